@@ -1,0 +1,137 @@
+"""Owns the words: what a workflow and a task are, frozen, as they run.
+
+A workflow here is flat: a nested workflow is a task with a `Group` action, and
+the tasks inside it follow it in the table, name it in `parent` and have its id
+and a slash before their own (`cluster/etcd`). Depth therefore costs no stack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Optional, Tuple, Union
+
+__all__ = [
+    "NO_RETRY",
+    "Action",
+    "Call",
+    "Command",
+    "Group",
+    "Need",
+    "Retry",
+    "Script",
+    "Task",
+    "Workflow",
+]
+
+# A JSON value. Inside it, a record with the single key "$output" stands for a
+# value that another task returns; see `core.values`.
+Value = Any
+
+
+@dataclass(frozen=True)
+class Call:
+    """A command of the Nushell library: `module` is a path below the library."""
+
+    module: str
+    command: str
+    args: Tuple[Value, ...] = ()
+    flags: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Script:
+    """Inline Nushell; `args` is what the script sees as `$args`."""
+
+    text: str
+    args: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Command:
+    """Any program with its arguments; never parsed by a shell."""
+
+    argv: Tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A nested workflow: starts when its needs are met, ends with its last task."""
+
+
+Action = Union[Call, Script, Command, Group]
+
+
+@dataclass(frozen=True)
+class Need:
+    """An edge: the task waits for `task`, then looks how it ended.
+
+    `on` is "success", "failure" or "done" (whatever the outcome).
+    """
+
+    task: str
+    on: str = "success"
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often to try, and how long to wait between tries (seconds).
+
+    The wait before try n+1 is `delay_s * factor ** (n - 1)`, at most
+    `max_delay_s`, then lengthened by up to the fraction `jitter` of itself.
+    """
+
+    attempts: int = 1
+    delay_s: float = 0.0
+    factor: float = 1.0
+    max_delay_s: Optional[float] = None
+    jitter: float = 0.0
+
+
+NO_RETRY = Retry()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A node of the graph.
+
+    `id` is unique in the run, with slashes for nesting; `index` is its place in
+    the table and names its files. `needs` are ids, resolved. `when` is a
+    condition (see `core.values`), None for always. `timeout_s` None means the
+    configured default.
+    """
+
+    id: str
+    index: int
+    action: Action
+    needs: Tuple[Need, ...] = ()
+    parent: Optional[str] = None
+    when: Value = None
+    priority: int = 0
+    timeout_s: Optional[float] = None
+    retry: Retry = NO_RETRY
+    env: Mapping[str, Value] = field(default_factory=dict)
+    pools: Mapping[str, int] = field(default_factory=dict)
+    on_failure: str = "fail"  # or "continue": a failure does not fail the run
+    on_interrupt: str = "hold"  # "rerun" (needs idempotent) or "fail"
+    idempotent: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """What runs: evaluated, validated, frozen at submission.
+
+    `library` is the absolute directory of the Nushell library, None for the
+    configured one; `cwd` where tasks run; `environment` the allow-listed
+    variables of whoever submitted; `source` the file it came from.
+    """
+
+    name: str
+    tasks: Tuple[Task, ...]
+    params: Mapping[str, Value] = field(default_factory=dict)
+    timeout_s: Optional[float] = None
+    description: str = ""
+    library: Optional[str] = None
+    cwd: str = "/"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""

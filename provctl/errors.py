@@ -1,0 +1,138 @@
+"""Owns the error tree: one class for each thing that can go wrong, each with its exit code.
+
+    ProvctlError                    1    what happened, where, and what to do
+    |- UsageProblem                 2    a flag or an argument
+    |- SchedulerUnreachable        30    no scheduler, and none could be started
+    |- JournalTooNew               31    written by a newer version
+    |- StateUnusable               32    state directory: permissions, disk, lock file
+    |- JournalDamaged              33    file, offset and record are named
+    |- NotFound                    40    unknown or ambiguous run, batch or task
+    |- Refused                     41    right request, wrong status
+    |- DuplicateKey                42    same key, other content
+    |- WorkflowInvalid             50    every mistake found, each with its place
+    `- ToolMissing                 52    nu or nickel is not there
+
+A user's or the world's mistake is always one of these; anything else that
+reaches the door is a bug and exits with 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Optional, Sequence, Tuple
+
+__all__ = [
+    "ConfigInvalid",
+    "DuplicateKey",
+    "JournalDamaged",
+    "JournalTooNew",
+    "Mistake",
+    "NotFound",
+    "ProvctlError",
+    "Refused",
+    "SchedulerUnreachable",
+    "StateUnusable",
+    "ToolMissing",
+    "UsageProblem",
+    "WorkflowInvalid",
+]
+
+
+class ProvctlError(Exception):
+    """Base of the tree.
+
+    `message` says what happened and where, `hint` what to do about it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: Optional[str] = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageProblem(ProvctlError):
+    """A flag or an argument that cannot be right."""
+
+    exit_code = 2
+
+
+class ConfigInvalid(UsageProblem):
+    """A configuration file or a PROVCTL_* variable that cannot be understood."""
+
+
+class SchedulerUnreachable(ProvctlError):
+    """No background scheduler answers, and none could be started."""
+
+    exit_code = 30
+
+
+class JournalTooNew(ProvctlError):
+    """The journal was written by a newer version; it is left untouched."""
+
+    exit_code = 31
+
+
+class StateUnusable(ProvctlError):
+    """The state directory cannot be used: permissions, disk or a foreign file."""
+
+    exit_code = 32
+
+
+class JournalDamaged(ProvctlError):
+    """An acknowledged record of a journal is damaged; nothing was changed."""
+
+    exit_code = 33
+
+
+class NotFound(ProvctlError):
+    """No run, batch or task has this name, or several have."""
+
+    exit_code = 40
+
+
+class Refused(ProvctlError):
+    """The request is understood, but the thing is in the wrong status for it."""
+
+    exit_code = 41
+
+
+class DuplicateKey(ProvctlError):
+    """The idempotency key is taken by other content."""
+
+    exit_code = 42
+
+
+class ToolMissing(ProvctlError):
+    """A needed program or package (nu, nickel) is not there."""
+
+    exit_code = 52
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake in a workflow file, with its place.
+
+    `line` and `column` count from 1; 0 means the place is not known.
+    `source_line` is the text of that line, `span` how many columns to mark.
+    `hint` says what to do.
+    """
+
+    message: str
+    file: str
+    line: int = 0
+    column: int = 0
+    source_line: str = ""
+    span: int = 1
+    hint: str = ""
+
+
+class WorkflowInvalid(ProvctlError):
+    """A workflow file with one or more mistakes; carries all of them."""
+
+    exit_code = 50
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(m.message for m in mistakes))
+        self.mistakes: Tuple[Mistake, ...] = tuple(mistakes)
