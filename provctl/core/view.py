@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Mapping, Optional, Tuple
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, List, Mapping, Optional, Tuple
 
-__all__ = ["Progress", "RunView", "TaskView"]
+if TYPE_CHECKING:
+    from provctl.core.state import RunState, TaskState
+
+__all__ = ["Progress", "RunView", "TaskView", "task_view", "view"]
 
 
 @dataclass(frozen=True)
@@ -65,5 +69,58 @@ class RunView:
     priority: int = 0
     batch: Optional[str] = None
     total: int = 0
-    counts: Mapping[str, int] = None  # type: ignore[assignment]
+    counts: Mapping[str, int] = field(default_factory=dict)
     tasks: Tuple[TaskView, ...] = ()
+
+
+def view(run: RunState, *, rows: Optional[int] = None) -> RunView:
+    """Return the picture of a run with at most `rows` tasks (None: all).
+
+    When not all fit, those come that run, wait for a retry or are held, then
+    those that failed, then the first of the others; all in file order.
+    """
+    submitted = run.submitted
+    return RunView(
+        id=submitted.run,
+        name=submitted.name,
+        status=run.status,
+        outcome=run.outcome,
+        created_at=submitted.at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        priority=submitted.priority,
+        batch=submitted.batch,
+        total=len(run.tasks),
+        counts={name: n for name, n in run.counts.items() if n},
+        tasks=tuple(task_view(task) for task in _rows(run, rows)),
+    )
+
+
+def _rows(run: RunState, rows: Optional[int]) -> List[TaskState]:
+    if rows is None or rows >= len(run.tasks):
+        return list(run.tasks.values())
+    first = dict(islice(run.active.items(), rows))
+    for others in (run.failed, run.tasks):
+        for task_id in others:
+            if len(first) >= rows:
+                break
+            first.setdefault(task_id, None)
+    return sorted((run.tasks[t] for t in first), key=lambda task: task.task.index)
+
+
+def task_view(task: TaskState) -> TaskView:
+    """Return the picture of one task."""
+    return TaskView(
+        id=task.task.id,
+        status=task.status,
+        outcome=task.outcome,
+        attempt=task.tries,
+        attempts=task.task.retry.attempts,
+        exit_code=task.exit_code,
+        signal=task.signal,
+        started_at=task.started_at,
+        finished_at=task.finished_at,
+        retry_at=task.retry_at,
+        reason=task.reason,
+        stopping=task.stop_level > 0,
+    )

@@ -1,0 +1,9 @@
+# Delete clusters.
+
+use ../providers/local.nu
+
+# Delete a cluster. What is not there is deleted already.
+export def delete-cluster [name: string] {
+    local phase "50%" $"removing the applications of ($name)"
+    {name: $name, deleted: (local remove clusters $name)}
+}

@@ -1,0 +1,158 @@
+"""Owns the control socket: one JSON object a line each way between command and owner.
+
+    {"verb": "cancel", "run": "k3f9x2m7qa", "reason": "...", "now": false}
+    {"ok": true, ...}   or   {"ok": false, "error": "...", "hint": "...", "exit_code": 41}
+
+Every owner of runs has one: a foreground run beside its journal, the background
+scheduler in its own folder. An answer is given when what it says is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional, Type
+
+from provctl import errors
+
+__all__ = ["ControlServer", "Handler", "ask"]
+
+Handler = Callable[[Mapping[str, Any]], Dict[str, Any]]
+
+_LINE_MAX = 64 * 1024  # bytes
+_CLIENTS_MAX = 64
+_PATH_MAX = 100  # bytes; the kernel takes 107 on Linux, 103 on macOS
+
+
+class ControlServer:
+    """Answers requests with what `handler` returns; its ProvctlErrors are answers."""
+
+    def __init__(self, path: Path, handler: Handler) -> None:
+        self._path = path
+        self._handler = handler
+        self._server: Optional[asyncio.AbstractServer] = None
+        self._clients = 0
+
+    async def start(self) -> None:
+        """Bind and listen. Only the holder of the lock beside it may do this."""
+        self._path.unlink(missing_ok=True)
+        sock = socket.socket(socket.AF_UNIX)
+        # The folder is 0700; the socket is 0600 from its first moment on.
+        mask = os.umask(0o177)
+        try:
+            _with_short_path(self._path, sock.bind)
+        finally:
+            os.umask(mask)
+        self._server = await asyncio.start_unix_server(
+            self._serve, sock=sock, limit=_LINE_MAX
+        )
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._clients += 1
+        try:
+            if self._clients <= _CLIENTS_MAX and _is_ours(writer):
+                await self._talk(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            return
+        finally:
+            self._clients -= 1
+            writer.close()
+
+    async def _talk(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while True:
+            try:
+                line = await reader.readline()
+            except ValueError:
+                return  # longer than any request is
+            if not line:
+                return
+            writer.write(json.dumps(self._answer(line)).encode("ascii") + b"\n")
+            await writer.drain()
+
+    def _answer(self, line: bytes) -> Dict[str, Any]:
+        try:
+            request = json.loads(line)
+            if not isinstance(request, dict):
+                return _refusal(errors.UsageProblem("a request is a record"))
+            return {"ok": True, **self._handler(request)}
+        except (ValueError, RecursionError):
+            return _refusal(errors.UsageProblem("a request is one JSON record a line"))
+        except errors.ProvctlError as problem:
+            return _refusal(problem)
+
+
+def _refusal(problem: errors.ProvctlError) -> Dict[str, Any]:
+    return {
+        "ok": False,
+        "error": problem.message,
+        "hint": problem.hint,
+        "exit_code": problem.exit_code,
+    }
+
+
+def _is_ours(writer: asyncio.StreamWriter) -> bool:
+    """Whether the same user is at the other end; the kernel says so."""
+    if sys.platform != "linux":
+        return True  # the folder's mode is the fence there
+    sock = writer.get_extra_info("socket")
+    size = struct.calcsize("3i")
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    _, uid, _ = struct.unpack("3i", credentials)
+    return bool(uid == os.geteuid())
+
+
+def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Dict[str, Any]:
+    """Send a request and return the answer.
+
+    Raises what the owner refused with, and SchedulerUnreachable when nobody
+    answers within `timeout_s` seconds.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(timeout_s)
+            _with_short_path(path, sock.connect)
+            sock.sendall(json.dumps(request).encode("ascii") + b"\n")
+            line = sock.makefile("rb").readline()
+            answer: Dict[str, Any] = json.loads(line)
+    except (OSError, ValueError) as problem:
+        message = f"nobody answers at {path}"
+        raise errors.SchedulerUnreachable(
+            message, hint="start the scheduler: provctl scheduler start"
+        ) from problem
+    if answer.pop("ok"):
+        return answer
+    kind = _BY_EXIT_CODE.get(answer["exit_code"], errors.ProvctlError)
+    raise kind(answer["error"], hint=answer["hint"])
+
+
+_BY_EXIT_CODE: Dict[int, Type[errors.ProvctlError]] = {
+    kind.exit_code: kind
+    for kind in (errors.UsageProblem, errors.NotFound, errors.Refused)
+}
+
+
+def _with_short_path(path: Path, use: Callable[[str], None]) -> None:
+    """Call `use` with a name of the socket that fits into its address."""
+    if len(os.fsencode(str(path))) <= _PATH_MAX:
+        use(str(path))
+        return
+    folder = os.open(str(path.parent), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        use(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)

@@ -1,0 +1,105 @@
+"""Owns the background scheduler as a process: lock, readiness, signals, its log."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Dict, Mapping
+
+from provctl import __version__
+from provctl.api.control import ControlServer
+from provctl.api.verbs import answer
+from provctl.app.reach import ALREADY, READY
+from provctl.app.runtime import make_holder, make_scheduler
+from provctl.journal.lock import Lock
+
+if TYPE_CHECKING:
+    from provctl.config.settings import Settings
+    from provctl.errors import ProvctlError
+    from provctl.journal.folder import StateFolder
+    from provctl.scheduler.loop import Facts, Scheduler
+
+__all__ = ["serve"]
+
+
+def serve(settings: Settings, folder: StateFolder, ready_fd: int) -> None:
+    """Be the scheduler until told to stop.
+
+    Says on `ready_fd` when it can be reached, or that another one already can;
+    a closed pipe without a word means that it could not start.
+    """
+    folder.prepare()
+    lock = Lock.take(folder.scheduler / "lock")
+    if lock is None:
+        os.write(ready_fd, ALREADY)
+        return
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        asyncio.run(_Background(settings, folder, lock).run(ready_fd))
+    finally:
+        lock.release()
+
+
+class _Background:
+    def __init__(self, settings: Settings, folder: StateFolder, lock: Lock) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._lock = lock
+
+    async def run(self, ready_fd: int) -> None:
+        self._stop = asyncio.Event()
+        socket = self._folder.scheduler / "control.sock"
+        holder = make_holder("scheduler", socket)
+        self._lock.describe(holder)
+        scheduler = make_scheduler(
+            self._settings,
+            self._folder,
+            holder,
+            tell=self._hear,
+            complain=self._complain,
+        )
+        server = ControlServer(socket, lambda m: self._answer(scheduler, m))
+        await server.start()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        try:
+            scheduler.take_queued()
+            _log(f"started, version {__version__}, process {holder.pid}")
+            os.write(ready_fd, READY)
+            os.close(ready_fd)
+            await self._stop.wait()
+        finally:
+            await server.close()
+            scheduler.close()
+            _log("stopped")
+
+    def _answer(
+        self, scheduler: Scheduler, message: Mapping[str, Any]
+    ) -> Dict[str, Any]:
+        verb = message.get("verb")
+        if verb == "stop":
+            self._stop.set()
+            return {"running": scheduler.state.running}
+        if verb == "status":
+            state = scheduler.state
+            return {"runs": len(state.runs), "tasks_running": state.running}
+        scheduler.take_queued()  # whatever is asked may be about a run just queued
+        return {} if verb == "poke" else answer(scheduler, message)
+
+    def _hear(self, facts: Facts) -> None:
+        if facts.run.outcome is not None:
+            _log(f"run {facts.run.submitted.run}: {facts.run.outcome}")
+
+    def _complain(self, run_id: str, problem: ProvctlError) -> None:
+        _log(f"run {run_id}: {problem.message}")
+
+
+def _log(text: str) -> None:
+    from datetime import datetime, timezone
+
+    now = datetime.now(tz=timezone.utc)  # noqa: TID251  # for people only
+    sys.stderr.write(f"{now:%Y-%m-%dT%H:%M:%SZ} {text}\n")
+    sys.stderr.flush()

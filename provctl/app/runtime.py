@@ -1,0 +1,65 @@
+"""Owns the composition: which executor, clock and limits an owner of runs works with."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TYPE_CHECKING, Callable, Mapping, Optional
+
+from provctl import __version__
+from provctl.executors.local import LocalExecutor
+from provctl.journal.lock import Holder, boot_id
+from provctl.scheduler.clock import Clock
+from provctl.scheduler.launch import Launcher, TaskDefaults
+from provctl.scheduler.loop import Facts, Scheduler, World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.config.settings import Settings
+    from provctl.errors import ProvctlError
+    from provctl.journal.folder import StateFolder
+
+__all__ = ["make_holder", "make_scheduler"]
+
+
+def make_holder(kind: str, socket: Path) -> Holder:
+    """Return what this process writes into the locks it holds."""
+    now = round(Clock().now(), 3)
+    return Holder(kind, os.getpid(), boot_id(), str(socket), now, __version__)
+
+
+def make_scheduler(
+    settings: Settings,
+    folder: StateFolder,
+    holder: Holder,
+    *,
+    tell: Callable[[Facts], None],
+    complain: Callable[[str, ProvctlError], None],
+    slots: Optional[int] = None,
+) -> Scheduler:
+    """Return an owner of runs, inside the running event loop."""
+    executor = settings.executor
+    nushell = settings.nushell
+    library = nushell.provisioning_lib
+    defaults = TaskDefaults(
+        timeout_s=executor.task_timeout_seconds,
+        grace_s=executor.grace_seconds,
+        nu=nushell.binary,
+        library=str(library) if library else None,
+        env_vars=nushell.env_vars,
+    )
+    capacity: Mapping[str, int] = settings.pools
+    world = World(
+        folder=folder,
+        executor=LocalExecutor(),
+        launcher=Launcher(defaults),
+        clock=Clock(),
+        dice=random.random,
+        holder=holder,
+        tell=tell,
+        complain=complain,
+    )
+    return Scheduler(
+        world, slots=slots or executor.max_concurrent_tasks, capacity=capacity
+    )

@@ -1,0 +1,111 @@
+"""Owns `provctl batch`: one or more runs submitted together, under one id."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple
+
+import click
+
+from provctl.cli.context import Session, emit
+from provctl.cli.control import cancel_runs
+from provctl.cli.options import RUN
+from provctl.cli.watch import monitor
+
+__all__ = ["batch"]
+
+
+@click.group()
+def batch() -> None:
+    """Several runs, submitted together. A run's id is valid for BATCH too."""
+
+
+batch.add_command(monitor, "monitor")
+
+
+@batch.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("-p", "--param", "params", multiple=True, metavar="KEY=VALUE")
+@click.option("-P", "--priority", type=click.IntRange(-1000, 1000), default=0)
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Tasks at once, each run.")
+@click.option("--fail-fast", is_flag=True, help="In each run.")
+@click.pass_obj
+def submit(
+    session: Session,
+    files: Tuple[str, ...],
+    params: Tuple[str, ...],
+    priority: int,
+    jobs: Optional[int],
+    fail_fast: bool,
+) -> None:
+    """Hand workflow files to the scheduler together, and print the batch's id.
+
+    All are checked before any is submitted.
+    """
+    from provctl.app.submit import Wishes, new_id
+    from provctl.cli.source import load
+    from provctl.cli.start import hand_over
+
+    workflows = [load(session, file, params) for file in files]
+    batch_id = f"batch-{new_id()}"
+    wishes = Wishes(priority, batch_id, max_parallel=jobs, fail_fast=fail_fast)
+    ids = hand_over(session, workflows, wishes)
+    if session.output == "table":
+        for run_id, workflow in zip(ids, workflows):
+            click.echo(f"{run_id}  {workflow.name}", err=True)
+        click.echo(f"Batch submitted: {batch_id}")
+    else:
+        emit(session, [{"id": batch_id, "runs": ids}], ("id",), name="id")
+
+
+@batch.command()
+@click.argument("batch_id", metavar="BATCH", type=RUN)
+@click.pass_obj
+def status(session: Session, batch_id: str) -> None:
+    """Show the runs of a batch and their tasks."""
+    from provctl.app.select import find_runs
+    from provctl.cli.read import show_runs
+
+    found = find_runs(session.folder, batch_id)
+    show_runs(session, [run.id for run in found], many=True)
+
+
+@batch.command("list")
+@click.option("--status", "wanted", metavar="WORD", help="Only with such a run.")
+@click.pass_obj
+def list_batches(session: Session, wanted: Optional[str]) -> None:
+    """List batches, the latest last."""
+    from provctl.cli.read import run_rows
+    from provctl.journal.summary import summaries
+
+    batches: Dict[str, List[Any]] = {}
+    for run in summaries(session.folder):
+        if run.batch:
+            batches.setdefault(run.batch, []).append(run)
+    rows = []
+    for batch_id, runs in batches.items():
+        words = [run.outcome or run.status for run in runs]
+        if wanted is not None and wanted.lower() not in words:
+            continue
+        counts = {word: words.count(word) for word in dict.fromkeys(words)}
+        told = ", ".join(f"{count} {word}" for word, count in counts.items())
+        runs_as_rows = run_rows(runs)
+        rows.append(
+            {
+                "id": batch_id,
+                "status": told,
+                "created_at": runs_as_rows[0]["created_at"],
+                "created": runs_as_rows[0]["created"],
+                "runs": runs_as_rows,
+            }
+        )
+    emit(session, rows, ("id", "status", "created"), name="id")
+
+
+@batch.command()
+@click.argument("batch_id", metavar="BATCH", type=RUN)
+@click.option("--now", is_flag=True, help="Kill at once, without grace.")
+@click.option("--reason", default="", help="Why, for the journal.")
+@click.pass_obj
+def cancel(session: Session, batch_id: str, now: bool, reason: str) -> None:
+    """Cancel all runs of a batch that have not ended."""
+    cancel_runs(session, (batch_id,), now=now, reason=reason)

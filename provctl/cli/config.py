@@ -1,0 +1,87 @@
+"""Owns `provctl config`: what is set, where it comes from, and whether it is right."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+import click
+
+from provctl.cli.context import Session, emit
+
+if TYPE_CHECKING:
+    from provctl.config.keys import Key
+
+__all__ = ["config"]
+
+
+@click.group()
+def config() -> None:
+    """Show and check the configuration."""
+
+
+@config.command()
+@click.pass_obj
+def show(session: Session) -> None:
+    """Show every setting, its value and where the value comes from."""
+    from provctl.config.keys import KEYS
+
+    rows = [
+        {
+            "key": key.name,
+            "value": _value(session, key),
+            "origin": session.loaded.origins[key.name],
+            "default": key.default,
+            "accepts": key.description.kind.expected,
+            "help": key.description.help,
+            "aliases": key.description.aliases,
+            "variables": key.variables,
+        }
+        for key in KEYS
+    ]
+    emit(session, rows, ("key", "value", "origin"), name="key")
+
+
+@config.command()
+@click.pass_obj
+def path(session: Session) -> None:
+    """Show which configuration files count, from weak to strong."""
+    from provctl.config.paths import config_files
+
+    files = config_files(environ=session.environ, config_file=session.config_file)
+    rows = [
+        {
+            "role": file.role,
+            "exists": os.access(file.path, os.F_OK),
+            "file": str(file.path),
+        }
+        for file in files
+    ]
+    emit(session, rows, ("role", "exists", "file"), name="file")
+
+
+@config.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.pass_obj
+def check(session: Session, file: Optional[Path]) -> None:
+    """Check FILE, or else everything that is set; exit with 2 if it is not right."""
+    from provctl.config.load import check_file
+
+    origins = check_file(file.absolute()) if file else session.loaded.origins
+    given = sum(origin != "default" for origin in origins.values())
+    what = str(file) if file else "configuration"
+    rows = [{"checked": what, "valid": True, "settings": given}]
+    emit(session, rows, ("checked", "valid", "settings"), name="checked")
+
+
+def _value(session: Session, key: Key) -> object:
+    from provctl.config.keys import value_of
+
+    settings = session.loaded.settings
+    # What is not set, but follows from other things, is shown as it follows.
+    derived = {
+        "storage.data_dir": str(session.state_dir),
+        "orchestrator.endpoint": settings.endpoint,
+    }
+    return derived.get(key.name, value_of(settings, key.name))

@@ -1,0 +1,113 @@
+"""Owns `logs`: what tasks wrote, at once or while they write it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Tuple
+
+import click
+
+from provctl.cli.context import Session
+from provctl.cli.options import RUN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.app.follow import Follower
+
+__all__ = ["logs"]
+
+_LOOK_S = 0.1
+_BLOCK = 1 << 16  # bytes read at once; a line without end is cut there
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.argument("task", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option("--attempt", type=click.IntRange(1), help="Of this attempt, not the last.")
+@click.option("--raw", is_flag=True, help="Terminal escapes as the task wrote them.")
+@click.pass_obj
+def logs(
+    session: Session,
+    run: str,
+    task: Optional[str],
+    follow: bool,
+    attempt: Optional[int],
+    raw: bool,
+) -> None:
+    """Print what TASK wrote, or with names in front what all tasks wrote."""
+    from provctl.app.follow import Follower
+    from provctl.app.select import find_run
+    from provctl.errors import NotFound
+
+    follower = Follower(session.folder.run(find_run(session.folder, run)))
+    follower.read()
+    if task is not None and task not in follower.run.tasks:
+        message = f"run {follower.folder.id} has no task {task}"
+        raise NotFound(message, hint=f"see: provctl workflow status {run}")
+    reader = _Reader(follower, task, attempt, raw=raw)
+    while True:
+        # Looked at before the logs: what is written until the end is all read.
+        over = follower.run.outcome is not None or not follower.owned
+        reader.copy(last=over or not follow)
+        if over or not follow:
+            return
+        try:
+            time.sleep(_LOOK_S)
+        except KeyboardInterrupt:
+            return
+        follower.read()
+
+
+class _Reader:
+    """Copies logs to stdout, each from where it was."""
+
+    def __init__(
+        self,
+        follower: Follower,
+        task: Optional[str],
+        attempt: Optional[int],
+        *,
+        raw: bool,
+    ) -> None:
+        self._follower = follower
+        self._task = task
+        self._attempt = attempt
+        self._raw = raw
+        self._read: Dict[Path, int] = {}
+
+    def copy(self, *, last: bool) -> None:
+        """Print whole new lines; with `last` also what has no newline yet."""
+        for name, path in self._files():
+            prefix = "" if self._task else f"{name} | "
+            for line in self._new_lines(path, last=last):
+                sys.stdout.write(prefix + line + "\n")
+        sys.stdout.flush()
+
+    def _files(self) -> Iterator[Tuple[str, Path]]:
+        run, folder = self._follower.run, self._follower.folder
+        names = [self._task] if self._task else list(run.tasks)
+        for name in names:
+            task = run.tasks[name]
+            attempt = self._attempt or task.attempt
+            if attempt:
+                yield name, folder.log_of(task.task.index, attempt)
+
+    def _new_lines(self, path: Path, *, last: bool) -> List[str]:
+        from provctl.ui.lines import neutralise
+
+        offset = self._read.get(path, 0)
+        try:
+            with path.open("rb") as file:
+                file.seek(offset)
+                data = file.read()
+        except OSError:
+            return []
+        whole = len(data) if last else data.rfind(b"\n") + 1
+        self._read[path] = offset + whole
+        lines = data[:whole].decode("utf-8", "replace").split("\n")
+        if lines and not lines[-1]:
+            lines.pop()
+        return lines if self._raw else [neutralise(line, limit=_BLOCK) for line in lines]

@@ -1,0 +1,190 @@
+"""Owns the door: the tree of verbs, loaded when needed, and how errors are told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import List, Mapping, NamedTuple, NoReturn, Optional
+
+import click
+
+from provctl import __version__
+from provctl.cli.context import Session, plain
+from provctl.cli.options import add_global_options
+from provctl.errors import ProvctlError, WorkflowInvalid
+
+__all__ = ["cli", "main"]
+
+
+class _Verb(NamedTuple):
+    """Where a command is, and what the list of commands says of it."""
+
+    module: str
+    name: str
+    help: str
+
+
+class _Tree(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def __init__(self, name: str, help: str, verbs: Mapping[str, _Verb]) -> None:
+        super().__init__(name, help=help)
+        self._verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> List[str]:
+        return list(self._verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+        if cmd_name in self.commands:
+            return self.commands[cmd_name]
+        verb = self._verbs.get(cmd_name)
+        if verb is None:
+            return None
+        module = import_module(f"provctl.cli.{verb.module}")
+        command: click.Command = getattr(module, verb.name)
+        add_global_options(command)
+        self.commands[cmd_name] = command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: List[str]
+    ) -> "tuple[Optional[str], Optional[click.Command], List[str]]":
+        if args and not ctx.resilient_parsing and args[0] not in self._verbs:
+            ctx.fail(_unknown_verb(args[0], list(self._verbs)))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(n, v.help) for n, v in self._verbs.items() if v.help])
+
+
+def _unknown_verb(word: str, verbs: List[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, verbs, n=1)
+    return f"no such command: {plain(word)}" + (
+        f" (did you mean {near[0]}?)" if near else ""
+    )
+
+
+_RUN = _Verb("start", "run", "Run a workflow file here, and watch it.")
+_LIST = _Verb("read", "list_runs", "List runs.")
+_LOGS = _Verb("logs", "logs", "Show what tasks wrote.")
+_MONITOR = _Verb("watch", "monitor", "Watch runs until they end.")
+_CANCEL = _Verb("control", "cancel", "Cancel runs.")
+_WAIT = _Verb("watch", "wait", "Wait until runs end; their exit code is yours.")
+
+_WORKFLOW = {
+    "run": _RUN,
+    "submit": _Verb("start", "submit", "Hand a workflow file to the scheduler."),
+    "validate": _Verb("start", "validate", "Check workflow files, run nothing."),
+    "plan": _Verb("start", "plan", "Show what would run, and in which order."),
+    "list": _LIST,
+    "status": _Verb("read", "status", "Show a run and its tasks."),
+    "monitor": _MONITOR,
+    "wait": _WAIT,
+    "logs": _LOGS,
+    "outputs": _Verb("read", "outputs", "Show what tasks returned."),
+    "cancel": _CANCEL,
+    "resume": _Verb("control", "resume", "Go on with a run that has no owner."),
+}
+
+_TREE = {
+    "workflow": _Verb("main", "workflow", "Run, submit and watch workflows."),
+    "batch": _Verb("batch", "batch", "Several runs, submitted together."),
+    "scheduler": _Verb("scheduler", "scheduler", "The background scheduler."),
+    "config": _Verb("config", "config", "Show and check the configuration."),
+    "doctor": _Verb("doctor", "doctor", "Check this machine for what is needed."),
+    "completion": _Verb("completion", "completion", "Print shell completion."),
+    "version": _Verb("main", "version", "Print the version."),
+    "run": _RUN._replace(help="Short for workflow run."),
+    "ps": _LIST._replace(help="Short for workflow list."),
+    "logs": _LOGS._replace(help="Short for workflow logs."),
+    "watch": _MONITOR._replace(help="Short for workflow monitor."),
+    "cancel": _CANCEL._replace(help="Short for workflow cancel."),
+    "wait": _WAIT._replace(help="Short for workflow wait."),
+}
+
+workflow = _Tree("workflow", "Run, submit and watch workflows.", _WORKFLOW)
+
+cli = _Tree(
+    "provctl",
+    """Run infrastructure workflows written in Nickel and Nushell.
+
+    \b
+    provctl run FILE               run it here and watch
+    provctl workflow submit FILE   hand it to the background scheduler
+    provctl workflow monitor @last watch the latest run
+    """,
+    _TREE,
+)
+cli.params.append(
+    click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=lambda ctx, _param, asked: _print_version(ctx) if asked else None,
+        help="Print the version and exit.",
+    )
+)
+add_global_options(cli)
+
+
+def _print_version(ctx: click.Context) -> None:
+    click.echo(f"provctl {__version__}")
+    ctx.exit()
+
+
+@click.command()
+@click.pass_obj
+def version(session: Session) -> None:
+    """Print the version."""
+    from provctl.cli.context import emit
+
+    if session.output == "table":
+        click.echo(f"provctl {__version__}")
+    else:
+        emit(session, [{"version": __version__}], ("version",), name="version")
+
+
+def main() -> NoReturn:
+    """Run the command. Exits; what every code means is in `provctl --help`'s README."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal cannot show must not end a command.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    try:
+        session = Session(environ=dict(os.environ))
+        code = cli.main(prog_name="provctl", standalone_mode=False, obj=session)
+    except WorkflowInvalid as problem:
+        from provctl.spec.report import render_mistakes
+
+        click.echo(render_mistakes(problem), err=True)
+        code = problem.exit_code
+    except ProvctlError as problem:
+        code = _tell(problem.message, problem.hint, problem.exit_code)
+    except click.UsageError as problem:
+        problem.show()
+        code = 2
+    except click.ClickException as problem:
+        code = _tell(problem.format_message(), None, 2)
+    except (KeyboardInterrupt, click.Abort):
+        code = 130
+    except BrokenPipeError:
+        # Who reads has seen enough; nothing more may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(message: str, hint: Optional[str], code: int) -> int:
+    lines = [f"error: {line}" for line in message.splitlines()[:1]]
+    lines += [f"       {line}" for line in message.splitlines()[1:]]
+    if hint:
+        lines.append(f"help:  {hint}")
+    for line in lines:
+        click.echo(plain(line), err=True)
+    return code

@@ -1,0 +1,103 @@
+"""Owns what verbs have in common on the command line: global flags, run arguments."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any, Dict, List, Optional
+
+import click
+from click.shell_completion import CompletionItem
+
+from provctl.cli.context import OUTPUTS, Session
+
+__all__ = ["RUN", "add_global_options", "session_of"]
+
+
+def session_of(ctx: click.Context) -> Session:
+    """Return the session so far; a first one when there is none yet."""
+    if not isinstance(ctx.obj, Session):
+        ctx.obj = Session(environ=dict(os.environ))
+    return ctx.obj
+
+
+def add_global_options(command: click.Command) -> None:
+    """Let a command, and all below it, take the global flags too."""
+    command.params.extend(_global_options())
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            add_global_options(child)
+
+
+def _global_options() -> List[click.Option]:
+    return [
+        click.Option(
+            ["-o", "--output"],
+            type=click.Choice(OUTPUTS),
+            expose_value=False,
+            callback=_set_output,
+            help="Format of what goes to stdout.",
+        ),
+        click.Option(
+            ["--state-dir"],
+            metavar="DIR",
+            expose_value=False,
+            callback=_set_flag("storage.data_dir"),
+            help="Where runs are kept.",
+        ),
+        click.Option(
+            ["--config"],
+            metavar="FILE",
+            expose_value=False,
+            callback=_set_config,
+            help="Configuration file to use in place of the user's.",
+        ),
+    ]
+
+
+def _set_output(ctx: click.Context, _: click.Parameter, value: Optional[str]) -> None:
+    session = session_of(ctx)
+    if value is not None:
+        ctx.obj = replace(session, output=value)
+
+
+def _set_config(ctx: click.Context, _: click.Parameter, value: Optional[str]) -> None:
+    session = session_of(ctx)
+    if value is not None:
+        ctx.obj = replace(session, config_file=value)
+
+
+def _set_flag(key: str) -> Any:
+    def put(ctx: click.Context, _: click.Parameter, value: Optional[str]) -> None:
+        session = session_of(ctx)
+        if value is not None:
+            flags: Dict[str, object] = {**session.flags, key: value}
+            ctx.obj = replace(session, flags=flags)
+
+    return put
+
+
+class _Run(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
+    """An id of a run or a batch, the start of one, or @last; completed from disk."""
+
+    name = "run"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> List[CompletionItem]:
+        from provctl.errors import ProvctlError
+        from provctl.journal.summary import summaries
+
+        try:
+            every = summaries(session_of(ctx).folder)
+        except ProvctlError:
+            return []
+        newest_first = reversed(every)
+        return [
+            CompletionItem(run.id, help=f"{run.name} {run.outcome or run.status}")
+            for run in newest_first
+            if run.id.startswith(incomplete)
+        ]
+
+
+RUN = _Run()

@@ -1,0 +1,192 @@
+"""Owns the verbs that only look: `list`, `status`, `outputs`. None needs a scheduler."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
+
+import click
+
+from provctl.cli.context import Session, emit, plain
+from provctl.cli.options import RUN
+
+if TYPE_CHECKING:
+    from provctl.app.follow import Follower
+    from provctl.journal.summary import RunSummary
+
+__all__ = ["list_runs", "outputs", "run_rows", "show_runs", "status"]
+
+
+@click.command("list")
+@click.option("--status", "wanted", metavar="WORD", help="Only this status or outcome.")
+@click.option("-n", "--last", metavar="N", type=click.IntRange(1), help="Only the last N.")
+@click.pass_obj
+def list_runs(session: Session, wanted: Optional[str], last: Optional[int]) -> None:
+    """List runs, the latest last."""
+    from provctl.journal.summary import summaries
+
+    runs = summaries(session.folder)
+    if wanted is not None:
+        word = wanted.lower()
+        runs = [run for run in runs if word in (run.status, run.outcome)]
+    emit(
+        session,
+        run_rows(runs[-last:] if last else runs),
+        ("id", "name", "status", "outcome", "tasks", "created"),
+        name="id",
+    )
+
+
+def run_rows(runs: List[RunSummary]) -> List[Dict[str, Any]]:
+    """Return runs as records."""
+    return [
+        {
+            "id": run.id,
+            "name": run.name,
+            "status": run.status,
+            "outcome": run.outcome,
+            "created_at": _iso(run.created_at),
+            "created": _local(run.created_at),
+            "finished_at": _iso(run.finished_at),
+            "tasks": run.tasks,
+            "priority": run.priority,
+            "batch": run.batch,
+            **({"damage": run.damage} if run.damage else {}),
+        }
+        for run in runs
+    ]
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.pass_obj
+def status(session: Session, run: str) -> None:
+    """Show a run and its tasks."""
+    from provctl.app.select import find_run
+
+    show_runs(session, [find_run(session.folder, run)], many=False)
+
+
+def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
+    """Print runs with their tasks; as one record, or with `many` as a list."""
+    from provctl.app.follow import Follower
+
+    records = []
+    for run_id in ids:
+        follower = Follower(session.folder.run(run_id))
+        follower.read()
+        records.append(_record(follower))
+    if session.output == "table":
+        for record in records:
+            _print_record(session, record)
+    elif session.output == "name":
+        for record in records:
+            click.echo(record["id"])
+    elif session.output == "jsonl":
+        for record in records:
+            click.echo(json.dumps(record))
+    else:
+        click.echo(json.dumps(records if many else records[0], indent=2))
+
+
+def _record(follower: Follower) -> Dict[str, Any]:
+    from provctl.core.view import view
+
+    picture = view(follower.run)
+    unfinished = picture.outcome is None
+    owned = unfinished and follower.owned
+    unattended = follower.unattended() if unfinished and not owned else {}
+    return {
+        "id": picture.id,
+        "name": picture.name,
+        "status": picture.status,
+        "outcome": picture.outcome,
+        "created_at": _iso(picture.created_at),
+        "started_at": _iso(picture.started_at),
+        "finished_at": _iso(picture.finished_at),
+        "priority": picture.priority,
+        "batch": picture.batch,
+        "owned": owned,
+        "counts": dict(picture.counts),
+        "tasks": [
+            {
+                "id": task.id,
+                "status": task.status,
+                "outcome": task.outcome,
+                "attempts": task.attempt,
+                "exit_code": task.exit_code,
+                "signal": task.signal,
+                "started_at": _iso(task.started_at),
+                "finished_at": _iso(task.finished_at),
+                "reason": unattended.get(task.id, task.reason),
+            }
+            for task in picture.tasks
+        ],
+    }
+
+
+def _print_record(session: Session, record: Dict[str, Any]) -> None:
+    how = record["outcome"] or record["status"]
+    click.echo(f"{plain(record['name'])}  {record['id']}  {how}")
+    if record["outcome"] is None and not record["owned"]:
+        click.echo(
+            "nobody owns this run, so it does not go on: provctl scheduler start"
+            f" (if it was submitted) or provctl workflow resume {record['id']}"
+        )
+    rows = [
+        {**task, "status": task["outcome"] or task["status"], "exit": task["exit_code"]}
+        for task in record["tasks"]
+    ]
+    columns = ("id", "status", "attempts", "exit", "reason")
+    emit(session, rows, columns, name="id")
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.argument("task", required=False)
+@click.argument("path", required=False)
+@click.pass_obj
+def outputs(
+    session: Session, run: str, task: Optional[str], path: Optional[str]
+) -> None:
+    """Print what tasks returned, as JSON: of all, of TASK, or one value at PATH."""
+    from provctl.app.follow import Follower
+    from provctl.app.select import find_run
+    from provctl.core.values import ValueMissing, resolve
+    from provctl.errors import NotFound
+
+    follower = Follower(session.folder.run(find_run(session.folder, run)))
+    follower.read()
+    tasks = follower.run.tasks
+    if task is None:
+        found: Any = {
+            name: state.output
+            for name, state in tasks.items()
+            if state.output is not None
+        }
+    elif task not in tasks:
+        message = f"run {follower.folder.id} has no task {task}"
+        raise NotFound(message)
+    else:
+        wanted = {"$output": {"task": task, "path": path or ""}}
+        try:
+            found = resolve(wanted, follower.run.output_of)
+        except ValueMissing as missing:
+            raise NotFound(str(missing)) from None
+    click.echo(json.dumps(found, indent=None if session.output == "jsonl" else 2))
+
+
+def _iso(at: Optional[float]) -> Optional[str]:
+    """Seconds since the epoch as ISO 8601 in UTC, with milliseconds."""
+    if at is None:
+        return None
+    from datetime import datetime, timezone
+
+    moment = datetime.fromtimestamp(at, tz=timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _local(at: float) -> str:
+    from time import localtime, strftime
+
+    return strftime("%Y-%m-%d %H:%M:%S", localtime(at))

@@ -1,0 +1,107 @@
+"""Owns `provctl scheduler`: start, stop and look at the background process."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Dict
+
+import click
+
+from provctl import __version__
+from provctl.cli.context import Session, emit
+
+__all__ = ["scheduler"]
+
+
+@click.group()
+def scheduler() -> None:
+    """The background scheduler. Its end never ends a task."""
+
+
+@scheduler.command()
+@click.pass_obj
+def start(session: Session) -> None:
+    """Start the scheduler, unless one runs."""
+    already = session.reach.scheduler()
+    holder = already or session.reach.ensure_scheduler(asked=True)
+    word = "already running" if already else "started"
+    click.echo(f"scheduler {word}: process {holder.pid}", err=True)
+
+
+@scheduler.command()
+@click.pass_obj
+def stop(session: Session) -> None:
+    """Stop the scheduler. Tasks go on; the next scheduler adopts them."""
+    answer = session.reach.stop_scheduler()
+    if answer is None:
+        click.echo("no scheduler is running", err=True)
+        return
+    running = answer["running"]
+    rest = f"; {running} tasks go on and are adopted at the next start"
+    click.echo("scheduler stopped" + (rest if running else ""), err=True)
+
+
+@scheduler.command()
+@click.pass_obj
+def restart(session: Session) -> None:
+    """Stop the scheduler and start it again. Tasks never notice."""
+    session.reach.stop_scheduler()
+    holder = session.reach.ensure_scheduler(asked=True)
+    click.echo(f"scheduler started: process {holder.pid}", err=True)
+
+
+@scheduler.command()
+@click.pass_obj
+def status(session: Session) -> None:
+    """Show whether the scheduler runs. Exits 0 either way."""
+    holder = session.reach.scheduler()
+    record: Dict[str, Any] = {
+        "running": holder is not None,
+        "pid": holder.pid if holder else None,
+        "socket": holder.socket if holder else None,
+        "state_dir": str(session.folder.path),
+        "version": holder.version if holder else __version__,
+        "queued": len(session.folder.queued()),
+    }
+    if holder is not None:
+        record.update(session.reach.ask_scheduler("status"))
+    if session.output == "json":
+        import json
+
+        click.echo(json.dumps(record, indent=2))
+    else:
+        emit(session, [record], ("running", "pid", "queued", "state_dir"), name="pid")
+
+
+@scheduler.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+@click.option("-n", "--last", type=click.IntRange(1), default=100, help="Lines to show.")
+@click.pass_obj
+def logs(session: Session, follow: bool, last: int) -> None:
+    """Show what the scheduler says of itself."""
+    try:
+        file = session.reach.log.open(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        click.echo("the scheduler has never run here", err=True)
+        return
+    with file:
+        for line in file.readlines()[-last:]:
+            sys.stdout.write(line)
+        while follow:
+            sys.stdout.write(file.read())
+            sys.stdout.flush()
+            try:
+                time.sleep(0.2)
+            except KeyboardInterrupt:
+                return
+
+
+@scheduler.command(hidden=True)
+@click.option("--ready-fd", type=int, required=True)
+@click.pass_obj
+def serve(session: Session, ready_fd: int) -> None:
+    """Be the scheduler: what `start` starts."""
+    from provctl.app.background import serve as be_scheduler
+
+    be_scheduler(session.loaded.settings, session.folder, ready_fd)

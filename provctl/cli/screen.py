@@ -1,0 +1,127 @@
+"""Owns the picture of runs at work: state, progress lines and log ends, drawn by `ui`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from datetime import datetime
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Sequence,
+    TextIO,
+    Tuple,
+)
+
+from provctl.core.state import FAILURES
+from provctl.core.view import Progress, RunView, TaskView, task_view, view
+from provctl.nushell.progress import ProgressReader
+from provctl.scheduler.clock import Clock
+from provctl.ui.plain import PlainView, choose_view
+
+if TYPE_CHECKING:
+    from provctl.core.events import Event
+    from provctl.core.state import RunState, TaskState
+    from provctl.journal.folder import StateFolder
+
+__all__ = ["Screen", "open_screen"]
+
+_TAIL_LINES = 10
+_TAIL_BYTES = 4096
+_FINAL_ROWS = 200
+
+
+class Screen:
+    """Shows runs. `tell` it of events, `tick` it while time passes, then `close`."""
+
+    def __init__(self, folder: StateFolder, drawing: Any, *, live: bool) -> None:
+        self.live = live
+        self._folder = folder
+        self._view = drawing
+        self._readers: Dict[Tuple[str, str, int], ProgressReader] = {}
+        self._progress: Dict[Tuple[str, str, int], Progress] = {}
+
+    def tell(self, run: RunState, events: Sequence[Event]) -> None:
+        """Show what changed, when the view is made of lines."""
+        if self.live:
+            return
+        changed = dict.fromkeys(e.task for e in events if hasattr(e, "task"))
+        rows = [task_view(run.tasks[task_id]) for task_id in changed]
+        self._view.changed(view(run, rows=0), rows)
+
+    def tick(self, runs: Iterable[RunState]) -> None:
+        """Draw, when the view is a picture and it is time for the next one."""
+        if self.live and self._view.due:
+            self._view.update([self._picture(run) for run in runs])
+
+    def close(self, runs: Iterable[RunState]) -> None:
+        """Show how everything ended."""
+        self._view.close([self._picture(run, rows=_FINAL_ROWS) for run in runs])
+
+    def __enter__(self) -> Screen:
+        self._view.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._view.__exit__(*error)
+
+    def _picture(self, run: RunState, rows: int = 60) -> RunView:
+        picture = view(run, rows=rows)
+        tasks = [self._filled(run, task) for task in picture.tasks]
+        return replace(picture, tasks=tuple(tasks))
+
+    def _filled(self, run: RunState, task: TaskView) -> TaskView:
+        state = run.tasks[task.id]
+        if task.status == "running" and state.attempt:
+            return replace(task, progress=self._progress_of(run, state))
+        if task.outcome in FAILURES and state.attempt:
+            return replace(task, log_tail=self._tail_of(run, state))
+        return task
+
+    def _progress_of(self, run: RunState, task: TaskState) -> Progress:
+        key = (run.submitted.run, task.task.id, task.attempt)
+        if key not in self._readers:
+            self._readers[key] = ProgressReader(self._log_of(run, task))
+        said = self._readers[key].read()
+        if said is not None:
+            self._progress[key] = said
+        return self._progress.get(key, Progress())
+
+    def _tail_of(self, run: RunState, task: TaskState) -> Tuple[str, ...]:
+        try:
+            with self._log_of(run, task).open("rb") as log:
+                end = log.seek(0, 2)
+                log.seek(max(0, end - _TAIL_BYTES))
+                text = log.read().decode("utf-8", "replace")
+        except OSError:
+            return ()
+        lines: List[str] = text.splitlines()
+        if end > _TAIL_BYTES:
+            del lines[:1]
+        return tuple(lines[-_TAIL_LINES:])
+
+    def _log_of(self, run: RunState, task: TaskState) -> Any:
+        return self._folder.run(run.submitted.run).log_of(task.task.index, task.attempt)
+
+
+def open_screen(
+    folder: StateFolder, environ: Mapping[str, str], *, talk: bool
+) -> Screen:
+    """Return the screen that fits the terminal; on stderr if stdout is for data."""
+    stream: TextIO = sys.stderr if talk else sys.stdout
+    now = Clock().now
+    if choose_view(stream, environ) == "plain":
+        return Screen(folder, PlainView(stream, now=now, stamp=_stamp), live=False)
+    from rich.console import Console
+
+    from provctl.ui.live import LiveView
+
+    return Screen(folder, LiveView(Console(file=stream), now=now), live=True)
+
+
+def _stamp(at: float) -> str:
+    return f"{datetime.fromtimestamp(at):%H:%M:%S}"  # noqa: DTZ006  # for people here

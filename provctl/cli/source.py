@@ -1,0 +1,55 @@
+"""Owns getting a workflow from a file: settings in, a checked workflow out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, Sequence
+
+from provctl.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from provctl.cli.context import Session
+    from provctl.core.model import Workflow
+
+__all__ = ["load"]
+
+
+def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
+    """Load and check a workflow file, and that `nu` is there if it is needed.
+
+    `params` are texts "key=value". Raises WorkflowInvalid, ToolMissing,
+    UsageProblem.
+    """
+    from provctl.app.environment import task_environment
+    from provctl.core.model import Call, Script
+    from provctl.spec.load import Limits, LoadContext, load_workflow
+
+    settings = session.loaded.settings
+    environment = task_environment(session.environ, settings.executor.env_passthrough)
+    context = LoadContext(
+        cwd=str(Path.cwd()),
+        environment=environment,
+        known_pools=settings.pools,
+        nickel_binary=settings.nickel.binary,
+        limits=Limits(
+            wall_s=settings.nickel.timeout_seconds,
+            memory_bytes=settings.nickel.memory_mb << 20,
+        ),
+    )
+    workflow = load_workflow(Path(file), _pairs(params), context=context)
+    if any(isinstance(task.action, (Call, Script)) for task in workflow.tasks):
+        from provctl.nushell.binary import find_nu
+
+        find_nu(settings.nushell.binary, environment.get("PATH", ""))
+    return workflow
+
+
+def _pairs(params: Sequence[str]) -> Dict[str, str]:
+    pairs = {}
+    for param in params:
+        key, equals, value = param.partition("=")
+        if not equals or not key:
+            message = f"-p {param}: not of the form key=value"
+            raise UsageProblem(message, hint="for example: -p zone=fi-hel1")
+        pairs[key] = value
+    return pairs

@@ -1,0 +1,239 @@
+"""Owns the settings: every section, key, default, alias and its one-line help.
+
+A field is the one place where a key is described; parsing, the environment,
+`provctl config show` and the table in the README all follow from it. Spellings
+that the platform's older files use are aliases of exactly one key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Optional, Tuple
+
+from provctl.config import kinds
+
+if TYPE_CHECKING:
+    from provctl.config.kinds import Kind
+
+__all__ = [
+    "Description",
+    "Execution",
+    "Executor",
+    "Nickel",
+    "Nushell",
+    "Orchestrator",
+    "Server",
+    "Settings",
+    "Storage",
+]
+
+_YEAR_S = 366 * 24 * 3600
+_TASK_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_PATTERNS = kinds.names(kinds.text(), 'a list of patterns such as "server.*"')
+
+
+class Description(NamedTuple):
+    """What is known of a key beside its name and default.
+
+    `aliases` are other spellings in files, `variable` a shorter name in the
+    environment, `flag` the command line flag that sets it.
+    """
+
+    kind: Kind
+    help: str
+    aliases: Tuple[str, ...] = ()
+    variable: Optional[str] = None
+    flag: Optional[str] = None
+
+
+def _key(default: object, kind: Kind, text: str, *aliases: str, **more: str) -> Any:
+    description = Description(kind, text, aliases, **more)
+    return field(default=default, metadata={"description": description})
+
+
+def _table(kind: Kind, text: str) -> Any:
+    description = Description(kind, text)
+    return field(default_factory=dict, metadata={"description": description})
+
+
+@dataclass(frozen=True)
+class Orchestrator:
+    """How commands reach the background scheduler."""
+
+    enabled: bool = _key(
+        True, kinds.switch(), "Whether the background scheduler may be used at all"
+    )
+    endpoint: Optional[str] = _key(
+        None,
+        kinds.text(r"https?://\S+", "a URL that starts with http:// or https://"),
+        "Where its API answers; when not set, at server.host and server.port",
+    )
+    timeout_seconds: float = _key(
+        60,
+        kinds.seconds(0.1, _YEAR_S),
+        "How long a command waits for the scheduler to answer",
+        "orchestrator.timeout",
+    )
+    auto_start: bool = _key(
+        True, kinds.switch(), "Start the scheduler when a command needs it"
+    )
+    fallback_to_direct: bool = _key(
+        True,
+        kinds.switch(),
+        "Run in the foreground when no scheduler can be reached or started",
+        "execution.fallback_to_direct",
+    )
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Which commands run here and which through the scheduler."""
+
+    default_mode: str = _key(
+        "auto",
+        kinds.choice("auto", "direct", "orchestrated"),
+        "How a command runs that no pattern below names",
+    )
+    force_orchestrated: Tuple[str, ...] = _key(
+        ("server.create", "cluster.create", "batch.*", "workflow.*"),
+        _PATTERNS,
+        "Commands that always go through the scheduler",
+    )
+    force_direct: Tuple[str, ...] = _key(
+        ("*.list", "*.show", "help", "version"),
+        _PATTERNS,
+        "Commands that always run here",
+    )
+
+
+@dataclass(frozen=True)
+class Executor:
+    """How tasks run."""
+
+    max_concurrent_tasks: int = _key(
+        10,
+        kinds.whole(1, 10_000),
+        "Tasks that run at the same time, over all runs",
+        flag="--jobs",
+    )
+    task_timeout_seconds: float = _key(
+        3600,
+        kinds.seconds(0.1, _YEAR_S),
+        "Time limit of a task whose workflow gives none",
+    )
+    checkpoint_interval_seconds: float = _key(
+        30, kinds.seconds(1, 86_400), "Time between two checkpoints of a run's state"
+    )
+    grace_seconds: float = _key(
+        10,
+        kinds.seconds(0, 86_400),
+        "Time a task has to end after it was told to, before it is killed",
+    )
+    env_passthrough: Tuple[str, ...] = _key(
+        (),
+        kinds.names(kinds.text(_VARIABLE), "a list of names of environment variables"),
+        "Names of more environment variables that are handed to tasks",
+    )
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the scheduler's API listens."""
+
+    host: str = _key(
+        "127.0.0.1",
+        kinds.text(r"[A-Za-z0-9.:_%-]+", "a host name or an address"),
+        "Address on which the API listens",
+        "orchestrator.host",
+    )
+    port: int = _key(
+        9090, kinds.whole(1, 65_535), "Port on which it listens", "orchestrator.port"
+    )
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where runs are kept."""
+
+    backend: str = _key(
+        "filesystem",
+        kinds.choice(
+            "filesystem",
+            because=" (runs are plain files; there is no other backend)",
+        ),
+        "What keeps the runs",
+    )
+    data_dir: Optional[str] = _key(
+        None,
+        kinds.path(),
+        "State directory; when not set, the platform's place for state",
+        "orchestrator.data_dir",
+        variable="PROVCTL_STATE_DIR",
+        flag="--state-dir",
+    )
+
+
+@dataclass(frozen=True)
+class Nushell:
+    """The program that runs scripts and calls, and the library they use."""
+
+    binary: str = _key(
+        "nu", kinds.program(), "The nu program", "executor.nushell_binary"
+    )
+    provisioning_lib: Optional[str] = _key(
+        None,
+        kinds.path(),
+        "Folder of the Nushell library whose commands tasks call",
+        "executor.provisioning_lib",
+    )
+    env_vars: Mapping[str, str] = _table(
+        kinds.table(
+            kinds.text(r"[^\0]*"),
+            "a table of environment variables with texts as values",
+            name=_VARIABLE,
+        ),
+        "Environment variables set for every task",
+    )
+
+
+@dataclass(frozen=True)
+class Nickel:
+    """Limits on the evaluation of a workflow file, and what evaluates it."""
+
+    binary: str = _key(
+        "nickel", kinds.program(), "The nickel program, where the package is missing"
+    )
+    timeout_seconds: float = _key(
+        30, kinds.seconds(0.1, 86_400), "Time limit of the evaluation"
+    )
+    memory_mb: int = _key(
+        1024, kinds.whole(64, 1_048_576), "Memory limit of the evaluation, in MiB"
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting; made by `provctl.config.load.load_settings`."""
+
+    orchestrator: Orchestrator = Orchestrator()
+    execution: Execution = Execution()
+    executor: Executor = Executor()
+    server: Server = Server()
+    storage: Storage = Storage()
+    nushell: Nushell = Nushell()
+    nickel: Nickel = Nickel()
+    pools: Mapping[str, int] = _table(
+        kinds.table(
+            kinds.whole(1, 1_000_000),
+            "a table of pool names with capacities from 1 to 1000000",
+            name=_TASK_NAME,
+        ),
+        "Named capacities that tasks share, over all runs",
+    )
+
+    @property
+    def endpoint(self) -> str:
+        """Where the API answers: `orchestrator.endpoint`, or what the server says."""
+        host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
+        return self.orchestrator.endpoint or f"http://{host}:{self.server.port}"

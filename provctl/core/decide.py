@@ -1,0 +1,177 @@
+"""Owns the decisions: what is to be done next, read from the state and never written.
+
+The scheduler calls `decide` again and again until nothing comes back. Each
+instruction carries the event to be journaled and applied before its effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Set, Union
+
+from provctl.core import events as ev
+from provctl.core.model import Action, Call, Command, Group, Script
+from provctl.core.state import Lane, RunState, State, TaskState
+from provctl.core.values import ValueMissing, resolve
+
+__all__ = ["Instruction", "Launch", "Record", "Stop", "decide", "next_deadline"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A fact to write down; nothing else is to be done."""
+
+    event: ev.Event
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Start a try. `action` and `env` have every value filled in."""
+
+    event: ev.AttemptStarted
+    action: Action
+    env: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Tell a running try to end; at once if `event.now`."""
+
+    event: ev.AttemptStopping
+
+
+Instruction = Union[Record, Launch, Stop]
+
+
+def decide(state: State, now: float) -> List[Instruction]:
+    """Return what to do next; an empty list means wait for news or a deadline.
+
+    First facts that follow already, then waits that are over, then runs that
+    ended, and only then the one start that comes first in line.
+    """
+    if state.due:
+        return [_due(state, run, task, now) for run, task in state.due]
+    if state.timers and state.timers[0][0] <= now:
+        _, run_id, task_id = state.timers[0]
+        return [Record(_timer(run_id, task_id, now))]
+    if state.ending:
+        return [
+            Record(ev.RunFinished(run, now, _run_outcome(state.runs[run])))
+            for run in state.ending
+        ]
+    start = _next_start(state, now)
+    return [] if start is None else [start]
+
+
+def next_deadline(state: State) -> Optional[float]:
+    """Return when `decide` has to be asked again at the latest, None for never."""
+    return state.timers[0][0] if state.timers else None
+
+
+def _due(state: State, run_id: str, task_id: str, now: float) -> Instruction:
+    run = state.runs[run_id]
+    task = run.tasks[task_id]
+    if task.status == "running":
+        if isinstance(task.task.action, Group):
+            outcome = _group_outcome(run, task)
+            return Record(ev.GroupFinished(run_id, now, task_id, outcome))
+        cause = run.cancel_cause or "request"
+        at_once = run.stop_level >= 2
+        stopping = ev.AttemptStopping(
+            run_id, now, task_id, task.attempt, cause, now=at_once
+        )
+        return Stop(stopping)
+    if task.broken:
+        return Record(ev.TaskFailed(run_id, now, task_id, task.broken))
+    if task.doom:
+        return Record(ev.TaskSkipped(run_id, now, task_id, task.doom))
+    return Record(ev.GroupStarted(run_id, now, task_id))
+
+
+def _timer(run_id: str, task_id: str, now: float) -> ev.Event:
+    if task_id:
+        return ev.RetryDue(run_id, now, task_id)
+    return ev.CancelRequested(run_id, now, cause="timeout", reason="the run's timeout")
+
+
+def _group_outcome(run: RunState, group: TaskState) -> str:
+    if run.stop_level:
+        return "cancelled"
+    return "failed" if group.spoiled else "succeeded"
+
+
+def _run_outcome(run: RunState) -> str:
+    if run.cancel_cause:
+        return "timed_out" if run.cancel_cause == "timeout" else "cancelled"
+    spoiled = run.spoiled or "succeeded"
+    return "lost" if spoiled == "interrupted" else spoiled
+
+
+# -- the next start ----------------------------------------------------------------
+
+
+def _next_start(state: State, now: float) -> Optional[Instruction]:
+    if state.running >= state.slots:
+        return None
+    lane = _best_lane(state)
+    if lane is None:
+        return None
+    _, run_id, task_id = state.lanes[lane][0]
+    run = state.runs[run_id]
+    task = run.tasks[task_id]
+    try:
+        action = _filled(task.task.action, run)
+        env = resolve(task.task.env, run.output_of)
+    except ValueMissing as missing:
+        return Record(ev.TaskFailed(run_id, now, task_id, str(missing)))
+    started = ev.AttemptStarted(run_id, now, task_id, task.attempt + 1)
+    return Launch(started, action, env)
+
+
+def _best_lane(state: State) -> Optional[Lane]:
+    """Return the lane whose head comes first among those that fit.
+
+    A head that does not fit keeps what it waits for: nothing behind it may take
+    from the same resource, or a task that needs much would wait for ever.
+    """
+    if len(state.lanes) == 1:
+        (lane,) = state.lanes
+        return lane if _fits(state, lane) else None
+    claimed: Set[str] = set()
+    for lane in sorted(state.lanes, key=lambda key: state.lanes[key][0]):
+        wanted = {resource for resource, _ in lane}
+        if not wanted & claimed and _fits(state, lane):
+            return lane
+        claimed |= wanted
+    return None
+
+
+def _fits(state: State, lane: Lane) -> bool:
+    return all(
+        state.used.get(resource, 0) + amount <= _capacity(state, resource, amount)
+        for resource, amount in lane
+    )
+
+
+def _capacity(state: State, resource: str, amount: int) -> int:
+    """Size of a resource; a task that wants more than there is runs alone in it."""
+    kind, _, name = resource.partition(":")
+    if kind == "run":
+        limit = state.runs[name].submitted.max_parallel
+        return amount if limit is None else limit
+    # A pool that the configuration no longer names does not limit.
+    size = state.capacity.get(name)
+    return state.used.get(resource, 0) + amount if size is None else max(size, amount)
+
+
+def _filled(action: Action, run: RunState) -> Action:
+    outputs = run.output_of
+    if isinstance(action, Command):
+        return Command(tuple(resolve(list(action.argv), outputs)))
+    if isinstance(action, Script):
+        return Script(action.text, resolve(action.args, outputs))
+    if isinstance(action, Call):
+        args = tuple(resolve(list(action.args), outputs))
+        flags: Dict[str, Any] = resolve(action.flags, outputs)
+        return Call(action.module, action.command, args, flags)
+    raise AssertionError(action)

@@ -1,0 +1,250 @@
+"""Owns the facts: everything that is ever written into a journal, in the past tense.
+
+This file is the journal's contract. A field may be added with a default; any
+other change needs a new format version in `journal.codec` and an upcaster, for
+every version reads the journals of all earlier ones. `at` is seconds since the
+epoch, for display and deadlines; the order of facts is the order of lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional, Union
+
+__all__ = [
+    "AttemptAdopted",
+    "AttemptFinished",
+    "AttemptStarted",
+    "AttemptStopping",
+    "AttemptVoided",
+    "CancelRequested",
+    "Event",
+    "GroupFinished",
+    "GroupStarted",
+    "OwnerTook",
+    "RetryDue",
+    "RunFinished",
+    "RunSubmitted",
+    "TaskFailed",
+    "TaskHeld",
+    "TaskResolved",
+    "TaskSkipped",
+]
+
+
+@dataclass(frozen=True)
+class RunSubmitted:
+    """A run exists: its workflow is frozen and on disk. Always the first record.
+
+    `digest` is the SHA-256 of workflow.json, `tasks` how many it has.
+    `max_parallel` limits this run alone, None leaves it to its owner.
+    """
+
+    run: str
+    at: float
+    name: str
+    tasks: int
+    digest: str
+    priority: int = 0
+    batch: Optional[str] = None
+    max_parallel: Optional[int] = None
+    fail_fast: bool = False
+
+
+@dataclass(frozen=True)
+class OwnerTook:
+    """A process took the owner lock: `owner` is "foreground" or "scheduler".
+
+    `boot` names the boot of the machine, so a reboot is told from a crash.
+    """
+
+    run: str
+    at: float
+    owner: str
+    pid: int
+    boot: str
+
+
+@dataclass(frozen=True)
+class AttemptStarted:
+    """The decision to start a try, written before its supervisor is asked for."""
+
+    run: str
+    at: float
+    task: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class AttemptAdopted:
+    """A try that outlived its owner goes on under a new one."""
+
+    run: str
+    at: float
+    task: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class AttemptVoided:
+    """A try that was decided but, proven by its fence, never began. It costs none."""
+
+    run: str
+    at: float
+    task: str
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class AttemptStopping:
+    """A try is told to end: `cause` is why, `now` skips the grace time."""
+
+    run: str
+    at: float
+    task: str
+    attempt: int
+    cause: str
+    now: bool = False
+
+
+@dataclass(frozen=True)
+class AttemptFinished:
+    """A try ended, as its supervisor's exit record says.
+
+    `outcome` is succeeded, failed, cancelled, timed_out, lost or interrupted.
+    With `retry_at` the task is tried again then; without, this is its outcome.
+    `cpu_s` is user plus system time, `max_rss_bytes` the largest process.
+    `survivors` counts processes that had to be swept after the main one ended.
+    """
+
+    run: str
+    at: float
+    task: str
+    attempt: int
+    outcome: str
+    exit_code: Optional[int] = None
+    signal: Optional[int] = None
+    reason: str = ""
+    started_at: Optional[float] = None
+    finished_at: Optional[float] = None
+    cpu_s: float = 0.0
+    max_rss_bytes: int = 0
+    survivors: int = 0
+    output: Any = None
+    retry_at: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class RetryDue:
+    """The wait before the next try is over."""
+
+    run: str
+    at: float
+    task: str
+
+
+@dataclass(frozen=True)
+class TaskHeld:
+    """Nobody can know how a try ended (`outcome` lost or interrupted); it waits."""
+
+    run: str
+    at: float
+    task: str
+    attempt: int
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TaskResolved:
+    """An operator decided over a held task: `how` is rerun, accept or fail."""
+
+    run: str
+    at: float
+    task: str
+    how: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class TaskSkipped:
+    """A task will not run, because of what came before it or its condition."""
+
+    run: str
+    at: float
+    task: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TaskFailed:
+    """A task failed before any try: a value it needs does not exist."""
+
+    run: str
+    at: float
+    task: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class GroupStarted:
+    """The needs of a nested workflow are met; its tasks may start."""
+
+    run: str
+    at: float
+    task: str
+
+
+@dataclass(frozen=True)
+class GroupFinished:
+    """The last task of a nested workflow ended."""
+
+    run: str
+    at: float
+    task: str
+    outcome: str
+
+
+@dataclass(frozen=True)
+class CancelRequested:
+    """The run is to end. `cause` is "request" or "timeout".
+
+    Tasks not yet begun are cancelled by this very fact; running ones are told
+    to end, after `now` without grace.
+    """
+
+    run: str
+    at: float
+    cause: str = "request"
+    reason: str = ""
+    now: bool = False
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """Every task has an outcome. Always the last record."""
+
+    run: str
+    at: float
+    outcome: str
+
+
+Event = Union[
+    RunSubmitted,
+    OwnerTook,
+    AttemptStarted,
+    AttemptAdopted,
+    AttemptVoided,
+    AttemptStopping,
+    AttemptFinished,
+    RetryDue,
+    TaskHeld,
+    TaskResolved,
+    TaskSkipped,
+    TaskFailed,
+    GroupStarted,
+    GroupFinished,
+    CancelRequested,
+    RunFinished,
+]

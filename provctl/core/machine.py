@@ -1,0 +1,476 @@
+"""Owns the transitions: `apply`, the only code that changes state, live and on replay.
+
+The law. A task moves only along these edges, each by the event named:
+
+    waiting  -> ready      its last need is met and its condition holds (derived)
+    waiting  -> running    GroupStarted                     (a nested workflow)
+    waiting  -> finished   TaskSkipped, CancelRequested
+    ready    -> running    AttemptStarted
+    ready    -> finished   TaskSkipped, TaskFailed, CancelRequested
+    running  -> finished   AttemptFinished, GroupFinished
+    running  -> retrying   AttemptFinished with retry_at
+    running  -> ready      AttemptVoided
+    running  -> held       TaskHeld
+    retrying -> ready      RetryDue
+    retrying -> finished   CancelRequested
+    held     -> ready      TaskResolved rerun
+    held     -> finished   TaskResolved accept or fail, CancelRequested
+
+An event that fits no edge is refused with `IllegalEvent` before anything
+changes. `apply` decides nothing: what follows from an event without a choice
+(a need is met) it derives, the rest it leaves in `due`, `ending` and `timers`
+for `decide`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any, Callable, Dict, Tuple, Type
+
+from provctl.core import events as ev
+from provctl.core.model import Group, Task, Workflow
+from provctl.core.state import FAILURES, Lane, RunState, State, TaskState
+from provctl.core.values import ValueMissing, holds
+
+__all__ = ["IllegalEvent", "apply", "close_run", "open_run"]
+
+_EDGES: Dict[type, Tuple[str, ...]] = {
+    ev.AttemptStarted: ("ready",),
+    ev.AttemptAdopted: ("running",),
+    ev.AttemptVoided: ("running",),
+    ev.AttemptStopping: ("running",),
+    ev.AttemptFinished: ("running",),
+    ev.RetryDue: ("retrying",),
+    ev.TaskHeld: ("running",),
+    ev.TaskResolved: ("held",),
+    ev.TaskSkipped: ("waiting", "ready"),
+    ev.TaskFailed: ("ready", "waiting"),
+    ev.GroupStarted: ("waiting",),
+    ev.GroupFinished: ("running",),
+}
+
+
+class IllegalEvent(Exception):
+    """An event that does not fit the state: a bug, or a journal of another run."""
+
+
+def open_run(state: State, submitted: ev.RunSubmitted, workflow: Workflow) -> None:
+    """Add a run to `state`; `submitted` is the first event of its journal."""
+    run = RunState(submitted, workflow, state.arrivals)
+    state.arrivals += 1
+    state.runs[submitted.run] = run
+    for task in run.tasks.values():
+        if task.unmet == 0:
+            _becomes_ready(state, run, task)
+    if not run.tasks:
+        state.ending[submitted.run] = None
+
+
+def close_run(state: State, run_id: str) -> None:
+    """Forget a run, finished or not; what its tries used is free again."""
+    run = state.runs.pop(run_id)
+    for task_id in run.active:
+        task = run.tasks[task_id]
+        if task.status == "running" and not isinstance(task.task.action, Group):
+            _take(state, run, task, -1)
+    _forget_waiting(state, run_id)
+    for key in [key for key in state.due if key[0] == run_id]:
+        del state.due[key]
+    state.ending.pop(run_id, None)
+
+
+def apply(state: State, event: ev.Event) -> None:
+    """Change `state` by one fact. Raises IllegalEvent, having changed nothing."""
+    run = state.runs.get(event.run)
+    if run is None or run.outcome is not None:
+        why = "unknown run" if run is None else "the run is finished"
+        message = f"{type(event).__name__} of {event.run}: {why}"
+        raise IllegalEvent(message)
+    froms = _EDGES.get(type(event))
+    if froms is not None:
+        _check(run, event, froms)
+    _APPLY[type(event)](state, run, event)
+
+
+def _check(run: RunState, event: Any, froms: Tuple[str, ...]) -> None:
+    task = run.tasks.get(event.task)
+    attempt = getattr(event, "attempt", None)
+    if task is None:
+        story = "no such task"
+    elif task.status not in froms:
+        story = f"the task is {task.status}"
+    elif attempt is not None and attempt != _expected_attempt(task, event):
+        story = f"the latest try is {task.attempt}"
+    else:
+        return
+    message = f"{type(event).__name__} of {event.run}/{event.task}: {story}"
+    raise IllegalEvent(message)
+
+
+def _expected_attempt(task: TaskState, event: ev.Event) -> int:
+    return task.attempt + isinstance(event, ev.AttemptStarted)
+
+
+# -- what each event does ------------------------------------------------------
+
+
+def _owner_took(_state: State, run: RunState, event: ev.OwnerTook) -> None:
+    run.boot = event.boot
+
+
+def _attempt_started(state: State, run: RunState, event: ev.AttemptStarted) -> None:
+    task = run.tasks[event.task]
+    _leave_lane(state, run, task)
+    task.attempt = event.attempt
+    task.started_at = event.at
+    task.retry_at = None
+    task.stop_level = 0
+    _take(state, run, task, +1)
+    _begin(state, run, event.at)
+    _move(run, task, "running")
+
+
+def _begin(state: State, run: RunState, at: float) -> None:
+    if run.started_at is not None:
+        return
+    run.started_at = at
+    if run.workflow.timeout_s is not None:
+        deadline = at + run.workflow.timeout_s
+        heapq.heappush(state.timers, (deadline, run.submitted.run, ""))
+
+
+def _attempt_adopted(state: State, run: RunState, event: ev.AttemptAdopted) -> None:
+    task = run.tasks[event.task]
+    if task.stop_level:
+        # The old owner may have died between this fact and the signal: say it again.
+        task.stop_level = 0
+        state.due[(event.run, event.task)] = None
+
+
+def _attempt_voided(state: State, run: RunState, event: ev.AttemptVoided) -> None:
+    task = run.tasks[event.task]
+    task.voided += 1
+    task.started_at = None
+    _take(state, run, task, -1)
+    if run.stop_level:
+        _finish(state, run, task, "cancelled", event.at)
+    else:
+        _enqueue(state, run, task)
+
+
+def _attempt_stopping(state: State, run: RunState, event: ev.AttemptStopping) -> None:
+    run.tasks[event.task].stop_level = 2 if event.now else 1
+    state.due.pop((event.run, event.task), None)
+
+
+def _attempt_finished(state: State, run: RunState, event: ev.AttemptFinished) -> None:
+    task = run.tasks[event.task]
+    task.exit_code = event.exit_code
+    task.signal = event.signal
+    task.reason = event.reason
+    task.output = event.output
+    if event.started_at is not None:
+        task.started_at = event.started_at
+    _take(state, run, task, -1)
+    if event.retry_at is None:
+        ended = event.finished_at if event.finished_at is not None else event.at
+        _finish(state, run, task, event.outcome, ended)
+        return
+    task.retry_at = event.retry_at
+    _move(run, task, "retrying")
+    heapq.heappush(state.timers, (event.retry_at, event.run, event.task))
+
+
+def _retry_due(state: State, run: RunState, event: ev.RetryDue) -> None:
+    _drop_timer(state, event.run, event.task)
+    _enqueue(state, run, run.tasks[event.task])
+
+
+def _task_held(state: State, run: RunState, event: ev.TaskHeld) -> None:
+    task = run.tasks[event.task]
+    task.reason = event.reason
+    _take(state, run, task, -1)
+    if run.stop_level:
+        _finish(state, run, task, event.outcome, event.at)
+        return
+    task.outcome = event.outcome
+    _move(run, task, "held")
+
+
+def _task_resolved(state: State, run: RunState, event: ev.TaskResolved) -> None:
+    task = run.tasks[event.task]
+    if event.how == "rerun":
+        task.outcome = None
+        task.reason = ""
+        # An operator's rerun is a try of its own, beyond `retry.attempts`.
+        task.voided = task.attempt
+        _enqueue(state, run, task)
+    else:
+        outcome = "succeeded" if event.how == "accept" else "failed"
+        task.reason = event.reason
+        _finish(state, run, task, outcome, event.at)
+
+
+def _task_skipped(state: State, run: RunState, event: ev.TaskSkipped) -> None:
+    _end_early(state, run, event, "skipped")
+
+
+def _task_failed(state: State, run: RunState, event: ev.TaskFailed) -> None:
+    _end_early(state, run, event, "failed")
+
+
+def _end_early(state: State, run: RunState, event: Any, outcome: str) -> None:
+    task = run.tasks[event.task]
+    task.reason = event.reason
+    if task.status == "ready":
+        _leave_lane(state, run, task)
+    _finish(state, run, task, outcome, event.at)
+
+
+def _group_started(state: State, run: RunState, event: ev.GroupStarted) -> None:
+    task = run.tasks[event.task]
+    task.started_at = event.at
+    _begin(state, run, event.at)
+    state.due.pop((event.run, event.task), None)
+    _move(run, task, "running")
+    for child in run.children.get(event.task, ()):
+        _meet(state, run, run.tasks[child])
+    if task.open_children == 0:
+        state.due[(event.run, event.task)] = None
+
+
+def _group_finished(state: State, run: RunState, event: ev.GroupFinished) -> None:
+    _finish(state, run, run.tasks[event.task], event.outcome, event.at)
+
+
+def _cancel_requested(state: State, run: RunState, event: ev.CancelRequested) -> None:
+    run.stop_level = max(run.stop_level, 2 if event.now else 1)
+    run.cancel_cause = run.cancel_cause or event.cause
+    _forget_waiting(state, event.run)
+    for task in run.tasks.values():
+        if task.status == "running" and not isinstance(task.task.action, Group):
+            if task.stop_level < run.stop_level:
+                state.due[(event.run, task.task.id)] = None
+        elif task.status in ("waiting", "ready", "retrying"):
+            _finish(state, run, task, "cancelled", event.at, spread=False)
+        elif task.status == "held":
+            held_as = task.outcome or "lost"
+            _finish(state, run, task, held_as, event.at, spread=False)
+
+
+def _run_finished(state: State, run: RunState, event: ev.RunFinished) -> None:
+    run.outcome = event.outcome
+    run.finished_at = event.at
+    state.ending.pop(event.run, None)
+    _drop_timer(state, event.run, "")
+
+
+_Handler = Callable[[State, RunState, Any], None]
+_APPLY: Dict[Type[Any], _Handler] = {
+    ev.OwnerTook: _owner_took,
+    ev.AttemptStarted: _attempt_started,
+    ev.AttemptAdopted: _attempt_adopted,
+    ev.AttemptVoided: _attempt_voided,
+    ev.AttemptStopping: _attempt_stopping,
+    ev.AttemptFinished: _attempt_finished,
+    ev.RetryDue: _retry_due,
+    ev.TaskHeld: _task_held,
+    ev.TaskResolved: _task_resolved,
+    ev.TaskSkipped: _task_skipped,
+    ev.TaskFailed: _task_failed,
+    ev.GroupStarted: _group_started,
+    ev.GroupFinished: _group_finished,
+    ev.CancelRequested: _cancel_requested,
+    ev.RunFinished: _run_finished,
+}
+
+
+# -- what follows without a choice ---------------------------------------------
+
+
+def _finish(
+    state: State,
+    run: RunState,
+    task: TaskState,
+    outcome: str,
+    at: float,
+    *,
+    spread: bool = True,
+) -> None:
+    """The task has its outcome; tell those that wait for it (unless all are told)."""
+    run_id, task_id = run.submitted.run, task.task.id
+    state.due.pop((run_id, task_id), None)
+    task.outcome = outcome
+    task.finished_at = at
+    task.retry_at = None
+    _move(run, task, outcome)
+    run.open_tasks -= 1
+    if run.open_tasks == 0:
+        state.ending[run_id] = None
+    if outcome in FAILURES:
+        run.failed[task_id] = None
+        _spoil(state, run, task, outcome)
+    _leave_group(state, run, task)
+    if spread:
+        _tell_dependents(state, run, task, outcome)
+
+
+def _spoil(state: State, run: RunState, task: TaskState, outcome: str) -> None:
+    if task.task.on_failure == "continue":
+        return
+    parent = task.task.parent
+    if parent is not None:
+        holder = run.tasks[parent]
+        holder.spoiled = _worse(holder.spoiled, outcome)
+    else:
+        run.spoiled = _worse(run.spoiled, outcome)
+    if run.submitted.fail_fast and not run.failed_fast and not run.stop_level:
+        run.failed_fast = task.task.id
+        for other in run.tasks.values():
+            if other.status in ("waiting", "ready"):
+                _doom(state, run, other, f"{task.task.id} failed, and --fail-fast")
+
+
+def _worse(one: str, other: str) -> str:
+    order = ("", "interrupted", "lost", "timed_out", "failed")
+    return max(one, other, key=order.index)
+
+
+def _leave_group(state: State, run: RunState, task: TaskState) -> None:
+    parent = task.task.parent
+    if parent is None:
+        return
+    group = run.tasks[parent]
+    group.open_children -= 1
+    if group.open_children == 0 and group.status == "running":
+        state.due[(run.submitted.run, parent)] = None
+
+
+def _tell_dependents(
+    state: State, run: RunState, task: TaskState, outcome: str
+) -> None:
+    passed = outcome == "succeeded" or (
+        outcome in FAILURES and task.task.on_failure == "continue"
+    )
+    for dependent_id, on in run.dependents.get(task.task.id, ()):
+        dependent = run.tasks[dependent_id]
+        if dependent.status != "waiting":
+            continue
+        if on == "done" or (passed if on == "success" else outcome in FAILURES):
+            _meet(state, run, dependent)
+        else:
+            was = outcome.replace("_", " ")
+            _doom(state, run, dependent, f"needs {on} of {task.task.id}, which {was}")
+    for child in run.children.get(task.task.id, ()):
+        if run.tasks[child].status == "waiting":
+            _doom(state, run, run.tasks[child], f"{task.task.id} was {outcome}")
+
+
+def _meet(state: State, run: RunState, task: TaskState) -> None:
+    if task.status != "waiting":
+        return
+    task.unmet -= 1
+    if task.unmet == 0:
+        _becomes_ready(state, run, task)
+
+
+def _becomes_ready(state: State, run: RunState, task: TaskState) -> None:
+    """All needs are met: look at the condition, then stand in line."""
+    if task.doom:
+        return
+    try:
+        wanted = task.task.when is None or holds(task.task.when, run.output_of)
+    except ValueMissing as missing:
+        task.broken = f"its condition cannot be decided: {missing}"
+        state.due[(run.submitted.run, task.task.id)] = None
+        return
+    if not wanted:
+        _doom(state, run, task, "its condition is false")
+    elif isinstance(task.task.action, Group):
+        state.due[(run.submitted.run, task.task.id)] = None
+    else:
+        _enqueue(state, run, task)
+
+
+def _doom(state: State, run: RunState, task: TaskState, why: str) -> None:
+    if not task.doom:
+        task.doom = why
+        state.due[(run.submitted.run, task.task.id)] = None
+
+
+# -- bookkeeping -----------------------------------------------------------------
+
+
+def _move(run: RunState, task: TaskState, status: str) -> None:
+    """Change the status; `status` may be an outcome, which means finished."""
+    run.counts[task.bucket] -= 1
+    run.counts[status] = run.counts.get(status, 0) + 1
+    task.bucket = status
+    task.status = status if status in _STATUSES else "finished"
+    if task.status in ("running", "retrying", "held"):
+        run.active[task.task.id] = None
+    else:
+        run.active.pop(task.task.id, None)
+
+
+_STATUSES = frozenset({"waiting", "ready", "running", "retrying", "held"})
+
+
+def _take(state: State, run: RunState, task: TaskState, sign: int) -> None:
+    state.running += sign
+    run.live += sign
+    for resource, amount in _lane_of(run, task.task):
+        state.used[resource] = state.used.get(resource, 0) + sign * amount
+
+
+def _lane_of(run: RunState, task: Task) -> Lane:
+    """What a task takes while it runs, as (resource, amount), sorted."""
+    taken = [("pool:" + name, amount) for name, amount in task.pools.items()]
+    if run.submitted.max_parallel is not None:
+        taken.append(("run:" + run.submitted.run, 1))
+    return tuple(sorted(taken))
+
+
+def _enqueue(state: State, run: RunState, task: TaskState) -> None:
+    rank = (
+        -run.submitted.priority,
+        -task.task.priority,
+        run.arrival,
+        task.task.index,
+    )
+    _move(run, task, "ready")
+    lane = state.lanes.setdefault(_lane_of(run, task.task), [])
+    heapq.heappush(lane, (rank, run.submitted.run, task.task.id))
+
+
+def _leave_lane(state: State, run: RunState, task: TaskState) -> None:
+    key = _lane_of(run, task.task)
+    lane = state.lanes[key]
+    entry_of = (run.submitted.run, task.task.id)
+    if lane[0][1:] == entry_of:
+        heapq.heappop(lane)
+    else:
+        lane[:] = [entry for entry in lane if entry[1:] != entry_of]
+        heapq.heapify(lane)
+    if not lane:
+        del state.lanes[key]
+
+
+def _forget_waiting(state: State, run: str) -> None:
+    """Take a whole run out of all lines and timers, in one pass."""
+    for key, lane in list(state.lanes.items()):
+        lane[:] = [entry for entry in lane if entry[1] != run]
+        heapq.heapify(lane)
+        if not lane:
+            del state.lanes[key]
+    state.timers[:] = [t for t in state.timers if t[1] != run]
+    heapq.heapify(state.timers)
+
+
+def _drop_timer(state: State, run: str, task: str) -> None:
+    timers = state.timers
+    if timers and timers[0][1:] == (run, task):
+        heapq.heappop(timers)
+    else:
+        timers[:] = [timer for timer in timers if timer[1:] != (run, task)]
+        heapq.heapify(timers)

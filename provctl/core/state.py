@@ -1,0 +1,218 @@
+"""Owns the state: what is known of every run, changed by `machine.apply` alone.
+
+Everything a decision needs is kept at hand as it changes (what is ready, what is
+due, what is in use), so that no decision ever looks through all tasks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+
+from provctl.core.model import Group
+from provctl.core.values import ValueMissing
+
+if TYPE_CHECKING:
+    from provctl.core.events import RunSubmitted
+    from provctl.core.model import Task, Workflow
+
+__all__ = ["FAILURES", "Lane", "RunState", "State", "TaskState"]
+
+# Outcomes that fail a run, unless the task says on_failure = "continue".
+FAILURES = frozenset({"failed", "timed_out", "lost", "interrupted"})
+
+# What a task takes while it runs: (resource, amount), sorted. Tasks that take the
+# same stand in one lane, so that choosing the next start compares a few heads.
+Lane = Tuple[Tuple[str, int], ...]
+
+# Order of starts: run priority, task priority, arrival of the run, place in file.
+Rank = Tuple[int, int, int, int]
+
+
+class TaskState:
+    """What is known of one task. See `core.view.TaskView` for the words."""
+
+    __slots__ = (
+        "attempt",
+        "broken",
+        "bucket",
+        "doom",
+        "exit_code",
+        "finished_at",
+        "open_children",
+        "outcome",
+        "output",
+        "reason",
+        "retry_at",
+        "signal",
+        "spoiled",
+        "started_at",
+        "status",
+        "stop_level",
+        "task",
+        "unmet",
+        "voided",
+    )
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.status = "waiting"
+        self.outcome: Optional[str] = None
+        self.attempt = 0  # number of the latest try, voided ones included
+        self.voided = 0
+        self.unmet = len(task.needs) + (task.parent is not None)
+        self.bucket = "waiting"  # where `RunState.counts` has it
+        self.doom = ""  # why it must be skipped
+        self.broken = ""  # why it must fail before any try
+        self.stop_level = 0  # 1: told to end, 2: told to end at once
+        self.open_children = 0  # of a group
+        self.spoiled = ""  # of a group: the outcome of its worst child
+        self.started_at: Optional[float] = None
+        self.finished_at: Optional[float] = None
+        self.retry_at: Optional[float] = None
+        self.exit_code: Optional[int] = None
+        self.signal: Optional[int] = None
+        self.reason = ""
+        self.output: Any = None
+
+    @property
+    def tries(self) -> int:
+        """Tries that count against `retry.attempts`."""
+        return self.attempt - self.voided
+
+
+class RunState:
+    """What is known of one run."""
+
+    __slots__ = (
+        "active",
+        "arrival",
+        "boot",
+        "cancel_cause",
+        "children",
+        "counts",
+        "dependents",
+        "failed",
+        "failed_fast",
+        "finished_at",
+        "live",
+        "open_tasks",
+        "outcome",
+        "spoiled",
+        "started_at",
+        "stop_level",
+        "submitted",
+        "tasks",
+        "workflow",
+    )
+
+    def __init__(
+        self, submitted: RunSubmitted, workflow: Workflow, arrival: int
+    ) -> None:
+        self.submitted = submitted
+        self.workflow = workflow
+        self.arrival = arrival
+        self.tasks: Dict[str, TaskState] = {t.id: TaskState(t) for t in workflow.tasks}
+        self.dependents: Dict[str, List[Tuple[str, str]]] = {}
+        self.children: Dict[str, List[str]] = {}
+        for task in workflow.tasks:
+            for need in task.needs:
+                self.dependents.setdefault(need.task, []).append((task.id, need.on))
+            if task.parent is not None:
+                self.children.setdefault(task.parent, []).append(task.id)
+                self.tasks[task.parent].open_children += 1
+        self.open_tasks = len(workflow.tasks)
+        self.live = 0  # tries that run now
+        self.counts: Dict[str, int] = {"waiting": len(workflow.tasks)}
+        self.active: Dict[str, None] = {}  # running, retrying, held; an ordered set
+        self.failed: Dict[str, None] = {}
+        self.failed_fast = ""  # the task whose failure stopped a --fail-fast run
+        self.spoiled = ""  # the worst outcome that fails the run
+        self.cancel_cause = ""
+        self.stop_level = 0
+        self.boot = ""
+        self.started_at: Optional[float] = None
+        self.finished_at: Optional[float] = None
+        self.outcome: Optional[str] = None
+
+    @property
+    def status(self) -> str:
+        """Where the run is: queued, running, cancelling, held or finished."""
+        if self.outcome is not None:
+            return "finished"
+        if self.stalled:
+            return "held"
+        if self.stop_level:
+            return "cancelling"
+        return "running" if self.started_at is not None else "queued"
+
+    @property
+    def stalled(self) -> bool:
+        """Nothing goes on until an operator decides over the held tasks."""
+        counts = self.counts
+        moving = self.live or counts.get("ready", 0) or counts.get("retrying", 0)
+        return counts.get("held", 0) > 0 and not moving
+
+
+    def output_of(self, task_id: str) -> Any:
+        """Return what a task returned; of a group, the record of all inside it.
+
+        Raises ValueMissing when there is none.
+        """
+        task = self.tasks[task_id]
+        if task.status != "finished":
+            message = f"{task_id} has not finished"
+            raise ValueMissing(message)
+        if isinstance(task.task.action, Group):
+            return self._group_output(task_id)
+        if task.outcome != "succeeded":
+            message = f"{task_id} has no output: it {_WENT[task.outcome or '']}"
+            raise ValueMissing(message)
+        return task.output
+
+    def _group_output(self, group_id: str) -> Dict[str, Any]:
+        """Outputs of all tasks inside, nested as the groups are; without a stack."""
+        whole: Dict[str, Any] = {}
+        pending: List[Tuple[str, Dict[str, Any]]] = [(group_id, whole)]
+        while pending:
+            current, record = pending.pop()
+            for child in self.children.get(current, ()):
+                name = child[len(current) + 1 :]
+                if isinstance(self.tasks[child].task.action, Group):
+                    record[name] = {}
+                    pending.append((child, record[name]))
+                else:
+                    record[name] = self.tasks[child].output
+        return whole
+
+
+_WENT = {
+    "failed": "failed",
+    "timed_out": "timed out",
+    "lost": "was lost",
+    "interrupted": "was interrupted",
+    "cancelled": "was cancelled",
+    "skipped": "was skipped",
+}
+
+
+class State:
+    """Everything one owner knows: its runs and what they use together.
+
+    `slots` is how many tasks may run at once, `capacity` the size of each pool.
+    """
+
+    def __init__(self, *, slots: int, capacity: Mapping[str, int]) -> None:
+        self.slots = slots
+        self.capacity: Dict[str, int] = dict(capacity)
+        self.runs: Dict[str, RunState] = {}
+        self.arrivals = 0
+        self.running = 0
+        self.used: Dict[str, int] = {}
+        # Ready tasks by what they take; each list is a heap of (rank, run, task).
+        self.lanes: Dict[Lane, List[Tuple[Rank, str, str]]] = {}
+        # Tasks about which a fact must be written; an ordered set.
+        self.due: Dict[Tuple[str, str], None] = {}
+        # Runs that may have ended; an ordered set.
+        self.ending: Dict[str, None] = {}
+        # A heap of (when, run, task): the end of a wait, or of a run's time ("").
+        self.timers: List[Tuple[float, str, str]] = []

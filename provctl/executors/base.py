@@ -1,0 +1,85 @@
+"""Owns the contract between the scheduler and whatever runs attempts.
+
+`tests/support` ships a fake that keeps it; one test class holds every executor
+to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable, Mapping, Optional, Protocol, Sequence, Tuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.core.requests import Report
+
+__all__ = ["MARK", "Executor", "Order", "Place", "Reports"]
+
+# Every process of an attempt has the attempt's mark in its environment under this
+# name, so that what a dead supervisor left behind can be found.
+MARK = "PROVCTL_ATTEMPT_ID"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One attempt and where its files are: `<folder>/<index>.<attempt>.*`."""
+
+    run: str
+    task: str
+    attempt: int
+    folder: Path
+    index: int
+
+    @property
+    def name(self) -> str:
+        """First part of the names of its files."""
+        return f"{self.index}.{self.attempt}"
+
+    @property
+    def mark(self) -> str:
+        """What names the attempt among all of this machine."""
+        return f"{self.run}/{self.name}"
+
+    def file(self, suffix: str) -> Path:
+        """Return one of its files."""
+        return self.folder / f"{self.name}.{suffix}"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to start. Times in seconds; `output_max` in bytes, 0 for no output."""
+
+    place: Place
+    argv: Tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    timeout_s: float
+    grace_s: float
+    output_max: int = 0
+    input: Optional[bytes] = None
+
+
+Reports = Callable[[Sequence["Report"]], None]
+
+
+class Executor(Protocol):
+    """Runs attempts; says by `Reports` what became of them, in the loop's thread."""
+
+    def start(self, tell: Reports) -> None:
+        """Get ready, inside the running event loop."""
+
+    def launch(self, order: Order) -> None:
+        """Start an attempt; its end is reported. At most once, whatever happens."""
+
+    def stop(self, place: Place, *, now: bool) -> None:
+        """Tell an attempt to end, with grace or at once; its end is reported."""
+
+    def recover(self, place: Place, *, rebooted: bool) -> Report:
+        """Find out what became of an attempt that an earlier owner decided.
+
+        Returns Adopted (its end will be reported), Voided, Unknown or Ended.
+        """
+
+    def close(self) -> None:
+        """Let go of everything; what runs goes on."""

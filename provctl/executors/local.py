@@ -1,0 +1,226 @@
+"""Owns attempts on this machine: orders to the parent of shims, and adoption."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
+
+from provctl.core.requests import Adopted, Report, Unknown, Voided
+from provctl.executors import record, shim
+from provctl.executors.base import MARK
+
+if TYPE_CHECKING:
+    from provctl.executors.base import Order, Place, Reports
+
+__all__ = ["LocalExecutor"]
+
+
+class LocalExecutor:
+    """Runs attempts as processes under shims. Keeps `executors.base.Executor`."""
+
+    def __init__(self) -> None:
+        self._parent: Optional[subprocess.Popen[bytes]] = None
+        self._socket: Optional[socket.socket] = None
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._tell: Optional[Reports] = None
+        self._launched: Dict[str, Place] = {}
+        self._unread = b""
+
+    def start(self, tell: Reports) -> None:
+        """Get ready; reports come through `tell` from the running loop."""
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self._start_parent()
+
+    def _start_parent(self) -> None:
+        assert self._loop is not None
+        ours, theirs = socket.socketpair()
+        # A session of its own: Ctrl-C at the terminal is for the owner alone.
+        self._parent = subprocess.Popen(
+            [sys.executable, "-I", "-S", shim.__file__, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        theirs.close()
+        self._socket = ours
+        self._unread = b""
+        self._loop.add_reader(ours.fileno(), self._hear)
+
+    def launch(self, order: Order) -> None:
+        """Hand an order to the parent of shims."""
+        key = order.place.mark
+        self._launched[key] = order.place
+        message = {
+            "key": key,
+            "folder": str(order.place.folder),
+            "name": order.place.name,
+            "argv": order.argv,
+            "env": order.env,
+            "cwd": order.cwd,
+            "timeout_s": order.timeout_s,
+            "grace_s": order.grace_s,
+            "output_max": order.output_max,
+        }
+        if order.input is not None:
+            message["input"] = order.input.decode("ascii")
+        self._send(message)
+
+    def stop(self, place: Place, *, now: bool) -> None:
+        """Tell an attempt to end. One that has not begun never will."""
+        if record.fence_off(place):
+            self._launched.pop(place.mark, None)
+            self._report_soon(_voided(place, "it was cancelled before it began"))
+        elif place.mark in self._launched:
+            self._send({"stop": place.mark, "now": now})
+        else:
+            _signal_orphan(place, signal.SIGQUIT if now else signal.SIGTERM)
+
+    def recover(self, place: Place, *, rebooted: bool) -> Report:
+        """Find out what became of an attempt; one that is alive is adopted.
+
+        The lock is looked at before the record: a shim seals the record, then
+        unlocks. Seen unlocked, what the file says is final.
+        """
+        if record.is_running(place):
+            self._watch(place)
+            return Adopted(place.run, place.task, place.attempt)
+        report = record.ended(place)
+        if report is not None:
+            return report
+        if record.fence_off(place):
+            return _voided(place, "it never began")
+        if record.is_running(place):
+            # It passed the fence while we looked.
+            self._watch(place)
+            return Adopted(place.run, place.task, place.attempt)
+        return record.ended(place) or _unknown(place, rebooted=rebooted)
+
+    def close(self) -> None:
+        """Let go: the parent ends, shims end after their attempt."""
+        if self._socket is not None and self._loop is not None:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+        if self._parent is not None:
+            self._parent.wait()
+            self._parent = None
+
+    # -- news ------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        assert self._socket is not None
+        data = self._socket.recv(1 << 16)
+        if not data:
+            self._parent_died()
+            return
+        *keys, self._unread = (self._unread + data).split(b"\n")
+        over = [self._launched.pop(key.decode(), None) for key in keys]
+        self._report([self._outcome(place) for place in over if place is not None])
+
+    def _outcome(self, place: Place) -> Report:
+        ended = record.ended(place)
+        if ended is not None:
+            return ended
+        if record.fence_off(place):
+            return _voided(place, "no process could be started for it")
+        return _unknown(place, rebooted=False)
+
+    def _parent_died(self) -> None:
+        """Its shims live: adopt them, and start another parent."""
+        self.close()
+        orphans = list(self._launched.values())
+        self._launched.clear()
+        self._start_parent()
+        reports = [self.recover(place, rebooted=False) for place in orphans]
+        self._report([r for r in reports if not isinstance(r, Adopted)])
+
+    def _watch(self, place: Place) -> None:
+        """Wait for the lock in a thread: no polling, and no process id to mistake."""
+        loop = self._loop
+        assert loop is not None
+
+        def wait() -> None:
+            record.wait_until_over(place)
+            try:
+                loop.call_soon_threadsafe(self._adopted_over, place)
+            except RuntimeError:
+                return  # the loop has ended; the next owner sees the record
+
+        threading.Thread(target=wait, daemon=True, name=place.name).start()
+
+    def _adopted_over(self, place: Place) -> None:
+        self._report([record.ended(place) or _unknown(place, rebooted=False)])
+
+    def _report_soon(self, report: Report) -> None:
+        assert self._loop is not None
+        self._loop.call_soon(self._report, [report])
+
+    def _report(self, reports: Sequence[Report]) -> None:
+        assert self._tell is not None
+        if reports:
+            self._tell(reports)
+
+    def _send(self, message: Dict[str, object]) -> None:
+        assert self._socket is not None
+        try:
+            self._socket.sendall(json.dumps(message).encode("ascii") + b"\n")
+        except OSError:
+            return  # the parent died: `_hear` sees it, and recovers the attempt
+
+
+def _voided(place: Place, reason: str) -> Voided:
+    return Voided(place.run, place.task, place.attempt, reason)
+
+
+def _unknown(place: Place, *, rebooted: bool) -> Unknown:
+    outcome = "interrupted" if rebooted else "lost"
+    what = "the machine was rebooted" if rebooted else "its supervisor died"
+    if not rebooted:
+        swept = _sweep(place)
+        if swept:
+            what += f"; {swept} of its processes were killed"
+    reason = f"{what} while it ran: nobody can know how it ended"
+    return Unknown(place.run, place.task, place.attempt, outcome, reason)
+
+
+def _sweep(place: Place) -> int:
+    """Kill what a dead shim left behind, known by the mark in its environment."""
+    import psutil
+
+    killed = 0
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == place.mark and process.pid != os.getpid():
+                process.kill()  # psutil checks the start time: no stranger is hit
+                killed += 1
+        except psutil.Error:
+            continue
+    return killed
+
+
+def _signal_orphan(place: Place, number: int) -> None:
+    """Signal the shim of an adopted attempt. The lock proves that it is the one."""
+    pid = record.shim_pid(place)
+    if pid is None or not record.is_running(place):
+        return
+    opened: List[int] = []
+    try:
+        if hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal"):
+            opened.append(os.pidfd_open(pid))
+            if record.is_running(place):
+                signal.pidfd_send_signal(opened[0], number)
+        else:
+            os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    finally:
+        for fd in opened:
+            os.close(fd)

@@ -1,0 +1,117 @@
+"""Owns reading an attempt's `go` file: fence, lock, and the exit record inside."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from typing import TYPE_CHECKING, Any, Dict, Optional
+from zlib import crc32
+
+from provctl.core.requests import Ended
+
+if TYPE_CHECKING:
+    from provctl.executors.base import Place
+
+__all__ = ["ended", "fence_off", "is_running", "shim_pid", "wait_until_over"]
+
+_VOID = b"void\n"
+
+
+def ended(place: Place) -> Optional[Ended]:
+    """Return how the attempt ended, None if there is no whole exit record."""
+    record = _exit_record(place)
+    if record is None:
+        return None
+    problem = record["problem"]
+    output = None
+    if "output" in record and not problem:
+        try:
+            output = json.loads(record["output"])
+        except (ValueError, RecursionError):
+            problem = "what it returned is not JSON"
+    return Ended(
+        place.run,
+        place.task,
+        place.attempt,
+        cause=record["cause"],
+        exit_code=record.get("exit_code"),
+        signal=record.get("signal"),
+        started_at=round(record["started_at"], 6),
+        finished_at=round(record["finished_at"], 6),
+        cpu_s=record.get("cpu_s", 0.0),
+        max_rss_bytes=record.get("max_rss_bytes", 0),
+        survivors=record["survivors"],
+        output=output,
+        problem=problem,
+    )
+
+
+def _exit_record(place: Place) -> Optional[Dict[str, Any]]:
+    try:
+        raw = place.file("go").read_bytes()
+    except OSError:
+        return None
+    body, mark, seal = raw.rpartition(b',"crc":"')
+    if not mark or seal != b'%08x"}\n' % crc32(body):
+        return None
+    record: Dict[str, Any] = json.loads(raw)
+    return record
+
+
+def is_running(place: Place) -> bool:
+    """Whether the attempt's shim is alive and still has it."""
+    try:
+        fd = os.open(str(place.file("go")), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def wait_until_over(place: Place) -> None:
+    """Block until no shim has the attempt; returns at once if none has."""
+    try:
+        fd = os.open(str(place.file("go")), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    finally:
+        os.close(fd)
+
+
+def fence_off(place: Place) -> bool:
+    """Try to take the fence, so that the attempt never begins; whether we have it.
+
+    The file is whole before its name appears, so its author is never in doubt.
+    """
+    void, go = place.file("void"), place.file("go")
+    void.write_bytes(_VOID)
+    try:
+        os.link(str(void), str(go))
+    except FileExistsError:
+        return go.read_bytes() == _VOID
+    finally:
+        void.unlink()
+    fd = os.open(str(place.folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return True
+
+
+def shim_pid(place: Place) -> Optional[int]:
+    """Return the process that has the attempt; None when its file does not say."""
+    try:
+        with place.file("go").open("rb") as file:
+            return int(file.readline(32))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,522 @@
+"""Owns the life of attempts: shims, and the parent that forks them.
+
+Run as `python -I -S shim.py FD`. The parent reads launch orders, one JSON object
+a line, from the socket FD and gives each to an idle shim, or forks one, which
+costs a fork instead of a Python start. It answers with the key of each attempt
+that is over. When the socket closes the parent ends, and so does each shim once
+the attempt it has is over; the tasks never notice.
+
+A shim has one attempt at a time. The order of its steps keeps the promises:
+
+ 1. a file for this attempt, locked until it is over (the lock is the identity)
+    and with space for the exit record, which a full disk cannot take away
+ 2. `link(2)` of that file to `N.K.go`: the fence. Whoever finds it taken runs
+    nothing; an owner that recovers may take it first
+ 3. fsync of the folder: from now on "it never began" is provably false
+ 4. spawn, in a session of its own; output to a file, never to a pipe
+ 5. wait; TERM, grace, KILL on timeout (monotonic) or when told: by the parent,
+    or when the parent is gone by SIGTERM (with grace) or SIGQUIT (at once)
+ 6. sweep of every process that outlived the main one (the shim is a subreaper)
+ 7. the exit record, sealed with its CRC, into `N.K.go`; fsync; unlock
+
+So an attempt has one file, `N.K.go`, that tells everything: missing, it never
+began; locked, it runs; sealed, it ended; neither, its shim died. Beside it are
+`N.K.log` and, where needed, `N.K.in` and `N.K.out`.
+
+Only the standard library, and little of it: a fork copies each page it touches.
+containerd-shim, conmon and s6-supervise are built on the same idea.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import gc
+import json
+import os
+import select
+import socket
+import sys
+import time
+from zlib import crc32
+
+TYPE_CHECKING = False  # `typing` costs a millisecond and memory in every fork
+if TYPE_CHECKING:
+    import signal
+    from typing import Any, Dict, List, NoReturn, Optional, Tuple
+else:
+    # The same functions without the enums around them, which cost each fork more
+    # copied pages than all else here.
+    import _signal as signal
+
+_PR_SET_CHILD_SUBREAPER = 36
+_RESERVED = 4096  # bytes kept for the exit record
+_WAITED = {signal.SIGCHLD, signal.SIGALRM, signal.SIGTERM, signal.SIGQUIT}
+# Python ignores some of these, and children would inherit that.
+_DEFAULTED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT)
+_IDLE_MAX = 4  # shims kept without work
+# Set in tests: the longest time, in seconds, that a shim dawdles before its fence.
+_SLOW_START = float(os.environ.get("PROVCTL_FAILPOINT_SLOW_SHIM_S") or 0)
+_NO_FENCE = bool(os.environ.get("PROVCTL_FAILPOINT_NO_FENCE"))
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        _libc.prctl(option, value, 0, 0, 0)
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+# -- the shim --------------------------------------------------------------------
+
+
+class _Channel:
+    """The shim's end of its line to the parent: one JSON object a line."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.closed = False
+        self._lines: List[bytes] = []
+        self._unread = b""
+
+    def take(self, *, wait: bool) -> Optional[Dict[str, Any]]:
+        """Return the next message; None when there is none, or no parent any more."""
+        while not self._lines and not self.closed:
+            try:
+                flags = 0 if wait else socket.MSG_DONTWAIT
+                data = self.sock.recv(1 << 18, flags)
+            except BlockingIOError:
+                return None
+            except OSError:
+                data = b""
+            self.closed = not data
+            *self._lines, self._unread = (self._unread + data).split(b"\n")
+        return json.loads(self._lines.pop(0)) if self._lines else None
+
+    def done(self) -> None:
+        try:
+            self.sock.sendall(b".")
+        except OSError:
+            self.closed = True
+
+
+class _Attempt:
+    """One attempt as its shim sees it."""
+
+    def __init__(self, order: Dict[str, Any], channel: _Channel) -> None:
+        self.order = order
+        self.channel = channel
+        self.name = order["name"]
+        self.folder = order["folder"]
+        self.cause = "exit"
+        self.level = 0  # 1: TERM was sent, 2: KILL was sent
+        self.main = 0
+        self.usage: Any = None
+        self.survivors = 0
+
+    def path(self, suffix: str) -> str:
+        return f"{self.folder}/{self.name}.{suffix}"
+
+    def open(self, suffix: str, flags: int) -> int:
+        return os.open(self.path(suffix), flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+    def heed(self, number: int) -> None:
+        """A signal came. It counts by itself only when the parent is gone: it may
+        have been sent for the attempt before this one."""
+        while True:
+            message = self.channel.take(wait=False)
+            if message is None:
+                break
+            if message.get("stop") == self.order["key"]:
+                self.stop("stop", now=message["now"])
+        if self.channel.closed:
+            self.stop("stop", now=number == signal.SIGQUIT)
+
+    def stop(self, cause: str, *, now: bool) -> None:
+        """One step further on the ladder: TERM, then KILL when the grace is over."""
+        if self.level == 0:
+            self.cause = cause
+        if cause == "stop" and self.level and not now:
+            return  # told again: the ladder is already climbed by the timer
+        grace = self.order["grace_s"]
+        if now or self.level or grace <= 0:
+            self.level = 2
+            _signal_group(self.main, signal.SIGKILL)
+        else:
+            self.level = 1
+            _signal_group(self.main, signal.SIGTERM)
+            signal.setitimer(signal.ITIMER_REAL, grace)
+        # A stopped process acts on no signal but KILL until it is continued.
+        _signal_group(self.main, signal.SIGCONT)
+
+
+def _signal_group(leader: int, number: int) -> None:
+    try:
+        os.killpg(leader, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def _supervise(order: Dict[str, Any], channel: _Channel) -> None:
+    attempt = _Attempt(order, channel)
+    if _SLOW_START:
+        time.sleep(int.from_bytes(os.urandom(2), "big") / 65536 * _SLOW_START)
+    record = attempt.open("new", os.O_RDWR)
+    fcntl.flock(record, fcntl.LOCK_EX)
+    os.write(record, b"%d\n" % os.getpid())
+    problem = _reserve(record)
+    if _pass_fence(attempt):
+        started, clock = time.time(), time.monotonic()
+        status = None
+        if not problem:
+            status, problem = _run(attempt)
+        result = _result(attempt, status, problem)
+        result["started_at"] = started
+        result["finished_at"] = started + time.monotonic() - clock
+        _store(record, result)
+    os.close(record)
+
+
+def _reserve(record: int) -> str:
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(record, 0, _RESERVED)
+        else:
+            os.write(record, b"\0" * _RESERVED)
+    except OSError as error:
+        return f"no space for its exit record: {error.strerror}"
+    return ""
+
+
+def _pass_fence(attempt: _Attempt) -> bool:
+    passed = True
+    try:
+        os.link(attempt.path("new"), attempt.path("go"))
+    except FileExistsError:
+        passed = _NO_FENCE
+    os.unlink(attempt.path("new"))
+    folder = os.open(attempt.folder, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(folder)
+    os.close(folder)
+    return passed
+
+
+def _run(attempt: _Attempt) -> Tuple[Optional[int], str]:
+    """Return the wait status of the main process, or why there is none."""
+    order = attempt.order
+    what = order["cwd"]
+    try:
+        if order.get("input") is not None:
+            source = attempt.open("in", os.O_WRONLY | os.O_TRUNC)
+            os.write(source, order["input"].encode("ascii"))
+            os.close(source)
+        log = attempt.open("log", os.O_WRONLY | os.O_APPEND)
+        os.chdir(what)
+        what = order["argv"][0]
+        attempt.main = _spawn(order, log)
+    except OSError as error:
+        return None, f"cannot start {what}: {error.strerror}"
+    os.close(log)
+    if order["timeout_s"]:
+        signal.setitimer(signal.ITIMER_REAL, order["timeout_s"])
+    status = _wait(attempt)
+    _sweep(attempt)
+    return status, ""
+
+
+def _spawn(order: Dict[str, Any], log: int) -> int:
+    """Start the task in a session of its own. Raises OSError.
+
+    posix_spawn, for it copies no page of this process; a fork here would cost as
+    much as all the rest of the shim.
+    """
+    argv, env = order["argv"], order["env"]
+    return os.posix_spawn(
+        _program(argv[0], env.get("PATH", os.defpath)),
+        argv,
+        env,
+        file_actions=(
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, log, 1),
+            (os.POSIX_SPAWN_DUP2, log, 2),
+        ),
+        setsid=True,
+        setsigmask=(),
+        setsigdef=_DEFAULTED,
+    )
+
+
+def _program(name: str, path: str) -> str:
+    """What a shell would run for `name`; itself when nothing is found."""
+    if "/" not in name:
+        for folder in path.split(":"):
+            candidate = f"{folder}/{name}"
+            if folder and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
+                return candidate
+    return name
+
+
+def _wait(attempt: _Attempt) -> int:
+    """Reap until the main process ended, and walk the ladder when told to."""
+    while True:
+        number = signal.sigwait(_WAITED)
+        if number == signal.SIGALRM:
+            attempt.stop("timeout", now=False)
+        elif number in (signal.SIGTERM, signal.SIGQUIT):
+            attempt.heed(number)
+        status = _reap(attempt)
+        if status is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            return status
+
+
+def _reap(attempt: _Attempt) -> Optional[int]:
+    """Reap all that ended; return the main process's status if it is among them."""
+    main_status = None
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return main_status
+        if pid == 0:
+            return main_status
+        if pid == attempt.main:
+            main_status = status
+            attempt.usage = usage
+
+
+def _sweep(attempt: _Attempt) -> None:
+    """End what outlived the main process: TERM, grace, KILL, until none is left."""
+    left = _descendants()
+    if not left:
+        return
+    attempt.survivors = len(left)
+    number = signal.SIGKILL if attempt.level == 2 else signal.SIGTERM
+    deadline = time.monotonic() + attempt.order["grace_s"]
+    while left:
+        for pid in left:
+            try:
+                os.kill(pid, number)
+                os.kill(pid, signal.SIGCONT)
+            except ProcessLookupError:
+                pass
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        signal.sigwait(_WAITED)
+        _reap(attempt)
+        left = _descendants()
+        if time.monotonic() >= deadline:
+            number = signal.SIGKILL
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _descendants() -> List[int]:
+    """All processes below this one; Linux only, where the shim is a subreaper."""
+    found: List[int] = []
+    pending = [os.getpid()]
+    while pending:
+        pid = pending.pop()
+        try:
+            with open(f"/proc/{pid}/task/{pid}/children", "rb", 0) as file:
+                children = [int(word) for word in file.read().split()]
+        except OSError:
+            continue
+        found += children
+        pending += children
+    return found
+
+
+def _result(
+    attempt: _Attempt, status: Optional[int], problem: str
+) -> Dict[str, Any]:
+    result: Dict[str, Any] = {
+        "v": 1,
+        "cause": attempt.cause,
+        "problem": problem,
+        "survivors": attempt.survivors,
+    }
+    if status is not None:
+        result["status"] = status
+        if os.WIFSIGNALED(status):
+            result["signal"] = os.WTERMSIG(status)
+        else:
+            result["exit_code"] = os.WEXITSTATUS(status)
+    if attempt.usage is not None:
+        unit = 1 if sys.platform == "darwin" else 1024
+        result["cpu_s"] = round(attempt.usage.ru_utime + attempt.usage.ru_stime, 6)
+        result["max_rss_bytes"] = attempt.usage.ru_maxrss * unit
+    if attempt.order.get("output_max") and not problem:
+        _add_output(attempt, result)
+    return result
+
+
+def _add_output(attempt: _Attempt, result: Dict[str, Any]) -> None:
+    """Move what the task returned from its file into the record."""
+    most = attempt.order["output_max"]
+    try:
+        fd = os.open(attempt.path("out"), os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    with open(fd, "rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        result["problem"] = f"its output is larger than {most} bytes"
+    else:
+        result["output"] = data.decode("utf-8", "replace")
+    os.unlink(attempt.path("out"))
+
+
+def _store(record: int, result: Dict[str, Any]) -> None:
+    """Make the exit record durable. Tries for ever: nobody else knows the status."""
+    while True:
+        try:
+            body = json.dumps(result, separators=(",", ":"))[:-1].encode("ascii")
+            data = body + b',"crc":"%08x"}\n' % crc32(body)
+            written = os.pwrite(record, data, 0)
+            while written < len(data):
+                written += os.pwrite(record, data[written:], written)
+            os.ftruncate(record, len(data))
+            os.fsync(record)
+        except OSError:
+            # The reserved bytes hold a record without output.
+            if result.pop("output", None) is not None:
+                result["problem"] = "the disk was full: its output is lost"
+            time.sleep(1)
+        else:
+            return
+
+
+def _be_shim(channel: _Channel) -> None:
+    """Take attempts from the parent, one at a time, until it is gone."""
+    os.setsid()
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED)
+    while not channel.closed:
+        order = channel.take(wait=True)
+        if order is not None and "stop" not in order:
+            _supervise(order, channel)
+            channel.done()
+
+
+# -- the parent of shims -----------------------------------------------------------
+
+
+class _Shim:
+    """A shim as its parent sees it. `key` names its attempt, "" for idle."""
+
+    def __init__(self, pid: int, channel: socket.socket) -> None:
+        self.pid = pid
+        self.channel = channel
+        self.key = ""
+
+
+class _Parent:
+    """Gives each order to a shim, and says which attempts are over."""
+
+    def __init__(self, owner: socket.socket) -> None:
+        self._owner = owner
+        self._poll = select.poll()
+        self._shims: Dict[int, _Shim] = {}
+        self._idle: List[_Shim] = []
+        self._unread = b""
+
+    def serve(self) -> None:
+        """Work until the owner closes its end."""
+        self._poll.register(self._owner, select.POLLIN)
+        while True:
+            over = []
+            for fd, _ in self._poll.poll():
+                if fd != self._owner.fileno():
+                    over.append(self._hear(self._shims[fd]))
+                elif not self._take_orders():
+                    return
+            if over:
+                self._tell("".join(key + "\n" for key in over if key))
+
+    def _take_orders(self) -> bool:
+        data = self._owner.recv(1 << 18)
+        if not data:
+            return False
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            order = json.loads(line)
+            if "stop" in order:
+                self._stop(order["stop"], line)
+            else:
+                self._launch(order["key"], line)
+        return True
+
+    def _launch(self, key: str, line: bytes) -> None:
+        try:
+            shim = self._idle.pop() if self._idle else self._fork()
+            shim.key = key
+            shim.channel.sendall(line + b"\n")
+        except OSError:
+            # No shim to be had: the owner finds no fence, and takes it itself.
+            self._tell(key + "\n")
+
+    def _fork(self) -> _Shim:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                # No descriptor of the parent's may stay open here: the end of
+                # another shim's channel is its news that the parent is gone.
+                keep = theirs.fileno()
+                os.closerange(3, keep)
+                os.closerange(keep + 1, 65536)
+                _be_shim(_Channel(theirs))
+                code = 0
+            finally:
+                os._exit(code)
+        theirs.close()
+        shim = _Shim(pid, ours)
+        self._shims[ours.fileno()] = shim
+        self._poll.register(ours, select.POLLIN)
+        return shim
+
+    def _stop(self, key: str, line: bytes) -> None:
+        for shim in self._shims.values():
+            if shim.key == key:
+                shim.channel.sendall(line + b"\n")
+                os.kill(shim.pid, signal.SIGTERM)
+
+    def _hear(self, shim: _Shim) -> str:
+        """The shim is done, or dead; return the key of the attempt that is over."""
+        key, shim.key = shim.key, ""
+        try:
+            alive = shim.channel.recv(1)
+        except OSError:
+            alive = b""
+        if alive and len(self._idle) < _IDLE_MAX:
+            self._idle.append(shim)
+            return key
+        if shim in self._idle:
+            self._idle.remove(shim)
+        self._poll.unregister(shim.channel)
+        del self._shims[shim.channel.fileno()]
+        shim.channel.close()
+        os.waitpid(shim.pid, 0)
+        return key
+
+    def _tell(self, text: str) -> None:
+        try:
+            self._owner.sendall(text.encode())
+        except OSError:
+            return  # the owner is gone; the next one reads the records
+
+
+def main() -> None:
+    """Serve orders on the socket whose descriptor is the first argument."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    parent = _Parent(socket.socket(fileno=int(sys.argv[1])))
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    parent.serve()
+
+
+if __name__ == "__main__":
+    main()

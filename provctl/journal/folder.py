@@ -1,0 +1,204 @@
+"""Owns the layout of the state directory and of a run's folder, and making both.
+
+    <state>/                     0700
+      queue/<run>                marker of an unfinished run for the scheduler
+      runs/<run>/
+        workflow.json            what runs, frozen
+        journal.jsonl            facts
+        owner.lock               flock held by whoever runs it
+        attempts/<n>.<k>.*       task index and attempt, by the attempt's supervisor
+      scheduler/                 lock, log, control socket of the background process
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterator, List
+
+from provctl.errors import JournalDamaged, StateUnusable
+from provctl.journal.frozen import thaw
+from provctl.journal.log import Journal, Position
+
+if TYPE_CHECKING:
+    from provctl.core.events import RunSubmitted
+    from provctl.core.model import Workflow
+
+__all__ = ["RunFolder", "StateFolder", "sync_folder"]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where everything of one run is."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The run's id is its folder's name."""
+        return self.path.name
+
+    @property
+    def workflow(self) -> Path:
+        """workflow.json."""
+        return self.path / "workflow.json"
+
+    @property
+    def journal(self) -> Path:
+        """journal.jsonl."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """owner.lock."""
+        return self.path / "owner.lock"
+
+    @property
+    def socket(self) -> Path:
+        """Control socket of a foreground owner."""
+        return self.path / "control.sock"
+
+    @property
+    def attempts(self) -> Path:
+        """Folder of the attempts' files."""
+        return self.path / "attempts"
+
+    def log_of(self, index: int, attempt: int) -> Path:
+        """Output of one attempt."""
+        return self.attempts / f"{index}.{attempt}.log"
+
+    def load_workflow(self) -> Workflow:
+        """Return the frozen workflow. Raises JournalDamaged, JournalTooNew."""
+        try:
+            frozen = self.workflow.read_bytes()
+        except OSError as problem:
+            message = f"{self.workflow}: {problem.strerror}"
+            raise JournalDamaged(message) from problem
+        return thaw(frozen, str(self.workflow))
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """The state directory."""
+
+    path: Path
+
+    @property
+    def queue(self) -> Path:
+        """Markers of unfinished runs meant for the background scheduler."""
+        return self.path / "queue"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run."""
+        return self.path / "runs"
+
+    @property
+    def scheduler(self) -> Path:
+        """What the background scheduler keeps for itself."""
+        return self.path / "scheduler"
+
+    def run(self, run_id: str) -> RunFolder:
+        """Return where a run is, or would be."""
+        return RunFolder(self.runs / run_id)
+
+    def run_ids(self) -> List[str]:
+        """Return the ids of all runs, sorted; empty when there is no directory."""
+        return _names(self.runs)
+
+    def queued(self) -> List[str]:
+        """Return the ids of the runs that have a marker, sorted."""
+        return _names(self.queue)
+
+    def prepare(self) -> None:
+        """Make what is missing. Raises StateUnusable if it is not ours alone."""
+        with _reported(self.path):
+            for folder in (self.path, self.queue, self.runs, self.scheduler):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            info = os.stat(str(self.path))
+        if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o022:
+            message = f"{self.path}: others own it or may write to it"
+            raise StateUnusable(message, hint=f"chown and chmod 700 {self.path}")
+
+    def create_run(self, submitted: RunSubmitted, frozen: bytes) -> RunFolder:
+        """Put a new run on disk, whole or not at all, and return its folder.
+
+        When this returns, it survives a power cut. Raises StateUnusable.
+        """
+        draft = RunFolder(self.runs / f".new-{submitted.run}")
+        final = self.run(submitted.run)
+        with _reported(self.path):
+            try:
+                draft.attempts.mkdir(mode=0o700, parents=True)
+                draft.path.chmod(0o700)
+                _write_synced(draft.workflow, frozen)
+                _write_synced(draft.lock, b"")
+                journal = Journal(draft.journal, Position())
+                journal.add(submitted)
+                journal.commit()
+                journal.close()
+                sync_folder(draft.attempts)
+                sync_folder(draft.path)
+                draft.path.rename(final.path)
+                sync_folder(self.runs)
+            except OSError:
+                shutil.rmtree(str(draft.path), ignore_errors=True)
+                raise
+        return final
+
+    def enqueue(self, run_id: str) -> None:
+        """Mark a run for the background scheduler, durably. Raises StateUnusable."""
+        with _reported(self.path):
+            _write_synced(self.queue / run_id, b"")
+            sync_folder(self.queue)
+
+    def dequeue(self, run_id: str) -> None:
+        """Take the marker away; a marker of a finished run that stays does no harm."""
+        try:
+            (self.queue / run_id).unlink()
+        except FileNotFoundError:
+            return
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(str(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    with os.fdopen(os.open(str(path), flags, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _names(folder: Path) -> List[str]:
+    try:
+        names = os.listdir(str(folder))
+    except FileNotFoundError:
+        return []
+    except OSError as problem:
+        message = f"{folder}: {problem.strerror}"
+        raise StateUnusable(message) from problem
+    return sorted(name for name in names if not name.startswith("."))
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        where = problem.filename or path
+        message = f"{where}: {problem.strerror}"
+        raise StateUnusable(
+            message, hint="the state directory must be writable; --state-dir names one"
+        ) from problem

@@ -1,0 +1,111 @@
+"""Owns workflow.json: a frozen workflow to JSON and back, defaults left out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import MISSING, Field, fields
+from typing import Any, Dict, Iterable, List, Tuple, Type
+
+from provctl.core.model import (
+    Action,
+    Call,
+    Command,
+    Group,
+    Need,
+    Retry,
+    Script,
+    Task,
+    Workflow,
+)
+from provctl.errors import JournalDamaged, JournalTooNew
+
+__all__ = ["FORMAT", "digest", "freeze", "thaw"]
+
+FORMAT = 1
+
+_ACTIONS: Dict[str, Type[Any]] = {
+    "call": Call,
+    "script": Script,
+    "command": Command,
+    "workflow": Group,
+}
+_KIND = {cls: name for name, cls in _ACTIONS.items()}
+
+
+def freeze(workflow: Workflow) -> bytes:
+    """Return the bytes of workflow.json."""
+    record = _plain(workflow, skip=("tasks",))
+    record["v"] = FORMAT
+    record["tasks"] = [_freeze_task(task) for task in workflow.tasks]
+    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def digest(frozen: bytes) -> str:
+    """Return the SHA-256 of workflow.json as 64 hex digits."""
+    return hashlib.sha256(frozen).hexdigest()
+
+
+def thaw(frozen: bytes, where: str) -> Workflow:
+    """Return the workflow. Raises JournalDamaged or JournalTooNew; `where` is named."""
+    try:
+        record = json.loads(frozen)
+        version = record.pop("v")
+        tasks = record.pop("tasks")
+        if version > FORMAT:
+            message = f"{where}: format {version}, this version knows up to {FORMAT}"
+            raise JournalTooNew(message)
+        parts = tuple(_thaw_task(index, task) for index, task in enumerate(tasks))
+        return Workflow(tasks=parts, **record)
+    except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        message = f"{where}: not a frozen workflow: {problem}"
+        raise JournalDamaged(message) from None
+
+
+def _freeze_task(task: Task) -> Dict[str, Any]:
+    record = _plain(task, skip=("index", "action", "needs", "retry"))
+    record[_KIND[type(task.action)]] = _plain(task.action)
+    if task.needs:
+        record["needs"] = [
+            need.task if need.on == "success" else [need.task, need.on]
+            for need in task.needs
+        ]
+    retry = _plain(task.retry)
+    if retry:
+        record["retry"] = retry
+    return record
+
+
+def _thaw_task(index: int, record: Dict[str, Any]) -> Task:
+    (kind,) = record.keys() & _ACTIONS.keys()
+    values = record.pop(kind)
+    for name in ("args", "argv"):
+        if isinstance(values.get(name), list):
+            values[name] = tuple(values[name])
+    action: Action = _ACTIONS[kind](**values)
+    needs = tuple(
+        Need(need) if isinstance(need, str) else Need(*need)
+        for need in record.pop("needs", ())
+    )
+    retry = Retry(**record.pop("retry", {}))
+    return Task(index=index, action=action, needs=needs, retry=retry, **record)
+
+
+def _plain(value: Any, skip: Iterable[str] = ()) -> Dict[str, Any]:
+    """Fields that differ from their default."""
+    record = {}
+    for name, default in _defaults(type(value)):
+        content = getattr(value, name)
+        if name not in skip and content != default:
+            record[name] = content
+    return record
+
+
+def _defaults(kind: Type[Any]) -> List[Tuple[str, Any]]:
+    return [(f.name, _default_of(f)) for f in fields(kind)]
+
+
+def _default_of(field: Field[Any]) -> Any:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default

@@ -1,0 +1,120 @@
+"""Owns the locks: identity is a held kernel lock, never a process id in a file."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Dict, Optional
+
+from provctl.errors import StateUnusable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Holder", "Lock", "boot_id", "holder_of", "is_held"]
+
+# A look whether a lock is held takes it, shared, for some microseconds. Who wants
+# to hold it tries again for this long before it believes in a real holder.
+_LOOKS_S = 0.1
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What the holder of a lock wrote about itself, for people and for requests.
+
+    `kind` is "foreground" or "scheduler", `socket` where it takes requests,
+    `since` seconds since the epoch.
+    """
+
+    kind: str
+    pid: int
+    boot: str
+    socket: str
+    since: float
+    version: str = ""
+
+
+class Lock:
+    """An exclusive flock on a file that is never deleted."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    def take(cls, path: Path) -> Optional[Lock]:
+        """Return the lock, or None while somebody holds it. Raises StateUnusable."""
+        try:
+            fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as problem:
+            message = f"{path}: {problem.strerror}"
+            raise StateUnusable(message) from problem
+        deadline = time.monotonic() + _LOOKS_S
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.005)
+                    continue
+                os.close(fd)
+                return None
+            return cls(fd)
+
+    @classmethod
+    def wait(cls, path: Path) -> Lock:
+        """Return the lock, after everyone before has let go."""
+        fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        return cls(fd)
+
+    def describe(self, holder: Holder) -> None:
+        """Write who holds it into the file; in one piece, for readers at any time."""
+        text = json.dumps(asdict(holder)).encode("ascii") + b"\n"
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, text, 0)
+
+    def release(self) -> None:
+        """Let go."""
+        os.close(self._fd)
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock now. A missing file is not held."""
+    try:
+        fd = os.open(str(path), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+def holder_of(path: Path) -> Optional[Holder]:
+    """Return who holds the lock, None if nobody does (or has not said yet)."""
+    if not is_held(path):
+        return None
+    try:
+        record: Dict[str, Any] = json.loads(path.read_bytes())
+        return Holder(**record)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def boot_id() -> str:
+    """Return what is the same until the machine reboots. Linux and macOS."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        # macOS has kern.bootsessionuuid; psutil gives the next best everywhere.
+        import psutil
+
+        return str(int(psutil.boot_time()))

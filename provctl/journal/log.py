@@ -1,0 +1,202 @@
+"""Owns a journal file: one writer appends and syncs, anyone reads and verifies."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Iterator, List, Tuple
+
+from provctl.errors import JournalDamaged, JournalTooNew, StateUnusable
+from provctl.journal.codec import START, NewerFormat, decode, encode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.core.events import Event
+
+__all__ = ["Journal", "JournalReader", "Position", "recover"]
+
+# What the file system must have on disk; fdatasync where there is one.
+_sync = getattr(os, "fdatasync", os.fsync)
+
+
+@dataclass(frozen=True)
+class Position:
+    """The end of the verified part: byte offset, last seq, CRC of the last line."""
+
+    offset: int = 0
+    seq: int = 0
+    crc: str = START
+
+
+class Journal:
+    """The writer. `add` collects, `commit` makes all of it durable.
+
+    There is one writer a run, the holder of the owner lock. After a failed write
+    or sync the journal is poisoned: what the page cache shows may not be what the
+    disk has, so nothing more is appended by this process.
+    """
+
+    def __init__(self, path: Path, position: Position) -> None:
+        self._path = path
+        self._fd = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._offset = position.offset
+        self._seq = position.seq
+        self._durable = position.seq
+        self._crc = position.crc
+        self._pending: List[bytes] = []
+        self._poisoned = False
+
+    def add(self, event: Event) -> None:
+        """Append an event to what the next `commit` writes."""
+        self._seq += 1
+        line, self._crc = encode(
+            event, seq=self._seq, durable=self._durable, prev=self._crc
+        )
+        self._pending.append(line)
+
+    def commit(self) -> None:
+        """Write and sync what was added. Raises StateUnusable; then it is poisoned."""
+        if self._poisoned:
+            message = f"{self._path}: not written since an earlier error"
+            raise StateUnusable(message)
+        if not self._pending:
+            return
+        data = b"".join(self._pending)
+        self._pending.clear()
+        try:
+            _write_all(self._fd, data, self._offset)
+            _sync(self._fd)
+        except OSError as problem:
+            self._poisoned = True
+            self._take_back()
+            message = f"{self._path}: cannot write the journal: {problem.strerror}"
+            raise StateUnusable(
+                message, hint="running tasks go on; free space or mend the disk"
+            ) from problem
+        self._offset += len(data)
+        self._durable = self._seq
+
+    def _take_back(self) -> None:
+        """Leave no half line behind; readers treat one as a torn tail anyway."""
+        try:
+            os.ftruncate(self._fd, self._offset)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Give the descriptor back. What was added but not committed is dropped."""
+        os.close(self._fd)
+
+
+def _write_all(fd: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view = view[written:]
+        offset += written
+
+
+class JournalReader:
+    """Reads a journal that may still grow; every call continues where it was."""
+
+    def __init__(self, path: Path, run: str) -> None:
+        self._path = path
+        self._run = run
+        self.position = Position()
+        # What stood behind the verified part at the last `read`.
+        self.torn = b""
+
+    def read(self) -> List[Event]:
+        """Return the events that are new and whole.
+
+        An unfinished or unsealed last line is left for the next call: the writer
+        may be in the middle of it. Raises JournalDamaged or JournalTooNew.
+        """
+        with self._path.open("rb") as file:
+            file.seek(self.position.offset)
+            data = file.read()
+        base = self.position.offset
+        events: List[Event] = []
+        for start, end in _lines(data, 0):
+            try:
+                events.append(self._verified(data[start:end]))
+            except ValueError as problem:
+                if self._is_damage(data, end + 1):
+                    raise self._damaged(str(problem)) from None
+                break
+        self.torn = data[self.position.offset - base :]
+        return events
+
+    def _verified(self, raw: bytes) -> Event:
+        try:
+            line = decode(raw, self._run)
+        except NewerFormat as newer:
+            message = f"{self._path}: record {self.position.seq + 1}: {newer}"
+            raise JournalTooNew(
+                message, hint="use the version that wrote it, or a later one"
+            ) from None
+        if line.seq != self.position.seq + 1 or line.prev != self.position.crc:
+            message = "does not follow the record before"
+            raise ValueError(message)
+        offset = self.position.offset + len(raw) + 1
+        self.position = Position(offset, line.seq, line.crc)
+        return line.event
+
+    def _is_damage(self, data: bytes, start: int) -> bool:
+        """Whether a later line proves that the bad one had been on disk whole."""
+        bad = self.position.seq + 1
+        for first, end in _lines(data, start):
+            try:
+                line = decode(data[first:end], self._run)
+            except (ValueError, NewerFormat):
+                continue
+            if line.durable >= bad:
+                return True
+        return False
+
+    def _damaged(self, why: str) -> JournalDamaged:
+        at = f"offset {self.position.offset}, record {self.position.seq + 1}"
+        message = f"{self._path}: damaged at {at}: {why}"
+        return JournalDamaged(
+            message, hint="nothing was changed; other runs are not affected"
+        )
+
+
+def _lines(data: bytes, start: int) -> Iterator[Tuple[int, int]]:
+    """Yield where each line that has its newline starts and ends."""
+    while True:
+        end = data.find(b"\n", start)
+        if end < 0:
+            return
+        yield start, end
+        start = end + 1
+
+
+def recover(path: Path, run: str) -> Tuple[List[Event], Position]:
+    """Return all events and where to go on, for the owner; mend a torn tail.
+
+    A torn tail was never acknowledged: it is copied aside and cut off. Raises
+    JournalDamaged (also for an empty journal: submission wrote its first record)
+    and JournalTooNew, both leaving the file as it is.
+    """
+    reader = JournalReader(path, run)
+    events = reader.read()
+    if not events:
+        message = f"{path}: no whole record in it"
+        raise JournalDamaged(message, hint="nothing was changed")
+    if reader.torn:
+        _cut(path, reader.position.offset, reader.torn)
+    return events, reader.position
+
+
+def _cut(path: Path, offset: int, torn: bytes) -> None:
+    copy = path.with_name(f"{path.name}.torn-{offset}")
+    copy.write_bytes(torn)
+    copy.chmod(0o600)
+    fd = os.open(str(path), os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.ftruncate(fd, offset)
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,177 @@
+"""Owns how `nu` is started for one attempt: arguments, environment, driver text.
+
+The driver text is constant but for paths (generated literals) and names that
+were checked; values travel as JSON. What a task returns reaches the output file
+as JSON, its stdout and stderr are its log.
+
+Nushell 0.114 or newer is needed: earlier ones ignore the `display_output` hook
+in `nu -c`, the one way to get at a value without capturing the stdout of a
+program that the task ends with.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+
+from provctl.nushell.library import module_needs_std, script_needs_std
+from provctl.nushell.names import check_command, check_flag, module_path, nu_literal
+from provctl.nushell.payload import check_text, encode_payload
+
+__all__ = ["Invocation", "call_invocation", "script_invocation"]
+
+_MAX_ENV_BYTES = 96 * 1024  # Linux refuses a variable or argument above 128 KiB
+
+# Without a terminal `nu` runs `tput` four times to learn its size, a third of
+# its start. /dev/null is never a directory, so no program is found in it.
+_NO_PROGRAMS = "/dev/null"
+
+# NU_LIB_DIRS is a constant here, and not only in the environment, because there a
+# colon would split it. The first `let` in the hook collects the result outside the
+# `try`, since an error in a lazy pipeline is the task's own; the one inside makes
+# `to json` fail there. The last line is blank because an error message shows the
+# line before the one it blames.
+_PRELUDE = """\
+const NU_LIB_DIRS = [{library}]
+$env.PATH = ($env.PROVCTL_PATH | split row ":")
+let {variable} = ({read} | from json)
+hide-env PROVCTL_PATH {carrier}
+$env.config.hooks.display_output = {{||
+    let result = $in
+    if $result != null {{
+        let text = try {{ let text = ($result | to json --raw); $text }} catch {{|err|
+            let why = ($err.details?.labels?.0?.text? | default $err.msg)
+            error make --unspanned {{msg: $"the returned value cannot become JSON: ($why)"}}
+        }}
+        $text | save --raw --force $env.PROVCTL_OUTPUT_FILE
+    }}
+}}
+
+"""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """How to start one attempt.
+
+    `env` is the whole environment. `input`, unless None, is what the file at
+    `input_path` (mode 0600) must hold before the start.
+    """
+
+    argv: Tuple[str, ...]
+    env: Mapping[str, str]
+    input: Optional[bytes]
+
+
+def call_invocation(
+    *,
+    nu: str,
+    library: str,
+    module: str,
+    command: str,
+    args: Sequence[Any],
+    flags: Mapping[str, Any],
+    env: Mapping[str, str],
+    input_path: str,
+    output_path: str,
+) -> Invocation:
+    """Return how to run `command` of `module`, a path below `library`.
+
+    A flag whose value is null is left out. The command "main" is the module's
+    own. Raises UsageProblem for a name or value that cannot be given to Nushell.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    path = module_path(library, module)
+    words = [
+        PurePosixPath(module).stem if check_command(command) == "main" else command,
+        # By index, because a command without a rest parameter refuses `...$list`.
+        *(f"$call.args.{index}" for index in range(len(args))),
+        *(f"--{check_flag(name)}=$call.flags.{name}" for name in given),
+    ]
+    # One name and not `*`: what the module lacks could be a built-in or a program.
+    body = f"use {nu_literal(path)} {nu_literal(command)}\n{' '.join(words)}"
+    return _invocation(
+        nu=nu,
+        std=module_needs_std(Path(library), module),
+        library=library,
+        variable="call",
+        payload=encode_payload({"args": list(args), "flags": given}),
+        body=body,
+        env=env,
+        input_path=input_path,
+        output_path=output_path,
+    )
+
+
+def script_invocation(
+    *,
+    nu: str,
+    library: str,
+    text: str,
+    args: Mapping[str, Any],
+    env: Mapping[str, str],
+    input_path: str,
+    output_path: str,
+) -> Invocation:
+    """Return how to run the script `text`, which sees `args` as `$args`.
+
+    Raises UsageProblem for a value that cannot be given to Nushell.
+    """
+    check_text(text, "the script")
+    payload = encode_payload(dict(args))
+    in_file = len(payload) <= _MAX_ENV_BYTES
+    # From a file of its own an error names the script's own line, and `ps` does
+    # not show it. There is one file, and large arguments need it more.
+    invocation = _invocation(
+        nu=nu,
+        std=script_needs_std(text, Path(library)),
+        library=library,
+        variable="args",
+        payload=payload,
+        body=f"source {nu_literal(input_path)}" if in_file else text,
+        env=env,
+        input_path=input_path,
+        output_path=output_path,
+    )
+    return replace(invocation, input=text.encode()) if in_file else invocation
+
+
+def _invocation(
+    *,
+    nu: str,
+    std: bool,
+    library: str,
+    variable: str,
+    payload: str,
+    body: str,
+    env: Mapping[str, str],
+    input_path: str,
+    output_path: str,
+) -> Invocation:
+    """Return how to run `body` with `payload` in the Nushell `variable`."""
+    if len(payload) <= _MAX_ENV_BYTES:
+        carrier, content, read = "PROVCTL_INPUT", payload, "$env.PROVCTL_INPUT"
+    else:
+        carrier, content = "PROVCTL_INPUT_FILE", input_path
+        read = "open --raw $env.PROVCTL_INPUT_FILE"
+    prelude = _PRELUDE.format(
+        library=nu_literal(library), variable=variable, read=read, carrier=carrier
+    )
+    environment: Dict[str, str] = {
+        **env,
+        "PATH": _NO_PROGRAMS,
+        "PROVCTL_PATH": env.get("PATH", os.defpath),
+        "NU_LIB_DIRS": library,
+        "PROVCTL_OUTPUT_FILE": output_path,
+        carrier: content,
+    }
+    for name, value in environment.items():
+        check_text(name + value, f"the environment variable {name!r}")
+    switches = () if std else ("--no-std-lib",)
+    return Invocation(
+        argv=(nu, "--no-config-file", *switches, "--commands", prelude + body),
+        env=environment,
+        input=None if carrier == "PROVCTL_INPUT" else payload.encode(),
+    )

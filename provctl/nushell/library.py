@@ -1,0 +1,135 @@
+"""Owns what can be told of a Nushell library by reading it, without starting `nu`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, List, Optional, Sequence, Set
+
+from provctl.errors import UsageProblem
+from provctl.nushell.names import check_command, module_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["CallProblem", "check_call", "module_needs_std", "script_needs_std"]
+
+_MAX_MODULES = 1000  # looked at to suggest a name
+_SUGGESTIONS = 5
+
+_NAME = r"""("[^"]*"|'[^']*'|`[^`]*`|[^\s;\[\](){}=]+)"""
+_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
+_EXPORT = re.compile(
+    rf"(?:^|[;{{])\s*export\s+(?:def|extern|alias)\s+(?:--\S+\s+)*{_NAME}", re.MULTILINE
+)
+_REEXPORT = re.compile(r"\bexport\s+(?:use|module)\b")
+# Anywhere, so also in text: taking too much for an import only costs time.
+_IMPORT = re.compile(
+    rf"(?<![\w$.-])(?:use|module|source|source-env)\s+{_NAME}", re.MULTILINE
+)
+# Its module, and the two commands that Nushell has from it.
+_STD = re.compile(r"\b(?:std|pwd|banner)\b")
+
+
+@dataclass(frozen=True)
+class CallProblem:
+    """Why a call cannot work, in words, and what to do about it."""
+
+    message: str
+    hint: str
+
+
+def check_call(library: Path, module: str, command: str) -> Optional[CallProblem]:
+    """Return what is wrong with calling `command` of `module`, None if nothing is seen.
+
+    It objects only when sure: a module that passes on what others export is
+    not looked through.
+    """
+    try:
+        module_path(str(library), module)
+        check_command(command)
+    except UsageProblem as problem:
+        return CallProblem(problem.message, problem.hint or "")
+    if not library.is_dir():
+        message = f"the Nushell library {library} is not a directory"
+        return CallProblem(
+            message, "set `library` in the workflow, or nushell.provisioning_lib"
+        )
+    file = _module_file(library / module)
+    if file is None:
+        message = f"no module {module!r}: looked for {library / module}"
+        return CallProblem(message, _suggest(module, _modules(library), "modules"))
+    text = _read(file)
+    if text is None:
+        return CallProblem(f"{file} cannot be read", "check its permissions")
+    exported = [_bare(match) for match in _EXPORT.findall(text)]
+    if command in exported or _REEXPORT.search(text):
+        return None
+    message = f"{file} exports no command {command!r}"
+    return CallProblem(message, _suggest(command, exported, "its commands"))
+
+
+def module_needs_std(library: Path, module: str) -> bool:
+    """Say whether `module`, or anything it imports, may use the standard library.
+
+    Loading it nearly doubles the start of `nu`.
+    """
+    file = _module_file(library / module)
+    return file is None or _needs_std(_read(file), file.parent, library)
+
+
+def script_needs_std(text: str, library: Path) -> bool:
+    """Say whether a script, or anything it imports, may use the standard library."""
+    return _needs_std(text, library, library)
+
+
+def _needs_std(text: Optional[str], directory: Path, library: Path) -> bool:
+    pending = [(text, directory)]
+    seen: Set[Path] = set()
+    while pending:
+        text, directory = pending.pop()
+        if text is None or _STD.search(text):
+            return True
+        for match in _IMPORT.findall(_COMMENT.sub("", text)):
+            name = _bare(match)
+            file = _module_file(directory / name) or _module_file(library / name)
+            if file is None:
+                return True  # who knows what it is
+            if file not in seen:
+                seen.add(file)
+                pending.append((_read(file), file.parent))
+    return False
+
+
+def _module_file(path: Path) -> Optional[Path]:
+    """Return the file of a module: itself, or `mod.nu` if it is a directory."""
+    return next((file for file in (path / "mod.nu", path) if file.is_file()), None)
+
+
+def _read(file: Path) -> Optional[str]:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _bare(name: str) -> str:
+    return name[1:-1] if name[0] in "\"'`" else name
+
+
+def _modules(library: Path) -> List[str]:
+    found = islice(library.rglob("*.nu"), _MAX_MODULES)
+    return sorted(str(file.relative_to(library)) for file in found)
+
+
+def _suggest(wanted: str, existing: Sequence[str], what: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(wanted, existing, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    if not existing:
+        return f"{what}: none"
+    more = ", ..." if len(existing) > _SUGGESTIONS else ""
+    return f"{what}: {', '.join(existing[:_SUGGESTIONS])}{more}"

@@ -1,0 +1,21 @@
+"""Owns the time: one clock for facts and deadlines, which never goes back."""
+
+from __future__ import annotations
+
+import time
+
+__all__ = ["Clock"]
+
+
+class Clock:
+    """Wall time as it was at the start, carried on by the monotonic clock.
+
+    So a clock set back or forward while tasks run fires no deadline.
+    """
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()  # noqa: TID251
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return self._offset + time.monotonic()

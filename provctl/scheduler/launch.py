@@ -1,0 +1,110 @@
+"""Owns turning a decision to start into an order: arguments, environment, limits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+
+from provctl.core.model import Call, Command, Script, Workflow
+from provctl.executors.base import MARK, Order, Place
+
+if TYPE_CHECKING:
+    from provctl.core.decide import Launch
+    from provctl.nushell.driver import Invocation
+
+__all__ = ["Launcher", "TaskDefaults"]
+
+_OUTPUT_MAX = 256 * 1024  # bytes of JSON; it travels through the journal
+
+
+@dataclass(frozen=True)
+class TaskDefaults:
+    """What the configuration says about tasks. Times in seconds."""
+
+    timeout_s: float = 3600.0
+    grace_s: float = 10.0
+    nu: str = "nu"
+    library: Optional[str] = None
+    env_vars: Mapping[str, str] = field(default_factory=dict)
+
+
+class Launcher:
+    """Makes orders. Remembers where `nu` is for each search path."""
+
+    def __init__(self, defaults: TaskDefaults) -> None:
+        self._defaults = defaults
+        self._nu_at: Dict[str, str] = {}
+
+    def order(self, launch: Launch, workflow: Workflow, place: Place) -> Order:
+        """Return what to start. Raises ProvctlError if it cannot be started."""
+        task = workflow.tasks[place.index]
+        env = self._environment(launch, workflow, place)
+        timeout_s = (
+            task.timeout_s if task.timeout_s is not None else self._defaults.timeout_s
+        )
+        limits: Dict[str, Any] = {"timeout_s": timeout_s, "grace_s": self._defaults.grace_s}
+        action = launch.action
+        if isinstance(action, Command):
+            argv = tuple(_text(word) for word in action.argv)
+            return Order(place, argv, env, workflow.cwd, **limits)
+        assert isinstance(action, (Call, Script))
+        started = self._nushell(action, workflow, place, env)
+        return Order(
+            place,
+            started.argv,
+            started.env,
+            workflow.cwd,
+            output_max=_OUTPUT_MAX,
+            input=started.input,
+            **limits,
+        )
+
+    def _environment(
+        self, launch: Launch, workflow: Workflow, place: Place
+    ) -> Dict[str, str]:
+        env = dict(workflow.environment)
+        env.update(self._defaults.env_vars)
+        env.update((name, _text(value)) for name, value in launch.env.items())
+        env[MARK] = place.mark
+        env["PROVCTL_RUN"] = place.run
+        env["PROVCTL_TASK"] = place.task
+        env["PROVCTL_ATTEMPT"] = str(place.attempt)
+        # The same in every attempt, so that a provider can tell a repetition.
+        env["PROVCTL_IDEMPOTENCY_KEY"] = f"{place.run}/{place.task}"
+        return env
+
+    def _nushell(
+        self, action: Any, workflow: Workflow, place: Place, env: Mapping[str, str]
+    ) -> Invocation:
+        from provctl.nushell.driver import call_invocation, script_invocation
+
+        library = workflow.library or self._defaults.library or workflow.cwd
+        common: Dict[str, Any] = {
+            "nu": self._nu(env.get("PATH", "")),
+            "library": library,
+            "env": env,
+            "input_path": str(place.file("in")),
+            "output_path": str(place.file("out")),
+        }
+        if isinstance(action, Script):
+            return script_invocation(text=action.text, args=action.args, **common)
+        return call_invocation(
+            module=action.module,
+            command=action.command,
+            args=action.args,
+            flags=action.flags,
+            **common,
+        )
+
+    def _nu(self, path: str) -> str:
+        from provctl.nushell.binary import find_nu
+
+        if path not in self._nu_at:
+            self._nu_at[path] = find_nu(self._defaults.nu, path)
+        return self._nu_at[path]
+
+
+def _text(value: Any) -> str:
+    """A value as a word of argv or as an environment variable."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,241 @@
+"""Owns the loop: requests, reports and deadlines become facts, facts become effects.
+
+    request --admit--\\                                    /--> executor
+    report ---observe--> events -> journal -> apply -> decide
+    deadline ---------/      (fsync before any effect)     \\--> watchers
+
+All of it happens in one thread, between two waits of asyncio. A batch of news is
+worked off as a whole: one write and one fsync for each run it touches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+)
+
+from provctl.core import events as ev
+from provctl.core.decide import Instruction, Launch, Stop, decide, next_deadline
+from provctl.core.machine import apply, close_run
+from provctl.core.requests import Ended, Report, Request, admit, observe
+from provctl.core.state import RunState, State
+from provctl.errors import ProvctlError, StateUnusable
+from provctl.executors.base import Place
+from provctl.scheduler.takeover import Owned, take_run
+
+if TYPE_CHECKING:
+    from provctl.executors.base import Executor
+    from provctl.journal.folder import StateFolder
+    from provctl.journal.lock import Holder
+    from provctl.scheduler.clock import Clock
+    from provctl.scheduler.launch import Launcher
+
+__all__ = ["Facts", "Scheduler", "World"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What happened to one run, durable by now; `events` in order."""
+
+    run: RunState
+    events: Sequence[ev.Event]
+
+
+@dataclass(frozen=True)
+class World:
+    """What the scheduler acts on and hears from. `dice` rolls from 0 up to 1."""
+
+    folder: StateFolder
+    executor: Executor
+    launcher: Launcher
+    clock: Clock
+    dice: Callable[[], float]
+    holder: Holder
+    tell: Callable[[Facts], None]
+    complain: Callable[[str, ProvctlError], None]
+
+
+class Scheduler:
+    """The owner of some runs. Make and use it inside a running event loop."""
+
+    def __init__(
+        self, world: World, *, slots: int, capacity: Mapping[str, int]
+    ) -> None:
+        self._world = world
+        self.state = State(slots=slots, capacity=capacity)
+        self._owned: Dict[str, Owned] = {}
+        self._news: Dict[str, List[ev.Event]] = {}
+        self._alarm: Optional[asyncio.TimerHandle] = None
+        world.executor.start(self._on_reports)
+
+    # -- doors ---------------------------------------------------------------------
+
+    def take(self, run_id: str) -> None:
+        """Become the owner of a run and go on with it.
+
+        Raises Refused if somebody else is its owner, NotFound, JournalDamaged,
+        JournalTooNew.
+        """
+        world = self._world
+        folder = world.folder.run(run_id)
+        owned = take_run(self.state, folder, world.holder)
+        self._owned[run_id] = owned
+        if self.state.runs[run_id].outcome is not None:
+            self._let_go(run_id)
+            return
+        self._recover(run_id, rebooted=owned.rebooted)
+
+    def take_queued(self) -> None:
+        """Take every queued run that has no owner; complain where one cannot be."""
+        for run_id in self._world.folder.queued():
+            if run_id in self._owned:
+                continue
+            try:
+                self.take(run_id)
+            except ProvctlError as problem:
+                self._world.complain(run_id, problem)
+
+    def request(self, request: Request) -> None:
+        """Do as asked; it is durable on return. Raises NotFound or Refused."""
+        self._advance(admit(self.state, request, self._world.clock.now()))
+
+    def close(self) -> None:
+        """Let go of everything. Tasks go on; the next owner adopts them."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._world.executor.close()
+        for run_id in list(self._owned):
+            self._let_go(run_id, finished=False)
+
+    # -- news ------------------------------------------------------------------------
+
+    def _on_reports(self, reports: Sequence[Report]) -> None:
+        now = self._world.clock.now()
+        for report in reports:
+            # One after the other: what is observed depends on the state.
+            for event in observe(self.state, report, now, self._world.dice()):
+                self._record(event)
+        self._advance(())
+
+    def _recover(self, run_id: str, *, rebooted: bool) -> None:
+        """Write down the new owner, and what became of the tries under the old one."""
+        world = self._world
+        now, holder = world.clock.now(), world.holder
+        self._record(ev.OwnerTook(run_id, now, holder.kind, holder.pid, holder.boot))
+        run = self.state.runs[run_id]
+        for task_id in list(run.active):
+            task = run.tasks[task_id]
+            if task.status != "running" or not task.attempt:
+                continue
+            place = self._place(run_id, task_id, task.attempt)
+            report = world.executor.recover(place, rebooted=rebooted)
+            for event in observe(self.state, report, now, world.dice()):
+                self._record(event)
+        self._advance(())
+
+    # -- facts, then effects -----------------------------------------------------------
+
+    def _advance(self, events: Iterable[ev.Event]) -> None:
+        for event in events:
+            self._record(event)
+        effects: List[Instruction] = []
+        now = self._world.clock.now()
+        while True:
+            instructions = decide(self.state, now)
+            if not instructions:
+                break
+            for instruction in instructions:
+                self._record(instruction.event)
+                effects.append(instruction)
+        self._commit()
+        for effect in effects:
+            if effect.event.run in self._owned:
+                self._perform(effect)
+        self._set_alarm()
+
+    def _record(self, event: ev.Event) -> None:
+        apply(self.state, event)
+        self._owned[event.run].journal.add(event)
+        self._news.setdefault(event.run, []).append(event)
+
+    def _commit(self) -> None:
+        """Make all news durable, then tell it."""
+        news, self._news = self._news, {}
+        for run_id, events in news.items():
+            try:
+                self._owned[run_id].journal.commit()
+            except StateUnusable as problem:
+                # Nothing of it may have an effect. What runs goes on under its
+                # shims, and the next owner finds it.
+                self._let_go(run_id, finished=False)
+                self._world.complain(run_id, problem)
+                continue
+            run = self.state.runs[run_id]
+            self._world.tell(Facts(run, events))
+            if run.outcome is not None:
+                self._let_go(run_id)
+
+    def _let_go(self, run_id: str, *, finished: bool = True) -> None:
+        owned = self._owned.pop(run_id)
+        close_run(self.state, run_id)
+        if finished:
+            self._world.folder.dequeue(run_id)
+        owned.release()
+
+    def _perform(self, effect: Instruction) -> None:
+        if isinstance(effect, Launch):
+            self._launch(effect)
+        elif isinstance(effect, Stop):
+            event = effect.event
+            place = self._place(event.run, event.task, event.attempt)
+            self._world.executor.stop(place, now=event.now)
+
+    def _launch(self, launch: Launch) -> None:
+        event = launch.event
+        place = self._place(event.run, event.task, event.attempt)
+        workflow = self.state.runs[event.run].workflow
+        try:
+            order = self._world.launcher.order(launch, workflow, place)
+        except ProvctlError as problem:
+            report = _never_ran(place, problem.message, self._world.clock.now())
+            asyncio.get_running_loop().call_soon(self._on_reports, [report])
+            return
+        self._world.executor.launch(order)
+
+    def _place(self, run_id: str, task_id: str, attempt: int) -> Place:
+        folder = self._owned[run_id].folder
+        task = self.state.runs[run_id].tasks[task_id].task
+        return Place(run_id, task_id, attempt, folder.attempts, task.index)
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        deadline = next_deadline(self.state)
+        if deadline is not None:
+            wait = max(0.0, deadline - self._world.clock.now())
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(wait, self._advance, ())
+
+
+def _never_ran(place: Place, problem: str, now: float) -> Ended:
+    return Ended(
+        place.run,
+        place.task,
+        place.attempt,
+        cause="exit",
+        exit_code=None,
+        signal=None,
+        started_at=now,
+        finished_at=now,
+        problem=problem,
+    )

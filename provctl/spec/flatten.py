@@ -1,0 +1,402 @@
+"""Owns making one flat task table of nested workflows, and checking its names.
+
+A list of levels still to read takes the place of the stack, so depth is free.
+The name of a task means the nearest one: of the same level, or of a level around.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
+
+from provctl.core.graph import check
+from provctl.core.model import (
+    NO_RETRY,
+    Action,
+    Call,
+    Command,
+    Group,
+    Need,
+    Retry,
+    Script,
+    Task,
+)
+from provctl.core.values import Reference, references, rename, step
+from provctl.spec.levels import Entry, Level, field_values, read_level
+from provctl.spec.schema import PolicyFields, RetryFields, TaskFields, WorkflowFields
+
+if TYPE_CHECKING:
+    from provctl.spec.problems import Path, Problems
+
+__all__ = ["flatten"]
+
+MAX_TASKS = 100_000
+MAX_NEEDS = 1_000_000
+MAX_NESTING = 1_000
+MAX_ID = 2_048
+
+_POLICY = frozenset(PolicyFields.model_fields)
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """The tasks of one level by their short names, and the level around it."""
+
+    ids: Mapping[str, str]
+    outer: Optional[_Scope]
+
+    def find(self, name: str) -> Optional[str]:
+        scope: Optional[_Scope] = self
+        while scope is not None:
+            if name in scope.ids:
+                return scope.ids[name]
+            scope = scope.outer
+        return None
+
+    def names(self) -> Iterator[str]:
+        scope: Optional[_Scope] = self
+        while scope is not None:
+            yield from scope.ids
+            scope = scope.outer
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A task with what surrounds it: `policy` is what it and the defaults say."""
+
+    id: str
+    entry: Entry
+    parent: Optional[_Node]
+    scope: _Scope
+    policy: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+
+
+@dataclass
+class _Table:
+    """All tasks in order; for each group the level in it and its scope."""
+
+    nodes: Dict[str, _Node] = field(default_factory=dict)
+    levels: Dict[str, Level] = field(default_factory=dict)
+    scopes: Dict[str, _Scope] = field(default_factory=dict)
+
+
+class _Needs(NamedTuple):
+    needs: Tuple[Need, ...]
+    paths: Tuple[Path, ...]
+
+
+def flatten(
+    document: Mapping[str, Any],
+    problems: Problems,
+    *,
+    known_pools: Optional[Mapping[str, int]] = None,
+) -> Tuple[WorkflowFields, Tuple[Task, ...]]:
+    """The outermost workflow's own fields, and the tasks of all levels.
+
+    Mistakes go into `problems`; if there are any the tasks are of no use.
+    `known_pools` maps pools to capacities, None to accept any pool.
+    """
+    top = read_level(document, (), problems)
+    table = _expand(top, problems)
+    if known_pools is not None:
+        _check_pools(top, table, known_pools, problems)
+    tasks: List[Task] = []
+    waits: List[_Needs] = []
+    for node in table.nodes.values():
+        waits.append(_find_needs(node, table, problems))
+        tasks.append(_task(node, len(tasks), waits[-1].needs, table))
+        _check_interrupt(tasks[-1], node, problems)
+    if sum(len(wait.needs) for wait in waits) > MAX_NEEDS:
+        problems.add((), f"the workflow has more than {MAX_NEEDS} needs")
+    else:
+        _check_graph(tasks, waits, table, problems)
+    return top.fields, tuple(tasks)
+
+
+# --- levels to table -----------------------------------------------------------
+
+
+def _expand(top: Level, problems: Problems) -> _Table:
+    """Every task of every level; the tasks of a group come right after it."""
+    table = _Table()
+    work = list(reversed(_members(top, None, _scope(top, None))))
+    while work:
+        node = work.pop()
+        if len(table.nodes) == MAX_TASKS:
+            problems.add(
+                node.entry.path, f"the workflow has more than {MAX_TASKS} tasks"
+            )
+            break
+        table.nodes[node.id] = node
+        nested = node.entry.fields.workflow
+        if node.entry.kind != "workflow" or nested is None:
+            continue
+        path = (*node.entry.path, "workflow")
+        if node.id.count("/") >= MAX_NESTING or len(node.id) > MAX_ID:
+            problems.add(
+                path,
+                f"workflows nest too deeply here: at most {MAX_NESTING} levels, and"
+                f" {MAX_ID} characters for the ids of a task and those around it",
+            )
+            continue
+        level = read_level(nested, path, problems)
+        _check_library(level, top, problems)
+        scope = _scope(level, node)
+        table.levels[node.id] = level
+        table.scopes[node.id] = scope
+        work.extend(reversed(_members(level, node, scope)))
+    return table
+
+
+def _scope(level: Level, around: Optional[_Node]) -> _Scope:
+    prefix = f"{around.id}/" if around else ""
+    ids = {entry.id: prefix + entry.id for entry in level.entries}
+    return _Scope(ids, around.scope if around else None)
+
+
+def _members(level: Level, around: Optional[_Node], scope: _Scope) -> List[_Node]:
+    defaults = _merge(around.defaults if around else {}, level.fields.defaults)
+    return [
+        _Node(
+            id=scope.ids[entry.id],
+            entry=entry,
+            parent=around,
+            scope=scope,
+            policy=_merge({} if entry.kind == "workflow" else defaults, entry.fields),
+            defaults=defaults,
+        )
+        for entry in level.entries
+    ]
+
+
+def _merge(outer: Mapping[str, Any], inner: PolicyFields) -> Mapping[str, Any]:
+    """What `inner` says over what `outer` says; variables one by one."""
+    said = {
+        name: getattr(inner, name)
+        for name in inner.model_fields_set & _POLICY
+        if getattr(inner, name) is not None
+    }
+    if "env" in said and "env" in outer:
+        said["env"] = {**outer["env"], **said["env"]}
+    return {**outer, **said}
+
+
+def _task(node: _Node, index: int, needs: Tuple[Need, ...], table: _Table) -> Task:
+    entry, policy = node.entry, node.policy
+    level = table.levels.get(node.id)
+    inner = level.fields if level else None
+    return Task(
+        id=node.id,
+        index=index,
+        action=_action(entry, node.scope),
+        needs=needs,
+        parent=node.parent.id if node.parent else None,
+        when=_renamed(entry.fields.when, node.scope),
+        priority=policy.get("priority", 0),
+        timeout_s=policy.get("timeout", inner.timeout if inner else None),
+        retry=_retry(policy.get("retry")),
+        env=_renamed(policy.get("env", {}), node.scope),
+        pools=policy.get("pools", {}),
+        on_failure=policy.get("on_failure", "fail"),
+        on_interrupt=policy.get("on_interrupt", "hold"),
+        idempotent=policy.get("idempotent", False),
+        description=entry.fields.description or (inner.description if inner else ""),
+    )
+
+
+def _action(entry: Entry, scope: _Scope) -> Action:
+    fields: TaskFields = entry.fields
+    if fields.call is not None:
+        call = fields.call
+        return Call(
+            call.module,
+            call.command,
+            tuple(_renamed(call.args, scope)),
+            _renamed(call.flags, scope),
+        )
+    if fields.script is not None:
+        return Script(fields.script, _renamed(fields.args or {}, scope))
+    if fields.command is not None:
+        return Command(tuple(_renamed(fields.command, scope)))
+    return Group()
+
+
+def _renamed(value: Any, scope: _Scope) -> Any:
+    """The value with flat ids in its references."""
+    if not references(value):
+        return value
+    return rename(value, lambda name: scope.find(name) or name)
+
+
+def _retry(fields: Optional[RetryFields]) -> Retry:
+    if fields is None:
+        return NO_RETRY
+    return Retry(
+        attempts=fields.attempts,
+        delay_s=fields.delay,
+        factor=fields.factor,
+        max_delay_s=fields.max_delay,
+        jitter=fields.jitter,
+    )
+
+
+# --- needs, said and implied -----------------------------------------------------
+
+
+def _find_needs(node: _Node, table: _Table, problems: Problems) -> _Needs:
+    """What a task waits for: its `needs`, then the tasks whose outputs it uses."""
+    needs: Dict[str, Need] = {}
+    paths: Dict[str, Path] = {}
+    for index, said in enumerate(node.entry.fields.needs):
+        path = (*node.entry.path, "needs", index)
+        message = f"task `{node.id}` needs `{said.task}`, which does not exist"
+        target = _look_up(said.task, node, path, message, problems)
+        if target is None:
+            continue
+        known = needs.setdefault(target, Need(target, said.on))
+        paths.setdefault(target, path)
+        if known.on != said.on:
+            problems.add(
+                path,
+                f"task `{node.id}` needs `{said.task}` twice: on {known.on} and on"
+                f" {said.on}",
+                "use `done` to go on however it ends",
+            )
+    for path, reference in _references(node):
+        message = (
+            f"task `{node.id}` uses the output of `{reference.task}`, which does"
+            " not exist"
+        )
+        target = _look_up(reference.task, node, path, message, problems)
+        if target is not None:
+            _check_output(node, target, reference, path, table, problems)
+            needs.setdefault(target, Need(target))
+            paths.setdefault(target, path)
+    return _Needs(tuple(needs.values()), tuple(paths.values()))
+
+
+def _references(node: _Node) -> Iterator[Tuple[Path, Reference]]:
+    for at, value in field_values(node.entry.fields):
+        for reference in references(value):
+            yield (*node.entry.path, *at), reference
+
+
+def _look_up(
+    name: str, node: _Node, path: Path, message: str, problems: Problems
+) -> Optional[str]:
+    target = node.scope.find(name)
+    if target is None:
+        hint = (
+            "a task inside a nested workflow cannot be named from outside; name the"
+            " nested workflow"
+            if "/" in name
+            else ""
+        )
+        problems.add_unknown(path, message, name, node.scope.names(), hint=hint)
+    return target
+
+
+def _check_output(
+    node: _Node,
+    target: str,
+    reference: Reference,
+    path: Path,
+    table: _Table,
+    problems: Problems,
+) -> None:
+    """Follow a path into nested workflows, as far as it is known what is there."""
+    parts = reference.path.split(".") if reference.path else []
+    while parts and target in table.scopes:
+        ids = table.scopes[target].ids
+        found = step(ids, parts)
+        if found is None:
+            problems.add_unknown(
+                path,
+                f"task `{node.id}` uses the output of `{parts[0]}` in `{target}`,"
+                " which does not exist",
+                parts[0],
+                ids,
+            )
+            return
+        target, used = found
+        parts = parts[used:]
+    if table.nodes[target].entry.kind == "command":
+        problems.add(
+            path,
+            f"task `{node.id}` uses the output of `{target}`, but a `command`"
+            " returns nothing",
+            f"make `{target}` a `script` or a `call`, or only name it in `needs`",
+        )
+
+
+# --- checks beside the schema ------------------------------------------------------
+
+
+def _check_graph(
+    tasks: List[Task], waits: List[_Needs], table: _Table, problems: Problems
+) -> None:
+    places = {task.id: task.index for task in tasks}
+    for problem in check(tasks):
+        path = (
+            table.nodes[problem.task].entry.path
+            if problem.need is None
+            else waits[places[problem.task]].paths[problem.need]
+        )
+        hint = "each task needs the next; take one of these needs away"
+        problems.add(path, problem.message, hint if problem.cycle else "")
+
+
+def _check_interrupt(task: Task, node: _Node, problems: Problems) -> None:
+    if task.on_interrupt == "rerun" and not task.idempotent:
+        problems.add(
+            (*node.entry.path, "on_interrupt"),
+            f'task `{task.id}`: on_interrupt = "rerun" needs idempotent = true',
+            "say that running it twice does no harm, or use `hold`",
+        )
+
+
+def _check_pools(
+    top: Level, table: _Table, known: Mapping[str, int], problems: Problems
+) -> None:
+    said = [
+        (level.fields.defaults, (*level.path, "defaults"))
+        for level in [top, *table.levels.values()]
+    ]
+    said.extend((node.entry.fields, node.entry.path) for node in table.nodes.values())
+    for policy, path in said:
+        for name, amount in (policy.pools or {}).items():
+            at = (*path, "pools", name)
+            if name not in known:
+                problems.add_unknown(
+                    at,
+                    f"no pool `{name}` is configured",
+                    name,
+                    known,
+                    hint="pools are named in the configuration",
+                    on_key=True,
+                )
+            elif amount > known[name]:
+                problems.add(
+                    at,
+                    f"takes {amount} of pool `{name}`, which has only {known[name]}",
+                )
+
+
+def _check_library(level: Level, top: Level, problems: Problems) -> None:
+    if level.fields.library not in (None, top.fields.library):
+        problems.add(
+            (*level.path, "library"),
+            "a nested workflow uses the library of the outermost one",
+            "set `library` there",
+        )

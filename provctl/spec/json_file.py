@@ -1,0 +1,237 @@
+"""Owns workflow files in JSON: the value, and where each part of it stands.
+
+`json.loads` reads the file. Only if that gives up (too deep for it, a key that
+stands twice) or places are wanted, a scanner with a list of its own reads it
+again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from json.decoder import JSONDecodeError, JSONDecoder
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    List,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
+
+from provctl.errors import Mistake, WorkflowInvalid
+
+if TYPE_CHECKING:
+    from provctl.spec.problems import Place, Problem
+    from provctl.spec.sources import Source
+
+__all__ = ["JsonFile", "read_json"]
+
+_SPACES = (" ", "\t", "\r", "\n")
+
+
+@dataclass(frozen=True)
+class JsonFile:
+    """A document of a JSON file."""
+
+    source: Source
+    value: Any
+
+    def places(self, problems: Sequence[Problem]) -> List[Optional[Place]]:
+        """Where each problem stands."""
+        root = _Scanner(self.source).scan()
+        return [_place(root, problem, self.source) for problem in problems]
+
+
+def read_json(source: Source) -> JsonFile:
+    """Parse a JSON file of any depth.
+
+    Raises WorkflowInvalid for a syntax error or for keys that stand twice.
+    """
+    try:
+        value = json.loads(
+            source.text, object_pairs_hook=_record, parse_constant=_constant
+        )
+    except JSONDecodeError as error:
+        raise source.invalid(_words(error), at=error.pos) from error
+    except (RecursionError, ValueError):
+        value = _Scanner(source).scan().value
+    return JsonFile(source, value)
+
+
+def _record(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        message = "a key stands twice"
+        raise ValueError(message)
+    return record
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _words(error: JSONDecodeError) -> str:
+    return f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+
+
+# --- the scanner -----------------------------------------------------------------
+
+
+class _Key(NamedTuple):
+    """The key of a part of a record; in a list and at the root it means nothing."""
+
+    name: str
+    start: int
+    end: int
+
+
+@dataclass
+class _Node:
+    """A value with its place, and those of its parts."""
+
+    value: Any
+    start: int
+    end: int
+    key: _Key
+    parts: Dict[Union[str, int], _Node] = field(default_factory=dict)
+
+
+class _Scanner:
+    """One strict pass over a JSON text, with a list of the open containers.
+
+    Each step looks at the character at hand, moves on and returns the next step.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._at = 0
+        self._open: List[_Node] = []
+        self._root: Optional[_Node] = None
+        self._key = _Key("", 0, 0)
+        self._twice: List[Mistake] = []
+        self._decode = JSONDecoder(parse_constant=self._refuse).raw_decode
+
+    def scan(self) -> _Node:
+        """The root of the document; raises WorkflowInvalid like `read_json`."""
+        step: Any = self._value
+        while self._root is None or self._open:
+            step = step(self._peek())
+        if self._peek():
+            self._fail("extra data")
+        if self._twice:
+            raise WorkflowInvalid(self._twice)
+        return self._root
+
+    def _peek(self) -> str:
+        text = self._source.text
+        while text[self._at : self._at + 1] in _SPACES:
+            self._at += 1
+        return text[self._at : self._at + 1]
+
+    def _value(self, character: str) -> Any:
+        if character in ("{", "["):
+            self._open.append(
+                self._attach({} if character == "{" else [], self._at + 1)
+            )
+            return self._first_key if character == "{" else self._first_item
+        self._attach(*self._scalar())
+        return self._next
+
+    def _scalar(self) -> Tuple[Any, int]:
+        try:
+            return self._decode(self._source.text, self._at)
+        except JSONDecodeError as error:
+            raise self._source.invalid(_words(error), at=error.pos) from error
+        except ValueError:
+            self._fail("a number with too many digits")
+
+    def _first_item(self, character: str) -> Any:
+        return self._next(character) if character == "]" else self._value(character)
+
+    def _first_key(self, character: str) -> Any:
+        return self._next(character) if character == "}" else self._any_key(character)
+
+    def _any_key(self, character: str) -> Any:
+        if character != '"':
+            self._fail("expecting property name enclosed in double quotes")
+        start = self._at
+        name, self._at = self._scalar()
+        self._key = _Key(name, start, self._at)
+        return self._colon
+
+    def _colon(self, character: str) -> Any:
+        if character != ":":
+            self._fail("expecting ':' delimiter")
+        self._at += 1
+        return self._value
+
+    def _next(self, character: str) -> Any:
+        record = isinstance(self._open[-1].value, dict)
+        if character not in (",", "}" if record else "]"):
+            self._fail("expecting ',' delimiter")
+        self._at += 1
+        if character == ",":
+            return self._any_key if record else self._value
+        self._open.pop().end = self._at
+        return self._next
+
+    def _attach(self, value: Any, end: int) -> _Node:
+        """Put a value where it belongs, and move behind it."""
+        node = _Node(value, self._at, end, self._key)
+        self._at = end
+        if not self._open:
+            self._root = node
+            return node
+        holder = self._open[-1]
+        if isinstance(holder.value, list):
+            name: Union[str, int] = len(holder.value)
+            holder.value.append(value)
+        else:
+            name = self._key.name
+            if name in holder.value:
+                self._note_twice(self._key)
+            holder.value[name] = value
+        holder.parts[name] = node
+        return node
+
+    def _note_twice(self, key: _Key) -> None:
+        place = self._source.place(key.start, key.end)
+        message = f"`{key.name}` stands twice in one record"
+        hint = "rename one of them, or take it away"
+        self._twice.append(
+            Mistake(
+                message,
+                place.file,
+                place.line,
+                place.column,
+                place.text,
+                place.span,
+                hint,
+            )
+        )
+
+    def _refuse(self, name: str) -> Any:
+        self._fail(f"{name} is not a JSON number")
+
+    def _fail(self, message: str) -> NoReturn:
+        message = f"not JSON: {message}"
+        raise self._source.invalid(message, at=self._at)
+
+
+def _place(root: _Node, problem: Problem, source: Source) -> Place:
+    """The place of a problem, or of the innermost part around it."""
+    node = root
+    found = True
+    for part in problem.path:
+        found = part in node.parts
+        if not found:
+            break
+        node = node.parts[part]
+    if problem.on_key and found and node.key.end:
+        return source.place(node.key.start, node.key.end)
+    return source.place(node.start, node.end)

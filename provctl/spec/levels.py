@@ -1,0 +1,321 @@
+"""Owns reading one level of a workflow: every mistake in it, in our own words.
+
+A field with a mistake is left out and the rest is read again, so that one
+mistake does not hide the others.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Set,
+    Tuple,
+    Type,
+    TypeVar,
+)
+
+from pydantic import BaseModel, ValidationError
+
+from provctl.core.values import kind, references
+from provctl.spec.schema import (
+    KINDS,
+    CallFields,
+    NeedFields,
+    PolicyFields,
+    RetryFields,
+    TaskFields,
+    WorkflowFields,
+)
+from provctl.spec.shapes import value_problems
+
+if TYPE_CHECKING:
+    from provctl.spec.problems import Path, Problems
+
+__all__ = ["Entry", "Level", "field_values", "read_level"]
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+_EXPECTED = {
+    "bool_type": "true or false",
+    "dict_type": "a record",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "a record",
+    "string_type": "text",
+}
+_MODELS: Mapping[Any, Type[BaseModel]] = {
+    "call": CallFields,
+    "defaults": PolicyFields,
+    "needs": NeedFields,
+    "retry": RetryFields,
+}
+# Fields that only mean something for a task that runs a program.
+_NOT_FOR_GROUPS = (
+    "args",
+    "retry",
+    "env",
+    "priority",
+    "pools",
+    "on_interrupt",
+    "idempotent",
+)
+
+Fields = TypeVar("Fields", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One task of a level. `kind` is call, script, command or workflow.
+
+    It is empty when the task has none or several.
+    """
+
+    id: str
+    path: Path
+    kind: str
+    fields: TaskFields
+
+
+@dataclass(frozen=True)
+class Level:
+    """One workflow record and its own tasks; nested ones are still raw."""
+
+    path: Path
+    fields: WorkflowFields
+    entries: Tuple[Entry, ...]
+
+
+def read_level(raw: Mapping[str, Any], path: Path, problems: Problems) -> Level:
+    """Read one workflow record, but not the workflows nested in it."""
+    fields = _read(WorkflowFields, raw, path, "the workflow", problems)
+    fields = _without_outputs(fields, (*path, "defaults"), problems)
+    literal = {"$literal": fields.params}
+    for below, message in value_problems(literal):
+        problems.add((*path, "params", *below[1:]), message)
+    if "tasks" not in raw:
+        problems.add(path, "the workflow has no `tasks`", "add a record of tasks by id")
+    entries = tuple(
+        _read_entry(name, task, at, problems)
+        for name, task, at in _tasks(raw.get("tasks", {}), (*path, "tasks"), problems)
+    )
+    return Level(path, fields, entries)
+
+
+def _tasks(
+    tasks: Any, path: Path, problems: Problems
+) -> Iterator[Tuple[str, Dict[str, Any], Path]]:
+    """Id, record and path of each task whose id and record make sense."""
+    if isinstance(tasks, dict):
+        named = [(name, task, (*path, name)) for name, task in tasks.items()]
+    elif isinstance(tasks, list):
+        named = list(_from_array(tasks, path, problems))
+    else:
+        problems.add(
+            path, f"`tasks` must be a record or a list of records, not {kind(tasks)}"
+        )
+        return
+    for name, task, at in named:
+        if not _ID.fullmatch(name):
+            problems.add(
+                at,
+                f"`{name[:120]}` is not a task id",
+                "use up to 100 letters, digits, `.`, `_` and `-`, a letter or digit"
+                " first",
+                on_key=isinstance(tasks, dict),
+            )
+        elif not isinstance(task, dict):
+            problems.add(at, f"task `{name}` must be a record, not {kind(task)}")
+        else:
+            yield name, task, at
+
+
+def _from_array(
+    tasks: List[Any], path: Path, problems: Problems
+) -> Iterator[Tuple[str, Dict[str, Any], Path]]:
+    seen: Set[str] = set()
+    for index, task in enumerate(tasks):
+        at = (*path, index)
+        name = task.get("id") if isinstance(task, dict) else None
+        if not isinstance(name, str):
+            problems.add(at, "a task in a list must be a record with its `id`, a text")
+        elif name in seen:
+            problems.add(
+                (*at, "id"), f"two tasks have the id `{name}`", "rename one of them"
+            )
+        else:
+            seen.add(name)
+            yield name, {k: v for k, v in task.items() if k != "id"}, at
+
+
+def _read_entry(
+    name: str, raw: Dict[str, Any], path: Path, problems: Problems
+) -> Entry:
+    what = f"task `{name}`"
+    fields = _read(TaskFields, raw, path, what, problems)
+    wrong = _check_values(fields, path, what, problems)
+    fields = fields.model_copy(update=dict.fromkeys(wrong)) if wrong else fields
+    kinds = [field for field in KINDS if field in raw]
+    if not kinds:
+        problems.add(
+            path,
+            f"{what} has nothing to run",
+            "give it one of `call`, `script`, `command` or `workflow`",
+        )
+    elif len(kinds) > 1:
+        listed = ", ".join(f"`{field}`" for field in kinds)
+        problems.add(
+            (*path, kinds[1]),
+            f"{what} has {listed}; a task has exactly one of them",
+            "make two tasks of it",
+            on_key=True,
+        )
+    only = kinds[0] if len(kinds) == 1 else ""
+    _check_pairs(only, raw, path, what, problems)
+    return Entry(name, path, only, fields)
+
+
+def _check_pairs(
+    only: str, raw: Mapping[str, Any], path: Path, what: str, problems: Problems
+) -> None:
+    """Fields that do not go with the kind of the task."""
+    if only == "workflow":
+        for field in _NOT_FOR_GROUPS:
+            if field in raw:
+                problems.add(
+                    (*path, field),
+                    f"{what}: `{field}` does not go with a nested workflow",
+                    "put it on its tasks, or into its `defaults`",
+                    on_key=True,
+                )
+    elif only in ("call", "command") and "args" in raw:
+        problems.add(
+            (*path, "args"),
+            f"{what}: `args` goes with `script` only",
+            "put it into `call`" if only == "call" else "put it into the list",
+            on_key=True,
+        )
+
+
+def _without_outputs(
+    fields: WorkflowFields, path: Path, problems: Problems
+) -> WorkflowFields:
+    """Check the values in `defaults`: every task has them, so none can wait."""
+    defaults = fields.defaults
+    wrong = _check_values(defaults, path, "`defaults`", problems)
+    for name, value in (defaults.env or {}).items():
+        if not wrong and references(value):
+            problems.add(
+                (*path, "env", name),
+                f"`defaults`: `{name}` uses the output of a task",
+                "put it into the `env` of the tasks that need it",
+            )
+            wrong = {"env"}
+    if not wrong:
+        return fields
+    sound = defaults.model_copy(update=dict.fromkeys(wrong))
+    return fields.model_copy(update={"defaults": sound})
+
+
+def _check_values(
+    fields: PolicyFields, path: Path, what: str, problems: Problems
+) -> Set[str]:
+    """Tell what is wrong with the values; the names of the fields they are in."""
+    wrong: Set[str] = set()
+    for at, value in field_values(fields):
+        for below, message in value_problems(value, condition=at == ("when",)):
+            wrong.add(str(at[0]))
+            problems.add((*path, *at, *below), f"{what}: {message}")
+    return wrong
+
+
+def field_values(fields: PolicyFields) -> Iterator[Tuple[Path, Any]]:
+    """Every value that may contain special records, with its path."""
+    for name, value in (fields.env or {}).items():
+        yield ("env", name), value
+    if not isinstance(fields, TaskFields):
+        return
+    if fields.call is not None:
+        for index, value in enumerate(fields.call.args):
+            yield ("call", "args", index), value
+        for name, value in fields.call.flags.items():
+            yield ("call", "flags", name), value
+    for name, value in (fields.args or {}).items():
+        yield ("args", name), value
+    for index, value in enumerate(fields.command or ()):
+        yield ("command", index), value
+    if fields.when is not None:
+        yield ("when",), fields.when
+
+
+# --- models, and their mistakes in our words -------------------------------------
+
+
+def _read(
+    model: Type[Fields],
+    raw: Mapping[str, Any],
+    path: Path,
+    what: str,
+    problems: Problems,
+) -> Fields:
+    """The record as `model`, without the fields in which there are mistakes."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        wrong = set()
+        for detail in error.errors(include_url=False):
+            wrong.add(detail["loc"][0])
+            _tell(detail, model, path, what, problems)
+        return model.model_validate({k: v for k, v in raw.items() if k not in wrong})
+
+
+def _tell(
+    detail: Any, model: Type[BaseModel], path: Path, what: str, problems: Problems
+) -> None:
+    """One of pydantic's mistakes, in our words."""
+    at, rule = detail["loc"], detail["type"]
+    where = ".".join(str(part) for part in at)
+    if rule == "extra_forbidden":
+        holder = next((_MODELS[p] for p in reversed(at[:-1]) if p in _MODELS), model)
+        problems.add_unknown(
+            (*path, *at),
+            f"{what}: unknown field `{where}`",
+            at[-1],
+            list(holder.model_fields),
+            hint=f"it can have {', '.join(holder.model_fields)}",
+            on_key=True,
+        )
+    elif rule == "missing":
+        holder_path = ".".join(str(part) for part in at[:-1])
+        problems.add((*path, *at[:-1]), f"{what}: `{holder_path}` has no `{at[-1]}`")
+    else:
+        problems.add((*path, *at), f"{what}: `{where}` {_words(detail)}")
+
+
+def _words(detail: Any) -> str:
+    rule, given = detail["type"], detail["input"]
+    limits = detail.get("ctx", {})
+    if rule == "value_error":
+        return str(limits["error"])
+    if rule in _EXPECTED:
+        return f"must be {_EXPECTED[rule]}, not {kind(given)}"
+    if rule == "literal_error":
+        return f"must be {limits['expected']}"
+    if rule == "greater_than_equal":
+        return f"must be at least {limits['ge']:g}"
+    if rule == "less_than_equal":
+        return f"must be at most {limits['le']:g}"
+    if rule == "string_too_long":
+        return f"has more than {limits['max_length']} characters"
+    if rule == "string_too_short":
+        return "is empty"
+    return str(detail["msg"])

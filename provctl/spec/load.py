@@ -1,0 +1,136 @@
+"""Owns loading a workflow file: read, evaluate, validate, flatten, freeze.
+
+Nickel, JSON and TOML files of the same shape are accepted. Every mistake of our
+own checks is found, given its place in the file, and raised at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple
+
+from provctl.core.model import Workflow
+from provctl.core.values import kind
+from provctl.errors import Mistake, WorkflowInvalid
+from provctl.spec.nickel import Evaluator, Limits
+from provctl.spec.problems import Place, Problem, Problems
+from provctl.spec.sources import Source, invalid, read_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typing_extensions import Protocol
+
+    class _Document(Protocol):
+        """A parsed file that knows where its parts stand."""
+
+        @property
+        def value(self) -> Any: ...
+
+        def places(self, problems: Sequence[Problem]) -> List[Optional[Place]]: ...
+
+
+__all__ = ["Limits", "LoadContext", "load_workflow"]
+
+
+@dataclass(frozen=True)
+class LoadContext:
+    """What surrounds a file: where its tasks run, and what they may use.
+
+    `environment` are the variables to freeze; `known_pools` maps pools to
+    capacities, None to accept any; `nickel_binary` is used where `python` has
+    no package py-nickel.
+    """
+
+    cwd: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    known_pools: Optional[Mapping[str, int]] = None
+    nickel_binary: str = "nickel"
+    limits: Limits = field(default_factory=Limits)
+    python: str = sys.executable
+
+
+def load_workflow(
+    path: Path, params: Mapping[str, str], *, context: LoadContext
+) -> Workflow:
+    """The workflow of a .ncl, .json or .toml file, validated and flat.
+
+    `params` are the texts of `-p name=text`. Raises WorkflowInvalid with every
+    mistake, also for a file that cannot be read, and ToolMissing if it is
+    Nickel and there is none.
+    """
+    from provctl.spec.flatten import flatten
+
+    problems = Problems()
+    document = _read(path, params, problems, context)
+    if not isinstance(document.value, dict):
+        raise invalid(path, f"a workflow is a record, not {kind(document.value)}")
+    fields, tasks = flatten(document.value, problems, known_pools=context.known_pools)
+    if problems.found:
+        raise WorkflowInvalid(_located(path, document, problems.found))
+    library = fields.library
+    return Workflow(
+        name=fields.name or path.stem,
+        tasks=tasks,
+        params=fields.params,
+        timeout_s=fields.timeout,
+        description=fields.description,
+        library=None if library is None else str(path.absolute().parent / library),
+        cwd=context.cwd,
+        environment=dict(context.environment),
+        source=str(path.absolute()),
+    )
+
+
+def _read(
+    path: Path, params: Mapping[str, str], problems: Problems, context: LoadContext
+) -> _Document:
+    suffix = path.suffix
+    if suffix not in (".ncl", ".json", ".toml"):
+        raise invalid(path, "is not a workflow file", "name it .ncl, .json or .toml")
+    source = read_source(path)
+    if suffix == ".ncl":
+        from provctl.spec.nickel_file import read_nickel
+
+        evaluator = Evaluator(context.nickel_binary, context.limits, context.python)
+        return read_nickel(source, params, problems, evaluator)
+    document = _parse(suffix, source)
+    if isinstance(document.value, dict):
+        from provctl.spec.params import with_params
+
+        with_params(document.value, params, problems)
+    return document
+
+
+def _parse(suffix: str, source: Source) -> _Document:
+    if suffix == ".json":
+        from provctl.spec.json_file import read_json
+
+        return read_json(source)
+    from provctl.spec.toml_file import read_toml
+
+    return read_toml(source)
+
+
+def _located(
+    path: Path, document: _Document, problems: Sequence[Problem]
+) -> List[Mistake]:
+    """The problems as mistakes, in the order of the file; unplaced ones last."""
+    mistakes = [
+        Mistake(
+            problem.message,
+            place.file if place else str(path),
+            place.line if place else 0,
+            place.column if place else 0,
+            place.text if place else "",
+            place.span if place else 1,
+            problem.hint,
+        )
+        for problem, place in zip(problems, document.places(problems))
+    ]
+    return sorted(mistakes, key=_order)
+
+
+def _order(mistake: Mistake) -> Tuple[bool, str, int, int]:
+    return (not mistake.line, mistake.file, mistake.line, mistake.column)

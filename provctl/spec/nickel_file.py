@@ -1,0 +1,275 @@
+"""Owns workflow files in Nickel: parameters, the value, and where its parts stand.
+
+Nickel gives back JSON without places. To find one, the file is evaluated again
+with a contract at that path that always fails: Nickel blames the line.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from provctl.core.values import children
+from provctl.errors import Mistake, WorkflowInvalid
+from provctl.spec.json_file import read_json
+from provctl.spec.nickel import CONTRACTS, Answer, Evaluator, text_literal
+from provctl.spec.nickel_errors import Diagnostic, Snippet, parse_errors
+from provctl.spec.params import add_unknown_param, guess
+from provctl.spec.sources import Source, invalid, read_source
+
+if TYPE_CHECKING:
+    from provctl.spec.problems import Path, Place, Problem, Problems
+
+__all__ = ["NickelFile", "read_nickel"]
+
+MAX_LOCATED = 20
+MAX_TURNS = 4
+
+
+@dataclass(frozen=True)
+class NickelFile:
+    """A document of a Nickel file; `expression` is what it was evaluated from."""
+
+    source: Source
+    value: Any
+    expression: str
+    evaluator: Evaluator
+
+    def places(self, problems: Sequence[Problem]) -> List[Optional[Place]]:
+        """Where each problem stands, None where that is not known.
+
+        Only the first 20 are looked for. What Nickel cannot blame, a computed
+        value, has the place of what is around it.
+        """
+        found: Dict[int, Place] = {}
+        paths = [_candidates(p.path, self.value) for p in problems[:MAX_LOCATED]]
+        for turn in range(MAX_TURNS):
+            tries = [
+                (index, candidates[turn])
+                for index, candidates in enumerate(paths)
+                if index not in found and turn < len(candidates)
+            ]
+            if not tries:
+                break
+            outcome = self.evaluator.evaluate(
+                [_blame(self.expression, path) for _, path in tries]
+            )
+            for (index, path), answer in zip(tries, outcome.answers):
+                place = self._place(answer.error, path, problems[index])
+                if place is not None:
+                    found[index] = place
+        return [found.get(index) for index in range(len(problems))]
+
+    def _place(self, error: str, path: Path, problem: Problem) -> Optional[Place]:
+        snippets = [s for d in parse_errors(error) for s in d.snippets]
+        snippet = _best(snippets)
+        if snippet is None or not snippet.primary:
+            return None
+        source = _source_of(snippet, self.source)
+        if source is None:
+            return None
+        place = _snippet_place(snippet, source)
+        if problem.on_key and path == problem.path:
+            return _key_before(place, str(path[-1]), source)
+        return place
+
+
+def read_nickel(
+    source: Source,
+    params: Mapping[str, str],
+    problems: Problems,
+    evaluator: Evaluator,
+) -> NickelFile:
+    """Evaluate a Nickel file, with `params` merged into its `params` first.
+
+    Raises WorkflowInvalid for what Nickel finds wrong or if a limit is met,
+    and ToolMissing where there is no Nickel.
+    """
+    imported = f"(import {text_literal(str(FilePath(source.name).absolute()))})"
+    expression = imported
+    if params:
+        # If the file is broken nothing is chosen, and evaluating it says why.
+        chosen = _choose(imported, source, params, problems, evaluator)
+        expression = _merged(imported, chosen)
+    (answer,) = _ask(evaluator, [expression], source)
+    if answer.error:
+        raise WorkflowInvalid(_mistakes(answer.error, source, params))
+    value = read_json(Source(source.name, answer.json)).value
+    return NickelFile(source, value, expression, evaluator)
+
+
+def _ask(
+    evaluator: Evaluator, sources: Sequence[str], source: Source
+) -> Tuple[Answer, ...]:
+    outcome = evaluator.evaluate(sources)
+    if outcome.stopped:
+        raise invalid(source.name, f"evaluating this file {outcome.stopped}")
+    return outcome.answers
+
+
+# --- parameters ------------------------------------------------------------------
+
+
+def _merged(imported: str, chosen: Mapping[str, str]) -> str:
+    """The file with Nickel expressions over its parameters."""
+    if not chosen:
+        return imported
+    forced = ", ".join(
+        f"params.{text_literal(name)} | force = {expression}"
+        for name, expression in chosen.items()
+    )
+    return f"({imported} & {{ {forced} }})"
+
+
+def _choose(
+    imported: str,
+    source: Source,
+    params: Mapping[str, str],
+    problems: Problems,
+    evaluator: Evaluator,
+) -> Dict[str, str]:
+    """The Nickel expression for each parameter.
+
+    A text like 5 can be meant as a number or as text. It is text where the
+    default is text, or where only text keeps the contract of the parameter.
+    """
+    typed = {name: _typed(text) for name, text in params.items()}
+    doubtful = [name for name, expression in typed.items() if expression]
+    questions = [f"std.record.fields {imported}.params"]
+    for name in doubtful:
+        field = f"params.{text_literal(name)}"
+        as_text = _merged(imported, {name: text_literal(params[name])})
+        questions += [
+            f"std.typeof {imported}.{field}",
+            f"{_merged(imported, {name: typed[name]})}.{field}",
+            f"{as_text}.{field}",
+        ]
+    answers = _ask(evaluator, questions, source)
+    declared = json.loads(answers[0].json or "[]")
+    for name in params:
+        if name not in declared:
+            add_unknown_param(name, declared, problems)
+    chosen = {
+        name: text_literal(text) for name, text in params.items() if name in declared
+    }
+    for index, name in enumerate(doubtful):
+        default, number, text = answers[1 + 3 * index : 4 + 3 * index]
+        only_text = number.error and not text.error
+        if name in chosen and default.json != '"String"' and not only_text:
+            chosen[name] = typed[name]
+    return chosen
+
+
+def _typed(text: str) -> str:
+    """A Nickel expression for what the text is in JSON; empty if it is just text."""
+    value = guess(text)
+    if isinstance(value, str):
+        return ""
+    return f"(std.deserialize 'Json {text_literal(json.dumps(value))})"
+
+
+# --- places and mistakes -----------------------------------------------------------
+
+
+def _candidates(path: Path, value: Any) -> List[Path]:
+    """The path, and if Nickel cannot blame it, what is in or around it."""
+    found = [path]
+    if path and isinstance(path[-1], int):
+        # A task in an array, often computed: its id mostly is in the file.
+        found.append((*path, "id"))
+    found.extend(path[:count] for count in range(len(path) - 1, 0, -1))
+    return [p for p in found if p and _exists(p, value)]
+
+
+def _exists(path: Path, value: Any) -> bool:
+    for part in path:
+        parts = dict(children(value))
+        if part not in parts:
+            return False
+        value = parts[part]
+    return True
+
+
+def _blame(expression: str, path: Path) -> str:
+    """The value at a path, under a contract that it always breaks."""
+    contract = "Here"
+    for part in reversed(path):
+        if isinstance(part, str):
+            contract = f"{{ {text_literal(part)} | {contract}, .. }}"
+        else:
+            contract = f"Array ({contract})"
+    value = f"({expression} | {contract})"
+    for part in path:
+        if isinstance(part, str):
+            value = f"{value}.{text_literal(part)}"
+        else:
+            value = f"(std.array.at {part} {value})"
+    return (
+        f"let Here = std.contract.custom (fun _label _value => 'Error {{}}) in {value}"
+    )
+
+
+def _mistakes(error: str, source: Source, params: Mapping[str, str]) -> List[Mistake]:
+    """What Nickel found wrong, at the places in the user's own files."""
+    diagnostics = parse_errors(error)
+    if not diagnostics:
+        return [Mistake(error.strip() or "Nickel failed without a word", source.name)]
+    return [_mistake(diagnostic, source, params) for diagnostic in diagnostics]
+
+
+def _mistake(
+    diagnostic: Diagnostic, source: Source, params: Mapping[str, str]
+) -> Mistake:
+    snippet = _best(diagnostic.snippets)
+    message = diagnostic.message
+    hint = diagnostic.notes[0] if diagnostic.notes else ""
+    for name, text in params.items():
+        if f"`{name}`" in message:
+            hint = f"its value was given by -p {name}={text}"
+    if snippet is None:
+        return Mistake(message, source.name, hint=hint)
+    if snippet.label:
+        message = f"{message}: {snippet.label}"
+    origin = _source_of(snippet, source)
+    if origin is None:
+        return Mistake(message, snippet.file, snippet.line, snippet.column, hint=hint)
+    place = _snippet_place(snippet, origin)
+    return Mistake(
+        message, place.file, place.line, place.column, place.text, place.span, hint
+    )
+
+
+def _best(snippets: Sequence[Snippet]) -> Optional[Snippet]:
+    """The snippet in a file of the user's, a marked one if there is one."""
+    own = [s for s in snippets if _is_own(s.file)]
+    return next((s for s in own if s.primary), own[0] if own else None)
+
+
+def _is_own(file: str) -> bool:
+    path = FilePath(file)
+    return path.is_absolute() and CONTRACTS not in path.parents
+
+
+def _source_of(snippet: Snippet, main: Source) -> Optional[Source]:
+    if FilePath(main.name).absolute() == FilePath(snippet.file):
+        return main
+    try:
+        return read_source(FilePath(snippet.file))
+    except WorkflowInvalid:
+        return None
+
+
+def _snippet_place(snippet: Snippet, source: Source) -> Place:
+    start = source.offset(snippet.line, snippet.column)
+    return source.place(start, start + (snippet.span or len(source.text)))
+
+
+def _key_before(place: Place, key: str, source: Source) -> Place:
+    """The place of the field's name, which stands before its value."""
+    at = place.text.rfind(key, 0, place.column - 1)
+    if at < 0:
+        return place
+    start = source.offset(place.line, at + 1)
+    return source.place(start, start + len(key))

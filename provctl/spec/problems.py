@@ -1,0 +1,73 @@
+"""Owns a mistake before its place is known: a path into the document and words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Iterable, List, Tuple, Union
+
+__all__ = ["Path", "Place", "Problem", "Problems", "nearest"]
+
+Path = Tuple[Union[str, int], ...]
+
+# Comparing names costs; a file with more wrong names than this has one cause.
+MAX_HINTS = 50
+MAX_COMPARED = 2_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something stands: line and column from 1, and the text of the line."""
+
+    file: str
+    line: int
+    column: int
+    span: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake; `path` leads to it, `on_key` if the field's name is at fault."""
+
+    path: Path
+    message: str
+    hint: str = ""
+    on_key: bool = False
+
+
+class Problems:
+    """The mistakes found so far, in the order they were found."""
+
+    def __init__(self) -> None:
+        self.found: List[Problem] = []
+        self._hints = 0
+
+    def add(
+        self, path: Path, message: str, hint: str = "", *, on_key: bool = False
+    ) -> None:
+        """Note a mistake."""
+        self.found.append(Problem(path, message, hint, on_key))
+
+    def add_unknown(
+        self,
+        path: Path,
+        message: str,
+        name: str,
+        known: Iterable[str],
+        *,
+        hint: str = "",
+        on_key: bool = False,
+    ) -> None:
+        """Note a name that is not among `known`; hints at the nearest one."""
+        self._hints += 1
+        close = nearest(name, known) if self._hints <= MAX_HINTS else ""
+        self.add(path, message, close or hint, on_key=on_key)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question with the known name most like `name`; empty if none is."""
+    # Names that begin alike come first, so that a large table is not compared whole.
+    compared = sorted(known, key=lambda other: other[:1] != name[:1])[:MAX_COMPARED]
+    close = get_close_matches(name[:200], compared, n=1)
+    return f"did you mean `{close[0]}`?" if close else ""

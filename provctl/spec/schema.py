@@ -1,0 +1,193 @@
+"""Owns the shape of one level of a workflow file: its fields and their limits."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Optional
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.functional_validators import AfterValidator, BeforeValidator
+from typing_extensions import Annotated, Literal
+
+from provctl.core.values import kind, special_key
+from provctl.spec.durations import seconds
+
+__all__ = [
+    "KINDS",
+    "CallFields",
+    "NeedFields",
+    "PolicyFields",
+    "RetryFields",
+    "TaskFields",
+    "WorkflowFields",
+]
+
+KINDS = ("call", "script", "command", "workflow")
+
+MAX_SCRIPT = 64 << 10
+MAX_TEXT = 1 << 20
+
+_MODULE = re.compile(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*\.nu")
+_COMMAND = re.compile(r"[a-z][a-z0-9-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+def _reject(message: str) -> None:
+    raise ValueError(message)
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        _reject("must be longer than nothing")
+    return value
+
+
+def _module(text: str) -> str:
+    if not _MODULE.fullmatch(text) or ".." in text.split("/"):
+        _reject("must be a path below the library such as servers/create.nu")
+    return text
+
+
+def _command(text: str) -> str:
+    if not _COMMAND.fullmatch(text):
+        _reject(f"`{text}` is not a command; its letters are a-z, 0-9 and -")
+    return text
+
+
+def _flags(flags: Dict[str, Any]) -> Dict[str, Any]:
+    for name in flags:
+        if not _COMMAND.fullmatch(name):
+            _reject(f"`{name}` is not a flag; write it without --, in a-z, 0-9 and -")
+    return flags
+
+
+def _arguments(arguments: Dict[str, Any]) -> Dict[str, Any]:
+    for name in arguments:
+        if not _ARGUMENT.fullmatch(name):
+            _reject(f"`{name}` is not a name for $args")
+    return arguments
+
+
+def _env(env: Dict[str, Any]) -> Dict[str, Any]:
+    for name, value in env.items():
+        if not _VARIABLE.fullmatch(name):
+            _reject(f"`{name}` is not a name for a variable")
+        _word(value, f"`{name}`")
+    return env
+
+
+def _argv(argv: List[Any]) -> List[Any]:
+    if not argv or not isinstance(argv[0], str) or not argv[0]:
+        _reject("must begin with the program to run")
+    for value in argv:
+        _word(value, "an argument")
+    return argv
+
+
+def _word(value: Any, what: str) -> None:
+    """Refuse what cannot be one word in argv or a variable of the environment."""
+    if special_key(value) is None and not isinstance(value, (str, int, float)):
+        _reject(f"{what} must be text or a number, not {kind(value)}")
+    if isinstance(value, str) and "\0" in value:
+        _reject(f"{what} contains a NUL character")
+
+
+def _script(text: str) -> str:
+    if not text.strip():
+        _reject("is empty")
+    if len(text.encode(errors="replace")) > MAX_SCRIPT:
+        _reject("has more than 64 KiB; put it into a module and use `call`")
+    return text
+
+
+def _pools(pools: Dict[str, int]) -> Dict[str, int]:
+    for name, amount in pools.items():
+        if amount < 1:
+            _reject(f"takes at least 1 of `{name}`")
+    return pools
+
+
+def _needs(entries: Any) -> Any:
+    """Names are short for records with a `task`."""
+    if not isinstance(entries, list):
+        return entries
+    return [{"task": e} if isinstance(e, str) else e for e in entries]
+
+
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+Duration = Annotated[float, BeforeValidator(seconds)]
+Timeout = Annotated[float, BeforeValidator(seconds), AfterValidator(_positive)]
+Env = Annotated[Dict[str, Any], AfterValidator(_env)]
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class CallFields(_Fields):
+    """A command of the Nushell library."""
+
+    module: Annotated[str, AfterValidator(_module)]
+    command: Annotated[str, AfterValidator(_command)]
+    args: List[Any] = Field(default_factory=list)
+    flags: Annotated[Dict[str, Any], AfterValidator(_flags)] = Field(
+        default_factory=dict
+    )
+
+
+class NeedFields(_Fields):
+    """A task to wait for, and how it has to end."""
+
+    task: str
+    on: Literal["success", "failure", "done"] = "success"
+
+
+class RetryFields(_Fields):
+    """How often to try, and how long to wait between tries."""
+
+    attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    delay: Duration = 0.0
+    factor: Annotated[float, Field(ge=1, le=100)] = 1.0
+    max_delay: Optional[Duration] = None
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class PolicyFields(_Fields):
+    """What a task can say and `defaults` can say for it; None: left out."""
+
+    timeout: Optional[Timeout] = None
+    retry: Optional[RetryFields] = None
+    env: Optional[Env] = None
+    priority: Optional[Annotated[int, Field(ge=-1000, le=1000)]] = None
+    pools: Optional[Annotated[Dict[str, int], AfterValidator(_pools)]] = None
+    on_failure: Optional[Literal["fail", "continue"]] = None
+    on_interrupt: Optional[Literal["hold", "rerun", "fail"]] = None
+    idempotent: Optional[bool] = None
+
+
+class TaskFields(PolicyFields):
+    """One task; which of the four kinds it is, is checked beside the model."""
+
+    call: Optional[CallFields] = None
+    script: Optional[Annotated[str, AfterValidator(_script)]] = None
+    command: Optional[Annotated[List[Any], AfterValidator(_argv)]] = None
+    workflow: Optional[Dict[str, Any]] = None
+    args: Optional[Annotated[Dict[str, Any], AfterValidator(_arguments)]] = None
+    needs: Annotated[List[NeedFields], BeforeValidator(_needs)] = Field(
+        default_factory=list
+    )
+    when: Any = None
+    description: Text = ""
+
+
+class WorkflowFields(_Fields):
+    """One level of a file; its tasks are validated one by one."""
+
+    name: Optional[Annotated[str, Field(min_length=1, max_length=200)]] = None
+    description: Text = ""
+    params: Dict[str, Any] = Field(default_factory=dict)
+    defaults: PolicyFields = PolicyFields()
+    timeout: Optional[Timeout] = None
+    library: Optional[Text] = None
+    tasks: Any = None

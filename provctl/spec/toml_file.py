@@ -1,0 +1,189 @@
+"""Owns workflow files in TOML: the value, and where each part of it stands."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Match, Optional, Sequence
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from provctl.spec.problems import Path, Place, Problem
+    from provctl.spec.sources import Source
+
+__all__ = ["TomlFile", "read_toml"]
+
+_TOKEN = re.compile(
+    r"""(?P<skip>[ \t\r]+|\#[^\n]*)
+    |(?P<text>\"{3}(?:[^\\]|\\.)*?\"{3,5}|'{3}.*?'{3,5}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')
+    |(?P<bare>[^\s\[\]{}=,.\#"']+)
+    |(?P<mark>.|\n)""",
+    re.DOTALL | re.VERBOSE,
+)
+_AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_TWICE = re.compile(r"Cannot declare \((.+?),?\) twice")
+
+
+@dataclass(frozen=True)
+class TomlFile:
+    """A document of a TOML file."""
+
+    source: Source
+    value: Any
+
+    def places(self, problems: Sequence[Problem]) -> List[Optional[Place]]:
+        """Where each problem stands, None where that is not known."""
+        spots = _Scanner(self.source.text).scan()
+        return [_place(spots, problem, self.source) for problem in problems]
+
+
+def read_toml(source: Source) -> TomlFile:
+    """Parse a TOML file; raises WorkflowInvalid for a mistake in its syntax."""
+    try:
+        return TomlFile(source, tomllib.loads(source.text))
+    except tomllib.TOMLDecodeError as error:
+        message = _TWICE.sub(_in_words, _AT.sub("", str(error)))
+        found = _AT.search(str(error))
+        at = len(source.text)
+        if found is not None and found.group(1):
+            at = source.offset(int(found.group(1)), int(found.group(2)))
+        words = f"not TOML: {message[:1].lower()}{message[1:]}"
+        raise source.invalid(words, at=at) from error
+    except RecursionError as error:
+        words = "not TOML that can be read: values nest too deeply"
+        raise source.invalid(words, at=0) from error
+
+
+def _in_words(found: Match[str]) -> str:
+    name = ".".join(part.strip(" '\"") for part in found.group(1).split(","))
+    return f"`{name}` stands twice"
+
+
+@dataclass
+class _Spot:
+    """Where a part stands: its key, and its value."""
+
+    key_start: int
+    key_end: int
+    start: int
+    end: int
+
+
+def _place(
+    spots: Dict[Path, _Spot], problem: Problem, source: Source
+) -> Optional[Place]:
+    """The place of a problem, or of the innermost part around it."""
+    for count in range(len(problem.path), 0, -1):
+        spot = spots.get(problem.path[:count])
+        if spot is None:
+            continue
+        if problem.on_key and count == len(problem.path):
+            return source.place(spot.key_start, spot.key_end)
+        return source.place(spot.start, spot.end)
+    return None
+
+
+# --- the scanner -------------------------------------------------------------------
+
+
+@dataclass
+class _Frame:
+    """A table or array that is open: its path, and what ends it.
+
+    `key` is the path of the value being read in a table, None between values;
+    `count` is the number of whole items in an array.
+    """
+
+    path: Path
+    closer: str
+    key: Optional[Path] = None
+    count: int = 0
+
+
+class _Scanner:
+    """One pass over a sound TOML text that notes where keys and values stand."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._spots: Dict[Path, _Spot] = {}
+        self._tables: Dict[Path, int] = {}  # how many [[tables]] of a name so far
+        self._frames = [_Frame((), "")]
+        self._names: List[Match[str]] = []  # the parts of the key being read
+
+    def scan(self) -> Dict[Path, _Spot]:
+        """The spot of every part of the document."""
+        tokens = (t for t in _TOKEN.finditer(self._text) if t.lastgroup != "skip")
+        for token in tokens:
+            frame = self._frames[-1]
+            mark = token.group()
+            if mark == frame.closer:
+                self._spots[self._frames.pop().path].end = token.end()
+            elif mark in (",", "\n"):
+                frame.key = None
+                frame.count += mark == ","
+            elif frame.closer == "]":
+                self._value(token, (*frame.path, frame.count))
+            elif frame.key is not None:
+                self._value(token, frame.key)
+            elif mark == "[":
+                self._header(token, tokens)
+            else:
+                self._key(token, frame)
+        return self._spots
+
+    def _value(self, token: Match[str], path: Path) -> None:
+        start, end = token.span()
+        spot = self._spots.setdefault(path, _Spot(start, end, start, end))
+        spot.start = spot.start or start
+        spot.end = end
+        if token.group() in ("[", "{"):
+            self._frames.append(_Frame(path, "]" if token.group() == "[" else "}"))
+
+    def _key(self, token: Match[str], frame: _Frame) -> None:
+        if token.lastgroup != "mark":
+            self._names.append(token)
+        elif token.group() == "=":
+            frame.key = self._note(frame.path, self._names)
+            self._names = []
+
+    def _header(self, first: Match[str], tokens: Iterator[Match[str]]) -> None:
+        """Read `[a.b]` or `[[a.b]]`; a table in an array is the last one of it."""
+        names: List[Match[str]] = []
+        array = self._text[first.end()] == "["
+        closing = 2 if array else 1
+        while closing:
+            token = next(tokens)
+            closing -= token.group() == "]"
+            if token.lastgroup != "mark":
+                names.append(token)
+        path: Path = ()
+        start, end = names[0].start(), names[-1].end()
+        for token in names:
+            path = (*path, _name(token))
+            self._spots.setdefault(path, _Spot(start, end, start, end))
+            if token is names[-1] and array:
+                self._tables[path] = self._tables.get(path, 0) + 1
+            if path in self._tables:
+                path = (*path, self._tables[path] - 1)
+        self._spots[path] = _Spot(start, end, start, end)
+        self._frames = [_Frame(path, "")]
+
+    def _note(self, path: Path, names: Sequence[Match[str]]) -> Path:
+        """Note a key such as `retry.attempts`; its value comes next."""
+        for token in names:
+            path = (*path, _name(token))
+            self._spots.setdefault(path, _Spot(*names[0].span(), *names[0].span()))
+        self._spots[path] = _Spot(names[0].start(), names[-1].end(), 0, 0)
+        return path
+
+
+def _name(token: Match[str]) -> str:
+    if token.lastgroup == "bare":
+        return token.group()
+    name: str = tomllib.loads(f"name = {token.group()}")["name"]
+    return name

@@ -1,0 +1,269 @@
+"""Owns the plain lines: what is said of a run where nothing can be drawn.
+
+Pure and light: no rich here. Task ids, messages, reasons and logs are written by
+others; everything of theirs passes through `neutralise` before it is shown.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import signal
+from collections import Counter
+from typing import TYPE_CHECKING, List, Mapping, Optional
+
+from provctl.core.state import FAILURES
+
+if TYPE_CHECKING:
+    from provctl.core.view import RunView, TaskView
+
+__all__ = [
+    "OUTCOMES",
+    "STATES",
+    "counts_of",
+    "duration",
+    "elapsed",
+    "encodable",
+    "neutralise",
+    "run_changed",
+    "run_finished",
+    "run_started",
+    "sentence",
+    "state_of",
+    "tally",
+    "transition",
+    "words",
+]
+
+# How tasks and runs can end, then every state they can be in, in the order in
+# which they are counted out loud.
+OUTCOMES = (
+    "failed",
+    "timed_out",
+    "lost",
+    "interrupted",
+    "cancelled",
+    "skipped",
+    "succeeded",
+)
+STATES = (
+    "running",
+    "retrying",
+    "cancelling",
+    "held",
+    "queued",
+    "ready",
+    "waiting",
+    *OUTCOMES,
+)
+
+_FAILED_TASKS_SHOWN = 10
+_TAIL_LINES_SHOWN = 20
+
+# What a terminal would obey and nobody would see: colours, cursor moves, titles,
+# links, clipboard writes. A text without its terminator is shown, not swallowed.
+_ESCAPE_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x00-\x1f\x7f-\x9f]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-~]"
+)
+_SPACE = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]")
+# Other control characters, and what changes the order, the width or nothing at all.
+_INVISIBLE = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def neutralise(text: str, *, limit: int = 1000) -> str:
+    """Make foreign text safe to show on one line, at most `limit` characters of it.
+
+    Escape sequences, control characters and bidirectional overrides are dropped,
+    tabs and line ends become spaces, undecodable bytes a replacement character.
+    """
+    if len(text) > limit:
+        text = text[: max(limit - 3, 0)] + "..."
+    if text.isprintable() and "\ufe0f" not in text:
+        return text
+    text = _ESCAPE_SEQUENCE.sub("", text)
+    text = _SPACE.sub(" ", text)
+    text = _INVISIBLE.sub("", text)
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Put a question mark for whatever an encoding has no letter for."""
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def duration(seconds: float) -> str:
+    """Say a length of time in at most two units: 0.4s, 5s, 12s, 1m05s, 2h03m."""
+    tenths = int(max(seconds, 0.0) * 10)
+    if tenths < 100 and tenths % 10:
+        return f"{tenths / 10}s"
+    minutes, whole_seconds = divmod(tenths // 10, 60)
+    if not minutes:
+        return f"{whole_seconds}s"
+    if minutes < 60:
+        return f"{minutes}m{whole_seconds:02}s"
+    return f"{minutes // 60}h{minutes % 60:02}m"
+
+
+def elapsed(
+    started_at: Optional[float],
+    finished_at: Optional[float],
+    now: Optional[float] = None,
+) -> str:
+    """Say how long something took, or has taken until `now`; "" if unknown.
+
+    What still goes on is told in whole seconds, for a calm picture.
+    """
+    if started_at is None:
+        return ""
+    if finished_at is not None:
+        return duration(finished_at - started_at)
+    return duration(int(now - started_at)) if now is not None else ""
+
+
+def state_of(task: TaskView) -> str:
+    """Name the one state a task is counted under: its outcome, else its status."""
+    if task.status == "finished" and task.outcome is not None:
+        return task.outcome
+    return task.status
+
+
+def words(state: str) -> str:
+    """Spell a status or an outcome for people."""
+    return state.replace("_", " ")
+
+
+def counts_of(view: RunView) -> Mapping[str, int]:
+    """Count the tasks by state, from the rows if the view does not say."""
+    return view.counts or Counter(map(state_of, view.tasks))
+
+
+def tally(counts: Mapping[str, int]) -> str:
+    """Count out loud: "2 running, 1 failed, 12 succeeded"."""
+    return ", ".join(f"{counts[s]} {words(s)}" for s in STATES if counts.get(s))
+
+
+def sentence(task: TaskView, *, now: float, took: str = "") -> str:
+    """Say where a task is, why, and what there is to do about it.
+
+    `took` is how long it ran, for those who want it in the sentence.
+    """
+    state = state_of(task)
+    if state == "running":
+        said = "stopping" if task.stopping else "started"
+        return said + _attempt(task, task.attempt)
+    if state in ("waiting", "ready"):
+        return state
+    why = _cause(task)
+    because = f": {why}" if why else ""
+    if state == "retrying":
+        wait = task.retry_at - now if task.retry_at is not None else 0.0
+        soon = f"in {duration(math.ceil(wait))}" if wait > 0 else "now"
+        return f"retrying {soon}{_attempt(task, task.attempt + 1)}{because}"
+    if state == "held":
+        doubt = f" ({task.outcome})" if task.outcome else ""
+        return f"held{doubt}{because}; see how it ended, then retry or cancel"
+    if took:
+        joint = "in" if state == "succeeded" else "after"
+        return f"{words(state)} {joint} {took}{because}"
+    return words(state) + because
+
+
+def transition(task: TaskView, *, width: int, now: float, clock: str = "") -> str:
+    """Tell one change of one task in one line.
+
+    `width` is the column of ids, in characters; `clock` a time of day (HH:MM:SS)
+    to begin with, if any.
+    """
+    took = elapsed(task.started_at, task.finished_at)
+    line = f"{neutralise(task.id):<{width}}  {sentence(task, now=now, took=took)}"
+    return f"{clock} {line}" if clock else line
+
+
+def run_started(view: RunView) -> str:
+    """Open the account of a run."""
+    began = "queued" if view.status == "queued" else "started"
+    tasks = "1 task" if view.total == 1 else f"{view.total} tasks"
+    return f"{_title(view)} {began}: {tasks}"
+
+
+def run_changed(view: RunView) -> str:
+    """Tell a change of the run as a whole."""
+    return f"{_title(view)} is {view.status}: {tally(counts_of(view))}"
+
+
+def run_finished(view: RunView) -> List[str]:
+    """Close the account of a run: how it ended, what failed, how to see more.
+
+    A run that goes on without us is left with the command to watch it.
+    """
+    if view.status == "finished":
+        ended = words(view.outcome or view.status)
+        took = elapsed(view.started_at, view.finished_at)
+        joint = "in" if view.outcome == "succeeded" else "after"
+        said = f"{ended} {joint} {took}" if took else ended
+        lines = [f"{_title(view)} {said}: {tally(counts_of(view))}"]
+    else:
+        lines = [run_changed(view)]
+        if view.status != "held":
+            lines.append(f"  it goes on; watch it: {_command('monitor', view.id)}")
+    troubled = [t for t in view.tasks if t.status == "held" or t.outcome in FAILURES]
+    for task in troubled[:_FAILED_TASKS_SHOWN]:
+        lines += ["", *_trouble(view, task)]
+    untold = len(troubled) - _FAILED_TASKS_SHOWN
+    if untold > 0:
+        lines += ["", f"and {untold} more: {_command('status', view.id)}"]
+    return lines
+
+
+def _trouble(view: RunView, task: TaskView) -> List[str]:
+    """Tell what became of a failed or held task, with the end of its log."""
+    task_id = neutralise(task.id)
+    took = elapsed(task.started_at, task.finished_at)
+    # A held task waits for no moment in time, so any `now` will do.
+    lines = [f"{task_id} {sentence(task, now=0.0, took=took)}"]
+    lines += [f"    {neutralise(line)}" for line in task.log_tail[-_TAIL_LINES_SHOWN:]]
+    if task.attempt:
+        lines.append(f"  whole log: {_command('logs', view.id, task_id)}")
+    if task.status == "held":
+        lines.append(f"  run it again: {_command('retry', view.id, task_id)}")
+        lines.append(f"  give it up: {_command('cancel', view.id)}")
+    return lines
+
+
+def _title(view: RunView) -> str:
+    return f"run {neutralise(view.id)} ({neutralise(view.name)})"
+
+
+def _command(verb: str, *arguments: str) -> str:
+    return " ".join(["provctl workflow", verb, *map(neutralise, arguments)])
+
+
+def _attempt(task: TaskView, number: int) -> str:
+    """Say which try it is; the first goes without saying."""
+    return f" (attempt {number}/{max(task.attempts, number)})" if number > 1 else ""
+
+
+def _cause(task: TaskView) -> str:
+    """Say why a task ended as it did: signal or exit code, then the reason."""
+    reason = neutralise(task.reason)
+    code = ""
+    if task.signal is not None:
+        code = _signal_name(task.signal)
+    elif task.exit_code:
+        code = f"exit code {task.exit_code}"
+    if code in reason:
+        return reason
+    return f"{code}, {reason}" if reason else code
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"

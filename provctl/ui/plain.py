@@ -1,0 +1,138 @@
+"""Owns the view for pipes, logs and CI: one plain line a transition.
+
+It imports no rich and does work only for what changed.
+"""
+
+from __future__ import annotations
+
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    TextIO,
+    Tuple,
+    Type,
+)
+
+from provctl.ui import lines
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from provctl.core.view import RunView, TaskView
+
+__all__ = ["PlainView", "choose_view"]
+
+_WIDEST_ID_COLUMN = 40
+
+# What has to differ for a task to be worth a line: status, outcome, attempt.
+_Standing = Tuple[str, Optional[str], int]
+
+
+def choose_view(stream: TextIO, environ: Mapping[str, str]) -> str:
+    """Choose "live" for a terminal that can be drawn on, else "plain"."""
+    in_ci = environ.get("CI", "").lower() not in ("", "0", "false")
+    dumb = environ.get("TERM", "") in ("dumb", "unknown")
+    return "live" if stream.isatty() and not in_ci and not dumb else "plain"
+
+
+class PlainView:
+    """Prints what changed since the last update, each run's account in order.
+
+    `now` gives seconds since the epoch; `stamp` turns them into the time of day
+    that begins each task's line, None for none. Once the stream cannot be
+    written any more the view goes silent: a run outlives whoever watches it.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        now: Callable[[], float],
+        stamp: Optional[Callable[[float], str]] = None,
+    ) -> None:
+        self._stream: Optional[TextIO] = stream
+        self._now = now
+        self._stamp = stamp
+        self._run_status: Dict[str, str] = {}
+        self._told: Dict[Tuple[str, str], _Standing] = {}
+        self._id_column = 0
+
+    def __enter__(self) -> PlainView:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        return None
+
+    @property
+    def due(self) -> bool:
+        """Whether an update is of use now: always, for none may be missed."""
+        return True
+
+    def update(self, views: Sequence[RunView]) -> None:
+        """Tell what changed since the last picture of these runs."""
+        for view in views:  # met before the first line: of several, each is named
+            self._run_status.setdefault(view.id, "")
+        self._write([line for v in views for line in self._account(v, v.tasks)])
+
+    def changed(self, run: RunView, tasks: Sequence[TaskView]) -> None:
+        """Tell what changed, when the caller knows which tasks did.
+
+        The cost is that of `tasks` alone, however many the run has; `run.tasks`
+        is not looked at.
+        """
+        self._write(self._account(run, tasks))
+
+    def close(self, final_views: Sequence[RunView]) -> None:
+        """Tell what is left to tell, then how each run ended."""
+        self.update(final_views)
+        self._write([line for v in final_views for line in lines.run_finished(v)])
+
+    def _account(self, run: RunView, tasks: Sequence[TaskView]) -> List[str]:
+        told = self._run_status.get(run.id, "")
+        self._run_status[run.id] = run.status
+        account: List[str] = []
+        if not told:
+            account.append(lines.run_started(run))
+        elif told != run.status != "finished":  # `close` tells the end
+            account.append(lines.run_changed(run))
+        fresh = [task for task in tasks if self._is_news(run.id, task)]
+        if not fresh:
+            return account
+        longest = max(len(task.id) for task in fresh)
+        self._id_column = min(max(self._id_column, longest), _WIDEST_ID_COLUMN)
+        now = self._now()
+        prefix = f"{self._stamp(now)} " if self._stamp is not None else ""
+        if len(self._run_status) > 1:
+            prefix += f"{lines.neutralise(run.id)}  "
+        for task in fresh:
+            line = lines.transition(task, width=self._id_column, now=now)
+            account.append(prefix + line)
+        return account
+
+    def _is_news(self, run_id: str, task: TaskView) -> bool:
+        key = (run_id, task.id)
+        standing = (task.status, task.outcome, task.attempt)
+        if self._told.get(key) == standing:
+            return False
+        self._told[key] = standing
+        return task.status not in ("waiting", "ready")
+
+    def _write(self, account: Sequence[str]) -> None:
+        if not account or self._stream is None:
+            return
+        text = "\n".join(account) + "\n"
+        try:
+            self._stream.write(lines.encodable(text, self._stream.encoding or "utf-8"))
+            self._stream.flush()
+        except OSError:
+            self._stream = None

@@ -1,0 +1,221 @@
+"""The provisioning library of the examples, with the real Nushell and real state."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, List
+
+import pytest
+
+from provctl.nushell.binary import find_nu
+from provctl.nushell.driver import call_invocation
+from provctl.nushell.library import check_call, module_needs_std
+from provctl.nushell.progress import parse_progress
+
+LIBRARY = Path(__file__).parents[3] / "examples/provisioning"
+COMMANDS = [
+    ("servers/create.nu", "create-server"),
+    ("servers/list.nu", "list-servers"),
+    ("servers/delete.nu", "delete-server"),
+    ("taskservs/create.nu", "create-taskserv"),
+    ("taskservs/list.nu", "list-taskservs"),
+    ("clusters/create.nu", "create-cluster"),
+    ("clusters/list.nu", "list-clusters"),
+    ("clusters/delete.nu", "delete-cluster"),
+]
+WRAP = "\n  | "  # Nushell breaks long messages
+MODULES = {command: module for module, command in COMMANDS}
+
+
+class Failed(Exception):
+    """A command of the library failed; the text is its log."""
+
+
+class Provisioning:
+    """Calls the library as tasks do, on a state of its own without waiting."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state = folder / "state"
+        self.log: List[str] = []  # of the latest call
+        self._folder = folder
+        self._nu = find_nu("nu", os.environ["PATH"])
+        self._numbers = itertools.count()
+
+    def __call__(self, command: str, *args: Any, key: str = "", **flags: Any) -> Any:
+        output = self._folder / f"{next(self._numbers)}.out"
+        invocation = call_invocation(
+            nu=self._nu,
+            library=str(LIBRARY),
+            module=MODULES[command],
+            command=command,
+            args=args,
+            flags=flags,
+            env={
+                "PATH": os.environ["PATH"],
+                "PROVISIONING_STATE": str(self.state),
+                "PROVISIONING_SPEED": "0",
+                **({"PROVCTL_IDEMPOTENCY_KEY": key} if key else {}),
+            },
+            input_path=str(self._folder / "unused"),
+            output_path=str(output),
+        )
+        done = subprocess.run(
+            invocation.argv,
+            env=invocation.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=60,
+        )
+        self.log = done.stdout.splitlines()
+        if done.returncode != 0:
+            raise Failed(done.stdout.replace(WRAP, " "))
+        return json.loads(output.read_bytes())
+
+    def files(self) -> List[str]:
+        return sorted(
+            str(file.relative_to(self.state))
+            for file in self.state.rglob("*")
+            if file.is_file()
+        )
+
+
+@pytest.fixture
+def provisioning(tmp_path: Path) -> Provisioning:
+    return Provisioning(tmp_path)
+
+
+def in_parallel(*calls: Callable[[], Any]) -> List[Any]:
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+@pytest.mark.parametrize(("module", "command"), COMMANDS)
+def test_each_command_is_there_and_starts_fast(module: str, command: str) -> None:
+    assert check_call(LIBRARY, module, command) is None
+    assert not module_needs_std(LIBRARY, module)
+
+
+def test_the_list_shows_what_was_created_in_parallel(
+    provisioning: Provisioning,
+) -> None:
+    names = [f"web-{number}" for number in range(1, 6)]
+    created = in_parallel(*(partial(provisioning, "create-server", n) for n in names))
+    listed = provisioning("list-servers")
+    assert [server["name"] for server in listed] == names
+    assert {server["ip"] for server in listed} == {f"10.0.0.{n}" for n in range(10, 15)}
+    assert [server["ip"] for server in created] == [server["ip"] for server in listed]
+    assert {server["status"] for server in listed} == {"running"}
+
+
+def test_of_one_server_created_in_parallel_there_is_one(
+    provisioning: Provisioning,
+) -> None:
+    created = in_parallel(*[partial(provisioning, "create-server", "web-1")] * 6)
+    assert len({server["ip"] for server in created}) == 1
+    assert len(provisioning("list-servers")) == 1
+    address = created[0]["ip"]
+    assert provisioning.files() == [f"addresses/{address}.json", "servers/web-1.json"]
+
+
+def test_creating_the_same_server_again_returns_it(provisioning: Provisioning) -> None:
+    first = provisioning("create-server", "web-1", zone="fi-hel1")
+    assert provisioning("create-server", "web-1", zone="fi-hel1") == first
+    assert provisioning.log == ["PROGRESS: 100% web-1 was there already"]
+
+
+def test_another_server_of_that_name_is_refused(provisioning: Provisioning) -> None:
+    provisioning("create-server", "web-1", key="run-1/server")
+    with pytest.raises(Failed, match="exists with another zone or plan"):
+        provisioning("create-server", "web-1", zone="fi-hel1", key="run-2/server")
+    with pytest.raises(Failed, match="exists with another zone or plan"):
+        provisioning("create-server", "web-1", plan="8xCPU-32GB")
+    assert [server["zone"] for server in provisioning("list-servers")] == ["es-mad1"]
+
+
+def test_the_next_attempt_of_one_task_gets_what_the_first_made(
+    provisioning: Provisioning,
+) -> None:
+    first = provisioning("create-server", "web-1", key="run-1/server")
+    again = provisioning("create-server", "web-1", plan="large", key="run-1/server")
+    assert again == first
+
+
+def test_an_attempt_that_was_cut_short_keeps_its_address(
+    provisioning: Provisioning,
+) -> None:
+    provisioning("create-server", "web-1")
+    provisioning("create-server", "web-2")
+    (provisioning.state / "servers/web-1.json").unlink()
+    assert provisioning("create-server", "web-1")["ip"] == "10.0.0.10"
+
+
+def test_a_deleted_server_is_gone_and_its_address_free(
+    provisioning: Provisioning,
+) -> None:
+    for name in ("web-1", "web-2"):
+        provisioning("create-server", name)
+    assert provisioning("delete-server", "web-1") == {"name": "web-1", "deleted": True}
+    assert provisioning("delete-server", "web-1")["deleted"] is False
+    assert [server["name"] for server in provisioning("list-servers")] == ["web-2"]
+    assert provisioning("create-server", "web-3")["ip"] == "10.0.0.10"
+
+
+def test_servers_are_listed_by_zone(provisioning: Provisioning) -> None:
+    provisioning("create-server", "web-1")
+    provisioning("create-server", "web-2", zone="fi-hel1")
+    listed = provisioning("list-servers", zone="fi-hel1")
+    assert [server["name"] for server in listed] == ["web-2"]
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "", "a/b", "A", "a b", "x" * 64])
+def test_a_name_is_never_taken_for_a_path(
+    provisioning: Provisioning, name: str
+) -> None:
+    with pytest.raises(Failed, match="cannot be a name"):
+        provisioning("create-server", name)
+    assert not provisioning.state.exists() or provisioning.files() == []
+
+
+def test_kubernetes_on_servers_and_applications_on_it(
+    provisioning: Provisioning,
+) -> None:
+    addresses = [provisioning("create-server", f"web-{n}")["ip"] for n in (1, 2)]
+    kubernetes = provisioning("create-taskserv", "kubernetes", addresses)
+    assert kubernetes["nodes"] == addresses
+    assert provisioning("list-taskservs") == [kubernetes]
+    endpoint, apps = kubernetes["endpoint"], ["web", "api"]
+    shop = provisioning("create-cluster", "shop", endpoint=endpoint, apps=apps)
+    assert [app["name"] for app in shop["apps"]] == apps
+    assert provisioning("list-clusters") == [shop]
+    assert provisioning("delete-cluster", "shop")["deleted"] is True
+    assert provisioning("list-clusters") == []
+
+
+def test_what_is_built_on_must_be_there(provisioning: Provisioning) -> None:
+    with pytest.raises(Failed, match=r"there is none at: 10\.9\.9\.9"):
+        provisioning("create-taskserv", "kubernetes", ["10.9.9.9"])
+    with pytest.raises(Failed, match="no Kubernetes answers at https://nowhere"):
+        provisioning("create-cluster", "shop", endpoint="https://nowhere")
+
+
+def test_progress_only_goes_up_and_ends_at_the_top(provisioning: Provisioning) -> None:
+    address = provisioning("create-server", "web-1")["ip"]
+    logs = [provisioning.log]
+    endpoint = provisioning("create-taskserv", "kubernetes", [address])["endpoint"]
+    logs.append(provisioning.log)
+    provisioning("create-cluster", "shop", endpoint=endpoint, apps=["web", "api"])
+    logs.append(provisioning.log)
+    for log in logs:
+        reports = [parse_progress(line) for line in log]
+        percents = [report.percent or 0 for report in reports if report]
+        assert len(percents) == len(log) >= 2
+        assert percents == sorted(percents)
+        assert percents[-1] == 100

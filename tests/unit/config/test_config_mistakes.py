@@ -1,0 +1,259 @@
+"""Every mistake in a configuration is named with its place, and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable
+
+import pytest
+
+from provctl.config.keys import KEYS, value_of
+from provctl.config.load import Loaded
+from provctl.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Load = Callable[..., Loaded]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("[orchestrator]\ntimeout = 5", "orchestrator.timeout_seconds", 5),
+        ('[orchestrator]\nhost = "::1"', "server.host", "::1"),
+        ("[orchestrator]\nport = 1", "server.port", 1),
+        ('[orchestrator]\ndata_dir = "/d"', "storage.data_dir", "/d"),
+        ('[executor]\nnushell_binary = "n"', "nushell.binary", "n"),
+        ('[executor]\nprovisioning_lib = "/l"', "nushell.provisioning_lib", "/l"),
+        (
+            "[execution]\nfallback_to_direct = false",
+            "orchestrator.fallback_to_direct",
+            False,
+        ),
+    ],
+)
+def test_an_alias_sets_its_one_key(
+    load: Load, text: str, key: str, value: object
+) -> None:
+    loaded = load(text)
+    assert value_of(loaded.settings, key) == value
+    assert [k for k, o in loaded.origins.items() if o != "default"] == [key]
+
+
+def test_every_alias_is_tested_above() -> None:
+    aliases = {alias for key in KEYS for alias in key.description.aliases}
+    assert aliases == {
+        "orchestrator.timeout",
+        "orchestrator.host",
+        "orchestrator.port",
+        "orchestrator.data_dir",
+        "executor.nushell_binary",
+        "executor.provisioning_lib",
+        "execution.fallback_to_direct",
+    }
+
+
+def test_two_spellings_that_agree_are_fine(load: Load) -> None:
+    text = "[orchestrator]\ntimeout = 5\ntimeout_seconds = 5\n"
+    assert load(text).settings.orchestrator.timeout_seconds == 5
+
+
+def test_two_spellings_that_differ_are_both_named(load: Load, machine: Path) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load("[orchestrator]\ntimeout = 5\n\ntimeout_seconds = 6\n")
+    file = machine / "given.toml"
+    assert caught.value.message == (
+        f"{file}:2: orchestrator.timeout and {file}:4: orchestrator.timeout_seconds "
+        "are the same setting, with different values"
+    )
+    assert caught.value.hint == "keep one of them, best orchestrator.timeout_seconds"
+
+
+def test_two_variables_that_differ_are_both_named(load: Load) -> None:
+    environ = {"PROVCTL_STATE_DIR": "/a", "PROVCTL_STORAGE_DATA_DIR": "/b"}
+    with pytest.raises(
+        ConfigInvalid, match="PROVCTL_STATE_DIR and PROVCTL_STORAGE_DATA_DIR are"
+    ):
+        load(environ=environ)
+
+
+def test_spellings_in_different_sources_do_not_clash(load: Load) -> None:
+    loaded = load(
+        system="[orchestrator]\nport = 8080\n", user="[server]\nport = 9091\n"
+    )
+    assert loaded.settings.server.port == 9091
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (
+            "[executor]\nmax_concurent_tasks = 4",
+            ":2: unknown key executor.max_concurent_tasks",
+            "did you mean executor.max_concurrent_tasks?",
+        ),
+        (
+            "[executer]\nmax_concurrent_tasks = 4",
+            ":1: unknown section [executer]",
+            "did you mean executor?",
+        ),
+        (
+            "max_concurrent_tasks = 4",
+            ":1: unknown key max_concurrent_tasks",
+            "did you mean executor.max_concurrent_tasks?",
+        ),
+        (
+            "[storage]\nxyz = 4",
+            ":2: unknown key storage.xyz",
+            "`provctl config show` lists all keys",
+        ),
+    ],
+)
+def test_unknown_names_come_with_the_nearest_known(
+    load: Load, machine: Path, text: str, message: str, hint: str
+) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(text)
+    assert caught.value.message.startswith(f"{machine}/given.toml")
+    assert caught.value.message.endswith(message)
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        (
+            "PROVCTL_EXECUTOR_MAX_CONCURENT_TASKS",
+            "did you mean PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS?",
+        ),
+        ("PROVCTL_POOLS_UPCLOUD", "did you mean PROVCTL_POOLS?"),
+        ("PROVCTL_SERVER", "did you mean PROVCTL_SERVER_PORT?"),
+    ],
+)
+def test_variables_that_look_like_settings_must_be(
+    load: Load, variable: str, hint: str
+) -> None:
+    with pytest.raises(ConfigInvalid, match=f"variable {variable}$") as caught:
+        load(environ={variable: "4"})
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("executor.max_concurrent_tasks = 0", "a whole number from 1 to 10000, got 0"),
+        ("executor.max_concurrent_tasks = true", "a whole number from 1 to 10000, got"),
+        ("executor.max_concurrent_tasks = 2.0", "a whole number from 1 to 10000, got"),
+        ('executor.max_concurrent_tasks = "4"', "a whole number from 1 to 10000, got"),
+        ("executor.grace_seconds = nan", "seconds, a number from 0 to 86400, got NaN"),
+        (
+            "executor.grace_seconds = inf",
+            "seconds, a number from 0 to 86400, got Infinity",
+        ),
+        ("executor.grace_seconds = -1", "seconds, a number from 0 to 86400, got -1"),
+        ('executor.grace_seconds = "5s"', "seconds, a number from 0 to 86400, got"),
+        ("server.port = 65536", "a whole number from 1 to 65535, got 65536"),
+        ('server.host = "a b"', 'a host name or an address, got "a b"'),
+        ("orchestrator.enabled = 1", "true or false, got 1"),
+        ('orchestrator.endpoint = "localhost:9090"', "a URL that starts with http"),
+        ('execution.default_mode = "fast"', '"auto" or "direct" or "orchestrated"'),
+        ('execution.force_direct = "help"', 'a list of patterns such as "server.*"'),
+        ("execution.force_direct = [1]", 'a list of patterns such as "server.*"'),
+        ('executor.env_passthrough = ["A=1"]', "a list of names of environment"),
+        ("nushell.env_vars = { A = 1 }", "a table of environment variables"),
+        ('nushell.env_vars = { "A=B" = "1" }', "a table of environment variables"),
+        ("nushell.env_vars = 3", "a table of environment variables"),
+        ('nushell.binary = ""', 'the name or the path of a program, got ""'),
+        ('storage.data_dir = "a\\u0000b"', "a path, got"),
+        ('storage.data_dir = "~no-such-user/x"', "a path, got"),
+        ("pools.upcloud = 0", "a table of pool names with capacities from 1"),
+        ('pools."a/b" = 1', "a table of pool names with capacities from 1"),
+        ("pools = 3", "a table of pool names with capacities from 1"),
+        ("executor = 3", "a section of keys, got 3"),
+    ],
+)
+def test_wrong_values_say_file_line_key_and_what_is_expected(
+    load: Load, machine: Path, text: str, expected: str
+) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(text)
+    written = text.partition(" =")[0]
+    key = "pools" if written.startswith("pools") else written
+    start = f"{machine}/given.toml:1: {key}: expected {expected}"
+    assert caught.value.message.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("PROVCTL_SERVER_PORT", "tcp://10.0.0.1:9090"),
+        ("PROVCTL_ORCHESTRATOR_ENABLED", "maybe"),
+        ("PROVCTL_EXECUTOR_GRACE_SECONDS", "soon"),
+        ("PROVCTL_POOLS", "upcloud"),
+        ("PROVCTL_POOLS", "{"),
+        ("PROVCTL_EXECUTION_FORCE_DIRECT", "[" * 100_000),
+        ("PROVCTL_STORAGE_BACKEND", "surrealdb"),
+    ],
+)
+def test_wrong_variables_are_named(load: Load, variable: str, text: str) -> None:
+    with pytest.raises(ConfigInvalid, match=f"^{variable}: expected "):
+        load(environ={variable: text})
+
+
+def test_surrealdb_is_refused_with_the_reason(load: Load) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load('[storage]\nbackend = "surrealdb"\n')
+    assert caught.value.message.endswith(
+        'expected "filesystem" (runs are plain files; there is no other backend), '
+        'got "surrealdb"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[server]\nport = \n", ":2:8: "),
+        ("[server\n", ":1:8: "),
+        ("a = 1\na = 2\n", ":2:6: "),
+        ('a = """\n\n', ":3: "),
+    ],
+)
+def test_syntax_errors_have_a_place(
+    load: Load, machine: Path, text: str, place: str
+) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(text)
+    assert caught.value.message.startswith(f"{machine}/given.toml{place}")
+
+
+def test_a_file_must_be_utf8(load: Load, machine: Path) -> None:
+    path = machine / "latin.toml"
+    path.write_bytes(b"[server]\n# caf\xe9\n")
+    with pytest.raises(ConfigInvalid, match=r"latin\.toml:2: not UTF-8") as caught:
+        load(environ={"PROVCTL_CONFIG": str(path)})
+    assert caught.value.hint == "save the file as UTF-8; TOML knows no other encoding"
+
+
+def test_a_folder_is_no_file(load: Load, machine: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="cannot be read: Is a directory"):
+        load(environ={"PROVCTL_CONFIG": str(machine)})
+
+
+def test_an_endless_file_is_refused(load: Load) -> None:
+    with pytest.raises(ConfigInvalid, match="too large for a configuration file"):
+        load(environ={"PROVCTL_CONFIG": "/dev/zero"})
+
+
+def test_a_deep_file_is_refused(load: Load) -> None:
+    with pytest.raises(ConfigInvalid, match=r"given\.toml"):
+        load("a = " + "[" * 200_000)
+
+
+def test_an_endless_number_is_refused(load: Load) -> None:
+    with pytest.raises(ConfigInvalid, match=r"given\.toml"):
+        load("server.port = " + "9" * 5000)
+
+
+def test_a_broken_users_file_is_not_skipped(load: Load) -> None:
+    with pytest.raises(ConfigInvalid, match=r"home/provctl/config\.toml:1:"):
+        load(user="[")

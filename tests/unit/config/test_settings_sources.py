@@ -1,0 +1,217 @@
+"""Which source wins, how each is read, and what its origin is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from provctl.config.keys import KEYS, VARIABLES, markdown_table, value_of
+from provctl.config.load import Loaded
+from provctl.config.paths import state_dir
+from provctl.config.settings import Settings
+from provctl.errors import ConfigInvalid
+
+Load = Callable[..., Loaded]
+JOBS = "executor.max_concurrent_tasks"
+
+
+def jobs(number: int) -> str:
+    return f"[executor]\nmax_concurrent_tasks = {number}\n"
+
+
+def test_nothing_given_means_the_documented_defaults(load: Load) -> None:
+    loaded = load()
+    assert loaded.settings == Settings()
+    assert set(loaded.origins.values()) == {"default"}
+    assert set(loaded.origins) == {key.name for key in KEYS}
+
+
+def test_each_stronger_source_wins(load: Load, machine: Path) -> None:
+    variable = "PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS"
+    seen = []
+    for loaded in (
+        load(system=jobs(1)),
+        load(user=jobs(2)),
+        load(environ={variable: "4"}),
+        load(environ={variable: "4"}, flags={JOBS: 5}),
+    ):
+        tasks = loaded.settings.executor.max_concurrent_tasks
+        seen.append((tasks, loaded.origins[JOBS]))
+    assert seen == [
+        (1, f"{machine}/etc/provctl/config.toml:2"),
+        (2, f"{machine}/home/provctl/config.toml:2"),
+        (4, variable),
+        (5, "flag --jobs"),
+    ]
+
+
+def test_a_given_file_replaces_the_users_but_not_the_systems(load: Load) -> None:
+    system = jobs(1) + "grace_seconds = 3\n"
+    user = "[server]\nport = 1234\n"
+    settings = load("[nickel]\nmemory_mb = 64\n", system=system, user=user).settings
+    assert settings.executor.grace_seconds == 3
+    assert settings.server.port == 9090
+    assert settings.nickel.memory_mb == 64
+
+
+def test_the_file_can_be_named_in_the_environment(load: Load, machine: Path) -> None:
+    path = machine / "named.toml"
+    path.write_text(jobs(7), encoding="utf-8")
+    loaded = load(user=jobs(2), environ={"PROVCTL_CONFIG": str(path)})
+    assert loaded.settings.executor.max_concurrent_tasks == 7
+
+
+def test_the_flag_for_the_file_is_stronger_than_the_variable(load: Load) -> None:
+    loaded = load(jobs(3), environ={"PROVCTL_CONFIG": "/nowhere/config.toml"})
+    assert loaded.settings.executor.max_concurrent_tasks == 3
+
+
+def test_a_named_file_must_exist(load: Load) -> None:
+    with pytest.raises(ConfigInvalid, match=r"/nowhere/config\.toml: no such"):
+        load(environ={"PROVCTL_CONFIG": "/nowhere/config.toml"})
+
+
+def test_a_sibling_key_of_a_weaker_source_stays(load: Load) -> None:
+    executor = load(
+        system="[executor]\ngrace_seconds = 3\n", user=jobs(2)
+    ).settings.executor
+    assert (executor.grace_seconds, executor.max_concurrent_tasks) == (3, 2)
+
+
+def test_a_table_is_replaced_as_a_whole(load: Load) -> None:
+    loaded = load(system="[pools]\na = 1\nb = 2\n", user="[pools]\nb = 3\n")
+    assert loaded.settings.pools == {"b": 3}
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "key", "value"),
+    [
+        ("PROVCTL_ORCHESTRATOR_ENABLED", "off", "orchestrator.enabled", False),
+        ("PROVCTL_ORCHESTRATOR_AUTO_START", "1", "orchestrator.auto_start", True),
+        ("PROVCTL_ORCHESTRATOR_TIMEOUT", "2.5", "orchestrator.timeout_seconds", 2.5),
+        ("PROVCTL_ORCHESTRATOR_PORT", "8080", "server.port", 8080),
+        (
+            "PROVCTL_EXECUTION_DEFAULT_MODE",
+            "direct",
+            "execution.default_mode",
+            "direct",
+        ),
+        (
+            "PROVCTL_EXECUTION_FORCE_DIRECT",
+            "a.*, b",
+            "execution.force_direct",
+            ("a.*", "b"),
+        ),
+        ("PROVCTL_EXECUTION_FORCE_DIRECT", "[]", "execution.force_direct", ()),
+        ("PROVCTL_EXECUTION_FORCE_DIRECT", '["x"]', "execution.force_direct", ("x",)),
+        ("PROVCTL_EXECUTOR_NUSHELL_BINARY", "nu2", "nushell.binary", "nu2"),
+        ("PROVCTL_NUSHELL_ENV_VARS", '{"A": "b,c"}', "nushell.env_vars", {"A": "b,c"}),
+        ("PROVCTL_NUSHELL_ENV_VARS", "A=b,C=", "nushell.env_vars", {"A": "b", "C": ""}),
+        ("PROVCTL_POOLS", '{"upcloud": 2}', "pools", {"upcloud": 2}),
+        ("PROVCTL_POOLS", "upcloud=2, aws=1", "pools", {"upcloud": 2, "aws": 1}),
+        ("PROVCTL_POOLS", "{}", "pools", {}),
+        ("PROVCTL_STATE_DIR", "/srv/runs", "storage.data_dir", "/srv/runs"),
+        ("PROVCTL_STORAGE_DATA_DIR", "/srv/runs", "storage.data_dir", "/srv/runs"),
+    ],
+)
+def test_environment_values(
+    load: Load, variable: str, text: str, key: str, value: object
+) -> None:
+    loaded = load(environ={variable: text})
+    assert value_of(loaded.settings, key) == value
+    assert loaded.origins[key] == variable
+
+
+def test_every_key_can_be_set_by_its_variable() -> None:
+    for key in KEYS:
+        assert key.variables[0] == "PROVCTL_" + key.name.upper().replace(".", "_")
+    assert len(VARIABLES) == sum(len(key.variables) for key in KEYS)
+
+
+def test_an_empty_variable_counts_as_unset(load: Load) -> None:
+    loaded = load(user=jobs(2), environ={"PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS": ""})
+    assert loaded.settings.executor.max_concurrent_tasks == 2
+
+
+def test_variables_that_are_no_settings_are_left_alone(load: Load) -> None:
+    others = {
+        "PROVCTL_IDEMPOTENCY_KEY": "r/t",
+        "PROVCTL_INPUT": "{}",
+        "PROVCTL_EXECUTORS": "x",
+        "_PROVCTL_COMPLETE": "bash_complete",
+        "EXECUTOR_MAX_CONCURRENT_TASKS": "many",
+    }
+    assert load(environ=others).settings == Settings()
+
+
+def test_flags_that_are_absent_do_not_count(load: Load) -> None:
+    assert (
+        load(user=jobs(2), flags={JOBS: None}).origins[JOBS].endswith("config.toml:2")
+    )
+
+
+def test_flags_may_be_text(load: Load) -> None:
+    assert load(flags={JOBS: "6"}).settings.executor.max_concurrent_tasks == 6
+
+
+def test_a_bad_flag_is_named(load: Load) -> None:
+    with pytest.raises(ConfigInvalid, match=r"^flag --jobs: expected a whole number"):
+        load(flags={JOBS: 0})
+
+
+def test_paths_in_a_file_start_from_its_folder(load: Load, machine: Path) -> None:
+    loaded = load('[storage]\ndata_dir = "runs"\n[nushell]\nbinary = "./bin/nu"\n')
+    assert loaded.settings.storage.data_dir == str(machine / "runs")
+    assert loaded.settings.nushell.binary == str(machine / "bin/nu")
+
+
+def test_paths_in_the_environment_start_here(
+    load: Load, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(machine)
+    loaded = load(environ={"PROVCTL_STATE_DIR": "runs"})
+    assert loaded.settings.storage.data_dir == str(Path.cwd() / "runs")
+
+
+def test_a_tilde_is_the_home_directory(load: Load, machine: Path) -> None:
+    loaded = load('[storage]\ndata_dir = "~/runs"\n')
+    assert loaded.settings.storage.data_dir == str(machine / "home/runs")
+
+
+def test_the_state_directory_follows_the_platform_or_the_setting(
+    load: Load, machine: Path
+) -> None:
+    assert state_dir(load().settings) == machine / "state/provctl"
+    chosen = load(flags={"storage.data_dir": "/srv/runs"}).settings
+    assert state_dir(chosen) == Path("/srv/runs")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[server]\n\nport = 1\n", ":3"),
+        ("[server] # here\n  port=1\n", ":2"),
+        ("server.port = 1\n", ":1"),
+        ('\n"server" . "port" = 1\n', ":2"),
+        ("\nserver = { port = 1 }\n", ":2"),
+        ('[pools]\nx = 1\n[ "server" ]\nport = 1', ":4"),
+    ],
+)
+def test_origins_name_the_line(load: Load, machine: Path, text: str, line: str) -> None:
+    loaded = load(text)
+    assert loaded.settings.server.port == 1
+    assert loaded.origins["server.port"] == f"{machine}/given.toml{line}"
+
+
+def test_an_endpoint_of_an_ipv6_address_has_brackets(load: Load) -> None:
+    assert load('[server]\nhost = "::1"\n').settings.endpoint == "http://[::1]:9090"
+
+
+def test_the_readme_table_has_every_spelling_and_default() -> None:
+    table = markdown_table()
+    for key in KEYS:
+        for spelling in key.spellings:
+            assert f"`{spelling}`" in table
+    assert "| `server.port` = `orchestrator.port` | `9090` |" in table

@@ -1,0 +1,146 @@
+"""How `nu` is started, without starting it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
+
+import pytest
+
+from provctl.errors import UsageProblem
+from provctl.nushell.driver import Invocation, call_invocation, script_invocation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IN, OUT = "/state/1.1.in", "/state/1.1.out"
+LARGE = "x" * (100 * 1024)
+
+Call = Callable[..., Invocation]
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    (tmp_path / "servers.nu").write_text("export def create [] { }", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def call(library: Path) -> Call:
+    def invoke(
+        command: str = "create",
+        args: Sequence[Any] = (),
+        flags: Mapping[str, Any] = {},
+        env: Mapping[str, str] = {"PATH": "/bin"},
+        module: str = "servers.nu",
+    ) -> Invocation:
+        return call_invocation(
+            nu="/bin/nu",
+            library=str(library),
+            module=module,
+            command=command,
+            args=args,
+            flags=flags,
+            env=env,
+            input_path=IN,
+            output_path=OUT,
+        )
+
+    return invoke
+
+
+@pytest.fixture
+def script(library: Path) -> Call:
+    def invoke(text: str, args: Mapping[str, Any] = {}) -> Invocation:
+        return script_invocation(
+            nu="/bin/nu",
+            library=str(library),
+            text=text,
+            args=args,
+            env={"PATH": "/bin"},
+            input_path=IN,
+            output_path=OUT,
+        )
+
+    return invoke
+
+
+def test_a_call_names_its_values_by_place(call: Call, library: Path) -> None:
+    invocation = call(args=["a", None], flags={"dry-run": True, "zone": None})
+    *start, text = invocation.argv
+    assert start == ["/bin/nu", "--no-config-file", "--no-std-lib", "--commands"]
+    assert text.splitlines()[-2:] == [
+        f'use "{library}/servers.nu" "create"',
+        "create $call.args.0 $call.args.1 --dry-run=$call.flags.dry-run",
+    ]
+    assert json.loads(invocation.env["PROVCTL_INPUT"]) == {
+        "args": ["a", None],
+        "flags": {"dry-run": True},
+    }
+    assert invocation.input is None
+
+
+def test_main_is_called_by_the_name_of_its_module(call: Call) -> None:
+    assert call(command="main", args=[1]).argv[-1].endswith("\nservers $call.args.0")
+
+
+def test_no_value_reaches_the_arguments(call: Call, script: Call) -> None:
+    secret = "hunter2"
+    for invocation in (
+        call(args=[secret], flags={"a": secret}, env={"PATH": "/bin", "KEY": secret}),
+        script("$args", {"a": secret}),
+        script(f"'{secret}'"),
+    ):
+        assert not any(secret in argument for argument in invocation.argv)
+
+
+def test_nothing_is_found_on_path_until_the_driver_restores_it(call: Call) -> None:
+    env = call(env={"PATH": "/opt/bin:/bin", "LANG": "C"}).env
+    assert env["PATH"] == "/dev/null"
+    assert env["PROVCTL_PATH"] == "/opt/bin:/bin"
+    assert env["LANG"] == "C"
+    assert env["PROVCTL_OUTPUT_FILE"] == OUT
+    assert call(env={}).env["PROVCTL_PATH"]
+
+
+def test_the_standard_library_is_loaded_for_code_that_may_use_it(
+    call: Call, script: Call, library: Path
+) -> None:
+    assert "--no-std-lib" in script("1").argv
+    assert "--no-std-lib" not in script("use std/log").argv
+    (library / "servers.nu").write_text("use std/log", encoding="utf-8")
+    assert "--no-std-lib" not in call().argv
+
+
+def test_a_script_is_read_from_its_own_file(script: Call) -> None:
+    invocation = script("print 'é'", {"a": 1})
+    assert invocation.input == "print 'é'".encode()
+    assert invocation.argv[-1].endswith(f'\nsource "{IN}"')
+    assert invocation.env["PROVCTL_INPUT"] == '{"a":1}'
+    assert "PROVCTL_INPUT_FILE" not in invocation.env
+
+
+def test_large_values_go_into_the_file(call: Call, script: Call) -> None:
+    invocation = call(args=[LARGE])
+    assert json.loads(invocation.input or b"")["args"] == [LARGE]
+    assert invocation.env["PROVCTL_INPUT_FILE"] == IN
+    assert "PROVCTL_INPUT" not in invocation.env
+    invocation = script("print 1", {"a": LARGE})
+    assert json.loads(invocation.input or b"") == {"a": LARGE}
+    assert invocation.argv[-1].endswith("\n\nprint 1")
+
+
+def test_what_nushell_cannot_be_given_is_refused(call: Call, script: Call) -> None:
+    attempts: Sequence[Callable[[], Invocation]] = (
+        lambda: call(command="create; rm"),
+        lambda: call(module="../servers.nu"),
+        lambda: call(flags={"a=1 --b": 1}),
+        lambda: call(args=[float("nan")]),
+        lambda: call(flags={"n": 2**64}),
+        lambda: call(env={"PATH": "/bin", "NAME": "\udcff"}),
+        lambda: script("1 \ud800"),
+        lambda: script("1", {"a": "\ud800"}),
+    )
+    for attempt in attempts:
+        with pytest.raises(UsageProblem):
+            attempt()

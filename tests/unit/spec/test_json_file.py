@@ -1,0 +1,120 @@
+"""JSON files: values of any depth, places, and mistakes in the syntax."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Tuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provctl.errors import WorkflowInvalid
+from provctl.spec.json_file import read_json
+from provctl.spec.problems import Path, Problem
+from provctl.spec.sources import Source
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.floats(-1e9, 1e9),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+def marked(text: str, path: Path, *, on_key: bool = False) -> Tuple[int, str]:
+    """The line of a path and the text that is marked there."""
+    problem = Problem(path, "", on_key=on_key)
+    (place,) = read_json(Source("w.json", text)).places([problem])
+    assert place is not None
+    end = place.column - 1 + place.span
+    return place.line, place.text[place.column - 1 : end]
+
+
+TEXT = """{
+  "a": [1, {"b": "x\\"y"}],
+\t"c": {}
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "text"),
+    [
+        (("a",), 2, '[1, {"b": "x\\"y"}]'),
+        (("a", 0), 2, "1"),
+        (("a", 1, "b"), 2, '"x\\"y"'),
+        (("c",), 3, "{}"),
+        (("c", "gone", 3), 3, "{}"),
+        ((), 1, "{"),
+    ],
+)
+def test_places_of_values(path: Path, line: int, text: str) -> None:
+    assert marked(TEXT, path) == (line, text)
+
+
+def test_places_of_keys() -> None:
+    assert marked(TEXT, ("a", 1, "b"), on_key=True) == (2, '"b"')
+    assert marked(TEXT, ("c", "gone"), on_key=True) == (3, "{}")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "words"),
+    [
+        ("", 1, 1, "expecting value"),
+        ('{"a" 1}', 1, 6, "expecting ':' delimiter"),
+        ('{\n "a": 1\n "b": 2}', 3, 2, "expecting ',' delimiter"),
+        ("[1,]", 1, 4, ""),
+        ('{"a": 1} x', 1, 10, "extra data"),
+        ('{"a": NaN}', 1, 7, "NaN is not a JSON number"),
+        ('"a', 1, 1, "unterminated string"),
+        ("[1" + "0" * 5000 + "]", 1, 2, "too many digits"),
+    ],
+)
+def test_syntax_errors(text: str, line: int, column: int, words: str) -> None:
+    with pytest.raises(WorkflowInvalid) as caught:
+        read_json(Source("w.json", text))
+    (mistake,) = caught.value.mistakes
+    assert (mistake.line, mistake.column) == (line, column)
+    assert mistake.message.startswith("not JSON: ")
+    assert words in mistake.message
+
+
+def test_a_key_that_stands_twice_is_a_mistake_at_each_second_place() -> None:
+    with pytest.raises(WorkflowInvalid) as caught:
+        read_json(Source("w.json", '{"a": 1,\n "b": {"c": 1, "c": 2},\n "a": 3}'))
+    places = [(m.line, m.column, m.message) for m in caught.value.mistakes]
+    assert places == [
+        (2, 16, "`c` stands twice in one record"),
+        (3, 2, "`a` stands twice in one record"),
+    ]
+
+
+def too_deep(inner: str) -> str:
+    """Deeper than json.loads can read, so that the scanner has to."""
+    return "[" * 5_000 + inner + "]" * 5_000
+
+
+def test_depth_costs_no_stack() -> None:
+    value = read_json(Source("w.json", too_deep('{"a": 1}'))).value
+    for _ in range(5_000):
+        (value,) = value
+    assert value == {"a": 1}
+
+
+@given(JSON)
+def test_the_scanner_reads_what_json_writes(value: Any) -> None:
+    text = json.dumps(value, indent=1)
+    deep = read_json(Source("w.json", too_deep(text))).value
+    for _ in range(5_000):
+        (deep,) = deep
+    assert deep == value
+
+
+@given(st.text(alphabet='{}[]",:1e-. tru\\n', max_size=12))
+def test_the_scanner_is_as_strict_as_json(text: str) -> None:
+    try:
+        json.loads(f"[{text}]")
+    except ValueError:
+        with pytest.raises(WorkflowInvalid):
+            read_json(Source("w.json", too_deep(f"[{text}]")))
+    else:
+        read_json(Source("w.json", too_deep(f"[{text}]")))

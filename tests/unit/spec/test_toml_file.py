@@ -1,0 +1,101 @@
+"""TOML files: places of every part, and mistakes in the syntax."""
+
+from __future__ import annotations
+
+from typing import Any, Tuple
+
+import pytest
+
+from provctl.errors import WorkflowInvalid
+from provctl.spec.problems import Path, Problem
+from provctl.spec.sources import Source
+from provctl.spec.toml_file import read_toml
+
+TEXT = '''name = "x"   # comment [a]
+params = { zone = "a", list = [1, 2.5,
+   "x]", {a = 1}] }
+[tasks.web]
+command = ["true", 'é'] # c
+retry.attempts = 3
+script = """
+[not.a.header]
+x = 1"""
+[tasks."b.c".retry]
+delay = 07:32:00
+[[more]]
+needs = [
+  "x",  # first
+  "y",
+]
+[[more]]
+id = "b"
+[more.retry]
+attempts = 1.5
+'''
+
+
+def marked(path: Path, *, on_key: bool = False) -> Tuple[int, str]:
+    problem = Problem(path, "", on_key=on_key)
+    (place,) = read_toml(Source("w.toml", TEXT)).places([problem])
+    assert place is not None
+    end = place.column - 1 + place.span
+    return place.line, place.text[place.column - 1 : end]
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "text"),
+    [
+        (("name",), 1, '"x"'),
+        (("params",), 2, '{ zone = "a", list = [1, 2.5,'),
+        (("params", "list", 1), 2, "2.5"),
+        (("params", "list", 2), 3, '"x]"'),
+        (("params", "list", 3, "a"), 3, "1"),
+        (("tasks",), 4, "tasks.web"),
+        (("tasks", "web", "command", 1), 5, "'é'"),
+        (("tasks", "web", "retry", "attempts"), 6, "3"),
+        (("tasks", "web", "script"), 7, '"""'),
+        (("tasks", "b.c", "retry", "delay"), 11, "07:32:00"),
+        (("more", 0, "needs", 1), 15, '"y"'),
+        (("more", 1, "id"), 18, '"b"'),
+        (("more", 1, "retry", "attempts"), 20, "1.5"),
+        (("more", 1, "gone"), 17, "more"),
+    ],
+)
+def test_places_of_values(path: Path, line: int, text: str) -> None:
+    assert marked(path) == (line, text)
+
+
+def test_places_of_keys() -> None:
+    assert marked(("tasks", "web", "retry"), on_key=True) == (6, "retry")
+    assert marked(("params", "zone"), on_key=True) == (2, "zone")
+
+
+def test_every_part_of_the_document_has_a_place() -> None:
+    document = read_toml(Source("w.toml", TEXT))
+    work: Any = [((), document.value)]
+    while work:
+        path, value = work.pop()
+        assert not path or document.places([Problem(path, "")]) != [None]
+        parts = value if isinstance(value, dict) else {}
+        if isinstance(value, list):
+            parts = dict(enumerate(value))
+        work.extend(((*path, name), part) for name, part in parts.items())
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("a = ", 1, "invalid value"),
+        ("a = 1\na = 2", 2, "cannot overwrite a value"),
+        ("[a.b]\n[a.b]", 2, "`a.b` stands twice"),
+        ("\na = [1", 2, "unclosed array"),
+        ("a = " + "[" * 5000, 1, "nest too deeply"),
+    ],
+)
+def test_syntax_errors(text: str, line: int, words: str) -> None:
+    with pytest.raises(WorkflowInvalid) as caught:
+        read_toml(Source("w.toml", text))
+    (mistake,) = caught.value.mistakes
+    assert mistake.line == line
+    assert mistake.message.startswith("not TOML")
+    assert words in mistake.message

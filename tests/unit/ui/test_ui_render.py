@@ -1,0 +1,270 @@
+"""Pictures of runs: what they look like, and that they always fit."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Callable, Dict, Tuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from provctl.core.view import Progress, RunView, TaskView
+from provctl.ui.render import render, render_many
+from tests.support.run_views import done, failed, run_of, running, waiting
+from tests.support.screens import plain_text
+
+if TYPE_CHECKING:
+    from provctl.ui.frame import Frame
+
+Golden = Callable[[str, str], None]
+
+CREATING = run_of(
+    running("server-1", 20, "reserving an address"),
+    running("server-2", 65.5, "creating disk 2 of 3", started_at=1003.5),
+    running("server-3", 100, "booting"),
+    replace(
+        running("server-4", 0, "waiting for the API", attempt=2, attempts=3),
+        progress=Progress(None, "waiting for the API"),
+    ),
+    TaskView("server-5", "running", attempt=1, started_at=1011.8),
+    waiting("kubernetes"),
+    waiting("apps"),
+)
+ENDED_WELL = run_of(
+    *(done(f"server-{i}", 10.0 + i) for i in range(1, 6)),
+    done("kubernetes", 312.0),
+    done("apps", 0.42),
+    status="finished",
+    outcome="succeeded",
+    finished_at=1327.0,
+)
+ENDED_BADLY = run_of(
+    done("server-1"),
+    failed(
+        "server-2",
+        "creating disk 1 of 3",
+        "creating disk 2 of 3",
+        "Error: quota exceeded",
+        "  limit: 2 disks in es-mad1",
+        "  ask support to raise it",
+        attempts=3,
+        attempt=3,
+    ),
+    failed("server-3", exit_code=None, signal=9, reason="out of memory"),
+    replace(failed("server-4", exit_code=None), outcome="timed_out"),
+    TaskView("apps", "finished", outcome="skipped", reason="server-2 failed"),
+    status="finished",
+    outcome="failed",
+    finished_at=1065.0,
+)
+UNCERTAIN = run_of(
+    done("server-1"),
+    TaskView(
+        "server-2",
+        "held",
+        outcome="lost",
+        attempt=1,
+        started_at=1000.0,
+        reason="its supervisor died",
+    ),
+    waiting("kubernetes"),
+    status="held",
+)
+NESTED = run_of(
+    done("network"),
+    TaskView("cluster", "running", started_at=1004.0),
+    done("cluster/etcd"),
+    TaskView("cluster/nodes", "running", started_at=1005.0),
+    running("cluster/nodes/worker-1", 50, "joining"),
+    waiting("cluster/nodes/worker-2"),
+    waiting("apps"),
+)
+THOUSAND = run_of(
+    *(done(f"shard-{i}") for i in range(300)),
+    failed("shard-300", "disk full"),
+    *(running(f"shard-{i}", i % 100, "copying") for i in range(301, 309)),
+    TaskView(
+        "shard-309",
+        "retrying",
+        attempt=1,
+        attempts=3,
+        exit_code=75,
+        started_at=1000.0,
+        finished_at=1001.0,
+        retry_at=1017.0,
+    ),
+    *(waiting(f"shard-{i}") for i in range(310, 1000)),
+)
+
+SCREENS: Dict[str, Tuple[RunView, Dict[str, Any]]] = {
+    "creating": (CREATING, {}),
+    "ended-well": (ENDED_WELL, {}),
+    "ended-badly": (ENDED_BADLY, {}),
+    "narrow": (CREATING, {"width": 40}),
+    "narrow-ended-badly": (ENDED_BADLY, {"width": 40}),
+    "ascii": (CREATING, {"ascii_only": True}),
+    "ascii-ended-badly": (ENDED_BADLY, {"ascii_only": True, "width": 60}),
+    "thousand-tasks": (THOUSAND, {}),
+    "nested": (NESTED, {}),
+    "nested-folded": (NESTED, {"height": 6}),
+    "held": (UNCERTAIN, {}),
+    "one-line": (CREATING, {"height": 1}),
+}
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_screen(name: str, golden: Golden) -> None:
+    view, settings = SCREENS[name]
+    settings = {"width": 80, "height": 24, **settings}
+    frame = render(view, now=1012.0, **settings)
+    golden(f"ui/{name}.txt", plain_text(frame, width=settings["width"]))
+
+
+@pytest.mark.parametrize(("name", "height"), [("batch", 24), ("batch-low", 10)])
+def test_batch_screen(name: str, height: int, golden: Golden) -> None:
+    runs = [CREATING, replace(ENDED_BADLY, id="01J8ZQ9F2M", name="edge")]
+    frame = render_many(runs, now=1012.0, width=80, height=height)
+    golden(f"ui/{name}.txt", plain_text(frame))
+
+
+def test_large_batch_shows_the_runs_at_work(golden: Golden) -> None:
+    queued = [
+        run_of(waiting("a"), id=f"q{i}", name="later", status="queued", started_at=None)
+        for i in range(30)
+    ]
+    runs = [*queued, CREATING, replace(ENDED_WELL, id="01J8ZQ9F2M")]
+    frame = render_many(runs, now=1012.0, width=80, height=8)
+    golden("ui/batch-large.txt", plain_text(frame))
+
+
+def test_all_tasks_are_shown_in_file_order_when_they_fit() -> None:
+    tasks = [waiting("z"), running("b", 1, ""), done("a"), failed("c")]
+    text = plain_text(render(run_of(*tasks), now=1012.0, width=80, height=6))
+    assert [line.split()[1] for line in text.splitlines()[1:-1]] == ["z", "b", "a", "c"]
+
+
+def test_rows_the_caller_left_out_are_counted() -> None:
+    view = run_of(running("a", 1, ""), total=51, counts={"running": 1, "waiting": 50})
+    text = plain_text(render(view, now=1012.0, width=80, height=24))
+    assert text.splitlines()[2] == "… 50 waiting"
+
+
+def test_elapsed_time_ticks_for_what_runs_alone() -> None:
+    view = run_of(TaskView("a", "running", attempt=1, started_at=1000.0), done("b"))
+
+    def times(now: float) -> list[str]:
+        lines = plain_text(render(view, now=now, width=80, height=9)).splitlines()
+        return [line.split()[2] for line in lines[1:-1]]
+
+    assert times(1002.0) == ["2s", "4s"]
+    assert times(1065.0) == ["1m05s", "4s"]
+
+
+def _colours(view: RunView, **console: Any) -> str:
+    out = io.StringIO()
+    Console(
+        file=out, force_terminal=True, legacy_windows=False, width=80, **console
+    ).print(render(view, now=1012.0, width=80, height=24))
+    return out.getvalue()
+
+
+def test_colours_unless_the_user_wants_none() -> None:
+    red, green = "\x1b[31m", "\x1b[32m"
+    coloured = _colours(ENDED_BADLY, color_system="standard", _environ={})
+    assert red in coloured
+    assert green in coloured
+    bare = _colours(ENDED_BADLY, color_system="standard", _environ={"NO_COLOR": "1"})
+    assert red not in bare
+    assert green not in bare
+
+
+# --- whatever comes, it fits ----------------------------------------------------
+
+STATUSES = ["waiting", "ready", "running", "retrying", "held", "finished", "novel"]
+OUTCOMES = [
+    None,
+    *("succeeded", "failed", "cancelled", "timed_out", "lost", "interrupted"),
+    *("skipped", "novel"),
+]
+HOSTILE = [
+    "\x1b[31mred\x1b[0m",
+    "\x1b]52;c;aGk=\x07",
+    "\x9b2J",
+    "a\tb\r\nc\u2028d",
+    "\u202eevil\u2066",
+    "漢字" * 30,
+    "e" + "\u0301" * 400,
+    "👨\u200d👩\u200d👧 ✔\ufe0f",
+    "\ud800",
+    "[bold]no markup[/bold] :smile:",
+    "x" * 5000,
+]
+texts = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30))
+times = st.none() | st.floats(0, 1e10)
+counts = st.integers(0, 5)
+tasks = st.builds(
+    TaskView,
+    id=st.one_of(texts, st.sampled_from(["a", "a/b", "a/b/c", "/", "a//b", ""])),
+    status=st.sampled_from(STATUSES),
+    outcome=st.sampled_from(OUTCOMES),
+    attempt=counts,
+    attempts=counts,
+    exit_code=st.none() | st.integers(-1, 255),
+    signal=st.none() | st.integers(0, 70),
+    started_at=times,
+    finished_at=times,
+    retry_at=times,
+    reason=texts,
+    stopping=st.booleans(),
+    progress=st.builds(Progress, st.none() | st.floats(0, 100), texts),
+    log_tail=st.lists(texts, max_size=6).map(tuple),
+)
+runs = st.builds(
+    RunView,
+    id=texts,
+    name=texts,
+    status=st.sampled_from(["queued", "running", "cancelling", "held", "finished"]),
+    outcome=st.sampled_from(OUTCOMES),
+    started_at=times,
+    finished_at=times,
+    total=st.integers(0, 50),
+    counts=st.none() | st.dictionaries(st.sampled_from(STATUSES), counts),
+    tasks=st.lists(tasks, max_size=12).map(tuple),
+)
+OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+widths = st.integers(1, 120)
+heights = st.integers(1, 30)
+
+
+def assert_fits(frame: Frame, width: int, height: int, *, ascii_only: bool) -> None:
+    lines = ["".join(text for text, _ in line) for line in frame.lines]
+    assert len(lines) <= height
+    assert all(cell_len(line) <= width for line in lines)
+    everything = "".join(lines)
+    assert not OBEYED.search(everything)
+    assert everything.isascii() or not ascii_only
+    everything.encode("utf-8")
+    assert plain_text(frame, width=width).count("\n") == len(lines)
+
+
+@given(runs, widths, heights, st.booleans())
+def test_every_picture_fits(
+    view: RunView, width: int, height: int, ascii_only: bool
+) -> None:
+    frame = render(view, now=5e9, width=width, height=height, ascii_only=ascii_only)
+    assert_fits(frame, width, height, ascii_only=ascii_only)
+
+
+@given(st.lists(runs, max_size=5), widths, heights, st.booleans())
+def test_every_picture_of_a_batch_fits(
+    views: list[RunView], width: int, height: int, ascii_only: bool
+) -> None:
+    frame = render_many(
+        views, now=5e9, width=width, height=height, ascii_only=ascii_only
+    )
+    assert_fits(frame, width, height, ascii_only=ascii_only)

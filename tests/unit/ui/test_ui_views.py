@@ -1,0 +1,268 @@
+"""Views over time: what is printed or drawn as runs change, and how it is left."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import replace
+from typing import Callable, List
+
+import pytest
+
+from provctl.core.view import TaskView
+from provctl.ui.live import LiveView
+from provctl.ui.plain import PlainView, choose_view
+from provctl.ui.render import render
+from tests.support.run_views import done, failed, run_of, running, waiting
+from tests.support.screens import Screen, console, plain_text
+
+Golden = Callable[[str, str], None]
+
+
+class Clock:
+    """Seconds since the epoch, told by the test."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Vanished(io.StringIO):
+    """A terminal whose connection dropped."""
+
+    attempts = 0
+
+    def write(self, text: str) -> int:
+        self.attempts += 1
+        raise OSError(5, "Input/output error")
+
+
+class Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+# --- which one ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environ", "chosen"),
+    [
+        ({"TERM": "xterm-256color"}, "live"),
+        ({}, "live"),
+        ({"CI": "false"}, "live"),
+        ({"CI": "true"}, "plain"),
+        ({"CI": "1"}, "plain"),
+        ({"TERM": "dumb"}, "plain"),
+    ],
+)
+def test_choice_on_a_terminal(environ: dict[str, str], chosen: str) -> None:
+    assert choose_view(Tty(), environ) == chosen
+
+
+def test_choice_without_a_terminal() -> None:
+    assert choose_view(io.StringIO(), {"TERM": "xterm"}) == "plain"
+
+
+# --- plain ----------------------------------------------------------------------
+
+
+def test_plain_account_of_a_run(clock: Clock, golden: Golden) -> None:
+    out = io.StringIO()
+    a, b, c = waiting("server-1"), waiting("server-2"), waiting("kubernetes")
+    with PlainView(out, now=clock) as view:
+        view.update([run_of(a, b, c)])
+        a = running("server-1", 0, "")
+        view.update([run_of(a, b, c)])
+        a, b = running("server-1", 50, "half way"), running("server-2", 1, "")
+        view.update([run_of(a, b, c)])
+        b = TaskView("server-2", "retrying", attempt=1, attempts=2, retry_at=1030.0)
+        view.update([run_of(a, b, c)])
+        a, b = done("server-1"), running("server-2", 0, "", attempt=2, attempts=2)
+        view.update([run_of(a, b, c, status="cancelling")])
+        b = failed("server-2", "Error: quota exceeded", attempt=2)
+        c = TaskView("kubernetes", "finished", outcome="cancelled")
+        end = {"status": "finished", "outcome": "cancelled", "finished_at": 1065.0}
+        view.close([run_of(a, b, c, **end)])
+    golden("ui/plain-account.txt", out.getvalue())
+
+
+def test_plain_says_nothing_twice_and_nothing_of_progress(clock: Clock) -> None:
+    out = io.StringIO()
+    view = PlainView(out, now=clock)
+    view.update([run_of(running("a", 1, ""))])
+    said = out.getvalue()
+    view.update([run_of(running("a", 2, "further"))])
+    view.changed(run_of(), [running("a", 3, "further still")])
+    assert out.getvalue() == said
+
+
+def test_plain_is_told_of_changed_tasks_alone(clock: Clock) -> None:
+    out = io.StringIO()
+    view = PlainView(out, now=clock)
+    run = replace(run_of(total=1000, counts={"waiting": 1000}), id="01J", name="fan")
+    view.changed(run, [])
+    view.changed(run, [running("t1", 0, ""), waiting("t2")])
+    view.changed(run, [done("t1", 0.5), running("t2", 0, "")])
+    assert out.getvalue().splitlines() == [
+        "run 01J (fan) started: 1000 tasks",
+        "t1  started",
+        "t1  succeeded in 0.5s",
+        "t2  started",
+    ]
+
+
+def test_plain_writes_once_an_update(clock: Clock) -> None:
+    class Counting(io.StringIO):
+        writes = 0
+
+        def write(self, text: str) -> int:
+            self.writes += 1
+            return super().write(text)
+
+    out = Counting()
+    view = PlainView(out, now=clock)
+    view.update([run_of(*(done(f"t{i}") for i in range(100)))])
+    assert out.writes == 1
+    assert len(out.getvalue().splitlines()) == 101
+
+
+def test_plain_tells_runs_of_a_batch_apart_and_the_time(clock: Clock) -> None:
+    out = io.StringIO()
+    view = PlainView(out, now=clock, stamp=lambda now: f"{now:.0f}")
+    first = run_of(running("a", 0, ""), id="r1", name="x")
+    second = run_of(running("a", 0, ""), id="r2", name="x")
+    view.update([first, second])
+    view.update([run_of(done("a"), id="r1", name="x"), second])
+    assert out.getvalue().splitlines() == [
+        "run r1 (x) started: 1 task",
+        "1000 r1  a  started",
+        "run r2 (x) started: 1 task",
+        "1000 r2  a  started",
+        "1000 r1  a  succeeded in 4s",
+    ]
+
+
+def test_plain_writes_to_streams_with_few_letters(clock: Clock) -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    PlainView(out, now=clock).update([run_of(failed("a", reason="zażółć"))])
+    assert b"exit code 1, za????" in raw.getvalue()
+
+
+def test_plain_goes_silent_when_nobody_listens(clock: Clock) -> None:
+    out = Vanished()
+    view = PlainView(out, now=clock)
+    view.update([run_of(running("a", 0, ""))])
+    view.close([run_of(done("a"))])
+    assert out.attempts == 1
+
+
+# --- live -----------------------------------------------------------------------
+
+
+def live(screen: io.StringIO, clock: Clock, *, height: int = 24) -> LiveView:
+    return LiveView(console(screen, height=height), now=clock)
+
+
+def test_live_draws_in_place(clock: Clock) -> None:
+    screen = Screen()
+    with live(screen, clock) as view:
+        for percent in (0, 50, 100):
+            run = run_of(running("a", percent, "copying"), waiting("b"))
+            view.update([run])
+            clock.now += 1
+        assert not screen.cursor_shown
+        drawn = render(run, now=1002.0, width=80, height=24)
+        assert screen.text + "\n" == plain_text(drawn)
+    assert screen.cursor_shown
+
+
+def test_live_draws_only_what_changed_and_not_too_often(clock: Clock) -> None:
+    screen = Screen()
+    with live(screen, clock) as view:
+        view.update([run_of(waiting("a"))])
+        assert not view.due
+        before = screen.writes
+        view.update([run_of(done("a"))])
+        assert screen.writes == before, "too early"
+        clock.now += 0.5
+        assert view.due
+        view.update([run_of(waiting("a"))])
+        assert screen.writes == before, "nothing changed"
+        clock.now += 0.5
+        view.update([run_of(done("a"))])
+        assert screen.writes > before
+
+
+def test_live_survives_a_clock_that_is_set_back(clock: Clock) -> None:
+    screen = Screen()
+    with live(screen, clock) as view:
+        view.update([run_of(waiting("a"))])
+        clock.now -= 3600
+        assert view.due
+
+
+def test_live_leaves_the_whole_final_picture_and_the_account(
+    clock: Clock, golden: Golden
+) -> None:
+    screen = Screen()
+    names = [f"server-{i}" for i in range(12)]
+    with live(screen, clock, height=6) as view:
+        view.update([run_of(*(running(name, 10, "") for name in names))])
+        clock.now += 12
+        tasks: List[TaskView] = [done(name) for name in names[:-1]]
+        tasks.append(failed(names[-1], "Error: quota exceeded"))
+        end = {"status": "finished", "outcome": "failed", "finished_at": 1012.0}
+        view.close([run_of(*tasks, **end)])
+    assert screen.cursor_shown
+    golden("ui/live-final.txt", screen.text)
+
+
+def test_live_leaves_standard_streams_to_the_caller(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = Screen()
+    with live(screen, clock) as view:
+        view.update([run_of(waiting("a"))])
+        sys.stdout.write("data\n")
+    assert capsys.readouterr().out == "data\n"
+    assert "data" not in screen.text
+
+
+def test_live_gives_the_cursor_back_after_an_error(clock: Clock) -> None:
+    screen = Screen()
+
+    def interrupted() -> None:
+        with live(screen, clock) as view:
+            view.update([run_of(running("a", 1, "copying"))])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert screen.cursor_shown
+    assert "copying" in screen.text
+
+
+def test_live_uses_the_letters_the_terminal_has(clock: Clock) -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
+    with LiveView(console(out), now=clock) as view:
+        view.update([run_of(running("a", 50, "zażółć"))])
+        view.close([run_of(failed("a", "zażółć"))])
+    assert b"######------  50% za????" in raw.getvalue()
+
+
+def test_live_goes_silent_when_the_terminal_is_gone(clock: Clock) -> None:
+    out = Vanished()
+    with live(out, clock) as view:
+        view.update([run_of(running("a", 1, ""))])
+        view.close([run_of(done("a"))])
+    assert out.attempts == 1
