@@ -15,10 +15,12 @@ import os
 import socket
 import struct
 import sys
-from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional, Type
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Type
 
 from provctl import errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["ControlServer", "Handler", "ask"]
 

@@ -15,10 +15,7 @@ __all__ = ["answer", "as_message"]
 
 def as_message(request: Request) -> Dict[str, Any]:
     """Return a request as the record that travels."""
-    if isinstance(request, Cancel):
-        verb = "cancel"
-    else:
-        verb = "resolve"
+    verb = "cancel" if isinstance(request, Cancel) else "resolve"
     return {"verb": verb, **vars(request)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Optional, Sequence
 
 from provctl.api.control import ControlServer
 from provctl.api.verbs import answer
@@ -24,10 +24,7 @@ __all__ = ["Audience", "run_in_foreground"]
 
 @dataclass(frozen=True)
 class Audience:
-    """Who watches: `tell` hears of facts, `tick` is called every `tick_s` seconds.
-
-    `hang_up` is called when the terminal goes away, and gives the run on.
-    """
+    """Who watches: `tell` hears of facts, `tick` is called every `tick_s` seconds."""
 
     tell: Callable[[Facts], None]
     tick: Optional[Callable[[RunState], None]] = None

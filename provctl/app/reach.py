@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from provctl.api.control import ask
@@ -15,8 +16,6 @@ from provctl.journal.lock import Holder, Lock, holder_of
 from provctl.journal.summary import summarise
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from provctl.core.requests import Request
     from provctl.journal.folder import StateFolder
 
@@ -25,6 +24,7 @@ __all__ = ["ALREADY", "READY", "Reach"]
 # What a starting scheduler says on its readiness pipe.
 READY = b"ready\n"
 ALREADY = b"already\n"
+_SERVE = (sys.executable, "-I", "-m", "provctl", "scheduler", "serve")
 
 
 class Reach:
@@ -111,8 +111,6 @@ class Reach:
                 raise Refused(message, hint="a finished run can no longer be changed")
             self._folder.enqueue(run.id)
             holder = self.ensure_scheduler()
-        from pathlib import Path
-
         ask(Path(holder.socket), as_message(request), timeout_s=self._timeout_s)
 
     def _start(self) -> None:
@@ -122,8 +120,7 @@ class Reach:
         log = os.open(str(self.log), flags, 0o600)
         try:
             subprocess.Popen(
-                [sys.executable, "-I", "-m", "provctl"]
-                + ["scheduler", "serve", "--ready-fd", str(theirs)],
+                [*_SERVE, "--ready-fd", str(theirs)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

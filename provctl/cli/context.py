@@ -49,7 +49,6 @@ class Session:
 
         return state_dir(self.loaded.settings)
 
-
     @cached_property
     def folder(self) -> StateFolder:
         """The layout of the state directory."""

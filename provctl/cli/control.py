@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import TYPE_CHECKING, List, Tuple
 
 import click
 
-from provctl.cli.context import Session
 from provctl.cli.options import RUN
+
+if TYPE_CHECKING:
+    from provctl.cli.context import Session
 
 __all__ = ["cancel", "cancel_runs", "resume"]
 

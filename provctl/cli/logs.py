@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Tuple
 
 import click
 
-from provctl.cli.context import Session
 from provctl.cli.options import RUN
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from provctl.app.follow import Follower
+    from provctl.cli.context import Session
 
 __all__ = ["logs"]
 
@@ -26,7 +26,9 @@ _BLOCK = 1 << 16  # bytes read at once; a line without end is cut there
 @click.argument("run", metavar="RUN", type=RUN)
 @click.argument("task", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
-@click.option("--attempt", type=click.IntRange(1), help="Of this attempt, not the last.")
+@click.option(
+    "--attempt", type=click.IntRange(1), help="Of this attempt, not the last."
+)
 @click.option("--raw", is_flag=True, help="Terminal escapes as the task wrote them.")
 @click.pass_obj
 def logs(
@@ -110,4 +112,6 @@ class _Reader:
         lines = data[:whole].decode("utf-8", "replace").split("\n")
         if lines and not lines[-1]:
             lines.pop()
-        return lines if self._raw else [neutralise(line, limit=_BLOCK) for line in lines]
+        return (
+            lines if self._raw else [neutralise(line, limit=_BLOCK) for line in lines]
+        )

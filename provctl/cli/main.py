@@ -49,7 +49,7 @@ class _Tree(click.Group):
 
     def resolve_command(
         self, ctx: click.Context, args: List[str]
-    ) -> "tuple[Optional[str], Optional[click.Command], List[str]]":
+    ) -> tuple[Optional[str], Optional[click.Command], List[str]]:
         if args and not ctx.resilient_parsing and args[0] not in self._verbs:
             ctx.fail(_unknown_verb(args[0], list(self._verbs)))
         return super().resolve_command(ctx, args)

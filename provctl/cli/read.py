@@ -19,7 +19,9 @@ __all__ = ["list_runs", "outputs", "run_rows", "show_runs", "status"]
 
 @click.command("list")
 @click.option("--status", "wanted", metavar="WORD", help="Only this status or outcome.")
-@click.option("-n", "--last", metavar="N", type=click.IntRange(1), help="Only the last N.")
+@click.option(
+    "-n", "--last", metavar="N", type=click.IntRange(1), help="Only the last N."
+)
 @click.pass_obj
 def list_runs(session: Session, wanted: Optional[str], last: Optional[int]) -> None:
     """List runs, the latest last."""

@@ -76,7 +76,9 @@ def status(session: Session) -> None:
 
 @scheduler.command()
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
-@click.option("-n", "--last", type=click.IntRange(1), default=100, help="Lines to show.")
+@click.option(
+    "-n", "--last", type=click.IntRange(1), default=100, help="Lines to show."
+)
 @click.pass_obj
 def logs(session: Session, follow: bool, last: int) -> None:
     """Show what the scheduler says of itself."""

@@ -147,7 +147,9 @@ def _print_submitted(session: Session, run_id: str) -> None:
         emit(session, [{"id": run_id, "status": "queued"}], ("id",), name="id")
 
 
-def hand_over(session: Session, workflows: Sequence[Workflow], wishes: Any) -> List[str]:
+def hand_over(
+    session: Session, workflows: Sequence[Workflow], wishes: Any
+) -> List[str]:
     """Put runs on disk, give them to the scheduler, and return their ids.
 
     They stay queued, and are said to be, if no scheduler can be reached.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 import click
 
-from provctl.cli.context import Session
 from provctl.cli.options import RUN
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
+    from provctl.cli.context import Session
     from provctl.cli.screen import Screen
 
 __all__ = ["ENDS", "exit_code_of", "monitor", "wait", "watch_runs"]
@@ -44,7 +44,9 @@ def exit_code_of(outcomes: List[Optional[str]]) -> int:
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
 @click.option("--timeout", metavar="SECONDS", type=float, help="Give up after so long.")
 @click.pass_context
-def monitor(ctx: click.Context, runs: Tuple[str, ...], timeout: Optional[float]) -> None:
+def monitor(
+    ctx: click.Context, runs: Tuple[str, ...], timeout: Optional[float]
+) -> None:
     """Watch runs, or a batch, until they end; their exit code is yours.
 
     Ctrl-C stops watching; the runs go on.

@@ -7,12 +7,14 @@ instruction carries the event to be journaled and applied before its effect.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Set, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set, Union
 
 from provctl.core import events as ev
 from provctl.core.model import Action, Call, Command, Group, Script
-from provctl.core.state import Lane, RunState, State, TaskState
 from provctl.core.values import ValueMissing, resolve
+
+if TYPE_CHECKING:
+    from provctl.core.state import Lane, RunState, State, TaskState
 
 __all__ = ["Instruction", "Launch", "Record", "Stop", "decide", "next_deadline"]
 

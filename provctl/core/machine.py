@@ -24,12 +24,19 @@ for `decide`.
 
 from __future__ import annotations
 
-import heapq
 from typing import Any, Callable, Dict, Tuple, Type
 
 from provctl.core import events as ev
-from provctl.core.model import Group, Task, Workflow
-from provctl.core.state import FAILURES, Lane, RunState, State, TaskState
+from provctl.core.lanes import (
+    drop_timer,
+    enqueue,
+    forget_waiting,
+    leave_lane,
+    set_timer,
+    take,
+)
+from provctl.core.model import Group, Workflow
+from provctl.core.state import FAILURES, RunState, State, TaskState
 from provctl.core.values import ValueMissing, holds
 
 __all__ = ["IllegalEvent", "apply", "close_run", "open_run"]
@@ -72,8 +79,8 @@ def close_run(state: State, run_id: str) -> None:
     for task_id in run.active:
         task = run.tasks[task_id]
         if task.status == "running" and not isinstance(task.task.action, Group):
-            _take(state, run, task, -1)
-    _forget_waiting(state, run_id)
+            take(state, run, task, -1)
+    forget_waiting(state, run_id)
     for key in [key for key in state.due if key[0] == run_id]:
         del state.due[key]
     state.ending.pop(run_id, None)
@@ -120,12 +127,12 @@ def _owner_took(_state: State, run: RunState, event: ev.OwnerTook) -> None:
 
 def _attempt_started(state: State, run: RunState, event: ev.AttemptStarted) -> None:
     task = run.tasks[event.task]
-    _leave_lane(state, run, task)
+    leave_lane(state, run, task)
     task.attempt = event.attempt
     task.started_at = event.at
     task.retry_at = None
     task.stop_level = 0
-    _take(state, run, task, +1)
+    take(state, run, task, +1)
     _begin(state, run, event.at)
     _move(run, task, "running")
 
@@ -136,7 +143,7 @@ def _begin(state: State, run: RunState, at: float) -> None:
     run.started_at = at
     if run.workflow.timeout_s is not None:
         deadline = at + run.workflow.timeout_s
-        heapq.heappush(state.timers, (deadline, run.submitted.run, ""))
+        set_timer(state, deadline, run.submitted.run)
 
 
 def _attempt_adopted(state: State, run: RunState, event: ev.AttemptAdopted) -> None:
@@ -151,11 +158,11 @@ def _attempt_voided(state: State, run: RunState, event: ev.AttemptVoided) -> Non
     task = run.tasks[event.task]
     task.voided += 1
     task.started_at = None
-    _take(state, run, task, -1)
+    take(state, run, task, -1)
     if run.stop_level:
         _finish(state, run, task, "cancelled", event.at)
     else:
-        _enqueue(state, run, task)
+        _line_up(state, run, task)
 
 
 def _attempt_stopping(state: State, run: RunState, event: ev.AttemptStopping) -> None:
@@ -171,25 +178,25 @@ def _attempt_finished(state: State, run: RunState, event: ev.AttemptFinished) ->
     task.output = event.output
     if event.started_at is not None:
         task.started_at = event.started_at
-    _take(state, run, task, -1)
+    take(state, run, task, -1)
     if event.retry_at is None:
         ended = event.finished_at if event.finished_at is not None else event.at
         _finish(state, run, task, event.outcome, ended)
         return
     task.retry_at = event.retry_at
     _move(run, task, "retrying")
-    heapq.heappush(state.timers, (event.retry_at, event.run, event.task))
+    set_timer(state, event.retry_at, event.run, event.task)
 
 
 def _retry_due(state: State, run: RunState, event: ev.RetryDue) -> None:
-    _drop_timer(state, event.run, event.task)
-    _enqueue(state, run, run.tasks[event.task])
+    drop_timer(state, event.run, event.task)
+    _line_up(state, run, run.tasks[event.task])
 
 
 def _task_held(state: State, run: RunState, event: ev.TaskHeld) -> None:
     task = run.tasks[event.task]
     task.reason = event.reason
-    _take(state, run, task, -1)
+    take(state, run, task, -1)
     if run.stop_level:
         _finish(state, run, task, event.outcome, event.at)
         return
@@ -204,7 +211,7 @@ def _task_resolved(state: State, run: RunState, event: ev.TaskResolved) -> None:
         task.reason = ""
         # An operator's rerun is a try of its own, beyond `retry.attempts`.
         task.voided = task.attempt
-        _enqueue(state, run, task)
+        _line_up(state, run, task)
     else:
         outcome = "succeeded" if event.how == "accept" else "failed"
         task.reason = event.reason
@@ -223,7 +230,7 @@ def _end_early(state: State, run: RunState, event: Any, outcome: str) -> None:
     task = run.tasks[event.task]
     task.reason = event.reason
     if task.status == "ready":
-        _leave_lane(state, run, task)
+        leave_lane(state, run, task)
     _finish(state, run, task, outcome, event.at)
 
 
@@ -246,7 +253,7 @@ def _group_finished(state: State, run: RunState, event: ev.GroupFinished) -> Non
 def _cancel_requested(state: State, run: RunState, event: ev.CancelRequested) -> None:
     run.stop_level = max(run.stop_level, 2 if event.now else 1)
     run.cancel_cause = run.cancel_cause or event.cause
-    _forget_waiting(state, event.run)
+    forget_waiting(state, event.run)
     for task in run.tasks.values():
         if task.status == "running" and not isinstance(task.task.action, Group):
             if task.stop_level < run.stop_level:
@@ -262,7 +269,7 @@ def _run_finished(state: State, run: RunState, event: ev.RunFinished) -> None:
     run.outcome = event.outcome
     run.finished_at = event.at
     state.ending.pop(event.run, None)
-    _drop_timer(state, event.run, "")
+    drop_timer(state, event.run, "")
 
 
 _Handler = Callable[[State, RunState, Any], None]
@@ -389,7 +396,7 @@ def _becomes_ready(state: State, run: RunState, task: TaskState) -> None:
     elif isinstance(task.task.action, Group):
         state.due[(run.submitted.run, task.task.id)] = None
     else:
-        _enqueue(state, run, task)
+        _line_up(state, run, task)
 
 
 def _doom(state: State, run: RunState, task: TaskState, why: str) -> None:
@@ -398,7 +405,9 @@ def _doom(state: State, run: RunState, task: TaskState, why: str) -> None:
         state.due[(run.submitted.run, task.task.id)] = None
 
 
-# -- bookkeeping -----------------------------------------------------------------
+def _line_up(state: State, run: RunState, task: TaskState) -> None:
+    _move(run, task, "ready")
+    enqueue(state, run, task)
 
 
 def _move(run: RunState, task: TaskState, status: str) -> None:
@@ -414,63 +423,3 @@ def _move(run: RunState, task: TaskState, status: str) -> None:
 
 
 _STATUSES = frozenset({"waiting", "ready", "running", "retrying", "held"})
-
-
-def _take(state: State, run: RunState, task: TaskState, sign: int) -> None:
-    state.running += sign
-    run.live += sign
-    for resource, amount in _lane_of(run, task.task):
-        state.used[resource] = state.used.get(resource, 0) + sign * amount
-
-
-def _lane_of(run: RunState, task: Task) -> Lane:
-    """What a task takes while it runs, as (resource, amount), sorted."""
-    taken = [("pool:" + name, amount) for name, amount in task.pools.items()]
-    if run.submitted.max_parallel is not None:
-        taken.append(("run:" + run.submitted.run, 1))
-    return tuple(sorted(taken))
-
-
-def _enqueue(state: State, run: RunState, task: TaskState) -> None:
-    rank = (
-        -run.submitted.priority,
-        -task.task.priority,
-        run.arrival,
-        task.task.index,
-    )
-    _move(run, task, "ready")
-    lane = state.lanes.setdefault(_lane_of(run, task.task), [])
-    heapq.heappush(lane, (rank, run.submitted.run, task.task.id))
-
-
-def _leave_lane(state: State, run: RunState, task: TaskState) -> None:
-    key = _lane_of(run, task.task)
-    lane = state.lanes[key]
-    entry_of = (run.submitted.run, task.task.id)
-    if lane[0][1:] == entry_of:
-        heapq.heappop(lane)
-    else:
-        lane[:] = [entry for entry in lane if entry[1:] != entry_of]
-        heapq.heapify(lane)
-    if not lane:
-        del state.lanes[key]
-
-
-def _forget_waiting(state: State, run: str) -> None:
-    """Take a whole run out of all lines and timers, in one pass."""
-    for key, lane in list(state.lanes.items()):
-        lane[:] = [entry for entry in lane if entry[1] != run]
-        heapq.heapify(lane)
-        if not lane:
-            del state.lanes[key]
-    state.timers[:] = [t for t in state.timers if t[1] != run]
-    heapq.heapify(state.timers)
-
-
-def _drop_timer(state: State, run: str, task: str) -> None:
-    timers = state.timers
-    if timers and timers[0][1:] == (run, task):
-        heapq.heappop(timers)
-    else:
-        timers[:] = [timer for timer in timers if timer[1:] != (run, task)]
-        heapq.heapify(timers)

@@ -7,11 +7,13 @@ anything: both are turned into events, which the scheduler journals and applies.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Optional, Union
+from typing import TYPE_CHECKING, Any, List, Optional, Union
 
 from provctl.core import events as ev
-from provctl.core.state import RunState, State, TaskState
 from provctl.errors import NotFound, Refused
+
+if TYPE_CHECKING:
+    from provctl.core.state import RunState, State, TaskState
 
 __all__ = [
     "Adopted",
@@ -210,7 +212,7 @@ def _observe_ended(
     )
 
 
-def _judge(report: Ended) -> "tuple[str, str]":
+def _judge(report: Ended) -> tuple[str, str]:
     """Outcome and reason. Told to end and exit 0 is still cancelled."""
     if report.cause == "stop":
         return "cancelled", ""

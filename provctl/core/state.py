@@ -152,7 +152,6 @@ class RunState:
         moving = self.live or counts.get("ready", 0) or counts.get("retrying", 0)
         return counts.get("held", 0) > 0 and not moving
 
-
     def output_of(self, task_id: str) -> Any:
         """Return what a task returned; of a group, the record of all inside it.
 

@@ -57,7 +57,7 @@ SPECIAL = FILLED | CONDITIONS
 Outputs = Callable[[str], Any]
 
 
-class ValueMissing(Exception):  # noqa: N818 - it names what happened
+class ValueMissing(Exception):
     """A value cannot be had: no such output, no such field, or a wrong type.
 
     The message is for people and names the task.

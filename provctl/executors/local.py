@@ -10,16 +10,25 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
 from provctl.core.requests import Adopted, Report, Unknown, Voided
-from provctl.executors import record, shim
+from provctl.executors import record
 from provctl.executors.base import MARK
 
 if TYPE_CHECKING:
     from provctl.executors.base import Order, Place, Reports
 
 __all__ = ["LocalExecutor"]
+
+
+_ROOT = str(Path(__file__).parents[2])
+# Isolated and without site packages, for it is copied by every fork.
+_PARENT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from provctl.executors.shims import main; main()"
+)
 
 
 class LocalExecutor:
@@ -44,7 +53,7 @@ class LocalExecutor:
         ours, theirs = socket.socketpair()
         # A session of its own: Ctrl-C at the terminal is for the owner alone.
         self._parent = subprocess.Popen(
-            [sys.executable, "-I", "-S", shim.__file__, str(theirs.fileno())],
+            [sys.executable, "-I", "-S", "-c", _PARENT, _ROOT, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,

@@ -1,12 +1,7 @@
-"""Owns the life of attempts: shims, and the parent that forks them.
+"""Owns the life of an attempt: the shim, which supervises one at a time.
 
-Run as `python -I -S shim.py FD`. The parent reads launch orders, one JSON object
-a line, from the socket FD and gives each to an idle shim, or forks one, which
-costs a fork instead of a Python start. It answers with the key of each attempt
-that is over. When the socket closes the parent ends, and so does each shim once
-the attempt it has is over; the tasks never notice.
-
-A shim has one attempt at a time. The order of its steps keeps the promises:
+Forked by `executors.shims`, its parent, which hands it orders. The order of its
+steps keeps the promises:
 
  1. a file for this attempt, locked until it is over (the lock is the identity)
     and with space for the exit record, which a full disk cannot take away
@@ -31,10 +26,8 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import gc
 import json
 import os
-import select
 import socket
 import sys
 import time
@@ -43,7 +36,7 @@ from zlib import crc32
 TYPE_CHECKING = False  # `typing` costs a millisecond and memory in every fork
 if TYPE_CHECKING:
     import signal
-    from typing import Any, Dict, List, NoReturn, Optional, Tuple
+    from typing import Any, Dict, List, Optional, Tuple
 else:
     # The same functions without the enums around them, which cost each fork more
     # copied pages than all else here.
@@ -54,7 +47,6 @@ _RESERVED = 4096  # bytes kept for the exit record
 _WAITED = {signal.SIGCHLD, signal.SIGALRM, signal.SIGTERM, signal.SIGQUIT}
 # Python ignores some of these, and children would inherit that.
 _DEFAULTED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT)
-_IDLE_MAX = 4  # shims kept without work
 # Set in tests: the longest time, in seconds, that a shim dawdles before its fence.
 _SLOW_START = float(os.environ.get("PROVCTL_FAILPOINT_SLOW_SHIM_S") or 0)
 _NO_FENCE = bool(os.environ.get("PROVCTL_FAILPOINT_NO_FENCE"))
@@ -68,10 +60,7 @@ def _prctl(option: int, value: int) -> None:
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-# -- the shim --------------------------------------------------------------------
-
-
-class _Channel:
+class Channel:
     """The shim's end of its line to the parent: one JSON object a line."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -95,6 +84,7 @@ class _Channel:
         return json.loads(self._lines.pop(0)) if self._lines else None
 
     def done(self) -> None:
+        """Tell the parent that the attempt is over."""
         try:
             self.sock.sendall(b".")
         except OSError:
@@ -104,7 +94,7 @@ class _Channel:
 class _Attempt:
     """One attempt as its shim sees it."""
 
-    def __init__(self, order: Dict[str, Any], channel: _Channel) -> None:
+    def __init__(self, order: Dict[str, Any], channel: Channel) -> None:
         self.order = order
         self.channel = channel
         self.name = order["name"]
@@ -158,7 +148,7 @@ def _signal_group(leader: int, number: int) -> None:
         pass
 
 
-def _supervise(order: Dict[str, Any], channel: _Channel) -> None:
+def _supervise(order: Dict[str, Any], channel: Channel) -> None:
     attempt = _Attempt(order, channel)
     if _SLOW_START:
         time.sleep(int.from_bytes(os.urandom(2), "big") / 65536 * _SLOW_START)
@@ -326,9 +316,7 @@ def _descendants() -> List[int]:
     return found
 
 
-def _result(
-    attempt: _Attempt, status: Optional[int], problem: str
-) -> Dict[str, Any]:
+def _result(attempt: _Attempt, status: Optional[int], problem: str) -> Dict[str, Any]:
     result: Dict[str, Any] = {
         "v": 1,
         "cause": attempt.cause,
@@ -386,7 +374,7 @@ def _store(record: int, result: Dict[str, Any]) -> None:
             return
 
 
-def _be_shim(channel: _Channel) -> None:
+def serve(channel: Channel) -> None:
     """Take attempts from the parent, one at a time, until it is gone."""
     os.setsid()
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -396,127 +384,3 @@ def _be_shim(channel: _Channel) -> None:
         if order is not None and "stop" not in order:
             _supervise(order, channel)
             channel.done()
-
-
-# -- the parent of shims -----------------------------------------------------------
-
-
-class _Shim:
-    """A shim as its parent sees it. `key` names its attempt, "" for idle."""
-
-    def __init__(self, pid: int, channel: socket.socket) -> None:
-        self.pid = pid
-        self.channel = channel
-        self.key = ""
-
-
-class _Parent:
-    """Gives each order to a shim, and says which attempts are over."""
-
-    def __init__(self, owner: socket.socket) -> None:
-        self._owner = owner
-        self._poll = select.poll()
-        self._shims: Dict[int, _Shim] = {}
-        self._idle: List[_Shim] = []
-        self._unread = b""
-
-    def serve(self) -> None:
-        """Work until the owner closes its end."""
-        self._poll.register(self._owner, select.POLLIN)
-        while True:
-            over = []
-            for fd, _ in self._poll.poll():
-                if fd != self._owner.fileno():
-                    over.append(self._hear(self._shims[fd]))
-                elif not self._take_orders():
-                    return
-            if over:
-                self._tell("".join(key + "\n" for key in over if key))
-
-    def _take_orders(self) -> bool:
-        data = self._owner.recv(1 << 18)
-        if not data:
-            return False
-        *lines, self._unread = (self._unread + data).split(b"\n")
-        for line in lines:
-            order = json.loads(line)
-            if "stop" in order:
-                self._stop(order["stop"], line)
-            else:
-                self._launch(order["key"], line)
-        return True
-
-    def _launch(self, key: str, line: bytes) -> None:
-        try:
-            shim = self._idle.pop() if self._idle else self._fork()
-            shim.key = key
-            shim.channel.sendall(line + b"\n")
-        except OSError:
-            # No shim to be had: the owner finds no fence, and takes it itself.
-            self._tell(key + "\n")
-
-    def _fork(self) -> _Shim:
-        ours, theirs = socket.socketpair()
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                # No descriptor of the parent's may stay open here: the end of
-                # another shim's channel is its news that the parent is gone.
-                keep = theirs.fileno()
-                os.closerange(3, keep)
-                os.closerange(keep + 1, 65536)
-                _be_shim(_Channel(theirs))
-                code = 0
-            finally:
-                os._exit(code)
-        theirs.close()
-        shim = _Shim(pid, ours)
-        self._shims[ours.fileno()] = shim
-        self._poll.register(ours, select.POLLIN)
-        return shim
-
-    def _stop(self, key: str, line: bytes) -> None:
-        for shim in self._shims.values():
-            if shim.key == key:
-                shim.channel.sendall(line + b"\n")
-                os.kill(shim.pid, signal.SIGTERM)
-
-    def _hear(self, shim: _Shim) -> str:
-        """The shim is done, or dead; return the key of the attempt that is over."""
-        key, shim.key = shim.key, ""
-        try:
-            alive = shim.channel.recv(1)
-        except OSError:
-            alive = b""
-        if alive and len(self._idle) < _IDLE_MAX:
-            self._idle.append(shim)
-            return key
-        if shim in self._idle:
-            self._idle.remove(shim)
-        self._poll.unregister(shim.channel)
-        del self._shims[shim.channel.fileno()]
-        shim.channel.close()
-        os.waitpid(shim.pid, 0)
-        return key
-
-    def _tell(self, text: str) -> None:
-        try:
-            self._owner.sendall(text.encode())
-        except OSError:
-            return  # the owner is gone; the next one reads the records
-
-
-def main() -> None:
-    """Serve orders on the socket whose descriptor is the first argument."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
-    parent = _Parent(socket.socket(fileno=int(sys.argv[1])))
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    parent.serve()
-
-
-if __name__ == "__main__":
-    main()

@@ -57,7 +57,8 @@ def _fields_of(kind: Type[Any]) -> Tuple[Tuple[str, Any], ...]:
 
 
 _KINDS: Dict[str, Type[Any]] = {
-    _name_of(kind): kind for kind in ev.Event.__args__  # type: ignore[attr-defined]
+    _name_of(kind): kind
+    for kind in ev.Event.__args__  # type: ignore[attr-defined]
 }
 _LAYOUT: Dict[type, Tuple[str, Tuple[Tuple[str, Any], ...]]] = {
     kind: (name, _fields_of(kind)) for name, kind in _KINDS.items()

@@ -1,13 +1,13 @@
 """Owns the layout of the state directory and of a run's folder, and making both.
 
-    <state>/                     0700
-      queue/<run>                marker of an unfinished run for the scheduler
-      runs/<run>/
-        workflow.json            what runs, frozen
-        journal.jsonl            facts
-        owner.lock               flock held by whoever runs it
-        attempts/<n>.<k>.*       task index and attempt, by the attempt's supervisor
-      scheduler/                 lock, log, control socket of the background process
+<state>/                     0700
+  queue/<run>                marker of an unfinished run for the scheduler
+  runs/<run>/
+    workflow.json            what runs, frozen
+    journal.jsonl            facts
+    owner.lock               flock held by whoever runs it
+    attempts/<n>.<k>.*       task index and attempt, by the attempt's supervisor
+  scheduler/                 lock, log, control socket of the background process
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import shutil
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, List
 
 from provctl.errors import JournalDamaged, StateUnusable
@@ -25,6 +24,8 @@ from provctl.journal.frozen import thaw
 from provctl.journal.log import Journal, Position
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from provctl.core.events import RunSubmitted
     from provctl.core.model import Workflow
 
@@ -119,7 +120,7 @@ class StateFolder:
         with _reported(self.path):
             for folder in (self.path, self.queue, self.runs, self.scheduler):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            info = os.stat(str(self.path))
+            info = self.path.stat()
         if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o022:
             message = f"{self.path}: others own it or may write to it"
             raise StateUnusable(message, hint=f"chown and chmod 700 {self.path}")
@@ -183,7 +184,7 @@ def _write_synced(path: Path, content: bytes) -> None:
 
 def _names(folder: Path) -> List[str]:
     try:
-        names = os.listdir(str(folder))
+        names = [path.name for path in folder.iterdir()]
     except FileNotFoundError:
         return []
     except OSError as problem:

@@ -7,12 +7,10 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from pathlib import Path
+from typing import Any, Dict, Optional
 
 from provctl.errors import StateUnusable
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Holder", "Lock", "boot_id", "holder_of", "is_held"]
 
@@ -111,8 +109,7 @@ def holder_of(path: Path) -> Optional[Holder]:
 def boot_id() -> str:
     """Return what is the same until the machine reboots. Linux and macOS."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
         # macOS has kern.bootsessionuuid; psutil gives the next best everywhere.
         import psutil

@@ -43,7 +43,10 @@ class Launcher:
         timeout_s = (
             task.timeout_s if task.timeout_s is not None else self._defaults.timeout_s
         )
-        limits: Dict[str, Any] = {"timeout_s": timeout_s, "grace_s": self._defaults.grace_s}
+        limits: Dict[str, Any] = {
+            "timeout_s": timeout_s,
+            "grace_s": self._defaults.grace_s,
+        }
         action = launch.action
         if isinstance(action, Command):
             argv = tuple(_text(word) for word in action.argv)

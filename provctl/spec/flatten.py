@@ -137,7 +137,7 @@ def _expand(top: Level, problems: Problems) -> _Table:
             problems.add(
                 node.entry.path, f"the workflow has more than {MAX_TASKS} tasks"
             )
-            break
+            return _Table()  # nothing else is worth checking
         table.nodes[node.id] = node
         nested = node.entry.fields.workflow
         if node.entry.kind != "workflow" or nested is None:

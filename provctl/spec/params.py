@@ -95,4 +95,4 @@ def _fill(
                 problems.add_unknown(
                     at, f"no parameter `{wanted}` is declared", wanted, declared
                 )
-                holder[name] = None
+                holder[name] = {"$literal": ""}

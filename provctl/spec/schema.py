@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.functional_validators import AfterValidator, BeforeValidator
 from typing_extensions import Annotated, Literal
 
-from provctl.core.values import kind, special_key
+from provctl.core.values import kind
 from provctl.spec.durations import seconds
 
 __all__ = [
@@ -86,8 +86,12 @@ def _argv(argv: List[Any]) -> List[Any]:
 
 
 def _word(value: Any, what: str) -> None:
-    """Refuse what cannot be one word in argv or a variable of the environment."""
-    if special_key(value) is None and not isinstance(value, (str, int, float)):
+    """Refuse what cannot be one word in argv or a variable of the environment.
+
+    Special records are let through; whether they are sound is checked later.
+    """
+    waits = isinstance(value, dict) and any(key.startswith("$") for key in value)
+    if not waits and not isinstance(value, (str, int, float)):
         _reject(f"{what} must be text or a number, not {kind(value)}")
     if isinstance(value, str) and "\0" in value:
         _reject(f"{what} contains a NUL character")

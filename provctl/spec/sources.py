@@ -75,13 +75,15 @@ def read_source(path: Path) -> Source:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise invalid(path, f"cannot be read: {reason}") from error
-    with os.fdopen(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise invalid(path, "is not a regular file")
-        try:
+        with os.fdopen(handle, "rb", closefd=False) as file:
             content = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise invalid(path, f"cannot be read: {error.strerror}") from error
+    except OSError as error:
+        raise invalid(path, f"cannot be read: {error.strerror}") from error
+    finally:
+        os.close(handle)
     if len(content) > MAX_BYTES:
         raise invalid(path, f"is larger than {MAX_BYTES >> 20} MiB")
     try:

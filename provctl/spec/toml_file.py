@@ -177,8 +177,9 @@ class _Scanner:
         """Note a key such as `retry.attempts`; its value comes next."""
         for token in names:
             path = (*path, _name(token))
-            self._spots.setdefault(path, _Spot(*names[0].span(), *names[0].span()))
-        self._spots[path] = _Spot(names[0].start(), names[-1].end(), 0, 0)
+            self._spots.setdefault(path, _Spot(*token.span(), *token.span()))
+        # The value follows, and says where it starts.
+        self._spots[path].start = 0
         return path
 
 

@@ -134,7 +134,14 @@ tasks.b.command = ["echo", {"$output" = {task = "a", path = "ip"}}]""",
             "ncl": """{ tasks = { a = { command = ["true"] }, b = { command = ["echo",
   { "$output" = { task = "a", path = "ip" } }] } } }""",
         },
-        ((2, "{", "uses the output of `a`, but a `command` returns nothing", "script"),),
+        (
+            (
+                2,
+                "{",
+                "uses the output of `a`, but a `command` returns nothing",
+                "script",
+            ),
+        ),
     ),
     "unknown parameter": Wrong(
         {

@@ -1,0 +1,90 @@
+"""Owns the lines: who is ready and waits for room, what is in use, what is timed.
+
+Called by `machine` alone, as part of applying an event.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provctl.core.model import Task
+    from provctl.core.state import Lane, RunState, State, TaskState
+
+__all__ = [
+    "drop_timer",
+    "enqueue",
+    "forget_waiting",
+    "leave_lane",
+    "set_timer",
+    "take",
+]
+
+
+def take(state: State, run: RunState, task: TaskState, sign: int) -> None:
+    """A try begins (`sign` +1) or is over (-1): count what it uses."""
+    state.running += sign
+    run.live += sign
+    for resource, amount in _lane_of(run, task.task):
+        state.used[resource] = state.used.get(resource, 0) + sign * amount
+
+
+def _lane_of(run: RunState, task: Task) -> Lane:
+    """What a task takes while it runs, as (resource, amount), sorted."""
+    taken = [("pool:" + name, amount) for name, amount in task.pools.items()]
+    if run.submitted.max_parallel is not None:
+        taken.append(("run:" + run.submitted.run, 1))
+    return tuple(sorted(taken))
+
+
+def enqueue(state: State, run: RunState, task: TaskState) -> None:
+    """Let a task stand in line, by rank."""
+    rank = (
+        -run.submitted.priority,
+        -task.task.priority,
+        run.arrival,
+        task.task.index,
+    )
+    lane = state.lanes.setdefault(_lane_of(run, task.task), [])
+    heapq.heappush(lane, (rank, run.submitted.run, task.task.id))
+
+
+def leave_lane(state: State, run: RunState, task: TaskState) -> None:
+    """Take a task out of its line; cheap for the first, who mostly leaves."""
+    key = _lane_of(run, task.task)
+    lane = state.lanes[key]
+    entry_of = (run.submitted.run, task.task.id)
+    if lane[0][1:] == entry_of:
+        heapq.heappop(lane)
+    else:
+        lane[:] = [entry for entry in lane if entry[1:] != entry_of]
+        heapq.heapify(lane)
+    if not lane:
+        del state.lanes[key]
+
+
+def forget_waiting(state: State, run: str) -> None:
+    """Take a whole run out of all lines and timers, in one pass."""
+    for key, lane in list(state.lanes.items()):
+        lane[:] = [entry for entry in lane if entry[1] != run]
+        heapq.heapify(lane)
+        if not lane:
+            del state.lanes[key]
+    state.timers[:] = [t for t in state.timers if t[1] != run]
+    heapq.heapify(state.timers)
+
+
+def drop_timer(state: State, run: str, task: str) -> None:
+    """Forget a deadline; cheap for the next one to come."""
+    timers = state.timers
+    if timers and timers[0][1:] == (run, task):
+        heapq.heappop(timers)
+    else:
+        timers[:] = [timer for timer in timers if timer[1:] != (run, task)]
+        heapq.heapify(timers)
+
+
+def set_timer(state: State, when: float, run: str, task: str = "") -> None:
+    """Note a deadline of a task, or of the whole run."""
+    heapq.heappush(state.timers, (when, run, task))

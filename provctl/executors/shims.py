@@ -1,0 +1,146 @@
+"""Owns the parent of shims: gives each order to an idle shim, or forks one.
+
+Run by `executors.local` as a process of its own. It reads orders, one JSON object
+a line, from a socket: `{"key": ..., ...}` starts an attempt, `{"stop": key, "now":
+...}` tells one to end. It answers with the key of each attempt that is over. When
+the socket closes the parent ends, and each shim once the attempt it has is over;
+tasks never notice. A fork costs a tenth of a Python start, a shim that waits
+already costs nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import socket
+import sys
+
+from provctl.executors import shim
+
+TYPE_CHECKING = False  # see `shim`
+if TYPE_CHECKING:
+    import signal
+    from typing import Dict, List
+else:
+    import _signal as signal
+
+_IDLE_MAX = 4  # shims kept without work
+
+
+class _Shim:
+    """A shim as its parent sees it. `key` names its attempt, "" for idle."""
+
+    def __init__(self, pid: int, channel: socket.socket) -> None:
+        self.pid = pid
+        self.channel = channel
+        self.key = ""
+
+
+class _Parent:
+    """Gives each order to a shim, and says which attempts are over."""
+
+    def __init__(self, owner: socket.socket) -> None:
+        self._owner = owner
+        self._poll = select.poll()
+        self._shims: Dict[int, _Shim] = {}
+        self._idle: List[_Shim] = []
+        self._unread = b""
+
+    def serve(self) -> None:
+        """Work until the owner closes its end."""
+        self._poll.register(self._owner, select.POLLIN)
+        while True:
+            over = []
+            for fd, _ in self._poll.poll():
+                if fd != self._owner.fileno():
+                    over.append(self._hear(self._shims[fd]))
+                elif not self._take_orders():
+                    return
+            if over:
+                self._tell("".join(key + "\n" for key in over if key))
+
+    def _take_orders(self) -> bool:
+        data = self._owner.recv(1 << 18)
+        if not data:
+            return False
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            order = json.loads(line)
+            if "stop" in order:
+                self._stop(order["stop"], line)
+            else:
+                self._launch(order["key"], line)
+        return True
+
+    def _launch(self, key: str, line: bytes) -> None:
+        try:
+            child = self._idle.pop() if self._idle else self._fork()
+            child.key = key
+            child.channel.sendall(line + b"\n")
+        except OSError:
+            # No shim to be had: the owner finds no fence, and takes it itself.
+            self._tell(key + "\n")
+
+    def _fork(self) -> _Shim:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                # No descriptor of the parent's may stay open here: the end of
+                # another shim's channel is its news that the parent is gone.
+                keep = theirs.fileno()
+                os.closerange(3, keep)
+                os.closerange(keep + 1, 65536)
+                shim.serve(shim.Channel(theirs))
+                code = 0
+            finally:
+                os._exit(code)
+        theirs.close()
+        child = _Shim(pid, ours)
+        self._shims[ours.fileno()] = child
+        self._poll.register(ours, select.POLLIN)
+        return child
+
+    def _stop(self, key: str, line: bytes) -> None:
+        for child in self._shims.values():
+            if child.key == key:
+                child.channel.sendall(line + b"\n")
+                os.kill(child.pid, signal.SIGTERM)
+
+    def _hear(self, child: _Shim) -> str:
+        """The shim is done, or dead; return the key of the attempt that is over."""
+        key, child.key = child.key, ""
+        try:
+            alive = child.channel.recv(1)
+        except OSError:
+            alive = b""
+        if alive and len(self._idle) < _IDLE_MAX:
+            self._idle.append(child)
+            return key
+        if child in self._idle:
+            self._idle.remove(child)
+        self._poll.unregister(child.channel)
+        del self._shims[child.channel.fileno()]
+        child.channel.close()
+        os.waitpid(child.pid, 0)
+        return key
+
+    def _tell(self, text: str) -> None:
+        try:
+            self._owner.sendall(text.encode())
+        except OSError:
+            return  # the owner is gone; the next one reads the records
+
+
+def main() -> None:
+    """Serve orders on the socket whose descriptor is the last argument."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    parent = _Parent(socket.socket(fileno=int(sys.argv[-1])))
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    parent.serve()

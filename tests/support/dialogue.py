@@ -1,0 +1,235 @@
+"""Owns talking with the core in tests: news go in, what it wants done comes out.
+
+A dialogue is written in lines, so that a history reads as it happened:
+
+    a exits 0            the latest try of task `a` ended by itself
+    a returns [1, 2]     ... with 0, and this JSON as its output
+    a times out          ... at its timeout
+    a is stopped         ... since it was told to
+    a is lost            its supervisor died (`a is interrupted`: the machine did)
+    a is void            it was decided but never began
+    a is adopted         it outlived its owner
+    cancel, cancel now   an operator ends the run
+    rerun a, accept a, fail a   ... decides over a held task
+    wait 30              so many seconds go by
+
+and the core answers with what it wants done, and with the facts it derives:
+
+    start a, start a again (a later try), stop a, stop a now,
+    skip a, refuse a (failed before any try), retry a (the wait is over),
+    open g, close g succeeded (a nested workflow), cancel timeout, end succeeded
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
+
+from provctl.core import events as ev
+from provctl.core import requests as rq
+from provctl.core.decide import Instruction, Launch, Stop, decide
+from provctl.core.machine import apply, close_run, open_run
+from provctl.core.model import Workflow
+from provctl.core.state import RunState, State, TaskState
+
+__all__ = ["Closed", "Dialogue", "Opened", "picture", "replayed"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run came into the owner's hands."""
+
+    submitted: ev.RunSubmitted
+    workflow: Workflow
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A run left the owner's hands."""
+
+    run: str
+
+
+Step = Union[Opened, Closed, ev.Event]
+
+
+@dataclass
+class Dialogue:
+    """An owner with nothing around it: no disk, no processes, a clock set by hand."""
+
+    slots: int = 10
+    capacity: Mapping[str, int] = field(default_factory=dict)
+    now: float = 1000.0
+    dice: float = 0.0
+    run: str = "r"  # the run that lines are about
+
+    def __post_init__(self) -> None:
+        self.state = State(slots=self.slots, capacity=self.capacity)
+        self.history: List[Step] = []
+        self.launches: List[Launch] = []
+        self._said: List[str] = []
+
+    # -- what goes in ----------------------------------------------------------------
+
+    def submit(self, workflow: Workflow, run: str = "r", **fields: Any) -> List[str]:
+        """Open a run; return what is said to it."""
+        count = len(workflow.tasks)
+        submitted = ev.RunSubmitted(
+            run, self.now, workflow.name, count, digest="", **fields
+        )
+        open_run(self.state, submitted, workflow)
+        self.history.append(Opened(submitted, workflow))
+        return self.settle()
+
+    def close(self, run: str = "r") -> List[str]:
+        """Let go of a run, finished or not."""
+        close_run(self.state, run)
+        self.history.append(Closed(run))
+        return self.settle()
+
+    def hear(self, line: str) -> List[str]:
+        """Take in one line about `run`; return what is said to it."""
+        first, _, rest = line.partition(" ")
+        if first == "wait":
+            return self.advance(float(rest))
+        if first == "cancel":
+            return self.request(rq.Cancel(self.run, now=rest == "now"))
+        if first in ("rerun", "accept", "fail"):
+            return self.request(rq.Resolve(self.run, rest, first))
+        return self.report(self._report(first, rest))
+
+    def request(self, request: rq.Request) -> List[str]:
+        """Admit a wish; return what is said to it."""
+        return self.settle(rq.admit(self.state, request, self.now))
+
+    def report(self, report: rq.Report) -> List[str]:
+        """Observe what an executor saw; return what is said to it."""
+        return self.settle(rq.observe(self.state, report, self.now, self.dice))
+
+    def advance(self, seconds: float) -> List[str]:
+        """Let time go by; return what is said when it is over."""
+        self.now += seconds
+        return self.settle()
+
+    def settle(self, events: Iterable[ev.Event] = ()) -> List[str]:
+        """Apply facts, then do as decided until nothing is left; return the words."""
+        for event in events:
+            self._record(event)
+        while True:
+            instructions = decide(self.state, self.now)
+            if not instructions:
+                break
+            for instruction in instructions:
+                self._record(instruction.event)
+                self._said.append(self._words(instruction))
+                if isinstance(instruction, Launch):
+                    self.launches.append(instruction)
+        said, self._said = self._said, []
+        return said
+
+    def _record(self, event: ev.Event) -> None:
+        apply(self.state, event)
+        self.history.append(event)
+
+    # -- what is known ---------------------------------------------------------------
+
+    @property
+    def r(self) -> RunState:
+        """The run that lines are about."""
+        return self.state.runs[self.run]
+
+    def task(self, name: str) -> TaskState:
+        """One task of that run."""
+        return self.r.tasks[name]
+
+    def ended(self, name: str, cause: str = "exit", **fields: Any) -> rq.Ended:
+        """The report that a try ended; by itself and with 0, if not said otherwise."""
+        given: Dict[str, Any] = {
+            "exit_code": 0,
+            "signal": None,
+            "started_at": self.now,
+            "finished_at": self.now,
+        }
+        attempt = self.task(name).attempt
+        return rq.Ended(self.run, name, attempt, cause, **{**given, **fields})
+
+    def outcomes(self) -> Dict[str, Optional[str]]:
+        """How every task ended, so far."""
+        return {name: task.outcome for name, task in self.r.tasks.items()}
+
+    def _report(self, name: str, what: str) -> rq.Report:
+        verb, _, rest = what.partition(" ")
+        if verb == "exits":
+            return self.ended(name, exit_code=int(rest))
+        if verb == "returns":
+            return self.ended(name, output=json.loads(rest))
+        attempt = self.task(name).attempt
+        reports: Dict[str, Callable[[], rq.Report]] = {
+            "times out": lambda: self.ended(
+                name, "timeout", exit_code=None, signal=15
+            ),
+            "is stopped": lambda: self.ended(name, "stop", exit_code=0),
+            "is lost": lambda: rq.Unknown(self.run, name, attempt, "lost", "gone"),
+            "is interrupted": lambda: rq.Unknown(
+                self.run, name, attempt, "interrupted", "gone"
+            ),
+            "is void": lambda: rq.Voided(self.run, name, attempt, "never began"),
+            "is adopted": lambda: rq.Adopted(self.run, name, attempt),
+        }
+        return reports[what]()
+
+    def _words(self, instruction: Instruction) -> str:
+        event: Any = instruction.event
+        where = "" if event.run == self.run else f"{event.run}:"
+        if isinstance(instruction, Launch):
+            again = " again" if event.attempt > 1 else ""
+            return f"start {where}{event.task}{again}"
+        if isinstance(instruction, Stop):
+            return f"stop {where}{event.task}{' now' if event.now else ''}"
+        if isinstance(event, ev.CancelRequested):
+            return f"cancel {where}{event.cause}"
+        if isinstance(event, ev.RunFinished):
+            return f"end {where}{event.outcome}"
+        ended = f" {event.outcome}" if isinstance(event, ev.GroupFinished) else ""
+        return f"{_VERBS[type(event)]} {where}{event.task}{ended}"
+
+
+_VERBS: Dict[type, str] = {
+    ev.TaskSkipped: "skip",
+    ev.TaskFailed: "refuse",
+    ev.RetryDue: "retry",
+    ev.GroupStarted: "open",
+    ev.GroupFinished: "close",
+}
+
+
+def replayed(history: Iterable[Step], like: State) -> State:
+    """A fresh state with the same history behind it."""
+    state = State(slots=like.slots, capacity=like.capacity)
+    for step in history:
+        if isinstance(step, Opened):
+            open_run(state, step.submitted, step.workflow)
+        elif isinstance(step, Closed):
+            close_run(state, step.run)
+        else:
+            apply(state, step)
+    return state
+
+
+def picture(state: State) -> Dict[str, Any]:
+    """All that a state holds, as plain data to compare. Heaps are told in order."""
+    told = dict(vars(state))
+    told["runs"] = {name: _parts(run) for name, run in state.runs.items()}
+    for run in told["runs"].values():
+        run["tasks"] = {name: _parts(task) for name, task in run["tasks"].items()}
+    told["lanes"] = {key: sorted(lane) for key, lane in state.lanes.items()}
+    told["timers"] = sorted(state.timers)
+    for ordered in ("due", "ending"):
+        told[ordered] = list(told[ordered])
+    return told
+
+
+def _parts(thing: Union[RunState, TaskState]) -> Dict[str, Any]:
+    parts = {name: getattr(thing, name) for name in thing.__slots__}
+    return {k: dict(v) if isinstance(v, dict) else v for k, v in parts.items()}
