@@ -99,6 +99,8 @@ class _Foreground:
         self._audience.tell(facts)
         if facts.run.outcome is not None or facts.run.stalled:
             self._over.set()
+        else:
+            self._over.clear()  # a decision over a held task made it move again
 
     def _complain(self, _run_id: str, problem: ProvctlError) -> None:
         self._problem = problem

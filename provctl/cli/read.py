@@ -130,13 +130,20 @@ def _record(follower: Follower) -> Dict[str, Any]:
 def _print_record(session: Session, record: Dict[str, Any]) -> None:
     how = record["outcome"] or record["status"]
     click.echo(f"{plain(record['name'])}  {record['id']}  {how}")
-    if record["outcome"] is None and not record["owned"]:
+    resume = f"provctl workflow resume {record['id']}"
+    if record["status"] == "held":
+        click.echo(f"decide over held tasks: {resume} --rerun|--accept|--fail TASK")
+    elif record["outcome"] is None and not record["owned"]:
         click.echo(
             "nobody owns this run, so it does not go on: provctl scheduler start"
-            f" (if it was submitted) or provctl workflow resume {record['id']}"
+            f" (if it was submitted) or {resume}"
         )
     rows = [
-        {**task, "status": task["outcome"] or task["status"], "exit": task["exit_code"]}
+        {
+            **task,
+            "status": task["outcome"] if task["status"] == "finished" else task["status"],
+            "exit": task["exit_code"],
+        }
         for task in record["tasks"]
     ]
     columns = ("id", "status", "attempts", "exit", "reason")

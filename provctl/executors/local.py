@@ -192,11 +192,10 @@ def _voided(place: Place, reason: str) -> Voided:
 def _unknown(place: Place, *, rebooted: bool) -> Unknown:
     outcome = "interrupted" if rebooted else "lost"
     what = "the machine was rebooted" if rebooted else "its supervisor died"
-    if not rebooted:
-        swept = _sweep(place)
-        if swept:
-            what += f"; {swept} of its processes were killed"
-    reason = f"{what} while it ran: nobody can know how it ended"
+    reason = f"{what} while it ran, so nobody can know how it ended"
+    left = 0 if rebooted else _sweep(place)
+    if left:
+        reason += f"; processes it left, killed now: {left}"
     return Unknown(place.run, place.task, place.attempt, outcome, reason)
 
 

@@ -13,15 +13,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Iterator, List
 
 from provctl.errors import JournalDamaged, StateUnusable
-from provctl.journal.frozen import thaw
-from provctl.journal.log import Journal, Position
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +71,8 @@ class RunFolder:
 
     def load_workflow(self) -> Workflow:
         """Return the frozen workflow. Raises JournalDamaged, JournalTooNew."""
+        from provctl.journal.frozen import thaw
+
         try:
             frozen = self.workflow.read_bytes()
         except OSError as problem:
@@ -130,6 +129,8 @@ class StateFolder:
 
         When this returns, it survives a power cut. Raises StateUnusable.
         """
+        from provctl.journal.log import Journal, Position
+
         draft = RunFolder(self.runs / f".new-{submitted.run}")
         final = self.run(submitted.run)
         with _reported(self.path):
@@ -147,6 +148,8 @@ class StateFolder:
                 draft.path.rename(final.path)
                 sync_folder(self.runs)
             except OSError:
+                import shutil
+
                 shutil.rmtree(str(draft.path), ignore_errors=True)
                 raise
         return final

@@ -1,12 +1,10 @@
-"""Owns making one flat task table of nested workflows, and checking its names.
+"""Owns making flat tasks of nested workflows: whom each waits for, all checked.
 
-A list of levels still to read takes the place of the stack, so depth is free.
 The name of a task means the nearest one: of the same level, or of a level around.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -33,62 +31,15 @@ from provctl.core.model import (
 )
 from provctl.core.values import Reference, references, rename, step
 from provctl.spec.levels import Entry, Level, field_values, read_level
-from provctl.spec.schema import PolicyFields, RetryFields, TaskFields, WorkflowFields
+from provctl.spec.table import Node, Scope, Table, build_table
 
 if TYPE_CHECKING:
     from provctl.spec.problems import Path, Problems
+    from provctl.spec.schema import RetryFields, TaskFields, WorkflowFields
 
 __all__ = ["flatten"]
 
-MAX_TASKS = 100_000
 MAX_NEEDS = 1_000_000
-MAX_NESTING = 1_000
-MAX_ID = 2_048
-
-_POLICY = frozenset(PolicyFields.model_fields)
-
-
-@dataclass(frozen=True)
-class _Scope:
-    """The tasks of one level by their short names, and the level around it."""
-
-    ids: Mapping[str, str]
-    outer: Optional[_Scope]
-
-    def find(self, name: str) -> Optional[str]:
-        scope: Optional[_Scope] = self
-        while scope is not None:
-            if name in scope.ids:
-                return scope.ids[name]
-            scope = scope.outer
-        return None
-
-    def names(self) -> Iterator[str]:
-        scope: Optional[_Scope] = self
-        while scope is not None:
-            yield from scope.ids
-            scope = scope.outer
-
-
-@dataclass(frozen=True)
-class _Node:
-    """A task with what surrounds it: `policy` is what it and the defaults say."""
-
-    id: str
-    entry: Entry
-    parent: Optional[_Node]
-    scope: _Scope
-    policy: Mapping[str, Any]
-    defaults: Mapping[str, Any]
-
-
-@dataclass
-class _Table:
-    """All tasks in order; for each group the level in it and its scope."""
-
-    nodes: Dict[str, _Node] = field(default_factory=dict)
-    levels: Dict[str, Level] = field(default_factory=dict)
-    scopes: Dict[str, _Scope] = field(default_factory=dict)
 
 
 class _Needs(NamedTuple):
@@ -108,7 +59,7 @@ def flatten(
     `known_pools` maps pools to capacities, None to accept any pool.
     """
     top = read_level(document, (), problems)
-    table = _expand(top, problems)
+    table = build_table(top, problems)
     if known_pools is not None:
         _check_pools(top, table, known_pools, problems)
     tasks: List[Task] = []
@@ -124,75 +75,7 @@ def flatten(
     return top.fields, tuple(tasks)
 
 
-# --- levels to table -----------------------------------------------------------
-
-
-def _expand(top: Level, problems: Problems) -> _Table:
-    """Every task of every level; the tasks of a group come right after it."""
-    table = _Table()
-    work = list(reversed(_members(top, None, _scope(top, None))))
-    while work:
-        node = work.pop()
-        if len(table.nodes) == MAX_TASKS:
-            problems.add(
-                node.entry.path, f"the workflow has more than {MAX_TASKS} tasks"
-            )
-            return _Table()  # nothing else is worth checking
-        table.nodes[node.id] = node
-        nested = node.entry.fields.workflow
-        if node.entry.kind != "workflow" or nested is None:
-            continue
-        path = (*node.entry.path, "workflow")
-        if node.id.count("/") >= MAX_NESTING or len(node.id) > MAX_ID:
-            problems.add(
-                path,
-                f"workflows nest too deeply here: at most {MAX_NESTING} levels, and"
-                f" {MAX_ID} characters for the ids of a task and those around it",
-            )
-            continue
-        level = read_level(nested, path, problems)
-        _check_library(level, top, problems)
-        scope = _scope(level, node)
-        table.levels[node.id] = level
-        table.scopes[node.id] = scope
-        work.extend(reversed(_members(level, node, scope)))
-    return table
-
-
-def _scope(level: Level, around: Optional[_Node]) -> _Scope:
-    prefix = f"{around.id}/" if around else ""
-    ids = {entry.id: prefix + entry.id for entry in level.entries}
-    return _Scope(ids, around.scope if around else None)
-
-
-def _members(level: Level, around: Optional[_Node], scope: _Scope) -> List[_Node]:
-    defaults = _merge(around.defaults if around else {}, level.fields.defaults)
-    return [
-        _Node(
-            id=scope.ids[entry.id],
-            entry=entry,
-            parent=around,
-            scope=scope,
-            policy=_merge({} if entry.kind == "workflow" else defaults, entry.fields),
-            defaults=defaults,
-        )
-        for entry in level.entries
-    ]
-
-
-def _merge(outer: Mapping[str, Any], inner: PolicyFields) -> Mapping[str, Any]:
-    """What `inner` says over what `outer` says; variables one by one."""
-    said = {
-        name: getattr(inner, name)
-        for name in inner.model_fields_set & _POLICY
-        if getattr(inner, name) is not None
-    }
-    if "env" in said and "env" in outer:
-        said["env"] = {**outer["env"], **said["env"]}
-    return {**outer, **said}
-
-
-def _task(node: _Node, index: int, needs: Tuple[Need, ...], table: _Table) -> Task:
+def _task(node: Node, index: int, needs: Tuple[Need, ...], table: Table) -> Task:
     entry, policy = node.entry, node.policy
     level = table.levels.get(node.id)
     inner = level.fields if level else None
@@ -215,7 +98,7 @@ def _task(node: _Node, index: int, needs: Tuple[Need, ...], table: _Table) -> Ta
     )
 
 
-def _action(entry: Entry, scope: _Scope) -> Action:
+def _action(entry: Entry, scope: Scope) -> Action:
     fields: TaskFields = entry.fields
     if fields.call is not None:
         call = fields.call
@@ -232,7 +115,7 @@ def _action(entry: Entry, scope: _Scope) -> Action:
     return Group()
 
 
-def _renamed(value: Any, scope: _Scope) -> Any:
+def _renamed(value: Any, scope: Scope) -> Any:
     """The value with flat ids in its references."""
     if not references(value):
         return value
@@ -254,7 +137,7 @@ def _retry(fields: Optional[RetryFields]) -> Retry:
 # --- needs, said and implied -----------------------------------------------------
 
 
-def _find_needs(node: _Node, table: _Table, problems: Problems) -> _Needs:
+def _find_needs(node: Node, table: Table, problems: Problems) -> _Needs:
     """What a task waits for: its `needs`, then the tasks whose outputs it uses."""
     needs: Dict[str, Need] = {}
     paths: Dict[str, Path] = {}
@@ -286,14 +169,14 @@ def _find_needs(node: _Node, table: _Table, problems: Problems) -> _Needs:
     return _Needs(tuple(needs.values()), tuple(paths.values()))
 
 
-def _references(node: _Node) -> Iterator[Tuple[Path, Reference]]:
+def _references(node: Node) -> Iterator[Tuple[Path, Reference]]:
     for at, value in field_values(node.entry.fields):
         for reference in references(value):
             yield (*node.entry.path, *at), reference
 
 
 def _look_up(
-    name: str, node: _Node, path: Path, message: str, problems: Problems
+    name: str, node: Node, path: Path, message: str, problems: Problems
 ) -> Optional[str]:
     target = node.scope.find(name)
     if target is None:
@@ -308,11 +191,11 @@ def _look_up(
 
 
 def _check_output(
-    node: _Node,
+    node: Node,
     target: str,
     reference: Reference,
     path: Path,
-    table: _Table,
+    table: Table,
     problems: Problems,
 ) -> None:
     """Follow a path into nested workflows, as far as it is known what is there."""
@@ -344,7 +227,7 @@ def _check_output(
 
 
 def _check_graph(
-    tasks: List[Task], waits: List[_Needs], table: _Table, problems: Problems
+    tasks: List[Task], waits: List[_Needs], table: Table, problems: Problems
 ) -> None:
     places = {task.id: task.index for task in tasks}
     for problem in check(tasks):
@@ -357,7 +240,7 @@ def _check_graph(
         problems.add(path, problem.message, hint if problem.cycle else "")
 
 
-def _check_interrupt(task: Task, node: _Node, problems: Problems) -> None:
+def _check_interrupt(task: Task, node: Node, problems: Problems) -> None:
     if task.on_interrupt == "rerun" and not task.idempotent:
         problems.add(
             (*node.entry.path, "on_interrupt"),
@@ -367,7 +250,7 @@ def _check_interrupt(task: Task, node: _Node, problems: Problems) -> None:
 
 
 def _check_pools(
-    top: Level, table: _Table, known: Mapping[str, int], problems: Problems
+    top: Level, table: Table, known: Mapping[str, int], problems: Problems
 ) -> None:
     said = [
         (level.fields.defaults, (*level.path, "defaults"))
@@ -391,12 +274,3 @@ def _check_pools(
                     at,
                     f"takes {amount} of pool `{name}`, which has only {known[name]}",
                 )
-
-
-def _check_library(level: Level, top: Level, problems: Problems) -> None:
-    if level.fields.library not in (None, top.fields.library):
-        problems.add(
-            (*level.path, "library"),
-            "a nested workflow uses the library of the outermost one",
-            "set `library` there",
-        )

@@ -167,7 +167,7 @@ def sentence(task: TaskView, *, now: float, took: str = "") -> str:
         return f"retrying {soon}{_attempt(task, task.attempt + 1)}{because}"
     if state == "held":
         doubt = f" ({task.outcome})" if task.outcome else ""
-        return f"held{doubt}{because}; see how it ended, then retry or cancel"
+        return f"held{doubt}{because}; see what it did, then decide"
     if took:
         joint = "in" if state == "succeeded" else "after"
         return f"{words(state)} {joint} {took}{because}"
@@ -231,8 +231,10 @@ def _trouble(view: RunView, task: TaskView) -> List[str]:
     if task.attempt:
         lines.append(f"  whole log: {_command('logs', view.id, task_id)}")
     if task.status == "held":
-        lines.append(f"  run it again: {_command('retry', view.id, task_id)}")
-        lines.append(f"  give it up: {_command('cancel', view.id)}")
+        decide = _command("resume", view.id)
+        lines.append(f"  run it again: {decide} --rerun {task_id}")
+        lines.append(f"  it was done:  {decide} --accept {task_id}")
+        lines.append(f"  it failed:    {decide} --fail {task_id}")
     return lines
 
 

@@ -219,17 +219,19 @@ def replayed(history: Iterable[Step], like: State) -> State:
 
 def picture(state: State) -> Dict[str, Any]:
     """All that a state holds, as plain data to compare. Heaps are told in order."""
-    told = dict(vars(state))
+    told = {name: _plain(value) for name, value in vars(state).items()}
     told["runs"] = {name: _parts(run) for name, run in state.runs.items()}
     for run in told["runs"].values():
-        run["tasks"] = {name: _parts(task) for name, task in run["tasks"].items()}
+        run["tasks"] = {name: _parts(task) for name, task in run["tasks"]}
     told["lanes"] = {key: sorted(lane) for key, lane in state.lanes.items()}
     told["timers"] = sorted(state.timers)
-    for ordered in ("due", "ending"):
-        told[ordered] = list(told[ordered])
     return told
 
 
 def _parts(thing: Union[RunState, TaskState]) -> Dict[str, Any]:
-    parts = {name: getattr(thing, name) for name in thing.__slots__}
-    return {k: dict(v) if isinstance(v, dict) else v for k, v in parts.items()}
+    return {name: _plain(getattr(thing, name)) for name in thing.__slots__}
+
+
+def _plain(value: Any) -> Any:
+    """A copy; of a dict one that knows its order, for decisions follow it."""
+    return list(value.items()) if isinstance(value, dict) else value

@@ -7,8 +7,7 @@ import stat
 import sys
 import time
 import venv
-from pathlib import Path
-from typing import Any, List
+from typing import TYPE_CHECKING, Any, List
 
 import pytest
 from hypothesis import given
@@ -20,6 +19,9 @@ from provctl.spec.load import Limits, LoadContext, load_workflow
 from provctl.spec.nickel import Evaluator, text_literal
 from provctl.spec.report import render_mistakes
 from tests.support.wrong_workflows import WRONG
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONTEXT = LoadContext(cwd="/")
 
@@ -209,12 +211,10 @@ def test_texts_are_never_parsed_as_nickel() -> None:
         seen.extend(texts)
 
     collect()
-    # One process for all of them.
-    sources = [text_literal(text) for text in seen]
-    sources += [f"{{ {text_literal(text)} = 1 }}" for text in seen]
-    answers = Evaluator().evaluate(sources).answers
-    values = [json.loads(answer.json) for answer in answers]
-    assert values == [*seen, *({text: 1} for text in seen)]
+    values = ", ".join(text_literal(text) for text in seen)
+    names = ", ".join(f"{{ {text_literal(text)} = 1 }}" for text in seen)
+    (answer,) = Evaluator().evaluate([f"[[{values}], [{names}]]"]).answers
+    assert json.loads(answer.json) == [seen, [{text: 1} for text in seen]]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_parameter_is_never_parsed_as_nickel(file: Path, text: str) -> None:
 @pytest.mark.parametrize("name", WRONG)
 def test_every_mistake_is_told_at_its_place(file: Path, name: str) -> None:
     wrong = WRONG[name]
-    error = refused(file, wrong.files["ncl"], **wrong.params)
+    error = refused(file, wrong.files["ncl"], CONTEXT, **wrong.params)
     assert len(error.mistakes) == len(wrong.said)
     for mistake, (line, marked, message, hint) in zip(error.mistakes, wrong.said):
         assert mistake.file == str(file)
@@ -277,7 +277,7 @@ def test_mistakes_beyond_the_twentieth_have_no_place(file: Path) -> None:
         ("{ tasks = {\n  a.command = [nope] } }", 2, 16, "unbound identifier", ""),
         ('{ tasks = {},\n  n | Number = "x" }', 2, 16, "contract broken", ""),
         ('{ tasks = {},\n  n = 1 + "x" }', 2, 11, "dynamic type error", "(+) expects"),
-        ("{ tasks = {},\n  n | Number }", 1, 1, "missing definition for `n`", ""),
+        ("{ tasks = {},\n  n | Number }", 2, 3, "missing definition for `n`", ""),
         ('{ x = import "gone.ncl" }', 1, 7, "could not find import", ""),
         (
             'let p = import "provctl.ncl" in\n{ tasks = 5 } | p.Workflow',

@@ -112,9 +112,9 @@ def test_neutralise_leaves_nothing_to_obey(text: str) -> None:
         (TaskView("a", "finished", outcome="cancelled"), "cancelled"),
         (
             HELD,
-            "held (lost): its supervisor died; see how it ended, then retry or cancel",
+            "held (lost): its supervisor died; see what it did, then decide",
         ),
-        (TaskView("a", "held"), "held; see how it ended, then retry or cancel"),
+        (TaskView("a", "held"), "held; see what it did, then decide"),
     ],
 )
 def test_transition(task: TaskView, said: str) -> None:

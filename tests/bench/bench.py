@@ -1,0 +1,255 @@
+"""Owns the benchmarks: whole processes, medians, each beside its reference.
+
+    .venv/bin/python tests/bench/bench.py                     all of them
+    .venv/bin/python tests/bench/bench.py fan startup -n 9    some, nine times
+    .venv/bin/python tests/bench/bench.py montage --wfinstances FOLDER
+
+Measured is the provctl beside the Python that runs this. `make`, `xargs` and `nu`
+have to be on PATH. Exits with 1 if a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import graphs
+from measure import Usage, become_reaper, clean_environment, measure, peak_memory
+
+__all__ = ["main"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the table: what was measured, and the bar it has to stay under."""
+
+    what: str
+    value: float
+    unit: str
+    bar: Optional[float] = None
+    notes: str = ""
+
+    @property
+    def missed(self) -> bool:
+        return self.bar is not None and self.value > self.bar
+
+    def __str__(self) -> str:
+        bar = "" if self.bar is None else f"{self.bar:g} {self.unit}"
+        verdict = "MISSED" if self.missed else ("ok" if bar else "")
+        measured = f"{self.value:.3g} {self.unit}"
+        line = f"{self.what:<42} {measured:>10} {bar:>10} {verdict:<6} {self.notes}"
+        return line.rstrip()
+
+
+@dataclass
+class Bench:
+    """Where the benchmarks work. Nothing is deleted before the end.
+
+    Some file systems make files slowly for seconds after many were deleted.
+    """
+
+    folder: Path
+    repeat: int
+    wfinstances: Optional[Path]
+    env: Dict[str, str] = field(default_factory=lambda: clean_environment(os.environ))
+    states: int = 0
+
+    def provctl(self, *words: str) -> List[str]:
+        """Return a provctl command with a state directory of its own."""
+        self.states += 1
+        state = str(self.folder / f"state-{self.states}")
+        return [
+            str(Path(sys.executable).parent / "provctl"),
+            *words,
+            "--state-dir",
+            state,
+        ]
+
+    def run(self, file: Path) -> List[str]:
+        """Return the command that runs a workflow file, two tasks at a time."""
+        return self.provctl("run", str(file), "-j", "2")
+
+    def make(self, graph: graphs.Graph) -> List[str]:
+        """Return the command that runs the same graph with make."""
+        file = self.folder / f"{graph['name']}.mk"
+        file.write_text(graphs.makefile(graph), encoding="utf-8")
+        return ["make", "-j2", "-f", str(file)]
+
+    def measure(self, **commands: Callable[[], Sequence[str]]) -> Dict[str, Usage]:
+        """Run commands in turns and return their medians."""
+        return measure(commands, self.env, repeat=self.repeat)
+
+
+def bench_fan(bench: Bench) -> Iterator[Finding]:
+    """1,000 commands in a fan, against make; and the memory they take."""
+    graph = graphs.fan(1_000)
+    file, make = graphs.write(graph, bench.folder), bench.make(graph)
+    found = bench.measure(provctl=lambda: bench.run(file), make=lambda: make)
+    yield _against("fan of 1,000 commands", found, 1_000, bar=5.5)
+    peak = peak_memory(bench.run(file), bench.env) / 1e6
+    yield Finding("  peak memory of the run", peak, "MB", 100)
+
+
+def bench_scripts(bench: Bench) -> Iterator[Finding]:
+    """200 Nushell scripts in a fan, against xargs."""
+    file = graphs.write(graphs.script_fan(200), bench.folder)
+    nu = "seq 200 | xargs -P2 -I{} nu -n --no-std-lib -c 1"
+    found = bench.measure(
+        provctl=lambda: bench.run(file), xargs=lambda: ["sh", "-c", nu]
+    )
+    yield _against("fan of 200 scripts", found, 200, bar=1.0)
+
+
+def bench_chain(bench: Bench) -> Iterator[Finding]:
+    """200 commands in a chain, against make."""
+    graph = graphs.chain(200)
+    file, make = graphs.write(graph, bench.folder), bench.make(graph)
+    found = bench.measure(provctl=lambda: bench.run(file), make=lambda: make)
+    yield _against("chain of 200 commands", found, 200)
+
+
+def bench_large(bench: Bench) -> Iterator[Finding]:
+    """What a task costs in a fan of 10,000, against one of 1,000."""
+    small = graphs.write(graphs.fan(1_000), bench.folder)
+    large = graphs.write(graphs.fan(10_000), bench.folder)
+    found = bench.measure(
+        small=lambda: bench.run(small), large=lambda: bench.run(large)
+    )
+    of_small, of_large = found["small"].wall_s / 1_000, found["large"].wall_s / 10_000
+    notes = f"{of_large * 1e3:.2f} ms a task, in 1,000: {of_small * 1e3:.2f} ms"
+    yield Finding("fan of 10,000, cost of a task", of_large / of_small, "x", 1.3, notes)
+
+
+def bench_startup(bench: Bench) -> Iterator[Finding]:
+    """Commands that only look, against the import of click."""
+    file = graphs.write(graphs.fan(1), bench.folder)
+    state = bench.provctl()[1:]
+    provctl = bench.provctl()[0]
+    submitted = subprocess.run(
+        [provctl, "batch", "submit", *[str(file)] * 100, *state, "-o", "name"],
+        env=bench.env,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        check=True,
+    )
+    for verb in (["wait", submitted.stdout.strip()], ["scheduler", "stop"]):
+        subprocess.run([provctl, *verb, *state], env=bench.env, check=True)
+    found = bench.measure(
+        version=lambda: [provctl, "--version"],
+        list=lambda: [provctl, "workflow", "list", *state],
+        click=lambda: [sys.executable, "-I", "-c", "import click"],
+    )
+    click = found["click"].wall_s
+    for name, what in (("version", "--version"), ("list", "workflow list, 100 runs")):
+        took = found[name].wall_s
+        notes = f"{took * 1e3:.0f} ms, import click: {click * 1e3:.0f} ms"
+        yield Finding(f"provctl {what}", took / click, "x", 2.0, notes)
+
+
+def bench_montage(bench: Bench) -> Iterator[Finding]:
+    """A recorded workflow of 1,738 tasks: time, order, and its validation alone."""
+    if bench.wfinstances is None:
+        yield Finding("montage: not measured, see --wfinstances", 0, "")
+        return
+    name = "montage-chameleon-2mass-05d-001"
+    record = json.loads((bench.wfinstances / f"{name}.json").read_bytes())
+    graph = graphs.instance(record, name)
+    file, make = graphs.write(graph, bench.folder), bench.make(graph)
+    size = len(graph["tasks"])
+    last = []
+
+    def run() -> List[str]:
+        last[:] = bench.run(file)
+        return last
+
+    found = bench.measure(provctl=run, make=lambda: make)
+    yield _against(f"montage, {size:,} tasks", found, size)
+    early = _out_of_order(Path(last[-1]), graph)
+    yield Finding("  tasks that began before their parents ended", early, "", 0)
+    check = bench.measure(
+        check=lambda: bench.provctl("workflow", "validate", str(file))
+    )
+    yield Finding("  its validation", check["check"].wall_s, "s", 1.0)
+
+
+def _against(
+    what: str, found: Dict[str, Usage], tasks: int, bar: Optional[float] = None
+) -> Finding:
+    """Compare provctl with the other command that was measured."""
+    ours = found["provctl"]
+    ((name, reference),) = [item for item in found.items() if item[0] != "provctl"]
+    notes = (
+        f"{ours.wall_s:.2f} s, {name}: {reference.wall_s:.2f} s;"
+        f" {tasks / ours.wall_s:.0f} tasks/s,"
+        f" CPU a task {ours.cpu_s / tasks * 1e3:.2f} ms,"
+        f" {name}: {reference.cpu_s / tasks * 1e3:.2f} ms"
+    )
+    return Finding(what, ours.wall_s / reference.wall_s, "x", bar, notes)
+
+
+def _out_of_order(state: Path, graph: graphs.Graph) -> int:
+    """Count tasks that the journal has begin before a parent of theirs succeeded."""
+    (journal,) = state.glob("runs/*/journal.jsonl")
+    succeeded = set()
+    begun: List[str] = []
+    early = 0
+    for line in journal.read_bytes().splitlines():
+        event: Dict[str, Any] = json.loads(line)
+        if event["type"] == "attempt_started":
+            begun.append(event["task"])
+            early += not succeeded.issuperset(graph["tasks"][event["task"]]["needs"])
+        elif event["type"] == "attempt_finished" and event["outcome"] == "succeeded":
+            succeeded.add(event["task"])
+    assert sorted(begun) == sorted(graph["tasks"]), "each task begins exactly once"
+    return early
+
+
+BENCHES: Dict[str, Callable[[Bench], Iterator[Finding]]] = {
+    "fan": bench_fan,
+    "scripts": bench_scripts,
+    "chain": bench_chain,
+    "large": bench_large,
+    "startup": bench_startup,
+    "montage": bench_montage,
+}
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Measure what was asked for and print the table."""
+    parser = argparse.ArgumentParser(description="Measure provctl.")
+    parser.add_argument("benches", nargs="*", metavar="BENCH", help=", ".join(BENCHES))
+    parser.add_argument("-n", "--repeat", type=int, default=5, help="runs of each")
+    parser.add_argument(
+        "--wfinstances",
+        type=Path,
+        default=os.environ.get("PROVCTL_BENCH_WFINSTANCES"),
+        metavar="FOLDER",
+        help="recorded workflows (or PROVCTL_BENCH_WFINSTANCES)",
+    )
+    options = parser.parse_args(arguments)
+    unknown = set(options.benches) - set(BENCHES)
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    become_reaper()
+    missed = False
+    with tempfile.TemporaryDirectory(prefix="provctl-bench-") as folder:
+        bench = Bench(Path(folder), options.repeat, options.wfinstances)
+        for name in options.benches or BENCHES:
+            for finding in BENCHES[name](bench):
+                sys.stdout.write(f"{finding}\n")
+                sys.stdout.flush()
+                missed = missed or finding.missed
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

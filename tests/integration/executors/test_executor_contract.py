@@ -1,0 +1,270 @@
+"""What every executor keeps, whatever it runs attempts on."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provctl.core.requests import Adopted, Ended, Unknown, Voided
+from provctl.executors.base import MARK, Place
+from provctl.executors.record import is_running
+from tests.support.attempts import wait_until
+
+if TYPE_CHECKING:
+    from tests.support.attempts import Bench
+
+
+class TestEveryExecutor:
+    """Bound to an executor by the fixture `bench`."""
+
+    @pytest.mark.parametrize("code", [0, 1, 7, 255])
+    def test_reports_the_exit_code(self, bench: Bench, code: int) -> None:
+        end = bench.run("sh", "-c", f"exit {code}")
+        assert isinstance(end, Ended)
+        assert (end.cause, end.exit_code, end.signal) == ("exit", code, None)
+        assert not end.problem
+
+    @pytest.mark.parametrize("number", [9, 15, 11])
+    def test_reports_the_signal(self, bench: Bench, number: int) -> None:
+        end = bench.run("sh", "-c", f"kill -{number} $$")
+        assert (end.cause, end.exit_code, end.signal) == ("exit", None, number)
+
+    def test_reports_times_and_use(self, bench: Bench) -> None:
+        before = time.time()  # noqa: TID251
+        end = bench.run("sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done")
+        assert before - 1 < end.started_at < end.finished_at < before + 20
+        assert end.cpu_s > 0
+        assert end.max_rss_bytes > 1 << 16
+        assert end.survivors == 0
+
+    def test_writes_output_and_errors_to_the_log_in_order(self, bench: Bench) -> None:
+        place = bench.shell("echo one; echo two >&2; printf three")
+        bench.end_of(place)
+        assert bench.log(place) == "one\ntwo\nthree"
+        assert place.file("log").stat().st_mode & 0o777 == 0o600
+
+    def test_a_task_has_its_environment_and_no_other(self, bench: Bench) -> None:
+        place = bench.launch("env", env={"GREETING": "hi there\nyou"})
+        bench.end_of(place)
+        said = bench.log(place)
+        assert "GREETING=hi there\nyou\n" in said
+        assert f"{MARK}={place.mark}\n" in said
+        assert "BENCH" not in said
+
+    def test_arguments_arrive_as_they_are(self, bench: Bench) -> None:
+        hostile = ["", " ", "$(id)", "`id`", "a;b", "--", "é\n漢", "'\"", "*"]
+        place = bench.launch("sh", "-c", 'printf "%s|" "$@"', "sh", *hostile)
+        bench.end_of(place)
+        assert bench.log(place) == "".join(f"{word}|" for word in hostile)
+
+    def test_a_task_reads_nothing(self, bench: Bench) -> None:
+        assert bench.run("sh", "-c", "read line && exit 3; exit 0").exit_code == 0
+
+    def test_input_is_there_before_the_start_and_private(self, bench: Bench) -> None:
+        place = bench.order().place
+        order = bench.order(
+            "sh",
+            "-c",
+            'cat "$FILE"; stat -c %a "$FILE"',
+            env={"FILE": str(place.folder / f"{place.index + 1}.1.in")},
+            input=b'{"text": "caf\\u00e9"}',
+        )
+        bench.executor.launch(order)
+        bench.end_of(order.place)
+        assert bench.log(order.place) == '{"text": "caf\\u00e9"}600\n'
+
+    def test_output_moves_into_the_report(self, bench: Bench) -> None:
+        place = _writes(bench, '{"ip": "10.0.0.1", "text": "é"}')
+        assert bench.end_of(place).output == {"ip": "10.0.0.1", "text": "é"}
+        assert not place.file("out").exists()
+
+    def test_output_as_large_as_allowed_is_taken(self, bench: Bench) -> None:
+        text = json.dumps("x" * 998)
+        end = bench.end_of(_writes(bench, text, output_max=1000))
+        assert (end.output, end.problem) == ("x" * 998, "")
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            (json.dumps("x" * 999), "its output is larger than 1000 bytes"),
+            ("{", "what it returned is not JSON"),
+            ("", "what it returned is not JSON"),
+            ("[" * 999, "what it returned is not JSON"),
+        ],
+    )
+    def test_output_that_is_none_is_a_problem(
+        self, bench: Bench, text: str, problem: str
+    ) -> None:
+        end = bench.end_of(_writes(bench, text, output_max=1000))
+        assert (end.exit_code, end.output, end.problem) == (0, None, problem)
+
+    def test_no_output_is_no_problem(self, bench: Bench) -> None:
+        end = bench.run("true", output_max=1000)
+        assert (end.output, end.problem) == (None, "")
+
+    def test_a_missing_program_is_a_problem(self, bench: Bench) -> None:
+        end = bench.run("no-such-program")
+        assert (end.exit_code, end.signal) == (None, None)
+        assert end.problem == (
+            "cannot start no-such-program: No such file or directory"
+        )
+
+    def test_a_program_that_is_none_is_a_problem(self, bench: Bench) -> None:
+        assert "Permission denied" in bench.run("/etc/passwd").problem
+
+    def test_a_missing_directory_is_a_problem(self, bench: Bench) -> None:
+        end = bench.run("true", cwd="/nowhere/at/all")
+        assert end.problem == "cannot start /nowhere/at/all: No such file or directory"
+
+    @pytest.mark.parametrize("word", ["a\0b", "\ud800", "x" * 200_000])
+    def test_what_no_program_can_be_given_is_a_problem(
+        self, bench: Bench, word: str
+    ) -> None:
+        end = bench.run("echo", word)
+        assert isinstance(end, Ended)
+        assert end.problem.startswith("cannot start echo: ")
+
+    def test_a_timeout_ends_a_task(self, bench: Bench) -> None:
+        end = bench.run("sleep", "60", timeout_s=0.2)
+        assert (end.cause, end.signal) == ("timeout", 15)
+        assert 0.15 < end.finished_at - end.started_at < 3
+
+    def test_a_timeout_kills_after_the_grace_time(self, bench: Bench) -> None:
+        script = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+        end = bench.run("sh", "-c", script, timeout_s=0.3, grace_s=0.3)
+        assert (end.cause, end.signal) == ("timeout", 9)
+        assert 0.55 < end.finished_at - end.started_at < 5
+
+    def test_a_task_may_end_well_within_its_grace_time(self, bench: Bench) -> None:
+        script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+        place = bench.shell(script)
+        bench.until_ready(place)
+        bench.stop(place)
+        end = bench.end_of(place)
+        assert (end.cause, end.exit_code) == ("stop", 0)
+        assert bench.log(place) == "ready\nbye\n"
+
+    def test_a_stop_kills_after_the_grace_time(self, bench: Bench) -> None:
+        place = _stubborn(bench, grace_s=0.3)
+        bench.stop(place)
+        end = bench.end_of(place)
+        assert (end.cause, end.signal) == ("stop", 9)
+
+    def test_a_stop_at_once_gives_no_grace(self, bench: Bench) -> None:
+        place = _stubborn(bench, grace_s=60.0)
+        bench.stop(place, now=True)
+        assert bench.end_of(place, within_s=5).signal == 9
+
+    def test_a_stop_at_once_ends_the_grace_time(self, bench: Bench) -> None:
+        place = _stubborn(bench, grace_s=60.0)
+        bench.stop(place)
+        bench.work(0.1)
+        assert place.task not in bench.reports
+        bench.stop(place, now=True)
+        end = bench.end_of(place, within_s=5)
+        assert (end.cause, end.signal) == ("stop", 9)
+
+    def test_a_second_stop_does_not_prolong_the_grace_time(self, bench: Bench) -> None:
+        place = _stubborn(bench, grace_s=0.4)
+        before = time.monotonic()
+        bench.stop(place)
+        for _ in range(4):
+            bench.work(0.05)
+            bench.stop(place)
+        bench.end_of(place)
+        assert time.monotonic() - before < 3
+
+    def test_a_stop_before_it_began_voids_it(self, bench: Bench) -> None:
+        order = bench.order("sh", "-c", "echo ran")
+        bench.stop(order.place)  # decided, but not launched yet
+        assert isinstance(bench.end_of(order.place), Voided)
+        bench.executor.launch(order)
+        assert bench.run("true").exit_code == 0
+        assert not order.place.file("log").exists()
+
+    def test_a_stop_when_it_is_over_changes_nothing(self, bench: Bench) -> None:
+        place = bench.shell("exit 3")
+        assert bench.end_of(place).exit_code == 3
+        bench.stop(place, now=True)
+        bench.work(0.05)
+        assert bench.end_of(place).exit_code == 3
+
+    def test_attempts_run_side_by_side(self, bench: Bench) -> None:
+        before = time.monotonic()
+        places = [bench.launch("sleep", "0.5") for _ in range(8)]
+        assert all(bench.end_of(place).exit_code == 0 for place in places)
+        assert time.monotonic() - before < 3
+
+    def test_the_next_owner_adopts_what_runs(self, bench: Bench) -> None:
+        place = bench.shell("echo ready; sleep 0.4; exit 5")
+        bench.until_ready(place)
+        bench.change_owner()
+        assert isinstance(bench.recover(place), Adopted)
+        end = bench.end_of(place)
+        assert (end.cause, end.exit_code) == ("exit", 5)
+
+    def test_the_next_owner_hears_of_what_ended_meanwhile(self, bench: Bench) -> None:
+        place = bench.shell("echo ready; exit 5")
+        bench.until_ready(place)
+        bench.change_owner()
+        wait_until(lambda: not is_running(place), "it ended")
+        end = bench.recover(place)
+        assert (end.cause, end.exit_code) == ("exit", 5)
+
+    def test_what_never_began_is_void_for_the_next_owner(self, bench: Bench) -> None:
+        order = bench.order("sh", "-c", "echo ran")
+        bench.change_owner()
+        assert isinstance(bench.recover(order.place), Voided)
+        assert isinstance(bench.recover(order.place), Voided)  # and stays so
+        bench.executor.launch(order)
+        assert bench.run("true").exit_code == 0
+        assert not order.place.file("log").exists()
+
+    def test_what_never_began_before_a_reboot_is_void(self, bench: Bench) -> None:
+        place = bench.order("true").place
+        assert isinstance(bench.recover(place, rebooted=True), Voided)
+
+    def test_what_ended_before_a_reboot_has_ended(self, bench: Bench) -> None:
+        place = bench.shell("exit 5")
+        bench.end_of(place)
+        bench.change_owner()
+        assert bench.recover(place, rebooted=True).exit_code == 5
+
+    def test_what_ran_through_a_reboot_was_interrupted(self, bench: Bench) -> None:
+        place = bench.order("true").place
+        # What is left of a task when the machine goes down under it.
+        place.file("go").write_bytes(b"4711\n" + b"\0" * 4091)
+        end = bench.recover(place, rebooted=True)
+        assert isinstance(end, Unknown)
+        assert end.outcome == "interrupted"
+
+    @pytest.mark.parametrize(("now", "signal"), [(False, 15), (True, 9)])
+    def test_an_adopted_task_can_be_stopped(
+        self, bench: Bench, now: bool, signal: int
+    ) -> None:
+        place = bench.shell("echo ready; exec sleep 60")
+        bench.until_ready(place)
+        bench.change_owner()
+        assert isinstance(bench.recover(place), Adopted)
+        bench.stop(place, now=now)
+        end = bench.end_of(place, within_s=5)
+        assert (end.cause, end.signal) == ("stop", signal)
+
+
+def _stubborn(bench: Bench, *, grace_s: float) -> Place:
+    script = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+    place = bench.shell(script, grace_s=grace_s)
+    bench.until_ready(place)
+    return place
+
+
+def _writes(bench: Bench, text: str, *, output_max: int = 100_000) -> Place:
+    """Order a task that leaves `text` where its output is looked for."""
+    place = bench.order().place
+    output = place.folder / f"{place.index + 1}.1.out"
+    env = {"TEXT": text, "FILE": str(output)}
+    script = 'printf %s "$TEXT" > "$FILE"'
+    return bench.launch("sh", "-c", script, env=env, output_max=output_max)

@@ -1,0 +1,192 @@
+"""Owns a bench for executors: gives orders, keeps reports, looks at processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from provctl.executors.base import MARK, Order, Place
+
+if TYPE_CHECKING:
+    from provctl.core.requests import Report
+    from provctl.executors.base import Executor
+
+__all__ = ["Bench", "alive", "children_of", "processes_with", "wait_until"]
+
+_DEADLINE_S = 20.0
+
+
+def wait_until(
+    condition: Callable[[], Any], what: str, *, within_s: float = _DEADLINE_S
+) -> Any:
+    """Return the first true value of `condition`; fail, saying what was awaited."""
+    deadline = time.monotonic() + within_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        time.sleep(0.01)
+
+
+class Bench:
+    """One executor, a loop for it, and a folder for the files of attempts.
+
+    What is awaited is awaited with a deadline.
+    """
+
+    def __init__(self, make: Callable[[], Executor], folder: Path) -> None:
+        self.folder = folder
+        self._make = make
+        self._loop = asyncio.new_event_loop()
+        self.reports: Dict[str, List[Report]] = {}
+        self._count = 0
+        self.executor = make()
+        self._loop.run_until_complete(self._start())
+
+    async def _start(self) -> None:
+        self.executor.start(self._hear)
+
+    def _hear(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            self.reports.setdefault(report.task, []).append(report)
+
+    def close(self) -> None:
+        """Let go of the executor and of the loop."""
+        self.executor.close()
+        self._loop.close()
+
+    def change_owner(self) -> None:
+        """Let go, as an owner that dies does, and let another one take its place."""
+        self.executor.close()
+        self.executor = self._make()
+        self._loop.run_until_complete(self._start())
+
+    def order(self, *argv: str, env: Optional[Mapping[str, str]] = None, **fields: Any) -> Order:
+        """Make an order for a task of its own."""
+        self._count += 1
+        task, index = f"t{self._count}", self._count
+        place = Place("r", task, 1, self.folder, index)
+        given: Dict[str, Any] = {
+            "cwd": str(self.folder),
+            "timeout_s": 60.0,
+            "grace_s": 5.0,
+            **fields,
+        }
+        told = {"PATH": os.environ["PATH"], MARK: place.mark, **(env or {})}
+        return Order(place, argv, told, **given)
+
+    def launch(self, *argv: str, **fields: Any) -> Place:
+        """Order a task and return where its files are."""
+        order = self.order(*argv, **fields)
+        self.executor.launch(order)
+        return order.place
+
+    def shell(self, script: str, **fields: Any) -> Place:
+        """Order a shell script; it says `ready` in its log when it is under way."""
+        return self.launch("sh", "-c", script, **fields)
+
+    def until_ready(self, *places: Place) -> None:
+        """Wait until tasks have said so."""
+        for place in places:
+            self.until(lambda: "ready" in self.log(place), f"{place.name} is ready")
+
+    def log(self, place: Place) -> str:
+        """What a task wrote so far."""
+        try:
+            return place.file("log").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
+    def end_of(self, place: Place, *, within_s: float = _DEADLINE_S) -> Any:
+        """Wait for the one report about an attempt, and return it."""
+        told = self.reports.setdefault(place.task, [])
+        self.until(lambda: told, f"a report about {place.name}", within_s=within_s)
+        assert len(told) == 1, told
+        return told[0]
+
+    def run(self, *argv: str, **fields: Any) -> Any:
+        """Order a task and return the report about its end."""
+        return self.end_of(self.launch(*argv, **fields))
+
+    def until(
+        self,
+        condition: Callable[[], Any],
+        what: str,
+        *,
+        within_s: float = _DEADLINE_S,
+    ) -> Any:
+        """Let the executor work until something is so."""
+        return self._loop.run_until_complete(self._until(condition, what, within_s))
+
+    async def _until(
+        self, condition: Callable[[], Any], what: str, within_s: float
+    ) -> Any:
+        deadline = time.monotonic() + within_s
+        while True:
+            value = condition()
+            if value:
+                return value
+            assert time.monotonic() < deadline, f"{what}; known: {self.reports}"
+            await asyncio.sleep(0.005)
+
+    def work(self, seconds: float) -> None:
+        """Let the executor work for some time."""
+        self._loop.run_until_complete(asyncio.sleep(seconds))
+
+    def do(self, act: Callable[[], Any]) -> Any:
+        """Do something inside the running loop, as an owner does."""
+
+        async def inside() -> Any:
+            return act()
+
+        return self._loop.run_until_complete(inside())
+
+    def stop(self, place: Place, *, now: bool = False) -> None:
+        """Tell an attempt to end."""
+        self.do(lambda: self.executor.stop(place, now=now))
+
+    def recover(self, place: Place, *, rebooted: bool = False) -> Any:
+        """Ask what became of an attempt of the owner before."""
+        return self.do(lambda: self.executor.recover(place, rebooted=rebooted))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    return _stat(pid)[0] not in ("", "Z", "X")
+
+
+def children_of(pid: int) -> List[int]:
+    """The processes that have `pid` as their parent, zombies included."""
+    return [each for each in _pids() if _stat(each)[1] == pid]
+
+
+def processes_with(variable: str) -> List[int]:
+    """The processes that were started with `variable` ("NAME=value")."""
+    wanted = variable.encode()
+    found = []
+    for pid in _pids():
+        try:
+            environ = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            continue
+        if wanted in environ.split(b"\0") and alive(pid):
+            found.append(pid)
+    return found
+
+
+def _pids() -> List[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _stat(pid: int) -> Tuple[str, int]:
+    """State and parent of a process; nothing of one that is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "", 0
+    state, parent = text.rpartition(")")[2].split()[:2]
+    return state, int(parent)

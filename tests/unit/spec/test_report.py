@@ -1,0 +1,140 @@
+"""How mistakes are shown, and what Nickel's own words become."""
+
+from __future__ import annotations
+
+from typing import List
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provctl.errors import Mistake, WorkflowInvalid
+from provctl.spec.nickel import text_literal
+from provctl.spec.nickel_errors import Snippet, parse_errors
+from provctl.spec.problems import nearest
+from provctl.spec.report import render_mistakes
+
+
+def test_every_mistake_then_their_number() -> None:
+    error = WorkflowInvalid(
+        [
+            Mistake("no `b`", "w.json", 12, 10, '"needs": ["b"]', 3, "add it"),
+            Mistake("cannot be read", "w.json"),
+        ]
+    )
+    assert (
+        render_mistakes(error)
+        == """w.json:12:10: no `b`
+12 | "needs": ["b"]
+   |          ^^^
+help: add it
+
+w.json: cannot be read
+
+2 mistakes found"""
+    )
+
+
+def test_one_mistake_is_one() -> None:
+    assert render_mistakes(WorkflowInvalid([Mistake("m", "f")])).endswith(
+        "\n1 mistake found"
+    )
+
+
+def test_a_long_line_is_cut_around_the_marks() -> None:
+    line = "x" * 10_000 + "HERE" + "y" * 10_000
+    shown = render_mistakes(WorkflowInvalid([Mistake("m", "f", 1, 10_001, line, 4)]))
+    _, text, marks, *_ = shown.split("\n")
+    assert len(text) < 200
+    assert text[marks.index("^") : marks.rindex("^") + 1] == "HERE"
+
+
+def test_marks_stand_below_tabs() -> None:
+    shown = render_mistakes(WorkflowInvalid([Mistake("m", "f", 1, 3, "\t\tx", 1)]))
+    assert "\n  | \t\t^\n" in shown
+
+
+def test_a_file_cannot_steer_the_terminal() -> None:
+    mistake = Mistake("a\x1b[31m", "f\n", 1, 1, "\x1b]0;t\x07", 1, "\x1b")
+    assert "\x1b" not in render_mistakes(WorkflowInvalid([mistake]))
+
+
+@given(
+    st.builds(
+        Mistake,
+        st.text(),
+        st.text(),
+        st.integers(0, 9),
+        st.integers(1, 99),
+        st.text(),
+        st.integers(0, 99),
+        st.text(),
+    )
+)
+def test_any_mistake_can_be_shown(mistake: Mistake) -> None:
+    assert render_mistakes(WorkflowInvalid([mistake])).endswith("1 mistake found")
+
+
+NICKEL = """\x1b[0m\x1b[1m\x1b[38;5;9merror\x1b[0m\x1b[1m: contract broken by the value of `k`
+       my words\x1b[0m
+  \x1b[36m┌─\x1b[0m python:1:55
+  \x1b[36m│\x1b[0m
+\x1b[36m1\x1b[0m \x1b[36m│\x1b[0m (import "/w.ncl") & {error: 1}
+  \x1b[36m│\x1b[0m                     ----- expected type
+  │
+  ┌─ /w.ncl:6:24
+  │
+6 │    & { k = ["x"] }
+  │            ^^^^^ applied to this expression
+  │
+  = do this
+
+error: unbound identifier `b`
+  ┌─ /v.ncl:4:10
+  │\x20\x20
+4 │    tasks = b
+  │ ╭──────────^
+5 │ │   & c
+  │ ╰──────^ this is unbound
+"""
+
+
+def test_nickel_errors_are_understood() -> None:
+    first, second = parse_errors(NICKEL)
+    assert first.message == "contract broken by the value of `k`: my words"
+    assert first.snippets == [
+        Snippet("python", 1, 55, 5),
+        Snippet("/w.ncl", 6, 24, 5, primary=True),
+    ]
+    assert first.notes == ["do this"]
+    assert second.message == "unbound identifier `b`"
+    assert second.snippets == [
+        Snippet("/v.ncl", 4, 10, 0, primary=True, label="this is unbound")
+    ]
+
+
+def test_a_text_of_another_layout_is_no_diagnostic() -> None:
+    assert parse_errors("something else\n  went wrong") == ()
+
+
+@given(st.text())
+def test_nothing_in_a_text_can_end_its_literal(text: str) -> None:
+    literal = text_literal(text)
+    inside = literal[1:-1]
+    assert literal == f'"{inside}"'
+    assert '"' not in inside
+    assert "%" not in inside
+    assert "\\" not in inside.replace("\\u{", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "hint"),
+    [
+        ("nedes", ["name", "needs"], "did you mean `needs`?"),
+        ("xyz", ["name"], ""),
+        ("a", [], ""),
+        ("t9999x", [f"t{i}" for i in range(50_000)], "did you mean `t999`?"),
+    ],
+)
+def test_the_nearest_name(name: str, known: List[str], hint: str) -> None:
+    assert nearest(name, known) == hint
