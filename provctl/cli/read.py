@@ -141,7 +141,9 @@ def _print_record(session: Session, record: Dict[str, Any]) -> None:
     rows = [
         {
             **task,
-            "status": task["outcome"] if task["status"] == "finished" else task["status"],
+            "status": task["outcome"]
+            if task["status"] == "finished"
+            else task["status"],
             "exit": task["exit_code"],
         }
         for task in record["tasks"]

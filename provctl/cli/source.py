@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Sequence
+from typing import TYPE_CHECKING, Dict, Optional, Sequence
 
 from provctl.errors import UsageProblem
 
@@ -22,14 +22,27 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
     """
     from provctl.app.environment import task_environment
     from provctl.core.model import Call, Script
-    from provctl.spec.load import Limits, LoadContext, load_workflow
+    from provctl.nushell.library import check_call
+    from provctl.spec.load import Limits, LoadContext, WrongCall, load_workflow
 
     settings = session.loaded.settings
     environment = task_environment(session.environ, settings.executor.env_passthrough)
+
+    def look(library: Optional[str], call: Call) -> Optional[WrongCall]:
+        folder = library or settings.nushell.provisioning_lib
+        if folder is None:
+            hint = "set `library` in the workflow, or nushell.provisioning_lib"
+            return WrongCall("module", "there is no library to call from", hint)
+        wrong = check_call(Path(folder), call.module, call.command)
+        if wrong is None:
+            return None
+        return WrongCall(wrong.field, wrong.message, wrong.hint)
+
     context = LoadContext(
         cwd=str(Path.cwd()),
         environment=environment,
         known_pools=settings.pools,
+        check_call=look,
         nickel_binary=settings.nickel.binary,
         limits=Limits(
             wall_s=settings.nickel.timeout_seconds,

@@ -55,7 +55,7 @@ def decide(state: State, now: float) -> List[Instruction]:
         return [_due(state, run, task, now) for run, task in state.due]
     if state.timers and state.timers[0][0] <= now:
         _, run_id, task_id = state.timers[0]
-        return [Record(_timer(run_id, task_id, now))]
+        return [Record(_timer(state.runs[run_id], task_id, now))]
     if state.ending:
         return [
             Record(ev.RunFinished(run, now, _run_outcome(state.runs[run])))
@@ -77,7 +77,7 @@ def _due(state: State, run_id: str, task_id: str, now: float) -> Instruction:
         if isinstance(task.task.action, Group):
             outcome = _group_outcome(run, task)
             return Record(ev.GroupFinished(run_id, now, task_id, outcome))
-        cause = run.cancel_cause or "request"
+        cause = run.cancel_cause or "timeout"  # of a group around it
         at_once = run.stop_level >= 2
         stopping = ev.AttemptStopping(
             run_id, now, task_id, task.attempt, cause, now=at_once
@@ -90,16 +90,20 @@ def _due(state: State, run_id: str, task_id: str, now: float) -> Instruction:
     return Record(ev.GroupStarted(run_id, now, task_id))
 
 
-def _timer(run_id: str, task_id: str, now: float) -> ev.Event:
-    if task_id:
-        return ev.RetryDue(run_id, now, task_id)
-    return ev.CancelRequested(run_id, now, cause="timeout", reason="the run's timeout")
+def _timer(run: RunState, task_id: str, now: float) -> ev.Event:
+    run_id = run.submitted.run
+    if not task_id:
+        reason = "the run's timeout"
+        return ev.CancelRequested(run_id, now, cause="timeout", reason=reason)
+    if isinstance(run.tasks[task_id].task.action, Group):
+        return ev.GroupTimedOut(run_id, now, task_id)
+    return ev.RetryDue(run_id, now, task_id)
 
 
 def _group_outcome(run: RunState, group: TaskState) -> str:
     if run.stop_level:
         return "cancelled"
-    return "failed" if group.spoiled else "succeeded"
+    return group.spoiled or ("cancelled" if group.stop_level else "succeeded")
 
 
 def _run_outcome(run: RunState) -> str:

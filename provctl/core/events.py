@@ -21,6 +21,7 @@ __all__ = [
     "Event",
     "GroupFinished",
     "GroupStarted",
+    "GroupTimedOut",
     "OwnerTook",
     "RetryDue",
     "RunFinished",
@@ -197,6 +198,15 @@ class GroupStarted:
 
 
 @dataclass(frozen=True)
+class GroupTimedOut:
+    """A nested workflow ran longer than its timeout: what is left of it is to end."""
+
+    run: str
+    at: float
+    task: str
+
+
+@dataclass(frozen=True)
 class GroupFinished:
     """The last task of a nested workflow ended."""
 
@@ -244,6 +254,7 @@ Event = Union[
     TaskSkipped,
     TaskFailed,
     GroupStarted,
+    GroupTimedOut,
     GroupFinished,
     CancelRequested,
     RunFinished,

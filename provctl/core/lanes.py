@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from provctl.core.model import Task
-    from provctl.core.state import Lane, RunState, State, TaskState
+    from provctl.core.state import Entry, Lane, RunState, State, TaskState
 
 __all__ = [
     "drop_timer",
@@ -27,7 +27,9 @@ def take(state: State, run: RunState, task: TaskState, sign: int) -> None:
     state.running += sign
     run.live += sign
     for resource, amount in _lane_of(run, task.task):
-        state.used[resource] = state.used.get(resource, 0) + sign * amount
+        used = state.used.pop(resource, 0) + sign * amount
+        if used:
+            state.used[resource] = used
 
 
 def _lane_of(run: RunState, task: Task) -> Lane:
@@ -51,27 +53,36 @@ def enqueue(state: State, run: RunState, task: TaskState) -> None:
 
 
 def leave_lane(state: State, run: RunState, task: TaskState) -> None:
-    """Take a task out of its line; cheap for the first, who mostly leaves."""
+    """Take a task that is not ready any more out of its line.
+
+    The head leaves at once, another when it gets there: on replay tasks of many
+    runs stand in one lane, and each of them may be the next to leave.
+    """
     key = _lane_of(run, task.task)
     lane = state.lanes[key]
-    entry_of = (run.submitted.run, task.task.id)
-    if lane[0][1:] == entry_of:
+    while lane and not _in_line(state, lane[0]):
         heapq.heappop(lane)
-    else:
-        lane[:] = [entry for entry in lane if entry[1:] != entry_of]
-        heapq.heapify(lane)
     if not lane:
         del state.lanes[key]
 
 
-def forget_waiting(state: State, run: str) -> None:
+def _in_line(state: State, entry: Entry) -> bool:
+    (_, _, arrival, _), run_id, task_id = entry
+    run = state.runs.get(run_id)
+    if run is None or run.arrival != arrival:
+        return False
+    return run.tasks[task_id].status == "ready"
+
+
+def forget_waiting(state: State, run: RunState) -> None:
     """Take a whole run out of all lines and timers, in one pass."""
+    run_id = run.submitted.run
     for key, lane in list(state.lanes.items()):
-        lane[:] = [entry for entry in lane if entry[1] != run]
+        lane[:] = [e for e in lane if e[1] != run_id and _in_line(state, e)]
         heapq.heapify(lane)
         if not lane:
             del state.lanes[key]
-    state.timers[:] = [t for t in state.timers if t[1] != run]
+    state.timers[:] = [timer for timer in state.timers if timer[1] != run_id]
     heapq.heapify(state.timers)
 
 

@@ -1,30 +1,14 @@
 """Owns the transitions: `apply`, the only code that changes state, live and on replay.
 
-The law. A task moves only along these edges, each by the event named:
-
-    waiting  -> ready      its last need is met and its condition holds (derived)
-    waiting  -> running    GroupStarted                     (a nested workflow)
-    waiting  -> finished   TaskSkipped, CancelRequested
-    ready    -> running    AttemptStarted
-    ready    -> finished   TaskSkipped, TaskFailed, CancelRequested
-    running  -> finished   AttemptFinished, GroupFinished
-    running  -> retrying   AttemptFinished with retry_at
-    running  -> ready      AttemptVoided
-    running  -> held       TaskHeld
-    retrying -> ready      RetryDue
-    retrying -> finished   CancelRequested
-    held     -> ready      TaskResolved rerun
-    held     -> finished   TaskResolved accept or fail, CancelRequested
-
-An event that fits no edge is refused with `IllegalEvent` before anything
-changes. `apply` decides nothing: what follows from an event without a choice
-(a need is met) it derives, the rest it leaves in `due`, `ending` and `timers`
-for `decide`.
+An event that does not fit (see `core.law`) is refused with `IllegalEvent` before
+anything changes. `apply` decides nothing: what follows from an event without a
+choice (a need is met) it derives, the rest it leaves in `due`, `ending` and
+`timers` for `decide`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Tuple, Type
+from typing import Any, Callable, Dict, Type
 
 from provctl.core import events as ev
 from provctl.core.lanes import (
@@ -35,30 +19,12 @@ from provctl.core.lanes import (
     set_timer,
     take,
 )
+from provctl.core.law import IllegalEvent, misfit
 from provctl.core.model import Group, Workflow
 from provctl.core.state import FAILURES, RunState, State, TaskState
 from provctl.core.values import ValueMissing, holds
 
 __all__ = ["IllegalEvent", "apply", "close_run", "open_run"]
-
-_EDGES: Dict[type, Tuple[str, ...]] = {
-    ev.AttemptStarted: ("ready",),
-    ev.AttemptAdopted: ("running",),
-    ev.AttemptVoided: ("running",),
-    ev.AttemptStopping: ("running",),
-    ev.AttemptFinished: ("running",),
-    ev.RetryDue: ("retrying",),
-    ev.TaskHeld: ("running",),
-    ev.TaskResolved: ("held",),
-    ev.TaskSkipped: ("waiting", "ready"),
-    ev.TaskFailed: ("ready", "waiting"),
-    ev.GroupStarted: ("waiting",),
-    ev.GroupFinished: ("running",),
-}
-
-
-class IllegalEvent(Exception):
-    """An event that does not fit the state: a bug, or a journal of another run."""
 
 
 def open_run(state: State, submitted: ev.RunSubmitted, workflow: Workflow) -> None:
@@ -80,7 +46,7 @@ def close_run(state: State, run_id: str) -> None:
         task = run.tasks[task_id]
         if task.status == "running" and not isinstance(task.task.action, Group):
             take(state, run, task, -1)
-    forget_waiting(state, run_id)
+    forget_waiting(state, run)
     for key in [key for key in state.due if key[0] == run_id]:
         del state.due[key]
     state.ending.pop(run_id, None)
@@ -89,33 +55,12 @@ def close_run(state: State, run_id: str) -> None:
 def apply(state: State, event: ev.Event) -> None:
     """Change `state` by one fact. Raises IllegalEvent, having changed nothing."""
     run = state.runs.get(event.run)
-    if run is None or run.outcome is not None:
-        why = "unknown run" if run is None else "the run is finished"
-        message = f"{type(event).__name__} of {event.run}: {why}"
+    story = "unknown run" if run is None else misfit(run, event)
+    if run is None or story:
+        where = "/".join(filter(None, (event.run, getattr(event, "task", ""))))
+        message = f"{type(event).__name__} of {where}: {story}"
         raise IllegalEvent(message)
-    froms = _EDGES.get(type(event))
-    if froms is not None:
-        _check(run, event, froms)
     _APPLY[type(event)](state, run, event)
-
-
-def _check(run: RunState, event: Any, froms: Tuple[str, ...]) -> None:
-    task = run.tasks.get(event.task)
-    attempt = getattr(event, "attempt", None)
-    if task is None:
-        story = "no such task"
-    elif task.status not in froms:
-        story = f"the task is {task.status}"
-    elif attempt is not None and attempt != _expected_attempt(task, event):
-        story = f"the latest try is {task.attempt}"
-    else:
-        return
-    message = f"{type(event).__name__} of {event.run}/{event.task}: {story}"
-    raise IllegalEvent(message)
-
-
-def _expected_attempt(task: TaskState, event: ev.Event) -> int:
-    return task.attempt + isinstance(event, ev.AttemptStarted)
 
 
 # -- what each event does ------------------------------------------------------
@@ -127,7 +72,6 @@ def _owner_took(_state: State, run: RunState, event: ev.OwnerTook) -> None:
 
 def _attempt_started(state: State, run: RunState, event: ev.AttemptStarted) -> None:
     task = run.tasks[event.task]
-    leave_lane(state, run, task)
     task.attempt = event.attempt
     task.started_at = event.at
     task.retry_at = None
@@ -135,6 +79,7 @@ def _attempt_started(state: State, run: RunState, event: ev.AttemptStarted) -> N
     take(state, run, task, +1)
     _begin(state, run, event.at)
     _move(run, task, "running")
+    leave_lane(state, run, task)
 
 
 def _begin(state: State, run: RunState, at: float) -> None:
@@ -159,10 +104,12 @@ def _attempt_voided(state: State, run: RunState, event: ev.AttemptVoided) -> Non
     task.voided += 1
     task.started_at = None
     take(state, run, task, -1)
-    if run.stop_level:
+    if run.told_to_end(task):
         _finish(state, run, task, "cancelled", event.at)
-    else:
-        _line_up(state, run, task)
+        return
+    _line_up(state, run, task)
+    if run.failed_fast and task.tries == 0:
+        _doom(state, run, task, _failed_fast(run))
 
 
 def _attempt_stopping(state: State, run: RunState, event: ev.AttemptStopping) -> None:
@@ -197,7 +144,7 @@ def _task_held(state: State, run: RunState, event: ev.TaskHeld) -> None:
     task = run.tasks[event.task]
     task.reason = event.reason
     take(state, run, task, -1)
-    if run.stop_level:
+    if run.told_to_end(task):
         _finish(state, run, task, event.outcome, event.at)
         return
     task.outcome = event.outcome
@@ -229,9 +176,10 @@ def _task_failed(state: State, run: RunState, event: ev.TaskFailed) -> None:
 def _end_early(state: State, run: RunState, event: Any, outcome: str) -> None:
     task = run.tasks[event.task]
     task.reason = event.reason
-    if task.status == "ready":
-        leave_lane(state, run, task)
+    in_line = task.status == "ready"
     _finish(state, run, task, outcome, event.at)
+    if in_line:
+        leave_lane(state, run, task)
 
 
 def _group_started(state: State, run: RunState, event: ev.GroupStarted) -> None:
@@ -240,29 +188,59 @@ def _group_started(state: State, run: RunState, event: ev.GroupStarted) -> None:
     _begin(state, run, event.at)
     state.due.pop((event.run, event.task), None)
     _move(run, task, "running")
+    if task.task.timeout_s is not None:
+        set_timer(state, event.at + task.task.timeout_s, event.run, event.task)
     for child in run.children.get(event.task, ()):
         _meet(state, run, run.tasks[child])
     if task.open_children == 0:
         state.due[(event.run, event.task)] = None
 
 
+def _group_timed_out(state: State, run: RunState, event: ev.GroupTimedOut) -> None:
+    drop_timer(state, event.run, event.task)
+    group = run.tasks[event.task]
+    group.spoiled = _worse(group.spoiled, "timed_out")
+    pending = [event.task]
+    while pending:
+        inside = pending.pop()
+        run.tasks[inside].stop_level = 1
+        for child_id in run.children.get(inside, ()):
+            child = run.tasks[child_id]
+            if isinstance(child.task.action, Group):
+                pending.append(child_id)
+            was = child.status
+            _end_or_tell(state, run, child, level=1, at=event.at)
+            if was == "ready":
+                leave_lane(state, run, child)
+            elif was == "retrying":
+                drop_timer(state, event.run, child_id)
+
+
 def _group_finished(state: State, run: RunState, event: ev.GroupFinished) -> None:
+    drop_timer(state, event.run, event.task)
     _finish(state, run, run.tasks[event.task], event.outcome, event.at)
 
 
 def _cancel_requested(state: State, run: RunState, event: ev.CancelRequested) -> None:
     run.stop_level = max(run.stop_level, 2 if event.now else 1)
     run.cancel_cause = run.cancel_cause or event.cause
-    forget_waiting(state, event.run)
+    forget_waiting(state, run)
     for task in run.tasks.values():
-        if task.status == "running" and not isinstance(task.task.action, Group):
-            if task.stop_level < run.stop_level:
-                state.due[(event.run, task.task.id)] = None
-        elif task.status in ("waiting", "ready", "retrying"):
-            _finish(state, run, task, "cancelled", event.at, spread=False)
-        elif task.status == "held":
-            held_as = task.outcome or "lost"
-            _finish(state, run, task, held_as, event.at, spread=False)
+        _end_or_tell(state, run, task, level=run.stop_level, at=event.at)
+
+
+def _end_or_tell(
+    state: State, run: RunState, task: TaskState, *, level: int, at: float
+) -> None:
+    """End what does not run, and have what runs be told to. A group ends last."""
+    if task.status in ("waiting", "ready", "retrying"):
+        _finish(state, run, task, "cancelled", at, spread=False)
+    elif task.status == "held":
+        _finish(state, run, task, task.outcome or "lost", at, spread=False)
+    elif isinstance(task.task.action, Group):
+        return
+    elif task.status == "running" and task.stop_level < level:
+        state.due[(run.submitted.run, task.task.id)] = None
 
 
 def _run_finished(state: State, run: RunState, event: ev.RunFinished) -> None:
@@ -286,6 +264,7 @@ _APPLY: Dict[Type[Any], _Handler] = {
     ev.TaskSkipped: _task_skipped,
     ev.TaskFailed: _task_failed,
     ev.GroupStarted: _group_started,
+    ev.GroupTimedOut: _group_timed_out,
     ev.GroupFinished: _group_finished,
     ev.CancelRequested: _cancel_requested,
     ev.RunFinished: _run_finished,
@@ -331,11 +310,27 @@ def _spoil(state: State, run: RunState, task: TaskState, outcome: str) -> None:
         holder.spoiled = _worse(holder.spoiled, outcome)
     else:
         run.spoiled = _worse(run.spoiled, outcome)
-    if run.submitted.fail_fast and not run.failed_fast and not run.stop_level:
+    stopped = run.failed_fast or run.stop_level
+    if run.submitted.fail_fast and not stopped and _fails_run(run, task):
         run.failed_fast = task.task.id
         for other in run.tasks.values():
             if other.status in ("waiting", "ready"):
-                _doom(state, run, other, f"{task.task.id} failed, and --fail-fast")
+                _doom(state, run, other, _failed_fast(run))
+
+
+def _fails_run(run: RunState, task: TaskState) -> bool:
+    """Whether a failure goes all the way up: no group around it may fail."""
+    parent = task.task.parent
+    while parent is not None:
+        group = run.tasks[parent].task
+        if group.on_failure == "continue":
+            return False
+        parent = group.parent
+    return True
+
+
+def _failed_fast(run: RunState) -> str:
+    return f"{run.failed_fast} failed, and --fail-fast"
 
 
 def _worse(one: str, other: str) -> str:

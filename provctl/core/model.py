@@ -97,7 +97,7 @@ class Task:
     `id` is unique in the run, with slashes for nesting; `index` is its place in
     the table and names its files. `needs` are ids, resolved. `when` is a
     condition (see `core.values`), None for always. `timeout_s` None means the
-    configured default.
+    configured default, of a group no limit.
     """
 
     id: str

@@ -192,7 +192,8 @@ def _observe_ended(
 ) -> ev.AttemptFinished:
     outcome, reason = _judge(report)
     failed = outcome in ("failed", "timed_out")
-    again = failed and task.tries < task.task.retry.attempts and not run.stop_level
+    told = run.stop_level or task.stop_level
+    again = failed and task.tries < task.task.retry.attempts and not told
     return ev.AttemptFinished(
         report.run,
         now,

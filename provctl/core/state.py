@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provctl.core.events import RunSubmitted
     from provctl.core.model import Task, Workflow
 
-__all__ = ["FAILURES", "Lane", "RunState", "State", "TaskState"]
+__all__ = ["FAILURES", "Entry", "Lane", "RunState", "State", "TaskState"]
 
 # Outcomes that fail a run, unless the task says on_failure = "continue".
 FAILURES = frozenset({"failed", "timed_out", "lost", "interrupted"})
@@ -26,6 +26,9 @@ Lane = Tuple[Tuple[str, int], ...]
 
 # Order of starts: run priority, task priority, arrival of the run, place in file.
 Rank = Tuple[int, int, int, int]
+
+# A ready task in its lane: (rank, run, task).
+Entry = Tuple[Rank, str, str]
 
 
 class TaskState:
@@ -152,6 +155,12 @@ class RunState:
         moving = self.live or counts.get("ready", 0) or counts.get("retrying", 0)
         return counts.get("held", 0) > 0 and not moving
 
+    def told_to_end(self, task: TaskState) -> bool:
+        """Whether the run, the group around the task or its try was told to end."""
+        parent = task.task.parent
+        around = self.tasks[parent].stop_level if parent is not None else 0
+        return bool(self.stop_level or around or task.stop_level)
+
     def output_of(self, task_id: str) -> Any:
         """Return what a task returned; of a group, the record of all inside it.
 
@@ -208,7 +217,8 @@ class State:
         self.running = 0
         self.used: Dict[str, int] = {}
         # Ready tasks by what they take; each list is a heap of (rank, run, task).
-        self.lanes: Dict[Lane, List[Tuple[Rank, str, str]]] = {}
+        # The head is ready; behind it may be entries of tasks that have left.
+        self.lanes: Dict[Lane, List[Entry]] = {}
         # Tasks about which a fact must be written; an ordered set.
         self.due: Dict[Tuple[str, str], None] = {}
         # Runs that may have ended; an ordered set.

@@ -27,6 +27,7 @@ else:
     import _signal as signal
 
 _IDLE_MAX = 4  # shims kept without work
+_TRY_AGAIN_MS = 1000
 
 
 class _Shim:
@@ -46,6 +47,7 @@ class _Parent:
         self._poll = select.poll()
         self._shims: Dict[int, _Shim] = {}
         self._idle: List[_Shim] = []
+        self._waiting: List[bytes] = []  # orders no shim could be had for yet
         self._unread = b""
 
     def serve(self) -> None:
@@ -53,11 +55,12 @@ class _Parent:
         self._poll.register(self._owner, select.POLLIN)
         while True:
             over = []
-            for fd, _ in self._poll.poll():
+            for fd, _ in self._poll.poll(_TRY_AGAIN_MS if self._waiting else None):
                 if fd != self._owner.fileno():
                     over.append(self._hear(self._shims[fd]))
                 elif not self._take_orders():
                     return
+            self._hand_out()
             if over:
                 self._tell("".join(key + "\n" for key in over if key))
 
@@ -71,17 +74,22 @@ class _Parent:
             if "stop" in order:
                 self._stop(order["stop"], line)
             else:
-                self._launch(order["key"], line)
+                self._waiting.append(line)
         return True
 
-    def _launch(self, key: str, line: bytes) -> None:
-        try:
-            child = self._idle.pop() if self._idle else self._fork()
-            child.key = key
-            child.channel.sendall(line + b"\n")
-        except OSError:
-            # No shim to be had: the owner finds no fence, and takes it itself.
-            self._tell(key + "\n")
+    def _hand_out(self) -> None:
+        """Give waiting orders to shims, as far as there are any to be had."""
+        while self._waiting:
+            try:
+                child = self._idle.pop() if self._idle else self._fork()
+            except OSError:
+                return  # no process or descriptor free: when a shim is, or later
+            line = self._waiting.pop(0)
+            child.key = json.loads(line)["key"]
+            try:
+                child.channel.sendall(line + b"\n")
+            except OSError:
+                continue  # it died idle; `_hear` says so, and the owner looks
 
     def _fork(self) -> _Shim:
         ours, theirs = socket.socketpair()

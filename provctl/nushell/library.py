@@ -34,10 +34,14 @@ _STD = re.compile(r"\b(?:std|pwd|banner)\b")
 
 @dataclass(frozen=True)
 class CallProblem:
-    """Why a call cannot work, in words, and what to do about it."""
+    """Why a call cannot work, in words, and what to do about it.
+
+    `field` of the call is at fault: "module" or "command".
+    """
 
     message: str
     hint: str
+    field: str = "module"
 
 
 def check_call(library: Path, module: str, command: str) -> Optional[CallProblem]:
@@ -67,7 +71,9 @@ def check_call(library: Path, module: str, command: str) -> Optional[CallProblem
     if command in exported or _REEXPORT.search(text):
         return None
     message = f"{file} exports no command {command!r}"
-    return CallProblem(message, _suggest(command, exported, "its commands"))
+    return CallProblem(
+        message, _suggest(command, exported, "its commands"), field="command"
+    )
 
 
 def module_needs_std(library: Path, module: str) -> bool:

@@ -34,7 +34,7 @@ from provctl.spec.levels import Entry, Level, field_values, read_level
 from provctl.spec.table import Node, Scope, Table, build_table
 
 if TYPE_CHECKING:
-    from provctl.spec.problems import Path, Problems
+    from provctl.spec.problems import CallCheck, Path, Problems
     from provctl.spec.schema import RetryFields, TaskFields, WorkflowFields
 
 __all__ = ["flatten"]
@@ -52,11 +52,13 @@ def flatten(
     problems: Problems,
     *,
     known_pools: Optional[Mapping[str, int]] = None,
+    check_call: Optional[CallCheck] = None,
 ) -> Tuple[WorkflowFields, Tuple[Task, ...]]:
     """The outermost workflow's own fields, and the tasks of all levels.
 
     Mistakes go into `problems`; if there are any the tasks are of no use.
-    `known_pools` maps pools to capacities, None to accept any pool.
+    `known_pools` maps pools to capacities, None to accept any pool; `check_call`
+    is given the `library` that the workflow names.
     """
     top = read_level(document, (), problems)
     table = build_table(top, problems)
@@ -68,11 +70,27 @@ def flatten(
         waits.append(_find_needs(node, table, problems))
         tasks.append(_task(node, len(tasks), waits[-1].needs, table))
         _check_interrupt(tasks[-1], node, problems)
+        if check_call is not None:
+            _check_call(tasks[-1], node, top.fields.library, check_call, problems)
     if sum(len(wait.needs) for wait in waits) > MAX_NEEDS:
         problems.add((), f"the workflow has more than {MAX_NEEDS} needs")
     else:
         _check_graph(tasks, waits, table, problems)
     return top.fields, tuple(tasks)
+
+
+def _check_call(
+    task: Task,
+    node: Node,
+    library: Optional[str],
+    check_call: CallCheck,
+    problems: Problems,
+) -> None:
+    if isinstance(task.action, Call):
+        wrong = check_call(library, task.action)
+        if wrong is not None:
+            path = (*node.entry.path, "call", wrong.field)
+            problems.add(path, wrong.message, wrong.hint)
 
 
 def _task(node: Node, index: int, needs: Tuple[Need, ...], table: Table) -> Task:

@@ -14,13 +14,15 @@ from provctl.core.model import Workflow
 from provctl.core.values import kind
 from provctl.errors import Mistake, WorkflowInvalid
 from provctl.spec.nickel import Evaluator, Limits
-from provctl.spec.problems import Place, Problem, Problems
+from provctl.spec.problems import CallCheck, Place, Problem, Problems, WrongCall
 from provctl.spec.sources import Source, invalid, read_source
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from typing_extensions import Protocol
+
+    from provctl.core.model import Call
 
     class _Document(Protocol):
         """A parsed file that knows where its parts stand."""
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
         def places(self, problems: Sequence[Problem]) -> List[Optional[Place]]: ...
 
 
-__all__ = ["Limits", "LoadContext", "load_workflow"]
+__all__ = ["Limits", "LoadContext", "WrongCall", "load_workflow"]
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,14 @@ class LoadContext:
     """What surrounds a file: where its tasks run, and what they may use.
 
     `environment` are the variables to freeze; `known_pools` maps pools to
-    capacities, None to accept any; `nickel_binary` is used where `python` has
-    no package py-nickel.
+    capacities, None to accept any; `check_call` looks into the Nushell library;
+    `nickel_binary` is used where `python` has no package py-nickel.
     """
 
     cwd: str
     environment: Mapping[str, str] = field(default_factory=dict)
     known_pools: Optional[Mapping[str, int]] = None
+    check_call: Optional[CallCheck] = None
     nickel_binary: str = "nickel"
     limits: Limits = field(default_factory=Limits)
     python: str = sys.executable
@@ -66,17 +69,29 @@ def load_workflow(
     document = _read(path, params, problems, context)
     if not isinstance(document.value, dict):
         raise invalid(path, f"a workflow is a record, not {kind(document.value)}")
-    fields, tasks = flatten(document.value, problems, known_pools=context.known_pools)
+
+    def absolute(library: Optional[str]) -> Optional[str]:
+        return None if library is None else str(path.absolute().parent / library)
+
+    def check_call(library: Optional[str], call: Call) -> Optional[WrongCall]:
+        look = context.check_call
+        return None if look is None else look(absolute(library), call)
+
+    fields, tasks = flatten(
+        document.value,
+        problems,
+        known_pools=context.known_pools,
+        check_call=check_call,
+    )
     if problems.found:
         raise WorkflowInvalid(_located(path, document, problems.found))
-    library = fields.library
     return Workflow(
         name=fields.name or path.stem,
         tasks=tasks,
         params=fields.params,
         timeout_s=fields.timeout,
         description=fields.description,
-        library=None if library is None else str(path.absolute().parent / library),
+        library=absolute(fields.library),
         cwd=context.cwd,
         environment=dict(context.environment),
         source=str(path.absolute()),

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Iterable, List, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Tuple, Union
 
-__all__ = ["Path", "Place", "Problem", "Problems", "nearest"]
+if TYPE_CHECKING:
+    from provctl.core.model import Call
+
+__all__ = [
+    "CallCheck",
+    "Path",
+    "Place",
+    "Problem",
+    "Problems",
+    "WrongCall",
+    "nearest",
+]
 
 Path = Tuple[Union[str, int], ...]
 
@@ -34,6 +45,19 @@ class Problem:
     message: str
     hint: str = ""
     on_key: bool = False
+
+
+@dataclass(frozen=True)
+class WrongCall:
+    """What is wrong with a call: its `field` at fault, in words, what to do."""
+
+    field: str
+    message: str
+    hint: str
+
+
+# Looks whether a call can work; it is given the library, None for the configured one.
+CallCheck = Callable[[Optional[str], "Call"], Optional[WrongCall]]
 
 
 class Problems:

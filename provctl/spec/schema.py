@@ -51,29 +51,29 @@ def _module(text: str) -> str:
 
 def _command(text: str) -> str:
     if not _COMMAND.fullmatch(text):
-        _reject(f"`{text}` is not a command; its letters are a-z, 0-9 and -")
+        _reject(f"must be a command such as create-server, not `{text}`")
     return text
 
 
 def _flags(flags: Dict[str, Any]) -> Dict[str, Any]:
     for name in flags:
         if not _COMMAND.fullmatch(name):
-            _reject(f"`{name}` is not a flag; write it without --, in a-z, 0-9 and -")
+            _reject(f"has `{name}`, which is not a flag: write zone for --zone")
     return flags
 
 
 def _arguments(arguments: Dict[str, Any]) -> Dict[str, Any]:
     for name in arguments:
         if not _ARGUMENT.fullmatch(name):
-            _reject(f"`{name}` is not a name for $args")
+            _reject(f"has `{name}`, which $args cannot have as a name")
     return arguments
 
 
 def _env(env: Dict[str, Any]) -> Dict[str, Any]:
     for name, value in env.items():
         if not _VARIABLE.fullmatch(name):
-            _reject(f"`{name}` is not a name for a variable")
-        _word(value, f"`{name}`")
+            _reject(f"has `{name}`, which is not a name for a variable")
+        _check_word(value, f"`{name}`")
     return env
 
 
@@ -81,20 +81,20 @@ def _argv(argv: List[Any]) -> List[Any]:
     if not argv or not isinstance(argv[0], str) or not argv[0]:
         _reject("must begin with the program to run")
     for value in argv:
-        _word(value, "an argument")
+        _check_word(value, "an argument")
     return argv
 
 
-def _word(value: Any, what: str) -> None:
+def _check_word(value: Any, what: str) -> None:
     """Refuse what cannot be one word in argv or a variable of the environment.
 
     Special records are let through; whether they are sound is checked later.
     """
     waits = isinstance(value, dict) and any(key.startswith("$") for key in value)
     if not waits and not isinstance(value, (str, int, float)):
-        _reject(f"{what} must be text or a number, not {kind(value)}")
+        _reject(f"has {kind(value)} for {what}, which must be text or a number")
     if isinstance(value, str) and "\0" in value:
-        _reject(f"{what} contains a NUL character")
+        _reject(f"has a NUL character in {what}")
 
 
 def _script(text: str) -> str:

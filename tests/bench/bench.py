@@ -1,8 +1,8 @@
 """Owns the benchmarks: whole processes, medians, each beside its reference.
 
-    .venv/bin/python tests/bench/bench.py                     all of them
-    .venv/bin/python tests/bench/bench.py fan startup -n 9    some, nine times
-    .venv/bin/python tests/bench/bench.py montage --wfinstances FOLDER
+    .venv/bin/python -m tests.bench.bench                     all of them
+    .venv/bin/python -m tests.bench.bench fan startup -n 9    some, nine times
+    .venv/bin/python -m tests.bench.bench montage --wfinstances FOLDER
 
 Measured is the provctl beside the Python that runs this. `make`, `xargs` and `nu`
 have to be on PATH. Exits with 1 if a bar is missed.
@@ -18,12 +18,16 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import graphs
-from measure import Usage, become_reaper, clean_environment, measure, peak_memory
+from tests.bench import graphs
+from tests.bench.measure import (
+    Usage,
+    become_reaper,
+    clean_environment,
+    measure,
+    peak_memory,
+)
 
 __all__ = ["main"]
 
@@ -165,7 +169,7 @@ def bench_montage(bench: Bench) -> Iterator[Finding]:
     graph = graphs.instance(record, name)
     file, make = graphs.write(graph, bench.folder), bench.make(graph)
     size = len(graph["tasks"])
-    last = []
+    last: List[str] = []
 
     def run() -> List[str]:
         last[:] = bench.run(file)
@@ -199,7 +203,7 @@ def _against(
 def _out_of_order(state: Path, graph: graphs.Graph) -> int:
     """Count tasks that the journal has begin before a parent of theirs succeeded."""
     (journal,) = state.glob("runs/*/journal.jsonl")
-    succeeded = set()
+    succeeded: Set[str] = set()
     begun: List[str] = []
     early = 0
     for line in journal.read_bytes().splitlines():

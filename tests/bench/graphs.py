@@ -1,6 +1,6 @@
 """Owns the graphs that are measured, as workflow files in JSON.
 
-    python tests/bench/graphs.py FOLDER [--wfinstances FOLDER]
+    python -m tests.bench.graphs FOLDER [--wfinstances FOLDER]
 
 writes them into FOLDER. The wfinstances are reduced records of real scientific
 workflows (tasks with `id` and `parents`); each of their tasks becomes `true`.

@@ -1,0 +1,385 @@
+"""Whole trees of processes: what a task leaves behind, and what may not touch it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterator, List
+
+import pytest
+
+from provctl.core.requests import Adopted, Ended, Unknown, Voided
+from provctl.executors.base import MARK, Place
+from provctl.executors.record import shim_pid
+from provctl.nushell.binary import find_nu
+from tests.support.attempts import (
+    Bench,
+    alive,
+    children_of,
+    processes_with,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+
+LEAVES_BEHIND = {
+    "background": "sleep 61 & echo $!",
+    "nohup": "nohup sleep 61 & echo $!",
+    "own session": "setsid sleep 61 & echo $!",
+    "grandchild": "(setsid sh -c 'sleep 61 & echo $!; exec sleep 61' &)",
+    "stopped": "sleep 61 & echo $!; kill -STOP $!",
+}
+
+
+@pytest.mark.parametrize("how", LEAVES_BEHIND)
+def test_what_a_task_leaves_behind_is_swept_and_counted(bench: Bench, how: str) -> None:
+    place = bench.shell(f"{LEAVES_BEHIND[how]}; sleep 0.1")
+    end = bench.end_of(place)
+    assert (end.cause, end.exit_code) == ("exit", 0)
+    assert end.survivors == (2 if how == "grandchild" else 1)
+    assert _marked(place) == []
+
+
+@pytest.mark.parametrize("how", LEAVES_BEHIND)
+@pytest.mark.parametrize("now", [False, True])
+def test_a_stop_leaves_nothing_behind(bench: Bench, how: str, now: bool) -> None:
+    place = bench.shell(f"{LEAVES_BEHIND[how]}; sleep 0.1; echo ready; sleep 60")
+    bench.until_ready(place)
+    bench.stop(place, now=now)
+    assert bench.end_of(place, within_s=8).cause == "stop"
+    assert _marked(place) == []
+
+
+def test_a_process_without_the_mark_is_swept_too(bench: Bench) -> None:
+    place = bench.shell("env -i setsid sleep 61 >&- 2>&- & echo $!; sleep 0.2")
+    assert bench.end_of(place).survivors == 1
+    assert not alive(int(bench.log(place)))
+
+
+def test_a_job_of_nushell_is_swept(bench: Bench) -> None:
+    nu = find_nu("nu", os.environ["PATH"])
+    script = "job spawn { ^sh -c 'echo child $$; exec sleep 61' }; sleep 300ms; print ready; sleep 1min"
+    place = bench.launch(nu, "-n", "--no-std-lib", "-c", script)
+    bench.until_ready(place)
+    bench.stop(place)
+    assert bench.end_of(place, within_s=8).cause == "stop"
+    words = bench.log(place).split()
+    assert not alive(int(words[words.index("child") + 1]))
+
+
+def test_what_nushell_does_not_wait_for_is_swept(bench: Bench) -> None:
+    nu = find_nu("nu", os.environ["PATH"])
+    script = "^sh -c 'echo begun >&2; sleep 61; echo over >&2' | 5"
+    place = bench.launch(nu, "-n", "--no-std-lib", "-c", script)
+    end = bench.end_of(place, within_s=8)
+    assert end.survivors >= 1
+    assert "over" not in bench.log(place)
+
+
+def test_a_survivor_that_ignores_term_is_killed_after_the_grace(bench: Bench) -> None:
+    stubborn = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+    script = f'setsid sh -c "{stubborn}" & sleep 0.2'
+    place = bench.shell(script, grace_s=0.3)
+    end = bench.end_of(place, within_s=5)
+    assert (end.cause, end.exit_code) == ("exit", 0)
+    assert end.survivors >= 1
+    assert _marked(place) == []
+
+
+def test_a_stop_at_once_does_not_wait_for_survivors(bench: Bench) -> None:
+    stubborn = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+    place = bench.shell(f'setsid sh -c "{stubborn}" & sleep 60', grace_s=60.0)
+    bench.until_ready(place)
+    bench.stop(place)  # ends the main process; the other one stays
+    bench.work(0.3)
+    assert place.task not in bench.reports
+    bench.stop(place, now=True)
+    assert bench.end_of(place, within_s=5).cause == "stop"
+    assert _marked(place) == []
+
+
+def test_a_child_that_keeps_the_output_open_delays_nothing(bench: Bench) -> None:
+    before = time.monotonic()
+    end = bench.run("sh", "-c", "sleep 60 & exit 4")
+    assert end.exit_code == 4
+    assert time.monotonic() - before < 5
+
+
+def test_a_stopped_task_can_be_ended(bench: Bench) -> None:
+    place = bench.shell("echo ready; kill -STOP $$; sleep 60", grace_s=60.0)
+    bench.until_ready(place)
+    (task,) = children_of(_shim(place))
+    wait_until(lambda: "\nState:\tT" in _status(task), "it is stopped")
+    bench.stop(place)
+    end = bench.end_of(place, within_s=5)
+    assert (end.cause, end.signal) == ("stop", 15)
+
+
+def test_a_task_inherits_nothing(bench: Bench) -> None:
+    place = bench.shell("echo ready; exec sleep 60")
+    bench.until_ready(place)
+    (task,) = children_of(_shim(place))
+    log = str(place.file("log"))
+    assert _open_files(task) == {"0": "/dev/null", "1": log, "2": log}
+    status = _status(task)
+    assert "\nSigBlk:\t0000000000000000\n" in status
+    assert "\nSigIgn:\t0000000000000000\n" in status
+    assert os.getsid(task) == os.getpgid(task) == task
+    bench.stop(place, now=True)
+    bench.end_of(place)
+
+
+def test_a_shim_keeps_nothing_of_its_owner(bench: Bench) -> None:
+    places = [bench.shell("echo ready; exec sleep 60") for _ in range(2)]
+    bench.until_ready(*places)
+    for place in places:
+        files = _open_files(_shim(place))
+        sockets = [name for name in files.values() if name.startswith("socket:")]
+        assert len(sockets) == 1, files
+        assert {files["0"], files["1"], files["2"]} == {"/dev/null"}
+        bench.stop(place, now=True)
+        bench.end_of(place)
+
+
+def test_three_hundred_tasks_leave_nothing(bench: Bench) -> None:
+    assert bench.run("true").exit_code == 0
+    parent = _parent(bench)
+    files = len(_open_files(parent)), len(_open_files(os.getpid()))
+    for _ in range(30):
+        places = [bench.shell("exit 3") for _ in range(10)]
+        assert {bench.end_of(place).exit_code for place in places} == {3}
+    shims = children_of(parent)
+    assert len(shims) <= 5
+    assert [pid for pid in shims if children_of(pid)] == []
+    assert len(_open_files(os.getpid())) == files[1]
+    assert len(_open_files(parent)) <= files[0] + len(shims)
+    zombies = [pid for pid in children_of(os.getpid()) if not alive(pid)]
+    assert zombies == []
+    endings = {path.suffix for path in bench.folder.iterdir()}
+    assert endings == {".go", ".log"}
+
+
+def test_a_killed_shim_means_lost_and_nothing_goes_on(bench: Bench) -> None:
+    place = bench.shell("sleep 61 & setsid sleep 61 & echo ready; sleep 61")
+    bench.until_ready(place)
+    os.kill(_shim(place), signal.SIGKILL)
+    end = bench.end_of(place)
+    assert isinstance(end, Unknown)
+    assert end.outcome == "lost"
+    assert "killed" in end.reason
+    wait_until(lambda: not _marked(place), "all of it is killed")
+    assert bench.run("true").exit_code == 0
+
+
+def test_a_killed_shim_of_an_adopted_task_means_lost(bench: Bench) -> None:
+    place = bench.shell("echo ready; sleep 61")
+    bench.until_ready(place)
+    bench.change_owner()
+    assert isinstance(bench.recover(place), Adopted)
+    os.kill(_shim(place), signal.SIGKILL)
+    assert bench.end_of(place).outcome == "lost"
+    wait_until(lambda: not _marked(place), "all of it is killed")
+
+
+def test_a_shim_killed_before_the_next_owner_came_means_lost(bench: Bench) -> None:
+    place = bench.shell("echo ready; sleep 61")
+    bench.until_ready(place)
+    bench.executor.close()
+    os.kill(_shim(place), signal.SIGKILL)
+    bench.change_owner()
+    wait_until(lambda: not alive(_shim(place)), "the shim is gone")
+    assert bench.recover(place).outcome == "lost"
+    wait_until(lambda: not _marked(place), "all of it is killed")
+
+
+def test_a_stop_of_a_task_whose_shim_was_killed_harms_no_other(bench: Bench) -> None:
+    place = bench.shell("echo ready; sleep 61")
+    other = bench.shell("echo ready; sleep 0.5; exit 6")
+    bench.until_ready(place, other)
+    parent = _parent(bench)
+    os.kill(parent, signal.SIGSTOP)  # hears of the death and of the stop together
+    os.kill(_shim(place), signal.SIGKILL)
+    bench.stop(place)
+    os.kill(parent, signal.SIGCONT)
+    assert bench.end_of(place).outcome == "lost"
+    assert bench.end_of(other).exit_code == 6
+    assert _parent(bench) == parent
+
+
+def test_a_killed_parent_of_shims_harms_no_task(bench: Bench) -> None:
+    places = [bench.shell(f"echo ready; sleep 0.5; exit {code}") for code in (3, 4, 5)]
+    bench.until_ready(*places)
+    parent = _parent(bench)
+    os.kill(parent, signal.SIGKILL)
+    wait_until(lambda: not alive(parent), "the parent is gone")
+    late = bench.shell("exit 6")  # given to a parent that is no more
+    later = bench.do(lambda: bench.launch("true"))
+    assert [bench.end_of(place).exit_code for place in places] == [3, 4, 5]
+    assert bench.run("true").exit_code == 0
+    for order in (late, later):
+        # Lost on the way, it is void, and its owner decides it again.
+        assert isinstance(bench.end_of(order), (Ended, Voided))
+
+
+def test_what_the_killed_parent_left_can_be_stopped(bench: Bench) -> None:
+    place = bench.shell("echo ready; exec sleep 60")
+    bench.until_ready(place)
+    parent = _parent(bench)
+    os.kill(parent, signal.SIGKILL)
+    bench.until(lambda: _parent(bench) != parent, "there is another parent")
+    bench.stop(place)
+    assert bench.end_of(place, within_s=5).cause == "stop"
+
+
+def test_a_late_alarm_is_not_for_the_next_attempt(bench: Bench) -> None:
+    place = bench.shell("echo ready; sleep 0.1")
+    bench.until_ready(place)
+    shim = _shim(place)
+    bench.end_of(place)
+    os.kill(shim, signal.SIGALRM)
+    after = bench.shell("echo ready; sleep 0.2; exit 4")
+    bench.until_ready(after)
+    assert _shim(after) == shim
+    end = bench.end_of(after)
+    assert (end.cause, end.exit_code) == ("exit", 4)
+
+
+def test_a_starter_that_ignores_the_end_of_children_is_no_problem(
+    tmp_path: Path,
+) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        bench = Bench(_local_executor, tmp_path)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    try:
+        assert bench.run("sh", "-c", "exit 7").exit_code == 7
+    finally:
+        bench.close()
+
+
+# -- owners that die --------------------------------------------------------------
+
+
+def test_a_start_that_was_late_runs_once_or_not_at_all(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _slow_shims(bench, monkeypatch, 0.5):
+        places = [bench.shell("echo ran") for _ in range(20)]
+        bench.change_owner()
+        first = [bench.recover(place) for place in places]
+    void = [p for p, end in zip(places, first) if isinstance(end, Voided)]
+    assert void, first
+    for place, end in zip(places, first):
+        if isinstance(end, Adopted):
+            assert bench.end_of(place).exit_code == 0
+    bench.work(0.6)  # the last of the shims has come to its fence
+    assert [bench.log(place) for place in void] == [""] * len(void)
+    ran = [place for place in places if place not in void]
+    assert [bench.log(place) for place in ran] == ["ran\n"] * len(ran)
+
+
+def test_without_the_fence_the_test_before_would_fail(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVCTL_FAILPOINT_NO_FENCE", "1")
+    with _slow_shims(bench, monkeypatch, 0.5):
+        places = [bench.shell("echo ran") for _ in range(20)]
+        bench.change_owner()
+        first = [bench.recover(place) for place in places]
+    void = [p for p, end in zip(places, first) if isinstance(end, Voided)]
+    bench.until(lambda: any(map(bench.log, void)), "what is void runs all the same")
+    bench.work(0.6)
+
+
+def test_a_stop_while_the_shim_is_slow_is_obeyed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _slow_shims(bench, monkeypatch, 0.3):
+        places = [bench.shell("echo ran; exec sleep 60") for _ in range(10)]
+        for place in places:
+            bench.stop(place)
+        for place in places:
+            end = bench.end_of(place, within_s=5)
+            assert isinstance(end, Voided) or end.cause == "stop"
+
+
+@pytest.mark.parametrize("keep", [0, 5, -1, -20])
+def test_a_damaged_exit_record_is_no_success(bench: Bench, keep: int) -> None:
+    place = bench.shell("exit 0")
+    bench.end_of(place)
+    raw = place.file("go").read_bytes()
+    place.file("go").write_bytes(raw[:keep])
+    assert isinstance(bench.recover(place), Unknown)
+
+
+def test_every_flipped_bit_of_an_exit_record_is_noticed(bench: Bench) -> None:
+    place = bench.shell("exit 0")
+    sound = bench.end_of(place)
+    raw = place.file("go").read_bytes()
+    for at in range(len(raw) - 1):
+        place.file("go").write_bytes(
+            raw[:at] + bytes([raw[at] ^ (1 << at % 8)]) + raw[at + 1 :]
+        )
+        assert isinstance(bench.recover(place), Unknown), at
+    place.file("go").write_bytes(raw)
+    assert bench.recover(place) == sound
+
+
+def _local_executor() -> "object":
+    from provctl.executors.local import LocalExecutor
+
+    return LocalExecutor()
+
+
+@contextmanager
+def _slow_shims(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, longest_s: float
+) -> Iterator[None]:
+    """Shims of the next owner dawdle before their fence; those after it do not."""
+    monkeypatch.setenv("PROVCTL_FAILPOINT_SLOW_SHIM_S", str(longest_s))
+    bench.change_owner()
+    monkeypatch.delenv("PROVCTL_FAILPOINT_SLOW_SHIM_S")
+    yield
+
+
+def _marked(place: Place) -> List[int]:
+    """The processes of an attempt, known by the mark in their environment."""
+    return processes_with(f"{MARK}={place.mark}")
+
+
+def _shim(place: Place) -> int:
+    pid = shim_pid(place)
+    assert pid is not None
+    return pid
+
+
+def _parent(bench: Bench) -> int:
+    """The parent of shims: the one child that this process has."""
+    running = [pid for pid in children_of(os.getpid()) if alive(pid)]
+    (parent,) = [pid for pid in running if "executors.shims" in _command(pid)]
+    return parent
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
+
+
+def _status(pid: int) -> str:
+    return Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+
+
+def _open_files(pid: int) -> "dict[str, str]":
+    folder = f"/proc/{pid}/fd"
+    found = {}
+    for name in os.listdir(folder):
+        try:
+            found[name] = os.readlink(f"{folder}/{name}")
+        except FileNotFoundError:
+            continue  # the one that lists
+    return found
