@@ -31,12 +31,14 @@ def list_runs(session: Session, wanted: Optional[str], last: Optional[int]) -> N
     if wanted is not None:
         word = wanted.lower()
         runs = [run for run in runs if word in (run.status, run.outcome)]
-    emit(
-        session,
-        run_rows(runs[-last:] if last else runs),
-        ("id", "name", "status", "outcome", "tasks", "created"),
-        name="id",
-    )
+    rows = run_rows(runs[-last:] if last else runs)
+    if session.output == "table":
+        for row in rows:
+            # Of a submitted run that waits for its turn this is no news.
+            if not row["owned"] and row["status"] in ("running", "cancelling"):
+                row["status"] += ", without an owner"
+    columns = ("id", "name", "status", "outcome", "tasks", "created")
+    emit(session, rows, columns, name="id")
 
 
 def run_rows(runs: List[RunSummary]) -> List[Dict[str, Any]]:
@@ -53,6 +55,7 @@ def run_rows(runs: List[RunSummary]) -> List[Dict[str, Any]]:
             "tasks": run.tasks,
             "priority": run.priority,
             "batch": run.batch,
+            "owned": run.owned,
             **({"damage": run.damage} if run.damage else {}),
         }
         for run in runs

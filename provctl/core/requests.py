@@ -7,10 +7,12 @@ anything: both are turned into events, which the scheduler journals and applies.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, List, Optional, Union
+from math import isfinite
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Union
 
 from provctl.core import events as ev
-from provctl.errors import NotFound, Refused
+from provctl.core.values import children
+from provctl.errors import NotFound, Refused, UsageProblem
 
 if TYPE_CHECKING:
     from provctl.core.state import RunState, State, TaskState
@@ -108,7 +110,7 @@ Report = Union[Adopted, Voided, Unknown, Ended]
 
 
 def admit(state: State, request: Request, now: float) -> List[ev.Event]:
-    """Turn a wish into facts. Raises NotFound or Refused."""
+    """Turn a wish into facts. Raises NotFound, Refused or UsageProblem."""
     run = state.runs.get(request.run)
     if run is None:
         message = f"run {request.run} is not in this owner's hands"
@@ -124,9 +126,8 @@ def admit(state: State, request: Request, now: float) -> List[ev.Event]:
 def _admit_cancel(run: RunState, request: Cancel, now: float) -> List[ev.Event]:
     if run.stop_level >= (2 if request.now else 1):
         return []
-    return [
-        ev.CancelRequested(request.run, now, reason=request.reason, now=request.now)
-    ]
+    reason = request.reason[:_REASON_MAX]
+    return [ev.CancelRequested(request.run, now, reason=reason, now=request.now)]
 
 
 def _admit_resolve(run: RunState, request: Resolve, now: float) -> List[ev.Event]:
@@ -137,9 +138,15 @@ def _admit_resolve(run: RunState, request: Resolve, now: float) -> List[ev.Event
     if task.status != "held":
         message = f"task {request.task} is {task.outcome or task.status}, not held"
         raise Refused(message, hint="only a held task waits for a decision")
-    return [
-        ev.TaskResolved(request.run, now, request.task, request.how, request.reason)
-    ]
+    if request.how not in _DECISIONS:
+        message = f"a decision is {', '.join(_DECISIONS)}; not {request.how}"
+        raise UsageProblem(message)
+    reason = request.reason[:_REASON_MAX]
+    return [ev.TaskResolved(request.run, now, request.task, request.how, reason)]
+
+
+_DECISIONS = ("rerun", "accept", "fail")
+_REASON_MAX = 1000  # characters; a line of the journal is bounded
 
 
 def observe(state: State, report: Report, now: float, dice: float) -> List[ev.Event]:
@@ -171,7 +178,8 @@ def _observe_unknown(
         return ev.TaskHeld(
             report.run, now, report.task, report.attempt, report.outcome, report.reason
         )
-    again = policy == "rerun" and task.tries < _RERUNS_MAX and not run.stop_level
+    told = run.told_to_end(task)
+    again = policy == "rerun" and task.tries < _RERUNS_MAX and not told
     return ev.AttemptFinished(
         report.run,
         now,
@@ -190,9 +198,9 @@ _RERUNS_MAX = 3
 def _observe_ended(
     run: RunState, task: TaskState, report: Ended, now: float, dice: float
 ) -> ev.AttemptFinished:
-    outcome, reason = _judge(report)
+    told = run.told_to_end(task)
+    outcome, reason = _judge(report, told=told)
     failed = outcome in ("failed", "timed_out")
-    told = run.stop_level or task.stop_level
     again = failed and task.tries < task.task.retry.attempts and not told
     return ev.AttemptFinished(
         report.run,
@@ -213,19 +221,37 @@ def _observe_ended(
     )
 
 
-def _judge(report: Ended) -> tuple[str, str]:
+def _judge(report: Ended, *, told: bool) -> Tuple[str, str]:
     """Outcome and reason. Told to end and exit 0 is still cancelled."""
     if report.cause == "stop":
-        return "cancelled", ""
+        # As when the machine goes down: it was not us, so it is no cancellation.
+        return ("cancelled", "") if told else ("failed", "told to end by others")
     if report.cause == "timeout":
         return "timed_out", "it ran longer than its timeout"
-    if report.problem:
-        return "failed", report.problem
+    problem = report.problem or _flaw(report.output)
+    if problem:
+        return "failed", problem
     if report.signal is not None:
         return "failed", f"killed by signal {report.signal}"
     if report.exit_code != 0:
         return "failed", f"exit code {report.exit_code}"
     return "succeeded", ""
+
+
+def _flaw(output: Any) -> str:
+    """What keeps an output out of the journal; empty for nothing."""
+    work = [(output, 1)]
+    while work:
+        value, depth = work.pop()
+        if depth > _DEPTH_MAX:
+            return f"what it returned is nested more than {_DEPTH_MAX} deep"
+        if isinstance(value, float) and not isfinite(value):
+            return "what it returned has a number that JSON cannot hold"
+        work.extend((part, depth + 1) for _, part in children(value))
+    return ""
+
+
+_DEPTH_MAX = 100  # far below where parsers give up
 
 
 def _wait(task: TaskState, dice: float) -> float:

@@ -44,7 +44,8 @@ else:
 
 _PR_SET_CHILD_SUBREAPER = 36
 _RESERVED = 4096  # bytes kept for the exit record
-_WAITED = {signal.SIGCHLD, signal.SIGALRM, signal.SIGTERM, signal.SIGQUIT}
+_TOLD = (signal.SIGTERM, signal.SIGQUIT)  # what tells a shim to end its attempt
+_WAITED = {signal.SIGCHLD, signal.SIGALRM, *_TOLD}
 # Python ignores some of these, and children would inherit that.
 _DEFAULTED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT)
 # Set in tests: the longest time, in seconds, that a shim dawdles before its fence.
@@ -111,17 +112,18 @@ class _Attempt:
     def open(self, suffix: str, flags: int) -> int:
         return os.open(self.path(suffix), flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
-    def heed(self, number: int) -> None:
-        """A signal came. It counts by itself only when the parent is gone: it may
-        have been sent for the attempt before this one."""
+    def wish(self, number: int) -> Optional[bool]:
+        """Return what a signal wants: the end at once (True), with grace (False) or
+        nothing (None), for it may have been sent for the attempt before this one.
+        By itself it counts only when the parent is gone."""
+        at_once = None
         while True:
             message = self.channel.take(wait=False)
             if message is None:
                 break
             if message.get("stop") == self.order["key"]:
-                self.stop("stop", now=message["now"])
-        if self.channel.closed:
-            self.stop("stop", now=number == signal.SIGQUIT)
+                at_once = at_once or message["now"]
+        return number == signal.SIGQUIT if self.channel.closed else at_once
 
     def stop(self, cause: str, *, now: bool) -> None:
         """One step further on the ladder: TERM, then KILL when the grace is over."""
@@ -205,14 +207,22 @@ def _run(attempt: _Attempt) -> Tuple[Optional[int], str]:
         os.chdir(what)
         what = order["argv"][0]
         attempt.main = _spawn(order, log)
-    except OSError as error:
-        return None, f"cannot start {what}: {error.strerror}"
+    except (OSError, ValueError) as error:  # such as a NUL in an argument
+        why = getattr(error, "strerror", None) or error
+        return None, f"cannot start {what}: {why}"
     os.close(log)
+    _drop_late_alarm()
     if order["timeout_s"]:
         signal.setitimer(signal.ITIMER_REAL, order["timeout_s"])
     status = _wait(attempt)
     _sweep(attempt)
     return status, ""
+
+
+def _drop_late_alarm() -> None:
+    """An alarm may have come just as the attempt before this one ended."""
+    if signal.SIGALRM in signal.sigpending():
+        signal.sigwait({signal.SIGALRM})
 
 
 def _spawn(order: Dict[str, Any], log: int) -> int:
@@ -253,8 +263,10 @@ def _wait(attempt: _Attempt) -> int:
         number = signal.sigwait(_WAITED)
         if number == signal.SIGALRM:
             attempt.stop("timeout", now=False)
-        elif number in (signal.SIGTERM, signal.SIGQUIT):
-            attempt.heed(number)
+        elif number in _TOLD:
+            at_once = attempt.wish(number)
+            if at_once is not None:
+                attempt.stop("stop", now=at_once)
         status = _reap(attempt)
         if status is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -292,7 +304,9 @@ def _sweep(attempt: _Attempt) -> None:
             except ProcessLookupError:
                 pass
         signal.setitimer(signal.ITIMER_REAL, 0.05)
-        signal.sigwait(_WAITED)
+        heard = signal.sigwait(_WAITED)
+        if heard in _TOLD and attempt.wish(heard):
+            number = signal.SIGKILL
         _reap(attempt)
         left = _descendants()
         if time.monotonic() >= deadline:

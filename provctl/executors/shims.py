@@ -102,6 +102,9 @@ class _Parent:
                 keep = theirs.fileno()
                 os.closerange(3, keep)
                 os.closerange(keep + 1, 65536)
+                # Whoever reads what the owner prints does not wait for tasks.
+                os.dup2(0, 1)
+                os.dup2(0, 2)
                 shim.serve(shim.Channel(theirs))
                 code = 0
             finally:
@@ -115,8 +118,11 @@ class _Parent:
     def _stop(self, key: str, line: bytes) -> None:
         for child in self._shims.values():
             if child.key == key:
-                child.channel.sendall(line + b"\n")
-                os.kill(child.pid, signal.SIGTERM)
+                try:
+                    child.channel.sendall(line + b"\n")
+                    os.kill(child.pid, signal.SIGTERM)
+                except OSError:
+                    return  # it died: `_hear` tells the owner
 
     def _hear(self, child: _Shim) -> str:
         """The shim is done, or dead; return the key of the attempt that is over."""
@@ -147,6 +153,8 @@ def main() -> None:
     """Serve orders on the socket whose descriptor is the last argument."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
+    # Ignored, as it may be inherited, there would be no exit codes.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     parent = _Parent(socket.socket(fileno=int(sys.argv[-1])))
     gc.collect()
     gc.freeze()

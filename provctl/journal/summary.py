@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from provctl.errors import JournalDamaged
+from provctl.journal.lock import is_held
 
 if TYPE_CHECKING:
     from provctl.journal.folder import RunFolder, StateFolder
@@ -21,8 +22,9 @@ _END = 4096  # bytes read at each end; submission and finish are far shorter
 class RunSummary:
     """What lists show. `status` and `outcome` as in `core.view.RunView`.
 
-    Times are seconds since the epoch. `damage` says what is wrong with a journal
-    that cannot be read; then the status is "damaged".
+    Times are seconds since the epoch. `owned`: a process takes care of it now.
+    `damage` says what is wrong with a journal that cannot be read; then the status
+    is "damaged".
     """
 
     id: str
@@ -34,6 +36,7 @@ class RunSummary:
     tasks: int = 0
     priority: int = 0
     batch: Optional[str] = None
+    owned: bool = False
     damage: str = ""
 
 
@@ -87,6 +90,7 @@ def summarise(folder: RunFolder) -> RunSummary:
         tasks=first["tasks"],
         priority=first.get("priority", 0),
         batch=first.get("batch"),
+        owned=outcome is None and is_held(folder.lock),
     )
 
 
