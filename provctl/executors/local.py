@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["LocalExecutor"]
 
 
+_AGAIN_S = 0.5  # between two signals to a shim of an earlier owner
 _ROOT = str(Path(__file__).parents[2])
 # Isolated and without site packages, for it is copied by every fork.
 _PARENT = (
@@ -90,7 +91,14 @@ class LocalExecutor:
         elif place.mark in self._launched:
             self._send({"stop": place.mark, "now": now})
         else:
-            _signal_orphan(place, signal.SIGQUIT if now else signal.SIGTERM)
+            self._stop_adopted(place, signal.SIGQUIT if now else signal.SIGTERM)
+
+    def _stop_adopted(self, place: Place, number: int) -> None:
+        """Signal until it is over: as long as its old parent has not noticed the
+        death of their owner, the shim does not heed it."""
+        assert self._loop is not None
+        if _signal_orphan(place, number):
+            self._loop.call_later(_AGAIN_S, self._stop_adopted, place, number)
 
     def recover(self, place: Place, *, rebooted: bool) -> Report:
         """Find out what became of an attempt; one that is alive is adopted.
@@ -214,11 +222,14 @@ def _sweep(place: Place) -> int:
     return killed
 
 
-def _signal_orphan(place: Place, number: int) -> None:
-    """Signal the shim of an adopted attempt. The lock proves that it is the one."""
+def _signal_orphan(place: Place, number: int) -> bool:
+    """Signal the shim of an adopted attempt, and return whether it had one still.
+
+    The lock proves that it is the one.
+    """
     pid = record.shim_pid(place)
     if pid is None or not record.is_running(place):
-        return
+        return False
     opened: List[int] = []
     try:
         if hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal"):
@@ -228,7 +239,8 @@ def _signal_orphan(place: Place, number: int) -> None:
         else:
             os.kill(pid, number)
     except ProcessLookupError:
-        return
+        return False
     finally:
         for fd in opened:
             os.close(fd)
+    return True
