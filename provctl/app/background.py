@@ -12,7 +12,7 @@ from provctl import __version__
 from provctl.api.control import ControlServer
 from provctl.api.verbs import answer
 from provctl.app.reach import ALREADY, READY
-from provctl.app.runtime import make_holder, make_scheduler
+from provctl.app.runtime import make_executor, make_holder, make_scheduler
 from provctl.journal.lock import Lock
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class _Background:
             self._settings,
             self._folder,
             holder,
+            executor=make_executor(),
             tell=self._hear,
             complain=self._complain,
         )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from provctl.config.settings import Settings
     from provctl.core.state import RunState
     from provctl.errors import ProvctlError
+    from provctl.executors.base import Executor
     from provctl.journal.folder import StateFolder
     from provctl.scheduler.loop import Facts, Scheduler
 
@@ -37,6 +38,7 @@ def run_in_foreground(
     run_id: str,
     audience: Audience,
     *,
+    executor: Executor,
     slots: Optional[int] = None,
     requests: Sequence[Request] = (),
 ) -> RunState:
@@ -46,7 +48,7 @@ def run_in_foreground(
     Raises Refused if it has an owner, and what makes its journal unusable.
     """
     owner = _Foreground(settings, folder, run_id, audience, slots)
-    return asyncio.run(owner.run(requests))
+    return asyncio.run(owner.run(executor, requests))
 
 
 class _Foreground:
@@ -67,13 +69,14 @@ class _Foreground:
         self._state: Optional[RunState] = None
         self._interrupts = 0
 
-    async def run(self, requests: Sequence[Request]) -> RunState:
+    async def run(self, executor: Executor, requests: Sequence[Request]) -> RunState:
         self._over = asyncio.Event()
         socket = self._folder.run(self._run_id).socket
         scheduler = make_scheduler(
             self._settings,
             self._folder,
             make_holder("foreground", socket),
+            executor=executor,
             tell=self._hear,
             complain=self._complain,
             slots=self._slots,

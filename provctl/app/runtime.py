@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from provctl.config.settings import Settings
     from provctl.errors import ProvctlError
+    from provctl.executors.base import Executor
     from provctl.journal.folder import StateFolder
 
-__all__ = ["make_holder", "make_scheduler"]
+__all__ = ["make_executor", "make_holder", "make_scheduler"]
 
 
 def make_holder(kind: str, socket: Path) -> Holder:
@@ -29,22 +30,28 @@ def make_holder(kind: str, socket: Path) -> Holder:
     return Holder(kind, os.getpid(), boot_id(), str(socket), now, __version__)
 
 
+def make_executor() -> Executor:
+    """Return what runs attempts. It gets ready by itself, so make it early."""
+    return LocalExecutor()
+
+
 def make_scheduler(
     settings: Settings,
     folder: StateFolder,
     holder: Holder,
     *,
+    executor: Executor,
     tell: Callable[[Facts], None],
     complain: Callable[[str, ProvctlError], None],
     slots: Optional[int] = None,
 ) -> Scheduler:
     """Return an owner of runs, inside the running event loop."""
-    executor = settings.executor
+    limits = settings.executor
     nushell = settings.nushell
     library = nushell.provisioning_lib
     defaults = TaskDefaults(
-        timeout_s=executor.task_timeout_seconds,
-        grace_s=executor.grace_seconds,
+        timeout_s=limits.task_timeout_seconds,
+        grace_s=limits.grace_seconds,
         nu=nushell.binary,
         library=str(library) if library else None,
         env_vars=nushell.env_vars,
@@ -52,7 +59,7 @@ def make_scheduler(
     capacity: Mapping[str, int] = settings.pools
     world = World(
         folder=folder,
-        executor=LocalExecutor(),
+        executor=executor,
         launcher=Launcher(defaults),
         clock=Clock(),
         dice=random.random,
@@ -61,5 +68,5 @@ def make_scheduler(
         complain=complain,
     )
     return Scheduler(
-        world, slots=slots or executor.max_concurrent_tasks, capacity=capacity
+        world, slots=slots or limits.max_concurrent_tasks, capacity=capacity
     )

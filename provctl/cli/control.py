@@ -72,6 +72,7 @@ def resume(
     with --rerun, --accept or --fail. To a run that has an owner the decisions
     are sent.
     """
+    from provctl.app.runtime import make_executor
     from provctl.app.select import find_run
     from provctl.cli.start import own_run
     from provctl.core.requests import Resolve
@@ -95,4 +96,6 @@ def resume(
             session.reach.send(decision)
             click.echo(f"{decision.task}: {decision.how}", err=True)
         return
-    ctx.exit(own_run(session, folder.id, jobs=jobs, requests=decisions))
+    ctx.exit(
+        own_run(session, folder.id, make_executor(), jobs=jobs, requests=decisions)
+    )

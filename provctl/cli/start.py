@@ -13,6 +13,7 @@ from provctl.cli.watch import exit_code_of, watch_runs
 if TYPE_CHECKING:
     from provctl.core.model import Workflow
     from provctl.core.requests import Request
+    from provctl.executors.base import Executor
 
 __all__ = ["hand_over", "own_run", "plan", "run", "submit", "validate"]
 
@@ -67,19 +68,22 @@ def run(
     Ctrl-C cancels it, giving its tasks time to end; a second Ctrl-C kills them.
     Should this process die, its tasks go on: provctl workflow resume RUN.
     """
+    from provctl.app.runtime import make_executor
     from provctl.app.submit import Wishes, submit
     from provctl.cli.source import load
 
     session: Session = ctx.obj
+    executor = make_executor()  # gets ready while the file is loaded
     workflow = load(session, file, params)
     wishes = Wishes(priority=priority, fail_fast=fail_fast)
     run_id = submit(session.folder, workflow, wishes)
-    ctx.exit(own_run(session, run_id, jobs=jobs))
+    ctx.exit(own_run(session, run_id, executor, jobs=jobs))
 
 
 def own_run(
     session: Session,
     run_id: str,
+    executor: Executor,
     *,
     jobs: Optional[int],
     requests: Sequence[Request] = (),
@@ -100,6 +104,7 @@ def own_run(
             session.folder,
             run_id,
             audience,
+            executor=executor,
             slots=jobs,
             requests=requests,
         )

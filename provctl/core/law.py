@@ -8,6 +8,7 @@ A task moves only along these edges, each by the event named:
     ready    -> running    AttemptStarted
     ready    -> finished   TaskSkipped, TaskFailed, CancelRequested, GroupTimedOut
     running  -> finished   AttemptFinished, GroupFinished
+    running  -> finished   AttemptVoided, TaskHeld          (it was told to end)
     running  -> retrying   AttemptFinished with retry_at
     running  -> ready      AttemptVoided
     running  -> held       TaskHeld
@@ -15,8 +16,6 @@ A task moves only along these edges, each by the event named:
     retrying -> finished   CancelRequested, GroupTimedOut
     held     -> ready      TaskResolved rerun
     held     -> finished   TaskResolved accept or fail, CancelRequested, GroupTimedOut
-
-What was told to end does not move back: AttemptVoided and TaskHeld finish it.
 """
 
 from __future__ import annotations

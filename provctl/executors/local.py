@@ -42,15 +42,21 @@ class LocalExecutor:
         self._tell: Optional[Reports] = None
         self._launched: Dict[str, Place] = {}
         self._unread = b""
+        # At once: it gets ready while this process imports and reads files.
+        self._start_parent()
 
     def start(self, tell: Reports) -> None:
         """Get ready; reports come through `tell` from the running loop."""
         self._tell = tell
         self._loop = asyncio.get_running_loop()
-        self._start_parent()
+        self._listen()
+
+    def _listen(self) -> None:
+        assert self._loop is not None
+        assert self._socket is not None
+        self._loop.add_reader(self._socket.fileno(), self._hear)
 
     def _start_parent(self) -> None:
-        assert self._loop is not None
         ours, theirs = socket.socketpair()
         # A session of its own: Ctrl-C at the terminal is for the owner alone.
         self._parent = subprocess.Popen(
@@ -62,7 +68,6 @@ class LocalExecutor:
         theirs.close()
         self._socket = ours
         self._unread = b""
-        self._loop.add_reader(ours.fileno(), self._hear)
 
     def launch(self, order: Order) -> None:
         """Hand an order to the parent of shims."""
@@ -122,8 +127,9 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Let go: the parent ends, shims end after their attempt."""
-        if self._socket is not None and self._loop is not None:
-            self._loop.remove_reader(self._socket.fileno())
+        if self._socket is not None:
+            if self._loop is not None:
+                self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None
         if self._parent is not None:
@@ -140,15 +146,13 @@ class LocalExecutor:
             return
         *keys, self._unread = (self._unread + data).split(b"\n")
         over = [self._launched.pop(key.decode(), None) for key in keys]
-        self._report([self._outcome(place) for place in over if place is not None])
-
-    def _outcome(self, place: Place) -> Report:
-        ended = record.ended(place)
-        if ended is not None:
-            return ended
-        if record.fence_off(place):
-            return _voided(place, "no process could be started for it")
-        return _unknown(place, rebooted=False)
+        self._report(
+            [
+                record.ended(place) or self.recover(place, rebooted=False)
+                for place in over
+                if place is not None
+            ]
+        )
 
     def _parent_died(self) -> None:
         """Its shims live: adopt them, and start another parent."""
@@ -156,6 +160,7 @@ class LocalExecutor:
         orphans = list(self._launched.values())
         self._launched.clear()
         self._start_parent()
+        self._listen()
         reports = [self.recover(place, rebooted=False) for place in orphans]
         self._report([r for r in reports if not isinstance(r, Adopted)])
 

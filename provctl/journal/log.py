@@ -113,9 +113,13 @@ class JournalReader:
         An unfinished or unsealed last line is left for the next call: the writer
         may be in the middle of it. Raises JournalDamaged or JournalTooNew.
         """
-        with self._path.open("rb") as file:
-            file.seek(self.position.offset)
-            data = file.read()
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self.position.offset)
+                data = file.read()
+        except OSError as problem:
+            message = f"{self._path}: {problem.strerror}"
+            raise JournalDamaged(message, hint="nothing was changed") from problem
         base = self.position.offset
         events: List[Event] = []
         for start, end in _lines(data, 0):

@@ -28,7 +28,7 @@ from provctl.core.decide import Instruction, Launch, Stop, decide, next_deadline
 from provctl.core.machine import apply, close_run
 from provctl.core.requests import Ended, Report, Request, admit, observe
 from provctl.core.state import RunState, State
-from provctl.errors import ProvctlError, StateUnusable
+from provctl.errors import ProvctlError, Refused, StateUnusable
 from provctl.executors.base import Place
 from provctl.scheduler.takeover import Owned, take_run
 
@@ -82,16 +82,18 @@ class Scheduler:
     def take(self, run_id: str) -> None:
         """Become the owner of a run and go on with it.
 
-        Raises Refused if somebody else is its owner, NotFound, JournalDamaged,
-        JournalTooNew.
+        Raises Refused if somebody else is its owner or it has ended, NotFound,
+        JournalDamaged, JournalTooNew.
         """
         world = self._world
         folder = world.folder.run(run_id)
         owned = take_run(self.state, folder, world.holder)
         self._owned[run_id] = owned
-        if self.state.runs[run_id].outcome is not None:
+        outcome = self.state.runs[run_id].outcome
+        if outcome is not None:
             self._let_go(run_id)
-            return
+            message = f"run {run_id} has ended: {outcome}"
+            raise Refused(message, hint="a finished run can no longer be changed")
         self._recover(run_id, rebooted=owned.rebooted)
 
     def take_queued(self) -> None:
