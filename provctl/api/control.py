@@ -15,20 +15,20 @@ import os
 import socket
 import struct
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Type
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from provctl import errors
+from provctl.api.address import with_short_path
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ControlServer", "Handler", "ask"]
+__all__ = ["ControlServer", "Handler"]
 
 Handler = Callable[[Mapping[str, Any]], Dict[str, Any]]
 
 _LINE_MAX = 64 * 1024  # bytes
 _CLIENTS_MAX = 64
-_PATH_MAX = 100  # bytes; the kernel takes 107 on Linux, 103 on macOS
 
 
 class ControlServer:
@@ -47,7 +47,7 @@ class ControlServer:
         # The folder is 0700; the socket is 0600 from its first moment on.
         mask = os.umask(0o177)
         try:
-            _with_short_path(self._path, sock.bind)
+            with_short_path(self._path, sock.bind)
         finally:
             os.umask(mask)
         self._server = await asyncio.start_unix_server(
@@ -116,45 +116,3 @@ def _is_ours(writer: asyncio.StreamWriter) -> bool:
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
     _, uid, _ = struct.unpack("3i", credentials)
     return bool(uid == os.geteuid())
-
-
-def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Dict[str, Any]:
-    """Send a request and return the answer.
-
-    Raises what the owner refused with, and SchedulerUnreachable when nobody
-    answers within `timeout_s` seconds.
-    """
-    try:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(timeout_s)
-            _with_short_path(path, sock.connect)
-            sock.sendall(json.dumps(request).encode("ascii") + b"\n")
-            line = sock.makefile("rb").readline()
-            answer: Dict[str, Any] = json.loads(line)
-    except (OSError, ValueError) as problem:
-        message = f"nobody answers at {path}"
-        raise errors.SchedulerUnreachable(
-            message, hint="start the scheduler: provctl scheduler start"
-        ) from problem
-    if answer.pop("ok"):
-        return answer
-    kind = _BY_EXIT_CODE.get(answer["exit_code"], errors.ProvctlError)
-    raise kind(answer["error"], hint=answer["hint"])
-
-
-_BY_EXIT_CODE: Dict[int, Type[errors.ProvctlError]] = {
-    kind.exit_code: kind
-    for kind in (errors.UsageProblem, errors.NotFound, errors.Refused)
-}
-
-
-def _with_short_path(path: Path, use: Callable[[str], None]) -> None:
-    """Call `use` with a name of the socket that fits into its address."""
-    if len(os.fsencode(str(path))) <= _PATH_MAX:
-        use(str(path))
-        return
-    folder = os.open(str(path.parent), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        use(f"/proc/self/fd/{folder}/{path.name}")
-    finally:
-        os.close(folder)

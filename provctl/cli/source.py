@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Optional, Sequence
 
@@ -20,6 +21,8 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
     `params` are texts "key=value". Raises WorkflowInvalid, ToolMissing,
     UsageProblem.
     """
+    # Pydantic would look through every installed package for plugins of its own.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from provctl.app.environment import task_environment
     from provctl.core.model import Call, Script
     from provctl.nushell.library import check_call

@@ -47,6 +47,13 @@ class _Needs(NamedTuple):
     paths: Tuple[Path, ...]
 
 
+class _Use(NamedTuple):
+    """Where a field refers to another task's output."""
+
+    path: Path
+    reference: Reference
+
+
 def flatten(
     document: Mapping[str, Any],
     problems: Problems,
@@ -174,23 +181,23 @@ def _find_needs(node: Node, table: Table, problems: Problems) -> _Needs:
                 f" {said.on}",
                 "use `done` to go on however it ends",
             )
-    for path, reference in _references(node):
+    for use in _uses(node):
         message = (
-            f"task `{node.id}` uses the output of `{reference.task}`, which does"
+            f"task `{node.id}` uses the output of `{use.reference.task}`, which does"
             " not exist"
         )
-        target = _look_up(reference.task, node, path, message, problems)
+        target = _look_up(use.reference.task, node, use.path, message, problems)
         if target is not None:
-            _check_output(node, target, reference, path, table, problems)
+            _check_output(node, target, use, table, problems)
             needs.setdefault(target, Need(target))
-            paths.setdefault(target, path)
+            paths.setdefault(target, use.path)
     return _Needs(tuple(needs.values()), tuple(paths.values()))
 
 
-def _references(node: Node) -> Iterator[Tuple[Path, Reference]]:
+def _uses(node: Node) -> Iterator[_Use]:
     for at, value in field_values(node.entry.fields):
         for reference in references(value):
-            yield (*node.entry.path, *at), reference
+            yield _Use((*node.entry.path, *at), reference)
 
 
 def _look_up(
@@ -211,13 +218,13 @@ def _look_up(
 def _check_output(
     node: Node,
     target: str,
-    reference: Reference,
-    path: Path,
+    use: _Use,
     table: Table,
     problems: Problems,
 ) -> None:
     """Follow a path into nested workflows, as far as it is known what is there."""
-    parts = reference.path.split(".") if reference.path else []
+    path, wanted = use.path, use.reference.path
+    parts = wanted.split(".") if wanted else []
     while parts and target in table.scopes:
         ids = table.scopes[target].ids
         found = step(ids, parts)

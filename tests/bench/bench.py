@@ -88,6 +88,11 @@ class Bench:
         file.write_text(graphs.makefile(graph), encoding="utf-8")
         return ["make", "-j2", "-f", str(file)]
 
+    def ask(self, command: Sequence[str]) -> str:
+        """Run a command that is not measured and return what it prints."""
+        done = subprocess.run(command, env=self.env, capture_output=True, check=True)
+        return done.stdout.decode().strip()
+
     def measure(self, **commands: Callable[[], Sequence[str]]) -> Dict[str, Usage]:
         """Run commands in turns and return their medians."""
         return measure(commands, self.env, repeat=self.repeat)
@@ -136,17 +141,11 @@ def bench_large(bench: Bench) -> Iterator[Finding]:
 def bench_startup(bench: Bench) -> Iterator[Finding]:
     """Commands that only look, against the import of click."""
     file = graphs.write(graphs.fan(1), bench.folder)
-    state = bench.provctl()[1:]
-    provctl = bench.provctl()[0]
-    submitted = subprocess.run(
-        [provctl, "batch", "submit", *[str(file)] * 100, *state, "-o", "name"],
-        env=bench.env,
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        check=True,
-    )
-    for verb in (["wait", submitted.stdout.strip()], ["scheduler", "stop"]):
-        subprocess.run([provctl, *verb, *state], env=bench.env, check=True)
+    provctl, *state = bench.provctl()
+    files = [str(file)] * 100
+    batch = bench.ask([provctl, "batch", "submit", *files, *state, "-o", "name"])
+    bench.ask([provctl, "wait", batch, *state])
+    bench.ask([provctl, "scheduler", "stop", *state])
     found = bench.measure(
         version=lambda: [provctl, "--version"],
         list=lambda: [provctl, "workflow", "list", *state],

@@ -407,7 +407,9 @@ def test_the_program_has_the_same_limits(
         (Limits(wall_s=1), "took longer"),
         (Limits(memory_bytes=400 << 20), "MiB of memory"),
     ):
-        context = LoadContext("/", {}, None, program, limits, bare_python)
+        context = LoadContext(
+            "/", nickel_binary=program, limits=limits, python=bare_python
+        )
         (mistake,) = refused(file, ENDLESS, context).mistakes
         assert words in mistake.message
 

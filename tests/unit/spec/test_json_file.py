@@ -64,7 +64,7 @@ def test_places_of_keys() -> None:
         ("", 1, 1, "expecting value"),
         ('{"a" 1}', 1, 6, "expecting ':' delimiter"),
         ('{\n "a": 1\n "b": 2}', 3, 2, "expecting ',' delimiter"),
-        ("[1,]", 1, 4, ""),
+        ("[1,,2]", 1, 4, "expecting value"),
         ('{"a": 1} x', 1, 10, "extra data"),
         ('{"a": NaN}', 1, 7, "NaN is not a JSON number"),
         ('"a', 1, 1, "unterminated string"),

@@ -1,0 +1,53 @@
+"""Owns asking an owner of runs: the command's end of the control socket.
+
+Without asyncio, for commands are to be quick; `api.control` has the other end.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Type
+
+from provctl import errors
+from provctl.api.address import with_short_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ask"]
+
+
+def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Dict[str, Any]:
+    """Send a request and return the answer.
+
+    Raises what the owner refused with, and SchedulerUnreachable when nobody
+    answers within `timeout_s` seconds.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(timeout_s)
+            with_short_path(path, sock.connect)
+            sock.sendall(json.dumps(request).encode("ascii") + b"\n")
+            line = sock.makefile("rb").readline()
+            answer: Dict[str, Any] = json.loads(line)
+    except (OSError, ValueError) as problem:
+        message = f"nobody answers at {path}"
+        raise errors.SchedulerUnreachable(
+            message, hint="start the scheduler: provctl scheduler start"
+        ) from problem
+    if answer.pop("ok"):
+        return answer
+    kind = _BY_EXIT_CODE.get(answer["exit_code"], errors.ProvctlError)
+    raise kind(answer["error"], hint=answer["hint"])
+
+
+_BY_EXIT_CODE: Dict[int, Type[errors.ProvctlError]] = {
+    kind.exit_code: kind
+    for kind in (
+        errors.UsageProblem,
+        errors.NotFound,
+        errors.Refused,
+        errors.StateUnusable,
+    )
+}
