@@ -11,6 +11,8 @@ from hypothesis import settings
 
 # The same examples on every machine and at every run: a failure can be repeated.
 settings.register_profile("steady", deadline=None, derandomize=True)
+# By hand, `--hypothesis-profile=long`: many more, and others each time.
+settings.register_profile("long", deadline=None, max_examples=4000)
 settings.load_profile("steady")
 
 _GOLDEN = Path(__file__).parent / "golden"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Type
 
 from provctl.core import events as ev
+from provctl.core.failure import doom, failed_fast, spoil, worse
 from provctl.core.lanes import (
     drop_timer,
     enqueue,
@@ -109,7 +110,7 @@ def _attempt_voided(state: State, run: RunState, event: ev.AttemptVoided) -> Non
         return
     _line_up(state, run, task)
     if run.failed_fast and task.tries == 0:
-        _doom(state, run, task, _failed_fast(run))
+        doom(state, run, task, failed_fast(run))
 
 
 def _attempt_stopping(state: State, run: RunState, event: ev.AttemptStopping) -> None:
@@ -199,7 +200,7 @@ def _group_started(state: State, run: RunState, event: ev.GroupStarted) -> None:
 def _group_timed_out(state: State, run: RunState, event: ev.GroupTimedOut) -> None:
     drop_timer(state, event.run, event.task)
     group = run.tasks[event.task]
-    group.spoiled = _worse(group.spoiled, "timed_out")
+    group.spoiled = worse(group.spoiled, "timed_out")
     pending = [event.task]
     while pending:
         inside = pending.pop()
@@ -295,47 +296,10 @@ def _finish(
         state.ending[run_id] = None
     if outcome in FAILURES:
         run.failed[task_id] = None
-        _spoil(state, run, task, outcome)
+        spoil(state, run, task, outcome)
     _leave_group(state, run, task)
     if spread:
         _tell_dependents(state, run, task, outcome)
-
-
-def _spoil(state: State, run: RunState, task: TaskState, outcome: str) -> None:
-    if task.task.on_failure == "continue":
-        return
-    parent = task.task.parent
-    if parent is not None:
-        holder = run.tasks[parent]
-        holder.spoiled = _worse(holder.spoiled, outcome)
-    else:
-        run.spoiled = _worse(run.spoiled, outcome)
-    stopped = run.failed_fast or run.stop_level
-    if run.submitted.fail_fast and not stopped and _fails_run(run, task):
-        run.failed_fast = task.task.id
-        for other in run.tasks.values():
-            if other.status in ("waiting", "ready"):
-                _doom(state, run, other, _failed_fast(run))
-
-
-def _fails_run(run: RunState, task: TaskState) -> bool:
-    """Whether a failure goes all the way up: no group around it may fail."""
-    parent = task.task.parent
-    while parent is not None:
-        group = run.tasks[parent].task
-        if group.on_failure == "continue":
-            return False
-        parent = group.parent
-    return True
-
-
-def _failed_fast(run: RunState) -> str:
-    return f"{run.failed_fast} failed, and --fail-fast"
-
-
-def _worse(one: str, other: str) -> str:
-    order = ("", "interrupted", "lost", "timed_out", "failed")
-    return max(one, other, key=order.index)
 
 
 def _leave_group(state: State, run: RunState, task: TaskState) -> None:
@@ -362,10 +326,10 @@ def _tell_dependents(
             _meet(state, run, dependent)
         else:
             was = outcome.replace("_", " ")
-            _doom(state, run, dependent, f"needs {on} of {task.task.id}, which {was}")
+            doom(state, run, dependent, f"needs {on} of {task.task.id}, which {was}")
     for child in run.children.get(task.task.id, ()):
         if run.tasks[child].status == "waiting":
-            _doom(state, run, run.tasks[child], f"{task.task.id} was {outcome}")
+            doom(state, run, run.tasks[child], f"{task.task.id} was {outcome}")
 
 
 def _meet(state: State, run: RunState, task: TaskState) -> None:
@@ -387,17 +351,11 @@ def _becomes_ready(state: State, run: RunState, task: TaskState) -> None:
         state.due[(run.submitted.run, task.task.id)] = None
         return
     if not wanted:
-        _doom(state, run, task, "its condition is false")
+        doom(state, run, task, "its condition is false")
     elif isinstance(task.task.action, Group):
         state.due[(run.submitted.run, task.task.id)] = None
     else:
         _line_up(state, run, task)
-
-
-def _doom(state: State, run: RunState, task: TaskState, why: str) -> None:
-    if not task.doom:
-        task.doom = why
-        state.due[(run.submitted.run, task.task.id)] = None
 
 
 def _line_up(state: State, run: RunState, task: TaskState) -> None:

@@ -79,6 +79,7 @@ class Executor(Protocol):
         """Find out what became of an attempt that an earlier owner decided.
 
         Returns Adopted (its end will be reported), Voided, Unknown or Ended.
+        Raises StateUnusable if its files cannot be written.
         """
 
     def close(self) -> None:

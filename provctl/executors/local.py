@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
 from provctl.core.requests import Adopted, Report, Unknown, Voided
+from provctl.errors import StateUnusable
 from provctl.executors import record
 from provctl.executors.base import MARK
 
@@ -90,7 +91,7 @@ class LocalExecutor:
 
     def stop(self, place: Place, *, now: bool) -> None:
         """Tell an attempt to end. One that has not begun never will."""
-        if record.fence_off(place):
+        if _fenced_off(place):
             self._launched.pop(place.mark, None)
             self._report_soon(_voided(place, "it was cancelled before it began"))
         elif place.mark in self._launched:
@@ -109,7 +110,8 @@ class LocalExecutor:
         """Find out what became of an attempt; one that is alive is adopted.
 
         The lock is looked at before the record: a shim seals the record, then
-        unlocks. Seen unlocked, what the file says is final.
+        unlocks. Seen unlocked, what the file says is final. Raises StateUnusable
+        if the disk takes nothing.
         """
         if record.is_running(place):
             self._watch(place)
@@ -146,13 +148,14 @@ class LocalExecutor:
             return
         *keys, self._unread = (self._unread + data).split(b"\n")
         over = [self._launched.pop(key.decode(), None) for key in keys]
-        self._report(
-            [
-                record.ended(place) or self.recover(place, rebooted=False)
-                for place in over
-                if place is not None
-            ]
-        )
+        self._report([self._outcome(place) for place in over if place is not None])
+
+    def _outcome(self, place: Place) -> Report:
+        try:
+            return record.ended(place) or self.recover(place, rebooted=False)
+        except StateUnusable as problem:
+            reason = f"no place for its record: {problem.message}"
+            return Unknown(place.run, place.task, place.attempt, "lost", reason)
 
     def _parent_died(self) -> None:
         """Its shims live: adopt them, and start another parent."""
@@ -161,7 +164,7 @@ class LocalExecutor:
         self._launched.clear()
         self._start_parent()
         self._listen()
-        reports = [self.recover(place, rebooted=False) for place in orphans]
+        reports = [self._outcome(place) for place in orphans]
         self._report([r for r in reports if not isinstance(r, Adopted)])
 
     def _watch(self, place: Place) -> None:
@@ -196,6 +199,13 @@ class LocalExecutor:
             self._socket.sendall(json.dumps(message).encode("ascii") + b"\n")
         except OSError:
             return  # the parent died: `_hear` sees it, and recovers the attempt
+
+
+def _fenced_off(place: Place) -> bool:
+    try:
+        return record.fence_off(place)
+    except StateUnusable:
+        return False  # a full disk; then its shim cannot begin it either
 
 
 def _voided(place: Place, reason: str) -> Voided:

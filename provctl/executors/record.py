@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Dict, Optional
 from zlib import crc32
 
 from provctl.core.requests import Ended
+from provctl.errors import StateUnusable
 
 if TYPE_CHECKING:
     from provctl.executors.base import Place
 
 __all__ = ["ended", "fence_off", "is_running", "shim_pid", "wait_until_over"]
 
-_VOID = b"void\n"
+_VOID = "void"  # what the fence of an attempt that never begins points to
 
 
 def ended(place: Place) -> Optional[Ended]:
@@ -90,21 +91,22 @@ def wait_until_over(place: Place) -> None:
 def fence_off(place: Place) -> bool:
     """Try to take the fence, so that the attempt never begins; whether we have it.
 
-    The file is whole before its name appears, so its author is never in doubt.
+    A symbolic link has its content from its first moment on, so the fence's author
+    is never in doubt. Raises StateUnusable if the disk takes nothing.
     """
-    void, go = place.file("void"), place.file("go")
-    void.write_bytes(_VOID)
+    go = place.file("go")
     try:
-        os.link(str(void), str(go))
+        go.symlink_to(_VOID)
+        fd = os.open(str(place.folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
     except FileExistsError:
-        return go.read_bytes() == _VOID
-    finally:
-        void.unlink()
-    fd = os.open(str(place.folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        return go.is_symlink()
+    except OSError as problem:
+        message = f"{go}: {problem.strerror}"
+        raise StateUnusable(message, hint="free space or mend the disk") from problem
     return True
 
 

@@ -15,7 +15,7 @@ steps keeps the promises:
  7. the exit record, sealed with its CRC, into `N.K.go`; fsync; unlock
 
 So an attempt has one file, `N.K.go`, that tells everything: missing, it never
-began; locked, it runs; sealed, it ended; neither, its shim died. Beside it are
+began; a symbolic link, it never will; locked, it runs; sealed, it ended; neither, its shim died. Beside it are
 `N.K.log` and, where needed, `N.K.in` and `N.K.out`.
 
 Only the standard library, and little of it: a fork copies each page it touches.
@@ -156,7 +156,6 @@ def _supervise(order: Dict[str, Any], channel: Channel) -> None:
         time.sleep(int.from_bytes(os.urandom(2), "big") / 65536 * _SLOW_START)
     record = attempt.open("new", os.O_RDWR)
     fcntl.flock(record, fcntl.LOCK_EX)
-    os.write(record, b"%d\n" % os.getpid())
     problem = _reserve(record)
     if _pass_fence(attempt):
         started, clock = time.time(), time.monotonic()
@@ -171,11 +170,11 @@ def _supervise(order: Dict[str, Any], channel: Channel) -> None:
 
 
 def _reserve(record: int) -> str:
+    """Make room for the exit record, begun with who will write it."""
     try:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(record, 0, _RESERVED)
-        else:
-            os.write(record, b"\0" * _RESERVED)
+        os.write(record, (b"%d\n" % os.getpid()).ljust(_RESERVED, b"\0"))
     except OSError as error:
         return f"no space for its exit record: {error.strerror}"
     return ""

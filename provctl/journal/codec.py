@@ -5,9 +5,7 @@ A line is one JSON object, readable with jq and Nushell:
     {"v":1,"seq":7,"dur":6,"type":"attempt_started","at":1763900000.125,
      "task":"server-1","attempt":1,"prev":"6001f309","crc":"d6e1dc96"}
 
-`crc` is CRC-32 of the raw bytes before `,"crc":"`, as 8 lower-case hex digits,
-always the last 18 bytes, and compared as bytes (int() would accept "1_0").
-`prev` is the CRC of the line before, so a removed, doubled or foreign line
+`crc` is the seal of the line (see `journal.seal`), `prev` the CRC of the line before, so a removed, doubled or foreign line
 shows. `seq` counts from 1. `dur` is the highest seq known to be on disk when
 the line was written: it tells a torn tail from a damaged record.
 """
@@ -16,22 +14,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Dict, List, Optional, Tuple, Type
-from zlib import crc32
+from typing import Any, Dict, Tuple, Type
 
 from provctl.core import events as ev
+from provctl.journal.seal import FORMAT, LINE_MAX, NewerFormat, seal, unseal
 
 __all__ = ["FORMAT", "LINE_MAX", "START", "Line", "NewerFormat", "decode", "encode"]
 
-FORMAT = 1
-LINE_MAX = 1 << 20  # bytes; larger lines are refused, not read
 START = "00000000"  # `prev` of the first line
-_TAIL = 18  # bytes of `,"crc":"d6e1dc96"}`, newline not counted
-_OWN = frozenset({"v", "seq", "dur", "type", "prev", "crc"})
-
-
-class NewerFormat(Exception):
-    """The line was written by a newer version."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +59,18 @@ _to_json = json.JSONEncoder(
 
 
 def encode(event: ev.Event, *, seq: int, durable: int, prev: str) -> Tuple[bytes, str]:
-    """Return the line with its newline, and its CRC. Defaults are left out."""
+    """Return the line with its newline, and its CRC. Defaults are left out.
+
+    Raises ValueError for what could not be read back: NaN, or too much of it.
+    """
     name, layout = _LAYOUT[type(event)]
     record: Dict[str, Any] = {"v": FORMAT, "seq": seq, "dur": durable, "type": name}
     for field, default in layout:
         value = getattr(event, field)
         if default is MISSING or value != default:
-            record[field] = round(value, 6) if field == "at" else value
+            record[field] = value
     record["prev"] = prev
-    body = _to_json(record)[:-1].encode("ascii")
-    crc = f"{crc32(body):08x}"
-    return body + b',"crc":"' + crc.encode("ascii") + b'"}\n', crc
+    return seal(_to_json(record))
 
 
 def decode(raw: bytes, run: str) -> Line:
@@ -88,49 +79,17 @@ def decode(raw: bytes, run: str) -> Line:
     Raises ValueError when it is not whole and sealed, NewerFormat when it is
     but a newer version wrote it.
     """
-    if len(raw) > LINE_MAX or raw[-_TAIL:-10] != b',"crc":"' or raw[-2:] != b'"}':
-        message = "not a sealed line"
-        raise ValueError(message)
-    body = raw[:-_TAIL]
-    crc = f"{crc32(body):08x}"
-    if raw[-10:-2] != crc.encode("ascii"):
-        message = "checksum does not match"
-        raise ValueError(message)
-    try:
-        record = json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except RecursionError:
-        message = "nested too deeply"
-        raise ValueError(message) from None
-    return _line_of(record, run, crc)
-
-
-def _line_of(record: Dict[str, Any], run: str, crc: str) -> Line:
-    version = record.get("v")
-    if isinstance(version, int) and version > FORMAT:
-        message = f"format {version}, this version knows up to {FORMAT}"
-        raise NewerFormat(message)
-    kind = _KINDS.get(record.get("type", ""))
+    record, crc = unseal(raw)
+    name = str(record.get("type"))
+    kind = _KINDS.get(name)
     if kind is None:
-        message = f"unknown type of record {record.get('type')!r}"
+        message = f"unknown type of record {name}"
         raise NewerFormat(message)
-    known = {name for name, _ in _LAYOUT[kind][1]}
-    values = {name: value for name, value in record.items() if name in known}
+    known = {field for field, _ in _LAYOUT[kind][1]}
+    values = {field: value for field, value in record.items() if field in known}
     try:
         event = kind(run=run, **values)
-        return Line(record["seq"], record["dur"], record["prev"], crc, event)
+        return Line(int(record["seq"]), int(record["dur"]), record["prev"], crc, event)
     except (KeyError, TypeError) as problem:
         message = f"incomplete record: {problem}"
         raise ValueError(message) from None
-
-
-def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        message = "a key stands twice"
-        raise ValueError(message)
-    return record
-
-
-def _no_constant(text: str) -> Optional[float]:
-    message = f"{text} is not JSON"
-    raise ValueError(message)

@@ -69,16 +69,22 @@ class RunFolder:
         """Output of one attempt."""
         return self.attempts / f"{index}.{attempt}.log"
 
-    def load_workflow(self) -> Workflow:
-        """Return the frozen workflow. Raises JournalDamaged, JournalTooNew."""
-        from provctl.journal.frozen import thaw
+    def load_workflow(self, digest: str) -> Workflow:
+        """Return the frozen workflow, if it is the one that was submitted.
+
+        Raises JournalDamaged, JournalTooNew.
+        """
+        from provctl.journal import frozen
 
         try:
-            frozen = self.workflow.read_bytes()
+            content = self.workflow.read_bytes()
         except OSError as problem:
             message = f"{self.workflow}: {problem.strerror}"
             raise JournalDamaged(message) from problem
-        return thaw(frozen, str(self.workflow))
+        if frozen.digest(content) != digest:
+            message = f"{self.workflow}: it is not what was submitted"
+            raise JournalDamaged(message, hint="it was changed, or the disk is bad")
+        return frozen.thaw(content, str(self.workflow))
 
 
 @dataclass(frozen=True)
@@ -129,9 +135,8 @@ class StateFolder:
 
         When this returns, it survives a power cut. Raises StateUnusable.
         """
-        from provctl.journal.log import Journal, Position
-
-        draft = RunFolder(self.runs / f".new-{submitted.run}")
+        # Of this process alone: what a killed one left is in nobody's way.
+        draft = RunFolder(self.runs / f".new-{submitted.run}-{os.getpid()}")
         final = self.run(submitted.run)
         with _reported(self.path):
             try:
@@ -139,15 +144,12 @@ class StateFolder:
                 draft.path.chmod(0o700)
                 _write_synced(draft.workflow, frozen)
                 _write_synced(draft.lock, b"")
-                journal = Journal(draft.journal, Position())
-                journal.add(submitted)
-                journal.commit()
-                journal.close()
+                _begin_journal(draft.journal, submitted)
                 sync_folder(draft.attempts)
                 sync_folder(draft.path)
                 draft.path.rename(final.path)
                 sync_folder(self.runs)
-            except OSError:
+            except BaseException:
                 import shutil
 
                 shutil.rmtree(str(draft.path), ignore_errors=True)
@@ -164,7 +166,7 @@ class StateFolder:
         """Take the marker away; a marker of a finished run that stays does no harm."""
         try:
             (self.queue / run_id).unlink()
-        except FileNotFoundError:
+        except OSError:
             return
 
 
@@ -175,6 +177,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _begin_journal(path: Path, submitted: RunSubmitted) -> None:
+    from provctl.journal.log import Journal, Position
+
+    journal = Journal(path, Position())
+    try:
+        journal.add(submitted)
+        journal.commit()
+    finally:
+        journal.close()
 
 
 def _write_synced(path: Path, content: bytes) -> None:

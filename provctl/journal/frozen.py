@@ -51,15 +51,18 @@ def thaw(frozen: bytes, where: str) -> Workflow:
     try:
         record = json.loads(frozen)
         version = record.pop("v")
-        tasks = record.pop("tasks")
         if version > FORMAT:
             message = f"{where}: format {version}, this version knows up to {FORMAT}"
             raise JournalTooNew(message)
+        tasks = record.pop("tasks")
         parts = tuple(_thaw_task(index, task) for index, task in enumerate(tasks))
         return Workflow(tasks=parts, **record)
-    except (ValueError, TypeError, KeyError, AttributeError) as problem:
+    except _NOT_A_WORKFLOW as problem:
         message = f"{where}: not a frozen workflow: {problem}"
         raise JournalDamaged(message) from None
+
+
+_NOT_A_WORKFLOW = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 def _freeze_task(task: Task) -> Dict[str, Any]:

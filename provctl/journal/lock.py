@@ -53,12 +53,16 @@ class Lock:
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 if time.monotonic() < deadline:
                     time.sleep(0.005)
                     continue
                 os.close(fd)
                 return None
+            except OSError as problem:
+                os.close(fd)
+                message = f"{path}: cannot lock it: {problem.strerror}"
+                raise StateUnusable(message) from problem
             return cls(fd)
 
     @classmethod
@@ -69,10 +73,17 @@ class Lock:
         return cls(fd)
 
     def describe(self, holder: Holder) -> None:
-        """Write who holds it into the file; in one piece, for readers at any time."""
+        """Write who holds it into the file; in one piece, for readers at any time.
+
+        Raises StateUnusable.
+        """
         text = json.dumps(asdict(holder)).encode("ascii") + b"\n"
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, text, 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, text, 0)
+        except OSError as problem:
+            message = f"cannot write into a lock file: {problem.strerror}"
+            raise StateUnusable(message) from problem
 
     def release(self) -> None:
         """Let go."""

@@ -34,12 +34,16 @@ class Journal:
 
     There is one writer a run, the holder of the owner lock. After a failed write
     or sync the journal is poisoned: what the page cache shows may not be what the
-    disk has, so nothing more is appended by this process.
+    disk has, so nothing more is appended by this process. Raises StateUnusable.
     """
 
     def __init__(self, path: Path, position: Position) -> None:
         self._path = path
-        self._fd = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+            self._fd = os.open(str(path), flags, 0o600)
+        except OSError as problem:
+            raise _unusable(path, problem) from problem
         self._offset = position.offset
         self._seq = position.seq
         self._durable = position.seq
@@ -70,10 +74,7 @@ class Journal:
         except OSError as problem:
             self._poisoned = True
             self._take_back()
-            message = f"{self._path}: cannot write the journal: {problem.strerror}"
-            raise StateUnusable(
-                message, hint="running tasks go on; free space or mend the disk"
-            ) from problem
+            raise _unusable(self._path, problem) from problem
         self._offset += len(data)
         self._durable = self._seq
 
@@ -126,7 +127,7 @@ class JournalReader:
             try:
                 events.append(self._verified(data[start:end]))
             except ValueError as problem:
-                if self._is_damage(data, end + 1):
+                if self._is_damage(data, start):
                     raise self._damaged(str(problem)) from None
                 break
         self.torn = data[self.position.offset - base :]
@@ -148,7 +149,7 @@ class JournalReader:
         return line.event
 
     def _is_damage(self, data: bytes, start: int) -> bool:
-        """Whether a later line proves that the bad one had been on disk whole."""
+        """Whether a line from `start` on proves that the missing one was on disk."""
         bad = self.position.seq + 1
         for first, end in _lines(data, start):
             try:
@@ -181,26 +182,36 @@ def recover(path: Path, run: str) -> Tuple[List[Event], Position]:
     """Return all events and where to go on, for the owner; mend a torn tail.
 
     A torn tail was never acknowledged: it is copied aside and cut off. Raises
-    JournalDamaged (also for an empty journal: submission wrote its first record)
-    and JournalTooNew, both leaving the file as it is.
+    JournalDamaged (also for an empty journal: submission wrote its first record),
+    JournalTooNew and StateUnusable, all leaving the file as it is.
     """
     reader = JournalReader(path, run)
     events = reader.read()
     if not events:
         message = f"{path}: no whole record in it"
         raise JournalDamaged(message, hint="nothing was changed")
-    if reader.torn:
-        _cut(path, reader.position.offset, reader.torn)
+    try:
+        if reader.torn:
+            aside = path.with_name(f"{path.name}.torn-{reader.position.offset}")
+            aside.touch(mode=0o600)
+            aside.write_bytes(reader.torn)
+        _settle(path, reader.position.offset)
+    except OSError as problem:
+        raise _unusable(path, problem) from problem
     return events, reader.position
 
 
-def _cut(path: Path, offset: int, torn: bytes) -> None:
-    copy = path.with_name(f"{path.name}.torn-{offset}")
-    copy.write_bytes(torn)
-    copy.chmod(0o600)
+def _settle(path: Path, end: int) -> None:
+    """Cut what is behind `end`; sync, for what comes next says that all is on disk."""
     fd = os.open(str(path), os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.ftruncate(fd, offset)
+        os.ftruncate(fd, end)
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _unusable(path: Path, problem: OSError) -> StateUnusable:
+    message = f"{path}: cannot write the journal: {problem.strerror}"
+    hint = "running tasks go on; free space or mend the disk"
+    return StateUnusable(message, hint=hint)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from provctl.errors import JournalDamaged
+from provctl.errors import JournalDamaged, JournalTooNew, ProvctlError
 from provctl.journal.lock import is_held
+from provctl.journal.seal import NewerFormat, unseal
 
 if TYPE_CHECKING:
     from provctl.journal.folder import RunFolder, StateFolder
@@ -42,83 +44,98 @@ class RunSummary:
 
 def summaries(folder: StateFolder) -> List[RunSummary]:
     """Return the account of every run, oldest first; damaged ones included."""
-    found = []
-    for run_id in folder.run_ids():
-        run = folder.run(run_id)
-        try:
-            found.append(summarise(run))
-        except JournalDamaged as problem:
-            created = _made_at(run)
-            found.append(
-                RunSummary(
-                    run_id, "?", "damaged", None, created, damage=problem.message
-                )
-            )
+    found = [_account(folder.run(run_id)) for run_id in folder.run_ids()]
     return sorted(found, key=lambda run: (run.created_at, run.id))
 
 
+def _account(run: RunFolder) -> RunSummary:
+    try:
+        return summarise(run)
+    except ProvctlError as problem:
+        damage, at = problem.message, _made_at(run)
+        return RunSummary(run.id, "?", "damaged", None, at, damage=damage)
+
+
 def summarise(folder: RunFolder) -> RunSummary:
-    """Return the account of one run. Raises JournalDamaged.
+    """Return the account of one run. Raises JournalDamaged, JournalTooNew.
 
     It looks at the first and the last record; only of a run that is under way
-    the whole journal, and only for what kinds of records are in it.
+    also for what kinds of records are in between.
     """
     try:
         with folder.journal.open("rb") as file:
-            head = file.read(_END)
+            first = _first_record(folder, file.read(_END))
             size = os.fstat(file.fileno()).st_size
             file.seek(max(0, size - _END))
             last = _last_record(file.read())
-            status, outcome = "finished", last.get("outcome")
-            if last.get("type") != "run_finished":
-                file.seek(0)
-                status, outcome = _under_way(file.read()), None
+            over = last.get("type") == "run_finished"
+            file.seek(0)
+            status = "finished" if over else _under_way(folder, file.read())
     except OSError as problem:
         message = f"{folder.journal}: {problem.strerror}"
         raise JournalDamaged(message) from problem
-    first = _record(head.partition(b"\n")[0])
-    if first.get("type") != "run_submitted":
-        message = f"{folder.journal}: its first record is not the submission"
-        raise JournalDamaged(message)
     return RunSummary(
         id=folder.id,
         name=first["name"],
         status=status,
-        outcome=outcome,
+        outcome=last["outcome"] if over else None,
         created_at=first["at"],
-        finished_at=last["at"] if outcome else None,
+        finished_at=last["at"] if over else None,
         tasks=first["tasks"],
         priority=first.get("priority", 0),
         batch=first.get("batch"),
-        owned=outcome is None and is_held(folder.lock),
+        owned=not over and is_held(folder.lock),
     )
 
 
-def _under_way(data: bytes) -> str:
-    """A word for an unfinished run; whether it is held needs the order of records."""
-    held = data.rfind(b'"type":"task_held"')
-    moved = max(
-        data.rfind(b'"type":"attempt_started"'), data.rfind(b'"type":"task_resolved"')
-    )
-    if held > moved:
-        return "held"
-    if b'"type":"cancel_requested"' in data:
+def _under_way(folder: RunFolder, data: bytes) -> str:
+    """A word for an unfinished run, as `RunState.status` has it."""
+    kinds = Counter(_KIND.findall(data))
+    if kinds[b"task_held"] > kinds[b"task_resolved"]:
+        return _replayed(folder)  # held or not depends on all the others
+    if kinds[b"cancel_requested"]:
         return "cancelling"
-    return "queued" if moved < 0 else "running"
+    begun = kinds[b"attempt_started"] or kinds[b"group_started"]
+    return "running" if begun else "queued"
+
+
+# At the start of a line only: what a task returns may look alike.
+_KIND = re.compile(rb'^{"v":\d+,"seq":\d+,"dur":\d+,"type":"(\w+)"', re.MULTILINE)
+
+
+def _replayed(folder: RunFolder) -> str:
+    from provctl.core.state import State
+    from provctl.journal.log import JournalReader
+    from provctl.journal.replay import replay
+
+    state = State(slots=0, capacity={})
+    replay(state, folder, JournalReader(folder.journal, folder.id).read())
+    return state.runs[folder.id].status
+
+
+def _first_record(folder: RunFolder, head: bytes) -> Dict[str, Any]:
+    try:
+        record, _ = unseal(head.partition(b"\n")[0])
+    except NewerFormat as newer:
+        message = f"{folder.journal}: {newer}"
+        raise JournalTooNew(message) from None
+    except ValueError as problem:
+        message = f"{folder.journal}: damaged at record 1: {problem}"
+        raise JournalDamaged(message) from None
+    if record.get("type") != "run_submitted":
+        message = f"{folder.journal}: its first record is not the submission"
+        raise JournalDamaged(message)
+    return record
 
 
 def _last_record(tail: bytes) -> Dict[str, Any]:
     """The last whole line; a torn one behind it is not looked at."""
     whole = tail[: tail.rfind(b"\n") + 1]
-    return _record(whole.rstrip(b"\n").rpartition(b"\n")[2])
-
-
-def _record(line: bytes) -> Dict[str, Any]:
     try:
-        record = json.loads(line)
-    except ValueError:
+        record, _ = unseal(whole[:-1].rpartition(b"\n")[2])
+    except (ValueError, NewerFormat):
         return {}
-    return record if isinstance(record, dict) else {}
+    return record
 
 
 def _made_at(folder: RunFolder) -> float:

@@ -83,7 +83,7 @@ class Scheduler:
         """Become the owner of a run and go on with it.
 
         Raises Refused if somebody else is its owner or it has ended, NotFound,
-        JournalDamaged, JournalTooNew.
+        JournalDamaged, JournalTooNew, StateUnusable.
         """
         world = self._world
         folder = world.folder.run(run_id)
@@ -94,7 +94,11 @@ class Scheduler:
             self._let_go(run_id)
             message = f"run {run_id} has ended: {outcome}"
             raise Refused(message, hint="a finished run can no longer be changed")
-        self._recover(run_id, rebooted=owned.rebooted)
+        try:
+            self._recover(run_id, rebooted=owned.rebooted)
+        except StateUnusable:
+            self._let_go(run_id, finished=False)
+            raise
 
     def take_queued(self) -> None:
         """Take every queued run that has no owner; complain where one cannot be."""
@@ -107,8 +111,14 @@ class Scheduler:
                 self._world.complain(run_id, problem)
 
     def request(self, request: Request) -> None:
-        """Do as asked; it is durable on return. Raises NotFound or Refused."""
-        self._advance(admit(self.state, request, self._world.clock.now()))
+        """Do as asked; it is durable on return.
+
+        Raises NotFound, Refused, and StateUnusable if it cannot be written down.
+        """
+        events = admit(self.state, request, self._world.clock.now())
+        problem = self._advance(events).get(request.run)
+        if problem is not None:
+            raise problem
 
     def close(self) -> None:
         """Let go of everything. Tasks go on; the next owner adopts them."""
@@ -126,7 +136,7 @@ class Scheduler:
             # One after the other: what is observed depends on the state.
             for event in observe(self.state, report, now, self._world.dice()):
                 self._record(event)
-        self._advance(())
+        self._advance()
 
     def _recover(self, run_id: str, *, rebooted: bool) -> None:
         """Write down the new owner, and what became of the tries under the old one."""
@@ -142,35 +152,51 @@ class Scheduler:
             report = world.executor.recover(place, rebooted=rebooted)
             for event in observe(self.state, report, now, world.dice()):
                 self._record(event)
-        self._advance(())
+        self._advance()
 
     # -- facts, then effects -----------------------------------------------------------
 
-    def _advance(self, events: Iterable[ev.Event]) -> None:
+    def _advance(self, events: Iterable[ev.Event] = ()) -> Dict[str, StateUnusable]:
+        """Write down the facts and all that follows, and do it.
+
+        Returns the runs that had to be let go, and why.
+        """
         for event in events:
             self._record(event)
+        effects: List[Instruction] = []
+        problems: Dict[str, StateUnusable] = {}
+        while True:
+            effects += self._decided()
+            let_go = self._commit()
+            if not let_go:
+                break
+            problems.update(let_go)  # what they used is free for the others
+        for effect in effects:
+            if effect.event.run in self._owned:
+                self._perform(effect)
+        self._set_alarm()
+        return problems
+
+    def _decided(self) -> List[Instruction]:
+        """Record all that is to be done now; return it."""
         effects: List[Instruction] = []
         now = self._world.clock.now()
         while True:
             instructions = decide(self.state, now)
             if not instructions:
-                break
+                return effects
             for instruction in instructions:
                 self._record(instruction.event)
                 effects.append(instruction)
-        self._commit()
-        for effect in effects:
-            if effect.event.run in self._owned:
-                self._perform(effect)
-        self._set_alarm()
 
     def _record(self, event: ev.Event) -> None:
         apply(self.state, event)
         self._owned[event.run].journal.add(event)
         self._news.setdefault(event.run, []).append(event)
 
-    def _commit(self) -> None:
-        """Make all news durable, then tell it."""
+    def _commit(self) -> Dict[str, StateUnusable]:
+        """Make all news durable, then tell it; return where that is impossible."""
+        problems: Dict[str, StateUnusable] = {}
         news, self._news = self._news, {}
         for run_id, events in news.items():
             try:
@@ -180,14 +206,17 @@ class Scheduler:
                 # shims, and the next owner finds it.
                 self._let_go(run_id, finished=False)
                 self._world.complain(run_id, problem)
+                problems[run_id] = problem
                 continue
             run = self.state.runs[run_id]
             self._world.tell(Facts(run, events))
             if run.outcome is not None:
                 self._let_go(run_id)
+        return problems
 
     def _let_go(self, run_id: str, *, finished: bool = True) -> None:
         owned = self._owned.pop(run_id)
+        self._news.pop(run_id, None)
         close_run(self.state, run_id)
         if finished:
             self._world.folder.dequeue(run_id)
@@ -226,7 +255,7 @@ class Scheduler:
         if deadline is not None:
             wait = max(0.0, deadline - self._world.clock.now())
             loop = asyncio.get_running_loop()
-            self._alarm = loop.call_later(wait, self._advance, ())
+            self._alarm = loop.call_later(wait, self._advance)
 
 
 def _never_ran(place: Place, problem: str, now: float) -> Ended:

@@ -5,8 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from provctl.executors.base import MARK, Order, Place
 
@@ -38,8 +49,11 @@ class Bench:
     What is awaited is awaited with a deadline.
     """
 
-    def __init__(self, make: Callable[[], Executor], folder: Path) -> None:
+    def __init__(
+        self, make: Callable[[], Executor], folder: Path, run: Optional[str] = None
+    ) -> None:
         self.folder = folder
+        self.run_id = run or f"r{os.urandom(4).hex()}"
         self._make = make
         self._loop = asyncio.new_event_loop()
         self.reports: Dict[str, List[Report]] = {}
@@ -65,11 +79,13 @@ class Bench:
         self.executor = self._make()
         self._loop.run_until_complete(self._start())
 
-    def order(self, *argv: str, env: Optional[Mapping[str, str]] = None, **fields: Any) -> Order:
+    def order(
+        self, *argv: str, env: Optional[Mapping[str, str]] = None, **fields: Any
+    ) -> Order:
         """Make an order for a task of its own."""
         self._count += 1
         task, index = f"t{self._count}", self._count
-        place = Place("r", task, 1, self.folder, index)
+        place = Place(self.run_id, task, 1, self.folder, index)
         given: Dict[str, Any] = {
             "cwd": str(self.folder),
             "timeout_s": 60.0,
@@ -92,7 +108,11 @@ class Bench:
     def until_ready(self, *places: Place) -> None:
         """Wait until tasks have said so."""
         for place in places:
-            self.until(lambda: "ready" in self.log(place), f"{place.name} is ready")
+            said = partial(self._has_said, place, "ready")
+            self.until(said, f"{place.name} is ready")
+
+    def _has_said(self, place: Place, word: str) -> bool:
+        return word in self.log(place)
 
     def log(self, place: Place) -> str:
         """What a task wrote so far."""
@@ -165,21 +185,29 @@ def children_of(pid: int) -> List[int]:
 
 
 def processes_with(variable: str) -> List[int]:
-    """The processes that were started with `variable` ("NAME=value")."""
+    """The processes started with `variable`, "NAME=value" or "NAME=beginning/"."""
     wanted = variable.encode()
+    whole = not variable.endswith("/")
     found = []
     for pid in _pids():
         try:
             environ = Path(f"/proc/{pid}/environ").read_bytes()
         except OSError:
             continue
-        if wanted in environ.split(b"\0") and alive(pid):
+        variables = environ.split(b"\0")
+        fits = wanted in variables if whole else _begins(variables, wanted)
+        if fits and alive(pid):
             found.append(pid)
     return found
 
 
+def _begins(texts: List[bytes], beginning: bytes) -> bool:
+    return any(text.startswith(beginning) for text in texts)
+
+
 def _pids() -> List[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    names = (entry.name for entry in Path("/proc").iterdir())
+    return [int(name) for name in names if name.isdigit()]
 
 
 def _stat(pid: int) -> Tuple[str, int]:

@@ -17,23 +17,37 @@ and the core answers with what it wants done, and with the facts it derives:
 
     start a, start a again (a later try), stop a, stop a now,
     skip a, refuse a (failed before any try), retry a (the wait is over),
-    open g, close g succeeded (a nested workflow), cancel timeout, end succeeded
+    open g, close g succeeded, overtime g (a nested workflow),
+    cancel timeout, end succeeded
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+    Union,
+)
 
 from provctl.core import events as ev
 from provctl.core import requests as rq
 from provctl.core.decide import Instruction, Launch, Stop, decide
 from provctl.core.machine import apply, close_run, open_run
-from provctl.core.model import Workflow
-from provctl.core.state import RunState, State, TaskState
+from provctl.core.state import Entry, Lane, RunState, State, TaskState
 
-__all__ = ["Closed", "Dialogue", "Opened", "picture", "replayed"]
+if TYPE_CHECKING:
+    from provctl.core.model import Workflow
+
+__all__ = ["Closed", "Dialogue", "Opened", "lane_of", "picture", "replayed"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,8 @@ class Closed:
 
 Step = Union[Opened, Closed, ev.Event]
 
+RUN = "r"  # the run that is meant unless one is named, as in `other:a exits 0`
+
 
 @dataclass
 class Dialogue:
@@ -62,7 +78,6 @@ class Dialogue:
     capacity: Mapping[str, int] = field(default_factory=dict)
     now: float = 1000.0
     dice: float = 0.0
-    run: str = "r"  # the run that lines are about
 
     def __post_init__(self) -> None:
         self.state = State(slots=self.slots, capacity=self.capacity)
@@ -72,7 +87,7 @@ class Dialogue:
 
     # -- what goes in ----------------------------------------------------------------
 
-    def submit(self, workflow: Workflow, run: str = "r", **fields: Any) -> List[str]:
+    def submit(self, workflow: Workflow, run: str = RUN, **fields: Any) -> List[str]:
         """Open a run; return what is said to it."""
         count = len(workflow.tasks)
         submitted = ev.RunSubmitted(
@@ -82,21 +97,21 @@ class Dialogue:
         self.history.append(Opened(submitted, workflow))
         return self.settle()
 
-    def close(self, run: str = "r") -> List[str]:
+    def close(self, run: str = RUN) -> List[str]:
         """Let go of a run, finished or not."""
         close_run(self.state, run)
         self.history.append(Closed(run))
         return self.settle()
 
     def hear(self, line: str) -> List[str]:
-        """Take in one line about `run`; return what is said to it."""
+        """Take in one line; return what is said to it."""
         first, _, rest = line.partition(" ")
         if first == "wait":
             return self.advance(float(rest))
         if first == "cancel":
-            return self.request(rq.Cancel(self.run, now=rest == "now"))
+            return self.request(rq.Cancel(RUN, now=rest == "now"))
         if first in ("rerun", "accept", "fail"):
-            return self.request(rq.Resolve(self.run, rest, first))
+            return self.request(rq.Resolve(RUN, rest, first))
         return self.report(self._report(first, rest))
 
     def request(self, request: rq.Request) -> List[str]:
@@ -136,12 +151,13 @@ class Dialogue:
 
     @property
     def r(self) -> RunState:
-        """The run that lines are about."""
-        return self.state.runs[self.run]
+        """The run `r`."""
+        return self.state.runs[RUN]
 
     def task(self, name: str) -> TaskState:
-        """One task of that run."""
-        return self.r.tasks[name]
+        """One task, as in a line: of run `r`, or `other:a`."""
+        run, task = _place(name)
+        return self.state.runs[run].tasks[task]
 
     def ended(self, name: str, cause: str = "exit", **fields: Any) -> rq.Ended:
         """The report that a try ended; by itself and with 0, if not said otherwise."""
@@ -151,8 +167,7 @@ class Dialogue:
             "started_at": self.now,
             "finished_at": self.now,
         }
-        attempt = self.task(name).attempt
-        return rq.Ended(self.run, name, attempt, cause, **{**given, **fields})
+        return rq.Ended(*self._try(name), cause, **{**given, **fields})
 
     def outcomes(self) -> Dict[str, Optional[str]]:
         """How every task ended, so far."""
@@ -164,24 +179,23 @@ class Dialogue:
             return self.ended(name, exit_code=int(rest))
         if verb == "returns":
             return self.ended(name, output=json.loads(rest))
-        attempt = self.task(name).attempt
+        key = self._try(name)
         reports: Dict[str, Callable[[], rq.Report]] = {
-            "times out": lambda: self.ended(
-                name, "timeout", exit_code=None, signal=15
-            ),
+            "times out": lambda: self.ended(name, "timeout", exit_code=None, signal=15),
             "is stopped": lambda: self.ended(name, "stop", exit_code=0),
-            "is lost": lambda: rq.Unknown(self.run, name, attempt, "lost", "gone"),
-            "is interrupted": lambda: rq.Unknown(
-                self.run, name, attempt, "interrupted", "gone"
-            ),
-            "is void": lambda: rq.Voided(self.run, name, attempt, "never began"),
-            "is adopted": lambda: rq.Adopted(self.run, name, attempt),
+            "is lost": lambda: rq.Unknown(*key, "lost", "gone"),
+            "is interrupted": lambda: rq.Unknown(*key, "interrupted", "gone"),
+            "is void": lambda: rq.Voided(*key, "never began"),
+            "is adopted": lambda: rq.Adopted(*key),
         }
         return reports[what]()
 
+    def _try(self, name: str) -> Tuple[str, str, int]:
+        return (*_place(name), self.task(name).attempt)
+
     def _words(self, instruction: Instruction) -> str:
         event: Any = instruction.event
-        where = "" if event.run == self.run else f"{event.run}:"
+        where = "" if event.run == RUN else f"{event.run}:"
         if isinstance(instruction, Launch):
             again = " again" if event.attempt > 1 else ""
             return f"start {where}{event.task}{again}"
@@ -195,12 +209,18 @@ class Dialogue:
         return f"{_VERBS[type(event)]} {where}{event.task}{ended}"
 
 
+def _place(name: str) -> Tuple[str, str]:
+    run, _, task = name.rpartition(":")
+    return run or RUN, task
+
+
 _VERBS: Dict[type, str] = {
     ev.TaskSkipped: "skip",
     ev.TaskFailed: "refuse",
     ev.RetryDue: "retry",
     ev.GroupStarted: "open",
     ev.GroupFinished: "close",
+    ev.GroupTimedOut: "overtime",
 }
 
 
@@ -223,9 +243,20 @@ def picture(state: State) -> Dict[str, Any]:
     told["runs"] = {name: _parts(run) for name, run in state.runs.items()}
     for run in told["runs"].values():
         run["tasks"] = {name: _parts(task) for name, task in run["tasks"]}
-    told["lanes"] = {key: sorted(lane) for key, lane in state.lanes.items()}
+    told["lanes"] = {key: lane_of(state, key) for key in state.lanes}
     told["timers"] = sorted(state.timers)
     return told
+
+
+def lane_of(state: State, key: Lane) -> List[Entry]:
+    """Who stands in a lane, in order; not the entries of those that have left."""
+    return sorted(
+        {
+            (rank, run, task)
+            for rank, run, task in state.lanes[key]
+            if run in state.runs and state.runs[run].tasks[task].status == "ready"
+        }
+    )
 
 
 def _parts(thing: Union[RunState, TaskState]) -> Dict[str, Any]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, List
+from subprocess import PIPE, Popen
+from typing import Iterator, List
 
 import pytest
 
 from provctl.core.requests import Adopted, Ended, Unknown, Voided
 from provctl.executors.base import MARK, Place
+from provctl.executors.local import LocalExecutor
 from provctl.executors.record import shim_pid
 from provctl.nushell.binary import find_nu
 from tests.support.attempts import (
@@ -22,10 +25,6 @@ from tests.support.attempts import (
     processes_with,
     wait_until,
 )
-
-if TYPE_CHECKING:
-    from subprocess import Popen
-
 
 LEAVES_BEHIND = {
     "background": "sleep 61 & echo $!",
@@ -63,13 +62,14 @@ def test_a_process_without_the_mark_is_swept_too(bench: Bench) -> None:
 
 def test_a_job_of_nushell_is_swept(bench: Bench) -> None:
     nu = find_nu("nu", os.environ["PATH"])
-    script = "job spawn { ^sh -c 'echo child $$; exec sleep 61' }; sleep 300ms; print ready; sleep 1min"
+    job = "job spawn { ^sh -c 'echo $$ > child; exec sleep 61' }"
+    script = f"{job}; print ready; sleep 1min"
     place = bench.launch(nu, "-n", "--no-std-lib", "-c", script)
-    bench.until_ready(place)
+    child = bench.folder / "child"
+    bench.until(lambda: child.exists() and child.read_text(), "the job runs")
     bench.stop(place)
     assert bench.end_of(place, within_s=8).cause == "stop"
-    words = bench.log(place).split()
-    assert not alive(int(words[words.index("child") + 1]))
+    assert not alive(int(child.read_text()))
 
 
 def test_what_nushell_does_not_wait_for_is_swept(bench: Bench) -> None:
@@ -126,9 +126,9 @@ def test_a_task_inherits_nothing(bench: Bench) -> None:
     (task,) = children_of(_shim(place))
     log = str(place.file("log"))
     assert _open_files(task) == {"0": "/dev/null", "1": log, "2": log}
-    status = _status(task)
-    assert "\nSigBlk:\t0000000000000000\n" in status
-    assert "\nSigIgn:\t0000000000000000\n" in status
+    status = dict(line.split(":\t", 1) for line in _status(task).splitlines())
+    assert status["SigBlk"] == "0" * 16
+    assert int(status["SigIgn"], 16) & 0x7FFF_FFFF == 0  # those that have a name
     assert os.getsid(task) == os.getpgid(task) == task
     bench.stop(place, now=True)
     bench.end_of(place)
@@ -148,7 +148,7 @@ def test_a_shim_keeps_nothing_of_its_owner(bench: Bench) -> None:
 
 def test_three_hundred_tasks_leave_nothing(bench: Bench) -> None:
     assert bench.run("true").exit_code == 0
-    parent = _parent(bench)
+    parent = _parent()
     files = len(_open_files(parent)), len(_open_files(os.getpid()))
     for _ in range(30):
         places = [bench.shell("exit 3") for _ in range(10)]
@@ -201,20 +201,20 @@ def test_a_stop_of_a_task_whose_shim_was_killed_harms_no_other(bench: Bench) -> 
     place = bench.shell("echo ready; sleep 61")
     other = bench.shell("echo ready; sleep 0.5; exit 6")
     bench.until_ready(place, other)
-    parent = _parent(bench)
+    parent = _parent()
     os.kill(parent, signal.SIGSTOP)  # hears of the death and of the stop together
     os.kill(_shim(place), signal.SIGKILL)
     bench.stop(place)
     os.kill(parent, signal.SIGCONT)
     assert bench.end_of(place).outcome == "lost"
     assert bench.end_of(other).exit_code == 6
-    assert _parent(bench) == parent
+    assert _parent() == parent
 
 
 def test_a_killed_parent_of_shims_harms_no_task(bench: Bench) -> None:
     places = [bench.shell(f"echo ready; sleep 0.5; exit {code}") for code in (3, 4, 5)]
     bench.until_ready(*places)
-    parent = _parent(bench)
+    parent = _parent()
     os.kill(parent, signal.SIGKILL)
     wait_until(lambda: not alive(parent), "the parent is gone")
     late = bench.shell("exit 6")  # given to a parent that is no more
@@ -229,9 +229,9 @@ def test_a_killed_parent_of_shims_harms_no_task(bench: Bench) -> None:
 def test_what_the_killed_parent_left_can_be_stopped(bench: Bench) -> None:
     place = bench.shell("echo ready; exec sleep 60")
     bench.until_ready(place)
-    parent = _parent(bench)
+    parent = _parent()
     os.kill(parent, signal.SIGKILL)
-    bench.until(lambda: _parent(bench) != parent, "there is another parent")
+    bench.until(lambda: _parent() not in (0, parent), "there is another parent")
     bench.stop(place)
     assert bench.end_of(place, within_s=5).cause == "stop"
 
@@ -254,7 +254,7 @@ def test_a_starter_that_ignores_the_end_of_children_is_no_problem(
 ) -> None:
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
-        bench = Bench(_local_executor, tmp_path)
+        bench = Bench(LocalExecutor, tmp_path)
     finally:
         signal.signal(signal.SIGCHLD, before)
     try:
@@ -264,6 +264,35 @@ def test_a_starter_that_ignores_the_end_of_children_is_no_problem(
 
 
 # -- owners that die --------------------------------------------------------------
+
+
+def test_a_killed_owner_leaves_its_output_to_nobody(bench: Bench) -> None:
+    with _owner(bench, "echo ready; sleep 0.5; exit 5") as owner:
+        place = bench.order().place
+        bench.until_ready(place)
+        owner.kill()
+        before = time.monotonic()
+        assert owner.communicate() == (b"", b"")
+        assert time.monotonic() - before < 0.4, "its readers waited for the task"
+        assert isinstance(bench.recover(place), Adopted)
+        assert bench.end_of(place).exit_code == 5
+
+
+def test_a_stop_is_obeyed_before_the_old_parent_noticed_the_death(
+    bench: Bench,
+) -> None:
+    with _owner(bench, "echo ready; exec sleep 60") as owner:
+        place = bench.order().place
+        bench.until_ready(place)
+        (parent,) = children_of(owner.pid)
+        os.kill(parent, signal.SIGSTOP)
+        owner.kill()
+        owner.wait()
+        assert isinstance(bench.recover(place), Adopted)
+        bench.stop(place)
+        bench.work(0.2)
+        os.kill(parent, signal.SIGCONT)
+        assert bench.end_of(place, within_s=5).cause == "stop"
 
 
 def test_a_start_that_was_late_runs_once_or_not_at_all(
@@ -331,10 +360,23 @@ def test_every_flipped_bit_of_an_exit_record_is_noticed(bench: Bench) -> None:
     assert bench.recover(place) == sound
 
 
-def _local_executor() -> "object":
+def _local_executor() -> object:
     from provctl.executors.local import LocalExecutor
 
     return LocalExecutor()
+
+
+@contextmanager
+def _owner(bench: Bench, script: str) -> Iterator[Popen[bytes]]:
+    """Another process that owns the attempt which the bench would order next."""
+    command = [sys.executable, "-m", "tests.support.owner"]
+    command += [str(bench.folder), bench.run_id, script]
+    root = Path(__file__).parents[3]
+    with Popen(command, cwd=str(root), stdout=PIPE, stderr=PIPE) as owner:
+        try:
+            yield owner
+        finally:
+            owner.kill()
 
 
 @contextmanager
@@ -359,14 +401,15 @@ def _shim(place: Place) -> int:
     return pid
 
 
-def _parent(bench: Bench) -> int:
-    """The parent of shims: the one child that this process has."""
-    running = [pid for pid in children_of(os.getpid()) if alive(pid)]
-    (parent,) = [pid for pid in running if "executors.shims" in _command(pid)]
-    return parent
+def _parent() -> int:
+    """The parent of shims: the one process that runs them."""
+    mine = children_of(os.getpid())
+    found = [pid for pid in mine if "executors.shims" in _command(pid)]
+    return found[0] if found else 0
 
 
 def _command(pid: int) -> str:
+    """The command line of a process; empty for a zombie."""
     return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
 
 
@@ -374,12 +417,11 @@ def _status(pid: int) -> str:
     return Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
 
 
-def _open_files(pid: int) -> "dict[str, str]":
-    folder = f"/proc/{pid}/fd"
+def _open_files(pid: int) -> dict[str, str]:
     found = {}
-    for name in os.listdir(folder):
+    for link in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            found[name] = os.readlink(f"{folder}/{name}")
+            found[link.name] = os.readlink(str(link))
         except FileNotFoundError:
             continue  # the one that lists
     return found

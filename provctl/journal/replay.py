@@ -1,0 +1,35 @@
+"""Owns replaying: a run's journal, folded into a state exactly as it happened live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Sequence
+
+from provctl.core.events import RunSubmitted
+from provctl.core.machine import IllegalEvent, apply, close_run, open_run
+from provctl.errors import JournalDamaged
+
+if TYPE_CHECKING:
+    from provctl.core.events import Event
+    from provctl.core.state import State
+    from provctl.journal.folder import RunFolder
+
+__all__ = ["replay"]
+
+
+def replay(state: State, folder: RunFolder, events: Sequence[Event]) -> None:
+    """Open a run in `state` and apply its journal.
+
+    Raises JournalDamaged or JournalTooNew; then `state` has nothing of the run.
+    """
+    first = events[0]
+    if not isinstance(first, RunSubmitted):
+        message = f"{folder.journal}: its first record is not the submission"
+        raise JournalDamaged(message)
+    open_run(state, first, folder.load_workflow(first.digest))
+    try:
+        for event in events[1:]:
+            apply(state, event)
+    except IllegalEvent as problem:
+        close_run(state, folder.id)
+        message = f"{folder.journal}: {problem}"
+        raise JournalDamaged(message, hint="nothing was changed") from None

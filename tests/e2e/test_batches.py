@@ -1,0 +1,57 @@
+"""Runs that were submitted together."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+ID = re.compile(r"[bcdfghjkmnpqrstvwxz][bcdfghjkmnpqrstvwxz2-9]{9}")
+
+
+def test_a_batch_by_its_id_and_its_runs(provctl: Provctl) -> None:
+    good = provctl.file({"a": {"command": ["true"]}}, name="good")
+    bad = provctl.ends_badly()
+    done = provctl("batch", "submit", good, bad)
+    batch = done.last_word
+    assert re.fullmatch(rf"Batch submitted: batch-{ID.pattern}\n", done.out)
+    runs = [line.split()[0] for line in done.err.splitlines()]
+    assert len(runs) == 2
+    provctl("batch", "monitor", batch, code=10)
+    told = provctl("batch", "status", batch, "-o", "json").json()
+    assert [run["id"] for run in told] == runs
+    assert [run["outcome"] for run in told] == ["succeeded", "failed"]
+    assert {run["batch"] for run in told} == {batch}
+    (row,) = provctl("batch", "list", "-o", "json").json()
+    assert row["id"] == batch
+    assert [run["id"] for run in row["runs"]] == runs
+    # A run's id is valid where a batch's is, and the start of each.
+    (one,) = provctl("batch", "status", runs[0], "-o", "json").json()
+    assert one["id"] == runs[0]
+    assert provctl("batch", "status", batch[:10], "-o", "name").out.split() == runs
+    assert provctl("batch", "status", "@last", "-o", "name").out.split() == runs
+    provctl("wait", batch, code=10)
+    provctl("batch", "status", "batch-zzz", code=40)
+
+
+def test_a_batch_is_cancelled_as_a_whole(provctl: Provctl) -> None:
+    short = provctl.file({"a": {"command": ["true"]}})
+    submitted = provctl("batch", "submit", short, *[provctl.endless()] * 2)
+    runs = [line.split()[0] for line in submitted.err.splitlines()]
+    provctl("wait", runs[0])
+    for run in runs[1:]:
+        provctl.until_ready(run)
+    provctl("batch", "cancel", submitted.last_word)
+    provctl("batch", "monitor", submitted.last_word, code=11)
+    told = provctl("batch", "status", submitted.last_word, "-o", "json").json()
+    outcomes = [run["outcome"] for run in told]
+    assert outcomes == ["succeeded", "cancelled", "cancelled"]
+    provctl("batch", "cancel", submitted.last_word, code=41)
+
+
+def test_of_a_batch_with_a_mistake_nothing_is_submitted(provctl: Provctl) -> None:
+    wrong = provctl.file({"a": {"command": ["true"], "needs": ["b"]}})
+    provctl("batch", "submit", provctl.ends_badly(), wrong, code=50)
+    assert provctl.runs() == []

@@ -1,0 +1,136 @@
+"""Every shipped example, run as its comments say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List
+
+import pytest
+
+from tests.support.installed import ROOT
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+EXAMPLES = ROOT / "examples"
+
+
+def test_every_example_is_run_by_a_test_here() -> None:
+    files = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
+    assert files == {
+        "hello.ncl",
+        "multi-cloud-deployment.ncl",
+        "nested.ncl",
+        "retry-and-cleanup.ncl",
+        "simple.json",
+        "simple.toml",
+    }
+
+
+def test_the_main_example_creates_what_it_says(provctl: Provctl) -> None:
+    done = provctl("workflow", "run", EXAMPLES / "multi-cloud-deployment.ncl")
+    assert "7 succeeded" in done.out.splitlines()[-1]
+    servers = _made(provctl, "servers")
+    assert [s["name"] for s in servers] == [f"web-{n}" for n in range(1, 6)]
+    assert {s["zone"] for s in servers} == {"es-mad1"}
+    addresses = {s["ip"] for s in servers}
+    (kubernetes,) = _made(provctl, "taskservs")
+    assert set(kubernetes["nodes"]) == addresses
+    (shop,) = _made(provctl, "clusters")
+    assert shop["endpoint"] == kubernetes["endpoint"]
+    assert [app["name"] for app in shop["apps"]] == ["web", "api", "worker"]
+    outputs = provctl("workflow", "outputs", "@last").json()
+    assert outputs["apps"]["endpoint"] == kubernetes["endpoint"]
+
+
+def test_a_second_run_finds_the_servers_there(provctl: Provctl) -> None:
+    file = EXAMPLES / "multi-cloud-deployment.ncl"
+    provctl("run", file, "-p", "servers=3", "-p", "zone=fi-hel1")
+    before = _made(provctl, "servers")
+    assert [s["zone"] for s in before] == ["fi-hel1"] * 3
+    provctl("run", file, "-p", "servers=3", "-p", "zone=fi-hel1")
+    assert _made(provctl, "servers") == before
+    said = provctl("logs", "@last", "server-1").out
+    assert said == "PROGRESS: 100% web-1 was there already\n"
+    # Elsewhere there cannot be servers of the same names.
+    provctl("run", file, "-p", "servers=3", "-p", "zone=de-fra1", code=10)
+    failed = provctl.task("@last", "server-1")
+    assert failed["outcome"] == "failed"
+    assert provctl.task("@last", "apps")["outcome"] == "skipped"
+
+
+def test_servers_are_made_in_parallel_and_what_needs_them_after(
+    provctl: Provctl,
+) -> None:
+    provctl("run", EXAMPLES / "multi-cloud-deployment.ncl")
+    at = {}
+    for number, record in enumerate(provctl.journal(provctl.runs()[0])):
+        if record["type"] in ("attempt_started", "attempt_finished"):
+            at[record["task"], record["type"]] = number
+    servers = [f"server-{n}" for n in range(1, 6)]
+    starts = [at[server, "attempt_started"] for server in servers]
+    ends = [at[server, "attempt_finished"] for server in servers]
+    assert max(starts) < min(ends)
+    assert max(ends) < at["kubernetes", "attempt_started"]
+    assert at["kubernetes", "attempt_finished"] < at["apps", "attempt_started"]
+
+
+def test_hello_greets_whom_it_is_told(provctl: Provctl) -> None:
+    provctl("workflow", "run", EXAMPLES / "hello.ncl", "-p", "who=everybody")
+    assert provctl("logs", "@last", "greet").out == "Hello, everybody!\n"
+    assert provctl("logs", "@last", "report").out == "everybody has 9 letters\n"
+
+
+def test_nested_runs_the_inner_workflow(provctl: Provctl) -> None:
+    provctl("run", EXAMPLES / "nested.ncl")
+    assert provctl("logs", "@last", "hello/greet").out == "Hello, inner world!\n"
+    ids = [task["id"] for task in provctl.status("@last")["tasks"]]
+    assert set(ids) == {
+        "prepare",
+        "hello",
+        "hello/greet",
+        "hello/count",
+        "hello/report",
+        "done",
+    }
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "tries", "flaky", "alert"),
+    [
+        ([], 0, 3, "succeeded", "skipped"),
+        (["-p", "failures=9"], 10, 3, "failed", "succeeded"),
+    ],
+)
+def test_retry_and_cleanup(
+    provctl: Provctl, params: List[str], code: int, tries: int, flaky: str, alert: str
+) -> None:
+    provctl("run", EXAMPLES / "retry-and-cleanup.ncl", *params, code=code)
+    tasks = {task["id"]: task for task in provctl.status("@last")["tasks"]}
+    assert tasks["flaky"]["attempts"] == tries
+    assert tasks["flaky"]["outcome"] == flaky
+    assert tasks["alert"]["outcome"] == alert
+    assert tasks["cleanup"]["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize("name", ["simple.json", "simple.toml"])
+def test_the_other_formats_run(provctl: Provctl, name: str) -> None:
+    provctl("run", EXAMPLES / name)
+    outputs = provctl("workflow", "outputs", "@last").json()
+    assert outputs["fetch"] == {"files": ["a.txt", "b.txt"]}
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in EXAMPLES.iterdir() if path.is_file())
+)
+def test_validate_and_plan_start_nothing(provctl: Provctl, name: str) -> None:
+    assert "valid" in provctl("workflow", "validate", EXAMPLES / name).out
+    assert provctl("workflow", "plan", EXAMPLES / name, "-o", "json").json()
+    assert provctl.runs() == []
+
+
+def _made(provctl: Provctl, kind: str) -> List[Dict[str, Any]]:
+    """What the provider of the examples keeps, sorted by name."""
+    folder = Path(provctl.environ["HOME"]) / ".local" / "state" / "provisioning" / kind
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]

@@ -1,0 +1,81 @@
+"""The background process itself: started, stopped, looked at."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict
+
+import pytest
+
+from tests.support.attempts import processes_with
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+ID = re.compile(r"[bcdfghjkmnpqrstvwxz][bcdfghjkmnpqrstvwxz2-9]{9}")
+
+
+def test_scheduler_status_has_the_pinned_fields(provctl: Provctl) -> None:
+    told = provctl("scheduler", "status", "-o", "json").json()
+    assert (told["running"], told["pid"], told["socket"]) == (False, None, None)
+    assert told["state_dir"] == str(provctl.state)
+    assert not provctl.state.exists(), "looking changed something"
+    provctl("scheduler", "start")
+    told = provctl("scheduler", "status", "-o", "json").json()
+    assert told["running"] is True
+    assert [told["pid"]] == provctl.schedulers()
+    assert told["socket"].startswith(str(provctl.state))
+    assert told["version"] in provctl("--version").out
+    assert "started" in provctl("scheduler", "logs").out
+
+
+def test_starting_and_stopping_twice_is_no_mistake(provctl: Provctl) -> None:
+    provctl("scheduler", "start")
+    before = provctl.schedulers()
+    assert "already running" in provctl("scheduler", "start").err
+    assert provctl.schedulers() == before
+    provctl("scheduler", "stop")
+    assert provctl.schedulers() == []
+    assert "no scheduler is running" in provctl("scheduler", "stop").err
+
+
+@pytest.mark.parametrize("how", ["stop and start", "restart"])
+def test_tasks_never_notice_a_restart(provctl: Provctl, how: str) -> None:
+    run = provctl.submit(provctl.endless())
+    provctl.until_ready(run)
+    before, scheduler = _processes_of(run), provctl.schedulers()
+    assert before
+    if how == "restart":
+        provctl("scheduler", "restart")
+    else:
+        assert "1 task" in provctl("scheduler", "stop").err
+        assert _processes_of(run) == before
+        provctl("scheduler", "start")
+    assert provctl.schedulers() != scheduler
+    assert _processes_of(run) == before
+    assert provctl.task(run, "a")["attempts"] == 1
+    provctl("cancel", run)
+    provctl("wait", run, code=11)
+    assert _processes_of(run) == {}
+
+
+def test_the_socket_and_all_files_are_private(provctl: Provctl) -> None:
+    run = provctl.submit(provctl.endless())
+    provctl.until_ready(run)
+    for path in [provctl.state, *provctl.state.rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+    provctl("cancel", run, "--now")
+    provctl("wait", run, code=11)
+
+
+def _processes_of(run: str) -> Dict[int, str]:
+    """The main process of task `a`, and when it was started."""
+
+    shells = [
+        pid
+        for pid in processes_with(f"PROVCTL_RUN={run}")
+        if b"while" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    stats = {pid: Path(f"/proc/{pid}/stat").read_text() for pid in shells}
+    return {pid: stat.rpartition(")")[2].split()[19] for pid, stat in stats.items()}

@@ -1,0 +1,167 @@
+"""Owners of runs are killed while tasks run; the tasks and their ends are not lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any, Dict
+
+import pytest
+
+from tests.support.attempts import alive
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.installed import Provctl
+
+
+def test_a_killed_foreground_run_is_finished_by_resume(provctl: Provctl) -> None:
+    starts = provctl.folder / "starts"
+    run = _killed_foreground_run(provctl, starts)
+    said = provctl("workflow", "resume", run, code=10).out
+    assert f"run {run} (w) failed" in said
+    assert sorted(starts.read_text().split()) == ["after", "first", "other"]
+    tasks = {task["id"]: task for task in provctl.status(run)["tasks"]}
+    assert tasks["first"]["exit_code"] == 0
+    assert tasks["other"]["exit_code"] == 7
+    assert tasks["after"]["outcome"] == "succeeded"
+    kinds = [record["type"] for record in provctl.journal(run)]
+    assert kinds.count("attempt_started") == 3
+    assert kinds.count("owner_took") == 2
+
+
+def test_without_resume_it_is_said_that_nobody_goes_on(provctl: Provctl) -> None:
+    starts = provctl.folder / "starts"
+    run = _killed_foreground_run(provctl, starts)
+    told = provctl.status(run)
+    assert (told["status"], told["outcome"], told["owned"]) == ("running", None, False)
+    assert provctl.task(run, "first")["reason"] == "still running, without an owner"
+    said = provctl("workflow", "status", run).out
+    assert "nobody owns this run" in said
+    assert f"provctl workflow resume {run}" in said
+    provctl("wait", run, code=30)
+
+    def ended() -> bool:
+        reason = "ended with exit code 0, not yet recorded"
+        return bool(provctl.task(run, "first")["reason"] == reason)
+
+    provctl.until(ended, "the end of the task is seen")
+    assert provctl.task(run, "after")["status"] == "waiting"
+    assert "after" not in starts.read_text()
+
+
+def test_a_killed_foreground_run_can_be_given_to_the_scheduler(
+    provctl: Provctl,
+) -> None:
+    run = _killed_foreground_run(provctl, provctl.folder / "starts")
+    provctl("cancel", run)
+    provctl("wait", run, code=11)
+    assert provctl.task(run, "after")["outcome"] == "cancelled"
+
+
+@pytest.mark.parametrize("when", ["while nobody owns it", "after the next came"])
+def test_the_exit_code_of_a_task_outlives_the_scheduler(
+    provctl: Provctl, when: str
+) -> None:
+    go = provctl.folder / "go"
+    script = f'echo ready; until [ -e "{go}" ]; do sleep 0.02; done; exit 7'
+    run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
+    provctl.wait_for_text(_log(provctl, run), "ready")
+    provctl.kill_scheduler()
+    if when == "while nobody owns it":
+        go.touch()
+        record = provctl.state / "runs" / run / "attempts" / "0.1.go"
+        provctl.wait_for_text(record, '"exit_code":7')
+        provctl("scheduler", "start")
+    else:
+        provctl("scheduler", "start")
+        kinds = [record["type"] for record in provctl.journal(run)]
+        assert "attempt_adopted" in kinds
+        go.touch()
+    provctl("wait", run, code=10)
+    assert provctl.task(run, "a")["exit_code"] == 7
+    assert provctl.task(run, "a")["attempts"] == 1
+
+
+def test_a_killed_scheduler_does_not_keep_its_locks(provctl: Provctl) -> None:
+    script = "echo ready; exec sleep 60"
+    run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
+    provctl.wait_for_text(_log(provctl, run), "ready")
+    provctl.kill_scheduler()
+    before = time.monotonic()
+    provctl("scheduler", "start")
+    assert time.monotonic() - before < 5
+    provctl("cancel", run)
+    provctl("wait", run, code=11)
+
+
+def test_a_stopped_scheduler_declares_nothing_dead(provctl: Provctl) -> None:
+    script = "echo ready; sleep 0.5; exit 7"
+    run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
+    provctl.wait_for_text(_log(provctl, run), "ready")
+    (scheduler,) = provctl.schedulers()
+    os.kill(scheduler, signal.SIGSTOP)
+    record = provctl.state / "runs" / run / "attempts" / "0.1.go"
+    provctl.wait_for_text(record, '"exit_code":7')
+    assert provctl.status(run)["tasks"][0]["status"] == "running"
+    os.kill(scheduler, signal.SIGCONT)
+    provctl("wait", run, code=10)
+    assert provctl.task(run, "a")["exit_code"] == 7
+
+
+def test_shim_and_scheduler_killed_together_is_lost_and_held(provctl: Provctl) -> None:
+    ran = provctl.folder / "ran"
+    script = f'echo x >> "{ran}"; echo ready; exec sleep 60'
+    run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
+    provctl.wait_for_text(_log(provctl, run), "ready")
+    provctl.kill_everything()
+    provctl("scheduler", "start")
+    provctl("wait", run, code=13)
+    told = provctl.status(run)
+    assert (told["status"], told["outcome"]) == ("held", None)
+    assert told["tasks"][0]["status"] == "held"
+    assert "nobody can know how it ended" in told["tasks"][0]["reason"]
+    assert ran.read_text() == "x\n"
+    provctl("workflow", "resume", run, "--accept", "a")
+    provctl("wait", run)
+    assert ran.read_text() == "x\n"
+
+
+def test_a_lost_task_that_may_be_repeated_is(provctl: Provctl) -> None:
+    ran = provctl.folder / "ran"
+    script = f'echo x >> "{ran}"; echo ready; [ "$(wc -l < "{ran}")" = 2 ] || sleep 60'
+    again = {"idempotent": True, "on_interrupt": "rerun"}
+    tasks = {"a": {"command": ["sh", "-c", script], **again}}
+    run = provctl.submit(provctl.file(tasks))
+    provctl.wait_for_text(_log(provctl, run), "ready")
+    provctl.kill_everything()
+    provctl("scheduler", "start")
+    provctl("wait", run)
+    assert ran.read_text() == "x\nx\n"
+
+
+def _killed_foreground_run(provctl: Provctl, starts: Path) -> str:
+    """A run of which two tasks run and one waits, and its owner is dead."""
+
+    def task(seconds: float, code: int, **fields: Any) -> Dict[str, Any]:
+        script = f'echo "$PROVCTL_TASK" >> "{starts}"; sleep {seconds}; exit {code}'
+        return {"command": ["sh", "-c", script], **fields}
+
+    tasks = {"first": task(1.5, 0), "other": task(0.8, 7)}
+    file = provctl.file({**tasks, "after": task(0, 0, needs=["first"])})
+    with provctl.start("run", file) as owner:
+        provctl.until(
+            lambda: starts.exists() and len(starts.read_text().split()) == 2,
+            "two tasks run",
+        )
+        owner.kill()
+        owner.communicate(timeout=1)
+    assert not alive(owner.pid)
+    (run,) = provctl.runs()
+    return run
+
+
+def _log(provctl: Provctl, run: str) -> Path:
+    return provctl.log(run)

@@ -1,0 +1,49 @@
+"""Commands that only look start fast: they load nothing that they do not need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, List, Set
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Each takes longer to load than such a command may take.
+HEAVY = ("asyncio", "pydantic", "rich", "nickel", "psutil", "provctl.spec")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--version"],
+        ["--help"],
+        ["completion", "bash"],
+        ["workflow", "list"],
+        ["workflow", "list", "-o", "json"],
+        ["batch", "list"],
+        ["config", "path"],
+    ],
+    ids=" ".join,
+)
+def test_it_loads_nothing_heavy(words: List[str]) -> None:
+    loaded = loaded_by(*words)
+    assert "provctl.cli.main" in loaded
+    assert loaded.isdisjoint(HEAVY)
+
+
+def test_to_look_at_a_run_loads_nothing_heavy(tmp_path: Path) -> None:
+    file = tmp_path / "one.json"
+    file.write_text('{"tasks": {"one": {"command": ["true"]}}}', encoding="utf-8")
+    assert not loaded_by("run", str(file)).isdisjoint(HEAVY)
+    for verb in ("status", "logs"):
+        assert loaded_by("workflow", verb, "@last").isdisjoint(HEAVY)
+
+
+def loaded_by(*words: str) -> Set[str]:
+    """The names of all modules that a command loads."""
+    command = [sys.executable, "-X", "importtime", "-m", "provctl", *words]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

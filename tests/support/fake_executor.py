@@ -1,0 +1,98 @@
+"""Owns an executor that runs nothing: it keeps the contract, and what it was told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+
+from provctl.core.requests import Adopted, Ended, Unknown, Voided
+
+if TYPE_CHECKING:
+    from provctl.core.requests import Report
+    from provctl.executors.base import Order, Place, Reports
+
+__all__ = ["FakeExecutor", "adopted", "ended", "voided"]
+
+
+class FakeExecutor:
+    """Keeps `executors.base.Executor`; a test says how its attempts end.
+
+    What it is told it keeps in words: `launch a`, `stop a`, `stop a now`,
+    `recover a`, `recover a rebooted`, `close`; later tries as `a.2`. `at_launch` is
+    called before each start, to look at the world at that moment.
+    """
+
+    def __init__(self, at_launch: Optional[Callable[[Order], None]] = None) -> None:
+        self.orders: Dict[str, Order] = {}
+        # What is found of an attempt that an earlier owner decided; by task.
+        self.found: Dict[str, Callable[[Place], Report]] = {}
+        self._at_launch = at_launch
+        self._said: List[str] = []
+        self._tell: Optional[Reports] = None
+
+    def start(self, tell: Reports) -> None:
+        """Get ready."""
+        self._tell = tell
+
+    def launch(self, order: Order) -> None:
+        """Start an attempt; never the same again."""
+        name = _name(order.place)
+        assert name not in self.orders, f"{name} was started twice"
+        if self._at_launch is not None:
+            self._at_launch(order)
+        self.orders[name] = order
+        self._said.append(f"launch {name}")
+
+    def stop(self, place: Place, *, now: bool) -> None:
+        """Note that an attempt is to end."""
+        self._said.append(f"stop {_name(place)}{' now' if now else ''}")
+
+    def recover(self, place: Place, *, rebooted: bool) -> Report:
+        """Return what the test wants to have been found; lost if it does not say."""
+        self._said.append(f"recover {_name(place)}{' rebooted' if rebooted else ''}")
+        find = self.found.get(place.task)
+        if find is not None:
+            return find(place)
+        return Unknown(place.run, place.task, place.attempt, "lost", "gone")
+
+    def close(self) -> None:
+        """Let go."""
+        self._said.append("close")
+
+    def end(self, name: str, **fields: Any) -> None:
+        """Report that an attempt ended: by itself and with 0, if not said otherwise."""
+        self.report(ended(self.orders[name].place, **fields))
+
+    def report(self, *reports: Report) -> None:
+        """Report anything at all."""
+        assert self._tell is not None
+        self._tell(reports)
+
+    def said(self) -> List[str]:
+        """What it was told since this was asked last."""
+        said, self._said = self._said, []
+        return said
+
+    def assert_nothing_else_said(self) -> None:
+        """It was told nothing since it was asked last."""
+        assert self.said() == []
+
+
+def ended(place: Place, cause: str = "exit", **fields: Any) -> Ended:
+    """The report that an attempt ended, at 1000 and with 0 if not said otherwise."""
+    given: Dict[str, Any] = {"exit_code": 0, "signal": None}
+    given.update(started_at=1000.0, finished_at=1000.0)
+    return Ended(place.run, place.task, place.attempt, cause, **{**given, **fields})
+
+
+def adopted(place: Place) -> Adopted:
+    """The report that an attempt goes on."""
+    return Adopted(place.run, place.task, place.attempt)
+
+
+def voided(place: Place) -> Voided:
+    """The report that an attempt never began."""
+    return Voided(place.run, place.task, place.attempt, "it never began")
+
+
+def _name(place: Place) -> str:
+    return place.task if place.attempt == 1 else f"{place.task}.{place.attempt}"

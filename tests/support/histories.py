@@ -1,0 +1,23 @@
+"""Owns the list of all histories, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict
+
+from tests.support.histories_of_endings import CANCELS, UNKNOWN
+from tests.support.histories_of_groups import GROUPS
+from tests.support.histories_of_tasks import CONDITIONS, NEEDS, RETRIES
+
+if TYPE_CHECKING:
+    from tests.support.history import History
+
+__all__ = ["HISTORIES"]
+
+HISTORIES: Dict[str, History] = {
+    **NEEDS,
+    **CONDITIONS,
+    **RETRIES,
+    **CANCELS,
+    **GROUPS,
+    **UNKNOWN,
+}

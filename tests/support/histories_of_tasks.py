@@ -1,0 +1,303 @@
+"""Owns histories of tasks: what they need, on what condition, how often tried."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provctl.core.model import Retry, Task, Workflow
+from tests.support.history import History
+from tests.support.workflows import a_workflow, chain, group, output, task
+
+__all__ = ["CONDITIONS", "NEEDS", "RETRIES"]
+
+
+def pair(on: str, **first: Any) -> Workflow:
+    """Task b after task a, and c after b whatever became of it."""
+    return a_workflow(
+        task("a", **first), task("b", [("a", on)]), task("c", [("b", "done")])
+    )
+
+
+def conditional(when: Any) -> Workflow:
+    """Task b after a if `when`, and c after b."""
+    return a_workflow(task("a"), task("b", ["a"], when=when), task("c", ["b"]))
+
+
+def cluster(*inner: Task, **fields: Any) -> Workflow:
+    """A group g of these tasks, and z after it."""
+    return a_workflow(group("g", **fields), *inner, task("z", ["g"]))
+
+
+NEEDS = {
+    "a chain goes from link to link": History(
+        chain(3),
+        """
+        submit      => start t0
+        t0 exits 0  => start t1
+        t1 exits 0  => start t2
+        t2 exits 0  => end succeeded
+        """,
+    ),
+    "a task waits for all its needs": History(
+        a_workflow(task("a"), task("b"), task("c", ["a", "b"])),
+        """
+        submit     => start a, start b
+        b exits 0  =>
+        a exits 0  => start c
+        c exits 0  => end succeeded
+        """,
+    ),
+    "a need is met by success": History(
+        pair("success"),
+        """
+        submit     => start a
+        a exits 0  => start b
+        b exits 0  => start c
+        c exits 0  => end succeeded
+        """,
+    ),
+    "a need of success is not met by failure": History(
+        pair("success"),
+        """
+        submit     => start a
+        a exits 3  => skip b, start c
+        c exits 0  => end failed
+        """,
+    ),
+    "a need of failure is met by failure": History(
+        pair("failure"),
+        """
+        submit     => start a
+        a exits 3  => start b
+        b exits 0  => start c
+        c exits 0  => end failed
+        """,
+    ),
+    "a need of failure is met by a timeout": History(
+        pair("failure"),
+        """
+        submit       => start a
+        a times out  => start b
+        b exits 0    => start c
+        c exits 0    => end timed_out
+        """,
+    ),
+    "a need of failure is not met by success": History(
+        pair("failure"),
+        """
+        submit     => start a
+        a exits 0  => skip b, start c
+        c exits 0  => end succeeded
+        """,
+    ),
+    "a need of done is met by failure": History(
+        pair("done"),
+        """
+        submit     => start a
+        a exits 3  => start b
+        b exits 0  => start c
+        c exits 0  => end failed
+        """,
+    ),
+    "a failure that may happen meets a need of success": History(
+        pair("success", on_failure="continue"),
+        """
+        submit     => start a
+        a exits 3  => start b
+        b exits 0  => start c
+        c exits 0  => end succeeded
+        """,
+    ),
+    "and one of failure": History(
+        pair("failure", on_failure="continue"),
+        """
+        submit     => start a
+        a exits 3  => start b
+        b exits 0  => start c
+        c exits 0  => end succeeded
+        """,
+    ),
+    "needs that exclude each other skip the task": History(
+        a_workflow(task("a"), task("b", ["a", ("a", "failure")])),
+        """
+        submit     => start a
+        a exits 0  => skip b, end succeeded
+        """,
+    ),
+    "a failure does not touch what does not need it": History(
+        a_workflow(task("a"), task("b"), task("c", ["a"]), task("d", ["b"])),
+        """
+        submit     => start a, start b
+        a exits 1  => skip c
+        b exits 0  => start d
+        d exits 0  => end failed
+        """,
+    ),
+    "a skip goes on down the graph": History(
+        chain(4),
+        """
+        submit      => start t0
+        t0 exits 1  => skip t1, skip t2, skip t3, end failed
+        """,
+    ),
+    "with fail-fast what has not begun is skipped, what runs ends": History(
+        a_workflow(task("a"), task("b"), task("c"), task("d", ["b"])),
+        """
+        submit     => start a, start b
+        a exits 1  => skip c, skip d
+        b exits 0  => end failed
+        """,
+        slots=2,
+        submit={"fail_fast": True},
+    ),
+    "with fail-fast a failure that may happen stops nothing": History(
+        a_workflow(task("a", on_failure="continue"), task("b")),
+        """
+        submit     => start a
+        a exits 1  => start b
+        b exits 0  => end succeeded
+        """,
+        slots=1,
+        submit={"fail_fast": True},
+    ),
+    "with fail-fast a start that never was is not made up for": History(
+        a_workflow(task("a"), task("b")),
+        """
+        submit     => start a, start b
+        a exits 1  =>
+        b is void  => skip b, end failed
+        """,
+        submit={"fail_fast": True},
+    ),
+    "a workflow without tasks succeeds": History(
+        a_workflow(),
+        """
+        submit  => end succeeded
+        """,
+    ),
+}
+
+CONDITIONS = {
+    "a true condition": History(
+        conditional({"$equals": [output("a", "n"), 1]}),
+        """
+        submit              => start a
+        a returns {"n": 1}  => start b
+        b exits 0           => start c
+        c exits 0           => end succeeded
+        """,
+    ),
+    "a false condition skips, and what needs it is skipped": History(
+        conditional({"$equals": [output("a", "n"), 1]}),
+        """
+        submit              => start a
+        a returns {"n": 2}  => skip b, skip c, end succeeded
+        """,
+    ),
+    "plain false": History(
+        a_workflow(task("a", when=False)),
+        """
+        submit  => skip a, end succeeded
+        """,
+    ),
+    "a condition that cannot be decided is a failure": History(
+        conditional({"$equals": [output("a", "x"), 1]}),
+        """
+        submit              => start a
+        a returns {"n": 1}  => refuse b, skip c, end failed
+        """,
+    ),
+    "a value that does not exist is a failure before any try": History(
+        a_workflow(
+            task("a"), task("b", ["a"], env={"N": output("a", "n")}), task("c", ["b"])
+        ),
+        """
+        submit           => start a
+        a returns [1,2]  => refuse b, skip c, end failed
+        """,
+    ),
+    "such a failure may happen too": History(
+        a_workflow(
+            task("a"),
+            task("b", ["a"], env={"N": output("a", "n")}, on_failure="continue"),
+            task("c", ["b"]),
+        ),
+        """
+        submit           => start a
+        a returns [1,2]  => refuse b, start c
+        c exits 0        => end succeeded
+        """,
+    ),
+    "a group's condition": History(
+        cluster(task("g/x"), when=False),
+        """
+        submit  => skip g, skip z, skip g/x, end succeeded
+        """,
+    ),
+}
+
+RETRIES = {
+    "a failed try is repeated after its wait": History(
+        a_workflow(task("a", retry=Retry(attempts=3, delay_s=5))),
+        """
+        submit     => start a
+        a exits 1  =>
+        wait 4.9   =>
+        wait 0.2   => retry a, start a again
+        a exits 0  => end succeeded
+        """,
+    ),
+    "after the last try it has failed": History(
+        a_workflow(task("a", retry=Retry(attempts=2, delay_s=1)), task("b", ["a"])),
+        """
+        submit     => start a
+        a exits 1  =>
+        wait 1     => retry a, start a again
+        a exits 1  => skip b, end failed
+        """,
+    ),
+    "without a delay the next try follows at once": History(
+        a_workflow(task("a", retry=Retry(attempts=2))),
+        """
+        submit       => start a
+        a times out  => retry a, start a again
+        a times out  => end timed_out
+        """,
+    ),
+    "a task that waits for its next try leaves its slot": History(
+        a_workflow(task("a", retry=Retry(attempts=2, delay_s=9)), task("b")),
+        """
+        submit     => start a
+        a exits 1  => start b
+        b exits 0  =>
+        wait 9     => retry a, start a again
+        a exits 0  => end succeeded
+        """,
+        slots=1,
+    ),
+    "a void try costs none": History(
+        a_workflow(task("a", retry=Retry(attempts=2))),
+        """
+        submit     => start a
+        a is void  => start a again
+        a exits 1  => retry a, start a again
+        a exits 1  => end failed
+        """,
+    ),
+    "a cancelled run is not tried again": History(
+        a_workflow(task("a", retry=Retry(attempts=9))),
+        """
+        submit     => start a
+        cancel     => stop a
+        a exits 1  => end cancelled
+        """,
+    ),
+    "nor is a task that waits for its next try": History(
+        a_workflow(task("a", retry=Retry(attempts=9, delay_s=60))),
+        """
+        submit     => start a
+        a exits 1  =>
+        cancel     => end cancelled
+        """,
+    ),
+}

@@ -1,0 +1,253 @@
+"""Owns the installed `provctl` in tests: its own account, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+from tests.support.attempts import alive, processes_with, wait_until
+from tests.support.terminals import Terminal
+
+__all__ = ["ROOT", "Done", "Provctl"]
+
+ROOT = Path(__file__).parents[2]
+_PROGRAM = Path(sys.executable).with_name("provctl")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended."""
+
+    command: str
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last_word(self) -> str:
+        """The last word on stdout."""
+        return self.out.split()[-1]
+
+    def json(self) -> Any:
+        """What stdout says, as data."""
+        return json.loads(self.out)
+
+
+class Provctl:
+    """The command, with a home and a state directory of its own below `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        assert _PROGRAM.is_file(), f"{_PROGRAM}: the project is not installed"
+        self.folder = folder
+        self.state = folder / "state"
+        home = folder / "account"
+        home.mkdir()
+        self.environ: Dict[str, str] = {
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "PATH": os.environ["PATH"],
+            "PROVCTL_STATE_DIR": str(self.state),
+            "PROVCTL_EXECUTOR_GRACE_SECONDS": "5",
+            "PROVISIONING_SPEED": "0",
+            "TERM": "xterm",
+            **{f"XDG_{n}_HOME": str(home / n.lower()) for n in ("CONFIG", "STATE")},
+        }
+        self._sign = f"HOME={home}"
+        self._files = 0
+
+    # -- commands --------------------------------------------------------------------
+
+    def __call__(
+        self,
+        *args: object,
+        code: int = 0,
+        env: Optional[Mapping[str, str]] = None,
+        within_s: float = 60,
+        cwd: Optional[Path] = None,
+        **how: Any,
+    ) -> Done:
+        """Run a command to its end; it must exit with `code`, never a traceback."""
+        process = self.start(*args, env=env, cwd=cwd, **how)
+        try:
+            out, err = process.communicate(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate(timeout=5)
+            message = f"{args} did not end: {out.decode()}\n{err.decode()}"
+            raise AssertionError(message) from None
+        line = " ".join(map(str, args))
+        done = Done(line, process.returncode, out.decode(), err.decode())
+        assert "Traceback" not in done.err, done.err
+        assert done.code == code, f"{line}: {done.code}\n{done.out}\n{done.err}"
+        return done
+
+    def start(
+        self,
+        *args: object,
+        env: Optional[Mapping[str, str]] = None,
+        cwd: Optional[Path] = None,
+        **how: Any,
+    ) -> subprocess.Popen[bytes]:
+        """Start a command; it reads nothing, and its output goes into pipes."""
+        pipes = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
+        return subprocess.Popen(
+            [str(_PROGRAM), *map(str, args)],
+            env={**self.environ, **(env or {})},
+            cwd=str(cwd or self.folder),
+            **{**pipes, **how},
+        )
+
+    def terminal(
+        self, *args: object, env: Optional[Mapping[str, str]] = None
+    ) -> Terminal:
+        """Start a command at a terminal."""
+        told = {**self.environ, **(env or {})}
+        return Terminal([str(_PROGRAM), *map(str, args)], told, self.folder)
+
+    # -- files ------------------------------------------------------------------------
+
+    def file(self, tasks: Mapping[str, Any], name: str = "w", **fields: Any) -> Path:
+        """Write a workflow file with these tasks."""
+        self._files += 1
+        path = self.folder / f"{name}-{self._files}.json"
+        path.write_text(json.dumps({"name": name, "tasks": tasks, **fields}))
+        return path
+
+    def ends_badly(self) -> Path:
+        """Write a workflow of which one task fails, at once."""
+        tasks: Dict[str, Any] = {
+            "good": {"command": ["true"]},
+            "bad": {"command": ["sh", "-c", "exit 3"]},
+            "after": {"command": ["true"], "needs": ["bad"]},
+        }
+        return self.file(tasks)
+
+    def endless(self, first: str = "true") -> Path:
+        """Write a workflow with a task that runs until it is stopped."""
+        script = f"{first}; echo ready; while :; do sleep 0.1; done"
+        tasks: Dict[str, Any] = {
+            "a": {"command": ["sh", "-c", script]},
+            "b": {"command": ["true"], "needs": ["a"]},
+        }
+        return self.file(tasks)
+
+    def text(self, name: str, text: str) -> Path:
+        """Write any file."""
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def submit(self, file: Path, *args: object, **how: Any) -> str:
+        """Submit a file and return the run's id."""
+        return self("workflow", "submit", file, *args, **how).last_word
+
+    # -- what there is -----------------------------------------------------------------
+
+    def status(self, run: str) -> Dict[str, Any]:
+        """What `workflow status` says."""
+        told: Dict[str, Any] = self("workflow", "status", run, "-o", "json").json()
+        return told
+
+    def task(self, run: str, task: str) -> Dict[str, Any]:
+        """What `workflow status` says of one task."""
+        (found,) = [t for t in self.status(run)["tasks"] if t["id"] == task]
+        return dict(found)
+
+    def journal(self, run: str) -> List[Dict[str, Any]]:
+        """The records of a run's journal."""
+        path = self.state / "runs" / run / "journal.jsonl"
+        return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+    def runs(self) -> List[str]:
+        """The ids of all runs, from the disk."""
+        try:
+            names = [folder.name for folder in (self.state / "runs").iterdir()]
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in names if not name.startswith("."))
+
+    def schedulers(self) -> List[int]:
+        """The schedulers that run with this state directory."""
+        return [pid for pid in self.processes() if "serve" in _words(pid)]
+
+    def processes(self) -> List[int]:
+        """Everything that was started here and still runs."""
+        return processes_with(self._sign)
+
+    def log(self, run: str, index: int = 0) -> Path:
+        """Where the first attempt of a task writes."""
+        return self.state / "runs" / run / "attempts" / f"{index}.1.log"
+
+    def until_ready(self, run: str) -> None:
+        """Wait until the first task of a run has said so."""
+        self.wait_for_text(self.log(run), "ready")
+
+    def wait_for_text(self, path: Path, text: str = "") -> str:
+        """Wait until a file has some text in it, and return all of it."""
+        self.until(lambda: text in _read(path) and _read(path), f"{text!r} in {path}")
+        return _read(path)
+
+    def until(
+        self, condition: Callable[[], Any], what: str, *, within_s: float = 20
+    ) -> Any:
+        """Wait for something; if it does not come, say what there is."""
+        try:
+            return wait_until(condition, what, within_s=within_s)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self._account()}") from None
+
+    def _account(self) -> str:
+        lines = [f"{pid}: {' '.join(_words(pid))[:200]}" for pid in self.processes()]
+        lines += [_read(self.state / "scheduler" / "log")]
+        for run in self.runs()[:5]:
+            lines.append(_read(self.state / "runs" / run / "journal.jsonl")[-2000:])
+        return "\n".join(lines)
+
+    def kill_scheduler(self) -> None:
+        """Kill the scheduler, without a chance to say anything."""
+        (pid,) = self.schedulers()
+        os.kill(pid, signal.SIGKILL)
+        self.until(lambda: not alive(pid), "the scheduler is gone")
+
+    def end(self) -> None:
+        """Stop the scheduler; kill what is left; nothing may survive that."""
+        try:
+            if self.schedulers():
+                self("scheduler", "stop")
+        finally:
+            self.kill_everything()
+
+    def kill_everything(self) -> None:
+        """Kill all that was started here, until nothing is left."""
+
+        def none_left() -> bool:
+            left = self.processes()
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            return not left
+
+        wait_until(none_left, "everything is killed", within_s=10)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _words(pid: int) -> List[str]:
+    return _read(Path(f"/proc/{pid}/cmdline")).split("\0")

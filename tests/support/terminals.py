@@ -1,0 +1,105 @@
+"""Owns real terminals for tests: a program at a pty, its keys and its screen."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+import time
+from typing import TYPE_CHECKING, Mapping, Optional, Sequence, Type
+
+from tests.support.screens import Screen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["Terminal"]
+
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
+_SIZE = (40, 110)  # rows, columns
+
+
+class Terminal:
+    """A program that has this terminal as its own; a context manager that kills it."""
+
+    def __init__(
+        self, command: Sequence[str], environ: Mapping[str, str], cwd: Path
+    ) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *_SIZE, 0, 0))
+        self.process = subprocess.Popen(
+            command,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=dict(environ),
+            cwd=str(cwd),
+            start_new_session=True,
+            preexec_fn=_own_the_terminal,
+        )
+        os.close(theirs)
+        self.raw = ""
+
+    def press(self, keys: str) -> None:
+        """Type something; "\\x03" is Ctrl-C."""
+        os.write(self._ours, keys.encode())
+
+    def read_until(self, text: str, *, within_s: float = 20) -> None:
+        """Read what is printed until `text` has been."""
+        deadline = time.monotonic() + within_s
+        while text not in self.plain:
+            assert self._read(deadline), f"no {text!r} in: {self.raw}"
+
+    def wait(self, *, within_s: float = 20) -> int:
+        """Read all that is printed, and return the exit code."""
+        deadline = time.monotonic() + within_s
+        while self._read(deadline):
+            assert time.monotonic() < deadline, f"it goes on: {self.raw}"
+        return self.process.wait(timeout=5)
+
+    @property
+    def plain(self) -> str:
+        """All that was printed, without colours."""
+        return _COLOURS.sub("", self.raw)
+
+    @property
+    def screen(self) -> str:
+        """What is to be seen in the end, lines that scrolled away included."""
+        screen = Screen()
+        screen.write(self.plain)
+        return "\n".join(line.rstrip() for line in screen.lines)
+
+    def _read(self, deadline: float) -> bool:
+        """Take in more; False at the end, or when none came in time."""
+        wait = max(0.0, deadline - time.monotonic())
+        if not select.select([self._ours], [], [], wait)[0]:
+            return False
+        try:
+            data = os.read(self._ours, 1 << 16)
+        except OSError:  # how Linux tells that nobody has the other end any more
+            return False
+        self.raw += data.decode("utf-8", "replace")
+        return bool(data)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+
+def _own_the_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

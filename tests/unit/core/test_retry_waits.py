@@ -1,0 +1,78 @@
+"""How long a task waits before it is tried again, and how often it is."""
+
+from __future__ import annotations
+
+from typing import List
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provctl.core.model import Retry
+from tests.support.dialogue import Dialogue
+from tests.support.workflows import a_workflow, task
+
+
+def waits(retry: Retry, *, dice: float = 0.0) -> List[float]:
+    """Seconds before each next try of a task that always fails."""
+    dialogue = Dialogue(dice=dice)
+    dialogue.submit(a_workflow(task("a", retry=retry)))
+    found = []
+    while dialogue.r.outcome is None:
+        dialogue.hear("a exits 1")
+        due = dialogue.task("a").retry_at
+        if due is not None:
+            found.append(round(due - dialogue.now, 3))
+            dialogue.advance(due - dialogue.now)
+        elif dialogue.task("a").status == "running":
+            found.append(0.0)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("retry", "expected"),
+    [
+        (Retry(attempts=1, delay_s=5), []),
+        (Retry(attempts=4, delay_s=5), [5, 5, 5]),
+        (Retry(attempts=5, delay_s=1, factor=3), [1, 3, 9, 27]),
+        (Retry(attempts=6, delay_s=1, factor=2, max_delay_s=5), [1, 2, 4, 5, 5]),
+        (Retry(attempts=3, delay_s=60, max_delay_s=5), [5, 5]),
+        (Retry(attempts=3, delay_s=0, factor=10), [0, 0]),
+        (Retry(attempts=3, delay_s=1, factor=0.5), [1, 0.5]),
+    ],
+)
+def test_waits(retry: Retry, expected: List[float]) -> None:
+    assert waits(retry) == expected
+
+
+def test_jitter_lengthens_by_chance_and_beyond_the_cap() -> None:
+    retry = Retry(attempts=4, delay_s=10, factor=2, max_delay_s=20, jitter=0.5)
+    assert waits(retry, dice=0.0) == [10, 20, 20]
+    assert waits(retry, dice=0.5) == [12.5, 25, 25]
+
+
+@given(
+    attempts=st.integers(1, 30),
+    delay=st.floats(0, 3600),
+    factor=st.floats(1, 100),
+    jitter=st.floats(0, 1),
+    dice=st.floats(0, 1, exclude_max=True),
+)
+def test_a_capped_wait_stays_below_its_cap_and_jitter(
+    attempts: int, delay: float, factor: float, jitter: float, dice: float
+) -> None:
+    retry = Retry(attempts, delay, factor, max_delay_s=30, jitter=jitter)
+    found = waits(retry, dice=dice)
+    assert len(found) == attempts - 1
+    assert all(0 <= wait <= 30 * (1 + jitter) + 0.001 for wait in found)
+
+
+def test_the_wait_is_shown_while_it_lasts() -> None:
+    dialogue = Dialogue()
+    dialogue.submit(a_workflow(task("a", retry=Retry(attempts=2, delay_s=5))))
+    dialogue.hear("a exits 1")
+    assert dialogue.task("a").status == "retrying"
+    assert dialogue.task("a").retry_at == 1005
+    dialogue.advance(5)
+    assert dialogue.task("a").retry_at is None
+    assert dialogue.task("a").tries == 2

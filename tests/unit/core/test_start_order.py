@@ -1,0 +1,171 @@
+"""Who starts first, and who has to wait: ranks, slots, pools, a run's own limit."""
+
+from __future__ import annotations
+
+from typing import List
+
+from tests.support.dialogue import Dialogue
+from tests.support.workflows import a_workflow, task
+
+
+def starts(*answers: List[str]) -> List[str]:
+    """Names of what was started, in order."""
+    said = [line.split() for answer in answers for line in answer]
+    return [words[1] for words in said if words[0] == "start"]
+
+
+def finish_all(dialogue: Dialogue, first: List[str]) -> List[str]:
+    """End what was started, one after the other; return all that started."""
+    order = starts(first)
+    for done, name in enumerate(order):
+        order += starts(dialogue.hear(f"{name} exits 0"))
+        assert done < 1000
+    return order
+
+
+def test_tasks_of_equal_rank_start_in_the_order_of_the_file() -> None:
+    names = [f"t{n}" for n in (3, 1, 2, 11, 0)]
+    dialogue = Dialogue(slots=1)
+    first = dialogue.submit(a_workflow(*map(task, names)))
+    assert finish_all(dialogue, first) == names
+
+
+def test_a_task_of_higher_priority_goes_first() -> None:
+    dialogue = Dialogue(slots=1)
+    first = dialogue.submit(
+        a_workflow(task("low", priority=-1), task("mid"), task("high", priority=5))
+    )
+    assert finish_all(dialogue, first) == ["high", "mid", "low"]
+
+
+def test_a_run_of_higher_priority_goes_first_then_the_task_then_arrival() -> None:
+    dialogue = Dialogue(slots=1)
+    two = a_workflow(task("a"), task("b", priority=1))
+    first = dialogue.submit(a_workflow(task("now")))
+    dialogue.submit(two, run="early")
+    dialogue.submit(two, run="late")
+    dialogue.submit(two, run="urgent", priority=1)
+    assert finish_all(dialogue, first) == [
+        "now",
+        *("urgent:b", "urgent:a"),
+        *("early:b", "late:b", "early:a", "late:a"),
+    ]
+
+
+def test_a_retry_takes_its_old_place_in_line() -> None:
+    from provctl.core.model import Retry
+
+    dialogue = Dialogue(slots=1)
+    dialogue.submit(a_workflow(task("a", retry=Retry(attempts=2)), task("b")))
+    assert dialogue.hear("a exits 1") == ["retry a", "start a again"]
+
+
+def test_no_more_run_than_there_are_slots() -> None:
+    dialogue = Dialogue(slots=3)
+    names = [f"t{n}" for n in range(8)]
+    first = dialogue.submit(a_workflow(*map(task, names)))
+    assert starts(first) == ["t0", "t1", "t2"]
+    assert dialogue.hear("t1 exits 0") == ["start t3"]
+    assert dialogue.state.running == 3
+
+
+def test_a_pool_is_never_overdrawn() -> None:
+    dialogue = Dialogue(capacity={"p": 3})
+    amounts = {"a": 2, "b": 2, "c": 1, "d": 3}
+    first = dialogue.submit(
+        a_workflow(*(task(name, pools={"p": n}) for name, n in amounts.items()))
+    )
+    # b does not fit beside a, and c may not overtake it: it wants the same.
+    assert first == ["start a"]
+    assert dialogue.hear("a exits 0") == ["start b", "start c"]
+    assert dialogue.hear("b exits 0") == []
+    assert dialogue.hear("c exits 0") == ["start d"]
+
+
+def test_who_waits_for_a_pool_is_overtaken_only_by_who_wants_none_of_it() -> None:
+    dialogue = Dialogue(capacity={"p": 2, "q": 1})
+    first = dialogue.submit(
+        a_workflow(
+            task("holder", pools={"p": 1}),
+            task("large", pools={"p": 2, "q": 1}),
+            task("small-p", pools={"p": 1}),
+            task("small-q", pools={"q": 1}),
+            task("free"),
+        )
+    )
+    assert first == ["start holder", "start free"]
+    assert dialogue.hear("holder exits 0") == ["start large"]
+    assert dialogue.hear("large exits 0") == ["start small-p", "start small-q"]
+
+
+def test_a_stream_of_small_tasks_does_not_starve_a_large_one() -> None:
+    dialogue = Dialogue(capacity={"p": 4})
+    small = [task(f"s{n}", pools={"p": 1}, priority=1) for n in range(4)]
+    later = [task(f"s{n}", [f"s{n - 4}"], pools={"p": 1}) for n in range(4, 40)]
+    large = task("large", pools={"p": 4})
+    dialogue.submit(a_workflow(*small, large, *later))
+    answers = [dialogue.hear(f"s{n} exits 0") for n in range(4)]
+    assert starts(*answers) == ["large"]
+
+
+def test_who_wants_more_than_there_is_runs_alone() -> None:
+    dialogue = Dialogue(capacity={"p": 2})
+    first = dialogue.submit(
+        a_workflow(
+            task("a", pools={"p": 1}),
+            task("huge", pools={"p": 9}),
+            task("b", pools={"p": 1}),
+        )
+    )
+    assert first == ["start a"]
+    assert dialogue.hear("a exits 0") == ["start huge"]
+    assert dialogue.hear("huge exits 0") == ["start b"]
+
+
+def test_a_pool_that_nobody_configured_does_not_limit() -> None:
+    dialogue = Dialogue(capacity={})
+    tasks = (task(f"t{n}", pools={"p": 5}) for n in range(3))
+    assert len(starts(dialogue.submit(a_workflow(*tasks)))) == 3
+
+
+def test_pools_are_shared_by_runs() -> None:
+    dialogue = Dialogue(capacity={"p": 1})
+    one = a_workflow(task("a", pools={"p": 1}))
+    assert dialogue.submit(one) == ["start a"]
+    assert dialogue.submit(one, run="other") == []
+    assert dialogue.hear("a exits 0") == ["end succeeded", "start other:a"]
+
+
+def test_a_run_has_a_limit_of_its_own() -> None:
+    dialogue = Dialogue()
+    three = a_workflow(task("a"), task("b"), task("c"))
+    assert dialogue.submit(three, max_parallel=2) == ["start a", "start b"]
+    assert len(starts(dialogue.submit(three, run="other"))) == 3
+    assert dialogue.hear("a exits 0") == ["start c"]
+
+
+def test_a_nested_workflow_takes_no_slot() -> None:
+    from tests.support.workflows import nested
+
+    dialogue = Dialogue(slots=1)
+    assert starts(dialogue.submit(nested(3))) == ["g/g/g/t"]
+    assert dialogue.state.running == 1
+
+
+def test_a_run_that_leaves_gives_back_what_it_uses() -> None:
+    dialogue = Dialogue(slots=2, capacity={"p": 1})
+    dialogue.submit(
+        a_workflow(task("a", pools={"p": 1}), task("b"), task("c")), max_parallel=2
+    )
+    dialogue.submit(a_workflow(task("d", pools={"p": 1})), run="other")
+    assert dialogue.close() == ["start other:d"]
+    assert dialogue.state.used == {"pool:p": 1}
+    assert dialogue.state.running == 1
+    assert not dialogue.state.lanes
+
+
+def test_what_is_used_no_more_is_forgotten() -> None:
+    dialogue = Dialogue(capacity={"p": 1})
+    dialogue.submit(a_workflow(task("a", pools={"p": 1})), max_parallel=1)
+    dialogue.hear("a exits 0")
+    assert dialogue.state.used == {}

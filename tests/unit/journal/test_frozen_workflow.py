@@ -1,0 +1,114 @@
+"""workflow.json: any workflow comes back as it was; what is not one is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Set
+
+import pytest
+from hypothesis import given, settings
+
+from provctl.core.model import Call, Command, Retry, Script, Task, Workflow
+from provctl.errors import JournalDamaged, JournalTooNew
+from provctl.journal.frozen import FORMAT, digest, freeze, thaw
+from tests.support.any_workflow import any_workflow
+from tests.support.workflows import a_workflow, group, output, task
+
+
+@settings(max_examples=settings().max_examples // 2)
+@given(any_workflow())
+def test_any_workflow_comes_back_as_it_was(workflow: Workflow) -> None:
+    again = thaw(freeze(workflow), "workflow.json")
+    assert again == workflow
+    assert freeze(again) == freeze(workflow)
+
+
+FULL = a_workflow(
+    task("a", action=Call("servers/create.nu", "create", ("web", 1), {"zone": "x"})),
+    task("b", [("a", "done")], action=Script("$args.ip", {"ip": output("a", "ip")})),
+    group("g", ["a"], when={"$equals": [output("a"), 1]}, timeout_s=60.0),
+    task(
+        "g/c",
+        action=Command(("ping", output("a", "ip"))),
+        priority=1,
+        timeout_s=5.0,
+        retry=Retry(3, 1.0, 2.0, 9.0, 0.5),
+        env={"A": "1"},
+        pools={"p": 2},
+        on_failure="continue",
+        on_interrupt="rerun",
+        idempotent=True,
+        description="d",
+    ),
+    name="full",
+    params={"zone": "x"},
+    timeout_s=600.0,
+    description="d",
+    library="/lib",
+    cwd="/work",
+    environment={"PATH": "/bin"},
+    source="w.ncl",
+)
+
+
+def test_every_field_is_kept() -> None:
+    again = thaw(freeze(FULL), "workflow.json")
+    assert again == FULL
+    record = json.loads(freeze(FULL))
+    assert record.keys() - {"v"} == {f.name for f in fields(Workflow)}
+    written: Set[str] = set().union(*record["tasks"])
+    kinds = {"call", "script", "workflow", "command"}
+    # The index is its place; the action is named by its kind.
+    assert written - kinds == {f.name for f in fields(Task)} - {"index", "action"}
+
+
+def test_what_is_as_usual_is_not_written() -> None:
+    record = json.loads(freeze(a_workflow(task("a"), task("b", ["a"]))))
+    assert record == {
+        "v": FORMAT,
+        "name": "w",
+        "tasks": [
+            {"id": "a", "command": {"argv": ["true"]}},
+            {"id": "b", "command": {"argv": ["true"]}, "needs": ["a"]},
+        ],
+    }
+
+
+def test_the_digest_is_of_the_bytes() -> None:
+    assert digest(b"") == (
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    )
+
+
+def test_nan_is_not_frozen() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        freeze(a_workflow(params={"x": float("nan")}))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"v":1}',
+        b'{"v":"1","name":"w","tasks":[]}',
+        b'{"v":1,"name":"w","tasks":[{"id":"a"}]}',
+        b'{"v":1,"name":"w","tasks":[{"id":"a","call":{},"script":{}}]}',
+        b'{"v":1,"name":"w","tasks":[{"id":"a","command":{"argv":[]},"x":1}]}',
+        b'{"v":1,"name":"w","tasks":[1]}',
+        b'{"v":1,"name":"w","tasks":' + b"[" * 200_000,
+        freeze(FULL)[:-10],
+    ],
+    ids=range(12),
+)
+def test_what_is_no_frozen_workflow(content: bytes) -> None:
+    with pytest.raises(JournalDamaged, match=r"^here: not a frozen workflow"):
+        thaw(content, "here")
+
+
+def test_a_newer_format_is_told_from_damage_whatever_is_in_it() -> None:
+    with pytest.raises(JournalTooNew, match="here: format 2, this version knows up to"):
+        thaw(b'{"v":2,"steps":{}}', "here")

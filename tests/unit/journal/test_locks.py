@@ -1,0 +1,127 @@
+"""Locks: one holder, known by name; gone with its process, whatever the file says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from provctl.errors import StateUnusable
+from provctl.journal.lock import Holder, Lock, boot_id, holder_of, is_held
+
+HOLDER = Holder("scheduler", 4242, "5320a08b", "/run/x.sock", 1000.0, "0.1.0")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "owner.lock"
+
+
+def taken(path: Path) -> Lock:
+    lock = Lock.take(path)
+    assert lock is not None
+    return lock
+
+
+def test_there_is_one_holder(path: Path) -> None:
+    assert not is_held(path)
+    first = taken(path)
+    assert is_held(path)
+    assert Lock.take(path) is None
+    first.release()
+    assert not is_held(path)
+    taken(path).release()
+    assert path.exists()
+
+
+def test_a_look_does_not_keep_anybody_from_taking_it(path: Path) -> None:
+    path.touch()
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            is_held(path)
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        for _ in range(200):
+            taken(path).release()
+    finally:
+        done.set()
+        looker.join()
+
+
+def test_who_waits_gets_it_after_the_others(path: Path) -> None:
+    first = taken(path)
+    got = []
+    waiter = threading.Thread(target=lambda: got.append(Lock.wait(path)))
+    waiter.start()
+    assert got == []
+    first.release()
+    waiter.join(10)
+    assert is_held(path)
+    got[0].release()
+
+
+def test_the_holder_says_who_it_is(path: Path) -> None:
+    lock = taken(path)
+    assert holder_of(path) is None
+    lock.describe(Holder("scheduler" * 9, 1, "", "", 0.0))
+    lock.describe(HOLDER)
+    assert holder_of(path) == HOLDER
+    lock.release()
+    # The file still says so, but it is only a file.
+    assert "4242" in path.read_text()
+    assert holder_of(path) is None
+
+
+@pytest.mark.parametrize("text", ["", "4242", "{", '{"pid": 1}', "[1]", '{"x": 1}'])
+def test_a_file_that_says_nothing_names_nobody(path: Path, text: str) -> None:
+    path.write_text(text)
+    lock = taken(path)
+    assert holder_of(path) is None
+    lock.release()
+
+
+def test_it_ends_with_its_process_whoever_is_left(path: Path) -> None:
+    script = (
+        "import subprocess, sys\n"
+        "from pathlib import Path\n"
+        "from provctl.journal.lock import Lock\n"
+        "lock = Lock.take(Path(sys.argv[1]))\n"
+        "child = subprocess.Popen(['sleep', '60'], stdout=subprocess.DEVNULL,"
+        " close_fds=False)\n"
+        "print(child.pid, flush=True)\n"
+        "sys.stdin.readline()\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[3],
+    )
+    with holder:
+        assert holder.stdout is not None
+        child = int(holder.stdout.readline())
+        try:
+            assert is_held(path)
+            holder.kill()
+            holder.wait()
+            assert not is_held(path)
+        finally:
+            os.kill(child, 9)
+
+
+def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StateUnusable, match="No such file or directory"):
+        Lock.take(tmp_path / "none" / "owner.lock")
+    assert not is_held(tmp_path / "none" / "owner.lock")
+
+
+def test_the_boot_has_one_name() -> None:
+    assert boot_id() == boot_id() != ""
