@@ -67,11 +67,8 @@ def leave_lane(state: State, run: RunState, task: TaskState) -> None:
 
 
 def _in_line(state: State, entry: Entry) -> bool:
-    (_, _, arrival, _), run_id, task_id = entry
-    run = state.runs.get(run_id)
-    if run is None or run.arrival != arrival:
-        return False
-    return run.tasks[task_id].status == "ready"
+    _, run_id, task_id = entry
+    return state.runs[run_id].tasks[task_id].status == "ready"
 
 
 def forget_waiting(state: State, run: RunState) -> None:

@@ -96,7 +96,6 @@ def _attempt_adopted(state: State, run: RunState, event: ev.AttemptAdopted) -> N
     task = run.tasks[event.task]
     if task.stop_level:
         # The old owner may have died between this fact and the signal: say it again.
-        task.stop_level = 0
         state.due[(event.run, event.task)] = None
 
 

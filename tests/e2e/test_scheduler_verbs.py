@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -42,22 +42,22 @@ def test_starting_and_stopping_twice_is_no_mistake(provctl: Provctl) -> None:
 
 @pytest.mark.parametrize("how", ["stop and start", "restart"])
 def test_tasks_never_notice_a_restart(provctl: Provctl, how: str) -> None:
-    run = provctl.submit(provctl.endless())
+    script = "echo ready $$; exec sleep 60"
+    run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
     provctl.until_ready(run)
-    before, scheduler = _processes_of(run), provctl.schedulers()
-    assert before
+    before, scheduler = _start_of_main(provctl, run), provctl.schedulers()
     if how == "restart":
         provctl("scheduler", "restart")
     else:
         assert "1 task" in provctl("scheduler", "stop").err
-        assert _processes_of(run) == before
+        assert _start_of_main(provctl, run) == before
         provctl("scheduler", "start")
     assert provctl.schedulers() != scheduler
-    assert _processes_of(run) == before
+    assert _start_of_main(provctl, run) == before
     assert provctl.task(run, "a")["attempts"] == 1
     provctl("cancel", run)
     provctl("wait", run, code=11)
-    assert _processes_of(run) == {}
+    assert processes_with(f"PROVCTL_RUN={run}") == []
 
 
 def test_the_socket_and_all_files_are_private(provctl: Provctl) -> None:
@@ -69,13 +69,8 @@ def test_the_socket_and_all_files_are_private(provctl: Provctl) -> None:
     provctl("wait", run, code=11)
 
 
-def _processes_of(run: str) -> Dict[int, str]:
-    """The main process of task `a`, and when it was started."""
-
-    shells = [
-        pid
-        for pid in processes_with(f"PROVCTL_RUN={run}")
-        if b"while" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-    stats = {pid: Path(f"/proc/{pid}/stat").read_text() for pid in shells}
-    return {pid: stat.rpartition(")")[2].split()[19] for pid, stat in stats.items()}
+def _start_of_main(provctl: Provctl, run: str) -> str:
+    """When the process of the first task was started; fails when it is gone."""
+    pid = provctl.log(run).read_text().split()[1]
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[19]

@@ -254,7 +254,7 @@ def lane_of(state: State, key: Lane) -> List[Entry]:
         {
             (rank, run, task)
             for rank, run, task in state.lanes[key]
-            if run in state.runs and state.runs[run].tasks[task].status == "ready"
+            if state.runs[run].tasks[task].status == "ready"
         }
     )
 

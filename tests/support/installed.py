@@ -9,12 +9,15 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Type
 
 from tests.support.attempts import alive, processes_with, wait_until
 from tests.support.terminals import Terminal
 
-__all__ = ["ROOT", "Done", "Provctl"]
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["ROOT", "Done", "Provctl", "Started"]
 
 ROOT = Path(__file__).parents[2]
 _PROGRAM = Path(sys.executable).with_name("provctl")
@@ -37,6 +40,20 @@ class Done:
     def json(self) -> Any:
         """What stdout says, as data."""
         return json.loads(self.out)
+
+
+class Started(subprocess.Popen):  # type: ignore[type-arg]  # cannot be given on 3.8
+    """A command that was started; where a test fails over it, nobody waits for it."""
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        if error is not None:
+            self.kill()
+        super().__exit__(kind, error, traceback)
 
 
 class Provctl:
@@ -100,7 +117,7 @@ class Provctl:
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        return subprocess.Popen(
+        return Started(
             [str(_PROGRAM), *map(str, args)],
             env={**self.environ, **(env or {})},
             cwd=str(cwd or self.folder),

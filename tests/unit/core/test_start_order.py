@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import List
 
+from provctl.core.events import AttemptStarted, AttemptVoided
+from provctl.core.machine import apply
+from provctl.core.model import Retry
+from tests.support.books import audit
 from tests.support.dialogue import Dialogue
-from tests.support.workflows import a_workflow, task
+from tests.support.workflows import a_workflow, nested, task
 
 
 def starts(*answers: List[str]) -> List[str]:
@@ -53,8 +57,6 @@ def test_a_run_of_higher_priority_goes_first_then_the_task_then_arrival() -> Non
 
 
 def test_a_retry_takes_its_old_place_in_line() -> None:
-    from provctl.core.model import Retry
-
     dialogue = Dialogue(slots=1)
     dialogue.submit(a_workflow(task("a", retry=Retry(attempts=2)), task("b")))
     assert dialogue.hear("a exits 1") == ["retry a", "start a again"]
@@ -145,8 +147,6 @@ def test_a_run_has_a_limit_of_its_own() -> None:
 
 
 def test_a_nested_workflow_takes_no_slot() -> None:
-    from tests.support.workflows import nested
-
     dialogue = Dialogue(slots=1)
     assert starts(dialogue.submit(nested(3))) == ["g/g/g/t"]
     assert dialogue.state.running == 1
@@ -162,6 +162,35 @@ def test_a_run_that_leaves_gives_back_what_it_uses() -> None:
     assert dialogue.state.used == {"pool:p": 1}
     assert dialogue.state.running == 1
     assert not dialogue.state.lanes
+
+
+def test_who_leaves_a_line_from_its_middle_is_not_found_in_it_later() -> None:
+    # As on replay under other priorities, or when a run that failed fast is skipped.
+    dialogue = Dialogue(slots=1)
+    dialogue.submit(a_workflow(*map(task, "abcd")))
+    for name in "cbd":
+        apply(dialogue.state, AttemptStarted("r", 1.0, name, 1))
+        audit(dialogue.state)
+    assert not dialogue.state.lanes
+
+
+def test_a_run_that_leaves_the_line_does_not_uncover_those_that_left() -> None:
+    dialogue = Dialogue(slots=1)
+    dialogue.submit(a_workflow(task("a"), task("b")))
+    dialogue.submit(a_workflow(task("a"), task("b")), run="other")
+    apply(dialogue.state, AttemptStarted("other", 1.0, "a", 1))
+    dialogue.hear("cancel")
+    audit(dialogue.state)
+
+
+def test_who_comes_back_into_a_line_stands_in_it_once() -> None:
+    dialogue = Dialogue(slots=2)
+    dialogue.submit(a_workflow(*map(task, "abcd")))
+    apply(dialogue.state, AttemptStarted("r", 1.0, "d", 1))
+    apply(dialogue.state, AttemptVoided("r", 1.0, "d", 1, "it never began"))
+    audit(dialogue.state)
+    assert finish_all(dialogue, ["start a", "start b"]) == ["a", "b", "c", "d"]
+    assert dialogue.r.outcome == "succeeded"
 
 
 def test_what_is_used_no_more_is_forgotten() -> None:

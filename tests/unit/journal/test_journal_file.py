@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence, Tuple
 
@@ -284,6 +285,18 @@ def test_a_line_of_another_journal_is_never_applied(path: Path, tmp_path: Path) 
         for stranger in (other[0], b"{}\n", b"garbage\n", b"\n"):
             path.write_bytes(b"".join([*ours[:n], stranger, *ours[n:]]))
             assert verdict(path) == ((None, n) if n >= 6 else (n + 1, 0))
+
+
+def test_a_line_of_another_journal_does_not_stand_in_for_ours(
+    path: Path, tmp_path: Path
+) -> None:
+    ours = one_by_one(path)
+    changed = [replace(event, at=99.0) for event in EVENTS]
+    other = write(tmp_path / "other", [[event] for event in changed])
+    for n in range(1, len(ours) - 1):
+        path.write_bytes(b"".join([*ours[:n], other[n], *ours[n + 1 :]]))
+        # It has the right number and a seal of its own, but another one before it.
+        assert verdict(path) == (n + 1, 0)
 
 
 def test_a_huge_line_is_refused(path: Path) -> None:

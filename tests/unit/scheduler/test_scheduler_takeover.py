@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, List
+from typing import TYPE_CHECKING, Any, Callable, List, Optional
 
 import pytest
 
@@ -16,7 +16,7 @@ from tests.support.dialogue import picture
 from tests.support.fake_executor import adopted, ended, voided
 from tests.support.household import Household, in_a_loop
 from tests.support.run_folders import append, state_folder, submit
-from tests.support.workflows import a_workflow, task
+from tests.support.workflows import a_workflow, group, task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +127,32 @@ async def test_a_try_that_never_began_in_a_cancelled_run_does_not_begin(
     house.scheduler.take_queued()
     assert house.executor.said() == ["recover a"]
     assert house.journal()[-1] == ev.RunFinished("r", 1000.0, "cancelled")
+
+
+@pytest.mark.parametrize(
+    ("found", "fact"), [(voided, "AttemptVoided"), (None, "AttemptFinished")]
+)
+@in_a_loop
+async def test_nothing_begins_again_in_a_group_whose_time_is_over(
+    folder: StateFolder, found: Optional[Callable[[Place], Report]], fact: str
+) -> None:
+    # The owner died before it could write down that the task is told to end.
+    inner = task("g/x", on_interrupt="rerun", idempotent=True)
+    run = submit(folder, a_workflow(group("g", timeout_s=60.0), inner))
+    append(
+        run,
+        [
+            ev.GroupStarted("r", 1001.0, "g"),
+            ev.AttemptStarted("r", 1001.0, "g/x", 1),
+            ev.GroupTimedOut("r", 1061.0, "g"),
+        ],
+    )
+    house = Household(folder)
+    if found is not None:
+        house.executor.found["g/x"] = found
+    house.scheduler.take("r")
+    assert house.executor.said() == ["recover g/x"]
+    assert house.kinds()[3:] == ["OwnerTook", fact, "GroupFinished", "RunFinished"]
 
 
 @in_a_loop
