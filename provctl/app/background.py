@@ -6,13 +6,15 @@ import asyncio
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Dict, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from provctl import __version__
 from provctl.api.control import ControlServer
 from provctl.api.verbs import answer
 from provctl.app.reach import ALREADY, READY
 from provctl.app.runtime import make_executor, make_holder, make_scheduler
+from provctl.errors import StateUnusable
 from provctl.journal.lock import Lock
 
 if TYPE_CHECKING:
@@ -42,18 +44,23 @@ def serve(settings: Settings, folder: StateFolder, ready_fd: int) -> None:
         lock.release()
 
 
+# A run that was let go for want of disk space is taken again after so many seconds.
+_AGAIN_S = 15.0
+
+
 class _Background:
     def __init__(self, settings: Settings, folder: StateFolder, lock: Lock) -> None:
         self._settings = settings
         self._folder = folder
         self._lock = lock
+        self._again: Optional[asyncio.TimerHandle] = None
 
     async def run(self, ready_fd: int) -> None:
         self._stop = asyncio.Event()
         socket = self._folder.scheduler / "control.sock"
         holder = make_holder("scheduler", socket)
         self._lock.describe(holder)
-        scheduler = make_scheduler(
+        self._scheduler = scheduler = make_scheduler(
             self._settings,
             self._folder,
             holder,
@@ -96,11 +103,19 @@ class _Background:
 
     def _complain(self, run_id: str, problem: ProvctlError) -> None:
         _log(f"run {run_id}: {problem.message}")
+        if isinstance(problem, StateUnusable) and self._again is None:
+            loop = asyncio.get_running_loop()
+            self._again = loop.call_later(_AGAIN_S, self._take_again)
+
+    def _take_again(self) -> None:
+        self._again = None
+        self._scheduler.take_queued()
 
 
 def _log(text: str) -> None:
     from datetime import datetime, timezone
 
     now = datetime.now(tz=timezone.utc)  # noqa: TID251  # for people only
-    sys.stderr.write(f"{now:%Y-%m-%dT%H:%M:%SZ} {text}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # a full disk must not end the scheduler
+        sys.stderr.write(f"{now:%Y-%m-%dT%H:%M:%SZ} {text}\n")
+        sys.stderr.flush()

@@ -11,11 +11,11 @@ from provctl.api.control import ControlServer
 from provctl.api.verbs import answer
 from provctl.app.runtime import make_holder, make_scheduler
 from provctl.core.requests import Cancel, Request
+from provctl.errors import ProvctlError
 
 if TYPE_CHECKING:
     from provctl.config.settings import Settings
     from provctl.core.state import RunState
-    from provctl.errors import ProvctlError
     from provctl.executors.base import Executor
     from provctl.journal.folder import StateFolder
     from provctl.scheduler.loop import Facts, Scheduler
@@ -128,8 +128,12 @@ class _Foreground:
         def interrupt() -> None:
             self._interrupts += 1
             wish = Cancel(self._run_id, "interrupted", now=self._interrupts > 1)
-            if not self._over.is_set():
+            if self._over.is_set():
+                return
+            try:
                 scheduler.request(wish)
+            except ProvctlError as problem:
+                self._complain(self._run_id, problem)
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, interrupt)

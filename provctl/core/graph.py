@@ -19,6 +19,7 @@ from provctl.core.model import Group, Task
 __all__ = ["GraphProblem", "check", "stages"]
 
 MAX_CYCLES = 20
+_SHOWN = 20  # tasks of a cycle that a message names
 
 Edges = Dict[int, List[int]]
 WrongNeed = Tuple[str, Optional[int]]
@@ -156,6 +157,15 @@ def _describe(nodes: Sequence[int], tasks: Sequence[Task]) -> GraphProblem:
     return GraphProblem(
         cycle[0],
         needs[first],
-        f"tasks wait for each other: {' -> '.join(cycle)}",
+        f"tasks wait for each other: {_path(cycle)}",
         cycle,
     )
+
+
+def _path(cycle: Sequence[str]) -> str:
+    """The way round, its middle left out when nobody would read it."""
+    if len(cycle) <= _SHOWN:
+        return " -> ".join(cycle)
+    half = _SHOWN // 2
+    left_out = f"({len(cycle) - 2 * half} more)"
+    return " -> ".join([*cycle[:half], left_out, *cycle[-half:]])

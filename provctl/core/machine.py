@@ -22,7 +22,7 @@ from provctl.core.lanes import (
 )
 from provctl.core.law import IllegalEvent, misfit
 from provctl.core.model import Group, Workflow
-from provctl.core.state import FAILURES, RunState, State, TaskState
+from provctl.core.state import FAILURES, WENT, RunState, State, TaskState
 from provctl.core.values import ValueMissing, holds
 
 __all__ = ["IllegalEvent", "apply", "close_run", "open_run"]
@@ -324,11 +324,11 @@ def _tell_dependents(
         if on == "done" or (passed if on == "success" else outcome in FAILURES):
             _meet(state, run, dependent)
         else:
-            was = outcome.replace("_", " ")
-            doom(state, run, dependent, f"needs {on} of {task.task.id}, which {was}")
+            why = f"needs {on} of {task.task.id}, which {WENT[outcome]}"
+            doom(state, run, dependent, why)
     for child in run.children.get(task.task.id, ()):
         if run.tasks[child].status == "waiting":
-            doom(state, run, run.tasks[child], f"{task.task.id} was {outcome}")
+            doom(state, run, run.tasks[child], f"{task.task.id} {WENT[outcome]}")
 
 
 def _meet(state: State, run: RunState, task: TaskState) -> None:

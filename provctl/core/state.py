@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provctl.core.events import RunSubmitted
     from provctl.core.model import Task, Workflow
 
-__all__ = ["FAILURES", "Entry", "Lane", "RunState", "State", "TaskState"]
+__all__ = ["FAILURES", "WENT", "Entry", "Lane", "RunState", "State", "TaskState"]
 
 # Outcomes that fail a run, unless the task says on_failure = "continue".
 FAILURES = frozenset({"failed", "timed_out", "lost", "interrupted"})
@@ -173,7 +173,7 @@ class RunState:
         if isinstance(task.task.action, Group):
             return self._group_output(task_id)
         if task.outcome != "succeeded":
-            message = f"{task_id} has no output: it {_WENT[task.outcome or '']}"
+            message = f"{task_id} has no output: it {WENT[task.outcome or '']}"
             raise ValueMissing(message)
         return task.output
 
@@ -193,7 +193,9 @@ class RunState:
         return whole
 
 
-_WENT = {
+# How an outcome is said: "x, which was skipped".
+WENT = {
+    "succeeded": "succeeded",
     "failed": "failed",
     "timed_out": "timed out",
     "lost": "was lost",

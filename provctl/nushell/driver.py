@@ -32,12 +32,14 @@ _NO_PROGRAMS = "/dev/null"
 # colon would split it. The first `let` in the hook collects the result outside the
 # `try`, since an error in a lazy pipeline is the task's own; the one inside makes
 # `to json` fail there. The last line is blank because an error message shows the
-# line before the one it blames.
+# line before the one it blames. PATH comes as a list with the values: `split row`
+# would cost half a millisecond.
 _PRELUDE = """\
 const NU_LIB_DIRS = [{library}]
-$env.PATH = ($env.PROVCTL_PATH | split row ":")
 let {variable} = ({read} | from json)
-hide-env PROVCTL_PATH {carrier}
+hide-env {carrier}
+$env.PATH = ${variable}.path
+let {variable} = ${variable}.given
 $env.config.hooks.display_output = {{||
     let result = $in
     if $result != null {{
@@ -97,7 +99,7 @@ def call_invocation(
         std=module_needs_std(Path(library), module),
         library=library,
         variable="call",
-        payload=encode_payload({"args": list(args), "flags": given}),
+        payload=_payload({"args": list(args), "flags": given}, env),
         body=body,
         env=env,
         input_path=input_path,
@@ -120,7 +122,7 @@ def script_invocation(
     Raises UsageProblem for a value that cannot be given to Nushell.
     """
     check_text(text, "the script")
-    payload = encode_payload(dict(args))
+    payload = _payload(dict(args), env)
     in_file = len(payload) <= _MAX_ENV_BYTES
     # From a file of its own an error names the script's own line, and `ps` does
     # not show it. There is one file, and large arguments need it more.
@@ -136,6 +138,11 @@ def script_invocation(
         output_path=output_path,
     )
     return replace(invocation, input=text.encode()) if in_file else invocation
+
+
+def _payload(given: Any, env: Mapping[str, str]) -> str:
+    path = env.get("PATH", os.defpath).split(":")
+    return encode_payload({"path": list(filter(None, path)), "given": given})
 
 
 def _invocation(
@@ -162,7 +169,6 @@ def _invocation(
     environment: Dict[str, str] = {
         **env,
         "PATH": _NO_PROGRAMS,
-        "PROVCTL_PATH": env.get("PATH", os.defpath),
         "NU_LIB_DIRS": library,
         "PROVCTL_OUTPUT_FILE": output_path,
         carrier: content,

@@ -145,7 +145,8 @@ def counts_of(view: RunView) -> Mapping[str, int]:
 
 def tally(counts: Mapping[str, int]) -> str:
     """Count out loud: "2 running, 1 failed, 12 succeeded"."""
-    return ", ".join(f"{counts[s]} {words(s)}" for s in STATES if counts.get(s))
+    told = ", ".join(f"{counts[s]} {words(s)}" for s in STATES if counts.get(s))
+    return told or "no tasks"
 
 
 def sentence(task: TaskView, *, now: float, took: str = "") -> str:

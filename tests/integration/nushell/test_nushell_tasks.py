@@ -143,7 +143,7 @@ def test_the_nushell_under_test_is_supported() -> None:
         ("#!/usr/bin/env nu\n# only\n3\n# comments after", 3),
         ("print before\n4 # a comment without an end of line", 4),
         ("$env.GREETING", "hi"),
-        ("[$env.PROVCTL_PATH?, $env.PROVCTL_INPUT?]", [None, None]),
+        ("$env.PROVCTL_INPUT?", None),
         ("'/dev/null' in $env.PATH or ($env.PATH | length) < 2", False),
         ("^sh -c 'echo $GREETING' | str trim", "hi"),
     ],
@@ -214,7 +214,7 @@ def test_a_script_fails_with_its_own_code_and_line(
     ended = tasks.script(text)
     assert ended.code == code
     assert stderr in ended.stderr
-    assert "PROVCTL_PATH" not in ended.stderr
+    assert "PROVCTL_INPUT" not in ended.stderr
     assert not ended.returned
     assert "unreached" not in ended.stdout
 
@@ -273,7 +273,7 @@ def test_a_wrong_call_is_explained_by_nushell(
     ended = tasks.call("servers/create.nu", command, *args, **flags)
     assert ended.code == 1
     assert stderr in ended.stderr
-    assert "PROVCTL_PATH" not in ended.stderr
+    assert "PROVCTL_INPUT" not in ended.stderr
     assert not (tasks.folder / "canary").exists()
 
 
@@ -375,7 +375,7 @@ def test_a_script_with_large_values_runs_as_any_other(tasks: Tasks) -> None:
     assert (ended.stdout, ended.output) == ("hi\n", 1)
     failed = tasks.script("no-such-program", {"v": "x" * 100_000})
     assert failed.code == 1
-    assert "PROVCTL_PATH" not in failed.stderr
+    assert "PROVCTL_INPUT" not in failed.stderr
 
 
 def test_a_long_script_runs(tasks: Tasks) -> None:

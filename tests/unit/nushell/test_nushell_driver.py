@@ -73,7 +73,7 @@ def test_a_call_names_its_values_by_place(call: Call, library: Path) -> None:
         f'use "{library}/servers.nu" "create"',
         "create $call.args.0 $call.args.1 --dry-run=$call.flags.dry-run",
     ]
-    assert json.loads(invocation.env["PROVCTL_INPUT"]) == {
+    assert json.loads(invocation.env["PROVCTL_INPUT"])["given"] == {
         "args": ["a", None],
         "flags": {"dry-run": True},
     }
@@ -97,10 +97,10 @@ def test_no_value_reaches_the_arguments(call: Call, script: Call) -> None:
 def test_nothing_is_found_on_path_until_the_driver_restores_it(call: Call) -> None:
     env = call(env={"PATH": "/opt/bin:/bin", "LANG": "C"}).env
     assert env["PATH"] == "/dev/null"
-    assert env["PROVCTL_PATH"] == "/opt/bin:/bin"
+    assert json.loads(env["PROVCTL_INPUT"])["path"] == ["/opt/bin", "/bin"]
     assert env["LANG"] == "C"
     assert env["PROVCTL_OUTPUT_FILE"] == OUT
-    assert call(env={}).env["PROVCTL_PATH"]
+    assert json.loads(call(env={}).env["PROVCTL_INPUT"])["path"]
 
 
 def test_the_standard_library_is_loaded_for_code_that_may_use_it(
@@ -116,17 +116,17 @@ def test_a_script_is_read_from_its_own_file(script: Call) -> None:
     invocation = script("print 'é'", {"a": 1})
     assert invocation.input == "print 'é'".encode()
     assert invocation.argv[-1].endswith(f'\nsource "{IN}"')
-    assert invocation.env["PROVCTL_INPUT"] == '{"a":1}'
+    assert json.loads(invocation.env["PROVCTL_INPUT"])["given"] == {"a": 1}
     assert "PROVCTL_INPUT_FILE" not in invocation.env
 
 
 def test_large_values_go_into_the_file(call: Call, script: Call) -> None:
     invocation = call(args=[LARGE])
-    assert json.loads(invocation.input or b"")["args"] == [LARGE]
+    assert json.loads(invocation.input or b"")["given"]["args"] == [LARGE]
     assert invocation.env["PROVCTL_INPUT_FILE"] == IN
     assert "PROVCTL_INPUT" not in invocation.env
     invocation = script("print 1", {"a": LARGE})
-    assert json.loads(invocation.input or b"") == {"a": LARGE}
+    assert json.loads(invocation.input or b"")["given"] == {"a": LARGE}
     assert invocation.argv[-1].endswith("\n\nprint 1")
 
 
