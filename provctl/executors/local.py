@@ -28,8 +28,13 @@ _AGAIN_S = 0.5  # between two signals to a shim of an earlier owner
 _ROOT = str(Path(__file__).parents[2])
 # Isolated and without site packages, for it is copied by every fork.
 _PARENT = (
+    sys.executable,
+    "-I",
+    "-S",
+    "-c",
     "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from provctl.executors.shims import main; main()"
+    "from provctl.executors.shims import main; main()",
+    _ROOT,
 )
 
 
@@ -39,6 +44,7 @@ class LocalExecutor:
     def __init__(self) -> None:
         self._parent: Optional[subprocess.Popen[bytes]] = None
         self._socket: Optional[socket.socket] = None
+        self._news = -1  # read end of the pipe into which shims write
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._tell: Optional[Reports] = None
         self._launched: Dict[str, Place] = {}
@@ -55,18 +61,21 @@ class LocalExecutor:
     def _listen(self) -> None:
         assert self._loop is not None
         assert self._socket is not None
-        self._loop.add_reader(self._socket.fileno(), self._hear)
+        self._loop.add_reader(self._socket.fileno(), self._parent_died)
+        self._loop.add_reader(self._news, self._hear)
 
     def _start_parent(self) -> None:
         ours, theirs = socket.socketpair()
+        self._news, news = os.pipe()
         # A session of its own: Ctrl-C at the terminal is for the owner alone.
         self._parent = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _PARENT, _ROOT, str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
+            [*_PARENT, str(theirs.fileno()), str(news)],
+            pass_fds=[theirs.fileno(), news],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
         theirs.close()
+        os.close(news)
         self._socket = ours
         self._unread = b""
 
@@ -86,7 +95,7 @@ class LocalExecutor:
             "output_max": order.output_max,
         }
         if order.input is not None:
-            message["input"] = order.input.decode("ascii")
+            message["input"] = order.input.decode()
         self._send(message)
 
     def stop(self, place: Place, *, now: bool) -> None:
@@ -132,8 +141,10 @@ class LocalExecutor:
         if self._socket is not None:
             if self._loop is not None:
                 self._loop.remove_reader(self._socket.fileno())
+                self._loop.remove_reader(self._news)
             self._socket.close()
             self._socket = None
+            os.close(self._news)
         if self._parent is not None:
             self._parent.wait()
             self._parent = None
@@ -141,11 +152,7 @@ class LocalExecutor:
     # -- news ------------------------------------------------------------------
 
     def _hear(self) -> None:
-        assert self._socket is not None
-        data = self._socket.recv(1 << 16)
-        if not data:
-            self._parent_died()
-            return
+        data = os.read(self._news, 1 << 16)
         *keys, self._unread = (self._unread + data).split(b"\n")
         over = [self._launched.pop(key.decode(), None) for key in keys]
         self._report([self._outcome(place) for place in over if place is not None])

@@ -61,11 +61,23 @@ def _prctl(option: int, value: int) -> None:
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Channel:
-    """The shim's end of its line to the parent: one JSON object a line."""
+def tell(news: int, key: str) -> None:
+    """Write into the owner's pipe that an attempt is over; short, so in one piece."""
+    try:
+        os.write(news, key.encode() + b"\n")
+    except OSError:
+        pass  # the owner is gone; the next one reads the records
 
-    def __init__(self, sock: socket.socket) -> None:
+
+class Channel:
+    """The shim's end of its line to the parent: one JSON object a line.
+
+    `news` is the owner's pipe.
+    """
+
+    def __init__(self, sock: socket.socket, news: int) -> None:
         self.sock = sock
+        self.news = news
         self.closed = False
         self._lines: List[bytes] = []
         self._unread = b""
@@ -84,8 +96,12 @@ class Channel:
             *self._lines, self._unread = (self._unread + data).split(b"\n")
         return json.loads(self._lines.pop(0)) if self._lines else None
 
-    def done(self) -> None:
-        """Tell the parent that the attempt is over."""
+    def done(self, key: str) -> None:
+        """Tell the owner that the attempt is over, and the parent that we are free.
+
+        The owner first, and not through the parent: a slot is empty until it knows.
+        """
+        tell(self.news, key)
         try:
             self.sock.sendall(b".")
         except OSError:
@@ -200,7 +216,7 @@ def _run(attempt: _Attempt) -> Tuple[Optional[int], str]:
     try:
         if order.get("input") is not None:
             source = attempt.open("in", os.O_WRONLY | os.O_TRUNC)
-            os.write(source, order["input"].encode("ascii"))
+            os.write(source, order["input"].encode())
             os.close(source)
         log = attempt.open("log", os.O_WRONLY | os.O_APPEND)
         os.chdir(what)
@@ -396,4 +412,4 @@ def serve(channel: Channel) -> None:
         order = channel.take(wait=True)
         if order is not None and "stop" not in order:
             _supervise(order, channel)
-            channel.done()
+            channel.done(order["key"])

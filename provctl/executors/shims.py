@@ -2,8 +2,8 @@
 
 Run by `executors.local` as a process of its own. It reads orders, one JSON object
 a line, from a socket: `{"key": ..., ...}` starts an attempt, `{"stop": key, "now":
-...}` tells one to end. It answers with the key of each attempt that is over. When
-the socket closes the parent ends, and each shim once the attempt it has is over;
+...}` tells one to end. Each shim writes the key of an attempt that is over into the
+owner's pipe; the parent does it for a shim that died. When the socket closes the parent ends, and each shim once the attempt it has is over;
 tasks never notice. A fork costs a tenth of a Python start, a shim that waits
 already costs nothing.
 """
@@ -42,8 +42,9 @@ class _Shim:
 class _Parent:
     """Gives each order to a shim, and says which attempts are over."""
 
-    def __init__(self, owner: socket.socket) -> None:
+    def __init__(self, owner: socket.socket, news: int) -> None:
         self._owner = owner
+        self._news = news
         self._poll = select.poll()
         self._shims: Dict[int, _Shim] = {}
         self._idle: List[_Shim] = []
@@ -54,15 +55,12 @@ class _Parent:
         """Work until the owner closes its end."""
         self._poll.register(self._owner, select.POLLIN)
         while True:
-            over = []
             for fd, _ in self._poll.poll(_TRY_AGAIN_MS if self._waiting else None):
                 if fd != self._owner.fileno():
-                    over.append(self._hear(self._shims[fd]))
+                    self._hear(self._shims[fd])
                 elif not self._take_orders():
                     return
             self._hand_out()
-            if over:
-                self._tell("".join(key + "\n" for key in over if key))
 
     def _take_orders(self) -> bool:
         data = self._owner.recv(1 << 18)
@@ -99,13 +97,14 @@ class _Parent:
             try:
                 # No descriptor of the parent's may stay open here: the end of
                 # another shim's channel is its news that the parent is gone.
-                keep = theirs.fileno()
-                os.closerange(3, keep)
-                os.closerange(keep + 1, 65536)
+                first, second = sorted((theirs.fileno(), self._news))
+                os.closerange(3, first)
+                os.closerange(first + 1, second)
+                os.closerange(second + 1, 65536)
                 # Whoever reads what the owner prints does not wait for tasks.
                 os.dup2(0, 1)
                 os.dup2(0, 2)
-                shim.serve(shim.Channel(theirs))
+                shim.serve(shim.Channel(theirs, self._news))
                 code = 0
             finally:
                 os._exit(code)
@@ -124,38 +123,35 @@ class _Parent:
                 except OSError:
                     return  # it died: `_hear` tells the owner
 
-    def _hear(self, child: _Shim) -> str:
-        """The shim is done, or dead; return the key of the attempt that is over."""
-        key, child.key = child.key, ""
+    def _hear(self, child: _Shim) -> None:
+        """The shim is done and has said so, or it is dead."""
         try:
             alive = child.channel.recv(1)
         except OSError:
             alive = b""
+        if not alive and child.key:
+            shim.tell(self._news, child.key)
+        child.key = ""
         if alive and len(self._idle) < _IDLE_MAX:
             self._idle.append(child)
-            return key
+            return
         if child in self._idle:
             self._idle.remove(child)
         self._poll.unregister(child.channel)
         del self._shims[child.channel.fileno()]
         child.channel.close()
         os.waitpid(child.pid, 0)
-        return key
-
-    def _tell(self, text: str) -> None:
-        try:
-            self._owner.sendall(text.encode())
-        except OSError:
-            return  # the owner is gone; the next one reads the records
 
 
 def main() -> None:
-    """Serve orders on the socket whose descriptor is the last argument."""
+    """Serve orders; the last two arguments are the descriptors of socket and pipe."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     # Ignored, as it may be inherited, there would be no exit codes.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    parent = _Parent(socket.socket(fileno=int(sys.argv[-1])))
+    owner, news = (int(argument) for argument in sys.argv[-2:])
+    os.set_inheritable(news, False)  # no task may keep the owner's pipe open
+    parent = _Parent(socket.socket(fileno=owner), news)
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -70,11 +70,11 @@ class TestEveryExecutor:
             "-c",
             'cat "$FILE"; stat -c %a "$FILE"',
             env={"FILE": str(place.folder / f"{place.index + 1}.1.in")},
-            input=b'{"text": "caf\\u00e9"}',
+            input='{"text": "café ✓"}'.encode(),
         )
         bench.executor.launch(order)
         bench.end_of(order.place)
-        assert bench.log(order.place) == '{"text": "caf\\u00e9"}600\n'
+        assert bench.log(order.place) == '{"text": "café ✓"}600\n'
 
     def test_output_moves_into_the_report(self, bench: Bench) -> None:
         place = _writes(bench, '{"ip": "10.0.0.1", "text": "é"}')
