@@ -1,13 +1,15 @@
-"""Owns what holds for every test: a clean environment, goldens, steady examples."""
+"""Owns what tests share: a clean environment, goldens, the command, steady examples."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import pytest
 from hypothesis import settings
+
+from tests.support.installed import Provctl
 
 # The same examples on every machine and at every run: a failure can be repeated.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -54,3 +56,13 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("CACHE", "CONFIG", "DATA", "STATE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
+
+
+@pytest.fixture
+def provctl(tmp_path: Path) -> Iterator[Provctl]:
+    """The installed command with an account of its own; in the end nothing runs."""
+    provctl = Provctl(tmp_path)
+    try:
+        yield provctl
+    finally:
+        provctl.end()

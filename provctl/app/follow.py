@@ -8,7 +8,7 @@ from provctl.core.machine import apply
 from provctl.core.state import RunState, State
 from provctl.executors import record
 from provctl.executors.base import Place
-from provctl.journal.lock import is_held
+from provctl.flock import is_locked
 from provctl.journal.log import JournalReader
 from provctl.scheduler.takeover import replay
 
@@ -45,7 +45,7 @@ class Follower:
     @property
     def owned(self) -> bool:
         """Whether some process takes care of the run now."""
-        return is_held(self.folder.lock)
+        return is_locked(self.folder.lock)
 
     def unattended(self) -> Dict[str, str]:
         """What became of running tasks while nobody owns the run: task to words.

@@ -77,7 +77,7 @@ def resume(
     from provctl.cli.start import own_run
     from provctl.core.requests import Resolve
     from provctl.errors import Refused
-    from provctl.journal.lock import is_held
+    from provctl.flock import is_locked
     from provctl.journal.summary import summarise
 
     session: Session = ctx.obj
@@ -91,7 +91,7 @@ def resume(
         for how, tasks in (("rerun", rerun), ("accept", accept), ("fail", fail))
         for task in tasks
     ]
-    if decisions and is_held(folder.lock):
+    if decisions and is_locked(folder.lock):
         for decision in decisions:
             session.reach.send(decision)
             click.echo(f"{decision.task}: {decision.how}", err=True)

@@ -10,6 +10,7 @@ from zlib import crc32
 
 from provctl.core.requests import Ended
 from provctl.errors import StateUnusable
+from provctl.flock import is_locked
 
 if TYPE_CHECKING:
     from provctl.executors.base import Place
@@ -62,18 +63,7 @@ def _exit_record(place: Place) -> Optional[Dict[str, Any]]:
 
 def is_running(place: Place) -> bool:
     """Whether the attempt's shim is alive and still has it."""
-    try:
-        fd = os.open(str(place.file("go")), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(fd)
+    return is_locked(place.file("go"))
 
 
 def wait_until_over(place: Place) -> None:

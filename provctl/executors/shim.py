@@ -15,8 +15,8 @@ steps keeps the promises:
  7. the exit record, sealed with its CRC, into `N.K.go`; fsync; unlock
 
 So an attempt has one file, `N.K.go`, that tells everything: missing, it never
-began; a symbolic link, it never will; locked, it runs; sealed, it ended; neither, its shim died. Beside it are
-`N.K.log` and, where needed, `N.K.in` and `N.K.out`.
+began; a symbolic link, it never will; locked, it runs; sealed, it ended; none of
+these, its shim died. Beside it are `N.K.log` and, where needed, `N.K.in` and `.out`.
 
 Only the standard library, and little of it: a fork copies each page it touches.
 containerd-shim, conmon and s6-supervise are built on the same idea.
@@ -28,7 +28,6 @@ import ctypes
 import fcntl
 import json
 import os
-import socket
 import sys
 import time
 from zlib import crc32
@@ -37,6 +36,8 @@ TYPE_CHECKING = False  # `typing` costs a millisecond and memory in every fork
 if TYPE_CHECKING:
     import signal
     from typing import Any, Dict, List, Optional, Tuple
+
+    from provctl.executors.channel import Channel
 else:
     # The same functions without the enums around them, which cost each fork more
     # copied pages than all else here.
@@ -59,53 +60,6 @@ def _prctl(option: int, value: int) -> None:
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-def tell(news: int, key: str) -> None:
-    """Write into the owner's pipe that an attempt is over; short, so in one piece."""
-    try:
-        os.write(news, key.encode() + b"\n")
-    except OSError:
-        pass  # the owner is gone; the next one reads the records
-
-
-class Channel:
-    """The shim's end of its line to the parent: one JSON object a line.
-
-    `news` is the owner's pipe.
-    """
-
-    def __init__(self, sock: socket.socket, news: int) -> None:
-        self.sock = sock
-        self.news = news
-        self.closed = False
-        self._lines: List[bytes] = []
-        self._unread = b""
-
-    def take(self, *, wait: bool) -> Optional[Dict[str, Any]]:
-        """Return the next message; None when there is none, or no parent any more."""
-        while not self._lines and not self.closed:
-            try:
-                flags = 0 if wait else socket.MSG_DONTWAIT
-                data = self.sock.recv(1 << 18, flags)
-            except BlockingIOError:
-                return None
-            except OSError:
-                data = b""
-            self.closed = not data
-            *self._lines, self._unread = (self._unread + data).split(b"\n")
-        return json.loads(self._lines.pop(0)) if self._lines else None
-
-    def done(self, key: str) -> None:
-        """Tell the owner that the attempt is over, and the parent that we are free.
-
-        The owner first, and not through the parent: a slot is empty until it knows.
-        """
-        tell(self.news, key)
-        try:
-            self.sock.sendall(b".")
-        except OSError:
-            self.closed = True
 
 
 class _Attempt:

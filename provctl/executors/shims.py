@@ -18,6 +18,7 @@ import socket
 import sys
 
 from provctl.executors import shim
+from provctl.executors.channel import Channel, tell
 
 TYPE_CHECKING = False  # see `shim`
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class _Parent:
                 # Whoever reads what the owner prints does not wait for tasks.
                 os.dup2(0, 1)
                 os.dup2(0, 2)
-                shim.serve(shim.Channel(theirs, self._news))
+                shim.serve(Channel(theirs, self._news))
                 code = 0
             finally:
                 os._exit(code)
@@ -130,7 +131,7 @@ class _Parent:
         except OSError:
             alive = b""
         if not alive and child.key:
-            shim.tell(self._news, child.key)
+            tell(self._news, child.key)
         child.key = ""
         if alive and len(self._idle) < _IDLE_MAX:
             self._idle.append(child)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 from provctl.errors import StateUnusable
+from provctl.flock import is_locked
 
-__all__ = ["Holder", "Lock", "boot_id", "holder_of", "is_held"]
+__all__ = ["Holder", "Lock", "boot_id", "holder_of"]
 
 # A look whether a lock is held takes it, shared, for some microseconds. Who wants
 # to hold it tries again for this long before it believes in a real holder.
@@ -90,25 +91,9 @@ class Lock:
         os.close(self._fd)
 
 
-def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock now. A missing file is not held."""
-    try:
-        fd = os.open(str(path), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(fd)
-
-
 def holder_of(path: Path) -> Optional[Holder]:
     """Return who holds the lock, None if nobody does (or has not said yet)."""
-    if not is_held(path):
+    if not is_locked(path):
         return None
     try:
         record: Dict[str, Any] = json.loads(path.read_bytes())

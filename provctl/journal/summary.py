@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from provctl.errors import JournalDamaged, JournalTooNew, ProvctlError
-from provctl.journal.lock import is_held
+from provctl.flock import is_locked
 from provctl.journal.seal import NewerFormat, unseal
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def summarise(folder: RunFolder) -> RunSummary:
         tasks=first["tasks"],
         priority=first.get("priority", 0),
         batch=first.get("batch"),
-        owned=not over and is_held(folder.lock),
+        owned=not over and is_locked(folder.lock),
     )
 
 

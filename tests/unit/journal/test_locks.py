@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from provctl.errors import StateUnusable
-from provctl.journal.lock import Holder, Lock, boot_id, holder_of, is_held
+from provctl.flock import is_locked
+from provctl.journal.lock import Holder, Lock, boot_id, holder_of
 
 HOLDER = Holder("scheduler", 4242, "5320a08b", "/run/x.sock", 1000.0, "0.1.0")
 
@@ -28,12 +29,12 @@ def taken(path: Path) -> Lock:
 
 
 def test_there_is_one_holder(path: Path) -> None:
-    assert not is_held(path)
+    assert not is_locked(path)
     first = taken(path)
-    assert is_held(path)
+    assert is_locked(path)
     assert Lock.take(path) is None
     first.release()
-    assert not is_held(path)
+    assert not is_locked(path)
     taken(path).release()
     assert path.exists()
 
@@ -44,7 +45,7 @@ def test_a_look_does_not_keep_anybody_from_taking_it(path: Path) -> None:
 
     def look() -> None:
         while not done.is_set():
-            is_held(path)
+            is_locked(path)
 
     looker = threading.Thread(target=look)
     looker.start()
@@ -64,7 +65,7 @@ def test_who_waits_gets_it_after_the_others(path: Path) -> None:
     assert got == []
     first.release()
     waiter.join(10)
-    assert is_held(path)
+    assert is_locked(path)
     got[0].release()
 
 
@@ -109,10 +110,10 @@ def test_it_ends_with_its_process_whoever_is_left(path: Path) -> None:
         assert holder.stdout is not None
         child = int(holder.stdout.readline())
         try:
-            assert is_held(path)
+            assert is_locked(path)
             holder.kill()
             holder.wait()
-            assert not is_held(path)
+            assert not is_locked(path)
         finally:
             os.kill(child, 9)
 
@@ -120,7 +121,7 @@ def test_it_ends_with_its_process_whoever_is_left(path: Path) -> None:
 def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     with pytest.raises(StateUnusable, match="No such file or directory"):
         Lock.take(tmp_path / "none" / "owner.lock")
-    assert not is_held(tmp_path / "none" / "owner.lock")
+    assert not is_locked(tmp_path / "none" / "owner.lock")
 
 
 def test_the_boot_has_one_name() -> None:

@@ -12,7 +12,8 @@ from provctl.core.model import Call, Retry
 from provctl.core.requests import Cancel, Resolve
 from provctl.errors import NotFound, Refused, StateUnusable
 from provctl.executors.base import MARK
-from provctl.journal.lock import holder_of, is_held
+from provctl.flock import is_locked
+from provctl.journal.lock import holder_of
 from provctl.journal.log import JournalReader
 from provctl.journal.summary import summarise
 from provctl.scheduler.clock import Clock
@@ -58,7 +59,7 @@ async def test_a_run_from_its_start_to_its_end(folder: StateFolder) -> None:
     )
     assert house.complaints == []
     assert folder.queued() == []
-    assert not is_held(run.lock)
+    assert not is_locked(run.lock)
     assert house.scheduler.state.runs == {}
 
 
@@ -180,7 +181,7 @@ async def test_after_the_owner_has_let_go_nothing_happens(folder: StateFolder) -
     house.scheduler.take("r")
     house.scheduler.close()
     assert house.executor.said() == ["launch a", "close"]
-    assert not is_held(run.lock)
+    assert not is_locked(run.lock)
     before = house.journal()
     clock.time += 60
     house.executor.end("a")
@@ -233,7 +234,7 @@ async def test_what_cannot_be_written_is_not_done(folder: StateFolder) -> None:
     assert (about, type(problem)) == ("r", StateUnusable)
     # Nothing is lost: the marker is there, and the next owner may have it.
     assert folder.queued() == ["r"]
-    assert not is_held(run.lock)
+    assert not is_locked(run.lock)
     house.scheduler.take_queued()
     assert house.executor.said() == ["recover a"]
 
@@ -303,7 +304,7 @@ async def test_an_owner_that_cannot_sign_does_not_take_the_run(
     with disk_full_beyond(10):
         house.scheduler.take_queued()
     assert [type(problem) for _, problem in house.complaints] == [StateUnusable]
-    assert not is_held(run.lock)
+    assert not is_locked(run.lock)
     assert house.scheduler.state.runs == {}
     house.scheduler.take_queued()
     assert house.executor.said() == ["launch a"]

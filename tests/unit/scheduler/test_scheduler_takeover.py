@@ -10,7 +10,7 @@ from provctl.core import events as ev
 from provctl.core.requests import Cancel, Resolve, Unknown
 from provctl.errors import JournalDamaged, JournalTooNew, Refused, StateUnusable
 from provctl.executors.base import Place
-from provctl.journal.lock import is_held
+from provctl.flock import is_locked
 from provctl.journal.seal import seal
 from tests.support.dialogue import picture
 from tests.support.fake_executor import adopted, ended, voided
@@ -224,7 +224,7 @@ async def test_a_finished_run_is_not_taken_and_loses_its_marker(
         house.scheduler.take("r")
     assert folder.queued() == []
     assert run.journal.read_bytes() == before
-    assert not is_held(run.lock)
+    assert not is_locked(run.lock)
 
 
 def damage(folder: StateFolder, how: str) -> None:
@@ -275,7 +275,7 @@ async def test_damage_touches_one_run(
     ]
     assert house.executor.said() == ["launch a"]
     assert list(house.scheduler.state.runs) == ["s"]
-    assert not is_held(run.lock)
+    assert not is_locked(run.lock)
     after = {p.name: p.read_bytes() for p in run.path.iterdir() if p.is_file()}
     after["owner.lock"] = before["owner.lock"]  # who looked is written there
     assert after == before
@@ -304,7 +304,7 @@ async def test_a_run_that_cannot_be_looked_after_is_let_go(
     house.executor.found["a"] = unable
     house.scheduler.take_queued()
     assert [type(problem) for _, problem in house.complaints] == [StateUnusable]
-    assert not is_held(folder.run("r").lock)
+    assert not is_locked(folder.run("r").lock)
     assert (house.scheduler.state.runs, house.scheduler.state.running) == ({}, 0)
     house.executor.found["a"] = adopted
     house.scheduler.take_queued()

@@ -1,0 +1,63 @@
+"""Owns the lines of a shim: orders from its parent, news to the owner.
+
+Like all that a fork copies, it imports little (see `executors.shim`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
+
+__all__ = ["Channel", "tell"]
+
+
+def tell(news: int, key: str) -> None:
+    """Write into the owner's pipe that an attempt is over; short, so in one piece."""
+    try:
+        os.write(news, key.encode() + b"\n")
+    except OSError:
+        pass  # the owner is gone; the next one reads the records
+
+
+class Channel:
+    """The shim's end of its line to the parent: one JSON object a line.
+
+    `news` is the owner's pipe.
+    """
+
+    def __init__(self, sock: socket.socket, news: int) -> None:
+        self.sock = sock
+        self.news = news
+        self.closed = False
+        self._lines: List[bytes] = []
+        self._unread = b""
+
+    def take(self, *, wait: bool) -> Optional[Dict[str, Any]]:
+        """Return the next message; None when there is none, or no parent any more."""
+        while not self._lines and not self.closed:
+            try:
+                flags = 0 if wait else socket.MSG_DONTWAIT
+                data = self.sock.recv(1 << 18, flags)
+            except BlockingIOError:
+                return None
+            except OSError:
+                data = b""
+            self.closed = not data
+            *self._lines, self._unread = (self._unread + data).split(b"\n")
+        return json.loads(self._lines.pop(0)) if self._lines else None
+
+    def done(self, key: str) -> None:
+        """Tell the owner that the attempt is over, and the parent that we are free.
+
+        The owner first, and not through the parent: a slot is empty until it knows.
+        """
+        tell(self.news, key)
+        try:
+            self.sock.sendall(b".")
+        except OSError:
+            self.closed = True

@@ -1,0 +1,32 @@
+"""Owns the look at a kernel lock: whether some living process holds it now."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["is_locked"]
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds a flock on the file. A missing file is not locked.
+
+    The look takes the lock, shared, for some microseconds: who wants to hold it
+    must try again before it believes in a real holder.
+    """
+    try:
+        fd = os.open(str(path), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
