@@ -64,6 +64,7 @@ def load_workflow(
     Nickel and there is none.
     """
     from provctl.spec.flatten import flatten
+    from provctl.spec.order import in_order_of_needs
 
     problems = Problems()
     document = _read(path, params, problems, context)
@@ -85,6 +86,8 @@ def load_workflow(
     )
     if problems.found:
         raise WorkflowInvalid(_located(path, document, problems.found))
+    if path.suffix == ".ncl" and isinstance(document.value["tasks"], dict):
+        tasks = in_order_of_needs(tasks)
     return Workflow(
         name=fields.name or path.stem,
         tasks=tasks,

@@ -94,8 +94,13 @@ def test_the_example(file: Path) -> None:
 
 def test_every_dependent_value_follows_a_parameter(file: Path) -> None:
     workflow = load(file, EXAMPLE, zone="fi-hel1", servers="2")
-    assert len(workflow.tasks) == 4
-    assert workflow.tasks[2].action.flags == {"zone": "fi-hel1"}
+    assert [task.id for task in workflow.tasks] == [
+        "server-1",
+        "server-2",
+        "kubernetes",
+        "apps",
+    ]
+    assert workflow.tasks[1].action.flags == {"zone": "fi-hel1"}
     assert workflow.params == {"zone": "fi-hel1", "servers": 2}
 
 
