@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from provctl.config.settings import Settings
     from provctl.errors import ProvctlError
     from provctl.journal.folder import StateFolder
-    from provctl.scheduler.loop import Facts, Scheduler
+    from provctl.scheduler.loop import Facts
 
 __all__ = ["serve"]
 
@@ -60,7 +60,7 @@ class _Background:
         socket = self._folder.scheduler / "control.sock"
         holder = make_holder("scheduler", socket)
         self._lock.describe(holder)
-        self._scheduler = scheduler = make_scheduler(
+        self._scheduler = make_scheduler(
             self._settings,
             self._folder,
             holder,
@@ -68,25 +68,24 @@ class _Background:
             tell=self._hear,
             complain=self._complain,
         )
-        server = ControlServer(socket, lambda m: self._answer(scheduler, m))
+        server = ControlServer(socket, self._answer)
         await server.start()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         try:
-            scheduler.take_queued()
+            self._scheduler.take_queued()
             _log(f"started, version {__version__}, process {holder.pid}")
             os.write(ready_fd, READY)
             os.close(ready_fd)
             await self._stop.wait()
         finally:
             await server.close()
-            scheduler.close()
+            self._scheduler.close()
             _log("stopped")
 
-    def _answer(
-        self, scheduler: Scheduler, message: Mapping[str, Any]
-    ) -> Dict[str, Any]:
+    def _answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
+        scheduler = self._scheduler
         verb = message.get("verb")
         if verb == "stop":
             self._stop.set()

@@ -10,7 +10,7 @@ from provctl.executors import record
 from provctl.executors.base import Place
 from provctl.flock import is_locked
 from provctl.journal.log import JournalReader
-from provctl.scheduler.takeover import replay
+from provctl.journal.replay import replay
 
 if TYPE_CHECKING:
     from provctl.core.events import Event

@@ -7,8 +7,9 @@ from typing import Any, Dict, List, Optional, Tuple
 import click
 
 from provctl.cli.context import Session, emit
-from provctl.cli.control import cancel_runs
+from provctl.cli.control import cancel
 from provctl.cli.options import RUN
+from provctl.cli.start import hand_over, treatment
 from provctl.cli.watch import monitor
 
 __all__ = ["batch"]
@@ -19,15 +20,13 @@ def batch() -> None:
     """Several runs, submitted together. A run's id is valid for BATCH too."""
 
 
-batch.add_command(monitor, "monitor")
+batch.add_command(monitor)
+batch.add_command(cancel)
 
 
 @batch.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("-p", "--param", "params", multiple=True, metavar="KEY=VALUE")
-@click.option("-P", "--priority", type=click.IntRange(-1000, 1000), default=0)
-@click.option("-j", "--jobs", type=click.IntRange(1), help="Tasks at once, each run.")
-@click.option("--fail-fast", is_flag=True, help="In each run.")
+@treatment
 @click.pass_obj
 def submit(
     session: Session,
@@ -39,11 +38,10 @@ def submit(
 ) -> None:
     """Hand workflow files to the scheduler together, and print the batch's id.
 
-    All are checked before any is submitted.
+    All are checked before any is submitted. The options are for each of them.
     """
     from provctl.app.submit import Wishes, new_id
     from provctl.cli.source import load
-    from provctl.cli.start import hand_over
 
     workflows = [load(session, file, params) for file in files]
     batch_id = f"batch-{new_id()}"
@@ -99,13 +97,3 @@ def list_batches(session: Session, wanted: Optional[str]) -> None:
             }
         )
     emit(session, rows, ("id", "status", "created"), name="id")
-
-
-@batch.command()
-@click.argument("batch_id", metavar="BATCH", type=RUN)
-@click.option("--now", is_flag=True, help="Kill at once, without grace.")
-@click.option("--reason", default="", help="Why, for the journal.")
-@click.pass_obj
-def cancel(session: Session, batch_id: str, now: bool, reason: str) -> None:
-    """Cancel all runs of a batch that have not ended."""
-    cancel_runs(session, (batch_id,), now=now, reason=reason)

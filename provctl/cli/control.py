@@ -11,7 +11,7 @@ from provctl.cli.options import RUN
 if TYPE_CHECKING:
     from provctl.cli.context import Session
 
-__all__ = ["cancel", "cancel_runs", "resume"]
+__all__ = ["cancel", "resume"]
 
 
 @click.command()
@@ -23,20 +23,14 @@ def cancel(session: Session, runs: Tuple[str, ...], now: bool, reason: str) -> N
     """Cancel runs, or the runs of a batch.
 
     Tasks that have not begun never will; running ones are told to end (TERM),
-    and after the grace time they are killed.
+    and after the grace time they are killed. A batch's finished runs are passed
+    over.
     """
-    cancel_runs(session, runs, now=now, reason=reason)
-
-
-def cancel_runs(
-    session: Session, names: Tuple[str, ...], *, now: bool, reason: str
-) -> None:
-    """Cancel what `names` name. A batch's finished runs are passed over."""
     from provctl.app.select import find_runs
     from provctl.core.requests import Cancel
     from provctl.errors import Refused
 
-    for name in names:
+    for name in runs:
         found = find_runs(session.folder, name)
         going = [run for run in found if run.outcome is None]
         if not going:

@@ -22,8 +22,12 @@ def session_of(ctx: click.Context) -> Session:
 
 
 def add_global_options(command: click.Command) -> None:
-    """Let a command, and all below it, take the global flags too."""
-    command.params.extend(_global_options())
+    """Let a command, and all below it, take the global flags too.
+
+    A command may stand in several places of the tree, and gets them once.
+    """
+    known = {param.name for param in command.params}
+    command.params += [o for o in _global_options() if o.name not in known]
     if isinstance(command, click.Group):
         for child in command.commands.values():
             add_global_options(child)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provctl.core.requests import Request
     from provctl.executors.base import Executor
 
-__all__ = ["hand_over", "own_run", "plan", "run", "submit", "validate"]
+__all__ = ["hand_over", "own_run", "plan", "run", "submit", "treatment", "validate"]
 
 _FILE = click.Path(dir_okay=True)
 
@@ -31,7 +31,8 @@ def _params(verb: Callable[..., Any]) -> Callable[..., Any]:
     )(verb)
 
 
-def _treatment(verb: Callable[..., Any]) -> Callable[..., Any]:
+def treatment(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the options that say how a new run is to be treated."""
     for option in (
         click.option(
             "--fail-fast", is_flag=True, help="Start nothing more after a failure."
@@ -53,7 +54,7 @@ def _treatment(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.argument("file", type=_FILE)
-@_treatment
+@treatment
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -116,7 +117,7 @@ def own_run(
 
 @click.command()
 @click.argument("file", type=_FILE)
-@_treatment
+@treatment
 @click.option("-w", "--wait", "waits", is_flag=True, help="Wait until it ends.")
 @click.pass_context
 def submit(

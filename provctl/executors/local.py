@@ -205,7 +205,7 @@ class LocalExecutor:
         try:
             self._socket.sendall(json.dumps(message).encode("ascii") + b"\n")
         except OSError:
-            return  # the parent died: `_hear` sees it, and recovers the attempt
+            return  # the parent died: `_parent_died` recovers the attempt
 
 
 def _fenced_off(place: Place) -> bool:

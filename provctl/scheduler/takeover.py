@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provctl.journal.folder import RunFolder
     from provctl.journal.lock import Holder
 
-__all__ = ["Owned", "replay", "take_run"]
+__all__ = ["Owned", "take_run"]
 
 
 @dataclass(frozen=True)
