@@ -116,7 +116,8 @@ class AttemptFinished:
     `outcome` is succeeded, failed, cancelled, timed_out, lost or interrupted.
     With `retry_at` the task is tried again then; without, this is its outcome.
     `cpu_s` is user plus system time, `max_rss_bytes` the largest process.
-    `survivors` counts processes that had to be swept after the main one ended.
+    `survivors` counts processes that had to be swept after the main one ended,
+    `log_dropped_bytes` what is missing from the middle of its log.
     """
 
     run: str
@@ -134,6 +135,7 @@ class AttemptFinished:
     survivors: int = 0
     output: Any = None
     retry_at: Optional[float] = None
+    log_dropped_bytes: int = 0
 
 
 @dataclass(frozen=True)

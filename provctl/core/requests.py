@@ -102,6 +102,7 @@ class Ended:
     cpu_s: float = 0.0
     max_rss_bytes: int = 0
     survivors: int = 0
+    log_dropped_bytes: int = 0
     output: Any = None
     problem: str = ""
 
@@ -216,6 +217,7 @@ def _observe_ended(
         cpu_s=report.cpu_s,
         max_rss_bytes=report.max_rss_bytes,
         survivors=report.survivors,
+        log_dropped_bytes=report.log_dropped_bytes,
         output=report.output if outcome == "succeeded" else None,
         retry_at=round(now + _wait(task, dice), 3) if again else None,
     )

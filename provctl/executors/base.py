@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MARK", "Executor", "Order", "Place", "Reports"]
 
+# What an attempt is for, as it stands in the names of its files.
+_SUFFIX = {"run": "", "undo": "u", "probe": "p"}
+
 # Every process of an attempt has the attempt's mark in its environment under this
 # name, so that what a dead supervisor left behind can be found.
 MARK = "PROVCTL_ATTEMPT_ID"
@@ -23,18 +26,23 @@ MARK = "PROVCTL_ATTEMPT_ID"
 
 @dataclass(frozen=True)
 class Place:
-    """One attempt and where its files are: `<folder>/<index>.<attempt>.*`."""
+    """One attempt and where its files are: `<folder>/<index>.<attempt>.*`.
+
+    `purpose` is "run" (the task itself), "undo" or "probe"; attempts of a task are
+    counted together, and a letter after the number tells them apart.
+    """
 
     run: str
     task: str
     attempt: int
     folder: Path
     index: int
+    purpose: str = "run"
 
     @property
     def name(self) -> str:
         """First part of the names of its files."""
-        return f"{self.index}.{self.attempt}"
+        return f"{self.index}.{self.attempt}{_SUFFIX[self.purpose]}"
 
     @property
     def mark(self) -> str:
@@ -48,7 +56,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Order:
-    """What to start. Times in seconds; `output_max` in bytes, 0 for no output."""
+    """What to start. Times in seconds; `output_max` in bytes, 0 for no output.
+
+    `log_max` is how many bytes of log are kept at most, 0 for all; `masked` are
+    texts that must stay neither in the log nor in the output.
+    """
 
     place: Place
     argv: Tuple[str, ...]
@@ -58,6 +70,8 @@ class Order:
     grace_s: float
     output_max: int = 0
     input: Optional[bytes] = None
+    log_max: int = 0
+    masked: Tuple[str, ...] = ()
 
 
 Reports = Callable[[Sequence["Report"]], None]
@@ -74,6 +88,12 @@ class Executor(Protocol):
 
     def stop(self, place: Place, *, now: bool) -> None:
         """Tell an attempt to end, with grace or at once; its end is reported."""
+
+    def freeze(self, place: Place) -> None:
+        """Stop the processes of an attempt (SIGSTOP) until `thaw`; no time runs out."""
+
+    def thaw(self, place: Place) -> None:
+        """Let a frozen attempt go on; one that is not frozen does not notice."""
 
     def recover(self, place: Place, *, rebooted: bool) -> Report:
         """Find out what became of an attempt that an earlier owner decided.

@@ -108,6 +108,14 @@ class LocalExecutor:
         else:
             self._stop_adopted(place, signal.SIGQUIT if now else signal.SIGTERM)
 
+    def freeze(self, place: Place) -> None:
+        """Stop the processes of an attempt until `thaw`."""
+        raise NotImplementedError
+
+    def thaw(self, place: Place) -> None:
+        """Let a frozen attempt go on."""
+        raise NotImplementedError
+
     def _stop_adopted(self, place: Place, number: int) -> None:
         """Signal until it is over: as long as its old parent has not noticed the
         death of their owner, the shim does not heed it."""

@@ -17,7 +17,8 @@ class FakeExecutor:
     """Keeps `executors.base.Executor`; a test says how its attempts end.
 
     What it is told it keeps in words: `launch a`, `stop a`, `stop a now`,
-    `recover a`, `recover a rebooted`, `close`; later tries as `a.2`. `at_launch` is
+    `freeze a`, `thaw a`, `recover a`, `recover a rebooted`, `close`; later tries as
+    `a.2`, undos and probes as `a.3u`, `a.3p`. `at_launch` is
     called before each start, to look at the world at that moment.
     """
 
@@ -45,6 +46,14 @@ class FakeExecutor:
     def stop(self, place: Place, *, now: bool) -> None:
         """Note that an attempt is to end."""
         self._said.append(f"stop {_name(place)}{' now' if now else ''}")
+
+    def freeze(self, place: Place) -> None:
+        """Note that an attempt is to stand still."""
+        self._said.append(f"freeze {_name(place)}")
+
+    def thaw(self, place: Place) -> None:
+        """Note that an attempt is to go on."""
+        self._said.append(f"thaw {_name(place)}")
 
     def recover(self, place: Place, *, rebooted: bool) -> Report:
         """Return what the test wants to have been found; lost if it does not say."""
@@ -95,4 +104,5 @@ def voided(place: Place) -> Voided:
 
 
 def _name(place: Place) -> str:
-    return place.task if place.attempt == 1 else f"{place.task}.{place.attempt}"
+    _, _, number = place.name.partition(".")
+    return place.task if number == "1" else f"{place.task}.{number}"

@@ -69,7 +69,7 @@ def test_only_success_has_an_output() -> None:
 def test_an_exit_record_goes_into_the_journal_whole() -> None:
     dialogue = one_running()
     report = Ended(
-        "r", "a", 1, "exit", 0, None, 5.0, 7.0, 0.25, 4096, 2, {"ip": "10.0.0.1"}
+        "r", "a", 1, "exit", 0, None, 5.0, 7.0, 0.25, 4096, 2, 9, {"ip": "10.0.0.1"}
     )
     assert observe(dialogue.state, report, 9.0, 0.0) == [
         ev.AttemptFinished(
@@ -85,6 +85,7 @@ def test_an_exit_record_goes_into_the_journal_whole() -> None:
             max_rss_bytes=4096,
             survivors=2,
             output={"ip": "10.0.0.1"},
+            log_dropped_bytes=9,
         )
     ]
 
