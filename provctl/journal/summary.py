@@ -90,13 +90,26 @@ def summarise(folder: RunFolder) -> RunSummary:
 
 def _under_way(folder: RunFolder, data: bytes) -> str:
     """A word for an unfinished run, as `RunState.status` has it."""
-    kinds = Counter(_KIND.findall(data))
+    found = _KIND.findall(data)
+    kinds = Counter(found[_place_of_last(found, b"run_finished") :])
     if kinds[b"task_held"] > kinds[b"task_resolved"]:
         return _replayed(folder)  # held or not depends on all the others
     if kinds[b"cancel_requested"]:
         return "cancelling"
+    paused, resumed = (
+        _place_of_last(found, b"run_" + w) for w in (b"paused", b"resumed")
+    )
+    if kinds[b"run_paused"] and paused > resumed:
+        return "paused"
+    if kinds[b"rollback_requested"]:
+        return "rolling_back"
     begun = kinds[b"attempt_started"] or kinds[b"group_started"]
     return "running" if begun else "queued"
+
+
+def _place_of_last(found: List[bytes], kind: bytes) -> int:
+    """How many records there are up to the last of a kind, 0 if there is none."""
+    return len(found) - found[::-1].index(kind) if kind in found else 0
 
 
 # At the start of a line only: what a task returns may look alike.

@@ -26,7 +26,8 @@ from typing import (
 from provctl.core import events as ev
 from provctl.core.decide import Instruction, Launch, Stop, decide, next_deadline
 from provctl.core.machine import apply, close_run
-from provctl.core.requests import Ended, Report, Request, admit, observe
+from provctl.core.observe import observe
+from provctl.core.requests import Ended, Report, Request, admit
 from provctl.core.state import RunState, State
 from provctl.errors import ProvctlError, Refused, StateUnusable
 from provctl.executors.base import Place
