@@ -131,6 +131,8 @@ def own_run(
             screen.close([ending.run])
     if ending.left:
         _tell_where(run_id)
+    _drop_what_nobody_takes()
+    if ending.left:
         return _LEFT[ending.left]
     if talk:
         show_runs(session, [run_id], many=False)
@@ -147,10 +149,14 @@ def _tell_where(run_id: str) -> None:
     with suppress(OSError):
         click.echo(f"run {run_id} goes on in the background", err=True)
         click.echo(f"help:  provctl workflow attach {run_id}", err=True)
+
+
+def _drop_what_nobody_takes() -> None:
+    """Let output that is lost not fail again at exit: the run's code is to count."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:  # what is left in it must not fail a second time, at exit
+        except OSError:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
 
