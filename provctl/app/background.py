@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 from provctl import __version__
 from provctl.api.control import ControlServer
 from provctl.api.verbs import answer
-from provctl.app.reach import ALREADY, READY
+from provctl.app.reach import ALREADY, READY, stamped
 from provctl.app.runtime import make_executor, make_holder, make_scheduler
 from provctl.errors import StateUnusable
 from provctl.journal.lock import Lock
@@ -112,9 +112,6 @@ class _Background:
 
 
 def _log(text: str) -> None:
-    from datetime import datetime, timezone
-
-    now = datetime.now(tz=timezone.utc)  # noqa: TID251  # for people only
     with suppress(OSError):  # a full disk must not end the scheduler
-        sys.stderr.write(f"{now:%Y-%m-%dT%H:%M:%SZ} {text}\n")
+        sys.stderr.write(stamped(text))
         sys.stderr.flush()

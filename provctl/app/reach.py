@@ -3,28 +3,68 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from provctl import __version__
 from provctl.api.client import ask
 from provctl.api.verbs import as_message
-from provctl.errors import Refused, SchedulerUnreachable
+from provctl.errors import Refused, SchedulerUnreachable, UsageProblem
 from provctl.journal.lock import Holder, Lock, holder_of
 from provctl.journal.summary import summarise
 
 if TYPE_CHECKING:
     from provctl.core.requests import Request
-    from provctl.journal.folder import StateFolder
+    from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["ALREADY", "READY", "Reach"]
+__all__ = ["ALREADY", "READY", "Reach", "stamped", "version_note"]
 
 # What a starting scheduler says on its readiness pipe.
 READY = b"ready\n"
 ALREADY = b"already\n"
 _SERVE = (sys.executable, "-I", "-m", "provctl", "scheduler", "serve")
+_LOOK_S = 0.02
+_LETS_GO_S = 1.0  # between the last answer of an owner and its lock
+
+
+def stamped(text: str) -> str:
+    """Return a line of the scheduler's log."""
+    from datetime import datetime, timezone
+
+    now = datetime.now(tz=timezone.utc)  # noqa: TID251  # for people only
+    return f"{now:%Y-%m-%dT%H:%M:%SZ} {text}\n"
+
+
+def version_note(owner: Holder) -> Optional[Tuple[str, str]]:
+    """Return what to say of an owner of another version and what to do; or None."""
+    if owner.version == __version__:
+        return None
+    who = "the scheduler" if owner.kind == "scheduler" else "the run's owner"
+    versions = f"{who} is provctl {owner.version}, this is {__version__}"
+    if _numbers(owner.version) > _numbers(__version__):
+        return versions, "use the newer one here too"
+    if owner.kind == "scheduler":
+        return versions, "provctl scheduler restart (tasks never notice)"
+    return versions, f"end process {owner.pid} (tasks go on), then workflow attach"
+
+
+def _has_let_go(run: RunFolder, owner: Holder, *, within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while holder_of(run.lock) == owner:
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_LOOK_S)
+    return True
+
+
+def _numbers(version: str) -> List[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 class Reach:
@@ -88,6 +128,11 @@ class Reach:
         socket = self._folder.scheduler / "control.sock"
         return ask(socket, {"verb": verb}, timeout_s=self._timeout_s)
 
+    def note(self, text: str) -> None:
+        """Put a line into the scheduler's log, for who looks there for a reason."""
+        with suppress(OSError), self.log.open("a", encoding="utf-8") as log:
+            log.write(stamped(text))
+
     def stop_scheduler(self) -> Optional[Dict[str, Any]]:
         """Stop the scheduler and wait until it is gone; None if none was running."""
         if self.scheduler() is None:
@@ -96,6 +141,18 @@ class Reach:
         Lock.wait(self._folder.scheduler / "lock").release()
         return answer
 
+    def give(self, run_ids: Sequence[str]) -> Holder:
+        """Give runs that have no owner to the scheduler, and return who that is.
+
+        Markers come first: the runs are queued even where this raises
+        SchedulerUnreachable.
+        """
+        for run_id in run_ids:
+            self._folder.enqueue(run_id)
+        holder = self.ensure_scheduler()
+        self.ask_scheduler("poke")
+        return holder
+
     def send(self, request: Request) -> None:
         """Bring a request to the owner of its run; durable on return.
 
@@ -103,15 +160,46 @@ class Reach:
         NotFound, SchedulerUnreachable.
         """
         run = self._folder.run(request.run)
-        holder = holder_of(run.lock)
-        if holder is None:
-            account = summarise(run)
-            if account.outcome is not None:
-                message = f"run {run.id} has ended: {account.outcome}"
-                raise Refused(message, hint="a finished run can no longer be changed")
-            self._folder.enqueue(run.id)
-            holder = self.ensure_scheduler()
-        ask(Path(holder.socket), as_message(request), timeout_s=self._timeout_s)
+        holder = holder_of(run.lock) or self._new_owner(run)
+        try:
+            self._ask(holder, as_message(request))
+        except SchedulerUnreachable:
+            if not _has_let_go(run, holder, within_s=_LETS_GO_S):
+                raise
+            # It was just handing the run over, or ended: who has it now?
+            following = holder_of(run.lock) or self._new_owner(run)
+            self._ask(following, as_message(request))
+
+    def detach(self, run_id: str, owner: Holder) -> None:
+        """Have a foreground owner hand its run over; return when it has.
+
+        Raises Refused, StateUnusable, and SchedulerUnreachable; then the run stays
+        where it is.
+        """
+        self.ensure_scheduler(asked=True)
+        self._ask(owner, {"verb": "detach", "run": run_id})
+        _has_let_go(self._folder.run(run_id), owner, within_s=self._timeout_s)
+        # It does so itself, if it was not killed in the middle of it.
+        self.ask_scheduler("poke")
+
+    def _new_owner(self, run: RunFolder) -> Holder:
+        account = summarise(run)
+        if account.outcome is not None:
+            message = f"run {run.id} has ended: {account.outcome}"
+            raise Refused(message, hint="a finished run can no longer be changed")
+        return self.give([run.id])
+
+    def _ask(self, owner: Holder, message: Mapping[str, Any]) -> None:
+        """Ask an owner; what another version does not understand is said to be that."""
+        try:
+            ask(Path(owner.socket), message, timeout_s=self._timeout_s)
+        except UsageProblem as problem:
+            note = version_note(owner)
+            if note is None:
+                raise
+            what, hint = note
+            text = f"{message['verb']} is not understood: {what}"
+            raise Refused(text, hint=hint) from problem
 
     def _start(self) -> None:
         """Start the process and wait for its word. Raises SchedulerUnreachable."""

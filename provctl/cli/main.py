@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Callable, List, Mapping, NamedTuple, NoReturn, Optional
 
@@ -86,6 +87,8 @@ _WORKFLOW = {
     "list": _LIST,
     "status": _Verb("read", "status", "Show a run and its tasks."),
     "monitor": _MONITOR,
+    "attach": _Verb("handover", "attach", "Show a run of the background again."),
+    "detach": _Verb("handover", "detach", "Let a foreground run go on without you."),
     "wait": _WAIT,
     "logs": _LOGS,
     "outputs": _Verb("read", "outputs", "Show what tasks returned."),
@@ -205,6 +208,7 @@ def _tell(message: str, hint: Optional[str], code: int) -> int:
     lines += [f"       {line}" for line in message.splitlines()[1:]]
     if hint:
         lines.append(f"help:  {hint}")
-    for line in lines:
-        click.echo(plain(line), err=True)
+    with suppress(OSError):  # the terminal may be what is gone
+        for line in lines:
+            click.echo(plain(line), err=True)
     return code

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import click
 
-from provctl.cli.context import Session, emit
+from provctl.cli.context import Session, emit, tell_version
 from provctl.cli.watch import exit_code_of, watch_runs
 
 if TYPE_CHECKING:
@@ -15,7 +18,16 @@ if TYPE_CHECKING:
     from provctl.core.requests import Request
     from provctl.executors.base import Executor
 
-__all__ = ["hand_over", "own_run", "plan", "run", "submit", "treatment", "validate"]
+__all__ = [
+    "give_to_scheduler",
+    "hand_over",
+    "own_run",
+    "plan",
+    "run",
+    "submit",
+    "treatment",
+    "validate",
+]
 
 _FILE = click.Path(dir_okay=True)
 
@@ -67,8 +79,11 @@ def run(
     """Run a workflow FILE here and watch it.
 
     Ctrl-C cancels it, giving its tasks time to end; a second Ctrl-C kills them.
-    Should this process die, its tasks go on: provctl workflow resume RUN.
+    When the terminal goes away, or on provctl workflow detach RUN, it goes on in
+    the background. Should this process die, its tasks go on: provctl workflow
+    attach RUN.
     """
+    from provctl.app.foreground import hold_hangup
     from provctl.app.runtime import make_executor
     from provctl.app.submit import Wishes, submit
     from provctl.cli.source import load
@@ -76,7 +91,9 @@ def run(
     session: Session = ctx.obj
     executor = make_executor()  # gets ready while the file is loaded
     workflow = load(session, file, params)
-    wishes = Wishes(priority=priority, fail_fast=fail_fast)
+    # The limit is the run's, for whoever goes on with it.
+    wishes = Wishes(priority=priority, max_parallel=jobs, fail_fast=fail_fast)
+    hold_hangup()
     run_id = submit(session.folder, workflow, wishes)
     ctx.exit(own_run(session, run_id, executor, jobs=jobs))
 
@@ -100,19 +117,48 @@ def own_run(
             tell=lambda facts: screen.tell(facts.run, facts.events),
             tick=(lambda state: screen.tick([state])) if screen.live else None,
         )
-        state = run_in_foreground(
+        ending = run_in_foreground(
             session.loaded.settings,
             session.folder,
             run_id,
             audience,
             executor=executor,
+            reach=session.reach,
             slots=jobs,
             requests=requests,
         )
-        screen.close([state])
+        if not ending.left:
+            screen.close([ending.run])
+    if ending.left:
+        _tell_where(run_id)
+    _drop_what_nobody_takes()
+    if ending.left:
+        return _LEFT[ending.left]
     if talk:
         show_runs(session, [run_id], many=False)
-    return exit_code_of([state.outcome])
+    return exit_code_of([ending.run.outcome])
+
+
+# Exit code of a command whose run goes on in the background, as shells have it:
+# of a SIGHUP, of a closed pipe, of a watcher that was told to stop.
+_LEFT = {"hangup": 129, "output": 141, "detached": 130}
+
+
+def _tell_where(run_id: str) -> None:
+    """Say that a run goes on in the background, to whoever may still read it."""
+    with suppress(OSError):
+        click.echo(f"run {run_id} goes on in the background", err=True)
+        click.echo(f"help:  provctl workflow attach {run_id}", err=True)
+
+
+def _drop_what_nobody_takes() -> None:
+    """Let output that is lost not fail again at exit: the run's code is to count."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
 
 
 @click.command()
@@ -161,18 +207,23 @@ def hand_over(
     They stay queued, and are said to be, if no scheduler can be reached.
     """
     from provctl.app.submit import submit as put
-    from provctl.errors import SchedulerUnreachable
 
     ids = [put(session.folder, workflow, wishes) for workflow in workflows]
-    for run_id in ids:
-        session.folder.enqueue(run_id)
+    give_to_scheduler(session, ids)
+    return ids
+
+
+def give_to_scheduler(session: Session, ids: Sequence[str]) -> None:
+    """Queue runs that have no owner; say so if no scheduler can be reached."""
+    from provctl.errors import SchedulerUnreachable
+
     try:
-        session.reach.ensure_scheduler()
-        session.reach.ask_scheduler("poke")
+        holder = session.reach.give(ids)
     except SchedulerUnreachable as problem:
         click.echo(f"queued, but not yet taken up: {problem.message}", err=True)
         click.echo(f"help:  {problem.hint}", err=True)
-    return ids
+    else:
+        tell_version(holder)
 
 
 @click.command()

@@ -76,6 +76,9 @@ def watch_runs(
 ) -> int:
     """Follow runs until each is finished or held; return the exit code.
 
+    A finished run can be reopened as long as it has an owner, so the watch ends when
+    it has none.
+
     A run without an owner does not move: when only such are left, the watch ends
     too, with words about what became of their tasks.
     """
@@ -112,11 +115,13 @@ def _look(
     still = {}
     for follower in followers:
         # The owner first: one that lets go has written everything before.
-        moves = follower.owned or _is_waited_for(session, follower)
+        owned = follower.owned
+        moves = owned or _is_waited_for(session, follower)
         events = follower.read()
         if events and screen is not None:
             screen.tell(follower.run, events)
-        if follower.run.outcome is None and not follower.run.stalled:
+        run = follower.run
+        if owned if run.outcome is not None else not run.stalled:
             still[follower] = moves
     if screen is not None:
         screen.tick([follower.run for follower in followers])

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -97,8 +97,10 @@ def holder_of(path: Path) -> Optional[Holder]:
         return None
     try:
         record: Dict[str, Any] = json.loads(path.read_bytes())
-        return Holder(**record)
-    except (OSError, ValueError, TypeError):
+        # Another version may say more of itself.
+        known = {f.name for f in fields(Holder)}
+        return Holder(**{name: record[name] for name in known & record.keys()})
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
 
 
