@@ -93,8 +93,10 @@ class _Background:
         if verb == "status":
             state = scheduler.state
             return {"runs": len(state.runs), "tasks_running": state.running}
-        scheduler.take_queued()  # whatever is asked may be about a run just queued
-        return {} if verb == "poke" else answer(scheduler, message)
+        # The wish first: it may be that nothing starts of a run just queued.
+        told = {} if verb == "poke" else answer(scheduler, message)
+        scheduler.take_queued()
+        return told
 
     def _hear(self, facts: Facts) -> None:
         if facts.run.outcome is not None:

@@ -124,8 +124,8 @@ class _Foreground:
         server = ControlServer(self._socket, self._answer)
         self._listen_to_signals()
         try:
-            self._scheduler.take(self._run_id)
-            for request in requests:
+            self._scheduler.take(self._run_id, *requests[:1])
+            for request in requests[1:]:
                 self._scheduler.request(request)
             await server.start()
             await self._until_over_or_left()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 from provctl import __version__
 from provctl.api.client import ask
 from provctl.api.verbs import as_message
+from provctl.core.requests import REOPENING
 from provctl.errors import Refused, SchedulerUnreachable, UsageProblem
 from provctl.journal.lock import Holder, Lock, holder_of
 from provctl.journal.summary import summarise
@@ -160,14 +161,14 @@ class Reach:
         NotFound, SchedulerUnreachable.
         """
         run = self._folder.run(request.run)
-        holder = holder_of(run.lock) or self._new_owner(run)
+        holder = holder_of(run.lock) or self._new_owner(run, request)
         try:
             self._ask(holder, as_message(request))
         except SchedulerUnreachable:
             if not _has_let_go(run, holder, within_s=_LETS_GO_S):
                 raise
             # It was just handing the run over, or ended: who has it now?
-            following = holder_of(run.lock) or self._new_owner(run)
+            following = holder_of(run.lock) or self._new_owner(run, request)
             self._ask(following, as_message(request))
 
     def detach(self, run_id: str, owner: Holder) -> None:
@@ -182,12 +183,16 @@ class Reach:
         # It does so itself, if it was not killed in the middle of it.
         self.ask_scheduler("poke")
 
-    def _new_owner(self, run: RunFolder) -> Holder:
+    def _new_owner(self, run: RunFolder, request: Request) -> Holder:
+        """Return the scheduler, which takes the run together with the request."""
         account = summarise(run)
-        if account.outcome is not None:
+        if account.outcome is None:
+            self._folder.enqueue(run.id)
+        elif not isinstance(request, REOPENING):
             message = f"run {run.id} has ended: {account.outcome}"
-            raise Refused(message, hint="a finished run can no longer be changed")
-        return self.give([run.id])
+            hint = "a finished run can only be retried or rolled back"
+            raise Refused(message, hint=hint)
+        return self.ensure_scheduler()
 
     def _ask(self, owner: Holder, message: Mapping[str, Any]) -> None:
         """Ask an owner; what another version does not understand is said to be that."""

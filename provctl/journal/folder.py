@@ -66,8 +66,12 @@ class RunFolder:
         return self.path / "attempts"
 
     def log_of(self, index: int, attempt: int) -> Path:
-        """Output of one attempt."""
-        return self.attempts / f"{index}.{attempt}.log"
+        """Output of one attempt, whatever it was for."""
+        plain, *others = (
+            self.attempts / f"{index}.{attempt}{purpose}.log"
+            for purpose in ("", "u", "p")
+        )
+        return next(filter(os.path.exists, others), plain)
 
     def load_workflow(self, digest: str) -> Workflow:
         """Return the frozen workflow, if it is the one that was submitted.
