@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
@@ -82,6 +83,30 @@ class Reach:
     def log(self) -> Path:
         """The scheduler's own log."""
         return self._folder.scheduler / "log"
+
+    def poke_scheduler(self) -> None:
+        """Have the scheduler look at the queue, started if need be.
+
+        One that is about to end answers nobody any more: then the next one is
+        started. Raises SchedulerUnreachable.
+        """
+        holder = self.ensure_scheduler()
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            self.ask_scheduler("poke")
+        except SchedulerUnreachable:
+            if not self._ends(holder, deadline):
+                raise
+            self.ensure_scheduler()
+            self.ask_scheduler("poke")
+
+    def _ends(self, holder: Holder, deadline: float) -> bool:
+        """Whether a scheduler is gone before a deadline."""
+        while self.scheduler() == holder:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     def ask_scheduler(self, verb: str) -> Dict[str, Any]:
         """Ask the running scheduler. Raises SchedulerUnreachable."""
