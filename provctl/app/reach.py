@@ -159,10 +159,11 @@ class Reach:
             os.close(log)
         try:
             readable, _, _ = select.select([ready], [], [], self._timeout_s)
-            word = os.read(ready, 64) if readable else b""
+            word = os.read(ready, 4096) if readable else b""
         finally:
             os.close(ready)
         if word not in (READY, ALREADY):
             why = "did not start" if readable else "did not answer in time"
-            message = f"the scheduler {why}"
+            told = word.decode(errors="replace")
+            message = f"the scheduler {why}" + (f": {told}" if told else "")
             raise SchedulerUnreachable(message, hint=f"see {self.log}")

@@ -27,6 +27,9 @@ def start(session: Session) -> None:
     holder = already or session.reach.ensure_scheduler(asked=True)
     word = "already running" if already else "started"
     click.echo(f"scheduler {word}: process {holder.pid}", err=True)
+    if holder.version != __version__:
+        said = f"it is of version {holder.version or '?'}, this command {__version__}"
+        click.echo(f"help:  {said}: provctl scheduler restart", err=True)
 
 
 @scheduler.command()

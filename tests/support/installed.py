@@ -62,6 +62,7 @@ class Provctl:
     def __init__(self, folder: Path) -> None:
         assert _PROGRAM.is_file(), f"{_PROGRAM}: the project is not installed"
         self.folder = folder
+        self.program = str(_PROGRAM)
         self.state = folder / "state"
         home = folder / "account"
         home.mkdir()
