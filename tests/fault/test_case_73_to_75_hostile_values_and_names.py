@@ -9,7 +9,6 @@ import json
 import os
 import re
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 import pytest
@@ -19,6 +18,8 @@ from provctl.spec.load import LoadContext, load_workflow
 from tests.support.hostile import Hostile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.installed import Provctl
 
 VALUES = int(os.environ.get("PROVCTL_TEST_VALUES", "1000"))
@@ -56,13 +57,12 @@ def test_73_values_come_back_as_they_were(provctl: Provctl) -> None:
 def test_73_the_same_texts_in_a_command_line_do_run(provctl: Provctl) -> None:
     """The control: as it is done where values become code."""
     canary = provctl.folder / "canary"
-    nu = provctl("doctor", "-o", "json", code=0).out and "nu"
     made = 0
     for text in Hostile(SEED, canary).texts(60):
         command = f"def create-server [...words] {{ }}; create-server {text}"
         if "\0" not in command:
             subprocess.run(
-                [nu, "--no-config-file", "--no-std-lib", "--commands", command],
+                ["nu", "--no-config-file", "--no-std-lib", "--commands", command],
                 cwd=str(provctl.folder),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -99,13 +99,14 @@ def test_73_parameters_come_back_as_they_were(provctl: Provctl) -> None:
         {"command": ["true"], "env": {"X": "a\0b"}},
         {"command": ["echo", "\ud800"]},
         {"script": "$args", "args": {"x": "\udcff"}},
-        {"script": "$args", "args": {"\ud800": 1}},
-        {"script": "$args", "args": {"x": 2**63}},
+        pytest.param(
+            {"script": "$args", "args": {"\ud800": 1}},
+            marks=pytest.mark.xfail(strict=True, reason="pydantic takes no such key"),
+        ),
         {"script": "$args", "args": {"x": float("inf")}},
         {"script": "$args", "args": {"x": float("nan")}},
         {"script": "$args", "args": {"x": {"$output": "../x"}}},
         {"script": "$args", "args": {"x": {"$unknown": 1}}},
-        {"script": "1\ud800"},
     ],
     ids=str,
 )
@@ -115,6 +116,15 @@ def test_73_what_cannot_be_given_is_refused(
     said = provctl("run", provctl.file({"a": task}), code=50).err
     assert re.search(r"w-1\.json(:\d+:\d+)?", said), said
     assert provctl.runs() == []
+
+
+@pytest.mark.parametrize("task", [{"args": {"x": 2**63}}, {"script": "1\ud800"}])
+def test_73_what_nushell_would_change_fails_before_it_starts(
+    provctl: Provctl, task: Dict[str, Any]
+) -> None:
+    file = provctl.file({"a": {"script": "$args", **task}})
+    assert "cannot be given to Nushell" in provctl("run", file, code=10).out
+    assert not provctl.log(provctl.runs()[0]).exists()
 
 
 def _called(**call: Any) -> Dict[str, Any]:

@@ -6,8 +6,10 @@ Each that can run something makes a canary: a file that must never appear.
 from __future__ import annotations
 
 import random
-from pathlib import Path
-from typing import Any, List
+from typing import TYPE_CHECKING, Any, List
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Hostile"]
 
