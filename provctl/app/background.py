@@ -29,8 +29,8 @@ __all__ = ["serve"]
 def serve(settings: Settings, folder: StateFolder, ready_fd: int) -> None:
     """Be the scheduler until told to stop.
 
-    Says on `ready_fd` when it can be reached, or that another one already can;
-    a closed pipe without a word means that it could not start.
+    Says on `ready_fd` when it can be reached, that another one already can, or why
+    it could not start; a closed pipe without a word means that it crashed.
     """
     folder.prepare()
     lock = Lock.take(folder.scheduler / "lock")
@@ -44,6 +44,8 @@ def serve(settings: Settings, folder: StateFolder, ready_fd: int) -> None:
         lock.release()
 
 
+# Set in tests: how long it takes to end, in seconds, once it can no longer be reached.
+_SLOW_END_S = float(os.environ.get("PROVCTL_FAILPOINT_SLOW_END_S") or 0)
 # A run that was let go for want of disk space is taken again after so many seconds.
 _AGAIN_S = 15.0
 
@@ -69,7 +71,11 @@ class _Background:
             complain=self._complain,
         )
         server = ControlServer(socket, self._answer)
-        await server.start()
+        try:
+            await server.start()
+        except StateUnusable as problem:
+            os.write(ready_fd, problem.message.encode(errors="replace"))
+            raise
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -81,6 +87,8 @@ class _Background:
             await self._stop.wait()
         finally:
             await server.close()
+            if _SLOW_END_S:
+                await asyncio.sleep(_SLOW_END_S)
             self._scheduler.close()
             _log("stopped")
 

@@ -16,7 +16,7 @@ from provctl import __version__
 from provctl.api.client import ask
 from provctl.api.verbs import as_message
 from provctl.core.requests import REOPENING
-from provctl.errors import Refused, SchedulerUnreachable, UsageProblem
+from provctl.errors import Refused, SchedulerUnreachable
 from provctl.journal.lock import Holder, Lock, holder_of
 from provctl.journal.summary import summarise
 
@@ -124,6 +124,31 @@ class Reach:
         """The scheduler's own log."""
         return self._folder.scheduler / "log"
 
+    def poke_scheduler(self) -> Holder:
+        """Have the scheduler look at the queue, started if need be; return who it is.
+
+        One that is about to end answers nobody any more: then the next one is
+        started. Raises SchedulerUnreachable.
+        """
+        holder = self.ensure_scheduler()
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            self.ask_scheduler("poke")
+        except SchedulerUnreachable:
+            if not self._ends(holder, deadline):
+                raise
+            holder = self.ensure_scheduler()
+            self.ask_scheduler("poke")
+        return holder
+
+    def _ends(self, holder: Holder, deadline: float) -> bool:
+        """Whether a scheduler is gone before a deadline."""
+        while self.scheduler() == holder:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
     def ask_scheduler(self, verb: str) -> Dict[str, Any]:
         """Ask the running scheduler. Raises SchedulerUnreachable."""
         socket = self._folder.scheduler / "control.sock"
@@ -150,9 +175,7 @@ class Reach:
         """
         for run_id in run_ids:
             self._folder.enqueue(run_id)
-        holder = self.ensure_scheduler()
-        self.ask_scheduler("poke")
-        return holder
+        return self.poke_scheduler()
 
     def send(self, request: Request) -> None:
         """Bring a request to the owner of its run; durable on return.
@@ -195,16 +218,7 @@ class Reach:
         return self.ensure_scheduler()
 
     def _ask(self, owner: Holder, message: Mapping[str, Any]) -> None:
-        """Ask an owner; what another version does not understand is said to be that."""
-        try:
-            ask(Path(owner.socket), message, timeout_s=self._timeout_s)
-        except UsageProblem as problem:
-            note = version_note(owner)
-            if note is None:
-                raise
-            what, hint = note
-            text = f"{message['verb']} is not understood: {what}"
-            raise Refused(text, hint=hint) from problem
+        ask(Path(owner.socket), message, timeout_s=self._timeout_s)
 
     def _start(self) -> None:
         """Start the process and wait for its word. Raises SchedulerUnreachable."""
@@ -227,10 +241,11 @@ class Reach:
             os.close(log)
         try:
             readable, _, _ = select.select([ready], [], [], self._timeout_s)
-            word = os.read(ready, 64) if readable else b""
+            word = os.read(ready, 4096) if readable else b""
         finally:
             os.close(ready)
         if word not in (READY, ALREADY):
             why = "did not start" if readable else "did not answer in time"
-            message = f"the scheduler {why}"
+            told = word.decode(errors="replace")
+            message = f"the scheduler {why}" + (f": {told}" if told else "")
             raise SchedulerUnreachable(message, hint=f"see {self.log}")

@@ -27,6 +27,7 @@ def start(session: Session) -> None:
     holder = already or session.reach.ensure_scheduler(asked=True)
     word = "already running" if already else "started"
     click.echo(f"scheduler {word}: process {holder.pid}", err=True)
+    tell_version(holder)
 
 
 @scheduler.command()

@@ -14,13 +14,16 @@ from provctl.cli.context import Session, emit, tell_version
 from provctl.cli.watch import exit_code_of, watch_runs
 
 if TYPE_CHECKING:
+    from provctl.app.submit import Wishes
     from provctl.core.model import Workflow
     from provctl.core.requests import Request
     from provctl.executors.base import Executor
+    from provctl.journal.summary import RunSummary
 
 __all__ = [
     "give_to_scheduler",
     "hand_over",
+    "keyed",
     "own_run",
     "plan",
     "run",
@@ -62,6 +65,13 @@ def treatment(verb: Callable[..., Any]) -> Callable[..., Any]:
     ):
         verb = option(verb)
     return _params(verb)
+
+
+def keyed(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the option that makes submitting twice submitting once."""
+    return click.option(
+        "--key", metavar="TEXT", help="Submitted again with it, it is the same run."
+    )(verb)
 
 
 @click.command()
@@ -164,6 +174,7 @@ def _drop_what_nobody_takes() -> None:
 @click.command()
 @click.argument("file", type=_FILE)
 @treatment
+@keyed
 @click.option("-w", "--wait", "waits", is_flag=True, help="Wait until it ends.")
 @click.pass_context
 def submit(
@@ -173,44 +184,58 @@ def submit(
     jobs: Optional[int],
     priority: int,
     fail_fast: bool,
+    key: Optional[str],
     waits: bool,
 ) -> None:
     """Hand a workflow FILE to the background scheduler, and print the run's id.
 
     The id is printed when everything needed to run it is safe on disk. The
-    scheduler is started if none runs.
+    scheduler is started if none runs. With a key that was given before, the
+    run that has it is meant: it must be the same workflow.
     """
     from provctl.app.submit import Wishes
     from provctl.cli.source import load
 
     session: Session = ctx.obj
     workflow = load(session, file, params)
-    wishes = Wishes(priority=priority, max_parallel=jobs, fail_fast=fail_fast)
-    (run_id,) = hand_over(session, [workflow], wishes)
-    _print_submitted(session, run_id)
+    wishes = Wishes(priority, None, jobs, fail_fast, key)
+    (account,) = hand_over(session, [workflow], wishes)
+    _print_submitted(session, account)
     if waits:
-        ctx.exit(watch_runs(session, (run_id,), None, None))
+        ctx.exit(watch_runs(session, (account.id,), None, None))
 
 
-def _print_submitted(session: Session, run_id: str) -> None:
+def _print_submitted(session: Session, account: RunSummary) -> None:
     if session.output == "table":
-        click.echo(f"Workflow submitted: {run_id}")
+        click.echo(f"Workflow submitted: {account.id}")
     else:
-        emit(session, [{"id": run_id, "status": "queued"}], ("id",), name="id")
+        rows = [{"id": account.id, "status": account.status}]
+        emit(session, rows, ("id",), name="id")
 
 
 def hand_over(
-    session: Session, workflows: Sequence[Workflow], wishes: Any
-) -> List[str]:
-    """Put runs on disk, give them to the scheduler, and return their ids.
+    session: Session, workflows: Sequence[Workflow], wishes: Wishes
+) -> List[RunSummary]:
+    """Put runs on disk, give them to the scheduler, and return what they were then.
 
-    They stay queued, and are said to be, if no scheduler can be reached.
+    They stay queued, and are said to be, if no scheduler can be reached. Runs that
+    were submitted before, with the same key, are given to it again: whoever did it
+    may not have come to that.
     """
     from provctl.app.submit import submit as put
+    from provctl.journal.summary import summarise
 
-    ids = [put(session.folder, workflow, wishes) for workflow in workflows]
-    give_to_scheduler(session, ids)
-    return ids
+    folder = session.folder
+    ids = [put(folder, each, wishes, part=n) for n, each in enumerate(workflows)]
+    accounts = [summarise(folder.run(run_id)) for run_id in ids]
+    for run in accounts:
+        if run.status != "queued":
+            word = run.outcome or run.status
+            click.echo(f"submitted before with this key: {run.id} {word}", err=True)
+    going = [run.id for run in accounts if run.outcome is None]
+    if going:
+        give_to_scheduler(session, going)
+    return accounts
 
 
 def give_to_scheduler(session: Session, ids: Sequence[str]) -> None:

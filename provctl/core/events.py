@@ -45,7 +45,8 @@ class RunSubmitted:
     """A run exists: its workflow is frozen and on disk. Always the first record.
 
     `digest` is the SHA-256 of workflow.json, `tasks` how many it has.
-    `max_parallel` limits this run alone, None leaves it to its owner.
+    `max_parallel` limits this run alone, None leaves it to its owner. `key` is what
+    the submitter gave to tell a repetition, "" for nothing.
     """
 
     run: str
@@ -57,6 +58,7 @@ class RunSubmitted:
     batch: Optional[str] = None
     max_parallel: Optional[int] = None
     fail_fast: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from typing import Any, Dict, Iterable, List, Tuple, Type
 
 from provctl.core.model import (
@@ -22,7 +22,7 @@ from provctl.core.model import (
 )
 from provctl.errors import JournalDamaged, JournalTooNew
 
-__all__ = ["FORMAT", "digest", "freeze", "thaw"]
+__all__ = ["FORMAT", "content", "digest", "freeze", "thaw"]
 
 FORMAT = 1
 
@@ -41,6 +41,15 @@ def freeze(workflow: Workflow) -> bytes:
     record["v"] = FORMAT
     record["tasks"] = [_freeze_task(task) for task in workflow.tasks]
     return json.dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def content(workflow: Workflow) -> str:
+    """Return what a workflow is, without the place and moment of its submission.
+
+    Text, for a comparison of values would take 1 and true for the same.
+    """
+    bare = replace(workflow, cwd="/", environment={}, source="")
+    return json.dumps(json.loads(freeze(bare)), sort_keys=True)
 
 
 def digest(frozen: bytes) -> str:

@@ -97,15 +97,21 @@ def holder_of(path: Path) -> Optional[Holder]:
         return None
     try:
         record: Dict[str, Any] = json.loads(path.read_bytes())
-        # Another version may say more of itself.
-        known = {f.name for f in fields(Holder)}
-        return Holder(**{name: record[name] for name in known & record.keys()})
+        # A later version may say more of itself.
+        return Holder(**{name: record[name] for name in record.keys() & _TOLD})
     except (OSError, ValueError, TypeError, AttributeError):
         return None
 
 
+_TOLD = {field.name for field in fields(Holder)}
+
+
 def boot_id() -> str:
     """Return what is the same until the machine reboots. Linux and macOS."""
+    # Set in tests, which cannot reboot: the id of another boot.
+    played = os.environ.get("PROVCTL_FAILPOINT_BOOT_ID")
+    if played:
+        return played
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:

@@ -13,11 +13,12 @@ from provctl.flock import is_locked
 from provctl.journal.seal import NewerFormat, unseal
 
 if TYPE_CHECKING:
+    from provctl.core.events import RunSubmitted
     from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["RunSummary", "summaries", "summarise"]
+__all__ = ["RunSummary", "submission", "summaries", "summarise"]
 
-_END = 4096  # bytes read at each end; submission and finish are far shorter
+_END = 8192  # bytes read at each end; submission and finish are shorter
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,23 @@ def summarise(folder: RunFolder) -> RunSummary:
         batch=first.get("batch"),
         owned=not over and is_locked(folder.lock),
     )
+
+
+def submission(folder: RunFolder) -> RunSubmitted:
+    """Return how a run was submitted. Raises JournalDamaged, JournalTooNew."""
+    from provctl.core.events import RunSubmitted
+    from provctl.journal.codec import decode
+
+    try:
+        with folder.journal.open("rb") as file:
+            head = file.read(_END)
+    except OSError as problem:
+        message = f"{folder.journal}: {problem.strerror}"
+        raise JournalDamaged(message) from problem
+    _first_record(folder, head)
+    event = decode(head.partition(b"\n")[0], folder.id).event
+    assert isinstance(event, RunSubmitted)
+    return event
 
 
 def _under_way(folder: RunFolder, data: bytes) -> str:

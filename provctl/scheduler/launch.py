@@ -89,9 +89,9 @@ class Launcher:
         env["PROVCTL_RUN"] = place.run
         env["PROVCTL_TASK"] = place.task
         env["PROVCTL_ATTEMPT"] = str(place.attempt)
-        env["PROVCTL_PURPOSE"] = place.purpose
         # The same in every attempt, so that a provider can tell a repetition.
-        env["PROVCTL_IDEMPOTENCY_KEY"] = f"{place.run}/{place.task}"
+        undo = "/undo" if place.purpose == "undo" else ""
+        env["PROVCTL_IDEMPOTENCY_KEY"] = f"{place.run}/{place.task}{undo}"
         return env
 
     def _nushell(

@@ -37,7 +37,7 @@ from provctl.core.machine import apply, close_run
 from provctl.core.observe import observe
 from provctl.core.requests import REOPENING, Ended, Report, Request, admit
 from provctl.core.state import RunState, State
-from provctl.errors import ProvctlError, Refused, StateUnusable
+from provctl.errors import NotFound, ProvctlError, Refused, StateUnusable
 from provctl.executors.base import Place
 from provctl.flock import is_locked
 from provctl.scheduler.takeover import Owned, take_run
@@ -101,17 +101,23 @@ class Scheduler:
         owned = take_run(self.state, folder, self._world.holder)
         self._owned[run_id] = owned
         run = self.state.runs[run_id]
-        if run.outcome is not None:
+        is_opened = run.outcome is not None
+        if is_opened:
             self._open_again(run, request)
-            request = None
         try:
             self._recover(run_id, rebooted=owned.rebooted)
         except StateUnusable:
             self._let_go(run_id, finished=False)
             raise
-        # Before anything starts, for it may be a wish that nothing does.
+        if request is None:
+            self._advance()
+            return
+        if is_opened:
+            self._advance_with(run_id, [])
+            return
         try:
-            events = self._admitted(request) if request else []
+            # Before anything starts, for it may be a wish that nothing does.
+            events = self._admitted(request)
         except ProvctlError:
             self._advance()
             raise
@@ -135,8 +141,11 @@ class Scheduler:
         """
         if request.run in self._owned:
             self._advance_with(request.run, self._admitted(request))
-        else:
+        elif self._world.holder.kind == "scheduler":
             self.take(request.run, request)
+        else:
+            message = f"run {request.run} is not in this owner's hands"
+            raise NotFound(message)
 
     def _admitted(self, request: Request) -> List[ev.Event]:
         return admit(self.state, request, self._world.clock.now())

@@ -62,6 +62,7 @@ class Provctl:
     def __init__(self, folder: Path) -> None:
         assert PROGRAM.is_file(), f"{PROGRAM}: the project is not installed"
         self.folder = folder
+        self.program = str(PROGRAM)
         self.state = folder / "state"
         home = folder / "account"
         home.mkdir()
