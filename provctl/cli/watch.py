@@ -26,6 +26,8 @@ ENDS: Dict[str, int] = {
     "cancelled": 11,
     "timed_out": 12,
     "lost": 13,
+    "rolled_back": 14,
+    "rollback_failed": 15,
 }
 _HELD = 13
 _TIMEOUT = 124
@@ -34,10 +36,7 @@ _TIMEOUT = 124
 def exit_code_of(outcomes: List[Optional[str]]) -> int:
     """Return the exit code of runs that ended so (None: held); the worst of them."""
     codes = [_HELD if outcome is None else ENDS[outcome] for outcome in outcomes]
-    for worst in (_HELD, 10, 12, 11):
-        if worst in codes:
-            return worst
-    return 0
+    return next((worst for worst in (15, _HELD, 14, 10, 12, 11) if worst in codes), 0)
 
 
 @click.command()

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, List, Mapping, Optional, Tuple
 
+from provctl.core.model import Group
+
 if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
 
@@ -29,7 +31,8 @@ class TaskView:
     interrupted, skipped. `reason` says in words why (a skip, a failure).
     `attempt` counts tries begun (0: none yet), `attempts` those allowed. `purpose`
     is what the latest or next one is for: run, undo, probe. In or after a rollback
-    the outcome may also be undone or undo_failed. `frozen`: it was told to stand still.
+    the outcome may also be undone or undo_failed. `frozen`: it was told to stand
+    still. `is_group`: it is a nested workflow.
     `retry_at` is when a retrying task is tried again. `stopping`: it was told
     to end. `log_tail` holds the last lines of a failed task's log.
     """
@@ -46,6 +49,7 @@ class TaskView:
     finished_at: Optional[float] = None
     retry_at: Optional[float] = None
     reason: str = ""
+    is_group: bool = False
     stopping: bool = False
     frozen: bool = False
     progress: Progress = Progress()
@@ -128,6 +132,7 @@ def task_view(task: TaskState) -> TaskView:
         finished_at=task.finished_at,
         retry_at=task.retry_at,
         reason=task.reason,
+        is_group=isinstance(task.task.action, Group),
         stopping=task.stop_level > 0,
         frozen=task.frozen,
     )

@@ -224,7 +224,7 @@ def test_66_an_owner_of_another_version_is_named(provctl: Provctl) -> None:
         told = provctl("scheduler", "status", "-o", "json", code=30).err
         assert "of version 9.9" in told
         already = provctl("scheduler", "start").err
-        assert "it is of version 9.9" in already
+        assert "the scheduler is provctl 9.9" in already
 
 
 def test_66_an_owner_of_this_version_that_refuses_is_believed(provctl: Provctl) -> None:
