@@ -6,8 +6,9 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
+from provctl.cli.again import retry, rollback
 from provctl.cli.context import Session, emit
-from provctl.cli.control import cancel
+from provctl.cli.control import cancel, pause
 from provctl.cli.options import RUN
 from provctl.cli.start import hand_over, keyed, treatment
 from provctl.cli.watch import monitor
@@ -22,6 +23,9 @@ def batch() -> None:
 
 batch.add_command(monitor)
 batch.add_command(cancel)
+batch.add_command(pause)
+batch.add_command(retry)
+batch.add_command(rollback)
 
 
 @batch.command()

@@ -77,6 +77,7 @@ _LIST = _Verb("read", "list_runs", "List runs.")
 _LOGS = _Verb("logs", "logs", "Show what tasks wrote.")
 _MONITOR = _Verb("watch", "monitor", "Watch runs until they end.")
 _CANCEL = _Verb("control", "cancel", "Cancel runs.")
+_RETRY = _Verb("again", "retry", "Run tasks again that did not succeed.")
 _WAIT = _Verb("watch", "wait", "Wait until runs end; their exit code is yours.")
 
 _WORKFLOW = {
@@ -93,7 +94,10 @@ _WORKFLOW = {
     "logs": _LOGS,
     "outputs": _Verb("read", "outputs", "Show what tasks returned."),
     "cancel": _CANCEL,
-    "resume": _Verb("control", "resume", "Go on with a run that has no owner."),
+    "retry": _RETRY,
+    "pause": _Verb("control", "pause", "Start no further task until resumed."),
+    "resume": _Verb("control", "resume", "Go on: paused, held, or without an owner."),
+    "rollback": _Verb("again", "rollback", "Undo what a run made."),
 }
 
 _TREE = {
@@ -109,6 +113,7 @@ _TREE = {
     "logs": _LOGS._replace(help="Short for workflow logs."),
     "watch": _MONITOR._replace(help="Short for workflow monitor."),
     "cancel": _CANCEL._replace(help="Short for workflow cancel."),
+    "retry": _RETRY._replace(help="Short for workflow retry."),
     "wait": _WAIT._replace(help="Short for workflow wait."),
 }
 
