@@ -88,7 +88,8 @@ class Ended:
     """The try ended, with its exit record.
 
     `cause` is "exit" (by itself), "timeout" or "stop" (it was told to);
-    `problem` says what failed besides the exit code ("" for nothing).
+    `problem` says what failed besides the exit code ("" for nothing); `stuck` counts
+    processes that even KILL did not end.
     """
 
     run: str
@@ -103,6 +104,7 @@ class Ended:
     max_rss_bytes: int = 0
     survivors: int = 0
     log_dropped_bytes: int = 0
+    stuck: int = 0
     output: Any = None
     problem: str = ""
 
@@ -218,6 +220,7 @@ def _observe_ended(
         max_rss_bytes=report.max_rss_bytes,
         survivors=report.survivors,
         log_dropped_bytes=report.log_dropped_bytes,
+        stuck=report.stuck,
         output=report.output if outcome == "succeeded" else None,
         retry_at=round(now + _wait(task, dice), 3) if again else None,
     )

@@ -1,11 +1,12 @@
 """Owns the parent of shims: gives each order to an idle shim, or forks one.
 
 Run by `executors.local` as a process of its own. It reads orders, one JSON object
-a line, from a socket: `{"key": ..., ...}` starts an attempt, `{"stop": key, "now":
-...}` tells one to end. Each shim writes the key of an attempt that is over into the
-owner's pipe; the parent does it for a shim that died. When the socket closes the parent ends, and each shim once the attempt it has is over;
-tasks never notice. A fork costs a tenth of a Python start, a shim that waits
-already costs nothing.
+a line, from a socket: `{"key": ..., ...}` starts an attempt, `{"tell": key, "what":
+...}` is for the shim that has it: stop, kill, freeze or thaw. Each shim writes the
+key of an attempt that is over into the owner's pipe; the parent does it for a shim
+that died. When the socket closes the parent ends, and each shim once the attempt it
+has is over; tasks never notice. A fork costs a tenth of a Python start, a shim that
+waits already costs nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class _Parent:
         self._poll = select.poll()
         self._shims: Dict[int, _Shim] = {}
         self._idle: List[_Shim] = []
-        self._waiting: List[bytes] = []  # orders no shim could be had for yet
+        # Orders no shim could be had for yet, by key, with what was said of them.
+        self._waiting: Dict[str, bytes] = {}
         self._unread = b""
 
     def serve(self) -> None:
@@ -70,10 +72,10 @@ class _Parent:
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
             order = json.loads(line)
-            if "stop" in order:
-                self._stop(order["stop"], line)
+            if "tell" in order:
+                self._pass_on(order["tell"], line)
             else:
-                self._waiting.append(line)
+                self._waiting[order["key"]] = line
         return True
 
     def _hand_out(self) -> None:
@@ -83,10 +85,9 @@ class _Parent:
                 child = self._idle.pop() if self._idle else self._fork()
             except OSError:
                 return  # no process or descriptor free: when a shim is, or later
-            line = self._waiting.pop(0)
-            child.key = json.loads(line)["key"]
+            child.key = next(iter(self._waiting))
             try:
-                child.channel.sendall(line + b"\n")
+                child.channel.sendall(self._waiting.pop(child.key) + b"\n")
             except OSError:
                 continue  # it died idle; `_hear` says so, and the owner looks
 
@@ -115,12 +116,13 @@ class _Parent:
         self._poll.register(ours, select.POLLIN)
         return child
 
-    def _stop(self, key: str, line: bytes) -> None:
+    def _pass_on(self, key: str, line: bytes) -> None:
+        if key in self._waiting:
+            self._waiting[key] += b"\n" + line
         for child in self._shims.values():
             if child.key == key:
                 try:
                     child.channel.sendall(line + b"\n")
-                    os.kill(child.pid, signal.SIGTERM)
                 except OSError:
                     return  # it died: `_hear` tells the owner
 
