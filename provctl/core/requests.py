@@ -104,9 +104,9 @@ class Ended:
     max_rss_bytes: int = 0
     survivors: int = 0
     log_dropped_bytes: int = 0
-    stuck: int = 0
     output: Any = None
     problem: str = ""
+    stuck: int = 0
 
 
 Report = Union[Adopted, Voided, Unknown, Ended]

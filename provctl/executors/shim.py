@@ -45,7 +45,7 @@ else:
     import _signal as signal
 
 # What the signals mean that a shim without a parent heeds.
-_WISHES = {
+_WISHES: Dict[int, str] = {
     signal.SIGTERM: "stop",
     signal.SIGQUIT: "kill",
     signal.SIGUSR1: "freeze",
