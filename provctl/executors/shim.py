@@ -104,6 +104,8 @@ class _Attempt:
         most = self.order.get("log_max", 0)
         if most or self.forms:
             self.log = AttemptLog(self.path("log"), most, self.forms, self.watch, now)
+        # What came with the order was signalled before, or to nobody.
+        self._heed(0, now)
 
     def live(self, until: float = _NEVER) -> None:
         """Sleep until something happens or is due, at the latest `until`, and do it."""
