@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Dict, Iterator, Optional, Tuple
+from typing import TYPE_CHECKING, BinaryIO, Dict, Iterator, Optional, Tuple
 
 import click
 
@@ -78,7 +78,7 @@ class _Reader:
         self._attempt = attempt
         self._raw = raw
         self._readers: Dict[Path, LogReader] = {}
-        self._out = click.get_binary_stream("stdout")
+        self._out: BinaryIO = click.get_binary_stream("stdout")
 
     def copy(self, *, last: bool) -> None:
         """Print whole new lines; with `last` also what has no newline yet."""
