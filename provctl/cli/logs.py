@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, BinaryIO, Dict, Iterator, Optional, Tuple
 
@@ -78,7 +79,7 @@ class _Reader:
         self._attempt = attempt
         self._raw = raw
         self._readers: Dict[Path, LogReader] = {}
-        self._out: BinaryIO = click.get_binary_stream("stdout")
+        self._out: BinaryIO = sys.stdout.buffer
 
     def copy(self, *, last: bool) -> None:
         """Print whole new lines; with `last` also what has no newline yet."""

@@ -198,7 +198,8 @@ class LocalExecutor:
     def _hear(self) -> None:
         data = os.read(self._news, 1 << 16)
         *keys, self._unread = (self._unread + data).split(b"\n")
-        over = [self._launched.get(key.decode()) for key in keys]
+        # A shim that ends with its attempt is reported by its parent once more.
+        over = [self._launched.pop(key.decode(), None) for key in keys]
         self._report([self._end_of(place) for place in over if place is not None])
 
     def _end_of(self, place: Place) -> Report:
