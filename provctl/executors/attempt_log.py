@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from provctl.executors.kernel import Watch
 
-__all__ = ["MARKER", "AttemptLog"]
+__all__ = ["MARKER", "UNFINISHED", "AttemptLog"]
 
 # The line that stands where bytes were left out. Readers look for it.
 MARKER = b"--- provctl: %d bytes of this log were left out here ---\n"
+UNFINISHED = MARKER.replace(b"-", b"~")  # while it is being cut
 _MARKER_MAX = 96
 _LEAST = 1024  # bytes; below, a log would be all marker
 
@@ -127,7 +128,9 @@ class AttemptLog:
         self._marker = MARKER % self.dropped
         if os.pread(self._fd, 1, self._head - 1) != b"\n":
             self._marker = b"\n" + self._marker
-        to = self._head + os.pwrite(self._fd, self._marker, self._head)
+        # Readers wait for a whole marker: until then the tail is in pieces.
+        unfinished = self._marker.replace(b"-", b"~")
+        to = self._head + os.pwrite(self._fd, unfinished, self._head)
         while True:
             data = os.pread(self._fd, _BLOCK, tail)
             if not data:
@@ -135,6 +138,7 @@ class AttemptLog:
             tail += len(data)
             to += os.pwrite(self._fd, data, to)
         os.ftruncate(self._fd, to)
+        os.pwrite(self._fd, self._marker, self._head)
         return to
 
     def _open(self) -> None:

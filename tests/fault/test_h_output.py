@@ -98,6 +98,28 @@ def test_81_who_reads_along_is_told_what_was_left_out(bench: Bench) -> None:
     assert rest.endswith(b"line 39999\n")
 
 
+def test_81_what_is_read_along_and_what_is_missed_is_all(bench: Bench) -> None:
+    pause = "[ $((i % 1500)) = 0 ] && sleep 0.05"
+    script = f"i=0; while [ $i -lt 40000 ]; do echo line $i; i=$((i+1)); {pause}; done"
+    place = bench.shell(script, log_max=_CAP)
+    bench.until(place.file("log").exists, "it has begun")
+    reader = LogReader(place.file("log"))
+    seen = b""
+    while place.task not in bench.reports:
+        seen += b"".join(reader.pieces(last=False))
+        bench.work(0.01)
+    seen += b"".join(reader.pieces(last=True))
+    missed = sum(int(number) for number in _MARKER.findall(seen))
+    lines = _MARKER.sub(b"\n", seen)
+    odd = [line for line in lines.splitlines() if not re.fullmatch(rb"line \d+", line)]
+    assert odd == []
+    numbers = [int(line.split()[1]) for line in lines.splitlines()]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == 39999
+    written = sum(len(f"line {i}\n") for i in range(40000))
+    assert len(lines) + missed == written
+
+
 def test_82_a_line_without_end_is_read_in_pieces(provctl: Provctl) -> None:
     script = "head -c 5000000 /dev/zero | tr '\\0' x"
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
