@@ -150,7 +150,8 @@ class AttemptFinished:
     undo undone or undo_failed instead. A probe's is what is true of its task. With `retry_at` the task is tried again then; without, this is its outcome.
     `cpu_s` is user plus system time, `max_rss_bytes` the largest process.
     `survivors` counts processes that had to be swept after the main one ended,
-    `log_dropped_bytes` what is missing from the middle of its log.
+    `stuck` those of them that hang in the kernel and live on, `log_dropped_bytes`
+    what is missing from the middle of its log.
     """
 
     run: str
@@ -169,6 +170,7 @@ class AttemptFinished:
     output: Any = None
     retry_at: Optional[float] = None
     log_dropped_bytes: int = 0
+    stuck: int = 0
 
 
 @dataclass(frozen=True)

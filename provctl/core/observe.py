@@ -171,6 +171,7 @@ def _finished(
         survivors=report.survivors,
         output=report.output if outcome == "succeeded" else None,
         log_dropped_bytes=report.log_dropped_bytes,
+        stuck=report.stuck,
     )
 
 

@@ -135,7 +135,8 @@ class Ended:
     """The try ended, with its exit record.
 
     `cause` is "exit" (by itself), "timeout" or "stop" (it was told to);
-    `problem` says what failed besides the exit code ("" for nothing).
+    `problem` says what failed besides the exit code ("" for nothing); `stuck` counts
+    processes that even KILL did not end.
     """
 
     run: str
@@ -152,6 +153,7 @@ class Ended:
     log_dropped_bytes: int = 0
     output: Any = None
     problem: str = ""
+    stuck: int = 0
 
 
 Report = Union[Adopted, Voided, Unknown, Ended]
