@@ -9,6 +9,8 @@ import click
 
 from provctl.cli.context import Session, emit, plain
 from provctl.cli.options import RUN
+from provctl.cli.times import iso as _iso
+from provctl.cli.times import local as _local
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
@@ -188,19 +190,3 @@ def outputs(
         except ValueMissing as missing:
             raise NotFound(str(missing)) from None
     click.echo(json.dumps(found, indent=None if session.output == "jsonl" else 2))
-
-
-def _iso(at: Optional[float]) -> Optional[str]:
-    """Seconds since the epoch as ISO 8601 in UTC, with milliseconds."""
-    if at is None:
-        return None
-    from datetime import datetime, timezone
-
-    moment = datetime.fromtimestamp(at, tz=timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _local(at: float) -> str:
-    from time import localtime, strftime
-
-    return strftime("%Y-%m-%d %H:%M:%S", localtime(at))

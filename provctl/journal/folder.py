@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from provctl.core.events import RunSubmitted
     from provctl.core.model import Workflow
 
-__all__ = ["RunFolder", "StateFolder", "sync_folder"]
+__all__ = ["RunFolder", "StateFolder", "sync_folder", "write_synced"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ class RunFolder:
     def socket(self) -> Path:
         """Control socket of a foreground owner."""
         return self.path / "control.sock"
+
+    @property
+    def pin(self) -> Path:
+        """Marker that keeps a run from being pruned."""
+        return self.path / "pinned"
 
     @property
     def attempts(self) -> Path:
@@ -142,8 +147,8 @@ class StateFolder:
             try:
                 draft.attempts.mkdir(mode=0o700, parents=True)
                 draft.path.chmod(0o700)
-                _write_synced(draft.workflow, frozen)
-                _write_synced(draft.lock, b"")
+                write_synced(draft.workflow, frozen)
+                write_synced(draft.lock, b"")
                 _begin_journal(draft.journal, submitted)
                 sync_folder(draft.attempts)
                 sync_folder(draft.path)
@@ -159,7 +164,7 @@ class StateFolder:
     def enqueue(self, run_id: str) -> None:
         """Mark a run for the background scheduler, durably. Raises StateUnusable."""
         with _reported(self.path):
-            _write_synced(self.queue / run_id, b"")
+            write_synced(self.queue / run_id, b"")
             sync_folder(self.queue)
 
     def dequeue(self, run_id: str) -> None:
@@ -190,7 +195,8 @@ def _begin_journal(path: Path, submitted: RunSubmitted) -> None:
         journal.close()
 
 
-def _write_synced(path: Path, content: bytes) -> None:
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file, for its owner alone, and make its content durable."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     with os.fdopen(os.open(str(path), flags, 0o600), "wb") as file:
         file.write(content)

@@ -114,6 +114,12 @@ class JournalReader:
         An unfinished or unsealed last line is left for the next call: the writer
         may be in the middle of it. Raises JournalDamaged or JournalTooNew.
         """
+        events: List[Event] = []
+        self.read_into(events)
+        return events
+
+    def read_into(self, events: List[Event]) -> None:
+        """Append to `events` what `read` returns; before damage, what is whole."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self.position.offset)
@@ -122,7 +128,6 @@ class JournalReader:
             message = f"{self._path}: {problem.strerror}"
             raise JournalDamaged(message, hint="nothing was changed") from problem
         base = self.position.offset
-        events: List[Event] = []
         for start, end in _lines(data, 0):
             try:
                 events.append(self._verified(data[start:end]))
@@ -131,7 +136,6 @@ class JournalReader:
                     raise self._damaged(str(problem)) from None
                 break
         self.torn = data[self.position.offset - base :]
-        return events
 
     def _verified(self, raw: bytes) -> Event:
         try:

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from provctl.core.state import State
     from provctl.journal.folder import RunFolder
 
-__all__ = ["replay"]
+__all__ = ["OutOfPlace", "replay"]
+
+
+class OutOfPlace(JournalDamaged):
+    """A record that is whole, but says what cannot have happened then."""
+
+    def __init__(self, message: str, record: int) -> None:
+        super().__init__(message, hint="nothing was changed")
+        self.record = record
 
 
 def replay(state: State, folder: RunFolder, events: Sequence[Event]) -> None:
@@ -24,12 +32,13 @@ def replay(state: State, folder: RunFolder, events: Sequence[Event]) -> None:
     first = events[0]
     if not isinstance(first, RunSubmitted):
         message = f"{folder.journal}: its first record is not the submission"
-        raise JournalDamaged(message)
+        raise OutOfPlace(message, 1)
     open_run(state, first, folder.load_workflow(first.digest))
+    number = 1
     try:
-        for event in events[1:]:
+        for number, event in enumerate(events[1:], 2):
             apply(state, event)
     except IllegalEvent as problem:
         close_run(state, folder.id)
-        message = f"{folder.journal}: {problem}"
-        raise JournalDamaged(message, hint="nothing was changed") from None
+        message = f"{folder.journal}: damaged at record {number}: {problem}"
+        raise OutOfPlace(message, number) from None
