@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Set, Tuple
+from typing import TYPE_CHECKING, Any, Iterator, List, Set, Tuple
 
 from provctl.executors import record
 from provctl.executors.base import Place
@@ -96,16 +96,12 @@ def _became(place: Place) -> str:
     return f"ended with {_end(ended.exit_code, ended.signal)}"
 
 
-def _compare(
-    folder: RunFolder, finding: Finding
-) -> Tuple[int, List[Tuple[Path, str]]]:
+def _compare(folder: RunFolder, finding: Finding) -> Tuple[int, List[Tuple[Path, str]]]:
     """Count the exit records that the journal tells of too; list the faults."""
     run = finding.run
     assert run is not None
-    told: Dict[Tuple[str, int], Any] = {}
-    for event in finding.events:
-        if hasattr(event, "exit_code"):
-            told[event.task, event.attempt] = event
+    ends: List[Any] = [e for e in finding.events if hasattr(e, "exit_code")]
+    told = {(event.task, event.attempt): event for event in ends}
     known = _known(finding)
     compared = 0
     faults = []

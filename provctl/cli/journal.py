@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import click
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from provctl.errors import ProvctlError
     from provctl.journal.folder import RunFolder
     from provctl.journal.inspect import Finding
+    from provctl.journal.log import JournalReader
     from provctl.journal.repair import Dropped
 
 __all__ = ["journal"]
@@ -91,22 +92,24 @@ def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.pass_obj
-def tail(session: Session, run: str, last: int, follow: bool) -> None:
+def tail(session: Session, run: str, last: Optional[int], follow: bool) -> None:
     """Show the last records of a journal; with -o jsonl as they are.
 
     Before damage that is reported, what is whole is shown.
     """
+    from provctl.journal.log import JournalReader
+
     folder = _folder_of(session, run)
-    seen, over, problem = _read(folder, 0)
+    reader = JournalReader(folder.journal, folder.id)
+    found, problem = _read(folder, reader)
     count = 20 if last is None else last
-    _show(session, seen[-count:] if count else [])
+    _show(session, found[-count:] if count else [])
     try:
-        while follow and not over and problem is None:
+        while follow and problem is None and not _is_over(found):
             time.sleep(_LOOK_S)
-            at = seen[-1]["seq"] if seen else 0
-            new, over, problem = _read(folder, at)
+            new, problem = _read(folder, reader)
             _show(session, new)
-            seen = new or seen
+            found = new or found[-1:]
     except KeyboardInterrupt:
         return
     if problem is not None:
@@ -114,15 +117,26 @@ def tail(session: Session, run: str, last: int, follow: bool) -> None:
 
 
 def _read(
-    folder: RunFolder, after: int
-) -> Tuple[List[Dict[str, Any]], bool, Any]:
-    """Records behind `after`, whether the run is over, and what keeps from reading on."""
-    from provctl.journal.inspect import inspect, records
+    folder: RunFolder, reader: JournalReader
+) -> Tuple[List[Dict[str, Any]], Optional[ProvctlError]]:
+    """What is new and whole, and what keeps from reading on."""
+    from provctl.errors import JournalDamaged, JournalTooNew
+    from provctl.journal.inspect import records
 
-    finding = inspect(folder)
-    found = [_record(folder, each) for each in records(folder, finding)]
-    over = finding.run is not None and finding.run.outcome is not None
-    return found[after:], over, finding.problem
+    start = reader.position.offset
+    problem: Optional[ProvctlError] = None
+    try:
+        reader.read_into([])
+    except (JournalDamaged, JournalTooNew) as caught:
+        problem = caught
+    end = reader.position.offset
+    if end == start:
+        return [], problem
+    return [_record(folder, each) for each in records(folder, start, end)], problem
+
+
+def _is_over(records: List[Dict[str, Any]]) -> bool:
+    return bool(records) and records[-1]["type"] == "run_finished"
 
 
 def _record(folder: RunFolder, record: Dict[str, Any]) -> Dict[str, Any]:
@@ -163,19 +177,16 @@ def export(session: Session, run: str) -> None:
 
     folder = _folder_of(session, run)
     finding = inspect(folder)
-    found = (_record(folder, record) for record in records(folder, finding))
+    found = []
+    if finding.events:
+        found = [_record(folder, r) for r in records(folder, 0, finding.end.offset)]
     if session.output == "json":
-        click.echo(json.dumps(list(found), indent=2))
+        click.echo(json.dumps(found, indent=2))
     else:
-        _write(found)
+        for record in found:
+            click.echo(json.dumps(record))
     if finding.problem is not None:
         raise finding.problem
-
-
-def _write(records: Iterable[Dict[str, Any]]) -> None:
-    for record in records:
-        sys.stdout.write(json.dumps(record) + "\n")
-    sys.stdout.flush()
 
 
 @journal.command()

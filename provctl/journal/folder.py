@@ -167,6 +167,20 @@ class StateFolder:
             write_synced(self.queue / run_id, b"")
             sync_folder(self.queue)
 
+    def pin(self, run_id: str) -> None:
+        """Keep a run from being pruned, durably. Raises StateUnusable."""
+        run = self.run(run_id)
+        with _reported(self.path):
+            write_synced(run.pin, b"")
+            sync_folder(run.path)
+
+    def unpin(self, run_id: str) -> None:
+        """Let a run be pruned again. Raises StateUnusable."""
+        run = self.run(run_id)
+        with _reported(self.path):
+            if run.pin.exists():
+                run.pin.unlink()
+
     def dequeue(self, run_id: str) -> None:
         """Take the marker away; a marker of a finished run that stays does no harm."""
         try:

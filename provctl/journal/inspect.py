@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
 from provctl.core.state import State
 from provctl.errors import JournalDamaged, JournalTooNew, ProvctlError
@@ -60,9 +60,7 @@ def inspect(folder: RunFolder) -> Finding:
     try:
         problem = _replay(state, folder, events) or problem
     except (JournalDamaged, JournalTooNew) as caught:
-        return Finding(
-            _verdict(caught), folder.workflow, events, end, problem=caught
-        )
+        return Finding(_verdict(caught), folder.workflow, events, end, problem=caught)
     if len(events) < end.seq:
         end = _end_of(folder, len(events))
     torn = len(reader.torn)
@@ -111,8 +109,8 @@ def _end_of(folder: RunFolder, count: int) -> Position:
     )
 
 
-def records(folder: RunFolder, finding: Finding) -> Iterator[Dict[str, Any]]:
-    """Yield the whole records as they stand in the file, oldest first."""
+def records(folder: RunFolder, start: int, end: int) -> List[Dict[str, Any]]:
+    """Return the records between two offsets, known to be whole, as they stand there."""
     with folder.journal.open("rb") as file:
-        for line in file.read(finding.end.offset).splitlines():
-            yield json.loads(line)
+        file.seek(start)
+        return [json.loads(line) for line in file.read(end - start).splitlines()]

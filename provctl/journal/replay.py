@@ -34,11 +34,10 @@ def replay(state: State, folder: RunFolder, events: Sequence[Event]) -> None:
         message = f"{folder.journal}: its first record is not the submission"
         raise OutOfPlace(message, 1)
     open_run(state, first, folder.load_workflow(first.digest))
-    number = 1
-    try:
-        for number, event in enumerate(events[1:], 2):
+    for record, event in enumerate(events[1:], 2):
+        try:
             apply(state, event)
-    except IllegalEvent as problem:
-        close_run(state, folder.id)
-        message = f"{folder.journal}: damaged at record {number}: {problem}"
-        raise OutOfPlace(message, number) from None
+        except IllegalEvent as problem:
+            close_run(state, folder.id)
+            message = f"{folder.journal}: damaged at record {record}: {problem}"
+            raise OutOfPlace(message, record) from None
