@@ -24,8 +24,9 @@ __all__ = ["journal"]
 
 _LOOK_S = 0.1
 _DAMAGED, _NEWER = 33, 31
-# What a line does not say again, or what is for the chain alone.
-_CHAIN = ("v", "seq", "dur", "type", "at", "task", "prev", "crc", "digest")
+# What a line does not say: it is for the chain alone, or said already.
+_CHAIN = {"run", "time", "v", "seq", "dur", "prev", "crc", "digest"}
+_UNSAID = _CHAIN | {"type", "at", "task", "started_at", "finished_at"}
 _VALUE_MAX = 200
 
 
@@ -156,7 +157,7 @@ def _line(record: Dict[str, Any]) -> str:
     """Time, type, task, and whatever else the record says."""
     words = [local(record["at"]), f"{record['type']:<17}", record.get("task", "")]
     for name, value in record.items():
-        if name not in _CHAIN and name not in ("run", "time"):
+        if name not in _UNSAID:
             text = value if isinstance(value, str) else json.dumps(value)
             if len(text) > _VALUE_MAX:
                 text = text[:_VALUE_MAX] + "..."

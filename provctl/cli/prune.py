@@ -109,8 +109,9 @@ def _report(session: Session, chosen: List[Candidate], *, dry_run: bool) -> None
         columns = ("id", "name", "outcome", "finished", "size", "why")
         emit(session, rows, columns, name="id")
     freed = _human(sum(each.size for each in chosen))
-    word = "would be removed" if dry_run else "removed"
-    click.echo(f"{len(chosen)} runs {word}, {freed} freed", err=True)
+    runs = "1 run" if len(chosen) == 1 else f"{len(chosen)} runs"
+    told = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"
+    click.echo(f"{told} {freed}", err=True)
 
 
 def _human(size: int) -> str:
