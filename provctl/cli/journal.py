@@ -198,9 +198,10 @@ def export(session: Session, run: str) -> None:
 def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
     """Cut the damaged part off a journal, and keep a copy of all of it.
 
-    Kept are the records before the damage, and a request to cancel from behind it
-    that can still be read. The run may then go on: what ran is told by the files of
-    its attempts, so nothing is run twice. Nobody may own the run meanwhile.
+    Kept are the records before the damage; what is dropped is said. The run may
+    then go on: what ran is told by the files of its attempts, so nothing is run
+    twice. What people decided behind the damage (cancel, held tasks) has to be
+    decided again. Nobody may own the run meanwhile.
     """
     from provctl.errors import Refused
     from provctl.journal.inspect import inspect
@@ -226,7 +227,7 @@ def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
             return
         if sys.stdin.isatty() and not yes:
             click.confirm(f"Repair {folder.id}?", abort=True, err=True)
-        copy = mend(folder, finding, dropped)
+        copy = mend(folder, finding)
     finally:
         lock.release()
     click.echo(f"copied to {copy}")
@@ -280,8 +281,8 @@ def _account(folder: RunFolder, finding: Finding, dropped: Dropped) -> None:
     for record in dropped.readable:
         click.echo(f"  record {record.get('seq')}: {_line(record)}")
     click.echo(f"keeps {len(finding.events)} records")
-    if dropped.kept:
-        click.echo("keeps the request to cancel")
+    if dropped.cancelled:
+        click.echo(f"it was cancelled in what is dropped: provctl cancel {folder.id}")
     for task, attempt, word in left_behind(folder, finding):
         click.echo(f"known by its file: {plain(task)}, attempt {attempt}: {word}")
 

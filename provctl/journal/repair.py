@@ -3,7 +3,9 @@
 Why what is left may go on: `attempts/` still tells what ran. A start whose record
 is dropped is decided again under the same number, finds its fence taken, and what
 its file says is recorded: it is never run twice. What people wished is told by the
-journal alone, so a request to cancel is kept if it can still be read.
+journal alone: they have to be told what of it is dropped, and wish it again. (To
+write a dropped request to cancel again would end tasks as never begun whose starts
+are dropped too, and leave what runs of them alone.)
 """
 
 from __future__ import annotations
@@ -11,12 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
-from provctl.core.events import CancelRequested
 from provctl.errors import StateUnusable
-from provctl.journal.codec import NewerFormat, decode
 from provctl.journal.folder import sync_folder, write_synced
-from provctl.journal.log import Journal
-from provctl.journal.seal import unseal
+from provctl.journal.seal import NewerFormat, unseal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,41 +31,34 @@ class Dropped:
     """What a repair leaves out: all from `offset` on.
 
     `records` counts lines, `readable` are those of them that are whole by
-    themselves; of these `kept` are written again.
+    themselves.
     """
 
     offset: int
     size: int
     records: int
     readable: Tuple[Dict[str, Any], ...]
-    kept: Tuple[CancelRequested, ...]
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a request to cancel is among what can still be read."""
+        return any(record.get("type") == "cancel_requested" for record in self.readable)
 
 
 def what_goes(folder: RunFolder, finding: Finding) -> Dropped:
     """Say what a repair would drop, and change nothing."""
     rest = folder.journal.read_bytes()[finding.end.offset :]
     readable: List[Dict[str, Any]] = []
-    kept: List[CancelRequested] = []
     lines = rest.splitlines()
     for line in lines:
         try:
             readable.append(unseal(line)[0])
-            event = decode(line, folder.id).event
         except (ValueError, NewerFormat):
             continue
-        if isinstance(event, CancelRequested):
-            kept.append(event)
-    open_still = finding.run is not None and finding.run.outcome is None
-    return Dropped(
-        finding.end.offset,
-        len(rest),
-        len(lines),
-        tuple(readable),
-        tuple(kept) if open_still else (),
-    )
+    return Dropped(finding.end.offset, len(rest), len(lines), tuple(readable))
 
 
-def repair(folder: RunFolder, finding: Finding, dropped: Dropped) -> Path:
+def repair(folder: RunFolder, finding: Finding) -> Path:
     """Keep what is whole, and return where the copy of all is.
 
     For the holder of the owner lock. Whenever it is interrupted, the journal is the
@@ -78,11 +70,6 @@ def repair(folder: RunFolder, finding: Finding, dropped: Dropped) -> Path:
         copy = _copy_aside(folder, content)
         fresh = folder.path / "journal.jsonl.new"
         write_synced(fresh, content[: finding.end.offset])
-        journal = Journal(fresh, finding.end)
-        for event in dropped.kept:
-            journal.add(event)
-        journal.commit()
-        journal.close()
         fresh.replace(folder.journal)
         sync_folder(folder.path)
     except OSError as problem:
