@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 from provctl.core.state import State
 from provctl.errors import JournalDamaged, JournalTooNew, ProvctlError
 from provctl.journal.log import JournalReader, Position
-from provctl.journal.replay import OutOfPlace, replay
+from provctl.journal.replay import replay
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +85,9 @@ def _replay(
     """
     try:
         replay(state, folder, events)
-    except OutOfPlace as problem:
+    except JournalDamaged as problem:
+        if not problem.record:
+            raise  # of workflow.json
         del events[problem.record - 1 :]
         if events:
             replay(state, folder, events)

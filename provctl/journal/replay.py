@@ -13,15 +13,7 @@ if TYPE_CHECKING:
     from provctl.core.state import State
     from provctl.journal.folder import RunFolder
 
-__all__ = ["OutOfPlace", "replay"]
-
-
-class OutOfPlace(JournalDamaged):
-    """A record that is whole, but says what cannot have happened then."""
-
-    def __init__(self, message: str, record: int) -> None:
-        super().__init__(message, hint="nothing was changed")
-        self.record = record
+__all__ = ["replay"]
 
 
 def replay(state: State, folder: RunFolder, events: Sequence[Event]) -> None:
@@ -32,7 +24,7 @@ def replay(state: State, folder: RunFolder, events: Sequence[Event]) -> None:
     first = events[0]
     if not isinstance(first, RunSubmitted):
         message = f"{folder.journal}: its first record is not the submission"
-        raise OutOfPlace(message, 1)
+        raise JournalDamaged(message, record=1)
     open_run(state, first, folder.load_workflow(first.digest))
     for record, event in enumerate(events[1:], 2):
         try:
@@ -40,4 +32,6 @@ def replay(state: State, folder: RunFolder, events: Sequence[Event]) -> None:
         except IllegalEvent as problem:
             close_run(state, folder.id)
             message = f"{folder.journal}: damaged at record {record}: {problem}"
-            raise OutOfPlace(message, record) from None
+            raise JournalDamaged(
+                message, hint="nothing was changed", record=record
+            ) from None

@@ -50,9 +50,7 @@ def unseal(raw: bytes) -> Tuple[Dict[str, Any], str]:
         raise ValueError(message)
     try:
         # Decoded here, for json would also take UTF-16 and half characters.
-        record: Dict[str, Any] = json.loads(
-            raw.decode("ascii"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        record: Dict[str, Any] = _from_json(raw.decode("ascii"))
     except RecursionError:
         message = "nested too deeply"
         raise ValueError(message) from None
@@ -74,3 +72,9 @@ def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
 def _no_constant(text: str) -> Optional[float]:
     message = f"{text} is not JSON"
     raise ValueError(message)
+
+
+# Made once: `json.loads` with hooks makes a decoder for every line.
+_from_json = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant
+).decode
