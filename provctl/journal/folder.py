@@ -5,6 +5,7 @@
   runs/<run>/
     workflow.json            what runs, frozen
     journal.jsonl            facts
+    checkpoint.json          where they led to at some time; may be missing
     owner.lock               flock held by whoever runs it
     attempts/<n>.<k>.*       task index and attempt, by the attempt's supervisor
   scheduler/                 lock, log, control socket of the background process
@@ -49,6 +50,11 @@ class RunFolder:
     def journal(self) -> Path:
         """journal.jsonl."""
         return self.path / "journal.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """checkpoint.json."""
+        return self.path / "checkpoint.json"
 
     @property
     def lock(self) -> Path:

@@ -21,7 +21,7 @@ class NewerFormat(Exception):
     """The line was written by a newer version."""
 
 
-def seal(record: str) -> Tuple[bytes, str]:
+def seal(record: str, *, most: int = LINE_MAX) -> Tuple[bytes, str]:
     """Return the line, with its newline, for a record in ASCII, and its CRC.
 
     Raises ValueError if it would be too large to be read.
@@ -29,19 +29,19 @@ def seal(record: str) -> Tuple[bytes, str]:
     body = record[:-1].encode("ascii")
     crc = f"{crc32(body):08x}"
     line = body + b',"crc":"' + crc.encode("ascii") + b'"}\n'
-    if len(line) > LINE_MAX:
+    if len(line) > most:
         message = f"a record of {len(line)} bytes is too large"
         raise ValueError(message)
     return line, crc
 
 
-def unseal(raw: bytes) -> Tuple[Dict[str, Any], str]:
+def unseal(raw: bytes, *, most: int = LINE_MAX) -> Tuple[Dict[str, Any], str]:
     """Return the record in a line (without newline), and its CRC.
 
     Raises ValueError when it is not whole and sealed, NewerFormat when it is but a
     newer version wrote it.
     """
-    if len(raw) >= LINE_MAX or raw[-_TAIL:-10] != b',"crc":"' or raw[-2:] != b'"}':
+    if len(raw) >= most or raw[-_TAIL:-10] != b',"crc":"' or raw[-2:] != b'"}':
         message = "not a sealed line"
         raise ValueError(message)
     crc = f"{crc32(raw[:-_TAIL]):08x}"
