@@ -81,9 +81,19 @@ class StateUnusable(ProvctlError):
 
 
 class JournalDamaged(ProvctlError):
-    """An acknowledged record of a journal is damaged; nothing was changed."""
+    """An acknowledged record of a journal is damaged; nothing was changed.
+
+    `record` is the first that is whole but does not follow from those before it, 0
+    where the damage is of another kind.
+    """
 
     exit_code = 33
+
+    def __init__(
+        self, message: str, *, hint: Optional[str] = None, record: int = 0
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.record = record
 
 
 class NotFound(ProvctlError):

@@ -67,6 +67,7 @@ def make_scheduler(
         holder=holder,
         tell=tell,
         complain=complain,
+        checkpoint_s=limits.checkpoint_interval_seconds,
     )
     return Scheduler(
         world, slots=slots or limits.max_concurrent_tasks, capacity=capacity

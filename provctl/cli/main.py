@@ -98,12 +98,17 @@ _WORKFLOW = {
     "pause": _Verb("control", "pause", "Start no further task until resumed."),
     "resume": _Verb("control", "resume", "Go on: paused, held, or without an owner."),
     "rollback": _Verb("again", "rollback", "Undo what a run made."),
+    "pin": _Verb("prune", "pin", "Keep runs from being pruned."),
+    "unpin": _Verb("prune", "unpin", "Let runs be pruned again."),
+    "rm": _Verb("prune", "remove", "Remove finished runs."),
 }
 
 _TREE = {
     "workflow": _Verb("main", "workflow", "Run, submit and watch workflows."),
     "batch": _Verb("batch", "batch", "Several runs, submitted together."),
     "scheduler": _Verb("scheduler", "scheduler", "The background scheduler."),
+    "journal": _Verb("journal", "journal", "Verify, read and repair journals."),
+    "prune": _Verb("prune", "prune", "Remove old runs."),
     "config": _Verb("config", "config", "Show and check the configuration."),
     "doctor": _Verb("doctor", "doctor", "Check this machine for what is needed."),
     "completion": _Verb("completion", "completion", "Print shell completion."),

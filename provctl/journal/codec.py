@@ -53,6 +53,10 @@ _KINDS: Dict[str, Type[Any]] = {
 _LAYOUT: Dict[type, Tuple[str, Tuple[Tuple[str, Any], ...]]] = {
     kind: (name, _fields_of(kind)) for name, kind in _KINDS.items()
 }
+_KNOWN = {
+    name: frozenset(field for field, _ in _LAYOUT[kind][1])
+    for name, kind in _KINDS.items()
+}
 _to_json = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=True, allow_nan=False
 ).encode
@@ -85,7 +89,7 @@ def decode(raw: bytes, run: str) -> Line:
     if kind is None:
         message = f"unknown type of record {name}"
         raise NewerFormat(message)
-    known = {field for field, _ in _LAYOUT[kind][1]}
+    known = _KNOWN[name]
     values = {field: value for field, value in record.items() if field in known}
     try:
         event = kind(run=run, **values)

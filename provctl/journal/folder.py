@@ -5,6 +5,7 @@
   runs/<run>/
     workflow.json            what runs, frozen
     journal.jsonl            facts
+    checkpoint.json          where they led to at some time; may be missing
     owner.lock               flock held by whoever runs it
     attempts/<n>.<k>.*       task index and attempt, by the attempt's supervisor
   scheduler/                 lock, log, control socket of the background process
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from provctl.core.events import RunSubmitted
     from provctl.core.model import Workflow
 
-__all__ = ["RunExists", "RunFolder", "StateFolder", "sync_folder"]
+__all__ = ["RunExists", "RunFolder", "StateFolder", "sync_folder", "write_synced"]
 
 
 class RunExists(StateUnusable):
@@ -56,6 +57,11 @@ class RunFolder:
         return self.path / "journal.jsonl"
 
     @property
+    def checkpoint(self) -> Path:
+        """checkpoint.json."""
+        return self.path / "checkpoint.json"
+
+    @property
     def lock(self) -> Path:
         """owner.lock."""
         return self.path / "owner.lock"
@@ -64,6 +70,11 @@ class RunFolder:
     def socket(self) -> Path:
         """Control socket of a foreground owner."""
         return self.path / "control.sock"
+
+    @property
+    def pin(self) -> Path:
+        """Marker that keeps a run from being pruned."""
+        return self.path / "pinned"
 
     @property
     def attempts(self) -> Path:
@@ -154,8 +165,8 @@ class StateFolder:
             try:
                 draft.attempts.mkdir(mode=0o700, parents=True)
                 draft.path.chmod(0o700)
-                _write_synced(draft.workflow, frozen)
-                _write_synced(draft.lock, b"")
+                write_synced(draft.workflow, frozen)
+                write_synced(draft.lock, b"")
                 _begin_journal(draft.journal, submitted)
                 sync_folder(draft.attempts)
                 sync_folder(draft.path)
@@ -179,8 +190,22 @@ class StateFolder:
     def enqueue(self, run_id: str) -> None:
         """Mark a run for the background scheduler, durably. Raises StateUnusable."""
         with _reported(self.path):
-            _write_synced(self.queue / run_id, b"")
+            write_synced(self.queue / run_id, b"")
             sync_folder(self.queue)
+
+    def pin(self, run_id: str) -> None:
+        """Keep a run from being pruned, durably. Raises StateUnusable."""
+        run = self.run(run_id)
+        with _reported(self.path):
+            write_synced(run.pin, b"")
+            sync_folder(run.path)
+
+    def unpin(self, run_id: str) -> None:
+        """Let a run be pruned again. Raises StateUnusable."""
+        run = self.run(run_id)
+        with _reported(self.path):
+            if run.pin.exists():
+                run.pin.unlink()
 
     def dequeue(self, run_id: str) -> None:
         """Take the marker away; a marker of a finished run that stays does no harm."""
@@ -221,7 +246,8 @@ def _begin_journal(path: Path, submitted: RunSubmitted) -> None:
         journal.close()
 
 
-def _write_synced(path: Path, content: bytes) -> None:
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file, for its owner alone, and make its content durable."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     with os.fdopen(os.open(str(path), flags, 0o600), "wb") as file:
         file.write(content)

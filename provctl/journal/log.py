@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Iterator, List, Tuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
+from zlib import crc32
 
 from provctl.errors import JournalDamaged, JournalTooNew, StateUnusable
 from provctl.journal.codec import START, NewerFormat, decode, encode
@@ -22,11 +23,15 @@ _sync = getattr(os, "fdatasync", os.fsync)
 
 @dataclass(frozen=True)
 class Position:
-    """The end of the verified part: byte offset, last seq, CRC of the last line."""
+    """The end of the verified part: byte offset, last seq, CRC of the last line.
+
+    `sum` is the CRC-32 of all bytes before it.
+    """
 
     offset: int = 0
     seq: int = 0
     crc: str = START
+    sum: int = 0
 
 
 class Journal:
@@ -48,6 +53,7 @@ class Journal:
         self._seq = position.seq
         self._durable = position.seq
         self._crc = position.crc
+        self._sum = position.sum
         self._pending: List[bytes] = []
         self._poisoned = False
 
@@ -77,6 +83,12 @@ class Journal:
             raise _unusable(self._path, problem) from problem
         self._offset += len(data)
         self._durable = self._seq
+        self._sum = crc32(data, self._sum)
+
+    @property
+    def position(self) -> Position:
+        """The end of it, when nothing is waiting for `commit`."""
+        return Position(self._offset, self._seq, self._crc, self._sum)
 
     def _take_back(self) -> None:
         """Leave no half line behind; readers treat one as a torn tail anyway."""
@@ -101,10 +113,12 @@ def _write_all(fd: int, data: bytes, offset: int) -> None:
 class JournalReader:
     """Reads a journal that may still grow; every call continues where it was."""
 
-    def __init__(self, path: Path, run: str) -> None:
+    def __init__(
+        self, path: Path, run: str, position: Optional[Position] = None
+    ) -> None:
         self._path = path
         self._run = run
-        self.position = Position()
+        self.position = position or Position()
         # What stood behind the verified part at the last `read`.
         self.torn = b""
 
@@ -114,6 +128,12 @@ class JournalReader:
         An unfinished or unsealed last line is left for the next call: the writer
         may be in the middle of it. Raises JournalDamaged or JournalTooNew.
         """
+        events: List[Event] = []
+        self.read_into(events)
+        return events
+
+    def read_into(self, events: List[Event]) -> None:
+        """Append to `events` what `read` returns; before damage, what is whole."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self.position.offset)
@@ -121,8 +141,7 @@ class JournalReader:
         except OSError as problem:
             message = f"{self._path}: {problem.strerror}"
             raise JournalDamaged(message, hint="nothing was changed") from problem
-        base = self.position.offset
-        events: List[Event] = []
+        base, before = self.position.offset, self.position.sum
         for start, end in _lines(data, 0):
             try:
                 events.append(self._verified(data[start:end]))
@@ -130,8 +149,9 @@ class JournalReader:
                 if self._is_damage(data, start):
                     raise self._damaged(str(problem)) from None
                 break
-        self.torn = data[self.position.offset - base :]
-        return events
+        read = self.position.offset - base
+        self.position = replace(self.position, sum=crc32(data[:read], before))
+        self.torn = data[read:]
 
     def _verified(self, raw: bytes) -> Event:
         try:
@@ -178,16 +198,20 @@ def _lines(data: bytes, start: int) -> Iterator[Tuple[int, int]]:
         start = end + 1
 
 
-def recover(path: Path, run: str) -> Tuple[List[Event], Position]:
+def recover(
+    path: Path, run: str, start: Optional[Position] = None
+) -> Tuple[List[Event], Position]:
     """Return all events and where to go on, for the owner; mend a torn tail.
+
+    With `start`, the end of a part that was checked, only those behind it.
 
     A torn tail was never acknowledged: it is copied aside and cut off. Raises
     JournalDamaged (also for an empty journal: submission wrote its first record),
     JournalTooNew and StateUnusable, all leaving the file as it is.
     """
-    reader = JournalReader(path, run)
+    reader = JournalReader(path, run, start)
     events = reader.read()
-    if not events:
+    if not reader.position.seq:
         message = f"{path}: no whole record in it"
         raise JournalDamaged(message, hint="nothing was changed")
     try:
@@ -195,7 +219,8 @@ def recover(path: Path, run: str) -> Tuple[List[Event], Position]:
             aside = path.with_name(f"{path.name}.torn-{reader.position.offset}")
             aside.touch(mode=0o600)
             aside.write_bytes(reader.torn)
-        _settle(path, reader.position.offset)
+        if events or reader.torn:
+            _settle(path, reader.position.offset)
     except OSError as problem:
         raise _unusable(path, problem) from problem
     return events, reader.position

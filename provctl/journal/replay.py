@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Sequence
 
+from provctl.core.checkpoint import restore
 from provctl.core.events import RunSubmitted
 from provctl.core.machine import IllegalEvent, apply, close_run, open_run
 from provctl.errors import JournalDamaged
@@ -11,9 +12,10 @@ from provctl.errors import JournalDamaged
 if TYPE_CHECKING:
     from provctl.core.events import Event
     from provctl.core.state import State
+    from provctl.journal.checkpoint import Checkpoint
     from provctl.journal.folder import RunFolder
 
-__all__ = ["replay"]
+__all__ = ["go_on", "replay"]
 
 
 def replay(state: State, folder: RunFolder, events: Sequence[Event]) -> None:
@@ -24,12 +26,37 @@ def replay(state: State, folder: RunFolder, events: Sequence[Event]) -> None:
     first = events[0]
     if not isinstance(first, RunSubmitted):
         message = f"{folder.journal}: its first record is not the submission"
-        raise JournalDamaged(message)
+        raise JournalDamaged(message, record=1)
     open_run(state, first, folder.load_workflow(first.digest))
-    try:
-        for event in events[1:]:
+    for record, event in enumerate(events[1:], 2):
+        try:
             apply(state, event)
-    except IllegalEvent as problem:
+        except IllegalEvent as problem:
+            close_run(state, folder.id)
+            message = f"{folder.journal}: damaged at record {record}: {problem}"
+            raise JournalDamaged(
+                message, hint="nothing was changed", record=record
+            ) from None
+
+
+def go_on(
+    state: State, folder: RunFolder, checkpoint: Checkpoint, events: Sequence[Event]
+) -> bool:
+    """Do what `replay` does, from a checkpoint on; return whether that worked.
+
+    If not, `state` has nothing of the run. Raises JournalDamaged or JournalTooNew
+    for a workflow.json that is not what was submitted.
+    """
+    submitted = checkpoint.submitted
+    workflow = folder.load_workflow(submitted.digest)
+    try:
+        restore(state, submitted, workflow, checkpoint.state)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+    try:
+        for event in events:
+            apply(state, event)
+    except IllegalEvent:
         close_run(state, folder.id)
-        message = f"{folder.journal}: {problem}"
-        raise JournalDamaged(message, hint="nothing was changed") from None
+        return False
+    return True

@@ -21,7 +21,7 @@ class NewerFormat(Exception):
     """The line was written by a newer version."""
 
 
-def seal(record: str) -> Tuple[bytes, str]:
+def seal(record: str, *, most: int = LINE_MAX) -> Tuple[bytes, str]:
     """Return the line, with its newline, for a record in ASCII, and its CRC.
 
     Raises ValueError if it would be too large to be read.
@@ -29,19 +29,19 @@ def seal(record: str) -> Tuple[bytes, str]:
     body = record[:-1].encode("ascii")
     crc = f"{crc32(body):08x}"
     line = body + b',"crc":"' + crc.encode("ascii") + b'"}\n'
-    if len(line) > LINE_MAX:
+    if len(line) > most:
         message = f"a record of {len(line)} bytes is too large"
         raise ValueError(message)
     return line, crc
 
 
-def unseal(raw: bytes) -> Tuple[Dict[str, Any], str]:
+def unseal(raw: bytes, *, most: int = LINE_MAX) -> Tuple[Dict[str, Any], str]:
     """Return the record in a line (without newline), and its CRC.
 
     Raises ValueError when it is not whole and sealed, NewerFormat when it is but a
     newer version wrote it.
     """
-    if len(raw) >= LINE_MAX or raw[-_TAIL:-10] != b',"crc":"' or raw[-2:] != b'"}':
+    if len(raw) >= most or raw[-_TAIL:-10] != b',"crc":"' or raw[-2:] != b'"}':
         message = "not a sealed line"
         raise ValueError(message)
     crc = f"{crc32(raw[:-_TAIL]):08x}"
@@ -50,9 +50,7 @@ def unseal(raw: bytes) -> Tuple[Dict[str, Any], str]:
         raise ValueError(message)
     try:
         # Decoded here, for json would also take UTF-16 and half characters.
-        record: Dict[str, Any] = json.loads(
-            raw.decode("ascii"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        record: Dict[str, Any] = _from_json(raw.decode("ascii"))
     except RecursionError:
         message = "nested too deeply"
         raise ValueError(message) from None
@@ -74,3 +72,9 @@ def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
 def _no_constant(text: str) -> Optional[float]:
     message = f"{text} is not JSON"
     raise ValueError(message)
+
+
+# Made once: `json.loads` with hooks makes a decoder for every line.
+_from_json = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant
+).decode

@@ -24,6 +24,7 @@ from typing import (
 )
 
 from provctl.core import events as ev
+from provctl.core.checkpoint import snapshot
 from provctl.core.decide import (
     Freeze,
     Instruction,
@@ -40,6 +41,7 @@ from provctl.core.state import RunState, State
 from provctl.errors import NotFound, ProvctlError, Refused, StateUnusable
 from provctl.executors.base import Place
 from provctl.flock import is_locked
+from provctl.journal.checkpoint import Schedule, save
 from provctl.scheduler.takeover import Owned, take_run
 
 if TYPE_CHECKING:
@@ -62,7 +64,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class World:
-    """What the scheduler acts on and hears from. `dice` rolls from 0 up to 1."""
+    """What the scheduler acts on and hears from.
+
+    `dice` rolls from 0 up to 1; `checkpoint_s` is the time between checkpoints.
+    """
 
     folder: StateFolder
     executor: Executor
@@ -72,6 +77,7 @@ class World:
     holder: Holder
     tell: Callable[[Facts], None]
     complain: Callable[[str, ProvctlError], None]
+    checkpoint_s: float = 30.0
 
 
 class Scheduler:
@@ -83,6 +89,7 @@ class Scheduler:
         self._world = world
         self.state = State(slots=slots, capacity=capacity)
         self._owned: Dict[str, Owned] = {}
+        self._checkpoints: Dict[str, Schedule] = {}
         self._news: Dict[str, List[ev.Event]] = {}
         self._alarm: Optional[asyncio.TimerHandle] = None
         world.executor.start(self._on_reports)
@@ -100,6 +107,11 @@ class Scheduler:
         folder = self._world.folder.run(run_id)
         owned = take_run(self.state, folder, self._world.holder)
         self._owned[run_id] = owned
+        self._checkpoints[run_id] = Schedule(
+            interval_s=self._world.checkpoint_s,
+            now=self._world.clock.now(),
+            seq=owned.journal.position.seq,
+        )
         run = self.state.runs[run_id]
         is_opened = run.outcome is not None
         if is_opened:
@@ -264,10 +276,20 @@ class Scheduler:
             self._world.tell(Facts(run, events))
             if run.outcome is not None:
                 self._let_go(run_id)
+            else:
+                self._keep(run_id)
         return problems
+
+    def _keep(self, run_id: str) -> None:
+        """Write a checkpoint if it is time for one: all of the run is durable now."""
+        owned, now = self._owned[run_id], self._world.clock.now()
+        position = owned.journal.position
+        if self._checkpoints[run_id].is_due(now, position.seq):
+            save(owned.folder, position, snapshot(self.state, run_id))
 
     def _let_go(self, run_id: str, *, finished: bool = True) -> None:
         owned = self._owned.pop(run_id)
+        del self._checkpoints[run_id]
         self._news.pop(run_id, None)
         close_run(self.state, run_id)
         if finished:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provctl.core.machine import close_run
 from provctl.errors import NotFound, Refused
+from provctl.journal.checkpoint import load
 from provctl.journal.lock import Lock, holder_of
 from provctl.journal.log import Journal, recover
-from provctl.journal.replay import replay
+from provctl.journal.replay import go_on, replay
 
 if TYPE_CHECKING:
     from provctl.core.state import State
     from provctl.journal.folder import RunFolder
     from provctl.journal.lock import Holder
+    from provctl.journal.log import Position
 
 __all__ = ["Owned", "take_run"]
 
@@ -47,19 +50,29 @@ def take_run(state: State, folder: RunFolder, holder: Holder) -> Owned:
         raise _owned_by_other(folder)
     try:
         lock.describe(holder)
-        events, position = recover(folder.journal, folder.id)
-        journal = Journal(folder.journal, position)
+        position = _bring_up(state, folder)
+        try:
+            journal = Journal(folder.journal, position)
+        except BaseException:
+            close_run(state, folder.id)
+            raise
     except BaseException:
-        lock.release()
-        raise
-    try:
-        replay(state, folder, events)
-    except BaseException:
-        journal.close()
         lock.release()
         raise
     boot = state.runs[folder.id].boot
     return Owned(folder, journal, lock, rebooted=boot not in ("", holder.boot))
+
+
+def _bring_up(state: State, folder: RunFolder) -> Position:
+    """Open a run as its journal has it: from the checkpoint on if one fits."""
+    checkpoint = load(folder)
+    if checkpoint is not None:
+        events, position = recover(folder.journal, folder.id, checkpoint.position)
+        if go_on(state, folder, checkpoint, events):
+            return position
+    events, position = recover(folder.journal, folder.id)
+    replay(state, folder, events)
+    return position
 
 
 def _owned_by_other(folder: RunFolder) -> Refused:

@@ -1,0 +1,163 @@
+"""Owns the check of a whole run: its journal, and the exit records of its attempts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Iterator, List, Set, Tuple
+
+from provctl.executors import record
+from provctl.executors.base import Place
+from provctl.journal.inspect import Finding, inspect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.core.state import RunState
+    from provctl.journal.folder import RunFolder
+
+__all__ = ["Verdict", "left_behind", "verify"]
+
+_GO = re.compile(r"(\d+)\.(\d+)([up]?)\.go")
+_PURPOSES = {"": "run", "u": "undo", "p": "probe"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said of a run.
+
+    `verdict` as in `journal.inspect.Finding`; a run whose exit records say other
+    than its journal is damaged too. `attempts` counts exit records that were
+    compared; `file`, `offset` and `record` are where damage is, if it is anywhere.
+    """
+
+    run: str
+    verdict: str
+    records: int
+    attempts: int = 0
+    file: str = ""
+    offset: int = 0
+    record: int = 0
+    problem: str = ""
+    mendable: bool = False
+
+
+def verify(folder: RunFolder) -> Verdict:
+    """Check a run; nothing is changed."""
+    finding = inspect(folder)
+    count = len(finding.events)
+    if finding.problem is not None:
+        in_journal = finding.file == folder.journal
+        return Verdict(
+            folder.id,
+            finding.verdict,
+            count,
+            file=str(finding.file),
+            offset=finding.end.offset if in_journal else 0,
+            record=count + 1 if in_journal else 0,
+            problem=finding.problem.message,
+            mendable=finding.mendable,
+        )
+    compared, faults = _compare(folder, finding)
+    if faults:
+        path, fault = faults[0]
+        message = f"{path}: {fault}"
+        return Verdict(
+            folder.id, "damaged", count, compared, file=str(path), problem=message
+        )
+    torn = f"{finding.torn} bytes of a record that was never acknowledged"
+    return Verdict(
+        folder.id,
+        finding.verdict,
+        count,
+        compared,
+        problem=torn if finding.torn else "",
+    )
+
+
+def left_behind(folder: RunFolder, finding: Finding) -> List[Tuple[str, int, str]]:
+    """Attempts of which the journal does not know: task, number, what became of them."""
+    assert finding.run is not None
+    known = _known(finding)
+    found = []
+    for place in _places(folder, finding.run):
+        if (place.task, place.attempt) in known or place.file("go").is_symlink():
+            continue
+        found.append((place.task, place.attempt, _became(place)))
+    return found
+
+
+def _became(place: Place) -> str:
+    if record.is_running(place):
+        return "still running"
+    ended = record.ended(place)
+    if ended is None:
+        return "its supervisor died"
+    return f"ended with {_end(ended.exit_code, ended.signal)}"
+
+
+def _compare(folder: RunFolder, finding: Finding) -> Tuple[int, List[Tuple[Path, str]]]:
+    """Count the exit records that the journal tells of too; list the faults."""
+    run = finding.run
+    assert run is not None
+    ends: List[Any] = [e for e in finding.events if hasattr(e, "exit_code")]
+    told = {(event.task, event.attempt): event for event in ends}
+    known = _known(finding)
+    compared = 0
+    faults = []
+    for place in _places(folder, run):
+        key = (place.task, place.attempt)
+        ended = record.ended(place)
+        if key in told:
+            compared += 1
+            fault = _fault(told[key], ended, place)
+        elif ended is not None and run.outcome is not None and key not in known:
+            fault = "the run has finished, and its journal does not know this attempt"
+        else:
+            fault = ""
+        if fault:
+            faults.append((place.file("go"), fault))
+    return compared, faults
+
+
+def _fault(event: Any, ended: Any, place: Place) -> str:
+    says = _end(event.exit_code, event.signal)
+    if ended is None:
+        # Of an attempt that was lost or fenced off, nothing is known, and nothing said.
+        silent = event.exit_code is None and event.signal is None
+        is_void = place.file("go").is_symlink() or record.is_running(place)
+        return "" if silent or is_void else f"no whole exit record; the journal: {says}"
+    same = (event.exit_code, event.signal) == (ended.exit_code, ended.signal)
+    if same and event.finished_at == ended.finished_at:
+        return ""
+    found = _end(ended.exit_code, ended.signal)
+    when = " at another time" if same else ""
+    return f"it ended with {found}{when}; the journal: {event.outcome}, {says}"
+
+
+def _end(exit_code: object, signal: object) -> str:
+    return f"signal {signal}" if signal is not None else f"exit code {exit_code}"
+
+
+def _known(finding: Finding) -> Set[Tuple[str, int]]:
+    return {
+        (event.task, event.attempt)
+        for event in finding.events
+        if hasattr(event, "task") and hasattr(event, "attempt")
+    }
+
+
+def _places(folder: RunFolder, run: RunState) -> Iterator[Place]:
+    """Every attempt that has its file, in the order of tasks and tries."""
+    try:
+        names = [path.name for path in folder.attempts.iterdir()]
+    except OSError:
+        return
+    matches = filter(None, map(_GO.fullmatch, names))
+    for index, attempt, letter in sorted(
+        (int(match[1]), int(match[2]), match[3]) for match in matches
+    ):
+        if index < len(run.workflow.tasks):
+            task = run.workflow.tasks[index].id
+            purpose = _PURPOSES[letter]
+            yield Place(folder.id, task, attempt, folder.attempts, index, purpose)

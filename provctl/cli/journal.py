@@ -1,0 +1,293 @@
+"""Owns `provctl journal`: verify, read, export and repair the journals of runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+import click
+
+from provctl.cli.context import Session, emit, plain
+from provctl.cli.options import RUN
+from provctl.cli.times import iso, local
+
+if TYPE_CHECKING:
+    from provctl.errors import ProvctlError
+    from provctl.journal.folder import RunFolder
+    from provctl.journal.inspect import Finding
+    from provctl.journal.log import JournalReader
+    from provctl.journal.repair import Dropped
+
+__all__ = ["journal"]
+
+_LOOK_S = 0.1
+_DAMAGED, _NEWER = 33, 31
+# What a line does not say: it is for the chain alone, or said already.
+_CHAIN = {"run", "time", "v", "seq", "dur", "prev", "crc", "digest"}
+_UNSAID = _CHAIN | {"type", "at", "task", "started_at", "finished_at"}
+_VALUE_MAX = 200
+
+
+@click.group()
+def journal() -> None:
+    """The journals of runs: every fact, in order, sealed and chained."""
+
+
+@journal.command()
+@click.argument("runs", metavar="[RUN]...", nargs=-1, type=RUN)
+@click.pass_context
+def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
+    """Check journals from end to end; those of all runs when none is named.
+
+    Every record is read, its seal and its place in the chain checked, the run
+    replayed, and what the journal says of attempts compared with their own exit
+    records. Nothing is changed.
+
+    \b
+    ok       whole
+    torn     a last record was begun and never acknowledged; the next owner of
+             the run puts it aside
+    damaged  what was acknowledged is not there; see journal repair
+    newer    written by a later version of provctl
+
+    Exits with 33 if a journal is damaged, else with 31 if one is newer.
+    """
+    from provctl.app.select import find_runs
+    from provctl.app.verify import verify as check
+
+    session: Session = ctx.obj
+    ids = session.folder.run_ids()
+    if runs:
+        found = (run.id for name in runs for run in find_runs(session.folder, name))
+        ids = list(dict.fromkeys(found))
+    verdicts = [check(session.folder.run(run_id)) for run_id in ids]
+    rows = [
+        {
+            "id": verdict.run,
+            "verdict": verdict.verdict,
+            "records": verdict.records,
+            "attempts": verdict.attempts,
+            "file": verdict.file or None,
+            "offset": verdict.offset if verdict.record else None,
+            "record": verdict.record or None,
+            "problem": verdict.problem or None,
+            "mendable": verdict.mendable,
+        }
+        for verdict in verdicts
+    ]
+    emit(session, rows, ("id", "verdict", "records", "attempts", "problem"), name="id")
+    for verdict in verdicts:
+        if verdict.mendable:
+            hint = f"provctl journal repair {verdict.run} --dry-run"
+            click.echo(f"what a repair would do: {hint}", err=True)
+    words = {verdict.verdict for verdict in verdicts}
+    ctx.exit(_DAMAGED if "damaged" in words else _NEWER if "newer" in words else 0)
+
+
+@journal.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.option(
+    "-n", "--last", metavar="N", type=click.IntRange(0), help="So many records; 20."
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.pass_obj
+def tail(session: Session, run: str, last: Optional[int], follow: bool) -> None:
+    """Show the last records of a journal; with -o jsonl as they are.
+
+    Before damage that is reported, what is whole is shown.
+    """
+    from provctl.journal.log import JournalReader
+
+    folder = _folder_of(session, run)
+    reader = JournalReader(folder.journal, folder.id)
+    found, problem = _read(folder, reader)
+    count = 20 if last is None else last
+    _show(session, found[-count:] if count else [])
+    try:
+        while follow and problem is None and not _is_over(found):
+            time.sleep(_LOOK_S)
+            new, problem = _read(folder, reader)
+            _show(session, new)
+            found = new or found[-1:]
+    except KeyboardInterrupt:
+        return
+    if problem is not None:
+        raise problem
+
+
+def _read(
+    folder: RunFolder, reader: JournalReader
+) -> Tuple[List[Dict[str, Any]], Optional[ProvctlError]]:
+    """What is new and whole, and what keeps from reading on."""
+    from provctl.errors import JournalDamaged, JournalTooNew
+    from provctl.journal.inspect import records
+
+    start = reader.position.offset
+    problem: Optional[ProvctlError] = None
+    try:
+        reader.read_into([])
+    except (JournalDamaged, JournalTooNew) as caught:
+        problem = caught
+    end = reader.position.offset
+    if end == start:
+        return [], problem
+    return [_record(folder, each) for each in records(folder, start, end)], problem
+
+
+def _is_over(records: List[Dict[str, Any]]) -> bool:
+    return bool(records) and records[-1]["type"] == "run_finished"
+
+
+def _record(folder: RunFolder, record: Dict[str, Any]) -> Dict[str, Any]:
+    return {"run": folder.id, "time": iso(record["at"]), **record}
+
+
+def _show(session: Session, records: List[Dict[str, Any]]) -> None:
+    if session.output == "table":
+        for record in records:
+            click.echo(_line(record))
+    else:
+        emit(session, records, (), name="type")
+    sys.stdout.flush()
+
+
+def _line(record: Dict[str, Any]) -> str:
+    """Time, type, task, and whatever else the record says."""
+    words = [local(record["at"]), f"{record['type']:<17}", record.get("task", "")]
+    for name, value in record.items():
+        if name not in _UNSAID:
+            text = value if isinstance(value, str) else json.dumps(value)
+            if len(text) > _VALUE_MAX:
+                text = text[:_VALUE_MAX] + "..."
+            words.append(f"{name}={text}" if " " not in text else f'{name}="{text}"')
+    return plain("  ".join(filter(None, words[:3])) + "  " + " ".join(words[3:]))
+
+
+@journal.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.pass_obj
+def export(session: Session, run: str) -> None:
+    """Print all records that are whole, as JSON lines, or with -o json as one list.
+
+    Each has the run and the time added. Damage ends the output: what is whole
+    before it is printed, then it is reported.
+    """
+    from provctl.journal.inspect import inspect, records
+
+    folder = _folder_of(session, run)
+    finding = inspect(folder)
+    found = []
+    if finding.events:
+        found = [_record(folder, r) for r in records(folder, 0, finding.end.offset)]
+    if session.output == "json":
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for record in found:
+            click.echo(json.dumps(record))
+    if finding.problem is not None:
+        raise finding.problem
+
+
+@journal.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
+    """Cut the damaged part off a journal, and keep a copy of all of it.
+
+    Kept are the records before the damage; what is dropped is said. The run may
+    then go on: what ran is told by the files of its attempts, so nothing is run
+    twice. What people decided behind the damage (cancel, held tasks) has to be
+    decided again. Nobody may own the run meanwhile.
+    """
+    from provctl.errors import Refused
+    from provctl.journal.inspect import inspect
+    from provctl.journal.lock import Lock
+    from provctl.journal.repair import repair as mend
+    from provctl.journal.repair import what_goes
+
+    folder = _folder_of(session, run)
+    lock = Lock.take(folder.lock)
+    if lock is None:
+        message = f"run {folder.id} has an owner, which writes its journal"
+        raise Refused(message, hint="stop it first: provctl scheduler stop")
+    try:
+        finding = inspect(folder)
+        if finding.problem is None:
+            _nothing_to_do(finding)
+            return
+        if not finding.mendable:
+            raise _beyond_repair(folder, finding)
+        dropped = what_goes(folder, finding)
+        _account(folder, finding, dropped)
+        if dry_run:
+            return
+        if sys.stdin.isatty() and not yes:
+            click.confirm(f"Repair {folder.id}?", abort=True, err=True)
+        copy = mend(folder, finding)
+    finally:
+        lock.release()
+    click.echo(f"copied to {copy}")
+    click.echo(f"repaired: {folder.id}")
+    click.echo(f"go on with it: provctl workflow resume {folder.id}", err=True)
+
+
+def _nothing_to_do(finding: Finding) -> None:
+    count = len(finding.events)
+    if finding.torn:
+        click.echo(
+            f"nothing to repair: {count} records are whole; {finding.torn} bytes of one"
+            " that was never acknowledged are put aside by the run's next owner"
+        )
+    else:
+        click.echo(f"nothing to repair: {count} records, all whole")
+
+
+def _beyond_repair(folder: RunFolder, finding: Finding) -> ProvctlError:
+    from provctl.errors import JournalDamaged, JournalTooNew
+
+    problem = finding.problem
+    assert problem is not None
+    if isinstance(problem, JournalTooNew):
+        return problem
+    if finding.file == folder.workflow:
+        digest = getattr(finding.events[0], "digest", "")
+        hint = (
+            "it cannot be made from anything else: put back the file whose SHA-256 is"
+            f" {digest}, or submit the workflow again and delete {folder.path}"
+        )
+    else:
+        hint = (
+            "without its first record nothing is left of a run: put the file back from"
+            " a backup; or submit the workflow again, once what its tasks did is known"
+            f" from {folder.attempts}, and delete {folder.path}"
+        )
+    return JournalDamaged(problem.message, hint=hint)
+
+
+def _account(folder: RunFolder, finding: Finding, dropped: Dropped) -> None:
+    from provctl.app.verify import left_behind
+
+    assert finding.problem is not None
+    click.echo(plain(finding.problem.message))
+    unreadable = dropped.records - len(dropped.readable)
+    click.echo(
+        f"drops {dropped.records} records, {dropped.size} bytes from offset"
+        f" {dropped.offset} on; {unreadable} of them cannot be read"
+    )
+    for record in dropped.readable:
+        click.echo(f"  record {record.get('seq')}: {_line(record)}")
+    click.echo(f"keeps {len(finding.events)} records")
+    if dropped.cancelled:
+        click.echo(f"it was cancelled in what is dropped: provctl cancel {folder.id}")
+    for task, attempt, word in left_behind(folder, finding):
+        click.echo(f"known by its file: {plain(task)}, attempt {attempt}: {word}")
+
+
+def _folder_of(session: Session, run: str) -> RunFolder:
+    from provctl.app.select import find_run
+
+    return session.folder.run(find_run(session.folder, run))

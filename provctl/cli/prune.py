@@ -1,0 +1,181 @@
+"""Owns the verbs of retention: `prune`, `workflow pin`, `unpin` and `rm`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+import click
+
+from provctl.cli.context import Session, emit
+from provctl.cli.options import RUN
+from provctl.cli.times import iso, local
+
+if TYPE_CHECKING:
+    from provctl.journal.retention import Candidate
+    from provctl.journal.summary import RunSummary
+
+__all__ = ["pin", "prune", "remove", "unpin"]
+
+_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class _Age(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        from provctl.spec.durations import seconds
+
+        try:
+            return seconds(value)
+        except ValueError as problem:
+            return self.fail(str(problem), param, ctx)
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        match = _SIZE.fullmatch(str(value))
+        if match is None:
+            return self.fail("must be a size such as 500M, 1G or 10K", param, ctx)
+        return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+@click.command()
+@click.option("--older", type=_Age(), metavar="AGE", help="Such as 30d or 12h.")
+@click.option("--keep", type=click.IntRange(0), metavar="N", help="The latest N stay.")
+@click.option("--max-size", type=_Size(), metavar="SIZE", help="Such as 1G or 500M.")
+@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@click.pass_obj
+def prune(
+    session: Session,
+    older: Optional[float],
+    keep: Optional[int],
+    max_size: Optional[int],
+    dry_run: bool,
+) -> None:
+    """Remove old runs that have finished, with their journals and logs.
+
+    \b
+    --older AGE      those go that finished longer ago
+    --max-size SIZE  the oldest go, until all runs together take no more on disk
+    --keep N         the latest N finished runs stay, whatever the other two say;
+                     alone, it means that all others go
+
+    A run goes if --older or --max-size says so and --keep does not protect it.
+    Never touched are runs that are unfinished, owned by a process or pinned
+    (provctl workflow pin), and those whose journal cannot be read. What killed
+    processes left half made or half removed is cleaned up too.
+    """
+    from provctl.errors import UsageProblem
+    from provctl.journal.retention import Limits, choose, leftovers, sweep
+    from provctl.journal.retention import remove as take_away
+    from provctl.scheduler.clock import Clock
+
+    if older is None and keep is None and max_size is None:
+        message = "nothing says what may go"
+        hint = "give --older AGE, --keep N or --max-size SIZE; --dry-run only shows"
+        raise UsageProblem(message, hint=hint)
+    now = Clock().now()
+    chosen = choose(session.folder, Limits(older, keep, max_size), now)
+    left = leftovers(session.folder, now)
+    if not dry_run:
+        gone = set(take_away(session.folder, [each.run.id for each in chosen]))
+        chosen = [each for each in chosen if each.run.id in gone]
+        sweep(left)
+    _report(session, chosen, dry_run=dry_run)
+    if left:
+        word = "would be cleaned up" if dry_run else "cleaned up"
+        click.echo(f"leftovers {word}: {len(left)}", err=True)
+
+
+def _report(session: Session, chosen: List[Candidate], *, dry_run: bool) -> None:
+    rows: List[Dict[str, Any]] = [
+        {
+            "id": each.run.id,
+            "name": each.run.name,
+            "outcome": each.run.outcome,
+            "finished_at": iso(each.run.finished_at),
+            "finished": local(each.run.finished_at or each.run.created_at),
+            "bytes": each.size,
+            "size": _human(each.size),
+            "why": f"--{each.why}" if each.why != "size" else "--max-size",
+        }
+        for each in chosen
+    ]
+    if rows or session.output != "table":
+        columns = ("id", "name", "outcome", "finished", "size", "why")
+        emit(session, rows, columns, name="id")
+    freed = _human(sum(each.size for each in chosen))
+    runs = "1 run" if len(chosen) == 1 else f"{len(chosen)} runs"
+    told = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"
+    click.echo(f"{told} {freed}", err=True)
+
+
+def _human(size: int) -> str:
+    value, unit = float(size), "B"
+    for larger in ("K", "M", "G", "T"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{size}B" if unit == "B" else f"{value:.1f}{unit}"
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.pass_obj
+def pin(session: Session, runs: Tuple[str, ...]) -> None:
+    """Keep runs, or the runs of a batch, from being pruned or removed."""
+    for run in _found(session, runs):
+        session.folder.pin(run.id)
+        click.echo(f"pinned: {run.id}", err=True)
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.pass_obj
+def unpin(session: Session, runs: Tuple[str, ...]) -> None:
+    """Let runs, or the runs of a batch, be pruned again."""
+    for run in _found(session, runs):
+        session.folder.unpin(run.id)
+        click.echo(f"unpinned: {run.id}", err=True)
+
+
+@click.command("rm")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.pass_obj
+def remove(session: Session, runs: Tuple[str, ...]) -> None:
+    """Remove finished runs, with their journals and logs.
+
+    All are looked at before any is removed.
+    """
+    from provctl.errors import JournalDamaged, Refused
+    from provctl.journal.retention import remove as take_away
+
+    found = _found(session, runs)
+    for run in found:
+        if run.damage:
+            hint = "if nothing of it is needed, delete its folder by hand"
+            raise JournalDamaged(run.damage, hint=hint)
+        if run.outcome is None:
+            message = f"run {run.id} has not finished: it is {run.status}"
+            raise Refused(message, hint=f"end it first: provctl cancel {run.id}")
+        if session.folder.run(run.id).pin.exists():
+            message = f"run {run.id} is pinned"
+            raise Refused(message, hint=f"provctl workflow unpin {run.id}")
+    gone = take_away(session.folder, [run.id for run in found])
+    for run_id in gone:
+        click.echo(f"removed: {run_id}", err=True)
+    if len(gone) < len(found):
+        stayed = ", ".join(run.id for run in found if run.id not in gone)
+        message = f"somebody has taken a run meanwhile: {stayed}"
+        raise Refused(message)
+
+
+def _found(session: Session, names: Tuple[str, ...]) -> List[RunSummary]:
+    from provctl.app.select import find_runs
+
+    every = (run for name in names for run in find_runs(session.folder, name))
+    return list({run.id: run for run in every}.values())

@@ -1,0 +1,107 @@
+"""Owns checkpoint.json: the state of a run at some length of its journal.
+
+It only saves time: the journal alone counts. A checkpoint that is damaged, of
+another version, or does not fit the bytes before it is passed over, and all is
+replayed. Of the journal's part that it stands for, the CRC-32 of all bytes is
+checked, so damage there is found as ever, at a hundredth of the price.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict, Optional
+from zlib import crc32
+
+from provctl import __version__
+from provctl.core.checkpoint import FIELDS
+from provctl.core.events import RunSubmitted
+from provctl.journal.codec import decode
+from provctl.journal.folder import write_synced
+from provctl.journal.log import Position
+from provctl.journal.seal import FORMAT, NewerFormat, seal, unseal
+
+if TYPE_CHECKING:
+    from provctl.journal.folder import RunFolder
+
+__all__ = ["Checkpoint", "Schedule", "load", "save"]
+
+SIZE_MAX = 1 << 26  # bytes; a larger one would not save time
+# With fewer records, to read the checkpoint takes as long as to replay them.
+RECORDS_MIN = 50
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state, and the part of the journal that leads to it."""
+
+    submitted: RunSubmitted
+    position: Position
+    state: Dict[str, Any]
+
+
+class Schedule:
+    """When the next checkpoint of a run is due: time and records since the last."""
+
+    def __init__(self, *, interval_s: float, now: float, seq: int) -> None:
+        self._interval_s = interval_s
+        self._next = now + interval_s
+        self._seq = seq
+
+    def is_due(self, now: float, seq: int) -> bool:
+        """Whether it is; if so, the next one is an interval later."""
+        if now < self._next or seq < self._seq + RECORDS_MIN:
+            return False
+        self._next, self._seq = now + self._interval_s, seq
+        return True
+
+
+def save(folder: RunFolder, position: Position, state: Dict[str, Any]) -> None:
+    """Write a checkpoint of all that is durable; where that fails, there is none.
+
+    The folder is not synced: an older checkpoint in its place is as good.
+    """
+    record = {
+        "v": FORMAT,
+        "version": __version__,
+        "fields": FIELDS,
+        "length": position.offset,
+        "seq": position.seq,
+        "last": position.crc,
+        "sum": position.sum,
+        "state": state,
+    }
+    draft = folder.path / "checkpoint.json.new"
+    with suppress(OSError, ValueError, TypeError):
+        text = json.dumps(record, separators=(",", ":"), allow_nan=False)
+        write_synced(draft, seal(text, most=SIZE_MAX)[0])
+        draft.replace(folder.checkpoint)
+        return
+    with suppress(OSError):
+        draft.unlink()
+
+
+def load(folder: RunFolder) -> Optional[Checkpoint]:
+    """Return the checkpoint, None if there is none that fits the journal."""
+    try:
+        raw = folder.checkpoint.read_bytes()
+        record = unseal(raw[:-1], most=SIZE_MAX)[0]
+        if (record["version"], record["fields"]) != (__version__, FIELDS):
+            return None
+        position = Position(
+            record["length"], record["seq"], record["last"], record["sum"]
+        )
+        with folder.journal.open("rb") as file:
+            part = file.read(position.offset)
+        if len(part) != position.offset or crc32(part) != position.sum:
+            return None
+        first = decode(part[: part.index(b"\n")], folder.id).event
+        if part[-11:-3] != position.crc.encode("ascii"):
+            return None
+        state = record["state"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, NewerFormat):
+        return None
+    if not isinstance(first, RunSubmitted):
+        return None
+    return Checkpoint(first, position, state)

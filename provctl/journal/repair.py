@@ -1,0 +1,90 @@
+"""Owns the repair of a damaged journal: a copy aside, then the whole part alone.
+
+Why what is left may go on: `attempts/` still tells what ran. A start whose record
+is dropped is decided again under the same number, finds its fence taken, and what
+its file says is recorded: it is never run twice. What people wished is told by the
+journal alone: they have to be told what of it is dropped, and wish it again. (To
+write a dropped request to cancel again would end tasks as never begun whose starts
+are dropped too, and leave what runs of them alone.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
+
+from provctl.errors import StateUnusable
+from provctl.journal.folder import sync_folder, write_synced
+from provctl.journal.seal import NewerFormat, unseal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.journal.folder import RunFolder
+    from provctl.journal.inspect import Finding
+
+__all__ = ["Dropped", "repair", "what_goes"]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What a repair leaves out: all from `offset` on.
+
+    `records` counts lines, `readable` are those of them that are whole by
+    themselves.
+    """
+
+    offset: int
+    size: int
+    records: int
+    readable: Tuple[Dict[str, Any], ...]
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a request to cancel is among what can still be read."""
+        return any(record.get("type") == "cancel_requested" for record in self.readable)
+
+
+def what_goes(folder: RunFolder, finding: Finding) -> Dropped:
+    """Say what a repair would drop, and change nothing."""
+    rest = folder.journal.read_bytes()[finding.end.offset :]
+    readable: List[Dict[str, Any]] = []
+    lines = rest.splitlines()
+    for line in lines:
+        try:
+            readable.append(unseal(line)[0])
+        except (ValueError, NewerFormat):
+            continue
+    return Dropped(finding.end.offset, len(rest), len(lines), tuple(readable))
+
+
+def repair(folder: RunFolder, finding: Finding) -> Path:
+    """Keep what is whole, and return where the copy of all is.
+
+    For the holder of the owner lock. Whenever it is interrupted, the journal is the
+    old one or the new one. Raises StateUnusable.
+    """
+    assert finding.mendable
+    try:
+        content = folder.journal.read_bytes()
+        copy = _copy_aside(folder, content)
+        fresh = folder.path / "journal.jsonl.new"
+        write_synced(fresh, content[: finding.end.offset])
+        fresh.replace(folder.journal)
+        sync_folder(folder.path)
+    except OSError as problem:
+        where = problem.filename or folder.journal
+        message = f"{where}: {problem.strerror}"
+        hint = "the journal is as it was; free space or mend the disk"
+        raise StateUnusable(message, hint=hint) from problem
+    return copy
+
+
+def _copy_aside(folder: RunFolder, content: bytes) -> Path:
+    number = 1
+    while (folder.path / f"journal.jsonl.damaged-{number}").exists():
+        number += 1
+    copy = folder.path / f"journal.jsonl.damaged-{number}"
+    write_synced(copy, content)
+    sync_folder(folder.path)
+    return copy

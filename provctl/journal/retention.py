@@ -1,0 +1,197 @@
+"""Owns what is kept of the past: which runs go, and how one goes without a trace of half.
+
+Only what has finished goes, and of that nothing that is owned, pinned, or cannot
+be read. A run is renamed aside before anything of it is deleted, so it is there
+whole or not at all; what a killed process left half deleted is swept later.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Dict, Iterable, List, Optional
+
+from provctl.errors import ProvctlError, StateUnusable
+from provctl.journal.folder import sync_folder
+from provctl.journal.lock import Lock
+from provctl.journal.summary import summaries, summarise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.journal.folder import StateFolder
+    from provctl.journal.summary import RunSummary
+
+__all__ = ["Candidate", "Limits", "choose", "leftovers", "remove", "size_of", "sweep"]
+
+_DRAFT = re.compile(r"\.new-.*-(\d+)")
+_GONE = ".gone-"
+# A marker this young may be of a run that its owner is just about to take.
+_MARKER_AGE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is kept. None is no limit.
+
+    `keep` protects so many of the latest runs, whatever the others say. Of the rest
+    those go that finished more than `older_s` ago, and the oldest until all runs
+    together take at most `max_size` bytes; with neither, all of the rest.
+    """
+
+    older_s: Optional[float] = None
+    keep: Optional[int] = None
+    max_size: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run that goes, how many bytes that frees, and why."""
+
+    run: RunSummary
+    size: int
+    why: str
+
+
+def choose(folder: StateFolder, limits: Limits, now: float) -> List[Candidate]:
+    """Return the runs that go, the oldest first."""
+    finished = [run for run in summaries(folder) if run.outcome is not None]
+    latest_first = sorted(finished, key=_finished_at, reverse=True)
+    removable = [
+        run
+        for run in latest_first[limits.keep or 0 :]
+        if not folder.run(run.id).pin.exists()
+    ]
+    sizes: Dict[str, int] = {}
+    excess = 0
+    if limits.max_size is not None:
+        sizes = {
+            run_id: size_of(folder.run(run_id).path) for run_id in folder.run_ids()
+        }
+        excess = sum(sizes.values()) - limits.max_size
+    chosen = []
+    for run in reversed(removable):
+        why = _why(run, limits, now, excess=excess)
+        if why:
+            size = sizes.get(run.id) or size_of(folder.run(run.id).path)
+            excess -= size
+            chosen.append(Candidate(run, size, why))
+    return chosen
+
+
+def _why(run: RunSummary, limits: Limits, now: float, *, excess: int) -> str:
+    if limits.older_s is not None and _finished_at(run) < now - limits.older_s:
+        return "older"
+    if limits.max_size is not None and excess > 0:
+        return "size"
+    beyond = limits.older_s is None and limits.max_size is None
+    return "keep" if beyond else ""
+
+
+def _finished_at(run: RunSummary) -> float:
+    return run.finished_at or run.created_at
+
+
+def remove(folder: StateFolder, run_ids: Iterable[str]) -> List[str]:
+    """Remove finished runs; return those that are gone.
+
+    A run that got an owner or went on since it was chosen stays. Raises StateUnusable.
+    """
+    held: List[Lock] = []
+    gone: Dict[str, Path] = {}
+    try:
+        for run_id in run_ids:
+            run = folder.run(run_id)
+            lock = Lock.take(run.lock)
+            if lock is None:
+                continue
+            held.append(lock)
+            if not _has_finished(folder, run_id):
+                continue
+            gone[run_id] = folder.runs / f"{_GONE}{run_id}-{os.getpid()}"
+            run.path.rename(gone[run_id])
+        # On disk before anything is deleted: a power cut brings no half run back.
+        sync_folder(folder.runs)
+        for run_id, path in gone.items():
+            folder.dequeue(run_id)
+            shutil.rmtree(str(path))
+    except OSError as problem:
+        message = f"{problem.filename or folder.runs}: {problem.strerror}"
+        raise StateUnusable(message) from problem
+    finally:
+        for lock in held:
+            lock.release()
+    return list(gone)
+
+
+def _has_finished(folder: StateFolder, run_id: str) -> bool:
+    try:
+        return summarise(folder.run(run_id)).outcome is not None
+    except ProvctlError:
+        return False
+
+
+def leftovers(folder: StateFolder, now: float) -> List[Path]:
+    """Return what dead processes left, and markers of runs that need none."""
+    try:
+        hidden = [path for path in folder.runs.iterdir() if path.name.startswith(".")]
+    except OSError:
+        hidden = []
+    found = [path for path in hidden if _is_left(path.name)]
+    for run_id in folder.queued():
+        marker = folder.queue / run_id
+        if _age(marker, now) > _MARKER_AGE_S and _needs_no_marker(folder, run_id):
+            found.append(marker)
+    return sorted(found)
+
+
+def sweep(paths: Iterable[Path]) -> None:
+    """Delete leftovers."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(str(path), ignore_errors=True)
+        else:
+            path.unlink()
+
+
+def _is_left(name: str) -> bool:
+    """Whether it is nobody's: half removed, or the draft of a dead process."""
+    draft = _DRAFT.fullmatch(name)
+    if draft is None:
+        return name.startswith(_GONE)
+    try:
+        os.kill(int(draft[1]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _needs_no_marker(folder: StateFolder, run_id: str) -> bool:
+    return not folder.run(run_id).path.is_dir() or _has_finished(folder, run_id)
+
+
+def _age(path: Path, now: float) -> float:
+    try:
+        return now - path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def size_of(path: Path) -> int:
+    """Bytes on disk of all files below a folder."""
+    total = 0
+    pending = [str(path)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+        except OSError:
+            continue
+    return total

@@ -1,0 +1,127 @@
+"""Pruning: what goes, what stays, and that nothing is ever half there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING, List, Optional
+
+import pytest
+
+from provctl.core import events as ev
+from provctl.journal.lock import Lock
+from provctl.journal.retention import (
+    Limits,
+    choose,
+    leftovers,
+    remove,
+    size_of,
+    sweep,
+)
+from tests.support.run_folders import append, state_folder, submit
+from tests.support.workflows import a_workflow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.journal.folder import StateFolder
+
+NOW = 10_000.0
+EMPTY = a_workflow()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateFolder:
+    """Runs r1 to r5 that finished at 1000 to 5000, and some that must stay."""
+    folder = state_folder(tmp_path)
+    for n in range(1, 6):
+        run = submit(folder, EMPTY, run=f"r{n}")
+        append(run, [ev.RunFinished(run.id, n * 1000.0, "succeeded")])
+    submit(folder, EMPTY, run="unfinished")
+    for name in ("pinned", "damaged"):
+        run = submit(folder, EMPTY, run=name)
+        append(run, [ev.RunFinished(run.id, 500.0, "succeeded")])
+    folder.pin("pinned")
+    journal = folder.run("damaged").journal
+    journal.write_bytes(journal.read_bytes()[1:])
+    return folder
+
+
+def chosen(folder: StateFolder, limits: Limits) -> List[str]:
+    return [each.run.id for each in choose(folder, limits, NOW)]
+
+
+@pytest.mark.parametrize(
+    ("older", "keep", "gone"),
+    [
+        (7500.0, None, ["r1", "r2"]),
+        (None, 2, ["r1", "r2", "r3"]),
+        # The age says who goes, the number says who stays whatever their age.
+        (0.0, 4, ["r1"]),
+        (7500.0, 1, ["r1", "r2"]),
+        (None, 0, ["r1", "r2", "r3", "r4", "r5"]),
+        (9999.0, None, []),
+    ],
+)
+def test_who_goes(
+    folder: StateFolder, older: Optional[float], keep: Optional[int], gone: List[str]
+) -> None:
+    assert chosen(folder, Limits(older, keep)) == gone
+
+
+def test_the_oldest_go_until_the_rest_fits(folder: StateFolder) -> None:
+    total = sum(size_of(folder.run(run).path) for run in folder.run_ids())
+    first = size_of(folder.run("r1").path)
+    assert chosen(folder, Limits(max_size=total)) == []
+    assert chosen(folder, Limits(max_size=total - 1)) == ["r1"]
+    assert chosen(folder, Limits(max_size=total - first - 1)) == ["r1", "r2"]
+    # What must stay stays, even if that is too much.
+    assert len(chosen(folder, Limits(max_size=0))) == 5
+    assert chosen(folder, Limits(max_size=0, keep=3)) == ["r1", "r2"]
+
+
+def test_what_goes_is_gone_with_its_marker(folder: StateFolder) -> None:
+    folder.enqueue("r1")
+    folder.enqueue("unfinished")
+    assert remove(folder, ["r1", "r2"]) == ["r1", "r2"]
+    assert not {"r1", "r2"} & set(os.listdir(folder.runs))  # noqa: PTH208
+    assert folder.queued() == ["unfinished"]
+    assert leftovers(folder, NOW) == []
+
+
+def test_what_changed_since_it_was_chosen_stays(folder: StateFolder) -> None:
+    lock = Lock.take(folder.run("r1").lock)
+    assert lock is not None
+    assert remove(folder, ["r1", "unfinished", "damaged", "r2"]) == ["r2"]
+    lock.release()
+    assert {"r1", "unfinished", "damaged"} <= set(folder.run_ids())
+
+
+def test_what_dead_processes_left_is_swept(folder: StateFolder) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    alive = folder.runs / f".new-x-{os.getpid()}"
+    left = [folder.runs / f".new-x-{dead.pid}", folder.runs / ".gone-r9-1"]
+    for path in (alive, *left):
+        path.mkdir()
+        (path / "workflow.json").write_bytes(b"{}")
+    for marker in ("r1", "missing", "unfinished"):
+        folder.enqueue(marker)
+        os.utime(folder.queue / marker, (NOW - 100, NOW - 100))
+    folder.enqueue("r2")
+    os.utime(folder.queue / "r2", (NOW - 1, NOW - 1))
+    found = leftovers(folder, NOW)
+    assert set(found) == {*left, folder.queue / "r1", folder.queue / "missing"}
+    sweep(found)
+    assert leftovers(folder, NOW) == []
+    assert alive.is_dir()
+    # A young one may be of a run that somebody is about to take.
+    assert folder.queued() == ["r2", "unfinished"]
+
+
+def test_half_a_removal_is_never_seen(folder: StateFolder) -> None:
+    gone = folder.runs / ".gone-r1-1"
+    folder.run("r1").path.rename(gone)
+    (gone / "journal.jsonl").unlink()
+    assert "r1" not in folder.run_ids()
+    assert [path.name for path in leftovers(folder, NOW)] == [".gone-r1-1"]
