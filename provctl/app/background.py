@@ -61,7 +61,6 @@ class _Background:
         self._stop = asyncio.Event()
         socket = self._folder.scheduler / "control.sock"
         holder = make_holder("scheduler", socket)
-        self._lock.describe(holder)
         self._scheduler = make_scheduler(
             self._settings,
             self._folder,
@@ -76,6 +75,7 @@ class _Background:
         except StateUnusable as problem:
             os.write(ready_fd, problem.message.encode(errors="replace"))
             raise
+        self._lock.describe(holder)  # not before it can be reached
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)

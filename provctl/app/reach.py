@@ -127,27 +127,20 @@ class Reach:
     def poke_scheduler(self) -> Holder:
         """Have the scheduler look at the queue, started if need be; return who it is.
 
-        One that is about to end answers nobody any more: then the next one is
-        started. Raises SchedulerUnreachable.
+        One that is about to end answers nobody any more, one that has just begun
+        nobody yet: it is asked again. Raises SchedulerUnreachable.
         """
-        holder = self.ensure_scheduler()
         deadline = time.monotonic() + self._timeout_s
-        try:
-            self.ask_scheduler("poke")
-        except SchedulerUnreachable:
-            if not self._ends(holder, deadline):
-                raise
+        while True:
             holder = self.ensure_scheduler()
-            self.ask_scheduler("poke")
-        return holder
-
-    def _ends(self, holder: Holder, deadline: float) -> bool:
-        """Whether a scheduler is gone before a deadline."""
-        while self.scheduler() == holder:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.02)
-        return True
+            try:
+                self.ask_scheduler("poke")
+            except SchedulerUnreachable:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                return holder
 
     def ask_scheduler(self, verb: str) -> Dict[str, Any]:
         """Ask the running scheduler. Raises SchedulerUnreachable."""

@@ -120,7 +120,7 @@ def test_78_a_bomb_is_refused_in_bounded_memory(
     provctl: Provctl, name: str, text: str
 ) -> None:
     file = provctl.text(name, text)
-    done = provctl("run", file, code=50, within_s=30, preexec_fn=_half_a_gigabyte)
+    done = provctl("run", file, code=50, within_s=10, preexec_fn=_half_a_gigabyte)
     assert name in done.err
     assert provctl.runs() == []
 
@@ -129,7 +129,7 @@ def test_78_a_bomb_is_refused_in_bounded_memory(
 def test_78_a_parameter_that_is_used_too_often_is_refused(provctl: Provctl) -> None:
     command = ["echo", *[{"$param": "x"}] * 3000]
     file = provctl.file({"a": {"command": command}}, params={"x": "x" * (1 << 20)})
-    done = provctl("run", file, code=50, within_s=30, preexec_fn=_half_a_gigabyte)
+    done = provctl("run", file, code=50, within_s=10, preexec_fn=_half_a_gigabyte)
     assert "x" * 1000 not in done.err
     assert provctl.runs() == []
 
