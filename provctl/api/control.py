@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from provctl import errors
@@ -41,13 +42,20 @@ class ControlServer:
         self._clients = 0
 
     async def start(self) -> None:
-        """Bind and listen. Only the holder of the lock beside it may do this."""
-        self._path.unlink(missing_ok=True)
+        """Bind and listen. Only the holder of the lock beside it may do this.
+
+        Raises StateUnusable.
+        """
         sock = socket.socket(socket.AF_UNIX)
         # The folder is 0700; the socket is 0600 from its first moment on.
         mask = os.umask(0o177)
         try:
+            self._path.unlink(missing_ok=True)
             with_short_path(self._path, sock.bind)
+        except OSError as problem:
+            sock.close()
+            message = f"{self._path}: {problem.strerror}"
+            raise errors.StateUnusable(message) from problem
         finally:
             os.umask(mask)
         self._server = await asyncio.start_unix_server(
@@ -58,7 +66,8 @@ class ControlServer:
         """Stop listening."""
         if self._server is not None:
             self._server.close()
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # the next owner takes it away
+                self._path.unlink()
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

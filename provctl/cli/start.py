@@ -161,7 +161,7 @@ def hand_over(
     They stay queued, and are said to be, if no scheduler can be reached.
     """
     from provctl.app.submit import submit as put
-    from provctl.errors import SchedulerUnreachable
+    from provctl.errors import SchedulerUnreachable, StateUnusable
 
     ids = [put(session.folder, workflow, wishes) for workflow in workflows]
     for run_id in ids:
@@ -169,7 +169,7 @@ def hand_over(
     try:
         session.reach.ensure_scheduler()
         session.reach.ask_scheduler("poke")
-    except SchedulerUnreachable as problem:
+    except (SchedulerUnreachable, StateUnusable) as problem:
         click.echo(f"queued, but not yet taken up: {problem.message}", err=True)
         click.echo(f"help:  {problem.hint}", err=True)
     return ids
