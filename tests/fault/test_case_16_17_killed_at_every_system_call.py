@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List
 
 import pytest
 
 from provctl.executors.base import MARK
 from tests.support.attempts import alive, processes_with
 from tests.support.bars import bar, evenly
-from tests.support.installed import Done, Provctl
+from tests.support.chains import account, chain, check_whole, serve, told
 from tests.support.strace import (
     TRACING,
     Point,
@@ -33,9 +33,9 @@ from tests.support.sweeps import sweep
 if TYPE_CHECKING:
     from pathlib import Path
 
-Figure = Callable[[str], None]
+    from tests.support.installed import Done, Provctl
 
-_CODES = {"a": 0, "b": 7, "c": 3}
+Figure = Callable[[str], None]
 
 
 @pytest.fixture(autouse=True)
@@ -52,34 +52,34 @@ def test_case_16_27_a_submission_killed_anywhere_is_absent_or_whole(
     every = _traced(tmp_path, "workflow", "submit")
     points = evenly(every, bar("FAULT_POINTS", 18))
     ends = Counter(sweep(tmp_path / "points", points, _submission))
-    figure(_told("case 16, 27: submit killed", points, every, ends))
+    figure(told("case 16, 27: submit killed", points, every, ends))
     # It was felt before the run was there and after.
     assert ends["absent"] > 1, ends
     assert ends["whole"] > 1, ends
 
 
 def _submission(provctl: Provctl, point: Point) -> str:
-    file = _chain(provctl)
+    file = chain(provctl)
     done = _killed(provctl, point, "workflow", "submit", file)
     provctl("scheduler", "start")
-    _check_whole(provctl, done)
+    check_whole(provctl, done)
     found = provctl.runs()
     # Whatever it left, nobody who submits again is hindered by it.
-    _wait(provctl, provctl.submit(file))
+    provctl("wait", provctl.submit(file), code=10)
     return "whole" if found else "absent"
 
 
 def test_the_control_of_case_16_a_submission_that_is_not_whole_is_found(
     provctl: Provctl,
 ) -> None:
-    done = provctl("workflow", "submit", _chain(provctl))
-    _wait(provctl, done.last_word)
-    _check_whole(provctl, done)
+    done = provctl("workflow", "submit", chain(provctl))
+    provctl("wait", done.last_word, code=10)
+    check_whole(provctl, done)
     provctl("scheduler", "stop")
     folder = provctl.state / "runs" / done.last_word
     folder.rename(provctl.folder / "lost")
     with pytest.raises(AssertionError, match="lost"):
-        _check_whole(provctl, done)
+        check_whole(provctl, done)
 
 
 # -- start, finish -----------------------------------------------------------------------
@@ -91,14 +91,14 @@ def test_case_17_a_foreground_run_killed_anywhere_runs_each_task_once(
     every = _traced(tmp_path, "run")
     points = evenly(every, bar("FAULT_POINTS", 60))
     ends = Counter(sweep(tmp_path / "points", points, _foreground))
-    figure(_told("case 17: foreground run of 3 tasks killed", points, every, ends))
+    figure(told("case 17: foreground run of 3 tasks killed", points, every, ends))
     assert ends["absent"] > 1, ends
     assert ends["whole"] > 1, ends
 
 
 def _foreground(provctl: Provctl, point: Point) -> str:
-    done = _killed(provctl, point, "run", _chain(provctl))
-    _check_whole(provctl, done)
+    done = _killed(provctl, point, "run", chain(provctl))
+    check_whole(provctl, done)
     return "whole" if provctl.runs() else "absent"
 
 
@@ -107,7 +107,7 @@ def test_the_control_of_case_17_without_the_fence_a_task_runs_twice(
 ) -> None:
     slow = {"PROVCTL_FAILPOINT_NO_FENCE": "1", "PROVCTL_FAILPOINT_SLOW_SHIM_S": "3"}
     after_the_first_order = Point("bind", 1, "the owner's socket")
-    done = _killed(provctl, after_the_first_order, "run", _chain(provctl), env=slow)
+    done = _killed(provctl, after_the_first_order, "run", chain(provctl), env=slow)
     shims = provctl.processes()
     for pid in shims:
         os.kill(pid, signal.SIGSTOP)
@@ -117,55 +117,32 @@ def test_the_control_of_case_17_without_the_fence_a_task_runs_twice(
         os.kill(pid, signal.SIGCONT)
     provctl.until(lambda: not provctl.processes(), "the late shim is done")
     with pytest.raises(AssertionError, match="twice"):
-        _check_whole(provctl, done)
+        check_whole(provctl, done)
 
 
 def test_case_17_a_scheduler_killed_anywhere_runs_each_task_once(
     tmp_path: Path, figure: Figure
 ) -> None:
     log = tmp_path / "trace"
-    provctl = _account(tmp_path / "points" / "traced")
-    try:
-        _serve(provctl, under(log, TRACING))
-    finally:
+    for name in ("warm", "traced"):  # the first one may have to write .pyc files
+        provctl = account(tmp_path / "points" / name)
+        serve(provctl, under(log, TRACING))
         provctl.kill_everything()
     every = points_of(log)
     points = evenly(every, bar("FAULT_POINTS", 19))
     ends = Counter(sweep(tmp_path / "points", points, _background))
-    figure(_told("case 17: scheduler killed", points, every, ends))
+    figure(told("case 17: scheduler killed", points, every, ends))
     assert ends == {"whole": len(points)}, ends
 
 
 def _background(provctl: Provctl, point: Point) -> str:
     log = provctl.folder / "strace"
-    queued, code = _serve(provctl, under(log, killing(point)))
+    submitted, code = serve(provctl, under(log, killing(point)))
     assert code == -9, "it was not killed"
     assert meddled(log), "it was killed by somebody else"
     provctl("scheduler", "start")
-    _check_whole(provctl, queued)
+    check_whole(provctl, submitted)
     return "whole"
-
-
-def _serve(provctl: Provctl, beneath: Sequence[str]) -> Tuple[Done, int]:
-    """Be a scheduler that finishes a run and is stopped then, if it lives so long."""
-    queued = _queued(provctl)
-    run = queued.last_word
-    serve = ("scheduler", "serve", "--ready-fd", 1)
-    with provctl.start(*serve, under=beneath) as process:
-        provctl.until(
-            lambda: process.poll() is not None or not _is_queued(provctl, run),
-            "it is killed, or the run is over",
-        )
-        provctl("scheduler", "stop", code=None)
-        provctl.until(lambda: process.poll() is not None, "it is killed or stopped")
-        process.communicate()
-    return queued, process.returncode
-
-
-def _queued(provctl: Provctl) -> Done:
-    """A submitted run that no scheduler has yet."""
-    none = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
-    return provctl("workflow", "submit", _chain(provctl), env=none)
 
 
 # -- cancel ------------------------------------------------------------------------------
@@ -175,7 +152,7 @@ def test_case_17_a_cancel_whose_owner_is_killed_is_done_if_acknowledged(
     tmp_path: Path, figure: Figure
 ) -> None:
     log = tmp_path / "trace"
-    provctl = _account(tmp_path / "traced")
+    provctl = account(tmp_path / "traced")
     try:
         run = _waiting(provctl)
         with attached(provctl.schedulers()[0], log, TRACING):
@@ -186,7 +163,7 @@ def test_case_17_a_cancel_whose_owner_is_killed_is_done_if_acknowledged(
     every = points_of(log)
     points = evenly(every, bar("FAULT_POINTS", 12))
     ends = Counter(sweep(tmp_path / "points", points, _cancel))
-    figure(_told("case 17: owner killed over a cancel", points, every, ends))
+    figure(told("case 17: owner killed over a cancel", points, every, ends))
     assert ends["acknowledged"] > 1, ends
     assert ends["not acknowledged, not done"] > 0, ends
 
@@ -228,20 +205,14 @@ def _waiting(provctl: Provctl) -> str:
 # -- what all of them do -----------------------------------------------------------------
 
 
-def _account(folder: Path) -> Provctl:
-    folder.mkdir(parents=True)
-    return Provctl(folder)
-
-
 def _traced(tmp_path: Path, *verb: object) -> List[Point]:
     """The points of a command that is let live, in an account like all the others."""
     log = tmp_path / "trace"
-    provctl = _account(tmp_path / "points" / "traced")
-    try:
-        provctl(*verb, _chain(provctl), code=None, under=under(log, TRACING))
-        return points_of(log)
-    finally:
+    for name in ("warm", "traced"):  # the first one may have to write .pyc files
+        provctl = account(tmp_path / "points" / name)
+        provctl(*verb, chain(provctl), code=None, under=under(log, TRACING))
         provctl.kill_everything()
+    return points_of(log)
 
 
 def _killed(provctl: Provctl, point: Point, *command: object, **how: Any) -> Done:
@@ -250,52 +221,3 @@ def _killed(provctl: Provctl, point: Point, *command: object, **how: Any) -> Don
     assert done.code == -9, f"it was not killed: {done}"
     assert meddled(log), "it was killed by somebody else"
     return done
-
-
-def _chain(provctl: Provctl) -> Path:
-    """Three tasks, one after the other; each writes its name and has its exit code."""
-    tasks: Dict[str, Dict[str, Any]] = {}
-    for name, code in _CODES.items():
-        script = f'echo "$PROVCTL_TASK" >> "{provctl.folder}/ran"; exit {code}'
-        needs = [{"task": before, "on": "done"} for before in list(tasks)[-1:]]
-        tasks[name] = {"command": ["sh", "-c", script], "needs": needs}
-    return provctl.file(tasks)
-
-
-def _check_whole(provctl: Provctl, done: Done) -> None:
-    """Bring the one run back that there may be; all of it must be as it was told."""
-    found = provctl.runs()
-    if "submitted: " in done.out:
-        assert found == [done.last_word], f"lost: {done.out} {found}"
-    assert len(found) <= 1, found
-    (provctl.folder / "ran").touch()
-    for run in found:
-        if _is_queued(provctl, run):
-            _wait(provctl, run)
-        else:
-            again = provctl("workflow", "resume", run, code=None)
-            assert again.code in (10, 41), again
-        told = provctl.status(run)
-        assert (told["status"], told["outcome"]) == ("finished", "failed")
-        assert {t["id"]: t["exit_code"] for t in told["tasks"]} == _CODES
-        # With its exit code known, each has had one attempt that began.
-        kinds = Counter(record["type"] for record in provctl.journal(run))
-        assert kinds["attempt_finished"] == len(_CODES), kinds
-    ran = Counter((provctl.folder / "ran").read_text().split())
-    assert max(ran.values(), default=1) == 1, f"twice: {ran}"
-    assert sorted(ran) == (sorted(_CODES) if found else [])
-
-
-def _wait(provctl: Provctl, run: str) -> None:
-    provctl("wait", run, code=10)
-
-
-def _is_queued(provctl: Provctl, run: str) -> bool:
-    return (provctl.state / "queue" / run).exists()
-
-
-def _told(
-    what: str, points: Sequence[Point], every: Sequence[Point], ends: Dict[str, int]
-) -> str:
-    told = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
-    return f"{what} at {len(points)} of {len(every)} system calls: {told}; 0 wrong"

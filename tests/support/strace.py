@@ -82,7 +82,7 @@ class Point:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.call} {self.when}: {self.what[:120]}"
+        return f"{self.call} {self.when}: {self.what}"
 
 
 @lru_cache(maxsize=None)
