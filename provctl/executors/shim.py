@@ -44,6 +44,7 @@ else:
     import _signal as signal
 
 _PR_SET_CHILD_SUBREAPER = 36
+_TRIES = 5  # to take the fence on a disk that refuses, a second apart
 _RESERVED = 4096  # bytes kept for the exit record
 _TOLD = (signal.SIGTERM, signal.SIGQUIT)  # what tells a shim to end its attempt
 _WAITED = {signal.SIGCHLD, signal.SIGALRM, *_TOLD}
@@ -127,7 +128,9 @@ def _supervise(order: Dict[str, Any], channel: Channel) -> None:
     record = attempt.open("new", os.O_RDWR)
     fcntl.flock(record, fcntl.LOCK_EX)
     problem = _reserve(record)
-    if _pass_fence(attempt):
+    passed, unsynced = _pass_fence(attempt)
+    problem = problem or unsynced
+    if passed:
         started, clock = time.time(), time.monotonic()
         status = None
         if not problem:
@@ -150,17 +153,38 @@ def _reserve(record: int) -> str:
     return ""
 
 
-def _pass_fence(attempt: _Attempt) -> bool:
-    passed = True
+def _pass_fence(attempt: _Attempt) -> Tuple[bool, str]:
+    """Return whether the attempt is ours to begin, and why it must not all the same."""
+    passed = _link(attempt)
+    problem = ""
     try:
-        os.link(attempt.path("new"), attempt.path("go"))
-    except FileExistsError:
-        passed = _NO_FENCE
-    os.unlink(attempt.path("new"))
-    folder = os.open(attempt.folder, os.O_RDONLY | os.O_DIRECTORY)
-    os.fsync(folder)
-    os.close(folder)
-    return passed
+        os.unlink(attempt.path("new"))
+    except OSError:
+        pass  # it stays, and is in nobody's way
+    try:
+        folder = os.open(attempt.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        problem = f"its start cannot be made durable: {error.strerror}"
+    return passed, problem
+
+
+def _link(attempt: _Attempt) -> bool:
+    for left in reversed(range(_TRIES)):
+        try:
+            os.link(attempt.path("new"), attempt.path("go"))
+        except FileExistsError:
+            return _NO_FENCE
+        except OSError:
+            if not left:
+                raise  # the owner finds that it never began
+            time.sleep(1)
+        else:
+            break
+    return True
 
 
 def _run(attempt: _Attempt) -> Tuple[Optional[int], str]:
