@@ -52,7 +52,7 @@ def test_case_31_without_inodes_a_submission_is_refused(
     provctl: Provctl, mount: _Mount
 ) -> None:
     file = provctl.file({"a": {"command": ["true"]}})
-    mount.be("nr_inodes=12")
+    mount.be("nr_inodes=8")
     done = provctl("workflow", "submit", file, code=_FULL)
     assert done.out == ""
     assert "No space left on device" in done.err
@@ -111,6 +111,7 @@ def test_case_38_without_descriptors_tasks_wait(provctl: Provctl) -> None:
         env={"PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS": "60"},
         preexec_fn=_few_descriptors,
     ) as scheduler:
+        provctl.until(lambda: len(provctl.journal(run)) > 1, "the run is taken")
         provctl("wait", run)
         provctl("scheduler", "stop")
         scheduler.communicate()
