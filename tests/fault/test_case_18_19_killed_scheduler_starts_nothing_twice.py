@@ -64,9 +64,11 @@ def test_the_control_of_case_19_without_the_fence_tasks_start_twice(
     provctl: Provctl, figure: Callable[[str], None]
 ) -> None:
     starts = provctl.folder / "starts"
-    environ = _environ(PROVCTL_FAILPOINT_NO_FENCE="1")
+    # Slower than a scheduler comes on a busy machine.
+    slow = {"PROVCTL_FAILPOINT_SLOW_SHIM_S": "2"}
+    environ = _environ(PROVCTL_FAILPOINT_NO_FENCE="1", **slow)
     provctl.submit(_workflow(provctl, starts), env=environ)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
 
     def found() -> bool:
         assert time.monotonic() < deadline, "no double start: the driver is blunt"
