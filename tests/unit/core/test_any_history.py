@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Set, Tuple
+import json
+from typing import TYPE_CHECKING, Any, Dict, List, Set, Tuple
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,8 +15,10 @@ from hypothesis.stateful import (
     rule,
 )
 
+from provctl.core.checkpoint import restore, snapshot
 from provctl.core.model import Group, Need, Retry, Task, Workflow
 from provctl.core.requests import Adopted, Cancel, Ended, Resolve, Unknown, Voided
+from provctl.core.state import State
 from provctl.core.view import view
 from provctl.journal.codec import START, decode, encode
 from tests.support.books import audit, needs_allow, over_capacity
@@ -24,7 +27,7 @@ from tests.support.workflows import a_workflow, group, output, task
 
 if TYPE_CHECKING:
     from provctl.core.events import Event
-    from provctl.core.state import RunState, State
+    from provctl.core.state import RunState
 
 NEEDS = st.sampled_from(["success", "success", "failure", "done"])
 
@@ -182,6 +185,11 @@ class AnyHistory(RuleBasedStateMachine):
         assert picture(again) == picture(self.state)
 
     @invariant()
+    def a_checkpoint_taken_now_gives_the_same(self) -> None:
+        again = from_checkpoints(self.state)
+        assert in_any_order(picture(again)) == in_any_order(picture(self.state))
+
+    @invariant()
     def what_is_shown_adds_up(self) -> None:
         for run in self.state.runs.values():
             shown = view(run)
@@ -248,6 +256,22 @@ class AnyHistory(RuleBasedStateMachine):
 
 def held_of(run: RunState) -> List[str]:
     return [name for name, each in run.tasks.items() if each.status == "held"]
+
+
+def from_checkpoints(state: State) -> State:
+    """What the next owner has who reads all runs from their checkpoints."""
+    again = State(slots=state.slots, capacity=state.capacity)
+    for name, run in state.runs.items():
+        again.arrivals = run.arrival
+        data = json.loads(json.dumps(snapshot(state, name)))
+        restore(again, run.submitted, run.workflow, data)
+    again.arrivals = state.arrivals
+    return again
+
+
+def in_any_order(told: Dict[str, Any]) -> Dict[str, Any]:
+    """A picture in which what is in use has no order; nothing depends on that."""
+    return {**told, "used": sorted(told["used"])}
 
 
 def through_the_codec(step: Any) -> Any:
