@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable, Iterator, List
 
 import pytest
 from hypothesis import settings
 
+from provctl.executors.base import MARK
+from provctl.executors.local import LocalExecutor
+from tests.support.attempts import Bench, processes_with, wait_until
 from tests.support.installed import Provctl
 
 # The same examples on every machine and at every run: a failure can be repeated.
@@ -66,3 +70,24 @@ def provctl(tmp_path: Path) -> Iterator[Provctl]:
         yield provctl
     finally:
         provctl.end()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """The executor of this machine; what it starts has to be gone in the end."""
+    folder = tmp_path / "attempts"
+    folder.mkdir()
+    monkeypatch.setenv("BENCH", str(folder))
+    bench = Bench(LocalExecutor, folder)
+    signs = (f"BENCH={folder}", f"{MARK}={bench.run_id}/")
+
+    def left() -> List[int]:
+        return [pid for sign in signs for pid in processes_with(sign)]
+
+    try:
+        yield bench
+        bench.close()
+        wait_until(lambda: not left(), "no process is left", within_s=5)
+    finally:
+        for pid in left():
+            os.kill(pid, signal.SIGKILL)

@@ -9,7 +9,7 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Type
 
-from provctl import errors
+from provctl import __version__, errors
 from provctl.api.address import with_short_path
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Dict[str
             sock.settimeout(timeout_s)
             with_short_path(path, sock.connect)
             sock.sendall(json.dumps(request).encode("ascii") + b"\n")
-            line = sock.makefile("rb").readline()
-            answer: Dict[str, Any] = json.loads(line)
+            answer = _answer_in(sock.makefile("rb").readline())
     except (OSError, ValueError) as problem:
         message = f"nobody answers at {path}"
         raise errors.SchedulerUnreachable(
@@ -39,7 +38,28 @@ def ask(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Dict[str
     if answer.pop("ok"):
         return answer
     kind = _BY_EXIT_CODE.get(answer["exit_code"], errors.ProvctlError)
+    theirs = answer.get("version", "")
+    if kind is errors.UsageProblem and theirs != __version__:
+        # What a command sends is right for an owner of its own version.
+        message = (
+            f"the owner, of version {theirs or '?'}, does not understand this command,"
+            f" of version {__version__}: {answer['error']}"
+        )
+        hint = "provctl scheduler restart changes its version; tasks never notice"
+        raise errors.SchedulerUnreachable(message, hint=hint)
     raise kind(answer["error"], hint=answer["hint"])
+
+
+def _answer_in(line: bytes) -> Dict[str, Any]:
+    """Raises ValueError for anything that is no answer."""
+    answer = json.loads(line)
+    if not isinstance(answer, dict) or "ok" not in answer:
+        message = "not an answer"
+        raise ValueError(message)
+    if not answer["ok"] and not {"error", "hint", "exit_code"} <= answer.keys():
+        message = "not a refusal"
+        raise ValueError(message)
+    return answer
 
 
 _BY_EXIT_CODE: Dict[int, Type[errors.ProvctlError]] = {

@@ -17,7 +17,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
-from provctl import errors
+from provctl import __version__, errors
 from provctl.api.address import with_short_path
 
 if TYPE_CHECKING:
@@ -41,8 +41,15 @@ class ControlServer:
         self._clients = 0
 
     async def start(self) -> None:
-        """Bind and listen. Only the holder of the lock beside it may do this."""
-        self._path.unlink(missing_ok=True)
+        """Bind and listen. Only the holder of the lock beside it may do this.
+
+        Raises StateUnusable for what is there and was never a socket.
+        """
+        if self._path.is_socket() and not self._path.is_symlink():
+            self._path.unlink()  # of a holder that died
+        elif self._path.exists() or self._path.is_symlink():
+            message = f"{self._path}: this is in the place of the control socket"
+            raise errors.StateUnusable(message, hint="move it away")
         sock = socket.socket(socket.AF_UNIX)
         # The folder is 0700; the socket is 0600 from its first moment on.
         mask = os.umask(0o177)
@@ -104,6 +111,7 @@ def _refusal(problem: errors.ProvctlError) -> Dict[str, Any]:
         "error": problem.message,
         "hint": problem.hint,
         "exit_code": problem.exit_code,
+        "version": __version__,
     }
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Type
 
-from provctl.core.requests import Cancel, Request, Resolve
+from provctl.core.requests import (
+    Cancel,
+    Pause,
+    Request,
+    Resolve,
+    Resume,
+    Retry,
+    Rollback,
+)
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -12,11 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["answer", "as_message"]
 
+_KINDS: Dict[str, Type[Any]] = {
+    kind.__name__.lower(): kind
+    for kind in (Cancel, Resolve, Pause, Resume, Retry, Rollback)
+}
+
 
 def as_message(request: Request) -> Dict[str, Any]:
     """Return a request as the record that travels."""
-    verb = "cancel" if isinstance(request, Cancel) else "resolve"
-    return {"verb": verb, **vars(request)}
+    return {"verb": type(request).__name__.lower(), **vars(request)}
 
 
 def answer(scheduler: Scheduler, message: Mapping[str, Any]) -> Dict[str, Any]:
@@ -26,14 +38,30 @@ def answer(scheduler: Scheduler, message: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _request_of(message: Mapping[str, Any]) -> Request:
-    values = {key: value for key, value in message.items() if key != "verb"}
-    kinds: Dict[str, Type[Request]] = {"cancel": Cancel, "resolve": Resolve}
-    kind = kinds.get(message.get("verb", ""))
+    verb = message.get("verb", "")
+    kind = _KINDS.get(verb) if isinstance(verb, str) else None
     if kind is None:
-        problem = f"unknown verb {message.get('verb')!r}"
+        problem = f"unknown verb {verb!r}"
         raise UsageProblem(problem)
+    values = {key: value for key, value in message.items() if key != "verb"}
+    for name, value in values.items():
+        if not _fits(name, value):
+            problem = f"{verb}: {name} cannot be {value!r}"
+            raise UsageProblem(problem)
+        if isinstance(value, list):
+            values[name] = tuple(value)
     try:
-        return kind(**values)
+        request: Request = kind(**values)
     except TypeError as error:
-        problem = f"{message['verb']}: {error}"
+        problem = f"{verb}: {error}"
         raise UsageProblem(problem) from None
+    return request
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name == "tasks":
+        return isinstance(value, list) and all(isinstance(v, str) for v in value)
+    return isinstance(value, bool if name in _SWITCHES else str)
+
+
+_SWITCHES = frozenset({"now", "freeze", "downstream"})

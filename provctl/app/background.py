@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 from provctl import __version__
 from provctl.api.control import ControlServer
 from provctl.api.verbs import answer
-from provctl.app.reach import ALREADY, READY
+from provctl.app.reach import ALREADY, READY, stamped
 from provctl.app.runtime import make_executor, make_holder, make_scheduler
 from provctl.errors import StateUnusable
 from provctl.journal.lock import Lock
@@ -29,8 +29,8 @@ __all__ = ["serve"]
 def serve(settings: Settings, folder: StateFolder, ready_fd: int) -> None:
     """Be the scheduler until told to stop.
 
-    Says on `ready_fd` when it can be reached, or that another one already can;
-    a closed pipe without a word means that it could not start.
+    Says on `ready_fd` when it can be reached, that another one already can, or why
+    it could not start; a closed pipe without a word means that it crashed.
     """
     folder.prepare()
     lock = Lock.take(folder.scheduler / "lock")
@@ -44,6 +44,8 @@ def serve(settings: Settings, folder: StateFolder, ready_fd: int) -> None:
         lock.release()
 
 
+# Set in tests: how long it takes to end, in seconds, once it can no longer be reached.
+_SLOW_END_S = float(os.environ.get("PROVCTL_FAILPOINT_SLOW_END_S") or 0)
 # A run that was let go for want of disk space is taken again after so many seconds.
 _AGAIN_S = 15.0
 
@@ -59,7 +61,6 @@ class _Background:
         self._stop = asyncio.Event()
         socket = self._folder.scheduler / "control.sock"
         holder = make_holder("scheduler", socket)
-        self._lock.describe(holder)
         self._scheduler = make_scheduler(
             self._settings,
             self._folder,
@@ -69,7 +70,12 @@ class _Background:
             complain=self._complain,
         )
         server = ControlServer(socket, self._answer)
-        await server.start()
+        try:
+            await server.start()
+        except StateUnusable as problem:
+            os.write(ready_fd, problem.message.encode(errors="replace"))
+            raise
+        self._lock.describe(holder)  # not before it can be reached
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -81,6 +87,8 @@ class _Background:
             await self._stop.wait()
         finally:
             await server.close()
+            if _SLOW_END_S:
+                await asyncio.sleep(_SLOW_END_S)
             self._scheduler.close()
             _log("stopped")
 
@@ -93,8 +101,10 @@ class _Background:
         if verb == "status":
             state = scheduler.state
             return {"runs": len(state.runs), "tasks_running": state.running}
-        scheduler.take_queued()  # whatever is asked may be about a run just queued
-        return {} if verb == "poke" else answer(scheduler, message)
+        # The wish first: it may be that nothing starts of a run just queued.
+        told = {} if verb == "poke" else answer(scheduler, message)
+        scheduler.take_queued()
+        return told
 
     def _hear(self, facts: Facts) -> None:
         if facts.run.outcome is not None:
@@ -112,9 +122,6 @@ class _Background:
 
 
 def _log(text: str) -> None:
-    from datetime import datetime, timezone
-
-    now = datetime.now(tz=timezone.utc)  # noqa: TID251  # for people only
     with suppress(OSError):  # a full disk must not end the scheduler
-        sys.stderr.write(f"{now:%Y-%m-%dT%H:%M:%SZ} {text}\n")
+        sys.stderr.write(stamped(text))
         sys.stderr.flush()

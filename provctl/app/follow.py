@@ -59,8 +59,8 @@ class Follower:
             if task.status != "running" or not task.attempt:
                 continue
             folder, index = self.folder.attempts, task.task.index
-            place = Place(self.folder.id, task_id, task.attempt, folder, index)
-            found[task_id] = _word(place)
+            key = (self.folder.id, task_id, task.attempt)
+            found[task_id] = _word(Place(*key, folder, index, task.purpose))
         return found
 
 

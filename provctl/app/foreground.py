@@ -1,35 +1,66 @@
-"""Owns a run in the foreground: this process is its owner until it ends."""
+"""Owns a run in the foreground: this process is its owner until it ends, or leaves."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Optional, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence
 
 from provctl.api.control import ControlServer
 from provctl.api.verbs import answer
+from provctl.app.handover import Handover
 from provctl.app.runtime import make_holder, make_scheduler
 from provctl.core.requests import Cancel, Request
-from provctl.errors import ProvctlError
+from provctl.errors import ProvctlError, Refused, StateUnusable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.app.reach import Reach
     from provctl.config.settings import Settings
     from provctl.core.state import RunState
     from provctl.executors.base import Executor
     from provctl.journal.folder import StateFolder
     from provctl.scheduler.loop import Facts, Scheduler
 
-__all__ = ["Audience", "run_in_foreground"]
+__all__ = ["Audience", "Ending", "hold_hangup", "run_in_foreground"]
 
 
 @dataclass(frozen=True)
 class Audience:
-    """Who watches: `tell` hears of facts, `tick` is called every `tick_s` seconds."""
+    """Who watches: `tell` hears of facts, `tick` is called every `tick_s` seconds.
+
+    An OSError of either means that nobody sees it any more.
+    """
 
     tell: Callable[[Facts], None]
     tick: Optional[Callable[[RunState], None]] = None
     tick_s: float = 0.125
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The run when this process ceased to own it.
+
+    `left` says why, if it goes on in the background: "hangup" (the terminal is
+    gone), "output" (whoever read the output is), "detached" (somebody asked);
+    else "".
+    """
+
+    run: RunState
+    left: str
+
+
+def hold_hangup() -> None:
+    """Let a SIGHUP wait until `run_in_foreground` heeds it.
+
+    To be called before a run is on disk, or it could have no owner from the start.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 def run_in_foreground(
@@ -39,101 +70,172 @@ def run_in_foreground(
     audience: Audience,
     *,
     executor: Executor,
+    reach: Reach,
     slots: Optional[int] = None,
     requests: Sequence[Request] = (),
-) -> RunState:
-    """Own a run until it is finished or held, and return its state.
+) -> Ending:
+    """Own a run until it is finished or held, or the background has it.
 
-    The first SIGINT or SIGTERM cancels it with grace, the second at once.
-    Raises Refused if it has an owner, and what makes its journal unusable.
+    The first SIGINT or SIGTERM cancels it with grace, the second at once. SIGHUP,
+    an audience that is gone and the request "detach" hand it over; with SIGHUP
+    ignored (nohup) a lost audience does not. Raises Refused if the run has an
+    owner, and what makes its journal unusable.
     """
-    owner = _Foreground(settings, folder, run_id, audience, slots)
-    return asyncio.run(owner.run(executor, requests))
+    owner = _Foreground(folder, run_id, audience, reach)
+
+    def make(socket: Path) -> Scheduler:
+        return make_scheduler(
+            settings,
+            folder,
+            make_holder("foreground", socket),
+            executor=executor,
+            tell=owner.hear,
+            complain=owner.complain,
+            slots=slots,
+        )
+
+    return asyncio.run(owner.run(make, requests))
+
+
+_NOBODY = Audience(tell=lambda _facts: None)
 
 
 class _Foreground:
     def __init__(
-        self,
-        settings: Settings,
-        folder: StateFolder,
-        run_id: str,
-        audience: Audience,
-        slots: Optional[int],
+        self, folder: StateFolder, run_id: str, audience: Audience, reach: Reach
     ) -> None:
-        self._settings = settings
-        self._folder = folder
         self._run_id = run_id
+        self._socket = folder.run(run_id).socket
         self._audience = audience
-        self._slots = slots
-        self._problem: Optional[ProvctlError] = None
+        self._handover = Handover(folder, reach, run_id)
+        self._stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         self._state: Optional[RunState] = None
+        self._problem: Optional[ProvctlError] = None
+        self._fault: Optional[Exception] = None  # a bug of the audience
         self._interrupts = 0
+        self._over = False
+        self._left = ""
 
-    async def run(self, executor: Executor, requests: Sequence[Request]) -> RunState:
-        self._over = asyncio.Event()
-        socket = self._folder.run(self._run_id).socket
-        scheduler = make_scheduler(
-            self._settings,
-            self._folder,
-            make_holder("foreground", socket),
-            executor=executor,
-            tell=self._hear,
-            complain=self._complain,
-            slots=self._slots,
-        )
-        server = ControlServer(socket, lambda request: answer(scheduler, request))
+    async def run(
+        self, make: Callable[[Path], Scheduler], requests: Sequence[Request]
+    ) -> Ending:
+        self._wake = asyncio.Event()
+        self._scheduler = make(self._socket)
+        server = ControlServer(self._socket, self._answer)
+        self._listen_to_signals()
         try:
-            scheduler.take(self._run_id)
-            for request in requests:
-                scheduler.request(request)
+            self._scheduler.take(self._run_id, *requests[:1])
+            for request in requests[1:]:
+                self._scheduler.request(request)
             await server.start()
-            self._listen_to_signals(scheduler)
-            await self._until_over()
+            await self._until_over_or_left()
         finally:
             await server.close()
-            scheduler.close()
+            self._scheduler.close()
         if self._problem is not None:
             raise self._problem
+        if self._left:
+            self._handover.pass_on()
+        if self._fault is not None:
+            raise self._fault
         assert self._state is not None
-        return self._state
+        return Ending(self._state, self._left)
 
-    def _hear(self, facts: Facts) -> None:
-        self._state = facts.run
-        self._audience.tell(facts)
-        if facts.run.outcome is not None or facts.run.stalled:
-            self._over.set()
-        else:
-            self._over.clear()  # a decision over a held task made it move again
+    # -- what happens to the run ---------------------------------------------------
 
-    def _complain(self, _run_id: str, problem: ProvctlError) -> None:
+    def hear(self, facts: Facts) -> None:
+        run = self._state = facts.run
+        self._show(partial(self._audience.tell, facts))
+        # A decision over a held task makes it move again.
+        self._over = run.outcome is not None or run.stalled
+        self._awake()
+
+    def complain(self, _run_id: str, problem: ProvctlError) -> None:
         self._problem = problem
-        self._over.set()
+        self._over = True
+        self._awake()
 
-    async def _until_over(self) -> None:
-        tick = self._audience.tick
-        if tick is None:
-            await self._over.wait()
-            return
-        while not self._over.is_set():
-            if self._state is not None:
-                tick(self._state)
+    def _awake(self) -> None:
+        if self._over or self._left:
+            self._wake.set()
+        else:
+            self._wake.clear()
+
+    async def _until_over_or_left(self) -> None:
+        while True:
+            await self._until_awake()
+            found = not self._over and await self._handover.find_taker()
+            if self._over:
+                self._left = ""  # it may have ended while a scheduler started
+            if self._over or found:
+                return
+            self._left = ""  # nobody to take it: it goes on here
+            self._awake()
+
+    async def _until_awake(self) -> None:
+        while not self._wake.is_set():
+            tick, state = self._audience.tick, self._state
+            if tick is not None and state is not None:
+                self._show(partial(tick, state))
+            wait = None if tick is None else self._audience.tick_s
             try:
-                await asyncio.wait_for(self._over.wait(), self._audience.tick_s)
+                await asyncio.wait_for(self._wake.wait(), wait)
             except asyncio.TimeoutError:
                 continue
 
-    def _listen_to_signals(self, scheduler: Scheduler) -> None:
+    # -- reasons to leave ----------------------------------------------------------
+
+    def _show(self, show: Callable[[], None]) -> None:
+        """Show something; the run outlives an audience that cannot see it."""
+        try:
+            show()
+        except OSError as problem:
+            self._audience = _NOBODY
+            if not self._stays:
+                gone = "output" if problem.errno == errno.EPIPE else "hangup"
+                self._leave_if_possible(gone)
+        except Exception as fault:  # noqa: BLE001  # raised when the run is safe
+            self._audience = _NOBODY
+            self._fault = fault
+            self._leave_if_possible("output")
+
+    def _leave_if_possible(self, why: str) -> None:
+        try:
+            self._leave(why)
+        except StateUnusable:
+            return  # no marker, no hand-over: the run goes on here, unseen
+
+    def _leave(self, why: str) -> None:
+        """Begin to hand over; on return it is durable. Raises StateUnusable."""
+        if not self._left:
+            self._handover.mark()
+            self._left = why
+            self._awake()
+
+    def _answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
+        if message.get("verb") != "detach":
+            return answer(self._scheduler, message)
+        if self._state is not None and self._state.outcome is not None:
+            problem = f"run {self._run_id} has ended: {self._state.outcome}"
+            raise Refused(problem)
+        self._leave("detached")
+        return {"pid": os.getpid()}
+
+    def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
 
         def interrupt() -> None:
             self._interrupts += 1
             wish = Cancel(self._run_id, "interrupted", now=self._interrupts > 1)
-            if self._over.is_set():
+            if self._over:
                 return
             try:
-                scheduler.request(wish)
+                self._scheduler.request(wish)
             except ProvctlError as problem:
-                self._complain(self._run_id, problem)
+                self.complain(self._run_id, problem)
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, interrupt)
+        if not self._stays:
+            loop.add_signal_handler(signal.SIGHUP, self._leave_if_possible, "hangup")
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

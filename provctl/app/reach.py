@@ -3,28 +3,69 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from provctl import __version__
 from provctl.api.client import ask
 from provctl.api.verbs import as_message
+from provctl.core.requests import REOPENING
 from provctl.errors import Refused, SchedulerUnreachable
 from provctl.journal.lock import Holder, Lock, holder_of
 from provctl.journal.summary import summarise
 
 if TYPE_CHECKING:
     from provctl.core.requests import Request
-    from provctl.journal.folder import StateFolder
+    from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["ALREADY", "READY", "Reach"]
+__all__ = ["ALREADY", "READY", "Reach", "stamped", "version_note"]
 
 # What a starting scheduler says on its readiness pipe.
 READY = b"ready\n"
 ALREADY = b"already\n"
 _SERVE = (sys.executable, "-I", "-m", "provctl", "scheduler", "serve")
+_LOOK_S = 0.02
+_LETS_GO_S = 1.0  # between the last answer of an owner and its lock
+
+
+def stamped(text: str) -> str:
+    """Return a line of the scheduler's log."""
+    from datetime import datetime, timezone
+
+    now = datetime.now(tz=timezone.utc)  # noqa: TID251  # for people only
+    return f"{now:%Y-%m-%dT%H:%M:%SZ} {text}\n"
+
+
+def version_note(owner: Holder) -> Optional[Tuple[str, str]]:
+    """Return what to say of an owner of another version and what to do; or None."""
+    if owner.version == __version__:
+        return None
+    who = "the scheduler" if owner.kind == "scheduler" else "the run's owner"
+    versions = f"{who} is provctl {owner.version}, this is {__version__}"
+    if _numbers(owner.version) > _numbers(__version__):
+        return versions, "use the newer one here too"
+    if owner.kind == "scheduler":
+        return versions, "provctl scheduler restart (tasks never notice)"
+    return versions, f"end process {owner.pid} (tasks go on), then workflow attach"
+
+
+def _has_let_go(run: RunFolder, owner: Holder, *, within_s: float) -> bool:
+    deadline = time.monotonic() + within_s
+    while holder_of(run.lock) == owner:
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_LOOK_S)
+    return True
+
+
+def _numbers(version: str) -> List[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 class Reach:
@@ -83,10 +124,33 @@ class Reach:
         """The scheduler's own log."""
         return self._folder.scheduler / "log"
 
+    def poke_scheduler(self) -> Holder:
+        """Have the scheduler look at the queue, started if need be; return who it is.
+
+        One that is about to end answers nobody any more, one that has just begun
+        nobody yet: it is asked again. Raises SchedulerUnreachable.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            holder = self.ensure_scheduler()
+            try:
+                self.ask_scheduler("poke")
+            except SchedulerUnreachable:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                return holder
+
     def ask_scheduler(self, verb: str) -> Dict[str, Any]:
         """Ask the running scheduler. Raises SchedulerUnreachable."""
         socket = self._folder.scheduler / "control.sock"
         return ask(socket, {"verb": verb}, timeout_s=self._timeout_s)
+
+    def note(self, text: str) -> None:
+        """Put a line into the scheduler's log, for who looks there for a reason."""
+        with suppress(OSError), self.log.open("a", encoding="utf-8") as log:
+            log.write(stamped(text))
 
     def stop_scheduler(self) -> Optional[Dict[str, Any]]:
         """Stop the scheduler and wait until it is gone; None if none was running."""
@@ -96,6 +160,16 @@ class Reach:
         Lock.wait(self._folder.scheduler / "lock").release()
         return answer
 
+    def give(self, run_ids: Sequence[str]) -> Holder:
+        """Give runs that have no owner to the scheduler, and return who that is.
+
+        Markers come first: the runs are queued even where this raises
+        SchedulerUnreachable.
+        """
+        for run_id in run_ids:
+            self._folder.enqueue(run_id)
+        return self.poke_scheduler()
+
     def send(self, request: Request) -> None:
         """Bring a request to the owner of its run; durable on return.
 
@@ -103,15 +177,41 @@ class Reach:
         NotFound, SchedulerUnreachable.
         """
         run = self._folder.run(request.run)
-        holder = holder_of(run.lock)
-        if holder is None:
-            account = summarise(run)
-            if account.outcome is not None:
-                message = f"run {run.id} has ended: {account.outcome}"
-                raise Refused(message, hint="a finished run can no longer be changed")
+        holder = holder_of(run.lock) or self._new_owner(run, request)
+        try:
+            self._ask(holder, as_message(request))
+        except SchedulerUnreachable:
+            if not _has_let_go(run, holder, within_s=_LETS_GO_S):
+                raise
+            # It was just handing the run over, or ended: who has it now?
+            following = holder_of(run.lock) or self._new_owner(run, request)
+            self._ask(following, as_message(request))
+
+    def detach(self, run_id: str, owner: Holder) -> None:
+        """Have a foreground owner hand its run over; return when it has.
+
+        Raises Refused, StateUnusable, and SchedulerUnreachable; then the run stays
+        where it is.
+        """
+        self.ensure_scheduler(asked=True)
+        self._ask(owner, {"verb": "detach", "run": run_id})
+        _has_let_go(self._folder.run(run_id), owner, within_s=self._timeout_s)
+        # It does so itself, if it was not killed in the middle of it.
+        self.ask_scheduler("poke")
+
+    def _new_owner(self, run: RunFolder, request: Request) -> Holder:
+        """Return the scheduler, which takes the run together with the request."""
+        account = summarise(run)
+        if account.outcome is None:
             self._folder.enqueue(run.id)
-            holder = self.ensure_scheduler()
-        ask(Path(holder.socket), as_message(request), timeout_s=self._timeout_s)
+        elif not isinstance(request, REOPENING):
+            message = f"run {run.id} has ended: {account.outcome}"
+            hint = "a finished run can only be retried or rolled back"
+            raise Refused(message, hint=hint)
+        return self.ensure_scheduler()
+
+    def _ask(self, owner: Holder, message: Mapping[str, Any]) -> None:
+        ask(Path(owner.socket), message, timeout_s=self._timeout_s)
 
     def _start(self) -> None:
         """Start the process and wait for its word. Raises SchedulerUnreachable."""
@@ -134,10 +234,11 @@ class Reach:
             os.close(log)
         try:
             readable, _, _ = select.select([ready], [], [], self._timeout_s)
-            word = os.read(ready, 64) if readable else b""
+            word = os.read(ready, 4096) if readable else b""
         finally:
             os.close(ready)
         if word not in (READY, ALREADY):
             why = "did not start" if readable else "did not answer in time"
-            message = f"the scheduler {why}"
+            told = word.decode(errors="replace")
+            message = f"the scheduler {why}" + (f": {told}" if told else "")
             raise SchedulerUnreachable(message, hint=f"see {self.log}")

@@ -54,13 +54,14 @@ def make_scheduler(
         grace_s=limits.grace_seconds,
         nu=nushell.binary,
         library=str(library) if library else None,
+        log_max=limits.log_max_mb << 20,
         env_vars=nushell.env_vars,
     )
     capacity: Mapping[str, int] = settings.pools
     world = World(
         folder=folder,
         executor=executor,
-        launcher=Launcher(defaults),
+        launcher=Launcher(defaults, os.environ),
         clock=Clock(),
         dice=random.random,
         holder=holder,

@@ -1,4 +1,9 @@
-"""Owns submission: a workflow becomes a run on disk, and is handed to the scheduler."""
+"""Owns submission: a workflow becomes a run on disk, and is handed to the scheduler.
+
+Who submits may give a key: submitting twice with it is submitting once. The run's
+id follows from the key, so that the file system decides between any number of
+submitters; there is no other record of keys that could be lost or be stale.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +12,90 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional
 
 from provctl.core.events import RunSubmitted
-from provctl.journal.frozen import digest, freeze
+from provctl.errors import DuplicateKey, UsageProblem
+from provctl.journal.folder import RunExists
+from provctl.journal.frozen import content, digest, freeze
 from provctl.scheduler.clock import Clock
 
 if TYPE_CHECKING:
     from provctl.core.model import Workflow
-    from provctl.journal.folder import StateFolder
+    from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["Wishes", "new_id", "submit"]
+__all__ = ["Wishes", "id_of_key", "new_id", "submit"]
 
 # No vowels and nothing that is easily mistaken: ids are read aloud and typed.
 _LETTERS = "bcdfghjkmnpqrstvwxz"
 _SYMBOLS = _LETTERS + "23456789"
+_KEY_MAX = 200  # characters
+# Chance does not meet itself again, keys are made by others: 75 bits.
+_KEYED_LENGTH = 16
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """How a run is to be treated. `max_parallel` limits this run alone."""
+    """How a run is to be treated. `max_parallel` limits this run alone.
+
+    `key` makes it the same run as any before that has it; None: a run of its own.
+    """
 
     priority: int = 0
     batch: Optional[str] = None
     max_parallel: Optional[int] = None
     fail_fast: bool = False
+    key: Optional[str] = None
 
 
 def new_id() -> str:
     """Return a fresh id: ten symbols, the first a letter; 48 bits of chance."""
-    chance = os.urandom(10)
-    first = _LETTERS[chance[0] % len(_LETTERS)]
-    return first + "".join(_SYMBOLS[byte % len(_SYMBOLS)] for byte in chance[1:])
+    return _spelled(int.from_bytes(os.urandom(16), "big"), 10)
 
 
-def submit(folder: StateFolder, workflow: Workflow, wishes: Wishes) -> str:
+def id_of_key(key: str, part: object = 0) -> str:
+    """Return the id that follows from a key, for its first or another `part`."""
+    import json
+    from hashlib import sha256
+
+    whole = json.dumps([key, part])
+    return _spelled(int(sha256(whole.encode("ascii")).hexdigest(), 16), _KEYED_LENGTH)
+
+
+def _spelled(number: int, length: int) -> str:
+    number, first = divmod(number, len(_LETTERS))
+    text = _LETTERS[first]
+    while len(text) < length:
+        number, symbol = divmod(number, len(_SYMBOLS))
+        text += _SYMBOLS[symbol]
+    return text
+
+
+def submit(
+    folder: StateFolder, workflow: Workflow, wishes: Wishes, *, part: int = 0
+) -> str:
     """Put a run on disk and return its id. It survives a power cut by then.
 
-    Raises StateUnusable.
+    With a key that was given before, nothing is written and the run that has it is
+    returned. `part` counts the runs of a batch with one key. Raises StateUnusable,
+    UsageProblem for no key, DuplicateKey if it is taken by other content, and
+    JournalDamaged or JournalTooNew if it cannot be known what has it.
     """
     folder.prepare()
-    run_id = new_id()
+    if wishes.key is None:
+        return _create(folder, new_id(), workflow, wishes)
+    _check_key(wishes.key)
+    run = folder.run(id_of_key(wishes.key, part))
+    if not run.path.exists():
+        try:
+            return _create(folder, run.id, workflow, wishes)
+        except RunExists:
+            pass  # another one submits it at this moment
+    _check_same(run, workflow, wishes)
+    folder.settle()
+    return run.id
+
+
+def _create(
+    folder: StateFolder, run_id: str, workflow: Workflow, wishes: Wishes
+) -> str:
     frozen = freeze(workflow)
     submitted = RunSubmitted(
         run_id,
@@ -56,6 +107,38 @@ def submit(folder: StateFolder, workflow: Workflow, wishes: Wishes) -> str:
         batch=wishes.batch,
         max_parallel=wishes.max_parallel,
         fail_fast=wishes.fail_fast,
+        key=wishes.key or "",
     )
     folder.create_run(submitted, frozen)
     return run_id
+
+
+def _check_key(key: str) -> None:
+    # Empty is most likely a variable of a shell that was never set.
+    if not 1 <= len(key) <= _KEY_MAX:
+        message = f"a key has 1 to {_KEY_MAX} characters, not {len(key)}"
+        raise UsageProblem(message)
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        message = "a key is text, and this one is not UTF-8"
+        raise UsageProblem(message) from None
+
+
+def _check_same(run: RunFolder, workflow: Workflow, wishes: Wishes) -> None:
+    """Raise DuplicateKey unless a run is what is to be submitted."""
+    from provctl.journal.summary import submission
+
+    before = submission(run)
+    taken = f"the key {wishes.key!r} is taken: run {run.id} ({before.name})"
+    hint = f"see it: provctl workflow status {run.id}; other content needs another key"
+    if before.key != wishes.key:
+        message = f"{taken} of another key has the id that follows from it"
+    elif before.batch != wishes.batch:
+        how = f"in {before.batch}" if before.batch else "by itself"
+        message = f"{taken} was submitted {how}"
+    elif content(run.load_workflow(before.digest)) != content(workflow):
+        message = f"{taken} is another workflow than this"
+    else:
+        return
+    raise DuplicateKey(message, hint=hint)

@@ -6,10 +6,11 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
+from provctl.cli.again import retry, rollback
 from provctl.cli.context import Session, emit
-from provctl.cli.control import cancel
+from provctl.cli.control import cancel, pause
 from provctl.cli.options import RUN
-from provctl.cli.start import hand_over, treatment
+from provctl.cli.start import hand_over, keyed, treatment
 from provctl.cli.watch import monitor
 
 __all__ = ["batch"]
@@ -22,11 +23,15 @@ def batch() -> None:
 
 batch.add_command(monitor)
 batch.add_command(cancel)
+batch.add_command(pause)
+batch.add_command(retry)
+batch.add_command(rollback)
 
 
 @batch.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @treatment
+@keyed
 @click.pass_obj
 def submit(
     session: Session,
@@ -35,18 +40,22 @@ def submit(
     priority: int,
     jobs: Optional[int],
     fail_fast: bool,
+    key: Optional[str],
 ) -> None:
     """Hand workflow files to the scheduler together, and print the batch's id.
 
-    All are checked before any is submitted. The options are for each of them.
+    All are checked before any is submitted. The options are for each of them. With
+    a key that was given before, the same batch is meant.
     """
-    from provctl.app.submit import Wishes, new_id
+    from provctl.app.submit import Wishes, id_of_key, new_id
     from provctl.cli.source import load
 
     workflows = [load(session, file, params) for file in files]
-    batch_id = f"batch-{new_id()}"
-    wishes = Wishes(priority, batch_id, max_parallel=jobs, fail_fast=fail_fast)
-    ids = hand_over(session, workflows, wishes)
+    # Its size is in it: with fewer or more files it is another batch.
+    name = new_id() if key is None else id_of_key(key, f"of {len(files)}")
+    batch_id = f"batch-{name}"
+    wishes = Wishes(priority, batch_id, jobs, fail_fast, key)
+    ids = [run.id for run in hand_over(session, workflows, wishes)]
     if session.output == "table":
         for run_id, workflow in zip(ids, workflows):
             click.echo(f"{run_id}  {workflow.name}", err=True)

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from provctl.app.reach import Reach
     from provctl.config.load import Loaded
     from provctl.journal.folder import StateFolder
+    from provctl.journal.lock import Holder
 
-__all__ = ["OUTPUTS", "Session", "emit", "plain"]
+__all__ = ["OUTPUTS", "Session", "emit", "plain", "tell_version"]
 
 OUTPUTS = ("table", "json", "jsonl", "name")
 
@@ -73,6 +74,16 @@ class Session:
             timeout_s=orchestrator.timeout_seconds,
             auto_start=orchestrator.enabled and orchestrator.auto_start,
         )
+
+
+def tell_version(owner: Holder) -> None:
+    """Say on stderr if an owner of runs is of another version than this command."""
+    from provctl.app.reach import version_note
+
+    note = version_note(owner)
+    if note is not None:
+        versions, hint = note
+        click.echo(f"{versions}\nhelp:  {hint}", err=True)
 
 
 def plain(text: str) -> str:

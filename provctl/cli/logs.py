@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, BinaryIO, Dict, Iterator, Optional, Tuple
 
 import click
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from provctl.app.follow import Follower
     from provctl.cli.context import Session
+    from provctl.executors.log_reader import LogReader
 
 __all__ = ["logs"]
 
 _LOOK_S = 0.1
-_BLOCK = 1 << 16  # bytes read at once; a line without end is cut there
 
 
 @click.command()
@@ -29,7 +29,7 @@ _BLOCK = 1 << 16  # bytes read at once; a line without end is cut there
 @click.option(
     "--attempt", type=click.IntRange(1), help="Of this attempt, not the last."
 )
-@click.option("--raw", is_flag=True, help="Terminal escapes as the task wrote them.")
+@click.option("--raw", is_flag=True, help="The bytes as the task wrote them.")
 @click.pass_obj
 def logs(
     session: Session,
@@ -78,15 +78,35 @@ class _Reader:
         self._task = task
         self._attempt = attempt
         self._raw = raw
-        self._read: Dict[Path, int] = {}
+        self._readers: Dict[Path, LogReader] = {}
+        self._out: BinaryIO = sys.stdout.buffer
 
     def copy(self, *, last: bool) -> None:
         """Print whole new lines; with `last` also what has no newline yet."""
+        from provctl.executors.log_reader import LogReader
+
         for name, path in self._files():
-            prefix = "" if self._task else f"{name} | "
-            for line in self._new_lines(path, last=last):
-                sys.stdout.write(prefix + line + "\n")
-        sys.stdout.flush()
+            reader = self._readers.setdefault(path, LogReader(path))
+            for piece in reader.pieces(last=last):
+                self._print(name, piece)
+        self._out.flush()
+
+    def _print(self, name: str, piece: bytes) -> None:
+        from provctl.ui.lines import neutralise
+
+        if self._raw and self._task:
+            self._out.write(piece)
+            return
+        prefix = b"" if self._task else f"{name} | ".encode()
+        lines = piece.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        for line in lines:
+            text = line
+            if not self._raw:
+                shown = neutralise(line.decode("utf-8", "replace"), limit=len(line) + 1)
+                text = shown.encode()
+            self._out.write(prefix + text + b"\n")
 
     def _files(self) -> Iterator[Tuple[str, Path]]:
         run, folder = self._follower.run, self._follower.folder
@@ -96,22 +116,3 @@ class _Reader:
             attempt = self._attempt or task.attempt
             if attempt:
                 yield name, folder.log_of(task.task.index, attempt)
-
-    def _new_lines(self, path: Path, *, last: bool) -> List[str]:
-        from provctl.ui.lines import neutralise
-
-        offset = self._read.get(path, 0)
-        try:
-            with path.open("rb") as file:
-                file.seek(offset)
-                data = file.read()
-        except OSError:
-            return []
-        whole = len(data) if last else data.rfind(b"\n") + 1
-        self._read[path] = offset + whole
-        lines = data[:whole].decode("utf-8", "replace").split("\n")
-        if lines and not lines[-1]:
-            lines.pop()
-        return (
-            lines if self._raw else [neutralise(line, limit=_BLOCK) for line in lines]
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Callable, List, Mapping, NamedTuple, NoReturn, Optional
 
@@ -76,6 +77,7 @@ _LIST = _Verb("read", "list_runs", "List runs.")
 _LOGS = _Verb("logs", "logs", "Show what tasks wrote.")
 _MONITOR = _Verb("watch", "monitor", "Watch runs until they end.")
 _CANCEL = _Verb("control", "cancel", "Cancel runs.")
+_RETRY = _Verb("again", "retry", "Run tasks again that did not succeed.")
 _WAIT = _Verb("watch", "wait", "Wait until runs end; their exit code is yours.")
 
 _WORKFLOW = {
@@ -86,11 +88,16 @@ _WORKFLOW = {
     "list": _LIST,
     "status": _Verb("read", "status", "Show a run and its tasks."),
     "monitor": _MONITOR,
+    "attach": _Verb("handover", "attach", "Show a run of the background again."),
+    "detach": _Verb("handover", "detach", "Let a foreground run go on without you."),
     "wait": _WAIT,
     "logs": _LOGS,
     "outputs": _Verb("read", "outputs", "Show what tasks returned."),
     "cancel": _CANCEL,
-    "resume": _Verb("control", "resume", "Go on with a run that has no owner."),
+    "retry": _RETRY,
+    "pause": _Verb("control", "pause", "Start no further task until resumed."),
+    "resume": _Verb("control", "resume", "Go on: paused, held, or without an owner."),
+    "rollback": _Verb("again", "rollback", "Undo what a run made."),
     "pin": _Verb("prune", "pin", "Keep runs from being pruned."),
     "unpin": _Verb("prune", "unpin", "Let runs be pruned again."),
     "rm": _Verb("prune", "remove", "Remove finished runs."),
@@ -111,6 +118,7 @@ _TREE = {
     "logs": _LOGS._replace(help="Short for workflow logs."),
     "watch": _MONITOR._replace(help="Short for workflow monitor."),
     "cancel": _CANCEL._replace(help="Short for workflow cancel."),
+    "retry": _RETRY._replace(help="Short for workflow retry."),
     "wait": _WAIT._replace(help="Short for workflow wait."),
 }
 
@@ -210,6 +218,7 @@ def _tell(message: str, hint: Optional[str], code: int) -> int:
     lines += [f"       {line}" for line in message.splitlines()[1:]]
     if hint:
         lines.append(f"help:  {hint}")
-    for line in lines:
-        click.echo(plain(line), err=True)
+    with suppress(OSError):  # the terminal may be what is gone
+        for line in lines:
+            click.echo(plain(line), err=True)
     return code

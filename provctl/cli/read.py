@@ -9,8 +9,7 @@ import click
 
 from provctl.cli.context import Session, emit, plain
 from provctl.cli.options import RUN
-from provctl.cli.times import iso as _iso
-from provctl.cli.times import local as _local
+from provctl.cli.times import iso, local
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
@@ -51,9 +50,9 @@ def run_rows(runs: List[RunSummary]) -> List[Dict[str, Any]]:
             "name": run.name,
             "status": run.status,
             "outcome": run.outcome,
-            "created_at": _iso(run.created_at),
-            "created": _local(run.created_at),
-            "finished_at": _iso(run.finished_at),
+            "created_at": iso(run.created_at),
+            "created": local(run.created_at),
+            "finished_at": iso(run.finished_at),
             "tasks": run.tasks,
             "priority": run.priority,
             "batch": run.batch,
@@ -108,9 +107,9 @@ def _record(follower: Follower) -> Dict[str, Any]:
         "name": picture.name,
         "status": picture.status,
         "outcome": picture.outcome,
-        "created_at": _iso(picture.created_at),
-        "started_at": _iso(picture.started_at),
-        "finished_at": _iso(picture.finished_at),
+        "created_at": iso(picture.created_at),
+        "started_at": iso(picture.started_at),
+        "finished_at": iso(picture.finished_at),
         "priority": picture.priority,
         "batch": picture.batch,
         "owned": owned,
@@ -123,8 +122,8 @@ def _record(follower: Follower) -> Dict[str, Any]:
                 "attempts": task.attempt,
                 "exit_code": task.exit_code,
                 "signal": task.signal,
-                "started_at": _iso(task.started_at),
-                "finished_at": _iso(task.finished_at),
+                "started_at": iso(task.started_at),
+                "finished_at": iso(task.finished_at),
                 "reason": unattended.get(task.id, task.reason),
             }
             for task in picture.tasks

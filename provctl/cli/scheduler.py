@@ -9,7 +9,7 @@ from typing import Any, Dict
 import click
 
 from provctl import __version__
-from provctl.cli.context import Session, emit
+from provctl.cli.context import Session, emit, tell_version
 
 __all__ = ["scheduler"]
 
@@ -27,6 +27,7 @@ def start(session: Session) -> None:
     holder = already or session.reach.ensure_scheduler(asked=True)
     word = "already running" if already else "started"
     click.echo(f"scheduler {word}: process {holder.pid}", err=True)
+    tell_version(holder)
 
 
 @scheduler.command()
@@ -71,7 +72,10 @@ def status(session: Session) -> None:
 
         click.echo(json.dumps(record, indent=2))
     else:
-        emit(session, [record], ("running", "pid", "queued", "state_dir"), name="pid")
+        columns = ("running", "pid", "version", "queued", "state_dir")
+        emit(session, [record], columns, name="pid")
+    if holder is not None:
+        tell_version(holder)
 
 
 @scheduler.command()

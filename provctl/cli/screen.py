@@ -78,7 +78,7 @@ class Screen:
         state = run.tasks[task.id]
         if task.status == "running" and state.attempt:
             return replace(task, progress=self._progress_of(run, state))
-        if task.outcome in FAILURES and state.attempt:
+        if task.outcome in (*FAILURES, "undo_failed") and state.attempt:
             return replace(task, log_tail=self._tail_of(run, state))
         return task
 

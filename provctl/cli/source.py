@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Optional, Sequence
+from typing import TYPE_CHECKING, Dict, Iterator, Optional, Sequence
 
 from provctl.errors import UsageProblem
 
@@ -53,11 +53,17 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
         ),
     )
     workflow = load_workflow(Path(file), _pairs(params), context=context)
-    if any(isinstance(task.action, (Call, Script)) for task in workflow.tasks):
+    if any(isinstance(work, (Call, Script)) for work in _works(workflow)):
         from provctl.nushell.binary import find_nu
 
         find_nu(settings.nushell.binary, environment.get("PATH", ""))
     return workflow
+
+
+def _works(workflow: Workflow) -> Iterator[object]:
+    """All that its tasks may run."""
+    for task in workflow.tasks:
+        yield from (task.action, task.probe, task.undo and task.undo.action)
 
 
 def _pairs(params: Sequence[str]) -> Dict[str, str]:

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import click
 
-from provctl.cli.context import Session, emit
+from provctl.cli.context import Session, emit, tell_version
 from provctl.cli.watch import exit_code_of, watch_runs
 
 if TYPE_CHECKING:
+    from provctl.app.submit import Wishes
     from provctl.core.model import Workflow
     from provctl.core.requests import Request
     from provctl.executors.base import Executor
+    from provctl.journal.summary import RunSummary
 
-__all__ = ["hand_over", "own_run", "plan", "run", "submit", "treatment", "validate"]
+__all__ = [
+    "give_to_scheduler",
+    "hand_over",
+    "keyed",
+    "own_run",
+    "plan",
+    "run",
+    "submit",
+    "treatment",
+    "validate",
+]
 
 _FILE = click.Path(dir_okay=True)
 
@@ -52,6 +67,13 @@ def treatment(verb: Callable[..., Any]) -> Callable[..., Any]:
     return _params(verb)
 
 
+def keyed(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the option that makes submitting twice submitting once."""
+    return click.option(
+        "--key", metavar="TEXT", help="Submitted again with it, it is the same run."
+    )(verb)
+
+
 @click.command()
 @click.argument("file", type=_FILE)
 @treatment
@@ -67,8 +89,11 @@ def run(
     """Run a workflow FILE here and watch it.
 
     Ctrl-C cancels it, giving its tasks time to end; a second Ctrl-C kills them.
-    Should this process die, its tasks go on: provctl workflow resume RUN.
+    When the terminal goes away, or on provctl workflow detach RUN, it goes on in
+    the background. Should this process die, its tasks go on: provctl workflow
+    attach RUN.
     """
+    from provctl.app.foreground import hold_hangup
     from provctl.app.runtime import make_executor
     from provctl.app.submit import Wishes, submit
     from provctl.cli.source import load
@@ -76,7 +101,9 @@ def run(
     session: Session = ctx.obj
     executor = make_executor()  # gets ready while the file is loaded
     workflow = load(session, file, params)
-    wishes = Wishes(priority=priority, fail_fast=fail_fast)
+    # The limit is the run's, for whoever goes on with it.
+    wishes = Wishes(priority=priority, max_parallel=jobs, fail_fast=fail_fast)
+    hold_hangup()
     run_id = submit(session.folder, workflow, wishes)
     ctx.exit(own_run(session, run_id, executor, jobs=jobs))
 
@@ -100,24 +127,54 @@ def own_run(
             tell=lambda facts: screen.tell(facts.run, facts.events),
             tick=(lambda state: screen.tick([state])) if screen.live else None,
         )
-        state = run_in_foreground(
+        ending = run_in_foreground(
             session.loaded.settings,
             session.folder,
             run_id,
             audience,
             executor=executor,
+            reach=session.reach,
             slots=jobs,
             requests=requests,
         )
-        screen.close([state])
+        if not ending.left:
+            screen.close([ending.run])
+    if ending.left:
+        _tell_where(run_id)
+    _drop_what_nobody_takes()
+    if ending.left:
+        return _LEFT[ending.left]
     if talk:
         show_runs(session, [run_id], many=False)
-    return exit_code_of([state.outcome])
+    return exit_code_of([ending.run.outcome])
+
+
+# Exit code of a command whose run goes on in the background, as shells have it:
+# of a SIGHUP, of a closed pipe, of a watcher that was told to stop.
+_LEFT = {"hangup": 129, "output": 141, "detached": 130}
+
+
+def _tell_where(run_id: str) -> None:
+    """Say that a run goes on in the background, to whoever may still read it."""
+    with suppress(OSError):
+        click.echo(f"run {run_id} goes on in the background", err=True)
+        click.echo(f"help:  provctl workflow attach {run_id}", err=True)
+
+
+def _drop_what_nobody_takes() -> None:
+    """Let output that is lost not fail again at exit: the run's code is to count."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
 
 
 @click.command()
 @click.argument("file", type=_FILE)
 @treatment
+@keyed
 @click.option("-w", "--wait", "waits", is_flag=True, help="Wait until it ends.")
 @click.pass_context
 def submit(
@@ -127,52 +184,71 @@ def submit(
     jobs: Optional[int],
     priority: int,
     fail_fast: bool,
+    key: Optional[str],
     waits: bool,
 ) -> None:
     """Hand a workflow FILE to the background scheduler, and print the run's id.
 
     The id is printed when everything needed to run it is safe on disk. The
-    scheduler is started if none runs.
+    scheduler is started if none runs. With a key that was given before, the
+    run that has it is meant: it must be the same workflow.
     """
     from provctl.app.submit import Wishes
     from provctl.cli.source import load
 
     session: Session = ctx.obj
     workflow = load(session, file, params)
-    wishes = Wishes(priority=priority, max_parallel=jobs, fail_fast=fail_fast)
-    (run_id,) = hand_over(session, [workflow], wishes)
-    _print_submitted(session, run_id)
+    wishes = Wishes(priority, None, jobs, fail_fast, key)
+    (account,) = hand_over(session, [workflow], wishes)
+    _print_submitted(session, account)
     if waits:
-        ctx.exit(watch_runs(session, (run_id,), None, None))
+        ctx.exit(watch_runs(session, (account.id,), None, None))
 
 
-def _print_submitted(session: Session, run_id: str) -> None:
+def _print_submitted(session: Session, account: RunSummary) -> None:
     if session.output == "table":
-        click.echo(f"Workflow submitted: {run_id}")
+        click.echo(f"Workflow submitted: {account.id}")
     else:
-        emit(session, [{"id": run_id, "status": "queued"}], ("id",), name="id")
+        rows = [{"id": account.id, "status": account.status}]
+        emit(session, rows, ("id",), name="id")
 
 
 def hand_over(
-    session: Session, workflows: Sequence[Workflow], wishes: Any
-) -> List[str]:
-    """Put runs on disk, give them to the scheduler, and return their ids.
+    session: Session, workflows: Sequence[Workflow], wishes: Wishes
+) -> List[RunSummary]:
+    """Put runs on disk, give them to the scheduler, and return what they were then.
 
-    They stay queued, and are said to be, if no scheduler can be reached.
+    They stay queued, and are said to be, if no scheduler can be reached. Runs that
+    were submitted before, with the same key, are given to it again: whoever did it
+    may not have come to that.
     """
     from provctl.app.submit import submit as put
+    from provctl.journal.summary import summarise
+
+    folder = session.folder
+    ids = [put(folder, each, wishes, part=n) for n, each in enumerate(workflows)]
+    accounts = [summarise(folder.run(run_id)) for run_id in ids]
+    for run in accounts:
+        if run.status != "queued":
+            word = run.outcome or run.status
+            click.echo(f"submitted before with this key: {run.id} {word}", err=True)
+    going = [run.id for run in accounts if run.outcome is None]
+    if going:
+        give_to_scheduler(session, going)
+    return accounts
+
+
+def give_to_scheduler(session: Session, ids: Sequence[str]) -> None:
+    """Queue runs that have no owner; say so if no scheduler can be reached."""
     from provctl.errors import SchedulerUnreachable
 
-    ids = [put(session.folder, workflow, wishes) for workflow in workflows]
-    for run_id in ids:
-        session.folder.enqueue(run_id)
     try:
-        session.reach.ensure_scheduler()
-        session.reach.ask_scheduler("poke")
+        holder = session.reach.give(ids)
     except SchedulerUnreachable as problem:
         click.echo(f"queued, but not yet taken up: {problem.message}", err=True)
         click.echo(f"help:  {problem.hint}", err=True)
-    return ids
+    else:
+        tell_version(holder)
 
 
 @click.command()

@@ -13,7 +13,10 @@ def iso(at: Optional[float]) -> Optional[str]:
         return None
     from datetime import datetime, timezone
 
-    moment = datetime.fromtimestamp(at, tz=timezone.utc)
+    try:
+        moment = datetime.fromtimestamp(at, tz=timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return None  # no calendar has it
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -21,4 +24,7 @@ def local(at: float) -> str:
     """Seconds since the epoch as date and time where we are."""
     from time import localtime, strftime
 
-    return strftime("%Y-%m-%d %H:%M:%S", localtime(at))
+    try:
+        return strftime("%Y-%m-%d %H:%M:%S", localtime(at))
+    except (ValueError, OverflowError, OSError):
+        return "?"

@@ -26,6 +26,8 @@ ENDS: Dict[str, int] = {
     "cancelled": 11,
     "timed_out": 12,
     "lost": 13,
+    "rolled_back": 14,
+    "rollback_failed": 15,
 }
 _HELD = 13
 _TIMEOUT = 124
@@ -34,10 +36,7 @@ _TIMEOUT = 124
 def exit_code_of(outcomes: List[Optional[str]]) -> int:
     """Return the exit code of runs that ended so (None: held); the worst of them."""
     codes = [_HELD if outcome is None else ENDS[outcome] for outcome in outcomes]
-    for worst in (_HELD, 10, 12, 11):
-        if worst in codes:
-            return worst
-    return 0
+    return next((worst for worst in (15, _HELD, 14, 10, 12, 11) if worst in codes), 0)
 
 
 @click.command()
@@ -76,6 +75,9 @@ def watch_runs(
 ) -> int:
     """Follow runs until each is finished or held; return the exit code.
 
+    A finished run can be reopened as long as it has an owner, so the watch ends when
+    it has none.
+
     A run without an owner does not move: when only such are left, the watch ends
     too, with words about what became of their tasks.
     """
@@ -112,11 +114,13 @@ def _look(
     still = {}
     for follower in followers:
         # The owner first: one that lets go has written everything before.
-        moves = follower.owned or _is_waited_for(session, follower)
+        owned = follower.owned
+        moves = owned or _is_waited_for(session, follower)
         events = follower.read()
         if events and screen is not None:
             screen.tell(follower.run, events)
-        if follower.run.outcome is None and not follower.run.stalled:
+        run = follower.run
+        if owned if run.outcome is not None else not run.stalled:
             still[follower] = moves
     if screen is not None:
         screen.tick([follower.run for follower in followers])

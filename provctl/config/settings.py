@@ -130,6 +130,11 @@ class Executor:
         kinds.seconds(0, 86_400),
         "Time a task has to end after it was told to, before it is killed",
     )
+    log_max_mb: int = _key(
+        64,
+        kinds.whole(0, 1_048_576),
+        "Most that is kept of what an attempt writes, in MiB; 0 for all of it",
+    )
     env_passthrough: Tuple[str, ...] = _key(
         (),
         kinds.names(kinds.text(_VARIABLE), "a list of names of environment variables"),

@@ -72,7 +72,7 @@ def restore(
             take(state, run, task, +1)
     run.live = live
     for task in run.tasks.values():
-        if task.status == "ready":
+        if task.status == "ready" and not run.paused:
             enqueue(state, run, task)
     state.due.update(dict.fromkeys(due))
     if data["ending"]:

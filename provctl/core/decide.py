@@ -10,13 +10,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set, Union
 
 from provctl.core import events as ev
-from provctl.core.model import Action, Call, Command, Group, Script
+from provctl.core.model import Call, Command, Group, Script, Work
 from provctl.core.values import ValueMissing, resolve
 
 if TYPE_CHECKING:
     from provctl.core.state import Lane, RunState, State, TaskState
 
-__all__ = ["Instruction", "Launch", "Record", "Stop", "decide", "next_deadline"]
+__all__ = [
+    "Freeze",
+    "Instruction",
+    "Launch",
+    "Record",
+    "Stop",
+    "Thaw",
+    "decide",
+    "next_deadline",
+]
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,7 @@ class Launch:
     """Start a try. `action` and `env` have every value filled in."""
 
     event: ev.AttemptStarted
-    action: Action
+    action: Work
     env: Mapping[str, Any]
 
 
@@ -42,7 +51,21 @@ class Stop:
     event: ev.AttemptStopping
 
 
-Instruction = Union[Record, Launch, Stop]
+@dataclass(frozen=True)
+class Freeze:
+    """Have the processes of a running try stand still."""
+
+    event: ev.AttemptFrozen
+
+
+@dataclass(frozen=True)
+class Thaw:
+    """Let them go on."""
+
+    event: ev.AttemptThawed
+
+
+Instruction = Union[Record, Launch, Stop, Freeze, Thaw]
 
 
 def decide(state: State, now: float) -> List[Instruction]:
@@ -57,10 +80,7 @@ def decide(state: State, now: float) -> List[Instruction]:
         _, run_id, task_id = state.timers[0]
         return [Record(_timer(state.runs[run_id], task_id, now))]
     if state.ending:
-        return [
-            Record(ev.RunFinished(run, now, _run_outcome(state.runs[run])))
-            for run in state.ending
-        ]
+        return [Record(_end(state.runs[run], now)) for run in state.ending]
     start = _next_start(state, now)
     return [] if start is None else [start]
 
@@ -77,6 +97,8 @@ def _due(state: State, run_id: str, task_id: str, now: float) -> Instruction:
         if isinstance(task.task.action, Group):
             outcome = _group_outcome(run, task)
             return Record(ev.GroupFinished(run_id, now, task_id, outcome))
+        if not run.told_to_end(task):
+            return _freeze_or_thaw(run, task, now)
         cause = run.cancel_cause or "timeout"  # of a group around it
         at_once = run.stop_level >= 2
         stopping = ev.AttemptStopping(
@@ -88,6 +110,21 @@ def _due(state: State, run_id: str, task_id: str, now: float) -> Instruction:
     if task.doom:
         return Record(ev.TaskSkipped(run_id, now, task_id, task.doom))
     return Record(ev.GroupStarted(run_id, now, task_id))
+
+
+def _freeze_or_thaw(run: RunState, task: TaskState, now: float) -> Instruction:
+    key = (run.submitted.run, now, task.task.id, task.attempt)
+    if run.frozen:
+        return Freeze(ev.AttemptFrozen(*key))
+    return Thaw(ev.AttemptThawed(*key))
+
+
+def _end(run: RunState, now: float) -> ev.Event:
+    """All tasks have ended: so has the run, unless it is to be rolled back."""
+    run_id = run.submitted.run
+    if run.rollback_due and not run.stop_level:
+        return ev.RollbackRequested(run_id, now, "failure", reason=run.halted)
+    return ev.RunFinished(run_id, now, _run_outcome(run))
 
 
 def _timer(run: RunState, task_id: str, now: float) -> ev.Event:
@@ -107,6 +144,9 @@ def _group_outcome(run: RunState, group: TaskState) -> str:
 
 
 def _run_outcome(run: RunState) -> str:
+    if run.rolling_back:
+        whole = not run.cancel_cause and not run.counts.get("undo_failed")
+        return "rolled_back" if whole else "rollback_failed"
     if run.cancel_cause:
         return "timed_out" if run.cancel_cause == "timeout" else "cancelled"
     spoiled = run.spoiled or "succeeded"
@@ -126,11 +166,12 @@ def _next_start(state: State, now: float) -> Optional[Instruction]:
     run = state.runs[run_id]
     task = run.tasks[task_id]
     try:
-        action = _filled(task.task.action, run)
+        action = _filled(_work_of(task), run)
         env = resolve(task.task.env, run.output_of)
     except ValueMissing as missing:
         return Record(ev.TaskFailed(run_id, now, task_id, str(missing)))
-    started = ev.AttemptStarted(run_id, now, task_id, task.attempt + 1)
+    number = task.attempt + 1
+    started = ev.AttemptStarted(run_id, now, task_id, number, task.purpose)
     return Launch(started, action, env)
 
 
@@ -170,7 +211,14 @@ def _capacity(state: State, resource: str, amount: int) -> int:
     return state.used.get(resource, 0) + amount if size is None else max(size, amount)
 
 
-def _filled(action: Action, run: RunState) -> Action:
+def _work_of(task: TaskState) -> Any:
+    """What the next try of a task is to do, by its purpose."""
+    if task.purpose == "undo":
+        return task.task.undo and task.task.undo.action
+    return task.task.probe if task.purpose == "probe" else task.task.action
+
+
+def _filled(action: Work, run: RunState) -> Work:
     outputs = run.output_of
     if isinstance(action, Command):
         return Command(tuple(resolve(list(action.argv), outputs)))

@@ -9,13 +9,15 @@ epoch, for display and deadlines; the order of facts is the order of lines.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional, Union
+from typing import Any, List, Optional, Union
 
 __all__ = [
     "AttemptAdopted",
     "AttemptFinished",
+    "AttemptFrozen",
     "AttemptStarted",
     "AttemptStopping",
+    "AttemptThawed",
     "AttemptVoided",
     "CancelRequested",
     "Event",
@@ -23,8 +25,13 @@ __all__ = [
     "GroupStarted",
     "GroupTimedOut",
     "OwnerTook",
+    "ProbeDue",
     "RetryDue",
+    "RetryRequested",
+    "RollbackRequested",
     "RunFinished",
+    "RunPaused",
+    "RunResumed",
     "RunSubmitted",
     "TaskFailed",
     "TaskHeld",
@@ -38,7 +45,8 @@ class RunSubmitted:
     """A run exists: its workflow is frozen and on disk. Always the first record.
 
     `digest` is the SHA-256 of workflow.json, `tasks` how many it has.
-    `max_parallel` limits this run alone, None leaves it to its owner.
+    `max_parallel` limits this run alone, None leaves it to its owner. `key` is what
+    the submitter gave to tell a repetition, "" for nothing.
     """
 
     run: str
@@ -50,6 +58,7 @@ class RunSubmitted:
     batch: Optional[str] = None
     max_parallel: Optional[int] = None
     fail_fast: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,12 +77,16 @@ class OwnerTook:
 
 @dataclass(frozen=True)
 class AttemptStarted:
-    """The decision to start a try, written before its supervisor is asked for."""
+    """The decision to start a try, written before its supervisor is asked for.
+
+    `purpose` is "run", "undo" or "probe"; all of a task are counted together.
+    """
 
     run: str
     at: float
     task: str
     attempt: int
+    purpose: str = "run"
 
 
 @dataclass(frozen=True)
@@ -110,14 +123,35 @@ class AttemptStopping:
 
 
 @dataclass(frozen=True)
+class AttemptFrozen:
+    """The processes of a try are to stand still: the run was paused with `freeze`."""
+
+    run: str
+    at: float
+    task: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class AttemptThawed:
+    """The processes of a try are to go on again."""
+
+    run: str
+    at: float
+    task: str
+    attempt: int
+
+
+@dataclass(frozen=True)
 class AttemptFinished:
     """A try ended, as its supervisor's exit record says.
 
-    `outcome` is succeeded, failed, cancelled, timed_out, lost or interrupted.
-    With `retry_at` the task is tried again then; without, this is its outcome.
+    `outcome` is succeeded, failed, cancelled, timed_out, lost or interrupted; of an
+    undo undone or undo_failed instead. A probe's is what is true of its task. With `retry_at` the task is tried again then; without, this is its outcome.
     `cpu_s` is user plus system time, `max_rss_bytes` the largest process.
     `survivors` counts processes that had to be swept after the main one ended,
-    `log_dropped_bytes` what is missing from the middle of its log.
+    `stuck` those of them that hang in the kernel and live on, `log_dropped_bytes`
+    what is missing from the middle of its log.
     """
 
     run: str
@@ -136,6 +170,7 @@ class AttemptFinished:
     output: Any = None
     retry_at: Optional[float] = None
     log_dropped_bytes: int = 0
+    stuck: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,6 +180,18 @@ class RetryDue:
     run: str
     at: float
     task: str
+
+
+@dataclass(frozen=True)
+class ProbeDue:
+    """Nobody can know how a try ended (`outcome`); the task's probe is asked."""
+
+    run: str
+    at: float
+    task: str
+    attempt: int
+    outcome: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -182,7 +229,7 @@ class TaskSkipped:
 
 @dataclass(frozen=True)
 class TaskFailed:
-    """A task failed before any try: a value it needs does not exist."""
+    """A task failed without a try, or another try: a value it needs does not exist."""
 
     run: str
     at: float
@@ -234,8 +281,55 @@ class CancelRequested:
 
 
 @dataclass(frozen=True)
+class RunPaused:
+    """No task of the run starts until it is resumed; with `freeze` none goes on."""
+
+    run: str
+    at: float
+    freeze: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RunResumed:
+    """A paused run goes on."""
+
+    run: str
+    at: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RetryRequested:
+    """Tasks that ended are to run again: those named, or all that did not succeed.
+
+    With `downstream` also all that depend on them. A finished run is open again.
+    """
+
+    run: str
+    at: float
+    tasks: List[str]
+    downstream: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RollbackRequested:
+    """What the run made is to be undone, all or what came after the task `to`.
+
+    `cause` is "request" or "failure". A finished run is open again.
+    """
+
+    run: str
+    at: float
+    cause: str = "request"
+    to: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class RunFinished:
-    """Every task has an outcome. Always the last record."""
+    """Every task has an outcome. The last record, unless the run is opened again."""
 
     run: str
     at: float
@@ -249,8 +343,11 @@ Event = Union[
     AttemptAdopted,
     AttemptVoided,
     AttemptStopping,
+    AttemptFrozen,
+    AttemptThawed,
     AttemptFinished,
     RetryDue,
+    ProbeDue,
     TaskHeld,
     TaskResolved,
     TaskSkipped,
@@ -259,5 +356,9 @@ Event = Union[
     GroupTimedOut,
     GroupFinished,
     CancelRequested,
+    RunPaused,
+    RunResumed,
+    RetryRequested,
+    RollbackRequested,
     RunFinished,
 ]

@@ -1,6 +1,6 @@
-"""Owns how a failure spreads: to groups, to the run, with --fail-fast to all tasks.
+"""Owns how a failure spreads: to groups, to the run, and when it halts all tasks.
 
-Called by `machine` alone, as part of applying an event.
+Called by those that apply events, and by nobody else.
 """
 
 from __future__ import annotations
@@ -10,41 +10,51 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from provctl.core.state import RunState, State, TaskState
 
-__all__ = ["doom", "failed_fast", "spoil", "worse"]
+__all__ = ["doom", "spoil", "taint", "worse"]
 
 
 def spoil(state: State, run: RunState, task: TaskState, outcome: str) -> None:
     """Carry a failure to the group around the task, or to the run."""
+    taint(run, task, outcome)
+    rollback = task.task.on_failure == "rollback"
+    if run.stop_level or not (rollback or run.submitted.fail_fast):
+        return
+    if not _fails_run(run, task):
+        return
+    run.rollback_due = run.rollback_due or rollback
+    if not run.halted:
+        what = "the run is rolled back" if rollback else "--fail-fast"
+        _halt(state, run, f"{task.task.id} failed, and {what}")
+
+
+def taint(run: RunState, task: TaskState, outcome: str) -> None:
+    """Note a failure at the group around the task, or at the run."""
     if task.task.on_failure == "continue":
         return
     parent = task.task.parent
-    if parent is not None:
-        holder = run.tasks[parent]
-        holder.spoiled = worse(holder.spoiled, outcome)
-    else:
-        run.spoiled = worse(run.spoiled, outcome)
-    stopped = run.failed_fast or run.stop_level
-    if run.submitted.fail_fast and not stopped and _fails_run(run, task):
-        run.failed_fast = task.task.id
-        for other in run.tasks.values():
-            if other.status in ("waiting", "ready"):
-                doom(state, run, other, failed_fast(run))
+    holder = run if parent is None else run.tasks[parent]
+    holder.spoiled = worse(holder.spoiled, outcome)
 
 
 def _fails_run(run: RunState, task: TaskState) -> bool:
-    """Whether a failure goes all the way up: no group around it may fail."""
-    parent = task.task.parent
-    while parent is not None:
-        group = run.tasks[parent].task
-        if group.on_failure == "continue":
-            return False
-        parent = group.parent
-    return True
+    """Whether a failure goes all the way up: nothing on the way may fail."""
+    around = task.task
+    while around.on_failure != "continue":
+        if around.parent is None:
+            return True
+        around = run.tasks[around.parent].task
+    return False
 
 
-def failed_fast(run: RunState) -> str:
-    """Return why a task of a run that failed fast is skipped."""
-    return f"{run.failed_fast} failed, and --fail-fast"
+def _halt(state: State, run: RunState, why: str) -> None:
+    """What has not begun never will, and what failed is not tried again."""
+    run.halted = why
+    for other in run.tasks.values():
+        if other.status in ("waiting", "ready"):
+            doom(state, run, other, why)
+        elif other.status == "retrying":
+            other.broken = f"{other.reason}; not tried again, for {why}"
+            state.due[(run.submitted.run, other.task.id)] = None
 
 
 def worse(one: str, other: str) -> str:

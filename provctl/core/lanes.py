@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "drop_timer",
     "enqueue",
+    "forget_lanes",
     "forget_waiting",
     "leave_lane",
     "set_timer",
@@ -59,11 +60,11 @@ def leave_lane(state: State, run: RunState, task: TaskState) -> None:
     runs stand in one lane, and each of them may be the next to leave.
     """
     key = _lane_of(run, task.task)
-    lane = state.lanes[key]
+    lane = state.lanes.get(key, [])
     while lane and not _in_line(state, lane[0]):
         heapq.heappop(lane)
     if not lane:
-        del state.lanes[key]
+        state.lanes.pop(key, None)  # there is none while the run is paused
 
 
 def _in_line(state: State, entry: Entry) -> bool:
@@ -73,14 +74,20 @@ def _in_line(state: State, entry: Entry) -> bool:
 
 def forget_waiting(state: State, run: RunState) -> None:
     """Take a whole run out of all lines and timers, in one pass."""
+    forget_lanes(state, run)
+    run_id = run.submitted.run
+    state.timers[:] = [timer for timer in state.timers if timer[1] != run_id]
+    heapq.heapify(state.timers)
+
+
+def forget_lanes(state: State, run: RunState) -> None:
+    """Take a whole run out of all lines."""
     run_id = run.submitted.run
     for key, lane in list(state.lanes.items()):
         lane[:] = [e for e in lane if e[1] != run_id and _in_line(state, e)]
         heapq.heapify(lane)
         if not lane:
             del state.lanes[key]
-    state.timers[:] = [timer for timer in state.timers if timer[1] != run_id]
-    heapq.heapify(state.timers)
 
 
 def drop_timer(state: State, run: str, task: str) -> None:

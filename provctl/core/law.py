@@ -5,17 +5,24 @@ A task moves only along these edges, each by the event named:
     waiting  -> ready      its last need is met and its condition holds (derived)
     waiting  -> running    GroupStarted                     (a nested workflow)
     waiting  -> finished   TaskSkipped, TaskFailed, CancelRequested, GroupTimedOut
+    waiting  -> finished   AttemptFinished, TaskResolved    (an undo before it failed)
     ready    -> running    AttemptStarted
     ready    -> finished   TaskSkipped, TaskFailed, CancelRequested, GroupTimedOut
     running  -> finished   AttemptFinished, GroupFinished
     running  -> finished   AttemptVoided, TaskHeld          (it was told to end)
     running  -> retrying   AttemptFinished with retry_at
-    running  -> ready      AttemptVoided
+    running  -> ready      AttemptVoided, ProbeDue
     running  -> held       TaskHeld
     retrying -> ready      RetryDue
-    retrying -> finished   CancelRequested, GroupTimedOut
+    retrying -> finished   TaskFailed, CancelRequested, GroupTimedOut
     held     -> ready      TaskResolved rerun
     held     -> finished   TaskResolved accept or fail, CancelRequested, GroupTimedOut
+    finished -> waiting    RetryRequested, RollbackRequested
+    finished -> ready      RetryRequested, RollbackRequested
+    ready    -> waiting    RetryRequested                   (what it needs is open)
+
+While a run is rolled back the same edges lead from the undo of a task to its end;
+then a task whose undo need not or must not run goes back to the outcome it had.
 """
 
 from __future__ import annotations
@@ -35,12 +42,15 @@ _EDGES: Dict[type, Tuple[str, ...]] = {
     ev.AttemptAdopted: ("running",),
     ev.AttemptVoided: ("running",),
     ev.AttemptStopping: ("running",),
+    ev.AttemptFrozen: ("running",),
+    ev.AttemptThawed: ("running",),
     ev.AttemptFinished: ("running",),
     ev.RetryDue: ("retrying",),
+    ev.ProbeDue: ("running",),
     ev.TaskHeld: ("running",),
     ev.TaskResolved: ("held",),
     ev.TaskSkipped: ("waiting", "ready"),
-    ev.TaskFailed: ("waiting", "ready"),
+    ev.TaskFailed: ("waiting", "ready", "retrying"),
     ev.GroupStarted: ("waiting",),
     ev.GroupTimedOut: ("running",),
     ev.GroupFinished: ("running",),
@@ -55,14 +65,40 @@ class IllegalEvent(Exception):
 
 def misfit(run: RunState, event: Any) -> str:
     """Return why an event does not fit its run; empty if it does."""
+    if isinstance(event, _REOPENING):
+        return _misfit_of_reopening(run, event)
     if run.outcome is not None:
         return "the run is finished"
     if isinstance(event, ev.RunSubmitted):
         return "it was submitted already"
     if isinstance(event, ev.RunFinished):
         return f"{run.open_tasks} tasks are open" if run.open_tasks else ""
+    if isinstance(event, ev.RunPaused):
+        paused = run.paused and (run.frozen or not event.freeze)
+        return "it is paused already" if paused else ""
+    if isinstance(event, ev.RunResumed):
+        return "" if run.paused else "it is not paused"
     froms = _EDGES.get(type(event))
     return "" if froms is None else _misfit_of_task(run, event, froms)
+
+
+_REOPENING = (ev.RetryRequested, ev.RollbackRequested)
+
+
+def _misfit_of_reopening(run: RunState, event: Any) -> str:
+    names = event.tasks if isinstance(event, ev.RetryRequested) else [event.to]
+    for name in filter(None, names):
+        if name not in run.tasks:
+            return f"there is no task {name}"
+        if run.tasks[name].status != "finished":
+            return f"task {name} is {run.tasks[name].status}"
+    if run.outcome is not None:
+        return ""
+    if run.stop_level or run.rolling_back:
+        return f"the run is {run.status}"
+    if isinstance(event, ev.RollbackRequested) and run.open_tasks:
+        return f"{run.open_tasks} tasks are open"
+    return ""
 
 
 def _misfit_of_task(run: RunState, event: Any, froms: Tuple[str, ...]) -> str:
@@ -73,6 +109,9 @@ def _misfit_of_task(run: RunState, event: Any, froms: Tuple[str, ...]) -> str:
         return f"the task is {task.status}"
     if isinstance(event, _OF_GROUPS):
         return _misfit_of_group(task, event)
+    purpose = getattr(event, "purpose", task.purpose)
+    if purpose != task.purpose:
+        return f"its next try is for {task.purpose}"
     attempt = getattr(event, "attempt", None)
     expected = task.attempt + isinstance(event, ev.AttemptStarted)
     if attempt is None or (attempt == expected and attempt > 0):

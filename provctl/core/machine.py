@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Type
 
 from provctl.core import events as ev
-from provctl.core.failure import doom, failed_fast, spoil, worse
+from provctl.core.again import open_again
+from provctl.core.failure import doom, worse
 from provctl.core.lanes import (
     drop_timer,
-    enqueue,
     forget_waiting,
     leave_lane,
     set_timer,
@@ -22,8 +22,10 @@ from provctl.core.lanes import (
 )
 from provctl.core.law import IllegalEvent, misfit
 from provctl.core.model import Group, Workflow
-from provctl.core.state import FAILURES, WENT, RunState, State, TaskState
-from provctl.core.values import ValueMissing, holds
+from provctl.core.pause import clamp_timers, pause, unpause
+from provctl.core.rollback import roll_back, stand, undo_ended
+from provctl.core.spread import becomes_ready, end, finish, line_up, meet, move
+from provctl.core.state import RunState, State, TaskState
 
 __all__ = ["IllegalEvent", "apply", "close_run", "open_run"]
 
@@ -35,7 +37,7 @@ def open_run(state: State, submitted: ev.RunSubmitted, workflow: Workflow) -> No
     state.runs[submitted.run] = run
     for task in run.tasks.values():
         if task.unmet == 0:
-            _becomes_ready(state, run, task)
+            becomes_ready(state, run, task)
     if not run.tasks:
         state.ending[submitted.run] = None
 
@@ -62,24 +64,29 @@ def apply(state: State, event: ev.Event) -> None:
         message = f"{type(event).__name__} of {where}: {story}"
         raise IllegalEvent(message)
     _APPLY[type(event)](state, run, event)
+    run.last_at = max(run.last_at, event.at)
 
 
 # -- what each event does ------------------------------------------------------
 
 
-def _owner_took(_state: State, run: RunState, event: ev.OwnerTook) -> None:
+def _owner_took(state: State, run: RunState, event: ev.OwnerTook) -> None:
     run.boot = event.boot
+    if event.at < run.last_at:
+        clamp_timers(state, run, event.at)
 
 
 def _attempt_started(state: State, run: RunState, event: ev.AttemptStarted) -> None:
     task = run.tasks[event.task]
     task.attempt = event.attempt
+    task.purpose = event.purpose
     task.started_at = event.at
+    task.finished_at = None
     task.retry_at = None
     task.stop_level = 0
     take(state, run, task, +1)
     _begin(state, run, event.at)
-    _move(run, task, "running")
+    move(run, task, "running")
     leave_lane(state, run, task)
 
 
@@ -94,26 +101,42 @@ def _begin(state: State, run: RunState, at: float) -> None:
 
 def _attempt_adopted(state: State, run: RunState, event: ev.AttemptAdopted) -> None:
     task = run.tasks[event.task]
-    if task.stop_level:
-        # The old owner may have died between this fact and the signal: say it again.
+    # The old owner may have died between a fact and its signal: say it again.
+    if run.thaws:
+        task.frozen = not run.frozen
+    if task.stop_level or run.thaws:
         state.due[(event.run, event.task)] = None
 
 
 def _attempt_voided(state: State, run: RunState, event: ev.AttemptVoided) -> None:
     task = run.tasks[event.task]
     task.voided += 1
-    task.started_at = None
+    task.frozen = False
+    if task.tries == 0:
+        task.started_at = None
     take(state, run, task, -1)
     if run.told_to_end(task):
-        _finish(state, run, task, "cancelled", event.at)
+        _never_ran(state, run, task, event.at)
         return
-    _line_up(state, run, task)
-    if run.failed_fast and task.tries == 0:
-        doom(state, run, task, failed_fast(run))
+    line_up(state, run, task)
+    if run.halted and task.tries == 0 and task.purpose == "run":
+        doom(state, run, task, run.halted)
 
 
 def _attempt_stopping(state: State, run: RunState, event: ev.AttemptStopping) -> None:
-    run.tasks[event.task].stop_level = 2 if event.now else 1
+    task = run.tasks[event.task]
+    task.stop_level = 2 if event.now else 1
+    task.frozen = False
+    state.due.pop((event.run, event.task), None)
+
+
+def _attempt_frozen(state: State, run: RunState, event: ev.AttemptFrozen) -> None:
+    run.tasks[event.task].frozen = True
+    state.due.pop((event.run, event.task), None)
+
+
+def _attempt_thawed(state: State, run: RunState, event: ev.AttemptThawed) -> None:
+    run.tasks[event.task].frozen = False
     state.due.pop((event.run, event.task), None)
 
 
@@ -122,33 +145,59 @@ def _attempt_finished(state: State, run: RunState, event: ev.AttemptFinished) ->
     task.exit_code = event.exit_code
     task.signal = event.signal
     task.reason = event.reason
-    task.output = event.output
+    task.frozen = False
+    if task.purpose != "undo":
+        task.output = event.output
     if event.started_at is not None:
         task.started_at = event.started_at
-    take(state, run, task, -1)
+    _leave(state, run, task)
     if event.retry_at is None:
         ended = event.finished_at if event.finished_at is not None else event.at
-        _finish(state, run, task, event.outcome, ended)
+        if task.purpose == "undo":
+            undo_ended(state, run, task, event.outcome, ended)
+        else:
+            finish(state, run, task, event.outcome, ended)
         return
     task.retry_at = event.retry_at
-    _move(run, task, "retrying")
+    task.wait_s = event.retry_at - event.at
+    move(run, task, "retrying")
     set_timer(state, event.retry_at, event.run, event.task)
+
+
+def _leave(state: State, run: RunState, task: TaskState) -> None:
+    """A try is over. What a probe found is about its task, which it is no try of."""
+    take(state, run, task, -1)
+    state.due.pop((run.submitted.run, task.task.id), None)
+    if task.purpose == "probe":
+        task.purpose = "run"
+        task.unknown = ""
+        task.voided += 1
 
 
 def _retry_due(state: State, run: RunState, event: ev.RetryDue) -> None:
     drop_timer(state, event.run, event.task)
-    _line_up(state, run, run.tasks[event.task])
+    line_up(state, run, run.tasks[event.task])
+
+
+def _probe_due(state: State, run: RunState, event: ev.ProbeDue) -> None:
+    task = run.tasks[event.task]
+    _leave(state, run, task)
+    task.reason = event.reason
+    task.unknown = event.outcome
+    task.purpose = "probe"
+    line_up(state, run, task)
 
 
 def _task_held(state: State, run: RunState, event: ev.TaskHeld) -> None:
     task = run.tasks[event.task]
     task.reason = event.reason
-    take(state, run, task, -1)
+    task.frozen = False
+    _leave(state, run, task)
     if run.told_to_end(task):
-        _finish(state, run, task, event.outcome, event.at)
+        _give_up(state, run, task, event.outcome, event.at)
         return
     task.outcome = event.outcome
-    _move(run, task, "held")
+    move(run, task, "held")
 
 
 def _task_resolved(state: State, run: RunState, event: ev.TaskResolved) -> None:
@@ -158,11 +207,16 @@ def _task_resolved(state: State, run: RunState, event: ev.TaskResolved) -> None:
         task.reason = ""
         # An operator's rerun is a try of its own, beyond `retry.attempts`.
         task.voided = task.attempt
-        _line_up(state, run, task)
+        line_up(state, run, task)
     else:
-        outcome = "succeeded" if event.how == "accept" else "failed"
+        accepted = event.how == "accept"
         task.reason = event.reason
-        _finish(state, run, task, outcome, event.at)
+        if task.purpose == "undo":
+            how = "undone" if accepted else "undo_failed"
+            undo_ended(state, run, task, how, event.at)
+        else:
+            how = "succeeded" if accepted else "failed"
+            finish(state, run, task, how, event.at)
 
 
 def _task_skipped(state: State, run: RunState, event: ev.TaskSkipped) -> None:
@@ -176,10 +230,20 @@ def _task_failed(state: State, run: RunState, event: ev.TaskFailed) -> None:
 def _end_early(state: State, run: RunState, event: Any, outcome: str) -> None:
     task = run.tasks[event.task]
     task.reason = event.reason
-    in_line = task.status == "ready"
-    _finish(state, run, task, outcome, event.at)
-    if in_line:
+    was = task.status
+    if task.purpose == "undo":
+        undo_ended(state, run, task, "undo_failed", event.at)
+    else:
+        # A probe that cannot be asked leaves unknown what was.
+        finish(state, run, task, task.unknown or outcome, event.at)
+    _leave_line(state, run, task, was)
+
+
+def _leave_line(state: State, run: RunState, task: TaskState, was: str) -> None:
+    if was == "ready":
         leave_lane(state, run, task)
+    elif was == "retrying":
+        drop_timer(state, run.submitted.run, task.task.id)
 
 
 def _group_started(state: State, run: RunState, event: ev.GroupStarted) -> None:
@@ -187,11 +251,11 @@ def _group_started(state: State, run: RunState, event: ev.GroupStarted) -> None:
     task.started_at = event.at
     _begin(state, run, event.at)
     state.due.pop((event.run, event.task), None)
-    _move(run, task, "running")
+    move(run, task, "running")
     if task.task.timeout_s is not None:
         set_timer(state, event.at + task.task.timeout_s, event.run, event.task)
     for child in run.children.get(event.task, ()):
-        _meet(state, run, run.tasks[child])
+        meet(state, run, run.tasks[child])
     if task.open_children == 0:
         state.due[(event.run, event.task)] = None
 
@@ -210,20 +274,20 @@ def _group_timed_out(state: State, run: RunState, event: ev.GroupTimedOut) -> No
                 pending.append(child_id)
             was = child.status
             _end_or_tell(state, run, child, level=1, at=event.at)
-            if was == "ready":
-                leave_lane(state, run, child)
-            elif was == "retrying":
-                drop_timer(state, event.run, child_id)
+            _leave_line(state, run, child, was)
 
 
 def _group_finished(state: State, run: RunState, event: ev.GroupFinished) -> None:
     drop_timer(state, event.run, event.task)
-    _finish(state, run, run.tasks[event.task], event.outcome, event.at)
+    run.suspended.pop(event.task, None)
+    finish(state, run, run.tasks[event.task], event.outcome, event.at)
 
 
 def _cancel_requested(state: State, run: RunState, event: ev.CancelRequested) -> None:
     run.stop_level = max(run.stop_level, 2 if event.now else 1)
     run.cancel_cause = run.cancel_cause or event.cause
+    run.paused = run.frozen = False
+    run.suspended.clear()
     forget_waiting(state, run)
     for task in run.tasks.values():
         _end_or_tell(state, run, task, level=run.stop_level, at=event.at)
@@ -233,19 +297,59 @@ def _end_or_tell(
     state: State, run: RunState, task: TaskState, *, level: int, at: float
 ) -> None:
     """End what does not run, and have what runs be told to. A group ends last."""
-    if task.status in ("waiting", "ready", "retrying"):
-        _finish(state, run, task, "cancelled", at, spread=False)
+    if task.status in ("waiting", "ready"):
+        _never_ran(state, run, task, at)
+    elif task.status == "retrying":
+        _give_up(state, run, task, "cancelled", at)
     elif task.status == "held":
-        _finish(state, run, task, task.outcome or "lost", at, spread=False)
+        _give_up(state, run, task, task.outcome or "lost", at)
     elif isinstance(task.task.action, Group):
         return
     elif task.status == "running" and task.stop_level < level:
         state.due[(run.submitted.run, task.task.id)] = None
 
 
+def _never_ran(state: State, run: RunState, task: TaskState, at: float) -> None:
+    """It was told to end before it began, or before its probe or its undo did."""
+    if task.purpose == "undo":
+        stand(state, run, task, "stands, for the rollback was cancelled", at)
+    else:
+        _give_up(state, run, task, task.unknown or "cancelled", at)
+
+
+def _give_up(
+    state: State, run: RunState, task: TaskState, outcome: str, at: float
+) -> None:
+    """It was told to end, and others are too: none of them has to hear of it."""
+    if task.purpose == "undo":
+        end(state, run, task, "undo_failed", at)
+    else:
+        finish(state, run, task, outcome, at, spread=False)
+
+
+def _run_paused(state: State, run: RunState, event: ev.RunPaused) -> None:
+    pause(state, run, at=event.at, freeze=event.freeze)
+
+
+def _run_resumed(state: State, run: RunState, event: ev.RunResumed) -> None:
+    unpause(state, run, at=event.at)
+
+
+def _retry_requested(state: State, run: RunState, event: ev.RetryRequested) -> None:
+    open_again(state, run, event)
+
+
+def _rollback_requested(
+    state: State, run: RunState, event: ev.RollbackRequested
+) -> None:
+    roll_back(state, run, event)
+
+
 def _run_finished(state: State, run: RunState, event: ev.RunFinished) -> None:
     run.outcome = event.outcome
     run.finished_at = event.at
+    run.paused = run.frozen = run.thaws = False
+    run.suspended.clear()
     state.ending.pop(event.run, None)
     drop_timer(state, event.run, "")
 
@@ -257,8 +361,11 @@ _APPLY: Dict[Type[Any], _Handler] = {
     ev.AttemptAdopted: _attempt_adopted,
     ev.AttemptVoided: _attempt_voided,
     ev.AttemptStopping: _attempt_stopping,
+    ev.AttemptFrozen: _attempt_frozen,
+    ev.AttemptThawed: _attempt_thawed,
     ev.AttemptFinished: _attempt_finished,
     ev.RetryDue: _retry_due,
+    ev.ProbeDue: _probe_due,
     ev.TaskHeld: _task_held,
     ev.TaskResolved: _task_resolved,
     ev.TaskSkipped: _task_skipped,
@@ -267,111 +374,9 @@ _APPLY: Dict[Type[Any], _Handler] = {
     ev.GroupTimedOut: _group_timed_out,
     ev.GroupFinished: _group_finished,
     ev.CancelRequested: _cancel_requested,
+    ev.RunPaused: _run_paused,
+    ev.RunResumed: _run_resumed,
+    ev.RetryRequested: _retry_requested,
+    ev.RollbackRequested: _rollback_requested,
     ev.RunFinished: _run_finished,
 }
-
-
-# -- what follows without a choice ---------------------------------------------
-
-
-def _finish(
-    state: State,
-    run: RunState,
-    task: TaskState,
-    outcome: str,
-    at: float,
-    *,
-    spread: bool = True,
-) -> None:
-    """The task has its outcome; tell those that wait for it (unless all are told)."""
-    run_id, task_id = run.submitted.run, task.task.id
-    state.due.pop((run_id, task_id), None)
-    task.outcome = outcome
-    task.finished_at = at
-    task.retry_at = None
-    _move(run, task, outcome)
-    run.open_tasks -= 1
-    if run.open_tasks == 0:
-        state.ending[run_id] = None
-    if outcome in FAILURES:
-        run.failed[task_id] = None
-        spoil(state, run, task, outcome)
-    _leave_group(state, run, task)
-    if spread:
-        _tell_dependents(state, run, task, outcome)
-
-
-def _leave_group(state: State, run: RunState, task: TaskState) -> None:
-    parent = task.task.parent
-    if parent is None:
-        return
-    group = run.tasks[parent]
-    group.open_children -= 1
-    if group.open_children == 0 and group.status == "running":
-        state.due[(run.submitted.run, parent)] = None
-
-
-def _tell_dependents(
-    state: State, run: RunState, task: TaskState, outcome: str
-) -> None:
-    passed = outcome == "succeeded" or (
-        outcome in FAILURES and task.task.on_failure == "continue"
-    )
-    for dependent_id, on in run.dependents.get(task.task.id, ()):
-        dependent = run.tasks[dependent_id]
-        if dependent.status != "waiting":
-            continue
-        if on == "done" or (passed if on == "success" else outcome in FAILURES):
-            _meet(state, run, dependent)
-        else:
-            why = f"needs {on} of {task.task.id}, which {WENT[outcome]}"
-            doom(state, run, dependent, why)
-    for child in run.children.get(task.task.id, ()):
-        if run.tasks[child].status == "waiting":
-            doom(state, run, run.tasks[child], f"{task.task.id} {WENT[outcome]}")
-
-
-def _meet(state: State, run: RunState, task: TaskState) -> None:
-    if task.status != "waiting":
-        return
-    task.unmet -= 1
-    if task.unmet == 0:
-        _becomes_ready(state, run, task)
-
-
-def _becomes_ready(state: State, run: RunState, task: TaskState) -> None:
-    """All needs are met: look at the condition, then stand in line."""
-    if task.doom:
-        return
-    try:
-        wanted = task.task.when is None or holds(task.task.when, run.output_of)
-    except ValueMissing as missing:
-        task.broken = f"its condition cannot be decided: {missing}"
-        state.due[(run.submitted.run, task.task.id)] = None
-        return
-    if not wanted:
-        doom(state, run, task, "its condition is false")
-    elif isinstance(task.task.action, Group):
-        state.due[(run.submitted.run, task.task.id)] = None
-    else:
-        _line_up(state, run, task)
-
-
-def _line_up(state: State, run: RunState, task: TaskState) -> None:
-    _move(run, task, "ready")
-    enqueue(state, run, task)
-
-
-def _move(run: RunState, task: TaskState, status: str) -> None:
-    """Change the status; `status` may be an outcome, which means finished."""
-    run.counts[task.bucket] -= 1
-    run.counts[status] = run.counts.get(status, 0) + 1
-    task.bucket = status
-    task.status = status if status in _STATUSES else "finished"
-    if task.status in ("running", "retrying", "held"):
-        run.active[task.task.id] = None
-    else:
-        run.active.pop(task.task.id, None)
-
-
-_STATUSES = frozenset({"waiting", "ready", "running", "retrying", "held"})

@@ -20,6 +20,8 @@ __all__ = [
     "Retry",
     "Script",
     "Task",
+    "Undo",
+    "Work",
     "Workflow",
 ]
 
@@ -58,7 +60,8 @@ class Group:
     """A nested workflow: starts when its needs are met, ends with its last task."""
 
 
-Action = Union[Call, Script, Command, Group]
+Work = Union[Call, Script, Command]
+Action = Union[Work, Group]
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class Retry:
 
     The wait before try n+1 is `delay_s * factor ** (n - 1)`, at most
     `max_delay_s`, then lengthened by up to the fraction `jitter` of itself.
+    `on` names what is worth another try: exit codes ("75"), signals ("signal 15"),
+    "exit" and "signal" (any of them), "timeout", "lost"; empty for all but "lost".
     """
 
     attempts: int = 1
@@ -85,9 +90,25 @@ class Retry:
     factor: float = 1.0
     max_delay_s: Optional[float] = None
     jitter: float = 0.0
+    on: Tuple[str, ...] = ()
 
 
 NO_RETRY = Retry()
+
+
+@dataclass(frozen=True)
+class Undo:
+    """How to take back what a task made, in a rollback.
+
+    `on` is "success", or "begun" for also when the task failed or nobody knows how
+    it ended. `idempotent`: if nobody knows how an undo ended it may be tried again.
+    """
+
+    action: Work
+    on: str = "success"
+    timeout_s: Optional[float] = None
+    retry: Retry = NO_RETRY
+    idempotent: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +118,9 @@ class Task:
     `id` is unique in the run, with slashes for nesting; `index` is its place in
     the table and names its files. `needs` are ids, resolved. `when` is a
     condition (see `core.values`), None for always. `timeout_s` None means the
-    configured default, of a group no limit.
+    configured default, of a group no limit. `probe` tells whether the task is done
+    already, when nobody knows how a try ended. `secrets` maps variables to where
+    their values are: "env:NAME" or "file:PATH".
     """
 
     id: str
@@ -111,9 +134,13 @@ class Task:
     retry: Retry = NO_RETRY
     env: Mapping[str, Value] = field(default_factory=dict)
     pools: Mapping[str, int] = field(default_factory=dict)
-    on_failure: str = "fail"  # or "continue": a failure does not fail the run
+    # "continue": a failure does not fail the run; "rollback": it undoes the run.
+    on_failure: str = "fail"
     on_interrupt: str = "hold"  # "rerun" (needs idempotent) or "fail"
     idempotent: bool = False
+    undo: Optional[Undo] = None
+    probe: Optional[Work] = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
 
 

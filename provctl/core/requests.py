@@ -1,33 +1,38 @@
-"""Owns what comes in from outside: a wish is admitted or refused, a report becomes facts.
+"""Owns what comes in from outside, requests and reports, and admits or refuses requests.
 
-Requests are what people want, reports are what executors saw. Neither changes
-anything: both are turned into events, which the scheduler journals and applies.
+Requests are what people want, reports are what executors saw (`core.observe` makes
+facts of them). Neither changes anything: both are turned into events, which the
+scheduler journals and applies.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
-from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Union
 
 from provctl.core import events as ev
-from provctl.core.values import children
+from provctl.core.law import misfit
+from provctl.core.selection import to_retry, to_undo
 from provctl.errors import NotFound, Refused, UsageProblem
 
 if TYPE_CHECKING:
-    from provctl.core.state import RunState, State, TaskState
+    from provctl.core.state import RunState, State
 
 __all__ = [
+    "REOPENING",
     "Adopted",
     "Cancel",
     "Ended",
+    "Pause",
     "Report",
     "Request",
     "Resolve",
+    "Resume",
+    "Retry",
+    "Rollback",
     "Unknown",
     "Voided",
     "admit",
-    "observe",
 ]
 
 
@@ -50,7 +55,49 @@ class Resolve:
     reason: str = ""
 
 
-Request = Union[Cancel, Resolve]
+@dataclass(frozen=True)
+class Pause:
+    """Start no further task of a run; with `freeze` stop those that run (SIGSTOP)."""
+
+    run: str
+    freeze: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Let a paused run go on."""
+
+    run: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Run tasks again: those named, or all that did not succeed.
+
+    With `downstream` also all that come after them.
+    """
+
+    run: str
+    tasks: Tuple[str, ...] = ()
+    downstream: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Undo what a finished run made; with `to` only what came after that task."""
+
+    run: str
+    to: str = ""
+    reason: str = ""
+
+
+Request = Union[Cancel, Resolve, Pause, Resume, Retry, Rollback]
+
+# What opens a run again that has ended.
+REOPENING = (Retry, Rollback)
 
 
 @dataclass(frozen=True)
@@ -88,7 +135,8 @@ class Ended:
     """The try ended, with its exit record.
 
     `cause` is "exit" (by itself), "timeout" or "stop" (it was told to);
-    `problem` says what failed besides the exit code ("" for nothing).
+    `problem` says what failed besides the exit code ("" for nothing); `stuck` counts
+    processes that even KILL did not end.
     """
 
     run: str
@@ -105,6 +153,7 @@ class Ended:
     log_dropped_bytes: int = 0
     output: Any = None
     problem: str = ""
+    stuck: int = 0
 
 
 Report = Union[Adopted, Voided, Unknown, Ended]
@@ -116,12 +165,10 @@ def admit(state: State, request: Request, now: float) -> List[ev.Event]:
     if run is None:
         message = f"run {request.run} is not in this owner's hands"
         raise NotFound(message)
-    if run.outcome is not None:
+    if run.outcome is not None and not isinstance(request, REOPENING):
         message = f"run {request.run} has ended: {run.outcome}"
-        raise Refused(message, hint="a finished run can no longer be changed")
-    if isinstance(request, Cancel):
-        return _admit_cancel(run, request, now)
-    return _admit_resolve(run, request, now)
+        raise Refused(message, hint="a finished run can only be retried or rolled back")
+    return _ADMIT[type(request)](run, request, now)
 
 
 def _admit_cancel(run: RunState, request: Cancel, now: float) -> List[ev.Event]:
@@ -134,8 +181,7 @@ def _admit_cancel(run: RunState, request: Cancel, now: float) -> List[ev.Event]:
 def _admit_resolve(run: RunState, request: Resolve, now: float) -> List[ev.Event]:
     task = run.tasks.get(request.task)
     if task is None:
-        message = f"run {request.run} has no task {request.task}"
-        raise NotFound(message)
+        raise _no_task(run, request.task)
     if task.status != "held":
         message = f"task {request.task} is {task.outcome or task.status}, not held"
         raise Refused(message, hint="only a held task waits for a decision")
@@ -146,124 +192,68 @@ def _admit_resolve(run: RunState, request: Resolve, now: float) -> List[ev.Event
     return [ev.TaskResolved(request.run, now, request.task, request.how, reason)]
 
 
+def _admit_pause(run: RunState, request: Pause, now: float) -> List[ev.Event]:
+    if run.stop_level:
+        message = f"run {request.run} is being cancelled"
+        raise Refused(message, hint="there is nothing left to pause")
+    event = ev.RunPaused(request.run, now, request.freeze, request.reason[:_REASON_MAX])
+    return [] if misfit(run, event) else [event]
+
+
+def _admit_resume(run: RunState, request: Resume, now: float) -> List[ev.Event]:
+    if not run.paused:
+        message = f"run {request.run} is {run.status}, not paused"
+        raise Refused(message, hint="it goes on already")
+    return [ev.RunResumed(request.run, now, request.reason[:_REASON_MAX])]
+
+
+def _admit_retry(run: RunState, request: Retry, now: float) -> List[ev.Event]:
+    names = list(request.tasks)
+    reason = request.reason[:_REASON_MAX]
+    event = ev.RetryRequested(request.run, now, names, request.downstream, reason)
+    _refuse_reopening(run, names, event)
+    if not to_retry(run, names, downstream_too=request.downstream):
+        message = f"run {request.run} has nothing to retry: no task failed"
+        hint = "name tasks to run them again: --only TASK or --from TASK"
+        raise Refused(message, hint=hint)
+    return [event]
+
+
+def _admit_rollback(run: RunState, request: Rollback, now: float) -> List[ev.Event]:
+    reason = request.reason[:_REASON_MAX]
+    event = ev.RollbackRequested(request.run, now, "request", request.to, reason)
+    _refuse_reopening(run, [request.to] if request.to else [], event)
+    if not to_undo(run, request.to):
+        message = f"run {request.run} has nothing to undo"
+        hint = "only tasks with an `undo` that began can be undone, each once"
+        raise Refused(message, hint=hint)
+    return [event]
+
+
+def _refuse_reopening(run: RunState, names: List[str], event: ev.Event) -> None:
+    for name in names:
+        if name not in run.tasks:
+            raise _no_task(run, name)
+    story = misfit(run, event)
+    if story:
+        message = f"run {event.run} is {run.status}: {story}"
+        raise Refused(message, hint="wait until that is over, or cancel the run")
+
+
+def _no_task(run: RunState, name: str) -> NotFound:
+    run_id = run.submitted.run
+    message = f"run {run_id} has no task {name}"
+    return NotFound(message, hint=f"see: provctl workflow status {run_id}")
+
+
+_Admit = Callable[["RunState", Any, float], List[ev.Event]]
+_ADMIT: Dict[type, _Admit] = {
+    Cancel: _admit_cancel,
+    Resolve: _admit_resolve,
+    Pause: _admit_pause,
+    Resume: _admit_resume,
+    Retry: _admit_retry,
+    Rollback: _admit_rollback,
+}
 _DECISIONS = ("rerun", "accept", "fail")
 _REASON_MAX = 1000  # characters; a line of the journal is bounded
-
-
-def observe(state: State, report: Report, now: float, dice: float) -> List[ev.Event]:
-    """Turn what an executor saw into facts; nothing if it is old news.
-
-    `dice` is a random number from 0 up to 1, used for the jitter of a retry.
-    """
-    run = state.runs.get(report.run)
-    task = run.tasks.get(report.task) if run else None
-    if run is None or task is None or task.status != "running":
-        return []
-    if task.attempt != report.attempt:
-        return []
-    key = (report.run, now, report.task, report.attempt)
-    if isinstance(report, Adopted):
-        return [ev.AttemptAdopted(*key)]
-    if isinstance(report, Voided):
-        return [ev.AttemptVoided(*key, report.reason)]
-    if isinstance(report, Unknown):
-        return [_observe_unknown(run, task, report, now)]
-    return [_observe_ended(run, task, report, now, dice)]
-
-
-def _observe_unknown(
-    run: RunState, task: TaskState, report: Unknown, now: float
-) -> ev.Event:
-    policy = task.task.on_interrupt
-    if policy == "hold":
-        return ev.TaskHeld(
-            report.run, now, report.task, report.attempt, report.outcome, report.reason
-        )
-    told = run.told_to_end(task)
-    again = policy == "rerun" and task.tries < _RERUNS_MAX and not told
-    return ev.AttemptFinished(
-        report.run,
-        now,
-        report.task,
-        report.attempt,
-        report.outcome,
-        reason=report.reason,
-        retry_at=now if again else None,
-    )
-
-
-# A task that takes its supervisor down with it must not do so for ever.
-_RERUNS_MAX = 3
-
-
-def _observe_ended(
-    run: RunState, task: TaskState, report: Ended, now: float, dice: float
-) -> ev.AttemptFinished:
-    told = run.told_to_end(task)
-    outcome, reason = _judge(report, told=told)
-    failed = outcome in ("failed", "timed_out")
-    again = failed and task.tries < task.task.retry.attempts and not told
-    return ev.AttemptFinished(
-        report.run,
-        now,
-        report.task,
-        report.attempt,
-        outcome,
-        exit_code=report.exit_code,
-        signal=report.signal,
-        reason=reason,
-        started_at=report.started_at,
-        finished_at=report.finished_at,
-        cpu_s=report.cpu_s,
-        max_rss_bytes=report.max_rss_bytes,
-        survivors=report.survivors,
-        log_dropped_bytes=report.log_dropped_bytes,
-        output=report.output if outcome == "succeeded" else None,
-        retry_at=round(now + _wait(task, dice), 3) if again else None,
-    )
-
-
-def _judge(report: Ended, *, told: bool) -> Tuple[str, str]:
-    """Outcome and reason. Told to end and exit 0 is still cancelled."""
-    if report.cause == "stop":
-        # As when the machine goes down: it was not us, so it is no cancellation.
-        return ("cancelled", "") if told else ("failed", "told to end by others")
-    if report.cause == "timeout":
-        return "timed_out", "it ran longer than its timeout"
-    problem = report.problem or _flaw(report.output)
-    if problem:
-        return "failed", problem
-    if report.signal is not None:
-        return "failed", f"killed by signal {report.signal}"
-    if report.exit_code != 0:
-        return "failed", f"exit code {report.exit_code}"
-    return "succeeded", ""
-
-
-def _flaw(output: Any) -> str:
-    """What keeps an output out of the journal; empty for nothing."""
-    work = [(output, 1)]
-    while work:
-        value, depth = work.pop()
-        if depth > _DEPTH_MAX:
-            return f"what it returned is nested more than {_DEPTH_MAX} deep"
-        if isinstance(value, float) and not isfinite(value):
-            return "what it returned has a number that JSON cannot hold"
-        work.extend((part, depth + 1) for _, part in children(value))
-    return ""
-
-
-_DEPTH_MAX = 100  # far below where parsers give up
-
-
-def _wait(task: TaskState, dice: float) -> float:
-    """Seconds until the next try: exponential, capped, then jittered upwards."""
-    retry = task.task.retry
-    wait: float = retry.delay_s
-    for _ in range(task.tries - 1):
-        wait *= retry.factor
-        if retry.max_delay_s is not None and wait >= retry.max_delay_s:
-            break
-    if retry.max_delay_s is not None:
-        wait = min(wait, retry.max_delay_s)
-    return wait * (1 + retry.jitter * dice)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
-from provctl.core.model import Group
+from provctl.core.model import NO_RETRY, Group
 from provctl.core.values import ValueMissing
 
 if TYPE_CHECKING:
     from provctl.core.events import RunSubmitted
-    from provctl.core.model import Task, Workflow
+    from provctl.core.model import Retry, Task, Workflow
 
 __all__ = ["FAILURES", "WENT", "Entry", "Lane", "RunState", "State", "TaskState"]
 
@@ -38,12 +38,15 @@ class TaskState:
         "attempt",
         "broken",
         "bucket",
+        "did",
         "doom",
         "exit_code",
         "finished_at",
+        "frozen",
         "open_children",
         "outcome",
         "output",
+        "purpose",
         "reason",
         "retry_at",
         "signal",
@@ -52,16 +55,22 @@ class TaskState:
         "status",
         "stop_level",
         "task",
+        "unknown",
         "unmet",
         "voided",
+        "wait_s",
     )
 
     def __init__(self, task: Task) -> None:
         self.task = task
         self.status = "waiting"
         self.outcome: Optional[str] = None
-        self.attempt = 0  # number of the latest try, voided ones included
-        self.voided = 0
+        self.purpose = "run"  # of the next or present try; or "undo", "probe"
+        self.attempt = 0  # number of the latest try, of any purpose
+        self.voided = 0  # tries among them that count no more
+        self.did = ""  # in a rollback: the outcome that is undone, or was to be
+        self.unknown = ""  # lost or interrupted, while its probe is asked
+        self.frozen = False
         self.unmet = len(task.needs) + (task.parent is not None)
         self.bucket = "waiting"  # where `RunState.counts` has it
         self.doom = ""  # why it must be skipped
@@ -72,6 +81,7 @@ class TaskState:
         self.started_at: Optional[float] = None
         self.finished_at: Optional[float] = None
         self.retry_at: Optional[float] = None
+        self.wait_s = 0.0  # from the end of the latest try to `retry_at`
         self.exit_code: Optional[int] = None
         self.signal: Optional[int] = None
         self.reason = ""
@@ -79,8 +89,16 @@ class TaskState:
 
     @property
     def tries(self) -> int:
-        """Tries that count against `retry.attempts`."""
+        """Tries that count against the attempts that a retry allows."""
         return self.attempt - self.voided
+
+    @property
+    def retry(self) -> Retry:
+        """How often what it is about to do may be tried."""
+        if self.purpose == "run":
+            return self.task.retry
+        undo = self.task.undo
+        return undo.retry if undo and self.purpose == "undo" else NO_RETRY
 
 
 class RunState:
@@ -95,16 +113,23 @@ class RunState:
         "counts",
         "dependents",
         "failed",
-        "failed_fast",
         "finished_at",
+        "frozen",
+        "halted",
+        "last_at",
         "live",
         "open_tasks",
         "outcome",
+        "paused",
+        "rollback_due",
+        "rolling_back",
         "spoiled",
         "started_at",
         "stop_level",
         "submitted",
+        "suspended",
         "tasks",
+        "thaws",
         "workflow",
     )
 
@@ -128,24 +153,35 @@ class RunState:
         self.counts: Dict[str, int] = {"waiting": len(workflow.tasks)}
         self.active: Dict[str, None] = {}  # running, retrying, held; an ordered set
         self.failed: Dict[str, None] = {}
-        self.failed_fast = ""  # the task whose failure stopped a --fail-fast run
+        self.halted = ""  # why no further task starts, after a failure
+        self.rollback_due = False  # when all tasks have ended
+        self.rolling_back = False
+        self.paused = False
+        self.frozen = False
+        self.thaws = False  # it was frozen once: what is adopted is told which it is
+        self.suspended: Dict[str, float] = {}  # seconds left on timers, while paused
         self.spoiled = ""  # the worst outcome that fails the run
         self.cancel_cause = ""
         self.stop_level = 0
         self.boot = ""
+        self.last_at = submitted.at  # of the latest event
         self.started_at: Optional[float] = None
         self.finished_at: Optional[float] = None
         self.outcome: Optional[str] = None
 
     @property
     def status(self) -> str:
-        """Where the run is: queued, running, cancelling, held or finished."""
+        """Where the run is; the words are those of `core.view.RunView`."""
         if self.outcome is not None:
             return "finished"
         if self.stalled:
             return "held"
         if self.stop_level:
             return "cancelling"
+        if self.paused:
+            return "paused"
+        if self.rolling_back:
+            return "rolling_back"
         return "running" if self.started_at is not None else "queued"
 
     @property
@@ -167,13 +203,14 @@ class RunState:
         Raises ValueMissing when there is none.
         """
         task = self.tasks[task_id]
-        if task.status != "finished":
+        outcome = task.did or task.outcome  # what it returned outlives its undo
+        if outcome is None:
             message = f"{task_id} has not finished"
             raise ValueMissing(message)
         if isinstance(task.task.action, Group):
             return self._group_output(task_id)
-        if task.outcome != "succeeded":
-            message = f"{task_id} has no output: it {WENT[task.outcome or '']}"
+        if outcome != "succeeded":
+            message = f"{task_id} has no output: it {WENT[outcome]}"
             raise ValueMissing(message)
         return task.output
 
@@ -202,6 +239,8 @@ WENT = {
     "interrupted": "was interrupted",
     "cancelled": "was cancelled",
     "skipped": "was skipped",
+    "undone": "was undone",
+    "undo_failed": "could not be undone",
 }
 
 

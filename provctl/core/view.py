@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, List, Mapping, Optional, Tuple
 
+from provctl.core.model import Group
+
 if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
 
@@ -27,7 +29,10 @@ class TaskView:
     `status`: waiting, ready, running, retrying, held, finished.
     `outcome` when finished: succeeded, failed, cancelled, timed_out, lost,
     interrupted, skipped. `reason` says in words why (a skip, a failure).
-    `attempt` counts tries begun (0: none yet), `attempts` those allowed.
+    `attempt` counts tries begun (0: none yet), `attempts` those allowed. `purpose`
+    is what the latest or next one is for: run, undo, probe. In or after a rollback
+    the outcome may also be undone or undo_failed. `frozen`: it was told to stand
+    still. `is_group`: it is a nested workflow.
     `retry_at` is when a retrying task is tried again. `stopping`: it was told
     to end. `log_tail` holds the last lines of a failed task's log.
     """
@@ -37,13 +42,16 @@ class TaskView:
     outcome: Optional[str] = None
     attempt: int = 0
     attempts: int = 1
+    purpose: str = "run"
     exit_code: Optional[int] = None
     signal: Optional[int] = None
     started_at: Optional[float] = None
     finished_at: Optional[float] = None
     retry_at: Optional[float] = None
     reason: str = ""
+    is_group: bool = False
     stopping: bool = False
+    frozen: bool = False
     progress: Progress = Progress()
     log_tail: Tuple[str, ...] = ()
 
@@ -52,8 +60,9 @@ class TaskView:
 class RunView:
     """One run.
 
-    `status`: queued, running, cancelling, held, finished. `outcome` when
-    finished: succeeded, failed, cancelled, timed_out, lost. `counts` maps each
+    `status`: queued, running, paused, cancelling, held, rolling_back, finished.
+    `outcome` when finished: succeeded, failed, cancelled, timed_out, lost,
+    rolled_back, rollback_failed. `counts` maps each
     status, and for finished tasks each outcome instead, to a number of tasks;
     `total` is their sum. `tasks` are the rows to show, in file order, possibly
     not all of them.
@@ -115,12 +124,15 @@ def task_view(task: TaskState) -> TaskView:
         status=task.status,
         outcome=task.outcome,
         attempt=task.tries,
-        attempts=task.task.retry.attempts,
+        attempts=task.retry.attempts,
+        purpose=task.purpose,
         exit_code=task.exit_code,
         signal=task.signal,
         started_at=task.started_at,
         finished_at=task.finished_at,
         retry_at=task.retry_at,
         reason=task.reason,
+        is_group=isinstance(task.task.action, Group),
         stopping=task.stop_level > 0,
+        frozen=task.frozen,
     )

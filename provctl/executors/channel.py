@@ -51,12 +51,15 @@ class Channel:
             *self._lines, self._unread = (self._unread + data).split(b"\n")
         return json.loads(self._lines.pop(0)) if self._lines else None
 
-    def done(self, key: str) -> None:
-        """Tell the owner that the attempt is over, and the parent that we are free.
+    def done(self, key: str, *, more: bool) -> None:
+        """Tell the owner that the attempt is over, and the parent that we are free,
+        if we take `more`.
 
         The owner first, and not through the parent: a slot is empty until it knows.
         """
         tell(self.news, key)
+        if not more:
+            return
         try:
             self.sock.sendall(b".")
         except OSError:

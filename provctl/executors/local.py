@@ -11,12 +11,11 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
 from provctl.core.requests import Adopted, Report, Unknown, Voided
 from provctl.errors import StateUnusable
 from provctl.executors import record
-from provctl.executors.base import MARK
 
 if TYPE_CHECKING:
     from provctl.executors.base import Order, Place, Reports
@@ -25,6 +24,13 @@ __all__ = ["LocalExecutor"]
 
 
 _AGAIN_S = 0.5  # between two signals to a shim of an earlier owner
+# What tells it the same as a message does one of ours.
+_SIGNALS = {
+    "stop": signal.SIGTERM,
+    "kill": signal.SIGQUIT,
+    "freeze": signal.SIGUSR1,
+    "thaw": signal.SIGUSR2,
+}
 _ROOT = str(Path(__file__).parents[2])
 # Isolated and without site packages, for it is copied by every fork.
 _PARENT = (
@@ -48,6 +54,7 @@ class LocalExecutor:
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._tell: Optional[Reports] = None
         self._launched: Dict[str, Place] = {}
+        self._wishes: Dict[str, str] = {}  # the last one for an attempt, by its mark
         self._unread = b""
         # At once: it gets ready while this process imports and reads files.
         self._start_parent()
@@ -83,7 +90,7 @@ class LocalExecutor:
         """Hand an order to the parent of shims."""
         key = order.place.mark
         self._launched[key] = order.place
-        message = {
+        message: Dict[str, Any] = {
             "key": key,
             "folder": str(order.place.folder),
             "name": order.place.name,
@@ -93,35 +100,64 @@ class LocalExecutor:
             "timeout_s": order.timeout_s,
             "grace_s": order.grace_s,
             "output_max": order.output_max,
+            "log_max": order.log_max,
         }
         if order.input is not None:
             message["input"] = order.input.decode()
+        if order.masked:
+            from provctl.executors.forms import forms
+
+            message["masked"] = forms(order.masked)
         self._send(message)
 
     def stop(self, place: Place, *, now: bool) -> None:
         """Tell an attempt to end. One that has not begun never will."""
         if _fenced_off(place):
-            self._launched.pop(place.mark, None)
+            self._forget(place)
             self._report_soon(_voided(place, "it was cancelled before it began"))
-        elif place.mark in self._launched:
-            self._send({"stop": place.mark, "now": now})
         else:
-            self._stop_adopted(place, signal.SIGQUIT if now else signal.SIGTERM)
+            self._tell_shim(place, "kill" if now else "stop")
 
     def freeze(self, place: Place) -> None:
         """Stop the processes of an attempt until `thaw`."""
-        raise NotImplementedError
+        self._tell_shim(place, "freeze")
 
     def thaw(self, place: Place) -> None:
         """Let a frozen attempt go on."""
-        raise NotImplementedError
+        self._tell_shim(place, "thaw")
 
-    def _stop_adopted(self, place: Place, number: int) -> None:
-        """Signal until it is over: as long as its old parent has not noticed the
-        death of their owner, the shim does not heed it."""
+    def _tell_shim(self, place: Place, wish: str) -> None:
+        key = place.mark
+        if self._wishes.get(key) in ("stop", "kill") and wish not in ("stop", "kill"):
+            return  # it is about to end
+        self._wishes[key] = wish
+        if key in self._launched:
+            self._send({"tell": key, "what": wish})
+        else:
+            self._signal_adopted(place, wish)
+
+    def _signal_adopted(self, place: Place, wish: str) -> None:
+        """Signal until it has obeyed, or somebody wishes something else: as long as
+        its old parent has not noticed the death of their owner, it does not heed it."""
         assert self._loop is not None
-        if _signal_orphan(place, number):
-            self._loop.call_later(_AGAIN_S, self._stop_adopted, place, number)
+        if self._wishes.get(place.mark) != wish:
+            return
+        if _signal_orphan(place, _SIGNALS[wish]):
+            self._loop.call_later(_AGAIN_S, self._ask_again, place, wish)
+        else:
+            self._forget(place)
+
+    def _ask_again(self, place: Place, wish: str) -> None:
+        obeyed = {
+            "freeze": record.is_frozen(place),
+            "thaw": not record.is_frozen(place),
+        }
+        if not obeyed.get(wish, False):
+            self._signal_adopted(place, wish)
+
+    def _forget(self, place: Place) -> None:
+        self._launched.pop(place.mark, None)
+        self._wishes.pop(place.mark, None)
 
     def recover(self, place: Place, *, rebooted: bool) -> Report:
         """Find out what became of an attempt; one that is alive is adopted.
@@ -162,8 +198,13 @@ class LocalExecutor:
     def _hear(self) -> None:
         data = os.read(self._news, 1 << 16)
         *keys, self._unread = (self._unread + data).split(b"\n")
+        # A shim that ends with its attempt is reported by its parent once more.
         over = [self._launched.pop(key.decode(), None) for key in keys]
-        self._report([self._outcome(place) for place in over if place is not None])
+        self._report([self._end_of(place) for place in over if place is not None])
+
+    def _end_of(self, place: Place) -> Report:
+        self._forget(place)
+        return self._outcome(place)
 
     def _outcome(self, place: Place) -> Report:
         try:
@@ -179,8 +220,15 @@ class LocalExecutor:
         self._launched.clear()
         self._start_parent()
         self._listen()
-        reports = [self._outcome(place) for place in orphans]
-        self._report([r for r in reports if not isinstance(r, Adopted)])
+        over = []
+        for place in orphans:
+            report = self._outcome(place)
+            if not isinstance(report, Adopted):
+                over.append(report)
+            elif place.mark in self._wishes:
+                # What was told last may not have got through.
+                self._signal_adopted(place, self._wishes[place.mark])
+        self._report(over)
 
     def _watch(self, place: Place) -> None:
         """Wait for the lock in a thread: no polling, and no process id to mistake."""
@@ -197,6 +245,7 @@ class LocalExecutor:
         threading.Thread(target=wait, daemon=True, name=place.name).start()
 
     def _adopted_over(self, place: Place) -> None:
+        self._forget(place)
         self._report([record.ended(place) or _unknown(place, rebooted=False)])
 
     def _report_soon(self, report: Report) -> None:
@@ -231,25 +280,14 @@ def _unknown(place: Place, *, rebooted: bool) -> Unknown:
     outcome = "interrupted" if rebooted else "lost"
     what = "the machine was rebooted" if rebooted else "its supervisor died"
     reason = f"{what} while it ran, so nobody can know how it ended"
-    left = 0 if rebooted else _sweep(place)
+    left = 0
+    if not rebooted:
+        from provctl.executors.leftovers import kill_leftovers
+
+        left = kill_leftovers(place)
     if left:
         reason += f"; processes it left, killed now: {left}"
     return Unknown(place.run, place.task, place.attempt, outcome, reason)
-
-
-def _sweep(place: Place) -> int:
-    """Kill what a dead shim left behind, known by the mark in its environment."""
-    import psutil
-
-    killed = 0
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == place.mark and process.pid != os.getpid():
-                process.kill()  # psutil checks the start time: no stranger is hit
-                killed += 1
-        except psutil.Error:
-            continue
-    return killed
 
 
 def _signal_orphan(place: Place, number: int) -> bool:

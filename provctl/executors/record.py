@@ -10,12 +10,20 @@ from zlib import crc32
 
 from provctl.core.requests import Ended
 from provctl.errors import StateUnusable
+from provctl.executors.exit_record import FROZEN, FROZEN_AT
 from provctl.flock import is_locked
 
 if TYPE_CHECKING:
     from provctl.executors.base import Place
 
-__all__ = ["ended", "fence_off", "is_running", "shim_pid", "wait_until_over"]
+__all__ = [
+    "ended",
+    "fence_off",
+    "is_frozen",
+    "is_running",
+    "shim_pid",
+    "wait_until_over",
+]
 
 _VOID = "void"  # what the fence of an attempt that never begins points to
 
@@ -44,6 +52,8 @@ def ended(place: Place) -> Optional[Ended]:
         cpu_s=record.get("cpu_s", 0.0),
         max_rss_bytes=record.get("max_rss_bytes", 0),
         survivors=record["survivors"],
+        stuck=record.get("stuck", 0),
+        log_dropped_bytes=record.get("log_dropped_bytes", 0),
         output=output,
         problem=problem,
     )
@@ -64,6 +74,16 @@ def _exit_record(place: Place) -> Optional[Dict[str, Any]]:
 def is_running(place: Place) -> bool:
     """Whether the attempt's shim is alive and still has it."""
     return is_locked(place.file("go"))
+
+
+def is_frozen(place: Place) -> bool:
+    """Whether the shim that has the attempt keeps its processes stopped."""
+    try:
+        with place.file("go").open("rb") as file:
+            file.seek(FROZEN_AT)
+            return file.read(len(FROZEN)) == FROZEN and is_running(place)
+    except OSError:
+        return False
 
 
 def wait_until_over(place: Place) -> None:

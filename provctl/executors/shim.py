@@ -9,8 +9,9 @@ steps keeps the promises:
     nothing; an owner that recovers may take it first
  3. fsync of the folder: from now on "it never began" is provably false
  4. spawn, in a session of its own; output to a file, never to a pipe
- 5. wait; TERM, grace, KILL on timeout (monotonic) or when told: by the parent,
-    or when the parent is gone by SIGTERM (with grace) or SIGQUIT (at once)
+ 5. wait; keep the log within its limit; TERM, grace, KILL on timeout (monotonic)
+    or when told; freeze and thaw when told: by the parent, or when the parent is
+    gone by signals (`_WISHES`)
  6. sweep of every process that outlived the main one (the shim is a subreaper)
  7. the exit record, sealed with its CRC, into `N.K.go`; fsync; unlock
 
@@ -24,18 +25,18 @@ containerd-shim, conmon and s6-supervise are built on the same idea.
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
-import json
 import os
-import sys
 import time
-from zlib import crc32
+
+from provctl.executors import exit_record, tree
+from provctl.executors.attempt_log import AttemptLog
+from provctl.executors.kernel import Watch, become_reaper, signal_when_readable
 
 TYPE_CHECKING = False  # `typing` costs a millisecond and memory in every fork
 if TYPE_CHECKING:
     import signal
-    from typing import Any, Dict, List, Optional, Tuple
+    from typing import Any, Dict, List, Optional, Set, Tuple
 
     from provctl.executors.channel import Channel
 else:
@@ -43,90 +44,171 @@ else:
     # copied pages than all else here.
     import _signal as signal
 
-_PR_SET_CHILD_SUBREAPER = 36
-_RESERVED = 4096  # bytes kept for the exit record
-_TOLD = (signal.SIGTERM, signal.SIGQUIT)  # what tells a shim to end its attempt
-_WAITED = {signal.SIGCHLD, signal.SIGALRM, *_TOLD}
+# What the signals mean that a shim without a parent heeds.
+_WISHES: Dict[int, str] = {
+    signal.SIGTERM: "stop",
+    signal.SIGQUIT: "kill",
+    signal.SIGUSR1: "freeze",
+    signal.SIGUSR2: "thaw",
+}
+# SIGIO: the parent says something, or the log is written to.
+_WAITED = {signal.SIGCHLD, signal.SIGALRM, signal.SIGIO, *_WISHES}
 # Python ignores some of these, and children would inherit that.
 _DEFAULTED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT)
+
+_NEVER = float("inf")
+_AT_LEAST_S = 0.0001  # a timer of 0 would never ring
+_SWEEP_AGAIN_S = 0.05
+_GIVE_UP_S = 5.0  # after KILL: what still lives then hangs in the kernel
+
 # Set in tests: the longest time, in seconds, that a shim dawdles before its fence.
 _SLOW_START = float(os.environ.get("PROVCTL_FAILPOINT_SLOW_SHIM_S") or 0)
 _NO_FENCE = bool(os.environ.get("PROVCTL_FAILPOINT_NO_FENCE"))
-
-
-def _prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        _libc.prctl(option, value, 0, 0, 0)
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
+_NO_SWEEP = bool(os.environ.get("PROVCTL_FAILPOINT_NO_SWEEP"))
 
 
 class _Attempt:
-    """One attempt as its shim sees it."""
+    """One attempt as its shim sees it. Times are of the monotonic clock."""
 
-    def __init__(self, order: Dict[str, Any], channel: Channel) -> None:
+    def __init__(self, order: Dict[str, Any], channel: Channel, watch: Watch) -> None:
         self.order = order
         self.channel = channel
-        self.name = order["name"]
-        self.folder = order["folder"]
+        self.watch = watch
+        self.forms: List[bytes] = [
+            form.encode("utf-8", "surrogatepass") for form in order.get("masked", ())
+        ]
+        self.record = -1
         self.cause = "exit"
         self.level = 0  # 1: TERM was sent, 2: KILL was sent
-        self.main = 0
+        self.main = 0  # until it is reaped
         self.usage: Any = None
         self.survivors = 0
+        self.stuck = 0
+        self.log: Optional[AttemptLog] = None
+        self.timeout_at = self.kill_at = _NEVER
+        self._alarm_at = _NEVER
+        self._stopped: List[int] = []  # by us; empty or not, frozen is frozen
+        self._left_s: Optional[float] = None  # until its timeout; frozen if not None
 
     def path(self, suffix: str) -> str:
-        return f"{self.folder}/{self.name}.{suffix}"
+        return f"{self.order['folder']}/{self.order['name']}.{suffix}"
 
     def open(self, suffix: str, flags: int) -> int:
         return os.open(self.path(suffix), flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
-    def wish(self, number: int) -> Optional[bool]:
-        """Return what a signal wants: the end at once (True), with grace (False) or
-        nothing (None), for it may have been sent for the attempt before this one.
-        By itself it counts only when the parent is gone."""
-        at_once = None
+    def begin(self) -> None:
+        """The task was spawned: let its time run."""
+        now = time.monotonic()
+        if self.order["timeout_s"]:
+            self.timeout_at = now + self.order["timeout_s"]
+        most = self.order.get("log_max", 0)
+        if most or self.forms:
+            self.log = AttemptLog(self.path("log"), most, self.forms, self.watch, now)
+        # What came with the order was signalled before, or to nobody.
+        self._heed(0, now)
+
+    def live(self, until: float = _NEVER) -> None:
+        """Sleep until something happens or is due, at the latest `until`, and do it."""
+        look_at = self.log.look_at if self.log else _NEVER
+        due = min(until, self.timeout_at, self.kill_at, look_at)
+        if due != self._alarm_at:
+            # An alarm too many, such as one left by the attempt before, does no harm.
+            wait = 0 if due == _NEVER else max(due - time.monotonic(), _AT_LEAST_S)
+            signal.setitimer(signal.ITIMER_REAL, wait)
+            self._alarm_at = due
+        number = signal.sigwait(_WAITED)
+        now = time.monotonic()
+        if number == signal.SIGALRM:
+            self._alarm_at = _NEVER
+        elif number != signal.SIGCHLD:
+            self._heed(number, now)
+        if now >= self.timeout_at:
+            self.end("timeout")
+        if now >= self.kill_at:
+            self.kill()
+        if self.log and now >= self.log.look_at:
+            self.log.look(now)
+
+    def _heed(self, number: int, now: float) -> None:
+        """Do what the parent says; a signal by itself counts only without a parent."""
+        if self.log:
+            self.log.wake(now)
         while True:
             message = self.channel.take(wait=False)
             if message is None:
                 break
-            if message.get("stop") == self.order["key"]:
-                at_once = at_once or message["now"]
-        return number == signal.SIGQUIT if self.channel.closed else at_once
+            if message.get("tell") == self.order["key"]:
+                self._obey(message["what"])
+        if self.channel.closed and number in _WISHES:
+            self._obey(_WISHES[number])
 
-    def stop(self, cause: str, *, now: bool) -> None:
-        """One step further on the ladder: TERM, then KILL when the grace is over."""
-        if self.level == 0:
+    def _obey(self, wish: str) -> None:
+        if wish == "stop":
+            self.end("stop")
+        elif wish == "kill":
+            self.end("stop", at_once=True)
+        elif wish == "freeze":
+            self._freeze()
+        elif wish == "thaw":
+            self._thaw()
+
+    def end(self, cause: str, *, at_once: bool = False) -> None:
+        """Begin the end, for the first cause: TERM, then KILL after the grace time."""
+        first = self.level == 0
+        if first:
             self.cause = cause
-        if cause == "stop" and self.level and not now:
-            return  # told again: the ladder is already climbed by the timer
-        grace = self.order["grace_s"]
-        if now or self.level or grace <= 0:
-            self.level = 2
-            _signal_group(self.main, signal.SIGKILL)
-        else:
+            self.timeout_at = _NEVER
+        if at_once or self.order["grace_s"] <= 0:
+            self.kill()
+        elif first:
             self.level = 1
-            _signal_group(self.main, signal.SIGTERM)
-            signal.setitimer(signal.ITIMER_REAL, grace)
-        # A stopped process acts on no signal but KILL until it is continued.
-        _signal_group(self.main, signal.SIGCONT)
+            self.kill_at = time.monotonic() + self.order["grace_s"]
+            self._signal_main(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it without grace."""
+        self.level = 2
+        self.kill_at = _NEVER
+        self._signal_main(signal.SIGKILL)
+
+    def _signal_main(self, number: int) -> None:
+        if self.main:
+            for each in (number, signal.SIGCONT):
+                # A stopped process acts on no signal but KILL until it is continued.
+                try:
+                    os.killpg(self.main, each)
+                except (ProcessLookupError, PermissionError):
+                    continue
+        self._thaw()
+
+    def _freeze(self) -> None:
+        if self.level:
+            return  # it is about to end
+        if self._left_s is None:
+            self._left_s = self.timeout_at - time.monotonic()
+            self.timeout_at = _NEVER
+        self._stopped += tree.stop()
+        exit_record.note_frozen(self.record, frozen=True)
+
+    def _thaw(self) -> None:
+        if self._left_s is None:
+            return
+        if not self.level:
+            self.timeout_at = time.monotonic() + self._left_s
+        self._left_s = None
+        tree.go_on(self._stopped)
+        self._stopped.clear()
+        exit_record.note_frozen(self.record, frozen=False)
 
 
-def _signal_group(leader: int, number: int) -> None:
-    try:
-        os.killpg(leader, number)
-    except (ProcessLookupError, PermissionError):
-        pass
-
-
-def _supervise(order: Dict[str, Any], channel: Channel) -> None:
-    attempt = _Attempt(order, channel)
+def _supervise(order: Dict[str, Any], channel: Channel, watch: Watch) -> bool:
+    """Run one attempt; return whether it left nothing that lives."""
+    attempt = _Attempt(order, channel, watch)
     if _SLOW_START:
         time.sleep(int.from_bytes(os.urandom(2), "big") / 65536 * _SLOW_START)
-    record = attempt.open("new", os.O_RDWR)
-    fcntl.flock(record, fcntl.LOCK_EX)
-    problem = _reserve(record)
+    attempt.record = attempt.open("new", os.O_RDWR)
+    fcntl.flock(attempt.record, fcntl.LOCK_EX)
+    problem = exit_record.reserve(attempt.record)
     if _pass_fence(attempt):
         started, clock = time.time(), time.monotonic()
         status = None
@@ -135,19 +217,9 @@ def _supervise(order: Dict[str, Any], channel: Channel) -> None:
         result = _result(attempt, status, problem)
         result["started_at"] = started
         result["finished_at"] = started + time.monotonic() - clock
-        _store(record, result)
-    os.close(record)
-
-
-def _reserve(record: int) -> str:
-    """Make room for the exit record, begun with who will write it."""
-    try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(record, 0, _RESERVED)
-        os.write(record, (b"%d\n" % os.getpid()).ljust(_RESERVED, b"\0"))
-    except OSError as error:
-        return f"no space for its exit record: {error.strerror}"
-    return ""
+        exit_record.store(attempt.record, result)
+    os.close(attempt.record)
+    return not attempt.stuck
 
 
 def _pass_fence(attempt: _Attempt) -> bool:
@@ -157,7 +229,7 @@ def _pass_fence(attempt: _Attempt) -> bool:
     except FileExistsError:
         passed = _NO_FENCE
     os.unlink(attempt.path("new"))
-    folder = os.open(attempt.folder, os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(attempt.order["folder"], os.O_RDONLY | os.O_DIRECTORY)
     os.fsync(folder)
     os.close(folder)
     return passed
@@ -180,18 +252,16 @@ def _run(attempt: _Attempt) -> Tuple[Optional[int], str]:
         why = getattr(error, "strerror", None) or error
         return None, f"cannot start {what}: {why}"
     os.close(log)
-    _drop_late_alarm()
-    if order["timeout_s"]:
-        signal.setitimer(signal.ITIMER_REAL, order["timeout_s"])
-    status = _wait(attempt)
-    _sweep(attempt)
+    attempt.begin()
+    status = None
+    while status is None:
+        attempt.live()
+        status = _reap(attempt)
+    if not _NO_SWEEP:
+        _sweep(attempt)
+    if attempt.log:
+        attempt.log.finish()
     return status, ""
-
-
-def _drop_late_alarm() -> None:
-    """An alarm may have come just as the attempt before this one ended."""
-    if signal.SIGALRM in signal.sigpending():
-        signal.sigwait({signal.SIGALRM})
 
 
 def _spawn(order: Dict[str, Any], log: int) -> int:
@@ -226,22 +296,6 @@ def _program(name: str, path: str) -> str:
     return name
 
 
-def _wait(attempt: _Attempt) -> int:
-    """Reap until the main process ended, and walk the ladder when told to."""
-    while True:
-        number = signal.sigwait(_WAITED)
-        if number == signal.SIGALRM:
-            attempt.stop("timeout", now=False)
-        elif number in _TOLD:
-            at_once = attempt.wish(number)
-            if at_once is not None:
-                attempt.stop("stop", now=at_once)
-        status = _reap(attempt)
-        if status is not None:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            return status
-
-
 def _reap(attempt: _Attempt) -> Optional[int]:
     """Reap all that ended; return the main process's status if it is among them."""
     main_status = None
@@ -255,48 +309,38 @@ def _reap(attempt: _Attempt) -> Optional[int]:
         if pid == attempt.main:
             main_status = status
             attempt.usage = usage
+            attempt.main = 0
 
 
 def _sweep(attempt: _Attempt) -> None:
     """End what outlived the main process: TERM, grace, KILL, until none is left."""
-    left = _descendants()
+    left = tree.below()
     if not left:
         return
     attempt.survivors = len(left)
-    number = signal.SIGKILL if attempt.level == 2 else signal.SIGTERM
-    deadline = time.monotonic() + attempt.order["grace_s"]
+    attempt.timeout_at = _NEVER
+    if attempt.level < 2:
+        attempt.level = 1
+        attempt.kill_at = time.monotonic() + attempt.order["grace_s"]
+    told: Set[int] = set()
+    give_up_at = _NEVER
     while left:
-        for pid in left:
-            try:
-                os.kill(pid, number)
-                os.kill(pid, signal.SIGCONT)
-            except ProcessLookupError:
-                pass
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-        heard = signal.sigwait(_WAITED)
-        if heard in _TOLD and attempt.wish(heard):
-            number = signal.SIGKILL
+        if attempt.level == 2:
+            # Standing still, none can make another faster than we kill.
+            tree.stop()
+            left = tree.below()
+            tree.send(signal.SIGKILL, left)
+            give_up_at = min(give_up_at, time.monotonic() + _GIVE_UP_S)
+        else:
+            tree.send(signal.SIGTERM, [pid for pid in left if pid not in told])
+            tree.send(signal.SIGCONT, left)
+            told.update(left)
+        attempt.live(time.monotonic() + _SWEEP_AGAIN_S)
         _reap(attempt)
-        left = _descendants()
-        if time.monotonic() >= deadline:
-            number = signal.SIGKILL
-    signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _descendants() -> List[int]:
-    """All processes below this one; Linux only, where the shim is a subreaper."""
-    found: List[int] = []
-    pending = [os.getpid()]
-    while pending:
-        pid = pending.pop()
-        try:
-            with open(f"/proc/{pid}/task/{pid}/children", "rb", 0) as file:
-                children = [int(word) for word in file.read().split()]
-        except OSError:
-            continue
-        found += children
-        pending += children
-    return found
+        left = tree.below()
+        if time.monotonic() >= give_up_at:
+            attempt.stuck = len(tree.running())
+            return
 
 
 def _result(attempt: _Attempt, status: Optional[int], problem: str) -> Dict[str, Any]:
@@ -306,64 +350,31 @@ def _result(attempt: _Attempt, status: Optional[int], problem: str) -> Dict[str,
         "problem": problem,
         "survivors": attempt.survivors,
     }
+    if attempt.stuck:
+        result["stuck"] = attempt.stuck
+    if attempt.log and attempt.log.dropped:
+        result["log_dropped_bytes"] = attempt.log.dropped
     if status is not None:
-        result["status"] = status
-        if os.WIFSIGNALED(status):
-            result["signal"] = os.WTERMSIG(status)
-        else:
-            result["exit_code"] = os.WEXITSTATUS(status)
-    if attempt.usage is not None:
-        unit = 1 if sys.platform == "darwin" else 1024
-        result["cpu_s"] = round(attempt.usage.ru_utime + attempt.usage.ru_stime, 6)
-        result["max_rss_bytes"] = attempt.usage.ru_maxrss * unit
-    if attempt.order.get("output_max") and not problem:
-        _add_output(attempt, result)
+        exit_record.add_status(result, status, attempt.usage)
+    most = attempt.order.get("output_max")
+    if most and not problem:
+        exit_record.add_output(result, attempt.path("out"), most, attempt.forms)
+    if problem and attempt.forms:
+        exit_record.cover_problem(result, attempt.forms)
     return result
-
-
-def _add_output(attempt: _Attempt, result: Dict[str, Any]) -> None:
-    """Move what the task returned from its file into the record."""
-    most = attempt.order["output_max"]
-    try:
-        fd = os.open(attempt.path("out"), os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return
-    with open(fd, "rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        result["problem"] = f"its output is larger than {most} bytes"
-    else:
-        result["output"] = data.decode("utf-8", "replace")
-    os.unlink(attempt.path("out"))
-
-
-def _store(record: int, result: Dict[str, Any]) -> None:
-    """Make the exit record durable. Tries for ever: nobody else knows the status."""
-    while True:
-        try:
-            body = json.dumps(result, separators=(",", ":"))[:-1].encode("ascii")
-            data = body + b',"crc":"%08x"}\n' % crc32(body)
-            written = os.pwrite(record, data, 0)
-            while written < len(data):
-                written += os.pwrite(record, data[written:], written)
-            os.ftruncate(record, len(data))
-            os.fsync(record)
-        except OSError:
-            # The reserved bytes hold a record without output.
-            if result.pop("output", None) is not None:
-                result["problem"] = "the disk was full: its output is lost"
-            time.sleep(1)
-        else:
-            return
 
 
 def serve(channel: Channel) -> None:
     """Take attempts from the parent, one at a time, until it is gone."""
     os.setsid()
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    become_reaper()
     signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED)
-    while not channel.closed:
+    signal_when_readable(channel.sock.fileno())
+    watch = Watch()
+    clean = True
+    while clean and not channel.closed:
         order = channel.take(wait=True)
-        if order is not None and "stop" not in order:
-            _supervise(order, channel)
-            channel.done(order["key"])
+        if order is not None and "tell" not in order:
+            clean = _supervise(order, channel, watch)
+            # What it could not kill is its child for ever: it takes no other task.
+            channel.done(order["key"], more=clean)

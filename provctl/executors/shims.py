@@ -1,11 +1,12 @@
 """Owns the parent of shims: gives each order to an idle shim, or forks one.
 
 Run by `executors.local` as a process of its own. It reads orders, one JSON object
-a line, from a socket: `{"key": ..., ...}` starts an attempt, `{"stop": key, "now":
-...}` tells one to end. Each shim writes the key of an attempt that is over into the
-owner's pipe; the parent does it for a shim that died. When the socket closes the parent ends, and each shim once the attempt it has is over;
-tasks never notice. A fork costs a tenth of a Python start, a shim that waits
-already costs nothing.
+a line, from a socket: `{"key": ..., ...}` starts an attempt, `{"tell": key, "what":
+...}` is for the shim that has it: stop, kill, freeze or thaw. Each shim writes the
+key of an attempt that is over into the owner's pipe; the parent does it for a shim
+that died. When the socket closes the parent ends, and each shim once the attempt it
+has is over; tasks never notice. A fork costs a tenth of a Python start, a shim that
+waits already costs nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ else:
 
 _IDLE_MAX = 4  # shims kept without work
 _TRY_AGAIN_MS = 1000
+_REAP_MS = 50
 
 
 class _Shim:
@@ -49,19 +51,23 @@ class _Parent:
         self._poll = select.poll()
         self._shims: Dict[int, _Shim] = {}
         self._idle: List[_Shim] = []
-        self._waiting: List[bytes] = []  # orders no shim could be had for yet
+        # Orders no shim could be had for yet, by key, with what was said of them.
+        self._waiting: Dict[str, bytes] = {}
+        self._ending: List[int] = []  # shims that exit, to be reaped
         self._unread = b""
 
     def serve(self) -> None:
         """Work until the owner closes its end."""
         self._poll.register(self._owner, select.POLLIN)
         while True:
-            for fd, _ in self._poll.poll(_TRY_AGAIN_MS if self._waiting else None):
+            wait = _TRY_AGAIN_MS if self._waiting else None
+            for fd, _ in self._poll.poll(_REAP_MS if self._ending else wait):
                 if fd != self._owner.fileno():
                     self._hear(self._shims[fd])
                 elif not self._take_orders():
                     return
             self._hand_out()
+            self._ending = [p for p in self._ending if not os.waitpid(p, os.WNOHANG)[0]]
 
     def _take_orders(self) -> bool:
         data = self._owner.recv(1 << 18)
@@ -70,10 +76,10 @@ class _Parent:
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
             order = json.loads(line)
-            if "stop" in order:
-                self._stop(order["stop"], line)
+            if "tell" in order:
+                self._pass_on(order["tell"], line)
             else:
-                self._waiting.append(line)
+                self._waiting[order["key"]] = line
         return True
 
     def _hand_out(self) -> None:
@@ -83,10 +89,9 @@ class _Parent:
                 child = self._idle.pop() if self._idle else self._fork()
             except OSError:
                 return  # no process or descriptor free: when a shim is, or later
-            line = self._waiting.pop(0)
-            child.key = json.loads(line)["key"]
+            child.key = next(iter(self._waiting))
             try:
-                child.channel.sendall(line + b"\n")
+                child.channel.sendall(self._waiting.pop(child.key) + b"\n")
             except OSError:
                 continue  # it died idle; `_hear` says so, and the owner looks
 
@@ -115,12 +120,13 @@ class _Parent:
         self._poll.register(ours, select.POLLIN)
         return child
 
-    def _stop(self, key: str, line: bytes) -> None:
+    def _pass_on(self, key: str, line: bytes) -> None:
+        if key in self._waiting:
+            self._waiting[key] += b"\n" + line
         for child in self._shims.values():
             if child.key == key:
                 try:
                     child.channel.sendall(line + b"\n")
-                    os.kill(child.pid, signal.SIGTERM)
                 except OSError:
                     return  # it died: `_hear` tells the owner
 
@@ -141,7 +147,8 @@ class _Parent:
         self._poll.unregister(child.channel)
         del self._shims[child.channel.fileno()]
         child.channel.close()
-        os.waitpid(child.pid, 0)
+        # Not waited for: one that watched a log takes the kernel 16 ms to end.
+        self._ending.append(child.pid)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
     from provctl.core.events import RunSubmitted
     from provctl.core.model import Workflow
 
-__all__ = ["RunFolder", "StateFolder", "sync_folder", "write_synced"]
+__all__ = ["RunExists", "RunFolder", "StateFolder", "sync_folder", "write_synced"]
+
+
+class RunExists(StateUnusable):
+    """There is a run with this id already; it was left as it is."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,12 @@ class RunFolder:
         return self.path / "attempts"
 
     def log_of(self, index: int, attempt: int) -> Path:
-        """Output of one attempt."""
-        return self.attempts / f"{index}.{attempt}.log"
+        """Output of one attempt, whatever it was for."""
+        plain, *others = (
+            self.attempts / f"{index}.{attempt}{purpose}.log"
+            for purpose in ("", "u", "p")
+        )
+        return next(filter(os.path.exists, others), plain)
 
     def load_workflow(self, digest: str) -> Workflow:
         """Return the frozen workflow, if it is the one that was submitted.
@@ -144,10 +153,13 @@ class StateFolder:
     def create_run(self, submitted: RunSubmitted, frozen: bytes) -> RunFolder:
         """Put a new run on disk, whole or not at all, and return its folder.
 
-        When this returns, it survives a power cut. Raises StateUnusable.
+        When this returns, it survives a power cut. Raises RunExists and, when it
+        cannot be written, StateUnusable.
         """
-        # Of this process alone: what a killed one left is in nobody's way.
-        draft = RunFolder(self.runs / f".new-{submitted.run}-{os.getpid()}")
+        # Of this call alone: what a killed one left is in nobody's way, nor are
+        # others that make the same run. Of them one gets its name.
+        mine = f"{os.getpid()}-{os.urandom(4).hex()}"
+        draft = RunFolder(self.runs / f".new-{submitted.run}-{mine}")
         final = self.run(submitted.run)
         with _reported(self.path):
             try:
@@ -158,7 +170,7 @@ class StateFolder:
                 _begin_journal(draft.journal, submitted)
                 sync_folder(draft.attempts)
                 sync_folder(draft.path)
-                draft.path.rename(final.path)
+                _give_name(draft, final)
                 sync_folder(self.runs)
             except BaseException:
                 import shutil
@@ -166,6 +178,14 @@ class StateFolder:
                 shutil.rmtree(str(draft.path), ignore_errors=True)
                 raise
         return final
+
+    def settle(self) -> None:
+        """Make sure that a run somebody else made survives a power cut.
+
+        Its maker may have died before it came to that. Raises StateUnusable.
+        """
+        with _reported(self.path):
+            sync_folder(self.runs)
 
     def enqueue(self, run_id: str) -> None:
         """Mark a run for the background scheduler, durably. Raises StateUnusable."""
@@ -202,6 +222,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _give_name(draft: RunFolder, final: RunFolder) -> None:
+    """Of many that make the same run, one passes here: no folder with files is replaced."""
+    try:
+        draft.path.rename(final.path)
+    except OSError as problem:
+        if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        message = f"there is a run {final.id} already"
+        raise RunExists(message) from None
 
 
 def _begin_journal(path: Path, submitted: RunSubmitted) -> None:

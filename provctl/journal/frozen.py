@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from typing import Any, Dict, Iterable, List, Tuple, Type
 
 from provctl.core.model import (
@@ -16,11 +16,13 @@ from provctl.core.model import (
     Retry,
     Script,
     Task,
+    Undo,
+    Work,
     Workflow,
 )
 from provctl.errors import JournalDamaged, JournalTooNew
 
-__all__ = ["FORMAT", "digest", "freeze", "thaw"]
+__all__ = ["FORMAT", "content", "digest", "freeze", "thaw"]
 
 FORMAT = 1
 
@@ -39,6 +41,15 @@ def freeze(workflow: Workflow) -> bytes:
     record["v"] = FORMAT
     record["tasks"] = [_freeze_task(task) for task in workflow.tasks]
     return json.dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def content(workflow: Workflow) -> str:
+    """Return what a workflow is, without the place and moment of its submission.
+
+    Text, for a comparison of values would take 1 and true for the same.
+    """
+    bare = replace(workflow, cwd="/", environment={}, source="")
+    return json.dumps(json.loads(freeze(bare)), sort_keys=True)
 
 
 def digest(frozen: bytes) -> str:
@@ -66,8 +77,8 @@ _NOT_A_WORKFLOW = (ValueError, TypeError, KeyError, AttributeError, RecursionErr
 
 
 def _freeze_task(task: Task) -> Dict[str, Any]:
-    record = _plain(task, skip=("index", "action", "needs", "retry"))
-    record[_KIND[type(task.action)]] = _plain(task.action)
+    record = _plain(task, skip=("index", "action", "needs", "retry", "undo", "probe"))
+    record.update(_freeze_action(task.action))
     if task.needs:
         record["needs"] = [
             need.task if need.on == "success" else [need.task, need.on]
@@ -76,22 +87,50 @@ def _freeze_task(task: Task) -> Dict[str, Any]:
     retry = _plain(task.retry)
     if retry:
         record["retry"] = retry
+    if task.probe is not None:
+        record["probe"] = _freeze_action(task.probe)
+    if task.undo is not None:
+        undo = _plain(task.undo, skip=("action", "retry"))
+        undo.update(_freeze_action(task.undo.action), retry=_plain(task.undo.retry))
+        record["undo"] = undo
     return record
 
 
+def _freeze_action(action: Action) -> Dict[str, Any]:
+    return {_KIND[type(action)]: _plain(action)}
+
+
 def _thaw_task(index: int, record: Dict[str, Any]) -> Task:
+    action = _thaw_action(record)
+    needs = tuple(
+        Need(need) if isinstance(need, str) else Need(*need)
+        for need in record.pop("needs", ())
+    )
+    retry = _thaw_retry(record)
+    for name, thaw_part in (("probe", _thaw_action), ("undo", _thaw_undo)):
+        if name in record:
+            record[name] = thaw_part(record[name])
+    return Task(index=index, action=action, needs=needs, retry=retry, **record)
+
+
+def _thaw_action(record: Dict[str, Any]) -> Any:
+    """Take the action out of a record."""
     (kind,) = record.keys() & _ACTIONS.keys()
     values = record.pop(kind)
     for name in ("args", "argv"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
-    action: Action = _ACTIONS[kind](**values)
-    needs = tuple(
-        Need(need) if isinstance(need, str) else Need(*need)
-        for need in record.pop("needs", ())
-    )
-    retry = Retry(**record.pop("retry", {}))
-    return Task(index=index, action=action, needs=needs, retry=retry, **record)
+    return _ACTIONS[kind](**values)
+
+
+def _thaw_retry(record: Dict[str, Any]) -> Retry:
+    values = record.pop("retry", {})
+    return Retry(**{**values, "on": tuple(values.get("on", ()))})
+
+
+def _thaw_undo(record: Dict[str, Any]) -> Undo:
+    action: Work = _thaw_action(record)
+    return Undo(action, retry=_thaw_retry(record), **record)
 
 
 def _plain(value: Any, skip: Iterable[str] = ()) -> Dict[str, Any]:

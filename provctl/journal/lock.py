@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -97,13 +97,21 @@ def holder_of(path: Path) -> Optional[Holder]:
         return None
     try:
         record: Dict[str, Any] = json.loads(path.read_bytes())
-        return Holder(**record)
-    except (OSError, ValueError, TypeError):
+        # A later version may say more of itself.
+        return Holder(**{name: record[name] for name in record.keys() & _TOLD})
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+_TOLD = {field.name for field in fields(Holder)}
 
 
 def boot_id() -> str:
     """Return what is the same until the machine reboots. Linux and macOS."""
+    # Set in tests, which cannot reboot: the id of another boot.
+    played = os.environ.get("PROVCTL_FAILPOINT_BOOT_ID")
+    if played:
+        return played
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:

@@ -13,11 +13,12 @@ from provctl.flock import is_locked
 from provctl.journal.seal import NewerFormat, unseal
 
 if TYPE_CHECKING:
+    from provctl.core.events import RunSubmitted
     from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["RunSummary", "summaries", "summarise"]
+__all__ = ["RunSummary", "submission", "summaries", "summarise"]
 
-_END = 4096  # bytes read at each end; submission and finish are far shorter
+_END = 8192  # bytes read at each end; submission and finish are shorter
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,45 @@ def summarise(folder: RunFolder) -> RunSummary:
     )
 
 
+def submission(folder: RunFolder) -> RunSubmitted:
+    """Return how a run was submitted. Raises JournalDamaged, JournalTooNew."""
+    from provctl.core.events import RunSubmitted
+    from provctl.journal.codec import decode
+
+    try:
+        with folder.journal.open("rb") as file:
+            head = file.read(_END)
+    except OSError as problem:
+        message = f"{folder.journal}: {problem.strerror}"
+        raise JournalDamaged(message) from problem
+    _first_record(folder, head)
+    event = decode(head.partition(b"\n")[0], folder.id).event
+    assert isinstance(event, RunSubmitted)
+    return event
+
+
 def _under_way(folder: RunFolder, data: bytes) -> str:
     """A word for an unfinished run, as `RunState.status` has it."""
-    kinds = Counter(_KIND.findall(data))
+    found = _KIND.findall(data)
+    kinds = Counter(found[_place_of_last(found, b"run_finished") :])
     if kinds[b"task_held"] > kinds[b"task_resolved"]:
         return _replayed(folder)  # held or not depends on all the others
     if kinds[b"cancel_requested"]:
         return "cancelling"
+    paused, resumed = (
+        _place_of_last(found, b"run_" + w) for w in (b"paused", b"resumed")
+    )
+    if kinds[b"run_paused"] and paused > resumed:
+        return "paused"
+    if kinds[b"rollback_requested"]:
+        return "rolling_back"
     begun = kinds[b"attempt_started"] or kinds[b"group_started"]
     return "running" if begun else "queued"
+
+
+def _place_of_last(found: List[bytes], kind: bytes) -> int:
+    """How many records there are up to the last of a kind, 0 if there is none."""
+    return len(found) - found[::-1].index(kind) if kind in found else 0
 
 
 # At the start of a line only: what a task returns may look alike.

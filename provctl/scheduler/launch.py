@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from provctl.core.model import Call, Command, Script, Workflow
 from provctl.executors.base import MARK, Order, Place
+from provctl.scheduler.secrets import find_secret
 
 if TYPE_CHECKING:
     from provctl.core.decide import Launch
+    from provctl.core.model import Task
     from provctl.nushell.driver import Invocation
 
 __all__ = ["Launcher", "TaskDefaults"]
@@ -20,32 +22,40 @@ _OUTPUT_MAX = 256 * 1024  # bytes of JSON; it travels through the journal
 
 @dataclass(frozen=True)
 class TaskDefaults:
-    """What the configuration says about tasks. Times in seconds."""
+    """What the configuration says about tasks. Times in seconds, sizes in bytes."""
 
     timeout_s: float = 3600.0
     grace_s: float = 10.0
     nu: str = "nu"
     library: Optional[str] = None
+    log_max: int = 0
     env_vars: Mapping[str, str] = field(default_factory=dict)
 
 
 class Launcher:
-    """Makes orders. Remembers where `nu` is for each search path."""
+    """Makes orders. Remembers where `nu` is for each search path.
 
-    def __init__(self, defaults: TaskDefaults) -> None:
+    `environ` is where secrets are looked for that are in the environment.
+    """
+
+    def __init__(self, defaults: TaskDefaults, environ: Mapping[str, str]) -> None:
         self._defaults = defaults
+        self._environ = environ
         self._nu_at: Dict[str, str] = {}
 
     def order(self, launch: Launch, workflow: Workflow, place: Place) -> Order:
         """Return what to start. Raises ProvctlError if it cannot be started."""
         task = workflow.tasks[place.index]
-        env = self._environment(launch, workflow, place)
-        timeout_s = (
-            task.timeout_s if task.timeout_s is not None else self._defaults.timeout_s
-        )
+        secrets = {
+            name: find_secret(name, reference, self._environ)
+            for name, reference in task.secrets.items()
+        }
+        env = {**self._environment(launch, workflow, place), **secrets}
         limits: Dict[str, Any] = {
-            "timeout_s": timeout_s,
+            "timeout_s": self._timeout(task, place.purpose),
             "grace_s": self._defaults.grace_s,
+            "log_max": self._defaults.log_max,
+            "masked": tuple(secrets.values()),
         }
         action = launch.action
         if isinstance(action, Command):
@@ -63,6 +73,12 @@ class Launcher:
             **limits,
         )
 
+    def _timeout(self, task: Task, purpose: str) -> float:
+        timeout_s = task.timeout_s if purpose == "run" else None
+        if purpose == "undo" and task.undo is not None:
+            timeout_s = task.undo.timeout_s
+        return self._defaults.timeout_s if timeout_s is None else timeout_s
+
     def _environment(
         self, launch: Launch, workflow: Workflow, place: Place
     ) -> Dict[str, str]:
@@ -74,7 +90,8 @@ class Launcher:
         env["PROVCTL_TASK"] = place.task
         env["PROVCTL_ATTEMPT"] = str(place.attempt)
         # The same in every attempt, so that a provider can tell a repetition.
-        env["PROVCTL_IDEMPOTENCY_KEY"] = f"{place.run}/{place.task}"
+        undo = "/undo" if place.purpose == "undo" else ""
+        env["PROVCTL_IDEMPOTENCY_KEY"] = f"{place.run}/{place.task}{undo}"
         return env
 
     def _nushell(

@@ -25,12 +25,22 @@ from typing import (
 
 from provctl.core import events as ev
 from provctl.core.checkpoint import snapshot
-from provctl.core.decide import Instruction, Launch, Stop, decide, next_deadline
+from provctl.core.decide import (
+    Freeze,
+    Instruction,
+    Launch,
+    Stop,
+    Thaw,
+    decide,
+    next_deadline,
+)
 from provctl.core.machine import apply, close_run
-from provctl.core.requests import Ended, Report, Request, admit, observe
+from provctl.core.observe import observe
+from provctl.core.requests import REOPENING, Ended, Report, Request, admit
 from provctl.core.state import RunState, State
-from provctl.errors import ProvctlError, Refused, StateUnusable
+from provctl.errors import NotFound, ProvctlError, Refused, StateUnusable
 from provctl.executors.base import Place
+from provctl.flock import is_locked
 from provctl.journal.checkpoint import Schedule, save
 from provctl.scheduler.takeover import Owned, take_run
 
@@ -86,36 +96,50 @@ class Scheduler:
 
     # -- doors ---------------------------------------------------------------------
 
-    def take(self, run_id: str) -> None:
-        """Become the owner of a run and go on with it.
+    def take(self, run_id: str, request: Optional[Request] = None) -> None:
+        """Become the owner of a run and go on with it, as `request` says.
 
+        A run that has ended is opened again, if that is what the request does.
         Raises Refused if somebody else is its owner or it has ended, NotFound,
-        JournalDamaged, JournalTooNew, StateUnusable.
+        JournalDamaged, JournalTooNew, StateUnusable; and what the request is
+        refused with, the run being taken if it is under way.
         """
-        world = self._world
-        folder = world.folder.run(run_id)
-        owned = take_run(self.state, folder, world.holder)
+        folder = self._world.folder.run(run_id)
+        owned = take_run(self.state, folder, self._world.holder)
         self._owned[run_id] = owned
         self._checkpoints[run_id] = Schedule(
-            interval_s=world.checkpoint_s,
-            now=world.clock.now(),
+            interval_s=self._world.checkpoint_s,
+            now=self._world.clock.now(),
             seq=owned.journal.position.seq,
         )
-        outcome = self.state.runs[run_id].outcome
-        if outcome is not None:
-            self._let_go(run_id)
-            message = f"run {run_id} has ended: {outcome}"
-            raise Refused(message, hint="a finished run can no longer be changed")
+        run = self.state.runs[run_id]
+        is_opened = run.outcome is not None
+        if is_opened:
+            self._open_again(run, request)
         try:
             self._recover(run_id, rebooted=owned.rebooted)
         except StateUnusable:
             self._let_go(run_id, finished=False)
             raise
+        if request is None:
+            self._advance()
+            return
+        if is_opened:
+            self._advance_with(run_id, [])
+            return
+        try:
+            # Before anything starts, for it may be a wish that nothing does.
+            events = self._admitted(request)
+        except ProvctlError:
+            self._advance()
+            raise
+        self._advance_with(run_id, events)
 
     def take_queued(self) -> None:
         """Take every queued run that has no owner; complain where one cannot be."""
         for run_id in self._world.folder.queued():
-            if run_id in self._owned:
+            # Whose owner is alive is none of ours, a moment of hand-over included.
+            if run_id in self._owned or is_locked(self._world.folder.run(run_id).lock):
                 continue
             try:
                 self.take(run_id)
@@ -123,14 +147,43 @@ class Scheduler:
                 self._world.complain(run_id, problem)
 
     def request(self, request: Request) -> None:
-        """Do as asked; it is durable on return.
+        """Do as asked, taking the run first if it has no owner; durable on return.
 
-        Raises NotFound, Refused, and StateUnusable if it cannot be written down.
+        Raises what `take` does, and StateUnusable if it cannot be written down.
         """
-        events = admit(self.state, request, self._world.clock.now())
-        problem = self._advance(events).get(request.run)
+        if request.run in self._owned:
+            self._advance_with(request.run, self._admitted(request))
+        elif self._world.holder.kind == "scheduler":
+            self.take(request.run, request)
+        else:
+            message = f"run {request.run} is not in this owner's hands"
+            raise NotFound(message)
+
+    def _admitted(self, request: Request) -> List[ev.Event]:
+        return admit(self.state, request, self._world.clock.now())
+
+    def _advance_with(self, run_id: str, events: Iterable[ev.Event]) -> None:
+        problem = self._advance(events).get(run_id)
         if problem is not None:
             raise problem
+
+    def _open_again(self, run: RunState, request: Optional[Request]) -> None:
+        """Record what opens a finished run; else let go of it. Raises Refused."""
+        run_id = run.submitted.run
+        try:
+            if request is None or not isinstance(request, REOPENING):
+                message = f"run {run_id} has ended: {run.outcome}"
+                hint = "a finished run can only be retried or rolled back"
+                raise Refused(message, hint=hint)
+            events = self._admitted(request)
+            if self._world.holder.kind == "scheduler":
+                # First, and with the lock: nobody takes the marker for an old one.
+                self._world.folder.enqueue(run_id)
+        except ProvctlError:
+            self._let_go(run_id)
+            raise
+        for event in events:
+            self._record(event)
 
     def close(self) -> None:
         """Let go of everything. Tasks go on; the next owner adopts them."""
@@ -151,7 +204,7 @@ class Scheduler:
         self._advance()
 
     def _recover(self, run_id: str, *, rebooted: bool) -> None:
-        """Write down the new owner, and what became of the tries under the old one."""
+        """Record the new owner, and what became of the tries under the old one."""
         world = self._world
         now, holder = world.clock.now(), world.holder
         self._record(ev.OwnerTook(run_id, now, holder.kind, holder.pid, holder.boot))
@@ -164,7 +217,6 @@ class Scheduler:
             report = world.executor.recover(place, rebooted=rebooted)
             for event in observe(self.state, report, now, world.dice()):
                 self._record(event)
-        self._advance()
 
     # -- facts, then effects -----------------------------------------------------------
 
@@ -247,10 +299,16 @@ class Scheduler:
     def _perform(self, effect: Instruction) -> None:
         if isinstance(effect, Launch):
             self._launch(effect)
-        elif isinstance(effect, Stop):
+        elif isinstance(effect, (Stop, Freeze, Thaw)):
             event = effect.event
             place = self._place(event.run, event.task, event.attempt)
-            self._world.executor.stop(place, now=event.now)
+            executor = self._world.executor
+            if isinstance(effect, Stop):
+                executor.stop(place, now=effect.event.now)
+            elif isinstance(effect, Freeze):
+                executor.freeze(place)
+            else:
+                executor.thaw(place)
 
     def _launch(self, launch: Launch) -> None:
         event = launch.event
@@ -265,9 +323,10 @@ class Scheduler:
         self._world.executor.launch(order)
 
     def _place(self, run_id: str, task_id: str, attempt: int) -> Place:
-        folder = self._owned[run_id].folder
-        task = self.state.runs[run_id].tasks[task_id].task
-        return Place(run_id, task_id, attempt, folder.attempts, task.index)
+        folder = self._owned[run_id].folder.attempts
+        task = self.state.runs[run_id].tasks[task_id]
+        index = task.task.index
+        return Place(run_id, task_id, attempt, folder, index, task.purpose)
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:

@@ -18,24 +18,15 @@ from typing import (
 )
 
 from provctl.core.graph import check
-from provctl.core.model import (
-    NO_RETRY,
-    Action,
-    Call,
-    Command,
-    Group,
-    Need,
-    Retry,
-    Script,
-    Task,
-)
-from provctl.core.values import Reference, references, rename, step
-from provctl.spec.levels import Entry, Level, field_values, read_level
-from provctl.spec.table import Node, Scope, Table, build_table
+from provctl.core.model import Call, Need, Task
+from provctl.core.values import Reference, references, step
+from provctl.spec.levels import Level, field_values, read_level
+from provctl.spec.table import Node, Table, build_table
+from provctl.spec.tasks import make_task
 
 if TYPE_CHECKING:
     from provctl.spec.problems import CallCheck, Path, Problems
-    from provctl.spec.schema import RetryFields, TaskFields, WorkflowFields
+    from provctl.spec.schema import WorkflowFields
 
 __all__ = ["flatten"]
 
@@ -48,9 +39,10 @@ class _Needs(NamedTuple):
 
 
 class _Use(NamedTuple):
-    """Where a field refers to another task's output."""
+    """Where a field, `part`, refers to another task's output."""
 
     path: Path
+    part: str
     reference: Reference
 
 
@@ -75,7 +67,7 @@ def flatten(
     waits: List[_Needs] = []
     for node in table.nodes.values():
         waits.append(_find_needs(node, table, problems))
-        tasks.append(_task(node, len(tasks), waits[-1].needs, table))
+        tasks.append(make_task(node, len(tasks), waits[-1].needs, table))
         _check_interrupt(tasks[-1], node, problems)
         if check_call is not None:
             _check_call(tasks[-1], node, top.fields.library, check_call, problems)
@@ -93,70 +85,16 @@ def _check_call(
     check_call: CallCheck,
     problems: Problems,
 ) -> None:
-    if isinstance(task.action, Call):
-        wrong = check_call(library, task.action)
+    works = {
+        (): task.action,
+        ("undo",): task.undo and task.undo.action,
+        ("probe",): task.probe,
+    }
+    for at, work in works.items():
+        wrong = check_call(library, work) if isinstance(work, Call) else None
         if wrong is not None:
-            path = (*node.entry.path, "call", wrong.field)
+            path = (*node.entry.path, *at, "call", wrong.field)
             problems.add(path, wrong.message, wrong.hint)
-
-
-def _task(node: Node, index: int, needs: Tuple[Need, ...], table: Table) -> Task:
-    entry, policy = node.entry, node.policy
-    level = table.levels.get(node.id)
-    inner = level.fields if level else None
-    return Task(
-        id=node.id,
-        index=index,
-        action=_action(entry, node.scope),
-        needs=needs,
-        parent=node.parent.id if node.parent else None,
-        when=_renamed(entry.fields.when, node.scope),
-        priority=policy.get("priority", 0),
-        timeout_s=policy.get("timeout", inner.timeout if inner else None),
-        retry=_retry(policy.get("retry")),
-        env=_renamed(policy.get("env", {}), node.scope),
-        pools=policy.get("pools", {}),
-        on_failure=policy.get("on_failure", "fail"),
-        on_interrupt=policy.get("on_interrupt", "hold"),
-        idempotent=policy.get("idempotent", False),
-        description=entry.fields.description or (inner.description if inner else ""),
-    )
-
-
-def _action(entry: Entry, scope: Scope) -> Action:
-    fields: TaskFields = entry.fields
-    if fields.call is not None:
-        call = fields.call
-        return Call(
-            call.module,
-            call.command,
-            tuple(_renamed(call.args, scope)),
-            _renamed(call.flags, scope),
-        )
-    if fields.script is not None:
-        return Script(fields.script, _renamed(fields.args or {}, scope))
-    if fields.command is not None:
-        return Command(tuple(_renamed(fields.command, scope)))
-    return Group()
-
-
-def _renamed(value: Any, scope: Scope) -> Any:
-    """The value with flat ids in its references."""
-    if not references(value):
-        return value
-    return rename(value, lambda name: scope.find(name) or name)
-
-
-def _retry(fields: Optional[RetryFields]) -> Retry:
-    if fields is None:
-        return NO_RETRY
-    return Retry(
-        attempts=fields.attempts,
-        delay_s=fields.delay,
-        factor=fields.factor,
-        max_delay_s=fields.max_delay,
-        jitter=fields.jitter,
-    )
 
 
 # --- needs, said and implied -----------------------------------------------------
@@ -187,7 +125,9 @@ def _find_needs(node: Node, table: Table, problems: Problems) -> _Needs:
             " not exist"
         )
         target = _look_up(use.reference.task, node, use.path, message, problems)
-        if target is not None:
+        if target == node.id and use.part == "undo":
+            _check_output(node, target, use, table, problems)
+        elif target is not None:
             _check_output(node, target, use, table, problems)
             needs.setdefault(target, Need(target))
             paths.setdefault(target, use.path)
@@ -197,7 +137,7 @@ def _find_needs(node: Node, table: Table, problems: Problems) -> _Needs:
 def _uses(node: Node) -> Iterator[_Use]:
     for at, value in field_values(node.entry.fields):
         for reference in references(value):
-            yield _Use((*node.entry.path, *at), reference)
+            yield _Use((*node.entry.path, *at), str(at[0]), reference)
 
 
 def _look_up(
@@ -266,6 +206,12 @@ def _check_graph(
 
 
 def _check_interrupt(task: Task, node: Node, problems: Problems) -> None:
+    if "lost" in task.retry.on and not task.idempotent:
+        problems.add(
+            (*node.entry.path, "retry"),
+            f"task `{task.id}`: to retry what was lost needs idempotent = true",
+            "say that running it twice does no harm, or leave out `lost`",
+        )
     if task.on_interrupt == "rerun" and not task.idempotent:
         problems.add(
             (*node.entry.path, "on_interrupt"),

@@ -19,6 +19,7 @@ from typing import (
     Tuple,
     Type,
     TypeVar,
+    Union,
 )
 
 from pydantic import BaseModel, ValidationError
@@ -31,6 +32,8 @@ from provctl.spec.schema import (
     PolicyFields,
     RetryFields,
     TaskFields,
+    UndoFields,
+    WorkFields,
     WorkflowFields,
 )
 from provctl.spec.shapes import value_problems
@@ -57,7 +60,9 @@ _MODELS: Mapping[Any, Type[BaseModel]] = {
     "call": CallFields,
     "defaults": PolicyFields,
     "needs": NeedFields,
+    "probe": WorkFields,
     "retry": RetryFields,
+    "undo": UndoFields,
 }
 # Fields that only mean something for a task that runs a program.
 _NOT_FOR_GROUPS = (
@@ -68,6 +73,9 @@ _NOT_FOR_GROUPS = (
     "pools",
     "on_interrupt",
     "idempotent",
+    "undo",
+    "probe",
+    "secrets",
 )
 
 Fields = TypeVar("Fields", bound=BaseModel)
@@ -244,17 +252,26 @@ def field_values(fields: PolicyFields) -> Iterator[Tuple[Path, Any]]:
         yield ("env", name), value
     if not isinstance(fields, TaskFields):
         return
-    if fields.call is not None:
-        for index, value in enumerate(fields.call.args):
-            yield ("call", "args", index), value
-        for name, value in fields.call.flags.items():
-            yield ("call", "flags", name), value
-    for name, value in (fields.args or {}).items():
-        yield ("args", name), value
-    for index, value in enumerate(fields.command or ()):
-        yield ("command", index), value
+    yield from _values_of_work(fields, ())
+    for name in ("undo", "probe"):
+        if getattr(fields, name) is not None:
+            yield from _values_of_work(getattr(fields, name), (name,))
     if fields.when is not None:
         yield ("when",), fields.when
+
+
+def _values_of_work(
+    fields: Union[TaskFields, WorkFields], path: Path
+) -> Iterator[Tuple[Path, Any]]:
+    if fields.call is not None:
+        for index, value in enumerate(fields.call.args):
+            yield (*path, "call", "args", index), value
+        for name, value in fields.call.flags.items():
+            yield (*path, "call", "flags", name), value
+    for name, value in (fields.args or {}).items():
+        yield (*path, "args", name), value
+    for index, value in enumerate(fields.command or ()):
+        yield (*path, "command", index), value
 
 
 # --- models, and their mistakes in our words -------------------------------------

@@ -7,7 +7,8 @@ own checks is found, given its place in the file, and raised at once.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple
 
 from provctl.core.model import Workflow
@@ -18,11 +19,9 @@ from provctl.spec.problems import CallCheck, Place, Problem, Problems, WrongCall
 from provctl.spec.sources import Source, invalid, read_source
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from typing_extensions import Protocol
 
-    from provctl.core.model import Call
+    from provctl.core.model import Call, Task
 
     class _Document(Protocol):
         """A parsed file that knows where its parts stand."""
@@ -90,7 +89,7 @@ def load_workflow(
         tasks = in_order_of_needs(tasks)
     return Workflow(
         name=fields.name or path.stem,
-        tasks=tasks,
+        tasks=tuple(_with_absolute_secrets(task, path) for task in tasks),
         params=fields.params,
         timeout_s=fields.timeout,
         description=fields.description,
@@ -99,6 +98,19 @@ def load_workflow(
         environment=dict(context.environment),
         source=str(path.absolute()),
     )
+
+
+def _with_absolute_secrets(task: Task, path: Path) -> Task:
+    """Files of secrets are named from the place of the workflow file, or from home."""
+    if not task.secrets:
+        return task
+    secrets = {}
+    for name, reference in task.secrets.items():
+        kind, _, place = reference.partition(":")
+        if kind == "file":
+            place = str(path.absolute().parent / Path(place).expanduser())
+        secrets[name] = f"{kind}:{place}"
+    return replace(task, secrets=secrets)
 
 
 def _read(

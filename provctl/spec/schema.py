@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+import signal
 from typing import Any, Dict, List, Optional
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.functional_validators import AfterValidator, BeforeValidator
+from pydantic.functional_validators import (
+    AfterValidator,
+    BeforeValidator,
+    model_validator,
+)
 from typing_extensions import Annotated, Literal
 
 from provctl.core.values import kind
@@ -19,6 +24,8 @@ __all__ = [
     "PolicyFields",
     "RetryFields",
     "TaskFields",
+    "UndoFields",
+    "WorkFields",
     "WorkflowFields",
 ]
 
@@ -30,6 +37,7 @@ MAX_TEXT = 1 << 20
 _MODULE = re.compile(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*\.nu")
 _COMMAND = re.compile(r"[a-z][a-z0-9-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[^\0]+", re.DOTALL)
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -75,6 +83,36 @@ def _env(env: Dict[str, Any]) -> Dict[str, Any]:
             _reject(f"has `{name}`, which is not a name for a variable")
         _check_word(value, f"`{name}`")
     return env
+
+
+def _secrets(secrets: Dict[str, str]) -> Dict[str, str]:
+    for name, reference in secrets.items():
+        if not _VARIABLE.fullmatch(name):
+            _reject(f"has `{name}`, which is not a name for a variable")
+        if not _SECRET.fullmatch(reference):
+            # Without what was given: it may be the secret itself.
+            _reject(f'says of `{name}` neither "env:NAME" nor "file:PATH"')
+    return secrets
+
+
+def _worth_it(entries: List[Any]) -> List[str]:
+    """What a retry is for, in the words of `core.model.Retry`."""
+    words = [_one_worth_it(entry) for entry in entries]
+    return list(dict.fromkeys(words))
+
+
+def _one_worth_it(entry: Any) -> str:
+    if entry in ("exit", "signal", "timeout", "lost"):
+        return str(entry)
+    if isinstance(entry, int) and not isinstance(entry, bool) and 1 <= entry <= 255:
+        return str(entry)
+    number = getattr(signal.Signals, entry, 0) if isinstance(entry, str) else 0
+    if not number:
+        _reject(
+            "names exit codes (1 to 255), signals (SIGKILL), exit, signal, timeout or"
+            f" lost; not {entry!r}"
+        )
+    return f"signal {int(number)}"
 
 
 def _argv(argv: List[Any]) -> List[Any]:
@@ -155,6 +193,34 @@ class RetryFields(_Fields):
     factor: Annotated[float, Field(ge=1, le=100)] = 1.0
     max_delay: Optional[Duration] = None
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
+    on: Annotated[List[Any], AfterValidator(_worth_it)] = Field(default_factory=list)
+
+
+class WorkFields(_Fields):
+    """What a probe runs: as a task, but no nested workflow."""
+
+    call: Optional[CallFields] = None
+    script: Optional[Annotated[str, AfterValidator(_script)]] = None
+    command: Optional[Annotated[List[Any], AfterValidator(_argv)]] = None
+    args: Optional[Annotated[Dict[str, Any], AfterValidator(_arguments)]] = None
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> WorkFields:
+        kinds = [name for name in KINDS[:3] if getattr(self, name) is not None]
+        if len(kinds) != 1:
+            _reject("has exactly one of `call`, `script` and `command`")
+        if self.args is not None and kinds != ["script"]:
+            _reject("has `args`, which goes with `script` only")
+        return self
+
+
+class UndoFields(WorkFields):
+    """How to take back what the task made."""
+
+    on: Literal["success", "begun"] = "success"
+    timeout: Optional[Timeout] = None
+    retry: Optional[RetryFields] = None
+    idempotent: bool = False
 
 
 class PolicyFields(_Fields):
@@ -165,7 +231,8 @@ class PolicyFields(_Fields):
     env: Optional[Env] = None
     priority: Optional[Annotated[int, Field(ge=-1000, le=1000)]] = None
     pools: Optional[Annotated[Dict[str, int], AfterValidator(_pools)]] = None
-    on_failure: Optional[Literal["fail", "continue"]] = None
+    secrets: Optional[Annotated[Dict[str, str], AfterValidator(_secrets)]] = None
+    on_failure: Optional[Literal["fail", "continue", "rollback"]] = None
     on_interrupt: Optional[Literal["hold", "rerun", "fail"]] = None
     idempotent: Optional[bool] = None
 
@@ -182,6 +249,8 @@ class TaskFields(PolicyFields):
         default_factory=list
     )
     when: Any = None
+    undo: Optional[UndoFields] = None
+    probe: Optional[WorkFields] = None
     description: Text = ""
 
 

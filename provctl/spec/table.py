@@ -128,8 +128,9 @@ def _merge(outer: Mapping[str, Any], inner: PolicyFields) -> Mapping[str, Any]:
         for name in inner.model_fields_set & _POLICY
         if getattr(inner, name) is not None
     }
-    if "env" in said and "env" in outer:
-        said["env"] = {**outer["env"], **said["env"]}
+    for name in ("env", "secrets"):
+        if name in said and name in outer:
+            said[name] = {**outer[name], **said[name]}
     return {**outer, **said}
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "OUTCOMES",
     "STATES",
     "counts_of",
+    "doing",
     "duration",
     "elapsed",
     "encodable",
@@ -38,18 +39,24 @@ __all__ = [
 # How tasks and runs can end, then every state they can be in, in the order in
 # which they are counted out loud.
 OUTCOMES = (
+    "undo_failed",
+    "rollback_failed",
     "failed",
     "timed_out",
     "lost",
     "interrupted",
     "cancelled",
     "skipped",
+    "undone",
+    "rolled_back",
     "succeeded",
 )
 STATES = (
     "running",
     "retrying",
     "cancelling",
+    "rolling_back",
+    "paused",
     "held",
     "queued",
     "ready",
@@ -57,6 +64,7 @@ STATES = (
     *OUTCOMES,
 )
 
+_TROUBLES = FAILURES | {"undo_failed"}
 _FAILED_TASKS_SHOWN = 10
 _TAIL_LINES_SHOWN = 20
 
@@ -156,8 +164,7 @@ def sentence(task: TaskView, *, now: float, took: str = "") -> str:
     """
     state = state_of(task)
     if state == "running":
-        said = "stopping" if task.stopping else "started"
-        return said + _attempt(task, task.attempt)
+        return doing(task) + _attempt(task, task.attempt)
     if state in ("waiting", "ready"):
         return state
     why = _cause(task)
@@ -165,7 +172,8 @@ def sentence(task: TaskView, *, now: float, took: str = "") -> str:
     if state == "retrying":
         wait = task.retry_at - now if task.retry_at is not None else 0.0
         soon = f"in {duration(math.ceil(wait))}" if wait > 0 else "now"
-        return f"retrying {soon}{_attempt(task, task.attempt + 1)}{because}"
+        again = "undo again" if task.purpose == "undo" else "retrying"
+        return f"{again} {soon}{_attempt(task, task.attempt + 1)}{because}"
     if state == "held":
         doubt = f" ({task.outcome})" if task.outcome else ""
         return f"held{doubt}{because}; see what it did, then decide"
@@ -173,6 +181,17 @@ def sentence(task: TaskView, *, now: float, took: str = "") -> str:
         joint = "in" if state == "succeeded" else "after"
         return f"{words(state)} {joint} {took}{because}"
     return words(state) + because
+
+
+def doing(task: TaskView) -> str:
+    """Say what a running task is at."""
+    if task.stopping:
+        return "stopping"
+    if task.frozen:
+        return "frozen"
+    return {"undo": "undo started", "probe": "probe started"}.get(
+        task.purpose, "started"
+    )
 
 
 def transition(task: TaskView, *, width: int, now: float, clock: str = "") -> str:
@@ -195,7 +214,7 @@ def run_started(view: RunView) -> str:
 
 def run_changed(view: RunView) -> str:
     """Tell a change of the run as a whole."""
-    return f"{_title(view)} is {view.status}: {tally(counts_of(view))}"
+    return f"{_title(view)} is {words(view.status)}: {tally(counts_of(view))}"
 
 
 def run_finished(view: RunView) -> List[str]:
@@ -209,16 +228,34 @@ def run_finished(view: RunView) -> List[str]:
         joint = "in" if view.outcome == "succeeded" else "after"
         said = f"{ended} {joint} {took}" if took else ended
         lines = [f"{_title(view)} {said}: {tally(counts_of(view))}"]
+        lines += _what_stands(view)
     else:
         lines = [run_changed(view)]
         if view.status != "held":
             lines.append(f"  it goes on; watch it: {_command('monitor', view.id)}")
-    troubled = [t for t in view.tasks if t.status == "held" or t.outcome in FAILURES]
+    troubled = [t for t in view.tasks if t.status == "held" or t.outcome in _TROUBLES]
     for task in troubled[:_FAILED_TASKS_SHOWN]:
         lines += ["", *_trouble(view, task)]
     untold = len(troubled) - _FAILED_TASKS_SHOWN
     if untold > 0:
         lines += ["", f"and {untold} more: {_command('status', view.id)}"]
+    if view.outcome in ("failed", "timed_out", "cancelled", "lost"):
+        lines += ["", f"run what did not succeed again: {_command('retry', view.id)}"]
+    return lines
+
+
+def _what_stands(view: RunView) -> List[str]:
+    """Say of a run that was rolled back what is still there, or may be."""
+    if view.outcome not in ("rolled_back", "rollback_failed"):
+        return []
+    began = [t for t in view.tasks if t.started_at is not None and not t.is_group]
+    there = [t for t in began if t.outcome in ("succeeded", "undo_failed")]
+    maybe = [t for t in began if t.outcome in (*FAILURES, "cancelled")]
+    lines = []
+    for how, tasks in (("still there", there), ("may be there", maybe)):
+        for task in tasks:
+            why = _cause(task) or "it has no undo, or was not to be undone"
+            lines.append(f"  {how}: {neutralise(task.id)} ({why})")
     return lines
 
 

@@ -30,8 +30,9 @@ _FINAL_HEIGHT = 200
 class LiveView:
     """Draws runs in place; a context manager that always gives the cursor back.
 
-    `now` gives seconds since the epoch. Once the terminal is gone the view goes
-    silent: a run outlives whoever watches it.
+    `now` gives seconds since the epoch. Once the terminal is gone each update
+    raises the OSError that told so, for who watches a run may have to do something
+    about it; `close` never does, nor does leaving.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class LiveView:
         self._interval_s = 1 / frames_per_s
         self._drawn_at: Optional[float] = None
         self._drawn: Optional[Tuple[Frame, int]] = None
-        self._gone = False
+        self._gone: Optional[OSError] = None
         # Standard streams are left alone: stdout is data, and the caller's.
         self._live = Live(
             console=console,
@@ -88,6 +89,8 @@ class LiveView:
         if drawn != self._drawn:
             self._drawn = drawn
             self._attempt(lambda: self._live.update(frame, refresh=True))
+        if self._gone is not None:
+            raise self._gone
 
     def close(self, final_views: Sequence[RunView]) -> None:
         """Leave the whole final picture on the screen, then tell how each run ended."""
@@ -108,9 +111,9 @@ class LiveView:
         )
 
     def _attempt(self, draw: Callable[[], None]) -> None:
-        if self._gone:
+        if self._gone is not None:
             return
         try:
             draw()
-        except OSError:
-            self._gone = True
+        except OSError as problem:
+            self._gone = problem

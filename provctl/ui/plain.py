@@ -5,6 +5,7 @@ It imports no rich and does work only for what changed.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import (
     TYPE_CHECKING,
     Callable,
@@ -44,8 +45,9 @@ class PlainView:
     """Prints what changed since the last update, each run's account in order.
 
     `now` gives seconds since the epoch; `stamp` turns them into the time of day
-    that begins each task's line, None for none. Once the stream cannot be
-    written any more the view goes silent: a run outlives whoever watches it.
+    that begins each task's line, None for none. The first update that the
+    stream does not take raises its OSError, for who watches a run may have to do
+    something about it; `close` never does.
     """
 
     def __init__(
@@ -94,8 +96,9 @@ class PlainView:
 
     def close(self, final_views: Sequence[RunView]) -> None:
         """Tell what is left to tell, then how each run ended."""
-        self.update(final_views)
-        self._write([line for v in final_views for line in lines.run_finished(v)])
+        with suppress(OSError):
+            self.update(final_views)
+            self._write([line for v in final_views for line in lines.run_finished(v)])
 
     def _account(self, run: RunView, tasks: Sequence[TaskView]) -> List[str]:
         told = self._run_status.get(run.id, "")
@@ -136,3 +139,4 @@ class PlainView:
             self._stream.flush()
         except OSError:
             self._stream = None
+            raise

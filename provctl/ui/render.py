@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["render", "render_many"]
 
 _TAIL_LINES = 4
-_URGENCY = {"running": 0, "retrying": 1, "held": 2, **dict.fromkeys(FAILURES, 3)}
+_URGENCY = {"running": 0, "retrying": 1, "held": 2, "undo_failed": 3}
+_URGENCY.update(dict.fromkeys(FAILURES, 3))
 _SMALLEST_RUN = 3  # a head, one line for the tasks, a foot
 
 

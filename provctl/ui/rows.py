@@ -12,6 +12,7 @@ from provctl.ui.lines import (
     OUTCOMES,
     STATES,
     counts_of,
+    doing,
     elapsed,
     sentence,
     state_of,
@@ -32,11 +33,15 @@ _STYLES = {
     "held": "yellow",
     "succeeded": "green",
     "cancelled": "yellow",
+    "paused": "yellow",
+    "rolling_back": "yellow",
+    "rolled_back": "yellow",
+    "undone": "yellow",
     "queued": "dim",
     "waiting": "dim",
     "ready": "dim",
     "skipped": "dim",
-    **dict.fromkeys(FAILURES, "red"),
+    **dict.fromkeys((*FAILURES, "undo_failed", "rollback_failed"), "red"),
 }
 
 _ROOMY = 60  # cells from which a row has place for a bar of its own
@@ -149,8 +154,9 @@ def _progress(task: TaskView, paper: Paper) -> List[Span]:
         spans += [*paper.bar(percent / 100, _TASK_BAR), (" ", "")]
     if percent is not None:
         spans.append((f"{int(percent):3}% ", ""))
-    if task.stopping:
-        spans.append(("stopping ", "yellow"))
+    at = doing(task)
+    if at != "started":
+        spans.append((f"{at} ", "yellow"))
     if task.attempt > 1:
         attempts = max(task.attempts, task.attempt)
         spans.append((f"attempt {task.attempt}/{attempts} ", "yellow"))

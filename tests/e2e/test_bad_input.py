@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Any, Dict, Tuple
 
@@ -99,14 +98,6 @@ def test_wrong_files(provctl: Provctl, case: str) -> None:
     assert provctl.runs() == []
 
 
-def test_endless_evaluation_is_stopped_at_its_limit(provctl: Provctl) -> None:
-    text = "let rec f = fun x => f (x + 1) in { tasks.a.command = [f 0] }"
-    file = provctl.text("w.ncl", text)
-    limit = {"PROVCTL_NICKEL_TIMEOUT_SECONDS": "1"}
-    said = provctl("run", file, code=50, env=limit, within_s=20).err
-    assert "longer than 1 s" in said
-
-
 def test_a_missing_command_of_the_library_is_named(provctl: Provctl) -> None:
     library = provctl.folder / "library"
     library.mkdir()
@@ -129,16 +120,6 @@ def test_all_mistakes_are_told_at_once(provctl: Provctl) -> None:
         assert word in said
 
 
-def test_files_that_cannot_be_read(provctl: Provctl) -> None:
-    missing = provctl("run", provctl.folder / "none.json", code=50)
-    assert "none.json" in missing.err
-    folder = provctl("run", provctl.folder, code=50)
-    assert str(provctl.folder) in folder.err
-    pipe = provctl.folder / "pipe.json"
-    os.mkfifo(str(pipe))
-    assert "pipe.json" in provctl("run", pipe, code=50, within_s=10).err
-
-
 def test_a_state_directory_that_is_not_writable(provctl: Provctl) -> None:
     file = provctl.file({"a": TRUE})
     for state in ("/proc/nowhere", file):
@@ -149,40 +130,3 @@ def test_a_state_directory_that_is_not_writable(provctl: Provctl) -> None:
     open_to_all.chmod(0o777)
     said = provctl("run", file, "--state-dir", open_to_all, code=32).err
     assert "chmod 700" in said
-
-
-def test_what_is_no_text_in_the_environment_reaches_no_task(provctl: Provctl) -> None:
-    file = provctl.file({"a": {"script": "$env.LC_NAME? | default none"}})
-    provctl("run", file, env={"LC_NAME": os.fsdecode(b"\xff")})
-    assert provctl("workflow", "outputs", "@last", "a").json() == "none"
-
-
-def test_hostile_values_stay_values(provctl: Provctl) -> None:
-    canary = provctl.folder / "canary"
-    hostile = [
-        f"$(touch {canary})",
-        f"`touch {canary}`",
-        f"'; touch {canary}; '",
-        f'"; ^touch {canary}; "',
-        f"(^touch {canary})",
-        "--help",
-        "..\n..",
-        "é漢\u202e",
-    ]
-    tasks: Dict[str, Any] = {
-        "say": {"script": "$args.words", "args": {"words": hostile}},
-        "echo": {"command": ["printf", "%s|", *hostile]},
-    }
-    run = provctl("run", provctl.file(tasks), "-o", "json").json()["id"]
-    assert provctl("workflow", "outputs", run, "say").json() == hostile
-    raw = provctl("logs", run, "echo", "--raw").out
-    assert raw == "".join(f"{word}|" for word in hostile) + "\n"
-    assert not canary.exists()
-
-
-def test_a_run_id_that_is_a_path_is_not_found(provctl: Provctl) -> None:
-    provctl("run", provctl.file({"a": TRUE}))
-    for name in ("../runs", "..", ".", "", "a/b", "\x1b[31m", "x" * 5000):
-        for verb in ("status", "cancel"):
-            said = provctl("workflow", verb, name, code=40).err
-            assert "\x1b" not in said

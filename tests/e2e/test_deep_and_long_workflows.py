@@ -42,21 +42,6 @@ def test_a_chain_of_300_runs_in_order(provctl: Provctl) -> None:
     assert records == expected
 
 
-def test_a_chain_of_10000_is_valid_and_has_its_plan(provctl: Provctl) -> None:
-    file = provctl.file(_chain(10_000))
-    assert "10000 tasks, valid" in provctl("workflow", "validate", file).out
-    plan = provctl("workflow", "plan", file, "-o", "json").json()
-    assert [row["id"] for row in plan] == [f"t{n}" for n in range(10_000)]
-    assert [row["stage"] for row in plan] == list(range(1, 10_001))
-
-
-def test_a_cycle_of_10000_is_told(provctl: Provctl) -> None:
-    tasks = _chain(10_000)
-    tasks["t0"]["needs"] = ["t9999"]
-    said = provctl("workflow", "validate", provctl.file(tasks), code=50).err
-    assert "tasks wait for each other: t0 -> t9999" in said
-
-
 def test_a_failure_at_the_head_of_a_chain_skips_all_of_it(provctl: Provctl) -> None:
     tasks = _chain(5_000)
     tasks["t0"]["command"] = ["false"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,47 +63,6 @@ def test_a_pipe_gets_plain_lines(provctl: Provctl) -> None:
     assert "7 succeeded" in out.splitlines()[-1]
 
 
-def test_a_reader_that_leaves_early_ends_no_run(provctl: Provctl) -> None:
-    file = provctl.file({f"t{n}": {"command": ["true"]} for n in range(50)})
-    with provctl.start("run", file) as owner:
-        assert owner.stdout is not None
-        owner.stdout.readline()
-        owner.stdout.close()
-        owner.wait(timeout=20)
-    assert provctl.status("@last")["outcome"] == "succeeded"
-
-
-# -- Ctrl-C ---------------------------------------------------------------------------
-
-
-def test_ctrl_c_gives_tasks_time_to_end(provctl: Provctl) -> None:
-    file = _task(
-        provctl,
-        "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done",
-    )
-    with provctl.terminal("run", file) as terminal:
-        provctl.wait_for_text(_log(provctl), "ready")
-        terminal.press("\x03")
-        assert terminal.wait() == 11
-    assert "bye" in _log(provctl).read_text()
-    told = provctl.status("@last")
-    assert told["outcome"] == "cancelled"
-    assert [task["outcome"] for task in told["tasks"]] == ["cancelled"] * 2
-
-
-def test_a_second_ctrl_c_kills_at_once(provctl: Provctl) -> None:
-    long_grace = {"PROVCTL_EXECUTOR_GRACE_SECONDS": "600"}
-    file = _task(provctl, "trap '' TERM; echo ready; while :; do sleep 0.05; done")
-    with provctl.terminal("run", file, env=long_grace) as terminal:
-        provctl.wait_for_text(_log(provctl), "ready")
-        terminal.press("\x03")
-        journal = provctl.state / "runs" / provctl.runs()[0] / "journal.jsonl"
-        provctl.wait_for_text(journal, '"type":"attempt_stopping"')
-        terminal.press("\x03")
-        assert terminal.wait() == 11
-    assert provctl.task("@last", "a")["signal"] == signal.SIGKILL
-
-
 def test_ctrl_c_in_monitor_only_stops_watching(provctl: Provctl) -> None:
     file = _task(provctl, "echo ready; sleep 60")
     run = provctl.submit(file)
@@ -122,18 +79,6 @@ def test_ctrl_c_in_monitor_only_stops_watching(provctl: Provctl) -> None:
         assert provctl.task(run, "a")["status"] == "running"
     provctl("cancel", run)
     provctl("wait", run, code=11)
-
-
-def test_a_closed_terminal_leaves_the_tasks_and_the_run(provctl: Provctl) -> None:
-    file = _task(provctl, "echo ready; sleep 1.5; exit 7")
-    with provctl.terminal("run", file) as terminal:
-        provctl.wait_for_text(_log(provctl), "ready")
-        os.kill(terminal.process.pid, signal.SIGHUP)
-        terminal.process.wait(timeout=10)
-    (run,) = provctl.runs()
-    assert provctl.status(run)["outcome"] is None
-    provctl("workflow", "resume", run, code=10)
-    assert provctl.task(run, "a")["exit_code"] == 7
 
 
 def _task(provctl: Provctl, script: str) -> Path:

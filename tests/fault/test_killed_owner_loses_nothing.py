@@ -7,8 +7,6 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Dict
 
-import pytest
-
 from tests.support.attempts import alive
 
 if TYPE_CHECKING:
@@ -59,30 +57,6 @@ def test_a_killed_foreground_run_can_be_given_to_the_scheduler(
     provctl("cancel", run)
     provctl("wait", run, code=11)
     assert provctl.task(run, "after")["outcome"] == "cancelled"
-
-
-@pytest.mark.parametrize("when", ["while nobody owns it", "after the next came"])
-def test_the_exit_code_of_a_task_outlives_the_scheduler(
-    provctl: Provctl, when: str
-) -> None:
-    go = provctl.folder / "go"
-    script = f'echo ready; until [ -e "{go}" ]; do sleep 0.02; done; exit 7'
-    run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
-    provctl.wait_for_text(_log(provctl, run), "ready")
-    provctl.kill_scheduler()
-    if when == "while nobody owns it":
-        go.touch()
-        record = provctl.state / "runs" / run / "attempts" / "0.1.go"
-        provctl.wait_for_text(record, '"exit_code":7')
-        provctl("scheduler", "start")
-    else:
-        provctl("scheduler", "start")
-        kinds = [record["type"] for record in provctl.journal(run)]
-        assert "attempt_adopted" in kinds
-        go.touch()
-    provctl("wait", run, code=10)
-    assert provctl.task(run, "a")["exit_code"] == 7
-    assert provctl.task(run, "a")["attempts"] == 1
 
 
 def test_a_killed_scheduler_does_not_keep_its_locks(provctl: Provctl) -> None:

@@ -38,6 +38,7 @@ _BY_TYPE: Dict[str, st.SearchStrategy[Any]] = {
     "Optional[str]": st.none() | TEXTS,
     "Optional[int]": st.none() | st.integers(),
     "Optional[float]": st.none() | NUMBERS,
+    "List[str]": st.lists(TEXTS, max_size=3),
     "Any": json_values(),
 }
 
@@ -78,4 +79,13 @@ EXAMPLES: Tuple[ev.Event, ...] = (
     ev.TaskSkipped("r", 1014.0, "b", "its condition is false"),
     ev.TaskFailed("r", 1014.0, "c", "a has no output: it was cancelled"),
     ev.RunFinished("r", 1015.0, "cancelled"),
+    ev.RetryRequested("r", 1016.0, ["g/x", "a"], downstream=True, reason="again"),
+    ev.RunPaused("r", 1016.5, freeze=True, reason="maintenance"),
+    ev.AttemptFrozen("r", 1016.5, "a", 1),
+    ev.RunResumed("r", 1017.0, "over"),
+    ev.AttemptThawed("r", 1017.0, "a", 1),
+    ev.ProbeDue("r", 1018.0, "a", 1, "lost", "its supervisor died"),
+    ev.AttemptStarted("r", 1018.5, "a", 2, "probe"),
+    ev.RollbackRequested("r", 1019.0, "failure", "a", "g/x failed"),
+    ev.RunFinished("r", 1020.0, "rolled_back"),
 )

@@ -14,6 +14,7 @@ from provctl.core.model import (
     Retry,
     Script,
     Task,
+    Undo,
     Workflow,
 )
 from tests.support.any_event import json_values
@@ -29,17 +30,31 @@ def _lists() -> st.SearchStrategy[Any]:
     return st.lists(json_values(), max_size=3).map(tuple)
 
 
-ACTIONS: st.SearchStrategy[Any] = st.one_of(
+WORK: st.SearchStrategy[Any] = st.one_of(
     st.builds(Call, module=NAMES, command=NAMES, args=_lists(), flags=RECORDS),
     st.builds(Script, text=NAMES, args=RECORDS),
     st.builds(Command, argv=_lists()),
-    st.just(Group()),
 )
+ACTIONS = WORK | st.just(Group())
 
 NEEDS = st.builds(Need, NAMES, st.sampled_from(["success", "failure", "done"]))
 
 RETRIES = st.builds(
-    Retry, st.integers(1, 100), SECONDS, SECONDS, st.none() | SECONDS, st.floats(0, 1)
+    Retry,
+    st.integers(1, 100),
+    SECONDS,
+    SECONDS,
+    st.none() | SECONDS,
+    st.floats(0, 1),
+    st.lists(NAMES, max_size=2).map(tuple),
+)
+UNDOS = st.builds(
+    Undo,
+    WORK,
+    st.sampled_from(["success", "begun"]),
+    st.none() | SECONDS,
+    RETRIES,
+    st.booleans(),
 )
 
 
@@ -57,7 +72,10 @@ def _task(draw: st.DrawFn, index: int) -> Task:
         retry=draw(RETRIES),
         env=draw(RECORDS),
         pools=draw(st.dictionaries(NAMES, st.integers(1, 9), max_size=2)),
-        on_failure=draw(st.sampled_from(["fail", "continue"])),
+        on_failure=draw(st.sampled_from(["fail", "continue", "rollback"])),
+        undo=draw(st.none() | UNDOS),
+        probe=draw(st.none() | WORK),
+        secrets=draw(st.dictionaries(NAMES, NAMES, max_size=2)),
         on_interrupt=draw(st.sampled_from(["hold", "rerun", "fail"])),
         idempotent=draw(st.booleans()),
         description=draw(st.text(max_size=8)),

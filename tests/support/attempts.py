@@ -20,6 +20,7 @@ from typing import (
 )
 
 from provctl.executors.base import MARK, Order, Place
+from provctl.executors.record import is_frozen
 
 if TYPE_CHECKING:
     from provctl.core.requests import Report
@@ -168,6 +169,24 @@ class Bench:
     def stop(self, place: Place, *, now: bool = False) -> None:
         """Tell an attempt to end."""
         self.do(lambda: self.executor.stop(place, now=now))
+
+    def freeze(self, place: Place) -> None:
+        """Stop the processes of an attempt."""
+        self.do(lambda: self.executor.freeze(place))
+
+    def thaw(self, place: Place) -> None:
+        """Let a frozen attempt go on."""
+        self.do(lambda: self.executor.thaw(place))
+
+    def until_frozen(self, place: Place) -> None:
+        """Wait until an attempt stands still."""
+        self.until(lambda: is_frozen(place), f"{place.name} is frozen")
+
+    def stands_still(self, place: Place, *, for_s: float = 0.3) -> bool:
+        """Whether nothing is written to the log for some time."""
+        before = self.log(place)
+        self.work(for_s)
+        return self.log(place) == before
 
     def recover(self, place: Place, *, rebooted: bool = False) -> Any:
         """Ask what became of an attempt of the owner before."""

@@ -11,11 +11,16 @@ A dialogue is written in lines, so that a history reads as it happened:
     a is adopted         it outlived its owner
     cancel, cancel now   an operator ends the run
     rerun a, accept a, fail a   ... decides over a held task
+    pause, freeze, resume       ... lets it stand still, or go on
+    again, again downstream     ... runs what failed again, and all after it
+    only a, from a              ... runs this task again, and all after it
+    undo all, undo after a      ... rolls the run back
     wait 30              so many seconds go by
 
 and the core answers with what it wants done, and with the facts it derives:
 
-    start a, start a again (a later try), stop a, stop a now,
+    start a, start a again (a later try), undo a, probe a, stop a, stop a now,
+    freeze a, thaw a, roll back,
     skip a, refuse a (failed before any try), retry a (the wait is over),
     open g, close g succeeded, overtime g (a nested workflow),
     cancel timeout, end succeeded
@@ -42,6 +47,7 @@ from provctl.core import events as ev
 from provctl.core import requests as rq
 from provctl.core.decide import Instruction, Launch, Stop, decide
 from provctl.core.machine import apply, close_run, open_run
+from provctl.core.observe import observe
 from provctl.core.state import Entry, Lane, RunState, State, TaskState
 
 if TYPE_CHECKING:
@@ -112,6 +118,8 @@ class Dialogue:
             return self.request(rq.Cancel(RUN, now=rest == "now"))
         if first in ("rerun", "accept", "fail"):
             return self.request(rq.Resolve(RUN, rest, first))
+        if first in _WISHES:
+            return self.request(_WISHES[first](rest))
         return self.report(self._report(first, rest))
 
     def request(self, request: rq.Request) -> List[str]:
@@ -120,7 +128,7 @@ class Dialogue:
 
     def report(self, report: rq.Report) -> List[str]:
         """Observe what an executor saw; return what is said to it."""
-        return self.settle(rq.observe(self.state, report, self.now, self.dice))
+        return self.settle(observe(self.state, report, self.now, self.dice))
 
     def advance(self, seconds: float) -> List[str]:
         """Let time go by; return what is said when it is over."""
@@ -197,10 +205,14 @@ class Dialogue:
         event: Any = instruction.event
         where = "" if event.run == RUN else f"{event.run}:"
         if isinstance(instruction, Launch):
-            again = " again" if event.attempt > 1 else ""
-            return f"start {where}{event.task}{again}"
+            task = self.task(where + event.task)
+            number = event.attempt if event.purpose == "run" else task.tries
+            again = " again" if number > 1 and event.purpose != "probe" else ""
+            return f"{_STARTS[event.purpose]} {where}{event.task}{again}"
         if isinstance(instruction, Stop):
             return f"stop {where}{event.task}{' now' if event.now else ''}"
+        if isinstance(event, ev.RollbackRequested):
+            return "roll back"
         if isinstance(event, ev.CancelRequested):
             return f"cancel {where}{event.cause}"
         if isinstance(event, ev.RunFinished):
@@ -214,7 +226,19 @@ def _place(name: str) -> Tuple[str, str]:
     return run or RUN, task
 
 
+_WISHES: Dict[str, Callable[[str], rq.Request]] = {
+    "pause": lambda _: rq.Pause(RUN),
+    "freeze": lambda _: rq.Pause(RUN, freeze=True),
+    "resume": lambda _: rq.Resume(RUN),
+    "again": lambda rest: rq.Retry(RUN, downstream=rest == "downstream"),
+    "only": lambda rest: rq.Retry(RUN, (rest,)),
+    "from": lambda rest: rq.Retry(RUN, (rest,), downstream=True),
+    "undo": lambda rest: rq.Rollback(RUN, "" if rest == "all" else rest.split()[-1]),
+}
+_STARTS = {"run": "start", "undo": "undo", "probe": "probe"}
 _VERBS: Dict[type, str] = {
+    ev.AttemptFrozen: "freeze",
+    ev.AttemptThawed: "thaw",
     ev.TaskSkipped: "skip",
     ev.TaskFailed: "refuse",
     ev.RetryDue: "retry",

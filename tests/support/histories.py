@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Dict
 
 from tests.support.histories_of_endings import CANCELS, UNKNOWN
 from tests.support.histories_of_groups import GROUPS
+from tests.support.histories_of_operators import PAUSES, PROBES, RERUNS, ROLLBACKS
 from tests.support.histories_of_tasks import CONDITIONS, NEEDS, RETRIES
 
 if TYPE_CHECKING:
@@ -20,4 +21,8 @@ HISTORIES: Dict[str, History] = {
     **CANCELS,
     **GROUPS,
     **UNKNOWN,
+    **PAUSES,
+    **PROBES,
+    **RERUNS,
+    **ROLLBACKS,
 }

@@ -68,6 +68,7 @@ class Household:
         capacity: Optional[Mapping[str, int]] = None,
         at_launch: Optional[Callable[[Order], None]] = None,
         defaults: Optional[TaskDefaults] = None,
+        environ: Optional[Mapping[str, str]] = None,
     ) -> None:
         self.folder = folder
         self.told: List[Facts] = []
@@ -76,7 +77,7 @@ class Household:
         world = World(
             folder=folder,
             executor=self.executor,
-            launcher=Launcher(defaults or TaskDefaults()),
+            launcher=Launcher(defaults or TaskDefaults(), environ or {}),
             clock=clock or HandClock(),
             dice=lambda: 0.0,
             holder=Holder("scheduler", 4242, boot, "", 1000.0),

@@ -17,10 +17,10 @@ from tests.support.terminals import Terminal
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["ROOT", "Done", "Provctl", "Started"]
+__all__ = ["PROGRAM", "ROOT", "Done", "Provctl", "Started"]
 
 ROOT = Path(__file__).parents[2]
-_PROGRAM = Path(sys.executable).with_name("provctl")
+PROGRAM = Path(sys.executable).with_name("provctl")
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,9 @@ class Provctl:
     """The command, with a home and a state directory of its own below `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        assert _PROGRAM.is_file(), f"{_PROGRAM}: the project is not installed"
+        assert PROGRAM.is_file(), f"{PROGRAM}: the project is not installed"
         self.folder = folder
+        self.program = str(PROGRAM)
         self.state = folder / "state"
         home = folder / "account"
         home.mkdir()
@@ -118,7 +119,7 @@ class Provctl:
             "stderr": subprocess.PIPE,
         }
         return Started(
-            [str(_PROGRAM), *map(str, args)],
+            [str(PROGRAM), *map(str, args)],
             env={**self.environ, **(env or {})},
             cwd=str(cwd or self.folder),
             **{**pipes, **how},
@@ -129,7 +130,7 @@ class Provctl:
     ) -> Terminal:
         """Start a command at a terminal."""
         told = {**self.environ, **(env or {})}
-        return Terminal([str(_PROGRAM), *map(str, args)], told, self.folder)
+        return Terminal([str(PROGRAM), *map(str, args)], told, self.folder)
 
     # -- files ------------------------------------------------------------------------
 

@@ -50,6 +50,11 @@ class Terminal:
         """Type something; "\\x03" is Ctrl-C."""
         os.write(self._ours, keys.encode())
 
+    def hang_up(self) -> None:
+        """Be gone, as when a window is closed or ssh drops: SIGHUP, then only EIO."""
+        os.close(self._ours)
+        self._ours = -1
+
     def read_until(self, text: str, *, within_s: float = 20) -> None:
         """Read what is printed until `text` has been."""
         deadline = time.monotonic() + within_s
@@ -98,7 +103,8 @@ class Terminal:
     ) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self._ours)
+        if self._ours >= 0:
+            os.close(self._ours)
 
 
 def _own_the_terminal() -> None:

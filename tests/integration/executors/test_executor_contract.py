@@ -10,7 +10,7 @@ import pytest
 
 from provctl.core.requests import Adopted, Ended, Unknown, Voided
 from provctl.executors.base import MARK, Place
-from provctl.executors.record import is_running
+from provctl.executors.record import is_frozen, is_running
 from tests.support.attempts import wait_until
 
 if TYPE_CHECKING:
@@ -252,6 +252,83 @@ class TestEveryExecutor:
         bench.stop(place, now=now)
         end = bench.end_of(place, within_s=5)
         assert (end.cause, end.signal) == ("stop", signal)
+
+    def test_a_frozen_attempt_stands_still_until_it_is_thawed(
+        self, bench: Bench
+    ) -> None:
+        place = bench.shell(_TICKS)
+        bench.until_ready(place)
+        assert not bench.stands_still(place)
+        bench.freeze(place)
+        bench.until_frozen(place)
+        assert bench.stands_still(place)
+        bench.freeze(place)  # twice is once
+        bench.thaw(place)
+        bench.until(lambda: not is_frozen(place), "it is thawed")
+        assert not bench.stands_still(place)
+        bench.stop(place)
+        assert bench.end_of(place, within_s=5).cause == "stop"
+
+    def test_no_time_runs_out_while_an_attempt_is_frozen(self, bench: Bench) -> None:
+        place = bench.shell("echo ready; exec sleep 60", timeout_s=0.6)
+        bench.until_ready(place)
+        bench.freeze(place)
+        bench.work(1.2)
+        assert place.task not in bench.reports
+        bench.thaw(place)
+        end = bench.end_of(place, within_s=5)
+        assert end.cause == "timeout"
+        assert end.finished_at - end.started_at > 1.6
+
+    @pytest.mark.parametrize(("now", "signal"), [(False, 15), (True, 9)])
+    def test_a_frozen_attempt_can_be_stopped(
+        self, bench: Bench, now: bool, signal: int
+    ) -> None:
+        place = bench.shell("sleep 61 & echo ready; exec sleep 60", grace_s=60.0)
+        bench.until_ready(place)
+        bench.freeze(place)
+        bench.until_frozen(place)
+        bench.stop(place, now=now)
+        end = bench.end_of(place, within_s=5)
+        assert (end.cause, end.signal) == ("stop", signal)
+
+    def test_a_freeze_before_the_start_is_not_lost(self, bench: Bench) -> None:
+        places = [bench.shell(_TICKS) for _ in range(5)]
+        for place in places:
+            bench.freeze(place)
+        for place in places:
+            bench.until_frozen(place)
+            assert bench.stands_still(place, for_s=0.1)
+            bench.stop(place, now=True)
+            bench.end_of(place)
+
+    def test_a_thaw_of_what_is_not_frozen_does_nothing(self, bench: Bench) -> None:
+        place = bench.shell("sleep 0.4; exit 5")
+        bench.thaw(place)
+        assert bench.end_of(place).exit_code == 5
+        bench.freeze(place)
+        bench.thaw(place)
+        bench.work(0.05)
+        assert bench.end_of(place).exit_code == 5
+
+    def test_a_frozen_attempt_stays_so_for_the_next_owner(self, bench: Bench) -> None:
+        place = bench.shell(_TICKS)
+        bench.until_ready(place)
+        bench.freeze(place)
+        bench.until_frozen(place)
+        bench.change_owner()
+        assert isinstance(bench.recover(place), Adopted)
+        assert bench.stands_still(place)
+        bench.thaw(place)
+        bench.until(lambda: not is_frozen(place), "it is thawed")
+        assert not bench.stands_still(place)
+        bench.freeze(place)
+        bench.until_frozen(place)
+        bench.stop(place)
+        assert bench.end_of(place, within_s=5).cause == "stop"
+
+
+_TICKS = "echo ready; while :; do echo tick; sleep 0.02; done"
 
 
 def _stubborn(bench: Bench, *, grace_s: float) -> Place:

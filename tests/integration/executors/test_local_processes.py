@@ -17,7 +17,6 @@ from provctl.core.requests import Adopted, Ended, Unknown, Voided
 from provctl.executors.base import MARK, Place
 from provctl.executors.local import LocalExecutor
 from provctl.executors.record import shim_pid
-from provctl.nushell.binary import find_nu
 from tests.support.attempts import (
     Bench,
     alive,
@@ -54,33 +53,6 @@ def test_a_stop_leaves_nothing_behind(bench: Bench, how: str, now: bool) -> None
     assert _marked(place) == []
 
 
-def test_a_process_without_the_mark_is_swept_too(bench: Bench) -> None:
-    place = bench.shell("env -i setsid sleep 61 >&- 2>&- & echo $!; sleep 0.2")
-    assert bench.end_of(place).survivors == 1
-    assert not alive(int(bench.log(place)))
-
-
-def test_a_job_of_nushell_is_swept(bench: Bench) -> None:
-    nu = find_nu("nu", os.environ["PATH"])
-    job = "job spawn { ^sh -c 'echo $$ > child; exec sleep 61' }"
-    script = f"{job}; print ready; sleep 1min"
-    place = bench.launch(nu, "-n", "--no-std-lib", "-c", script)
-    child = bench.folder / "child"
-    bench.until(lambda: child.exists() and child.read_text(), "the job runs")
-    bench.stop(place)
-    assert bench.end_of(place, within_s=8).cause == "stop"
-    assert not alive(int(child.read_text()))
-
-
-def test_what_nushell_does_not_wait_for_is_swept(bench: Bench) -> None:
-    nu = find_nu("nu", os.environ["PATH"])
-    script = "^sh -c 'echo begun >&2; sleep 61; echo over >&2' | 5"
-    place = bench.launch(nu, "-n", "--no-std-lib", "-c", script)
-    end = bench.end_of(place, within_s=8)
-    assert end.survivors >= 1
-    assert "over" not in bench.log(place)
-
-
 def test_a_survivor_that_ignores_term_is_killed_after_the_grace(bench: Bench) -> None:
     stubborn = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
     script = f'setsid sh -c "{stubborn}" & sleep 0.2'
@@ -101,23 +73,6 @@ def test_a_stop_at_once_does_not_wait_for_survivors(bench: Bench) -> None:
     bench.stop(place, now=True)
     assert bench.end_of(place, within_s=5).cause == "stop"
     assert _marked(place) == []
-
-
-def test_a_child_that_keeps_the_output_open_delays_nothing(bench: Bench) -> None:
-    before = time.monotonic()
-    end = bench.run("sh", "-c", "sleep 60 & exit 4")
-    assert end.exit_code == 4
-    assert time.monotonic() - before < 5
-
-
-def test_a_stopped_task_can_be_ended(bench: Bench) -> None:
-    place = bench.shell("echo ready; kill -STOP $$; sleep 60", grace_s=60.0)
-    bench.until_ready(place)
-    (task,) = children_of(_shim(place))
-    wait_until(lambda: "\nState:\tT" in _status(task), "it is stopped")
-    bench.stop(place)
-    end = bench.end_of(place, within_s=5)
-    assert (end.cause, end.signal) == ("stop", 15)
 
 
 def test_a_task_inherits_nothing(bench: Bench) -> None:
@@ -249,20 +204,6 @@ def test_a_late_alarm_is_not_for_the_next_attempt(bench: Bench) -> None:
     assert (end.cause, end.exit_code) == ("exit", 4)
 
 
-def test_a_starter_that_ignores_the_end_of_children_is_no_problem(
-    tmp_path: Path,
-) -> None:
-    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    try:
-        bench = Bench(LocalExecutor, tmp_path)
-    finally:
-        signal.signal(signal.SIGCHLD, before)
-    try:
-        assert bench.run("sh", "-c", "exit 7").exit_code == 7
-    finally:
-        bench.close()
-
-
 # -- owners that die --------------------------------------------------------------
 
 
@@ -361,7 +302,6 @@ def test_every_flipped_bit_of_an_exit_record_is_noticed(bench: Bench) -> None:
 
 
 def _local_executor() -> object:
-    from provctl.executors.local import LocalExecutor
 
     return LocalExecutor()
 

@@ -16,10 +16,26 @@ from hypothesis.stateful import (
 )
 
 from provctl.core.checkpoint import restore, snapshot
-from provctl.core.model import Group, Need, Retry, Task, Workflow
-from provctl.core.requests import Adopted, Cancel, Ended, Resolve, Unknown, Voided
+from provctl.core.model import Command, Group, Need, Retry, Task, Undo, Workflow
+from provctl.core.requests import (
+    Adopted,
+    Cancel,
+    Ended,
+    Pause,
+    Request,
+    Resolve,
+    Resume,
+    Rollback,
+    Unknown,
+    Voided,
+)
+from provctl.core.requests import (
+    Retry as RetryAgain,
+)
+from provctl.core.selection import downstream
 from provctl.core.state import State
 from provctl.core.view import view
+from provctl.errors import ProvctlError
 from provctl.journal.codec import START, decode, encode
 from tests.support.books import audit, needs_allow, over_capacity
 from tests.support.dialogue import Closed, Dialogue, Opened, picture, replayed
@@ -61,7 +77,20 @@ def plain(draw: st.DrawFn, name: str, fields: Any) -> Task:
         retry=Retry(draw(st.integers(1, 3)), draw(st.sampled_from([0, 5]))),
         pools=draw(st.dictionaries(st.sampled_from("pq"), st.integers(1, 3))),
         on_interrupt=draw(st.sampled_from(["hold", "rerun", "fail"])),
+        probe=draw(st.sampled_from([None, None, Command(("ask",))])),
+        undo=draw(st.none() | undos()),
         **fields,
+    )
+
+
+def undos() -> st.SearchStrategy[Undo]:
+    """How to take a task back."""
+    return st.builds(
+        Undo,
+        st.just(Command(("delete",))),
+        st.sampled_from(["success", "begun"]),
+        retry=st.builds(Retry, st.integers(1, 2)),
+        idempotent=st.booleans(),
     )
 
 
@@ -72,7 +101,7 @@ def policies(draw: st.DrawFn, before: List[Task]) -> Any:
     whens += [{"$equals": [output(each.id), 1]} for each in before]
     return {
         "priority": draw(st.integers(-1, 1)),
-        "on_failure": draw(st.sampled_from(["fail", "continue"])),
+        "on_failure": draw(st.sampled_from(["fail", "continue", "rollback"])),
         "when": draw(st.sampled_from(whens)),
     }
 
@@ -157,6 +186,26 @@ class AnyHistory(RuleBasedStateMachine):
         self.dialogue.request(Resolve(*data.draw(st.sampled_from(self.held())), how))
         self.note_starts()
 
+    @precondition(lambda self: self.state.runs)
+    @rule(data=st.data())
+    def operate(self, data: st.DataObject) -> None:
+        """Pause, resume, retry or roll back, if that is admitted now."""
+        run = data.draw(st.sampled_from(sorted(self.state.runs)))
+        names = sorted(self.state.runs[run].tasks)
+        some = st.lists(st.sampled_from(names), max_size=2).map(tuple)
+        wishes: List[st.SearchStrategy[Request]] = [
+            st.builds(Pause, st.just(run), st.booleans()),
+            st.builds(Resume, st.just(run)),
+            st.builds(RetryAgain, st.just(run), some, st.booleans()),
+            st.builds(Rollback, st.just(run), st.sampled_from(["", *names])),
+        ]
+        before = picture(self.state)
+        try:
+            self.dialogue.request(data.draw(st.one_of(wishes)))
+        except ProvctlError:
+            assert picture(self.state) == before
+        self.note_starts()
+
     @rule(seconds=st.sampled_from([1, 5, 30]))
     def wait(self, seconds: float) -> None:
         self.dialogue.advance(seconds)
@@ -207,6 +256,9 @@ class AnyHistory(RuleBasedStateMachine):
                 self.hear(Ended(*key, "exit", 0, None, 0.0, 0.0))
             for run, name in self.held():
                 self.dialogue.request(Resolve(run, name, "accept"))
+            for run in self.open_runs():
+                if self.state.runs[run].paused:
+                    self.dialogue.request(Resume(run))
             self.wait(30)
         assert not self.open_runs()
         self.the_books_are_right()
@@ -230,7 +282,12 @@ class AnyHistory(RuleBasedStateMachine):
             self.begun.add(key)
             run = self.state.runs[event.run]
             started = run.tasks[event.task]
-            assert needs_allow(run, started)
+            if event.purpose == "undo":
+                assert all(
+                    is_undone(run, each) for each in downstream(run, [event.task])
+                )
+            else:
+                assert needs_allow(run, started)
             assert not run.stop_level or started.stop_level
         self.dialogue.launches.clear()
 
@@ -272,6 +329,11 @@ def from_checkpoints(state: State) -> State:
 def in_any_order(told: Dict[str, Any]) -> Dict[str, Any]:
     """A picture in which what is in use has no order; nothing depends on that."""
     return {**told, "used": sorted(told["used"])}
+
+
+def is_undone(run: RunState, name: str) -> bool:
+    """Whether nothing of a task is left that a rollback would take away."""
+    return run.tasks[name].purpose != "undo" or run.tasks[name].outcome == "undone"
 
 
 def through_the_codec(step: Any) -> Any:

@@ -126,7 +126,14 @@ VALUES = {
     "boot": st.just("b"),
     "reason": st.just("why"),
     "pid": st.just(1),
-    "tasks": st.just(1),
+    "purpose": st.sampled_from(["run", "run", "undo", "probe"]),
+    "to": st.sampled_from(["", "a", "z"]),
+    "freeze": st.booleans(),
+    "downstream": st.booleans(),
+}
+TASKS = {
+    ev.RunSubmitted: st.just(1),
+    ev.RetryRequested: st.lists(VALUES["task"], max_size=2),
 }
 
 
@@ -134,7 +141,10 @@ VALUES = {
 def any_event(draw: st.DrawFn) -> ev.Event:
     kind = draw(st.sampled_from(KINDS))
     names = [name for name in kind.__dataclass_fields__ if name in VALUES]
-    event: ev.Event = kind(at=1000.0, **{name: draw(VALUES[name]) for name in names})
+    values = {name: draw(VALUES[name]) for name in names}
+    if kind in TASKS:
+        values["tasks"] = draw(TASKS[kind])
+    event: ev.Event = kind(at=1000.0, **values)
     return event
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from provctl.core import events as ev
 from provctl.core.model import Call, Command, Script
-from provctl.core.requests import Cancel, Ended, Resolve, admit, observe
+from provctl.core.observe import observe
+from provctl.core.requests import Cancel, Ended, Resolve, admit
 from provctl.errors import NotFound, Refused, UsageProblem
 from tests.support.dialogue import Dialogue, picture
 from tests.support.workflows import a_workflow, group, output, task

@@ -9,7 +9,7 @@ from typing import Set
 import pytest
 from hypothesis import given, settings
 
-from provctl.core.model import Call, Command, Retry, Script, Task, Workflow
+from provctl.core.model import Call, Command, Retry, Script, Task, Undo, Workflow
 from provctl.errors import JournalDamaged, JournalTooNew
 from provctl.journal.frozen import FORMAT, digest, freeze, thaw
 from tests.support.any_workflow import any_workflow
@@ -37,6 +37,11 @@ FULL = a_workflow(
         env={"A": "1"},
         pools={"p": 2},
         on_failure="continue",
+        undo=Undo(
+            Command(("rm", 3)), "begun", 5.0, Retry(3, on=("75",)), idempotent=True
+        ),
+        probe=Script("ask", {"a": 1}),
+        secrets={"TOKEN": "env:NAME"},
         on_interrupt="rerun",
         idempotent=True,
         description="d",

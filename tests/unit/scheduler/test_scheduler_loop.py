@@ -147,8 +147,8 @@ async def test_a_cancel_is_on_disk_when_it_returns(folder: StateFolder) -> None:
 async def test_a_wish_about_nothing_is_refused(folder: StateFolder) -> None:
     submit(folder, ONE)
     house = Household(folder)
-    with pytest.raises(NotFound, match="not in this owner's hands"):
-        house.scheduler.request(Cancel("r"))
+    with pytest.raises(NotFound, match="there is no run y"):
+        house.scheduler.request(Cancel("y"))
     with pytest.raises(NotFound, match="there is no run x"):
         house.scheduler.take("x")
     house.scheduler.take("r")

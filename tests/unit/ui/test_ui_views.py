@@ -157,10 +157,11 @@ def test_plain_writes_to_streams_with_few_letters(clock: Clock) -> None:
     assert b"exit code 1, za????" in raw.getvalue()
 
 
-def test_plain_goes_silent_when_nobody_listens(clock: Clock) -> None:
+def test_plain_says_that_nobody_listens_then_goes_silent(clock: Clock) -> None:
     out = Vanished()
     view = PlainView(out, now=clock)
-    view.update([run_of(running("a", 0, ""))])
+    with pytest.raises(OSError, match="Input/output error"):
+        view.update([run_of(running("a", 0, ""))])
     view.close([run_of(done("a"))])
     assert out.attempts == 1
 
@@ -260,9 +261,10 @@ def test_live_uses_the_letters_the_terminal_has(clock: Clock) -> None:
     assert b"######------  50% za????" in raw.getvalue()
 
 
-def test_live_goes_silent_when_the_terminal_is_gone(clock: Clock) -> None:
+def test_live_says_that_the_terminal_is_gone_then_goes_silent(clock: Clock) -> None:
     out = Vanished()
     with live(out, clock) as view:
-        view.update([run_of(running("a", 1, ""))])
+        with pytest.raises(OSError, match="Input/output error"):
+            view.update([run_of(running("a", 1, ""))])
         view.close([run_of(done("a"))])
     assert out.attempts == 1

@@ -1,0 +1,79 @@
+"""Owns handing a run over, from the foreground to the background scheduler.
+
+The order of the steps keeps the run going, whenever the process dies:
+
+ 1. a marker in queue/, durable: whatever scheduler starts from now on takes the run
+ 2. a scheduler that runs; until there is one the old owner stays
+ 3. the owner lets go of the lock (see `Scheduler.close`); tasks never notice
+ 4. a poke: the scheduler takes the run, replays its journal, adopts what is alive
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from functools import partial
+from typing import TYPE_CHECKING
+
+from provctl.errors import SchedulerUnreachable
+
+if TYPE_CHECKING:
+    from provctl.app.reach import Reach
+    from provctl.journal.folder import StateFolder
+
+__all__ = ["Handover"]
+
+# Set in tests: the moment at which this process is killed, "asked", "marked",
+# "started", "released" or "poked"; or "unmarked", and there is no first step.
+_FAILPOINT = os.environ.get("PROVCTL_FAILPOINT_HANDOVER", "")
+
+
+class Handover:
+    """Hands one run over: `mark`, `find_taker`, let go of it, `pass_on`."""
+
+    def __init__(self, folder: StateFolder, reach: Reach, run_id: str) -> None:
+        self._folder = folder
+        self._reach = reach
+        self._run_id = run_id
+
+    def mark(self) -> None:
+        """Mark the run for the scheduler, durably. Raises StateUnusable."""
+        _passed("asked")
+        if _FAILPOINT != "unmarked":
+            self._folder.enqueue(self._run_id)
+        _passed("marked")
+
+    async def find_taker(self) -> bool:
+        """Return whether a scheduler runs; one is started if need be.
+
+        The loop goes on meanwhile. If there is none, the scheduler's log says so.
+        """
+        start = partial(self._reach.ensure_scheduler, asked=True)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, start)
+        except SchedulerUnreachable as problem:
+            message = f"stays with process {os.getpid()}: {problem.message}"
+            self._reach.note(f"run {self._run_id}: {message}")
+            return False
+        _passed("started")
+        return True
+
+    def pass_on(self) -> None:
+        """Have the scheduler take the run, after it was let go of.
+
+        If it cannot be reached any more the marker stays, and its log says so.
+        """
+        _passed("released")
+        try:
+            self._reach.ensure_scheduler(asked=True)
+            self._reach.ask_scheduler("poke")
+        except SchedulerUnreachable as problem:
+            message = f"queued, but not yet taken up: {problem.message}"
+            self._reach.note(f"run {self._run_id}: {message}")
+        _passed("poked")
+
+
+def _passed(moment: str) -> None:
+    if moment == _FAILPOINT:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,255 @@
+"""Owns the verbs that open a run again: `retry` and `rollback`, each with its plan."""
+
+from __future__ import annotations
+
+import sys
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Container,
+    Dict,
+    List,
+    Sequence,
+    Tuple,
+)
+
+import click
+
+from provctl.cli.options import RUN
+from provctl.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from provctl.cli.context import Session
+    from provctl.core.requests import Request
+    from provctl.core.state import RunState, TaskState
+    from provctl.journal.summary import RunSummary
+
+__all__ = ["retry", "rollback"]
+
+Rows = List[Dict[str, Any]]
+
+
+def _opening(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb what both have."""
+    for option in (
+        click.option("--reason", default="", help="Why, for the journal."),
+        click.option("-w", "--wait", "waits", is_flag=True, help="Wait until it ends."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask first."),
+        click.option("--plan", is_flag=True, help="Only show what would happen."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.option("--failed", is_flag=True, help="All that did not succeed (the default).")
+@click.option("--from", "from_", multiple=True, metavar="TASK", help="This and after.")
+@click.option("--only", multiple=True, metavar="TASK", help="This task alone.")
+@click.option("--downstream", is_flag=True, help="And all that comes after them.")
+@_opening
+@click.pass_context
+def retry(
+    ctx: click.Context,
+    /,
+    run: str,
+    failed: bool,
+    from_: Tuple[str, ...],
+    only: Tuple[str, ...],
+    downstream: bool,
+    reason: str,
+    **how: bool,
+) -> None:
+    """Run tasks of a run again, in the background; first the plan is shown.
+
+    Without options those that did not succeed; what succeeded is not run again,
+    and its outputs are used as they are. Of a batch, each run that did not succeed.
+    A nested workflow's name means all that is inside it.
+    """
+    from provctl.core.requests import Retry
+
+    if sum(map(bool, (failed, from_, only))) > 1:
+        message = "--failed, --from and --only exclude each other"
+        raise UsageProblem(message)
+    names, after = from_ or only, downstream or bool(from_)
+
+    def wish(run_id: str) -> Request:
+        return Retry(run_id, names, after, reason)
+
+    def rows(state: RunState) -> Rows:
+        return _retry_rows(state, names, downstream=after)
+
+    found = _found(ctx.obj, run, lambda each: each.outcome != "succeeded")
+    ctx.exit(_open(ctx.obj, found, wish, rows, verb="retry", **how))
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.option("--to", default="", metavar="TASK", help="Only what came after it.")
+@_opening
+@click.pass_context
+def rollback(
+    ctx: click.Context, /, run: str, to: str, reason: str, **how: bool
+) -> None:
+    """Undo what a finished run made, in reverse order; first the plan is shown.
+
+    Each task that has an `undo` is undone when all that came after it is. What an
+    undo that fails stands on stands too. Of a batch, each run that has ended.
+    """
+    from provctl.core.requests import Rollback
+
+    def wish(run_id: str) -> Request:
+        return Rollback(run_id, to, reason)
+
+    found = _found(ctx.obj, run, lambda each: each.outcome is not None)
+
+    def rows(state: RunState) -> Rows:
+        return _rollback_rows(state, to)
+
+    code = _open(ctx.obj, found, wish, rows, verb="rollback", **how)
+    ctx.exit(0 if code == _ROLLED_BACK else code)
+
+
+_ROLLED_BACK = 14  # the exit code of such a run: here it is what was asked for
+
+
+def _found(
+    session: Session, name: str, fits: Callable[[RunSummary], bool]
+) -> List[str]:
+    """The run, or those of a batch that it can be meant for."""
+    from provctl.app.select import find_runs
+
+    runs = find_runs(session.folder, name)
+    return [run.id for run in runs if len(runs) == 1 or fits(run)]
+
+
+def _open(
+    session: Session,
+    run_ids: Sequence[str],
+    wish: Callable[[str], Request],
+    rows: Callable[[RunState], Rows],
+    *,
+    verb: str,
+    plan: bool,
+    yes: bool,
+    waits: bool,
+) -> int:
+    """Show the plan of each run, ask, do it; return the exit code."""
+    from provctl.app.follow import Follower
+    from provctl.cli.context import emit
+    from provctl.cli.watch import watch_runs
+    from provctl.errors import Refused
+
+    plans: Dict[str, Rows] = {}
+    for run_id in run_ids:
+        follower = Follower(session.folder.run(run_id))
+        follower.read()
+        plans[run_id] = rows(follower.run)
+        _refuse_nothing(wish(run_id), follower.run)
+    if not plans:
+        message = f"no run of the batch has anything to {verb}"
+        raise Refused(message, hint="provctl batch status shows its runs")
+    if plan:
+        told = [{"run": run, **row} for run, rows_ in plans.items() for row in rows_]
+        emit(session, told, ("run", "stage", "id", "was", "what"), name="id")
+        return 0
+    for run_id, rows_ in plans.items():
+        _show(verb, run_id, rows_)
+    if not yes and sys.stdin.isatty():
+        click.confirm("go on?", abort=True, err=True)
+    for run_id in plans:
+        session.reach.send(wish(run_id))
+        click.echo(f"{verb} requested: {run_id}", err=True)
+    return watch_runs(session, tuple(plans), None, None) if waits else 0
+
+
+def _refuse_nothing(request: Request, run: RunState) -> None:
+    """Raise now what the owner would refuse: a wish is never a silent nothing."""
+    from provctl.core.requests import admit
+    from provctl.core.state import State
+
+    state = State(slots=0, capacity={})
+    state.runs[request.run] = run
+    admit(state, request, run.last_at)
+
+
+def _show(verb: str, run_id: str, rows: Rows) -> None:
+    from provctl.cli.context import plain
+
+    click.echo(f"{verb} of run {run_id}:", err=True)
+    width = max((len(row["id"]) for row in rows), default=0)
+    for row in rows:
+        line = f"  {row['id']:<{width}}  {row['what']} (it {_went(row['was'])})"
+        click.echo(plain(line), err=True)
+
+
+def _went(outcome: str) -> str:
+    from provctl.core.state import WENT
+
+    return WENT.get(outcome, f"is {outcome}")
+
+
+def _retry_rows(run: RunState, names: Sequence[str], *, downstream: bool) -> Rows:
+    from provctl.core.graph import stages
+    from provctl.core.selection import to_retry
+    from provctl.errors import NotFound
+
+    for name in names:
+        if name not in run.tasks:
+            message = f"run {run.submitted.run} has no task {name}"
+            raise NotFound(message, hint="see: provctl workflow status")
+    chosen = to_retry(run, names, downstream_too=downstream)
+    return [
+        _row(run.tasks[task.id], stage, _again(run, run.tasks[task.id], chosen))
+        for stage, tasks in enumerate(stages(run.workflow.tasks), 1)
+        for task in tasks
+        if task.id in chosen
+    ]
+
+
+def _again(run: RunState, task: TaskState, chosen: Container[str]) -> str:
+    from provctl.core.model import Group
+    from provctl.core.spread import unmet_by
+
+    for need in task.task.needs:
+        needed = run.tasks[need.task]
+        if need.task not in chosen and needed.status == "finished":
+            why = unmet_by(needed, need.on)
+            if why:
+                return f"will be skipped, for it {why}"
+    if isinstance(task.task.action, Group):
+        return "opens again"
+    return "runs again" if task.started_at is not None else "runs, if it now can"
+
+
+def _rollback_rows(run: RunState, to: str) -> Rows:
+    from provctl.core.graph import stages
+    from provctl.core.selection import to_undo
+
+    if to and to not in run.tasks:
+        return []  # `admit` says it
+    chosen = to_undo(run, to)
+    order = reversed(stages(run.workflow.tasks))
+    rows = [
+        _row(run.tasks[task.id], stage, "is undone")
+        for stage, tasks in enumerate(order, 1)
+        for task in tasks
+        if task.id in chosen
+    ]
+    began = [t for t in run.tasks.values() if t.started_at is not None and t.attempt]
+    left = [t for t in began if t.task.id not in chosen and t.outcome != "undone"]
+    return rows + [_row(task, None, _why_it_stands(task, to)) for task in left]
+
+
+def _why_it_stands(task: TaskState, to: str) -> str:
+    if task.task.undo is None:
+        return "stands, for it has no undo"
+    return (
+        f"stands, for it is not after {to}" if to else "stands, for it did not succeed"
+    )
+
+
+def _row(task: TaskState, stage: Any, what: str) -> Dict[str, Any]:
+    was = task.outcome or task.status
+    return {"stage": stage, "id": task.task.id, "was": was, "what": what}

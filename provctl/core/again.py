@@ -1,0 +1,116 @@
+"""Owns opening tasks again: a retry by hand, as part of applying its event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, Iterable
+
+from provctl.core.failure import doom, taint
+from provctl.core.lanes import leave_lane
+from provctl.core.model import Group
+from provctl.core.selection import to_retry
+from provctl.core.spread import becomes_ready, move, unmet_by
+from provctl.core.state import FAILURES
+
+if TYPE_CHECKING:
+    from provctl.core import events as ev
+    from provctl.core.state import RunState, State, TaskState
+
+__all__ = ["forget", "open_again", "reopen_run"]
+
+
+def open_again(state: State, run: RunState, event: ev.RetryRequested) -> None:
+    """Let the tasks of a retry wait again, as if they had never run."""
+    chosen = to_retry(run, event.tasks, downstream_too=event.downstream)
+    tasks = [run.tasks[task_id] for task_id in chosen]
+    if run.outcome is not None:
+        reopen_run(state, run)
+    run.halted = ""
+    run.rollback_due = False
+    tasks = [task for task in tasks if task.status == "finished"]
+    for task in tasks:
+        forget(run, task)
+        run.open_tasks += 1
+        _have_dependents_wait(state, run, task, chosen)
+    _count_children(run, tasks)
+    _taint_again(run)
+    for task in tasks:
+        _line_up(state, run, task)
+
+
+def reopen_run(state: State, run: RunState) -> None:
+    """A finished run is under way again; what ended it is forgotten."""
+    run.outcome = None
+    run.finished_at = None
+    run.started_at = None
+    run.stop_level = 0
+    run.cancel_cause = ""
+    run.rolling_back = False
+    state.ending.pop(run.submitted.run, None)
+    for task in run.tasks.values():
+        task.stop_level = 0
+
+
+def forget(run: RunState, task: TaskState) -> None:
+    """Bring a finished task back to where it was before its first try."""
+    run.failed.pop(task.task.id, None)
+    task.purpose = "run"
+    task.voided = task.attempt
+    for name in ("outcome", "output", "exit_code", "signal"):
+        setattr(task, name, None)
+    task.started_at = task.finished_at = None
+    task.did = task.unknown = task.doom = task.broken = task.reason = ""
+    task.stop_level = 0
+    move(run, task, "waiting")
+
+
+def _have_dependents_wait(
+    state: State, run: RunState, task: TaskState, chosen: Dict[str, None]
+) -> None:
+    """What waits for other needs as well had this one met, and has it no more."""
+    for dependent_id, _ in run.dependents.get(task.task.id, ()):
+        dependent = run.tasks[dependent_id]
+        if dependent_id in chosen:
+            continue
+        if dependent.status == "ready" and not dependent.tries:
+            move(run, dependent, "waiting")
+            leave_lane(state, run, dependent)
+            dependent.unmet = 0
+        if dependent.status == "waiting":
+            dependent.unmet += 1
+
+
+def _count_children(run: RunState, tasks: Iterable[TaskState]) -> None:
+    """Count what each group waits for that is open again, or around one that is."""
+    ids = {t.task.parent for t in tasks if t.task.parent is not None}
+    ids |= {t.task.id for t in tasks if isinstance(t.task.action, Group)}
+    for group_id in ids:
+        children = run.children.get(group_id, ())
+        open_ones = (run.tasks[child].status != "finished" for child in children)
+        run.tasks[group_id].open_children = sum(open_ones)
+
+
+def _taint_again(run: RunState) -> None:
+    """What failed and stays so still counts; nothing else does."""
+    run.spoiled = ""
+    for task in run.tasks.values():
+        task.spoiled = ""
+    for task_id in run.failed:
+        task = run.tasks[task_id]
+        if task.outcome in FAILURES and task.status == "finished":
+            taint(run, task, task.outcome or "")
+
+
+def _line_up(state: State, run: RunState, task: TaskState) -> None:
+    """Look at the needs of a task that waits again."""
+    task.unmet = 0
+    for need in task.task.needs:
+        needed = run.tasks[need.task]
+        why = unmet_by(needed, need.on) if needed.status == "finished" else ""
+        task.unmet += needed.status != "finished" or bool(why)
+        if why:
+            doom(state, run, task, why)
+    parent = task.task.parent
+    if parent is not None:
+        task.unmet += run.tasks[parent].status == "waiting"
+    if task.unmet == 0:
+        becomes_ready(state, run, task)

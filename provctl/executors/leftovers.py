@@ -1,0 +1,70 @@
+"""Owns killing what a dead shim left behind, found without a parent to ask.
+
+Two nets: the attempt's mark in the environment, which is lost with `env -i`, and
+the attempt's log open for writing, which is lost when it is closed; and whatever is
+below what they catch. Who merely reads the log is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, List, Set
+
+import psutil
+
+from provctl.executors.base import MARK
+
+if TYPE_CHECKING:
+    from provctl.executors.base import Place
+
+__all__ = ["kill_leftovers"]
+
+_ROUNDS = 20  # one that forks faster than it is killed must not keep us for ever
+
+
+def kill_leftovers(place: Place) -> int:
+    """Kill all that is found, until nothing is; return how many there were."""
+    killed: Set[psutil.Process] = set()
+    for _ in range(_ROUNDS):
+        found = [process for process in _found(place) if process not in killed]
+        if not found:
+            break
+        for process in found:
+            try:
+                process.kill()  # psutil checks the start time: no stranger is hit
+            except psutil.Error:
+                continue
+            killed.add(process)
+    return len(killed)
+
+
+def _found(place: Place) -> List[psutil.Process]:
+    log = os.path.realpath(str(place.file("log")))
+    found = [
+        process
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and _belongs(process, place.mark, log)
+    ]
+    for process in list(found):
+        try:
+            found += process.children(recursive=True)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _belongs(process: psutil.Process, mark: str, log: str) -> bool:
+    try:
+        if process.environ().get(MARK) == mark:
+            return True
+    except psutil.Error:
+        return False  # gone, or somebody else's
+    try:
+        return any(_writes(file, log) for file in process.open_files())
+    except psutil.Error:
+        return False
+
+
+def _writes(file: object, log: str) -> bool:
+    mode = getattr(file, "mode", "r")  # Linux alone says how it was opened
+    return getattr(file, "path", "") == log and mode != "r"

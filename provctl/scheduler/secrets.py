@@ -1,0 +1,48 @@
+"""Owns finding the value of a secret, at the moment a task needs it and not before.
+
+Values go into the environment of the task and nowhere else; messages name where a
+value should have been, never what was there.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Mapping
+
+from provctl.errors import NotFound
+
+__all__ = ["find_secret"]
+
+_MAX = 64 * 1024  # bytes; Linux takes no more than 128 KiB in a variable
+
+
+def find_secret(name: str, reference: str, environ: Mapping[str, str]) -> str:
+    """Return the value behind "env:NAME" or "file:PATH".
+
+    A file loses the newline at its end. Raises NotFound when there is no value, or
+    none that an environment can hold.
+    """
+    kind, _, place = reference.partition(":")
+    if kind == "env":
+        return _checked(name, f"the environment variable {place}", environ.get(place))
+    try:
+        # Not the blocking kind: a FIFO must not stop whoever owns the run.
+        fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(fd, "rb") as file:
+            content = file.read(_MAX + 1)
+    except OSError as problem:
+        message = f"secret {name}: {place}: {problem.strerror}"
+        raise NotFound(message, hint="the file must be readable here") from problem
+    text = (content or b"").decode("utf-8", "replace")
+    return _checked(name, place, text[:-1] if text.endswith("\n") else text)
+
+
+def _checked(name: str, where: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        message = f"secret {name}: {where} is not set where the run's owner runs"
+        hint = "of a submitted run that is the scheduler: set it, then restart it"
+        raise NotFound(message, hint=hint)
+    if "\0" in value or "\ufffd" in value or len(value.encode(errors="replace")) > _MAX:
+        message = f"secret {name}: {where} is not text of at most 64 KiB"
+        raise NotFound(message, hint="encode it, with base64 for example")
+    return value

@@ -1,0 +1,114 @@
+"""Runs move from the terminal to the background and are shown again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterator
+
+import pytest
+
+from tests.support.gated import Gated
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+
+@pytest.fixture
+def gated(provctl: Provctl) -> Iterator[Gated]:
+    gated = Gated(provctl)
+    yield gated
+    gated.open()
+
+
+def test_a_detached_run_goes_on_and_is_attached_again(
+    provctl: Provctl, gated: Gated
+) -> None:
+    with provctl.terminal("run", gated.file) as terminal:
+        run = gated.until_two_run()
+        said = provctl("workflow", "detach", run).err
+        assert f"run {run} goes on in the background" in said
+        assert terminal.wait() == 130
+    for words in (f"run {run} goes on in the background", f"workflow attach {run}"):
+        assert words in terminal.plain
+    assert gated.owners(run) == ["foreground", "scheduler"]
+    with provctl.terminal("workflow", "attach", run) as terminal:
+        terminal.read_until("running")
+        terminal.press("\x03")
+        assert terminal.wait() == 130
+    assert "the run goes on" in terminal.plain
+    with provctl.terminal("workflow", "attach", run) as terminal:
+        terminal.read_until("running")
+        gated.open()
+        assert terminal.wait() == 10
+    assert f"run {run} (w) failed" in terminal.screen
+    gated.check_end(run)
+
+
+def test_to_detach_what_is_in_the_background_is_no_mistake(
+    provctl: Provctl, gated: Gated
+) -> None:
+    run = provctl.submit(gated.file)
+    gated.until_two_run()
+    assert "in the background already" in provctl("workflow", "detach", run).err
+    gated.check_end(run)
+    assert "has ended: failed" in provctl("workflow", "detach", run, code=41).err
+    shown = provctl("workflow", "attach", run, code=10).out
+    assert f"run {run} (w) failed" in shown
+
+
+@pytest.mark.parametrize("verb", ["attach", "detach"])
+def test_a_run_that_nobody_owns_goes_on(
+    provctl: Provctl, gated: Gated, verb: str
+) -> None:
+    with provctl.start("run", gated.file) as owner:
+        run = gated.until_two_run()
+        owner.kill()
+        owner.communicate(timeout=5)
+    if verb == "attach":
+        gated.open()
+        assert "failed" in provctl("workflow", "attach", run, code=10).out
+    else:
+        provctl("workflow", "detach", run)
+    gated.check_end(run)
+    assert gated.owners(run) == ["foreground", "scheduler"]
+
+
+def test_attach_without_a_scheduler_says_so(provctl: Provctl, gated: Gated) -> None:
+    off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
+    with provctl.start("run", gated.file) as owner:
+        run = gated.until_two_run()
+        owner.kill()
+        owner.communicate(timeout=5)
+    said = provctl("workflow", "attach", run, env=off, code=30).err
+    assert "queued, but not yet taken up" in said
+    provctl("scheduler", "start", env=off)
+    gated.check_end(run)
+
+
+def test_where_there_is_no_scheduler_detach_changes_nothing(
+    provctl: Provctl, gated: Gated
+) -> None:
+    with provctl.start("run", gated.file) as owner:
+        run = gated.until_two_run()
+        lock = provctl.state / "scheduler" / "lock"
+        lock.mkdir()  # which none can take
+        provctl("workflow", "detach", run, code=30)
+        assert not gated.marker(run).exists()
+        gated.open()
+        assert owner.wait(timeout=20) == 10
+    lock.rmdir()
+    gated.check_end(run)
+
+
+def test_a_limit_of_tasks_goes_along(provctl: Provctl) -> None:
+    script = "echo ready; sleep 0.3"
+    tasks = {f"t{n}": {"command": ["sh", "-c", script]} for n in range(4)}
+    with provctl.start("run", provctl.file(tasks), "-j", 1) as owner:
+        (run,) = provctl.until(provctl.runs, "there is a run")
+        provctl.until_ready(run)
+        provctl("workflow", "detach", run)
+        assert owner.wait(timeout=20) == 130
+    provctl("wait", run)
+    facts = provctl.journal(run)
+    steps = [f["type"] for f in facts if f["type"].startswith("attempt_")]
+    moves = [step for step in steps if step != "attempt_adopted"]
+    assert moves == ["attempt_started", "attempt_finished"] * 4

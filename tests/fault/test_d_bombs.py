@@ -1,0 +1,224 @@
+"""Catalogue group D, 51 to 58: bombs, killers, and what cannot be started."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterator
+
+import pytest
+
+from provctl.core.requests import Unknown, Voided
+from provctl.executors.local import LocalExecutor
+from provctl.executors.record import shim_pid
+from provctl.nushell.binary import find_nu
+from tests.support.attempts import Bench, alive, children_of, wait_until
+
+if TYPE_CHECKING:
+    from provctl.executors.base import Place
+    from tests.support.installed import Provctl
+
+
+def test_51_a_fork_bomb_ends_with_its_task(bench: Bench) -> None:
+    limited = ["prlimit", "--nproc=150"]
+    if os.geteuid() == 0:
+        # Root has no limit of processes; a number nobody else has, has its own.
+        limited = ["setpriv", "--reuid=54321", "--clear-groups", *limited]
+    bomb = "echo ready; bomb() { bomb | bomb & }; bomb; sleep 60"
+    place = bench.launch(
+        *limited, "sh", "-c", bomb, cwd="/", timeout_s=1.5, grace_s=0.3
+    )
+    bench.until_ready(place)
+    bench.work(0.5)
+    before = time.monotonic()
+    assert bench.run("true").exit_code == 0  # others are served meanwhile
+    assert time.monotonic() - before < 2
+    end = bench.end_of(place, within_s=15)
+    assert end.cause == "timeout"
+    assert end.stuck == 0
+    if os.geteuid() == 0:
+        assert _of_user(54321) == []
+
+
+def test_52_a_memory_bomb_fails_with_its_signal(bench: Bench) -> None:
+    script = (
+        "mut s = (1..100000 | each { 'xxxxxxxxxx' } | str join); loop { $s = $s + $s }"
+    )
+    end = bench.run(
+        *("prlimit", f"--as={3 << 30}", _nu(), "-n", "--no-std-lib", "-c", script)
+    )
+    assert (end.cause, end.exit_code, end.signal) == ("exit", None, signal.SIGABRT)
+
+
+def test_53_a_cpu_bomb_times_out(bench: Bench) -> None:
+    end = bench.run(
+        *(_nu(), "-n", "--no-std-lib", "-c", "loop {}"), timeout_s=0.5, grace_s=0.5
+    )
+    assert end.cause == "timeout"
+    assert end.cpu_s > 0.2
+
+
+def test_54_a_killed_task_failed_by_its_signal(bench: Bench) -> None:
+    place = bench.shell("echo ready; exec sleep 60")
+    bench.until_ready(place)
+    (task,) = children_of(_shim(place))
+    os.kill(task, signal.SIGKILL)
+    end = bench.end_of(place)
+    assert (end.cause, end.signal) == ("exit", 9)
+
+
+def test_54_a_killed_frozen_task_failed_by_its_signal(bench: Bench) -> None:
+    place = bench.shell("sleep 61 & echo ready; exec sleep 60")
+    bench.until_ready(place)
+    (task,) = children_of(_shim(place))
+    bench.freeze(place)
+    bench.until_frozen(place)
+    os.kill(task, signal.SIGKILL)
+    end = bench.end_of(place)
+    assert (end.cause, end.signal, end.survivors) == ("exit", 9, 1)
+
+
+def test_54_a_killed_shim_means_lost(bench: Bench) -> None:
+    place = bench.shell("echo ready; exec sleep 60")
+    bench.until_ready(place)
+    (task,) = children_of(_shim(place))
+    os.kill(_shim(place), signal.SIGKILL)
+    end = bench.end_of(place)
+    assert isinstance(end, Unknown)
+    assert end.outcome == "lost"
+    wait_until(lambda: not alive(task), "the task is killed")
+
+
+@pytest.mark.parametrize("how", ["missing", "not executable"])
+def test_55_nu_that_cannot_be_started_fails_once(provctl: Provctl, how: str) -> None:
+    folder = provctl.folder / "bin"
+    folder.mkdir()
+    for name in ("sh", "sleep"):
+        (folder / name).symlink_to(str(shutil.which(name)))
+    if how == "not executable":
+        (folder / "nu").write_text("no program")
+    retry = {"attempts": 3, "delay": "1s"}
+    file = provctl.file({"a": {"script": "1", "retry": retry}})
+    before = time.monotonic()
+    with provctl.start("run", file, env={"PATH": str(folder)}) as process:
+        said = b"".join(process.communicate(timeout=30)).decode()
+    assert time.monotonic() - before < 8
+    assert process.returncode in (10, 52)
+    assert "nu" in said
+    assert "Traceback" not in said
+
+
+def test_56_nu_that_crashes_failed_by_its_signal(bench: Bench) -> None:
+    script = "(" * 5000 + "1" + ")" * 5000
+    end = bench.run(_nu(), "-n", "--no-std-lib", "-c", script)
+    assert (end.cause, end.exit_code) == ("exit", None)
+    assert end.signal in (signal.SIGSEGV, signal.SIGABRT)
+
+
+def test_57_a_shim_that_cannot_be_forked_now_is_later(bench: Bench) -> None:
+    first = bench.shell("echo ready; exec sleep 60")
+    bench.until_ready(first)
+    (parent,) = [pid for pid in children_of(os.getpid()) if children_of(pid)]
+    before = resource.prlimit(parent, resource.RLIMIT_NOFILE)
+    resource.prlimit(parent, resource.RLIMIT_NOFILE, (3, before[1]))
+    places = [bench.shell("exit 3") for _ in range(3)]
+    try:
+        bench.work(0.5)
+        assert not bench.reports  # the control
+    finally:
+        resource.prlimit(parent, resource.RLIMIT_NOFILE, before)
+    assert {bench.end_of(place).exit_code for place in places} == {3}
+    bench.stop(first)
+    bench.end_of(first)
+
+
+def test_57_a_shim_killed_before_the_fence_voids_the_attempt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVCTL_FAILPOINT_SLOW_SHIM_S", "60")
+    bench.change_owner()
+    place = bench.shell("echo ran")
+
+    def shims() -> list[int]:
+        return [shim for pid in children_of(os.getpid()) for shim in children_of(pid)]
+
+    (shim,) = bench.until(shims, "there is a shim")
+    bench.work(0.1)
+    os.kill(shim, signal.SIGKILL)
+    assert isinstance(bench.end_of(place), Voided)
+    assert bench.log(place) == ""
+
+
+def test_58_a_starter_that_ignores_the_end_of_children_is_no_problem(
+    tmp_path: Path,
+) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        bench = Bench(LocalExecutor, tmp_path)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    try:
+        assert bench.run("sh", "-c", "exit 7").exit_code == 7
+    finally:
+        bench.close()
+
+
+@pytest.fixture
+def frozen_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk on which whoever writes hangs in the kernel, where not even KILL helps."""
+    image, folder = tmp_path / "image", tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0 or sys.platform != "linux":
+        pytest.skip("only root may freeze a file system, on Linux")
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    mount = ["mount", "-o", "loop", str(image), str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no loop device may be mounted here")
+    try:
+        subprocess.run(["fsfreeze", "--freeze", str(folder)], check=True)
+        yield folder
+    finally:
+        subprocess.run(["fsfreeze", "--unfreeze", str(folder)])
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_45_what_not_even_kill_ends_is_counted_and_left(
+    bench: Bench, frozen_disk: Path
+) -> None:
+    script = f"(touch {frozen_disk}/x) & echo $!; sleep 0.3; exit 4"
+    place = bench.shell(script, grace_s=0.2)
+    end = bench.end_of(place, within_s=12)
+    child = int(bench.log(place))
+    assert (end.exit_code, end.survivors, end.stuck) == (4, 1, 1)
+    assert alive(child)
+    # The next attempt has another shim, which knows nothing of it.
+    after = bench.run("true")
+    assert (after.survivors, after.stuck) == (0, 0)
+    subprocess.run(["fsfreeze", "--unfreeze", str(frozen_disk)], check=True)
+    wait_until(lambda: not alive(child), "it ends as soon as it can")
+
+
+def _nu() -> str:
+    return find_nu("nu", os.environ["PATH"])
+
+
+def _of_user(uid: int) -> list[str]:
+    return [
+        entry.name
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and entry.stat().st_uid == uid
+    ]
+
+
+def _shim(place: Place) -> int:
+    pid = shim_pid(place)
+    assert pid is not None
+    return pid

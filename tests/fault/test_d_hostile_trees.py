@@ -1,0 +1,80 @@
+"""Catalogue group D, 42 to 44 at large: trees of processes that do not want to end.
+
+PROVCTL_HOSTILE_TREES=1000 bash tests/run tests/fault/test_d_hostile_trees.py -s
+"""
+
+from __future__ import annotations
+
+import os
+from random import Random
+from typing import TYPE_CHECKING, Any, List
+
+from tests.support.hostile_trees import HostileTree
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.support.attempts import Bench
+
+_AT_ONCE = 10
+# Read at import: the fixture that makes environments clean takes it away.
+_AMOUNT = int(os.environ.get("PROVCTL_HOSTILE_TREES") or 50)
+
+
+def test_42_no_process_of_a_hostile_tree_survives_its_cancel(bench: Bench) -> None:
+    seed, amount = int.from_bytes(os.urandom(4), "big"), _AMOUNT
+    dice = Random(seed)
+    left: List[int] = []
+    swept = 0
+    for begin in range(0, amount, _AT_ONCE):
+        trees = [_tree(dice, bench) for _ in range(min(_AT_ONCE, amount - begin))]
+        ends = _grow_and_cancel(bench, dice, trees)
+        swept += sum(end.survivors for end in ends)
+        left += _survivors(trees)
+    print(f"seed {seed}: {amount} trees, {swept} processes swept, left: {len(left)}")  # noqa: T201
+    assert swept > amount / 2, "the trees are not hostile"
+    assert left == []
+
+
+def test_42_control_without_the_sweep_there_are_survivors(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVCTL_FAILPOINT_NO_SWEEP", "1")
+    bench.change_owner()
+    dice = Random(1)
+    trees = [_tree(dice, bench) for _ in range(_AT_ONCE)]
+    try:
+        _grow_and_cancel(bench, dice, trees)
+        assert _survivors(trees)
+    finally:
+        for tree in trees:
+            tree.kill()
+
+
+def _tree(dice: Random, bench: Bench) -> HostileTree:
+    return HostileTree(dice, bench.folder)
+
+
+def _grow_and_cancel(bench: Bench, dice: Random, trees: List[HostileTree]) -> List[Any]:
+    places = [
+        bench.launch(
+            "sh",
+            str(tree.root),
+            grace_s=dice.choice((0.1, 0.3)),
+            timeout_s=dice.choice((0.3, 60.0)),
+        )
+        for tree in trees
+    ]
+    bench.until_ready(*places)
+    bench.work(dice.random() / 5)
+    for place in places:
+        if place.task not in bench.reports:
+            how = dice.random()
+            if how < 0.3:
+                bench.freeze(place)
+            bench.stop(place, now=how > 0.8)
+    return [bench.end_of(place) for place in places]
+
+
+def _survivors(trees: List[HostileTree]) -> List[int]:
+    return [pid for tree in trees for pid in tree.survivors()]
