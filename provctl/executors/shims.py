@@ -53,7 +53,7 @@ class _Parent:
         self._idle: List[_Shim] = []
         # Orders no shim could be had for yet, by key, with what was said of them.
         self._waiting: Dict[str, bytes] = {}
-        self._ending: List[int] = []  # shims that exit, to be reaped
+        self._ending: Dict[int, str] = {}  # shims that exit, and what they had
         self._unread = b""
 
     def serve(self) -> None:
@@ -67,7 +67,7 @@ class _Parent:
                 elif not self._take_orders():
                     return
             self._hand_out()
-            self._ending = [p for p in self._ending if not os.waitpid(p, os.WNOHANG)[0]]
+            self._reap()
 
     def _take_orders(self) -> bool:
         data = self._owner.recv(1 << 18)
@@ -136,9 +136,7 @@ class _Parent:
             alive = child.channel.recv(1)
         except OSError:
             alive = b""
-        if not alive and child.key:
-            tell(self._news, child.key)
-        child.key = ""
+        key, child.key = child.key, ""
         if alive and len(self._idle) < _IDLE_MAX:
             self._idle.append(child)
             return
@@ -147,8 +145,18 @@ class _Parent:
         self._poll.unregister(child.channel)
         del self._shims[child.channel.fileno()]
         child.channel.close()
-        # Not waited for: one that watched a log takes the kernel 16 ms to end.
-        self._ending.append(child.pid)
+        self._ending[child.pid] = "" if alive else key
+
+    def _reap(self) -> None:
+        """Reap what exits, without waiting: to have watched a log takes it 16 ms.
+
+        Who died with an attempt is only told of now, when its lock is free for sure.
+        """
+        for pid in list(self._ending):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                key = self._ending.pop(pid)
+                if key:
+                    tell(self._news, key)
 
 
 def main() -> None:

@@ -85,7 +85,7 @@ def test_42_a_job_of_nushell_is_frozen_with_it(bench: Bench) -> None:
 
 
 def test_43_a_child_in_a_session_of_its_own_is_gone(bench: Bench) -> None:
-    place = bench.shell("setsid -f sleep 61; echo ready; exec sleep 60")
+    place = bench.shell("setsid -f sh -c 'echo ready; exec sleep 61'; exec sleep 60")
     bench.until_ready(place)
     bench.until(lambda: len(_marked(place)) == 2, "both run")
     bench.stop(place)
@@ -98,7 +98,7 @@ def test_43_control_without_the_sweep_it_lives_on(
 ) -> None:
     monkeypatch.setenv("PROVCTL_FAILPOINT_NO_SWEEP", "1")
     bench.change_owner()
-    place = bench.shell("setsid -f sleep 61; echo ready; exec sleep 60")
+    place = bench.shell("setsid -f sh -c 'echo ready; exec sleep 61'; exec sleep 60")
     bench.until_ready(place)
     bench.until(lambda: len(_marked(place)) == 2, "both run")
     bench.stop(place)

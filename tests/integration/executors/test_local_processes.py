@@ -16,7 +16,7 @@ import pytest
 from provctl.core.requests import Adopted, Ended, Unknown, Voided
 from provctl.executors.base import MARK, Place
 from provctl.executors.local import LocalExecutor
-from provctl.executors.record import shim_pid
+from provctl.executors.record import is_frozen, shim_pid
 from tests.support.attempts import (
     Bench,
     alive,
@@ -234,6 +234,43 @@ def test_a_stop_is_obeyed_before_the_old_parent_noticed_the_death(
         bench.work(0.2)
         os.kill(parent, signal.SIGCONT)
         assert bench.end_of(place, within_s=5).cause == "stop"
+
+
+def test_a_freeze_is_obeyed_before_the_old_parent_noticed_the_death(
+    bench: Bench,
+) -> None:
+    with _owner(bench, "echo ready; exec sleep 60") as owner:
+        place = bench.order().place
+        bench.until_ready(place)
+        (parent,) = children_of(owner.pid)
+        os.kill(parent, signal.SIGSTOP)
+        owner.kill()
+        owner.wait()
+        assert isinstance(bench.recover(place), Adopted)
+        bench.freeze(place)
+        bench.work(0.2)
+        assert not is_frozen(place)  # it does not heed signals yet
+        os.kill(parent, signal.SIGCONT)
+        bench.until_frozen(place)
+        bench.thaw(place)
+        bench.freeze(place)
+        bench.thaw(place)  # the last wish counts
+        bench.work(0.7)
+        assert not is_frozen(place)
+        bench.stop(place)
+        bench.end_of(place)
+
+
+def test_a_wish_that_died_with_the_parent_of_shims_is_told_again(bench: Bench) -> None:
+    place = bench.shell("echo ready; exec sleep 60")
+    bench.until_ready(place)
+    parent = _parent()
+    os.kill(parent, signal.SIGSTOP)
+    bench.freeze(place)
+    os.kill(parent, signal.SIGKILL)
+    bench.until_frozen(place)
+    bench.stop(place)
+    bench.end_of(place)
 
 
 def test_a_start_that_was_late_runs_once_or_not_at_all(

@@ -1,0 +1,21 @@
+"""The executor that runs nothing keeps what it was told, in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from provctl.executors.base import Executor, Place
+from tests.support.fake_executor import FakeExecutor
+
+
+def test_it_says_what_it_was_told() -> None:
+    fake = FakeExecutor()
+    executor: Executor = fake
+    executor.start(lambda reports: None)
+    task = Place("r", "a", 1, Path("nowhere"), 0)
+    undo = Place("r", "a", 2, Path("nowhere"), 0, "undo")
+    executor.freeze(task)
+    executor.thaw(task)
+    executor.freeze(undo)
+    executor.stop(undo, now=True)
+    assert fake.said() == ["freeze a", "thaw a", "freeze a.2u", "stop a.2u now"]
