@@ -23,8 +23,9 @@ __all__ = ["FIELDS", "restore", "snapshot"]
 
 # `arrival` is the place in line of this owner; the next one gives its own.
 _GIVEN = {"submitted", "workflow", "arrival", "tasks", "dependents", "children", "task"}
-_OF_RUN = tuple(name for name in RunState.__slots__ if name not in _GIVEN)
-_OF_TASK = tuple(name for name in TaskState.__slots__ if name not in _GIVEN)
+# As keys of dicts, for each name that is read is looked up, and their order is told.
+_OF_RUN = dict.fromkeys(name for name in RunState.__slots__ if name not in _GIVEN)
+_OF_TASK = dict.fromkeys(name for name in TaskState.__slots__ if name not in _GIVEN)
 
 # What must be the same in the code that wrote a checkpoint and in that which reads it.
 FIELDS = " ".join((*_OF_RUN, "/", *_OF_TASK))

@@ -8,6 +8,7 @@ from dataclasses import MISSING, Field, fields, replace
 from typing import Any, Dict, Iterable, List, Tuple, Type
 
 from provctl.core.model import (
+    NO_RETRY,
     Action,
     Call,
     Command,
@@ -73,7 +74,10 @@ def thaw(frozen: bytes, where: str) -> Workflow:
         raise JournalDamaged(message) from None
 
 
-_NOT_A_WORKFLOW = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+_NOT_A_WORKFLOW = (
+    *(ValueError, TypeError, KeyError, AttributeError),
+    *(RecursionError, StopIteration, RuntimeError),
+)
 
 
 def _freeze_task(task: Task) -> Dict[str, Any]:
@@ -102,6 +106,8 @@ def _freeze_action(action: Action) -> Dict[str, Any]:
 
 def _thaw_task(index: int, record: Dict[str, Any]) -> Task:
     action = _thaw_action(record)
+    if len(record) == 1:  # most tasks say nothing else
+        return Task(record["id"], index, action)
     needs = tuple(
         Need(need) if isinstance(need, str) else Need(*need)
         for need in record.pop("needs", ())
@@ -115,16 +121,21 @@ def _thaw_task(index: int, record: Dict[str, Any]) -> Task:
 
 def _thaw_action(record: Dict[str, Any]) -> Any:
     """Take the action out of a record."""
-    (kind,) = record.keys() & _ACTIONS.keys()
+    kind = next(kind for kind in _ACTIONS if kind in record)
     values = record.pop(kind)
-    for name in ("args", "argv"):
+    for name in _LISTS:
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
     return _ACTIONS[kind](**values)
 
 
+_LISTS = ("args", "argv")
+
+
 def _thaw_retry(record: Dict[str, Any]) -> Retry:
-    values = record.pop("retry", {})
+    values = record.pop("retry", None)
+    if values is None:
+        return NO_RETRY
     return Retry(**{**values, "on": tuple(values.get("on", ()))})
 
 
