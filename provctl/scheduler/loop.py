@@ -40,7 +40,6 @@ from provctl.core.requests import REOPENING, Ended, Report, Request, admit
 from provctl.core.state import RunState, State
 from provctl.errors import NotFound, ProvctlError, Refused, StateUnusable
 from provctl.executors.base import Place
-from provctl.flock import is_locked
 from provctl.journal.checkpoint import Schedule, save
 from provctl.scheduler.takeover import Owned, take_run
 
@@ -138,8 +137,7 @@ class Scheduler:
     def take_queued(self) -> None:
         """Take every queued run that has no owner; complain where one cannot be."""
         for run_id in self._world.folder.queued():
-            # Whose owner is alive is none of ours, a moment of hand-over included.
-            if run_id in self._owned or is_locked(self._world.folder.run(run_id).lock):
+            if run_id in self._owned:
                 continue
             try:
                 self.take(run_id)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 TRUE: Dict[str, Any] = {"command": ["true"]}
 
 
-# Rounds of the two races; by hand more: PROVCTL_TEST_ROUNDS=50.
-ROUNDS = int(os.environ.get("PROVCTL_TEST_ROUNDS", "1"))
+# Rounds of the two races; by hand more: FAULT_ROUNDS=50.
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))

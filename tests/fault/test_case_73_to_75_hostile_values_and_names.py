@@ -1,6 +1,6 @@
 """Values are data: whatever a workflow or a flag contains, nothing of it is run.
 
-By hand with more: PROVCTL_TEST_VALUES=100000; PROVCTL_TEST_SEED for another draw.
+By hand with more: FAULT_VALUES=100000; FAULT_SEED for another draw.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from tests.support.installed import Provctl
 
-VALUES = int(os.environ.get("PROVCTL_TEST_VALUES", "1000"))
-SEED = int(os.environ.get("PROVCTL_TEST_SEED", "73"))
+VALUES = int(os.environ.get("FAULT_VALUES", "1000"))
+SEED = int(os.environ.get("FAULT_SEED", "73"))
 PER_RUN = 10_000
 MODULE = """\
 export def echo-all [...values: any, --flag: any] { {values: $values, flag: $flag} }

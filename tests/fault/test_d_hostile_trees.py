@@ -1,6 +1,6 @@
 """Catalogue group D, 42 to 44 at large: trees of processes that do not want to end.
 
-PROVCTL_HOSTILE_TREES=1000 bash tests/run tests/fault/test_d_hostile_trees.py -s
+FAULT_TREES=1000 bash tests/run tests/fault/test_d_hostile_trees.py -s
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 10
 # Read at import: the fixture that makes environments clean takes it away.
-_AMOUNT = int(os.environ.get("PROVCTL_HOSTILE_TREES") or 50)
+_AMOUNT = int(os.environ.get("FAULT_TREES") or 50)
 
 
 def test_42_no_process_of_a_hostile_tree_survives_its_cancel(bench: Bench) -> None:
