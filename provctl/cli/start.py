@@ -286,7 +286,8 @@ def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
         {
             "stage": number,
             "id": task.id,
-            "kind": type(task.action).__name__.lower(),
+            "kind": _kind(task.action),
+            "undo": _kind(task.undo.action) if task.undo else None,
             "needs": ", ".join(
                 need.task if need.on == "success" else f"{need.task} ({need.on})"
                 for need in task.needs
@@ -297,4 +298,9 @@ def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
         for number, stage in enumerate(stages(workflow.tasks), 1)
         for task in stage
     ]
-    emit(session, rows, ("stage", "id", "kind", "needs", "when"), name="id")
+    columns = ("stage", "id", "kind", "undo", "needs", "when")
+    emit(session, rows, columns, name="id")
+
+
+def _kind(action: Any) -> str:
+    return type(action).__name__.lower()

@@ -207,17 +207,23 @@ def _check_graph(
 
 def _check_interrupt(task: Task, node: Node, problems: Problems) -> None:
     if "lost" in task.retry.on and not task.idempotent:
-        problems.add(
-            (*node.entry.path, "retry"),
-            f"task `{task.id}`: to retry what was lost needs idempotent = true",
-            "say that running it twice does no harm, or leave out `lost`",
-        )
+        _tell_lost(task, (*node.entry.path, "retry"), problems)
+    if task.undo and "lost" in task.undo.retry.on and not task.undo.idempotent:
+        _tell_lost(task, (*node.entry.path, "undo", "retry"), problems)
     if task.on_interrupt == "rerun" and not task.idempotent:
         problems.add(
             (*node.entry.path, "on_interrupt"),
             f'task `{task.id}`: on_interrupt = "rerun" needs idempotent = true',
             "say that running it twice does no harm, or use `hold`",
         )
+
+
+def _tell_lost(task: Task, path: Path, problems: Problems) -> None:
+    problems.add(
+        path,
+        f"task `{task.id}`: to retry what was lost needs idempotent = true beside it",
+        "say that running it twice does no harm, or leave out `lost`",
+    )
 
 
 def _check_pools(

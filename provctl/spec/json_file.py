@@ -1,13 +1,14 @@
 """Owns workflow files in JSON: the value, and where each part of it stands.
 
 `json.loads` reads the file. Only if that gives up (too deep for it, a key that
-stands twice) or places are wanted, a scanner with a list of its own reads it
-again.
+stands twice), if it may have let halves of characters through, or if places are
+wanted, a scanner with a list of its own reads it again.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from json.decoder import JSONDecodeError, JSONDecoder
 from typing import (
@@ -31,7 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonFile", "read_json"]
 
+# Workflows nest 1,000 times, which is 3,000 records, and values 100 times.
+MAX_DEPTH = 5_000
+
 _SPACES = (" ", "\t", "\r", "\n")
+# Two halves side by side are one character; the scanner tells them apart.
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -48,10 +54,13 @@ class JsonFile:
 
 
 def read_json(source: Source) -> JsonFile:
-    """Parse a JSON file of any depth.
+    """Parse a JSON file.
 
-    Raises WorkflowInvalid for a syntax error or for keys that stand twice.
+    Raises WorkflowInvalid for a syntax error, for keys that stand twice, for half a
+    character and for what nests too deeply.
     """
+    if _HALF.search(source.text):
+        return JsonFile(source, _Scanner(source).scan().value)
     try:
         value = json.loads(
             source.text, object_pairs_hook=_record, parse_constant=_constant
@@ -135,6 +144,9 @@ class _Scanner:
 
     def _value(self, character: str) -> Any:
         if character in ("{", "["):
+            if len(self._open) == MAX_DEPTH:
+                words = f"nested too deeply: at most {MAX_DEPTH} levels"
+                raise self._source.invalid(words, at=self._at)
             self._open.append(
                 self._attach({} if character == "{" else [], self._at + 1)
             )
@@ -144,11 +156,16 @@ class _Scanner:
 
     def _scalar(self) -> Tuple[Any, int]:
         try:
-            return self._decode(self._source.text, self._at)
+            value, end = self._decode(self._source.text, self._at)
+            if isinstance(value, str):
+                value.encode()
         except JSONDecodeError as error:
             raise self._source.invalid(_words(error), at=error.pos) from error
+        except UnicodeEncodeError:
+            self._fail("a text with half a character (a lone surrogate)")
         except ValueError:
             self._fail("a number with too many digits")
+        return value, end
 
     def _first_item(self, character: str) -> Any:
         return self._next(character) if character == "]" else self._value(character)

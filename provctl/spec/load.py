@@ -6,9 +6,9 @@ own checks is found, given its place in the file, and raised at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple
 
 from provctl.core.model import Workflow
@@ -19,6 +19,8 @@ from provctl.spec.problems import CallCheck, Place, Problem, Problems, WrongCall
 from provctl.spec.sources import Source, invalid, read_source
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import Protocol
 
     from provctl.core.model import Call, Task
@@ -106,10 +108,11 @@ def _with_absolute_secrets(task: Task, path: Path) -> Task:
         return task
     secrets = {}
     for name, reference in task.secrets.items():
-        kind, _, place = reference.partition(":")
-        if kind == "file":
-            place = str(path.absolute().parent / Path(place).expanduser())
-        secrets[name] = f"{kind}:{place}"
+        where, _, place = reference.partition(":")
+        if where == "file":
+            # With a ~ that is nobody's home it is a file that does not exist.
+            place = str(path.absolute().parent / os.path.expanduser(place))  # noqa: PTH111
+        secrets[name] = f"{where}:{place}"
     return replace(task, secrets=secrets)
 
 
@@ -146,14 +149,18 @@ def _parse(suffix: str, source: Source) -> _Document:
 def _located(
     path: Path, document: _Document, problems: Sequence[Problem]
 ) -> List[Mistake]:
-    """The problems as mistakes, in the order of the file; unplaced ones last."""
+    """The problems as mistakes, in the order of the file; unplaced ones last.
+
+    Where a secret may stand in the file itself, no line of it is shown.
+    """
+    shown = not any("secrets" in problem.path for problem in problems)
     mistakes = [
         Mistake(
             problem.message,
             place.file if place else str(path),
             place.line if place else 0,
             place.column if place else 0,
-            place.text if place else "",
+            place.text if place and shown else "",
             place.span if place else 1,
             problem.hint,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from provctl.core.values import children, kind
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from provctl.spec.problems import Path, Problems
 
 __all__ = ["add_unknown_param", "guess", "with_params"]
+
+# A file of a few kilobytes could become gigabytes when it is frozen.
+MAX_FILLED = 64 << 20
+
+# A name and what is around it: a whole path for each part would take its depth.
+_Link = Tuple[Any, Any]
 
 
 def guess(text: str) -> Any:
@@ -79,20 +85,55 @@ def with_params(document: Any, params: Mapping[str, str], problems: Problems) ->
 def _fill(
     document: Dict[str, Any], declared: Mapping[str, Any], problems: Problems
 ) -> None:
-    work: List[Tuple[Path, Any]] = [((), document)]
+    left = MAX_FILLED
+    sizes = {name: _size(value) for name, value in declared.items()}
+    work: List[Tuple[Optional[_Link], Any]] = [(None, document)]
     while work:
-        path, holder = work.pop()
+        link, holder = work.pop()
         for name, node in children(holder):
-            at = (*path, name)
-            if at == ("params",) or name == "$literal":
+            at = (link, name)
+            if name == "$literal" or (link is None and name == "params"):
                 continue
             wanted = node.get("$param") if isinstance(node, dict) else None
             if not isinstance(wanted, str) or len(node) != 1:
-                work.append((at, node))
-            elif wanted in declared:
-                holder[name] = declared[wanted]
-            else:
+                if isinstance(node, (dict, list)):
+                    work.append((at, node))
+                continue
+            holder[name] = {"$literal": ""}
+            if wanted not in declared:
                 problems.add_unknown(
-                    at, f"no parameter `{wanted}` is declared", wanted, declared
+                    _path(at),
+                    f"no parameter `{wanted}` is declared",
+                    wanted,
+                    declared,
                 )
-                holder[name] = {"$literal": ""}
+                continue
+            left -= sizes[wanted]
+            if left >= 0:
+                holder[name] = declared[wanted]
+            elif left + sizes[wanted] >= 0:  # told once
+                problems.add(
+                    _path(at),
+                    f"parameters fill in more than {MAX_FILLED >> 20} MiB",
+                    "let the tasks read what is large from a file",
+                )
+
+
+def _path(link: Optional[_Link]) -> Path:
+    names = []
+    while link is not None:
+        link, name = link
+        names.append(name)
+    return tuple(reversed(names))
+
+
+def _size(value: Any) -> int:
+    """About as many characters as the value has in JSON."""
+    total = 0
+    work = [value]
+    while work:
+        node = work.pop()
+        total += len(node) + 3 if isinstance(node, str) else 8
+        for name, part in children(node):
+            work += (name, part)
+    return total

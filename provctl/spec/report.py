@@ -23,7 +23,7 @@ def render_mistakes(error: WorkflowInvalid) -> str:
 def _block(mistake: Mistake) -> Iterator[str]:
     place = f":{mistake.line}:{mistake.column}" if mistake.line else ""
     yield f"{_printable(mistake.file)}{place}: {_printable(mistake.message)}"
-    if mistake.line:
+    if mistake.source_line:
         gutter = len(str(mistake.line))
         text, marks = _excerpt(mistake)
         yield f"{mistake.line} | {text}"

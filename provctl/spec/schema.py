@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, NoReturn, Optional
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.functional_validators import (
@@ -41,7 +41,7 @@ _SECRET = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[^\0]+", re.DOTALL)
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
-def _reject(message: str) -> None:
+def _reject(message: str) -> NoReturn:
     raise ValueError(message)
 
 
@@ -88,9 +88,9 @@ def _env(env: Dict[str, Any]) -> Dict[str, Any]:
 def _secrets(secrets: Dict[str, str]) -> Dict[str, str]:
     for name, reference in secrets.items():
         if not _VARIABLE.fullmatch(name):
-            _reject(f"has `{name}`, which is not a name for a variable")
+            # Without what was given, here and below: it may be the secret itself.
+            _reject("has a name that no variable can have")
         if not _SECRET.fullmatch(reference):
-            # Without what was given: it may be the secret itself.
             _reject(f'says of `{name}` neither "env:NAME" nor "file:PATH"')
     return secrets
 
@@ -106,11 +106,12 @@ def _one_worth_it(entry: Any) -> str:
         return str(entry)
     if isinstance(entry, int) and not isinstance(entry, bool) and 1 <= entry <= 255:
         return str(entry)
-    number = getattr(signal.Signals, entry, 0) if isinstance(entry, str) else 0
-    if not number:
+    number = signal.Signals.__members__.get(entry) if isinstance(entry, str) else None
+    if number is None:
+        given = f"`{entry}`" if isinstance(entry, (str, int)) else kind(entry)
         _reject(
-            "names exit codes (1 to 255), signals (SIGKILL), exit, signal, timeout or"
-            f" lost; not {entry!r}"
+            "takes exit codes (1 to 255), signals (SIGKILL), exit, signal, timeout and"
+            f" lost, not {given[:40]}"
         )
     return f"signal {int(number)}"
 

@@ -131,6 +131,8 @@ def _wrong_data(node: Any) -> Optional[str]:
     if isinstance(node, dict):
         wrong = (_wrong_text(key) for key in node)
         return next((message for message in wrong if message), None)
+    if isinstance(node, int) and not -(2**63) <= node < 2**63:
+        return "a whole number must fit into 64 bits; write it as text"
     if node is None or isinstance(node, (bool, int, float, list)):
         return None
     return f"{kind(node)} is not a JSON value; write it as text"

@@ -12,11 +12,17 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+from provctl.core.values import children
+
 if TYPE_CHECKING:
     from provctl.spec.problems import Path, Place, Problem
     from provctl.spec.sources import Source
 
 __all__ = ["TomlFile", "read_toml"]
+
+# What a key costs grows with the square of its names.
+MAX_NAMES = 100
+MAX_DEPTH = 1_000
 
 _TOKEN = re.compile(
     r"""(?P<skip>[ \t\r]+|\#[^\n]*)
@@ -26,6 +32,7 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_TOO_DEEP = "not TOML that can be read: nested too deeply"
 _TWICE = re.compile(r"Cannot declare \((.+?),?\) twice")
 
 
@@ -43,9 +50,13 @@ class TomlFile:
 
 
 def read_toml(source: Source) -> TomlFile:
-    """Parse a TOML file; raises WorkflowInvalid for a mistake in its syntax."""
+    """Parse a TOML file.
+
+    Raises WorkflowInvalid for a mistake in its syntax and for what nests too deeply.
+    """
+    _check_keys(source)
     try:
-        return TomlFile(source, tomllib.loads(source.text))
+        document = TomlFile(source, tomllib.loads(source.text))
     except tomllib.TOMLDecodeError as error:
         message = _TWICE.sub(_in_words, _AT.sub("", str(error)))
         found = _AT.search(str(error))
@@ -55,8 +66,42 @@ def read_toml(source: Source) -> TomlFile:
         words = f"not TOML: {message[:1].lower()}{message[1:]}"
         raise source.invalid(words, at=at) from error
     except RecursionError as error:
-        words = "not TOML that can be read: values nest too deeply"
-        raise source.invalid(words, at=0) from error
+        raise source.invalid(_TOO_DEEP, at=0) from error
+    except ValueError as error:
+        # Python reads no number of more than some thousand digits.
+        words = "not TOML: a number with too many digits"
+        raise source.invalid(words, at=_longest(source)) from error
+    _check_depth(document)
+    return document
+
+
+def _check_keys(source: Source) -> None:
+    """Refuse a key of too many names, before it is read."""
+    if all(line.count(".") < MAX_NAMES for line in source.lines):
+        return
+    names = 0
+    for token in _TOKEN.finditer(source.text):
+        if token.group() == ".":
+            names += 1
+            if names == MAX_NAMES:
+                raise source.invalid(_TOO_DEEP, at=token.start())
+        elif token.lastgroup == "mark":
+            names = 0
+
+
+def _longest(source: Source) -> int:
+    """The place of the longest word or number."""
+    bare = (t for t in _TOKEN.finditer(source.text) if t.lastgroup == "bare")
+    return max(bare, key=lambda token: len(token.group())).start()
+
+
+def _check_depth(document: TomlFile) -> None:
+    level = [document.value]
+    for _ in range(MAX_DEPTH):
+        level = [part for node in level for _, part in children(node)]
+        if not level:
+            return
+    raise document.source.invalid(_TOO_DEEP, at=0)
 
 
 def _in_words(found: Match[str]) -> str:

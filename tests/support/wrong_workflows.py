@@ -155,6 +155,67 @@ params = {zone = "a"}""",
         ((2, "{", "the file declares no parameter `zon`", "did you mean `zone`?"),),
         params={"zon": "b"},
     ),
+    "undo and probe": Wrong(
+        {
+            "json": """{"tasks": {"a": {"script": "1",
+  "undo": {"workflow": {"tasks": {}}},
+  "probe": {"script": "1", "args":
+    {"x": {"$output": {"task": "a"}}}}}}}""",
+            "toml": """[tasks.a]
+undo = {workflow = {tasks = {}}}
+probe.script = "1"
+probe.args.x = {"$output" = {task = "a"}}
+script = "1\"""",
+            "ncl": """{ tasks = { a = { script = "1",
+  undo = { workflow = { tasks = {} } },
+  probe = { script = "1", args =
+    { x = { "$output" = { task = "a" } } } } } } }""",
+        },
+        (
+            (2, "workflow", "unknown field `undo.workflow`", "call, script, command"),
+            (4, "{", "task `a` needs itself", ""),
+        ),
+    ),
+    "undo that cannot run": Wrong(
+        {
+            "json": """{"tasks": {"a": {"script": "1",
+  "undo": {"script": "1", "command": ["rm"]}, "probe":
+  {"command": ["x", {"$output": {"task": "b"}}]}}}}""",
+            "toml": """[tasks.a]
+undo = {script = "1", command = ["rm"]}
+probe.command = ["x", {"$output" = {task = "b"}}]
+script = "1\"""",
+            "ncl": """{ tasks = { a = { script = "1",
+  undo = { script = "1", command = ["rm"] }, probe =
+  { command = ["x", { "$output" = { task = "b" } }] } } } }""",
+        },
+        (
+            (2, "{", "`undo` has exactly one of `call`, `script` and `command`", ""),
+            (3, "{", "task `a` uses the output of `b`, which does not exist", ""),
+        ),
+    ),
+    "retry on what": Wrong(
+        {
+            "json": """{"tasks": {"a": {"command": ["x"],
+  "retry": {"on": ["lost"]}},
+  "b": {"command": ["x"], "on_failure": "undo",
+  "retry": {"on": ["SIGNONE"]}}}}""",
+            "toml": """[tasks]
+a = {command = ["x"], retry = {on = ["lost"]}}
+b.on_failure = "undo"
+b.retry.on = ["SIGNONE"]
+b.command = ["x"]""",
+            "ncl": """{ tasks = { a = { command = ["x"],
+  retry = { on = ["lost"] } },
+  b = { command = ["x"], on_failure = "undo",
+  retry = { on = ["SIGNONE"] } } } }""",
+        },
+        (
+            (2, "{", "to retry what was lost needs idempotent = true", "leave out"),
+            (3, '"undo"', "must be 'fail', 'continue' or 'rollback'", ""),
+            (4, "[", "`retry.on` takes exit codes (1 to 255), signals", ""),
+        ),
+    ),
     "everything at once": Wrong(
         {
             "json": """{"nam": "x", "tasks": {

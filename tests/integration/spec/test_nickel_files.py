@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provctl.core.model import Call, Command, Need, Script
+from provctl.core.model import Call, Command, Need, Retry, Script, Undo
 from provctl.errors import ToolMissing, WorkflowInvalid
 from provctl.spec.load import Limits, LoadContext, load_workflow
 from provctl.spec.nickel import Evaluator, text_literal
@@ -102,6 +102,84 @@ def test_every_dependent_value_follows_a_parameter(file: Path) -> None:
     ]
     assert workflow.tasks[1].action.flags == {"zone": "fi-hel1"}
     assert workflow.params == {"zone": "fi-hel1", "servers": 2}
+
+
+ROLLBACK = """let p = import "provctl.ncl" in
+let server = fun i => {
+  call = { module = "servers/create.nu", command = "create-server" },
+  undo = { call = { module = "servers/delete.nu", command = "delete-server",
+                    args = [p.output "server-%{std.to_string i}" "id"] },
+           on = 'begun, timeout = "5m", retry = { attempts = 3, on = ["timeout", 75] } },
+  probe.command = ["test", "-e", "server-%{std.to_string i}"],
+  secrets = { TOKEN = "env:CLOUD_TOKEN", KEY = "file:keys/cloud" },
+} | p.Task in
+{ defaults.on_failure | default = 'rollback,
+  tasks = p.for_each [1, 2] (fun i => { "server-%{std.to_string i}" = server i })
+    & { "server-2" = { on_failure = 'continue, idempotent = true,
+                       retry.on = ["lost", "SIGKILL", "exit"] },
+        app = { script = "1", on_failure = "rollback",
+                undo.script = "$args", undo.args = { x = p.output "server-1" "ip" } } } }
+| p.Workflow
+"""
+
+
+def test_what_is_undone_probed_and_secret(file: Path) -> None:
+    tasks = {task.id: task for task in load(file, ROLLBACK).tasks}
+    one, two = tasks["server-1"], tasks["server-2"]
+    for task in (one, two):
+        assert task.needs == ()
+        own = {"$output": {"task": task.id, "path": "id"}}
+        assert task.undo == Undo(
+            Call("servers/delete.nu", "delete-server", (own,), {}),
+            on="begun",
+            timeout_s=300.0,
+            retry=Retry(3, on=("timeout", "75")),
+        )
+        assert task.probe == Command(("test", "-e", task.id))
+        key = f"file:{file.parent}/keys/cloud"
+        assert task.secrets == {"TOKEN": "env:CLOUD_TOKEN", "KEY": key}
+    assert [task.on_failure for task in tasks.values()] == [
+        "rollback",
+        "continue",
+        "rollback",
+    ]
+    assert two.retry.on == ("lost", "signal 9", "exit")
+    assert tasks["app"].needs == (Need("server-1"),)
+    ip = {"$output": {"task": "server-1", "path": "ip"}}
+    assert tasks["app"].undo == Undo(Script("$args", {"x": ip}))
+
+
+def test_a_mistake_in_an_undo_of_many_tasks(file: Path) -> None:
+    wrong = ROLLBACK.replace('"server-%{std.to_string i}" "id"', '"servr-1" "id"')
+    error = refused(file, wrong)
+    assert [(m.line, m.hint) for m in error.mistakes] == [
+        (5, "did you mean `server-1`?")
+    ] * 2
+    (mistake,) = refused(file, ROLLBACK.replace("'continue", "'undo")).mistakes
+    assert mistake.line == 12
+
+
+@pytest.mark.parametrize("contract", ["p.Workflow", "Dyn"])
+@pytest.mark.parametrize(
+    "secrets",
+    ['{ TOKEN = "hunter2" }', '{ TOKEN = ["hunter2"] }', '"hunter2"', '["hunter2"]'],
+)
+def test_no_mistake_shows_what_may_be_the_secret(
+    file: Path, secrets: str, contract: str
+) -> None:
+    content = (
+        'let p = import "provctl.ncl" in { tasks = { a = { secrets = SECRETS,'
+        ' command = ["true"] }, b = { script = "", secrets = {} } | p.Task } }'
+        f" | {contract}"
+    )
+    # The control: what is not under `secrets` is shown with its line.
+    other = content.replace("secrets = SECRETS", f"env = {secrets}, nope = 1")
+    assert "hunter2" in render_mistakes(refused(file, other))
+    text = render_mistakes(refused(file, content.replace("SECRETS", secrets)))
+    assert "hunter2" not in text
+    assert f"{file}:1:" in text
+    assert "secrets" in text
+    assert "`script` is empty" in text
 
 
 def test_the_functions_of_the_library(file: Path) -> None:
@@ -336,26 +414,30 @@ help: did you mean `needs`?
 
 # --- limits, and where there is no Nickel ---------------------------------------------
 
-ENDLESS = "let rec f = fun x => f (x + 1) in f 1"
+GROWS = "let rec f = fun x => f (x + 1) in f 1"
+# Takes years and little memory.
+ENDLESS = """let rec f = fun n => if n < 2 then n else f (n - 1) + f (n - 2) in f 99"""
 
 
 @pytest.mark.parametrize(
-    ("limits", "words"),
+    ("content", "limits", "words"),
     [
-        (Limits(wall_s=0.5), "took longer than 0.5 s, the limit on its time"),
-        (Limits(cpu_s=1), "used more than 1 s of CPU, the limit on it"),
+        (ENDLESS, Limits(wall_s=0.5), "took longer than 0.5 s, the limit on its time"),
+        (ENDLESS, Limits(cpu_s=1), "used more than 1 s of CPU, the limit on it"),
         (
+            GROWS,
             Limits(memory_bytes=400 << 20),
             "used more than 400 MiB of memory, the limit on it",
         ),
     ],
 )
 def test_an_endless_evaluation_names_its_limit(
-    file: Path, limits: Limits, words: str
+    file: Path, content: str, limits: Limits, words: str
 ) -> None:
-    (mistake,) = refused(file, ENDLESS, LoadContext("/", limits=limits)).mistakes
+    context = LoadContext("/", limits=limits)
+    (mistake,) = refused(file, content, context).mistakes
     assert mistake.message == f"evaluating this file {words}"
-    (mistake,) = refused(file, ENDLESS, LoadContext("/", limits=limits), x="1").mistakes
+    (mistake,) = refused(file, content, context, x="1").mistakes
     assert mistake.message == f"evaluating this file {words}"
 
 
@@ -408,14 +490,14 @@ def test_the_program_takes_the_place_of_the_package(
 def test_the_program_has_the_same_limits(
     file: Path, bare_python: str, program: str
 ) -> None:
-    for limits, words in (
-        (Limits(wall_s=1), "took longer"),
-        (Limits(memory_bytes=400 << 20), "MiB of memory"),
+    for content, limits, words in (
+        (ENDLESS, Limits(wall_s=1), "took longer"),
+        (GROWS, Limits(memory_bytes=400 << 20), "MiB of memory"),
     ):
         context = LoadContext(
             "/", nickel_binary=program, limits=limits, python=bare_python
         )
-        (mistake,) = refused(file, ENDLESS, context).mistakes
+        (mistake,) = refused(file, content, context).mistakes
         assert words in mistake.message
 
 

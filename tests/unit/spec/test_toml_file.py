@@ -89,7 +89,10 @@ def test_every_part_of_the_document_has_a_place() -> None:
         ("a = 1\na = 2", 2, "cannot overwrite a value"),
         ("[a.b]\n[a.b]", 2, "`a.b` stands twice"),
         ("\na = [1", 2, "unclosed array"),
-        ("a = " + "[" * 5000, 1, "nest too deeply"),
+        ("a = " + "[" * 5000, 1, "nested too deeply"),
+        ("\n" + ".".join("a" * 101) + " = 1", 2, "nested too deeply"),
+        ("a = 1\nb = " + "9" * 5000, 2, "too many digits"),
+        ("\n".join(f"[{'.'.join('a' * n)}]" for n in (1, 101)), 2, "nested too deeply"),
     ],
 )
 def test_syntax_errors(text: str, line: int, words: str) -> None:
@@ -99,3 +102,19 @@ def test_syntax_errors(text: str, line: int, words: str) -> None:
     assert mistake.line == line
     assert mistake.message.startswith("not TOML")
     assert words in mistake.message
+
+
+def test_what_is_not_too_deep() -> None:
+    key = " . ".join(["a", '"b.c"', "'d'", *"e" * 97])
+    text = f'{key} = "{"." * 200}" # {"." * 200}\nx = """\n{"." * 200}"""'
+    value = read_toml(Source("w.toml", text)).value
+    for _ in range(99):
+        value = next(iter(value.values()))
+    assert list(value.values()) == ["." * 200]
+
+
+def test_inline_tables_of_long_keys_are_too_deep() -> None:
+    text = f"{'.'.join('a' * 100)} = {{" * 11 + "}" * 11
+    with pytest.raises(WorkflowInvalid) as caught:
+        read_toml(Source("w.toml", text))
+    assert "nested too deeply" in caught.value.mistakes[0].message
