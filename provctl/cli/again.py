@@ -178,15 +178,19 @@ def _show(verb: str, run_id: str, rows: Rows) -> None:
     from provctl.cli.context import plain
 
     click.echo(f"{verb} of run {run_id}:", err=True)
-    width = max((len(row["id"]) for row in rows), default=0)
-    for row in rows:
-        line = f"  {row['id']:<{width}}  {row['what']} (it {_went(row['was'])})"
-        click.echo(plain(line), err=True)
+    told = [row for row in rows if row["what"] != _KEPT]
+    kept = len(rows) - len(told)
+    width = max((len(row["id"]) for row in told), default=0)
+    for row in told:
+        click.echo(plain(f"  {row['id']:<{width}}  {row['what']}"), err=True)
+    if kept:
+        click.echo(f"  and {kept} stay as they are", err=True)
 
 
-def _went(outcome: str) -> str:
+def _went(task: TaskState) -> str:
     from provctl.core.state import WENT
 
+    outcome = task.outcome or task.status
     return WENT.get(outcome, f"is {outcome}")
 
 
@@ -200,12 +204,17 @@ def _retry_rows(run: RunState, names: Sequence[str], *, downstream: bool) -> Row
             message = f"run {run.submitted.run} has no task {name}"
             raise NotFound(message, hint="see: provctl workflow status")
     chosen = to_retry(run, names, downstream_too=downstream)
-    return [
+    rows = [
         _row(run.tasks[task.id], stage, _again(run, run.tasks[task.id], chosen))
         for stage, tasks in enumerate(stages(run.workflow.tasks), 1)
         for task in tasks
         if task.id in chosen
     ]
+    others = [task for task_id, task in run.tasks.items() if task_id not in chosen]
+    return rows + [_row(task, None, _KEPT) for task in others]
+
+
+_KEPT = "stays as it is"
 
 
 def _again(run: RunState, task: TaskState, chosen: Container[str]) -> str:
@@ -217,10 +226,12 @@ def _again(run: RunState, task: TaskState, chosen: Container[str]) -> str:
         if need.task not in chosen and needed.status == "finished":
             why = unmet_by(needed, need.on)
             if why:
-                return f"will be skipped, for it {why}"
+                return f"will be skipped: it {why}"
     if isinstance(task.task.action, Group):
-        return "opens again"
-    return "runs again" if task.started_at is not None else "runs, if it now can"
+        return f"opens again: it {_went(task)}"
+    if task.started_at is None:
+        return f"runs if its needs are met: it {_went(task)}"
+    return f"runs again: it {_went(task)}"
 
 
 def _rollback_rows(run: RunState, to: str) -> Rows:
@@ -232,7 +243,9 @@ def _rollback_rows(run: RunState, to: str) -> Rows:
     chosen = to_undo(run, to)
     order = reversed(stages(run.workflow.tasks))
     rows = [
-        _row(run.tasks[task.id], stage, "is undone")
+        _row(
+            run.tasks[task.id], stage, f"will be undone: it {_went(run.tasks[task.id])}"
+        )
         for stage, tasks in enumerate(order, 1)
         for task in tasks
         if task.id in chosen
@@ -244,10 +257,10 @@ def _rollback_rows(run: RunState, to: str) -> Rows:
 
 def _why_it_stands(task: TaskState, to: str) -> str:
     if task.task.undo is None:
-        return "stands, for it has no undo"
-    return (
-        f"stands, for it is not after {to}" if to else "stands, for it did not succeed"
-    )
+        return f"stands: it {_went(task)} and has no undo"
+    if to and task.outcome == "succeeded":
+        return f"stands: it does not come after {to}"
+    return f"stands: it {_went(task)}, and its undo is for what succeeded"
 
 
 def _row(task: TaskState, stage: Any, what: str) -> Dict[str, Any]:

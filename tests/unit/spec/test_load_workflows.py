@@ -257,7 +257,10 @@ def test_references_are_renamed_with_their_tasks(load: Any) -> None:
         ({"a": {**TRUE, "priority": "1"}}, "must be a whole number, not text"),
         ({"a": {**TRUE, "priority": 1.5}}, "must be a whole number, not a number"),
         ({"a": {**TRUE, "timeout": 0}}, "must be longer than nothing"),
-        ({"a": {**TRUE, "on_failure": "stop"}}, "must be 'fail' or 'continue'"),
+        (
+            {"a": {**TRUE, "on_failure": "stop"}},
+            "must be 'fail', 'continue' or 'rollback'",
+        ),
         ({"a": {**TRUE, "pools": {"x": 0}}}, "takes at least 1 of `x`"),
         ({"a": {**TRUE, "on_interrupt": "rerun"}}, "needs idempotent = true"),
         ({"a": {**TRUE, "when": "yes"}}, "a condition is true, false or a record"),
