@@ -111,6 +111,7 @@ def rollback(
     ctx.exit(0 if code == _ROLLED_BACK else code)
 
 
+_DECLINED = 130  # as of Ctrl-C instead of an answer
 _ROLLED_BACK = 14  # the exit code of such a run: here it is what was asked for
 
 
@@ -156,8 +157,9 @@ def _open(
         return 0
     for run_id, rows_ in plans.items():
         _show(verb, run_id, rows_)
-    if not yes and sys.stdin.isatty():
-        click.confirm("go on?", abort=True, err=True)
+    if not yes and sys.stdin.isatty() and not click.confirm("go on?", err=True):
+        click.echo("nothing was done", err=True)
+        return _DECLINED
     for run_id in plans:
         session.reach.send(wish(run_id))
         click.echo(f"{verb} requested: {run_id}", err=True)
