@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from provctl import __version__, errors
@@ -43,29 +44,38 @@ class ControlServer:
     async def start(self) -> None:
         """Bind and listen. Only the holder of the lock beside it may do this.
 
-        Raises StateUnusable for what is there and was never a socket.
+        Raises StateUnusable, also for what is there and was never a socket.
         """
-        if self._path.is_socket() and not self._path.is_symlink():
-            self._path.unlink()  # of a holder that died
-        elif self._path.exists() or self._path.is_symlink():
-            message = f"{self._path}: this is in the place of the control socket"
-            raise errors.StateUnusable(message, hint="move it away")
         sock = socket.socket(socket.AF_UNIX)
         # The folder is 0700; the socket is 0600 from its first moment on.
         mask = os.umask(0o177)
         try:
+            self._make_way()
             with_short_path(self._path, sock.bind)
+        except OSError as problem:
+            sock.close()
+            message = f"{self._path}: {problem.strerror}"
+            raise errors.StateUnusable(message) from problem
         finally:
             os.umask(mask)
         self._server = await asyncio.start_unix_server(
             self._serve, sock=sock, limit=_LINE_MAX
         )
 
+    def _make_way(self) -> None:
+        """Take away what a holder that died left; nothing else. Raises StateUnusable."""
+        if self._path.is_socket() and not self._path.is_symlink():
+            self._path.unlink()
+        elif self._path.exists() or self._path.is_symlink():
+            message = f"{self._path}: this is in the place of the control socket"
+            raise errors.StateUnusable(message, hint="move it away")
+
     async def close(self) -> None:
         """Stop listening."""
         if self._server is not None:
             self._server.close()
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # the next owner takes it away
+                self._path.unlink()
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -97,7 +97,7 @@ class Reach:
 
         Of any number of callers at once one starts it, the others wait for that.
         `asked`: somebody said so, whatever `auto_start`. Raises
-        SchedulerUnreachable.
+        SchedulerUnreachable, StateUnusable.
         """
         holder = self.scheduler()
         if holder is not None:
@@ -216,6 +216,28 @@ class Reach:
     def _start(self) -> None:
         """Start the process and wait for its word. Raises SchedulerUnreachable."""
         ready, theirs = os.pipe()
+        try:
+            self._spawn(theirs)
+        except OSError as problem:
+            os.close(ready)
+            message = f"the scheduler cannot be started: {problem}"
+            raise SchedulerUnreachable(message, hint="mend that, then try again") from (
+                problem
+            )
+        finally:
+            os.close(theirs)
+        try:
+            readable, _, _ = select.select([ready], [], [], self._timeout_s)
+            word = os.read(ready, 4096) if readable else b""
+        finally:
+            os.close(ready)
+        if word not in (READY, ALREADY):
+            why = "did not start" if readable else "did not answer in time"
+            told = word.decode(errors="replace")
+            message = f"the scheduler {why}" + (f": {told}" if told else "")
+            raise SchedulerUnreachable(message, hint=f"see {self.log}")
+
+    def _spawn(self, theirs: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = os.open(str(self.log), flags, 0o600)
         try:
@@ -230,15 +252,4 @@ class Reach:
                 start_new_session=True,
             )
         finally:
-            os.close(theirs)
             os.close(log)
-        try:
-            readable, _, _ = select.select([ready], [], [], self._timeout_s)
-            word = os.read(ready, 4096) if readable else b""
-        finally:
-            os.close(ready)
-        if word not in (READY, ALREADY):
-            why = "did not start" if readable else "did not answer in time"
-            told = word.decode(errors="replace")
-            message = f"the scheduler {why}" + (f": {told}" if told else "")
-            raise SchedulerUnreachable(message, hint=f"see {self.log}")

@@ -240,11 +240,11 @@ def hand_over(
 
 def give_to_scheduler(session: Session, ids: Sequence[str]) -> None:
     """Queue runs that have no owner; say so if no scheduler can be reached."""
-    from provctl.errors import SchedulerUnreachable
+    from provctl.errors import SchedulerUnreachable, StateUnusable
 
     try:
         holder = session.reach.give(ids)
-    except SchedulerUnreachable as problem:
+    except (SchedulerUnreachable, StateUnusable) as problem:
         click.echo(f"queued, but not yet taken up: {problem.message}", err=True)
         click.echo(f"help:  {problem.hint}", err=True)
     else:

@@ -31,6 +31,7 @@ import time
 
 from provctl.executors import exit_record, tree
 from provctl.executors.attempt_log import AttemptLog
+from provctl.executors.fence import pass_fence
 from provctl.executors.kernel import Watch, become_reaper, signal_when_readable
 
 TYPE_CHECKING = False  # `typing` costs a millisecond and memory in every fork
@@ -63,7 +64,6 @@ _GIVE_UP_S = 5.0  # after KILL: what still lives then hangs in the kernel
 
 # Set in tests: the longest time, in seconds, that a shim dawdles before its fence.
 _SLOW_START = float(os.environ.get("PROVCTL_FAILPOINT_SLOW_SHIM_S") or 0)
-_NO_FENCE = bool(os.environ.get("PROVCTL_FAILPOINT_NO_FENCE"))
 _NO_SWEEP = bool(os.environ.get("PROVCTL_FAILPOINT_NO_SWEEP"))
 
 
@@ -209,7 +209,9 @@ def _supervise(order: Dict[str, Any], channel: Channel, watch: Watch) -> bool:
     attempt.record = attempt.open("new", os.O_RDWR)
     fcntl.flock(attempt.record, fcntl.LOCK_EX)
     problem = exit_record.reserve(attempt.record)
-    if _pass_fence(attempt):
+    passed, unsynced = pass_fence(attempt.path("new"), attempt.path("go"))
+    problem = problem or unsynced
+    if passed:
         started, clock = time.time(), time.monotonic()
         status = None
         if not problem:
@@ -220,19 +222,6 @@ def _supervise(order: Dict[str, Any], channel: Channel, watch: Watch) -> bool:
         exit_record.store(attempt.record, result)
     os.close(attempt.record)
     return not attempt.stuck
-
-
-def _pass_fence(attempt: _Attempt) -> bool:
-    passed = True
-    try:
-        os.link(attempt.path("new"), attempt.path("go"))
-    except FileExistsError:
-        passed = _NO_FENCE
-    os.unlink(attempt.path("new"))
-    folder = os.open(attempt.order["folder"], os.O_RDONLY | os.O_DIRECTORY)
-    os.fsync(folder)
-    os.close(folder)
-    return passed
 
 
 def _run(attempt: _Attempt) -> Tuple[Optional[int], str]:

@@ -144,7 +144,9 @@ class StateFolder:
         """Make what is missing. Raises StateUnusable if it is not ours alone."""
         with _reported(self.path):
             for folder in (self.path, self.queue, self.runs, self.scheduler):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not folder.is_dir():
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    sync_folder(folder.parent)
             info = self.path.stat()
         if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o022:
             message = f"{self.path}: others own it or may write to it"

@@ -45,11 +45,7 @@ class Lock:
     @classmethod
     def take(cls, path: Path) -> Optional[Lock]:
         """Return the lock, or None while somebody holds it. Raises StateUnusable."""
-        try:
-            fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as problem:
-            message = f"{path}: {problem.strerror}"
-            raise StateUnusable(message) from problem
+        fd = _opened(path)
         deadline = time.monotonic() + _LOOKS_S
         while True:
             try:
@@ -61,16 +57,17 @@ class Lock:
                 os.close(fd)
                 return None
             except OSError as problem:
-                os.close(fd)
-                message = f"{path}: cannot lock it: {problem.strerror}"
-                raise StateUnusable(message) from problem
+                raise _not_locked(path, fd, problem) from problem
             return cls(fd)
 
     @classmethod
     def wait(cls, path: Path) -> Lock:
-        """Return the lock, after everyone before has let go."""
-        fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        """Return the lock, after everyone before has let go. Raises StateUnusable."""
+        fd = _opened(path)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        except OSError as problem:
+            raise _not_locked(path, fd, problem) from problem
         return cls(fd)
 
     def describe(self, holder: Holder) -> None:
@@ -81,7 +78,9 @@ class Lock:
         text = json.dumps(asdict(holder)).encode("ascii") + b"\n"
         try:
             os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, text, 0)
+            written = 0
+            while written < len(text):
+                written += os.pwrite(self._fd, text[written:], written)
         except OSError as problem:
             message = f"cannot write into a lock file: {problem.strerror}"
             raise StateUnusable(message) from problem
@@ -89,6 +88,19 @@ class Lock:
     def release(self) -> None:
         """Let go."""
         os.close(self._fd)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as problem:
+        message = f"{path}: {problem.strerror}"
+        raise StateUnusable(message) from problem
+
+
+def _not_locked(path: Path, fd: int, problem: OSError) -> StateUnusable:
+    os.close(fd)
+    return StateUnusable(f"{path}: cannot lock it: {problem.strerror}")
 
 
 def holder_of(path: Path) -> Optional[Holder]:

@@ -24,6 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
 
 from provctl.core import events as ev
+from provctl.core.checkpoint import snapshot
+from provctl.core.machine import apply, open_run
+from provctl.core.state import State
+from provctl.journal.checkpoint import save
 from provctl.journal.folder import StateFolder
 from provctl.journal.frozen import digest, freeze
 from provctl.journal.log import Journal, recover
@@ -54,16 +58,26 @@ def facts(run: str) -> Iterator[ev.Event]:
         )
 
 
-def make(folder: StateFolder, runs: int) -> None:
-    """Put the runs on disk, as an owner that was killed leaves them."""
+def make(folder: StateFolder, runs: int, *, tail: int) -> None:
+    """Put the runs on disk, as an owner that was killed leaves them.
+
+    Each has a checkpoint, with so many facts behind it.
+    """
     frozen = freeze(workflow())
     for n in range(runs):
         run_id = f"run{n:05}"
         submitted = ev.RunSubmitted(run_id, 1000.0, "w", 70, digest(frozen))
         run = folder.create_run(submitted, frozen)
         journal = Journal(run.journal, recover(run.journal, run_id)[1])
-        for event in facts(run_id):
+        state = State(slots=0, capacity={})
+        open_run(state, submitted, workflow())
+        written = list(facts(run_id))
+        for place, event in enumerate(written, 1):
+            apply(state, event)
             journal.add(event)
+            if place == len(written) - tail:
+                journal.commit()
+                save(run, journal.position, snapshot(state, run_id))
         journal.commit()
         journal.close()
         folder.enqueue(run_id)
@@ -107,6 +121,9 @@ def main(arguments: Optional[List[str]] = None) -> None:
     """Make the runs, take them over several times, print what it took."""
     parser = argparse.ArgumentParser(description="Measure recovery.")
     parser.add_argument("--runs", type=int, default=1_000)
+    parser.add_argument(
+        "--tail", type=int, default=20, help="facts behind each checkpoint; 99: none"
+    )
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("-n", "--repeat", type=int, default=3)
     options = parser.parse_args(arguments)
@@ -114,7 +131,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     with tempfile.TemporaryDirectory(prefix="provctl-recovery-") as name:
         folder = StateFolder(Path(name))
         folder.prepare()
-        make(folder, options.runs)
+        make(folder, options.runs, tail=options.tail)
         both = [take(folder, profile=options.profile) for _ in range(options.repeat)]
         told = ", ".join(f"{took:.2f} (CPU {cpu:.2f})" for took, cpu in both)
         sys.stdout.write(f"take_queued, {options.runs} runs: {told} s\n")

@@ -59,7 +59,7 @@ def test_a_killed_foreground_run_can_be_given_to_the_scheduler(
     assert provctl.task(run, "after")["outcome"] == "cancelled"
 
 
-def test_a_killed_scheduler_does_not_keep_its_locks(provctl: Provctl) -> None:
+def test_case_37_a_killed_scheduler_does_not_keep_its_locks(provctl: Provctl) -> None:
     script = "echo ready; exec sleep 60"
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
     provctl.wait_for_text(_log(provctl, run), "ready")
@@ -71,7 +71,7 @@ def test_a_killed_scheduler_does_not_keep_its_locks(provctl: Provctl) -> None:
     provctl("wait", run, code=11)
 
 
-def test_a_stopped_scheduler_declares_nothing_dead(provctl: Provctl) -> None:
+def test_case_26_a_stopped_scheduler_declares_nothing_dead(provctl: Provctl) -> None:
     script = "echo ready; sleep 0.5; exit 7"
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
     provctl.wait_for_text(_log(provctl, run), "ready")
@@ -85,7 +85,9 @@ def test_a_stopped_scheduler_declares_nothing_dead(provctl: Provctl) -> None:
     assert provctl.task(run, "a")["exit_code"] == 7
 
 
-def test_shim_and_scheduler_killed_together_is_lost_and_held(provctl: Provctl) -> None:
+def test_case_25_shim_and_scheduler_killed_together_is_lost_and_held(
+    provctl: Provctl,
+) -> None:
     ran = provctl.folder / "ran"
     script = f'echo x >> "{ran}"; echo ready; exec sleep 60'
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
@@ -103,7 +105,7 @@ def test_shim_and_scheduler_killed_together_is_lost_and_held(provctl: Provctl) -
     assert ran.read_text() == "x\n"
 
 
-def test_a_lost_task_that_may_be_repeated_is(provctl: Provctl) -> None:
+def test_case_25_a_lost_task_that_may_be_repeated_is(provctl: Provctl) -> None:
     ran = provctl.folder / "ran"
     script = f'echo x >> "{ran}"; echo ready; [ "$(wc -l < "{ran}")" = 2 ] || sleep 60'
     again = {"idempotent": True, "on_interrupt": "rerun"}

@@ -69,6 +69,7 @@ class Household:
         at_launch: Optional[Callable[[Order], None]] = None,
         defaults: Optional[TaskDefaults] = None,
         environ: Optional[Mapping[str, str]] = None,
+        holder: Optional[Holder] = None,
     ) -> None:
         self.folder = folder
         self.told: List[Facts] = []
@@ -80,7 +81,7 @@ class Household:
             launcher=Launcher(defaults or TaskDefaults(), environ or {}),
             clock=clock or HandClock(),
             dice=lambda: 0.0,
-            holder=Holder("scheduler", 4242, boot, "", 1000.0),
+            holder=holder or Holder("scheduler", 4242, boot, "", 1000.0),
             tell=self.told.append,
             complain=lambda run, problem: self.complaints.append((run, problem)),
         )

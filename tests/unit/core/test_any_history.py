@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Set, Tuple
+import json
+from typing import TYPE_CHECKING, Any, Dict, List, Set, Tuple
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from provctl.core.checkpoint import restore, snapshot
 from provctl.core.model import Command, Group, Need, Retry, Task, Undo, Workflow
 from provctl.core.requests import (
     Adopted,
@@ -31,6 +33,7 @@ from provctl.core.requests import (
     Retry as RetryAgain,
 )
 from provctl.core.selection import downstream
+from provctl.core.state import State
 from provctl.core.view import view
 from provctl.errors import ProvctlError
 from provctl.journal.codec import START, decode, encode
@@ -40,7 +43,7 @@ from tests.support.workflows import a_workflow, group, output, task
 
 if TYPE_CHECKING:
     from provctl.core.events import Event
-    from provctl.core.state import RunState, State
+    from provctl.core.state import RunState
 
 NEEDS = st.sampled_from(["success", "success", "failure", "done"])
 
@@ -231,6 +234,11 @@ class AnyHistory(RuleBasedStateMachine):
         assert picture(again) == picture(self.state)
 
     @invariant()
+    def a_checkpoint_taken_now_gives_the_same(self) -> None:
+        again = from_checkpoints(self.state)
+        assert in_any_order(picture(again)) == in_any_order(picture(self.state))
+
+    @invariant()
     def what_is_shown_adds_up(self) -> None:
         for run in self.state.runs.values():
             shown = view(run)
@@ -305,6 +313,22 @@ class AnyHistory(RuleBasedStateMachine):
 
 def held_of(run: RunState) -> List[str]:
     return [name for name, each in run.tasks.items() if each.status == "held"]
+
+
+def from_checkpoints(state: State) -> State:
+    """What the next owner has who reads all runs from their checkpoints."""
+    again = State(slots=state.slots, capacity=state.capacity)
+    for name, run in state.runs.items():
+        again.arrivals = run.arrival
+        data = json.loads(json.dumps(snapshot(state, name)))
+        restore(again, run.submitted, run.workflow, data)
+    again.arrivals = state.arrivals
+    return again
+
+
+def in_any_order(told: Dict[str, Any]) -> Dict[str, Any]:
+    """A picture in which what is in use has no order; nothing depends on that."""
+    return {**told, "used": sorted(told["used"])}
 
 
 def is_undone(run: RunState, name: str) -> bool:

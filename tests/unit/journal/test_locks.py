@@ -126,3 +126,11 @@ def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
 def test_the_boot_has_one_name() -> None:
     assert boot_id() == boot_id() != ""
+
+
+def test_another_boot_can_be_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    this_boot = boot_id()
+    monkeypatch.setenv("PROVCTL_FAILPOINT_BOOT_ID", "another")
+    assert boot_id() == "another"
+    monkeypatch.delenv("PROVCTL_FAILPOINT_BOOT_ID")
+    assert boot_id() == this_boot

@@ -1,0 +1,57 @@
+"""Owns passing the fence: one `link(2)` decides whether an attempt begins, for ever.
+
+An owner that recovers may take it first (see `executors.record`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+TYPE_CHECKING = False  # see `shim`
+if TYPE_CHECKING:
+    from typing import Tuple
+
+__all__ = ["pass_fence"]
+
+_TRIES = 5  # on a disk that refuses, a second apart
+# Set in tests: a fence of no effect, to show what it is good for.
+_NO_FENCE = bool(os.environ.get("PROVCTL_FAILPOINT_NO_FENCE"))
+
+
+def pass_fence(new: str, go: str) -> Tuple[bool, str]:
+    """Return whether the attempt is ours to begin, and why it must not all the same.
+
+    `new` is its file, which becomes `go`. Raises OSError if the disk takes no link;
+    then the owner finds that it never began.
+    """
+    passed = _link(new, go)
+    problem = ""
+    try:
+        os.unlink(new)
+    except OSError:
+        pass  # it stays, and is in nobody's way
+    try:
+        folder = os.open(os.path.dirname(go), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        problem = f"its start cannot be made durable: {error.strerror}"
+    return passed, problem
+
+
+def _link(new: str, go: str) -> bool:
+    for left in reversed(range(_TRIES)):
+        try:
+            os.link(new, go)
+        except FileExistsError:
+            return _NO_FENCE
+        except OSError:
+            if not left:
+                raise
+            time.sleep(1)
+        else:
+            break
+    return True

@@ -1,0 +1,207 @@
+"""Cases 10, 11 and 23: whatever becomes of a checkpoint, the state is the journal's.
+
+There is one checkpoint a run, and the journal is never shortened: where the first
+design falls back to an older snapshot, the whole journal is replayed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Dict, Tuple
+
+import pytest
+
+from provctl.core import events as ev
+from provctl.core.checkpoint import snapshot
+from provctl.core.machine import apply
+from provctl.core.model import Retry
+from provctl.core.state import State
+from provctl.errors import JournalDamaged
+from provctl.journal.checkpoint import RECORDS_MIN, load, save
+from provctl.journal.log import Journal, JournalReader, recover
+from provctl.journal.replay import go_on, replay
+from provctl.journal.seal import seal
+from tests.support.dialogue import picture
+from tests.support.fake_executor import adopted
+from tests.support.household import HandClock, Household, in_a_loop
+from tests.support.run_folders import state_folder, submit
+from tests.support.workflows import a_workflow, task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.journal.folder import RunFolder
+
+WORKFLOW = a_workflow(
+    *(task(f"t{n}", pools={"p": 1}) for n in range(5)),
+    task("again", retry=Retry(3, 60.0)),
+    task("last", ["t0", "again"]),
+    timeout_s=3600.0,
+)
+CAPACITY = {"p": 2}
+
+
+def facts() -> Tuple[ev.Event, ...]:
+    """Some tasks done, two that run, one that waits for its next try."""
+    started = [ev.AttemptStarted("r", 1001.0 + n, f"t{n}", 1) for n in range(3)]
+    failed = ev.AttemptFinished("r", 1005.0, "again", 1, "failed", 3, retry_at=1065.0)
+    done = ev.AttemptFinished("r", 1006.0, "t0", 1, "succeeded", 0, output={"a": [1]})
+    took = ev.OwnerTook("r", 1000.0, "scheduler", 1, "boot-1")
+    return (took, *started, ev.AttemptStarted("r", 1004.0, "again", 1), failed, done)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A run with a checkpoint in the middle of its journal."""
+    run = submit(state_folder(tmp_path), WORKFLOW)
+    state = State(slots=5, capacity=CAPACITY)
+    events, position = recover(run.journal, "r")
+    replay(state, run, events)
+    journal = Journal(run.journal, position)
+    for number, event in enumerate(facts()):
+        apply(state, event)
+        journal.add(event)
+        journal.commit()
+        if number == 4:
+            save(run, journal.position, snapshot(state, "r"))
+    journal.close()
+    return run
+
+
+def replayed(run: RunFolder) -> Dict[str, Any]:
+    state = State(slots=5, capacity=CAPACITY)
+    replay(state, run, JournalReader(run.journal, "r").read())
+    return picture(state)
+
+
+def recovered(run: RunFolder) -> Tuple[Dict[str, Any], int]:
+    """What the next owner knows, and how many records it replayed for that."""
+    checkpoint = load(run)
+    state = State(slots=5, capacity=CAPACITY)
+    if checkpoint is not None:
+        events, _ = recover(run.journal, "r", checkpoint.position)
+        if go_on(state, run, checkpoint, events):
+            return picture(state), len(events)
+        assert picture(state) == picture(State(slots=5, capacity=CAPACITY))
+    events, _ = recover(run.journal, "r")
+    replay(state, run, events)
+    return picture(state), len(events)
+
+
+def test_a_checkpoint_saves_the_replay_of_what_is_before_it(run: RunFolder) -> None:
+    """The negative control of all others here: it is used when nothing is wrong."""
+    assert recovered(run) == (replayed(run), 2)
+    run.checkpoint.unlink()
+    assert recovered(run) == (replayed(run), 8)
+
+
+def test_10_any_flipped_bit_in_a_checkpoint(run: RunFolder) -> None:
+    whole, expected = run.checkpoint.read_bytes(), replayed(run)
+    flips = 0
+    for place in range(len(whole) - 1):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            run.checkpoint.write_bytes(damaged)
+            assert load(run) is None, (place, bit)
+            flips += 1
+    assert flips == 8 * (len(whole) - 1)
+    assert recovered(run) == (expected, 8)
+
+
+def test_11_no_checkpoint_at_all_is_no_empty_start(run: RunFolder) -> None:
+    expected = replayed(run)
+    for content in (b"", b"\0" * 4096, b"{}\n", b"garbage"):
+        run.checkpoint.write_bytes(content)
+        assert recovered(run) == (expected, 8)
+
+
+def test_23_killed_at_any_byte_of_a_checkpoint(run: RunFolder) -> None:
+    whole, expected = run.checkpoint.read_bytes(), replayed(run)
+    draft = run.path / "checkpoint.json.new"
+    for cut in range(0, len(whole) - 1, 7):
+        # Killed in the middle of the next one: the one before counts.
+        draft.write_bytes(whole[:cut])
+        assert recovered(run) == (expected, 2)
+        # A rename that came to the disk before the bytes did.
+        run.checkpoint.write_bytes(whole[:cut])
+        assert recovered(run) == (expected, 8)
+        run.checkpoint.write_bytes(whole)
+
+
+FALSE = {
+    "newer": lambda record: {**record, "v": 2},
+    "of another version": lambda record: {**record, "version": "0.0.1"},
+    "of other fields": lambda record: {**record, "fields": "status"},
+    "of a longer journal": lambda record: {**record, "length": 1 << 20},
+    "of a shorter journal": lambda record: {**record, "length": 10},
+    "of no length": lambda record: {**record, "length": None},
+    "of other bytes": lambda record: {**record, "sum": 1},
+    "of another last record": lambda record: {**record, "last": "00000000"},
+    "of other tasks": lambda record: {**record, "state": with_task(record, "x")},
+    "without a state": lambda record: {**record, "state": []},
+}
+
+
+def with_task(record: Dict[str, Any], name: str) -> Dict[str, Any]:
+    return {**record["state"], "tasks": {name: {"status": "running"}}}
+
+
+@pytest.mark.parametrize("why", FALSE)
+def test_10_a_checkpoint_that_does_not_fit(run: RunFolder, why: str) -> None:
+    record = json.loads(run.checkpoint.read_bytes())
+    del record["crc"]
+    run.checkpoint.write_bytes(seal(json.dumps(FALSE[why](record)))[0])
+    assert recovered(run) == (replayed(run), 8)
+
+
+@pytest.mark.parametrize("record", [1, 2, 5])
+def test_10_damage_of_the_journal_before_a_checkpoint_is_found(
+    run: RunFolder, record: int
+) -> None:
+    lines = run.journal.read_bytes().splitlines(keepends=True)
+    lines[record - 1] = lines[record - 1].replace(b'"at":1', b'"at":2')
+    run.journal.write_bytes(b"".join(lines))
+    with pytest.raises(JournalDamaged, match=f"record {record}:"):
+        recovered(run)
+
+
+@in_a_loop
+async def test_a_checkpoint_is_written_when_it_is_time(tmp_path: Path) -> None:
+    folder, clock = state_folder(tmp_path), HandClock()
+    run = submit(folder, a_workflow(*(task(f"t{n}") for n in range(100))))
+    house = Household(folder, clock=clock, slots=1)
+    house.scheduler.take("r")
+    ended = 0
+
+    def end(count: int) -> None:
+        nonlocal ended
+        for _ in range(count):
+            house.executor.end(f"t{ended}")
+            ended += 1
+
+    end(RECORDS_MIN)
+    assert not run.checkpoint.exists()
+    clock.time += 30
+    end(1)
+    first = run.checkpoint.read_bytes()
+    end(5)
+    clock.time += 30
+    end(1)
+    assert run.checkpoint.read_bytes() == first, "too little was written since"
+    before = picture(house.scheduler.state)
+    house.scheduler.close()
+    checkpoint = load(run)
+    assert checkpoint is not None
+    assert checkpoint.position.seq > RECORDS_MIN
+    second = Household(folder, clock=clock, slots=1)
+    second.executor.found[f"t{ended}"] = adopted
+    second.scheduler.take("r")
+    assert picture(second.scheduler.state) == before
+
+
+def test_a_checkpoint_that_cannot_be_written_is_none(run: RunFolder) -> None:
+    run.checkpoint.unlink()
+    (run.path / "checkpoint.json.new").mkdir()
+    save(run, JournalReader(run.journal, "r").position, {})
+    assert load(run) is None

@@ -1,0 +1,223 @@
+"""A command is killed at every system call that changes anything, once at each.
+
+Then the state is brought back as a user does it: a submission is not there or whole,
+and what was acknowledged is; each task ran once; exit codes are the true ones.
+By itself a sample of the points; `FAULT_POINTS=9999` leaves out none.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Callable, List
+
+import pytest
+
+from provctl.executors.base import MARK
+from tests.support.attempts import alive, processes_with
+from tests.support.bars import bar, evenly
+from tests.support.chains import account, chain, check_whole, serve, told
+from tests.support.strace import (
+    TRACING,
+    Point,
+    attached,
+    killing,
+    meddled,
+    need_strace,
+    points_of,
+    under,
+)
+from tests.support.sweeps import sweep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.installed import Done, Provctl
+
+Figure = Callable[[str], None]
+
+
+@pytest.fixture(autouse=True)
+def _strace() -> None:
+    need_strace()
+
+
+# -- submit ------------------------------------------------------------------------------
+
+
+def test_case_16_27_a_submission_killed_anywhere_is_absent_or_whole(
+    tmp_path: Path, figure: Figure
+) -> None:
+    every = _traced(tmp_path, "workflow", "submit")
+    points = evenly(every, bar("FAULT_POINTS", 18))
+    ends = Counter(sweep(tmp_path / "points", points, _submission))
+    figure(told("case 16, 27: submit killed", points, every, ends))
+    # It was felt before the run was there and after.
+    assert ends["absent"] > 1, ends
+    assert ends["whole"] > 1, ends
+
+
+def _submission(provctl: Provctl, point: Point) -> str:
+    file = chain(provctl)
+    done = _killed(provctl, point, "workflow", "submit", file)
+    provctl("scheduler", "start")
+    check_whole(provctl, done)
+    found = provctl.runs()
+    # Whatever it left, nobody who submits again is hindered by it.
+    provctl("wait", provctl.submit(file), code=10)
+    return "whole" if found else "absent"
+
+
+def test_the_control_of_case_16_a_submission_that_is_not_whole_is_found(
+    provctl: Provctl,
+) -> None:
+    done = provctl("workflow", "submit", chain(provctl))
+    provctl("wait", done.last_word, code=10)
+    check_whole(provctl, done)
+    provctl("scheduler", "stop")
+    folder = provctl.state / "runs" / done.last_word
+    folder.rename(provctl.folder / "lost")
+    with pytest.raises(AssertionError, match="lost"):
+        check_whole(provctl, done)
+
+
+# -- start, finish -----------------------------------------------------------------------
+
+
+def test_case_17_a_foreground_run_killed_anywhere_runs_each_task_once(
+    tmp_path: Path, figure: Figure
+) -> None:
+    every = _traced(tmp_path, "run")
+    points = evenly(every, bar("FAULT_POINTS", 60))
+    ends = Counter(sweep(tmp_path / "points", points, _foreground))
+    figure(told("case 17: foreground run of 3 tasks killed", points, every, ends))
+    assert ends["absent"] > 1, ends
+    assert ends["whole"] > 1, ends
+
+
+def _foreground(provctl: Provctl, point: Point) -> str:
+    done = _killed(provctl, point, "run", chain(provctl))
+    check_whole(provctl, done)
+    return "whole" if provctl.runs() else "absent"
+
+
+def test_the_control_of_case_17_without_the_fence_a_task_runs_twice(
+    provctl: Provctl,
+) -> None:
+    slow = {"PROVCTL_FAILPOINT_NO_FENCE": "1", "PROVCTL_FAILPOINT_SLOW_SHIM_S": "3"}
+    after_the_first_order = Point("bind", 1, "the owner's socket")
+    done = _killed(provctl, after_the_first_order, "run", chain(provctl), env=slow)
+    shims = provctl.processes()
+    for pid in shims:
+        os.kill(pid, signal.SIGSTOP)
+    (run,) = provctl.runs()
+    provctl("workflow", "resume", run, code=10)
+    for pid in shims:
+        os.kill(pid, signal.SIGCONT)
+    provctl.until(lambda: not provctl.processes(), "the late shim is done")
+    with pytest.raises(AssertionError, match="twice"):
+        check_whole(provctl, done)
+
+
+def test_case_17_a_scheduler_killed_anywhere_runs_each_task_once(
+    tmp_path: Path, figure: Figure
+) -> None:
+    log = tmp_path / "trace"
+    for name in ("warm", "traced"):  # the first one may have to write .pyc files
+        provctl = account(tmp_path / "points" / name)
+        serve(provctl, under(log, TRACING))
+        provctl.kill_everything()
+    every = points_of(log)
+    points = evenly(every, bar("FAULT_POINTS", 19))
+    ends = Counter(sweep(tmp_path / "points", points, _background))
+    figure(told("case 17: scheduler killed", points, every, ends))
+    assert ends == {"whole": len(points)}, ends
+
+
+def _background(provctl: Provctl, point: Point) -> str:
+    log = provctl.folder / "strace"
+    submitted, code = serve(provctl, under(log, killing(point)))
+    assert code == -9, "it was not killed"
+    assert meddled(log), "it was killed by somebody else"
+    provctl("scheduler", "start")
+    check_whole(provctl, submitted)
+    return "whole"
+
+
+# -- cancel ------------------------------------------------------------------------------
+
+
+def test_case_17_a_cancel_whose_owner_is_killed_is_done_if_acknowledged(
+    tmp_path: Path, figure: Figure
+) -> None:
+    log = tmp_path / "trace"
+    provctl = account(tmp_path / "traced")
+    try:
+        run = _waiting(provctl)
+        with attached(provctl.schedulers()[0], log, TRACING):
+            provctl("cancel", run)
+            provctl("wait", run, code=11)
+    finally:
+        provctl.kill_everything()
+    every = points_of(log)
+    points = evenly(every, bar("FAULT_POINTS", 12))
+    ends = Counter(sweep(tmp_path / "points", points, _cancel))
+    figure(told("case 17: owner killed over a cancel", points, every, ends))
+    assert ends["acknowledged"] > 1, ends
+    assert ends["not acknowledged, not done"] > 0, ends
+
+
+def _cancel(provctl: Provctl, point: Point) -> str:
+    run, log = _waiting(provctl), provctl.folder / "strace"
+    (scheduler,) = provctl.schedulers()
+    with attached(scheduler, log, killing(point)):
+        done = provctl("cancel", run, code=None)
+        provctl.until(lambda: not alive(scheduler), f"killed at {point}")
+    assert meddled(log)
+    provctl("scheduler", "start")
+    written = any(r["type"] == "cancel_requested" for r in provctl.journal(run))
+    if done.code == 0:
+        assert written, "acknowledged, but not in the journal"
+    else:
+        assert done.code == 30, done
+    if written:
+        provctl("wait", run, code=11)
+    else:
+        (provctl.folder / "go").touch()
+        provctl("wait", run)
+    assert (provctl.folder / "ran").read_text() == "a\n"
+    assert processes_with(f"{MARK}={run}/") == []
+    if done.code == 0:
+        return "acknowledged"
+    return "not acknowledged, " + ("done" if written else "not done")
+
+
+def _waiting(provctl: Provctl) -> str:
+    """A run whose one task waits for a file."""
+    script = f'echo "$PROVCTL_TASK" >> "{provctl.folder}/ran"; echo ready; '
+    script += f'until [ -e "{provctl.folder}/go" ]; do sleep 0.02; done'
+    run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
+    provctl.until_ready(run)
+    return run
+
+
+# -- what all of them do -----------------------------------------------------------------
+
+
+def _traced(tmp_path: Path, *verb: object) -> List[Point]:
+    """The points of a command that is let live, in an account like all the others."""
+    log = tmp_path / "trace"
+    for name in ("warm", "traced"):  # the first one may have to write .pyc files
+        provctl = account(tmp_path / "points" / name)
+        provctl(*verb, chain(provctl), code=None, under=under(log, TRACING))
+        provctl.kill_everything()
+    return points_of(log)
+
+
+def _killed(provctl: Provctl, point: Point, *command: object, **how: Any) -> Done:
+    log = provctl.folder / "strace"
+    done = provctl(*command, code=None, under=under(log, killing(point)), **how)
+    assert done.code == -9, f"it was not killed: {done}"
+    assert meddled(log), "it was killed by somebody else"
+    return done

@@ -1,0 +1,159 @@
+"""Each call that changes a file of the state directory fails, one after the other.
+
+A full disk (ENOSPC), a broken one (EIO), or a write of nothing at all, which is what
+a short write comes to; for writes that stop in the middle see case 29 below. Nothing
+is acknowledged that is not so, no task is killed or repeated, and its exit is kept.
+By itself a sample of the points; `FAULT_POINTS=9999` leaves out none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable, List
+
+import pytest
+
+from tests.support.bars import bar, evenly
+from tests.support.chains import account, chain, check_whole, serve, told
+from tests.support.strace import (
+    TRACING,
+    Point,
+    failing,
+    meddled,
+    need_strace,
+    points_of,
+    under,
+)
+from tests.support.sweeps import sweep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.installed import Done, Provctl
+
+Figure = Callable[[str], None]
+
+_FAULTS = ("error=ENOSPC", "error=EIO", "retval=0")
+_FULL = 32  # the exit code for a state directory that cannot be used
+
+
+@dataclass(frozen=True)
+class Fault:
+    """How a call fails: `how` is what strace answers instead of the kernel."""
+
+    point: Point
+    how: str
+
+    def __str__(self) -> str:
+        return f"{self.how} instead of {self.point}"
+
+
+@pytest.fixture(autouse=True)
+def _strace() -> None:
+    need_strace()
+
+
+def test_case_28_32_39_a_submission_is_acknowledged_only_if_it_is_whole(
+    tmp_path: Path, figure: Figure
+) -> None:
+    every = _traced(tmp_path, "workflow", "submit")
+    faults = evenly(every, bar("FAULT_POINTS", 24))
+    ends = Counter(sweep(tmp_path / "points", faults, _submission))
+    figure(told("case 28, 29, 32, 39: submit met a fault", faults, every, ends))
+    assert ends["refused"] > 1, ends
+    assert ends["acknowledged"] > 1, ends
+
+
+def _submission(provctl: Provctl, fault: Fault) -> str:
+    done = _failed(provctl, fault, "workflow", "submit", chain(provctl))
+    assert done.code in (0, _FULL), done
+    assert (done.code == 0) == ("submitted: " in done.out), done
+    if fault.how == "retval=0":
+        assert done.code == 0, "a short write was not gone on with"
+    provctl("scheduler", "start")
+    check_whole(provctl, done)
+    return "refused" if done.code else "acknowledged"
+
+
+def test_case_28_32_39_a_foreground_run_goes_on_or_is_gone_on_with(
+    tmp_path: Path, figure: Figure
+) -> None:
+    every = _traced(tmp_path, "run")
+    faults = evenly(every, bar("FAULT_POINTS", 36))
+    ends = Counter(sweep(tmp_path / "points", faults, _foreground))
+    figure(told("case 28, 29, 32, 39: foreground run met a fault", faults, every, ends))
+    assert ends["stopped"] > 3, ends
+    assert ends["went on"] > 3, ends
+
+
+def _foreground(provctl: Provctl, fault: Fault) -> str:
+    done = _failed(provctl, fault, "run", chain(provctl))
+    assert done.code in (10, _FULL), done
+    if fault.how == "retval=0":
+        assert done.code == 10, "a short write was not gone on with"
+    check_whole(provctl, done)
+    return "stopped" if done.code == _FULL else "went on"
+
+
+def test_case_28_32_39_a_scheduler_lets_go_of_what_it_cannot_write_down(
+    tmp_path: Path, figure: Figure
+) -> None:
+    log = tmp_path / "trace"
+    for name in ("warm", "traced"):  # the first one may have to write .pyc files
+        provctl = account(tmp_path / "points" / name)
+        serve(provctl, under(log, TRACING))
+        provctl.kill_everything()
+    every = _faults(log)
+    faults = evenly(every, bar("FAULT_POINTS", 24))
+    ends = Counter(sweep(tmp_path / "points", faults, _background))
+    figure(told("case 28, 29, 32, 39: scheduler met a fault", faults, every, ends))
+    assert ends["given up and taken again"] > 1, ends
+    assert ends["went on"] > 1, ends
+
+
+def _background(provctl: Provctl, fault: Fault) -> str:
+    log = provctl.folder / "strace"
+    submitted, code = serve(provctl, under(log, failing(fault.point, fault.how)))
+    assert meddled(log), "it did not come so far"
+    assert code in (0, _FULL), (provctl.folder / "said").read_text()
+    ended = any(
+        r["type"] == "run_finished" for r in provctl.journal(submitted.last_word)
+    )
+    provctl("scheduler", "start")
+    check_whole(provctl, submitted)
+    return "went on" if ended else "given up and taken again"
+
+
+# -- the supervisor of an attempt --------------------------------------------------------
+
+
+# -- what all of them do -----------------------------------------------------------------
+
+
+def _traced(tmp_path: Path, *verb: object) -> List[Fault]:
+    log = tmp_path / "trace"
+    for name in ("warm", "traced"):  # the first one may have to write .pyc files
+        provctl = account(tmp_path / "points" / name)
+        provctl(*verb, chain(provctl), code=None, under=under(log, TRACING))
+        provctl.kill_everything()
+    return _faults(log)
+
+
+def _faults(log: Path) -> List[Fault]:
+    """Each call about a file of the state directory, with each way to fail."""
+    return [
+        Fault(point, how)
+        for point in points_of(log, below="/state/")
+        for how in _FAULTS
+        if how != "retval=0" or "write" in point.call
+    ]
+
+
+def _failed(provctl: Provctl, fault: Fault, *command: object) -> Done:
+    log = provctl.folder / "strace"
+    done = provctl(
+        *command, code=None, under=under(log, failing(fault.point, fault.how))
+    )
+    assert meddled(log), f"it did not come so far: {done}"
+    return done

@@ -1,0 +1,113 @@
+"""Owns a run of three tasks in fault tests, and the check that it happened just once.
+
+The tasks stand in a chain; each writes its name into a file, and ends with an exit
+code of its own. However it was disturbed, it is brought back as users do it, and then
+a submission is not there or whole, each task ran once, and exit codes are true.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Dict, Sequence, Tuple
+
+from tests.support.installed import Done, Provctl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "CODES",
+    "account",
+    "chain",
+    "check_whole",
+    "is_queued",
+    "queued",
+    "serve",
+    "told",
+]
+
+CODES = {"a": 0, "b": 7, "c": 3}
+_FAILED = 10  # the exit code of a run of which a task failed
+
+
+def account(folder: Path) -> Provctl:
+    """Make an account in a folder of its own."""
+    folder.mkdir(parents=True)
+    return Provctl(folder)
+
+
+def chain(provctl: Provctl) -> Path:
+    """Three tasks, one after the other; each writes its name and has its exit code."""
+    tasks: Dict[str, Dict[str, Any]] = {}
+    for name, code in CODES.items():
+        script = f'echo "$PROVCTL_TASK" >> "{provctl.folder}/ran"; exit {code}'
+        needs = [{"task": before, "on": "done"} for before in list(tasks)[-1:]]
+        tasks[name] = {"command": ["sh", "-c", script], "needs": needs}
+    return provctl.file(tasks)
+
+
+def check_whole(provctl: Provctl, done: Done) -> None:
+    """Bring the one run back that there may be; all of it must be as it was told."""
+    found = provctl.runs()
+    if "submitted: " in done.out:
+        assert found == [done.last_word], f"lost: {done.out} {found}"
+    assert len(found) <= 1, found
+    (provctl.folder / "ran").touch()
+    for run in found:
+        if is_queued(provctl, run):
+            provctl("wait", run, code=_FAILED)
+        else:
+            again = provctl("workflow", "resume", run, code=None)
+            assert again.code in (_FAILED, 41), again
+        now = provctl.status(run)
+        assert (now["status"], now["outcome"]) == ("finished", "failed")
+        assert {t["id"]: t["exit_code"] for t in now["tasks"]} == CODES
+        # With its exit code known, each has had one attempt that began.
+        kinds = Counter(record["type"] for record in provctl.journal(run))
+        assert kinds["attempt_finished"] == len(CODES), kinds
+    ran = Counter((provctl.folder / "ran").read_text().split())
+    assert max(ran.values(), default=1) == 1, f"twice: {ran}"
+    assert sorted(ran) == (sorted(CODES) if found else [])
+
+
+def is_queued(provctl: Provctl, run: str) -> bool:
+    """Whether the scheduler still has to do with a run."""
+    return (provctl.state / "queue" / run).exists()
+
+
+def told(
+    what: str, points: Sequence[object], every: Sequence[object], ends: Dict[str, int]
+) -> str:
+    """Say what was done how often, and what came of it."""
+    what_came = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
+    return f"{what} at {len(points)} of {len(every)} system calls: {what_came}; 0 wrong"
+
+
+def serve(provctl: Provctl, beneath: Sequence[str]) -> Tuple[Done, int]:
+    """Be a scheduler that finishes a run and is stopped then, if it lives so long.
+
+    Or it gives the run up, and says so.
+    """
+    submitted = queued(provctl)
+    run, said = submitted.last_word, provctl.folder / "said"
+    verb = ("scheduler", "serve", "--ready-fd", 1)
+    with said.open("wb") as err:
+        process = provctl.start(*verb, under=beneath, stdout=err, stderr=err)
+        provctl.until(
+            lambda: (
+                process.poll() is not None
+                or not is_queued(provctl, run)
+                or f"run {run}: " in said.read_text()
+            ),
+            "it is killed, or the run is over",
+        )
+        provctl("scheduler", "stop", code=None)
+        provctl.until(lambda: process.poll() is not None, "it is killed or stopped")
+    assert "Traceback" not in said.read_text(), said.read_text()
+    return submitted, process.returncode
+
+
+def queued(provctl: Provctl) -> Done:
+    """A submitted run that no scheduler has yet."""
+    none = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
+    return provctl("workflow", "submit", chain(provctl), env=none)

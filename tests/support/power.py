@@ -1,0 +1,96 @@
+"""Owns disks that lose their power: ext4 on a loop device, shut down by an ioctl.
+
+Shut down without flushing its log, the file system keeps what was synced and forgets
+the rest, as the disk of a machine does of which the plug is pulled.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import struct
+import subprocess
+from functools import lru_cache
+from typing import TYPE_CHECKING, List
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["PowerDisk", "need_power_disk"]
+
+_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
+_NO_LOG_FLUSH = struct.pack("I", 2)
+_SIZE = 64 * 1024 * 1024
+_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+class PowerDisk:
+    """A file system of its own at `folder`, in the file `image`."""
+
+    def __init__(self, image: Path, folder: Path) -> None:
+        self._image = image
+        self._folder = folder
+        folder.mkdir()
+        with image.open("wb") as file:
+            file.truncate(_SIZE)
+        _do("mkfs.ext4", "-q", "-F", str(image))
+        self.mount()
+        folder.chmod(0o700)
+
+    def mount(self) -> None:
+        """Mount it; the kernel then replays its log."""
+        _do("mount", "-o", "loop", str(self._image), str(self._folder))
+
+    def cut(self) -> None:
+        """From now on nothing is written or read; what was not synced is gone."""
+        folder = os.open(str(self._folder), os.O_RDONLY)
+        try:
+            fcntl.ioctl(folder, _SHUTDOWN, _NO_LOG_FLUSH)
+        finally:
+            os.close(folder)
+
+    def unmount(self) -> None:
+        """Unmount it; nothing may use it any more."""
+        _do("umount", str(self._folder))
+
+    def remove(self) -> None:
+        """Leave nothing behind, whatever happened before."""
+        subprocess.run(
+            ["umount", "--lazy", str(self._folder)], capture_output=True, check=False
+        )
+        self._image.unlink()
+
+
+@lru_cache(maxsize=None)
+def _problem(folder: Path) -> str:
+    if os.geteuid() != 0:
+        return "only root may mount a disk to cut its power"
+    if shutil.which("mkfs.ext4", path=_PATH) is None:
+        return "mkfs.ext4 is not installed (apt-get install e2fsprogs)"
+    try:
+        disk = PowerDisk(folder / "probe.img", folder / "probe")
+    except subprocess.CalledProcessError as error:
+        return f"no ext4 may be mounted here: {error.stderr.decode().strip()}"
+    try:
+        disk.cut()
+    except OSError as error:
+        return f"ext4 cannot be shut down here: {error.strerror}"
+    finally:
+        disk.remove()
+    return ""
+
+
+def need_power_disk(folder: Path) -> None:
+    """Skip the test, saying why, where no power can be cut."""
+    problem = _problem(folder)
+    if problem:
+        pytest.skip(problem)
+
+
+def _do(*command: str) -> None:
+    words: List[str] = list(command)
+    environ = {**os.environ, "PATH": _PATH}
+    subprocess.run(words, check=True, capture_output=True, env=environ)

@@ -1,0 +1,168 @@
+"""Owns strace in tests: what a process asks of the kernel, and meddling with that.
+
+`when=` counts the calls of one name in one process, and a kill comes before the call
+has an effect. Only the process itself is meddled with, none that it starts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Iterator, List, Sequence, Tuple
+
+import pytest
+
+from tests.support.attempts import wait_until
+
+__all__ = [
+    "CHANGING",
+    "TRACING",
+    "Point",
+    "attached",
+    "failing",
+    "killing",
+    "meddled",
+    "need_strace",
+    "points_of",
+    "under",
+]
+
+# The calls that change what others can see: files, names, locks, messages, processes.
+CHANGING = (
+    "bind",
+    "chmod",
+    "clone",
+    "clone3",
+    "connect",
+    "fallocate",
+    "fchmod",
+    "fdatasync",
+    "flock",
+    "fork",
+    "fsync",
+    "ftruncate",
+    "link",
+    "linkat",
+    "listen",
+    "mkdir",
+    "mkdirat",
+    "openat",
+    "pwrite64",
+    "rename",
+    "renameat",
+    "renameat2",
+    "rmdir",
+    "sendmsg",
+    "sendto",
+    "symlink",
+    "symlinkat",
+    "unlink",
+    "unlinkat",
+    "vfork",
+    "write",
+)
+# Options to have them written down, each with the file it is about.
+TRACING = ("-y", "-e", "trace=" + ",".join(f"?{call}" for call in CHANGING))
+_LINE = re.compile(r"^(?:\d+ +)?(\w+)\((.*)$")
+_WRITABLE = ("O_WRONLY", "O_RDWR", "O_CREAT")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One call of a process: the `when`-th of its name; `what` it was when traced."""
+
+    call: str
+    when: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.call} {self.when}: {self.what}"
+
+
+@lru_cache(maxsize=None)
+def _problem() -> str:
+    if shutil.which("strace") is None:
+        return "strace is not installed (apt-get install strace)"
+    tried = subprocess.run(
+        ["strace", "-o", os.devnull, "true"], capture_output=True, text=True
+    )
+    return f"strace may not trace here: {tried.stderr}" if tried.returncode else ""
+
+
+def need_strace() -> None:
+    """Skip the test, saying why, where nothing can be traced."""
+    problem = _problem()
+    if problem:
+        pytest.skip(problem)
+
+
+def killing(point: Point) -> Tuple[str, ...]:
+    """Options to kill the process at a call."""
+    return _injecting(point.call, f"signal=KILL:when={point.when}")
+
+
+def failing(point: Point, how: str) -> Tuple[str, ...]:
+    """Options for a call to have no effect, and `how` it is answered instead.
+
+    `how` is strace's, such as "error=EIO" or "retval=0".
+    """
+    return _injecting(point.call, f"{how}:when={point.when}")
+
+
+def _injecting(call: str, what: str) -> Tuple[str, ...]:
+    return ("-y", "-e", f"trace={call}", "-e", f"inject={call}:{what}")
+
+
+def under(log: Path, options: Sequence[str]) -> List[str]:
+    """Return what to put before a command to have strace start it."""
+    return ["strace", "-o", str(log), *options, "--"]
+
+
+@contextmanager
+def attached(pid: int, log: Path, options: Sequence[str]) -> Iterator[None]:
+    """Have strace look at a process that runs already."""
+    command = ["strace", "-o", str(log), *options, "-p", str(pid)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as strace:
+        try:
+            wait_until(lambda: _is_traced(pid), "strace is attached")
+            yield
+        finally:
+            strace.terminate()
+            strace.communicate(timeout=10)
+
+
+def points_of(log: Path, *, below: str = "") -> List[Point]:
+    """Return the changing calls in a trace, of those that name a file `below`.
+
+    A file that is only opened for reading changes nothing.
+    """
+    counts = dict.fromkeys(CHANGING, 0)
+    found = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        match = _LINE.match(line)
+        if match is None or match[1] not in counts:
+            continue
+        call, rest = match[1], match[2]
+        counts[call] += 1
+        if call == "openat" and not any(flag in rest for flag in _WRITABLE):
+            continue
+        if "/dev/null" not in rest and below in rest:
+            found.append(Point(call, counts[call], f"{call}({rest}"))
+    return found
+
+
+def meddled(log: Path) -> bool:
+    """Whether strace did what it was told to."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return "(INJECTED)" in text or "+++ killed by SIGKILL +++" in text
+
+
+def _is_traced(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    return not re.search(r"^TracerPid:\t0$", status, re.MULTILINE)
