@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Dict
 
 from provctl.core import events as ev
 from provctl.core.requests import Request, Resolve, Resume, Retry, Rollback
-from provctl.journal.codec import decode
+from provctl.journal.codec import NewerFormat, decode
 
 if TYPE_CHECKING:
     from provctl.journal.folder import RunFolder
@@ -48,7 +48,7 @@ def is_written(run: RunFolder, request: Request, start: int) -> bool:
     for line in lines:
         try:
             event = decode(line, run.id).event
-        except ValueError:
+        except (ValueError, NewerFormat):
             return False  # damage: whoever takes the run says it
         if isinstance(event, fact) and _is_about(event, request):
             return True

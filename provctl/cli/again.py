@@ -45,8 +45,10 @@ def _opening(verb: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
 @click.option("--failed", is_flag=True, help="All that did not succeed (the default).")
-@click.option("--from", "from_", multiple=True, metavar="TASK", help="This and after.")
-@click.option("--only", multiple=True, metavar="TASK", help="This task alone.")
+@click.option(
+    "--from", "from_", multiple=True, metavar="TASK", help="It and all after it."
+)
+@click.option("--only", multiple=True, metavar="TASK", help="It alone.")
 @click.option("--downstream", is_flag=True, help="And all that comes after them.")
 @_opening
 @click.pass_context
@@ -86,7 +88,9 @@ def retry(
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.option("--to", default="", metavar="TASK", help="Only what came after it.")
+@click.option(
+    "--to", default="", metavar="TASK", help="Only what came after this task."
+)
 @_opening
 @click.pass_context
 def rollback(
@@ -140,14 +144,19 @@ def _open(
     from provctl.app.follow import Follower
     from provctl.cli.context import emit
     from provctl.cli.watch import watch_runs
-    from provctl.errors import Refused
+    from provctl.errors import NotFound, Refused
 
     plans: Dict[str, Rows] = {}
     for run_id in run_ids:
         follower = Follower(session.folder.run(run_id))
         follower.read()
+        try:
+            _refuse_nothing(wish(run_id), follower.run)
+        except (NotFound, Refused):
+            if len(run_ids) == 1:
+                raise
+            continue  # of a batch those are meant for which it can be done
         plans[run_id] = rows(follower.run)
-        _refuse_nothing(wish(run_id), follower.run)
     if not plans:
         message = f"no run of the batch has anything to {verb}"
         raise Refused(message, hint="provctl batch status shows its runs")
@@ -199,12 +208,7 @@ def _went(task: TaskState) -> str:
 def _retry_rows(run: RunState, names: Sequence[str], *, downstream: bool) -> Rows:
     from provctl.core.graph import stages
     from provctl.core.selection import to_retry
-    from provctl.errors import NotFound
 
-    for name in names:
-        if name not in run.tasks:
-            message = f"run {run.submitted.run} has no task {name}"
-            raise NotFound(message, hint="see: provctl workflow status")
     chosen = to_retry(run, names, downstream_too=downstream)
     rows = [
         _row(run.tasks[task.id], stage, _again(run, run.tasks[task.id], chosen))
@@ -240,8 +244,6 @@ def _rollback_rows(run: RunState, to: str) -> Rows:
     from provctl.core.graph import stages
     from provctl.core.selection import to_undo
 
-    if to and to not in run.tasks:
-        return []  # `admit` says it
     chosen = to_undo(run, to)
     order = reversed(stages(run.workflow.tasks))
     rows = [

@@ -213,6 +213,21 @@ def test_of_a_batch_each_run_that_did_not_succeed(provctl: Provctl) -> None:
     assert "no run of the batch has anything to retry" in said
 
 
+def test_of_a_batch_those_are_passed_over_that_have_nothing_to_retry(
+    provctl: Provctl,
+) -> None:
+    batch = provctl("batch", "submit", chain(provctl), provctl.endless()).last_word
+    failed, endless = provctl("batch", "status", batch, "-o", "name").out.split()
+    provctl("wait", failed, code=10)
+    provctl.until_ready(endless)
+    mend(provctl)
+    said = provctl("batch", "retry", batch).err
+    assert f"retry requested: {failed}" in said
+    assert endless not in said
+    provctl("wait", failed)
+    provctl("cancel", endless, "--now")
+
+
 def test_who_watches_a_run_that_is_reopened_sees_its_new_end(provctl: Provctl) -> None:
     go, ok = provctl.folder / "go", provctl.folder / "ok"
     tasks = {
