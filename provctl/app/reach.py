@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 from provctl import __version__
 from provctl.api.client import ask
 from provctl.api.verbs import as_message
+from provctl.app.written import end_of, is_written
 from provctl.core.requests import REOPENING
 from provctl.errors import Refused, SchedulerUnreachable
 from provctl.journal.lock import Holder, Lock, holder_of
@@ -53,15 +54,6 @@ def version_note(owner: Holder) -> Optional[Tuple[str, str]]:
     if owner.kind == "scheduler":
         return versions, "provctl scheduler restart (tasks never notice)"
     return versions, f"end process {owner.pid} (tasks go on), then workflow attach"
-
-
-def _has_let_go(run: RunFolder, owner: Holder, *, within_s: float) -> bool:
-    deadline = time.monotonic() + within_s
-    while holder_of(run.lock) == owner:
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(_LOOK_S)
-    return True
 
 
 def _numbers(version: str) -> List[int]:
@@ -177,12 +169,18 @@ class Reach:
         NotFound, SchedulerUnreachable.
         """
         run = self._folder.run(request.run)
+        start = end_of(run)
         holder = holder_of(run.lock) or self._new_owner(run, request)
         try:
             self._ask(holder, as_message(request))
         except SchedulerUnreachable:
-            if not _has_let_go(run, holder, within_s=_LETS_GO_S):
+            if not self._has_let_go(run, holder, within_s=_LETS_GO_S):
                 raise
+            if is_written(run, request, start):
+                # It died before it could say so; whoever is next goes on with it.
+                if summarise(run).outcome is None:
+                    self.give([run.id])
+                return
             # It was just handing the run over, or ended: who has it now?
             following = holder_of(run.lock) or self._new_owner(run, request)
             self._ask(following, as_message(request))
@@ -195,7 +193,7 @@ class Reach:
         """
         self.ensure_scheduler(asked=True)
         self._ask(owner, {"verb": "detach", "run": run_id})
-        _has_let_go(self._folder.run(run_id), owner, within_s=self._timeout_s)
+        self._has_let_go(self._folder.run(run_id), owner, within_s=self._timeout_s)
         # It does so itself, if it was not killed in the middle of it.
         self.ask_scheduler("poke")
 
@@ -209,6 +207,15 @@ class Reach:
             hint = "a finished run can only be retried or rolled back"
             raise Refused(message, hint=hint)
         return self.ensure_scheduler()
+
+    def _has_let_go(self, run: RunFolder, owner: Holder, *, within_s: float) -> bool:
+        """Whether an owner has the run no more, and will not write; a scheduler ends."""
+        deadline = time.monotonic() + within_s
+        while owner in (holder_of(run.lock), self.scheduler()):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_LOOK_S)
+        return True
 
     def _ask(self, owner: Holder, message: Mapping[str, Any]) -> None:
         ask(Path(owner.socket), message, timeout_s=self._timeout_s)

@@ -45,8 +45,10 @@ def _opening(verb: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
 @click.option("--failed", is_flag=True, help="All that did not succeed (the default).")
-@click.option("--from", "from_", multiple=True, metavar="TASK", help="This and after.")
-@click.option("--only", multiple=True, metavar="TASK", help="This task alone.")
+@click.option(
+    "--from", "from_", multiple=True, metavar="TASK", help="It and all after it."
+)
+@click.option("--only", multiple=True, metavar="TASK", help="It alone.")
 @click.option("--downstream", is_flag=True, help="And all that comes after them.")
 @_opening
 @click.pass_context
@@ -86,7 +88,9 @@ def retry(
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.option("--to", default="", metavar="TASK", help="Only what came after it.")
+@click.option(
+    "--to", default="", metavar="TASK", help="Only what came after this task."
+)
 @_opening
 @click.pass_context
 def rollback(
@@ -111,6 +115,7 @@ def rollback(
     ctx.exit(0 if code == _ROLLED_BACK else code)
 
 
+_DECLINED = 130  # as of Ctrl-C instead of an answer
 _ROLLED_BACK = 14  # the exit code of such a run: here it is what was asked for
 
 
@@ -139,14 +144,19 @@ def _open(
     from provctl.app.follow import Follower
     from provctl.cli.context import emit
     from provctl.cli.watch import watch_runs
-    from provctl.errors import Refused
+    from provctl.errors import NotFound, Refused
 
     plans: Dict[str, Rows] = {}
     for run_id in run_ids:
         follower = Follower(session.folder.run(run_id))
         follower.read()
+        try:
+            _refuse_nothing(wish(run_id), follower.run)
+        except (NotFound, Refused):
+            if len(run_ids) == 1:
+                raise
+            continue  # of a batch those are meant for which it can be done
         plans[run_id] = rows(follower.run)
-        _refuse_nothing(wish(run_id), follower.run)
     if not plans:
         message = f"no run of the batch has anything to {verb}"
         raise Refused(message, hint="provctl batch status shows its runs")
@@ -156,8 +166,9 @@ def _open(
         return 0
     for run_id, rows_ in plans.items():
         _show(verb, run_id, rows_)
-    if not yes and sys.stdin.isatty():
-        click.confirm("go on?", abort=True, err=True)
+    if not yes and sys.stdin.isatty() and not click.confirm("go on?", err=True):
+        click.echo("nothing was done", err=True)
+        return _DECLINED
     for run_id in plans:
         session.reach.send(wish(run_id))
         click.echo(f"{verb} requested: {run_id}", err=True)
@@ -178,34 +189,38 @@ def _show(verb: str, run_id: str, rows: Rows) -> None:
     from provctl.cli.context import plain
 
     click.echo(f"{verb} of run {run_id}:", err=True)
-    width = max((len(row["id"]) for row in rows), default=0)
-    for row in rows:
-        line = f"  {row['id']:<{width}}  {row['what']} (it {_went(row['was'])})"
-        click.echo(plain(line), err=True)
+    told = [row for row in rows if row["what"] != _KEPT]
+    kept = len(rows) - len(told)
+    width = max((len(row["id"]) for row in told), default=0)
+    for row in told:
+        click.echo(plain(f"  {row['id']:<{width}}  {row['what']}"), err=True)
+    if kept:
+        click.echo(f"  and {kept} stay as they are", err=True)
 
 
-def _went(outcome: str) -> str:
+def _went(task: TaskState) -> str:
     from provctl.core.state import WENT
 
+    outcome = task.outcome or task.status
     return WENT.get(outcome, f"is {outcome}")
 
 
 def _retry_rows(run: RunState, names: Sequence[str], *, downstream: bool) -> Rows:
     from provctl.core.graph import stages
     from provctl.core.selection import to_retry
-    from provctl.errors import NotFound
 
-    for name in names:
-        if name not in run.tasks:
-            message = f"run {run.submitted.run} has no task {name}"
-            raise NotFound(message, hint="see: provctl workflow status")
     chosen = to_retry(run, names, downstream_too=downstream)
-    return [
+    rows = [
         _row(run.tasks[task.id], stage, _again(run, run.tasks[task.id], chosen))
         for stage, tasks in enumerate(stages(run.workflow.tasks), 1)
         for task in tasks
         if task.id in chosen
     ]
+    others = [task for task_id, task in run.tasks.items() if task_id not in chosen]
+    return rows + [_row(task, None, _KEPT) for task in others]
+
+
+_KEPT = "stays as it is"
 
 
 def _again(run: RunState, task: TaskState, chosen: Container[str]) -> str:
@@ -217,22 +232,24 @@ def _again(run: RunState, task: TaskState, chosen: Container[str]) -> str:
         if need.task not in chosen and needed.status == "finished":
             why = unmet_by(needed, need.on)
             if why:
-                return f"will be skipped, for it {why}"
+                return f"will be skipped: it {why}"
     if isinstance(task.task.action, Group):
-        return "opens again"
-    return "runs again" if task.started_at is not None else "runs, if it now can"
+        return f"opens again: it {_went(task)}"
+    if task.started_at is None:
+        return f"runs if its needs are met: it {_went(task)}"
+    return f"runs again: it {_went(task)}"
 
 
 def _rollback_rows(run: RunState, to: str) -> Rows:
     from provctl.core.graph import stages
     from provctl.core.selection import to_undo
 
-    if to and to not in run.tasks:
-        return []  # `admit` says it
     chosen = to_undo(run, to)
     order = reversed(stages(run.workflow.tasks))
     rows = [
-        _row(run.tasks[task.id], stage, "is undone")
+        _row(
+            run.tasks[task.id], stage, f"will be undone: it {_went(run.tasks[task.id])}"
+        )
         for stage, tasks in enumerate(order, 1)
         for task in tasks
         if task.id in chosen
@@ -244,10 +261,10 @@ def _rollback_rows(run: RunState, to: str) -> Rows:
 
 def _why_it_stands(task: TaskState, to: str) -> str:
     if task.task.undo is None:
-        return "stands, for it has no undo"
-    return (
-        f"stands, for it is not after {to}" if to else "stands, for it did not succeed"
-    )
+        return f"stands: it {_went(task)} and has no undo"
+    if to and task.outcome == "succeeded":
+        return f"stands: it does not come after {to}"
+    return f"stands: it {_went(task)}, and its undo is for what succeeded"
 
 
 def _row(task: TaskState, stage: Any, what: str) -> Dict[str, Any]:

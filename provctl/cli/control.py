@@ -64,7 +64,8 @@ def pause(session: Session, runs: Tuple[str, ...], freeze: bool, reason: str) ->
 
     for run_id in _going(session, runs, "pause"):
         session.reach.send(Pause(run_id, freeze, reason))
-        click.echo(f"paused: {run_id}; go on: workflow resume {run_id}", err=True)
+        go_on = f"let it go on: provctl workflow resume {run_id}"
+        click.echo(f"paused: {run_id}; {go_on}", err=True)
 
 
 @click.command()
@@ -113,7 +114,11 @@ def resume(
     ]
     if account.status == "paused":
         wishes.append(Resume(folder.id, reason))
-    if wishes and is_locked(folder.lock):
+    if is_locked(folder.lock):
+        if not wishes:
+            message = f"run {folder.id} is {account.status.replace('_', ' ')}"
+            hint = f"it goes on already; watch it: provctl workflow monitor {folder.id}"
+            raise Refused(message, hint=hint)
         for wish in wishes:
             session.reach.send(wish)
             click.echo(_told(wish), err=True)

@@ -13,6 +13,7 @@ from provctl.cli.times import iso, local
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
+    from provctl.core.view import RunView
     from provctl.journal.summary import RunSummary
 
 __all__ = ["list_runs", "outputs", "run_rows", "show_runs", "status"]
@@ -76,15 +77,18 @@ def status(session: Session, run: str) -> None:
 def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
     """Print runs with their tasks; as one record, or with `many` as a list."""
     from provctl.app.follow import Follower
+    from provctl.core.view import view
 
     records = []
+    pictures = []
     for run_id in ids:
         follower = Follower(session.folder.run(run_id))
         follower.read()
-        records.append(_record(follower))
+        pictures.append(view(follower.run))
+        records.append(_record(follower, pictures[-1]))
     if session.output == "table":
-        for record in records:
-            _print_record(session, record)
+        for record, picture in zip(records, pictures):
+            _print_record(session, record, picture)
     elif session.output == "name":
         for record in records:
             click.echo(record["id"])
@@ -95,10 +99,7 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
         click.echo(json.dumps(records if many else records[0], indent=2))
 
 
-def _record(follower: Follower) -> Dict[str, Any]:
-    from provctl.core.view import view
-
-    picture = view(follower.run)
+def _record(follower: Follower, picture: RunView) -> Dict[str, Any]:
     unfinished = picture.outcome is None
     owned = unfinished and follower.owned
     unattended = follower.unattended() if unfinished and not owned else {}
@@ -125,18 +126,22 @@ def _record(follower: Follower) -> Dict[str, Any]:
                 "started_at": iso(task.started_at),
                 "finished_at": iso(task.finished_at),
                 "reason": unattended.get(task.id, task.reason),
+                "purpose": task.purpose,
+                "frozen": task.frozen,
             }
             for task in picture.tasks
         ],
     }
 
 
-def _print_record(session: Session, record: Dict[str, Any]) -> None:
+def _print_record(session: Session, record: Dict[str, Any], picture: RunView) -> None:
+    from provctl.ui.lines import at_work, decisions, state_of, what_stands
+
     how = record["outcome"] or record["status"]
     click.echo(f"{plain(record['name'])}  {record['id']}  {how}")
     resume = f"provctl workflow resume {record['id']}"
-    if record["status"] == "held":
-        click.echo(f"decide over held tasks: {resume} --rerun|--accept|--fail TASK")
+    if record["status"] == "paused" and record["owned"]:
+        click.echo(f"let it go on: {resume}")
     elif record["outcome"] is None and not record["owned"]:
         click.echo(
             "nobody owns this run, so it does not go on: provctl scheduler start"
@@ -145,15 +150,20 @@ def _print_record(session: Session, record: Dict[str, Any]) -> None:
     rows = [
         {
             **task,
-            "status": task["outcome"]
-            if task["status"] == "finished"
-            else task["status"],
+            "status": at_work(seen) if seen.status == "running" else state_of(seen),
             "exit": task["exit_code"],
         }
-        for task in record["tasks"]
+        for task, seen in zip(record["tasks"], picture.tasks)
     ]
     columns = ("id", "status", "attempts", "exit", "reason")
     emit(session, rows, columns, name="id")
+    for line in what_stands(picture):
+        click.echo(line)
+    for seen in picture.tasks:
+        if seen.status == "held":
+            click.echo(f"{plain(seen.id)} is held; see what it did, then decide:")
+            for line in decisions(picture.id, seen.id):
+                click.echo(line)
 
 
 @click.command()

@@ -312,7 +312,7 @@ def _end_or_tell(
 def _never_ran(state: State, run: RunState, task: TaskState, at: float) -> None:
     """It was told to end before it began, or before its probe or its undo did."""
     if task.purpose == "undo":
-        stand(state, run, task, "stands, for the rollback was cancelled", at)
+        stand(state, run, task, "the rollback was cancelled", at)
     else:
         _give_up(state, run, task, task.unknown or "cancelled", at)
 

@@ -72,6 +72,8 @@ def undo_ended(
 def stand(state: State, run: RunState, task: TaskState, why: str, at: float) -> None:
     """A task is not undone after all: what it did stays."""
     end(state, run, task, task.did, task.finished_at or at)
+    if task.attempt and task.tries == 0:
+        task.voided = task.attempt - 1  # its undo was not tried; it was
     task.reason = why
 
 
@@ -114,7 +116,7 @@ def _count_down(run: RunState, ids: Iterable[str]) -> List[TaskState]:
 
 def _block(state: State, run: RunState, task: TaskState, at: float) -> None:
     """What a task that still stands needs is to stand too."""
-    why = f"stands, for the undo of {task.task.id} failed"
+    why = f"the undo of {task.task.id} failed"
     work = [task]
     while work:
         current = work.pop()

@@ -32,7 +32,7 @@ class TaskView:
     `attempt` counts tries begun (0: none yet), `attempts` those allowed. `purpose`
     is what the latest or next one is for: run, undo, probe. In or after a rollback
     the outcome may also be undone or undo_failed. `frozen`: it was told to stand
-    still. `is_group`: it is a nested workflow.
+    still. `is_group`: it is a nested workflow; `has_undo`: it can be undone.
     `retry_at` is when a retrying task is tried again. `stopping`: it was told
     to end. `log_tail` holds the last lines of a failed task's log.
     """
@@ -50,6 +50,7 @@ class TaskView:
     retry_at: Optional[float] = None
     reason: str = ""
     is_group: bool = False
+    has_undo: bool = False
     stopping: bool = False
     frozen: bool = False
     progress: Progress = Progress()
@@ -133,6 +134,7 @@ def task_view(task: TaskState) -> TaskView:
         retry_at=task.retry_at,
         reason=task.reason,
         is_group=isinstance(task.task.action, Group),
+        has_undo=task.task.undo is not None,
         stopping=task.stop_level > 0,
         frozen=task.frozen,
     )

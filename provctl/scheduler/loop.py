@@ -315,7 +315,8 @@ class Scheduler:
         try:
             order = self._world.launcher.order(launch, workflow, place)
         except ProvctlError as problem:
-            report = _never_ran(place, problem.message, self._world.clock.now())
+            why = "; ".join(filter(None, (problem.message, problem.hint)))
+            report = _never_ran(place, why, self._world.clock.now())
             asyncio.get_running_loop().call_soon(self._on_reports, [report])
             return
         self._world.executor.launch(order)

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 __all__ = [
     "OUTCOMES",
     "STATES",
+    "at_work",
     "counts_of",
-    "doing",
+    "decisions",
     "duration",
     "elapsed",
     "encodable",
@@ -33,6 +34,7 @@ __all__ = [
     "state_of",
     "tally",
     "transition",
+    "what_stands",
     "words",
 ]
 
@@ -66,6 +68,7 @@ STATES = (
 
 _TROUBLES = FAILURES | {"undo_failed"}
 _FAILED_TASKS_SHOWN = 10
+_STANDING_SHOWN = 20
 _TAIL_LINES_SHOWN = 20
 
 # What a terminal would obey and nobody would see: colours, cursor moves, titles,
@@ -164,9 +167,10 @@ def sentence(task: TaskView, *, now: float, took: str = "") -> str:
     """
     state = state_of(task)
     if state == "running":
-        return doing(task) + _attempt(task, task.attempt)
+        begun = _BEGUN.get(at_work(task), at_work(task))
+        return begun + _attempt(task, task.attempt)
     if state in ("waiting", "ready"):
-        return state
+        return f"{state} to be undone" if task.purpose == "undo" else state
     why = _cause(task)
     because = f": {why}" if why else ""
     if state == "retrying":
@@ -177,21 +181,31 @@ def sentence(task: TaskView, *, now: float, took: str = "") -> str:
     if state == "held":
         doubt = f" ({task.outcome})" if task.outcome else ""
         return f"held{doubt}{because}; see what it did, then decide"
+    if _stands(task):
+        return f"stands{because}"
     if took:
-        joint = "in" if state == "succeeded" else "after"
+        joint = "in" if state in ("succeeded", "undone") else "after"
         return f"{words(state)} {joint} {took}{because}"
     return words(state) + because
 
 
-def doing(task: TaskView) -> str:
-    """Say what a running task is at."""
+def _stands(task: TaskView) -> bool:
+    """Whether it was to be undone, but is not."""
+    undoing = task.purpose == "undo" and task.status == "finished"
+    return undoing and task.outcome not in ("undone", "undo_failed")
+
+
+def at_work(task: TaskView) -> str:
+    """Say in one word what a running task is at."""
     if task.stopping:
         return "stopping"
     if task.frozen:
         return "frozen"
-    return {"undo": "undo started", "probe": "probe started"}.get(
-        task.purpose, "started"
-    )
+    return {"undo": "undoing", "probe": "probing"}.get(task.purpose, "running")
+
+
+# How its beginning is told.
+_BEGUN = {"running": "started", "undoing": "undo started", "probing": "probe started"}
 
 
 def transition(task: TaskView, *, width: int, now: float, clock: str = "") -> str:
@@ -228,10 +242,12 @@ def run_finished(view: RunView) -> List[str]:
         joint = "in" if view.outcome == "succeeded" else "after"
         said = f"{ended} {joint} {took}" if took else ended
         lines = [f"{_title(view)} {said}: {tally(counts_of(view))}"]
-        lines += _what_stands(view)
+        lines += what_stands(view)
     else:
         lines = [run_changed(view)]
-        if view.status != "held":
+        if view.status == "paused":
+            lines.append(f"  let it go on: {_command('resume', view.id)}")
+        elif view.status != "held":
             lines.append(f"  it goes on; watch it: {_command('monitor', view.id)}")
     troubled = [t for t in view.tasks if t.status == "held" or t.outcome in _TROUBLES]
     for task in troubled[:_FAILED_TASKS_SHOWN]:
@@ -241,22 +257,33 @@ def run_finished(view: RunView) -> List[str]:
         lines += ["", f"and {untold} more: {_command('status', view.id)}"]
     if view.outcome in ("failed", "timed_out", "cancelled", "lost"):
         lines += ["", f"run what did not succeed again: {_command('retry', view.id)}"]
+    elif view.outcome == "rollback_failed":
+        lines += ["", f"undo what still stands: {_command('rollback', view.id)}"]
     return lines
 
 
-def _what_stands(view: RunView) -> List[str]:
+def what_stands(view: RunView) -> List[str]:
     """Say of a run that was rolled back what is still there, or may be."""
     if view.outcome not in ("rolled_back", "rollback_failed"):
         return []
     began = [t for t in view.tasks if t.started_at is not None and not t.is_group]
-    there = [t for t in began if t.outcome in ("succeeded", "undo_failed")]
-    maybe = [t for t in began if t.outcome in (*FAILURES, "cancelled")]
+    there = [t for t in began if t.outcome == "succeeded"]
+    maybe = [t for t in began if t.outcome in (*FAILURES, "cancelled", "undo_failed")]
     lines = []
     for how, tasks in (("still there", there), ("may be there", maybe)):
-        for task in tasks:
-            why = _cause(task) or "it has no undo, or was not to be undone"
-            lines.append(f"  {how}: {neutralise(task.id)} ({why})")
+        shown = tasks[:_STANDING_SHOWN]
+        lines += [f"  {how}: {neutralise(t.id)} ({_why_it_stands(t)})" for t in shown]
+        if len(tasks) > len(shown):
+            lines.append(f"  {how}: and {len(tasks) - len(shown)} more")
     return lines
+
+
+def _why_it_stands(task: TaskView) -> str:
+    if task.outcome != "succeeded":
+        return sentence(task, now=0.0)
+    if not task.has_undo:
+        return "it has no undo"
+    return _cause(task) or "it was not to be undone"
 
 
 def _trouble(view: RunView, task: TaskView) -> List[str]:
@@ -269,11 +296,19 @@ def _trouble(view: RunView, task: TaskView) -> List[str]:
     if task.attempt:
         lines.append(f"  whole log: {_command('logs', view.id, task_id)}")
     if task.status == "held":
-        decide = _command("resume", view.id)
-        lines.append(f"  run it again: {decide} --rerun {task_id}")
-        lines.append(f"  it was done:  {decide} --accept {task_id}")
-        lines.append(f"  it failed:    {decide} --fail {task_id}")
+        lines += decisions(view.id, task.id)
     return lines
+
+
+def decisions(run_id: str, task_id: str) -> List[str]:
+    """The commands that decide over a held task."""
+    decide = _command("resume", run_id)
+    task_id = neutralise(task_id)
+    return [
+        f"  run it again: {decide} --rerun {task_id}",
+        f"  it was done:  {decide} --accept {task_id}",
+        f"  it failed:    {decide} --fail {task_id}",
+    ]
 
 
 def _title(view: RunView) -> str:

@@ -104,23 +104,30 @@ class PlainView:
         told = self._run_status.get(run.id, "")
         self._run_status[run.id] = run.status
         account: List[str] = []
+        change: List[str] = []
         if not told:
             account.append(lines.run_started(run))
         elif told != run.status != "finished":  # `close` tells the end
-            account.append(lines.run_changed(run))
+            change.append(lines.run_changed(run))
         fresh = [task for task in tasks if self._is_news(run.id, task)]
+        if run.status != "rolling_back":
+            return account + change + self._lines(run, fresh)
+        # What failed comes before it, what is undone after it.
+        undos = [task for task in fresh if task.purpose == "undo"]
+        others = [task for task in fresh if task.purpose != "undo"]
+        return account + self._lines(run, others) + change + self._lines(run, undos)
+
+    def _lines(self, run: RunView, fresh: Sequence[TaskView]) -> List[str]:
         if not fresh:
-            return account
+            return []
         longest = max(len(task.id) for task in fresh)
         self._id_column = min(max(self._id_column, longest), _WIDEST_ID_COLUMN)
         now = self._now()
         prefix = f"{self._stamp(now)} " if self._stamp is not None else ""
         if len(self._run_status) > 1:
             prefix += f"{lines.neutralise(run.id)}  "
-        for task in fresh:
-            line = lines.transition(task, width=self._id_column, now=now)
-            account.append(prefix + line)
-        return account
+        width = self._id_column
+        return [prefix + lines.transition(task, width=width, now=now) for task in fresh]
 
     def _is_news(self, run_id: str, task: TaskView) -> bool:
         key = (run_id, task.id)

@@ -11,8 +11,8 @@ from provctl.core.state import FAILURES
 from provctl.ui.lines import (
     OUTCOMES,
     STATES,
+    at_work,
     counts_of,
-    doing,
     elapsed,
     sentence,
     state_of,
@@ -81,7 +81,7 @@ def task_row(task: TaskView, label: str, paper: Paper) -> Line:
         note = [(paper.clean(sentence(task, now=paper.now)), style)]
     return paper.line(
         [
-            (f"{paper.glyphs.mark(state)} ", style),
+            (f"{paper.glyphs.mark('paused' if task.frozen else state)} ", style),
             (label, quiet),
             (f" {spent:>{_ELAPSED}}  ", "dim"),
             *note,
@@ -154,14 +154,15 @@ def _progress(task: TaskView, paper: Paper) -> List[Span]:
         spans += [*paper.bar(percent / 100, _TASK_BAR), (" ", "")]
     if percent is not None:
         spans.append((f"{int(percent):3}% ", ""))
-    at = doing(task)
-    if at != "started":
-        spans.append((f"{at} ", "yellow"))
+    at = at_work(task)
+    message = paper.clean(task.progress.message)
+    if at != "running":
+        spans.append((f"{at}: " if message else at, "yellow"))
     if task.attempt > 1:
         attempts = max(task.attempts, task.attempt)
         spans.append((f"attempt {task.attempt}/{attempts} ", "yellow"))
-    if task.progress.message:
-        spans.append((paper.clean(task.progress.message), ""))
+    if message:
+        spans.append((message, ""))
     return spans or [("running", "")]
 
 

@@ -23,6 +23,7 @@ def test_every_example_is_run_by_a_test_here() -> None:
         "multi-cloud-deployment.ncl",
         "nested.ncl",
         "retry-and-cleanup.ncl",
+        "rollback.ncl",
         "simple.json",
         "simple.toml",
     }
@@ -74,6 +75,34 @@ def test_servers_are_made_in_parallel_and_what_needs_them_after(
     assert max(starts) < min(ends)
     assert max(ends) < at["kubernetes", "attempt_started"]
     assert at["kubernetes", "attempt_finished"] < at["apps", "attempt_started"]
+
+
+def test_rolled_back_all_that_it_created_is_gone(provctl: Provctl) -> None:
+    provctl("run", EXAMPLES / "multi-cloud-deployment.ncl")
+    provctl("workflow", "rollback", "@last", "-w", "-y")
+    for kind in ("servers", "taskservs", "clusters", "addresses"):
+        assert _made(provctl, kind) == []
+    order = [
+        record["task"]
+        for record in provctl.journal(provctl.runs()[0])
+        if record.get("purpose") == "undo" and record["type"] == "attempt_started"
+    ]
+    assert order[:2] == ["apps", "kubernetes"]
+    assert sorted(order[2:]) == [f"server-{n}" for n in range(1, 6)]
+
+
+def test_rollback_deletes_the_servers_when_a_step_fails(provctl: Provctl) -> None:
+    out = provctl("run", EXAMPLES / "rollback.ncl", code=14).out
+    assert "rolled back" in out
+    assert "2 undone" in out
+    assert _made(provctl, "servers") == []
+
+
+def test_rollback_by_hand_after_all_went_well(provctl: Provctl) -> None:
+    provctl("run", EXAMPLES / "rollback.ncl", "-p", "fail=false")
+    assert [s["name"] for s in _made(provctl, "servers")] == ["blue-1", "green-1"]
+    provctl("workflow", "rollback", "@last", "-w")
+    assert _made(provctl, "servers") == []
 
 
 def test_hello_greets_whom_it_is_told(provctl: Provctl) -> None:

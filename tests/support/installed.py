@@ -223,9 +223,9 @@ class Provctl:
         """Where the first attempt of a task writes."""
         return self.state / "runs" / run / "attempts" / f"{index}.1.log"
 
-    def until_ready(self, run: str) -> None:
-        """Wait until the first task of a run has said so."""
-        self.wait_for_text(self.log(run), "ready")
+    def until_ready(self, run: str, index: int = 0) -> None:
+        """Wait until a task of a run, else the first, has said so."""
+        self.wait_for_text(self.log(run, index), "ready")
 
     def wait_for_text(self, path: Path, text: str = "") -> str:
         """Wait until a file has some text in it, and return all of it."""

@@ -25,6 +25,7 @@ COMMANDS = [
     ("servers/delete.nu", "delete-server"),
     ("taskservs/create.nu", "create-taskserv"),
     ("taskservs/list.nu", "list-taskservs"),
+    ("taskservs/delete.nu", "delete-taskserv"),
     ("clusters/create.nu", "create-cluster"),
     ("clusters/list.nu", "list-clusters"),
     ("clusters/delete.nu", "delete-cluster"),
@@ -197,6 +198,9 @@ def test_kubernetes_on_servers_and_applications_on_it(
     assert provisioning("list-clusters") == [shop]
     assert provisioning("delete-cluster", "shop")["deleted"] is True
     assert provisioning("list-clusters") == []
+    assert provisioning("delete-taskserv", "kubernetes")["deleted"] is True
+    assert provisioning("delete-taskserv", "kubernetes")["deleted"] is False
+    assert provisioning("list-taskservs") == []
 
 
 def test_what_is_built_on_must_be_there(provisioning: Provisioning) -> None:

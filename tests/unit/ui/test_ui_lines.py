@@ -115,6 +115,22 @@ def test_neutralise_leaves_nothing_to_obey(text: str) -> None:
             "held (lost): its supervisor died; see what it did, then decide",
         ),
         (TaskView("a", "held"), "held; see what it did, then decide"),
+        (running("a", 0, "", frozen=True), "frozen"),
+        (running("a", 0, "", purpose="undo"), "undo started"),
+        (running("a", 0, "", purpose="probe"), "probe started"),
+        (
+            replace(RETRYING, purpose="undo"),
+            "undo again in 5s (attempt 2/3): exit code 75",
+        ),
+        (replace(done("a"), outcome="undone", purpose="undo"), "undone in 4s"),
+        (
+            failed("a", outcome="undo_failed", purpose="undo"),
+            "undo failed after 12s: exit code 1",
+        ),
+        (
+            replace(done("a"), purpose="undo", reason="the undo of b failed"),
+            "stands: the undo of b failed",
+        ),
     ],
 )
 def test_transition(task: TaskView, said: str) -> None:
@@ -159,6 +175,44 @@ def test_account_of_a_held_run(golden: Golden) -> None:
     golden("ui/account-held.txt", "\n".join(lines.run_finished(run)) + "\n")
 
 
+def test_account_of_a_rollback_that_failed(golden: Golden) -> None:
+    undone = replace(done("web-1"), outcome="undone", purpose="undo", has_undo=True)
+    stands = replace(
+        done("network"),
+        purpose="undo",
+        has_undo=True,
+        reason="the undo of web-2 failed",
+    )
+    undo_failed = failed("web-2", "quota", outcome="undo_failed", purpose="undo")
+    run = run_of(
+        stands,
+        undone,
+        replace(undo_failed, has_undo=True),
+        done("log"),
+        replace(done("disk"), has_undo=True),
+        failed("apps"),
+        TaskView("dns", "finished", outcome="skipped", reason="apps failed"),
+        status="finished",
+        outcome="rollback_failed",
+        finished_at=1065.0,
+    )
+    account = "\n".join(lines.run_finished(run)) + "\n"
+    golden("ui/account-rollback-failed.txt", account)
+
+
+def test_account_of_what_stands_is_bounded() -> None:
+    many = [done(f"t{i}") for i in range(500)]
+    run = run_of(*many, status="finished", outcome="rolled_back", finished_at=1065.0)
+    said = lines.run_finished(run)
+    assert said[-1] == "  still there: and 480 more"
+    assert len(said) == 1 + 20 + 1
+
+
+def test_account_of_a_paused_run_says_how_to_go_on() -> None:
+    said = lines.run_finished(run_of(waiting("b"), status="paused"))
+    assert said[1:] == ["  let it go on: provctl workflow resume 01J8ZQ4T6K"]
+
+
 def test_account_of_a_run_that_goes_on() -> None:
     said = lines.run_finished(run_of(running("a", 1, ""), waiting("b")))
     assert said == [
@@ -176,8 +230,8 @@ def test_account_of_many_failures_is_bounded() -> None:
         finished_at=1065.0,
     )
     said = lines.run_finished(run)
-    assert said[-1] == "and 490 more: provctl workflow status 01J8ZQ4T6K"
-    assert len(said) == 1 + 10 * (1 + 1 + 20 + 1) + 2
+    assert said[-3] == "and 490 more: provctl workflow status 01J8ZQ4T6K"
+    assert len(said) == 1 + 10 * (1 + 1 + 20 + 1) + 2 + 2
 
 
 def test_counts_come_from_the_rows_if_the_view_has_none() -> None:

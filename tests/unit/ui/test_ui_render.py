@@ -100,6 +100,42 @@ THOUSAND = run_of(
     ),
     *(waiting(f"shard-{i}") for i in range(310, 1000)),
 )
+ROLLING_BACK = run_of(
+    TaskView("network", "waiting", purpose="undo", has_undo=True),
+    running("web-1", 50, "stopping web-1", purpose="undo", has_undo=True),
+    replace(done("web-2"), outcome="undone", purpose="undo", has_undo=True),
+    done("log"),
+    failed("apps", exit_code=3, reason="exit code 3"),
+    TaskView(
+        "dns",
+        "finished",
+        outcome="skipped",
+        reason="apps failed, and the run is rolled back",
+    ),
+    status="rolling_back",
+)
+STANDING = run_of(
+    replace(
+        done("network"),
+        purpose="undo",
+        has_undo=True,
+        reason="the undo of web-1 failed",
+    ),
+    failed("web-1", "no such server", outcome="undo_failed", purpose="undo"),
+    replace(done("web-2"), outcome="undone", purpose="undo", has_undo=True),
+    done("log"),
+    failed("apps", exit_code=3, reason="exit code 3"),
+    status="finished",
+    outcome="rollback_failed",
+    finished_at=1065.0,
+)
+FROZEN = run_of(
+    done("network"),
+    running("web-1", 40, "copying the image", frozen=True),
+    TaskView("web-2", "running", attempt=1, started_at=1003.5, frozen=True),
+    waiting("apps"),
+    status="paused",
+)
 
 SCREENS: Dict[str, Tuple[RunView, Dict[str, Any]]] = {
     "creating": (CREATING, {}),
@@ -113,6 +149,9 @@ SCREENS: Dict[str, Tuple[RunView, Dict[str, Any]]] = {
     "nested": (NESTED, {}),
     "nested-folded": (NESTED, {"height": 6}),
     "held": (UNCERTAIN, {}),
+    "rolling-back": (ROLLING_BACK, {}),
+    "rollback-failed": (STANDING, {}),
+    "frozen": (FROZEN, {}),
     "one-line": (CREATING, {"height": 1}),
 }
 

@@ -94,6 +94,21 @@ def test_plain_account_of_a_run(clock: Clock, golden: Golden) -> None:
     golden("ui/plain-account.txt", out.getvalue())
 
 
+def test_plain_tells_what_failed_then_that_it_rolls_back(clock: Clock) -> None:
+    out = io.StringIO()
+    view = PlainView(out, now=clock)
+    a, b = done("a"), running("b", 0, "")
+    view.update([run_of(a, b)])
+    a = replace(a, status="running", outcome=None, purpose="undo", finished_at=None)
+    view.update([run_of(a, failed("b"), status="rolling_back")])
+    title = "run 01J8ZQ4T6K (multi-cloud-deployment)"
+    assert out.getvalue().splitlines()[3:] == [
+        "b  failed after 12s: exit code 1",
+        f"{title} is rolling back: 1 running, 1 failed",
+        "a  undo started",
+    ]
+
+
 def test_plain_says_nothing_twice_and_nothing_of_progress(clock: Clock) -> None:
     out = io.StringIO()
     view = PlainView(out, now=clock)

@@ -1,0 +1,138 @@
+"""Whose supervisor died is asked about, by its probe, before anything is decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict
+
+import pytest
+
+from tests.support.supervisors import kill_supervisor
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+
+def lost(provctl: Provctl, **fields: Any) -> str:
+    """A run whose task lost its supervisor; with a file `go` it ends by itself.
+
+    The task counts its tries. One after it uses its output.
+    """
+    folder = provctl.folder
+    script = (
+        f"'x' | save --append '{folder}/tries'; print ready;"
+        f" loop {{ if ('{folder}/go' | path exists) {{ break }}; sleep 20ms }};"
+        " { ip: 'by the task' }"
+    )
+    tasks: Dict[str, Any] = {
+        "a": {"script": script, **fields},
+        "b": {
+            "script": "print $args.ip",
+            "args": {"ip": {"$output": {"task": "a", "path": "ip"}}},
+        },
+    }
+    run = provctl.submit(provctl.file(tasks, library=str(folder)))
+    provctl.until_ready(run)
+    (provctl.folder / "go").touch()
+    kill_supervisor(provctl, run)
+    return run
+
+
+def tries(provctl: Provctl) -> int:
+    """How often the task began."""
+    return len((provctl.folder / "tries").read_text())
+
+
+_AGAIN = {"on_interrupt": "rerun", "idempotent": True}
+_YES = {"script": "{ ip: 'by the probe' }"}
+
+
+@pytest.mark.parametrize("policy", [{}, _AGAIN, {"on_interrupt": "fail"}])
+def test_a_yes_with_the_output_is_a_success(
+    provctl: Provctl, policy: Dict[str, Any]
+) -> None:
+    run = lost(provctl, probe=_YES, **policy)
+    provctl("wait", run)
+    assert provctl("logs", run, "b").out == "by the probe\n"
+    assert tries(provctl) == 1
+    assert "its probe says that it is done" in provctl.task(run, "a")["reason"]
+
+
+def test_a_call_can_be_a_probe(provctl: Provctl) -> None:
+    provctl.text("vm.nu", "export def find [name: string] { {ip: $'of ($name)'} }\n")
+    call = {"module": "vm.nu", "command": "find", "args": ["web-1"]}
+    run = lost(provctl, probe={"call": call})
+    provctl("wait", run)
+    assert provctl("logs", run, "b").out == "of web-1\n"
+
+
+_NOES = [
+    {"command": ["false"]},
+    {"script": "null"},
+    {"script": "false"},
+    {"script": "exit 3"},
+]
+
+
+@pytest.mark.parametrize("probe", _NOES, ids=str)
+def test_after_a_no_the_policy_decides_hold(
+    provctl: Provctl, probe: Dict[str, Any]
+) -> None:
+    run = lost(provctl, probe=probe)
+    provctl("wait", run, code=13)
+    held = provctl.task(run, "a")
+    assert held["status"] == "held"
+    assert "its probe" in held["reason"]
+    said = provctl("workflow", "status", run).out
+    for how in ("rerun", "accept", "fail"):
+        assert f"provctl workflow resume {run} --{how} a\n" in said
+    provctl("workflow", "resume", run, "--rerun", "a")
+    provctl("wait", run)
+    assert provctl("logs", run, "b").out == "by the task\n"
+    assert tries(provctl) == 2
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "began"), [(_AGAIN, 0, 2), ({"on_interrupt": "fail"}, 13, 1)]
+)
+def test_after_a_no_the_policy_decides(
+    provctl: Provctl, policy: Dict[str, Any], code: int, began: int
+) -> None:
+    run = lost(provctl, probe={"command": ["false"]}, **policy)
+    provctl("wait", run, code=code)
+    assert tries(provctl) == began
+
+
+def test_without_a_probe_it_is_held_and_the_commands_are_shown(
+    provctl: Provctl,
+) -> None:
+    run = lost(provctl)
+    out = provctl("watch", run, code=13).out
+    assert f"  it was done:  provctl workflow resume {run} --accept a\n" in out
+    provctl("workflow", "resume", run, "--fail", "a")
+    provctl("wait", run, code=10)
+    assert tries(provctl) == 1
+
+
+def test_a_command_that_says_yes_has_no_output(provctl: Provctl) -> None:
+    command = ["sh", "-c", "echo ready; sleep 30"]
+    tasks = {"a": {"command": command, "probe": {"command": ["true"]}}}
+    run = provctl.submit(provctl.file(tasks))
+    provctl.until_ready(run)
+    kill_supervisor(provctl, run)
+    provctl("wait", run)
+
+
+def test_a_probe_is_asked_by_the_next_owner_too(provctl: Provctl) -> None:
+    """The scheduler and the supervisor are killed; whoever is next asks."""
+    tasks = {
+        "a": {
+            "command": ["sh", "-c", "echo ready; sleep 30"],
+            "probe": {"command": ["true"]},
+        }
+    }
+    run = provctl.submit(provctl.file(tasks))
+    provctl.until_ready(run)
+    provctl.kill_scheduler()
+    kill_supervisor(provctl, run)
+    provctl("scheduler", "start")
+    provctl("wait", run)

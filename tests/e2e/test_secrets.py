@@ -1,0 +1,146 @@
+"""Secrets reach their task, and nothing else: no file, no argument, no log."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+VALUE = "correct-horse-battery-staple"
+FORMS = [VALUE.encode(), base64.b64encode(VALUE.encode())]
+ENVIRON = {"MY_TOKEN": VALUE}
+
+
+def telling(provctl: Provctl, reference: str, kind: str = "command") -> Path:
+    """A task that takes its secret to where it belongs, and also blurts it out.
+
+    It lasts until there is a file `go`.
+    """
+    folder = provctl.folder
+    shell = (
+        f'printf %s "$TOKEN" > {folder}/received; echo "it is $TOKEN.";'
+        f' printf %s "$TOKEN" | base64; echo "$TOKEN" >&2; echo ready;'
+        f" until [ -e {folder}/go ]; do sleep 0.02; done"
+    )
+    nu = (
+        f"$env.TOKEN | save --raw '{folder}/received'; print $'it is ($env.TOKEN).';"
+        f" print ($env.TOKEN | encode base64); print ready;"
+        f" loop {{ if ('{folder}/go' | path exists) {{ break }}; sleep 20ms }};"
+        " { token: $env.TOKEN }"
+    )
+    works: Dict[str, Any] = {"command": ["sh", "-c", shell], "script": nu}
+    task = {kind: works[kind], "secrets": {"TOKEN": reference}}
+    return provctl.file({"a": task})
+
+
+def on_disk(folder: Path) -> List[str]:
+    """The files below a folder that have the secret in them, in any form."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files
+    return [str(path) for path in files if any(f in path.read_bytes() for f in FORMS)]
+
+
+def in_arguments(provctl: Provctl) -> List[int]:
+    """The processes that anybody can see the secret of, in `ps`."""
+    found = []
+    for pid in provctl.processes():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if VALUE.encode() in words:
+            found.append(pid)
+    return found
+
+
+def check_hidden(provctl: Provctl, run: str) -> None:
+    """It got there, and is nowhere else, while the task runs and after."""
+    provctl.until_ready(run)
+    assert (provctl.folder / "received").read_text() == VALUE
+    assert in_arguments(provctl) == []
+    provctl.until(lambda: not on_disk(provctl.state), "it is covered", within_s=2)
+    (provctl.folder / "go").touch()
+    provctl("wait", run)
+    assert on_disk(provctl.state) == []
+    for log in (provctl("logs", run, "a"), provctl("logs", run, "a", "--raw")):
+        assert f"it is {'*' * len(VALUE)}." in log.out
+        assert VALUE not in log.out
+    assert VALUE not in provctl("workflow", "outputs", run).out
+
+
+@pytest.mark.parametrize("kind", ["command", "script"])
+def test_from_the_environment_in_the_background(provctl: Provctl, kind: str) -> None:
+    provctl("scheduler", "start", env=ENVIRON)
+    run = provctl.submit(telling(provctl, "env:MY_TOKEN", kind))
+    check_hidden(provctl, run)
+
+
+@pytest.mark.parametrize("kind", ["command", "script"])
+def test_from_a_file_in_the_background(provctl: Provctl, kind: str) -> None:
+    file = provctl.text("token", f"{VALUE}\n")
+    file.chmod(0o600)
+    run = provctl.submit(telling(provctl, f"file:{file}", kind))
+    check_hidden(provctl, run)
+
+
+@pytest.mark.parametrize("reference", ["env:MY_TOKEN", "file:{folder}/token"])
+def test_in_the_foreground(provctl: Provctl, reference: str) -> None:
+    provctl.text("token", f"{VALUE}\n")
+    file = telling(provctl, reference.format(folder=provctl.folder))
+    with provctl.start("run", file, env=ENVIRON) as process:
+        provctl.until(provctl.runs, "it is on the disk")
+        check_hidden(provctl, provctl.runs()[0])
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert VALUE.encode() not in out + err
+
+
+def test_the_control_what_is_no_secret_is_found(provctl: Provctl) -> None:
+    shell = "echo $TOKEN; echo ready"
+    task = {"command": ["sh", "-c", shell], "env": {"TOKEN": VALUE}}
+    run = provctl.submit(provctl.file({"a": task}))
+    provctl("wait", run)
+    names = [Path(path).name for path in on_disk(provctl.state)]
+    assert {"workflow.json", "0.1.log"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        (
+            "env:NOT_THERE",
+            "secret TOKEN: the environment variable NOT_THERE is not set where the"
+            " run's owner runs; of a submitted run that is the scheduler: set it,"
+            " then restart it",
+        ),
+        (
+            "file:/not/there",
+            "secret TOKEN: /not/there: No such file or directory;"
+            " the file must be readable here",
+        ),
+    ],
+)
+def test_a_missing_one_fails_the_task_and_says_what_to_do(
+    provctl: Provctl, reference: str, words: str
+) -> None:
+    file = telling(provctl, reference)
+    out = provctl("run", file, code=10).out
+    assert words in out
+    run = provctl.submit(file)
+    provctl("wait", run, code=10)
+    assert provctl.task(run, "a")["reason"] == words
+    assert not (provctl.folder / "received").exists()
+
+
+def test_set_later_a_retry_finds_it(provctl: Provctl) -> None:
+    (provctl.folder / "go").touch()
+    run = provctl.submit(telling(provctl, "env:MY_TOKEN"))
+    provctl("wait", run, code=10)
+    provctl("scheduler", "restart", env=ENVIRON)
+    provctl("retry", run, "-w")
+    assert (provctl.folder / "received").read_text() == VALUE

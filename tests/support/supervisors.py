@@ -1,0 +1,27 @@
+"""Owns killing supervisors of attempts in tests, as the kernel does for want of memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from provctl.executors.base import Place
+from provctl.executors.record import shim_pid
+from tests.support.attempts import alive
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+__all__ = ["kill_supervisor"]
+
+
+def kill_supervisor(
+    provctl: Provctl, run: str, index: int = 0, attempt: int = 1, purpose: str = "run"
+) -> None:
+    """Wait until a try is under way, then kill the shim that has it."""
+    folder = provctl.state / "runs" / run / "attempts"
+    place = Place(run, "", attempt, folder, index, purpose)
+    pid = provctl.until(lambda: shim_pid(place), f"{place.name} has a supervisor")
+    os.kill(pid, signal.SIGKILL)
+    provctl.until(lambda: not alive(pid), "it is gone")
