@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Dict
 
 from provctl.core import events as ev
-from provctl.core.requests import Request, Resolve, Resume, Retry, Rollback
+from provctl.core.requests import (
+    Cancel,
+    Pause,
+    Request,
+    Resolve,
+    Resume,
+    Retry,
+    Rollback,
+)
 from provctl.journal.codec import NewerFormat, decode
 
 if TYPE_CHECKING:
@@ -17,8 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["end_of", "is_written"]
 
-# What wishes become; a cancel or a pause that is wished for twice is one.
+# What wishes become.
 _FACTS: Dict[type, type] = {
+    Cancel: ev.CancelRequested,
+    Pause: ev.RunPaused,
     Resolve: ev.TaskResolved,
     Resume: ev.RunResumed,
     Retry: ev.RetryRequested,
@@ -39,9 +49,7 @@ def is_written(run: RunFolder, request: Request, start: int) -> bool:
 
     To be called when the owner that was asked is gone, so that it writes no more.
     """
-    fact = _FACTS.get(type(request))
-    if fact is None:
-        return False
+    fact = _FACTS[type(request)]
     with run.journal.open("rb") as file:
         file.seek(start)
         *lines, _torn = file.read().split(b"\n")

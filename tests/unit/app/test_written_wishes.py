@@ -31,6 +31,8 @@ def run(tmp_path: Path) -> RunFolder:
         (lambda run: ev.RetryRequested(run, AT, []), rq.Retry),
         (lambda run: ev.RollbackRequested(run, AT), rq.Rollback),
         (lambda run: ev.RunResumed(run, AT), rq.Resume),
+        (lambda run: ev.CancelRequested(run, AT), rq.Cancel),
+        (lambda run: ev.RunPaused(run, AT), rq.Pause),
         (
             lambda run: ev.TaskResolved(run, AT, "a", "rerun"),
             lambda run: rq.Resolve(run, "a", "rerun"),
@@ -60,12 +62,6 @@ def test_a_line_that_is_not_whole_is_no_fact(run: RunFolder) -> None:
     for cut in (whole[:-1], whole[:-9] + b"x" + whole[-8:]):
         run.journal.write_bytes(cut)
         assert not is_written(run, rq.Resume(run.id), start)
-
-
-def test_a_cancel_can_be_told_twice(run: RunFolder) -> None:
-    start = end_of(run)
-    append(run, [ev.CancelRequested(run.id, AT)])
-    assert not is_written(run, rq.Cancel(run.id), start)
 
 
 def test_what_is_not_there_has_no_journal(tmp_path: Path) -> None:
