@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Callable, List
+from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
 from provctl.executors.base import MARK
 from tests.support.attempts import alive, processes_with
 from tests.support.bars import bar, evenly
-from tests.support.chains import account, chain, check_whole, serve, told
+from tests.support.chains import account, chain, check_whole, serve, told, trace
 from tests.support.strace import (
     TRACING,
     Point,
@@ -49,7 +49,7 @@ def _strace() -> None:
 def test_case_16_27_a_submission_killed_anywhere_is_absent_or_whole(
     tmp_path: Path, figure: Figure
 ) -> None:
-    every = _traced(tmp_path, "workflow", "submit")
+    every = points_of(trace(tmp_path, "workflow", "submit"))
     points = evenly(every, bar("FAULT_POINTS", 18))
     ends = Counter(sweep(tmp_path / "points", points, _submission))
     figure(told("case 16, 27: submit killed", points, every, ends))
@@ -88,7 +88,7 @@ def test_the_control_of_case_16_a_submission_that_is_not_whole_is_found(
 def test_case_17_a_foreground_run_killed_anywhere_runs_each_task_once(
     tmp_path: Path, figure: Figure
 ) -> None:
-    every = _traced(tmp_path, "run")
+    every = points_of(trace(tmp_path, "run"))
     points = evenly(every, bar("FAULT_POINTS", 60))
     ends = Counter(sweep(tmp_path / "points", points, _foreground))
     figure(told("case 17: foreground run of 3 tasks killed", points, every, ends))
@@ -194,16 +194,6 @@ def _waiting(provctl: Provctl) -> str:
 
 
 # -- what all of them do -----------------------------------------------------------------
-
-
-def _traced(tmp_path: Path, *verb: object) -> List[Point]:
-    """The points of a command that is let live, in an account like all the others."""
-    log = tmp_path / "trace"
-    for name in ("warm", "traced"):  # the first one may have to write .pyc files
-        provctl = account(tmp_path / "points" / name)
-        provctl(*verb, chain(provctl), code=None, under=under(log, TRACING))
-        provctl.kill_everything()
-    return points_of(log)
 
 
 def _killed(provctl: Provctl, point: Point, *command: object, **how: Any) -> Done:

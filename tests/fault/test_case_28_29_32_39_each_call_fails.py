@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Callable, List
 import pytest
 
 from tests.support.bars import bar, evenly
-from tests.support.chains import account, chain, check_whole, serve, told
+from tests.support.chains import account, chain, check_whole, serve, told, trace
 from tests.support.strace import (
     TRACING,
     Point,
@@ -57,7 +57,7 @@ def _strace() -> None:
 def test_case_28_32_39_a_submission_is_acknowledged_only_if_it_is_whole(
     tmp_path: Path, figure: Figure
 ) -> None:
-    every = _traced(tmp_path, "workflow", "submit")
+    every = _faults(trace(tmp_path, "workflow", "submit"))
     faults = evenly(every, bar("FAULT_POINTS", 24))
     ends = Counter(sweep(tmp_path / "points", faults, _submission))
     figure(told("case 28, 29, 32, 39: submit met a fault", faults, every, ends))
@@ -79,7 +79,7 @@ def _submission(provctl: Provctl, fault: Fault) -> str:
 def test_case_28_32_39_a_foreground_run_goes_on_or_is_gone_on_with(
     tmp_path: Path, figure: Figure
 ) -> None:
-    every = _traced(tmp_path, "run")
+    every = _faults(trace(tmp_path, "run"))
     faults = evenly(every, bar("FAULT_POINTS", 36))
     ends = Counter(sweep(tmp_path / "points", faults, _foreground))
     figure(told("case 28, 29, 32, 39: foreground run met a fault", faults, every, ends))
@@ -129,15 +129,6 @@ def _background(provctl: Provctl, fault: Fault) -> str:
 
 
 # -- what all of them do -----------------------------------------------------------------
-
-
-def _traced(tmp_path: Path, *verb: object) -> List[Fault]:
-    log = tmp_path / "trace"
-    for name in ("warm", "traced"):  # the first one may have to write .pyc files
-        provctl = account(tmp_path / "points" / name)
-        provctl(*verb, chain(provctl), code=None, under=under(log, TRACING))
-        provctl.kill_everything()
-    return _faults(log)
 
 
 def _faults(log: Path) -> List[Fault]:

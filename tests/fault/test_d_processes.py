@@ -7,24 +7,23 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING
 
 import pytest
 
 from provctl.core.requests import Adopted
-from provctl.executors.base import MARK
-from provctl.executors.record import is_frozen, shim_pid
+from provctl.executors.record import is_frozen
 from provctl.nushell.binary import find_nu
 from tests.support.attempts import (
     Bench,
     alive,
     children_of,
-    processes_with,
+    marked,
+    shim_of,
     wait_until,
 )
 
 if TYPE_CHECKING:
-    from provctl.executors.base import Place
     from tests.support.installed import Provctl
 
 _STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
@@ -87,10 +86,10 @@ def test_42_a_job_of_nushell_is_frozen_with_it(bench: Bench) -> None:
 def test_43_a_child_in_a_session_of_its_own_is_gone(bench: Bench) -> None:
     place = bench.shell("setsid -f sh -c 'echo ready; exec sleep 61'; exec sleep 60")
     bench.until_ready(place)
-    bench.until(lambda: len(_marked(place)) == 2, "both run")
+    bench.until(lambda: len(marked(place)) == 2, "both run")
     bench.stop(place)
     assert bench.end_of(place, within_s=8).survivors == 1
-    assert _marked(place) == []
+    assert marked(place) == []
 
 
 def test_43_control_without_the_sweep_it_lives_on(
@@ -100,10 +99,10 @@ def test_43_control_without_the_sweep_it_lives_on(
     bench.change_owner()
     place = bench.shell("setsid -f sh -c 'echo ready; exec sleep 61'; exec sleep 60")
     bench.until_ready(place)
-    bench.until(lambda: len(_marked(place)) == 2, "both run")
+    bench.until(lambda: len(marked(place)) == 2, "both run")
     bench.stop(place)
     bench.end_of(place)
-    (left,) = _marked(place)
+    (left,) = marked(place)
     os.kill(left, signal.SIGKILL)
 
 
@@ -120,11 +119,11 @@ def test_44_it_is_found_by_the_log_when_its_shim_was_killed(bench: Bench) -> Non
     bench.until_ready(place)
     pid = int(bench.until(lambda: child.exists() and child.read_text(), "it runs"))
     with place.file("log").open() as reader:  # who only reads is left alone
-        os.kill(_shim(place), signal.SIGKILL)
+        os.kill(shim_of(place), signal.SIGKILL)
         assert bench.end_of(place).outcome == "lost"
         assert reader.read()
     wait_until(lambda: not alive(pid), "it is killed")
-    wait_until(lambda: not _marked(place), "all of it is killed")
+    wait_until(lambda: not marked(place), "all of it is killed")
 
 
 def test_45_who_ignores_term_is_killed_after_the_grace(bench: Bench) -> None:
@@ -165,10 +164,10 @@ def test_48_a_stranger_with_the_number_of_a_shim_is_not_signalled(
 ) -> None:
     place = bench.shell("echo ready; exec sleep 60")
     bench.until_ready(place)
-    (task,) = children_of(_shim(place))
+    (task,) = children_of(shim_of(place))
     bench.change_owner()
     assert isinstance(bench.recover(place), Adopted)
-    shim = _shim(place)
+    shim = shim_of(place)
     os.kill(shim, signal.SIGKILL)
     assert bench.end_of(place).outcome == "lost"
     wait_until(lambda: not alive(task), "all of it is killed")
@@ -191,7 +190,7 @@ def test_48_a_stranger_with_the_number_of_a_shim_is_not_signalled(
 def test_49_a_stopped_task_can_be_ended(bench: Bench) -> None:
     place = bench.shell("echo ready; kill -STOP $$; sleep 60", grace_s=60.0)
     bench.until_ready(place)
-    (task,) = children_of(_shim(place))
+    (task,) = children_of(shim_of(place))
     wait_until(lambda: "\nState:\tT" in _status(task), "it is stopped")
     bench.stop(place)
     end = bench.end_of(place, within_s=5)
@@ -235,16 +234,6 @@ def _stranger(pid: int) -> subprocess.Popen[bytes]:
         process.kill()
         process.wait()
     raise AssertionError(f"no process got the number {pid}")
-
-
-def _marked(place: Place) -> List[int]:
-    return processes_with(f"{MARK}={place.mark}")
-
-
-def _shim(place: Place) -> int:
-    pid = shim_pid(place)
-    assert pid is not None
-    return pid
 
 
 def _status(pid: int) -> str:

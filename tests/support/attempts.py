@@ -20,13 +20,21 @@ from typing import (
 )
 
 from provctl.executors.base import MARK, Order, Place
-from provctl.executors.record import is_frozen
+from provctl.executors.record import is_frozen, shim_pid
 
 if TYPE_CHECKING:
     from provctl.core.requests import Report
     from provctl.executors.base import Executor
 
-__all__ = ["Bench", "alive", "children_of", "processes_with", "wait_until"]
+__all__ = [
+    "Bench",
+    "alive",
+    "children_of",
+    "marked",
+    "processes_with",
+    "shim_of",
+    "wait_until",
+]
 
 _DEADLINE_S = 20.0
 
@@ -237,3 +245,15 @@ def _stat(pid: int) -> Tuple[str, int]:
         return "", 0
     state, parent = text.rpartition(")")[2].split()[:2]
     return state, int(parent)
+
+
+def marked(place: Place) -> List[int]:
+    """Return the processes of an attempt, known by the mark in their environment."""
+    return processes_with(f"{MARK}={place.mark}")
+
+
+def shim_of(place: Place) -> int:
+    """Return the process that has an attempt."""
+    pid = shim_pid(place)
+    assert pid is not None
+    return pid

@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Dict, Sequence, Tuple
 
 from tests.support.installed import Done, Provctl
+from tests.support.strace import TRACING, under
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = [
     "queued",
     "serve",
     "told",
+    "trace",
 ]
 
 CODES = {"a": 0, "b": 7, "c": 3}
@@ -44,6 +46,16 @@ def chain(provctl: Provctl) -> Path:
         needs = [{"task": before, "on": "done"} for before in list(tasks)[-1:]]
         tasks[name] = {"command": ["sh", "-c", script], "needs": needs}
     return provctl.file(tasks)
+
+
+def trace(tmp_path: Path, *verb: object) -> Path:
+    """What a command that is let live asks of the kernel, in an account like others."""
+    log = tmp_path / "trace"
+    for name in ("warm", "traced"):  # the first one may have to write .pyc files
+        provctl = account(tmp_path / "points" / name)
+        provctl(*verb, chain(provctl), code=None, under=under(log, TRACING))
+        provctl.kill_everything()
+    return log
 
 
 def check_whole(provctl: Provctl, done: Done) -> None:

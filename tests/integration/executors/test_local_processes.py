@@ -9,19 +9,19 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
-from typing import Iterator, List
+from typing import Iterator
 
 import pytest
 
 from provctl.core.requests import Adopted, Ended, Unknown, Voided
-from provctl.executors.base import MARK, Place
 from provctl.executors.local import LocalExecutor
-from provctl.executors.record import is_frozen, shim_pid
+from provctl.executors.record import is_frozen
 from tests.support.attempts import (
     Bench,
     alive,
     children_of,
-    processes_with,
+    marked,
+    shim_of,
     wait_until,
 )
 
@@ -40,7 +40,7 @@ def test_what_a_task_leaves_behind_is_swept_and_counted(bench: Bench, how: str) 
     end = bench.end_of(place)
     assert (end.cause, end.exit_code) == ("exit", 0)
     assert end.survivors == (2 if how == "grandchild" else 1)
-    assert _marked(place) == []
+    assert marked(place) == []
 
 
 @pytest.mark.parametrize("how", LEAVES_BEHIND)
@@ -50,7 +50,7 @@ def test_a_stop_leaves_nothing_behind(bench: Bench, how: str, now: bool) -> None
     bench.until_ready(place)
     bench.stop(place, now=now)
     assert bench.end_of(place, within_s=8).cause == "stop"
-    assert _marked(place) == []
+    assert marked(place) == []
 
 
 def test_a_survivor_that_ignores_term_is_killed_after_the_grace(bench: Bench) -> None:
@@ -60,7 +60,7 @@ def test_a_survivor_that_ignores_term_is_killed_after_the_grace(bench: Bench) ->
     end = bench.end_of(place, within_s=5)
     assert (end.cause, end.exit_code) == ("exit", 0)
     assert end.survivors >= 1
-    assert _marked(place) == []
+    assert marked(place) == []
 
 
 def test_a_stop_at_once_does_not_wait_for_survivors(bench: Bench) -> None:
@@ -72,13 +72,13 @@ def test_a_stop_at_once_does_not_wait_for_survivors(bench: Bench) -> None:
     assert place.task not in bench.reports
     bench.stop(place, now=True)
     assert bench.end_of(place, within_s=5).cause == "stop"
-    assert _marked(place) == []
+    assert marked(place) == []
 
 
 def test_a_task_inherits_nothing(bench: Bench) -> None:
     place = bench.shell("echo ready; exec sleep 60")
     bench.until_ready(place)
-    (task,) = children_of(_shim(place))
+    (task,) = children_of(shim_of(place))
     log = str(place.file("log"))
     assert _open_files(task) == {"0": "/dev/null", "1": log, "2": log}
     status = dict(line.split(":\t", 1) for line in _status(task).splitlines())
@@ -93,7 +93,7 @@ def test_a_shim_keeps_nothing_of_its_owner(bench: Bench) -> None:
     places = [bench.shell("echo ready; exec sleep 60") for _ in range(2)]
     bench.until_ready(*places)
     for place in places:
-        files = _open_files(_shim(place))
+        files = _open_files(shim_of(place))
         sockets = [name for name in files.values() if name.startswith("socket:")]
         assert len(sockets) == 1, files
         assert {files["0"], files["1"], files["2"]} == {"/dev/null"}
@@ -122,12 +122,12 @@ def test_three_hundred_tasks_leave_nothing(bench: Bench) -> None:
 def test_a_killed_shim_means_lost_and_nothing_goes_on(bench: Bench) -> None:
     place = bench.shell("sleep 61 & setsid sleep 61 & echo ready; sleep 61")
     bench.until_ready(place)
-    os.kill(_shim(place), signal.SIGKILL)
+    os.kill(shim_of(place), signal.SIGKILL)
     end = bench.end_of(place)
     assert isinstance(end, Unknown)
     assert end.outcome == "lost"
     assert "killed" in end.reason
-    wait_until(lambda: not _marked(place), "all of it is killed")
+    wait_until(lambda: not marked(place), "all of it is killed")
     assert bench.run("true").exit_code == 0
 
 
@@ -136,20 +136,20 @@ def test_a_killed_shim_of_an_adopted_task_means_lost(bench: Bench) -> None:
     bench.until_ready(place)
     bench.change_owner()
     assert isinstance(bench.recover(place), Adopted)
-    os.kill(_shim(place), signal.SIGKILL)
+    os.kill(shim_of(place), signal.SIGKILL)
     assert bench.end_of(place).outcome == "lost"
-    wait_until(lambda: not _marked(place), "all of it is killed")
+    wait_until(lambda: not marked(place), "all of it is killed")
 
 
 def test_a_shim_killed_before_the_next_owner_came_means_lost(bench: Bench) -> None:
     place = bench.shell("echo ready; sleep 61")
     bench.until_ready(place)
     bench.executor.close()
-    os.kill(_shim(place), signal.SIGKILL)
+    os.kill(shim_of(place), signal.SIGKILL)
     bench.change_owner()
-    wait_until(lambda: not alive(_shim(place)), "the shim is gone")
+    wait_until(lambda: not alive(shim_of(place)), "the shim is gone")
     assert bench.recover(place).outcome == "lost"
-    wait_until(lambda: not _marked(place), "all of it is killed")
+    wait_until(lambda: not marked(place), "all of it is killed")
 
 
 def test_a_stop_of_a_task_whose_shim_was_killed_harms_no_other(bench: Bench) -> None:
@@ -158,7 +158,7 @@ def test_a_stop_of_a_task_whose_shim_was_killed_harms_no_other(bench: Bench) -> 
     bench.until_ready(place, other)
     parent = _parent()
     os.kill(parent, signal.SIGSTOP)  # hears of the death and of the stop together
-    os.kill(_shim(place), signal.SIGKILL)
+    os.kill(shim_of(place), signal.SIGKILL)
     bench.stop(place)
     os.kill(parent, signal.SIGCONT)
     assert bench.end_of(place).outcome == "lost"
@@ -194,12 +194,12 @@ def test_what_the_killed_parent_left_can_be_stopped(bench: Bench) -> None:
 def test_a_late_alarm_is_not_for_the_next_attempt(bench: Bench) -> None:
     place = bench.shell("echo ready; sleep 0.1")
     bench.until_ready(place)
-    shim = _shim(place)
+    shim = shim_of(place)
     bench.end_of(place)
     os.kill(shim, signal.SIGALRM)
     after = bench.shell("echo ready; sleep 0.2; exit 4")
     bench.until_ready(after)
-    assert _shim(after) == shim
+    assert shim_of(after) == shim
     end = bench.end_of(after)
     assert (end.cause, end.exit_code) == ("exit", 4)
 
@@ -365,17 +365,6 @@ def _slow_shims(
     bench.change_owner()
     monkeypatch.delenv("PROVCTL_FAILPOINT_SLOW_SHIM_S")
     yield
-
-
-def _marked(place: Place) -> List[int]:
-    """The processes of an attempt, known by the mark in their environment."""
-    return processes_with(f"{MARK}={place.mark}")
-
-
-def _shim(place: Place) -> int:
-    pid = shim_pid(place)
-    assert pid is not None
-    return pid
 
 
 def _parent() -> int:
