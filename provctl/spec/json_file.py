@@ -49,7 +49,12 @@ class JsonFile:
 
     def places(self, problems: Sequence[Problem]) -> List[Optional[Place]]:
         """Where each problem stands."""
-        root = _Scanner(self.source).scan()
+        wanted: _Tree = {}
+        for problem in problems:
+            branch = wanted
+            for part in problem.path:
+                branch = branch.setdefault(part, {})
+        root = _Scanner(self.source, wanted).scan()
         return [_place(root, problem, self.source) for problem in problems]
 
 
@@ -91,6 +96,10 @@ def _words(error: JSONDecodeError) -> str:
 # --- the scanner -----------------------------------------------------------------
 
 
+# What lies below what, as far as its places are wanted.
+_Tree = Dict[Union[str, int], Any]
+
+
 class _Key(NamedTuple):
     """The key of a part of a record; in a list and at the root it means nothing."""
 
@@ -101,12 +110,13 @@ class _Key(NamedTuple):
 
 @dataclass
 class _Node:
-    """A value with its place, and those of its parts."""
+    """A value with its place, and those of its parts that are wanted."""
 
     value: Any
     start: int
     end: int
     key: _Key
+    wanted: Optional[_Tree]
     parts: Dict[Union[str, int], _Node] = field(default_factory=dict)
 
 
@@ -114,10 +124,13 @@ class _Scanner:
     """One strict pass over a JSON text, with a list of the open containers.
 
     Each step looks at the character at hand, moves on and returns the next step.
+    With `wanted`, places, the text is sound and all else in it is passed over.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, wanted: Optional[_Tree] = None) -> None:
         self._source = source
+        self._wanted = wanted
+        self._too_deep = False
         self._at = 0
         self._open: List[_Node] = []
         self._root: Optional[_Node] = None
@@ -144,6 +157,8 @@ class _Scanner:
 
     def _value(self, character: str) -> Any:
         if character in ("{", "["):
+            if self._pass_over():
+                return self._next
             if len(self._open) == MAX_DEPTH:
                 words = f"nested too deeply: at most {MAX_DEPTH} levels"
                 raise self._source.invalid(words, at=self._at)
@@ -153,6 +168,26 @@ class _Scanner:
             return self._first_key if character == "{" else self._first_item
         self._attach(*self._scalar())
         return self._next
+
+    def _pass_over(self) -> bool:
+        """Whether no place in the container at hand is wanted, and it was left out."""
+        if self._too_deep or self._branch() != {}:
+            return False
+        try:
+            _, end = self._decode(self._source.text, self._at)
+        except RecursionError:
+            self._too_deep = True  # trying at each level would take its square
+            return False
+        self._attach(None, end)
+        return True
+
+    def _branch(self) -> Optional[_Tree]:
+        """What is wanted below the value at hand; None where values are."""
+        if not self._open:
+            return self._wanted
+        holder = self._open[-1]
+        name = len(holder.value) if isinstance(holder.value, list) else self._key.name
+        return None if holder.wanted is None else holder.wanted.get(name, {})
 
     def _scalar(self) -> Tuple[Any, int]:
         try:
@@ -199,7 +234,7 @@ class _Scanner:
 
     def _attach(self, value: Any, end: int) -> _Node:
         """Put a value where it belongs, and move behind it."""
-        node = _Node(value, self._at, end, self._key)
+        node = _Node(value, self._at, end, self._key, self._branch())
         self._at = end
         if not self._open:
             self._root = node
@@ -213,7 +248,8 @@ class _Scanner:
             if name in holder.value:
                 self._note_twice(self._key)
             holder.value[name] = value
-        holder.parts[name] = node
+        if holder.wanted and name in holder.wanted:
+            holder.parts[name] = node
         return node
 
     def _note_twice(self, key: _Key) -> None:

@@ -90,13 +90,15 @@ def _fill(
     work: List[Tuple[Optional[_Link], Any]] = [(None, document)]
     while work:
         link, holder = work.pop()
-        for name, node in children(holder):
+        # What is put in takes the place of something, so this can go on meanwhile.
+        parts = holder.items() if isinstance(holder, dict) else enumerate(holder)
+        for name, node in parts:
             at = (link, name)
             if name == "$literal" or (link is None and name == "params"):
                 continue
             wanted = node.get("$param") if isinstance(node, dict) else None
             if not isinstance(wanted, str) or len(node) != 1:
-                if isinstance(node, (dict, list)):
+                if node and isinstance(node, (dict, list)):
                     work.append((at, node))
                 continue
             holder[name] = {"$literal": ""}

@@ -23,6 +23,7 @@ __all__ = ["ValueProblem", "value_problems"]
 
 MAX_DEPTH = 100
 MAX_TEXT = 1 << 20
+MAX_PARTS = 100_000
 MAX_PATH = 4096
 
 Path = Tuple[Any, ...]
@@ -128,6 +129,8 @@ def _wrong_data(node: Any) -> Optional[str]:
         return _wrong_text(node)
     if isinstance(node, float) and not math.isfinite(node):
         return "a number must be finite"
+    if isinstance(node, (dict, list)) and len(node) > MAX_PARTS:
+        return f"{kind(node)} has at most {MAX_PARTS} parts; put more into a file"
     if isinstance(node, dict):
         wrong = (_wrong_text(key) for key in node)
         return next((message for message in wrong if message), None)

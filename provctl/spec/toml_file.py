@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Match, Optional, Sequence
+from typing import (
+    TYPE_CHECKING,
+    AbstractSet,
+    Any,
+    Dict,
+    Iterator,
+    List,
+    Match,
+    Optional,
+    Sequence,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["TomlFile", "read_toml"]
 
 # What a key costs grows with the square of its names.
-MAX_NAMES = 100
+MAX_NAMES = 50
 MAX_DEPTH = 1_000
 
 _TOKEN = re.compile(
@@ -45,7 +55,12 @@ class TomlFile:
 
     def places(self, problems: Sequence[Problem]) -> List[Optional[Place]]:
         """Where each problem stands, None where that is not known."""
-        spots = _Scanner(self.source.text).scan()
+        wanted = {
+            problem.path[:count]
+            for problem in problems
+            for count in range(len(problem.path) + 1)
+        }
+        spots = _Scanner(self.source.text, wanted).scan()
         return [_place(spots, problem, self.source) for problem in problems]
 
 
@@ -146,15 +161,17 @@ class _Frame:
 
     path: Path
     closer: str
+    spot: Optional[_Spot] = None
     key: Optional[Path] = None
     count: int = 0
 
 
 class _Scanner:
-    """One pass over a sound TOML text that notes where keys and values stand."""
+    """One pass over a sound TOML text that notes where `wanted` parts stand."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, wanted: AbstractSet[Path]) -> None:
         self._text = text
+        self._wanted = wanted
         self._spots: Dict[Path, _Spot] = {}
         self._tables: Dict[Path, int] = {}  # how many [[tables]] of a name so far
         self._frames = [_Frame((), "")]
@@ -167,7 +184,9 @@ class _Scanner:
             frame = self._frames[-1]
             mark = token.group()
             if mark == frame.closer:
-                self._spots[self._frames.pop().path].end = token.end()
+                closed = self._frames.pop().spot
+                if closed is not None:
+                    closed.end = token.end()
             elif mark in (",", "\n"):
                 frame.key = None
                 frame.count += mark == ","
@@ -183,11 +202,12 @@ class _Scanner:
 
     def _value(self, token: Match[str], path: Path) -> None:
         start, end = token.span()
-        spot = self._spots.setdefault(path, _Spot(start, end, start, end))
+        spot = self._spot(path, start, end)
         spot.start = spot.start or start
         spot.end = end
         if token.group() in ("[", "{"):
-            self._frames.append(_Frame(path, "]" if token.group() == "[" else "}"))
+            closer = "]" if token.group() == "[" else "}"
+            self._frames.append(_Frame(path, closer, spot))
 
     def _key(self, token: Match[str], frame: _Frame) -> None:
         if token.lastgroup != "mark":
@@ -210,22 +230,30 @@ class _Scanner:
         start, end = names[0].start(), names[-1].end()
         for token in names:
             path = (*path, _name(token))
-            self._spots.setdefault(path, _Spot(start, end, start, end))
+            self._spot(path, start, end)
             if token is names[-1] and array:
                 self._tables[path] = self._tables.get(path, 0) + 1
             if path in self._tables:
                 path = (*path, self._tables[path] - 1)
-        self._spots[path] = _Spot(start, end, start, end)
+        self._spots.pop(path, None)
+        self._spot(path, start, end)
         self._frames = [_Frame(path, "")]
 
     def _note(self, path: Path, names: Sequence[Match[str]]) -> Path:
         """Note a key such as `retry.attempts`; its value comes next."""
         for token in names:
             path = (*path, _name(token))
-            self._spots.setdefault(path, _Spot(*token.span(), *token.span()))
-        # The value follows, and says where it starts.
-        self._spots[path].start = 0
+            spot = self._spot(path, *token.span())
+            # The value follows, and says where it starts.
+            spot.start = 0 if token is names[-1] else spot.start
         return path
+
+    def _spot(self, path: Path, start: int, end: int) -> _Spot:
+        """The spot that was noted for a part, or a new one."""
+        spot = self._spots.get(path) or _Spot(start, end, start, end)
+        if path in self._wanted:
+            self._spots[path] = spot
+        return spot
 
 
 def _name(token: Match[str]) -> str:

@@ -342,6 +342,12 @@ def test_what_parameters_fill_in_is_bounded(file: Path) -> None:
     load(file, tasks, params=params)
 
 
+def test_the_parts_of_a_value_are_bounded(file: Path) -> None:
+    args = {"x": [0] * 100_001, "y": [0] * 100_000}
+    (mistake,) = refused(file, {"a": {"script": "1", "args": args}}).mistakes
+    assert "a list has at most 100000 parts" in mistake.message
+
+
 def test_a_wide_file_at_the_bottom_of_a_deep_one_costs_no_time(file: Path) -> None:
     # With a whole path for each part of it this takes hours.
     deep, wide = 4_000, 200_000
