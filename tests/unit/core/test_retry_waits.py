@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provctl.core import events as ev
 from provctl.core.model import Retry
 from tests.support.dialogue import Dialogue
-from tests.support.workflows import a_workflow, task
+from tests.support.workflows import a_workflow, group, task
 
 
 def waits(retry: Retry, *, dice: float = 0.0) -> List[float]:
@@ -76,3 +77,36 @@ def test_the_wait_is_shown_while_it_lasts() -> None:
     dialogue.advance(5)
     assert dialogue.task("a").retry_at is None
     assert dialogue.task("a").tries == 2
+
+
+def took(dialogue: Dialogue, at: float) -> None:
+    """A new owner comes, by whose clock it is `at`."""
+    dialogue.now = at
+    dialogue.settle([ev.OwnerTook("r", at, "scheduler", 1, "boot")])
+
+
+def test_a_clock_set_back_makes_no_wait_longer() -> None:
+    dialogue = Dialogue()
+    dialogue.submit(a_workflow(task("a", retry=Retry(2, delay_s=60))))
+    dialogue.hear("a exits 1")
+    took(dialogue, 10.0)
+    assert dialogue.task("a").retry_at == 70.0
+    assert dialogue.advance(59) == []
+    assert dialogue.advance(1) == ["retry a", "start a again"]
+
+
+def test_a_clock_set_back_makes_no_deadline_later() -> None:
+    dialogue = Dialogue()
+    tasks = (group("g", timeout_s=20), task("g/a"))
+    dialogue.submit(a_workflow(*tasks, timeout_s=60))
+    took(dialogue, 10.0)
+    assert dialogue.advance(20) == ["overtime g", "stop g/a"]
+    assert dialogue.advance(40) == ["cancel timeout"]
+
+
+def test_a_clock_that_went_on_changes_no_wait() -> None:
+    dialogue = Dialogue()
+    dialogue.submit(a_workflow(task("a", retry=Retry(2, delay_s=60))))
+    dialogue.hear("a exits 1")
+    took(dialogue, dialogue.now + 30)
+    assert dialogue.advance(30) == ["retry a", "start a again"]
