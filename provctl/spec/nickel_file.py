@@ -225,6 +225,8 @@ def _mistake(
     snippet = _best(diagnostic.snippets)
     message = diagnostic.message
     hint = diagnostic.notes[0] if diagnostic.notes else ""
+    if message.startswith("infinite recursion"):
+        hint = hint or "in `x = x` the field means itself, not an argument: rename one"
     for name, text in params.items():
         if f"`{name}`" in message:
             hint = f"its value was given by -p {name}={text}"

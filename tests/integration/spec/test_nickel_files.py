@@ -361,6 +361,7 @@ def test_mistakes_beyond_the_twentieth_have_no_place(file: Path) -> None:
         ('{ tasks = {},\n  n | Number = "x" }', 2, 16, "contract broken", ""),
         ('{ tasks = {},\n  n = 1 + "x" }', 2, 11, "dynamic type error", "(+) expects"),
         ("{ tasks = {},\n  n | Number }", 2, 3, "missing definition for `n`", ""),
+        ("{ tasks = {}, n = n }", 1, 19, "infinite recursion", "rename one"),
         ('{ x = import "gone.ncl" }', 1, 7, "could not find import", ""),
         (
             'let p = import "provctl.ncl" in\n{ tasks = 5 } | p.Workflow',
