@@ -27,10 +27,11 @@ def open_again(state: State, run: RunState, event: ev.RetryRequested) -> None:
     run.halted = ""
     run.rollback_due = False
     tasks = [task for task in tasks if task.status == "finished"]
+    opened = {task.task.id: None for task in tasks}
     for task in tasks:
         forget(run, task)
         run.open_tasks += 1
-        _have_dependents_wait(state, run, task, chosen)
+        _have_dependents_wait(state, run, task, opened)
     _count_children(run, tasks)
     _taint_again(run)
     for task in tasks:
@@ -64,13 +65,13 @@ def forget(run: RunState, task: TaskState) -> None:
 
 
 def _have_dependents_wait(
-    state: State, run: RunState, task: TaskState, chosen: Dict[str, None]
+    state: State, run: RunState, task: TaskState, opened: Dict[str, None]
 ) -> None:
     """What waits for other needs as well had this one met, and has it no more."""
     for dependent_id, _ in run.dependents.get(task.task.id, ()):
         dependent = run.tasks[dependent_id]
-        if dependent_id in chosen:
-            continue
+        if dependent_id in opened:
+            continue  # `_line_up` counts its needs anew
         if dependent.status == "ready" and not dependent.tries:
             move(run, dependent, "waiting")
             leave_lane(state, run, dependent)

@@ -314,6 +314,17 @@ RERUNS = {
         b exits 0         => end succeeded
         """,
     ),
+    "while it runs, what is downstream and waits already still waits for all": History(
+        a_workflow(task("a"), task("b"), task("c", [("a", "done"), ("b", "done")])),
+        """
+        submit            => start a, start b
+        b exits 1         =>
+        again downstream  => start b again
+        b exits 0         =>
+        a exits 0         => start c
+        c exits 0         => end succeeded
+        """,
+    ),
     "one task alone": History(
         chain(3),
         """
