@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Dict, Iterable
 
-from provctl.core.failure import doom, taint
+from provctl.core.failure import taint
 from provctl.core.lanes import leave_lane
 from provctl.core.model import Group
 from provctl.core.selection import to_retry
-from provctl.core.spread import becomes_ready, move, unmet_by
+from provctl.core.spread import look_again, move
 from provctl.core.state import FAILURES
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def open_again(state: State, run: RunState, event: ev.RetryRequested) -> None:
     _count_children(run, tasks)
     _taint_again(run)
     for task in tasks:
-        _line_up(state, run, task)
+        look_again(state, run, task)
 
 
 def reopen_run(state: State, run: RunState) -> None:
@@ -71,8 +71,8 @@ def _have_dependents_wait(
     for dependent_id, _ in run.dependents.get(task.task.id, ()):
         dependent = run.tasks[dependent_id]
         if dependent_id in opened:
-            continue  # `_line_up` counts its needs anew
-        if dependent.status == "ready" and not dependent.tries:
+            continue  # `look_again` counts its needs anew
+        if dependent.status == "ready" and dependent.purpose == "run":
             move(run, dependent, "waiting")
             leave_lane(state, run, dependent)
             dependent.unmet = 0
@@ -99,19 +99,3 @@ def _taint_again(run: RunState) -> None:
         task = run.tasks[task_id]
         if task.outcome in FAILURES and task.status == "finished":
             taint(run, task, task.outcome or "")
-
-
-def _line_up(state: State, run: RunState, task: TaskState) -> None:
-    """Look at the needs of a task that waits again."""
-    task.unmet = 0
-    for need in task.task.needs:
-        needed = run.tasks[need.task]
-        why = unmet_by(needed, need.on) if needed.status == "finished" else ""
-        task.unmet += needed.status != "finished" or bool(why)
-        if why:
-            doom(state, run, task, why)
-    parent = task.task.parent
-    if parent is not None:
-        task.unmet += run.tasks[parent].status == "waiting"
-    if task.unmet == 0:
-        becomes_ready(state, run, task)

@@ -20,6 +20,9 @@ A task moves only along these edges, each by the event named:
     finished -> waiting    RetryRequested, RollbackRequested
     finished -> ready      RetryRequested, RollbackRequested
     ready    -> waiting    RetryRequested                   (what it needs is open)
+    running  -> waiting    AttemptVoided                    (the same)
+    retrying -> waiting    RetryDue                         (the same)
+    held     -> waiting    TaskResolved rerun               (the same)
 
 While a run is rolled back the same edges lead from the undo of a task to its end;
 then a task whose undo need not or must not run goes back to the outcome it had.

@@ -24,7 +24,15 @@ from provctl.core.law import IllegalEvent, misfit
 from provctl.core.model import Group, Workflow
 from provctl.core.pause import clamp_timers, pause, unpause
 from provctl.core.rollback import roll_back, stand, undo_ended
-from provctl.core.spread import becomes_ready, end, finish, line_up, meet, move
+from provctl.core.spread import (
+    becomes_ready,
+    end,
+    finish,
+    line_up,
+    look_again,
+    meet,
+    move,
+)
 from provctl.core.state import RunState, State, TaskState
 
 __all__ = ["IllegalEvent", "apply", "close_run", "open_run"]
@@ -118,9 +126,17 @@ def _attempt_voided(state: State, run: RunState, event: ev.AttemptVoided) -> Non
     if run.told_to_end(task):
         _never_ran(state, run, task, event.at)
         return
-    line_up(state, run, task)
+    _stand_again(state, run, task)
     if run.halted and task.tries == 0 and task.purpose == "run":
         doom(state, run, task, run.halted)
+
+
+def _stand_again(state: State, run: RunState, task: TaskState) -> None:
+    """The task stands in line once more; before each try of its own it has needs."""
+    if task.purpose == "run":
+        look_again(state, run, task)
+    else:
+        line_up(state, run, task)
 
 
 def _attempt_stopping(state: State, run: RunState, event: ev.AttemptStopping) -> None:
@@ -176,7 +192,7 @@ def _leave(state: State, run: RunState, task: TaskState) -> None:
 
 def _retry_due(state: State, run: RunState, event: ev.RetryDue) -> None:
     drop_timer(state, event.run, event.task)
-    line_up(state, run, run.tasks[event.task])
+    _stand_again(state, run, run.tasks[event.task])
 
 
 def _probe_due(state: State, run: RunState, event: ev.ProbeDue) -> None:
@@ -207,7 +223,7 @@ def _task_resolved(state: State, run: RunState, event: ev.TaskResolved) -> None:
         task.reason = ""
         # An operator's rerun is a try of its own, beyond `retry.attempts`.
         task.voided = task.attempt
-        line_up(state, run, task)
+        _stand_again(state, run, task)
     else:
         accepted = event.how == "accept"
         task.reason = event.reason

@@ -16,7 +16,16 @@ from provctl.core.values import ValueMissing, holds
 if TYPE_CHECKING:
     from provctl.core.state import RunState, State, TaskState
 
-__all__ = ["becomes_ready", "end", "finish", "line_up", "meet", "move", "unmet_by"]
+__all__ = [
+    "becomes_ready",
+    "end",
+    "finish",
+    "line_up",
+    "look_again",
+    "meet",
+    "move",
+    "unmet_by",
+]
 
 
 def finish(
@@ -117,6 +126,24 @@ def becomes_ready(state: State, run: RunState, task: TaskState) -> None:
         state.due[(run.submitted.run, task.task.id)] = None
     else:
         line_up(state, run, task)
+
+
+def look_again(state: State, run: RunState, task: TaskState) -> None:
+    """The task could be tried, if its needs are still met: one may be open again."""
+    if task.status != "waiting":
+        move(run, task, "waiting")
+    task.unmet = 0
+    for need in task.task.needs:
+        needed = run.tasks[need.task]
+        why = unmet_by(needed, need.on) if needed.status == "finished" else ""
+        task.unmet += needed.status != "finished" or bool(why)
+        if why:
+            doom(state, run, task, why)
+    parent = task.task.parent
+    if parent is not None:
+        task.unmet += run.tasks[parent].status == "waiting"
+    if task.unmet == 0:
+        becomes_ready(state, run, task)
 
 
 def line_up(state: State, run: RunState, task: TaskState) -> None:

@@ -415,6 +415,43 @@ RERUNS = {
         g/a exits 0  => close g succeeded, end succeeded
         """,
     ),
+    "what waits for its next try waits for what is open again": History(
+        a_workflow(task("a"), task("b", ["a"], retry=Retry(2, 5))),
+        """
+        submit     => start a
+        a exits 0  => start b
+        b exits 1  =>
+        only a     => start a again
+        wait 5     => retry b
+        a exits 0  => start b again
+        b exits 0  => end succeeded
+        """,
+    ),
+    "and is skipped if that fails": History(
+        a_workflow(task("a"), task("b", ["a"], retry=Retry(2, 5))),
+        """
+        submit     => start a
+        a exits 0  => start b
+        b exits 1  =>
+        only a     => start a again
+        a exits 1  =>
+        wait 5     => retry b, skip b, end failed
+        """,
+    ),
+    "so does what is held, and what never began": History(
+        a_workflow(task("a"), task("b", ["a"]), task("c", ["a"])),
+        """
+        submit     => start a
+        a exits 0  => start b, start c
+        b is lost  =>
+        only a     => start a again
+        rerun b    =>
+        c is void  =>
+        a exits 0  => start b again, start c again
+        b exits 0  =>
+        c exits 0  => end succeeded
+        """,
+    ),
     "with fail-fast what was given up is not": History(
         a_workflow(task("a"), task("b"), task("c", retry=Retry(2, 5))),
         """

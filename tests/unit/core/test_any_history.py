@@ -286,7 +286,7 @@ class AnyHistory(RuleBasedStateMachine):
                 assert all(
                     is_undone(run, each) for each in downstream(run, [event.task])
                 )
-            else:
+            elif event.purpose == "run":
                 assert needs_allow(run, started)
             assert not run.stop_level or started.stop_level
         self.dialogue.launches.clear()
