@@ -100,6 +100,7 @@ def resume(
     from provctl.errors import Refused
     from provctl.flock import is_locked
     from provctl.journal.summary import summarise
+    from provctl.scheduler.takeover import owned_by_other
 
     session: Session = ctx.obj
     folder = session.folder.run(find_run(session.folder, run))
@@ -116,9 +117,7 @@ def resume(
         wishes.append(Resume(folder.id, reason))
     if is_locked(folder.lock):
         if not wishes:
-            message = f"run {folder.id} is {account.status.replace('_', ' ')}"
-            hint = f"it goes on already; watch it: provctl workflow monitor {folder.id}"
-            raise Refused(message, hint=hint)
+            raise owned_by_other(folder)
         for wish in wishes:
             session.reach.send(wish)
             click.echo(_told(wish), err=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provctl.journal.lock import Holder
     from provctl.journal.log import Position
 
-__all__ = ["Owned", "take_run"]
+__all__ = ["Owned", "owned_by_other", "take_run"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def take_run(state: State, folder: RunFolder, holder: Holder) -> Owned:
         raise NotFound(message)
     lock = Lock.take(folder.lock)
     if lock is None:
-        raise _owned_by_other(folder)
+        raise owned_by_other(folder)
     try:
         lock.describe(holder)
         position = _bring_up(state, folder)
@@ -75,7 +75,8 @@ def _bring_up(state: State, folder: RunFolder) -> Position:
     return position
 
 
-def _owned_by_other(folder: RunFolder) -> Refused:
+def owned_by_other(folder: RunFolder) -> Refused:
+    """Return the refusal that names the owner of a run."""
     holder = holder_of(folder.lock)
     who = "another process"
     if holder is not None:

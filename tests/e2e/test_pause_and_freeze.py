@@ -158,8 +158,7 @@ def test_a_run_that_goes_on_needs_no_resume(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     said = provctl("workflow", "resume", run, code=41).err
-    assert f"run {run} is running" in said
-    assert "it goes on already" in said
+    assert "has an owner already: the scheduler" in said
     provctl("cancel", run, "--now")
     provctl("wait", run, code=11)
     assert "nothing to pause" in provctl("workflow", "pause", run, code=41).err
