@@ -27,7 +27,11 @@ def ticking(provctl: Provctl, timeout: str = "1h") -> Path:
 
 
 def states(provctl: Provctl) -> List[str]:
-    """The states of the task's processes: T is stopped."""
+    """The states of the task's processes: T is stopped.
+
+    A shell that waits in the kernel (D) for a child of its vfork to run a program
+    stands still with that child.
+    """
     pid = int((provctl.folder / "pid").read_text())
     (group,) = [_stat(pid)[2]]
     found = []
@@ -38,7 +42,7 @@ def states(provctl: Provctl) -> List[str]:
             continue
         if fields[2] == group:
             found.append(fields[0])
-    return found
+    return ["T" if state == "D" and "T" in found else state for state in found]
 
 
 def _stat(pid: int) -> List[str]:
