@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, List
 
 import pytest
 
+from tests.support.attempts import wait_until
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -53,8 +55,13 @@ class PowerDisk:
             os.close(folder)
 
     def unmount(self) -> None:
-        """Unmount it; nothing may use it any more."""
-        _do("umount", str(self._folder))
+        """Unmount it; what was killed may need a moment to let go of it."""
+
+        def is_done() -> bool:
+            asked = ["umount", str(self._folder)]
+            return subprocess.run(asked, capture_output=True).returncode == 0
+
+        wait_until(is_done, f"{self._folder} is unmounted")
 
     def remove(self) -> None:
         """Leave nothing behind, whatever happened before."""
