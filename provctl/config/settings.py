@@ -27,6 +27,7 @@ __all__ = [
     "Storage",
 ]
 
+_HOST, _PORT = "127.0.0.1", 9090
 _YEAR_S = 366 * 24 * 3600
 _TASK_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -144,17 +145,27 @@ class Executor:
 
 @dataclass(frozen=True)
 class Server:
-    """Where the scheduler's API listens."""
+    """Where the scheduler's API listens beside its unix socket, if any of it is set."""
 
-    host: str = _key(
-        "127.0.0.1",
+    host: Optional[str] = _key(
+        None,
         kinds.text(r"[A-Za-z0-9.:_%-]+", "a host name or an address"),
-        "Address on which the API listens",
+        "Address on which the API listens; when only the port is set, 127.0.0.1",
         "orchestrator.host",
     )
-    port: int = _key(
-        9090, kinds.whole(1, 65_535), "Port on which it listens", "orchestrator.port"
+    port: Optional[int] = _key(
+        None,
+        kinds.whole(1, 65_535),
+        "Port on which it listens; when only the host is set, 9090",
+        "orchestrator.port",
     )
+
+    @property
+    def address(self) -> Optional[Tuple[str, int]]:
+        """Where the API listens beside its unix socket; None: nowhere else."""
+        if self.host is None and self.port is None:
+            return None
+        return self.host or _HOST, self.port or _PORT
 
 
 @dataclass(frozen=True)
@@ -240,5 +251,6 @@ class Settings:
     @property
     def endpoint(self) -> str:
         """Where the API answers: `orchestrator.endpoint`, or what the server says."""
-        host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
-        return self.orchestrator.endpoint or f"http://{host}:{self.server.port}"
+        host, port = self.server.address or (_HOST, _PORT)
+        host = f"[{host}]" if ":" in host else host
+        return self.orchestrator.endpoint or f"http://{host}:{port}"

@@ -65,9 +65,9 @@ def test_show_as_json_has_everything_about_a_key(run: Run, file: Path) -> None:
         "key": "server.port",
         "value": 8080,
         "origin": f"{file}:2",
-        "default": 9090,
+        "default": None,
         "accepts": "a whole number from 1 to 65535",
-        "help": "Port on which it listens",
+        "help": "Port on which it listens; when only the host is set, 9090",
         "aliases": ["orchestrator.port"],
         "variables": ["PROVCTL_SERVER_PORT", "PROVCTL_ORCHESTRATOR_PORT"],
     }

@@ -52,7 +52,7 @@ def test_a_given_file_replaces_the_users_but_not_the_systems(load: Load) -> None
     user = "[server]\nport = 1234\n"
     settings = load("[nickel]\nmemory_mb = 64\n", system=system, user=user).settings
     assert settings.executor.grace_seconds == 3
-    assert settings.server.port == 9090
+    assert settings.server.address is None
     assert settings.nickel.memory_mb == 64
 
 
@@ -214,4 +214,4 @@ def test_the_readme_table_has_every_spelling_and_default() -> None:
     for key in KEYS:
         for spelling in key.spellings:
             assert f"`{spelling}`" in table
-    assert "| `server.port` = `orchestrator.port` | `9090` |" in table
+    assert "| `server.port` = `orchestrator.port` | not set |" in table
