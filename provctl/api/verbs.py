@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Type
 from provctl.core.requests import (
     Cancel,
     Pause,
+    ReportProgress,
     Request,
     Resolve,
     Resume,
@@ -22,7 +23,7 @@ __all__ = ["answer", "as_message"]
 
 _KINDS: Dict[str, Type[Any]] = {
     kind.__name__.lower(): kind
-    for kind in (Cancel, Resolve, Pause, Resume, Retry, Rollback)
+    for kind in (Cancel, Resolve, Pause, Resume, Retry, Rollback, ReportProgress)
 }
 
 
@@ -61,6 +62,9 @@ def _request_of(message: Mapping[str, Any]) -> Request:
 def _fits(name: str, value: Any) -> bool:
     if name == "tasks":
         return isinstance(value, list) and all(isinstance(v, str) for v in value)
+    if name == "percent":
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return value is None or is_number
     return isinstance(value, bool if name in _SWITCHES else str)
 
 

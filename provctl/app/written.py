@@ -12,6 +12,7 @@ from provctl.core import events as ev
 from provctl.core.requests import (
     Cancel,
     Pause,
+    ReportProgress,
     Request,
     Resolve,
     Resume,
@@ -29,6 +30,7 @@ __all__ = ["end_of", "is_written"]
 _FACTS: Dict[type, type] = {
     Cancel: ev.CancelRequested,
     Pause: ev.RunPaused,
+    ReportProgress: ev.ProgressReported,
     Resolve: ev.TaskResolved,
     Resume: ev.RunResumed,
     Retry: ev.RetryRequested,

@@ -46,9 +46,11 @@ class TaskState:
         "open_children",
         "outcome",
         "output",
+        "percent",
         "purpose",
         "reason",
         "retry_at",
+        "said",
         "signal",
         "spoiled",
         "started_at",
@@ -86,6 +88,8 @@ class TaskState:
         self.signal: Optional[int] = None
         self.reason = ""
         self.output: Any = None
+        self.percent: Optional[float] = None  # what its latest try reported
+        self.said = ""
 
     @property
     def tries(self) -> int:

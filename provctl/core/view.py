@@ -137,4 +137,5 @@ def task_view(task: TaskState) -> TaskView:
         has_undo=task.task.undo is not None,
         stopping=task.stop_level > 0,
         frozen=task.frozen,
+        progress=Progress(task.percent, task.said),
     )
