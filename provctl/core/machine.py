@@ -92,6 +92,7 @@ def _attempt_started(state: State, run: RunState, event: ev.AttemptStarted) -> N
     task.finished_at = None
     task.retry_at = None
     task.percent, task.said = None, ""
+    task.survivors = task.stuck = task.log_dropped_bytes = 0
     task.stop_level = 0
     take(state, run, task, +1)
     _begin(state, run, event.at)
@@ -168,6 +169,8 @@ def _attempt_finished(state: State, run: RunState, event: ev.AttemptFinished) ->
     task.signal = event.signal
     task.reason = event.reason
     task.frozen = False
+    task.survivors, task.stuck = event.survivors, event.stuck
+    task.log_dropped_bytes = event.log_dropped_bytes
     if task.purpose != "undo":
         task.output = event.output
     if event.started_at is not None:

@@ -43,6 +43,7 @@ class TaskState:
         "exit_code",
         "finished_at",
         "frozen",
+        "log_dropped_bytes",
         "open_children",
         "outcome",
         "output",
@@ -56,6 +57,8 @@ class TaskState:
         "started_at",
         "status",
         "stop_level",
+        "stuck",
+        "survivors",
         "task",
         "unknown",
         "unmet",
@@ -90,6 +93,9 @@ class TaskState:
         self.output: Any = None
         self.percent: Optional[float] = None  # what its latest try reported
         self.said = ""
+        self.survivors = 0  # of its latest try, see `core.events.AttemptFinished`
+        self.stuck = 0
+        self.log_dropped_bytes = 0
 
     @property
     def tries(self) -> int:
