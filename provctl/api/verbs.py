@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Type
 
-from provctl.core.requests import (
-    Cancel,
-    Pause,
-    ReportProgress,
-    Request,
-    Resolve,
-    Resume,
-    Retry,
-    Rollback,
-)
+from provctl.core.requests import FACTS, Request
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -21,10 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["answer", "as_message"]
 
-_KINDS: Dict[str, Type[Any]] = {
-    kind.__name__.lower(): kind
-    for kind in (Cancel, Resolve, Pause, Resume, Retry, Rollback, ReportProgress)
-}
+_KINDS: Dict[str, Type[Any]] = {kind.__name__.lower(): kind for kind in FACTS}
 
 
 def as_message(request: Request) -> Dict[str, Any]:

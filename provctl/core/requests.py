@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from provctl.core.state import RunState, State
 
 __all__ = [
+    "FACTS",
     "REOPENING",
     "Adopted",
     "Cancel",
@@ -107,6 +108,17 @@ class ReportProgress:
 
 
 Request = Union[Cancel, Resolve, Pause, Resume, Retry, Rollback, ReportProgress]
+
+# What each wish becomes, if it is granted and there is anything to do.
+FACTS: Dict[type, type] = {
+    Cancel: ev.CancelRequested,
+    Resolve: ev.TaskResolved,
+    Pause: ev.RunPaused,
+    Resume: ev.RunResumed,
+    Retry: ev.RetryRequested,
+    Rollback: ev.RollbackRequested,
+    ReportProgress: ev.ProgressReported,
+}
 
 # What opens a run again that has ended.
 REOPENING = (Retry, Rollback)
