@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Iterator, Optional, Sequence
 
+import click
+
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
             wall_s=settings.nickel.timeout_seconds,
             memory_bytes=settings.nickel.memory_mb << 20,
         ),
+        tell=lambda note: click.echo(f"note: {note}", err=True),
     )
     workflow = load_workflow(Path(file), _pairs(params), context=context)
     if any(isinstance(work, (Call, Script)) for work in _works(workflow)):

@@ -1,7 +1,8 @@
 """Owns loading a workflow file: read, evaluate, validate, flatten, freeze.
 
-Nickel, JSON and TOML files of the same shape are accepted. Every mistake of our
-own checks is found, given its place in the file, and raised at once.
+Nickel, KCL, JSON and TOML files of the same shape are accepted, and those of the
+platform that provctl replaces. Every mistake of our own checks is found, given its
+place in the file, and raised at once.
 """
 
 from __future__ import annotations
@@ -9,17 +10,34 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from provctl.core.model import Workflow
 from provctl.core.values import kind
 from provctl.errors import Mistake, WorkflowInvalid
-from provctl.spec.nickel import Evaluator, Limits
-from provctl.spec.problems import CallCheck, Place, Problem, Problems, WrongCall
+from provctl.spec.evaluator import Evaluator, Limits
+from provctl.spec.problems import (
+    CallCheck,
+    Path,
+    Place,
+    Problem,
+    Problems,
+    WrongCall,
+)
 from provctl.spec.sources import Source, invalid, read_source
+from provctl.spec.upstream import is_upstream, translate
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import Path as FilePath
 
     from typing_extensions import Protocol
 
@@ -43,7 +61,8 @@ class LoadContext:
 
     `environment` are the variables to freeze; `known_pools` maps pools to
     capacities, None to accept any; `check_call` looks into the Nushell library;
-    `nickel_binary` is used where `python` has no package py-nickel.
+    `nickel_binary` is used where `python` has no package py-nickel; `tell` is given
+    notes about what of a file is not used.
     """
 
     cwd: str
@@ -53,12 +72,13 @@ class LoadContext:
     nickel_binary: str = "nickel"
     limits: Limits = field(default_factory=Limits)
     python: str = sys.executable
+    tell: Callable[[str], None] = field(default=lambda _note: None)
 
 
 def load_workflow(
-    path: Path, params: Mapping[str, str], *, context: LoadContext
+    path: FilePath, params: Mapping[str, str], *, context: LoadContext
 ) -> Workflow:
-    """The workflow of a .ncl, .json or .toml file, validated and flat.
+    """The workflow of a .ncl, .k, .json or .toml file, validated and flat.
 
     `params` are the texts of `-p name=text`. Raises WorkflowInvalid with every
     mistake, also for a file that cannot be read, and ToolMissing if it is
@@ -71,6 +91,14 @@ def load_workflow(
     document = _read(path, params, problems, context)
     if not isinstance(document.value, dict):
         raise invalid(path, f"a workflow is a record, not {kind(document.value)}")
+    value, origin = document.value, _itself
+    if is_upstream(value):
+        translation = translate(value, problems)
+        if problems.found:
+            raise WorkflowInvalid(_located(path, document, problems.found))
+        value, origin = translation.value, translation.origin
+        for note in translation.notes:
+            context.tell(f"{path}: {note}")
 
     def absolute(library: Optional[str]) -> Optional[str]:
         return None if library is None else str(path.absolute().parent / library)
@@ -80,14 +108,15 @@ def load_workflow(
         return None if look is None else look(absolute(library), call)
 
     fields, tasks = flatten(
-        document.value,
+        value,
         problems,
         known_pools=context.known_pools,
         check_call=check_call,
     )
     if problems.found:
-        raise WorkflowInvalid(_located(path, document, problems.found))
-    if path.suffix == ".ncl" and isinstance(document.value["tasks"], dict):
+        found = [replace(each, path=origin(each.path)) for each in problems.found]
+        raise WorkflowInvalid(_located(path, document, found))
+    if path.suffix == ".ncl" and isinstance(value["tasks"], dict):
         tasks = in_order_of_needs(tasks)
     return Workflow(
         name=fields.name or path.stem,
@@ -99,10 +128,15 @@ def load_workflow(
         cwd=context.cwd,
         environment=dict(context.environment),
         source=str(path.absolute()),
+        max_parallel=fields.max_parallel,
     )
 
 
-def _with_absolute_secrets(task: Task, path: Path) -> Task:
+def _itself(path: Path) -> Path:
+    return path
+
+
+def _with_absolute_secrets(task: Task, path: FilePath) -> Task:
     """Files of secrets are named from the place of the workflow file, or from home."""
     if not task.secrets:
         return task
@@ -117,16 +151,24 @@ def _with_absolute_secrets(task: Task, path: Path) -> Task:
 
 
 def _read(
-    path: Path, params: Mapping[str, str], problems: Problems, context: LoadContext
+    path: FilePath,
+    params: Mapping[str, str],
+    problems: Problems,
+    context: LoadContext,
 ) -> _Document:
     suffix = path.suffix
-    if suffix not in (".ncl", ".json", ".toml"):
-        raise invalid(path, "is not a workflow file", "name it .ncl, .json or .toml")
+    if suffix not in (".ncl", ".json", ".toml", ".k"):
+        hint = "name it .ncl, .json, .toml or .k"
+        raise invalid(path, "is not a workflow file", hint)
     source = read_source(path)
-    if suffix == ".ncl":
+    if suffix in (".ncl", ".k"):
+        evaluator = Evaluator(context.nickel_binary, context.limits, context.python)
+        if suffix == ".k":
+            from provctl.spec.kcl_file import read_kcl
+
+            return read_kcl(source, params, problems, evaluator)
         from provctl.spec.nickel_file import read_nickel
 
-        evaluator = Evaluator(context.nickel_binary, context.limits, context.python)
         return read_nickel(source, params, problems, evaluator)
     document = _parse(suffix, source)
     if isinstance(document.value, dict):
@@ -147,7 +189,7 @@ def _parse(suffix: str, source: Source) -> _Document:
 
 
 def _located(
-    path: Path, document: _Document, problems: Sequence[Problem]
+    path: FilePath, document: _Document, problems: Sequence[Problem]
 ) -> List[Mistake]:
     """The problems as mistakes, in the order of the file; unplaced ones last.
 
