@@ -26,6 +26,7 @@ def test_every_example_is_run_by_a_test_here() -> None:
         "rollback.ncl",
         "simple.json",
         "simple.toml",
+        "two-providers.ncl",  # tests/integration/providers
         "upstream-batch.ncl",
         "workflow.k",
     }
