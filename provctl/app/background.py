@@ -7,19 +7,22 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from provctl import __version__
 from provctl.api.control import ControlServer
+from provctl.api.listen import Listener, tcp_door, unix_door
+from provctl.api.token import take_token
 from provctl.api.verbs import answer
 from provctl.app.reach import ALREADY, READY, stamped
 from provctl.app.runtime import make_executor, make_holder, make_scheduler
-from provctl.errors import StateUnusable
+from provctl.app.service import SchedulerService
+from provctl.errors import ProvctlError, StateUnusable
 from provctl.journal.lock import Lock
 
 if TYPE_CHECKING:
+    from provctl.api.listen import Door
     from provctl.config.settings import Settings
-    from provctl.errors import ProvctlError
     from provctl.journal.folder import StateFolder
     from provctl.scheduler.loop import Facts
 
@@ -69,6 +72,8 @@ class _Background:
             tell=self._hear,
             complain=self._complain,
         )
+        self._service = SchedulerService(self._settings, self._folder, self._scheduler)
+        self._listener = self._make_listener()
         server = ControlServer(socket, self._answer)
         try:
             await server.start()
@@ -80,6 +85,7 @@ class _Background:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         try:
+            self._listener.open()
             self._scheduler.take_queued()
             _log(f"started, version {__version__}, process {holder.pid}")
             os.write(ready_fd, READY)
@@ -87,10 +93,35 @@ class _Background:
             await self._stop.wait()
         finally:
             await server.close()
+            self._service.close()
+            await self._listener.close()
             if _SLOW_END_S:
                 await asyncio.sleep(_SLOW_END_S)
             self._scheduler.close()
             _log("stopped")
+
+    def _make_listener(self) -> Listener:
+        """Bind what can be bound: workflows run also where the API cannot be had."""
+        place = self._folder.scheduler
+        doors: List[Door] = []
+        token, hosts = None, {}
+        try:
+            doors.append(unix_door(place / "api.sock"))
+            token = take_token(place / "token")
+            address = self._settings.server.address
+            if address is not None:
+                door = tcp_door(*address)
+                doors.append(door)
+                hosts["tcp"] = door.hosts
+        except ProvctlError as problem:
+            _log(f"API: {problem.message}; {problem.hint}")
+
+        def load() -> Any:
+            from provctl.api.http_app import make_app
+
+            return make_app(self._service, token=token, hosts=hosts)
+
+        return Listener(doors, load, _log)
 
     def _answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
         scheduler = self._scheduler
@@ -100,13 +131,18 @@ class _Background:
             return {"running": scheduler.state.running}
         if verb == "status":
             state = scheduler.state
-            return {"runs": len(state.runs), "tasks_running": state.running}
+            return {
+                "runs": len(state.runs),
+                "tasks_running": state.running,
+                "api": self._listener.addresses,
+            }
         # The wish first: it may be that nothing starts of a run just queued.
         told = {} if verb == "poke" else answer(scheduler, message)
         scheduler.take_queued()
         return told
 
     def _hear(self, facts: Facts) -> None:
+        self._service.hear(facts)
         if facts.run.outcome is not None:
             _log(f"run {facts.run.submitted.run}: {facts.run.outcome}")
 
