@@ -47,11 +47,18 @@ def make_context(
 
 
 def check_tools(settings: Settings, workflow: Workflow) -> None:
-    """Check that `nu` is there if a workflow needs it. Raises ToolMissing."""
+    """Check that `nu` is there if a workflow needs it, and that its library fits.
+
+    Raises ToolMissing, LibraryIncompatible.
+    """
     from provctl.core.model import Call, Script
     from provctl.nushell.binary import find_nu
+    from provctl.nushell.compatibility import check_library
 
     if any(isinstance(work, (Call, Script)) for work in _works(workflow)):
+        library = workflow.library or settings.nushell.provisioning_lib
+        if library is not None:
+            check_library(Path(library))
         find_nu(settings.nushell.binary, workflow.environment.get("PATH", ""))
 
 
