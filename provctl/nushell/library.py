@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, List, Optional, Sequence, Set
+from typing import TYPE_CHECKING, Iterator, List, Optional, Sequence, Set
 
 from provctl.errors import UsageProblem
 from provctl.nushell.names import check_command, module_path
@@ -13,7 +13,13 @@ from provctl.nushell.names import check_command, module_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CallProblem", "check_call", "module_needs_std", "script_needs_std"]
+__all__ = [
+    "CallProblem",
+    "check_call",
+    "module_files",
+    "module_needs_std",
+    "script_needs_std",
+]
 
 _MAX_MODULES = 1000  # looked at to suggest a name
 _SUGGESTIONS = 5
@@ -90,6 +96,22 @@ def script_needs_std(text: str, library: Path) -> bool:
     return _needs_std(text, library, library)
 
 
+def module_files(library: Path, module: str) -> List[Path]:
+    """Return the files that `module` is made of: its own, and all it imports.
+
+    Its own comes first, and there is none if the module is not there. What is not
+    a file, such as the standard library, is left out.
+    """
+    own = _module_file(library / module)
+    if own is None:
+        return []
+    files = [own]
+    for file in files:
+        imported = _imports(_read(file) or "", file.parent, library)
+        files += [new for new in dict.fromkeys(imported) if new and new not in files]
+    return files
+
+
 def _needs_std(text: Optional[str], directory: Path, library: Path) -> bool:
     pending = [(text, directory)]
     seen: Set[Path] = set()
@@ -97,15 +119,20 @@ def _needs_std(text: Optional[str], directory: Path, library: Path) -> bool:
         text, directory = pending.pop()
         if text is None or _STD.search(text):
             return True
-        for match in _IMPORT.findall(_COMMENT.sub("", text)):
-            name = _bare(match)
-            file = _module_file(directory / name) or _module_file(library / name)
+        for file in _imports(text, directory, library):
             if file is None:
                 return True  # who knows what it is
             if file not in seen:
                 seen.add(file)
                 pending.append((_read(file), file.parent))
     return False
+
+
+def _imports(text: str, directory: Path, library: Path) -> Iterator[Optional[Path]]:
+    """Yield the file of each module that `text` imports, None if it has none."""
+    for match in _IMPORT.findall(_COMMENT.sub("", text)):
+        name = _bare(match)
+        yield _module_file(directory / name) or _module_file(library / name)
 
 
 def _module_file(path: Path) -> Optional[Path]:
