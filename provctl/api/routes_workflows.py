@@ -9,7 +9,7 @@ from typing_extensions import Annotated
 
 from provctl.api.answers import JSON, Json, service_of
 from provctl.api.envelope import as_json, enveloped
-from provctl.api.service import Page, Submission
+from provctl.api.service import LibraryCall, Page, Submission
 from provctl.api.shapes import (
     RUN_ID,
     CallBody,
@@ -160,11 +160,11 @@ async def roll_workflow_back(
     "/workflows/{noun}/{verb}", response_model=Submitted, status_code=202, **JSON
 )
 async def call_library(
-    request: Request, noun: _Word, verb: _Word, body: CallBody
+    request: Request, noun: _Word, verb: _Word, body: CallBody, key: _Key = None
 ) -> Response:
     """Queue a command of the Nushell library, as a run of one task."""
-    told = body.model_dump(exclude_unset=True)
-    return _submitted(await service_of(request).call(noun, verb, told))
+    call = LibraryCall(noun, verb, body.model_dump(exclude_unset=True), key)
+    return _submitted(await service_of(request).call(call))
 
 
 async def _done(request: Request, wish: Any) -> Json:

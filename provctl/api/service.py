@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Protocol, Tuple
 if TYPE_CHECKING:
     from provctl.core.requests import Request
 
-__all__ = ["Feed", "Figures", "Page", "Service", "Submission"]
+__all__ = ["Feed", "Figures", "LibraryCall", "Page", "Service", "Submission"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,16 @@ class Submission:
     """A workflow as it was sent, JSON by itself or in a wrapper; `key` by header."""
 
     body: bytes
+    key: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class LibraryCall:
+    """A command of the Nushell library, and what it is to be called with."""
+
+    noun: str
+    verb: str
+    body: Mapping[str, Any]
     key: Optional[str] = None
 
 
@@ -71,7 +81,7 @@ class Service(Protocol):
         """Queue a workflow and return the run's id."""
         ...
 
-    async def call(self, noun: str, verb: str, body: Mapping[str, Any]) -> str:
+    async def call(self, call: LibraryCall) -> str:
         """Queue a command of the Nushell library and return the run's id."""
         ...
 

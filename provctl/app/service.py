@@ -11,10 +11,11 @@ import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
-from provctl.api.service import Figures, Page, Submission
+from provctl.api.service import Figures, LibraryCall, Page, Submission
 from provctl.app.catalogue import Catalogue
+from provctl.app.environment import task_environment
 from provctl.app.feeds import AllFeed, Bells, Memory, RunFeed
 from provctl.app.reach import Reach
 from provctl.core import events as ev
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from provctl.core.model import Workflow
     from provctl.core.requests import Request
     from provctl.journal.folder import StateFolder
+    from provctl.nushell.signatures import Signature
     from provctl.scheduler.loop import Facts, Scheduler
 
 __all__ = ["SchedulerService"]
@@ -80,10 +82,9 @@ class SchedulerService:
         """Queue a workflow that was sent, and return the run's id."""
         return await self._queued(self._put, submission)
 
-    async def call(self, noun: str, verb: str, body: Mapping[str, Any]) -> str:
+    async def call(self, call: LibraryCall) -> str:
         """Queue a command of the library, and return the run's id."""
-        message = f"the library has no command {noun} {verb}"
-        raise NotFound(message)
+        return await self._queued(self._put_call, call)
 
     async def _queued(self, put: Any, *args: Any) -> str:
         loop = asyncio.get_running_loop()
@@ -109,6 +110,32 @@ class SchedulerService:
             raise UsageProblem(message)
         key = submission.key if body.key is None else body.key
         return self._enqueue(body.workflow, Wishes(priority=body.priority, key=key))
+
+    def _put_call(self, call: LibraryCall) -> str:
+        from provctl.app.library import library_folder, open_library
+        from provctl.app.loading import check_tools
+        from provctl.app.orchestrated import given_in_body, one_task
+        from provctl.app.submit import Wishes
+
+        folder = library_folder(self._settings)
+        library = open_library(self._settings, os.environ)
+        found = library.find(call.noun, call.verb) if library is not None else None
+        if folder is None or found is None:
+            message = f"the library has no command {call.noun} {call.verb}"
+            hint = "nushell.provisioning_lib names the library"
+            raise NotFound(message, hint=None if folder else hint)
+        if found.signature is None:
+            raise UsageProblem(found.problem)
+        passthrough = self._settings.executor.env_passthrough
+        workflow = one_task(
+            found,
+            given_in_body(found.signature, _body_for(found.signature, call.body)),
+            library=str(folder),
+            cwd=str(Path.home()),
+            environment=task_environment(os.environ, passthrough),
+        )
+        check_tools(self._settings, workflow)
+        return self._enqueue(workflow, Wishes(key=call.key))
 
     def _enqueue(self, workflow: Workflow, wishes: Any) -> str:
         from provctl.app.submit import submit
@@ -204,3 +231,10 @@ class SchedulerService:
             attempts_finished=self._attempts_finished,
             events=self._events,
         )
+
+
+def _body_for(signature: Signature, body: Mapping[str, Any]) -> Dict[str, Any]:
+    """What a client of the platform sends, without what the command does not take."""
+    taken = {each.name for each in signature.parameters}
+    extras = {n: body[n] for n in ("settings", "wait") if n in body and n in taken}
+    return {"infra": body.get("infra"), "params": {**extras, **body.get("params", {})}}
