@@ -60,7 +60,9 @@ def tcp_door(host: str, port: int) -> Door:
         message = f"server.host = {host}: the API listens on loopback only"
         hint = "127.0.0.1, ::1 or localhost; from elsewhere use ssh -L"
         raise ConfigInvalid(message, hint=hint)
-    sock = socket.socket(socket.AF_INET6 if ":" in where else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in where else socket.AF_INET
+    # By its protocol asyncio knows that answers must not wait for acknowledgements.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     name = f"[{where}]" if ":" in where else where
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

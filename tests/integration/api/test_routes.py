@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict
 
@@ -294,3 +296,14 @@ def test_nothing_is_loaded_before_somebody_comes(provctl: Provctl) -> None:
     assert not loaded()
     assert api.get("/health").status == 200
     assert loaded()
+
+
+def test_an_answer_waits_for_no_acknowledgement(provctl: Provctl) -> None:
+    api = start_api(provctl)
+    assert api.get("/health").status == 200
+    with closing(api.connect()) as connection:
+        started = time.monotonic()
+        for _ in range(50):  # 40 ms each, if they did
+            connection.request("GET", "/health")
+            assert connection.getresponse().read()
+        assert time.monotonic() - started < 1
