@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
@@ -307,3 +308,27 @@ def test_an_answer_waits_for_no_acknowledgement(provctl: Provctl) -> None:
             connection.request("GET", "/health")
             assert connection.getresponse().read()
         assert time.monotonic() - started < 1
+
+
+_NU = """
+let response = (http get $"($env.ENDPOINT)/health")
+if $response.status != "healthy" { error make { msg: "Orchestrator not available" } }
+let sent = { type: "x", tasks: { a: { command: [true] } } }
+let headers = [Authorization $"Bearer ($env.TOKEN)"]
+let workflow = { tasks: ($sent.tasks | update a { command: ["true"] }) }
+(http post --content-type application/json --headers $headers
+    $"($env.ENDPOINT)/workflows/submit" $workflow).workflow_id
+"""
+
+
+def test_nushell_speaks_with_it(provctl: Provctl) -> None:
+    api = start_api(provctl)
+    endpoint = f"http://localhost:{api.port}"
+    done = subprocess.run(
+        ["nu", "--no-config-file", "-c", _NU],
+        env={**provctl.environ, "ENDPOINT": endpoint, "TOKEN": api.token},
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=True,
+    )
+    provctl("wait", done.stdout.decode().strip())
