@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, FrozenSet, List, Optional, Sequence
+from pathlib import Path
+from typing import Any, Callable, FrozenSet, List, Optional, Sequence
 
 from provctl.api.address import bind_private
 from provctl.errors import ConfigInvalid, StateUnusable
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Door", "Listener", "tcp_door", "unix_door"]
 
@@ -33,6 +32,13 @@ class Door:
     kind: str
     sock: socket.socket
     address: str
+
+    def close(self) -> None:
+        """Listen no more, and leave nothing."""
+        self.sock.close()
+        if self.kind == "unix":
+            with suppress(OSError):  # the next owner takes it away
+                Path(self.address.partition(":")[2]).unlink()
 
     @property
     def hosts(self) -> FrozenSet[bytes]:
@@ -116,7 +122,7 @@ class Listener:
         except ImportError as problem:
             self._say(f"the API cannot be loaded: {problem}")
             for door in self._doors:
-                door.sock.close()
+                door.close()
             return
         for door in self._doors:
             protocol, state = make(app, door.kind)
@@ -179,7 +185,7 @@ class Listener:
             for connection in list(state.connections):
                 connection.transport.abort()
         for door in self._doors:
-            door.sock.close()
+            door.close()
 
 
 class _Lines(logging.Handler):

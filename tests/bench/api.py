@@ -151,7 +151,7 @@ def _bench_progress(provctl: Provctl, api: Api, posts: int) -> bool:
         f"progress: {each * _RUNNING} posts, {each * _RUNNING / seconds:.0f}/s,"
         f" last values lost: {lost}, facts {len(facts)}, {most:.2f} a second of a task"
     )
-    return lost == 0 and most <= 4.1
+    return not lost and bool(most <= 4.1)
 
 
 def _post(api: Api, run: str, task: str, posts: int) -> None:
