@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Sequence
+
+import click
 
 from provctl.errors import UsageProblem
 
@@ -27,7 +30,10 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
     from provctl.spec.load import load_workflow
 
     settings = session.loaded.settings
-    context = make_context(settings, session.environ, Path.cwd())
+    context = replace(
+        make_context(settings, session.environ, Path.cwd()),
+        tell=lambda note: click.echo(f"note: {note}", err=True),
+    )
     workflow = load_workflow(Path(file), _pairs(params), context=context)
     check_tools(settings, workflow)
     return workflow
