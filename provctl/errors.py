@@ -11,6 +11,7 @@
     |- DuplicateKey                42    same key, other content
     |- WorkflowInvalid             50    every mistake found, each with its place
     `- ToolMissing                 52    nu or nickel is not there
+       `- LibraryIncompatible      52    the library needs another version
 
 A user's or the world's mistake is always one of these; anything else that
 reaches the door is a bug and exits with 1.
@@ -26,6 +27,7 @@ __all__ = [
     "DuplicateKey",
     "JournalDamaged",
     "JournalTooNew",
+    "LibraryIncompatible",
     "Mistake",
     "NotFound",
     "ProvctlError",
@@ -118,6 +120,10 @@ class ToolMissing(ProvctlError):
     """A needed program or package (nu, nickel) is not there."""
 
     exit_code = 52
+
+
+class LibraryIncompatible(ToolMissing):
+    """The Nushell library and this program do not fit, by `versions.toml`."""
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Type
 
-from provctl.core.requests import (
-    Cancel,
-    Pause,
-    Request,
-    Resolve,
-    Resume,
-    Retry,
-    Rollback,
-)
+from provctl.core.requests import FACTS, Request
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -20,10 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["answer", "as_message"]
 
-_KINDS: Dict[str, Type[Any]] = {
-    kind.__name__.lower(): kind
-    for kind in (Cancel, Resolve, Pause, Resume, Retry, Rollback)
-}
+_KINDS: Dict[str, Type[Any]] = {kind.__name__.lower(): kind for kind in FACTS}
 
 
 def as_message(request: Request) -> Dict[str, Any]:
@@ -61,6 +50,9 @@ def _request_of(message: Mapping[str, Any]) -> Request:
 def _fits(name: str, value: Any) -> bool:
     if name == "tasks":
         return isinstance(value, list) and all(isinstance(v, str) for v in value)
+    if name == "percent":
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return value is None or is_number
     return isinstance(value, bool if name in _SWITCHES else str)
 
 

@@ -6,34 +6,15 @@ the next one again could do it twice: a task that ran again, and ended, would ru
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict
+from typing import TYPE_CHECKING
 
-from provctl.core import events as ev
-from provctl.core.requests import (
-    Cancel,
-    Pause,
-    Request,
-    Resolve,
-    Resume,
-    Retry,
-    Rollback,
-)
+from provctl.core.requests import FACTS, Request
 from provctl.journal.codec import NewerFormat, decode
 
 if TYPE_CHECKING:
     from provctl.journal.folder import RunFolder
 
 __all__ = ["end_of", "is_written"]
-
-# What wishes become.
-_FACTS: Dict[type, type] = {
-    Cancel: ev.CancelRequested,
-    Pause: ev.RunPaused,
-    Resolve: ev.TaskResolved,
-    Resume: ev.RunResumed,
-    Retry: ev.RetryRequested,
-    Rollback: ev.RollbackRequested,
-}
 
 
 def end_of(run: RunFolder) -> int:
@@ -49,7 +30,7 @@ def is_written(run: RunFolder, request: Request, start: int) -> bool:
 
     To be called when the owner that was asked is gone, so that it writes no more.
     """
-    fact = _FACTS[type(request)]
+    fact = FACTS[type(request)]
     with run.journal.open("rb") as file:
         file.seek(start)
         *lines, _torn = file.read().split(b"\n")

@@ -128,6 +128,9 @@ def _record(follower: Follower, picture: RunView) -> Dict[str, Any]:
                 "reason": unattended.get(task.id, task.reason),
                 "purpose": task.purpose,
                 "frozen": task.frozen,
+                "survivors": task.survivors,
+                "stuck": task.stuck,
+                "log_dropped_bytes": task.log_dropped_bytes,
             }
             for task in picture.tasks
         ],
@@ -135,7 +138,7 @@ def _record(follower: Follower, picture: RunView) -> Dict[str, Any]:
 
 
 def _print_record(session: Session, record: Dict[str, Any], picture: RunView) -> None:
-    from provctl.ui.lines import at_work, decisions, state_of, what_stands
+    from provctl.ui.lines import aftermath, at_work, decisions, state_of, what_stands
 
     how = record["outcome"] or record["status"]
     click.echo(f"{plain(record['name'])}  {record['id']}  {how}")
@@ -157,7 +160,7 @@ def _print_record(session: Session, record: Dict[str, Any], picture: RunView) ->
     ]
     columns = ("id", "status", "attempts", "exit", "reason")
     emit(session, rows, columns, name="id")
-    for line in what_stands(picture):
+    for line in (*what_stands(picture), *aftermath(picture)):
         click.echo(line)
     for seen in picture.tasks:
         if seen.status == "held":

@@ -17,6 +17,7 @@ from typing import (
     Tuple,
 )
 
+from provctl.core.events import ProgressReported
 from provctl.core.state import FAILURES
 from provctl.core.view import Progress, RunView, TaskView, task_view, view
 from provctl.nushell.progress import ProgressReader
@@ -44,12 +45,17 @@ class Screen:
         self._view = drawing
         self._readers: Dict[Tuple[str, str, int], ProgressReader] = {}
         self._progress: Dict[Tuple[str, str, int], Progress] = {}
+        self._posted: Dict[Tuple[str, str, int], Progress] = {}
 
     def tell(self, run: RunState, events: Sequence[Event]) -> None:
         """Show what changed, when the view is made of lines."""
         if self.live:
             return
-        changed = dict.fromkeys(e.task for e in events if hasattr(e, "task"))
+        changed = dict.fromkeys(
+            event.task
+            for event in events
+            if hasattr(event, "task") and not isinstance(event, ProgressReported)
+        )
         rows = [task_view(run.tasks[task_id]) for task_id in changed]
         self._view.changed(view(run, rows=0), rows)
 
@@ -77,15 +83,18 @@ class Screen:
     def _filled(self, run: RunState, task: TaskView) -> TaskView:
         state = run.tasks[task.id]
         if task.status == "running" and state.attempt:
-            return replace(task, progress=self._progress_of(run, state))
+            return replace(task, progress=self._newest(run, state, task))
         if task.outcome in (*FAILURES, "undo_failed") and state.attempt:
             return replace(task, log_tail=self._tail_of(run, state))
         return task
 
-    def _progress_of(self, run: RunState, task: TaskState) -> Progress:
+    def _newest(self, run: RunState, task: TaskState, seen: TaskView) -> Progress:
+        """What the task said last, by a line of its log or through the API."""
         key = (run.submitted.run, task.task.id, task.attempt)
         if key not in self._readers:
             self._readers[key] = ProgressReader(self._log_of(run, task))
+        if self._posted.get(key, Progress()) != seen.progress:
+            self._posted[key] = self._progress[key] = seen.progress
         said = self._readers[key].read()
         if said is not None:
             self._progress[key] = said

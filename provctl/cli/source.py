@@ -55,6 +55,11 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
     workflow = load_workflow(Path(file), _pairs(params), context=context)
     if any(isinstance(work, (Call, Script)) for work in _works(workflow)):
         from provctl.nushell.binary import find_nu
+        from provctl.nushell.compatibility import check_library
+
+        library = workflow.library or settings.nushell.provisioning_lib
+        if library is not None:
+            check_library(Path(library))
 
         find_nu(settings.nushell.binary, environment.get("PATH", ""))
     return workflow

@@ -26,6 +26,7 @@ __all__ = [
     "GroupTimedOut",
     "OwnerTook",
     "ProbeDue",
+    "ProgressReported",
     "RetryDue",
     "RetryRequested",
     "RollbackRequested",
@@ -171,6 +172,21 @@ class AttemptFinished:
     retry_at: Optional[float] = None
     log_dropped_bytes: int = 0
     stuck: int = 0
+
+
+@dataclass(frozen=True)
+class ProgressReported:
+    """What a try said of itself through the API: percent (0 to 100), and a text.
+
+    Of what comes faster than it is worth writing down, the last is written.
+    """
+
+    run: str
+    at: float
+    task: str
+    attempt: int
+    percent: Optional[float] = None
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -346,6 +362,7 @@ Event = Union[
     AttemptFrozen,
     AttemptThawed,
     AttemptFinished,
+    ProgressReported,
     RetryDue,
     ProbeDue,
     TaskHeld,

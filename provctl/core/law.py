@@ -48,6 +48,7 @@ _EDGES: Dict[type, Tuple[str, ...]] = {
     ev.AttemptFrozen: ("running",),
     ev.AttemptThawed: ("running",),
     ev.AttemptFinished: ("running",),
+    ev.ProgressReported: ("running",),
     ev.RetryDue: ("retrying",),
     ev.ProbeDue: ("running",),
     ev.TaskHeld: ("running",),
@@ -112,6 +113,8 @@ def _misfit_of_task(run: RunState, event: Any, froms: Tuple[str, ...]) -> str:
         return f"the task is {task.status}"
     if isinstance(event, _OF_GROUPS):
         return _misfit_of_group(task, event)
+    if isinstance(event, ev.ProbeDue) and task.task.probe is None:
+        return "it has no probe"
     purpose = getattr(event, "purpose", task.purpose)
     if purpose != task.purpose:
         return f"its next try is for {task.purpose}"

@@ -91,6 +91,8 @@ def _attempt_started(state: State, run: RunState, event: ev.AttemptStarted) -> N
     task.started_at = event.at
     task.finished_at = None
     task.retry_at = None
+    task.percent, task.said = None, ""
+    task.survivors = task.stuck = task.log_dropped_bytes = 0
     task.stop_level = 0
     take(state, run, task, +1)
     _begin(state, run, event.at)
@@ -156,12 +158,19 @@ def _attempt_thawed(state: State, run: RunState, event: ev.AttemptThawed) -> Non
     state.due.pop((event.run, event.task), None)
 
 
+def _progress_reported(state: State, run: RunState, event: ev.ProgressReported) -> None:
+    task = run.tasks[event.task]
+    task.percent, task.said = event.percent, event.message
+
+
 def _attempt_finished(state: State, run: RunState, event: ev.AttemptFinished) -> None:
     task = run.tasks[event.task]
     task.exit_code = event.exit_code
     task.signal = event.signal
     task.reason = event.reason
     task.frozen = False
+    task.survivors, task.stuck = event.survivors, event.stuck
+    task.log_dropped_bytes = event.log_dropped_bytes
     if task.purpose != "undo":
         task.output = event.output
     if event.started_at is not None:
@@ -351,16 +360,6 @@ def _run_resumed(state: State, run: RunState, event: ev.RunResumed) -> None:
     unpause(state, run, at=event.at)
 
 
-def _retry_requested(state: State, run: RunState, event: ev.RetryRequested) -> None:
-    open_again(state, run, event)
-
-
-def _rollback_requested(
-    state: State, run: RunState, event: ev.RollbackRequested
-) -> None:
-    roll_back(state, run, event)
-
-
 def _run_finished(state: State, run: RunState, event: ev.RunFinished) -> None:
     run.outcome = event.outcome
     run.finished_at = event.at
@@ -380,6 +379,7 @@ _APPLY: Dict[Type[Any], _Handler] = {
     ev.AttemptFrozen: _attempt_frozen,
     ev.AttemptThawed: _attempt_thawed,
     ev.AttemptFinished: _attempt_finished,
+    ev.ProgressReported: _progress_reported,
     ev.RetryDue: _retry_due,
     ev.ProbeDue: _probe_due,
     ev.TaskHeld: _task_held,
@@ -392,7 +392,7 @@ _APPLY: Dict[Type[Any], _Handler] = {
     ev.CancelRequested: _cancel_requested,
     ev.RunPaused: _run_paused,
     ev.RunResumed: _run_resumed,
-    ev.RetryRequested: _retry_requested,
-    ev.RollbackRequested: _rollback_requested,
+    ev.RetryRequested: open_again,
+    ev.RollbackRequested: roll_back,
     ev.RunFinished: _run_finished,
 }

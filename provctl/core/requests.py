@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Un
 
 from provctl.core import events as ev
 from provctl.core.law import misfit
+from provctl.core.model import Group
 from provctl.core.selection import to_retry, to_undo
 from provctl.errors import NotFound, Refused, UsageProblem
 
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     from provctl.core.state import RunState, State
 
 __all__ = [
+    "FACTS",
     "REOPENING",
     "Adopted",
     "Cancel",
     "Ended",
     "Pause",
     "Report",
+    "ReportProgress",
     "Request",
     "Resolve",
     "Resume",
@@ -94,7 +97,28 @@ class Rollback:
     reason: str = ""
 
 
-Request = Union[Cancel, Resolve, Pause, Resume, Retry, Rollback]
+@dataclass(frozen=True)
+class ReportProgress:
+    """A running task says how far it is: percent (0 to 100, or None), and a text."""
+
+    run: str
+    task: str
+    percent: Optional[float] = None
+    message: str = ""
+
+
+Request = Union[Cancel, Resolve, Pause, Resume, Retry, Rollback, ReportProgress]
+
+# What each wish becomes, if it is granted and there is anything to do.
+FACTS: Dict[type, type] = {
+    Cancel: ev.CancelRequested,
+    Resolve: ev.TaskResolved,
+    Pause: ev.RunPaused,
+    Resume: ev.RunResumed,
+    Retry: ev.RetryRequested,
+    Rollback: ev.RollbackRequested,
+    ReportProgress: ev.ProgressReported,
+}
 
 # What opens a run again that has ended.
 REOPENING = (Retry, Rollback)
@@ -230,6 +254,27 @@ def _admit_rollback(run: RunState, request: Rollback, now: float) -> List[ev.Eve
     return [event]
 
 
+def _admit_progress(
+    run: RunState, request: ReportProgress, now: float
+) -> List[ev.Event]:
+    task = run.tasks.get(request.task)
+    if task is None:
+        raise _no_task(run, request.task)
+    percent = request.percent
+    if percent is not None and not 0 <= percent <= 100:
+        message = f"a percentage is from 0 to 100, not {percent}"
+        raise UsageProblem(message)
+    said = request.message[:_SAID_MAX]
+    key = (request.run, now, request.task, task.attempt)
+    event = ev.ProgressReported(*key, percent, said)
+    story = "it is a nested workflow" if isinstance(task.task.action, Group) else ""
+    story = story or misfit(run, event)
+    if story:
+        message = f"task {request.task} has no progress to report: {story}"
+        raise Refused(message, hint="only a task that runs makes progress")
+    return [event]
+
+
 def _refuse_reopening(run: RunState, names: List[str], event: ev.Event) -> None:
     for name in names:
         if name not in run.tasks:
@@ -254,6 +299,8 @@ _ADMIT: Dict[type, _Admit] = {
     Resume: _admit_resume,
     Retry: _admit_retry,
     Rollback: _admit_rollback,
+    ReportProgress: _admit_progress,
 }
 _DECISIONS = ("rerun", "accept", "fail")
+_SAID_MAX = 200  # characters
 _REASON_MAX = 1000  # characters; a line of the journal is bounded

@@ -43,17 +43,22 @@ class TaskState:
         "exit_code",
         "finished_at",
         "frozen",
+        "log_dropped_bytes",
         "open_children",
         "outcome",
         "output",
+        "percent",
         "purpose",
         "reason",
         "retry_at",
+        "said",
         "signal",
         "spoiled",
         "started_at",
         "status",
         "stop_level",
+        "stuck",
+        "survivors",
         "task",
         "unknown",
         "unmet",
@@ -86,6 +91,11 @@ class TaskState:
         self.signal: Optional[int] = None
         self.reason = ""
         self.output: Any = None
+        self.percent: Optional[float] = None  # what its latest try reported
+        self.said = ""
+        self.survivors = 0  # of its latest try, see `core.events.AttemptFinished`
+        self.stuck = 0
+        self.log_dropped_bytes = 0
 
     @property
     def tries(self) -> int:

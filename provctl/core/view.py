@@ -34,7 +34,8 @@ class TaskView:
     the outcome may also be undone or undo_failed. `frozen`: it was told to stand
     still. `is_group`: it is a nested workflow; `has_undo`: it can be undone.
     `retry_at` is when a retrying task is tried again. `stopping`: it was told
-    to end. `log_tail` holds the last lines of a failed task's log.
+    to end. `survivors`, `stuck` and `log_dropped_bytes` are as in
+    `core.events.AttemptFinished`. `log_tail` holds the last lines of a failed task's log.
     """
 
     id: str
@@ -53,6 +54,9 @@ class TaskView:
     has_undo: bool = False
     stopping: bool = False
     frozen: bool = False
+    survivors: int = 0
+    stuck: int = 0
+    log_dropped_bytes: int = 0
     progress: Progress = Progress()
     log_tail: Tuple[str, ...] = ()
 
@@ -137,4 +141,8 @@ def task_view(task: TaskState) -> TaskView:
         has_undo=task.task.undo is not None,
         stopping=task.stop_level > 0,
         frozen=task.frozen,
+        survivors=task.survivors,
+        stuck=task.stuck,
+        log_dropped_bytes=task.log_dropped_bytes,
+        progress=Progress(task.percent, task.said),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from provctl.core.model import Call, Command, Script, Workflow
+from provctl.core.requests import Ended
 from provctl.executors.base import MARK, Order, Place
 from provctl.scheduler.secrets import find_secret
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from provctl.core.model import Task
     from provctl.nushell.driver import Invocation
 
-__all__ = ["Launcher", "TaskDefaults"]
+__all__ = ["Launcher", "TaskDefaults", "never_ran"]
 
 _OUTPUT_MAX = 256 * 1024  # bytes of JSON; it travels through the journal
 
@@ -129,3 +130,18 @@ class Launcher:
 def _text(value: Any) -> str:
     """A value as a word of argv or as an environment variable."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def never_ran(place: Place, problem: str, now: float) -> Ended:
+    """Return the report of an attempt for which no order could be made."""
+    return Ended(
+        place.run,
+        place.task,
+        place.attempt,
+        cause="exit",
+        exit_code=None,
+        signal=None,
+        started_at=now,
+        finished_at=now,
+        problem=problem,
+    )

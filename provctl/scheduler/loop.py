@@ -37,11 +37,19 @@ from provctl.core.decide import (
 )
 from provctl.core.machine import apply, close_run
 from provctl.core.observe import observe
-from provctl.core.requests import REOPENING, Ended, Report, Request, admit
+from provctl.core.requests import (
+    REOPENING,
+    Report,
+    ReportProgress,
+    Request,
+    admit,
+)
 from provctl.core.state import RunState, State
 from provctl.errors import NotFound, ProvctlError, Refused, StateUnusable
 from provctl.executors.base import Place
 from provctl.journal.checkpoint import Schedule, save
+from provctl.scheduler.launch import never_ran
+from provctl.scheduler.progress import ProgressGate
 from provctl.scheduler.takeover import Owned, take_run
 
 if TYPE_CHECKING:
@@ -95,6 +103,7 @@ class Scheduler:
         self._checkpoints: Dict[str, Schedule] = {}
         self._news: Dict[str, List[ev.Event]] = {}
         self._alarm: Optional[asyncio.TimerHandle] = None
+        self._progress = ProgressGate(world.clock, self._advance)
         world.executor.start(self._on_reports)
 
     # -- doors ---------------------------------------------------------------------
@@ -161,14 +170,20 @@ class Scheduler:
         """Do as asked, taking the run first if it has no owner; durable on return.
 
         Raises what `take` does, and StateUnusable if it cannot be written down.
+        Progress that comes too fast is written a moment later, the last of it.
         """
         if request.run in self._owned:
-            self._advance_with(request.run, self._admitted(request))
-        elif self._world.holder.kind == "scheduler":
+            events = self._progress.sift(self._admitted(request))
+            self._advance_with(request.run, events)
+        elif self._may_take_for(request):
             self.take(request.run, request)
         else:
             message = f"run {request.run} is not in this owner's hands"
             raise NotFound(message)
+
+    def _may_take_for(self, request: Request) -> bool:
+        is_scheduler = self._world.holder.kind == "scheduler"
+        return is_scheduler and not isinstance(request, ReportProgress)
 
     def _admitted(self, request: Request) -> List[ev.Event]:
         return admit(self.state, request, self._world.clock.now())
@@ -200,6 +215,7 @@ class Scheduler:
         """Let go of everything. Tasks go on; the next owner adopts them."""
         if self._alarm is not None:
             self._alarm.cancel()
+        self._progress.close()
         self._world.executor.close()
         for run_id in list(self._owned):
             self._let_go(run_id, finished=False)
@@ -209,6 +225,8 @@ class Scheduler:
     def _on_reports(self, reports: Sequence[Report]) -> None:
         now = self._world.clock.now()
         for report in reports:
+            for said in self._progress.last_words(report.run, report.task):
+                self._record(said)
             # One after the other: what is observed depends on the state.
             for event in observe(self.state, report, now, self._world.dice()):
                 self._record(event)
@@ -318,6 +336,7 @@ class Scheduler:
         owned = self._owned.pop(run_id)
         del self._checkpoints[run_id]
         self._news.pop(run_id, None)
+        self._progress.forget(run_id)
         close_run(self.state, run_id)
         if finished:
             self._world.folder.dequeue(run_id)
@@ -345,7 +364,7 @@ class Scheduler:
             order = self._world.launcher.order(launch, workflow, place)
         except ProvctlError as problem:
             why = "; ".join(filter(None, (problem.message, problem.hint)))
-            report = _never_ran(place, why, self._world.clock.now())
+            report = never_ran(place, why, self._world.clock.now())
             asyncio.get_running_loop().call_soon(self._on_reports, [report])
             return
         self._world.executor.launch(order)
@@ -365,17 +384,3 @@ class Scheduler:
             wait = max(0.0, deadline - self._world.clock.now())
             loop = asyncio.get_running_loop()
             self._alarm = loop.call_later(wait, self._advance)
-
-
-def _never_ran(place: Place, problem: str, now: float) -> Ended:
-    return Ended(
-        place.run,
-        place.task,
-        place.attempt,
-        cause="exit",
-        exit_code=None,
-        signal=None,
-        started_at=now,
-        finished_at=now,
-        problem=problem,
-    )

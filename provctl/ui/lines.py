@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OUTCOMES",
     "STATES",
+    "aftermath",
     "at_work",
     "counts_of",
     "decisions",
@@ -242,7 +243,7 @@ def run_finished(view: RunView) -> List[str]:
         joint = "in" if view.outcome == "succeeded" else "after"
         said = f"{ended} {joint} {took}" if took else ended
         lines = [f"{_title(view)} {said}: {tally(counts_of(view))}"]
-        lines += what_stands(view)
+        lines += [*what_stands(view), *aftermath(view)]
     else:
         lines = [run_changed(view)]
         if view.status == "paused":
@@ -275,6 +276,25 @@ def what_stands(view: RunView) -> List[str]:
         lines += [f"  {how}: {neutralise(t.id)} ({_why_it_stands(t)})" for t in shown]
         if len(tasks) > len(shown):
             lines.append(f"  {how}: and {len(tasks) - len(shown)} more")
+    return lines
+
+
+def aftermath(view: RunView) -> List[str]:
+    """Say what tasks left that went beyond them: processes, and logs with a gap."""
+    lines = []
+    for task in view.tasks:
+        told = []
+        if task.stuck:
+            told.append(f"processes that hang in the kernel and live on: {task.stuck}")
+        if task.survivors > task.stuck:
+            swept = task.survivors - task.stuck
+            told.append(f"processes that outlived it and were killed: {swept}")
+        if task.log_dropped_bytes:
+            told.append(f"bytes left out of its log: {task.log_dropped_bytes}")
+        lines += [f"  {neutralise(task.id)}: {said}" for said in told]
+    if len(lines) > _STANDING_SHOWN:
+        untold = len(lines) - _STANDING_SHOWN
+        lines[_STANDING_SHOWN:] = [f"  and {untold} more such lines"]
     return lines
 
 

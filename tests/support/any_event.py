@@ -88,4 +88,5 @@ EXAMPLES: Tuple[ev.Event, ...] = (
     ev.AttemptStarted("r", 1018.5, "a", 2, "probe"),
     ev.RollbackRequested("r", 1019.0, "failure", "a", "g/x failed"),
     ev.RunFinished("r", 1020.0, "rolled_back"),
+    ev.ProgressReported("r", 1020.0, "g/x", 3, 40.0, "pulling images"),
 )

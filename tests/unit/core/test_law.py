@@ -73,6 +73,7 @@ BROKEN = {
     "the latest try is 1": ev.AttemptFinished("r", 1.0, "a", 2, "succeeded"),
     "it is not a nested workflow": ev.GroupFinished("r", 1.0, "a", "succeeded"),
     "1 needs are not met": ev.GroupStarted("r", 1.0, "g"),
+    "it has no probe": ev.ProbeDue("r", 1.0, "a", 1, "lost", ""),
 }
 
 

@@ -208,6 +208,25 @@ def test_account_of_what_stands_is_bounded() -> None:
     assert len(said) == 1 + 20 + 1
 
 
+def test_account_of_what_tasks_left_behind() -> None:
+    run = run_of(
+        replace(done("a"), survivors=3, stuck=1),
+        replace(done("b"), log_dropped_bytes=4096),
+        done("c"),
+        status="finished",
+        outcome="succeeded",
+        finished_at=1065.0,
+    )
+    assert lines.run_finished(run)[1:] == [
+        "  a: processes that hang in the kernel and live on: 1",
+        "  a: processes that outlived it and were killed: 2",
+        "  b: bytes left out of its log: 4096",
+    ]
+    many = [replace(done(f"t{i}"), survivors=1) for i in range(50)]
+    said = lines.aftermath(run_of(*many))
+    assert said[20:] == ["  and 30 more such lines"]
+
+
 def test_account_of_a_paused_run_says_how_to_go_on() -> None:
     said = lines.run_finished(run_of(waiting("b"), status="paused"))
     assert said[1:] == ["  let it go on: provctl workflow resume 01J8ZQ4T6K"]
