@@ -73,18 +73,16 @@ def _hook(rendered: str, sent: str) -> str:
 _RETURN = _hook(
     "$result | to json --raw", "| save --raw --force $env.PROVCTL_OUTPUT_FILE"
 )
-_ROWS = "if ($result | describe) =~ '^(list|table)' { $result } else { [$result] } | each {|row| ROW } | str join (char newline)"
-_PRINTERS = {
-    "table": "",  # Nushell's own
-    "json": _hook("$result | to json", ""),
-    "jsonl": _hook(_ROWS.replace("ROW", "$row | to json --raw"), ""),
-    "name": _hook(
-        _ROWS.replace(
-            "ROW",
-            "let name = (try { $row.name } catch { try { $row.id } catch { $row } });"
-            " if ($name | describe) == string { $name } else { $name | to json --raw }",
-        ),
-        "",
+_APPENDED = "| $in + (char newline) | save --raw --append"
+_ROWS = "if ($result | describe) =~ '^(list|table)' { $result } else { [$result] }"
+_LINES = f"{_ROWS} | each {{|row| ROW }} | str join (char newline)"
+_FORMS = {
+    "json": "$result | to json",
+    "jsonl": _LINES.replace("ROW", "$row | to json --raw"),
+    "name": _LINES.replace(
+        "ROW",
+        "let name = (try { $row.name } catch { try { $row.id } catch { $row } });"
+        " if ($name | describe) == string { $name } else { $name | to json --raw }",
     ),
 }
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -140,19 +138,23 @@ def direct_invocation(
     env: Mapping[str, str],
     input_path: str,
     output: str,
+    output_path: Optional[str],
 ) -> Invocation:
     """Return how to make a call whose result is printed.
 
     It is printed as Nushell's own table, or as `output` says: "table", "json",
-    "jsonl" or "name". Raises UsageProblem like `call_invocation`.
+    "jsonl" or "name"; then it goes to the end of the file `output_path`, if there is
+    one. Raises UsageProblem like `call_invocation`.
     """
+    form = _FORMS.get(output)
+    sent = "" if output_path is None else f"{_APPENDED} {nu_literal(output_path)}"
     return _call_invocation(
         call,
         nu=nu,
         library=library,
         env=env,
         input_path=input_path,
-        hook=_PRINTERS[output],
+        hook="" if form is None else _hook(form, sent),
     )
 
 

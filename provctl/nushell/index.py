@@ -86,6 +86,10 @@ class LibraryIndex:
                 raise UsageProblem(each.problem)
         return next(iter(found), None)
 
+    def has(self, noun: str) -> bool:
+        """Whether there is a folder with modules for a noun, singular or plural."""
+        return bool(self._modules_of(noun))
+
     def verbs(self, noun: str) -> List[Verb]:
         """Return the verbs of a noun by name; empty if the library has no such noun."""
         return self._verbs(self._modules_of(noun))
