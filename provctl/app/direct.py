@@ -11,13 +11,20 @@ from provctl.errors import ToolMissing
 from provctl.nushell.driver import direct_invocation
 
 if TYPE_CHECKING:
-    from provctl.core.model import Call
+    from provctl.nushell.driver import Values
+    from provctl.nushell.index import Verb
 
 __all__ = ["become"]
 
 
 def become(
-    call: Call, *, nu: str, library: str, environ: Mapping[str, str], output: str
+    verb: Verb,
+    values: Values,
+    *,
+    nu: str,
+    library: str,
+    environ: Mapping[str, str],
+    output: str,
 ) -> NoReturn:
     """Make a call in place of this process: its terminal, its exit code are Nushell's.
 
@@ -25,12 +32,16 @@ def become(
     of what is returned. Raises UsageProblem for values that Nushell cannot be given,
     and ToolMissing if it does not start.
     """
+    assert verb.signature is not None, verb
     # Keeps a number free for what is too large for the environment.
     place = os.open(os.devnull, os.O_RDONLY)
     apart = output != "table" and _only_results_to_stdout()
     invocation = direct_invocation(
-        call,
+        verb.module,
+        verb.signature.command,
+        values,
         nu=nu,
+        std=verb.std,
         library=library,
         env={name: value for name, value in environ.items() if _is_text(value)},
         input_path=f"/dev/fd/{place}",

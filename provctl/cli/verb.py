@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NoReturn, Optional,
 import click
 from click.shell_completion import CompletionItem
 
-from provctl.app.orchestrated import Given, call_of, one_task, refused, spelled
+from provctl.app.orchestrated import one_task, refused, spelled, typed
 from provctl.cli.context import Session, plain
 from provctl.cli.options import session_of
 from provctl.errors import ProvctlError
 from provctl.nushell.types import accept, item_type, read_text
 
 if TYPE_CHECKING:
-    from provctl.core.model import Call
+    from provctl.nushell.driver import Values
     from provctl.nushell.index import Verb
     from provctl.nushell.signatures import Parameter, Signature
 
@@ -69,7 +69,7 @@ class _VerbCommand(click.Command):
             for name in ("key", "priority", "wait"):
                 if ctx.params.get(f"_{name}"):
                     ctx.fail(f"--{name} is for --orchestrated, and this runs here")
-            _run_here(session, call_of(verb, given))
+            _run_here(session, self._verb, given)
         self._submit(ctx, session, given)
 
     def format_options(
@@ -108,9 +108,9 @@ class _VerbCommand(click.Command):
             if value.startswith(incomplete)
         ]
 
-    def _given(self, ctx: click.Context) -> Given:
+    def _given(self, ctx: click.Context) -> Values:
         """Return the typed values. Raises UsageProblem or click.UsageError."""
-        return Given(tuple(self._args(ctx)), dict(self._flag_values(ctx)))
+        return typed(self._signature, [*self._args(ctx)], dict(self._flag_values(ctx)))
 
     def _args(self, ctx: click.Context) -> Iterator[Any]:
         texts: List[str] = []
@@ -145,7 +145,7 @@ class _VerbCommand(click.Command):
             elif typed is not None:
                 yield parameter.name, _read(parameter, typed)
 
-    def _submit(self, ctx: click.Context, session: Session, given: Given) -> None:
+    def _submit(self, ctx: click.Context, session: Session, given: Values) -> None:
         from provctl.app.environment import task_environment
         from provctl.app.submit import Wishes
         from provctl.cli.start import hand_over, print_submitted
@@ -170,7 +170,7 @@ class _VerbCommand(click.Command):
         if ctx.params.get("_wait"):
             ctx.exit(watch_runs(session, (account.id,), None, None))
 
-    def _fall_back(self, session: Session, given: Given) -> None:
+    def _fall_back(self, session: Session, given: Values) -> None:
         """Run here if there is no scheduler, before anything is on disk."""
         from provctl.errors import SchedulerUnreachable
 
@@ -178,15 +178,16 @@ class _VerbCommand(click.Command):
             session.reach.ensure_scheduler()
         except SchedulerUnreachable as problem:
             click.echo(f"no scheduler, so this runs here: {problem.message}", err=True)
-            _run_here(session, call_of(self._verb, given))
+            _run_here(session, self._verb, given)
 
 
-def _run_here(session: Session, call: Call) -> NoReturn:
+def _run_here(session: Session, verb: Verb, given: Values) -> NoReturn:
     from provctl.app.direct import become
 
     settings = session.loaded.settings.nushell
     become(
-        call,
+        verb,
+        given,
         nu=session.nu,
         library=str(session.library_folder),
         environ={**session.environ, **settings.env_vars},
