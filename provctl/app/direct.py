@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING, Mapping, NoReturn
 
@@ -52,9 +51,6 @@ def become(
         _hold(invocation.input, place)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Python ignores these, and what is ignored stays so.
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
     try:
         os.execve(nu, invocation.argv, invocation.env)  # noqa: S606
     except OSError as problem:

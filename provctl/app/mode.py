@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DIRECT", "ORCHESTRATED", "choose_mode"]
 
-DIRECT, ORCHESTRATED = "direct", "orchestrated"
+DIRECT = "direct"
+ORCHESTRATED = "orchestrated"
 
 
 def choose_mode(settings: Settings, noun: str, verb: str, flag: Optional[str]) -> str:
