@@ -7,41 +7,32 @@ the workflow that calls it with them.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Sequence
 
-from provctl.core.model import Call, Task, Workflow
 from provctl.errors import UsageProblem
+from provctl.nushell.driver import Values
 from provctl.nushell.types import accept, conversion, expected, item_type
 
 if TYPE_CHECKING:
+    from provctl.core.model import Workflow
     from provctl.nushell.index import Verb
     from provctl.nushell.signatures import Parameter, Signature
 
 __all__ = [
-    "Given",
-    "call_of",
     "given_in_body",
     "infra_parameter",
     "one_task",
     "refused",
     "spelled",
+    "typed",
 ]
 
 _SHOWN_LENGTH = 60
 
 
-@dataclass(frozen=True)
-class Given:
-    """The values that a command is given: positional ones in order, flags by name."""
-
-    args: Tuple[Any, ...] = ()
-    flags: Mapping[str, Any] = field(default_factory=dict)
-
-
 def one_task(
     verb: Verb,
-    given: Given,
+    given: Values,
     *,
     library: str,
     cwd: str,
@@ -49,38 +40,43 @@ def one_task(
 ) -> Workflow:
     """Return the workflow that runs a verb of the library as its only task.
 
-    It is called like "server_create", its task "create-server". Raises UsageProblem
-    if the verb cannot be read.
+    `given` fits its signature, as from `given_in_body` or `typed`. The workflow is
+    called like "server_create", its task "create-server".
     """
-    task = Task(
-        f"{verb.name}-{verb.noun}",
-        0,
-        call_of(verb, Given(_literal(given.args), _literal(given.flags))),
+    from provctl.core.model import Call, Task, Workflow
+
+    assert verb.signature is not None, verb
+    call = Call(
+        verb.signature.module,
+        verb.signature.command,
+        tuple(map(_literal, given.args)),
+        {name: _literal(value) for name, value in given.flags.items()},
+        given.into,
     )
     return Workflow(
         f"{verb.noun}_{verb.name}",
-        (task,),
+        (Task(f"{verb.name}-{verb.noun}", 0, call),),
         library=library,
         cwd=cwd,
         environment=environment,
     )
 
 
-def call_of(verb: Verb, given: Given) -> Call:
-    """Return the call of a verb with values that fit its signature."""
-    signature = verb.signature
-    if signature is None:
-        raise UsageProblem(verb.problem)
+def typed(
+    signature: Signature, args: Sequence[Any], flags: Mapping[str, Any]
+) -> Values:
+    """Return the values of a call with what is known of their types."""
     kinds = [each.type for each in signature.positionals]
     if signature.rest is not None:
-        kinds += [signature.rest.type] * (len(given.args) - len(kinds))
-    typed = [(str(index), kind) for index, kind in enumerate(kinds[: len(given.args)])]
-    typed += [(f.name, f.type) for f in signature.flags if f.name in given.flags]
-    into = {key: kind for key, kind in typed if conversion(kind)}
-    return Call(signature.module, signature.command, given.args, given.flags, into)
+        kinds += [signature.rest.type] * (len(args) - len(kinds))
+    pairs = [(str(index), kind) for index, kind in enumerate(kinds[: len(args)])]
+    pairs += [(f.name, f.type) for f in signature.flags if f.name in flags]
+    return Values(
+        tuple(args), flags, {key: kind for key, kind in pairs if conversion(kind)}
+    )
 
 
-def given_in_body(signature: Signature, body: Mapping[str, Any]) -> Given:
+def given_in_body(signature: Signature, body: Mapping[str, Any]) -> Values:
     """Return the values in a JSON body `{"infra": ..., "params": {...}}`.
 
     `infra` is the first positional parameter, unless the command has a flag of that
@@ -159,7 +155,7 @@ def _fitting(parameter: Parameter, value: Any) -> Any:
         raise refused(parameter, value) from None
 
 
-def _ordered(signature: Signature, values: Mapping[str, Any]) -> Given:
+def _ordered(signature: Signature, values: Mapping[str, Any]) -> Values:
     missing = [
         each.name
         for each in signature.positionals
@@ -169,7 +165,7 @@ def _ordered(signature: Signature, values: Mapping[str, Any]) -> Given:
         message = f"{signature.command} needs {', '.join(missing)}"
         raise UsageProblem(message, hint=_takes(signature))
     flags = {f.name: values[f.name] for f in signature.flags if f.name in values}
-    return Given((*_positional(signature, values),), flags)
+    return typed(signature, list(_positional(signature, values)), flags)
 
 
 def _positional(signature: Signature, values: Mapping[str, Any]) -> Iterable[Any]:
@@ -206,12 +202,6 @@ def _kebab(name: str) -> str:
     return name.replace("_", "-")
 
 
-def _literal(values: Any) -> Any:
-    """Return values so that nothing in them is taken for a reference to outputs."""
-    if isinstance(values, tuple):
-        return tuple(map(_literal_one, values))
-    return {name: _literal_one(value) for name, value in values.items()}
-
-
-def _literal_one(value: Any) -> Any:
+def _literal(value: Any) -> Any:
+    """Return a value so that nothing in it is taken for a reference to an output."""
     return {"$literal": value} if isinstance(value, (dict, list)) else value

@@ -12,12 +12,10 @@ program that the task ends with.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from provctl.core.model import Call
 from provctl.nushell.library import module_needs_std, script_needs_std
 from provctl.nushell.names import check_command, check_flag, module_path, nu_literal
 from provctl.nushell.payload import check_text, encode_payload
@@ -25,6 +23,7 @@ from provctl.nushell.types import conversion
 
 __all__ = [
     "Invocation",
+    "Values",
     "call_invocation",
     "direct_invocation",
     "script_invocation",
@@ -73,25 +72,33 @@ def _hook(rendered: str, sent: str) -> str:
 _RETURN = _hook(
     "$result | to json --raw", "| save --raw --force $env.PROVCTL_OUTPUT_FILE"
 )
-_ROWS = "if ($result | describe) =~ '^(list|table)' { $result } else { [$result] } | each {|row| ROW } | str join (char newline)"
-_PRINTERS = {
-    "table": "",  # Nushell's own
-    "json": _hook("$result | to json", ""),
-    "jsonl": _hook(_ROWS.replace("ROW", "$row | to json --raw"), ""),
-    "name": _hook(
-        _ROWS.replace(
-            "ROW",
-            "let name = (try { $row.name } catch { try { $row.id } catch { $row } });"
-            " if ($name | describe) == string { $name } else { $name | to json --raw }",
-        ),
-        "",
+_APPENDED = "| $in + (char newline) | save --raw --append"
+_ROWS = "if ($result | describe) =~ '^(list|table)' { $result } else { [$result] }"
+_LINES = f"{_ROWS} | each {{|row| ROW }} | str join (char newline)"
+_FORMS = {
+    "json": "$result | to json",
+    "jsonl": _LINES.replace("ROW", "$row | to json --raw"),
+    "name": _LINES.replace(
+        "ROW",
+        "let name = (try { $row.name } catch { try { $row.id } catch { $row } });"
+        " if ($name | describe) == string { $name } else { $name | to json --raw }",
     ),
 }
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Invocation:
+class Values(NamedTuple):
+    """What a command is called with.
+
+    `into` names the types of values that JSON does not have, see `core.model`.
+    """
+
+    args: Sequence[Any] = ()
+    flags: Mapping[str, Any] = _NOTHING
+    into: Mapping[str, str] = _NOTHING
+
+
+class Invocation(NamedTuple):
     """How to start one attempt.
 
     `env` is the whole environment. `input`, unless None, is what the file at
@@ -123,8 +130,11 @@ def call_invocation(
     Raises UsageProblem for a name or value that cannot be given to Nushell.
     """
     return _call_invocation(
-        Call(module, command, tuple(args), flags, into),
+        module,
+        command,
+        Values(args, flags, into),
         nu=nu,
+        std=module_needs_std(Path(library), module),
         library=library,
         env={**env, "PROVCTL_OUTPUT_FILE": output_path},
         input_path=input_path,
@@ -133,37 +143,49 @@ def call_invocation(
 
 
 def direct_invocation(
-    call: Call,
+    module: str,
+    command: str,
+    values: Values,
     *,
     nu: str,
+    std: bool,
     library: str,
     env: Mapping[str, str],
     input_path: str,
     output: str,
+    output_path: Optional[str],
 ) -> Invocation:
     """Return how to make a call whose result is printed.
 
-    It is printed as Nushell's own table, or as `output` says: "table", "json",
-    "jsonl" or "name". Raises UsageProblem like `call_invocation`.
+    `std`: the module needs the standard library. The result is printed as Nushell's own table, or as `output` says: "table", "json",
+    "jsonl" or "name"; then it goes to the end of the file `output_path`, if there is
+    one. Raises UsageProblem like `call_invocation`.
     """
+    form = _FORMS.get(output)
+    sent = "" if output_path is None else f"{_APPENDED} {nu_literal(output_path)}"
     return _call_invocation(
-        call,
+        module,
+        command,
+        values,
         nu=nu,
+        std=std,
         library=library,
         env=env,
         input_path=input_path,
-        hook=_PRINTERS[output],
+        hook="" if form is None else _hook(form, sent),
     )
 
 
-def _call_invocation(call: Call, **how: Any) -> Invocation:
+def _call_invocation(
+    module: str, command: str, values: Values, **how: Any
+) -> Invocation:
     library, env = how["library"], how["env"]
-    flags = {name: value for name, value in call.flags.items() if value is not None}
+    flags = {name: value for name, value in values.flags.items() if value is not None}
+    given = values._replace(flags=flags)
     return _invocation(
-        std=module_needs_std(Path(library), call.module),
         variable="call",
-        payload=_payload({"args": list(call.args), "flags": flags}, env),
-        body=_call(call, library, flags),
+        payload=_payload({"args": list(given.args), "flags": flags}, env),
+        body=_call(module_path(library, module), check_command(command), given),
         **how,
     )
 
@@ -198,7 +220,7 @@ def script_invocation(
         input_path=input_path,
         hook=_RETURN,
     )
-    return replace(invocation, input=text.encode()) if in_file else invocation
+    return invocation._replace(input=text.encode()) if in_file else invocation
 
 
 def _payload(given: Any, env: Mapping[str, str]) -> str:
@@ -206,20 +228,18 @@ def _payload(given: Any, env: Mapping[str, str]) -> str:
     return encode_payload({"path": list(filter(None, path)), "given": given})
 
 
-def _call(call: Call, library: str, given: Iterable[str]) -> str:
+def _call(path: str, command: str, given: Values) -> str:
     """Return the Nushell that makes a call with the arguments and flags in `$call`."""
 
     def value(key: str, place: str) -> str:
-        how = conversion(call.into[key]) if key in call.into else None
+        how = conversion(given.into[key]) if key in given.into else None
         return place if how is None else f"({place} | {how})"
 
-    module, command = call.module, check_command(call.command)
-    path = module_path(library, module)
     words = [
-        PurePosixPath(module).stem if command == "main" else command,
+        PurePosixPath(path).stem if command == "main" else command,
         # By index, because a command without a rest parameter refuses `...$list`.
-        *(value(f"{n}", f"$call.args.{n}") for n in range(len(call.args))),
-        *(f"--{check_flag(f)}={value(f, f'$call.flags.{f}')}" for f in given),
+        *(value(f"{n}", f"$call.args.{n}") for n in range(len(given.args))),
+        *(f"--{check_flag(f)}={value(f, f'$call.flags.{f}')}" for f in given.flags),
     ]
     # One name and not `*`: what the module lacks could be a built-in or a program.
     return f"use {nu_literal(path)} {nu_literal(command)}\n{' '.join(words)}"

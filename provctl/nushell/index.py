@@ -16,12 +16,12 @@ import os
 import re
 from binascii import crc32
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 from provctl.errors import UsageProblem
-from provctl.nushell.library import module_files
+from provctl.nushell.library import module_files, module_needs_std
+from provctl.nushell.shelf import read_shelf, write_shelf
 from provctl.nushell.signatures import (
     Exports,
     Reader,
@@ -38,16 +38,16 @@ _WORD = re.compile(r"[a-z][a-z0-9_-]*")
 _SETTLED_NS = 2_000_000_000
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(NamedTuple):
     """A verb of the library; `module` is its path below the library.
 
-    `noun` is singular. Without a signature, `problem` says why it cannot be read.
+    `noun` is singular. `std`: it needs Nushell's standard library. Without a signature, `problem` says why it cannot be read.
     """
 
     noun: str
     name: str
     module: str
+    std: bool = True
     signature: Optional[Signature] = None
     problem: str = ""
 
@@ -69,7 +69,7 @@ class LibraryIndex:
         self._library = Path(os.path.abspath(library))  # noqa: PTH100
         self._nu = nu
         self._environ = environ
-        name = f"{crc32(os.fsencode(self._library)):08x}.json"
+        name = f"{crc32(os.fsencode(self._library)):08x}"
         self._file = cache / "signatures" / name
         self._stamps: Dict[str, Optional[List[int]]] = {}
 
@@ -80,15 +80,19 @@ class LibraryIndex:
         should have it does not parse.
         """
         modules = [m for m in self._modules_of(noun) if _name(m) == verb]
-        found = self._verbs(modules)[:1]
-        for each in found:
-            if each.signature is None:
-                raise UsageProblem(each.problem)
-        return next(iter(found), None)
+        for found in _verbs(self._records(modules, doubting=True)):
+            if found.signature is None:
+                raise UsageProblem(found.problem)
+            return found
+        return None
+
+    def has(self, noun: str) -> bool:
+        """Whether there is a folder with modules for a noun, singular or plural."""
+        return bool(self._modules_of(noun))
 
     def verbs(self, noun: str) -> List[Verb]:
         """Return the verbs of a noun by name; empty if the library has no such noun."""
-        return self._verbs(self._modules_of(noun))
+        return _verbs(self._records(self._modules_of(noun)))
 
     def nouns(self) -> Dict[str, List[str]]:
         """Return the names of all verbs by noun, both in order.
@@ -136,32 +140,27 @@ class LibraryIndex:
                 modules.append(f"{folder}/{entry.name}")
         return modules
 
-    def _verbs(self, modules: List[str]) -> List[Verb]:
-        """Return the verbs among modules; of two with one name, the first."""
-        verbs: Dict[str, Verb] = {}
-        for module, record in self._records(modules).items():
-            noun, name = _noun(module), _name(module)
-            if record["problem"]:
-                verb = Verb(noun, name, module, problem=record["problem"])
-            elif record["signature"]:
-                signature = signature_from_json(record["signature"])
-                verb = Verb(noun, name, module, signature)
-            else:
-                continue
-            verbs.setdefault(name, verb)
-        return list(verbs.values())
+    def _records(
+        self, modules: List[str], *, doubting: bool = False
+    ) -> Dict[str, Dict[str, Any]]:
+        """Return what is known of modules, from the cache as far as that is right.
 
-    def _records(self, modules: List[str]) -> Dict[str, Dict[str, Any]]:
-        """Return what is known of modules, from the cache as far as that is right."""
+        `doubting`: what did not parse may do so now, without having changed.
+        """
         if not modules:
             return {}
-        nu = _stamp(self._nu())
-        kept = self._load(nu)
-        stale = [m for m in modules if m not in kept or not self._holds(kept[m])]
+        head = json.dumps([_FORMAT, _stamp(self._nu()), str(self._library)])
+        kept = read_shelf(self._file, head)
+        known = {m: json.loads(kept[m]) for m in modules if m in kept}
+        if doubting:
+            known = {m: record for m, record in known.items() if not record["problem"]}
+        stale = [m for m in modules if m not in known or not self._holds(known[m])]
         if stale:
-            kept.update(self._read(stale, kept))
-            self._save(nu, kept)
-        return {module: kept[module] for module in modules}
+            known.update(self._read(stale, known))
+            kept.update((m, json.dumps(known[m])) for m in stale)
+            there = {m: r for m, r in kept.items() if (self._library / m).exists()}
+            write_shelf(self._file, head, there)
+        return {module: known[module] for module in modules}
 
     def _read(
         self, stale: List[str], kept: Mapping[str, Any]
@@ -173,6 +172,7 @@ class LibraryIndex:
             records[module] = {
                 "files": {file: self._settled(file) for file in files},
                 "digest": _digest(files),
+                "std": module_needs_std(self._library, module),
             }
         changed = []
         for module, record in records.items():
@@ -209,32 +209,21 @@ class LibraryIndex:
         fresh = stamp is None or time.time_ns() - max(stamp[:2]) < _SETTLED_NS
         return None if fresh else stamp
 
-    def _load(self, nu: Optional[List[int]]) -> Dict[str, Dict[str, Any]]:
-        """Return the cached records by module; none if the cache is of no use."""
-        try:
-            checksum, _, content = self._file.read_bytes().partition(b"\n")
-            cache = json.loads(content) if int(checksum, 16) == crc32(content) else {}
-        except (OSError, ValueError):
-            return {}
-        mine = [cache.get(key) for key in ("v", "nu", "library")]
-        if mine != [_FORMAT, nu, str(self._library)]:
-            return {}
-        modules: Dict[str, Dict[str, Any]] = cache["modules"]
-        return modules
 
-    def _save(self, nu: Optional[List[int]], modules: Mapping[str, Any]) -> None:
-        there = {m: r for m, r in modules.items() if (self._library / m).exists()}
-        cache = {"v": _FORMAT, "nu": nu, "library": str(self._library)}
-        text = json.dumps({**cache, "modules": there}, separators=(",", ":"))
-        content = text.encode("ascii")
-        aside = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-        # Without a cache everything works, only slower.
-        with suppress(OSError):
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            with os.fdopen(os.open(aside, flags, 0o600), "wb") as file:
-                file.write(b"%08x\n" % crc32(content) + content)
-            aside.replace(self._file)
+def _verbs(records: Mapping[str, Mapping[str, Any]]) -> List[Verb]:
+    """Return the verbs of modules; of two with one name, the first."""
+    verbs: Dict[str, Verb] = {}
+    for module, record in records.items():
+        noun, name = _noun(module), _name(module)
+        if record["problem"]:
+            verb = Verb(noun, name, module, record["std"], problem=record["problem"])
+        elif record["signature"]:
+            signature = signature_from_json(record["signature"])
+            verb = Verb(noun, name, module, record["std"], signature)
+        else:
+            continue
+        verbs.setdefault(name, verb)
+    return list(verbs.values())
 
 
 def _outcome(module: str, exports: Exports) -> Dict[str, Any]:

@@ -2,6 +2,9 @@
 
 Modules are parsed, never run: their commands are re-exported by a module of ours, so
 that not even their `export-env` is.
+
+Records here are named tuples: they are loaded before a command can run, and a
+dataclass costs ten times as much to define.
 """
 
 from __future__ import annotations
@@ -9,10 +12,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import (
+    Any,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from provctl.errors import ToolMissing, UsageProblem
 from provctl.nushell.library import module_needs_std
@@ -60,8 +71,7 @@ scope commands | where type == custom and name =~ '^m[0-9]+ ' | each {|command| 
 """
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One parameter of a command.
 
     `kind` is "positional", "rest", "flag" or "switch"; `name` is without dashes and
@@ -81,8 +91,7 @@ class Parameter:
     completer: Optional[str] = None
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(NamedTuple):
     """A command of a library. `module` is its path below the library.
 
     `command` is what the module exports, "main" for its own. `examples` are pairs of
@@ -125,16 +134,16 @@ _KINDS = {
 Exports = Union[Dict[str, Signature], UsageProblem]
 
 
-@dataclass(frozen=True)
 class Reader:
     """Reads modules of one library with the Nushell program `nu`.
 
     `environ` is the environment in which they are parsed.
     """
 
-    library: Path
-    nu: str
-    environ: Mapping[str, str]
+    def __init__(self, library: Path, nu: str, environ: Mapping[str, str]) -> None:
+        self._library = library
+        self._nu = nu
+        self._environ = environ
 
     def read(self, modules: Sequence[str]) -> Dict[str, Exports]:
         """Return what each module exports, or the problem of one that does not parse.
@@ -144,7 +153,7 @@ class Reader:
         Nushell does not answer.
         """
         found: Dict[str, Exports] = {}
-        pending = [list(part) for part in _portions(self.library, modules)]
+        pending = [list(part) for part in _portions(self._library, modules)]
         while pending:
             part = pending.pop()
             answer = self._ask(part)
@@ -163,7 +172,7 @@ class Reader:
 
         Raises UsageProblem or ToolMissing if it cannot be asked.
         """
-        path = _file(self.library, signature.module)
+        path = _file(self._library, signature.module)
         if not re.fullmatch(r"[\w-]+( [\w-]+)*", completer):
             message = f"{completer!r} cannot be asked for completions"
             raise UsageProblem(message)
@@ -175,7 +184,7 @@ class Reader:
     def _ask(self, modules: Sequence[str]) -> Union[Dict[str, Exports], UsageProblem]:
         lines = []
         for number, module in enumerate(modules):
-            path = nu_literal(module_path(str(self.library), module))
+            path = nu_literal(module_path(str(self._library), module))
             lines.append(f"module m{number} {{ export use {path} * }}\nuse m{number}")
         try:
             answer = json.loads(self._run("\n".join(lines) + _QUERY, modules))
@@ -190,12 +199,14 @@ class Reader:
         return dict(found)
 
     def _run(self, body: str, modules: Sequence[str]) -> bytes:
-        std = any(module_needs_std(self.library, module) for module in modules)
-        library = str(self.library)
+        import subprocess
+
+        std = any(module_needs_std(self._library, module) for module in modules)
+        library = str(self._library)
         text = f"const NU_LIB_DIRS = [{nu_literal(library)}]\n{body}"
         switches = () if std else ("--no-std-lib",)
-        argv = (self.nu, "--no-config-file", *switches, "--commands", text)
-        env = {**self.environ, "NU_LIB_DIRS": library, "NO_COLOR": "1"}
+        argv = (self._nu, "--no-config-file", *switches, "--commands", text)
+        env = {**self._environ, "NU_LIB_DIRS": library, "NO_COLOR": "1"}
         try:
             done = subprocess.run(
                 argv,
@@ -217,19 +228,26 @@ class Reader:
 
 def signature_to_json(signature: Signature) -> Dict[str, Any]:
     """Return a signature as a JSON record; see `signature_from_json`."""
-    record = dict(vars(signature))
-    record["parameters"] = [dict(vars(each)) for each in signature.parameters]
-    return record
+    parameters = [_said(each) for each in signature.parameters]
+    return {**_said(signature), "parameters": parameters}
 
 
 def signature_from_json(record: Mapping[str, Any]) -> Signature:
-    """Return the signature of a record. Raises TypeError, ValueError or KeyError."""
-    parameters = tuple(
-        Parameter(**{**each, "choices": tuple(each["choices"])})
+    """Return the signature of a record."""
+    parameters = (
+        Parameter(**{**each, "choices": tuple(each.get("choices", ()))})
         for each in record["parameters"]
     )
-    examples = tuple((about, line) for about, line in record["examples"])
-    return Signature(**{**record, "parameters": parameters, "examples": examples})
+    examples = tuple((about, line) for about, line in record.get("examples", ()))
+    more = {"parameters": tuple(parameters), "examples": examples}
+    return Signature(**{**record, **more})
+
+
+def _said(record: Union[Signature, Parameter]) -> Dict[str, Any]:
+    """Return the fields that differ from their default."""
+    defaults = record._field_defaults
+    fields = record._asdict().items()
+    return {k: v for k, v in fields if k not in defaults or v != defaults[k]}
 
 
 def _signature(module: str, command: str, record: Mapping[str, Any]) -> Signature:

@@ -43,16 +43,15 @@ _EXPECTED = {
 }
 _TEXTS = frozenset({"string", "path", "directory", "glob", "binary"})
 _UNITS = {"s": "sec", "m": "min", "h": "hr", "d": "day", "w": "wk", "µs": "us"}
-_PART = re.compile(
-    r"(-?\d+(?:\.\d+)?)\s*(ns|us|µs|ms|sec|s|min|m|hr|h|day|d|wk|w)(?![a-zµ])\s*"
+# Not compiled before they are used, for most commands use none of them.
+_PART = (
+    r"(?a)(-?\d+(?:\.\d+)?)\s*(ns|us|µs|ms|sec|s|min|m|hr|h|day|d|wk|w)(?![a-zµ])\s*"
 )
-_RUN_TOGETHER = re.compile(r"(?<=[a-zµ])(?=\d)")
-_SIZE = re.compile(r"\d+(\.\d+)?\s*([kmgtpe]i?b?|b)?", re.IGNORECASE | re.ASCII)
-_DATE = re.compile(
-    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|[+-]\d\d:?\d\d)?)?", re.ASCII
-)
-_RANGE = re.compile(r"-?\d+\.\.(-?\d+\.\.)?[<=]?(-?\d+)?", re.ASCII)
-_INT = re.compile(r"[+-]?[0-9][0-9_]*", re.ASCII)
+_RUN_TOGETHER = r"(?<=[a-zµ])(?=\d)"
+_SIZE = r"(?ai)\d+(\.\d+)?\s*([kmgtpe]i?b?|b)?"
+_DATE = r"(?a)\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|[+-]\d\d:?\d\d)?)?"
+_RANGE = r"(?a)-?\d+\.\.(-?\d+\.\.)?[<=]?(-?\d+)?"
+_INT = r"[+-]?[0-9][0-9_]*"
 
 
 def accept(kind: str, value: Any) -> Any:
@@ -91,7 +90,7 @@ def read_text(kind: str, text: str) -> Any:
     if name == "bool":
         return _must(text in ("true", "false"), text) == "true"
     if name == "int":
-        return accept(kind, int(_must(_INT.fullmatch(text) is not None, text)))
+        return accept(kind, int(_must(re.fullmatch(_INT, text) is not None, text)))
     if name == "cell-path":
         return accept(kind, text)
     if name in ("float", "number", "list", "record", "table", "nothing", "closure"):
@@ -207,16 +206,16 @@ def _number(value: Any) -> Any:
 
 
 def _duration(value: Any) -> str:
-    spaced = _RUN_TOGETHER.sub(" ", _must(isinstance(value, str), value).strip())
-    _must(_PART.match(spaced) is not None and not _PART.sub("", spaced), value)
+    spaced = re.sub(_RUN_TOGETHER, " ", _must(isinstance(value, str), value).strip())
+    _must(re.match(_PART, spaced) is not None and not re.sub(_PART, "", spaced), value)
     return " ".join(
-        number + _UNITS.get(unit, unit) for number, unit in _PART.findall(spaced)
+        number + _UNITS.get(unit, unit) for number, unit in re.findall(_PART, spaced)
     )
 
 
 def _filesize(value: Any) -> Any:
     if isinstance(value, str):
-        return _must(_SIZE.fullmatch(value) is not None, value)
+        return _must(re.fullmatch(_SIZE, value) is not None, value)
     return _int(value)
 
 
@@ -228,9 +227,11 @@ def _cell_path(value: Any) -> Any:
     return [_must(isinstance(step, (str, int)), step) for step in value]
 
 
-def _matching(pattern: re.Pattern[str]) -> Callable[[Any], Any]:
+def _matching(pattern: str) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
-        return _must(isinstance(value, str) and bool(pattern.fullmatch(value)), value)
+        return _must(
+            isinstance(value, str) and bool(re.fullmatch(pattern, value)), value
+        )
 
     return check
 
