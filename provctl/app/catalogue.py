@@ -60,9 +60,9 @@ class Catalogue:
 
     def hear(self, facts: Facts) -> None:
         """Take in what happened to a run at hand."""
-        self._pages.clear()
+        self._pages = {}
         run, run_id = facts.run, facts.run.submitted.run
-        if self._looked_at is None:
+        if self._looked_at is None and not self._books:
             return  # nobody has asked yet
         if run_id not in self._cards:
             self._order = None

@@ -209,6 +209,7 @@ def test_a_run_in_the_foreground_is_controlled_by_its_owner(
 def test_progress_of_a_task_is_told_and_kept(provctl: Provctl, api: Api) -> None:
     run = submitted(api, json.loads(provctl.endless().read_text()))
     provctl.until_ready(run)
+    assert api.get(f"/workflows/{run}").data["tasks"][0]["progress"] == 0
     for percent in range(1, 101):
         told = {
             "progress": percent,
@@ -222,6 +223,7 @@ def test_progress_of_a_task_is_told_and_kept(provctl: Provctl, api: Api) -> None
         return (task["progress"], task["message"]) == (100, "at 100")
 
     provctl.until(said, "the last value is there")
+    assert api.get(f"/workflows/{run}").data["tasks"][0]["progress"] == 100
     facts = [r for r in provctl.journal(run) if r["type"] == "progress_reported"]
     assert facts[-1]["percent"] == 100
     assert len(facts) < 50
