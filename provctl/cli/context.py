@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from provctl.config.load import Loaded
     from provctl.journal.folder import StateFolder
     from provctl.journal.lock import Holder
+    from provctl.nushell.index import LibraryIndex
 
 __all__ = ["OUTPUTS", "Session", "emit", "plain", "tell_version"]
 
@@ -56,6 +58,30 @@ class Session:
         from provctl.journal.folder import StateFolder
 
         return StateFolder(self.state_dir.absolute())
+
+    @cached_property
+    def library_folder(self) -> Optional[Path]:
+        """The folder of the configured library, None if there is none."""
+        from provctl.app.library import library_folder
+
+        return library_folder(self.loaded.settings)
+
+    @cached_property
+    def library(self) -> Optional[LibraryIndex]:
+        """The commands of the configured library, None if there is none."""
+        if self.library_folder is None:
+            return None
+        from provctl.app.library import open_library
+
+        return open_library(self.loaded.settings, self.environ)
+
+    @cached_property
+    def nu(self) -> str:
+        """The Nushell program. Raises ToolMissing."""
+        from provctl.nushell.binary import find_nu
+
+        path = self.environ.get("PATH", os.defpath)
+        return find_nu(self.loaded.settings.nushell.binary, path)
 
     @cached_property
     def reach(self) -> Reach:

@@ -13,7 +13,7 @@ import click
 
 from provctl import __version__
 from provctl.cli.context import Session, plain
-from provctl.cli.options import add_global_options
+from provctl.cli.options import add_global_options, unknown_verb
 from provctl.errors import ProvctlError, WorkflowInvalid
 
 __all__ = ["cli", "main"]
@@ -32,15 +32,15 @@ class _Tree(click.Group):
 
     def __init__(self, name: str, help: str, verbs: Mapping[str, _Verb]) -> None:
         super().__init__(name, help=help)
-        self._verbs = verbs
+        self.verbs = verbs
 
     def list_commands(self, ctx: click.Context) -> List[str]:
-        return list(self._verbs)
+        return list(self.verbs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
         if cmd_name in self.commands:
             return self.commands[cmd_name]
-        verb = self._verbs.get(cmd_name)
+        verb = self.verbs.get(cmd_name)
         if verb is None:
             return None
         module = import_module(f"provctl.cli.{verb.module}")
@@ -52,24 +52,57 @@ class _Tree(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: List[str]
     ) -> tuple[Optional[str], Optional[click.Command], List[str]]:
-        if args and not ctx.resilient_parsing and args[0] not in self._verbs:
-            ctx.fail(_unknown_verb(args[0], list(self._verbs)))
+        if args and not ctx.resilient_parsing and args[0] not in self.verbs:
+            ctx.fail(unknown_verb(args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
 
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(n, v.help) for n, v in self._verbs.items() if v.help])
+            formatter.write_dl([(n, v.help) for n, v in self.verbs.items() if v.help])
 
 
-def _unknown_verb(word: str, verbs: List[str]) -> str:
-    from difflib import get_close_matches
+class _Root(_Tree):
+    """The tree of verbs, and beside them the nouns of the library."""
 
-    near = get_close_matches(word, verbs, n=1)
-    return f"no such command: {plain(word)}" + (
-        f" (did you mean {near[0]}?)" if near else ""
-    )
+    def list_commands(self, ctx: click.Context) -> List[str]:
+        return [*super().list_commands(ctx), *self._nouns(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+        command = super().get_command(ctx, cmd_name)
+        return self._noun(ctx, cmd_name, []) if command is None else command
+
+    def resolve_command(
+        self, ctx: click.Context, args: List[str]
+    ) -> tuple[Optional[str], Optional[click.Command], List[str]]:
+        if args and args[0] not in self.verbs:
+            noun = self._noun(ctx, args[0], args)
+            if noun is not None:
+                return args[0], noun, args[1:]
+        return super().resolve_command(ctx, args)
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        from provctl.cli.library import write_nouns
+
+        super().format_commands(ctx, formatter)
+        write_nouns(ctx, formatter)
+
+    def _noun(
+        self, ctx: click.Context, name: str, args: List[str]
+    ) -> Optional[click.Command]:
+        from provctl.cli.library import find_noun
+
+        return find_noun(ctx, name, args)
+
+    def _nouns(self, ctx: click.Context) -> List[str]:
+        from provctl.cli.library import known_nouns
+
+        with suppress(ProvctlError):
+            return [noun for noun in known_nouns(ctx) if noun not in self.verbs]
+        return []
 
 
 _RUN = _Verb("start", "run", "Run a workflow file here, and watch it.")
@@ -124,7 +157,7 @@ _TREE = {
 
 workflow = _Tree("workflow", "Run, submit and watch workflows.", _WORKFLOW)
 
-cli = _Tree(
+cli = _Root(
     "provctl",
     """Run infrastructure workflows written in Nickel and Nushell.
 

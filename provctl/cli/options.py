@@ -9,9 +9,9 @@ from typing import Any, Dict, List, Optional
 import click
 from click.shell_completion import CompletionItem
 
-from provctl.cli.context import OUTPUTS, Session
+from provctl.cli.context import OUTPUTS, Session, plain
 
-__all__ = ["RUN", "add_global_options", "session_of"]
+__all__ = ["RUN", "add_global_options", "session_of", "unknown_verb"]
 
 
 def session_of(ctx: click.Context) -> Session:
@@ -24,10 +24,15 @@ def session_of(ctx: click.Context) -> Session:
 def add_global_options(command: click.Command) -> None:
     """Let a command, and all below it, take the global flags too.
 
-    A command may stand in several places of the tree, and gets them once.
+    A command may stand in several places of the tree, and gets them once. What a
+    command has of its own by the same word stays its own.
     """
     known = {param.name for param in command.params}
-    command.params += [o for o in _global_options() if o.name not in known]
+    taken = {word for param in command.params for word in param.opts}
+    for option in _global_options():
+        option.opts = [word for word in option.opts if word not in taken]
+        if option.opts and option.name not in known:
+            command.params.append(option)
     if isinstance(command, click.Group):
         for child in command.commands.values():
             add_global_options(child)
@@ -105,3 +110,13 @@ class _Run(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has 
 
 
 RUN = _Run()
+
+
+def unknown_verb(word: str, verbs: List[str]) -> str:
+    """Return what to say of a word that is none of `verbs`."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, verbs, n=1)
+    return f"no such command: {plain(word)}" + (
+        f" (did you mean {near[0]}?)" if near else ""
+    )

@@ -26,6 +26,7 @@ __all__ = [
     "keyed",
     "own_run",
     "plan",
+    "print_submitted",
     "run",
     "submit",
     "treatment",
@@ -200,12 +201,13 @@ def submit(
     workflow = load(session, file, params)
     wishes = Wishes(priority, None, jobs, fail_fast, key)
     (account,) = hand_over(session, [workflow], wishes)
-    _print_submitted(session, account)
+    print_submitted(session, account)
     if waits:
         ctx.exit(watch_runs(session, (account.id,), None, None))
 
 
-def _print_submitted(session: Session, account: RunSummary) -> None:
+def print_submitted(session: Session, account: RunSummary) -> None:
+    """Print the id of a run that was just submitted."""
     if session.output == "table":
         click.echo(f"Workflow submitted: {account.id}")
     else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Document", "read_document"]
 
 _MAX_BYTES = 1024 * 1024
-_PLACE = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)")
+_PLACE = r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)"
 
 
 class Document(NamedTuple):
@@ -72,7 +72,7 @@ def _parsed(path: Path, content: str) -> Dict[str, Any]:
         return tomllib.loads(content)
     except ValueError as problem:  # a TOMLDecodeError, or a number without end
         what, place = str(problem), str(content.count("\n") + 1)
-        placed = _PLACE.fullmatch(what)
+        placed = re.fullmatch(_PLACE, what)
         if placed:
             what, place = placed["what"], f"{placed['line']}:{placed['column']}"
         message = f"{path}:{place}: {what}"

@@ -58,8 +58,24 @@ def _table(kind: Kind, text: str) -> Any:
     return field(default_factory=dict, metadata={"description": description})
 
 
-@dataclass(frozen=True)
-class Orchestrator:
+class _Values:
+    """What dataclasses have too, compiled once and not anew for each of them.
+
+    Every command defines all sections before it can start.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({vars(self)!r})"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Orchestrator(_Values):
     """How commands reach the background scheduler."""
 
     enabled: bool = _key(
@@ -87,8 +103,8 @@ class Orchestrator:
     )
 
 
-@dataclass(frozen=True)
-class Execution:
+@dataclass(frozen=True, repr=False, eq=False)
+class Execution(_Values):
     """Which commands run here and which through the scheduler."""
 
     default_mode: str = _key(
@@ -108,8 +124,8 @@ class Execution:
     )
 
 
-@dataclass(frozen=True)
-class Executor:
+@dataclass(frozen=True, repr=False, eq=False)
+class Executor(_Values):
     """How tasks run."""
 
     max_concurrent_tasks: int = _key(
@@ -143,8 +159,8 @@ class Executor:
     )
 
 
-@dataclass(frozen=True)
-class Server:
+@dataclass(frozen=True, repr=False, eq=False)
+class Server(_Values):
     """Where the scheduler's API listens beside its unix socket, if any of it is set."""
 
     host: Optional[str] = _key(
@@ -168,8 +184,8 @@ class Server:
         return self.host or _HOST, self.port or _PORT
 
 
-@dataclass(frozen=True)
-class Storage:
+@dataclass(frozen=True, repr=False, eq=False)
+class Storage(_Values):
     """Where runs are kept."""
 
     backend: str = _key(
@@ -190,8 +206,8 @@ class Storage:
     )
 
 
-@dataclass(frozen=True)
-class Nushell:
+@dataclass(frozen=True, repr=False, eq=False)
+class Nushell(_Values):
     """The program that runs scripts and calls, and the library they use."""
 
     binary: str = _key(
@@ -213,8 +229,8 @@ class Nushell:
     )
 
 
-@dataclass(frozen=True)
-class Nickel:
+@dataclass(frozen=True, repr=False, eq=False)
+class Nickel(_Values):
     """Limits on the evaluation of a workflow file, and what evaluates it."""
 
     binary: str = _key(
@@ -228,8 +244,8 @@ class Nickel:
     )
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, repr=False, eq=False)
+class Settings(_Values):
     """Every setting; made by `provctl.config.load.load_settings`."""
 
     orchestrator: Orchestrator = Orchestrator()

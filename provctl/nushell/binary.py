@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Optional, Sequence
@@ -22,7 +21,7 @@ _HINT = (
     "or set nushell.binary"
 )
 _TIMEOUT_S = 10.0
-_VERSION = re.compile(r"(\d+)\.(\d+)\.\d+\S*")
+_VERSION = r"(\d+)\.(\d+)\.\d+\S*"
 # What npm's packages call the machines that the kernel calls so.
 _NPM_ARCH = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm"}
 
@@ -52,7 +51,7 @@ def nu_version(binary: str) -> str:
     `MINIMUM_VERSION`: then its tasks could not return values.
     """
     version = _run([binary, "--version"]).strip()
-    match = _VERSION.fullmatch(version)
+    match = re.fullmatch(_VERSION, version)
     if match is None:
         message = f"{binary} is not Nushell: its version is {version[:40]!r}"
         raise ToolMissing(message, hint=_HINT)
@@ -88,6 +87,8 @@ def _npm_binary(script: Path) -> Optional[Path]:
 
 
 def _run(argv: Sequence[str]) -> str:
+    import subprocess  # most callers start nothing
+
     try:
         done = subprocess.run(
             argv,

@@ -12,15 +12,22 @@ program that the task ends with.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from types import MappingProxyType
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from provctl.nushell.library import module_needs_std, script_needs_std
 from provctl.nushell.names import check_command, check_flag, module_path, nu_literal
 from provctl.nushell.payload import check_text, encode_payload
+from provctl.nushell.types import conversion
 
-__all__ = ["Invocation", "call_invocation", "script_invocation"]
+__all__ = [
+    "Invocation",
+    "Values",
+    "call_invocation",
+    "direct_invocation",
+    "script_invocation",
+]
 
 _MAX_ENV_BYTES = 96 * 1024  # Linux refuses a variable or argument above 128 KiB
 
@@ -29,9 +36,7 @@ _MAX_ENV_BYTES = 96 * 1024  # Linux refuses a variable or argument above 128 KiB
 _NO_PROGRAMS = "/dev/null"
 
 # NU_LIB_DIRS is a constant here, and not only in the environment, because there a
-# colon would split it. The first `let` in the hook collects the result outside the
-# `try`, since an error in a lazy pipeline is the task's own; the one inside makes
-# `to json` fail there. The last line is blank because an error message shows the
+# colon would split it. The last line is blank because an error message shows the
 # line before the one it blames. PATH comes as a list with the values: `split row`
 # would cost half a millisecond.
 _PRELUDE = """\
@@ -40,22 +45,60 @@ let {variable} = ({read} | from json)
 hide-env {carrier}
 $env.PATH = ${variable}.path
 let {variable} = ${variable}.given
-$env.config.hooks.display_output = {{||
-    let result = $in
-    if $result != null {{
-        let text = try {{ let text = ($result | to json --raw); $text }} catch {{|err|
-            let why = ($err.details?.labels?.0?.text? | default $err.msg)
-            error make --unspanned {{msg: $"the returned value cannot become JSON: ($why)"}}
-        }}
-        $text | save --raw --force $env.PROVCTL_OUTPUT_FILE
-    }}
-}}
+{hook}
 
 """
 
+# What is done with the value that comes out. The first `let` collects it outside the
+# `try`, since an error in a lazy pipeline is the task's own; the one inside makes
+# `to json` fail there.
+_HOOK = """\
+$env.config.hooks.display_output = {||
+    let result = $in
+    if $result != null {
+        let text = try { let text = (RENDERED); $text } catch {|err|
+            let why = ($err.details?.labels?.0?.text? | default $err.msg)
+            error make --unspanned {msg: $"the returned value cannot become JSON: ($why)"}
+        }
+        $text SENT
+    }
+}"""
 
-@dataclass(frozen=True)
-class Invocation:
+
+def _hook(rendered: str, sent: str) -> str:
+    return _HOOK.replace("RENDERED", rendered).replace("SENT", sent)
+
+
+_RETURN = _hook(
+    "$result | to json --raw", "| save --raw --force $env.PROVCTL_OUTPUT_FILE"
+)
+_APPENDED = "| $in + (char newline) | save --raw --append"
+_ROWS = "if ($result | describe) =~ '^(list|table)' { $result } else { [$result] }"
+_LINES = f"{_ROWS} | each {{|row| ROW }} | str join (char newline)"
+_FORMS = {
+    "json": "$result | to json",
+    "jsonl": _LINES.replace("ROW", "$row | to json --raw"),
+    "name": _LINES.replace(
+        "ROW",
+        "let name = (try { $row.name } catch { try { $row.id } catch { $row } });"
+        " if ($name | describe) == string { $name } else { $name | to json --raw }",
+    ),
+}
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Values(NamedTuple):
+    """What a command is called with.
+
+    `into` names the types of values that JSON does not have, see `core.model`.
+    """
+
+    args: Sequence[Any] = ()
+    flags: Mapping[str, Any] = _NOTHING
+    into: Mapping[str, str] = _NOTHING
+
+
+class Invocation(NamedTuple):
     """How to start one attempt.
 
     `env` is the whole environment. `input`, unless None, is what the file at
@@ -78,32 +121,72 @@ def call_invocation(
     env: Mapping[str, str],
     input_path: str,
     output_path: str,
+    into: Mapping[str, str] = _NOTHING,
 ) -> Invocation:
     """Return how to run `command` of `module`, a path below `library`.
 
     A flag whose value is null is left out. The command "main" is the module's
-    own. Raises UsageProblem for a name or value that cannot be given to Nushell.
+    own. `into` names the types of values that JSON does not have, see `core.model`.
+    Raises UsageProblem for a name or value that cannot be given to Nushell.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
-    path = module_path(library, module)
-    words = [
-        PurePosixPath(module).stem if check_command(command) == "main" else command,
-        # By index, because a command without a rest parameter refuses `...$list`.
-        *(f"$call.args.{index}" for index in range(len(args))),
-        *(f"--{check_flag(name)}=$call.flags.{name}" for name in given),
-    ]
-    # One name and not `*`: what the module lacks could be a built-in or a program.
-    body = f"use {nu_literal(path)} {nu_literal(command)}\n{' '.join(words)}"
-    return _invocation(
+    return _call_invocation(
+        module,
+        command,
+        Values(args, flags, into),
         nu=nu,
         std=module_needs_std(Path(library), module),
         library=library,
-        variable="call",
-        payload=_payload({"args": list(args), "flags": given}, env),
-        body=body,
+        env={**env, "PROVCTL_OUTPUT_FILE": output_path},
+        input_path=input_path,
+        hook=_RETURN,
+    )
+
+
+def direct_invocation(
+    module: str,
+    command: str,
+    values: Values,
+    *,
+    nu: str,
+    std: bool,
+    library: str,
+    env: Mapping[str, str],
+    input_path: str,
+    output: str,
+    output_path: Optional[str],
+) -> Invocation:
+    """Return how to make a call whose result is printed.
+
+    `std`: the module needs the standard library. The result is printed as Nushell's own table, or as `output` says: "table", "json",
+    "jsonl" or "name"; then it goes to the end of the file `output_path`, if there is
+    one. Raises UsageProblem like `call_invocation`.
+    """
+    form = _FORMS.get(output)
+    sent = "" if output_path is None else f"{_APPENDED} {nu_literal(output_path)}"
+    return _call_invocation(
+        module,
+        command,
+        values,
+        nu=nu,
+        std=std,
+        library=library,
         env=env,
         input_path=input_path,
-        output_path=output_path,
+        hook="" if form is None else _hook(form, sent),
+    )
+
+
+def _call_invocation(
+    module: str, command: str, values: Values, **how: Any
+) -> Invocation:
+    library, env = how["library"], how["env"]
+    flags = {name: value for name, value in values.flags.items() if value is not None}
+    given = values._replace(flags=flags)
+    return _invocation(
+        variable="call",
+        payload=_payload({"args": list(given.args), "flags": flags}, env),
+        body=_call(module_path(library, module), check_command(command), given),
+        **how,
     )
 
 
@@ -133,16 +216,33 @@ def script_invocation(
         variable="args",
         payload=payload,
         body=f"source {nu_literal(input_path)}" if in_file else text,
-        env=env,
+        env={**env, "PROVCTL_OUTPUT_FILE": output_path},
         input_path=input_path,
-        output_path=output_path,
+        hook=_RETURN,
     )
-    return replace(invocation, input=text.encode()) if in_file else invocation
+    return invocation._replace(input=text.encode()) if in_file else invocation
 
 
 def _payload(given: Any, env: Mapping[str, str]) -> str:
     path = env.get("PATH", os.defpath).split(":")
     return encode_payload({"path": list(filter(None, path)), "given": given})
+
+
+def _call(path: str, command: str, given: Values) -> str:
+    """Return the Nushell that makes a call with the arguments and flags in `$call`."""
+
+    def value(key: str, place: str) -> str:
+        how = conversion(given.into[key]) if key in given.into else None
+        return place if how is None else f"({place} | {how})"
+
+    words = [
+        PurePosixPath(path).stem if command == "main" else command,
+        # By index, because a command without a rest parameter refuses `...$list`.
+        *(value(f"{n}", f"$call.args.{n}") for n in range(len(given.args))),
+        *(f"--{check_flag(f)}={value(f, f'$call.flags.{f}')}" for f in given.flags),
+    ]
+    # One name and not `*`: what the module lacks could be a built-in or a program.
+    return f"use {nu_literal(path)} {nu_literal(command)}\n{' '.join(words)}"
 
 
 def _invocation(
@@ -155,7 +255,7 @@ def _invocation(
     body: str,
     env: Mapping[str, str],
     input_path: str,
-    output_path: str,
+    hook: str,
 ) -> Invocation:
     """Return how to run `body` with `payload` in the Nushell `variable`."""
     if len(payload) <= _MAX_ENV_BYTES:
@@ -164,13 +264,16 @@ def _invocation(
         carrier, content = "PROVCTL_INPUT_FILE", input_path
         read = "open --raw $env.PROVCTL_INPUT_FILE"
     prelude = _PRELUDE.format(
-        library=nu_literal(library), variable=variable, read=read, carrier=carrier
+        library=nu_literal(library),
+        variable=variable,
+        read=read,
+        carrier=carrier,
+        hook=hook,
     )
     environment: Dict[str, str] = {
         **env,
         "PATH": _NO_PROGRAMS,
         "NU_LIB_DIRS": library,
-        "PROVCTL_OUTPUT_FILE": output_path,
         carrier: content,
     }
     for name, value in environment.items():

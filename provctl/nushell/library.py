@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, List, Optional, Sequence, Set
+from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence, Set
 
 from provctl.errors import UsageProblem
 from provctl.nushell.names import check_command, module_path
@@ -13,27 +12,29 @@ from provctl.nushell.names import check_command, module_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CallProblem", "check_call", "module_needs_std", "script_needs_std"]
+__all__ = [
+    "CallProblem",
+    "check_call",
+    "module_files",
+    "module_needs_std",
+    "script_needs_std",
+]
 
 _MAX_MODULES = 1000  # looked at to suggest a name
 _SUGGESTIONS = 5
 
 _NAME = r"""("[^"]*"|'[^']*'|`[^`]*`|[^\s;\[\](){}=]+)"""
-_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
-_EXPORT = re.compile(
-    rf"(?:^|[;{{])\s*export\s+(?:def|extern|alias)\s+(?:--\S+\s+)*{_NAME}", re.MULTILINE
-)
-_REEXPORT = re.compile(r"\bexport\s+(?:use|module)\b")
+# Not compiled before they are used: a command of the library uses few of them.
+_COMMENT = r"(?m)^\s*#.*$"
+_EXPORT = rf"(?m)(?:^|[;{{])\s*export\s+(?:def|extern|alias)\s+(?:--\S+\s+)*{_NAME}"
+_REEXPORT = r"\bexport\s+(?:use|module)\b"
 # Anywhere, so also in text: taking too much for an import only costs time.
-_IMPORT = re.compile(
-    rf"(?<![\w$.-])(?:use|module|source|source-env)\s+{_NAME}", re.MULTILINE
-)
+_IMPORT = rf"(?<![\w$.-])(?:use|module|source|source-env)\s+{_NAME}"
 # Its module, and the two commands that Nushell has from it.
-_STD = re.compile(r"\b(?:std|pwd|banner)\b")
+_STD = r"\b(?:std|pwd|banner)\b"
 
 
-@dataclass(frozen=True)
-class CallProblem:
+class CallProblem(NamedTuple):
     """Why a call cannot work, in words, and what to do about it.
 
     `field` of the call is at fault: "module" or "command".
@@ -67,8 +68,8 @@ def check_call(library: Path, module: str, command: str) -> Optional[CallProblem
     text = _read(file)
     if text is None:
         return CallProblem(f"{file} cannot be read", "check its permissions")
-    exported = [_bare(match) for match in _EXPORT.findall(text)]
-    if command in exported or _REEXPORT.search(text):
+    exported = [_bare(match) for match in re.findall(_EXPORT, text)]
+    if command in exported or re.search(_REEXPORT, text):
         return None
     message = f"{file} exports no command {command!r}"
     return CallProblem(
@@ -90,22 +91,43 @@ def script_needs_std(text: str, library: Path) -> bool:
     return _needs_std(text, library, library)
 
 
+def module_files(library: Path, module: str) -> List[Path]:
+    """Return the files that `module` is made of: its own, and all it imports.
+
+    Its own comes first, and there is none if the module is not there. What is not
+    a file, such as the standard library, is left out.
+    """
+    own = _module_file(library / module)
+    if own is None:
+        return []
+    files = [own]
+    for file in files:
+        imported = _imports(_read(file) or "", file.parent, library)
+        files += [new for new in dict.fromkeys(imported) if new and new not in files]
+    return files
+
+
 def _needs_std(text: Optional[str], directory: Path, library: Path) -> bool:
     pending = [(text, directory)]
     seen: Set[Path] = set()
     while pending:
         text, directory = pending.pop()
-        if text is None or _STD.search(text):
+        if text is None or re.search(_STD, text):
             return True
-        for match in _IMPORT.findall(_COMMENT.sub("", text)):
-            name = _bare(match)
-            file = _module_file(directory / name) or _module_file(library / name)
+        for file in _imports(text, directory, library):
             if file is None:
                 return True  # who knows what it is
             if file not in seen:
                 seen.add(file)
                 pending.append((_read(file), file.parent))
     return False
+
+
+def _imports(text: str, directory: Path, library: Path) -> Iterator[Optional[Path]]:
+    """Yield the file of each module that `text` imports, None if it has none."""
+    for match in re.findall(_IMPORT, re.sub(_COMMENT, "", text)):
+        name = _bare(match)
+        yield _module_file(directory / name) or _module_file(library / name)
 
 
 def _module_file(path: Path) -> Optional[Path]:

@@ -14,9 +14,8 @@ from provctl.errors import UsageProblem
 __all__ = ["check_command", "check_flag", "module_path", "nu_literal"]
 
 _WORD = r"[a-z][a-z0-9_-]*"
-_COMMAND = re.compile(rf"{_WORD}( {_WORD})*")
-_FLAG = re.compile(_WORD)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_COMMAND = rf"{_WORD}( {_WORD})*"
+_CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 
 
 def check_command(name: str) -> str:
@@ -24,7 +23,7 @@ def check_command(name: str) -> str:
 
     Raises UsageProblem otherwise.
     """
-    if _COMMAND.fullmatch(name):
+    if re.fullmatch(_COMMAND, name):
         return name
     message = f"{name!r} cannot be the name of a Nushell command"
     raise UsageProblem(
@@ -37,7 +36,7 @@ def check_flag(name: str) -> str:
 
     "help" is refused: it would print the help text and succeed. Raises UsageProblem.
     """
-    if _FLAG.fullmatch(name) and name != "help":
+    if re.fullmatch(_WORD, name) and name != "help":
         return name
     message = f"{name!r} cannot be the name of a flag"
     raise UsageProblem(
@@ -62,4 +61,6 @@ def module_path(library: str, module: str) -> str:
 def nu_literal(text: str) -> str:
     """Return `text` as a double-quoted Nushell string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + _CONTROL.sub(lambda c: f"\\u{{{ord(c.group()):x}}}", escaped) + '"'
+    if not escaped.isprintable():
+        escaped = re.sub(_CONTROL, lambda c: f"\\u{{{ord(c.group()):x}}}", escaped)
+    return f'"{escaped}"'

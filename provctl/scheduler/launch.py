@@ -115,6 +115,7 @@ class Launcher:
             command=action.command,
             args=action.args,
             flags=action.flags,
+            into=action.into,
             **common,
         )
 

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -57,7 +57,7 @@ class Tasks:
         self.nu = nu
         self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "GREETING": "hi"}
         self._input, self._output = folder / "1.1 [*].in", folder / "1.1 [*].out"
-        self._common = {
+        self._common: Dict[str, Any] = {
             "nu": nu,
             "library": str(self.library),
             "input_path": str(self._input),

@@ -1,0 +1,306 @@
+"""Owns a verb of the library on the command line: its help, its types, its modes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NoReturn, Optional, Tuple
+
+import click
+from click.shell_completion import CompletionItem
+
+from provctl.app.orchestrated import one_task, refused, spelled, typed
+from provctl.cli.context import Session, plain
+from provctl.cli.options import session_of
+from provctl.errors import ProvctlError
+from provctl.nushell.types import accept, item_type, read_text
+
+if TYPE_CHECKING:
+    from provctl.nushell.driver import Values
+    from provctl.nushell.index import Verb
+    from provctl.nushell.signatures import Parameter, Signature
+
+__all__ = ["verb_command"]
+
+_OURS = ("orchestrated", "direct")  # flags that no library can take from us
+_FILES = {"path": "file", "glob": "file", "directory": "dir"}
+
+
+def verb_command(verb: Verb) -> click.Command:
+    """Return the command of a verb that has a signature."""
+    return _VerbCommand(verb)
+
+
+class _VerbCommand(click.Command):
+    """A command of the library. What was typed is checked before anything runs."""
+
+    def __init__(self, verb: Verb) -> None:
+        assert verb.signature is not None, verb
+        self._verb = verb
+        self._signature = signature = verb.signature
+        self._words = [*signature.positionals]
+        if signature.rest is not None:
+            self._words.append(signature.rest)
+        self._flags = [flag for flag in signature.flags if flag.name not in _OURS]
+        params: List[click.Parameter] = [
+            *(_argument(n, each, self) for n, each in enumerate(self._words)),
+            *(_option(n, each, self) for n, each in enumerate(self._flags)),
+        ]
+        super().__init__(verb.name, help=_help(signature), params=params)
+        self._takes_infra = all(flag.name != "infra" for flag in self._flags)
+        taken = {opt for param in params for opt in param.opts}
+        for option in _mode_options():
+            option.opts = [opt for opt in option.opts if opt not in taken]
+            if option.opts:
+                self.params.append(option)
+
+    def invoke(self, ctx: click.Context) -> None:
+        from provctl.app.mode import DIRECT, ORCHESTRATED, choose_mode
+        from provctl.nushell.compatibility import check_library
+
+        session: Session = ctx.obj
+        given = self._given(ctx)
+        asked = [mode for mode in (ORCHESTRATED, DIRECT) if ctx.params.get(f"_{mode}")]
+        if len(asked) > 1:
+            ctx.fail("--orchestrated and --direct exclude each other")
+        verb, settings = self._verb, session.loaded.settings
+        mode = choose_mode(settings, verb.noun, verb.name, next(iter(asked), None))
+        check_library(Path(str(session.library_folder)))
+        if mode == DIRECT:
+            for name in ("key", "priority", "wait"):
+                if ctx.params.get(f"_{name}"):
+                    ctx.fail(f"--{name} is for --orchestrated, and this runs here")
+            _run_here(session, self._verb, given)
+        self._submit(ctx, session, given)
+
+    def format_options(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        rows = [(spelled(each), _about(each, with_type=True)) for each in self._words]
+        if rows:
+            with formatter.section("Arguments"):
+                formatter.write_dl(rows)
+        super().format_options(ctx, formatter)
+        examples = self._signature.examples
+        if examples:
+            with formatter.section("Examples, in Nushell"):
+                formatter.write_dl(
+                    [(plain(line), plain(what)) for what, line in examples]
+                )
+
+    def completions(
+        self, ctx: click.Context, parameter: Parameter, incomplete: str
+    ) -> List[CompletionItem]:
+        """Return what completes a value of a parameter."""
+        if parameter.type in _FILES and not parameter.choices:
+            return [CompletionItem(incomplete, type=_FILES[parameter.type])]
+        offers = [(choice, "") for choice in parameter.choices]
+        if parameter.type == "bool":
+            offers = [("true", ""), ("false", "")]
+        index = session_of(ctx).library
+        if parameter.completer and index is not None:
+            try:
+                offers = list(index.complete(self._verb, parameter.completer))
+            except ProvctlError:
+                return []
+        return [
+            CompletionItem(value, help=about or None)
+            for value, about in offers
+            if value.startswith(incomplete)
+        ]
+
+    def _given(self, ctx: click.Context) -> Values:
+        """Return the typed values. Raises UsageProblem or click.UsageError."""
+        return typed(self._signature, [*self._args(ctx)], dict(self._flag_values(ctx)))
+
+    def _args(self, ctx: click.Context) -> Iterator[Any]:
+        texts: List[str] = []
+        infra = ctx.params.get("_infra")
+        if infra is not None:
+            texts.append(infra)
+        for n, parameter in enumerate(self._words):
+            text = ctx.params.get(f"word_{n}")
+            if parameter.kind == "rest":
+                texts += text or ()
+            elif text is not None:
+                texts.append(text)
+        rest = self._signature.rest
+        positionals = self._signature.positionals
+        for n, text in enumerate(texts):
+            if n >= len(positionals) and rest is None:
+                ctx.fail(f"one argument too many: {plain(text)}")
+            yield _read(positionals[n] if n < len(positionals) else rest, text)  # type: ignore[arg-type]
+        for missing in positionals[len(texts) :]:
+            if missing.required:
+                ctx.fail(f"missing argument {spelled(missing)} ({missing.type})")
+
+    def _flag_values(self, ctx: click.Context) -> Iterator[Tuple[str, Any]]:
+        for n, parameter in enumerate(self._flags):
+            typed = ctx.params.get(f"flag_{n}")
+            if parameter.kind == "switch":
+                if typed:
+                    yield parameter.name, True
+            elif item_type(parameter.type) is not None:
+                if typed:
+                    yield parameter.name, _read_list(parameter, typed)
+            elif typed is not None:
+                yield parameter.name, _read(parameter, typed)
+
+    def _submit(self, ctx: click.Context, session: Session, given: Values) -> None:
+        from provctl.app.environment import task_environment
+        from provctl.app.submit import Wishes
+        from provctl.cli.start import hand_over, print_submitted
+        from provctl.cli.watch import watch_runs
+
+        key = ctx.params.get("_key")
+        settings = session.loaded.settings
+        if key is None and settings.orchestrator.fallback_to_direct:
+            self._fall_back(session, given)
+        workflow = one_task(
+            self._verb,
+            given,
+            library=str(session.library_folder),
+            cwd=str(Path.cwd()),
+            environment=task_environment(
+                session.environ, settings.executor.env_passthrough
+            ),
+        )
+        wishes = Wishes(priority=ctx.params.get("_priority") or 0, key=key)
+        (account,) = hand_over(session, [workflow], wishes)
+        print_submitted(session, account)
+        if ctx.params.get("_wait"):
+            ctx.exit(watch_runs(session, (account.id,), None, None))
+
+    def _fall_back(self, session: Session, given: Values) -> None:
+        """Run here if there is no scheduler, before anything is on disk."""
+        from provctl.errors import SchedulerUnreachable
+
+        try:
+            session.reach.ensure_scheduler()
+        except SchedulerUnreachable as problem:
+            click.echo(f"no scheduler, so this runs here: {problem.message}", err=True)
+            _run_here(session, self._verb, given)
+
+
+def _run_here(session: Session, verb: Verb, given: Values) -> NoReturn:
+    from provctl.app.direct import become
+
+    settings = session.loaded.settings.nushell
+    become(
+        verb,
+        given,
+        nu=session.nu,
+        library=str(session.library_folder),
+        environ={**session.environ, **settings.env_vars},
+        output=session.output,
+    )
+
+
+def _read(parameter: Parameter, text: str) -> Any:
+    try:
+        return read_text(parameter.type, text)
+    except (ValueError, RecursionError):
+        raise refused(parameter, text) from None
+
+
+def _read_list(parameter: Parameter, texts: Tuple[str, ...]) -> Any:
+    """Return a list: given in JSON, or one item for each time the flag was given."""
+    import json
+
+    item = item_type(parameter.type) or "any"
+    try:
+        if len(texts) == 1 and texts[0].lstrip().startswith("["):
+            return accept(parameter.type, json.loads(texts[0]))
+        return [read_text(item, text) for text in texts]
+    except (ValueError, RecursionError):
+        raise refused(parameter, " ".join(texts)) from None
+
+
+class _Text(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
+    """Text that will be read as a parameter's type; completed as the library says."""
+
+    def __init__(self, parameter: Parameter, command: _VerbCommand) -> None:
+        self.name = parameter.type
+        self._parameter, self._command = parameter, command
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> List[CompletionItem]:
+        return self._command.completions(ctx, self._parameter, incomplete)
+
+
+def _argument(
+    number: int, parameter: Parameter, command: _VerbCommand
+) -> click.Argument:
+    name = spelled(parameter)
+    if parameter.kind == "rest":
+        name = f"[{name}]..."
+    return click.Argument(
+        [f"word_{number}"],
+        type=_Text(parameter, command),
+        nargs=-1 if parameter.kind == "rest" else 1,
+        required=False,  # --infra may give it; what is missing is said by us
+        metavar=name if parameter.required or name[0] == "[" else f"[{name}]",
+    )
+
+
+def _option(number: int, parameter: Parameter, command: _VerbCommand) -> click.Option:
+    words = [f"flag_{number}", f"--{parameter.name}"]
+    if parameter.short:
+        words.append(f"-{parameter.short}")
+    if parameter.kind == "switch":
+        return click.Option(words, is_flag=True, help=_about(parameter))
+    return click.Option(
+        words,
+        type=_Text(parameter, command),
+        multiple=item_type(parameter.type) is not None,
+        metavar=parameter.type.upper(),
+        help=_about(parameter),
+    )
+
+
+def _mode_options() -> List[click.Option]:
+    return [
+        click.Option(
+            ["_orchestrated", "--orchestrated"],
+            is_flag=True,
+            help="Give it to the scheduler, and print the id of the run.",
+        ),
+        click.Option(["_direct", "--direct"], is_flag=True, help="Run it here."),
+        click.Option(
+            ["_infra", "--infra"],
+            metavar="NAME",
+            help="The first argument, by the name that is used for it elsewhere.",
+        ),
+        click.Option(
+            ["_wait", "--wait", "-w"],
+            is_flag=True,
+            help="Orchestrated: wait until it ends.",
+        ),
+        click.Option(
+            ["_key", "--key"],
+            metavar="TEXT",
+            help="Orchestrated: submitted again with it, it is the same run.",
+        ),
+        click.Option(
+            ["_priority", "--priority", "-P"],
+            type=click.IntRange(-1000, 1000),
+            help="Orchestrated: runs with a higher one start their tasks first.",
+        ),
+    ]
+
+
+def _help(signature: Signature) -> str:
+    """Return the text of a command's help; lines stay as the library has them."""
+    lines = [plain(line) for line in signature.details.splitlines()]
+    details = "\n".join(lines)
+    return plain(signature.description) + (f"\n\n\b\n{details}" if details else "")
+
+
+def _about(parameter: Parameter, *, with_type: bool = False) -> str:
+    notes: Dict[str, Optional[str]] = {
+        "type": parameter.type if with_type else None,
+        "default": parameter.default,
+        "one of": ", ".join(parameter.choices) or None,
+    }
+    said = "; ".join(f"{name}: {text}" for name, text in notes.items() if text)
+    return plain(f"{parameter.description}{f'  [{said}]' if said else ''}".strip())
