@@ -17,6 +17,7 @@ __all__ = ["show_help"]
 def show_help(ctx: click.Context, words: Tuple[str, ...]) -> None:
     """Show the help of a command, as COMMAND --help does."""
     place = ctx.find_root()
+    place.obj = ctx.obj  # with the flags that stand behind the verb
     for word in words:
         group = place.command
         if not isinstance(group, click.Group):
