@@ -83,23 +83,20 @@ def given_in_body(signature: Signature, body: Mapping[str, Any]) -> Values:
     name; `params` has any by their names, spelled with `-` or `_`. Null is not
     given. Raises UsageProblem that names what is wrong, missing or unknown.
     """
-    values = _params(body)
-    infra = body.get("infra")
-    if infra is not None:
-        target = infra_parameter(signature)
-        if target.name in values:
-            message = f"{target.name!r} is given twice, as infra and in params"
-            raise UsageProblem(message)
-        values[target.name] = infra
+    values = [*_params(body).items()]
+    if body.get("infra") is not None:
+        values.append((infra_parameter(signature).name, body["infra"]))
     parameters = {_kebab(each.name): each for each in signature.parameters}
-    unknown = [name for name in values if _kebab(name) not in parameters]
-    if unknown:
-        raise _unknown(signature, unknown[0])
-    fitting = {
-        parameters[_kebab(name)].name: _fitting(parameters[_kebab(name)], value)
-        for name, value in values.items()
-        if value is not None
-    }
+    fitting: Dict[str, Any] = {}
+    for name, value in values:
+        parameter = parameters.get(_kebab(name))
+        if parameter is None:
+            raise _unknown(signature, name)
+        if parameter.name in fitting:
+            message = f"{parameter.name} is given twice"
+            raise UsageProblem(message, hint=_takes(signature))
+        if value is not None:
+            fitting[parameter.name] = _fitting(parameter, value)
     return _ordered(signature, fitting)
 
 

@@ -76,7 +76,9 @@ _APPENDED = "| $in + (char newline) | save --raw --append"
 _ROWS = "if ($result | describe) =~ '^(list|table)' { $result } else { [$result] }"
 _LINES = f"{_ROWS} | each {{|row| ROW }} | str join (char newline)"
 _FORMS = {
-    "json": "$result | to json",
+    # Not the indented form where it would be none: control characters stay in it.
+    "json": "let text = ($result | to json);"
+    " if $text =~ '[\\x01-\\x09\\x0b-\\x1f]' { $result | to json --raw } else { $text }",
     "jsonl": _LINES.replace("ROW", "$row | to json --raw"),
     "name": _LINES.replace(
         "ROW",

@@ -12,8 +12,6 @@ import math
 import re
 from typing import Any, Callable, List, Mapping, Optional, Tuple
 
-from provctl.errors import UsageProblem
-
 __all__ = ["accept", "conversion", "expected", "item_type", "read_text"]
 
 # The only Nushell source that a type may add to a call.
@@ -29,6 +27,8 @@ _CONVERTERS = {
 _EXPECTED = {
     "bool": "true or false",
     "binary": "text",
+    "block": "code, which only Nushell itself can give",
+    "closure": "code, which only Nushell itself can give",
     "cell-path": 'a path into data, such as "net.0.ip"',
     "datetime": 'a date, such as "2026-01-31" or "2026-01-31T12:00:00Z"',
     "duration": 'a duration, such as "90sec" or "1hr 30min"',
@@ -42,6 +42,7 @@ _EXPECTED = {
     "table": "a list of records, in JSON",
 }
 _TEXTS = frozenset({"string", "path", "directory", "glob", "binary"})
+_AS_TEXT = frozenset({"cell-path", "datetime", "duration", "filesize", "range"})
 _UNITS = {"s": "sec", "m": "min", "h": "hr", "d": "day", "w": "wk", "µs": "us"}
 # Not compiled before they are used, for most commands use none of them.
 _PART = (
@@ -57,15 +58,9 @@ _INT = r"[+-]?[0-9][0-9_]*"
 def accept(kind: str, value: Any) -> Any:
     """Return a JSON value as a parameter of the type `kind` gets it.
 
-    Raises ValueError if it does not fit, and UsageProblem for a type whose values
-    cannot be given from outside: code.
+    Raises ValueError if it does not fit, as nothing does where code is expected.
     """
     name, inner = _split(kind)
-    if name in ("closure", "block"):
-        message = f"a value of the type {kind} is code, and only Nushell can give it"
-        raise UsageProblem(
-            message, hint="leave it out, or call the command from Nushell"
-        )
     if name in _TEXTS:
         return _must(isinstance(value, str), value)
     if name == "list":
@@ -85,16 +80,14 @@ def read_text(kind: str, text: str) -> Any:
     Lists, records and tables are JSON. Raises like `accept`.
     """
     name, _ = _split(kind)
-    if name in _TEXTS or name in ("datetime", "duration", "filesize", "range"):
+    if name in _TEXTS or name in _AS_TEXT:
         return accept(kind, text)
     if name == "bool":
         return _must(text in ("true", "false"), text) == "true"
     if name == "int":
         return accept(kind, int(_must(re.fullmatch(_INT, text) is not None, text)))
-    if name == "cell-path":
-        return accept(kind, text)
-    if name in ("float", "number", "list", "record", "table", "nothing", "closure"):
-        return accept(kind, json.loads(text) if name != "closure" else text)
+    if name in ("float", "number", "list", "record", "table", "nothing"):
+        return accept(kind, json.loads(text))
     value = _meant(text)
     try:
         return accept(kind, value)
@@ -159,7 +152,7 @@ def _accept_one_of(inner: str, value: Any) -> Any:
     for kind in _parts(inner):
         try:
             return accept(kind, value)
-        except (ValueError, UsageProblem):
+        except ValueError:
             continue
     raise ValueError(value)
 
@@ -238,7 +231,9 @@ def _matching(pattern: str) -> Callable[[Any], Any]:
 
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "bool": lambda value: _must(isinstance(value, bool), value),
+    "block": lambda value: _must(fits=False, value=value),
     "cell-path": _cell_path,
+    "closure": lambda value: _must(fits=False, value=value),
     "datetime": _matching(_DATE),
     "duration": _duration,
     "filesize": _filesize,
