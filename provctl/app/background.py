@@ -131,6 +131,11 @@ class _Background:
                 "tasks_running": state.running,
                 "service": os.environ.get(SERVICE),
             }
+        if verb == "take":
+            # Refused with the reason; whoever waits for the run wants to know it.
+            if message.get("run") in self._folder.queued():
+                scheduler.take(message["run"])
+            return {}
         # The wish first: it may be that nothing starts of a run just queued.
         told = {} if verb == "poke" else answer(scheduler, message)
         scheduler.take_queued()
