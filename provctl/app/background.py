@@ -163,6 +163,11 @@ class _Background:
                 "api": self._listener.addresses,
                 "service": os.environ.get(SERVICE),
             }
+        if verb == "take":
+            # Refused with the reason; whoever waits for the run wants to know it.
+            if message.get("run") in self._folder.queued():
+                scheduler.take(message["run"])
+            return {}
         # The wish first: it may be that nothing starts of a run just queued.
         told = {} if verb == "poke" else answer(scheduler, message)
         scheduler.take_queued()
