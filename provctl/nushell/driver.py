@@ -14,13 +14,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
-from provctl.nushell.library import module_needs_std, script_needs_std
+from provctl.errors import ToolMissing
+from provctl.nushell.library import SHIPPED, Imports, module_imports, script_imports
 from provctl.nushell.names import check_command, check_flag, module_path, nu_literal
 from provctl.nushell.payload import check_text, encode_payload
 
-__all__ = ["Invocation", "call_invocation", "script_invocation"]
+__all__ = ["Invocation", "Setting", "call_invocation", "script_invocation"]
 
 _MAX_ENV_BYTES = 96 * 1024  # Linux refuses a variable or argument above 128 KiB
 
@@ -35,11 +36,11 @@ _NO_PROGRAMS = "/dev/null"
 # line before the one it blames. PATH comes as a list with the values: `split row`
 # would cost half a millisecond.
 _PRELUDE = """\
-const NU_LIB_DIRS = [{library}]
+const NU_LIB_DIRS = [{library} {shipped}]
 let {variable} = ({read} | from json)
 hide-env {carrier}
 $env.PATH = ${variable}.path
-let {variable} = ${variable}.given
+{needs}let {variable} = ${variable}.given
 $env.config.hooks.display_output = {{||
     let result = $in
     if $result != null {{
@@ -50,8 +51,14 @@ $env.config.hooks.display_output = {{||
         $text | save --raw --force $env.PROVCTL_OUTPUT_FILE
     }}
 }}
-
+{imports}
 """
+# A record: it stays in this process, programs that the task starts do not see it.
+_NEEDS = "$env.PROVCTL_NEEDS = ${variable}.needs\n"
+# What the platform's own modules take for granted where they speak with the
+# scheduler: that their calls are let in, and that there is a `load-config`.
+_HTTP = f"use {nu_literal(str(SHIPPED / 'provctl' / 'http.nu'))} *\n"
+_CONFIG = f"use {nu_literal(str(SHIPPED / 'provctl' / 'client.nu'))} load-config\n"
 
 
 @dataclass(frozen=True)
@@ -67,40 +74,55 @@ class Invocation:
     input: Optional[bytes]
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What all tasks of a place have: the program, the library, what else is known.
+
+    `nu` and `library` are absolute, `plugins` too. `endpoints` are the spellings of
+    the scheduler's address, none where it listens on no port.
+    """
+
+    nu: str
+    library: str
+    plugins: Tuple[str, ...] = ()
+    endpoints: Tuple[str, ...] = ()
+
+
 def call_invocation(
+    setting: Setting,
     *,
-    nu: str,
-    library: str,
     module: str,
     command: str,
     args: Sequence[Any],
     flags: Mapping[str, Any],
+    needs: Callable[[], Mapping[str, Any]] = dict,
     env: Mapping[str, str],
     input_path: str,
     output_path: str,
 ) -> Invocation:
-    """Return how to run `command` of `module`, a path below `library`.
+    """Return how to run `command` of `module`, a path below the library.
 
     A flag whose value is null is left out. The command "main" is the module's
-    own. Raises UsageProblem for a name or value that cannot be given to Nushell.
+    own. `needs` gives the outputs of the tasks before, if the module may ask for
+    them. Raises UsageProblem for a name or value that cannot be given to Nushell.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    path = module_path(library, module)
+    path = module_path(setting.library, module)
     words = [
         PurePosixPath(module).stem if check_command(command) == "main" else command,
         # By index, because a command without a rest parameter refuses `...$list`.
         *(f"$call.args.{index}" for index in range(len(args))),
         *(f"--{check_flag(name)}=$call.flags.{name}" for name in given),
     ]
-    # One name and not `*`: what the module lacks could be a built-in or a program.
-    body = f"use {nu_literal(path)} {nu_literal(command)}\n{' '.join(words)}"
+    imports = module_imports(Path(setting.library), module, setting.endpoints)
+    values = {"args": list(args), "flags": given}
     return _invocation(
-        nu=nu,
-        std=module_needs_std(Path(library), module),
-        library=library,
+        setting,
+        imports,
         variable="call",
-        payload=_payload({"args": list(args), "flags": given}, env),
-        body=body,
+        payload=_payload(values, env, needs() if imports.provctl else None),
+        # One name and not `*`: what the module lacks could be a built-in or a program.
+        body=f"use {nu_literal(path)} {nu_literal(command)}\n{' '.join(words)}",
         env=env,
         input_path=input_path,
         output_path=output_path,
@@ -108,28 +130,29 @@ def call_invocation(
 
 
 def script_invocation(
+    setting: Setting,
     *,
-    nu: str,
-    library: str,
     text: str,
     args: Mapping[str, Any],
+    needs: Callable[[], Mapping[str, Any]] = dict,
     env: Mapping[str, str],
     input_path: str,
     output_path: str,
 ) -> Invocation:
     """Return how to run the script `text`, which sees `args` as `$args`.
 
-    Raises UsageProblem for a value that cannot be given to Nushell.
+    `needs` is as for a call. Raises UsageProblem for a value that cannot be given
+    to Nushell.
     """
     check_text(text, "the script")
-    payload = _payload(dict(args), env)
+    imports = script_imports(text, Path(setting.library), setting.endpoints)
+    payload = _payload(dict(args), env, needs() if imports.provctl else None)
     in_file = len(payload) <= _MAX_ENV_BYTES
     # From a file of its own an error names the script's own line, and `ps` does
     # not show it. There is one file, and large arguments need it more.
     invocation = _invocation(
-        nu=nu,
-        std=script_needs_std(text, Path(library)),
-        library=library,
+        setting,
+        imports,
         variable="args",
         payload=payload,
         body=f"source {nu_literal(input_path)}" if in_file else text,
@@ -140,16 +163,20 @@ def script_invocation(
     return replace(invocation, input=text.encode()) if in_file else invocation
 
 
-def _payload(given: Any, env: Mapping[str, str]) -> str:
+def _payload(
+    given: Any, env: Mapping[str, str], needs: Optional[Mapping[str, Any]]
+) -> str:
     path = env.get("PATH", os.defpath).split(":")
-    return encode_payload({"path": list(filter(None, path)), "given": given})
+    payload = {"path": list(filter(None, path)), "given": given}
+    if needs is not None:
+        payload["needs"] = dict(needs)
+    return encode_payload(payload)
 
 
 def _invocation(
+    setting: Setting,
+    imports: Imports,
     *,
-    nu: str,
-    std: bool,
-    library: str,
     variable: str,
     payload: str,
     body: str,
@@ -164,20 +191,40 @@ def _invocation(
         carrier, content = "PROVCTL_INPUT_FILE", input_path
         read = "open --raw $env.PROVCTL_INPUT_FILE"
     prelude = _PRELUDE.format(
-        library=nu_literal(library), variable=variable, read=read, carrier=carrier
+        library=nu_literal(setting.library),
+        shipped=nu_literal(str(SHIPPED)),
+        variable=variable,
+        read=read,
+        carrier=carrier,
+        needs=_NEEDS.format(variable=variable) if imports.provctl else "",
+        imports=_HTTP * imports.endpoint + _CONFIG * imports.config,
     )
     environment: Dict[str, str] = {
         **env,
         "PATH": _NO_PROGRAMS,
-        "NU_LIB_DIRS": library,
+        "NU_LIB_DIRS": f"{setting.library}:{SHIPPED}",
         "PROVCTL_OUTPUT_FILE": output_path,
         carrier: content,
     }
     for name, value in environment.items():
         check_text(name + value, f"the environment variable {name!r}")
-    switches = () if std else ("--no-std-lib",)
     return Invocation(
-        argv=(nu, "--no-config-file", *switches, "--commands", prelude + body),
+        argv=(setting.nu, *_switches(setting, imports), "--commands", prelude + body),
         env=environment,
         input=None if carrier == "PROVCTL_INPUT" else payload.encode(),
     )
+
+
+def _switches(setting: Setting, imports: Imports) -> Sequence[str]:
+    """Return the options of `nu`. Raises ToolMissing if a plugin is not there."""
+    switches = ["--no-config-file"]
+    if not imports.std:
+        switches.append("--no-std-lib")
+    for plugin in setting.plugins:
+        if not os.access(plugin, os.X_OK):
+            message = f"the Nushell plugin {plugin} is not there, or not a program"
+            raise ToolMissing(message, hint="correct nushell.plugins")
+    if setting.plugins:
+        listed = " ".join(map(nu_literal, setting.plugins))
+        switches += ["--plugins", f"[{listed}]"]
+    return switches

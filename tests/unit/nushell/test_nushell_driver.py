@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 import pytest
 
 from provctl.errors import UsageProblem
-from provctl.nushell.driver import Invocation, call_invocation, script_invocation
+from provctl.nushell.driver import (
+    Invocation,
+    Setting,
+    call_invocation,
+    script_invocation,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +40,7 @@ def call(library: Path) -> Call:
         module: str = "servers.nu",
     ) -> Invocation:
         return call_invocation(
-            nu="/bin/nu",
-            library=str(library),
+            Setting(nu="/bin/nu", library=str(library)),
             module=module,
             command=command,
             args=args,
@@ -53,8 +57,7 @@ def call(library: Path) -> Call:
 def script(library: Path) -> Call:
     def invoke(text: str, args: Mapping[str, Any] = {}) -> Invocation:
         return script_invocation(
-            nu="/bin/nu",
-            library=str(library),
+            Setting(nu="/bin/nu", library=str(library)),
             text=text,
             args=args,
             env={"PATH": "/bin"},

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provctl.nushell.library import check_call, module_needs_std, script_needs_std
+from provctl.nushell.library import check_call, module_needs_std, script_imports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +126,7 @@ def test_a_missing_library_is_named(tmp_path: Path) -> None:
 def test_std_is_left_out_only_when_surely_not_needed(
     library: Path, script: str, needed: bool
 ) -> None:
-    assert script_needs_std(script, library) is needed
+    assert script_imports(script, library).std is needed
 
 
 def test_std_for_a_module_depends_on_what_it_imports(library: Path) -> None:
