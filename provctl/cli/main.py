@@ -108,6 +108,7 @@ _TREE = {
     "batch": _Verb("batch", "batch", "Several runs, submitted together."),
     "scheduler": _Verb("scheduler", "scheduler", "The background scheduler."),
     "journal": _Verb("journal", "journal", "Verify, read and repair journals."),
+    "template": _Verb("template", "template", "Make files of templates and values."),
     "prune": _Verb("prune", "prune", "Remove old runs."),
     "config": _Verb("config", "config", "Show and check the configuration."),
     "doctor": _Verb("doctor", "doctor", "Check this machine for what is needed."),
