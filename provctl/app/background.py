@@ -7,41 +7,60 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from provctl import __version__
 from provctl.api.control import ControlServer
 from provctl.api.verbs import answer
-from provctl.app.reach import ALREADY, READY, stamped
+from provctl.app.reach import stamped
 from provctl.app.runtime import make_executor, make_holder, make_scheduler
+from provctl.app.unit import SERVICE
 from provctl.errors import StateUnusable
 from provctl.journal.lock import Lock
 
 if TYPE_CHECKING:
+    from provctl.app.readiness import Readiness
     from provctl.config.settings import Settings
     from provctl.errors import ProvctlError
     from provctl.journal.folder import StateFolder
     from provctl.scheduler.loop import Facts
 
-__all__ = ["serve"]
+__all__ = ["say", "serve"]
 
 
-def serve(settings: Settings, folder: StateFolder, ready_fd: int) -> None:
-    """Be the scheduler until told to stop.
+def serve(
+    settings: Settings,
+    folder: StateFolder,
+    readiness: Readiness,
+    *,
+    log: Callable[[str], None],
+    take_over: Optional[Callable[[], object]] = None,
+) -> None:
+    """Be the scheduler until told to stop; `log` is given lines with their time.
 
-    Says on `ready_fd` when it can be reached, that another one already can, or why
-    it could not start; a closed pipe without a word means that it crashed.
+    Says by `readiness` when it can be reached, or why it could not start. Where
+    another one runs, that is said too, or with `take_over` it is called to end it.
     """
     folder.prepare()
     lock = Lock.take(folder.scheduler / "lock")
-    if lock is None:
-        os.write(ready_fd, ALREADY)
-        return
+    while lock is None:
+        if take_over is None:
+            readiness.already()
+            return
+        take_over()
+        lock = Lock.take(folder.scheduler / "lock")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        asyncio.run(_Background(settings, folder, lock).run(ready_fd))
+        asyncio.run(_Background(settings, folder, lock, log).run(readiness))
     finally:
         lock.release()
+
+
+def say(line: str) -> None:
+    """Write a line to stderr; a full disk must not end the scheduler."""
+    with suppress(OSError):
+        sys.stderr.write(line)
+        sys.stderr.flush()
 
 
 # Set in tests: how long it takes to end, in seconds, once it can no longer be reached.
@@ -51,13 +70,20 @@ _AGAIN_S = 15.0
 
 
 class _Background:
-    def __init__(self, settings: Settings, folder: StateFolder, lock: Lock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        folder: StateFolder,
+        lock: Lock,
+        log: Callable[[str], None],
+    ) -> None:
         self._settings = settings
         self._folder = folder
         self._lock = lock
+        self._write = log
         self._again: Optional[asyncio.TimerHandle] = None
 
-    async def run(self, ready_fd: int) -> None:
+    async def run(self, readiness: Readiness) -> None:
         self._stop = asyncio.Event()
         socket = self._folder.scheduler / "control.sock"
         holder = make_holder("scheduler", socket)
@@ -73,7 +99,7 @@ class _Background:
         try:
             await server.start()
         except StateUnusable as problem:
-            os.write(ready_fd, problem.message.encode(errors="replace"))
+            readiness.failed(problem.message)
             raise
         self._lock.describe(holder)  # not before it can be reached
         loop = asyncio.get_running_loop()
@@ -81,16 +107,16 @@ class _Background:
             loop.add_signal_handler(number, self._stop.set)
         try:
             self._scheduler.take_queued()
-            _log(f"started, version {__version__}, process {holder.pid}")
-            os.write(ready_fd, READY)
-            os.close(ready_fd)
+            self._log(f"started, version {__version__}, process {holder.pid}")
+            readiness.ready()
             await self._stop.wait()
         finally:
+            readiness.stopping()
             await server.close()
             if _SLOW_END_S:
                 await asyncio.sleep(_SLOW_END_S)
             self._scheduler.close()
-            _log("stopped")
+            self._log("stopped")
 
     def _answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
         scheduler = self._scheduler
@@ -100,7 +126,11 @@ class _Background:
             return {"running": scheduler.state.running}
         if verb == "status":
             state = scheduler.state
-            return {"runs": len(state.runs), "tasks_running": state.running}
+            return {
+                "runs": len(state.runs),
+                "tasks_running": state.running,
+                "service": os.environ.get(SERVICE),
+            }
         # The wish first: it may be that nothing starts of a run just queued.
         told = {} if verb == "poke" else answer(scheduler, message)
         scheduler.take_queued()
@@ -108,10 +138,10 @@ class _Background:
 
     def _hear(self, facts: Facts) -> None:
         if facts.run.outcome is not None:
-            _log(f"run {facts.run.submitted.run}: {facts.run.outcome}")
+            self._log(f"run {facts.run.submitted.run}: {facts.run.outcome}")
 
     def _complain(self, run_id: str, problem: ProvctlError) -> None:
-        _log(f"run {run_id}: {problem.message}")
+        self._log(f"run {run_id}: {problem.message}")
         if isinstance(problem, StateUnusable) and self._again is None:
             loop = asyncio.get_running_loop()
             self._again = loop.call_later(_AGAIN_S, self._take_again)
@@ -120,8 +150,5 @@ class _Background:
         self._again = None
         self._scheduler.take_queued()
 
-
-def _log(text: str) -> None:
-    with suppress(OSError):  # a full disk must not end the scheduler
-        sys.stderr.write(stamped(text))
-        sys.stderr.flush()
+    def _log(self, text: str) -> None:
+        self._write(stamped(text))

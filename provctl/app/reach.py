@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 from provctl import __version__
 from provctl.api.client import ask
 from provctl.api.verbs import as_message
+from provctl.app.readiness import ALREADY, READY
 from provctl.app.written import end_of, is_written
 from provctl.core.requests import REOPENING
 from provctl.errors import Refused, SchedulerUnreachable
@@ -25,11 +26,8 @@ if TYPE_CHECKING:
     from provctl.core.requests import Request
     from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["ALREADY", "READY", "Reach", "stamped", "version_note"]
+__all__ = ["Reach", "stamped", "version_note"]
 
-# What a starting scheduler says on its readiness pipe.
-READY = b"ready\n"
-ALREADY = b"already\n"
 _SERVE = (sys.executable, "-I", "-m", "provctl", "scheduler", "serve")
 _LOOK_S = 0.02
 _LETS_GO_S = 1.0  # between the last answer of an owner and its lock
@@ -141,8 +139,12 @@ class Reach:
 
     def note(self, text: str) -> None:
         """Put a line into the scheduler's log, for who looks there for a reason."""
+        self.write_log(stamped(text))
+
+    def write_log(self, line: str) -> None:
+        """Put a line into the scheduler's log as it is, if the disk takes it."""
         with suppress(OSError), self.log.open("a", encoding="utf-8") as log:
-            log.write(stamped(text))
+            log.write(line)
 
     def stop_scheduler(self) -> Optional[Dict[str, Any]]:
         """Stop the scheduler and wait until it is gone; None if none was running."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import click
 
 from provctl import __version__
 from provctl.cli.context import Session, emit, tell_version
+from provctl.cli.service import install, restart_service, uninstall
 
 __all__ = ["scheduler"]
 
@@ -17,6 +18,10 @@ __all__ = ["scheduler"]
 @click.group()
 def scheduler() -> None:
     """The background scheduler. Its end never ends a task."""
+
+
+scheduler.add_command(install)
+scheduler.add_command(uninstall)
 
 
 @scheduler.command()
@@ -46,7 +51,15 @@ def stop(session: Session) -> None:
 @scheduler.command()
 @click.pass_obj
 def restart(session: Session) -> None:
-    """Stop the scheduler and start it again. Tasks never notice."""
+    """Stop the scheduler and start it again. Tasks never notice.
+
+    One that a service manager runs is restarted by that.
+    """
+    if session.reach.scheduler() is not None:
+        scope = session.reach.ask_scheduler("status").get("service")
+        if scope is not None:
+            restart_service(scope)
+            return
     session.reach.stop_scheduler()
     holder = session.reach.ensure_scheduler(asked=True)
     click.echo(f"scheduler started: process {holder.pid}", err=True)
@@ -103,11 +116,32 @@ def logs(session: Session, follow: bool, last: int) -> None:
                 return
 
 
-@scheduler.command(hidden=True)
-@click.option("--ready-fd", type=int, required=True)
+@scheduler.command()
+@click.option("--ready-fd", type=int, hidden=True)
 @click.pass_obj
-def serve(session: Session, ready_fd: int) -> None:
-    """Be the scheduler: what `start` starts."""
-    from provctl.app.background import serve as be_scheduler
+def serve(session: Session, ready_fd: Optional[int]) -> None:
+    """Be the scheduler, in the foreground: for service managers and containers.
 
-    be_scheduler(session.loaded.settings, session.folder, ready_fd)
+    Where another one runs it takes over; tasks never notice. It ends on SIGTERM
+    and on Ctrl-C, and tasks go on.
+    """
+    from provctl.app.background import say
+    from provctl.app.background import serve as be_scheduler
+    from provctl.app.readiness import Pipe, ServiceManager
+
+    settings, folder = session.loaded.settings, session.folder
+    if ready_fd is not None:
+        be_scheduler(settings, folder, Pipe(ready_fd), log=say)
+        return
+
+    def log(line: str) -> None:
+        say(line)
+        session.reach.write_log(line)
+
+    be_scheduler(
+        settings,
+        folder,
+        ServiceManager(session.environ),
+        log=log,
+        take_over=session.reach.stop_scheduler,
+    )

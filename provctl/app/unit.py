@@ -1,0 +1,145 @@
+"""Owns the file by which a service manager runs the scheduler: its text and its place.
+
+The syntax of units is that of systemd.unit(5), systemd.service(5) and systemd.exec(5);
+that of property lists is launchd.plist(5).
+"""
+
+from __future__ import annotations
+
+import plistlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Mapping, Optional, Tuple
+
+__all__ = [
+    "LABEL",
+    "MARK",
+    "SERVICE",
+    "Service",
+    "Unit",
+    "is_ours",
+    "launchd",
+    "systemd",
+]
+
+# Its first line; what does not begin so was not written by us.
+MARK = (
+    "# Written by provctl scheduler install. To remove it: provctl scheduler uninstall"
+)
+# Tells the scheduler which manager's service it is: "user" or "system".
+SERVICE = "PROVCTL_SERVICE"
+LABEL = "provctl.scheduler"
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is to run. `scope` is "user" or "system", `user` who it is to run as."""
+
+    argv: Tuple[str, ...]
+    environment: Mapping[str, str]
+    scope: str
+    user: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A file to write. `enable` and `disable` are the commands of its manager.
+
+    `after` is what else people may want to do.
+    """
+
+    path: Path
+    text: str
+    enable: Tuple[Tuple[str, ...], ...]
+    disable: Tuple[Tuple[str, ...], ...]
+    after: Tuple[str, ...] = ()
+
+
+def systemd(service: Service, config_home: Path) -> Unit:
+    """Return the unit for systemd."""
+    own = service.scope == "user"
+    folder = config_home / "systemd/user" if own else Path("/etc/systemd/system")
+    ctl: Tuple[str, ...] = ("systemctl", "--user") if own else ("systemctl",)
+    name = "provctl.service"
+    environment = {**service.environment, SERVICE: service.scope}
+    lines = [
+        MARK,
+        "[Unit]",
+        "Description=provctl scheduler",
+        "StartLimitIntervalSec=60",
+        "StartLimitBurst=5",
+        "",
+        "[Service]",
+        "Type=notify",
+        f"ExecStart={' '.join(map(_word, service.argv))}",
+        *(f"Environment={_value(k, v)}" for k, v in environment.items()),
+        *([f"User={service.user}"] if service.user else []),
+        "# Only the scheduler itself is ended: tasks go on, and the next one adopts them.",
+        "KillMode=process",
+        "# A task that takes too much memory is that task's failure alone.",
+        "OOMPolicy=continue",
+        "Restart=on-failure",
+        "RestartSec=2",
+        "UMask=0077",
+        "LimitNOFILE=65536",
+        "# Nothing is taken away from it (NoNewPrivileges, ProtectSystem, ...), for it",
+        "# would be taken from the tasks, which may have to use sudo or write anywhere.",
+        "",
+        "[Install]",
+        f"WantedBy={'default.target' if own else 'multi-user.target'}",
+    ]
+    linger = "loginctl enable-linger    (so that it lives on when you log out)"
+    return Unit(
+        folder / name,
+        "\n".join(lines) + "\n",
+        enable=((*ctl, "daemon-reload"), (*ctl, "enable", "--now", name)),
+        disable=((*ctl, "disable", "--now", name), (*ctl, "daemon-reload")),
+        after=(linger,) if own else (),
+    )
+
+
+def _word(text: str) -> str:
+    """One word of a command: quoted, and a $ is no variable."""
+    return _quoted(text.replace("$", "$$"))
+
+
+def _value(name: str, value: str) -> str:
+    """One assignment; there a $ is only a $."""
+    return _quoted(f"{name}={value}")
+
+
+def _quoted(text: str) -> str:
+    """In quotes, and a % is no specifier."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return '"' + escaped.replace("%", "%%") + '"'
+
+
+def launchd(service: Service, home: Path) -> Unit:
+    """Return the property list for launchd."""
+    own = service.scope == "user"
+    root = home / "Library/LaunchAgents" if own else Path("/Library/LaunchDaemons")
+    path = root / f"{LABEL}.plist"
+    record: Dict[str, object] = {
+        "Label": LABEL,
+        "ProgramArguments": list(service.argv),
+        "EnvironmentVariables": {**service.environment, SERVICE: service.scope},
+        "RunAtLoad": True,
+        "KeepAlive": {"SuccessfulExit": False},
+        # Only the scheduler itself is ended: tasks go on.
+        "AbandonProcessGroup": True,
+        "Umask": 0o077,
+    }
+    if service.user:
+        record["UserName"] = service.user
+    header, _, rest = plistlib.dumps(record).decode().partition("\n")
+    return Unit(
+        path,
+        f"{header}\n<!-- {MARK[2:]} -->\n{rest}",
+        enable=(("launchctl", "load", "-w", str(path)),),
+        disable=(("launchctl", "unload", "-w", str(path)),),
+    )
+
+
+def is_ours(text: str) -> bool:
+    """Say whether a file that is there was written by us."""
+    return MARK[2:] in "\n".join(text.splitlines()[:2])

@@ -1,0 +1,206 @@
+"""Owns `scheduler install` and `uninstall`: the scheduler as a service of the machine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
+
+import click
+
+from provctl.errors import Refused, StateUnusable, UsageProblem
+
+if TYPE_CHECKING:
+    from provctl.app.unit import Unit
+    from provctl.cli.context import Session
+
+__all__ = ["install", "restart_service", "uninstall"]
+
+_PASSED_ON = ("PATH", "LANG")
+_TIMEOUT_S = 60
+
+
+def _scoped(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the choice whose service is meant."""
+    verb = click.option(
+        "--system", "scope", flag_value="system", help="Of the machine; as root."
+    )(verb)
+    return click.option(
+        "--user", "scope", flag_value="user", default=True, help="Yours; the default."
+    )(verb)
+
+
+@click.command()
+@_scoped
+@click.option("--now", is_flag=True, help="Enable and start it too.")
+@click.option("--print", "only_print", is_flag=True, help="Print it; write nothing.")
+@click.option("--force", is_flag=True, help="Overwrite a file that is not ours.")
+@click.pass_obj
+def install(
+    session: Session, scope: str, now: bool, only_print: bool, force: bool
+) -> None:
+    """Have the machine run the scheduler: a unit of systemd, or one of launchd.
+
+    It gets the state directory, the configuration and the PATH of this command.
+    Running tasks survive its end and its restart.
+    """
+    unit = _unit(session, scope)
+    if only_print:
+        click.echo(unit.text, nl=False)
+        return
+    there = _text_of(unit.path)
+    if there is not None and not force:
+        _check_ours(unit.path, there)
+    _write(unit)
+    click.echo(f"written: {unit.path}", err=True)
+    if now:
+        for command in unit.enable:
+            _run(command)
+        click.echo("enabled and started", err=True)
+    following = [] if now else [shlex.join(command) for command in unit.enable]
+    for line in (*following, *unit.after):
+        click.echo(f"next:    {line}", err=True)
+
+
+@click.command()
+@_scoped
+@click.pass_obj
+def uninstall(session: Session, scope: str) -> None:
+    """Stop the service and remove its file. Running tasks go on."""
+    unit = _unit(session, scope)
+    there = _text_of(unit.path)
+    if there is None:
+        click.echo(f"nothing to remove: {unit.path}", err=True)
+        return
+    _check_ours(unit.path, there)
+    disable, *others = unit.disable
+    _try(disable)
+    try:
+        unit.path.unlink()
+    except OSError as problem:
+        raise _unusable(unit.path, problem) from problem
+    for command in others:
+        _try(command)
+    click.echo(f"removed: {unit.path}", err=True)
+
+
+def restart_service(scope: str) -> None:
+    """Have the manager of a service restart it. Raises StateUnusable."""
+    if sys.platform == "darwin":
+        from provctl.app.unit import LABEL
+
+        domain = f"gui/{os.getuid()}" if scope == "user" else "system"
+        _run(("launchctl", "kickstart", "-k", f"{domain}/{LABEL}"))
+    else:
+        own = ("--user",) if scope == "user" else ()
+        _run(("systemctl", *own, "restart", "provctl.service"))
+    click.echo("restarted by its service manager", err=True)
+
+
+def _unit(session: Session, scope: str) -> Unit:
+    from provctl.app.unit import Service, launchd, systemd
+
+    service = Service(
+        argv=(sys.executable, "-I", "-m", "provctl", "scheduler", "serve"),
+        environment=_environment(session),
+        scope=scope,
+        user=_owner_of(session.state_dir) if scope == "system" else None,
+    )
+    home = Path.home()
+    if sys.platform == "darwin":
+        return launchd(service, home)
+    if not sys.platform.startswith("linux"):
+        message = f"there is no service manager that is known here ({sys.platform})"
+        raise UsageProblem(message, hint="provctl scheduler serve, under one of yours")
+    given = session.environ.get("XDG_CONFIG_HOME", "")
+    config_home = Path(given) if given.startswith("/") else home / ".config"
+    return systemd(service, config_home)
+
+
+def _environment(session: Session) -> Dict[str, str]:
+    """What the scheduler is to have of this command's environment; no secrets."""
+    from provctl.config.keys import VARIABLES
+
+    settings = [v for v, key in VARIABLES.items() if key.name != "storage.data_dir"]
+    wanted = {*_PASSED_ON, *settings}
+    found = {k: v for k, v in sorted(session.environ.items()) if k in wanted}
+    found["PROVCTL_STATE_DIR"] = str(session.folder.path)
+    config = session.config_file or session.environ.get("PROVCTL_CONFIG")
+    if config:
+        found["PROVCTL_CONFIG"] = str(Path(config).absolute())
+    return found
+
+
+def _owner_of(folder: Path) -> Optional[str]:
+    """Who the state directory belongs to, or will: a unit of the machine runs as that."""
+    import pwd
+
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        return pwd.getpwuid(folder.stat().st_uid).pw_name
+    except KeyError:
+        return None
+
+
+def _text_of(path: Path) -> Optional[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise _unusable(path, problem) from problem
+
+
+def _check_ours(path: Path, text: str) -> None:
+    from provctl.app.unit import is_ours
+
+    if not is_ours(text):
+        message = f"{path}: this was not written by provctl scheduler install"
+        raise Refused(message, hint="move it away, or --force to overwrite it")
+
+
+def _write(unit: Unit) -> None:
+    aside = unit.path.with_name(f".{unit.path.name}.{os.getpid()}")
+    try:
+        unit.path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(unit.text, encoding="utf-8")
+        aside.replace(unit.path)
+    except OSError as problem:
+        raise _unusable(unit.path, problem) from problem
+
+
+def _unusable(path: Path, problem: OSError) -> StateUnusable:
+    message = f"{path}: {problem.strerror}"
+    return StateUnusable(message, hint="--system needs root; --user needs nobody")
+
+
+def _try(command: Sequence[str]) -> None:
+    """Run a command of the manager; where there is none, nothing is to be done."""
+    try:
+        _run(command)
+    except StateUnusable as problem:
+        click.echo(f"not done: {problem.message}", err=True)
+
+
+def _run(command: Sequence[str]) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_TIMEOUT_S,
+        )
+    except (OSError, subprocess.SubprocessError) as problem:
+        message = f"{shlex.join(command)}: {problem}"
+        raise StateUnusable(message, hint="is this its service manager?") from problem
+    if done.returncode:
+        said = done.stdout.decode(errors="replace").strip()
+        message = f"{shlex.join(command)} failed: {said or done.returncode}"
+        raise StateUnusable(
+            message, hint="see what it says, then: " + shlex.join(command)
+        )

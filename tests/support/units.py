@@ -1,0 +1,98 @@
+"""Owns reading units of systemd in tests, and being their manager for a while."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Manager", "words_of"]
+
+# What systemd.syntax(7) says of quotes, and systemd.unit(5) of specifiers.
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ESCAPES = {"n": "\n", "\\": "\\", '"': '"'}
+
+
+def words_of(line: str, *, command: bool) -> List[str]:
+    """The words of a value in which all are quoted; of a `command`, $$ is a $."""
+    words = []
+    for quoted in _WORD.findall(line):
+        word = re.sub(r"\\(.)", lambda m: _ESCAPES[str(m[1])], quoted)
+        rest = word.replace("%%", "")
+        assert "%" not in rest, f"a specifier in {line}"
+        word = word.replace("%%", "%")
+        if command:
+            assert "$" not in word.replace("$$", ""), f"a variable in {line}"
+            word = word.replace("$$", "$")
+        words.append(word)
+    return words
+
+
+class Manager:
+    """Does with a unit what systemd does: Type=notify and KillMode=process."""
+
+    def __init__(self, unit: Path, environ: Mapping[str, str], folder: Path) -> None:
+        lines = unit.read_text().splitlines()
+        fields = [line.partition("=")[::2] for line in lines if "=" in line[1:]]
+        (command,) = [value for name, value in fields if name == "ExecStart"]
+        assert ("KillMode", "process") in fields
+        assert ("Type", "notify") in fields
+        self._argv = words_of(command, command=True)
+        self._environ: Dict[str, str] = {"HOME": environ["HOME"]}
+        for name, value in fields:
+            if name == "Environment":
+                (word,) = words_of(value, command=False)
+                key, _, text = word.partition("=")
+                self._environ[key] = text
+        self._address = folder / "notify"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self._address))
+        self._socket.settimeout(20)
+        self.process: Optional[subprocess.Popen[bytes]] = None
+
+    def __enter__(self) -> Manager:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        self._socket.close()
+
+    def start(self) -> List[str]:
+        """Start it, and return what it says until it is ready."""
+        environ = {**self._environ, "NOTIFY_SOCKET": str(self._address)}
+        self.process = subprocess.Popen(
+            self._argv,
+            env=environ,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        return self.until("READY=1")
+
+    def until(self, word: str) -> List[str]:
+        """Wait for a word, and return all that came up to it."""
+        said: List[str] = []
+        while word not in said:
+            said += self._socket.recv(4096).decode().splitlines()
+        return said
+
+    def stop(self) -> int:
+        """Tell its process to end, that one alone, and return its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def kill(self) -> None:
+        """Kill its process, that one alone."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(20)
