@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_OUTPUT", "render"]
 
 MAX_OUTPUT = 64 << 20  # characters
-_MAX_POWER = 10_000  # digits, about
+_MAX_BITS = 1 << 16  # of a power
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -38,8 +38,8 @@ class _Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"*", "**"})
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**":
-            if isinstance(right, (int, float)) and abs(right) > _MAX_POWER:
+        if operator == "**" and isinstance(left, int) and isinstance(right, int):
+            if left.bit_length() * right > _MAX_BITS:
                 message = "the power is too large"
                 raise OverflowError(message)
         elif _length(left, right) > MAX_OUTPUT:

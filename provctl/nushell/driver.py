@@ -202,6 +202,8 @@ def _invocation(
     environment: Dict[str, str] = {
         **env,
         "PATH": _NO_PROGRAMS,
+        # Plugins are started before the first line of the driver.
+        **({"PATH": env.get("PATH", os.defpath)} if setting.plugins else {}),
         "NU_LIB_DIRS": f"{setting.library}:{SHIPPED}",
         "PROVCTL_OUTPUT_FILE": output_path,
         carrier: content,

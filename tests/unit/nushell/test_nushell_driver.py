@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 import pytest
 
-from provctl.errors import UsageProblem
+from provctl.errors import ToolMissing, UsageProblem
 from provctl.nushell.driver import (
     Invocation,
     Setting,
     call_invocation,
     script_invocation,
 )
+from provctl.nushell.library import SHIPPED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,3 +148,54 @@ def test_what_nushell_cannot_be_given_is_refused(call: Call, script: Call) -> No
     for attempt in attempts:
         with pytest.raises(UsageProblem):
             attempt()
+
+
+def test_needs_go_to_those_who_can_ask_for_them(library: Path) -> None:
+    asked = []
+
+    def needs() -> Mapping[str, Any]:
+        asked.append(1)
+        return {"server": {"ip": "10.0.0.1"}}
+
+    def invoke(text: str) -> Invocation:
+        return script_invocation(
+            Setting(nu="/bin/nu", library=str(library)),
+            text=text,
+            args={},
+            needs=needs,
+            env={"PATH": "/bin"},
+            input_path=IN,
+            output_path=OUT,
+        )
+
+    plain = invoke("1")
+    assert not asked
+    assert "needs" not in json.loads(plain.env["PROVCTL_INPUT"])
+    assert "PROVCTL_NEEDS" not in plain.argv[-1]
+    told = invoke("use provctl.nu")
+    payload = json.loads(told.env["PROVCTL_INPUT"])
+    assert payload["needs"] == {"server": {"ip": "10.0.0.1"}}
+    assert "$env.PROVCTL_NEEDS = $args.needs" in told.argv[-1].splitlines()
+
+
+def test_the_shipped_modules_come_after_the_library(
+    script: Call, library: Path
+) -> None:
+    invocation = script("1")
+    assert invocation.env["NU_LIB_DIRS"] == f"{library}:{SHIPPED}"
+    assert f'const NU_LIB_DIRS = ["{library}" "{SHIPPED}"]' in invocation.argv[-1]
+    assert "use " not in invocation.argv[-1]
+
+
+def test_plugins_are_handed_on_and_must_be_there(library: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / 'nu_plugin_"x"'
+    setting = Setting(nu="/bin/nu", library=str(library), plugins=(str(plugin),))
+    how: Any = {"env": {"PATH": "/bin"}, "input_path": IN, "output_path": OUT}
+    with pytest.raises(ToolMissing, match="plugin") as caught:
+        script_invocation(setting, text="1", args={}, **how)
+    assert caught.value.hint == "correct nushell.plugins"
+    plugin.touch(mode=0o700)
+    invocation = script_invocation(setting, text="1", args={}, **how)
+    at = invocation.argv.index("--plugins")
+    assert invocation.argv[at + 1] == f'["{tmp_path}/nu_plugin_\\"x\\""]'
+    assert invocation.env["PATH"] == "/bin"  # where a plugin finds what it needs

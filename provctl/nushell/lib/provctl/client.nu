@@ -14,7 +14,8 @@ export def render [
     file: path  # the template
     values: record = {}  # by stdin, not as arguments: others cannot read them
 ] {
-    $values | to json --raw | ^(program) template render $file --values -
+    # Decoded it is a value; the output of a program would go to the log.
+    $values | to json --raw | ^(program) template render $file --values - | decode utf-8
 }
 
 # Return what the scheduler says of its health; an error if it is not well.
