@@ -12,6 +12,7 @@
     |- WorkflowInvalid             50    every mistake found, each with its place
     |  `- TemplateInvalid          50    the first mistake in a template
     `- ToolMissing                 52    nu or nickel is not there
+       `- LibraryIncompatible      52    the library needs another version
 
 A user's or the world's mistake is always one of these; anything else that
 reaches the door is a bug and exits with 1.
@@ -27,6 +28,7 @@ __all__ = [
     "DuplicateKey",
     "JournalDamaged",
     "JournalTooNew",
+    "LibraryIncompatible",
     "Mistake",
     "NotFound",
     "ProvctlError",
@@ -120,6 +122,10 @@ class ToolMissing(ProvctlError):
     """A needed program or package (nu, nickel) is not there."""
 
     exit_code = 52
+
+
+class LibraryIncompatible(ToolMissing):
+    """The Nushell library and this program do not fit, by `versions.toml`."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import platformdirs
 if TYPE_CHECKING:
     from provctl.config.settings import Settings
 
-__all__ = ["ConfigFile", "config_files", "state_dir"]
+__all__ = ["ConfigFile", "cache_dir", "config_files", "state_dir"]
 
 _APPLICATION = "provctl"
 
@@ -45,3 +45,8 @@ def state_dir(settings: Settings) -> Path:
     """Return the state directory: `storage.data_dir`, else the platform's place."""
     chosen = settings.storage.data_dir
     return Path(chosen or platformdirs.user_state_dir(_APPLICATION))
+
+
+def cache_dir() -> Path:
+    """Return where things are kept that can be made again: the platform's place."""
+    return Path(platformdirs.user_cache_dir(_APPLICATION))

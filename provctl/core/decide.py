@@ -227,5 +227,5 @@ def _filled(action: Work, run: RunState) -> Work:
     if isinstance(action, Call):
         args = tuple(resolve(list(action.args), outputs))
         flags: Dict[str, Any] = resolve(action.flags, outputs)
-        return Call(action.module, action.command, args, flags)
+        return Call(action.module, action.command, args, flags, action.into)
     raise AssertionError(action)

@@ -32,12 +32,17 @@ Value = Any
 
 @dataclass(frozen=True)
 class Call:
-    """A command of the Nushell library: `module` is a path below the library."""
+    """A command of the Nushell library: `module` is a path below the library.
+
+    `into` maps values to the Nushell types that JSON does not have, such as
+    "duration": an argument by its place ("0"), a flag by its name.
+    """
 
     module: str
     command: str
     args: Tuple[Value, ...] = ()
     flags: Mapping[str, Value] = field(default_factory=dict)
+    into: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

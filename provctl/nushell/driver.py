@@ -14,14 +14,34 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from provctl.errors import ToolMissing
 from provctl.nushell.library import SHIPPED, Imports, module_imports, script_imports
 from provctl.nushell.names import check_command, check_flag, module_path, nu_literal
 from provctl.nushell.payload import check_text, encode_payload
+from provctl.nushell.types import conversion
 
-__all__ = ["Invocation", "Setting", "call_invocation", "script_invocation"]
+if TYPE_CHECKING:
+    from provctl.core.model import Call
+
+__all__ = [
+    "Invocation",
+    "Setting",
+    "call_invocation",
+    "direct_invocation",
+    "script_invocation",
+]
 
 _MAX_ENV_BYTES = 96 * 1024  # Linux refuses a variable or argument above 128 KiB
 
@@ -30,9 +50,7 @@ _MAX_ENV_BYTES = 96 * 1024  # Linux refuses a variable or argument above 128 KiB
 _NO_PROGRAMS = "/dev/null"
 
 # NU_LIB_DIRS is a constant here, and not only in the environment, because there a
-# colon would split it. The first `let` in the hook collects the result outside the
-# `try`, since an error in a lazy pipeline is the task's own; the one inside makes
-# `to json` fail there. The last line is blank because an error message shows the
+# colon would split it. The last line is blank because an error message shows the
 # line before the one it blames. PATH comes as a list with the values: `split row`
 # would cost half a millisecond.
 _PRELUDE = """\
@@ -41,16 +59,7 @@ let {variable} = ({read} | from json)
 hide-env {carrier}
 $env.PATH = ${variable}.path
 {needs}let {variable} = ${variable}.given
-$env.config.hooks.display_output = {{||
-    let result = $in
-    if $result != null {{
-        let text = try {{ let text = ($result | to json --raw); $text }} catch {{|err|
-            let why = ($err.details?.labels?.0?.text? | default $err.msg)
-            error make --unspanned {{msg: $"the returned value cannot become JSON: ($why)"}}
-        }}
-        $text | save --raw --force $env.PROVCTL_OUTPUT_FILE
-    }}
-}}
+{hook}
 {imports}
 """
 # A record: it stays in this process, programs that the task starts do not see it.
@@ -59,6 +68,44 @@ _NEEDS = "$env.PROVCTL_NEEDS = ${variable}.needs\n"
 # scheduler: that their calls are let in, and that there is a `load-config`.
 _HTTP = f"use {nu_literal(str(SHIPPED / 'provctl' / 'http.nu'))} *\n"
 _CONFIG = f"use {nu_literal(str(SHIPPED / 'provctl' / 'client.nu'))} load-config\n"
+
+# What is done with the value that comes out. The first `let` collects it outside the
+# `try`, since an error in a lazy pipeline is the task's own; the one inside makes
+# `to json` fail there.
+_HOOK = """\
+$env.config.hooks.display_output = {||
+    let result = $in
+    if $result != null {
+        let text = try { let text = (RENDERED); $text } catch {|err|
+            let why = ($err.details?.labels?.0?.text? | default $err.msg)
+            error make --unspanned {msg: $"the returned value cannot become JSON: ($why)"}
+        }
+        $text SENT
+    }
+}"""
+
+
+def _hook(rendered: str, sent: str) -> str:
+    return _HOOK.replace("RENDERED", rendered).replace("SENT", sent)
+
+
+_RETURN = _hook(
+    "$result | to json --raw", "| save --raw --force $env.PROVCTL_OUTPUT_FILE"
+)
+_ROWS = "if ($result | describe) =~ '^(list|table)' { $result } else { [$result] } | each {|row| ROW } | str join (char newline)"
+_PRINTERS = {
+    "table": "",  # Nushell's own
+    "json": _hook("$result | to json", ""),
+    "jsonl": _hook(_ROWS.replace("ROW", "$row | to json --raw"), ""),
+    "name": _hook(
+        _ROWS.replace(
+            "ROW",
+            "let name = (try { $row.name } catch { try { $row.id } catch { $row } });"
+            " if ($name | describe) == string { $name } else { $name | to json --raw }",
+        ),
+        "",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -90,42 +137,64 @@ class Setting:
 
 def call_invocation(
     setting: Setting,
+    call: Call,
     *,
-    module: str,
-    command: str,
-    args: Sequence[Any],
-    flags: Mapping[str, Any],
     needs: Callable[[], Mapping[str, Any]] = dict,
     env: Mapping[str, str],
     input_path: str,
     output_path: str,
 ) -> Invocation:
-    """Return how to run `command` of `module`, a path below the library.
+    """Return how to make a call; its module is a path below the library.
 
     A flag whose value is null is left out. The command "main" is the module's
     own. `needs` gives the outputs of the tasks before, if the module may ask for
     them. Raises UsageProblem for a name or value that cannot be given to Nushell.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
-    path = module_path(setting.library, module)
-    words = [
-        PurePosixPath(module).stem if check_command(command) == "main" else command,
-        # By index, because a command without a rest parameter refuses `...$list`.
-        *(f"$call.args.{index}" for index in range(len(args))),
-        *(f"--{check_flag(name)}=$call.flags.{name}" for name in given),
-    ]
-    imports = module_imports(Path(setting.library), module, setting.endpoints)
-    values = {"args": list(args), "flags": given}
+    env = {**env, "PROVCTL_OUTPUT_FILE": output_path}
+    return _call_invocation(
+        setting, call, needs, env=env, input_path=input_path, hook=_RETURN
+    )
+
+
+def direct_invocation(
+    setting: Setting,
+    call: Call,
+    *,
+    env: Mapping[str, str],
+    input_path: str,
+    output: str,
+) -> Invocation:
+    """Return how to make a call whose result is printed.
+
+    It is printed as Nushell's own table, or as `output` says: "table", "json",
+    "jsonl" or "name". Raises UsageProblem like `call_invocation`.
+    """
+    hook = _PRINTERS[output]
+    return _call_invocation(
+        setting, call, None, env=env, input_path=input_path, hook=hook
+    )
+
+
+def _call_invocation(
+    setting: Setting,
+    call: Call,
+    needs: Optional[Callable[[], Mapping[str, Any]]],
+    *,
+    env: Mapping[str, str],
+    **how: Any,
+) -> Invocation:
+    flags = {name: value for name, value in call.flags.items() if value is not None}
+    imports = module_imports(Path(setting.library), call.module, setting.endpoints)
+    outputs = needs() if needs and imports.provctl else None
     return _invocation(
         setting,
         imports,
         variable="call",
-        payload=_payload(values, env, needs() if imports.provctl else None),
-        # One name and not `*`: what the module lacks could be a built-in or a program.
-        body=f"use {nu_literal(path)} {nu_literal(command)}\n{' '.join(words)}",
+        payload=_payload({"args": list(call.args), "flags": flags}, env, outputs),
+        has_needs=outputs is not None,
+        body=_call(call, setting.library, flags),
         env=env,
-        input_path=input_path,
-        output_path=output_path,
+        **how,
     )
 
 
@@ -146,7 +215,8 @@ def script_invocation(
     """
     check_text(text, "the script")
     imports = script_imports(text, Path(setting.library), setting.endpoints)
-    payload = _payload(dict(args), env, needs() if imports.provctl else None)
+    outputs = needs() if imports.provctl else None
+    payload = _payload(dict(args), env, outputs)
     in_file = len(payload) <= _MAX_ENV_BYTES
     # From a file of its own an error names the script's own line, and `ps` does
     # not show it. There is one file, and large arguments need it more.
@@ -155,10 +225,11 @@ def script_invocation(
         imports,
         variable="args",
         payload=payload,
+        has_needs=outputs is not None,
         body=f"source {nu_literal(input_path)}" if in_file else text,
-        env=env,
+        env={**env, "PROVCTL_OUTPUT_FILE": output_path},
         input_path=input_path,
-        output_path=output_path,
+        hook=_RETURN,
     )
     return replace(invocation, input=text.encode()) if in_file else invocation
 
@@ -173,16 +244,36 @@ def _payload(
     return encode_payload(payload)
 
 
+def _call(call: Call, library: str, given: Iterable[str]) -> str:
+    """Return the Nushell that makes a call with the arguments and flags in `$call`."""
+
+    def value(key: str, place: str) -> str:
+        how = conversion(call.into[key]) if key in call.into else None
+        return place if how is None else f"({place} | {how})"
+
+    module, command = call.module, check_command(call.command)
+    path = module_path(library, module)
+    words = [
+        PurePosixPath(module).stem if command == "main" else command,
+        # By index, because a command without a rest parameter refuses `...$list`.
+        *(value(f"{n}", f"$call.args.{n}") for n in range(len(call.args))),
+        *(f"--{check_flag(f)}={value(f, f'$call.flags.{f}')}" for f in given),
+    ]
+    # One name and not `*`: what the module lacks could be a built-in or a program.
+    return f"use {nu_literal(path)} {nu_literal(command)}\n{' '.join(words)}"
+
+
 def _invocation(
     setting: Setting,
     imports: Imports,
     *,
     variable: str,
     payload: str,
+    has_needs: bool,
     body: str,
     env: Mapping[str, str],
     input_path: str,
-    output_path: str,
+    hook: str,
 ) -> Invocation:
     """Return how to run `body` with `payload` in the Nushell `variable`."""
     if len(payload) <= _MAX_ENV_BYTES:
@@ -196,16 +287,15 @@ def _invocation(
         variable=variable,
         read=read,
         carrier=carrier,
-        needs=_NEEDS.format(variable=variable) if imports.provctl else "",
+        needs=_NEEDS.format(variable=variable) if has_needs else "",
+        hook=hook,
         imports=_HTTP * imports.endpoint + _CONFIG * imports.config,
     )
     environment: Dict[str, str] = {
         **env,
-        "PATH": _NO_PROGRAMS,
-        # Plugins are started before the first line of the driver.
-        **({"PATH": env.get("PATH", os.defpath)} if setting.plugins else {}),
+        # Plugins are started before the driver's first line, and may need programs.
+        "PATH": env.get("PATH", os.defpath) if setting.plugins else _NO_PROGRAMS,
         "NU_LIB_DIRS": f"{setting.library}:{SHIPPED}",
-        "PROVCTL_OUTPUT_FILE": output_path,
         carrier: content,
     }
     for name, value in environment.items():

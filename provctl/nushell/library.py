@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from provctl.errors import UsageProblem
 from provctl.nushell.names import check_command, module_path
@@ -20,6 +20,7 @@ __all__ = [
     "CallProblem",
     "Imports",
     "check_call",
+    "module_files",
     "module_imports",
     "module_needs_std",
     "script_imports",
@@ -124,6 +125,22 @@ def script_imports(text: str, library: Path, endpoints: Sequence[str] = ()) -> I
     return _imports(text, library, library, endpoints)
 
 
+def module_files(library: Path, module: str) -> List[Path]:
+    """Return the files that `module` is made of: its own, and all it imports.
+
+    Its own comes first, and there is none if the module is not there. What is not
+    a file, such as the standard library, is left out.
+    """
+    own = _module_file(library / module)
+    if own is None:
+        return []
+    files = [own]
+    for file in files:
+        imported = _imported(_read(file) or "", file.parent, library)
+        files += [new for new in dict.fromkeys(imported) if new and new not in files]
+    return files
+
+
 def _imports(
     text: Optional[str], directory: Path, library: Path, endpoints: Sequence[str]
 ) -> Imports:
@@ -146,27 +163,30 @@ def _texts(
 
     And whether there is something that nobody knows.
     """
-    start = directory / "."
-    pending = [(start, text)]
+    pending = [(directory / "", text, directory)]
     texts: Dict[Path, str] = {}
     unknown = False
     while pending:
-        file, text = pending.pop()
+        place, text, directory = pending.pop()
         if text is None:
             unknown = True
             continue
-        texts[file] = text = _COMMENT.sub("", text)
-        folder = directory if file is start else file.parent
-        for match in _IMPORT.findall(text):
-            name = _bare(match)
-            places = (folder / name, library / name, SHIPPED / name)
-            found = next(filter(None, map(_module_file, places)), None)
-            if found is None:
+        texts[place] = text = _COMMENT.sub("", text)
+        for file in _imported(text, directory, library):
+            if file is None:
                 unknown = True
-            elif found not in texts:
-                texts[found] = ""
-                pending.append((found, _read(found)))
+            elif file not in texts:
+                texts[file] = ""
+                pending.append((file, _read(file), file.parent))
     return texts, unknown
+
+
+def _imported(text: str, directory: Path, library: Path) -> Iterator[Optional[Path]]:
+    """Yield the file of each module that `text` imports, None if it has none."""
+    for match in _IMPORT.findall(_COMMENT.sub("", text)):
+        name = _bare(match)
+        places = (directory / name, library / name, SHIPPED / name)
+        yield next(filter(None, map(_module_file, places)), None)
 
 
 def _module_file(path: Path) -> Optional[Path]:

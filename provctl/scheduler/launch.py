@@ -154,14 +154,7 @@ class Launcher:
                 setting, text=action.text, args=action.args, **common
             )
         assert isinstance(action, Call)
-        return call_invocation(
-            setting,
-            module=action.module,
-            command=action.command,
-            args=action.args,
-            flags=action.flags,
-            **common,
-        )
+        return call_invocation(setting, action, **common)
 
     def _nu(self, path: str) -> str:
         from provctl.nushell.binary import find_nu

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from provctl.core.model import Call, Task
 
-    class _Document(Protocol):
+    class Document(Protocol):
         """A parsed file that knows where its parts stand."""
 
         @property
@@ -34,7 +34,14 @@ if TYPE_CHECKING:
         def places(self, problems: Sequence[Problem]) -> List[Optional[Place]]: ...
 
 
-__all__ = ["Limits", "LoadContext", "WrongCall", "load_workflow"]
+__all__ = [
+    "Limits",
+    "LoadContext",
+    "Origin",
+    "WrongCall",
+    "check_document",
+    "load_workflow",
+]
 
 
 @dataclass(frozen=True)
@@ -64,16 +71,47 @@ def load_workflow(
     mistake, also for a file that cannot be read, and ToolMissing if it is
     Nickel and there is none.
     """
-    from provctl.spec.flatten import flatten
-    from provctl.spec.order import in_order_of_needs
-
     problems = Problems()
     document = _read(path, params, problems, context)
+    origin = Origin(str(path), path.stem, path.absolute().parent, str(path.absolute()))
+    workflow = check_document(document, problems, origin, context)
+    if path.suffix == ".ncl" and isinstance(document.value["tasks"], dict):
+        from provctl.spec.order import in_order_of_needs
+
+        return replace(workflow, tasks=in_order_of_needs(workflow.tasks))
+    return workflow
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a document came from: its name for people, and what follows from it.
+
+    `name` is the workflow's if it gives none; `folder` is where relative paths begin,
+    None if there can be none; `source` is kept with the run.
+    """
+
+    file: str
+    name: str
+    folder: Optional[Path]
+    source: str
+
+
+def check_document(
+    document: Document, problems: Problems, origin: Origin, context: LoadContext
+) -> Workflow:
+    """The workflow that a parsed file is, validated and flat.
+
+    Raises WorkflowInvalid with every mistake, and those in `problems` already.
+    """
+    from provctl.spec.flatten import flatten
+
     if not isinstance(document.value, dict):
-        raise invalid(path, f"a workflow is a record, not {kind(document.value)}")
+        raise invalid(
+            origin.file, f"a workflow is a record, not {kind(document.value)}"
+        )
 
     def absolute(library: Optional[str]) -> Optional[str]:
-        return None if library is None else str(path.absolute().parent / library)
+        return None if library is None else _absolute(library, origin)
 
     def check_call(library: Optional[str], call: Call) -> Optional[WrongCall]:
         look = context.check_call
@@ -86,23 +124,21 @@ def load_workflow(
         check_call=check_call,
     )
     if problems.found:
-        raise WorkflowInvalid(_located(path, document, problems.found))
-    if path.suffix == ".ncl" and isinstance(document.value["tasks"], dict):
-        tasks = in_order_of_needs(tasks)
+        raise WorkflowInvalid(_located(origin, document, problems.found))
     return Workflow(
-        name=fields.name or path.stem,
-        tasks=tuple(_with_absolute_secrets(task, path) for task in tasks),
+        name=fields.name or origin.name,
+        tasks=tuple(_with_absolute_secrets(task, origin) for task in tasks),
         params=fields.params,
         timeout_s=fields.timeout,
         description=fields.description,
         library=absolute(fields.library),
         cwd=context.cwd,
         environment=dict(context.environment),
-        source=str(path.absolute()),
+        source=origin.source,
     )
 
 
-def _with_absolute_secrets(task: Task, path: Path) -> Task:
+def _with_absolute_secrets(task: Task, origin: Origin) -> Task:
     """Files of secrets are named from the place of the workflow file, or from home."""
     if not task.secrets:
         return task
@@ -111,14 +147,23 @@ def _with_absolute_secrets(task: Task, path: Path) -> Task:
         where, _, place = reference.partition(":")
         if where == "file":
             # With a ~ that is nobody's home it is a file that does not exist.
-            place = str(path.absolute().parent / os.path.expanduser(place))  # noqa: PTH111
+            place = _absolute(os.path.expanduser(place), origin)  # noqa: PTH111
         secrets[name] = f"{where}:{place}"
     return replace(task, secrets=secrets)
 
 
+def _absolute(place: str, origin: Origin) -> str:
+    if origin.folder is not None:
+        return str(origin.folder / place)
+    if not os.path.isabs(place):  # noqa: PTH117
+        message = f"{place}: the path is relative, and there is no file it could be to"
+        raise invalid(origin.file, message, "give the whole path")
+    return place
+
+
 def _read(
     path: Path, params: Mapping[str, str], problems: Problems, context: LoadContext
-) -> _Document:
+) -> Document:
     suffix = path.suffix
     if suffix not in (".ncl", ".json", ".toml"):
         raise invalid(path, "is not a workflow file", "name it .ncl, .json or .toml")
@@ -136,7 +181,7 @@ def _read(
     return document
 
 
-def _parse(suffix: str, source: Source) -> _Document:
+def _parse(suffix: str, source: Source) -> Document:
     if suffix == ".json":
         from provctl.spec.json_file import read_json
 
@@ -147,7 +192,7 @@ def _parse(suffix: str, source: Source) -> _Document:
 
 
 def _located(
-    path: Path, document: _Document, problems: Sequence[Problem]
+    origin: Origin, document: Document, problems: Sequence[Problem]
 ) -> List[Mistake]:
     """The problems as mistakes, in the order of the file; unplaced ones last.
 
@@ -157,7 +202,7 @@ def _located(
     mistakes = [
         Mistake(
             problem.message,
-            place.file if place else str(path),
+            place.file if place else origin.file,
             place.line if place else 0,
             place.column if place else 0,
             place.text if place and shown else "",

@@ -13,6 +13,7 @@ from typing import Any, Callable, List
 
 import pytest
 
+from provctl.core.model import Call
 from provctl.nushell.binary import find_nu
 from provctl.nushell.driver import Setting, call_invocation
 from provctl.nushell.library import check_call, module_needs_std
@@ -52,10 +53,7 @@ class Provisioning:
         output = self._folder / f"{next(self._numbers)}.out"
         invocation = call_invocation(
             Setting(nu=self._nu, library=str(LIBRARY)),
-            module=MODULES[command],
-            command=command,
-            args=args,
-            flags=flags,
+            Call(MODULES[command], command, tuple(args), flags),
             env={
                 "PATH": os.environ["PATH"],
                 "PROVISIONING_STATE": str(self.state),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from provctl.core.model import Call
 from provctl.nushell.binary import find_nu, nu_version
 from provctl.nushell.driver import (
     Invocation,
@@ -92,10 +93,7 @@ class Tasks:
         return self._run(
             call_invocation(
                 self._setting,
-                module=module,
-                command=command,
-                args=args,
-                flags=flags,
+                Call(module, command, tuple(args), flags),
                 env=self.env,
                 **self._common,
             )

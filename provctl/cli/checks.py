@@ -1,0 +1,151 @@
+"""Owns the checks of what runs need: configuration, programs, library, state, clock.
+
+A check returns what it found in a few words, as a `Note` where something is to be said
+that is no fault, and raises what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Sequence, Tuple, Union
+
+from provctl.cli.machine import api_port, api_token, lingering, service
+from provctl.errors import ConfigInvalid, StateUnusable, ToolMissing
+
+if TYPE_CHECKING:
+    from provctl.cli.surroundings import Note, Surroundings
+
+__all__ = ["CHECKS"]
+
+_PACKAGES = (
+    *("click", "rich", "pydantic", "psutil", "platformdirs"),
+    *("fastapi", "uvicorn", "httptools", "prometheus_client"),
+    *("jinja2", "semantic_version"),
+)
+_PROGRAM_TIMEOUT_S = 10
+_RELEASED_AT = 1_735_689_600  # 2025-01-01: no right clock shows an earlier time
+_CLOCK_TOLERANCE_S = 60
+
+
+def _configuration(surroundings: Surroundings) -> str:
+    if surroundings.broken:
+        raise surroundings.broken
+    return ", ".join(map(str, surroundings.files)) or "no file, defaults are used"
+
+
+def _python(_surroundings: Surroundings) -> str:
+    from importlib.util import find_spec
+
+    missing = [package for package in _PACKAGES if find_spec(package) is None]
+    if missing:
+        message = f"packages missing: {', '.join(missing)}"
+        raise ToolMissing(message, hint="install provctl again with pip")
+    version = ".".join(map(str, sys.version_info[:3]))
+    return f"{version} ({sys.executable})"
+
+
+def _nushell(surroundings: Surroundings) -> str:
+    from shutil import which
+
+    from provctl.nushell.binary import find_nu, nu_version
+
+    configured = surroundings.settings.nushell.binary
+    binary = find_nu(configured, surroundings.search_path)
+    version = nu_version(binary)
+    launcher = which(configured, path=surroundings.search_path)
+    if launcher is None or Path(launcher).samefile(binary):
+        return f"{version} ({binary})"
+    return f"{version} ({binary}, which the script {launcher} starts)"
+
+
+def _nickel(surroundings: Surroundings) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+    from shutil import which
+
+    try:
+        return f"{version('py-nickel')} (package py-nickel)"
+    except PackageNotFoundError:
+        name = surroundings.settings.nickel.binary
+    program = which(name, path=surroundings.search_path)
+    if program is None:
+        message = f"neither the package py-nickel nor the program {name} is there"
+        hint = (
+            "on Python 3.11 to 3.13: pip install py-nickel; else install the nickel "
+            "program and put it on PATH (or set nickel.binary)"
+        )
+        raise ToolMissing(message, hint=hint)
+    return f"{_said_by([program, '--version'])} ({program})"
+
+
+def _said_by(command: Sequence[str]) -> str:
+    import subprocess
+
+    try:
+        said = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=_PROGRAM_TIMEOUT_S,
+        )
+    except (OSError, subprocess.SubprocessError) as problem:
+        message = f"{command[0]} does not work: {problem}"
+        raise ToolMissing(message, hint="install it again") from problem
+    return said.stdout.decode(errors="replace").strip()
+
+
+def _library(surroundings: Surroundings) -> str:
+    folder = surroundings.settings.nushell.provisioning_lib
+    if folder is None:
+        return "nushell.provisioning_lib is not set (needed for `call` tasks only)"
+    if not os.access(folder, os.R_OK | os.X_OK) or not Path(folder).is_dir():
+        message = f"nushell.provisioning_lib: {folder} is not a readable folder"
+        raise ConfigInvalid(message, hint="set it to the folder of the library")
+    from provctl.nushell.compatibility import check_library
+
+    version = check_library(Path(folder))
+    return folder if version is None else f"{folder} (version {version})"
+
+
+def _state(surroundings: Surroundings) -> str:
+    from provctl.config.state_directory import check_state_dir, current_mounts
+
+    return check_state_dir(
+        surroundings.state_dir, uid=os.geteuid(), mounts=current_mounts()
+    )
+
+
+def _clock(surroundings: Surroundings) -> str:
+    from datetime import datetime, timezone
+
+    shown = datetime.fromtimestamp(surroundings.now, timezone.utc)
+    detail = f"{shown:%Y-%m-%d %H:%M:%S} UTC"
+    hint = "set the clock; on most systems: timedatectl set-ntp true"
+    if surroundings.now < _RELEASED_AT:
+        message = f"{detail} cannot be right"
+        raise StateUnusable(message, hint=hint)
+    try:
+        changed_at = (surroundings.state_dir / "runs").stat().st_mtime
+    except OSError:
+        return detail
+    if changed_at > surroundings.now + _CLOCK_TOLERANCE_S:
+        message = f"{detail} is before the last change of a run: the clock went back"
+        raise StateUnusable(message, hint=hint)
+    return detail
+
+
+CHECKS: Tuple[Tuple[str, Callable[[Surroundings], Union[str, Note]]], ...] = (
+    ("configuration", _configuration),
+    ("python", _python),
+    ("nushell", _nushell),
+    ("nickel", _nickel),
+    ("library", _library),
+    ("state directory", _state),
+    ("clock", _clock),
+    ("api", api_port),
+    ("token", api_token),
+    ("service", service),
+    ("logout", lingering),
+)

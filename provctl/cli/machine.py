@@ -1,0 +1,143 @@
+"""Owns the checks of what stays when commands end: the API's port and token, services."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional, Tuple, Union
+
+from provctl.cli.surroundings import Note
+from provctl.errors import StateUnusable
+
+if TYPE_CHECKING:
+    from provctl.cli.surroundings import Surroundings
+
+__all__ = ["api_port", "api_token", "lingering", "service"]
+
+_ASK_S = 5.0
+
+
+def api_port(surroundings: Surroundings) -> str:
+    """Whether the port that `[server]` names is free, or our scheduler's."""
+    address = surroundings.settings.server.address
+    if address is None:
+        return "by its unix socket only; [server] names no port"
+    from provctl.journal.lock import holder_of
+
+    host, port = address
+    where = f"{host}:{port}"
+    runs = holder_of(surroundings.state_dir / "scheduler" / "lock") is not None
+    problem = _why_taken(host, port)
+    if problem is None:
+        return f"{where} is free" + (", and no scheduler has it" if runs else "")
+    if runs:
+        return f"{where} is in use, by the scheduler that runs here most likely"
+    message = f"server.port: {where}: {problem}"
+    raise StateUnusable(message, hint="another program has it; choose another port")
+
+
+def _why_taken(host: str, port: int) -> Optional[str]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((host, port))
+    except OSError as problem:
+        return str(problem.strerror or problem)
+    return None
+
+
+def api_token(surroundings: Surroundings) -> str:
+    """Whether the token is for the eyes of its owner alone."""
+    path = surroundings.state_dir / "scheduler" / "token"
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return "not there yet; the scheduler makes it"
+    mode = stat.S_IMODE(info.st_mode)
+    if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid() or mode & 0o077:
+        message = f"{path}: others can read or change it"
+        hint = f"make a new one: rm {path}, then provctl scheduler restart"
+        raise StateUnusable(message, hint=hint)
+    return f"{path} (mode {mode:04o})"
+
+
+def service(surroundings: Surroundings) -> Union[str, Note]:
+    """Whether the unit of the scheduler, if there is one, still starts something."""
+    found = [path for path in _units(surroundings) if path.exists()]
+    if not found:
+        return "not installed; the scheduler starts when a command needs it"
+    for path in found:
+        program = _program_of(path)
+        if program is not None and not os.access(program, os.X_OK):
+            message = f"{path}: its program is not there any more: {program}"
+            hint = "provctl scheduler install --force writes it anew"
+            raise StateUnusable(message, hint=hint)
+    return ", ".join(map(str, found))
+
+
+def _units(surroundings: Surroundings) -> Tuple[Path, ...]:
+    from provctl.app.unit import Service, launchd, systemd
+
+    home = Path.home()
+    if sys.platform == "darwin":
+        return tuple(
+            launchd(Service((), {}, scope), home).path for scope in ("user", "system")
+        )
+    given = surroundings.environ.get("XDG_CONFIG_HOME", "")
+    config_home = Path(given) if given.startswith("/") else home / ".config"
+    return tuple(
+        systemd(Service((), {}, scope), config_home).path
+        for scope in ("user", "system")
+    )
+
+
+def _program_of(path: Path) -> Optional[str]:
+    """The first word of what a unit of ours starts."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith('ExecStart="'):
+            return line[len('ExecStart="') :].partition('"')[0]
+    return None
+
+
+def lingering(surroundings: Surroundings) -> Union[str, Note]:
+    """Whether what runs in the background survives the end of the login."""
+    if not sys.platform.startswith("linux") or not Path("/run/systemd/system").is_dir():
+        return "no systemd, so nobody ends processes at logout"
+    user = surroundings.environ.get("USER") or str(os.geteuid())
+    if os.geteuid() == 0 or Path("/var/lib/systemd/linger", user).exists():
+        return "processes in the background survive the end of the login"
+    kills = _property("KillUserProcesses")
+    advice = f"loginctl enable-linger {user}"
+    if kills == "yes":
+        detail = "at logout systemd kills what runs in the background, tasks too"
+        return Note(detail, advice)
+    if any(path.exists() for path in _units(surroundings)):
+        detail = "at logout systemd ends the service of your account"
+        return Note(detail, advice)
+    return "systemd leaves processes in the background alone at logout"
+
+
+def _property(name: str) -> str:
+    command = [
+        *("busctl", "get-property", "org.freedesktop.login1"),
+        *("/org/freedesktop/login1", "org.freedesktop.login1.Manager", name),
+    ]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_ASK_S,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return {b"b true": "yes", b"b false": "no"}.get(done.stdout.strip(), "")

@@ -1,0 +1,294 @@
+"""Owns the signatures of library commands, as Nushell itself reads them.
+
+Modules are parsed, never run: their commands are re-exported by a module of ours, so
+that not even their `export-env` is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+from provctl.errors import ToolMissing, UsageProblem
+from provctl.nushell.library import SHIPPED, module_needs_std
+from provctl.nushell.names import module_path, nu_literal
+
+__all__ = [
+    "Parameter",
+    "Reader",
+    "Signature",
+    "signature_from_json",
+    "signature_to_json",
+]
+
+_TIMEOUT_S = 60.0
+_MAX_SOURCE = 64 * 1024  # characters; Linux refuses an argument above 128 KiB
+
+# Durations and sizes as people write them, all else as JSON; what cannot become
+# either is left out, for it is only shown.
+_QUERY = """
+scope commands | where type == custom and name =~ '^m[0-9]+ ' | each {|command| {
+    name: $command.name
+    description: $command.description
+    details: $command.extra_description
+    search_terms: $command.search_terms
+    examples: ($command.examples | each {|one| [$one.description $one.example] })
+    parameters: ($command.signatures | values | first
+        | where parameter_type not-in [input output] | each {|one| {
+            name: ($one.parameter_name | default "")
+            kind: $one.parameter_type
+            type: ($one.syntax_shape | default "")
+            required: (not $one.is_optional)
+            short: $one.short_flag
+            description: ($one.description | default "")
+            completion: ($one.completion? | default null)
+            default: (if $one.parameter_default == null { null } else {
+                let kind = ($one.parameter_default | describe)
+                if $kind in [duration filesize] {
+                    $one.parameter_default | into string
+                } else {
+                    try { $one.parameter_default | to json --raw } catch { null }
+                }
+            })
+        }})
+}} | to json --raw
+"""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a command.
+
+    `kind` is "positional", "rest", "flag" or "switch"; `name` is without dashes and
+    "rest" for a nameless rest; `type` is Nushell's, such as "list<string>", and that
+    of one value for a rest. `required` is never so for a flag. `default` is text for
+    people. `choices` are what completes it, `completer` the command that tells.
+    """
+
+    name: str
+    kind: str
+    type: str = "any"
+    required: bool = False
+    short: Optional[str] = None
+    default: Optional[str] = None
+    description: str = ""
+    choices: Tuple[str, ...] = ()
+    completer: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A command of a library. `module` is its path below the library.
+
+    `command` is what the module exports, "main" for its own. `examples` are pairs of
+    a description and a line of Nushell.
+    """
+
+    module: str
+    command: str
+    description: str = ""
+    details: str = ""
+    search_terms: str = ""
+    examples: Tuple[Tuple[str, str], ...] = ()
+    parameters: Tuple[Parameter, ...] = ()
+
+    @property
+    def positionals(self) -> Tuple[Parameter, ...]:
+        """Its positional parameters, without the rest."""
+        return tuple(each for each in self.parameters if each.kind == "positional")
+
+    @property
+    def rest(self) -> Optional[Parameter]:
+        """What takes all further words, if anything does."""
+        return next((each for each in self.parameters if each.kind == "rest"), None)
+
+    @property
+    def flags(self) -> Tuple[Parameter, ...]:
+        """Its flags and switches."""
+        return tuple(each for each in self.parameters if each.kind in _FLAGS)
+
+
+_FLAGS = ("flag", "switch")
+_KINDS = {
+    "positional": "positional",
+    "rest": "rest",
+    "named": "flag",
+    "switch": "switch",
+}
+
+# What a module exports, or why it cannot be read.
+Exports = Union[Dict[str, Signature], UsageProblem]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads modules of one library with the Nushell program `nu`.
+
+    `environ` is the environment in which they are parsed.
+    """
+
+    library: Path
+    nu: str
+    environ: Mapping[str, str]
+
+    def read(self, modules: Sequence[str]) -> Dict[str, Exports]:
+        """Return what each module exports, or the problem of one that does not parse.
+
+        As few starts of Nushell as possible: one, if all parse. Raises
+        UsageProblem for a path that is not below the library, and ToolMissing if
+        Nushell does not answer.
+        """
+        found: Dict[str, Exports] = {}
+        pending = [list(part) for part in _portions(self.library, modules)]
+        while pending:
+            part = pending.pop()
+            answer = self._ask(part)
+            if isinstance(answer, dict):
+                found.update(answer)
+            elif len(part) == 1:
+                found[part[0]] = answer
+            else:
+                # One of them does not parse: it must cost nobody but itself.
+                middle = len(part) // 2
+                pending += [part[:middle], part[middle:]]
+        return found
+
+    def complete(self, signature: Signature, completer: str) -> List[Tuple[str, str]]:
+        """Return what a completer of the command's module offers, with descriptions.
+
+        Raises UsageProblem or ToolMissing if it cannot be asked.
+        """
+        path = _file(self.library, signature.module)
+        if not re.fullmatch(r"[\w-]+( [\w-]+)*", completer):
+            message = f"{completer!r} cannot be asked for completions"
+            raise UsageProblem(message)
+        body = f"source {nu_literal(path)}\n{completer} | to json --raw"
+        answer = json.loads(self._run(body, [signature.module]))
+        items = answer.get("completions", []) if isinstance(answer, dict) else answer
+        return [_offer(item) for item in items]
+
+    def _ask(self, modules: Sequence[str]) -> Union[Dict[str, Exports], UsageProblem]:
+        lines = []
+        for number, module in enumerate(modules):
+            path = nu_literal(module_path(str(self.library), module))
+            lines.append(f"module m{number} {{ export use {path} * }}\nuse m{number}")
+        try:
+            answer = json.loads(self._run("\n".join(lines) + _QUERY, modules))
+        except UsageProblem as problem:
+            return problem
+        found: Dict[str, Dict[str, Signature]] = {module: {} for module in modules}
+        for record in answer:
+            number, _, name = record["name"][1:].partition(" ")
+            module = modules[int(number)]
+            command = "main" if name == Path(module).stem else name
+            found[module][command] = _signature(module, command, record)
+        return dict(found)
+
+    def _run(self, body: str, modules: Sequence[str]) -> bytes:
+        std = any(module_needs_std(self.library, module) for module in modules)
+        library = str(self.library)
+        folders = f"{nu_literal(library)} {nu_literal(str(SHIPPED))}"
+        text = f"const NU_LIB_DIRS = [{folders}]\n{body}"
+        switches = () if std else ("--no-std-lib",)
+        argv = (self.nu, "--no-config-file", *switches, "--commands", text)
+        env = {**self.environ, "NU_LIB_DIRS": f"{library}:{SHIPPED}", "NO_COLOR": "1"}
+        try:
+            done = subprocess.run(
+                argv,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            message = f"Nushell does not answer: {error}"
+            raise ToolMissing(message) from error
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip()
+            message = f"{', '.join(modules)} cannot be read by Nushell:\n{said}"
+            raise UsageProblem(message)
+        return done.stdout
+
+
+def signature_to_json(signature: Signature) -> Dict[str, Any]:
+    """Return a signature as a JSON record; see `signature_from_json`."""
+    record = dict(vars(signature))
+    record["parameters"] = [dict(vars(each)) for each in signature.parameters]
+    return record
+
+
+def signature_from_json(record: Mapping[str, Any]) -> Signature:
+    """Return the signature of a record. Raises TypeError, ValueError or KeyError."""
+    parameters = tuple(
+        Parameter(**{**each, "choices": tuple(each["choices"])})
+        for each in record["parameters"]
+    )
+    examples = tuple((about, line) for about, line in record["examples"])
+    return Signature(**{**record, "parameters": parameters, "examples": examples})
+
+
+def _signature(module: str, command: str, record: Mapping[str, Any]) -> Signature:
+    return Signature(
+        module,
+        command,
+        record["description"],
+        record["details"],
+        record["search_terms"],
+        tuple((about, line) for about, line in record["examples"]),
+        tuple(_parameter(each) for each in record["parameters"]),
+    )
+
+
+def _parameter(record: Mapping[str, Any]) -> Parameter:
+    kind = _KINDS[record["kind"]]
+    told = record["completion"]
+    return Parameter(
+        name=record["name"] or "rest",
+        kind=kind,
+        type="bool" if kind == "switch" else record["type"] or "any",
+        required=kind == "positional" and record["required"],
+        short=record["short"],
+        default=_shown(record["default"]),
+        description=record["description"],
+        choices=tuple(map(str, told)) if isinstance(told, list) else (),
+        completer=told if isinstance(told, str) else None,
+    )
+
+
+def _shown(default: Optional[str]) -> Optional[str]:
+    """Return a default for people: a text without its quotes, all else as it is."""
+    if default is None or not default.startswith('"'):
+        return default
+    return str(json.loads(default))
+
+
+def _offer(item: Any) -> Tuple[str, str]:
+    if isinstance(item, dict):
+        return str(item.get("value", "")), str(item.get("description") or "")
+    return str(item), ""
+
+
+def _file(library: Path, module: str) -> str:
+    path = module_path(str(library), module)
+    inside = os.path.join(path, "mod.nu")  # noqa: PTH118
+    return inside if os.path.isdir(path) else path  # noqa: PTH112
+
+
+def _portions(library: Path, modules: Sequence[str]) -> List[List[str]]:
+    """Return the modules in portions whose source fits into one argument."""
+    portions: List[List[str]] = []
+    size = _MAX_SOURCE
+    for module in modules:
+        length = len(str(library)) + 6 * len(module) + 60
+        size += length
+        if size > _MAX_SOURCE:
+            portions.append([])
+            size = length
+        portions[-1].append(module)
+    return portions

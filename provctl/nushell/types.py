@@ -1,0 +1,249 @@
+"""Owns Nushell's types: which value fits which, and how it gets there.
+
+JSON has no durations, sizes or dates. They travel as text, and the driver turns them
+into Nushell's own with a converter of a fixed table. What the types of a signature
+say is checked here, before anything runs; Nushell checks it once more.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, Callable, List, Mapping, Optional, Tuple
+
+from provctl.errors import UsageProblem
+
+__all__ = ["accept", "conversion", "expected", "item_type", "read_text"]
+
+# The only Nushell source that a type may add to a call.
+_CONVERTERS = {
+    "binary": "into binary",
+    "cell-path": "into cell-path",
+    "datetime": "into datetime",
+    "duration": "into duration",
+    "filesize": "into filesize",
+    "glob": "into glob",
+    "range": "from nuon",
+}
+_EXPECTED = {
+    "bool": "true or false",
+    "binary": "text",
+    "cell-path": 'a path into data, such as "net.0.ip"',
+    "datetime": 'a date, such as "2026-01-31" or "2026-01-31T12:00:00Z"',
+    "duration": 'a duration, such as "90sec" or "1hr 30min"',
+    "filesize": 'a size, such as "2GB" or "512MiB"',
+    "float": "a number",
+    "int": "a whole number of 64 bits",
+    "nothing": "null",
+    "number": "a number",
+    "range": 'a range, such as "1..10"',
+    "record": "a record, in JSON",
+    "table": "a list of records, in JSON",
+}
+_TEXTS = frozenset({"string", "path", "directory", "glob", "binary"})
+_UNITS = {"s": "sec", "m": "min", "h": "hr", "d": "day", "w": "wk", "µs": "us"}
+_PART = re.compile(
+    r"(-?\d+(?:\.\d+)?)\s*(ns|us|µs|ms|sec|s|min|m|hr|h|day|d|wk|w)(?![a-zµ])\s*"
+)
+_RUN_TOGETHER = re.compile(r"(?<=[a-zµ])(?=\d)")
+_SIZE = re.compile(r"\d+(\.\d+)?\s*([kmgtpe]i?b?|b)?", re.IGNORECASE | re.ASCII)
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
+_RANGE = re.compile(r"-?\d+\.\.(-?\d+\.\.)?[<=]?(-?\d+)?", re.ASCII)
+_INT = re.compile(r"[+-]?[0-9][0-9_]*", re.ASCII)
+
+
+def accept(kind: str, value: Any) -> Any:
+    """Return a JSON value as a parameter of the type `kind` gets it.
+
+    Raises ValueError if it does not fit, and UsageProblem for a type whose values
+    cannot be given from outside: code.
+    """
+    name, inner = _split(kind)
+    if name in ("closure", "block"):
+        message = f"a value of the type {kind} is code, and only Nushell can give it"
+        raise UsageProblem(
+            message, hint="leave it out, or call the command from Nushell"
+        )
+    if name in _TEXTS:
+        return _must(isinstance(value, str), value)
+    if name == "list":
+        _must(isinstance(value, list), value)
+        return [accept(inner, item) for item in value] if inner else value
+    if name in ("record", "table"):
+        return _accept_records(name, inner, value)
+    if name == "oneof":
+        return _accept_one_of(inner, value)
+    check = _CHECKS.get(name)
+    return value if check is None else check(value)
+
+
+def read_text(kind: str, text: str) -> Any:
+    """Return the value of a type that a word of the command line stands for.
+
+    Lists, records and tables are JSON. Raises like `accept`.
+    """
+    name, _ = _split(kind)
+    if name in _TEXTS or name in ("datetime", "duration", "filesize", "range"):
+        return accept(kind, text)
+    if name == "bool":
+        return _must(text in ("true", "false"), text) == "true"
+    if name == "int":
+        return accept(kind, int(_must(_INT.fullmatch(text) is not None, text)))
+    if name == "cell-path":
+        return accept(kind, text)
+    if name in ("float", "number", "list", "record", "table", "nothing", "closure"):
+        return accept(kind, json.loads(text) if name != "closure" else text)
+    value = _meant(text)
+    try:
+        return accept(kind, value)
+    except ValueError:
+        return accept(kind, text)
+
+
+def item_type(kind: str) -> Optional[str]:
+    """Return the type of the items of a list type ("any" if unsaid), None of others."""
+    name, inner = _split(kind)
+    return (inner or "any") if name == "list" else None
+
+
+def expected(kind: str) -> str:
+    """Return in words what fits a type."""
+    name, _ = _split(kind)
+    if name in _EXPECTED:
+        return _EXPECTED[name]
+    return "text" if name in _TEXTS else f"a value of the type {kind}"
+
+
+def conversion(kind: str) -> Optional[str]:
+    """Return the Nushell that makes a value of a type of what arrives as JSON.
+
+    None: it arrives as it is. What is returned is constant for a type, never made
+    of one.
+    """
+    name, inner = _split(kind)
+    if name == "list" and inner in _CONVERTERS:
+        return f"each {{|item| $item | {_CONVERTERS[inner]} }}"
+    return _CONVERTERS.get(name)
+
+
+def _split(kind: str) -> Tuple[str, str]:
+    """Return "list" and "string" of "list<string>"."""
+    name, _, inner = kind.partition("<")
+    return name.partition("(")[0], inner[:-1]
+
+
+def _must(fits: bool, value: Any) -> Any:
+    if not fits:
+        raise ValueError(value)
+    return value
+
+
+def _accept_records(name: str, inner: str, value: Any) -> Any:
+    if name == "table":
+        return [
+            _accept_records("record", inner, item)
+            for item in _must(isinstance(value, list), value)
+        ]
+    _must(isinstance(value, dict), value)
+    types = dict(_fields(inner))
+    _must(all(field in value for field in types), value)
+    return {
+        field: accept(types[field], item) if field in types else item
+        for field, item in value.items()
+    }
+
+
+def _accept_one_of(inner: str, value: Any) -> Any:
+    for kind in _parts(inner):
+        try:
+            return accept(kind, value)
+        except (ValueError, UsageProblem):
+            continue
+    raise ValueError(value)
+
+
+def _fields(inner: str) -> List[Tuple[str, str]]:
+    """Return the fields and types of "a: int, b: record<c: string>"."""
+    pairs = (part.partition(":") for part in _parts(inner))
+    return [
+        (name.strip().strip("\"'`"), kind.strip() or "any") for name, _, kind in pairs
+    ]
+
+
+def _parts(inner: str) -> List[str]:
+    """Return what stands between the outermost commas."""
+    parts, depth, start = [], 0, 0
+    for at, sign in enumerate(inner):
+        depth += (sign == "<") - (sign == ">")
+        if sign == "," and depth == 0:
+            parts.append(inner[start:at].strip())
+            start = at + 1
+    last = inner[start:].strip()
+    return [*parts, last] if last else parts
+
+
+def _meant(text: str) -> Any:
+    """Return what Nushell would take a bare word for, where anything may stand."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    fits = not isinstance(value, float) or math.isfinite(value)
+    return value if fits else text
+
+
+def _int(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return _must(whole and -(2**63) <= value < 2**63, value)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, float):
+        return _must(math.isfinite(value), value)
+    return _int(value)
+
+
+def _duration(value: Any) -> str:
+    spaced = _RUN_TOGETHER.sub(" ", _must(isinstance(value, str), value).strip())
+    _must(_PART.match(spaced) is not None and not _PART.sub("", spaced), value)
+    return " ".join(
+        number + _UNITS.get(unit, unit) for number, unit in _PART.findall(spaced)
+    )
+
+
+def _filesize(value: Any) -> Any:
+    if isinstance(value, str):
+        return _must(_SIZE.fullmatch(value) is not None, value)
+    return _int(value)
+
+
+def _cell_path(value: Any) -> Any:
+    if isinstance(value, str):
+        steps = _must(bool(value), value).lstrip("$").strip(".").split(".")
+        return [int(step) if step.isdigit() else step for step in steps]
+    _must(isinstance(value, list) and bool(value), value)
+    return [_must(isinstance(step, (str, int)), step) for step in value]
+
+
+def _matching(pattern: re.Pattern[str]) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        return _must(isinstance(value, str) and bool(pattern.fullmatch(value)), value)
+
+    return check
+
+
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "bool": lambda value: _must(isinstance(value, bool), value),
+    "cell-path": _cell_path,
+    "datetime": _matching(_DATE),
+    "duration": _duration,
+    "filesize": _filesize,
+    "float": lambda value: float(_number(value)),
+    "int": _int,
+    "nothing": lambda value: _must(value is None, value),
+    "number": _number,
+    "range": _matching(_RANGE),
+}
