@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict
 
 import pytest
 
-from provctl.nushell.binary import find_nu
-from provctl.nushell.library import SHIPPED
+from tests.support.nushell import outside
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
@@ -19,27 +16,6 @@ if TYPE_CHECKING:
 HOSTILE = "\"'; $(id) `x` \\ {a: 1} \u202e#é"
 
 PLUGIN = Path(__file__).parents[1] / "support" / "nu_plugin_shout"
-
-
-def outside(
-    provctl: Provctl, text: str, env: Optional[Mapping[str, str]] = None
-) -> subprocess.CompletedProcess[str]:
-    """Run Nushell as at a terminal, with the shipped modules on its path."""
-    program = Path(provctl.program).parent
-    environ = {
-        **provctl.environ,
-        "PATH": f"{program}:{os.environ['PATH']}",
-        "NU_LIB_DIRS": str(SHIPPED),
-        **(env or {}),
-    }
-    return subprocess.run(
-        [find_nu("nu", os.environ["PATH"]), "--no-config-file", "-c", text],
-        env=environ,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        stdin=subprocess.DEVNULL,
-    )
 
 
 def task(provctl: Provctl, script: str, **fields: Any) -> Any:

@@ -4,9 +4,12 @@ use token.nu
 
 # The settings as one record: $config.orchestrator.endpoint and so on.
 export def load-config [] {
-    ^(program) config show -o json | from json | reduce --fold {} {|row, all|
+    let config = ^(program) config show -o json | from json | reduce --fold {} {|row, all|
         $all | upsert ($row.key | split row "." | into cell-path) $row.value
     }
+    # A task is told where its scheduler listens, whatever was set since.
+    let told = $env.PROVCTL_ENDPOINT? | default $config.orchestrator.endpoint
+    $config | update orchestrator.endpoint $told
 }
 
 # Return what a Jinja2 template becomes with the given values.
