@@ -114,11 +114,7 @@ def test_a_task_asks_and_reports(
     provctl("wait", run)
     outputs = provctl("workflow", "outputs", run).json()
     assert outputs["deep/t"] == "healthy"
-    said = [
-        record["percent"]
-        for record in provctl.journal(run)
-        if "percent" in record
-    ]
+    said = [record["percent"] for record in provctl.journal(run) if "percent" in record]
     assert said[-1] == 70
 
 
