@@ -10,6 +10,7 @@
     |- Refused                     41    right request, wrong status
     |- DuplicateKey                42    same key, other content
     |- WorkflowInvalid             50    every mistake found, each with its place
+    |  `- TemplateInvalid          50    the first mistake in a template
     `- ToolMissing                 52    nu or nickel is not there
        `- LibraryIncompatible      52    the library needs another version
 
@@ -34,6 +35,7 @@ __all__ = [
     "Refused",
     "SchedulerUnreachable",
     "StateUnusable",
+    "TemplateInvalid",
     "ToolMissing",
     "UsageProblem",
     "WorkflowInvalid",
@@ -152,3 +154,7 @@ class WorkflowInvalid(ProvctlError):
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         super().__init__("\n".join(m.message for m in mistakes))
         self.mistakes: Tuple[Mistake, ...] = tuple(mistakes)
+
+
+class TemplateInvalid(WorkflowInvalid):
+    """A template with a mistake in it, or without a value that it needs."""

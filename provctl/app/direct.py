@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Mapping, NoReturn
 
 from provctl.errors import ToolMissing
-from provctl.nushell.driver import direct_invocation
+from provctl.nushell.driver import Setting, direct_invocation
 
 if TYPE_CHECKING:
     from provctl.nushell.driver import Values
@@ -20,8 +20,7 @@ def become(
     verb: Verb,
     values: Values,
     *,
-    nu: str,
-    library: str,
+    setting: Setting,
     environ: Mapping[str, str],
     output: str,
 ) -> NoReturn:
@@ -36,12 +35,10 @@ def become(
     place = os.open(os.devnull, os.O_RDONLY)
     apart = output != "table" and _only_results_to_stdout()
     invocation = direct_invocation(
-        verb.module,
-        verb.signature.command,
+        setting,
+        verb.imports,
+        (verb.module, verb.signature.command),
         values,
-        nu=nu,
-        std=verb.std,
-        library=library,
         env={name: value for name, value in environ.items() if _is_text(value)},
         input_path=f"/dev/fd/{place}",
         output=output,
@@ -52,9 +49,9 @@ def become(
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execve(nu, invocation.argv, invocation.env)  # noqa: S606
+        os.execve(setting.nu, invocation.argv, invocation.env)  # noqa: S606
     except OSError as problem:
-        message = f"{nu} does not run: {problem.strerror}"
+        message = f"{setting.nu} does not run: {problem.strerror}"
         raise ToolMissing(message) from problem
 
 

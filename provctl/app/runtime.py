@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Mapping, Optional
 
 from provctl import __version__
@@ -14,8 +16,6 @@ from provctl.scheduler.launch import Launcher, TaskDefaults
 from provctl.scheduler.loop import Facts, Scheduler, World
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from provctl.config.settings import Settings
     from provctl.errors import ProvctlError
     from provctl.executors.base import Executor
@@ -33,6 +33,12 @@ def make_holder(kind: str, socket: Path) -> Holder:
 def make_executor() -> Executor:
     """Return what runs attempts. It gets ready by itself, so make it early."""
     return LocalExecutor()
+
+
+def _program() -> str:
+    """Where this program is, for tasks that call it; empty if it is not installed."""
+    program = Path(sys.executable).with_name("provctl")
+    return str(program) if os.access(program, os.X_OK) else ""
 
 
 def make_scheduler(
@@ -56,6 +62,10 @@ def make_scheduler(
         library=str(library) if library else None,
         log_max=limits.log_max_mb << 20,
         env_vars=nushell.env_vars,
+        plugins=nushell.plugins,
+        state_dir=str(folder.path),
+        program=_program(),
+        endpoint=settings.endpoint if settings.server.address else "",
     )
     capacity: Mapping[str, int] = settings.pools
     world = World(

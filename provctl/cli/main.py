@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from typing import Callable, List, Mapping, NamedTuple, NoReturn, Optional
 
@@ -16,7 +17,7 @@ from provctl.cli.context import Session, plain
 from provctl.cli.options import add_global_options, unknown_verb
 from provctl.errors import ProvctlError, WorkflowInvalid
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "main", "orchestrator"]
 
 
 class _Verb(NamedTuple):
@@ -141,6 +142,7 @@ _TREE = {
     "batch": _Verb("batch", "batch", "Several runs, submitted together."),
     "scheduler": _Verb("scheduler", "scheduler", "The background scheduler."),
     "journal": _Verb("journal", "journal", "Verify, read and repair journals."),
+    "template": _Verb("template", "template", "Make files of templates and values."),
     "prune": _Verb("prune", "prune", "Remove old runs."),
     "config": _Verb("config", "config", "Show and check the configuration."),
     "env": _Verb("env", "env", "Show the environment of the library's commands."),
@@ -201,20 +203,31 @@ def version(session: Session) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command and end the process with its exit code."""
+    """Run `provctl` and end the process with its exit code."""
+    _end_with(cli, "provctl")
+
+
+def orchestrator() -> NoReturn:
+    """Run `provisioning-orchestrator` and end the process with its exit code."""
+    from provctl.cli.orchestrator import orchestrator as command
+
+    _end_with(command, "provisioning-orchestrator")
+
+
+def _end_with(command: click.Command, name: str) -> NoReturn:
     # Imports make many objects and no garbage: the usual 700 costs 30 ms a start.
     gc.set_threshold(50_000)
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot show must not end a command.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    code = _told(_run_and_flush)
+    code = _told(partial(_run_and_flush, command, name))
     # To take the interpreter apart costs 80 ms when pydantic is in it, for nothing.
     os._exit(code)
 
 
-def _run_and_flush() -> int:
+def _run_and_flush(command: click.Command, name: str) -> int:
     session = Session(environ=dict(os.environ))
-    code = cli.main(prog_name="provctl", standalone_mode=False, obj=session)
+    code = command.main(prog_name=name, standalone_mode=False, obj=session)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
 

@@ -183,16 +183,20 @@ class _VerbCommand(click.Command):
 
 def _run_here(session: Session, verb: Verb, given: Values) -> NoReturn:
     from provctl.app.direct import become
+    from provctl.nushell.driver import Setting
 
-    settings = session.loaded.settings.nushell
-    become(
-        verb,
-        given,
+    settings = session.loaded.settings
+    environ = {**session.environ, **settings.nushell.env_vars}
+    if verb.imports.endpoint and settings.server.address is not None:
+        # It may ask the scheduler something: where that is, and where its token is.
+        environ["PROVCTL_STATE_DIR"] = str(session.folder.path)
+        environ["PROVCTL_ENDPOINT"] = settings.endpoint
+    setting = Setting(
         nu=session.nu,
         library=str(session.library_folder),
-        environ={**session.environ, **settings.env_vars},
-        output=session.output,
+        plugins=settings.nushell.plugins,
     )
+    become(verb, given, setting=setting, environ=environ, output=session.output)
 
 
 def _read(parameter: Parameter, text: str) -> Any:

@@ -219,6 +219,11 @@ class Nushell(_Values):
         "Folder of the Nushell library whose commands tasks call",
         "executor.provisioning_lib",
     )
+    plugins: Tuple[str, ...] = _key(
+        (),
+        kinds.names(kinds.path(), "a list of paths"),
+        "Nushell plugins that tasks can use",
+    )
     env_vars: Mapping[str, str] = _table(
         kinds.table(
             kinds.text(r"[^\0]*"),

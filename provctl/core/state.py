@@ -224,6 +224,23 @@ class RunState:
             raise ValueMissing(message)
         return task.output
 
+    def needed_by(self, task_id: str) -> Dict[str, Any]:
+        """Return the outputs of the tasks that one needs, by the names it calls them.
+
+        Null of a task that has none, such as one that failed.
+        """
+        needs = self.tasks[task_id].task.needs
+        parent = self.tasks[task_id].task.parent
+        prefix = "" if parent is None else f"{parent}/"
+        outputs: Dict[str, Any] = {}
+        for need in needs:
+            try:
+                output = self.output_of(need.task)
+            except ValueMissing:
+                output = None
+            outputs[need.task[len(prefix) :]] = output
+        return outputs
+
     def _group_output(self, group_id: str) -> Dict[str, Any]:
         """Outputs of all tasks inside, nested as the groups are; without a stack."""
         whole: Dict[str, Any] = {}

@@ -49,6 +49,11 @@ class Place:
         """What names the attempt among all of this machine."""
         return f"{self.run}/{self.name}"
 
+    @property
+    def checkpoint(self) -> Path:
+        """What the task keeps from one attempt to the next; all of them have it."""
+        return self.folder / f"{self.index}.checkpoint"
+
     def file(self, suffix: str) -> Path:
         """Return one of its files."""
         return self.folder / f"{self.name}.{suffix}"

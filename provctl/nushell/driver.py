@@ -14,15 +14,30 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
-from provctl.nushell.library import module_needs_std, script_needs_std
+from provctl.errors import ToolMissing
+from provctl.nushell.library import SHIPPED, Imports, module_imports, script_imports
 from provctl.nushell.names import check_command, check_flag, module_path, nu_literal
 from provctl.nushell.payload import check_text, encode_payload
 from provctl.nushell.types import conversion
 
+if TYPE_CHECKING:
+    from provctl.core.model import Call
+
 __all__ = [
     "Invocation",
+    "Setting",
     "Values",
     "call_invocation",
     "direct_invocation",
@@ -40,14 +55,20 @@ _NO_PROGRAMS = "/dev/null"
 # line before the one it blames. PATH comes as a list with the values: `split row`
 # would cost half a millisecond.
 _PRELUDE = """\
-const NU_LIB_DIRS = [{library}]
+const NU_LIB_DIRS = [{library} {shipped}]
 let {variable} = ({read} | from json)
 hide-env {carrier}
 $env.PATH = ${variable}.path
-let {variable} = ${variable}.given
+{needs}let {variable} = ${variable}.given
 {hook}
-
+{imports}
 """
+# A record: it stays in this process, programs that the task starts do not see it.
+_NEEDS = "$env.PROVCTL_NEEDS = ${variable}.needs\n"
+# What the platform's own modules take for granted where they speak with the
+# scheduler: that their calls are let in, and that there is a `load-config`.
+_HTTP = f"use {nu_literal(str(SHIPPED / 'provctl' / 'http.nu'))} *\n"
+_CONFIG = f"use {nu_literal(str(SHIPPED / 'provctl' / 'client.nu'))} load-config\n"
 
 # What is done with the value that comes out. The first `let` collects it outside the
 # `try`, since an error in a lazy pipeline is the task's own; the one inside makes
@@ -112,32 +133,41 @@ class Invocation(NamedTuple):
     input: Optional[bytes]
 
 
+class Setting(NamedTuple):
+    """What all tasks of a place have: the program, the library, what else is known.
+
+    `nu` and `library` are absolute, `plugins` too. `endpoints` are the spellings of
+    the scheduler's address, none where it listens on no port.
+    """
+
+    nu: str
+    library: str
+    plugins: Tuple[str, ...] = ()
+    endpoints: Tuple[str, ...] = ()
+
+
 def call_invocation(
+    setting: Setting,
+    call: Call,
     *,
-    nu: str,
-    library: str,
-    module: str,
-    command: str,
-    args: Sequence[Any],
-    flags: Mapping[str, Any],
+    needs: Callable[[], Mapping[str, Any]] = dict,
     env: Mapping[str, str],
     input_path: str,
     output_path: str,
-    into: Mapping[str, str] = _NOTHING,
 ) -> Invocation:
-    """Return how to run `command` of `module`, a path below `library`.
+    """Return how to make a call; its module is a path below the library.
 
     A flag whose value is null is left out. The command "main" is the module's
-    own. `into` names the types of values that JSON does not have, see `core.model`.
-    Raises UsageProblem for a name or value that cannot be given to Nushell.
+    own. `needs` gives the outputs of the tasks before, if the module may ask for
+    them. Raises UsageProblem for a name or value that cannot be given to Nushell.
     """
+    imports = module_imports(Path(setting.library), call.module, setting.endpoints)
     return _call_invocation(
-        module,
-        command,
-        Values(args, flags, into),
-        nu=nu,
-        std=module_needs_std(Path(library), module),
-        library=library,
+        setting,
+        imports,
+        (call.module, call.command),
+        Values(call.args, call.flags, call.into),
+        needs=needs() if imports.provctl else None,
         env={**env, "PROVCTL_OUTPUT_FILE": output_path},
         input_path=input_path,
         hook=_RETURN,
@@ -145,13 +175,11 @@ def call_invocation(
 
 
 def direct_invocation(
-    module: str,
-    command: str,
+    setting: Setting,
+    imports: Imports,
+    command: Tuple[str, str],
     values: Values,
     *,
-    nu: str,
-    std: bool,
-    library: str,
     env: Mapping[str, str],
     input_path: str,
     output: str,
@@ -159,19 +187,19 @@ def direct_invocation(
 ) -> Invocation:
     """Return how to make a call whose result is printed.
 
-    `std`: the module needs the standard library. The result is printed as Nushell's own table, or as `output` says: "table", "json",
-    "jsonl" or "name"; then it goes to the end of the file `output_path`, if there is
-    one. Raises UsageProblem like `call_invocation`.
+    `command` is its module and its name, `imports` what the module needs. The result
+    is printed as Nushell's own table, or as `output` says: "table", "json", "jsonl" or
+    "name"; then it goes to the end of the file `output_path`, if there is one. Raises
+    UsageProblem like `call_invocation`.
     """
     form = _FORMS.get(output)
     sent = "" if output_path is None else f"{_APPENDED} {nu_literal(output_path)}"
     return _call_invocation(
-        module,
+        setting,
+        imports,
         command,
         values,
-        nu=nu,
-        std=std,
-        library=library,
+        needs=None,
         env=env,
         input_path=input_path,
         hook="" if form is None else _hook(form, sent),
@@ -179,44 +207,58 @@ def direct_invocation(
 
 
 def _call_invocation(
-    module: str, command: str, values: Values, **how: Any
+    setting: Setting,
+    imports: Imports,
+    command: Tuple[str, str],
+    values: Values,
+    *,
+    needs: Optional[Mapping[str, Any]],
+    env: Mapping[str, str],
+    **how: Any,
 ) -> Invocation:
-    library, env = how["library"], how["env"]
     flags = {name: value for name, value in values.flags.items() if value is not None}
     given = values._replace(flags=flags)
+    module, name = command
     return _invocation(
+        setting,
+        imports,
         variable="call",
-        payload=_payload({"args": list(given.args), "flags": flags}, env),
-        body=_call(module_path(library, module), check_command(command), given),
+        payload=_payload({"args": list(given.args), "flags": flags}, env, needs),
+        has_needs=needs is not None,
+        body=_call(module_path(setting.library, module), check_command(name), given),
+        env=env,
         **how,
     )
 
 
 def script_invocation(
+    setting: Setting,
     *,
-    nu: str,
-    library: str,
     text: str,
     args: Mapping[str, Any],
+    needs: Callable[[], Mapping[str, Any]] = dict,
     env: Mapping[str, str],
     input_path: str,
     output_path: str,
 ) -> Invocation:
     """Return how to run the script `text`, which sees `args` as `$args`.
 
-    Raises UsageProblem for a value that cannot be given to Nushell.
+    `needs` is as for a call. Raises UsageProblem for a value that cannot be given
+    to Nushell.
     """
     check_text(text, "the script")
-    payload = _payload(dict(args), env)
+    imports = script_imports(text, Path(setting.library), setting.endpoints)
+    outputs = needs() if imports.provctl else None
+    payload = _payload(dict(args), env, outputs)
     in_file = len(payload) <= _MAX_ENV_BYTES
     # From a file of its own an error names the script's own line, and `ps` does
     # not show it. There is one file, and large arguments need it more.
     invocation = _invocation(
-        nu=nu,
-        std=script_needs_std(text, Path(library)),
-        library=library,
+        setting,
+        imports,
         variable="args",
         payload=payload,
+        has_needs=outputs is not None,
         body=f"source {nu_literal(input_path)}" if in_file else text,
         env={**env, "PROVCTL_OUTPUT_FILE": output_path},
         input_path=input_path,
@@ -225,9 +267,14 @@ def script_invocation(
     return invocation._replace(input=text.encode()) if in_file else invocation
 
 
-def _payload(given: Any, env: Mapping[str, str]) -> str:
+def _payload(
+    given: Any, env: Mapping[str, str], needs: Optional[Mapping[str, Any]]
+) -> str:
     path = env.get("PATH", os.defpath).split(":")
-    return encode_payload({"path": list(filter(None, path)), "given": given})
+    payload = {"path": list(filter(None, path)), "given": given}
+    if needs is not None:
+        payload["needs"] = dict(needs)
+    return encode_payload(payload)
 
 
 def _call(path: str, command: str, given: Values) -> str:
@@ -248,12 +295,12 @@ def _call(path: str, command: str, given: Values) -> str:
 
 
 def _invocation(
+    setting: Setting,
+    imports: Imports,
     *,
-    nu: str,
-    std: bool,
-    library: str,
     variable: str,
     payload: str,
+    has_needs: bool,
     body: str,
     env: Mapping[str, str],
     input_path: str,
@@ -266,23 +313,41 @@ def _invocation(
         carrier, content = "PROVCTL_INPUT_FILE", input_path
         read = "open --raw $env.PROVCTL_INPUT_FILE"
     prelude = _PRELUDE.format(
-        library=nu_literal(library),
+        library=nu_literal(setting.library),
+        shipped=nu_literal(str(SHIPPED)),
         variable=variable,
         read=read,
         carrier=carrier,
+        needs=_NEEDS.format(variable=variable) if has_needs else "",
         hook=hook,
+        imports=_HTTP * imports.endpoint + _CONFIG * imports.config,
     )
     environment: Dict[str, str] = {
         **env,
-        "PATH": _NO_PROGRAMS,
-        "NU_LIB_DIRS": library,
+        # Plugins are started before the driver's first line, and may need programs.
+        "PATH": env.get("PATH", os.defpath) if setting.plugins else _NO_PROGRAMS,
+        "NU_LIB_DIRS": f"{setting.library}:{SHIPPED}",
         carrier: content,
     }
     for name, value in environment.items():
         check_text(name + value, f"the environment variable {name!r}")
-    switches = () if std else ("--no-std-lib",)
     return Invocation(
-        argv=(nu, "--no-config-file", *switches, "--commands", prelude + body),
+        argv=(setting.nu, *_switches(setting, imports), "--commands", prelude + body),
         env=environment,
         input=None if carrier == "PROVCTL_INPUT" else payload.encode(),
     )
+
+
+def _switches(setting: Setting, imports: Imports) -> Sequence[str]:
+    """Return the options of `nu`. Raises ToolMissing if a plugin is not there."""
+    switches = ["--no-config-file"]
+    if not imports.std:
+        switches.append("--no-std-lib")
+    for plugin in setting.plugins:
+        if not os.access(plugin, os.X_OK):
+            message = f"the Nushell plugin {plugin} is not there, or not a program"
+            raise ToolMissing(message, hint="correct nushell.plugins")
+    if setting.plugins:
+        listed = " ".join(map(nu_literal, setting.plugins))
+        switches += ["--plugins", f"[{listed}]"]
+    return switches

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 from provctl.errors import UsageProblem
-from provctl.nushell.library import module_files, module_needs_std
+from provctl.nushell.library import Imports, module_files, module_imports
 from provctl.nushell.shelf import read_shelf, write_shelf
 from provctl.nushell.signatures import (
     Exports,
@@ -32,7 +32,9 @@ from provctl.nushell.signatures import (
 
 __all__ = ["LibraryIndex", "Verb"]
 
-_FORMAT = 1
+_FORMAT = 2
+# The scheduler may be at any port of it, by the settings of the time.
+_OF_THIS_MACHINE = ("localhost:", "127.0.0.1:", "[::1]:")
 _WORD = re.compile(r"[a-z][a-z0-9_-]*")
 # A file that was just written may change again without a trace in its times.
 _SETTLED_NS = 2_000_000_000
@@ -41,13 +43,14 @@ _SETTLED_NS = 2_000_000_000
 class Verb(NamedTuple):
     """A verb of the library; `module` is its path below the library.
 
-    `noun` is singular. `std`: it needs Nushell's standard library. Without a signature, `problem` says why it cannot be read.
+    `noun` is singular, `imports` what the module needs (`endpoint`: it speaks of some
+    port of this machine). Without a signature, `problem` says why it cannot be read.
     """
 
     noun: str
     name: str
     module: str
-    std: bool = True
+    imports: Imports = Imports(std=True)
     signature: Optional[Signature] = None
     problem: str = ""
 
@@ -172,7 +175,7 @@ class LibraryIndex:
             records[module] = {
                 "files": {file: self._settled(file) for file in files},
                 "digest": _digest(files),
-                "std": module_needs_std(self._library, module),
+                "imports": module_imports(self._library, module, _OF_THIS_MACHINE),
             }
         changed = []
         for module, record in records.items():
@@ -215,11 +218,12 @@ def _verbs(records: Mapping[str, Mapping[str, Any]]) -> List[Verb]:
     verbs: Dict[str, Verb] = {}
     for module, record in records.items():
         noun, name = _noun(module), _name(module)
+        imports = Imports(*record["imports"])
         if record["problem"]:
-            verb = Verb(noun, name, module, record["std"], problem=record["problem"])
+            verb = Verb(noun, name, module, imports, problem=record["problem"])
         elif record["signature"]:
             signature = signature_from_json(record["signature"])
-            verb = Verb(noun, name, module, record["std"], signature)
+            verb = Verb(noun, name, module, imports, signature)
         else:
             continue
         verbs.setdefault(name, verb)

@@ -1,24 +1,31 @@
-"""Owns what can be told of a Nushell library by reading it, without starting `nu`."""
+"""Owns what can be told of a Nushell library by reading it, without starting `nu`.
+
+`SHIPPED` is the folder of the modules that come with this program: `provctl.nu` and
+what belongs to it. Every task finds them after those of its own library.
+"""
 
 from __future__ import annotations
 
 import re
 from itertools import islice
-from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Sequence, Set
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from provctl.errors import UsageProblem
 from provctl.nushell.names import check_command, module_path
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 __all__ = [
+    "SHIPPED",
     "CallProblem",
+    "Imports",
     "check_call",
     "module_files",
+    "module_imports",
     "module_needs_std",
-    "script_needs_std",
+    "script_imports",
 ]
+
+SHIPPED = Path(__file__).with_name("lib")
 
 _MAX_MODULES = 1000  # looked at to suggest a name
 _SUGGESTIONS = 5
@@ -32,6 +39,7 @@ _REEXPORT = r"\bexport\s+(?:use|module)\b"
 _IMPORT = rf"(?<![\w$.-])(?:use|module|source|source-env)\s+{_NAME}"
 # Its module, and the two commands that Nushell has from it.
 _STD = r"\b(?:std|pwd|banner)\b"
+_CONFIG = r"(?<![\w-])load-config(?![\w-])"
 
 
 class CallProblem(NamedTuple):
@@ -77,18 +85,38 @@ def check_call(library: Path, module: str, command: str) -> Optional[CallProblem
     )
 
 
-def module_needs_std(library: Path, module: str) -> bool:
-    """Say whether `module`, or anything it imports, may use the standard library.
+class Imports(NamedTuple):
+    """What a task needs, by its own text and that of all it imports.
 
-    Loading it nearly doubles the start of `nu`.
+    `std`: maybe the standard library, which nearly doubles the start of `nu`;
+    `provctl`: the shipped module; `endpoint`: it speaks of the scheduler's address;
+    `config`: it calls `load-config`, which nobody there defines.
     """
+
+    std: bool = False
+    provctl: bool = False
+    endpoint: bool = False
+    config: bool = False
+
+
+def module_imports(
+    library: Path, module: str, endpoints: Sequence[str] = ()
+) -> Imports:
+    """Return what `module` needs; `endpoints` are spellings of the scheduler's."""
     file = _module_file(library / module)
-    return file is None or _needs_std(_read(file), file.parent, library)
+    if file is None:
+        return Imports(std=True)
+    return _imports(_read(file), file.parent, library, endpoints)
 
 
-def script_needs_std(text: str, library: Path) -> bool:
-    """Say whether a script, or anything it imports, may use the standard library."""
-    return _needs_std(text, library, library)
+def module_needs_std(library: Path, module: str) -> bool:
+    """Say whether `module`, or anything it imports, may use the standard library."""
+    return module_imports(library, module).std
+
+
+def script_imports(text: str, library: Path, endpoints: Sequence[str] = ()) -> Imports:
+    """Return what a script needs; `endpoints` are spellings of the scheduler's."""
+    return _imports(text, library, library, endpoints)
 
 
 def module_files(library: Path, module: str) -> List[Path]:
@@ -102,32 +130,57 @@ def module_files(library: Path, module: str) -> List[Path]:
         return []
     files = [own]
     for file in files:
-        imported = _imports(_read(file) or "", file.parent, library)
+        imported = _imported(_read(file) or "", file.parent, library)
         files += [new for new in dict.fromkeys(imported) if new and new not in files]
     return files
 
 
-def _needs_std(text: Optional[str], directory: Path, library: Path) -> bool:
-    pending = [(text, directory)]
-    seen: Set[Path] = set()
+def _imports(
+    text: Optional[str], directory: Path, library: Path, endpoints: Sequence[str]
+) -> Imports:
+    texts, unknown = _texts(text, directory, library)
+    own = [text for file, text in texts.items() if SHIPPED not in file.parents]
+    calls_config = any(re.search(_CONFIG, text) for text in own)
+    exported = {_bare(name) for text in own for name in re.findall(_EXPORT, text)}
+    return Imports(
+        std=unknown or any(re.search(_STD, text) for text in own),
+        provctl=SHIPPED / "provctl.nu" in texts,
+        endpoint=any(endpoint in text for text in own for endpoint in endpoints),
+        config=calls_config and "load-config" not in exported,
+    )
+
+
+def _texts(
+    text: Optional[str], directory: Path, library: Path
+) -> Tuple[Dict[Path, str], bool]:
+    """Return all that is imported and the text itself, by file, without comments.
+
+    And whether there is something that nobody knows.
+    """
+    pending = [(directory / "", text, directory)]
+    texts: Dict[Path, str] = {}
+    unknown = False
     while pending:
-        text, directory = pending.pop()
-        if text is None or re.search(_STD, text):
-            return True
-        for file in _imports(text, directory, library):
+        place, text, directory = pending.pop()
+        if text is None:
+            unknown = True
+            continue
+        texts[place] = text = re.sub(_COMMENT, "", text)
+        for file in _imported(text, directory, library):
             if file is None:
-                return True  # who knows what it is
-            if file not in seen:
-                seen.add(file)
-                pending.append((_read(file), file.parent))
-    return False
+                unknown = True
+            elif file not in texts:
+                texts[file] = ""
+                pending.append((file, _read(file), file.parent))
+    return texts, unknown
 
 
-def _imports(text: str, directory: Path, library: Path) -> Iterator[Optional[Path]]:
+def _imported(text: str, directory: Path, library: Path) -> Iterator[Optional[Path]]:
     """Yield the file of each module that `text` imports, None if it has none."""
     for match in re.findall(_IMPORT, re.sub(_COMMENT, "", text)):
         name = _bare(match)
-        yield _module_file(directory / name) or _module_file(library / name)
+        places = (directory / name, library / name, SHIPPED / name)
+        yield next(filter(None, map(_module_file, places)), None)
 
 
 def _module_file(path: Path) -> Optional[Path]:

@@ -26,7 +26,7 @@ from typing import (
 )
 
 from provctl.errors import ToolMissing, UsageProblem
-from provctl.nushell.library import module_needs_std
+from provctl.nushell.library import SHIPPED, module_needs_std
 from provctl.nushell.names import module_path, nu_literal
 
 __all__ = [
@@ -203,10 +203,12 @@ class Reader:
 
         std = any(module_needs_std(self._library, module) for module in modules)
         library = str(self._library)
-        text = f"const NU_LIB_DIRS = [{nu_literal(library)}]\n{body}"
+        folders = f"{nu_literal(library)} {nu_literal(str(SHIPPED))}"
+        text = f"const NU_LIB_DIRS = [{folders}]\n{body}"
         switches = () if std else ("--no-std-lib",)
         argv = (self._nu, "--no-config-file", *switches, "--commands", text)
-        env = {**self._environ, "NU_LIB_DIRS": library, "NO_COLOR": "1"}
+        places = f"{library}:{SHIPPED}"
+        env = {**self._environ, "NU_LIB_DIRS": places, "NO_COLOR": "1"}
         try:
             done = subprocess.run(
                 argv,

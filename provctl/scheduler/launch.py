@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
 
 from provctl.core.model import Call, Command, Script, Workflow
 from provctl.core.requests import Ended
@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Launcher", "TaskDefaults", "never_ran"]
 
+Needs = Callable[[], Mapping[str, Any]]
+
 _OUTPUT_MAX = 256 * 1024  # bytes of JSON; it travels through the journal
 
 
 @dataclass(frozen=True)
 class TaskDefaults:
-    """What the configuration says about tasks. Times in seconds, sizes in bytes."""
+    """What the configuration says about tasks. Times in seconds, sizes in bytes.
+
+    `state_dir` and `program` (this one) are absolute; `endpoint` is the URL of the
+    API, where it listens on a port. What is empty is unknown.
+    """
 
     timeout_s: float = 3600.0
     grace_s: float = 10.0
@@ -31,6 +37,19 @@ class TaskDefaults:
     library: Optional[str] = None
     log_max: int = 0
     env_vars: Mapping[str, str] = field(default_factory=dict)
+    plugins: Tuple[str, ...] = ()
+    state_dir: str = ""
+    program: str = ""
+    endpoint: str = ""
+
+    @property
+    def endpoints(self) -> Tuple[str, ...]:
+        """How modules may spell the endpoint: both names of this machine."""
+        if not self.endpoint:
+            return ()
+        address = self.endpoint.split("//", 1)[1]
+        _, _, port = address.rpartition(":")
+        return (address, f"localhost:{port}", f"127.0.0.1:{port}")
 
 
 class Launcher:
@@ -44,8 +63,13 @@ class Launcher:
         self._environ = environ
         self._nu_at: Dict[str, str] = {}
 
-    def order(self, launch: Launch, workflow: Workflow, place: Place) -> Order:
-        """Return what to start. Raises ProvctlError if it cannot be started."""
+    def order(
+        self, launch: Launch, workflow: Workflow, place: Place, needs: Needs
+    ) -> Order:
+        """Return what to start. Raises ProvctlError if it cannot be started.
+
+        `needs` gives the outputs of the tasks before, to one that asks for them.
+        """
         task = workflow.tasks[place.index]
         secrets = {
             name: find_secret(name, reference, self._environ)
@@ -62,8 +86,7 @@ class Launcher:
         if isinstance(action, Command):
             argv = tuple(_text(word) for word in action.argv)
             return Order(place, argv, env, workflow.cwd, **limits)
-        assert isinstance(action, (Call, Script))
-        started = self._nushell(action, workflow, place, env)
+        started = self._nushell(launch, workflow, place, env, needs)
         return Order(
             place,
             started.argv,
@@ -89,35 +112,49 @@ class Launcher:
         env[MARK] = place.mark
         env["PROVCTL_RUN"] = place.run
         env["PROVCTL_TASK"] = place.task
+        env["PROVCTL_TASK_ID"] = f"{place.run}/{place.task}"
         env["PROVCTL_ATTEMPT"] = str(place.attempt)
+        env["PROVCTL_CHECKPOINT_FILE"] = str(place.checkpoint)
+        known = {
+            "PROVCTL_STATE_DIR": self._defaults.state_dir,
+            "PROVCTL_PROGRAM": self._defaults.program,
+            "PROVCTL_ENDPOINT": self._defaults.endpoint,
+        }
+        env.update((name, value) for name, value in known.items() if value)
         # The same in every attempt, so that a provider can tell a repetition.
         undo = "/undo" if place.purpose == "undo" else ""
         env["PROVCTL_IDEMPOTENCY_KEY"] = f"{place.run}/{place.task}{undo}"
         return env
 
     def _nushell(
-        self, action: Any, workflow: Workflow, place: Place, env: Mapping[str, str]
+        self,
+        launch: Launch,
+        workflow: Workflow,
+        place: Place,
+        env: Mapping[str, str],
+        needs: Needs,
     ) -> Invocation:
-        from provctl.nushell.driver import call_invocation, script_invocation
+        from provctl.nushell.driver import Setting, call_invocation, script_invocation
 
-        library = workflow.library or self._defaults.library or workflow.cwd
+        action, defaults = launch.action, self._defaults
+        setting = Setting(
+            nu=self._nu(env.get("PATH", "")),
+            library=workflow.library or defaults.library or workflow.cwd,
+            plugins=defaults.plugins,
+            endpoints=defaults.endpoints,
+        )
         common: Dict[str, Any] = {
-            "nu": self._nu(env.get("PATH", "")),
-            "library": library,
+            "needs": needs,
             "env": env,
             "input_path": str(place.file("in")),
             "output_path": str(place.file("out")),
         }
         if isinstance(action, Script):
-            return script_invocation(text=action.text, args=action.args, **common)
-        return call_invocation(
-            module=action.module,
-            command=action.command,
-            args=action.args,
-            flags=action.flags,
-            into=action.into,
-            **common,
-        )
+            return script_invocation(
+                setting, text=action.text, args=action.args, **common
+            )
+        assert isinstance(action, Call)
+        return call_invocation(setting, action, **common)
 
     def _nu(self, path: str) -> str:
         from provctl.nushell.binary import find_nu

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Callable,
@@ -359,9 +360,10 @@ class Scheduler:
     def _launch(self, launch: Launch) -> None:
         event = launch.event
         place = self._place(event.run, event.task, event.attempt)
-        workflow = self.state.runs[event.run].workflow
+        run = self.state.runs[event.run]
+        needs = partial(run.needed_by, event.task)
         try:
-            order = self._world.launcher.order(launch, workflow, place)
+            order = self._world.launcher.order(launch, run.workflow, place, needs)
         except ProvctlError as problem:
             why = "; ".join(filter(None, (problem.message, problem.hint)))
             report = never_ran(place, why, self._world.clock.now())

@@ -22,6 +22,7 @@ def test_every_example_is_run_by_a_test_here() -> None:
         "hello.ncl",
         "multi-cloud-deployment.ncl",
         "nested.ncl",
+        "report-and-go-on.ncl",
         "retry-and-cleanup.ncl",
         "rollback.ncl",
         "simple.json",
@@ -154,6 +155,24 @@ def test_retry_and_cleanup(
     assert tasks["flaky"]["outcome"] == flaky
     assert tasks["alert"]["outcome"] == alert
     assert tasks["cleanup"]["outcome"] == "succeeded"
+
+
+def test_report_and_go_on_continues_where_the_first_try_was(provctl: Provctl) -> None:
+    provctl("run", EXAMPLES / "report-and-go-on.ncl")
+    run = provctl.runs()[0]
+    first = (provctl.state / "runs" / run / "attempts" / "1.1.log").read_text()
+    assert first == (
+        "PROGRESS: 0/4 pulling etcd\nPROGRESS: 1/4 pulling coredns\n"
+        "PROGRESS: 2/4 pulling pause\nWARNING: the registry went away\n"
+    )
+    assert provctl("logs", "@last", "pull").out == (
+        "PROGRESS: 2/4 pulling pause\nPROGRESS: 3/4 pulling nginx\n"
+    )
+    outputs = provctl("workflow", "outputs", "@last").json()
+    assert outputs["pull"] == {
+        "pulled": ["etcd", "coredns", "pause", "nginx"],
+        "here": ["pause", "nginx"],
+    }
 
 
 @pytest.mark.parametrize("name", ["simple.json", "simple.toml"])

@@ -13,8 +13,9 @@ from typing import Any, Callable, List
 
 import pytest
 
+from provctl.core.model import Call
 from provctl.nushell.binary import find_nu
-from provctl.nushell.driver import call_invocation
+from provctl.nushell.driver import Setting, call_invocation
 from provctl.nushell.library import check_call, module_needs_std
 from provctl.nushell.progress import parse_progress
 
@@ -51,12 +52,8 @@ class Provisioning:
     def __call__(self, command: str, *args: Any, key: str = "", **flags: Any) -> Any:
         output = self._folder / f"{next(self._numbers)}.out"
         invocation = call_invocation(
-            nu=self._nu,
-            library=str(LIBRARY),
-            module=MODULES[command],
-            command=command,
-            args=args,
-            flags=flags,
+            Setting(nu=self._nu, library=str(LIBRARY)),
+            Call(MODULES[command], command, tuple(args), flags),
             env={
                 "PATH": os.environ["PATH"],
                 "PROVISIONING_STATE": str(self.state),

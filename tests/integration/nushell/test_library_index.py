@@ -141,7 +141,7 @@ def test_a_signature_is_what_nushell_says(asked: Asked) -> None:
     found = asked.find("server", "create")
     create, of = signature(found), by_name(found)
     assert found is not None
-    assert (found.noun, found.module, found.std) == (
+    assert (found.noun, found.module, found.imports.std) == (
         "server",
         "servers/create.nu",
         True,

@@ -12,8 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from provctl.core.model import Call
 from provctl.nushell.binary import find_nu, nu_version
-from provctl.nushell.driver import Invocation, call_invocation, script_invocation
+from provctl.nushell.driver import (
+    Invocation,
+    Setting,
+    call_invocation,
+    script_invocation,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,9 +63,8 @@ class Tasks:
         self.nu = nu
         self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "GREETING": "hi"}
         self._input, self._output = folder / "1.1 [*].in", folder / "1.1 [*].out"
+        self._setting = Setting(nu=nu, library=str(self.library))
         self._common: Dict[str, Any] = {
-            "nu": nu,
-            "library": str(self.library),
             "input_path": str(self._input),
             "output_path": str(self._output),
         }
@@ -76,17 +81,19 @@ class Tasks:
     ) -> Ended:
         return self._run(
             script_invocation(
-                text=text, args=args or {}, env=env or self.env, **self._common
+                self._setting,
+                text=text,
+                args=args or {},
+                env=env or self.env,
+                **self._common,
             )
         )
 
     def call(self, module: str, command: str, *args: Any, **flags: Any) -> Ended:
         return self._run(
             call_invocation(
-                module=module,
-                command=command,
-                args=args,
-                flags=flags,
+                self._setting,
+                Call(module, command, tuple(args), flags),
                 env=self.env,
                 **self._common,
             )

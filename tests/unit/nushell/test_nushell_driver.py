@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
 import pytest
 
-from provctl.errors import UsageProblem
-from provctl.nushell.driver import Invocation, call_invocation, script_invocation
+from provctl.core.model import Call
+from provctl.errors import ToolMissing, UsageProblem
+from provctl.nushell.driver import (
+    Invocation,
+    Setting,
+    call_invocation,
+    script_invocation,
+)
+from provctl.nushell.library import SHIPPED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +23,7 @@ if TYPE_CHECKING:
 IN, OUT = "/state/1.1.in", "/state/1.1.out"
 LARGE = "x" * (100 * 1024)
 
-Call = Callable[..., Invocation]
+Invoke = Callable[..., Invocation]
 
 
 @pytest.fixture
@@ -26,7 +33,7 @@ def library(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def call(library: Path) -> Call:
+def call(library: Path) -> Invoke:
     def invoke(
         command: str = "create",
         args: Sequence[Any] = (),
@@ -35,12 +42,8 @@ def call(library: Path) -> Call:
         module: str = "servers.nu",
     ) -> Invocation:
         return call_invocation(
-            nu="/bin/nu",
-            library=str(library),
-            module=module,
-            command=command,
-            args=args,
-            flags=flags,
+            Setting(nu="/bin/nu", library=str(library)),
+            Call(module, command, tuple(args), flags),
             env=env,
             input_path=IN,
             output_path=OUT,
@@ -50,11 +53,10 @@ def call(library: Path) -> Call:
 
 
 @pytest.fixture
-def script(library: Path) -> Call:
+def script(library: Path) -> Invoke:
     def invoke(text: str, args: Mapping[str, Any] = {}) -> Invocation:
         return script_invocation(
-            nu="/bin/nu",
-            library=str(library),
+            Setting(nu="/bin/nu", library=str(library)),
             text=text,
             args=args,
             env={"PATH": "/bin"},
@@ -65,7 +67,7 @@ def script(library: Path) -> Call:
     return invoke
 
 
-def test_a_call_names_its_values_by_place(call: Call, library: Path) -> None:
+def test_a_call_names_its_values_by_place(call: Invoke, library: Path) -> None:
     invocation = call(args=["a", None], flags={"dry-run": True, "zone": None})
     *start, text = invocation.argv
     assert start == ["/bin/nu", "--no-config-file", "--no-std-lib", "--commands"]
@@ -80,11 +82,11 @@ def test_a_call_names_its_values_by_place(call: Call, library: Path) -> None:
     assert invocation.input is None
 
 
-def test_main_is_called_by_the_name_of_its_module(call: Call) -> None:
+def test_main_is_called_by_the_name_of_its_module(call: Invoke) -> None:
     assert call(command="main", args=[1]).argv[-1].endswith("\nservers $call.args.0")
 
 
-def test_no_value_reaches_the_arguments(call: Call, script: Call) -> None:
+def test_no_value_reaches_the_arguments(call: Invoke, script: Invoke) -> None:
     secret = "hunter2"
     for invocation in (
         call(args=[secret], flags={"a": secret}, env={"PATH": "/bin", "KEY": secret}),
@@ -94,7 +96,7 @@ def test_no_value_reaches_the_arguments(call: Call, script: Call) -> None:
         assert not any(secret in argument for argument in invocation.argv)
 
 
-def test_nothing_is_found_on_path_until_the_driver_restores_it(call: Call) -> None:
+def test_nothing_is_found_on_path_until_the_driver_restores_it(call: Invoke) -> None:
     env = call(env={"PATH": "/opt/bin:/bin", "LANG": "C"}).env
     assert env["PATH"] == "/dev/null"
     assert json.loads(env["PROVCTL_INPUT"])["path"] == ["/opt/bin", "/bin"]
@@ -104,7 +106,7 @@ def test_nothing_is_found_on_path_until_the_driver_restores_it(call: Call) -> No
 
 
 def test_the_standard_library_is_loaded_for_code_that_may_use_it(
-    call: Call, script: Call, library: Path
+    call: Invoke, script: Invoke, library: Path
 ) -> None:
     assert "--no-std-lib" in script("1").argv
     assert "--no-std-lib" not in script("use std/log").argv
@@ -112,7 +114,7 @@ def test_the_standard_library_is_loaded_for_code_that_may_use_it(
     assert "--no-std-lib" not in call().argv
 
 
-def test_a_script_is_read_from_its_own_file(script: Call) -> None:
+def test_a_script_is_read_from_its_own_file(script: Invoke) -> None:
     invocation = script("print 'é'", {"a": 1})
     assert invocation.input == "print 'é'".encode()
     assert invocation.argv[-1].endswith(f'\nsource "{IN}"')
@@ -120,7 +122,7 @@ def test_a_script_is_read_from_its_own_file(script: Call) -> None:
     assert "PROVCTL_INPUT_FILE" not in invocation.env
 
 
-def test_large_values_go_into_the_file(call: Call, script: Call) -> None:
+def test_large_values_go_into_the_file(call: Invoke, script: Invoke) -> None:
     invocation = call(args=[LARGE])
     assert json.loads(invocation.input or b"")["given"]["args"] == [LARGE]
     assert invocation.env["PROVCTL_INPUT_FILE"] == IN
@@ -130,7 +132,7 @@ def test_large_values_go_into_the_file(call: Call, script: Call) -> None:
     assert invocation.argv[-1].endswith("\n\nprint 1")
 
 
-def test_what_nushell_cannot_be_given_is_refused(call: Call, script: Call) -> None:
+def test_what_nushell_cannot_be_given_is_refused(call: Invoke, script: Invoke) -> None:
     attempts: Sequence[Callable[[], Invocation]] = (
         lambda: call(command="create; rm"),
         lambda: call(module="../servers.nu"),
@@ -144,3 +146,54 @@ def test_what_nushell_cannot_be_given_is_refused(call: Call, script: Call) -> No
     for attempt in attempts:
         with pytest.raises(UsageProblem):
             attempt()
+
+
+def test_needs_go_to_those_who_can_ask_for_them(library: Path) -> None:
+    asked = []
+
+    def needs() -> Mapping[str, Any]:
+        asked.append(1)
+        return {"server": {"ip": "10.0.0.1"}}
+
+    def invoke(text: str) -> Invocation:
+        return script_invocation(
+            Setting(nu="/bin/nu", library=str(library)),
+            text=text,
+            args={},
+            needs=needs,
+            env={"PATH": "/bin"},
+            input_path=IN,
+            output_path=OUT,
+        )
+
+    plain = invoke("1")
+    assert not asked
+    assert "needs" not in json.loads(plain.env["PROVCTL_INPUT"])
+    assert "PROVCTL_NEEDS" not in plain.argv[-1]
+    told = invoke("use provctl.nu")
+    payload = json.loads(told.env["PROVCTL_INPUT"])
+    assert payload["needs"] == {"server": {"ip": "10.0.0.1"}}
+    assert "$env.PROVCTL_NEEDS = $args.needs" in told.argv[-1].splitlines()
+
+
+def test_the_shipped_modules_come_after_the_library(
+    script: Invoke, library: Path
+) -> None:
+    invocation = script("1")
+    assert invocation.env["NU_LIB_DIRS"] == f"{library}:{SHIPPED}"
+    assert f'const NU_LIB_DIRS = ["{library}" "{SHIPPED}"]' in invocation.argv[-1]
+    assert "use " not in invocation.argv[-1]
+
+
+def test_plugins_are_handed_on_and_must_be_there(library: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / 'nu_plugin_"x"'
+    setting = Setting(nu="/bin/nu", library=str(library), plugins=(str(plugin),))
+    how: Any = {"env": {"PATH": "/bin"}, "input_path": IN, "output_path": OUT}
+    with pytest.raises(ToolMissing, match="plugin") as caught:
+        script_invocation(setting, text="1", args={}, **how)
+    assert caught.value.hint == "correct nushell.plugins"
+    plugin.touch(mode=0o700)
+    invocation = script_invocation(setting, text="1", args={}, **how)
+    at = invocation.argv.index("--plugins")
+    assert invocation.argv[at + 1] == f'["{tmp_path}/nu_plugin_\\"x\\""]'
+    assert invocation.env["PATH"] == "/bin"  # where a plugin finds what it needs

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provctl.nushell.library import check_call, module_needs_std, script_needs_std
+from provctl.nushell.library import (
+    Imports,
+    check_call,
+    module_imports,
+    module_needs_std,
+    script_imports,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +132,7 @@ def test_a_missing_library_is_named(tmp_path: Path) -> None:
 def test_std_is_left_out_only_when_surely_not_needed(
     library: Path, script: str, needed: bool
 ) -> None:
-    assert script_needs_std(script, library) is needed
+    assert script_imports(script, library).std is needed
 
 
 def test_std_for_a_module_depends_on_what_it_imports(library: Path) -> None:
@@ -139,3 +145,37 @@ def test_modules_that_import_each_other_end(library: Path) -> None:
     (library / "a.nu").write_text("use b.nu", encoding="utf-8")
     (library / "b.nu").write_text("use a.nu", encoding="utf-8")
     assert not module_needs_std(library, "a.nu")
+
+
+@pytest.mark.parametrize(
+    ("script", "imports"),
+    [
+        ("use provctl.nu", Imports(provctl=True)),
+        ("use provctl.nu *; progress 40", Imports(provctl=True)),
+        ("use provctl.nu [progress needs]", Imports(provctl=True)),
+        ("# use provctl.nu", Imports()),
+        ("use provctl/http.nu *", Imports()),
+        ("use provctl.nuclear", Imports(std=True)),
+        ("http get http://localhost:9090/health", Imports(endpoint=True)),
+        ("# http get http://localhost:9090/health", Imports()),
+        ("http get http://localhost:9091/health", Imports()),
+        ("(load-config).orchestrator", Imports(config=True)),
+        ("$my-load-config", Imports()),
+        ("export def load-config [] { {} }; load-config", Imports()),
+        ("use servers/uses.nu; uses go", Imports(provctl=True, endpoint=True)),
+    ],
+)
+def test_what_is_imported_and_spoken_of_is_found(
+    library: Path, script: str, imports: Imports
+) -> None:
+    text = "use provctl.nu\nexport def go [] { http get http://127.0.0.1:9090/tasks }"
+    (library / "servers" / "uses.nu").write_text(text, encoding="utf-8")
+    endpoints = ("localhost:9090", "127.0.0.1:9090")
+    assert script_imports(script, library, endpoints) == imports
+    (library / "asks.nu").write_text(script, encoding="utf-8")
+    assert module_imports(library, "asks.nu", endpoints) == imports
+
+
+def test_a_module_of_the_library_comes_before_the_shipped_one(library: Path) -> None:
+    (library / "provctl.nu").write_text("export def progress [] { }", encoding="utf-8")
+    assert script_imports("use provctl.nu", library) == Imports()

@@ -110,7 +110,9 @@ async def test_an_order_says_what_to_run_and_who_it_is(folder: StateFolder) -> N
         MARK: "r/1.1",
         "PROVCTL_RUN": "r",
         "PROVCTL_TASK": "b",
+        "PROVCTL_TASK_ID": "r/b",
         "PROVCTL_ATTEMPT": "1",
+        "PROVCTL_CHECKPOINT_FILE": str(run.attempts / "1.checkpoint"),
         "PROVCTL_IDEMPOTENCY_KEY": "r/b",
     }
     assert b.place.folder == run.attempts

@@ -1,0 +1,115 @@
+"""Owns `provctl template`: Jinja2 templates, rendered with values."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+import click
+
+from provctl.errors import UsageProblem
+
+__all__ = ["template"]
+
+_MAX_VALUES = 64 << 20  # bytes
+
+
+@click.group()
+def template() -> None:
+    """Files made of Jinja2 templates and values."""
+
+
+@template.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, resolve_path=True))
+@click.option(
+    "--values", metavar="JSON", help="A record; @FILE, or - for stdin, reads it."
+)
+@click.option(
+    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="One value more."
+)
+@click.option(
+    "-O",
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write in place of stdout; whole or not at all.",
+)
+def render(
+    file: str, values: Optional[str], pairs: Tuple[str, ...], out: Optional[Path]
+) -> None:
+    """Print what the template FILE becomes; a name without a value is a mistake."""
+    given = _values(values)
+    given.update(map(_pair, pairs))
+
+    from provctl.app.templates import render as rendered
+
+    text = rendered(Path(file), given)
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        _write(out, text)
+
+
+def _values(given: Optional[str]) -> Dict[str, Any]:
+    if given is None:
+        return {}
+    where = "--values"
+    if given == "-":
+        given = sys.stdin.read(_MAX_VALUES + 1)
+    elif given.startswith("@"):
+        where = given[1:]
+        try:
+            with Path(where).open(encoding="utf-8", errors="replace") as file:
+                given = file.read(_MAX_VALUES + 1)
+        except OSError as problem:
+            message = f"--values: {where}: {problem.strerror}"
+            raise UsageProblem(message) from problem
+    if len(given) > _MAX_VALUES:
+        message = f"{where}: more than {_MAX_VALUES >> 20} MiB"
+        raise UsageProblem(message)
+    try:
+        values = json.loads(given)
+    except (ValueError, RecursionError) as problem:
+        message = f"{where}: this is not JSON: {problem}"
+        raise UsageProblem(message) from problem
+    if not isinstance(values, dict):
+        message = f"{where}: a template needs a record of values"
+        raise UsageProblem(message, hint='for example --values \'{"name": "web-1"}\'')
+    return values
+
+
+def _pair(text: str) -> Tuple[str, Any]:
+    from provctl.spec.params import guess
+
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        message = f"--set {text}: not of the form key=value"
+        raise UsageProblem(message)
+    return key, guess(value)
+
+
+def _write(out: Path, text: str) -> None:
+    """Write the file aside, then put it into its place.
+
+    Values may be secret: a new file is for its owner alone, one that is there keeps
+    its mode.
+    """
+    from tempfile import NamedTemporaryFile
+
+    mode = out.stat().st_mode & 0o777 if out.exists() else 0o600
+    target = Path(os.path.realpath(str(out)))  # what a link points at changes
+    with NamedTemporaryFile(
+        "w", encoding="utf-8", dir=target.parent, prefix=".provctl-", delete=False
+    ) as draft:
+        aside = Path(draft.name)
+        try:
+            draft.write(text)
+            draft.flush()
+            os.fsync(draft.fileno())
+            os.fchmod(draft.fileno(), mode)
+            aside.replace(target)
+        except BaseException:
+            aside.unlink()
+            raise

@@ -1,0 +1,72 @@
+"""`provctl template render`, and the same from Nushell."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+TEXT = "server {{ name }}\n{% for ip in ips %}ip {{ ip }}\n{% endfor %}"
+
+
+def test_values_come_from_everywhere(provctl: Provctl) -> None:
+    file = provctl.text("server.j2", TEXT)
+    values = provctl.text("values.json", '{"name": "a", "ips": [1]}')
+    render = ("template", "render", file, "--values")
+    assert provctl(*render, '{"name": "a", "ips": []}').out == "server a\n"
+    assert provctl(*render, f"@{values}").out == "server a\nip 1\n"
+    done = provctl(*render, f"@{values}", "--set", "ips=[2, 3]", "--set", "name=7=b")
+    assert done.out == "server 7=b\nip 2\nip 3\n"
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ("[1]", "needs a record"),
+        ("{", "not JSON"),
+        ("@nowhere", "No such file"),
+        ('{"a": ' + "[" * 100_000, "not JSON"),
+    ],
+)
+def test_wrong_values_are_refused(provctl: Provctl, values: str, why: str) -> None:
+    file = provctl.text("server.j2", TEXT)
+    assert why in provctl("template", "render", file, "--values", values, code=2).err
+
+
+def test_a_mistake_is_shown_with_its_line(provctl: Provctl) -> None:
+    file = provctl.text("server.j2", TEXT)
+    done = provctl("template", "render", file, "--set", "name=a", code=50)
+    assert done.out == ""
+    assert f"{file}:2:1: 'ips' is undefined" in done.err
+    assert "2 | {% for ip in ips %}ip {{ ip }}" in done.err
+
+
+def test_a_file_is_written_whole_and_for_its_owner(provctl: Provctl) -> None:
+    file = provctl.text("server.j2", TEXT)
+    out = provctl.folder / "server.conf"
+    render = ("template", "render", file, "-O", out, "--set")
+    provctl(*render, "name=a", "--set", "ips=[]")
+    assert out.read_text() == "server a\n"
+    assert out.stat().st_mode & 0o777 == 0o600
+    out.chmod(0o644)
+    provctl(*render, "name=b", code=50)
+    assert out.read_text() == "server a\n"
+    provctl(*render, "name=b", "--set", "ips=[]")
+    assert out.read_text() == "server b\n"
+    assert out.stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in out.parent.glob(".provctl-*")] == []
+
+
+def test_a_task_renders_and_its_values_stay_values(provctl: Provctl) -> None:
+    file = provctl.text("it's [a] $(template).j2", "{{ name }}|{{ n }}\n")
+    hostile = "\"'; {{ 7*7 }} $(id) \\ \u202e"
+    script = "use provctl.nu; provctl render $args.file {name: $args.name, n: 1}"
+    run = {"script": script, "args": {"file": str(file), "name": hostile}}
+    provctl("run", provctl.file({"a": run}))
+    outputs = provctl("workflow", "outputs", "@last").json()
+    assert outputs["a"] == f"{hostile}|1\n"
+    assert json.dumps(hostile) not in provctl.journal(provctl.runs()[0])[0]
