@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["KclFile", "read_kcl"]
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_ERROR = re.compile(r"^error\[\w+\]: (.*)$", re.MULTILINE)
+# What is found in the text begins with error[...], what is found running with its kind.
+_ERROR = re.compile(r"^(?:error\[\w+\]: (.*)|(EvaluationError))$", re.MULTILINE)
 _WHERE = re.compile(r"^ *--> (.+):(\d+):(\d+)$", re.MULTILINE)
-_LABEL = re.compile(r"^ *\| *\^+ +(.*)$", re.MULTILINE)
+_LABEL = re.compile(r"^ *\|(?: *\^+)? +([^\s^].*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ class KclFile:
                 value.get("id", value.get("name")) if isinstance(value, dict) else None
             )
             if isinstance(part, str):
-                field = rf"(?<![\w.]){re.escape(part)}(?=\s*[:=])"
-                found = re.compile(field).search(text, at) or found
+                found = _field(part, text, at) or found
             if isinstance(name, str):
                 says = rf"\b(?:id|name)\s*[:=]\s*{re.escape(json.dumps(name))}"
                 match = re.compile(says).search(text, at)
@@ -62,6 +62,16 @@ class KclFile:
                     continue
             at = found.start() if found is not None else at
         return None if found is None else self.source.place(*found.span())
+
+
+def _field(name: str, text: str, at: int) -> Optional[re.Match[str]]:
+    """Where a field is given its value: with = before :, which schemas declare with."""
+    for sign in ("=(?!=)", "[:=]"):
+        pattern = rf"(?<![\w.]){re.escape(name)}(?=[\"']?\s*{sign})"
+        found = re.compile(pattern).search(text, at)
+        if found is not None:
+            return found
+    return None
 
 
 def read_kcl(
@@ -101,9 +111,10 @@ def _mistakes(error: str, source: Source) -> Iterator[Mistake]:
         return
     parts = [text[a:b].strip() for a, b in zip(starts, [*starts[1:], len(text)])]
     for part in dict.fromkeys(parts):
-        (kind,) = _ERROR.findall(part)[:1]
+        ((found, ran),) = _ERROR.findall(part)[:1]
         labels = _LABEL.findall(part)
-        message = ": ".join([kind, *labels[:1]])
+        # Of a failed check the schema's word comes last, and the place that failed first.
+        message = ": ".join([found or ran, *(labels[-1:] if ran else labels[:1])])
         where = _WHERE.search(part)
         if where is None:
             yield Mistake(message, source.name)

@@ -13,8 +13,19 @@ one make a nested workflow.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Optional,
+    Set,
+    Tuple,
+)
 
 from provctl.core.values import kind
 
@@ -68,7 +79,6 @@ Wrong = Callable[["Path", str, str], None]
 class Common:
     """What holds for all operations of a file."""
 
-    retry: Optional[Dict[str, Any]] = None
     has_rollback: bool = False
 
 
@@ -99,9 +109,12 @@ class Operation:
     retry: Optional[Dict[str, Any]] = None
     need_at: Dict[str, Path] = field(default_factory=dict)
 
-    def makes(self, name: object) -> bool:
-        """Whether `name` is something it makes, such as server.web-1."""
-        return any(f"{self.noun}.{thing.name}" == name for thing in self.things)
+    def names(self) -> Set[str]:
+        """What it is called by: its id, and what it makes, such as server.web-1."""
+        return {
+            self.id,
+            *(f"{self.noun}.{thing.name}" for thing in self.things if thing.name),
+        }
 
     def task(self) -> Dict[str, Any]:
         """The task of ours, without what is null."""
@@ -127,7 +140,8 @@ class Operation:
             yield ("needs", index), (*self.path, *self.need_at.get(name, ()))
         calls = self._calls()
         if len(calls) == 1:
-            for part in ("call", "undo", "retry"):
+            yield ("retry",), (*self.path, "max_retries")
+            for part in ("call", "undo"):
                 yield (part,), (*self.path, *self.things[0].path)
             return
         for (name, _), thing in zip(calls, self.things):
@@ -135,9 +149,10 @@ class Operation:
 
     def _calls(self) -> List[Tuple[str, Dict[str, Any]]]:
         found: Dict[str, Dict[str, Any]] = {}
+        count = Counter(thing.name for thing in self.things)
         for thing in self.things:
             words = [thing.name or self.verb]
-            if sum(other.name == thing.name for other in self.things) > 1:
+            if count[thing.name] > 1:
                 words.append(str(thing.flags.get("provider", len(found) + 1)))
             name = _NOT_IN_A_NAME.sub("-", "-".join(words)).lstrip("-._") or "item"
             while name in found:
@@ -171,6 +186,7 @@ def read_operation(
     if not isinstance(entry, dict):
         wrong(path, f"an operation is a record, not {kind(entry)}", "")
         return None
+    entry = {key: value for key, value in entry.items() if value is not None}
     if not isinstance(entry.get("id"), str):
         wrong(path, "an operation has an `id`, which is a text", "")
         return None
@@ -181,6 +197,8 @@ def read_operation(
     for key in entry.keys() - _FIELDS - {f"{noun}s"}:
         wrong((*path, key), f"unknown field `{key}` of an operation", "")
     on_failure = _on_failure(entry, path, common, wrong)
+    if not isinstance(entry.get("parallel", True), bool):
+        wrong((*path, "parallel"), "`parallel` is true or false", "")
     operation = Operation(
         id=entry["id"],
         path=path,
@@ -190,7 +208,7 @@ def read_operation(
         fields=_fields(entry, on_failure),
         is_chain=entry.get("parallel", True) is False,
         undoes=common.has_rollback or on_failure == "rollback",
-        retry=_retry(entry, common),
+        retry=_retry(entry, path, wrong),
     )
     _add_needs(operation, entry, wrong)
     return operation
@@ -231,11 +249,12 @@ def _on_failure(
     return "rollback" if found is None and common.has_rollback else found
 
 
-def _retry(entry: Dict[str, Any], common: Common) -> Optional[Dict[str, Any]]:
-    retries = entry.get("max_retries")
-    if isinstance(retries, int) and not isinstance(retries, bool) and retries > 0:
-        return {"attempts": retries + 1}
-    return common.retry
+def _retry(entry: Dict[str, Any], path: Path, wrong: Wrong) -> Optional[Dict[str, Any]]:
+    retries = entry.get("max_retries", 0)
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        wrong((*path, "max_retries"), "`max_retries` is a whole number from 0", "")
+        return None
+    return {"attempts": retries + 1} if retries else None
 
 
 def _fields(entry: Dict[str, Any], on_failure: Optional[str]) -> Dict[str, Any]:

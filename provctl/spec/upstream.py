@@ -16,13 +16,25 @@ created when an operation fails, which is no different from `on_failure = "rollb
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    FrozenSet,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+)
 
 from provctl.core.values import kind
 from provctl.spec.operations import DEPENDS_ON, Common, Operation, read_operation
 
 if TYPE_CHECKING:
     from provctl.spec.problems import Path, Problems
+
+    # Operations by all that they are called by.
+    _Names = Dict[str, List[Operation]]
 
 __all__ = ["Translation", "is_upstream", "translate"]
 
@@ -49,6 +61,7 @@ _KNOWN = frozenset(
         "nodes",
         "operations",
         "parallel_limit",
+        "params",
         "retry_policy",
         "rollback_enabled",
         "rollback_strategy",
@@ -57,6 +70,17 @@ _KNOWN = frozenset(
         "version",
         "workflow_id",
     }
+)
+# Fields of a retry policy: as ours, and what they are where they are not given.
+_RETRY: Mapping[str, Tuple[str, Any]] = {
+    "max_attempts": ("attempts", 3),
+    "backoff": ("factor", "exponential"),
+    "initial_delay": ("delay", 5),
+    "max_delay": ("max_delay", 300),
+}
+_FACTORS = {"linear": 1, "exponential": 2}
+_ROLLBACK = frozenset(
+    {"checkpoint_interval", "enabled", "on_partial_failure", "preserve_successful"}
 )
 
 
@@ -99,16 +123,19 @@ class _Translator:
     def __init__(self, value: Mapping[str, Any], problems: Problems) -> None:
         self._problems = problems
         self._root: Path = ()
+        self._params = value.get("params")
         if "batch_workflow" in value:
+            self._check_names(value, frozenset({"batch_workflow", "params"}), ())
             self._root = ("batch_workflow",)
             value = value["batch_workflow"]
-        self._top: Mapping[str, Any] = value if isinstance(value, dict) else {}
         if not isinstance(value, dict):
             self._wrong((), f"`batch_workflow` is a record, not {kind(value)}")
-        inner = self._top.get("configuration")
+            value = {}
+        self._top = {key: each for key, each in value.items() if each is not None}
         # What is sent to the platform has some of the fields a level further in.
-        self._settings = {**(inner if isinstance(inner, dict) else {}), **self._top}
+        self._settings = {**self._record("configuration", self._top), **self._top}
         self._notes: List[str] = []
+        self._origins: Dict[Path, Path] = {(): self._root}
 
     def translation(self) -> Translation:
         self._check_fields()
@@ -118,14 +145,20 @@ class _Translator:
             for before, after in zip(operations, operations[1:]):
                 after.needs.setdefault(before.id, "success")
         value: Dict[str, Any] = {"tasks": {each.id: each.task() for each in operations}}
-        origins: Dict[Path, Path] = {(): self._root}
         for each in operations:
             for path, origin in each.origins():
-                origins[("tasks", each.id, *path)] = (*self._root, *origin)
+                self._origins[("tasks", each.id, *path)] = (*self._root, *origin)
         self._fill_top(value)
-        for ours, theirs in (("max_parallel", "parallel_limit"), ("name", "name")):
-            origins[(ours,)] = (*self._root, theirs)
-        return Translation(value, origins, tuple(self._notes))
+        for key in ("name", "description", "library"):
+            self._origins[(key,)] = (*self._root, key)
+        self._origins[("max_parallel",)] = self._place("parallel_limit")
+        retry = self._retry()
+        if retry is not None:
+            value["defaults"] = {"retry": retry}
+        if self._params is not None:
+            value["params"] = self._params
+            self._origins[("params",)] = ("params",)
+        return Translation(value, self._origins, tuple(self._notes))
 
     def _fill_top(self, value: Dict[str, Any]) -> None:
         name = self._top.get("name", self._top.get("workflow_id", self._top.get("id")))
@@ -144,15 +177,37 @@ class _Translator:
         backend = self._settings.get("storage_backend", "filesystem")
         if backend != "filesystem":
             self._notes.append(f"runs are kept in files, not in {backend}")
-        for key in self._top.keys() - _KNOWN - _UNUSED:
+        self._check_names(self._top, _KNOWN | _UNUSED, self._root)
+
+    def _check_names(
+        self, record: Mapping[str, Any], known: FrozenSet[str], path: Path
+    ) -> None:
+        for key in record.keys() - known:
             self._problems.add_unknown(
-                (*self._root, key),
+                (*path, key),
                 f"unknown field `{key}`",
                 key,
-                _KNOWN,
+                known,
                 hint="take it away; a variable of KCL begins with _ to stay inside",
                 on_key=True,
             )
+
+    def _place(self, key: str) -> Path:
+        """Where in the file a setting stands."""
+        inner = () if key in self._top else ("configuration",)
+        return (*self._root, *inner, key)
+
+    def _record(self, key: str, fields: Mapping[str, Any]) -> Dict[str, Any]:
+        """A field that is a record, without what is null in it."""
+        given = fields.get(key)
+        if given is None:
+            return {}
+        if not isinstance(given, dict):
+            self._problems.add(
+                self._place(key), f"`{key}` is a record, not {kind(given)}"
+            )
+            return {}
+        return {name: each for name, each in given.items() if each is not None}
 
     def _operations(self) -> List[Operation]:
         field = "nodes" if "nodes" in self._top else "operations"
@@ -160,7 +215,7 @@ class _Translator:
         if not isinstance(entries, list) or not entries:
             self._wrong((field,), f"`{field}` is a list of at least one")
             return []
-        common = Common(retry=self._retry(), has_rollback=self._has_rollback())
+        common = Common(has_rollback=self._has_rollback())
         found: Dict[str, Operation] = {}
         for index, entry in enumerate(entries):
             path = (field, index)
@@ -173,36 +228,61 @@ class _Translator:
         return list(found.values())
 
     def _retry(self) -> Optional[Dict[str, Any]]:
-        policy = self._settings.get("retry_policy")
-        if not isinstance(policy, dict):
+        if self._settings.get("retry_policy") is None:
             return None
-        retry: Dict[str, Any] = {"attempts": policy.get("max_attempts", 3)}
-        retry["delay"] = policy.get("initial_delay", 5)
-        retry["factor"] = 1 if policy.get("backoff") == "linear" else 2
-        retry["max_delay"] = policy.get("max_delay", 300)
+        place = self._place("retry_policy")
+        policy = self._record("retry_policy", self._settings)
+        self._check_names(policy, frozenset(_RETRY), place)
+        retry: Dict[str, Any] = {}
+        for theirs, (ours, default) in _RETRY.items():
+            retry[ours] = policy.get(theirs, default)
+            self._origins[("defaults", "retry", ours)] = (*place, theirs)
+        if retry["factor"] not in list(_FACTORS):
+            message = f"`backoff` is {' or '.join(_FACTORS)}"
+            self._problems.add((*place, "backoff"), message)
+            return None
+        retry["factor"] = _FACTORS[retry["factor"]]
         return retry
 
     def _has_rollback(self) -> bool:
-        strategy = self._settings.get("rollback_strategy")
-        if isinstance(strategy, dict):
-            keeps = strategy.get("preserve_successful", False)
-            return bool(strategy.get("enabled", True)) and not keeps
-        return bool(self._settings.get("rollback_enabled", False))
+        if self._settings.get("rollback_strategy") is None:
+            place = self._place("rollback_enabled")
+            return self._flag("rollback_enabled", self._settings, False, place)
+        place = self._place("rollback_strategy")
+        strategy = self._record("rollback_strategy", self._settings)
+        self._check_names(strategy, _ROLLBACK, place)
+        enabled = self._flag("enabled", strategy, True, (*place, "enabled"))
+        kept = (*place, "preserve_successful")
+        return enabled and not self._flag("preserve_successful", strategy, False, kept)
+
+    def _flag(
+        self, key: str, fields: Mapping[str, Any], default: bool, place: Path
+    ) -> bool:
+        given = fields.get(key, default)
+        if not isinstance(given, bool):
+            message = f"`{key}` is true or false, not {kind(given)}"
+            self._problems.add(place, message)
+            return default
+        return given
 
     # -- dependencies between operations, said at the top ------------------------------
 
     def _add_dependencies(self, operations: List[Operation]) -> None:
+        names: _Names = {}
+        for each in operations:
+            for name in each.names():
+                names.setdefault(name, []).append(each)
         given = self._top.get("dependencies", [])
         if isinstance(given, dict):
             for target, sources in given.items():
                 path: Path = ("dependencies", target)
                 listed = sources if isinstance(sources, list) else [sources]
                 for index, source in enumerate(listed):
-                    self._add(operations, source, target, "success", (*path, index))
+                    self._add(names, source, target, "success", (*path, index))
             return
         for field in ("dependencies", "edges"):
             for index, entry in enumerate(self._listed(field)):
-                self._add_entry(operations, entry, (field, index))
+                self._add_entry(names, entry, (field, index))
 
     def _listed(self, field: str) -> List[Any]:
         entries = self._top.get(field, [])
@@ -211,7 +291,7 @@ class _Translator:
         self._wrong((field,), f"`{field}` is a list, not {kind(entries)}")
         return []
 
-    def _add_entry(self, operations: List[Operation], entry: Any, path: Path) -> None:
+    def _add_entry(self, names: _Names, entry: Any, path: Path) -> None:
         if not isinstance(entry, dict):
             self._wrong(path, f"a dependency is a record, not {kind(entry)}")
             return
@@ -223,26 +303,23 @@ class _Translator:
             return
         if entry.get("wait_condition"):
             self._notes.append("not used: wait_condition")
-        self._add(operations, source, target, on, path)
+        self._add(names, source, target, on, path)
 
     def _add(
-        self, operations: List[Operation], source: Any, target: Any, on: str, path: Path
+        self, names: _Names, source: Any, target: Any, on: str, path: Path
     ) -> None:
         """`target` waits for `source`; both name an operation, or a thing it makes."""
-        firsts = self._named(operations, source, path)
-        for each in self._named(operations, target, path):
+        firsts = self._named(names, source, path)
+        for each in self._named(names, target, path):
             for first in firsts:
                 if each is not first:
                     each.needs.setdefault(first.id, on)
 
-    def _named(
-        self, operations: List[Operation], name: Any, path: Path
-    ) -> List[Operation]:
-        found = [each for each in operations if each.id == name or each.makes(name)]
+    def _named(self, names: _Names, name: Any, path: Path) -> List[Operation]:
+        found = names.get(name, []) if isinstance(name, str) else []
         if not found:
-            known: Set[str] = {each.id for each in operations}
             message = f"there is no operation `{name}`, and none that makes it"
-            self._problems.add_unknown((*self._root, *path), message, str(name), known)
+            self._problems.add_unknown((*self._root, *path), message, str(name), names)
         return found
 
     def _wrong(self, path: Path, message: str, hint: str = "") -> None:

@@ -88,6 +88,39 @@ def test_mistakes_of_kcl_have_their_place(tmp_path: Path) -> None:
     assert "InvalidSyntax" in syntax
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (
+            "a = [1][5]\n",
+            "1:1 a = [1][5] | EvaluationError: list index out of range: 5",
+        ),
+        ('assert 1 > 2, "no"\n', '1:1 assert 1 > 2, "no" | EvaluationError: no'),
+        (
+            'schema S:\n    n: int\n    check:\n        n > 3, "too small"\n'
+            "a = S {n = 1}\n",
+            "5:5 a = S {n = 1} | EvaluationError: Check failed on the condition: "
+            "too small",
+        ),
+    ],
+)
+def test_what_fails_while_it_runs_has_its_place(
+    tmp_path: Path, text: str, place: str
+) -> None:
+    assert said(tmp_path, text) == [place]
+
+
+def test_a_mistake_is_in_the_value_and_not_in_its_schema(tmp_path: Path) -> None:
+    text = (
+        "schema W:\n    name: str\n    operations: [any]\n"
+        'W {name = "w", operations = []}\n'
+    )
+    (mistake,) = said(tmp_path, text)
+    assert mistake.startswith("4:16 W {name"), mistake
+    typed = text.replace("operations = []", "operations: []")
+    assert "`operations` is a list of at least one" in said(tmp_path, typed)[0]
+
+
 def test_what_never_ends_is_ended(tmp_path: Path) -> None:
     endless = "_f = lambda n: int -> int { _f(n + 1) }\ntasks = {a = _f(1)}\n"
     context = LoadContext(cwd="/", limits=Limits(wall_s=3, cpu_s=2))

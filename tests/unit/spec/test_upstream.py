@@ -204,6 +204,10 @@ def changed(**fields: Any) -> Dict[str, Any]:
     return {**PLAN, "operations": [{**first, **fields}, *others]}
 
 
+def retried(**policy: Any) -> Dict[str, Any]:
+    return {**PLAN, "retry_policy": policy}
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -226,6 +230,22 @@ def changed(**fields: Any) -> Dict[str, Any]:
             "there is no operation `x`, and none that makes it",
         ),
         ({**PLAN, "parallel_limit": 0}, '"parallel_limit": 0'),
+        ({"batch_workflow": PLAN, "nmae": 1}, '"nmae": 1 | unknown field `nmae`'),
+        (retried(max_attempts=0), '"max_attempts": 0 | '),
+        (retried(max_attemps=2), '"max_attemps": 2 | unknown field'),
+        (retried(backoff="rare"), '"backoff": "rare" | `backoff` is linear or'),
+        ({**PLAN, "retry_policy": 5}, '"retry_policy": 5, | `retry_policy` is a rec'),
+        ({**PLAN, "configuration": 5}, '"configuration": 5 | `configuration` is a r'),
+        (
+            {"operations": PLAN["operations"], "rollback_enabled": "false"},
+            '"rollback_enabled": "false" | `rollback_enabled` is true or false',
+        ),
+        (
+            {**PLAN, "rollback_strategy": {"enabled": 1}},
+            '"enabled": 1 | `enabled` is true or false',
+        ),
+        (changed(parallel="no"), '"parallel": "no", | `parallel` is true or false'),
+        (changed(max_retries=-1), '"max_retries": -1 | `max_retries` is a whole'),
     ],
 )
 def test_mistakes_are_at_their_place_in_the_file(
@@ -233,6 +253,27 @@ def test_mistakes_are_at_their_place_in_the_file(
 ) -> None:
     found = mistakes(tmp_path, value)
     assert any(said in mistake for mistake in found), found
+
+
+def test_a_mistake_in_what_holds_for_all_is_told_once(tmp_path: Path) -> None:
+    assert len(mistakes(tmp_path, retried(max_attempts=0))) == 1
+
+
+def test_null_is_as_good_as_not_there(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(("retry_policy", "rollback_strategy", "configuration"))
+    first = dict.fromkeys(("providers", "depends_on", "timeout", "on_failure"))
+    with_nulls = {**changed(**first), **nothing}
+    without = {key: each for key, each in with_nulls.items() if each is not None}
+    bare = {key: each for key, each in with_nulls["operations"][0].items() if each}
+    without["operations"] = [{**bare, "parallel": False}, *PLAN["operations"][1:]]
+    assert tasks_of(tmp_path, with_nulls) == tasks_of(tmp_path, without)
+
+
+def test_parameters_stand_beside_a_batch_or_in_it(tmp_path: Path) -> None:
+    params = {"zone": "fi-hel1"}
+    beside = loaded(tmp_path, {"params": params, "batch_workflow": PLAN}, [])
+    inside = loaded(tmp_path, {"params": params, **PLAN}, [])
+    assert beside.params == inside.params == params
 
 
 def test_a_workflow_of_ours_is_ours() -> None:
