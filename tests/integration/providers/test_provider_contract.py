@@ -125,6 +125,29 @@ def test_a_task_that_was_rolled_back_can_create_its_server_again(
     assert second["id"] != first["id"]
 
 
+def test_each_request_of_a_task_has_the_token_of_the_server_it_means(
+    call: Call, aws: Aws
+) -> None:
+    """EC2 refuses a token whose instance was terminated; moto only keeps it."""
+    for _ in range(2):
+        call("create", "token", provider="aws", key="run/token")
+        call("create", "token", provider="aws", key="run/token")
+        call("delete", "token", provider="aws")
+    tokens = [each["token"] for each in aws.instances() if each["Name"] == "token"]
+    assert len(set(tokens)) == len(tokens) == 2
+    assert all(0 < len(token) <= 64 for token in tokens)
+
+
+@BOTH
+@pytest.mark.parametrize("pattern", ["*", "star-???*"])
+def test_a_name_is_never_a_pattern(call: Call, provider: str, pattern: str) -> None:
+    name = f"star-{provider}"
+    call("create", name, provider=provider)
+    assert call("delete", pattern, provider=provider)["deleted"] is False
+    assert name in _names(call, provider)
+    assert call("delete", name, provider=provider)["deleted"] is True
+
+
 def test_a_server_under_way_is_deleted_once_it_can_be(
     call: Call, upcloud: UpCloud
 ) -> None:
