@@ -71,6 +71,7 @@ class Aws:
             {
                 "id": instance["InstanceId"],
                 "state": instance["State"]["Name"],
+                "token": instance["ClientToken"],
                 **{tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])},
             }
             for reservation in found

@@ -30,8 +30,13 @@ def region-of [zone?: string]: nothing -> string {
 def instances [region: string, name?: string] {
     let alive = [{Name: instance-state-name, Values: [pending running stopping stopped]}]
     let named = if $name == null { [] } else { [{Name: "tag:Name", Values: [$name]}] }
-    let filters = ($alive ++ $named | to json --raw)
-    ask $region [ec2 describe-instances --filters $filters]
+    # EC2 takes * and ? in a filter for a pattern; a name is none.
+    matching $region ($alive ++ $named) | where $name == null or $it.name == $name
+}
+
+# Instances that pass all of these filters.
+def matching [region: string, filters: list<any>] {
+    ask $region [ec2 describe-instances --filters ($filters | to json --raw)]
     | get Reservations
     | each {|reservation| $reservation.Instances}
     | flatten
@@ -90,11 +95,22 @@ def start [wanted: record]: nothing -> string {
     let words = [
         --image-id ($env.PROVISIONING_AWS_IMAGE? | default $IMAGE)
         --instance-type ($wanted.plan | default "t3.micro")
-        --client-token ($key | hash sha256)
+        --client-token (token (region-of $wanted.zone) $key)
         --tag-specifications ([{ResourceType: instance, Tags: $tags}] | to json --raw)
         ...$place
     ]
     ask (region-of $wanted.zone) [ec2 run-instances ...$words] | get Instances.0.InstanceId
+}
+
+# What makes two requests one: the key, and which of its instances are gone already.
+#
+# EC2 refuses the token of an instance that was terminated, as after a rollback.
+def token [region: string, key: string]: nothing -> string {
+    let gone = (matching $region [
+        {Name: "tag:provctl-key", Values: [$key]}
+        {Name: instance-state-name, Values: [shutting-down terminated]}
+    ])
+    [$key ...($gone | get id | sort)] | str join " " | hash sha256
 }
 
 # Terminate a server and wait until it is gone.

@@ -1,0 +1,179 @@
+"""What each provider of the library promises, called as tasks call it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Tuple
+
+import pytest
+
+from provctl.nushell.binary import find_nu
+from provctl.nushell.driver import call_invocation
+from tests.support.installed import ROOT
+from tests.support.moto import Aws
+from tests.support.upcloud import PASSWORD, USER, UpCloud
+
+if TYPE_CHECKING:
+    from typing import List
+
+Call = Callable[..., Any]
+
+
+class Failed(Exception):
+    """A command of the library failed; the text is its log."""
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    with Aws(tmp_path_factory.mktemp("aws")) as account:
+        yield account
+
+
+@pytest.fixture
+def upcloud() -> Iterator[UpCloud]:
+    with UpCloud() as account:
+        yield account
+
+
+@pytest.fixture
+def call(tmp_path: Path, aws: Aws, upcloud: UpCloud) -> Call:
+    """Call VERB-server of the library at a provider; what it returns."""
+    programs = Path(sys.executable).parent
+    environ = {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        **aws.environ,
+        "UPCLOUD_API": upcloud.url,
+        "UPCLOUD_USERNAME": USER,
+        "UPCLOUD_PASSWORD": PASSWORD,
+    }
+
+    def call(verb: str, *args: str, key: str = "", **flags: Any) -> Any:
+        more: Dict[str, str] = {"PROVCTL_IDEMPOTENCY_KEY": key} if key else {}
+        output = tmp_path / "output"
+        invocation = call_invocation(
+            nu=find_nu("nu", os.environ["PATH"]),
+            library=str(ROOT / "examples/provisioning"),
+            module=f"servers/{verb}.nu",
+            command="list-servers" if verb == "list" else f"{verb}-server",
+            args=args,
+            flags=flags,
+            env={**environ, **more},
+            input_path=str(tmp_path / "unused"),
+            output_path=str(output),
+        )
+        done = subprocess.run(
+            invocation.argv,
+            env=invocation.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=60,
+        )
+        if done.returncode != 0:
+            raise Failed(done.stdout.replace("\n  | ", " "))
+        return json.loads(output.read_bytes())
+
+    return call
+
+
+BOTH = pytest.mark.parametrize("provider", ["aws", "upcloud"])
+
+
+@BOTH
+def test_what_was_created_is_listed_and_shown_until_it_is_deleted(
+    call: Call, provider: str
+) -> None:
+    name = f"all-{provider}"
+    made = call("create", name, provider=provider, key="run/all")
+    assert call("create", name, provider=provider, key="run/all") == made
+    assert name in _names(call, provider)
+    assert call("show", name, provider=provider) == made
+    assert call("delete", name, provider=provider)["deleted"] is True
+    assert call("delete", name, provider=provider)["deleted"] is False
+    assert name not in _names(call, provider)
+    with pytest.raises(Failed, match=f"{provider} has no server {name}"):
+        call("show", name, provider=provider)
+
+
+@BOTH
+def test_another_server_of_that_name_is_refused_but_not_to_its_own_task(
+    call: Call, provider: str
+) -> None:
+    name, plans = f"same-{provider}", _plans(provider)
+    made = call("create", name, provider=provider, plan=plans[0], key="run/one")
+    with pytest.raises(Failed, match="exists with another zone or plan"):
+        call("create", name, provider=provider, plan=plans[1], key="run/two")
+    again = call("create", name, provider=provider, plan=plans[1], key="run/one")
+    assert again == made
+
+
+@BOTH
+def test_a_task_that_was_rolled_back_can_create_its_server_again(
+    call: Call, provider: str
+) -> None:
+    """The key of a task is the same when its run is retried after a rollback."""
+    name = f"again-{provider}"
+    first = call("create", name, provider=provider, key="run/again")
+    call("delete", name, provider=provider)
+    second = call("create", name, provider=provider, key="run/again")
+    assert second["status"] == "running"
+    assert second["id"] != first["id"]
+
+
+def test_each_request_of_a_task_has_the_token_of_the_server_it_means(
+    call: Call, aws: Aws
+) -> None:
+    """EC2 refuses a token whose instance was terminated; moto only keeps it."""
+    for _ in range(2):
+        call("create", "token", provider="aws", key="run/token")
+        call("create", "token", provider="aws", key="run/token")
+        call("delete", "token", provider="aws")
+    tokens = [each["token"] for each in aws.instances() if each["Name"] == "token"]
+    assert len(set(tokens)) == len(tokens) == 2
+    assert all(0 < len(token) <= 64 for token in tokens)
+
+
+@BOTH
+@pytest.mark.parametrize("pattern", ["*", "star-???*"])
+def test_a_name_is_never_a_pattern(call: Call, provider: str, pattern: str) -> None:
+    name = f"star-{provider}"
+    call("create", name, provider=provider)
+    assert call("delete", pattern, provider=provider)["deleted"] is False
+    assert name in _names(call, provider)
+    assert call("delete", name, provider=provider)["deleted"] is True
+
+
+def test_a_server_under_way_is_deleted_once_it_can_be(
+    call: Call, upcloud: UpCloud
+) -> None:
+    upcloud.answer("POST", "/1.3/server", {"server": _WISH})
+    assert call("delete", "early", provider="upcloud")["deleted"] is True
+    assert upcloud.names() == []
+
+
+def test_a_provider_that_does_not_exist_is_named(call: Call) -> None:
+    with pytest.raises(Failed, match="there is no provider gcp"):
+        call("list", provider="gcp")
+
+
+_WISH = {
+    "zone": "es-mad1",
+    "title": "early",
+    "hostname": "early",
+    "storage_devices": {"storage_device": [{"action": "clone"}]},
+}
+
+
+def _names(call: Call, provider: str) -> List[str]:
+    return [server["name"] for server in call("list", provider=provider)]
+
+
+def _plans(provider: str) -> Tuple[str, str]:
+    if provider == "aws":
+        return "t3.micro", "t3.large"
+    return "1xCPU-1GB", "2xCPU-4GB"
