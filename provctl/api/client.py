@@ -69,5 +69,7 @@ _BY_EXIT_CODE: Dict[int, Type[errors.ProvctlError]] = {
         errors.NotFound,
         errors.Refused,
         errors.StateUnusable,
+        errors.JournalTooNew,
+        errors.JournalDamaged,
     )
 }

@@ -11,15 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
-import struct
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from provctl import __version__, errors
-from provctl.api.address import with_short_path
+from provctl.api.address import bind_private, is_ours
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,29 +42,10 @@ class ControlServer:
 
         Raises StateUnusable, also for what is there and was never a socket.
         """
-        sock = socket.socket(socket.AF_UNIX)
-        # The folder is 0700; the socket is 0600 from its first moment on.
-        mask = os.umask(0o177)
-        try:
-            self._make_way()
-            with_short_path(self._path, sock.bind)
-        except OSError as problem:
-            sock.close()
-            message = f"{self._path}: {problem.strerror}"
-            raise errors.StateUnusable(message) from problem
-        finally:
-            os.umask(mask)
+        sock = bind_private(self._path)
         self._server = await asyncio.start_unix_server(
             self._serve, sock=sock, limit=_LINE_MAX
         )
-
-    def _make_way(self) -> None:
-        """Take away what a holder that died left; nothing else. Raises StateUnusable."""
-        if self._path.is_socket() and not self._path.is_symlink():
-            self._path.unlink()
-        elif self._path.exists() or self._path.is_symlink():
-            message = f"{self._path}: this is in the place of the control socket"
-            raise errors.StateUnusable(message, hint="move it away")
 
     async def close(self) -> None:
         """Stop listening."""
@@ -82,7 +59,9 @@ class ControlServer:
     ) -> None:
         self._clients += 1
         try:
-            if self._clients <= _CLIENTS_MAX and _is_ours(writer):
+            if self._clients <= _CLIENTS_MAX and is_ours(
+                writer.get_extra_info("socket")
+            ):
                 await self._talk(reader, writer)
         except (OSError, asyncio.CancelledError):
             return
@@ -123,14 +102,3 @@ def _refusal(problem: errors.ProvctlError) -> Dict[str, Any]:
         "exit_code": problem.exit_code,
         "version": __version__,
     }
-
-
-def _is_ours(writer: asyncio.StreamWriter) -> bool:
-    """Whether the same user is at the other end; the kernel says so."""
-    if sys.platform != "linux":
-        return True  # the folder's mode is the fence there
-    sock = writer.get_extra_info("socket")
-    size = struct.calcsize("3i")
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    _, uid, _ = struct.unpack("3i", credentials)
-    return bool(uid == os.geteuid())

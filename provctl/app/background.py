@@ -7,21 +7,24 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from provctl import __version__
 from provctl.api.control import ControlServer
+from provctl.api.listen import Listener, tcp_door, unix_door
+from provctl.api.token import take_token
 from provctl.api.verbs import answer
 from provctl.app.reach import stamped
 from provctl.app.runtime import make_executor, make_holder, make_scheduler
+from provctl.app.service import SchedulerService
 from provctl.app.unit import SERVICE
-from provctl.errors import StateUnusable
+from provctl.errors import ProvctlError, StateUnusable
 from provctl.journal.lock import Lock
 
 if TYPE_CHECKING:
+    from provctl.api.listen import Door
     from provctl.app.readiness import Readiness
     from provctl.config.settings import Settings
-    from provctl.errors import ProvctlError
     from provctl.journal.folder import StateFolder
     from provctl.scheduler.loop import Facts
 
@@ -95,6 +98,8 @@ class _Background:
             tell=self._hear,
             complain=self._complain,
         )
+        self._service = SchedulerService(self._settings, self._folder, self._scheduler)
+        self._listener = self._make_listener()
         server = ControlServer(socket, self._answer)
         try:
             await server.start()
@@ -106,6 +111,7 @@ class _Background:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         try:
+            self._listener.open()
             self._scheduler.take_queued()
             self._log(f"started, version {__version__}, process {holder.pid}")
             readiness.ready()
@@ -113,10 +119,35 @@ class _Background:
         finally:
             readiness.stopping()
             await server.close()
+            self._service.close()
+            await self._listener.close()
             if _SLOW_END_S:
                 await asyncio.sleep(_SLOW_END_S)
             self._scheduler.close()
             self._log("stopped")
+
+    def _make_listener(self) -> Listener:
+        """Bind what can be bound: workflows run also where the API cannot be had."""
+        place = self._folder.scheduler
+        doors: List[Door] = []
+        token, hosts = None, {}
+        try:
+            doors.append(unix_door(place / "api.sock"))
+            token = take_token(place / "token")
+            address = self._settings.server.address
+            if address is not None:
+                door = tcp_door(*address)
+                doors.append(door)
+                hosts["tcp"] = door.hosts
+        except ProvctlError as problem:
+            self._log(f"API: {problem.message}; {problem.hint}")
+
+        def load() -> Any:
+            from provctl.api.http_app import make_app
+
+            return make_app(self._service, token=token, hosts=hosts)
+
+        return Listener(doors, load, self._log)
 
     def _answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
         scheduler = self._scheduler
@@ -129,14 +160,21 @@ class _Background:
             return {
                 "runs": len(state.runs),
                 "tasks_running": state.running,
+                "api": self._listener.addresses,
                 "service": os.environ.get(SERVICE),
             }
+        if verb == "take":
+            # Refused with the reason; whoever waits for the run wants to know it.
+            if message.get("run") in self._folder.queued():
+                scheduler.take(message["run"])
+            return {}
         # The wish first: it may be that nothing starts of a run just queued.
         told = {} if verb == "poke" else answer(scheduler, message)
         scheduler.take_queued()
         return told
 
     def _hear(self, facts: Facts) -> None:
+        self._service.hear(facts)
         if facts.run.outcome is not None:
             self._log(f"run {facts.run.submitted.run}: {facts.run.outcome}")
 

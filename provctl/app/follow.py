@@ -30,7 +30,7 @@ class Follower:
     def read(self) -> List[Event]:
         """Take in what is new and return it. Raises JournalDamaged, JournalTooNew."""
         events = self._reader.read()
-        if events and not self._state.runs:
+        if not self._state.runs:
             replay(self._state, self.folder, events)
         else:
             for event in events:

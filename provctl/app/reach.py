@@ -132,10 +132,10 @@ class Reach:
             else:
                 return holder
 
-    def ask_scheduler(self, verb: str) -> Dict[str, Any]:
-        """Ask the running scheduler. Raises SchedulerUnreachable."""
+    def ask_scheduler(self, verb: str, **fields: str) -> Dict[str, Any]:
+        """Ask the running scheduler. Raises SchedulerUnreachable, and its refusal."""
         socket = self._folder.scheduler / "control.sock"
-        return ask(socket, {"verb": verb}, timeout_s=self._timeout_s)
+        return ask(socket, {"verb": verb, **fields}, timeout_s=self._timeout_s)
 
     def note(self, text: str) -> None:
         """Put a line into the scheduler's log, for who looks there for a reason."""

@@ -33,7 +33,8 @@ _KEYED_LENGTH = 16
 
 @dataclass(frozen=True)
 class Wishes:
-    """How a run is to be treated. `max_parallel` limits this run alone.
+    """How a run is to be treated. `max_parallel` limits this run alone, if the
+    workflow has no lower limit.
 
     `key` makes it the same run as any before that has it; None: a run of its own.
     """
@@ -97,6 +98,7 @@ def _create(
     folder: StateFolder, run_id: str, workflow: Workflow, wishes: Wishes
 ) -> str:
     frozen = freeze(workflow)
+    limits = filter(None, (wishes.max_parallel, workflow.max_parallel))
     submitted = RunSubmitted(
         run_id,
         Clock().now(),
@@ -105,7 +107,7 @@ def _create(
         digest(frozen),
         priority=wishes.priority,
         batch=wishes.batch,
-        max_parallel=wishes.max_parallel,
+        max_parallel=min(limits, default=None),
         fail_fast=wishes.fail_fast,
         key=wishes.key or "",
     )

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from provctl.api.times import iso
 
 __all__ = ["iso", "local"]
-
-
-def iso(at: Optional[float]) -> Optional[str]:
-    """Seconds since the epoch as ISO 8601 in UTC, with milliseconds."""
-    if at is None:
-        return None
-    from datetime import datetime, timezone
-
-    try:
-        moment = datetime.fromtimestamp(at, tz=timezone.utc)
-    except (ValueError, OverflowError, OSError):
-        return None  # no calendar has it
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def local(at: float) -> str:

@@ -11,6 +11,7 @@ from provctl.cli.options import RUN
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
+    from provctl.app.untaken import Untaken
     from provctl.cli.context import Session
     from provctl.cli.screen import Screen
 
@@ -83,13 +84,15 @@ def watch_runs(
     """
     from provctl.app.follow import Follower
     from provctl.app.select import find_runs
+    from provctl.app.untaken import Untaken
 
+    untaken = Untaken(session.folder, session.reach, _note)
     ids = {run.id: None for name in names for run in find_runs(session.folder, name)}
     followers = [Follower(session.folder.run(run_id)) for run_id in ids]
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     try:
         while True:
-            still = _look(session, followers, screen)
+            still = _look(untaken, followers, screen)
             if not any(still.values()):
                 break
             if deadline is not None and time.monotonic() >= deadline:
@@ -108,14 +111,14 @@ def watch_runs(
 
 
 def _look(
-    session: Session, followers: List[Follower], screen: Optional[Screen]
+    untaken: Untaken, followers: List[Follower], screen: Optional[Screen]
 ) -> Dict[Follower, bool]:
     """Read what is new; return the runs that have not ended, and if they can move."""
     still = {}
     for follower in followers:
         # The owner first: one that lets go has written everything before.
         owned = follower.owned
-        moves = owned or _is_waited_for(session, follower)
+        moves = owned or untaken.is_waited_for(follower.folder.id)
         events = follower.read()
         if events and screen is not None:
             screen.tell(follower.run, events)
@@ -127,10 +130,8 @@ def _look(
     return still
 
 
-def _is_waited_for(session: Session, follower: Follower) -> bool:
-    """Whether the scheduler runs and is about to take a run that has no owner."""
-    queued = (session.folder.queue / follower.folder.id).exists()
-    return queued and session.reach.scheduler() is not None
+def _note(words: str) -> None:
+    click.echo(f"note: {words}", err=True)
 
 
 def _tell_orphans(orphans: List[Follower]) -> int:

@@ -155,7 +155,8 @@ class Workflow:
 
     `library` is the absolute directory of the Nushell library, None for the
     configured one; `cwd` where tasks run; `environment` the allow-listed
-    variables of whoever submitted; `source` the file it came from.
+    variables of whoever submitted; `source` the file it came from. `max_parallel` is
+    how many of its tasks run at once at most, None for as many as there is room for.
     """
 
     name: str
@@ -167,3 +168,4 @@ class Workflow:
     cwd: str = "/"
     environment: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
+    max_parallel: Optional[int] = None

@@ -19,7 +19,16 @@ from typing import Any, Dict, Tuple, Type
 from provctl.core import events as ev
 from provctl.journal.seal import FORMAT, LINE_MAX, NewerFormat, seal, unseal
 
-__all__ = ["FORMAT", "LINE_MAX", "START", "Line", "NewerFormat", "decode", "encode"]
+__all__ = [
+    "FORMAT",
+    "LINE_MAX",
+    "START",
+    "Line",
+    "NewerFormat",
+    "as_record",
+    "decode",
+    "encode",
+]
 
 START = "00000000"  # `prev` of the first line
 
@@ -67,14 +76,20 @@ def encode(event: ev.Event, *, seq: int, durable: int, prev: str) -> Tuple[bytes
 
     Raises ValueError for what could not be read back: NaN, or too much of it.
     """
+    record = {"v": FORMAT, "seq": seq, "dur": durable, **as_record(event)}
+    record["prev"] = prev
+    return seal(_to_json(record))
+
+
+def as_record(event: ev.Event) -> Dict[str, Any]:
+    """Return the type and the fields of an event, as its line has them."""
     name, layout = _LAYOUT[type(event)]
-    record: Dict[str, Any] = {"v": FORMAT, "seq": seq, "dur": durable, "type": name}
+    record: Dict[str, Any] = {"type": name}
     for field, default in layout:
         value = getattr(event, field)
         if default is MISSING or value != default:
             record[field] = value
-    record["prev"] = prev
-    return seal(_to_json(record))
+    return record
 
 
 def decode(raw: bytes, run: str) -> Line:

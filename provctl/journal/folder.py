@@ -147,10 +147,9 @@ class StateFolder:
                 if not folder.is_dir():
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                     sync_folder(folder.parent)
-            info = self.path.stat()
-        if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o022:
-            message = f"{self.path}: others own it or may write to it"
-            raise StateUnusable(message, hint=f"chown and chmod 700 {self.path}")
+            _check_ours(self.path, self.path.stat())
+            # In it are sockets and a token: it is not where a link leads.
+            _check_ours(self.scheduler, self.scheduler.lstat())
 
     def create_run(self, submitted: RunSubmitted, frozen: bytes) -> RunFolder:
         """Put a new run on disk, whole or not at all, and return its folder.
@@ -215,6 +214,15 @@ class StateFolder:
             (self.queue / run_id).unlink()
         except OSError:
             return
+
+
+def _check_ours(path: Path, info: os.stat_result) -> None:
+    if not stat.S_ISDIR(info.st_mode):
+        message = f"{path}: it is no folder, or a link to one"
+        raise StateUnusable(message, hint="move it away")
+    if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o022:
+        message = f"{path}: others own it or may write to it"
+        raise StateUnusable(message, hint=f"chown and chmod 700 {path}")
 
 
 def sync_folder(folder: Path) -> None:

@@ -23,6 +23,9 @@ def replay(state: State, folder: RunFolder, events: Sequence[Event]) -> None:
 
     Raises JournalDamaged or JournalTooNew; then `state` has nothing of the run.
     """
+    if not events:
+        message = f"{folder.journal}: damaged at record 1: no whole record in it"
+        raise JournalDamaged(message, hint="nothing was changed")
     first = events[0]
     if not isinstance(first, RunSubmitted):
         message = f"{folder.journal}: its first record is not the submission"

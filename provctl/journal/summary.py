@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provctl.core.events import RunSubmitted
     from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["RunSummary", "submission", "summaries", "summarise"]
+__all__ = ["RunSummary", "account", "submission", "summaries", "summarise"]
 
 _END = 8192  # bytes read at each end; submission and finish are shorter
 
@@ -45,11 +45,12 @@ class RunSummary:
 
 def summaries(folder: StateFolder) -> List[RunSummary]:
     """Return the account of every run, oldest first; damaged ones included."""
-    found = [_account(folder.run(run_id)) for run_id in folder.run_ids()]
+    found = [account(folder.run(run_id)) for run_id in folder.run_ids()]
     return sorted(found, key=lambda run: (run.created_at, run.id))
 
 
-def _account(run: RunFolder) -> RunSummary:
+def account(run: RunFolder) -> RunSummary:
+    """Return the account of one run, whatever is wrong with it."""
     try:
         return summarise(run)
     except ProvctlError as problem:

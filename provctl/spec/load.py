@@ -1,7 +1,8 @@
 """Owns loading a workflow file: read, evaluate, validate, flatten, freeze.
 
-Nickel, JSON and TOML files of the same shape are accepted. Every mistake of our
-own checks is found, given its place in the file, and raised at once.
+Nickel, KCL, JSON and TOML files of the same shape are accepted, and those of the
+platform that provctl replaces. Every mistake of our own checks is found, given its
+place in the file, and raised at once.
 """
 
 from __future__ import annotations
@@ -9,23 +10,40 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from provctl.core.model import Workflow
 from provctl.core.values import kind
 from provctl.errors import Mistake, WorkflowInvalid
-from provctl.spec.nickel import Evaluator, Limits
-from provctl.spec.problems import CallCheck, Place, Problem, Problems, WrongCall
+from provctl.spec.evaluator import Evaluator, Limits
+from provctl.spec.problems import (
+    CallCheck,
+    Path,
+    Place,
+    Problem,
+    Problems,
+    WrongCall,
+)
 from provctl.spec.sources import Source, invalid, read_source
+from provctl.spec.upstream import is_upstream, translate
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import Path as FilePath
 
     from typing_extensions import Protocol
 
     from provctl.core.model import Call, Task
 
-    class _Document(Protocol):
+    class Document(Protocol):
         """A parsed file that knows where its parts stand."""
 
         @property
@@ -34,7 +52,14 @@ if TYPE_CHECKING:
         def places(self, problems: Sequence[Problem]) -> List[Optional[Place]]: ...
 
 
-__all__ = ["Limits", "LoadContext", "WrongCall", "load_workflow"]
+__all__ = [
+    "Limits",
+    "LoadContext",
+    "Origin",
+    "WrongCall",
+    "check_document",
+    "load_workflow",
+]
 
 
 @dataclass(frozen=True)
@@ -43,7 +68,8 @@ class LoadContext:
 
     `environment` are the variables to freeze; `known_pools` maps pools to
     capacities, None to accept any; `check_call` looks into the Nushell library;
-    `nickel_binary` is used where `python` has no package py-nickel.
+    `nickel_binary` is used where `python` has no package py-nickel; `tell` is given
+    notes about what of a file is not used.
     """
 
     cwd: str
@@ -53,56 +79,100 @@ class LoadContext:
     nickel_binary: str = "nickel"
     limits: Limits = field(default_factory=Limits)
     python: str = sys.executable
+    tell: Callable[[str], None] = field(default=lambda _note: None)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a document came from: its name for people, and what follows from it.
+
+    `name` is the workflow's if it gives none; `folder` is where relative paths begin,
+    None if there can be none; `source` is kept with the run. `sorts`: the order of
+    records in it says nothing.
+    """
+
+    file: str
+    name: str
+    folder: Optional[FilePath]
+    source: str
+    sorts: bool = False
 
 
 def load_workflow(
-    path: Path, params: Mapping[str, str], *, context: LoadContext
+    path: FilePath, params: Mapping[str, str], *, context: LoadContext
 ) -> Workflow:
-    """The workflow of a .ncl, .json or .toml file, validated and flat.
+    """The workflow of a .ncl, .k, .json or .toml file, validated and flat.
 
     `params` are the texts of `-p name=text`. Raises WorkflowInvalid with every
     mistake, also for a file that cannot be read, and ToolMissing if it is
     Nickel and there is none.
     """
+    problems = Problems()
+    document = _read(path, params, problems, context)
+    place = path.absolute()
+    sorts = path.suffix == ".ncl"
+    origin = Origin(str(path), path.stem, place.parent, str(place), sorts=sorts)
+    return check_document(document, problems, origin, context)
+
+
+def check_document(
+    document: Document, problems: Problems, origin: Origin, context: LoadContext
+) -> Workflow:
+    """The workflow that a parsed file is, validated and flat.
+
+    Raises WorkflowInvalid with every mistake, those in `problems` already included.
+    """
     from provctl.spec.flatten import flatten
     from provctl.spec.order import in_order_of_needs
 
-    problems = Problems()
-    document = _read(path, params, problems, context)
-    if not isinstance(document.value, dict):
-        raise invalid(path, f"a workflow is a record, not {kind(document.value)}")
+    value, source_of = document.value, _itself
+    if not isinstance(value, dict):
+        raise invalid(origin.file, f"a workflow is a record, not {kind(value)}")
+    if is_upstream(value):
+        translation = translate(value, problems)
+        if problems.found:
+            raise WorkflowInvalid(_located(origin, document, problems.found))
+        value, source_of = translation.value, translation.origin
+        for note in translation.notes:
+            context.tell(f"{origin.file}: {note}")
 
     def absolute(library: Optional[str]) -> Optional[str]:
-        return None if library is None else str(path.absolute().parent / library)
+        return None if library is None else _absolute(library, origin)
 
     def check_call(library: Optional[str], call: Call) -> Optional[WrongCall]:
         look = context.check_call
         return None if look is None else look(absolute(library), call)
 
     fields, tasks = flatten(
-        document.value,
+        value,
         problems,
         known_pools=context.known_pools,
         check_call=check_call,
     )
     if problems.found:
-        raise WorkflowInvalid(_located(path, document, problems.found))
-    if path.suffix == ".ncl" and isinstance(document.value["tasks"], dict):
+        found = [replace(each, path=source_of(each.path)) for each in problems.found]
+        raise WorkflowInvalid(_located(origin, document, found))
+    if origin.sorts and isinstance(value["tasks"], dict):
         tasks = in_order_of_needs(tasks)
     return Workflow(
-        name=fields.name or path.stem,
-        tasks=tuple(_with_absolute_secrets(task, path) for task in tasks),
+        name=fields.name or origin.name,
+        tasks=tuple(_with_absolute_secrets(task, origin) for task in tasks),
         params=fields.params,
         timeout_s=fields.timeout,
         description=fields.description,
         library=absolute(fields.library),
         cwd=context.cwd,
         environment=dict(context.environment),
-        source=str(path.absolute()),
+        source=origin.source,
+        max_parallel=fields.max_parallel,
     )
 
 
-def _with_absolute_secrets(task: Task, path: Path) -> Task:
+def _itself(path: Path) -> Path:
+    return path
+
+
+def _with_absolute_secrets(task: Task, origin: Origin) -> Task:
     """Files of secrets are named from the place of the workflow file, or from home."""
     if not task.secrets:
         return task
@@ -111,22 +181,39 @@ def _with_absolute_secrets(task: Task, path: Path) -> Task:
         where, _, place = reference.partition(":")
         if where == "file":
             # With a ~ that is nobody's home it is a file that does not exist.
-            place = str(path.absolute().parent / os.path.expanduser(place))  # noqa: PTH111
+            place = _absolute(os.path.expanduser(place), origin)  # noqa: PTH111
         secrets[name] = f"{where}:{place}"
     return replace(task, secrets=secrets)
 
 
+def _absolute(place: str, origin: Origin) -> str:
+    if origin.folder is not None:
+        return str(origin.folder / place)
+    if not os.path.isabs(place):  # noqa: PTH117
+        message = f"{place}: the path is relative, and there is no file it could be to"
+        raise invalid(origin.file, message, "give the whole path")
+    return place
+
+
 def _read(
-    path: Path, params: Mapping[str, str], problems: Problems, context: LoadContext
-) -> _Document:
+    path: FilePath,
+    params: Mapping[str, str],
+    problems: Problems,
+    context: LoadContext,
+) -> Document:
     suffix = path.suffix
-    if suffix not in (".ncl", ".json", ".toml"):
-        raise invalid(path, "is not a workflow file", "name it .ncl, .json or .toml")
+    if suffix not in (".ncl", ".json", ".toml", ".k"):
+        hint = "name it .ncl, .json, .toml or .k"
+        raise invalid(path, "is not a workflow file", hint)
     source = read_source(path)
-    if suffix == ".ncl":
+    if suffix in (".ncl", ".k"):
+        evaluator = Evaluator(context.nickel_binary, context.limits, context.python)
+        if suffix == ".k":
+            from provctl.spec.kcl_file import read_kcl
+
+            return read_kcl(source, params, problems, evaluator)
         from provctl.spec.nickel_file import read_nickel
 
-        evaluator = Evaluator(context.nickel_binary, context.limits, context.python)
         return read_nickel(source, params, problems, evaluator)
     document = _parse(suffix, source)
     if isinstance(document.value, dict):
@@ -136,7 +223,7 @@ def _read(
     return document
 
 
-def _parse(suffix: str, source: Source) -> _Document:
+def _parse(suffix: str, source: Source) -> Document:
     if suffix == ".json":
         from provctl.spec.json_file import read_json
 
@@ -147,7 +234,7 @@ def _parse(suffix: str, source: Source) -> _Document:
 
 
 def _located(
-    path: Path, document: _Document, problems: Sequence[Problem]
+    origin: Origin, document: Document, problems: Sequence[Problem]
 ) -> List[Mistake]:
     """The problems as mistakes, in the order of the file; unplaced ones last.
 
@@ -157,7 +244,7 @@ def _located(
     mistakes = [
         Mistake(
             problem.message,
-            place.file if place else str(path),
+            place.file if place else origin.file,
             place.line if place else 0,
             place.column if place else 0,
             place.text if place and shown else "",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 
 from provctl.core.values import children
 from provctl.errors import Mistake, WorkflowInvalid
+from provctl.spec.evaluator import CONTRACTS, Answer, Evaluator, text_literal
 from provctl.spec.json_file import read_json
-from provctl.spec.nickel import CONTRACTS, Answer, Evaluator, text_literal
 from provctl.spec.nickel_errors import Diagnostic, Snippet, parse_errors
 from provctl.spec.params import add_unknown_param, guess
 from provctl.spec.sources import Source, invalid, read_source

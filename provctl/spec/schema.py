@@ -264,4 +264,5 @@ class WorkflowFields(_Fields):
     defaults: PolicyFields = PolicyFields()
     timeout: Optional[Timeout] = None
     library: Optional[Text] = None
+    max_parallel: Optional[Annotated[int, Field(ge=1, le=10_000)]] = None
     tasks: Any = None

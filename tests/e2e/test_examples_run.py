@@ -26,6 +26,9 @@ def test_every_example_is_run_by_a_test_here() -> None:
         "rollback.ncl",
         "simple.json",
         "simple.toml",
+        "two-providers.ncl",  # tests/integration/providers
+        "upstream-batch.ncl",
+        "workflow.k",
     }
 
 
@@ -43,6 +46,16 @@ def test_the_main_example_creates_what_it_says(provctl: Provctl) -> None:
     assert [app["name"] for app in shop["apps"]] == ["web", "api", "worker"]
     outputs = provctl("workflow", "outputs", "@last").json()
     assert outputs["apps"]["endpoint"] == kubernetes["endpoint"]
+
+
+def test_files_of_the_platform_run_as_they_are(provctl: Provctl) -> None:
+    done = provctl("run", EXAMPLES / "upstream-batch.ncl")
+    assert "4 succeeded" in done.out.splitlines()[-1]
+    assert [s["name"] for s in _made(provctl, "servers")] == ["up-01", "up-02", "up-03"]
+    done = provctl("run", EXAMPLES / "workflow.k", "-p", "zone=fi-hel1")
+    assert "4 succeeded" in done.out.splitlines()[-1]
+    zones = {s["name"]: s["zone"] for s in _made(provctl, "servers")}
+    assert (zones["web-a"], zones["web-spare"]) == ("fi-hel1", "es-mad1")
 
 
 def test_a_second_run_finds_the_servers_there(provctl: Provctl) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
-import sysconfig
 from typing import TYPE_CHECKING, Dict, List
 
 import pytest
 
 from provctl import __version__
 from tests.support.attempts import alive
-from tests.support.installed import ROOT
+from tests.support.installations import Installation
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
@@ -34,7 +31,7 @@ def test_four_tasks_never_notice_restarts(provctl: Provctl) -> None:
 @pytest.mark.parametrize("old", ["0.0.9", "99.0"], ids=["upgrade", "downgrade"])
 def test_another_installation_goes_on(provctl: Provctl, old: str) -> None:
     story = _Story(provctl)
-    other = _Installation(provctl, old)
+    other = Installation(provctl, old)
     run = other("workflow", "submit", story.file).split()[-1]
     before = story.until_four_run()
     told = provctl("scheduler", "status", "-o", "json")
@@ -58,7 +55,7 @@ def test_a_foreground_run_of_an_older_installation_is_detached(
     provctl: Provctl,
 ) -> None:
     story = _Story(provctl)
-    other = _Installation(provctl, "0.0.9")
+    other = Installation(provctl, "0.0.9")
     provctl("scheduler", "start")
     with subprocess.Popen(
         [*other.command, "run", str(story.file)],
@@ -72,40 +69,6 @@ def test_a_foreground_run_of_an_older_installation_is_detached(
         assert owner.wait(timeout=20) == 130
     other.remove()
     story.check_end(run)
-
-
-class _Installation:
-    """A copy of the package in a virtual environment of its own."""
-
-    def __init__(self, provctl: Provctl, version: str) -> None:
-        self._environ = provctl.environ
-        self._folder = provctl.folder / f"provctl-{version}"
-        venv = [sys.executable, "-m", "venv", "--without-pip", str(self._folder)]
-        subprocess.run(venv, check=True)
-        (site,) = self._folder.glob("lib/python*/site-packages")
-        shutil.copytree(ROOT / "provctl", site / "provctl")
-        dependencies = sysconfig.get_paths()["purelib"]
-        (site / "dependencies.pth").write_text(dependencies + "\n")
-        init = site / "provctl" / "__init__.py"
-        text = init.read_text().replace(f'"{__version__}"', f'"{version}"')
-        assert version in text
-        init.write_text(text)
-        self.command = [str(self._folder / "bin" / "python"), "-m", "provctl"]
-
-    def __call__(self, *args: object) -> str:
-        """Run a command of it to its end; return its output."""
-        command = [*self.command, *map(str, args)]
-        return subprocess.run(
-            command,
-            env=self._environ,
-            check=True,
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-        ).stdout
-
-    def remove(self) -> None:
-        """Delete it, whoever may use it."""
-        shutil.rmtree(str(self._folder))
 
 
 class _Story:

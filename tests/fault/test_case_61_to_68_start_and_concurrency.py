@@ -179,7 +179,7 @@ def test_64_what_is_no_socket_is_not_replaced(provctl: Provctl, what: str) -> No
             theirs = stack.enter_context(socket.socket(socket.AF_UNIX))
             theirs.bind(str(other))
         said = provctl("scheduler", "start", code=30).err
-    assert f"{place}: this is in the place of the control socket" in said
+    assert f"{place}: this is in the place of a socket" in said
     done = provctl("workflow", "submit", provctl.file({"a": TRUE}))
     assert "queued, but not yet taken up" in done.err
     assert os.path.lexists(place)

@@ -7,6 +7,8 @@
 # Any number of commands may work on it at once: a record appears whole or not
 # at all, and only one of several that want the same name or address gets it.
 
+use choice.nu
+
 # Where the records of one kind are.
 def directory [kind: string]: nothing -> string {
     let root = ($env.PROVISIONING_STATE? | default "~/.local/state/provisioning")
@@ -80,6 +82,61 @@ export def claim-address [owner: string] {
 # Give back the address that `owner` holds.
 export def release-address [owner: string]: nothing -> nothing {
     for held in (load-all addresses | where owner == $owner) { remove addresses $held.address }
+}
+
+# The server of a name, null if there is none.
+export def find-server [name: string, --zone: string] {
+    load servers $name
+}
+
+# All servers.
+export def all-servers [--zone: string] {
+    load-all servers
+}
+
+# Create a server and wait until it can be reached.
+export def create-server [name: string, --zone: string, --plan: string] {
+    let wanted = {name: $name, zone: ($zone | default "es-mad1"), plan: ($plan | default "2xCPU-4GB")}
+    let existing = (load servers $name)
+    if $existing != null { return (same $existing $wanted) }
+
+    phase "5%" $"checking the quota in ($wanted.zone)"
+    phase "20%" "reserving an address"
+    let ip = (claim-address $name)
+    phase "40%" $"copying the image for ($wanted.plan)"
+    phase "65%" $"booting, ($ip)"
+    phase "90%" "waiting for ssh"
+
+    let server = ($wanted | merge {
+        ip: $ip
+        status: "running"
+        created_at: (date now | format date "%Y-%m-%dT%H:%M:%SZ")
+        provider: "local"
+        key: ($env.PROVCTL_IDEMPOTENCY_KEY? | default "")
+    })
+    if not ($server | claim servers $name) {
+        # Another command made it meanwhile, maybe at another address.
+        let made = (load servers $name)
+        if $made.ip != $ip { remove addresses $ip }
+        return (same $made $wanted)
+    }
+    print "PROGRESS: 100% running"
+    $server
+}
+
+# The server that is there, if it is what is wanted.
+def same [existing: record, wanted: record]: nothing -> record {
+    choice check-same $existing $wanted
+    print $"PROGRESS: 100% ($existing.name) was there already"
+    $existing
+}
+
+# Delete a server and give its address back; true if there was one.
+export def delete-server [name: string, --zone: string]: nothing -> bool {
+    phase "50%" $"stopping ($name)"
+    let deleted = (remove servers $name)
+    release-address $name
+    $deleted
 }
 
 # Report a phase of the work, then take the time that it would take.

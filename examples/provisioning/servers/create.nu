@@ -1,52 +1,23 @@
 # Create servers.
 
+use ../providers/choice.nu
 use ../providers/local.nu
+use ../providers/aws.nu
+use ../providers/upcloud.nu
 
 # Create a server and wait until it can be reached.
 #
 # Asking again for the same server returns the one there is, so an attempt that
 # was cut short can be repeated. Asking for another one of that name is an error.
 export def create-server [
-    name: string
-    --zone: string = "es-mad1"
-    --plan: string = "2xCPU-4GB"
+    name: string # also its hostname
+    --zone: string # the provider's default if not given
+    --plan: string # its size, in the provider's words
+    --provider: string # local, aws or upcloud
 ] {
-    let wanted = {name: $name, zone: $zone, plan: $plan}
-    let existing = (local load servers $name)
-    if $existing != null { return (same-server $existing $wanted) }
-
-    local phase "5%" $"checking the quota in ($zone)"
-    local phase "20%" "reserving an address"
-    let ip = (local claim-address $name)
-    local phase "40%" $"copying the image for ($plan)"
-    local phase "65%" $"booting, ($ip)"
-    local phase "90%" "waiting for ssh"
-
-    let server = ($wanted | merge {
-        ip: $ip
-        status: "running"
-        created_at: (date now | format date "%Y-%m-%dT%H:%M:%SZ")
-        key: ($env.PROVCTL_IDEMPOTENCY_KEY? | default "")
-    })
-    if not ($server | local claim servers $name) {
-        # Another command made it meanwhile, maybe at another address.
-        let made = (local load servers $name)
-        if $made.ip != $ip { local remove addresses $ip }
-        return (same-server $made $wanted)
+    match (choice $provider) {
+        aws => (aws create-server $name --zone=$zone --plan=$plan)
+        upcloud => (upcloud create-server $name --zone=$zone --plan=$plan)
+        _ => (local create-server $name --zone=$zone --plan=$plan)
     }
-    print "PROGRESS: 100% running"
-    $server
-}
-
-# The existing server, if it is what is wanted.
-def same-server [existing: record, wanted: record]: nothing -> record {
-    let key = ($env.PROVCTL_IDEMPOTENCY_KEY? | default "")
-    let same = ($existing | select name zone plan) == $wanted
-    if not $same and ($key == "" or $existing.key != $key) {
-        error make --unspanned {
-            msg: $"server ($existing.name) exists with another zone or plan: ($existing.zone), ($existing.plan)"
-        }
-    }
-    print $"PROGRESS: 100% ($existing.name) was there already"
-    $existing
 }

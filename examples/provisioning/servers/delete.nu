@@ -1,11 +1,20 @@
 # Delete servers.
 
+use ../providers/choice.nu
 use ../providers/local.nu
+use ../providers/aws.nu
+use ../providers/upcloud.nu
 
-# Delete a server and give its address back. What is not there is deleted already.
-export def delete-server [name: string] {
-    local phase "50%" $"stopping ($name)"
-    let deleted = (local remove servers $name)
-    local release-address $name
+# Delete a server. What is not there is deleted already.
+export def delete-server [
+    name: string
+    --zone: string # where it is, for a provider that asks
+    --provider: string # local, aws or upcloud
+] {
+    let deleted = match (choice $provider) {
+        aws => (aws delete-server $name --zone=$zone)
+        upcloud => (upcloud delete-server $name --zone=$zone)
+        _ => (local delete-server $name)
+    }
     {name: $name, deleted: $deleted}
 }

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from provctl.core.model import Call, Command, Need, Retry, Script, Undo
 from provctl.errors import ToolMissing, WorkflowInvalid
+from provctl.spec.evaluator import Evaluator, text_literal
 from provctl.spec.load import Limits, LoadContext, load_workflow
-from provctl.spec.nickel import Evaluator, text_literal
 from provctl.spec.report import render_mistakes
 from tests.support.wrong_workflows import WRONG
 
@@ -450,7 +450,7 @@ def test_what_an_evaluation_makes_is_bounded(file: Path) -> None:
 
 def test_brackets_without_end(file: Path) -> None:
     (mistake,) = refused(file, "[" * 300_000 + "]" * 300_000).mistakes
-    assert "nests too deeply for Nickel" in mistake.message
+    assert "nests too deeply for its language" in mistake.message
 
 
 @pytest.fixture(scope="module")

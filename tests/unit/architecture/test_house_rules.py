@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[3] / "provctl"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # Those that are run, and export nothing, have no names to list.
-PROGRAMS = {"__main__.py", "nickel_child.py", "shim.py", "shims.py"}
+PROGRAMS = {"__main__.py", "evaluator_child.py", "shim.py", "shims.py"}
 LIBRARY = [m for m in MODULES if m.name not in {"__init__.py", *PROGRAMS}]
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60

@@ -54,6 +54,7 @@ FULL = a_workflow(
     cwd="/work",
     environment={"PATH": "/bin"},
     source="w.ncl",
+    max_parallel=3,
 )
 
 

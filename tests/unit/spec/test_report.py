@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provctl.errors import Mistake, WorkflowInvalid
-from provctl.spec.nickel import text_literal
+from provctl.spec.evaluator import text_literal
 from provctl.spec.nickel_errors import Snippet, parse_errors
 from provctl.spec.problems import nearest
 from provctl.spec.report import render_mistakes

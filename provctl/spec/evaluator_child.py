@@ -1,10 +1,11 @@
-"""Owns the process in which Nickel is evaluated: limits first, then the work.
+"""Owns the process in which files are evaluated: limits first, then the work.
 
-Run by path with `python -I`; standard library and the package `nickel` only.
+Run by path with `python -I`; standard library and the packages of the languages only.
 Reads one JSON request from stdin:
 
-    {"sources": [text, ...], "import_paths": [directory, ...], "program": name,
-     "memory_bytes": n, "cpu_s": n, "output_bytes": n}
+    {"language": "nickel", "sources": [text, ...], "import_paths": [directory, ...],
+     "program": name, "memory_bytes": n, "cpu_s": n, "output_bytes": n}
+    {"language": "kcl", "sources": [path], "arguments": {name: text, ...}, ...}
 
 and writes one JSON line for each source, as soon as it is known:
 
@@ -44,7 +45,10 @@ def main() -> None:
 
 
 def _answer(request: Dict[str, Any]) -> None:
-    evaluate = _by_package(request) or _by_program(request)
+    if request["language"] == "kcl":
+        evaluate = _by_kcl(request)
+    else:
+        evaluate = _by_package(request) or _by_program(request)
     if evaluate is None:
         _write({"missing": True})
         return
@@ -95,6 +99,33 @@ def _by_program(request: Dict[str, Any]) -> Optional[Evaluate]:
             return {"signal": -done.returncode}
         text = (done.stdout or done.stderr).decode(errors="replace")
         return {"error" if done.returncode else "json": text}
+
+    return evaluate
+
+
+def _by_kcl(request: Dict[str, Any]) -> Optional[Evaluate]:
+    try:
+        from kcl_lib import api
+    except ImportError:
+        return None
+
+    def evaluate(path: str) -> Dict[str, Any]:
+        program = api.ExecProgramArgs(k_filename_list=[path])
+        for name, text in request["arguments"].items():
+            program.args.append(api.Argument(name=name, value=text))
+        kcl = api.API()
+        try:
+            done = kcl.exec_program(program)
+            asked = kcl.list_options(api.ParseProgramArgs(paths=[path])).options
+        except Exception as error:  # noqa: BLE001  # it has no class of its own
+            return {"error": str(error)}
+        if done.err_message:
+            return {"error": done.err_message}
+        options = json.dumps([option.name for option in asked])
+        # Its own text goes in as it is: to read it here is to read it twice.
+        return {
+            "json": f'{{"options": {options}, "value": {done.json_result or "null"}}}'
+        }
 
     return evaluate
 

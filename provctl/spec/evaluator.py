@@ -1,4 +1,4 @@
-"""Owns evaluating Nickel: in a process of its own, with limits on everything."""
+"""Owns evaluating Nickel and KCL: in a process of its own, with limits on everything."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Sequence, Tuple
+from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from provctl.errors import ToolMissing
 
@@ -19,7 +19,7 @@ __all__ = ["CONTRACTS", "Answer", "Evaluator", "Limits", "Outcome", "text_litera
 
 CONTRACTS = Path(__file__).parent / "contracts"
 
-_CHILD = Path(__file__).with_name("nickel_child.py")
+_CHILD = Path(__file__).with_name("evaluator_child.py")
 _NOT_HARMLESS = re.compile(r"[^A-Za-z0-9 _./:,-]")
 
 
@@ -38,7 +38,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one source became: JSON text, or Nickel's error text."""
+    """What one source became: JSON text, or the language's error text."""
 
     json: str = ""
     error: str = ""
@@ -57,21 +57,48 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Evaluates Nickel with the package py-nickel of `python`, or with `program`."""
+    """Evaluates Nickel with the package py-nickel of `python`, or with `program`.
+
+    And KCL with the package kcl-lib.
+    """
 
     program: str = "nickel"
     limits: Limits = Limits()
     python: str = sys.executable
 
     def evaluate(self, sources: Sequence[str]) -> Outcome:
-        """Evaluate sources one after the other, in one process.
+        """Evaluate sources of Nickel one after the other, in one process.
 
         Raises ToolMissing if there is neither the package nor the program.
         """
-        request = {
-            "sources": sources,
-            "import_paths": [str(CONTRACTS)],
-            "program": self.program,
+        outcome = self._evaluate(
+            {
+                "language": "nickel",
+                "sources": sources,
+                "import_paths": [str(CONTRACTS)],
+                "program": self.program,
+            }
+        )
+        if outcome is None:
+            raise _missing(self.program)
+        return outcome
+
+    def evaluate_kcl(self, path: Path, arguments: Mapping[str, str]) -> Outcome:
+        """Evaluate a file of KCL; `arguments` maps options to JSON texts.
+
+        The answer's JSON is a record of `value`, and of `options`, the names that the
+        file asks for. Raises ToolMissing if there is no package kcl-lib.
+        """
+        request = {"language": "kcl", "sources": [str(path)]}
+        outcome = self._evaluate({**request, "arguments": dict(arguments)})
+        if outcome is None:
+            message = f"{path}: KCL files need the Python package kcl-lib"
+            raise ToolMissing(message, hint="pip install 'provctl[kcl]'")
+        return outcome
+
+    def _evaluate(self, request: Mapping[str, Any]) -> Optional[Outcome]:
+        """Let the child answer; None if what it needs is missing."""
+        limits = {
             "memory_bytes": self.limits.memory_bytes,
             "cpu_s": self.limits.cpu_s,
             "output_bytes": self.limits.output_bytes,
@@ -84,7 +111,8 @@ class Evaluator:
             late = False
             try:
                 out, err = child.communicate(
-                    json.dumps(request).encode(), timeout=self.limits.wall_s
+                    json.dumps({**request, **limits}).encode(),
+                    timeout=self.limits.wall_s,
                 )
             except subprocess.TimeoutExpired:
                 late = True
@@ -96,13 +124,13 @@ class Evaluator:
         # A line without its end was cut off with the process.
         lines = [json.loads(line) for line in out.split(b"\n")[:-1]]
         if {"missing": True} in lines:
-            raise _missing(self.program)
+            return None
         answers = tuple(
             Answer(line.get("json", ""), line.get("error", ""))
             for line in lines
             if "json" in line or "error" in line
         )
-        if len(answers) == len(sources):
+        if len(answers) == len(request["sources"]):
             return Outcome(answers)
         return Outcome(answers, self._why(lines, late, child.returncode, err))
 
@@ -121,7 +149,7 @@ class Evaluator:
         if died_of in (signal.SIGXCPU, signal.SIGKILL):
             return f"used more than {limits.cpu_s} s of CPU, the limit on it"
         if died_of == signal.SIGSEGV or b"overflowed its stack" in err:
-            return "nests too deeply for Nickel"
+            return "nests too deeply for its language"
         if died_of == signal.SIGABRT or b"MemoryError" in err:
             size = limits.memory_bytes >> 20
             return f"used more than {size} MiB of memory, the limit on it"

@@ -1,0 +1,122 @@
+"""Owns what the API needs of whoever has the runs: a contract, kept by `app.service`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Protocol, Tuple
+
+if TYPE_CHECKING:
+    from provctl.core.requests import Request
+
+__all__ = ["Feed", "Figures", "LibraryCall", "Page", "Service", "Submission"]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a list: those with a status (None: any), from `offset` on, of a run."""
+
+    limit: int
+    offset: int = 0
+    status: Optional[str] = None
+    run: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A workflow as it was sent, JSON by itself or in a wrapper; `key` by header."""
+
+    body: bytes
+    key: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class LibraryCall:
+    """A command of the Nushell library, and what it is to be called with."""
+
+    noun: str
+    verb: str
+    body: Mapping[str, Any]
+    key: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a scheduler counts: what there is now, and what ended since its start.
+
+    `pools` maps names to what is used of them, and their capacity.
+    """
+
+    runs: Mapping[str, int]
+    tasks: Mapping[str, int]
+    running: int
+    slots: int
+    pools: Mapping[str, Tuple[int, int]]
+    runs_finished: Mapping[str, int]
+    attempts_finished: Mapping[str, int]
+    events: int
+
+
+class Feed(Protocol):
+    """A stream of events for one reader."""
+
+    async def read(self, wait_s: float) -> Optional[List[bytes]]:
+        """Return frames of SSE, none if none came in so many seconds; None: the end.
+
+        A feed that was closed has ended.
+        """
+        ...
+
+    def close(self) -> None:
+        """The reader has gone."""
+        ...
+
+
+class Service(Protocol):
+    """What routes call, in the event loop. All raise ProvctlErrors.
+
+    Bytes are JSON. What changes something is durable on return.
+    """
+
+    async def submit(self, submission: Submission) -> str:
+        """Queue a workflow and return the run's id."""
+        ...
+
+    async def call(self, call: LibraryCall) -> str:
+        """Queue a command of the Nushell library and return the run's id."""
+        ...
+
+    async def control(self, request: Request) -> None:
+        """Bring a request to the owner of its run."""
+        ...
+
+    async def tasks(self, page: Page) -> bytes:
+        """Return task records, those of the latest runs first."""
+        ...
+
+    async def task(self, run_id: str, task_id: Optional[str]) -> bytes:
+        """Return a task's record; without a name that of a run's only task."""
+        ...
+
+    async def only_task(self, run_id: str) -> str:
+        """Return the name of a run's only task. Raises NotFound."""
+        ...
+
+    async def runs(self, page: Page) -> bytes:
+        """Return records of runs, the latest first."""
+        ...
+
+    async def run(self, run_id: str) -> bytes:
+        """Return a run's record, with its tasks."""
+        ...
+
+    async def follow(self, run_id: str, after: int) -> Optional[Feed]:
+        """Return the events of a run behind a seq; None if there will be none."""
+        ...
+
+    async def follow_all(self, after: Optional[str]) -> Feed:
+        """Return the events of all runs in this scheduler's hands behind an id."""
+        ...
+
+    def figures(self) -> Figures:
+        """Return what is counted."""
+        ...

@@ -1,0 +1,106 @@
+"""Owns workflows that come as a text from elsewhere: JSON, by itself or in a wrapper.
+
+    {"workflow": {"tasks": ...}, "params": {"zone": "x"}, "key": "k1", "priority": 5}
+
+They come without a file, so nothing in them is relative to one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
+
+from provctl.core.values import kind
+from provctl.spec.json_file import read_json
+from provctl.spec.load import Origin, check_document
+from provctl.spec.params import with_params
+from provctl.spec.problems import Problems
+from provctl.spec.sources import Source, invalid
+
+if TYPE_CHECKING:
+    from provctl.core.model import Workflow
+    from provctl.spec.json_file import JsonFile
+    from provctl.spec.load import LoadContext
+    from provctl.spec.problems import Place, Problem
+
+__all__ = ["Body", "load_body"]
+
+_NAME = "body"
+_PRIORITY_MAX = 1000
+
+
+@dataclass(frozen=True)
+class Body:
+    """A workflow, and how it is to be treated."""
+
+    workflow: Workflow
+    key: Optional[str] = None
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class _Wrapped:
+    """The document in a wrapper, which knows where its parts stand in the whole."""
+
+    whole: JsonFile
+
+    @property
+    def value(self) -> Any:
+        return self.whole.value["workflow"]
+
+    def places(self, problems: Sequence[Problem]) -> List[Optional[Place]]:
+        inside = [
+            replace(problem, path=("workflow", *problem.path)) for problem in problems
+        ]
+        return self.whole.places(inside)
+
+
+def load_body(text: str, *, context: LoadContext) -> Body:
+    """Return the workflow that a text is, validated and flat.
+
+    Raises WorkflowInvalid with every mistake.
+    """
+    document = read_json(Source(_NAME, text))
+    record = document.value
+    problems = Problems()
+    origin = Origin(_NAME, "workflow", None, "")
+    if not isinstance(record, dict) or "workflow" not in record or "tasks" in record:
+        with_params(record, {}, problems)
+        return Body(check_document(document, problems, origin, context))
+    _check_wrapper(record)
+    wrapped = _Wrapped(document)
+    with_params(wrapped.value, _texts(record.get("params", {})), problems)
+    return Body(
+        check_document(wrapped, problems, origin, context),
+        record.get("key"),
+        record.get("priority", 0),
+    )
+
+
+def _check_wrapper(record: Mapping[str, Any]) -> None:
+    unknown = sorted(record.keys() - {"workflow", "params", "key", "priority"})
+    if unknown:
+        hint = "around a workflow there may be: params, key, priority"
+        raise invalid(_NAME, f"unknown field {unknown[0]!r}", hint)
+    if not isinstance(record.get("key"), (str, type(None))):
+        raise invalid(_NAME, "`key` is a text")
+    priority = record.get("priority", 0)
+    if type(priority) is not int or abs(priority) > _PRIORITY_MAX:
+        message = (
+            f"`priority` is a whole number from -{_PRIORITY_MAX} to {_PRIORITY_MAX}"
+        )
+        raise invalid(_NAME, message)
+
+
+def _texts(params: Any) -> Dict[str, str]:
+    """Parameters as the flag -p would give them: no record can be brought in."""
+    if not isinstance(params, dict):
+        raise invalid(_NAME, f"`params` is a record, not {kind(params)}")
+    for name, value in params.items():
+        if isinstance(value, dict):
+            raise invalid(_NAME, f"params.{name}: a parameter cannot be a record")
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in params.items()
+    }

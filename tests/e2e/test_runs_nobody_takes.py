@@ -1,0 +1,95 @@
+"""Who waits for a queued run that is not taken learns why, and does not wait for ever."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Callable, Dict
+
+import pytest
+
+from tests.support.installations import Installation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.installed import Provctl
+
+OFF = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
+
+
+def queued(provctl: Provctl) -> str:
+    """Submit a run of one task while no scheduler runs."""
+    file = provctl.file({"a": {"command": ["true"]}})
+    return provctl.submit(file, env=OFF)
+
+
+def _flip(journal: Path) -> None:
+    raw = bytearray(journal.read_bytes())
+    raw[40] ^= 1
+    journal.write_bytes(bytes(raw))
+
+
+HARMS: Dict[str, Callable[[Path], object]] = {
+    "flipped": _flip,
+    "cut": lambda journal: journal.write_bytes(journal.read_bytes()[:40]),
+    "empty": lambda journal: journal.write_bytes(b""),
+    "gone": lambda journal: journal.unlink(),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_journal_without_a_whole_record_is_named(provctl: Provctl, harm: str) -> None:
+    run = queued(provctl)
+    journal = provctl.state / "runs" / run / "journal.jsonl"
+    HARMS[harm](journal)
+    provctl("scheduler", "start")
+    for verb in ("wait", "monitor", "status", "logs", "cancel"):
+        assert str(journal) in provctl("workflow", verb, run, code=33).err
+    # The control: the scheduler is well, and takes another one.
+    provctl("wait", provctl.submit(provctl.file({"a": {"command": ["true"]}})))
+
+
+def test_an_older_scheduler_says_that_a_journal_is_newer(provctl: Provctl) -> None:
+    provctl("scheduler", "start")
+    later = Installation(provctl, "99.0")
+    later.edit("journal/seal.py", "FORMAT = 1", "FORMAT = 2")
+    file = provctl.file({"a": {"command": ["true"]}})
+    run = later("workflow", "submit", file).split()[-1]
+    done = later.run("wait", run)
+    assert done.returncode == 31, done.stderr
+    assert "format 2, this version knows up to 1" in done.stderr
+    assert "use the version that wrote it" in done.stderr
+    # The control: its own scheduler takes it.
+    later("scheduler", "restart")
+    later("wait", run)
+    later("scheduler", "stop")
+
+
+def test_what_may_pass_is_told_and_waited_for(provctl: Provctl) -> None:
+    run = queued(provctl)
+    lock = provctl.state / "runs" / run / "owner.lock"
+    lock.unlink()
+    lock.mkdir()
+    provctl("scheduler", "start")
+    said = provctl.folder / "said"
+    with said.open("wb") as err, provctl.start("wait", run, stderr=err) as waits:
+        provctl.wait_for_text(said, "cannot be taken yet")
+        assert waits.poll() is None
+        lock.rmdir()
+        assert waits.wait(timeout=20) == 0
+    text = said.read_text()
+    assert str(lock) in text
+    assert text.count("note: ") == 1
+    provctl("scheduler", "stop")
+
+
+def test_a_run_whose_submitter_died_before_the_poke_is_taken(provctl: Provctl) -> None:
+    run = queued(provctl)
+    marker = provctl.state / "queue" / run
+    aside = provctl.folder / "aside"
+    shutil.move(str(marker), str(aside))
+    provctl("scheduler", "start")
+    shutil.move(str(aside), str(marker))
+    assert provctl.status(run)["owned"] is False
+    provctl("wait", run)
+    assert provctl.task(run, "a")["attempts"] == 1

@@ -1,0 +1,88 @@
+"""The OpenAPI document is true: requests made up from it get what it promises."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.api import Api, start_api
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+_SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+_CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+
+
+def test_made_up_requests_get_what_is_promised(provctl: Provctl) -> None:
+    api = start_api(provctl)
+    work = {"a": {"command": ["true"]}}
+    run = api.post("/workflows/submit", {"tasks": work}).data
+    provctl("wait", run)
+    document = api.get("/openapi.json").json()
+    # Streams do not end, which this client waits for.
+    for path in [path for path in document["paths"] if path.endswith("/events")]:
+        del document["paths"][path]
+    # Some of the requests are to be about a run that is there.
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", []):
+                if parameter["name"] == "run" and parameter["in"] == "path":
+                    parameter["schema"] = {
+                        "enum": [run, "bcdfghjkmn"],
+                        "type": "string",
+                    }
+    schema = provctl.text("openapi.json", json.dumps(document))
+    done = subprocess.run(
+        [
+            str(_SCHEMATHESIS),
+            "run",
+            str(schema),
+            *("--url", f"http://127.0.0.1:{api.port}"),
+            *("--header", f"Authorization: Bearer {api.token}"),
+            *("--checks", _CHECKS),
+            *("--phases", "examples,coverage,fuzzing"),
+            *("--max-examples", "25"),
+            *("--seed", "7"),
+            *("--max-time", "20"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=str(provctl.folder),
+        env=provctl.environ,
+        timeout=120,
+        check=False,
+    )
+    told = done.stdout.decode()
+    assert done.returncode == 0, told
+    assert re.search(r"\d+ passed", told), told
+    assert api.get("/health").status == 200
+    assert "Traceback" not in provctl("scheduler", "logs").out
+
+
+def test_the_document_is_whole_and_loads_nothing_from_elsewhere(
+    provctl: Provctl,
+) -> None:
+    provctl("scheduler", "start")
+    api = Api(provctl.state)
+    document = api.get("/openapi.json").json()
+    assert {
+        "/health",
+        "/tasks",
+        "/tasks/{run}",
+        "/tasks/{run}/{task}",
+        "/tasks/{run}/{task}/progress",
+        "/workflows",
+        "/workflows/submit",
+        "/workflows/{run}",
+        "/workflows/{run}/events",
+        "/workflows/{noun}/{verb}",
+        "/events",
+        "/metrics",
+    } <= document["paths"].keys()
+    for path in ("/docs", "/redoc"):
+        assert api.get(path).status == 404
