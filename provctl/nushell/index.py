@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from binascii import crc32
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 
 from provctl.errors import UsageProblem
 from provctl.nushell.library import Imports, module_files, module_imports
+from provctl.nushell.names import is_word
 from provctl.nushell.shelf import read_shelf, write_shelf
 from provctl.nushell.signatures import (
     Exports,
@@ -35,7 +35,6 @@ __all__ = ["LibraryIndex", "Verb"]
 _FORMAT = 2
 # The scheduler may be at any port of it, by the settings of the time.
 _OF_THIS_MACHINE = ("localhost:", "127.0.0.1:", "[::1]:")
-_WORD = re.compile(r"[a-z][a-z0-9_-]*")
 # A file that was just written may change again without a trace in its times.
 _SETTLED_NS = 2_000_000_000
 
@@ -107,9 +106,7 @@ class LibraryIndex:
         except OSError:
             return {}
         folders = sorted(
-            entry.name
-            for entry in entries
-            if _WORD.fullmatch(entry.name) and entry.is_dir()
+            entry.name for entry in entries if is_word(entry.name) and entry.is_dir()
         )
         modules = [m for folder in folders for m in self._modules_in(folder)]
         nouns: Dict[str, List[str]] = {}
@@ -124,7 +121,7 @@ class LibraryIndex:
         return self._reader().complete(verb.signature, completer)
 
     def _modules_of(self, noun: str) -> List[str]:
-        if not _WORD.fullmatch(noun):
+        if not is_word(noun):
             return []
         return [m for folder in _folders(noun) for m in self._modules_in(folder)]
 
@@ -137,7 +134,7 @@ class LibraryIndex:
         modules = []
         for entry in entries:
             stem, dot, suffix = entry.name.partition(".")
-            if not _WORD.fullmatch(stem) or stem == "mod":
+            if not is_word(stem) or stem == "mod":
                 continue
             if suffix == "nu" or (not dot and Path(entry.path, "mod.nu").is_file()):
                 modules.append(f"{folder}/{entry.name}")

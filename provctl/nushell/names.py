@@ -11,11 +11,15 @@ from pathlib import PurePosixPath
 
 from provctl.errors import UsageProblem
 
-__all__ = ["check_command", "check_flag", "module_path", "nu_literal"]
+__all__ = ["check_command", "check_flag", "is_word", "module_path", "nu_literal"]
 
 _WORD = r"[a-z][a-z0-9_-]*"
-_COMMAND = rf"{_WORD}( {_WORD})*"
 _CONTROL = r"[\x00-\x1f\x7f-\x9f]"
+
+
+def is_word(text: str) -> bool:
+    """Whether `text` may stand in Nushell source as a name."""
+    return re.fullmatch(_WORD, text) is not None
 
 
 def check_command(name: str) -> str:
@@ -23,7 +27,7 @@ def check_command(name: str) -> str:
 
     Raises UsageProblem otherwise.
     """
-    if re.fullmatch(_COMMAND, name):
+    if all(map(is_word, name.split(" "))):
         return name
     message = f"{name!r} cannot be the name of a Nushell command"
     raise UsageProblem(
@@ -36,7 +40,7 @@ def check_flag(name: str) -> str:
 
     "help" is refused: it would print the help text and succeed. Raises UsageProblem.
     """
-    if re.fullmatch(_WORD, name) and name != "help":
+    if is_word(name) and name != "help":
         return name
     message = f"{name!r} cannot be the name of a flag"
     raise UsageProblem(

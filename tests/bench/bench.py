@@ -16,11 +16,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set
 
 from tests.bench import graphs
+from tests.bench.library import write_library
 from tests.bench.measure import (
     Usage,
     become_reaper,
@@ -93,6 +95,12 @@ class Bench:
         done = subprocess.run(command, env=self.env, capture_output=True, check=True)
         return done.stdout.decode().strip()
 
+    def measure_once(self, command: Sequence[str]) -> float:
+        """Return the seconds that a command takes which cannot be repeated."""
+        start = time.monotonic()
+        self.ask(command)
+        return time.monotonic() - start
+
     def measure(self, **commands: Callable[[], Sequence[str]]) -> Dict[str, Usage]:
         """Run commands in turns and return their medians."""
         return measure(commands, self.env, repeat=self.repeat)
@@ -156,6 +164,34 @@ def bench_startup(bench: Bench) -> Iterator[Finding]:
         took = found[name].wall_s
         notes = f"{took * 1e3:.0f} ms, import click: {click * 1e3:.0f} ms"
         yield Finding(f"provctl {what}", took / click, "x", 2.0, notes)
+
+
+def bench_library(bench: Bench) -> Iterator[Finding]:
+    """Commands of a library of 200: their list, and one of them, when known."""
+    folder = write_library(bench.folder / "library")
+    bench.env["PROVCTL_NUSHELL_PROVISIONING_LIB"] = str(folder)
+    bench.env["XDG_CACHE_HOME"] = str(bench.folder / "cache")
+    provctl, *state = bench.provctl()
+    helps = [provctl, "--help", *state]
+    call = [provctl, "thinga", "create", "x", "--direct", *state]
+    first = bench.measure_once(helps)
+    time.sleep(2)  # until the times of its files can be relied on
+    bench.ask(helps)
+    found = bench.measure(
+        help=lambda: helps,
+        call=lambda: call,
+        version=lambda: [provctl, "--version"],
+        nu=lambda: ["nu", "-n", "--no-std-lib", "-c", "1"],
+        click=lambda: [sys.executable, "-I", "-c", "import click"],
+    )
+    took = {name: usage.wall_s for name, usage in found.items()}
+    notes = f"{took['help'] * 1e3:.0f} ms, import click: {took['click'] * 1e3:.0f} ms"
+    notes += f"; the first time {first:.2f} s"
+    ratio = took["help"] / took["click"]
+    yield Finding("provctl --help, library of 200", ratio, "x", 2.0, notes)
+    both = took["version"] + took["nu"]
+    notes = f"{took['call'] * 1e3:.0f} ms, --version and nu: {both * 1e3:.0f} ms"
+    yield Finding("provctl NOUN VERB", took["call"] / both, "x", 1.3, notes)
 
 
 def bench_montage(bench: Bench) -> Iterator[Finding]:
@@ -222,6 +258,7 @@ BENCHES: Dict[str, Callable[[Bench], Iterator[Finding]]] = {
     "chain": bench_chain,
     "large": bench_large,
     "startup": bench_startup,
+    "library": bench_library,
     "montage": bench_montage,
 }
 
