@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Tuple
 
 import pytest
 
+from provctl.core.model import Call as Wish
 from provctl.nushell.binary import find_nu
-from provctl.nushell.driver import call_invocation
+from provctl.nushell.driver import Setting, call_invocation
 from tests.support.installed import ROOT
 from tests.support.moto import Aws
 from tests.support.upcloud import PASSWORD, USER, UpCloud
@@ -55,12 +56,15 @@ def call(tmp_path: Path, aws: Aws, upcloud: UpCloud) -> Call:
         more: Dict[str, str] = {"PROVCTL_IDEMPOTENCY_KEY": key} if key else {}
         output = tmp_path / "output"
         invocation = call_invocation(
-            nu=find_nu("nu", os.environ["PATH"]),
-            library=str(ROOT / "examples/provisioning"),
-            module=f"servers/{verb}.nu",
-            command="list-servers" if verb == "list" else f"{verb}-server",
-            args=args,
-            flags=flags,
+            Setting(
+                find_nu("nu", os.environ["PATH"]), str(ROOT / "examples/provisioning")
+            ),
+            Wish(
+                f"servers/{verb}.nu",
+                "list-servers" if verb == "list" else f"{verb}-server",
+                args,
+                flags,
+            ),
             env={**environ, **more},
             input_path=str(tmp_path / "unused"),
             output_path=str(output),
