@@ -80,6 +80,8 @@ _CANCEL = _Verb("control", "cancel", "Cancel runs.")
 _RETRY = _Verb("again", "retry", "Run tasks again that did not succeed.")
 _WAIT = _Verb("watch", "wait", "Wait until runs end; their exit code is yours.")
 
+_EXPLAIN = _Verb("explain", "explain", "Say why a run or a task is where it is.")
+
 _WORKFLOW = {
     "run": _RUN,
     "submit": _Verb("start", "submit", "Hand a workflow file to the scheduler."),
@@ -92,6 +94,7 @@ _WORKFLOW = {
     "detach": _Verb("handover", "detach", "Let a foreground run go on without you."),
     "wait": _WAIT,
     "logs": _LOGS,
+    "explain": _EXPLAIN,
     "outputs": _Verb("read", "outputs", "Show what tasks returned."),
     "cancel": _CANCEL,
     "retry": _RETRY,
@@ -119,6 +122,7 @@ _TREE = {
     "watch": _MONITOR._replace(help="Short for workflow monitor."),
     "cancel": _CANCEL._replace(help="Short for workflow cancel."),
     "retry": _RETRY._replace(help="Short for workflow retry."),
+    "explain": _EXPLAIN._replace(help="Short for workflow explain."),
     "wait": _WAIT._replace(help="Short for workflow wait."),
 }
 
