@@ -82,6 +82,8 @@ _WAIT = _Verb("watch", "wait", "Wait until runs end; their exit code is yours.")
 
 _EXPLAIN = _Verb("explain", "explain", "Say why a run or a task is where it is.")
 
+_GRAPH = _Verb("graph", "graph", "Draw a workflow file or a run.")
+
 _WORKFLOW = {
     "run": _RUN,
     "submit": _Verb("start", "submit", "Hand a workflow file to the scheduler."),
@@ -95,6 +97,7 @@ _WORKFLOW = {
     "wait": _WAIT,
     "logs": _LOGS,
     "explain": _EXPLAIN,
+    "graph": _GRAPH,
     "outputs": _Verb("read", "outputs", "Show what tasks returned."),
     "cancel": _CANCEL,
     "retry": _RETRY,
@@ -111,6 +114,7 @@ _TREE = {
     "batch": _Verb("batch", "batch", "Several runs, submitted together."),
     "scheduler": _Verb("scheduler", "scheduler", "The background scheduler."),
     "journal": _Verb("journal", "journal", "Verify, read and repair journals."),
+    "stats": _Verb("stats", "stats", "Show how often workflows succeed, how fast."),
     "prune": _Verb("prune", "prune", "Remove old runs."),
     "config": _Verb("config", "config", "Show and check the configuration."),
     "doctor": _Verb("doctor", "doctor", "Check this machine for what is needed."),
@@ -122,6 +126,7 @@ _TREE = {
     "watch": _MONITOR._replace(help="Short for workflow monitor."),
     "cancel": _CANCEL._replace(help="Short for workflow cancel."),
     "retry": _RETRY._replace(help="Short for workflow retry."),
+    "graph": _GRAPH._replace(help="Short for workflow graph."),
     "explain": _EXPLAIN._replace(help="Short for workflow explain."),
     "wait": _WAIT._replace(help="Short for workflow wait."),
 }
