@@ -54,8 +54,8 @@ def as_mermaid(picture: Picture) -> str:
 def _mermaid_nodes(picture: Picture) -> List[str]:
     """The nodes, those of a nested workflow inside its own box; without a stack."""
     inside: Dict[Optional[int], List[Node]] = {}
-    for node in picture.nodes:
-        inside.setdefault(node.parent, []).append(node)
+    for each in picture.nodes:
+        inside.setdefault(each.parent, []).append(each)
     lines: List[str] = []
     stack = [iter(inside.get(None, ()))]
     while stack:
