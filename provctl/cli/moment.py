@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 import click
 
@@ -128,9 +129,26 @@ def diff(session: Session, one: str, other: str) -> None:
     rows = [*_of_workflows(*(run.workflow for run in runs)), *_of_tasks(*runs)]
     columns = ("what", "field", "first", "second")
     if rows or session.output != "table":
-        emit(session, rows, columns, name="what")
+        shown = rows if session.output != "table" else list(map(_shortened, rows))
+        emit(session, shown, columns, name="what")
     else:
         click.echo("no difference")
+
+
+def _shortened(row: Mapping[str, Any]) -> Dict[str, Any]:
+    """A row for a table: both values as JSON that fits beside the other."""
+    short = {key: _short(row[key]) for key in ("first", "second")}
+    return {**row, **short}
+
+
+def _short(value: Any) -> Optional[str]:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _CELL else text[: _CELL - 3] + "..."
+
+
+_CELL = 40  # characters
 
 
 def _of_workflows(one: Workflow, other: Workflow) -> List[Dict[str, Any]]:
@@ -162,11 +180,33 @@ def _of_tasks(one: RunState, other: RunState) -> List[Dict[str, Any]]:
 def _fields(
     name: str, one: Mapping[str, object], other: Mapping[str, object]
 ) -> List[Dict[str, Any]]:
-    return [
-        _row(name, field, one[field], other[field])
-        for field in one
-        if one[field] != other[field]
-    ]
+    """The values that differ, as deep inside as the difference is."""
+    rows = []
+    pending: List[Tuple[str, Any, Any]] = [("", one, other)]
+    while pending:
+        field, first, second = pending.pop()
+        if first == second:
+            continue
+        names = _shared_names(first, second)
+        if names is None:
+            rows.append(_row(name, field, first, second))
+            continue
+        for part in reversed(names):
+            inner = f"{field}.{part}" if field else str(part)
+            pending.append((inner, _at(first, part), _at(second, part)))
+    return rows
+
+
+def _shared_names(one: Any, other: Any) -> Optional[List[Any]]:
+    """What to look into, if both are records, or lists of one length; else None."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return list(dict.fromkeys([*one, *other]))
+    lists = isinstance(one, (list, tuple)) and isinstance(other, (list, tuple))
+    return list(range(len(one))) if lists and len(one) == len(other) else None
+
+
+def _at(value: Any, name: Any) -> Any:
+    return value.get(name) if isinstance(value, dict) else value[name]
 
 
 def _defined(task: Task) -> Dict[str, object]:
