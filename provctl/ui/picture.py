@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Set, 
 
 from provctl.core.graph import stages
 from provctl.core.model import Group
+from provctl.ui.lines import neutralise
 
 if TYPE_CHECKING:
     from provctl.core.model import Task
@@ -80,7 +81,7 @@ def picture(
     """Return the picture of a checked table of tasks.
 
     `seen` has what is known of tasks in a run, `notes` a few words about them, both
-    may be empty. `critical` is the critical path.
+    may be empty. `critical` is the critical path. Texts are such as a terminal takes.
     """
     places = {task.id: index for index, task in enumerate(tasks)}
     on_path = set(critical)
@@ -91,7 +92,7 @@ def picture(
             id=task.id,
             name=task.id.rpartition("/")[2],
             state=_state(seen.get(task.id)),
-            note=notes.get(task.id, ""),
+            note=neutralise(notes.get(task.id, "")),
             stage=rows[index][0],
             row=rows[index][1],
             parent=None if task.parent is None else places[task.parent],
@@ -106,7 +107,7 @@ def picture(
         for index, task in enumerate(tasks)
         for need in task.needs
     )
-    return Picture(title, nodes, edges)
+    return Picture(neutralise(title), nodes, edges)
 
 
 def _is_step(

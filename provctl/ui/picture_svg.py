@@ -5,7 +5,6 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, List, Tuple
 
-from provctl.ui.lines import neutralise
 from provctl.ui.picture import COLOURS
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def as_svg(picture: Picture) -> str:
     rows = max((node.row for node in picture.nodes), default=0) + 1
     width = 2 * _MARGIN + columns * _WIDE + (columns - 1) * _GAP_X
     height = _HEAD + _MARGIN + rows * (_HIGH + _GAP_Y)
-    title = escape(neutralise(picture.title))
+    title = escape(picture.title)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
         f' width="{width}" height="{height}" role="img" font-family="sans-serif">',
@@ -52,11 +51,11 @@ def _node(node: Node) -> List[str]:
     fill, stroke = COLOURS[node.state]
     width = 3 if node.is_critical else 1
     dash = ' stroke-dasharray="6 3"' if node.is_group else ""
-    name = neutralise(node.name)
+    name = node.name
     shown = name if len(name) <= _NAME_MAX else name[: _NAME_MAX - 1] + "…"
     said = " ".join(filter(None, (node.state.replace("_", " "), node.note)))
     return [
-        f"<g><title>{escape(' '.join((neutralise(node.id), said)).strip())}</title>",
+        f"<g><title>{escape(' '.join((node.id, said)).strip())}</title>",
         f'<rect x="{x}" y="{y}" width="{_WIDE}" height="{_HIGH}" rx="7" fill="{fill}"'
         f' stroke="{stroke}" stroke-width="{width}"{dash}/>',
         f'<text x="{x + 10}" y="{y + 19}" font-size="13">{escape(shown)}</text>',

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Dict, List, Optional
 
-from provctl.ui.lines import neutralise
 from provctl.ui.picture import COLOURS
 
 if TYPE_CHECKING:
@@ -21,9 +20,9 @@ def as_text(picture: Picture) -> str:
     needs: Dict[int, List[str]] = {}
     for edge in picture.edges:
         on = "" if edge.on == "success" else f" ({edge.on})"
-        name = neutralise(picture.nodes[edge.start].id)
+        name = picture.nodes[edge.start].id
         needs.setdefault(edge.end, []).append(name + on)
-    lines = [neutralise(picture.title)]
+    lines = [picture.title]
     shown = -1
     for node in sorted(picture.nodes, key=lambda node: (node.stage, node.row)):
         number = f"{node.stage + 1:>3}" if node.stage != shown else "   "
@@ -33,7 +32,7 @@ def as_text(picture: Picture) -> str:
         note = f" {node.note}" if node.note else ""
         kind = " (workflow)" if node.is_group else ""
         after = f"  <- {', '.join(needs[node.index])}" if node.index in needs else ""
-        lines.append(f"{number} {mark} {neutralise(node.id)}{kind}{state}{note}{after}")
+        lines.append(f"{number} {mark} {node.id}{kind}{state}{note}{after}")
     return "\n".join(lines) + "\n"
 
 
@@ -77,7 +76,7 @@ def _mermaid_nodes(picture: Picture) -> List[str]:
 
 
 def _mermaid_label(node: Node) -> str:
-    text = neutralise(node.name) + (f"<br>{node.note}" if node.note else "")
+    text = node.name + (f"<br>{node.note}" if node.note else "")
     return text.replace("#", "#35;").replace('"', "#quot;")
 
 
@@ -97,7 +96,7 @@ def as_dot(picture: Picture) -> str:
     for node in picture.nodes:
         fill, stroke = COLOURS[node.state]
         width = 3 if node.is_critical else 1
-        label = neutralise(node.id) + (f"\n{node.note}" if node.note else "")
+        label = node.id + (f"\n{node.note}" if node.note else "")
         shape = ", shape=box3d" if node.is_group else ""
         lines.append(
             f"  n{node.index} [label={_dot_text(label)}, fillcolor={_dot_text(fill)},"
