@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import click
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from provctl.core.view import TaskView
     from provctl.ui.picture import Picture
 
-__all__ = ["graph", "picture_of_run"]
+__all__ = ["critical_of", "graph", "picture_of_run"]
 
 _FORMATS = ("text", "mermaid", "dot", "svg")
 
@@ -75,9 +75,23 @@ def picture_of_run(run: RunState) -> Picture:
 
     now = run.finished_at or time.time()  # noqa: TID251  # for people only
     seen = {name: task_view(task) for name, task in run.tasks.items()}
-    took = {name: _took(view, now) for name, view in seen.items()}
     title = f"{run.submitted.name} {run.submitted.run}: {run.outcome or run.status}"
-    return _picture(title, run.workflow.tasks, seen, took)
+    return _picture(title, run.workflow.tasks, seen, _times(run, now))
+
+
+def critical_of(run: RunState, now: float) -> List[str]:
+    """Return the critical path of a run, by the times that its tasks took."""
+    from provctl.core.critical import critical_path
+
+    times = _times(run, now)
+    path, _ = critical_path(run.workflow.tasks, lambda task: times[task.id])
+    return path
+
+
+def _times(run: RunState, now: float) -> Dict[str, float]:
+    from provctl.core.view import task_view
+
+    return {name: _took(task_view(task), now) for name, task in run.tasks.items()}
 
 
 def _took(view: TaskView, now: float) -> float:

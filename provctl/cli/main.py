@@ -96,6 +96,7 @@ _WORKFLOW = {
     "detach": _Verb("handover", "detach", "Let a foreground run go on without you."),
     "wait": _WAIT,
     "logs": _LOGS,
+    "report": _Verb("report", "report", "Write a report of a run, in HTML."),
     "show": _Verb("moment", "show", "Show a run as it was at a time."),
     "replay": _Verb("moment", "replay", "Watch a run again, from its journal."),
     "diff": _Verb("moment", "diff", "Show what differs between two runs."),
