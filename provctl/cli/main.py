@@ -114,6 +114,10 @@ _CANCEL = _Verb("control", "cancel", "Cancel runs.")
 _RETRY = _Verb("again", "retry", "Run tasks again that did not succeed.")
 _WAIT = _Verb("watch", "wait", "Wait until runs end; their exit code is yours.")
 
+_EXPLAIN = _Verb("explain", "explain", "Say why a run or a task is where it is.")
+
+_GRAPH = _Verb("graph", "graph", "Draw a workflow file or a run.")
+
 _WORKFLOW = {
     "run": _RUN,
     "submit": _Verb("start", "submit", "Hand a workflow file to the scheduler."),
@@ -126,6 +130,12 @@ _WORKFLOW = {
     "detach": _Verb("handover", "detach", "Let a foreground run go on without you."),
     "wait": _WAIT,
     "logs": _LOGS,
+    "report": _Verb("report", "report", "Write a report of a run, in HTML."),
+    "show": _Verb("moment", "show", "Show a run as it was at a time."),
+    "replay": _Verb("moment", "replay", "Watch a run again, from its journal."),
+    "diff": _Verb("moment", "diff", "Show what differs between two runs."),
+    "explain": _EXPLAIN,
+    "graph": _GRAPH,
     "outputs": _Verb("read", "outputs", "Show what tasks returned."),
     "cancel": _CANCEL,
     "retry": _RETRY,
@@ -143,6 +153,7 @@ _TREE = {
     "scheduler": _Verb("scheduler", "scheduler", "The background scheduler."),
     "journal": _Verb("journal", "journal", "Verify, read and repair journals."),
     "template": _Verb("template", "template", "Make files of templates and values."),
+    "stats": _Verb("stats", "stats", "Show how often workflows succeed, how fast."),
     "prune": _Verb("prune", "prune", "Remove old runs."),
     "config": _Verb("config", "config", "Show and check the configuration."),
     "env": _Verb("env", "env", "Show the environment of the library's commands."),
@@ -156,6 +167,8 @@ _TREE = {
     "watch": _MONITOR._replace(help="Short for workflow monitor."),
     "cancel": _CANCEL._replace(help="Short for workflow cancel."),
     "retry": _RETRY._replace(help="Short for workflow retry."),
+    "graph": _GRAPH._replace(help="Short for workflow graph."),
+    "explain": _EXPLAIN._replace(help="Short for workflow explain."),
     "wait": _WAIT._replace(help="Short for workflow wait."),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 import click
 
@@ -13,10 +13,11 @@ from provctl.cli.times import iso, local
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
+    from provctl.core.state import RunState
     from provctl.core.view import RunView
     from provctl.journal.summary import RunSummary
 
-__all__ = ["list_runs", "outputs", "run_rows", "show_runs", "status"]
+__all__ = ["list_runs", "outputs", "run_rows", "show_runs", "show_state", "status"]
 
 
 @click.command("list")
@@ -85,7 +86,7 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
         follower = Follower(session.folder.run(run_id))
         follower.read()
         pictures.append(view(follower.run))
-        records.append(_record(follower, pictures[-1]))
+        records.append(_record_of(follower, pictures[-1]))
     if session.output == "table":
         for record, picture in zip(records, pictures):
             _print_record(session, record, picture)
@@ -99,10 +100,31 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
         click.echo(json.dumps(records if many else records[0], indent=2))
 
 
-def _record(follower: Follower, picture: RunView) -> Dict[str, Any]:
+def show_state(session: Session, run: RunState) -> None:
+    """Print a run as it is in a state, whoever has it now."""
+    from provctl.core.view import view
+
+    picture = view(run)
+    record = _record(picture, owned=picture.outcome is None, unattended={})
+    if session.output == "table":
+        _print_record(session, record, picture)
+    elif session.output == "name":
+        click.echo(record["id"])
+    else:
+        indent = None if session.output == "jsonl" else 2
+        click.echo(json.dumps(record, indent=indent))
+
+
+def _record_of(follower: Follower, picture: RunView) -> Dict[str, Any]:
     unfinished = picture.outcome is None
     owned = unfinished and follower.owned
     unattended = follower.unattended() if unfinished and not owned else {}
+    return _record(picture, owned=owned, unattended=unattended)
+
+
+def _record(
+    picture: RunView, *, owned: bool, unattended: Mapping[str, str]
+) -> Dict[str, Any]:
     return {
         "id": picture.id,
         "name": picture.name,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import (
     TYPE_CHECKING,
     Any,
+    Callable,
     Dict,
     Iterable,
     List,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import StateFolder
 
-__all__ = ["Screen", "open_screen"]
+__all__ = ["Screen", "open_replay", "open_screen"]
 
 _TAIL_LINES = 10
 _TAIL_BYTES = 4096
@@ -39,8 +40,11 @@ _FINAL_ROWS = 200
 class Screen:
     """Shows runs. `tell` it of events, `tick` it while time passes, then `close`."""
 
-    def __init__(self, folder: StateFolder, drawing: Any, *, live: bool) -> None:
+    def __init__(
+        self, folder: StateFolder, drawing: Any, *, live: bool, logs: bool = True
+    ) -> None:
         self.live = live
+        self._logs = logs  # of what is retold they are further than the story
         self._folder = folder
         self._view = drawing
         self._readers: Dict[Tuple[str, str, int], ProgressReader] = {}
@@ -95,7 +99,7 @@ class Screen:
             self._readers[key] = ProgressReader(self._log_of(run, task))
         if self._posted.get(key, Progress()) != seen.progress:
             self._posted[key] = self._progress[key] = seen.progress
-        said = self._readers[key].read()
+        said = self._readers[key].read() if self._logs else None
         if said is not None:
             self._progress[key] = said
         return self._progress.get(key, Progress())
@@ -130,6 +134,24 @@ def open_screen(
     from provctl.ui.live import LiveView
 
     return Screen(folder, LiveView(Console(file=stream), now=now), live=True)
+
+
+def open_replay(
+    folder: StateFolder,
+    environ: Mapping[str, str],
+    now: Callable[[], float],
+    speed: float,
+) -> Screen:
+    """Return a screen whose time is `now`, `speed` times as fast as ours."""
+    if choose_view(sys.stdout, environ) == "plain":
+        plain = PlainView(sys.stdout, now=now, stamp=_stamp)
+        return Screen(folder, plain, live=False, logs=False)
+    from rich.console import Console
+
+    from provctl.ui.live import LiveView
+
+    view = LiveView(Console(file=sys.stdout), now=now, frames_per_s=8 / speed)
+    return Screen(folder, view, live=True, logs=False)
 
 
 def _stamp(at: float) -> str:

@@ -16,7 +16,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from provctl.core.model import Group, Task
 
-__all__ = ["GraphProblem", "check", "stages"]
+__all__ = ["GraphProblem", "check", "ordered", "stages"]
 
 MAX_CYCLES = 20
 _SHOWN = 20  # tasks of a cycle that a message names
@@ -79,6 +79,16 @@ def stages(tasks: Sequence[Task]) -> List[List[Task]]:
         if starts:
             found.append([tasks[index] for index in sorted(starts)])
     return found
+
+
+def ordered(tasks: Sequence[Task]) -> List[Tuple[int, List[int]]]:
+    """Each node of a checked table and what it waits for, after all of that.
+
+    `i` is a task or the end of a nested workflow, `~i` the start of one.
+    """
+    places = {task.id: index for index, task in enumerate(tasks)}
+    edges = _edges(tasks, places, frozenset())
+    return [(node, edges[node]) for node in TopologicalSorter(edges).static_order()]
 
 
 def _is_end(node: int, tasks: Sequence[Task]) -> bool:

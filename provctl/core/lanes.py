@@ -17,6 +17,7 @@ __all__ = [
     "enqueue",
     "forget_lanes",
     "forget_waiting",
+    "lane_of",
     "leave_lane",
     "set_timer",
     "take",
@@ -27,13 +28,13 @@ def take(state: State, run: RunState, task: TaskState, sign: int) -> None:
     """A try begins (`sign` +1) or is over (-1): count what it uses."""
     state.running += sign
     run.live += sign
-    for resource, amount in _lane_of(run, task.task):
+    for resource, amount in lane_of(run, task.task):
         used = state.used.pop(resource, 0) + sign * amount
         if used:
             state.used[resource] = used
 
 
-def _lane_of(run: RunState, task: Task) -> Lane:
+def lane_of(run: RunState, task: Task) -> Lane:
     """What a task takes while it runs, as (resource, amount), sorted."""
     taken = [("pool:" + name, amount) for name, amount in task.pools.items()]
     if run.submitted.max_parallel is not None:
@@ -49,7 +50,7 @@ def enqueue(state: State, run: RunState, task: TaskState) -> None:
         run.arrival,
         task.task.index,
     )
-    lane = state.lanes.setdefault(_lane_of(run, task.task), [])
+    lane = state.lanes.setdefault(lane_of(run, task.task), [])
     heapq.heappush(lane, (rank, run.submitted.run, task.task.id))
 
 
@@ -59,7 +60,7 @@ def leave_lane(state: State, run: RunState, task: TaskState) -> None:
     The head leaves at once, another when it gets there: on replay tasks of many
     runs stand in one lane, and each of them may be the next to leave.
     """
-    key = _lane_of(run, task.task)
+    key = lane_of(run, task.task)
     lane = state.lanes.get(key, [])
     while lane and not _in_line(state, lane[0]):
         heapq.heappop(lane)

@@ -1,0 +1,67 @@
+"""Owns the wider view of a run: beside it all that shares its slots, and its past."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, Mapping, Optional
+
+from provctl.app.past import past_runs
+from provctl.core.pace import Pace, expected_end, paces
+from provctl.core.state import State
+from provctl.errors import ProvctlError
+from provctl.journal.lock import holder_of
+from provctl.journal.log import JournalReader
+from provctl.journal.replay import replay
+
+if TYPE_CHECKING:
+    from provctl.core.state import RunState, TaskState
+    from provctl.journal.folder import StateFolder
+
+__all__ = ["Outlook", "shared_state"]
+
+
+def shared_state(
+    folder: StateFolder, run_id: str, *, slots: int, capacity: Mapping[str, int]
+) -> State:
+    """Return the state of a run, and of all others that its owner has in hand.
+
+    Raises JournalDamaged and JournalTooNew if that is the run's own journal.
+    """
+    state = State(slots=slots, capacity=capacity)
+    own = folder.run(run_id)
+    replay(state, own, JournalReader(own.journal, run_id).read())
+    owner = holder_of(own.lock)
+    if owner is not None and owner.kind == "foreground":
+        return state
+    if state.runs[run_id].outcome is not None:
+        return state
+    for other_id in folder.queued():
+        other = folder.run(other_id)
+        if other_id == run_id:
+            continue
+        try:
+            replay(state, other, JournalReader(other.journal, other_id).read())
+        except ProvctlError:
+            continue  # nor does the owner have it
+    return state
+
+
+class Outlook:
+    """When running tasks are expected to end, by earlier runs and what they say."""
+
+    def __init__(self, folder: StateFolder, now: float) -> None:
+        self._folder = folder
+        self._now = now
+        self._paces: Dict[str, Dict[str, Pace]] = {}
+
+    def paces(self, name: str) -> Dict[str, Pace]:
+        """Return what earlier runs of a workflow say of its tasks."""
+        if name not in self._paces:
+            self._paces[name] = paces(past_runs(self._folder, name))
+        return self._paces[name]
+
+    def expected_end(self, run: RunState, task: TaskState) -> Optional[float]:
+        """Return when a task is expected to end, in seconds since the epoch, or None."""
+        if task.started_at is None or task.purpose != "run":
+            return None
+        pace = self.paces(run.submitted.name).get(task.task.id)
+        return expected_end(pace, task.started_at, self._now, task.percent)

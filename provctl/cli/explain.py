@@ -1,0 +1,168 @@
+"""Owns `explain`: why a run or a task is where it is, in words or as records."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
+
+import click
+
+from provctl.cli.context import Session, plain
+from provctl.cli.options import RUN
+from provctl.cli.times import iso
+
+if TYPE_CHECKING:
+    from provctl.core.explain import Because
+    from provctl.core.state import RunState, State
+
+__all__ = ["explain"]
+
+_SHOWN = 20  # tasks of a run
+_TAIL = 5  # lines of the log of what failed
+
+
+@click.command()
+@click.argument("run", metavar="RUN[/TASK]", type=RUN)
+@click.pass_obj
+def explain(session: Session, run: str) -> None:
+    """Say why a run, or one of its tasks, is where it is.
+
+    \b
+    provctl explain @last          what the run waits for, or why it failed
+    provctl explain @last/web-1    why this task has not started, or how it ended
+    """
+    from provctl.app.outlook import Outlook, shared_state
+    from provctl.app.select import find_run
+    from provctl.errors import NotFound
+
+    name, _, task_id = run.partition("/")
+    run_id = find_run(session.folder, name)
+    settings = session.loaded.settings
+    slots = settings.executor.max_concurrent_tasks
+    state = shared_state(session.folder, run_id, slots=slots, capacity=settings.pools)
+    about = state.runs[run_id]
+    if task_id and task_id not in about.tasks:
+        message = f"run {run_id} has no task {task_id}"
+        raise NotFound(message, hint=f"see: provctl workflow status {run_id}")
+    outlook = Outlook(session.folder, time.time())  # noqa: TID251  # for people only
+    chosen = [task_id] if task_id else _worth_it(about)
+    records = [_record(state, run_id, each, outlook) for each in chosen]
+    if session.output != "table":
+        for line in _data(session, records):
+            click.echo(line)
+        return
+    click.echo(_headline(session, about))
+    for record in records:
+        for line in _lines(session, about, record):
+            click.echo(line)
+
+
+def _worth_it(run: RunState) -> List[str]:
+    """The tasks that say most of a run: what moves it or holds it, or made it fail."""
+    from provctl.core.explain import root_causes
+
+    if run.outcome is None:
+        waiting = [t for t, task in run.tasks.items() if task.status == "ready"]
+        return [*list(run.active)[:_SHOWN], *waiting[:_SHOWN]][:_SHOWN] or [
+            t for t, task in run.tasks.items() if task.status != "finished"
+        ][:_SHOWN]
+    causes: Dict[str, None] = {}
+    for failed in run.failed:
+        for cause in root_causes(run, run.tasks[failed]):
+            causes[cause.task.id] = None
+    return list(causes)[:_SHOWN]
+
+
+def _record(state: State, run_id: str, task_id: str, outlook: Any) -> Dict[str, Any]:
+    from provctl.core.explain import explain as because_of
+
+    task = state.runs[run_id].tasks[task_id]
+    reasons = because_of(state, run_id, task_id, outlook.expected_end)
+    return {
+        "run": run_id,
+        "task": task_id,
+        "status": task.status,
+        "outcome": task.outcome,
+        "because": [_because(reason) for reason in reasons],
+    }
+
+
+def _because(reason: Because) -> Dict[str, Any]:
+    return {
+        "kind": reason.kind,
+        "text": reason.text,
+        "tasks": [{"run": run, "task": task} for run, task in reason.tasks],
+        "until": iso(reason.until),
+        "until_at": reason.until,
+    }
+
+
+def _data(session: Session, records: List[Dict[str, Any]]) -> List[str]:
+    if session.output == "name":
+        return [f"{record['run']}/{record['task']}" for record in records]
+    if session.output == "jsonl":
+        return [json.dumps(record) for record in records]
+    return [json.dumps(records, indent=2)]
+
+
+def _headline(session: Session, run: RunState) -> str:
+    run_id = run.submitted.run
+    owned = run.outcome is not None or session.folder.run(run_id).path.exists()
+    how = run.outcome or run.status
+    said = f"{plain(run.submitted.name)}  {run_id}  {how}"
+    if run.outcome is None and owned:
+        from provctl.app.follow import Follower
+
+        follower = Follower(session.folder.run(run_id))
+        if not follower.owned:
+            said += "\nnobody owns this run, so it does not go on"
+            said += f": provctl workflow resume {run_id}"
+    return said
+
+
+def _lines(session: Session, run: RunState, record: Dict[str, Any]) -> List[str]:
+    own = run.submitted.run
+    lines = [f"{plain(record['task'])}: {record['outcome'] or record['status']}"]
+    for because in record["because"]:
+        text = plain(because["text"])
+        named = [
+            each["task"] if each["run"] == own else f"{each['run']}/{each['task']}"
+            for each in because["tasks"]
+        ]
+        if because["kind"] in _WITH_NAMES and named:
+            text += f": {plain(', '.join(named))}"
+        until = _until(because["until_at"])
+        lines.append(f"  {text}{until}")
+        if because["kind"] in ("failed", "root_cause"):
+            whose = because["tasks"][0]["task"] if named else record["task"]
+            lines += _tail_of(session, run, whose)
+    return lines
+
+
+_WITH_NAMES = ("slots", "pool", "run_limit", "behind", "running")
+
+
+def _until(at: Optional[float]) -> str:
+    if at is None:
+        return ""
+    from provctl.ui.lines import duration
+
+    left = at - time.time()  # noqa: TID251  # for people only
+    clock = time.strftime("%H:%M:%S", time.localtime(at))
+    return f" (until about {clock}, in {duration(max(left, 0.0))})"
+
+
+def _tail_of(session: Session, run: RunState, task_id: str) -> List[str]:
+    """The last lines that a failed task wrote."""
+    task = run.tasks[task_id]
+    if not task.attempt:
+        return []
+    folder = session.folder.run(run.submitted.run)
+    try:
+        with folder.log_of(task.task.index, task.attempt).open("rb") as log:
+            log.seek(max(0, log.seek(0, 2) - 4096))
+            text = log.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return [f"    | {plain(line)}" for line in text.splitlines()[-_TAIL:]]

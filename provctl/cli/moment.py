@@ -1,0 +1,237 @@
+"""Owns the verbs that look back: `show` a run as it was, `replay` it, `diff` two."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+
+import click
+
+from provctl.cli.context import Session, emit
+from provctl.cli.options import RUN
+from provctl.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from provctl.core.model import Task, Workflow
+    from provctl.core.state import RunState
+    from provctl.journal.folder import RunFolder
+
+__all__ = ["diff", "replay", "show"]
+
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_TICK_S = 0.05
+
+
+def _folder_of(session: Session, name: str) -> RunFolder:
+    from provctl.app.select import find_run
+
+    return session.folder.run(find_run(session.folder, name))
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.option("--at", metavar="TIME|SEQ", help="As it was then, or after that record.")
+@click.pass_obj
+def show(session: Session, run: str, at: Optional[str]) -> None:
+    """Show a run as it is, or as it was.
+
+    \b
+    provctl workflow show @last --at 14:03:12              today, where we are
+    provctl workflow show @last --at 2026-05-04T12:00:00Z  any day
+    provctl workflow show @last --at 120                   after record 120
+    """
+    from provctl.app.follow import Follower
+    from provctl.app.moment import as_of, as_of_record
+    from provctl.cli.read import show_state
+
+    folder = _folder_of(session, run)
+    if at is None:
+        follower = Follower(folder)
+        follower.read()
+        show_state(session, follower.run)
+    elif at.isdecimal():
+        show_state(session, as_of_record(folder, int(at)))
+    else:
+        show_state(session, as_of(folder, _moment(at)))
+
+
+def _moment(text: str) -> float:
+    """A time of today, or of any day in ISO 8601, as seconds since the epoch."""
+    from datetime import datetime
+
+    clock = _CLOCK.fullmatch(text)
+    try:
+        if clock is None:
+            return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+        hour, minute, second = (int(part or 0) for part in clock.groups())
+        today = datetime.now()  # noqa: DTZ005, TID251  # what people mean by 14:03
+        moment = today.replace(
+            hour=hour, minute=minute, second=second, microsecond=999999
+        )
+        return moment.timestamp()
+    except (ValueError, OverflowError):
+        message = f"--at {text}: no time, and no number of a record"
+        hint = "14:03:12, 2026-05-04T12:00:00Z or a number as in journal tail"
+        raise UsageProblem(message, hint=hint) from None
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.option(
+    "--speed",
+    type=click.FloatRange(0.01, 1e6),
+    default=10.0,
+    show_default=True,
+    help="So many times as fast as it happened.",
+)
+@click.pass_obj
+def replay(session: Session, run: str, speed: float) -> None:
+    """Watch a run again, from its journal alone. Ctrl-C ends it."""
+    from provctl.app.moment import Retold
+    from provctl.cli.screen import open_replay
+
+    retold = Retold(_folder_of(session, run))
+    began, clock_began = retold.run.submitted.at, time.monotonic()
+
+    def now() -> float:
+        return began + (time.monotonic() - clock_began) * speed
+
+    try:
+        with open_replay(session.folder, session.environ, now, speed) as screen:
+            while retold.next_at is not None:
+                left_s = (retold.next_at - now()) / speed
+                if left_s > 0:
+                    screen.tick([retold.run])
+                    time.sleep(min(left_s, _TICK_S))
+                else:
+                    screen.tell(retold.run, [retold.step()])
+            screen.close([retold.run])
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@click.command()
+@click.argument("one", metavar="RUN", type=RUN)
+@click.argument("other", metavar="RUN", type=RUN)
+@click.pass_obj
+def diff(session: Session, one: str, other: str) -> None:
+    """Show what differs between two runs: parameters, tasks, ends and times."""
+    from provctl.app.follow import Follower
+
+    runs = []
+    for name in (one, other):
+        follower = Follower(_folder_of(session, name))
+        follower.read()
+        runs.append(follower.run)
+    rows = [*_of_workflows(*(run.workflow for run in runs)), *_of_tasks(*runs)]
+    columns = ("what", "field", "first", "second")
+    if rows or session.output != "table":
+        shown = rows if session.output != "table" else list(map(_shortened, rows))
+        emit(session, shown, columns, name="what")
+    else:
+        click.echo("no difference")
+
+
+def _shortened(row: Mapping[str, Any]) -> Dict[str, Any]:
+    """A row for a table: both values as JSON that fits beside the other."""
+    short = {key: _short(row[key]) for key in ("first", "second")}
+    return {**row, **short}
+
+
+def _short(value: Any) -> Optional[str]:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _CELL else text[: _CELL - 3] + "..."
+
+
+_CELL = 40  # characters
+
+
+def _of_workflows(one: Workflow, other: Workflow) -> List[Dict[str, Any]]:
+    rows = [
+        _row("param", name, one.params.get(name), other.params.get(name))
+        for name in sorted({*one.params, *other.params})
+        if one.params.get(name) != other.params.get(name)
+    ]
+    for name in ("name", "library", "cwd", "source", "timeout_s"):
+        values = getattr(one, name), getattr(other, name)
+        if values[0] != values[1]:
+            rows.append(_row("workflow", name, *values))
+    return rows
+
+
+def _of_tasks(one: RunState, other: RunState) -> List[Dict[str, Any]]:
+    rows = []
+    for name in dict.fromkeys([*one.tasks, *other.tasks]):
+        pair = one.tasks.get(name), other.tasks.get(name)
+        if pair[0] is None or pair[1] is None:
+            there = ["there" if task else None for task in pair]
+            rows.append(_row(name, "task", *there))
+            continue
+        rows += _fields(name, _defined(pair[0].task), _defined(pair[1].task))
+        rows += _fields(name, _lived(pair[0]), _lived(pair[1]))
+    return rows
+
+
+def _fields(
+    name: str, one: Mapping[str, object], other: Mapping[str, object]
+) -> List[Dict[str, Any]]:
+    """The values that differ, as deep inside as the difference is."""
+    rows = []
+    pending: List[Tuple[str, Any, Any]] = [("", one, other)]
+    while pending:
+        field, first, second = pending.pop()
+        if first == second:
+            continue
+        names = _shared_names(first, second)
+        if names is None:
+            rows.append(_row(name, field, first, second))
+            continue
+        for part in reversed(names):
+            inner = f"{field}.{part}" if field else str(part)
+            pending.append((inner, _at(first, part), _at(second, part)))
+    return rows
+
+
+def _shared_names(one: Any, other: Any) -> Optional[List[Any]]:
+    """What to look into, if both are records, or lists of one length; else None."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return list(dict.fromkeys([*one, *other]))
+    lists = isinstance(one, (list, tuple)) and isinstance(other, (list, tuple))
+    return list(range(len(one))) if lists and len(one) == len(other) else None
+
+
+def _at(value: Any, name: Any) -> Any:
+    return value.get(name) if isinstance(value, dict) else value[name]
+
+
+def _defined(task: Task) -> Dict[str, object]:
+    """What the workflow says of a task, but for its place in the table."""
+    from dataclasses import asdict
+
+    return {key: value for key, value in asdict(task).items() if key != "index"}
+
+
+def _lived(task: Any) -> Dict[str, object]:
+    """How a task went; times only where they differ by what people would notice."""
+    return {
+        "status": task.outcome or task.status,
+        "tries": task.tries,
+        "exit_code": task.exit_code,
+        "output": task.output,
+        "took": _took(task),
+    }
+
+
+def _took(task: Any) -> Optional[str]:
+    from provctl.ui.lines import elapsed
+
+    return elapsed(task.started_at, task.finished_at) or None
+
+
+def _row(what: str, field: str, first: object, second: object) -> Dict[str, Any]:
+    return {"what": what, "field": field, "first": first, "second": second}

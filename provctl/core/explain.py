@@ -1,0 +1,294 @@
+"""Owns the answer to "why": what a task waits for, or what made it end as it did.
+
+Reads the state, which should hold all runs that share the owner's slots and pools,
+or what stands in line before a task cannot be named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+from provctl.core.lanes import lane_of
+from provctl.core.model import Group
+from provctl.core.spread import unmet_by
+from provctl.core.state import FAILURES, WENT
+from provctl.core.values import ValueMissing, references, resolve
+
+if TYPE_CHECKING:
+    from provctl.core.state import RunState, State, TaskState
+
+__all__ = ["Because", "explain", "root_causes"]
+
+_NAMED = 5  # of those that hold something, or are ahead
+_LOOKED_THROUGH = 100_000  # tasks of a chain of needs
+
+# When a running task is expected to end, in seconds since the epoch; None: no idea.
+Estimate = Callable[["RunState", "TaskState"], Optional[float]]
+
+
+@dataclass(frozen=True)
+class Because:
+    """One reason. `text` says it whole.
+
+    `kind` is need, group, paused, slots, pool, run_limit, behind, backoff, held,
+    halted, running, cancelled, failed, root_cause, skipped, condition or result.
+    `tasks` are (run, task) of those it is about, at most a few; `until` is when that
+    is expected to be over, in seconds since the epoch.
+    """
+
+    kind: str
+    text: str
+    tasks: Tuple[Tuple[str, str], ...] = ()
+    until: Optional[float] = None
+
+
+def explain(
+    state: State, run_id: str, task_id: str, estimate: Estimate
+) -> List[Because]:
+    """Return why a task is where it is: what matters most first.
+
+    Raises KeyError if there is no such run or task.
+    """
+    run = state.runs[run_id]
+    task = run.tasks[task_id]
+    if task.status == "finished":
+        return list(_why_ended(run, task))
+    if task.status == "running":
+        return list(_why_running(run, task, estimate))
+    if task.status == "held":
+        text = f"held: {task.reason}; an operator has to decide"
+        return [Because("held", text)]
+    found = list(_standing_still(run, task))
+    if task.status == "retrying":
+        text = (
+            f"try {task.tries} failed ({task.reason}); it is tried again after a wait"
+        )
+        return [*found, Because("backoff", text, until=task.retry_at)]
+    if task.status == "waiting":
+        return [*found, *_unmet(run, task, estimate)]
+    return [*found, *_no_room(state, run, task, estimate)]
+
+
+def root_causes(run: RunState, task: TaskState) -> List[TaskState]:
+    """Return the tasks whose own failure is why this one ended; it may be itself.
+
+    In file order; tasks that were skipped or spoiled by others lead to those.
+    """
+    found: Dict[str, TaskState] = {}
+    pending = [task]
+    seen = {task.task.id}
+    while pending and len(seen) < _LOOKED_THROUGH:
+        current = pending.pop()
+        behind = list(_blamed(run, current))
+        if not behind and (current.outcome in FAILURES or current is not task):
+            found[current.task.id] = current
+        for other in behind:
+            if other.task.id not in seen:
+                seen.add(other.task.id)
+                pending.append(other)
+    return sorted(found.values(), key=lambda each: each.task.index)
+
+
+def _blamed(run: RunState, task: TaskState) -> Iterator[TaskState]:
+    """Those by whose end this one could not go on, one step back."""
+    if isinstance(task.task.action, Group) and task.outcome in FAILURES:
+        for child in run.children.get(task.task.id, ()):
+            if run.tasks[child].outcome in FAILURES:
+                yield run.tasks[child]
+        return
+    if task.outcome != "skipped":
+        return
+    for need in task.task.needs:
+        needed = run.tasks[need.task]
+        if needed.status == "finished" and unmet_by(needed, need.on):
+            yield needed
+    parent = task.task.parent
+    if parent is not None and run.tasks[parent].outcome == "skipped":
+        yield run.tasks[parent]
+
+
+# -- what has not begun ------------------------------------------------------------
+
+
+def _standing_still(run: RunState, task: TaskState) -> Iterator[Because]:
+    if run.paused:
+        how = "paused and frozen" if run.frozen else "paused"
+        yield Because("paused", f"the run is {how}")
+    if run.halted and task.purpose == "run":
+        yield Because("halted", f"nothing more starts: {run.halted}")
+
+
+def _unmet(run: RunState, task: TaskState, estimate: Estimate) -> Iterator[Because]:
+    """The needs that are not met yet, and the group it is in."""
+    if task.purpose == "undo":
+        yield Because("need", "what came after it has to be undone first")
+        return
+    parent = task.task.parent
+    if parent is not None and run.tasks[parent].status == "waiting":
+        text = f"{parent}, which it is in, has not begun"
+        yield Because("group", text, _named(run, parent))
+    for need in task.task.needs:
+        needed = run.tasks[need.task]
+        if needed.status == "finished" and not unmet_by(needed, need.on):
+            continue
+        wish = {"success": "", "failure": " to fail", "done": " to end"}[need.on]
+        text = f"waits for {need.task}{wish}, which is {_where(needed)}"
+        until = estimate(run, needed) if needed.status == "running" else None
+        yield Because("need", text, _named(run, need.task), until)
+
+
+def _no_room(
+    state: State, run: RunState, task: TaskState, estimate: Estimate
+) -> Iterator[Because]:
+    """A task that is ready and has not started: what is full, and who is ahead."""
+    if state.running >= state.slots:
+        text = f"all {state.slots} slots are taken"
+        yield _taken("slots", text, list(_running(state)), estimate, state)
+    for resource, amount in lane_of(run, task.task):
+        kind, _, name = resource.partition(":")
+        holders = list(_users(state, resource))
+        used = state.used.get(resource, 0)
+        if kind == "run":
+            limit = run.submitted.max_parallel or 0
+            if used + amount > limit:
+                text = f"the run has its {limit} tasks at work"
+                yield _taken("run_limit", text, holders, estimate, state)
+        elif name in state.capacity and used + amount > state.capacity[name]:
+            text = (
+                f"pool {name} has {state.capacity[name]}, {used} in use,"
+                f" and it takes {amount}"
+            )
+            yield _taken("pool", text, holders, estimate, state)
+    ahead = _ahead(state, run, task)
+    if ahead:
+        place = f"{len(ahead)} tasks are" if len(ahead) > 1 else "1 task is"
+        yield Because("behind", f"{place} ahead of it in line", tuple(ahead[:_NAMED]))
+
+
+def _taken(
+    kind: str,
+    text: str,
+    holders: List[Tuple[str, str]],
+    estimate: Estimate,
+    state: State,
+) -> Because:
+    ends = [
+        end
+        for run_id, task_id in holders
+        for end in [estimate(state.runs[run_id], state.runs[run_id].tasks[task_id])]
+        if end is not None
+    ]
+    return Because(kind, text, tuple(holders[:_NAMED]), min(ends, default=None))
+
+
+def _running(state: State) -> Iterator[Tuple[str, str]]:
+    for run_id, run in state.runs.items():
+        for task_id in run.active:
+            task = run.tasks[task_id]
+            is_try = not isinstance(task.task.action, Group)
+            if task.status == "running" and is_try:
+                yield run_id, task_id
+
+
+def _users(state: State, resource: str) -> Iterator[Tuple[str, str]]:
+    for run_id, task_id in _running(state):
+        run = state.runs[run_id]
+        if any(name == resource for name, _ in lane_of(run, run.tasks[task_id].task)):
+            yield run_id, task_id
+
+
+def _ahead(state: State, run: RunState, task: TaskState) -> List[Tuple[str, str]]:
+    """Ready tasks that start first, of those that want the same or stand in no way."""
+    key = (run.submitted.run, task.task.id)
+    wanted = {resource for resource, _ in lane_of(run, task.task)}
+    entries = [
+        entry
+        for lane, entries in state.lanes.items()
+        if not lane or not wanted or wanted & {resource for resource, _ in lane}
+        for entry in entries
+    ]
+    own = [rank for rank, *who in entries if tuple(who) == key]
+    if not own:
+        return []
+    before = sorted(entry for entry in entries if entry[0] < own[0])
+    ready = [
+        (run_id, task_id)
+        for _, run_id, task_id in before
+        if state.runs[run_id].tasks[task_id].status == "ready"
+    ]
+    return list(dict.fromkeys(ready))
+
+
+# -- what runs, or ended -----------------------------------------------------------
+
+
+def _why_running(
+    run: RunState, task: TaskState, estimate: Estimate
+) -> Iterator[Because]:
+    if task.stop_level:
+        yield Because("cancelled", "it was told to end, and has not yet")
+    if task.frozen:
+        yield Because("paused", "it stands still: the run is frozen")
+    if isinstance(task.task.action, Group):
+        inside = [run.tasks[child] for child in run.children.get(task.task.id, ())]
+        going = [each for each in inside if each.status != "finished"]
+        text = f"{len(going)} of the {len(inside)} tasks in it have not ended"
+        names = tuple((run.submitted.run, each.task.id) for each in going[:_NAMED])
+        yield Because("running", text, names)
+        return
+    what = {"run": "it runs", "undo": "its undo runs", "probe": "its probe runs"}
+    again = f", try {task.tries}" if task.tries > 1 else ""
+    until = estimate(run, task)
+    yield Because("running", what[task.purpose] + again, until=until)
+
+
+def _why_ended(run: RunState, task: TaskState) -> Iterator[Because]:
+    outcome = task.outcome or ""
+    why = f": {task.reason}" if task.reason else ""
+    if outcome == "skipped":
+        yield Because("skipped", f"it was skipped{why}")
+        yield from _condition(run, task)
+    elif outcome in FAILURES or outcome == "undo_failed":
+        yield Because("failed", f"it {WENT[outcome]}{why}")
+    else:
+        yield Because("result", f"it {WENT[outcome]}{why}")
+    for cause in root_causes(run, task):
+        if cause is not task:
+            said = f": {cause.reason}" if cause.reason else ""
+            text = f"{cause.task.id} {WENT[cause.outcome or '']}{said}"
+            yield Because("root_cause", text, _named(run, cause.task.id))
+
+
+def _condition(run: RunState, task: TaskState) -> Iterator[Because]:
+    """The values that its condition was about."""
+    for reference in dict.fromkeys(references(task.task.when)):
+        body = {"task": reference.task, "path": reference.path}
+        try:
+            value: Any = resolve({"$output": body}, run.output_of)
+        except ValueMissing as missing:
+            text = str(missing)
+        else:
+            path = f".{reference.path}" if reference.path else ""
+            text = f"{reference.task}{path} is {_short(value)}"
+        yield Because("condition", text, _named(run, reference.task))
+
+
+def _short(value: Any) -> str:
+    import json
+
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _where(task: TaskState) -> str:
+    if task.status == "finished":
+        return WENT[task.outcome or ""].replace("was ", "")
+    return {
+        "retrying": "about to be tried again",
+        "ready": "ready, but not started",
+    }.get(task.status, task.status)
+
+
+def _named(run: RunState, task_id: str) -> Tuple[Tuple[str, str], ...]:
+    return ((run.submitted.run, task_id),)

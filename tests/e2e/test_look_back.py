@@ -1,0 +1,129 @@
+"""Ask runs: why they are where they are, how they were, how they differ, how they look."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+TASKS = {
+    "ok": {"command": ["true"]},
+    "bad": {"command": ["sh", "-c", "echo no space left; exit 3"], "needs": ["ok"]},
+    "never": {"command": ["true"], "needs": ["bad"]},
+}
+
+
+def failed_run(provctl: Provctl) -> str:
+    provctl("run", provctl.file(TASKS), code=10)
+    (run,) = provctl.runs()
+    return run
+
+
+def test_explain_goes_to_the_root_and_shows_its_last_words(provctl: Provctl) -> None:
+    run = failed_run(provctl)
+    for asked in ("@last", f"{run}/never", f"{run[:6]}/bad"):
+        said = provctl("explain", asked).out
+        assert "    | no space left\n" in said, said
+        assert "exit code 3" in said
+    (record,) = provctl("explain", "@last/never", "-o", "json").json()
+    assert [each["kind"] for each in record["because"]] == ["skipped", "root_cause"]
+    assert record["because"][1]["tasks"] == [{"run": run, "task": "bad"}]
+    assert "no task nope" in provctl("explain", "@last/nope", code=40).err
+
+
+def test_explain_of_a_run_that_waits(provctl: Provctl) -> None:
+    config = provctl.folder / "pools.toml"
+    config.write_text("pools.disk = 1\n")
+    env = {"PROVCTL_CONFIG": str(config)}
+    gate = provctl.folder / "gate"
+    hold = ["sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.05; done"]
+    pools = {"pools": {"disk": 1}}
+    tasks = {
+        "a": {"command": hold, **pools},
+        "b": {"command": ["true"], **pools},
+        "c": {"command": ["true"], "needs": ["a"]},
+    }
+    run = provctl("workflow", "submit", provctl.file(tasks), env=env).last_word
+    deadline = time.monotonic() + 20
+    said = ""
+    while "it runs" not in said and time.monotonic() < deadline:
+        said = provctl("explain", f"{run}/a", env=env).out
+    said = provctl("explain", f"{run}/b", env=env).out
+    assert "pool disk has 1, 1 in use, and it takes 1: a\n" in said
+    assert "waits for a, which is running\n" in provctl("explain", f"{run}/c").out
+    gate.touch()
+    provctl("wait", run)
+    assert "it succeeded" in provctl("explain", f"{run}/b").out
+
+
+def test_a_run_as_it_was(provctl: Provctl) -> None:
+    run = failed_run(provctl)
+    records = provctl.journal(run)
+    kinds = [record["type"] for record in records]
+    began = kinds.index("attempt_started") + 1
+    then = provctl("workflow", "show", run, "--at", began, "-o", "json").json()
+    now = provctl("workflow", "show", run, "-o", "json").json()
+    assert (then["status"], now["outcome"]) == ("running", "failed")
+    assert [task["status"] for task in then["tasks"]] == ["running"] + ["waiting"] * 2
+    late = provctl("workflow", "show", run, "--at", "2199-01-01T00:00:00Z").out
+    assert "bad    failed" in late
+    provctl("workflow", "show", run, "--at", "1999-01-01", code=40)
+    provctl("workflow", "show", run, "--at", 999, code=40)
+    assert "no time" in provctl("workflow", "show", run, "--at", "noon", code=2).err
+
+
+def test_a_run_once_more_from_its_journal_alone(provctl: Provctl) -> None:
+    run = failed_run(provctl)
+    provctl.log(run).unlink()
+    again = provctl("workflow", "replay", run, "--speed", 1000).out
+    lines = [line[9:] for line in again.splitlines() if re.match(r"\d\d:", line)]
+    assert [line.split() for line in lines[:2]] == [
+        ["ok", "started"],
+        ["ok", "succeeded", "in", "0s"],
+    ]
+    assert f"run {run} (w) failed" in again
+
+
+def test_two_runs_against_each_other(provctl: Provctl) -> None:
+    one = failed_run(provctl)
+    assert provctl("workflow", "diff", one, one).out == "no difference\n"
+    changed = {
+        **TASKS,
+        "bad": {"command": ["true"], "needs": ["ok"]},
+        "more": TASKS["ok"],
+    }
+    provctl("run", provctl.file(changed))
+    rows = provctl("workflow", "diff", one, "@last", "-o", "json").json()
+    found = {(row["what"], row["field"]): (row["first"], row["second"]) for row in rows}
+    assert found["bad", "status"] == ("failed", "succeeded")
+    assert found["bad", "action.argv"][1] == ["true"]
+    assert found["more", "task"] == (None, "there")
+    assert ("ok", "status") not in found
+
+
+def test_stats_of_workflows_and_of_tasks(provctl: Provctl) -> None:
+    failed_run(provctl)
+    rows = provctl("stats", "-o", "json").json()
+    assert [(row["workflow"], row["runs"], row["success_rate"]) for row in rows] == [
+        ("w", 1, 0.0)
+    ]
+    tasks = {row["task"]: row for row in provctl("stats", "w", "-o", "json").json()}
+    assert tasks["ok"]["success_rate"] == 1.0
+    assert tasks["never"]["runs"] == 0
+    assert "SUCCEEDED" in provctl("stats").out
+    provctl("stats", "nope", code=40)
+
+
+def test_pictures_of_a_file_and_of_a_run(provctl: Provctl) -> None:
+    file = provctl.file(TASKS)
+    assert "  2 * bad  <- ok\n" in provctl("graph", file).out
+    failed_run(provctl)
+    assert "bad  failed" in provctl("graph", "@last").out
+    assert provctl("graph", "@last", "-f", "svg").out.startswith("<svg ")
+    assert provctl("graph", "@last", "-f", "dot").out.startswith("digraph ")
+    assert "flowchart" in provctl("graph", "@last", "-f", "mermaid").out
+    assert json.loads(provctl("workflow", "list", "-o", "json").out)
