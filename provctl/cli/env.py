@@ -8,6 +8,7 @@ import click
 
 from provctl.cli.context import Session, emit
 from provctl.errors import ToolMissing
+from provctl.nushell.library import SHIPPED
 
 __all__ = ["env"]
 
@@ -22,16 +23,16 @@ def env(session: Session) -> None:
     settings = session.loaded.settings
     library = session.library_folder
     variables: Dict[str, Optional[str]] = {
-        "NU_LIB_DIRS": None if library is None else str(library),
-        "PROVCTL_NUSHELL_BINARY": _nu(session),
-        "PROVCTL_ORCHESTRATOR_ENDPOINT": settings.endpoint,
-        "PROVCTL_STATE_DIR": str(session.state_dir),
         **{
             name: value
             for name, value in session.environ.items()
             if name.startswith("PROVISIONING_")
         },
         **settings.nushell.env_vars,
+        "NU_LIB_DIRS": ":".join(map(str, filter(None, (library, SHIPPED)))),
+        "PROVCTL_NUSHELL_BINARY": _nu(session),
+        "PROVCTL_ORCHESTRATOR_ENDPOINT": settings.endpoint,
+        "PROVCTL_STATE_DIR": str(session.state_dir),
     }
     rows = [{"name": name, "value": variables[name]} for name in sorted(variables)]
     emit(session, rows, ("name", "value"), name="name")

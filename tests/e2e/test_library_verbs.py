@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Dict, List, Set
 
 import pytest
 
+from provctl.nushell.library import SHIPPED
 from tests.support.hostile import Hostile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.installed import Provctl
+
 
 MODULES = {
     "things/show.nu": """
@@ -382,7 +384,7 @@ def test_nouns_verbs_flags_and_values_are_completed(
 def test_env_shows_what_commands_find(thing: Provctl, library: Path) -> None:
     rows = thing("env", "-o", "json", env={"PROVISIONING_X": "y"}).json()
     found = {row["name"]: row["value"] for row in rows}
-    assert found["NU_LIB_DIRS"] == str(library)
+    assert found["NU_LIB_DIRS"] == f"{library}:{SHIPPED}"
     assert found["PROVISIONING_X"] == "y"
     assert found["PROVCTL_STATE_DIR"] == str(thing.state)
     assert os.access(found["PROVCTL_NUSHELL_BINARY"], os.X_OK)

@@ -14,7 +14,7 @@
 const PROVIDERS = [local aws upcloud]
 
 # The name of the provider; an error if there is none of that name.
-export def main [named?: string]: nothing -> string {
+export def chosen [named?: string]: nothing -> string {
     let chosen = ($named | default $env.PROVISIONING_PROVIDER? | default local)
     if $chosen not-in $PROVIDERS {
         error make --unspanned {msg: $"there is no provider ($chosen); there are: ($PROVIDERS | str join ', ')"}

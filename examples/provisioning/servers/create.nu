@@ -15,7 +15,7 @@ export def create-server [
     --plan: string # its size, in the provider's words
     --provider: string # local, aws or upcloud
 ] {
-    match (choice $provider) {
+    match (choice chosen $provider) {
         aws => (aws create-server $name --zone=$zone --plan=$plan)
         upcloud => (upcloud create-server $name --zone=$zone --plan=$plan)
         _ => (local create-server $name --zone=$zone --plan=$plan)

@@ -11,7 +11,7 @@ export def delete-server [
     --zone: string # where it is, for a provider that asks
     --provider: string # local, aws or upcloud
 ] {
-    let deleted = match (choice $provider) {
+    let deleted = match (choice chosen $provider) {
         aws => (aws delete-server $name --zone=$zone)
         upcloud => (upcloud delete-server $name --zone=$zone)
         _ => (local delete-server $name)

@@ -10,7 +10,7 @@ export def list-servers [
     --zone: string # only those in this zone
     --provider: string # local, aws or upcloud
 ] {
-    let all = match (choice $provider) {
+    let all = match (choice chosen $provider) {
         aws => (aws all-servers --zone=$zone)
         upcloud => (upcloud all-servers)
         _ => (local all-servers)

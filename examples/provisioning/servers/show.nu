@@ -11,7 +11,7 @@ export def show-server [
     --zone: string # where it is, for a provider that asks
     --provider: string # local, aws or upcloud
 ] {
-    let chosen = (choice $provider)
+    let chosen = (choice chosen $provider)
     let server = match $chosen {
         aws => (aws find-server $name --zone=$zone)
         upcloud => (upcloud find-server $name)
