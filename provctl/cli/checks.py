@@ -60,6 +60,15 @@ def _nushell(surroundings: Surroundings) -> str:
     return f"{version} ({binary}, which the script {launcher} starts)"
 
 
+def _plugins(surroundings: Surroundings) -> str:
+    plugins = surroundings.settings.nushell.plugins
+    missing = [plugin for plugin in plugins if not os.access(plugin, os.X_OK)]
+    if missing:
+        message = f"nushell.plugins: not there, or not programs: {', '.join(missing)}"
+        raise ToolMissing(message, hint="correct nushell.plugins")
+    return ", ".join(plugins) or "none"
+
+
 def _nickel(surroundings: Surroundings) -> str:
     from importlib.metadata import PackageNotFoundError, version
     from shutil import which
@@ -140,6 +149,7 @@ CHECKS: Tuple[Tuple[str, Callable[[Surroundings], Union[str, Note]]], ...] = (
     ("configuration", _configuration),
     ("python", _python),
     ("nushell", _nushell),
+    ("plugins", _plugins),
     ("nickel", _nickel),
     ("library", _library),
     ("state directory", _state),

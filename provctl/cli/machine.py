@@ -34,10 +34,23 @@ def api_port(surroundings: Surroundings) -> str:
     problem = _why_taken(host, port)
     if problem is None:
         return f"{where} is free" + (", and no scheduler has it" if runs else "")
-    if runs:
-        return f"{where} is in use, by the scheduler that runs here most likely"
+    if runs and _is_api(host, port):
+        return f"the API answers at {where}"
     message = f"server.port: {where}: {problem}"
     raise StateUnusable(message, hint="another program has it; choose another port")
+
+
+def _is_api(host: str, port: int) -> bool:
+    from http.client import HTTPConnection, HTTPException
+
+    connection = HTTPConnection(host, port, timeout=_ASK_S)
+    try:
+        connection.request("GET", "/health")
+        return b'"healthy"' in connection.getresponse().read(4096)
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _why_taken(host: str, port: int) -> Optional[str]:

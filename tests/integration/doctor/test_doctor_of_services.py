@@ -6,6 +6,8 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any, Dict
 
+from tests.support.api import free_port
+
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
 
@@ -27,6 +29,21 @@ def test_the_port_of_the_api(provctl: Provctl) -> None:
         assert "another port" in found["advice"]
     assert "is free" in checked(provctl, env=env)["api"]["detail"]
     assert "names no port" in checked(provctl)["api"]["detail"]
+
+
+def test_the_port_is_our_schedulers(provctl: Provctl) -> None:
+    port = free_port()
+    env = {"PROVCTL_SERVER_PORT": str(port)}
+    provctl("scheduler", "start", env=env)
+    found = checked(provctl, env=env)["api"]
+    assert found["detail"] == f"the API answers at 127.0.0.1:{port}"
+
+
+def test_plugins_that_are_not_there(provctl: Provctl) -> None:
+    config = provctl.text("c.toml", '[nushell]\nplugins = ["/no/plugin"]\n')
+    found = checked(provctl, env={"PROVCTL_CONFIG": str(config)}, code=52)["plugins"]
+    assert "/no/plugin" in found["detail"]
+    assert checked(provctl)["plugins"]["detail"] == "none"
 
 
 def test_a_token_that_others_can_read(provctl: Provctl) -> None:
