@@ -6,7 +6,7 @@ Their five statuses say less than ours, which are there too, as `state` and `out
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from provctl.api.times import iso
 from provctl.core.model import Call, Command, Group
@@ -14,6 +14,7 @@ from provctl.core.view import task_view, view
 
 if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
+    from provctl.core.view import Progress
     from provctl.journal.summary import RunSummary
 
 __all__ = [
@@ -47,9 +48,15 @@ def status_of(task: TaskState) -> str:
     return "Running" if task.status == "running" else "Pending"
 
 
-def task_record(run: RunState, task: TaskState, *, whole: bool) -> Dict[str, Any]:
-    """Return a task; of an output longer than 4 KiB only that it is, unless `whole`."""
+def task_record(
+    run: RunState, task: TaskState, *, whole: bool, said: Optional[Progress] = None
+) -> Dict[str, Any]:
+    """Return a task; of an output longer than 4 KiB only that it is, unless `whole`.
+
+    `said` is its progress where more is known of it than the state says.
+    """
     seen = task_view(task)
+    progress = seen.progress if said is None else said
     run_id, status = run.submitted.run, status_of(task)
     command, args = _words_of(task)
     output, left_out = task.output, False
@@ -67,8 +74,8 @@ def task_record(run: RunState, task: TaskState, *, whole: bool) -> Dict[str, Any
         "completed_at": iso(seen.finished_at),
         "output": output,
         "error": _error(task) if status == "Failed" else None,
-        "progress": 100 if status == "Completed" else seen.progress.percent or 0,
-        "message": seen.progress.message,
+        "progress": 100 if status == "Completed" else progress.percent or 0,
+        "message": progress.message,
         "run": run_id,
         "state": seen.status,
         "outcome": seen.outcome,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Dict, Iterable, List, Optional
 from provctl.api.envelope import as_json
 from provctl.api.records import status_of, task_record
 from provctl.core import events as ev
+from provctl.core.view import Progress
 
 if TYPE_CHECKING:
     from provctl.core.state import RunState
@@ -42,6 +43,7 @@ class Book:
         self.counts: Counter[str] = Counter()
         self._status: Dict[str, str] = {}
         self._text: Dict[str, bytes] = {}
+        self._said: Dict[str, Progress] = {}
         self._renew(run.tasks)
 
     def __len__(self) -> int:
@@ -53,6 +55,8 @@ class Book:
         for event in events:
             if isinstance(event, _OF_ONE_TASK):
                 changed[event.task] = None
+                if isinstance(event, ev.ProgressReported):
+                    self._said.pop(event.task, None)  # this is newer
                 for other, _ in self.run.dependents.get(event.task, ()):
                     changed[other] = None
                 for other in self.run.children.get(event.task, ()):
@@ -61,6 +65,14 @@ class Book:
                 self._renew(self.run.tasks)
                 return
         self._renew(changed)
+
+    def hear(self, name: str, said: Progress) -> bool:
+        """Take in the progress of a running task; whether it is news."""
+        if self._said.get(name, Progress()) == said:
+            return False
+        self._said[name] = said
+        self._text.pop(name, None)
+        return True
 
     def _renew(self, names: Iterable[str]) -> None:
         for name in names:
@@ -71,6 +83,7 @@ class Book:
                     self.counts[before] -= 1
                 self.counts[status] += 1
                 self._status[name] = status
+                self._said.pop(name, None)
             self._text.pop(name, None)
 
     def count(self, status: Optional[str]) -> int:
@@ -87,6 +100,7 @@ class Book:
     def _text_of(self, name: str) -> bytes:
         text = self._text.get(name)
         if text is None:
-            record = task_record(self.run, self.run.tasks[name], whole=False)
+            task, said = self.run.tasks[name], self._said.get(name)
+            record = task_record(self.run, task, whole=False, said=said)
             text = self._text[name] = as_json(record)
         return text

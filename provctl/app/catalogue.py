@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Tuple
 
 from provctl.api.envelope import as_json
 from provctl.api.records import run_record, summary_record, task_record
 from provctl.app.book import Book
 from provctl.app.follow import Follower
+from provctl.app.said import Said
 from provctl.errors import JournalDamaged, JournalTooNew, NotFound
 from provctl.flock import is_locked
 from provctl.journal.summary import RunSummary, account
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalogue"]
 
+_FRESH_SAID_S = 0.5  # between two looks at what running tasks say in their logs
+_LISTENED_TO = 256  # of them
 _FRESH_S = 1.0  # a look is not repeated within
 _STALE_S = 3.0  # what is older is waited for
 _SHELF = 100_000  # tasks of runs that are not at hand
@@ -57,6 +61,8 @@ class Catalogue:
         self._pages: Dict[Tuple[str, Page], bytes] = {}
         self._looked_at: Optional[float] = None
         self._looking: Optional[asyncio.Future[None]] = None
+        self._said = Said(folder)
+        self._listened_at = 0.0
 
     def hear(self, facts: Facts) -> None:
         """Take in what happened to a run at hand."""
@@ -71,6 +77,7 @@ class Catalogue:
         if book is not None and book.run is run:
             book.note(facts.events)
         if run.outcome is not None:
+            self._said.forget(run_id)
             # From now on it is not at hand, and on disk as it is here.
             stamp = self._stamp(run_id)
             self._cards[run_id] = _Card(stamp, _summary_of(run))
@@ -84,6 +91,7 @@ class Catalogue:
         if page.run is not None:
             self._check_there(page.run)
         await self._look()
+        self._listen()
         return self._kept("tasks", page) or await self._tasks(page)
 
     async def _tasks(self, page: Page) -> bytes:
@@ -139,6 +147,7 @@ class Catalogue:
     async def run(self, run_id: str) -> bytes:
         """Return a run with its tasks, the first thousand. Raises NotFound."""
         book = await self._present(run_id)
+        self._listen()
         owned = run_id in self._live or is_locked(self._folder.run(run_id).lock)
         record = as_json(run_record(book.run, owned=owned))
         tasks = b",".join(book.texts(None, 0, _WHOLE_RUN))
@@ -152,7 +161,28 @@ class Catalogue:
         if task is None:
             message = f"run {run_id} has no task {name}"
             raise NotFound(message)
-        return as_json(task_record(run, task, whole=True))
+        runs = run_id in self._live and task.status == "running" and task.attempt
+        said = self._said.newest(run, task) if runs else None
+        return as_json(task_record(run, task, whole=True, said=said))
+
+    def _listen(self) -> None:
+        """Read what running tasks say in their logs, if that is not just done."""
+        now = asyncio.get_running_loop().time()
+        if now - self._listened_at < _FRESH_SAID_S:
+            return
+        self._listened_at = now
+        left = _LISTENED_TO
+        for run_id, (_, book) in self._books.items():
+            run = self._live.get(run_id)
+            if run is None or book.run is not run:
+                continue
+            for name in islice(run.active, left):
+                task = run.tasks[name]
+                if task.status != "running" or not task.attempt:
+                    continue
+                left -= 1
+                if book.hear(name, self._said.newest(run, task)):
+                    self._pages = {}
 
     async def only_task(self, run_id: str) -> str:
         """Return the name of a run's only task. Raises NotFound."""

@@ -9,7 +9,6 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
-    Dict,
     Iterable,
     List,
     Mapping,
@@ -18,10 +17,10 @@ from typing import (
     Tuple,
 )
 
+from provctl.app.said import Said
 from provctl.core.events import ProgressReported
 from provctl.core.state import FAILURES
-from provctl.core.view import Progress, RunView, TaskView, task_view, view
-from provctl.nushell.progress import ProgressReader
+from provctl.core.view import RunView, TaskView, task_view, view
 from provctl.scheduler.clock import Clock
 from provctl.ui.plain import PlainView, choose_view
 
@@ -44,12 +43,10 @@ class Screen:
         self, folder: StateFolder, drawing: Any, *, live: bool, logs: bool = True
     ) -> None:
         self.live = live
-        self._logs = logs  # of what is retold they are further than the story
+        # Of what is retold the logs are further than the story.
+        self._said = Said(folder, logs=logs)
         self._folder = folder
         self._view = drawing
-        self._readers: Dict[Tuple[str, str, int], ProgressReader] = {}
-        self._progress: Dict[Tuple[str, str, int], Progress] = {}
-        self._posted: Dict[Tuple[str, str, int], Progress] = {}
 
     def tell(self, run: RunState, events: Sequence[Event]) -> None:
         """Show what changed, when the view is made of lines."""
@@ -87,22 +84,10 @@ class Screen:
     def _filled(self, run: RunState, task: TaskView) -> TaskView:
         state = run.tasks[task.id]
         if task.status == "running" and state.attempt:
-            return replace(task, progress=self._newest(run, state, task))
+            return replace(task, progress=self._said.newest(run, state))
         if task.outcome in (*FAILURES, "undo_failed") and state.attempt:
             return replace(task, log_tail=self._tail_of(run, state))
         return task
-
-    def _newest(self, run: RunState, task: TaskState, seen: TaskView) -> Progress:
-        """What the task said last, by a line of its log or through the API."""
-        key = (run.submitted.run, task.task.id, task.attempt)
-        if key not in self._readers:
-            self._readers[key] = ProgressReader(self._log_of(run, task))
-        if self._posted.get(key, Progress()) != seen.progress:
-            self._posted[key] = self._progress[key] = seen.progress
-        said = self._readers[key].read() if self._logs else None
-        if said is not None:
-            self._progress[key] = said
-        return self._progress.get(key, Progress())
 
     def _tail_of(self, run: RunState, task: TaskState) -> Tuple[str, ...]:
         try:

@@ -8,7 +8,7 @@ import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 import pytest
 
@@ -334,3 +334,32 @@ def test_nushell_speaks_with_it(provctl: Provctl) -> None:
         check=True,
     )
     provctl("wait", done.stdout.decode().strip())
+
+
+def test_progress_that_a_task_prints_is_told_too(provctl: Provctl, api: Api) -> None:
+    gate = provctl.folder / "gate"
+    script = (
+        "echo 'PROGRESS: 30% unpacking'; echo ready;"
+        f" while [ ! -e {gate} ]; do sleep 0.05; done;"
+        " echo 'PROGRESS: 3/4 linking'; echo again; sleep 60"
+    )
+    run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
+    provctl.until_ready(run)
+
+    def told() -> List[Tuple[object, object]]:
+        """By the task itself, in its run, and in the list of all."""
+        records = [
+            api.get(f"/tasks/{run}/a").data,
+            api.get(f"/workflows/{run}").data["tasks"][0],
+            api.get("/tasks").data[0],
+        ]
+        return [(each["progress"], each["message"]) for each in records]
+
+    provctl.until(lambda: told() == [(30, "unpacking")] * 3, "the first line is told")
+    # What is posted is newer, and at once.
+    api.post(f"/tasks/{run}/a/progress", {"progress": 50, "message": "posted"})
+    assert told() == [(50, "posted")] * 3
+    gate.touch()
+    provctl.wait_for_text(provctl.log(run), "again")
+    provctl.until(lambda: told() == [(75, "linking")] * 3, "the last line is told")
+    provctl("cancel", run)
