@@ -78,14 +78,13 @@ def status(session: Session, run: str) -> None:
 def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
     """Print runs with their tasks; as one record, or with `many` as a list."""
     from provctl.app.follow import Follower
-    from provctl.core.view import view
 
     records = []
     pictures = []
     for run_id in ids:
         follower = Follower(session.folder.run(run_id))
         follower.read()
-        pictures.append(view(follower.run))
+        pictures.append(_with_progress(session, follower.run))
         records.append(_record_of(follower, pictures[-1]))
     if session.output == "table":
         for record, picture in zip(records, pictures):
@@ -98,6 +97,23 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
             click.echo(json.dumps(record))
     else:
         click.echo(json.dumps(records if many else records[0], indent=2))
+
+
+def _with_progress(session: Session, run: RunState) -> RunView:
+    """The picture of a run, with what its running tasks said last."""
+    from dataclasses import replace
+
+    from provctl.app.said import Said
+    from provctl.core.view import view
+
+    said, picture = Said(session.folder), view(run)
+    tasks = tuple(
+        replace(seen, progress=said.newest(run, run.tasks[seen.id]))
+        if seen.status == "running" and seen.attempt
+        else seen
+        for seen in picture.tasks
+    )
+    return replace(picture, tasks=tasks)
 
 
 def show_state(session: Session, run: RunState) -> None:
@@ -149,6 +165,8 @@ def _record(
                 "finished_at": iso(task.finished_at),
                 "reason": unattended.get(task.id, task.reason),
                 "purpose": task.purpose,
+                "progress": task.progress.percent,
+                "message": task.progress.message,
                 "frozen": task.frozen,
                 "survivors": task.survivors,
                 "stuck": task.stuck,
@@ -160,7 +178,14 @@ def _record(
 
 
 def _print_record(session: Session, record: Dict[str, Any], picture: RunView) -> None:
-    from provctl.ui.lines import aftermath, at_work, decisions, state_of, what_stands
+    from provctl.ui.lines import (
+        aftermath,
+        at_work,
+        decisions,
+        progress_of,
+        state_of,
+        what_stands,
+    )
 
     how = record["outcome"] or record["status"]
     click.echo(f"{plain(record['name'])}  {record['id']}  {how}")
@@ -177,6 +202,7 @@ def _print_record(session: Session, record: Dict[str, Any], picture: RunView) ->
             **task,
             "status": at_work(seen) if seen.status == "running" else state_of(seen),
             "exit": task["exit_code"],
+            "reason": task["reason"] or progress_of(seen),
         }
         for task, seen in zip(record["tasks"], picture.tasks)
     ]

@@ -28,6 +28,7 @@ __all__ = [
     "elapsed",
     "encodable",
     "neutralise",
+    "progress_of",
     "run_changed",
     "run_finished",
     "run_started",
@@ -296,6 +297,16 @@ def aftermath(view: RunView) -> List[str]:
         untold = len(lines) - _STANDING_SHOWN
         lines[_STANDING_SHOWN:] = [f"  and {untold} more such lines"]
     return lines
+
+
+def progress_of(task: TaskView) -> str:
+    """Say how far a task is that runs, and what it does."""
+    if task.status != "running":
+        return ""
+    percent, message = task.progress.percent, neutralise(task.progress.message)
+    return " ".join(
+        filter(None, ("" if percent is None else f"{percent:.0f}%", message))
+    )
 
 
 def _why_it_stands(task: TaskView) -> str:

@@ -127,3 +127,15 @@ def test_pictures_of_a_file_and_of_a_run(provctl: Provctl) -> None:
     assert provctl("graph", "@last", "-f", "dot").out.startswith("digraph ")
     assert "flowchart" in provctl("graph", "@last", "-f", "mermaid").out
     assert json.loads(provctl("workflow", "list", "-o", "json").out)
+
+
+def test_status_shows_how_far_a_task_is(provctl: Provctl) -> None:
+    script = "echo 'PROGRESS: 30% unpacking'; echo ready; sleep 60"
+    run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
+    provctl.until_ready(run)
+    assert "30% unpacking" in provctl("workflow", "status", run).out
+    task = provctl.task(run, "a")
+    assert (task["progress"], task["message"]) == (30, "unpacking")
+    provctl("cancel", run)
+    provctl("wait", run, code=11)
+    assert "unpacking" not in provctl("workflow", "status", run).out
