@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Tuple
+from typing import TYPE_CHECKING, Dict, List, Set, Tuple
 
 import pytest
 from hypothesis import given
@@ -60,7 +60,7 @@ def test_depth_costs_no_stack() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.sets(st.integers(0, 20))), min_size=1))
 def test_no_way_is_longer_and_no_slack_is_negative(
-    drawn: List[Tuple[float, set[int]]],
+    drawn: List[Tuple[float, Set[int]]],
 ) -> None:
     took = {f"t{n}": seconds for n, (seconds, _) in enumerate(drawn)}
     workflow = a_workflow(

@@ -1,0 +1,93 @@
+"""A run as one HTML file: all in it, nothing from elsewhere, and texts are only texts."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+_VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """What is in a page: its tags, its text, and whether all is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: List[Tuple[str, Dict[str, Optional[str]]]] = []
+        self.text = ""
+        self._open: List[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == [], self._open
+
+    def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(
+        self, tag: str, attrs: List[Tuple[str, Optional[str]]]
+    ) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def reported(provctl: Provctl) -> Page:
+    out = provctl.folder / "report.html"
+    said = provctl("workflow", "report", "@last", "--html", out).err
+    assert str(out) in said
+    return Page(out.read_text(encoding="utf-8"))
+
+
+def test_a_report_has_all_in_it_and_nothing_from_elsewhere(provctl: Provctl) -> None:
+    tasks = {
+        "ok": {"command": ["true"]},
+        "bad": {"command": ["sh", "-c", "echo last words; exit 3"], "needs": ["ok"]},
+        "flaky": {
+            "command": ["sh", "-c", "[ -e seen ] || { touch seen; exit 1; }"],
+            "retry": {"attempts": 2},
+        },
+    }
+    provctl("run", provctl.file(tasks), code=10)
+    page = reported(provctl)
+    assert "last words" in page.text
+    assert "exit code 3" in page.text
+    names = {tag for tag, _ in page.tags}
+    assert {"svg", "table", "style"} <= names
+    assert not names & {"script", "link", "img", "iframe", "object"}
+    for _, attributes in page.tags:
+        assert not {"src", "href"} & attributes.keys()
+    assert not re.search(r"url\(|@import", page.text)
+    # Each try has a bar: flaky has two.
+    (row,) = re.findall(r"flaky\s*2\s*succeeded", " ".join(page.text.split()))[:1]
+    assert row
+
+
+def test_texts_are_only_texts(provctl: Provctl) -> None:
+    evil = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+    file = provctl.file(
+        {"a": {"command": ["sh", "-c", f"echo '{evil}'; exit 1"]}},
+        name=evil[:40].replace("/", ""),
+        params={"zone": evil},
+    )
+    provctl("run", file, code=10)
+    page = reported(provctl)
+    assert evil in page.text
+    assert not {tag for tag, _ in page.tags} & {"script", "img"}
+
+
+def test_a_report_of_a_run_that_goes_on(provctl: Provctl) -> None:
+    run = provctl.submit(provctl.endless())
+    provctl.until_ready(run)
+    page = reported(provctl)
+    assert "running" in page.text
+    provctl("cancel", run)
