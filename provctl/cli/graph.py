@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import click
 
-from provctl.cli.options import RUN
+from provctl.cli.options import FILE_OR_RUN
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
@@ -23,7 +23,7 @@ _FORMATS = ("text", "mermaid", "dot", "svg")
 
 
 @click.command()
-@click.argument("what", metavar="FILE|RUN", type=RUN)
+@click.argument("what", metavar="FILE|RUN", type=FILE_OR_RUN)
 @click.option("-p", "--param", "params", multiple=True, metavar="KEY=VALUE")
 @click.option(
     "-f", "--format", "form", type=click.Choice(_FORMATS), default="text",
@@ -41,7 +41,9 @@ def graph(session: Session, what: str, params: Tuple[str, ...], form: str) -> No
     provctl graph @last -f svg > run.svg        as an image
     provctl graph @last -f mermaid              for GitHub's and GitLab's pages
     """
-    is_file = Path(what).suffix in (".ncl", ".json", ".toml") and Path(what).exists()
+    is_file = (
+        Path(what).suffix in (".ncl", ".k", ".json", ".toml") and Path(what).exists()
+    )
     if is_file:
         drawn = _picture_of_file(session, what, params)
     else:

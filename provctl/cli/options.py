@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from provctl.cli.context import OUTPUTS, Session, plain
 
-__all__ = ["RUN", "add_global_options", "session_of", "unknown_verb"]
+__all__ = ["FILE_OR_RUN", "RUN", "add_global_options", "session_of", "unknown_verb"]
 
 
 def session_of(ctx: click.Context) -> Session:
@@ -109,7 +109,20 @@ class _Run(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has 
         ]
 
 
+class _FileOrRun(_Run):
+    """A file, or a run."""
+
+    name = "file or run"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> List[CompletionItem]:
+        runs = super().shell_complete(ctx, param, incomplete)
+        return [*runs, CompletionItem(incomplete, type="file")]
+
+
 RUN = _Run()
+FILE_OR_RUN = _FileOrRun()
 
 
 def unknown_verb(word: str, verbs: List[str]) -> str:
