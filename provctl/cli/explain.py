@@ -158,11 +158,7 @@ def _tail_of(session: Session, run: RunState, task_id: str) -> List[str]:
     task = run.tasks[task_id]
     if not task.attempt:
         return []
-    folder = session.folder.run(run.submitted.run)
-    try:
-        with folder.log_of(task.task.index, task.attempt).open("rb") as log:
-            log.seek(max(0, log.seek(0, 2) - 4096))
-            text = log.read().decode("utf-8", "replace")
-    except OSError:
-        return []
-    return [f"    | {plain(line)}" for line in text.splitlines()[-_TAIL:]]
+    from provctl.app.log_end import last_lines
+
+    log = session.folder.run(run.submitted.run).log_of(task.task.index, task.attempt)
+    return [f"    | {plain(line)}" for line in last_lines(log, _TAIL)]

@@ -1,17 +1,18 @@
-"""Owns `report`: a run as one HTML file that opens anywhere."""
+"""Owns `report`: a run as one HTML file that opens anywhere, or for a CI system."""
 
 from __future__ import annotations
 
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple
 
 import click
 
 from provctl import __version__
 from provctl.cli.options import RUN
 from provctl.cli.times import local
+from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
     from provctl.app.account import Try
@@ -20,36 +21,66 @@ if TYPE_CHECKING:
     from provctl.journal.folder import RunFolder
     from provctl.ui.report import Failure, Report, Row
 
-__all__ = ["report"]
+__all__ = ["report", "write_reports"]
 
-_LOG_BYTES = 16 * 1024  # of each failure
 _FAILURES = 50
 _LOG_LINES = 100
 
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.option("--html", "out", metavar="FILE", required=True, help="Where to write it.")
+@click.option("--html", metavar="FILE", help="Write a page with all in it.")
+@click.option("--junit", metavar="FILE", help="Write JUnit's XML, a case a task.")
 @click.pass_obj
-def report(session: Session, run: str, out: str) -> None:
-    """Write a report of a RUN: graph, chart, failures with their logs, use.
+def report(
+    session: Session, run: str, html: Optional[str], junit: Optional[str]
+) -> None:
+    """Write reports of a RUN, as files.
 
-    One HTML file with all in it: it needs no network, and has no script.
+    \b
+    --html FILE    graph, chart, failures with their logs, use: one file, which
+                   needs no network, and has no script
+    --junit FILE   for the pages of CI systems; retries are shown as flaky
     """
+    from provctl.app.select import find_run
+
+    if html is None and junit is None:
+        message = "no report is asked for"
+        raise UsageProblem(message, hint="--html FILE or --junit FILE")
+    write_reports(session, find_run(session.folder, run), html=html, junit=junit)
+
+
+def write_reports(
+    session: Session,
+    run_id: str,
+    *,
+    html: Optional[str] = None,
+    junit: Optional[str] = None,
+) -> None:
+    """Write what is asked for about a run as it is now, each file whole or not at all."""
     from provctl.app.account import tries_of
     from provctl.app.follow import Follower
-    from provctl.app.select import find_run
-    from provctl.ui.report import as_html
 
-    folder = session.folder.run(find_run(session.folder, run))
+    folder = session.folder.run(run_id)
     follower = Follower(folder)
     tries = tries_of(follower.read())
-    page = as_html(_report(folder, follower.run, tries))
-    path = Path(out)
+    if html is not None:
+        from provctl.ui.report import as_html
+
+        page = as_html(_report(folder, follower.run, tries))
+        _write(html, page.encode("utf-8"), run_id)
+    if junit is not None:
+        from provctl.cli.junit import junit_of
+
+        _write(junit, junit_of(folder, follower.run, tries), run_id)
+
+
+def _write(file: str, content: bytes, run_id: str) -> None:
+    path = Path(file)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(page, encoding="utf-8")
+    aside.write_bytes(content)
     aside.replace(path)
-    click.echo(f"report of {folder.id}: {path}", err=True)
+    click.echo(f"report of {run_id}: {path}", err=True)
 
 
 def _report(folder: RunFolder, run: RunState, tries: Sequence[Try]) -> Report:
@@ -145,7 +176,9 @@ def _row(one: Try, critical: Set[str], now: float) -> Row:
 
 
 def _failures(folder: RunFolder, run: RunState) -> List[Failure]:
+    from provctl.app.log_end import last_lines
     from provctl.core.model import Group
+    from provctl.ui.lines import neutralise
     from provctl.ui.report import Failure
 
     found: Dict[str, Failure] = {}
@@ -155,19 +188,6 @@ def _failures(folder: RunFolder, run: RunState) -> List[Failure]:
             break
         if not isinstance(task.task.action, Group):
             why = task.reason or (task.outcome or "").replace("_", " ")
-            log = _end_of(folder.log_of(task.task.index, task.attempt))
-            found[name] = Failure(name, why, log)
+            log = last_lines(folder.log_of(task.task.index, task.attempt), _LOG_LINES)
+            found[name] = Failure(name, why, "\n".join(map(neutralise, log)))
     return list(found.values())
-
-
-def _end_of(path: Path) -> str:
-    """The last lines of a log, such as can be shown."""
-    from provctl.ui.lines import neutralise
-
-    try:
-        with path.open("rb") as log:
-            log.seek(max(0, log.seek(0, 2) - _LOG_BYTES))
-            text = log.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    return "\n".join(map(neutralise, text.splitlines()[-_LOG_LINES:]))

@@ -10,13 +10,13 @@ from typing import (
     Any,
     Callable,
     Iterable,
-    List,
     Mapping,
     Sequence,
     TextIO,
     Tuple,
 )
 
+from provctl.app.log_end import last_lines
 from provctl.app.said import Said
 from provctl.core.events import ProgressReported
 from provctl.core.state import FAILURES
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Screen", "open_replay", "open_screen"]
 
 _TAIL_LINES = 10
-_TAIL_BYTES = 4096
 _FINAL_ROWS = 200
 
 
@@ -90,17 +89,7 @@ class Screen:
         return task
 
     def _tail_of(self, run: RunState, task: TaskState) -> Tuple[str, ...]:
-        try:
-            with self._log_of(run, task).open("rb") as log:
-                end = log.seek(0, 2)
-                log.seek(max(0, end - _TAIL_BYTES))
-                text = log.read().decode("utf-8", "replace")
-        except OSError:
-            return ()
-        lines: List[str] = text.splitlines()
-        if end > _TAIL_BYTES:
-            del lines[:1]
-        return tuple(lines[-_TAIL_LINES:])
+        return tuple(last_lines(self._log_of(run, task), _TAIL_LINES))
 
     def _log_of(self, run: RunState, task: TaskState) -> Any:
         return self._folder.run(run.submitted.run).log_of(task.task.index, task.attempt)

@@ -78,6 +78,7 @@ def keyed(verb: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("file", type=_FILE)
 @treatment
+@click.option("--junit", metavar="FILE", help="Write JUnit's XML when it has ended.")
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -86,6 +87,7 @@ def run(
     jobs: Optional[int],
     priority: int,
     fail_fast: bool,
+    junit: Optional[str],
 ) -> None:
     """Run a workflow FILE here and watch it.
 
@@ -106,7 +108,12 @@ def run(
     wishes = Wishes(priority=priority, max_parallel=jobs, fail_fast=fail_fast)
     hold_hangup()
     run_id = submit(session.folder, workflow, wishes)
-    ctx.exit(own_run(session, run_id, executor, jobs=jobs))
+    code = own_run(session, run_id, executor, jobs=jobs)
+    if junit is not None:
+        from provctl.cli.report import write_reports
+
+        write_reports(session, run_id, junit=junit)
+    ctx.exit(code)
 
 
 def own_run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
@@ -91,3 +92,44 @@ def test_a_report_of_a_run_that_goes_on(provctl: Provctl) -> None:
     page = reported(provctl)
     assert "running" in page.text
     provctl("cancel", run)
+
+
+def cases_of(provctl: Provctl, name: str) -> Dict[str, ET.Element]:
+    root = ET.parse(provctl.folder / name).getroot()
+    assert root.tag == "testsuites"
+    return {str(case.get("name")): case for case in root.iter("testcase")}
+
+
+def test_junit_shows_retries_as_flaky(provctl: Provctl) -> None:
+    tasks = {
+        "ok": {"command": ["true"]},
+        "bad": {
+            "command": ["sh", "-c", "printf 'a\\001<b>&'; exit 3"],
+            "retry": {"attempts": 2},
+        },
+        "never": {"command": ["true"], "needs": ["bad"]},
+        "flaky": {
+            "command": ["sh", "-c", "[ -e seen ] || { touch seen; exit 1; }"],
+            "retry": {"attempts": 2},
+        },
+    }
+    provctl("run", provctl.file(tasks), "--junit", "j.xml", code=10)
+    cases = cases_of(provctl, "j.xml")
+    assert list(cases) == list(tasks)
+    kinds = {name: [each.tag for each in case] for name, case in cases.items()}
+    assert kinds == {
+        "ok": [],
+        "bad": ["failure", "rerunFailure"],
+        "never": ["skipped"],
+        "flaky": ["flakyFailure"],
+    }
+    failure = cases["bad"].find("failure")
+    assert failure is not None
+    assert failure.get("message") == "exit code 3"
+    assert "<b>&" in (failure.text or "")
+    suite = ET.parse(provctl.folder / "j.xml").getroot()[0]
+    counts = {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")}
+    assert counts == {"tests": "4", "failures": "1", "errors": "0", "skipped": "1"}
+    provctl("workflow", "report", "@last", "--junit", "again.xml")
+    assert cases_of(provctl, "again.xml").keys() == cases.keys()
+    assert "--junit" in provctl("workflow", "report", "@last", code=2).err

@@ -1,0 +1,69 @@
+"""Owns what JUnit's XML says of a run: tasks as cases, tries that failed as faults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, List, Sequence
+
+from provctl.cli.times import iso
+from provctl.core.model import Group
+from provctl.ui.lines import neutralise
+
+if TYPE_CHECKING:
+    from provctl.app.account import Try
+    from provctl.core.state import RunState, TaskState
+    from provctl.journal.folder import RunFolder
+    from provctl.ui.junit import Case, Fault
+
+__all__ = ["junit_of"]
+
+_LOG_LINES = 100
+
+
+def junit_of(folder: RunFolder, run: RunState, tries: Sequence[Try]) -> bytes:
+    """Return the file about a run as it is now."""
+    from provctl.ui.junit import Suite, as_junit
+
+    own: Dict[str, List[Try]] = {}
+    for each in tries:
+        if each.purpose == "run" and each.outcome not in (None, "voided"):
+            own.setdefault(each.task, []).append(each)
+    began = run.started_at or run.submitted.at
+    suite = Suite(
+        name=neutralise(run.submitted.name),
+        run=folder.id,
+        began=iso(began) or "",
+        took_s=(run.finished_at or run.last_at) - began,
+        cases=[
+            _case(folder, task, own.get(name, []))
+            for name, task in run.tasks.items()
+            if not isinstance(task.task.action, Group)
+        ],
+    )
+    return as_junit(suite)
+
+
+def _case(folder: RunFolder, task: TaskState, tries: Sequence[Try]) -> Case:
+    from provctl.ui.junit import Case
+
+    last = tries[-1] if tries else None
+    took_s = 0.0
+    if last is not None and last.finished_at is not None:
+        took_s = last.finished_at - last.started_at
+    return Case(
+        name=task.task.id,
+        outcome=task.did or task.outcome or "waiting",
+        took_s=max(took_s, 0.0),
+        message=neutralise(task.reason),
+        faults=[_fault(folder, task, t) for t in tries if t.outcome != "succeeded"],
+    )
+
+
+def _fault(folder: RunFolder, task: TaskState, one: Try) -> Fault:
+    from provctl.app.log_end import last_lines
+    from provctl.ui.junit import Fault
+
+    outcome = one.outcome or ""
+    log = last_lines(folder.log_of(task.task.index, one.attempt), _LOG_LINES)
+    text = "\n".join(map(neutralise, log))
+    why = neutralise(one.reason) or outcome.replace("_", " ")
+    return Fault(outcome, why, text)

@@ -1,0 +1,96 @@
+"""Owns a run as JUnit's XML, for the pages of CI systems: a test case for each task.
+
+A task that succeeded after a try that failed is flaky, in the words of Maven Surefire
+(`flakyFailure`); the earlier tries of one that failed are its reruns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, List, Sequence
+
+__all__ = ["Case", "Fault", "Suite", "as_junit"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a try, or a task, did not succeed. `kind` is the outcome, `log` its end."""
+
+    kind: str
+    message: str
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task. `outcome` as in `core.view.TaskView`; `faults` of all its tries, in order."""
+
+    name: str
+    outcome: str
+    took_s: float
+    message: str = ""
+    faults: Sequence[Fault] = ()
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A run: `began` is ISO 8601."""
+
+    name: str
+    run: str
+    began: str
+    took_s: float
+    cases: Sequence[Case]
+
+
+_NOT_RUN = ("skipped", "cancelled", "waiting")
+# Nobody can know what became of these, so it is not the task that failed.
+_UNKNOWN = ("lost", "interrupted")
+
+
+def as_junit(suite: Suite) -> bytes:
+    """Return the file."""
+    import io
+
+    from junitparser import xunit2 as untyped
+
+    xunit2: Any = untyped
+
+    written = xunit2.TestSuite(suite.name)
+    written.timestamp = suite.began
+    written.hostname = suite.run
+    for case in suite.cases:
+        written.add_testcase(_case(case, suite, xunit2))
+    written.time = round(suite.took_s, 3)
+    document = xunit2.JUnitXml(suite.name)
+    document.add_testsuite(written)
+    document.update_statistics()
+    file = io.BytesIO()
+    document.write(file)
+    return file.getvalue()
+
+
+def _case(case: Case, suite: Suite, xunit2: Any) -> Any:
+    from junitparser import Error, Failure, Skipped
+
+    written = xunit2.TestCase(case.name, suite.name, round(case.took_s, 3))
+    faults: List[Fault] = list(case.faults)
+    if case.outcome == "succeeded":
+        for fault in faults:
+            written.add_interim_result(_rerun(xunit2.FlakyFailure, fault))
+    elif case.outcome in _NOT_RUN:
+        written.result = [Skipped(case.message or case.outcome)]
+    else:
+        last = faults.pop() if faults else Fault(case.outcome, case.message)
+        result = (Error if last.kind in _UNKNOWN else Failure)(last.message, last.kind)
+        result.text = last.log or last.message
+        written.result = [result]
+        for fault in faults:
+            written.add_interim_result(_rerun(xunit2.RerunFailure, fault))
+    return written
+
+
+def _rerun(kind: Any, fault: Fault) -> Any:
+    result = kind(fault.message, fault.kind)
+    result.stack_trace = fault.log or fault.message
+    return result
