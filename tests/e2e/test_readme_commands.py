@@ -26,6 +26,7 @@ CHANGING = [
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "TIME"),
     (re.compile(r"\bin [\d.]+s"), "in SECONDS"),
     (re.compile(r"\bprocess \d+"), "process ID"),
+    (re.compile(r"\b\d+% [a-z].*"), ""),  # how far a task is, if it has said so yet
     (re.compile(r" +"), " "),
 ]
 
