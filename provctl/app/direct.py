@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Mapping, NoReturn
 
+from provctl.app.environment import is_text
 from provctl.errors import ToolMissing
 from provctl.nushell.driver import Setting, direct_invocation
 
@@ -39,7 +40,7 @@ def become(
         verb.imports,
         (verb.module, verb.signature.command),
         values,
-        env={name: value for name, value in environ.items() if _is_text(value)},
+        env={name: value for name, value in environ.items() if is_text(value)},
         input_path=f"/dev/fd/{place}",
         output=output,
         output_path=apart or None,
@@ -80,11 +81,3 @@ def _hold(content: bytes, place: int) -> None:
         file.write(content)
         file.seek(0)
         os.dup2(file.fileno(), place)
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, Mapping
 
-__all__ = ["task_environment"]
+__all__ = ["is_text", "task_environment"]
 
 # What programs need to find things and people to read them; no credentials, and
 # nothing that changes how programs are loaded or shells behave.
@@ -37,11 +37,12 @@ def task_environment(
     return {
         name: value
         for name, value in sorted(environ.items())
-        if (name in allowed or name.startswith(_PREFIXES)) and _is_text(value)
+        if (name in allowed or name.startswith(_PREFIXES)) and is_text(value)
     }
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
+    """Say whether a variable of the environment is UTF-8."""
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Tuple
 
 import pytest
 
@@ -15,29 +15,18 @@ from provctl.core.model import Call as Wish
 from provctl.nushell.binary import find_nu
 from provctl.nushell.driver import Setting, call_invocation
 from tests.support.installed import ROOT
-from tests.support.moto import Aws
 from tests.support.upcloud import PASSWORD, USER, UpCloud
 
 if TYPE_CHECKING:
     from typing import List
+
+    from tests.support.moto import Aws
 
 Call = Callable[..., Any]
 
 
 class Failed(Exception):
     """A command of the library failed; the text is its log."""
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    with Aws(tmp_path_factory.mktemp("aws")) as account:
-        yield account
-
-
-@pytest.fixture
-def upcloud() -> Iterator[UpCloud]:
-    with UpCloud() as account:
-        yield account
 
 
 @pytest.fixture

@@ -6,31 +6,19 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, List
+from typing import TYPE_CHECKING, List
 
 import pytest
 
 from tests.support.installed import ROOT
-from tests.support.moto import Aws
 from tests.support.upcloud import PASSWORD, USER, UpCloud
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
+    from tests.support.moto import Aws
 
 EXAMPLE = ROOT / "examples" / "two-providers.ncl"
 LIBRARY = ROOT / "examples" / "provisioning"
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    with Aws(tmp_path_factory.mktemp("aws")) as account:
-        yield account
-
-
-@pytest.fixture
-def upcloud() -> Iterator[UpCloud]:
-    with UpCloud() as account:
-        yield account
 
 
 @pytest.fixture
