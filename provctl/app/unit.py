@@ -6,7 +6,7 @@ that of property lists is launchd.plist(5).
 
 from __future__ import annotations
 
-import plistlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Mapping, Optional, Tuple
@@ -116,6 +116,8 @@ def _quoted(text: str) -> str:
 
 def launchd(service: Service, home: Path) -> Unit:
     """Return the property list for launchd."""
+    import plistlib  # with a parser of XML, which the scheduler has no use for
+
     own = service.scope == "user"
     root = home / "Library/LaunchAgents" if own else Path("/Library/LaunchDaemons")
     path = root / f"{LABEL}.plist"
@@ -138,6 +140,17 @@ def launchd(service: Service, home: Path) -> Unit:
         enable=(("launchctl", "load", "-w", str(path)),),
         disable=(("launchctl", "unload", "-w", str(path)),),
     )
+
+
+def unit_of(service: Service, environ: Mapping[str, str]) -> Optional[Unit]:
+    """Return the unit for the manager of this system; None if none is known."""
+    home = Path.home()
+    if sys.platform == "darwin":
+        return launchd(service, home)
+    if not sys.platform.startswith("linux"):
+        return None
+    given = environ.get("XDG_CONFIG_HOME", "")
+    return systemd(service, Path(given) if given.startswith("/") else home / ".config")
 
 
 def is_ours(text: str) -> bool:

@@ -61,11 +61,10 @@ def _nushell(surroundings: Surroundings) -> str:
 
 
 def _plugins(surroundings: Surroundings) -> str:
+    from provctl.nushell.binary import check_plugins
+
     plugins = surroundings.settings.nushell.plugins
-    missing = [plugin for plugin in plugins if not os.access(plugin, os.X_OK)]
-    if missing:
-        message = f"nushell.plugins: not there, or not programs: {', '.join(missing)}"
-        raise ToolMissing(message, hint="correct nushell.plugins")
+    check_plugins(plugins)
     return ", ".join(plugins) or "none"
 
 

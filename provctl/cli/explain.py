@@ -107,17 +107,13 @@ def _data(session: Session, records: List[Dict[str, Any]]) -> List[str]:
 
 
 def _headline(session: Session, run: RunState) -> str:
-    run_id = run.submitted.run
-    owned = run.outcome is not None or session.folder.run(run_id).path.exists()
-    how = run.outcome or run.status
-    said = f"{plain(run.submitted.name)}  {run_id}  {how}"
-    if run.outcome is None and owned:
-        from provctl.app.follow import Follower
+    from provctl.flock import is_locked
 
-        follower = Follower(session.folder.run(run_id))
-        if not follower.owned:
-            said += "\nnobody owns this run, so it does not go on"
-            said += f": provctl workflow resume {run_id}"
+    run_id = run.submitted.run
+    said = f"{plain(run.submitted.name)}  {run_id}  {run.outcome or run.status}"
+    if run.outcome is None and not is_locked(session.folder.run(run_id).lock):
+        said += "\nnobody owns this run, so it does not go on"
+        said += f": provctl workflow resume {run_id}"
     return said
 
 

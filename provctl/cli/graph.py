@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Mapping, Sequence, Tuple
 
 import click
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from provctl.core.view import TaskView
     from provctl.ui.picture import Picture
 
-__all__ = ["critical_of", "graph", "picture_of_run"]
+__all__ = ["graph", "picture_of_run"]
 
 _FORMATS = ("text", "mermaid", "dot", "svg")
 
@@ -41,10 +41,9 @@ def graph(session: Session, what: str, params: Tuple[str, ...], form: str) -> No
     provctl graph @last -f svg > run.svg        as an image
     provctl graph @last -f mermaid              for GitHub's and GitLab's pages
     """
-    is_file = (
-        Path(what).suffix in (".ncl", ".k", ".json", ".toml") and Path(what).exists()
-    )
-    if is_file:
+    from provctl.spec.sources import SUFFIXES
+
+    if Path(what).suffix in SUFFIXES and Path(what).exists():
         drawn = _picture_of_file(session, what, params)
     else:
         from provctl.app.follow import Follower
@@ -52,7 +51,8 @@ def graph(session: Session, what: str, params: Tuple[str, ...], form: str) -> No
 
         follower = Follower(session.folder.run(find_run(session.folder, what)))
         follower.read()
-        drawn = picture_of_run(follower.run)
+        now = follower.run.finished_at or time.time()  # noqa: TID251  # for people
+        drawn = picture_of_run(follower.run, now)
     click.echo(_drawn(drawn, form), nl=False)
 
 
@@ -71,29 +71,14 @@ def _drawn(drawn: Picture, form: str) -> str:
     return draw[form](drawn)
 
 
-def picture_of_run(run: RunState) -> Picture:
-    """Return the picture of a run as it is now."""
+def picture_of_run(run: RunState, now: float) -> Picture:
+    """Return the picture of a run; `now`, in seconds since the epoch, ends what runs."""
     from provctl.core.view import task_view
 
-    now = run.finished_at or time.time()  # noqa: TID251  # for people only
     seen = {name: task_view(task) for name, task in run.tasks.items()}
+    took = {name: _took(view, now) for name, view in seen.items()}
     title = f"{run.submitted.name} {run.submitted.run}: {run.outcome or run.status}"
-    return _picture(title, run.workflow.tasks, seen, _times(run, now))
-
-
-def critical_of(run: RunState, now: float) -> List[str]:
-    """Return the critical path of a run, by the times that its tasks took."""
-    from provctl.core.critical import critical_path
-
-    times = _times(run, now)
-    path, _ = critical_path(run.workflow.tasks, lambda task: times[task.id])
-    return path
-
-
-def _times(run: RunState, now: float) -> Dict[str, float]:
-    from provctl.core.view import task_view
-
-    return {name: _took(task_view(task), now) for name, task in run.tasks.items()}
+    return _picture(title, run.workflow.tasks, seen, took)
 
 
 def _took(view: TaskView, now: float) -> float:

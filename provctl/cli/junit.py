@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Dict, List, Sequence
 
 from provctl.cli.times import iso
 from provctl.core.model import Group
-from provctl.ui.lines import neutralise
+from provctl.ui.lines import neutralise, words
 
 if TYPE_CHECKING:
     from provctl.app.account import Try
@@ -65,5 +65,5 @@ def _fault(folder: RunFolder, task: TaskState, one: Try) -> Fault:
     outcome = one.outcome or ""
     log = last_lines(folder.log_of(task.task.index, one.attempt), _LOG_LINES)
     text = "\n".join(map(neutralise, log))
-    why = neutralise(one.reason) or outcome.replace("_", " ")
+    why = neutralise(one.reason) or words(outcome)
     return Fault(outcome, why, text)

@@ -94,19 +94,13 @@ def service(surroundings: Surroundings) -> Union[str, Note]:
 
 
 def _units(surroundings: Surroundings) -> Tuple[Path, ...]:
-    from provctl.app.unit import Service, launchd, systemd
+    from provctl.app.unit import Service, unit_of
 
-    home = Path.home()
-    if sys.platform == "darwin":
-        return tuple(
-            launchd(Service((), {}, scope), home).path for scope in ("user", "system")
-        )
-    given = surroundings.environ.get("XDG_CONFIG_HOME", "")
-    config_home = Path(given) if given.startswith("/") else home / ".config"
-    return tuple(
-        systemd(Service((), {}, scope), config_home).path
+    units = (
+        unit_of(Service((), {}, scope), surroundings.environ)
         for scope in ("user", "system")
     )
+    return tuple(unit.path for unit in units if unit is not None)
 
 
 def _program_of(path: Path) -> Optional[str]:

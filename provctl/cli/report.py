@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple
@@ -76,29 +75,30 @@ def write_reports(
 
 
 def _write(file: str, content: bytes, run_id: str) -> None:
-    path = Path(file)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content)
-    aside.replace(path)
-    click.echo(f"report of {run_id}: {path}", err=True)
+    from provctl.cli.whole import write_whole
+
+    write_whole(Path(file), content, mode=0o666)
+    click.echo(f"report of {run_id}: {file}", err=True)
 
 
 def _report(folder: RunFolder, run: RunState, tries: Sequence[Try]) -> Report:
-    from provctl.cli.graph import critical_of, picture_of_run
+    from provctl.cli.graph import picture_of_run
+    from provctl.ui.lines import words
     from provctl.ui.picture_svg import as_svg
     from provctl.ui.report import Report
 
     now = run.finished_at or time.time()  # noqa: TID251  # for people only
-    critical = set(critical_of(run, now))
+    picture = picture_of_run(run, now)
+    critical = {node.id for node in picture.nodes if node.is_critical}
     outcome = run.outcome or run.status
     return Report(
         name=run.submitted.name,
         run=folder.id,
-        outcome=outcome.replace("_", " "),
+        outcome=words(outcome),
         state=_ROLLBACKS.get(outcome, outcome),
         version=__version__,
         facts=_facts(run, now),
-        graph=as_svg(picture_of_run(run)),
+        graph=as_svg(picture),
         chart=_chart(run, tries, critical, now),
         failures=_failures(folder, run),
         tries=[_row(each, critical, now) for each in tries],
@@ -152,19 +152,21 @@ def _chart(run: RunState, tries: Sequence[Try], critical: Set[str], now: float) 
 
 
 def _said(one: Try) -> str:
-    outcome = (one.outcome or "running").replace("_", " ")
+    from provctl.ui.lines import words
+
+    outcome = words(one.outcome or "running")
     return f"{outcome}, {one.reason}" if one.reason else outcome
 
 
 def _row(one: Try, critical: Set[str], now: float) -> Row:
-    from provctl.ui.lines import duration
+    from provctl.ui.lines import duration, words
     from provctl.ui.report import Row
 
     purpose = "" if one.purpose == "run" else f" ({one.purpose})"
     return Row(
         task=one.task,
         attempt=f"{one.attempt}{purpose}",
-        outcome=(one.outcome or "running").replace("_", " "),
+        outcome=words(one.outcome or "running"),
         state=one.outcome or "running",
         began=local(one.started_at),
         took=duration((one.finished_at or now) - one.started_at),
@@ -178,7 +180,7 @@ def _row(one: Try, critical: Set[str], now: float) -> Row:
 def _failures(folder: RunFolder, run: RunState) -> List[Failure]:
     from provctl.app.log_end import last_lines
     from provctl.core.model import Group
-    from provctl.ui.lines import neutralise
+    from provctl.ui.lines import neutralise, words
     from provctl.ui.report import Failure
 
     found: Dict[str, Failure] = {}
@@ -187,7 +189,7 @@ def _failures(folder: RunFolder, run: RunState) -> List[Failure]:
         if len(found) == _FAILURES:
             break
         if not isinstance(task.task.action, Group):
-            why = task.reason or (task.outcome or "").replace("_", " ")
+            why = task.reason or words(task.outcome or "")
             log = last_lines(folder.log_of(task.task.index, task.attempt), _LOG_LINES)
             found[name] = Failure(name, why, "\n".join(map(neutralise, log)))
     return list(found.values())

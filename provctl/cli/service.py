@@ -101,7 +101,7 @@ def restart_service(scope: str) -> None:
 
 
 def _unit(session: Session, scope: str) -> Unit:
-    from provctl.app.unit import Service, launchd, systemd
+    from provctl.app.unit import Service, unit_of
 
     service = Service(
         argv=(sys.executable, "-I", "-m", "provctl", "scheduler", "serve"),
@@ -109,15 +109,11 @@ def _unit(session: Session, scope: str) -> Unit:
         scope=scope,
         user=_owner_of(session.state_dir) if scope == "system" else None,
     )
-    home = Path.home()
-    if sys.platform == "darwin":
-        return launchd(service, home)
-    if not sys.platform.startswith("linux"):
+    unit = unit_of(service, session.environ)
+    if unit is None:
         message = f"there is no service manager that is known here ({sys.platform})"
         raise UsageProblem(message, hint="provctl scheduler serve, under one of yours")
-    given = session.environ.get("XDG_CONFIG_HOME", "")
-    config_home = Path(given) if given.startswith("/") else home / ".config"
-    return systemd(service, config_home)
+    return unit
 
 
 def _environment(session: Session) -> Dict[str, str]:

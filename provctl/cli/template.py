@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
@@ -49,7 +48,10 @@ def render(
     if out is None:
         sys.stdout.write(text)
     else:
-        _write(out, text)
+        from provctl.cli.whole import write_whole
+
+        # Values may be secret: a new file is for its owner alone.
+        write_whole(out, text.encode("utf-8"), mode=0o600)
 
 
 def _values(given: Optional[str]) -> Dict[str, Any]:
@@ -88,28 +90,3 @@ def _pair(text: str) -> Tuple[str, Any]:
         message = f"--set {text}: not of the form key=value"
         raise UsageProblem(message)
     return key, guess(value)
-
-
-def _write(out: Path, text: str) -> None:
-    """Write the file aside, then put it into its place.
-
-    Values may be secret: a new file is for its owner alone, one that is there keeps
-    its mode.
-    """
-    from tempfile import NamedTemporaryFile
-
-    mode = out.stat().st_mode & 0o777 if out.exists() else 0o600
-    target = Path(os.path.realpath(str(out)))  # what a link points at changes
-    with NamedTemporaryFile(
-        "w", encoding="utf-8", dir=target.parent, prefix=".provctl-", delete=False
-    ) as draft:
-        aside = Path(draft.name)
-        try:
-            draft.write(text)
-            draft.flush()
-            os.fsync(draft.fileno())
-            os.fchmod(draft.fileno(), mode)
-            aside.replace(target)
-        except BaseException:
-            aside.unlink()
-            raise

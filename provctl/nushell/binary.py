@@ -1,4 +1,4 @@
-"""Owns finding the Nushell program."""
+"""Owns finding the Nushell program, and seeing that its plugins are there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Optional, Sequence
 
 from provctl.errors import ToolMissing
 
-__all__ = ["MINIMUM_VERSION", "find_nu", "nu_version"]
+__all__ = ["MINIMUM_VERSION", "check_plugins", "find_nu", "nu_version"]
 
 MINIMUM_VERSION = (0, 114)
 
@@ -59,6 +59,14 @@ def nu_version(binary: str) -> str:
         message = f"{binary} is Nushell {version}, which is too old"
         raise ToolMissing(message, hint=_HINT)
     return version
+
+
+def check_plugins(plugins: Sequence[str]) -> None:
+    """Raise ToolMissing unless all of these plugins are programs that are there."""
+    missing = [plugin for plugin in plugins if not os.access(plugin, os.X_OK)]
+    if missing:
+        message = f"nushell.plugins: not there, or not programs: {', '.join(missing)}"
+        raise ToolMissing(message, hint="correct nushell.plugins")
 
 
 def _is_script(program: Path) -> bool:

@@ -26,7 +26,7 @@ from typing import (
     Tuple,
 )
 
-from provctl.errors import ToolMissing
+from provctl.nushell.binary import check_plugins
 from provctl.nushell.library import SHIPPED, Imports, module_imports, script_imports
 from provctl.nushell.names import check_command, check_flag, module_path, nu_literal
 from provctl.nushell.payload import check_text, encode_payload
@@ -343,11 +343,8 @@ def _switches(setting: Setting, imports: Imports) -> Sequence[str]:
     switches = ["--no-config-file"]
     if not imports.std:
         switches.append("--no-std-lib")
-    for plugin in setting.plugins:
-        if not os.access(plugin, os.X_OK):
-            message = f"the Nushell plugin {plugin} is not there, or not a program"
-            raise ToolMissing(message, hint="correct nushell.plugins")
     if setting.plugins:
+        check_plugins(setting.plugins)
         listed = " ".join(map(nu_literal, setting.plugins))
         switches += ["--plugins", f"[{listed}]"]
     return switches

@@ -33,7 +33,7 @@ from provctl.spec.problems import (
     Problems,
     WrongCall,
 )
-from provctl.spec.sources import Source, invalid, read_source
+from provctl.spec.sources import SUFFIXES, Source, invalid, read_source
 from provctl.spec.upstream import is_upstream, translate
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _read(
     context: LoadContext,
 ) -> Document:
     suffix = path.suffix
-    if suffix not in (".ncl", ".json", ".toml", ".k"):
+    if suffix not in SUFFIXES:
         hint = "name it .ncl, .json, .toml or .k"
         raise invalid(path, "is not a workflow file", hint)
     source = read_source(path)

@@ -16,9 +16,11 @@ from provctl.spec.problems import Place
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MAX_BYTES", "Source", "invalid", "read_source"]
+__all__ = ["MAX_BYTES", "SUFFIXES", "Source", "invalid", "read_source"]
 
 MAX_BYTES = 16 << 20
+# What workflow files are called.
+SUFFIXES = (".ncl", ".json", ".toml", ".k")
 
 
 @dataclass(frozen=True)

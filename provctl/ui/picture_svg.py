@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, List, Tuple
 
+from provctl.ui.lines import words
 from provctl.ui.picture import COLOURS
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _node(node: Node) -> List[str]:
     dash = ' stroke-dasharray="6 3"' if node.is_group else ""
     name = node.name
     shown = name if len(name) <= _NAME_MAX else name[: _NAME_MAX - 1] + "…"
-    said = " ".join(filter(None, (node.state.replace("_", " "), node.note)))
+    said = " ".join(filter(None, (words(node.state), node.note)))
     return [
         f"<g><title>{escape(' '.join((node.id, said)).strip())}</title>",
         f'<rect x="{x}" y="{y}" width="{_WIDE}" height="{_HIGH}" rx="7" fill="{fill}"'

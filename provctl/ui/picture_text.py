@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Dict, List, Optional
 
+from provctl.ui.lines import words
 from provctl.ui.picture import COLOURS
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def as_text(picture: Picture) -> str:
         number = f"{node.stage + 1:>3}" if node.stage != shown else "   "
         shown = node.stage
         mark = "*" if node.is_critical else " "
-        state = f"  {node.state.replace('_', ' ')}" if node.state else ""
+        state = f"  {words(node.state)}" if node.state else ""
         note = f" {node.note}" if node.note else ""
         kind = " (workflow)" if node.is_group else ""
         after = f"  <- {', '.join(needs[node.index])}" if node.index in needs else ""

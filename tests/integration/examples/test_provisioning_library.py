@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
-from typing import Any, Callable, List
+from typing import TYPE_CHECKING, Any, Callable, List
 
 import pytest
 
 from provctl.core.model import Call
-from provctl.nushell.binary import find_nu
-from provctl.nushell.driver import Setting, call_invocation
 from provctl.nushell.library import check_call, module_needs_std
 from provctl.nushell.progress import parse_progress
+from tests.support.library import LIBRARY, Failed, called
 
-LIBRARY = Path(__file__).parents[3] / "examples/provisioning"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 COMMANDS = [
     ("servers/create.nu", "create-server"),
     ("servers/list.nu", "list-servers"),
@@ -31,12 +29,7 @@ COMMANDS = [
     ("clusters/list.nu", "list-clusters"),
     ("clusters/delete.nu", "delete-cluster"),
 ]
-WRAP = "\n  | "  # Nushell breaks long messages
 MODULES = {command: module for module, command in COMMANDS}
-
-
-class Failed(Exception):
-    """A command of the library failed; the text is its log."""
 
 
 class Provisioning:
@@ -44,38 +37,22 @@ class Provisioning:
 
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"
-        self.log: List[str] = []  # of the latest call
+        self.log: List[str] = []  # of the latest call that succeeded
         self._folder = folder
-        self._nu = find_nu("nu", os.environ["PATH"])
         self._numbers = itertools.count()
 
     def __call__(self, command: str, *args: Any, key: str = "", **flags: Any) -> Any:
+        env = {
+            "PATH": os.environ["PATH"],
+            "PROVISIONING_STATE": str(self.state),
+            "PROVISIONING_SPEED": "0",
+            **({"PROVCTL_IDEMPOTENCY_KEY": key} if key else {}),
+        }
+        call = Call(MODULES[command], command, tuple(args), flags)
         output = self._folder / f"{next(self._numbers)}.out"
-        invocation = call_invocation(
-            Setting(nu=self._nu, library=str(LIBRARY)),
-            Call(MODULES[command], command, tuple(args), flags),
-            env={
-                "PATH": os.environ["PATH"],
-                "PROVISIONING_STATE": str(self.state),
-                "PROVISIONING_SPEED": "0",
-                **({"PROVCTL_IDEMPOTENCY_KEY": key} if key else {}),
-            },
-            input_path=str(self._folder / "unused"),
-            output_path=str(output),
-        )
-        done = subprocess.run(
-            invocation.argv,
-            env=invocation.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=60,
-        )
-        self.log = done.stdout.splitlines()
-        if done.returncode != 0:
-            raise Failed(done.stdout.replace(WRAP, " "))
-        return json.loads(output.read_bytes())
+        returned, log = called(call, env, output)
+        self.log = log.splitlines()
+        return returned
 
     def files(self) -> List[str]:
         return sorted(

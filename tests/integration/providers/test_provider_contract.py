@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Tuple
@@ -12,9 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Tuple
 import pytest
 
 from provctl.core.model import Call as Wish
-from provctl.nushell.binary import find_nu
-from provctl.nushell.driver import Setting, call_invocation
-from tests.support.installed import ROOT
+from tests.support.library import Failed, called
 from tests.support.upcloud import PASSWORD, USER, UpCloud
 
 if TYPE_CHECKING:
@@ -23,10 +19,6 @@ if TYPE_CHECKING:
     from tests.support.moto import Aws
 
 Call = Callable[..., Any]
-
-
-class Failed(Exception):
-    """A command of the library failed; the text is its log."""
 
 
 @pytest.fixture
@@ -43,33 +35,10 @@ def call(tmp_path: Path, aws: Aws, upcloud: UpCloud) -> Call:
 
     def call(verb: str, *args: str, key: str = "", **flags: Any) -> Any:
         more: Dict[str, str] = {"PROVCTL_IDEMPOTENCY_KEY": key} if key else {}
-        output = tmp_path / "output"
-        invocation = call_invocation(
-            Setting(
-                find_nu("nu", os.environ["PATH"]), str(ROOT / "examples/provisioning")
-            ),
-            Wish(
-                f"servers/{verb}.nu",
-                "list-servers" if verb == "list" else f"{verb}-server",
-                args,
-                flags,
-            ),
-            env={**environ, **more},
-            input_path=str(tmp_path / "unused"),
-            output_path=str(output),
-        )
-        done = subprocess.run(
-            invocation.argv,
-            env=invocation.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=60,
-        )
-        if done.returncode != 0:
-            raise Failed(done.stdout.replace("\n  | ", " "))
-        return json.loads(output.read_bytes())
+        command = "list-servers" if verb == "list" else f"{verb}-server"
+        wish = Wish(f"servers/{verb}.nu", command, args, flags)
+        returned, _ = called(wish, {**environ, **more}, tmp_path / "output")
+        return returned
 
     return call
 

@@ -1,0 +1,67 @@
+"""Files that somebody named: whole or not at all, and nothing else is replaced."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provctl.cli.whole import write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    place = tmp_path / "place"
+    place.mkdir()
+    return place
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_file_has_the_mode_that_is_asked_for(place: Path) -> None:
+    mask = os.umask(0o022)
+    try:
+        write_whole(place / "open", b"a", mode=0o666)
+        write_whole(place / "own", b"b", mode=0o600)
+    finally:
+        os.umask(mask)
+    assert mode_of(place / "open") == 0o644
+    assert mode_of(place / "own") == 0o600
+    assert sorted(path.name for path in place.iterdir()) == ["open", "own"]
+
+
+def test_one_that_is_there_keeps_its_mode_and_its_link(place: Path) -> None:
+    there, link = place / "there", place / "link"
+    there.write_bytes(b"old")
+    there.chmod(0o640)
+    link.symlink_to(there)
+    write_whole(link, b"new", mode=0o600)
+    assert link.is_symlink()
+    assert there.read_bytes() == b"new"
+    assert mode_of(there) == 0o640
+
+
+def test_what_is_no_file_is_written_to_and_stays(place: Path) -> None:
+    # As root, a device that is replaced by a file is one less for everybody.
+    link = place / "null"
+    link.symlink_to("/dev/null")
+    write_whole(link, b"gone", mode=0o600)
+    assert stat.S_ISCHR(link.stat().st_mode)
+    assert os.readlink(str(link)) == "/dev/null"
+
+
+def test_a_failure_leaves_what_was_there(place: Path) -> None:
+    folder = place / "folder"
+    folder.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_whole(folder, b"a", mode=0o600)
+    with pytest.raises(FileNotFoundError):
+        write_whole(place / "missing" / "file", b"a", mode=0o600)
+    assert [path.name for path in place.iterdir()] == ["folder"]
