@@ -89,7 +89,7 @@ class _Background:
     async def run(self, readiness: Readiness) -> None:
         self._stop = asyncio.Event()
         socket = self._folder.scheduler / "control.sock"
-        holder = make_holder("scheduler", socket)
+        holder = make_holder("scheduler", socket, self._settings)
         self._scheduler = make_scheduler(
             self._settings,
             self._folder,

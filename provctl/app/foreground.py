@@ -87,7 +87,7 @@ def run_in_foreground(
         return make_scheduler(
             settings,
             folder,
-            make_holder("foreground", socket),
+            make_holder("foreground", socket, settings, slots=slots),
             executor=executor,
             tell=owner.hear,
             complain=owner.complain,

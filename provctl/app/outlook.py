@@ -24,12 +24,16 @@ def shared_state(
 ) -> State:
     """Return the state of a run, and of all others that its owner has in hand.
 
-    Raises JournalDamaged and JournalTooNew if that is the run's own journal.
+    With the limits of the owner, or of the scheduler that will be; `slots` and
+    `capacity` where there is none. Raises JournalDamaged and JournalTooNew if that
+    is the run's own journal.
     """
-    state = State(slots=slots, capacity=capacity)
     own = folder.run(run_id)
+    owner = holder_of(own.lock) or holder_of(folder.scheduler / "lock")
+    if owner is not None and owner.slots is not None and owner.pools is not None:
+        slots, capacity = owner.slots, owner.pools
+    state = State(slots=slots, capacity=capacity)
     replay(state, own, JournalReader(own.journal, run_id).read())
-    owner = holder_of(own.lock)
     if owner is not None and owner.kind == "foreground":
         return state
     if state.runs[run_id].outcome is not None:

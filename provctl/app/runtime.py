@@ -24,10 +24,20 @@ if TYPE_CHECKING:
 __all__ = ["make_executor", "make_holder", "make_scheduler"]
 
 
-def make_holder(kind: str, socket: Path) -> Holder:
+def make_holder(
+    kind: str, socket: Path, settings: Settings, *, slots: Optional[int] = None
+) -> Holder:
     """Return what this process writes into the locks it holds."""
-    now = round(Clock().now(), 3)
-    return Holder(kind, os.getpid(), boot_id(), str(socket), now, __version__)
+    return Holder(
+        kind,
+        os.getpid(),
+        boot_id(),
+        str(socket),
+        round(Clock().now(), 3),
+        __version__,
+        slots or settings.executor.max_concurrent_tasks,
+        settings.pools,
+    )
 
 
 def make_executor() -> Executor:

@@ -143,7 +143,10 @@ def _no_room(
 ) -> Iterator[Because]:
     """A task that is ready and has not started: what is full, and who is ahead."""
     if state.running >= state.slots:
-        text = f"all {state.slots} slots are taken"
+        every = (
+            f"all {state.slots} slots are" if state.slots > 1 else "the only slot is"
+        )
+        text = f"{every} taken"
         yield _taken("slots", text, list(_running(state)), estimate, state)
     for resource, amount in lane_of(run, task.task):
         kind, _, name = resource.partition(":")
@@ -152,7 +155,8 @@ def _no_room(
         if kind == "run":
             limit = run.submitted.max_parallel or 0
             if used + amount > limit:
-                text = f"the run has its {limit} tasks at work"
+                most = f"{limit} tasks" if limit > 1 else "one task"
+                text = f"the run has its {most} at work"
                 yield _taken("run_limit", text, holders, estimate, state)
         elif name in state.capacity and used + amount > state.capacity[name]:
             text = (

@@ -8,7 +8,7 @@ import os
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Mapping, Optional
 
 from provctl.errors import StateUnusable
 from provctl.flock import is_locked
@@ -25,7 +25,8 @@ class Holder:
     """What the holder of a lock wrote about itself, for people and for requests.
 
     `kind` is "foreground" or "scheduler", `socket` where it takes requests,
-    `since` seconds since the epoch.
+    `since` seconds since the epoch. `slots` and `pools` are its limits, for who asks
+    why something waits may be configured otherwise; None if it has not said.
     """
 
     kind: str
@@ -34,6 +35,8 @@ class Holder:
     socket: str
     since: float
     version: str = ""
+    slots: Optional[int] = None
+    pools: Optional[Mapping[str, int]] = None
 
 
 class Lock:

@@ -51,13 +51,26 @@ def test_explain_of_a_run_that_waits(provctl: Provctl) -> None:
     deadline = time.monotonic() + 20
     said = ""
     while "it runs" not in said and time.monotonic() < deadline:
-        said = provctl("explain", f"{run}/a", env=env).out
-    said = provctl("explain", f"{run}/b", env=env).out
+        said = provctl("explain", f"{run}/a").out
+    # The limits are those of who owns the run, whoever asks.
+    said = provctl("explain", f"{run}/b").out
     assert "pool disk has 1, 1 in use, and it takes 1: a\n" in said
     assert "waits for a, which is running\n" in provctl("explain", f"{run}/c").out
     gate.touch()
     provctl("wait", run)
     assert "it succeeded" in provctl("explain", f"{run}/b").out
+
+
+def test_explain_knows_the_slots_of_the_owner(provctl: Provctl) -> None:
+    tasks = {name: {"command": ["sleep", "600"]} for name in "ab"}
+    config = provctl.folder / "slots.toml"
+    config.write_text("executor.max_concurrent_tasks = 1\n")
+    env = {"PROVCTL_CONFIG": str(config)}
+    submitted = provctl("workflow", "submit", provctl.file(tasks), env=env)
+    run = submitted.last_word
+    provctl.until(lambda: "it runs" in provctl("explain", f"{run}/a").out, "a runs")
+    assert "the only slot is taken: a" in provctl("explain", f"{run}/b").out
+    provctl("cancel", run, "--now")
 
 
 def test_a_run_as_it_was(provctl: Provctl) -> None:

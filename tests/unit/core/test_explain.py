@@ -66,9 +66,9 @@ def test_inside_a_group_that_has_not_begun() -> None:
 def test_slots_are_full_and_others_are_ahead() -> None:
     full = begun(task("a"), task("b"), task("c"), slots=1)
     (slots, behind) = explain(full.state, "r", "c", after_a_minute)
-    assert slots == Because("slots", "all 1 slots are taken", (("r", "a"),), 1060.0)
+    assert slots == Because("slots", "the only slot is taken", (("r", "a"),), 1060.0)
     assert behind == Because("behind", "1 task is ahead of it in line", (("r", "b"),))
-    assert whys(full, "b") == ["slots: all 1 slots are taken"]
+    assert whys(full, "b") == ["slots: the only slot is taken"]
 
 
 def test_a_pool_is_full_and_who_holds_it_in_another_run() -> None:
@@ -86,7 +86,7 @@ def test_a_pool_is_full_and_who_holds_it_in_another_run() -> None:
 def test_the_limit_of_its_own_run() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a"), task("b")), max_parallel=1)
-    assert whys(dialogue, "b") == ["run_limit: the run has its 1 tasks at work"]
+    assert whys(dialogue, "b") == ["run_limit: the run has its one task at work"]
 
 
 def test_backoff_says_until_when() -> None:
