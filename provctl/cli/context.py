@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from provctl.journal.lock import Holder
     from provctl.nushell.index import LibraryIndex
 
-__all__ = ["OUTPUTS", "Session", "emit", "plain", "tell_version"]
+__all__ = ["OUTPUTS", "Session", "confirm", "emit", "plain", "tell_version"]
 
 OUTPUTS = ("table", "json", "jsonl", "name")
 
@@ -29,21 +30,43 @@ class Session:
     `output` is one of `OUTPUTS`; `flags` maps keys to what flags gave (see
     `load_settings`). Settings are read when first asked for, so that verbs
     which need none work beside a broken file; then ConfigInvalid is raised.
+    `quiet`: only results and errors are told; `verbosity` counts how much more is.
     """
 
     output: str = "table"
     flags: Mapping[str, object] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     config_file: Optional[str] = None
+    quiet: bool = False
+    verbosity: int = 0
+
+    def say(self, words: str, level: int = 1) -> None:
+        """Tell what is being done, on stderr, to who asked for so much of it."""
+        if self.verbosity >= level:
+            click.echo(plain(words), err=True)
 
     @cached_property
     def loaded(self) -> Loaded:
         """The settings and where each comes from."""
         from provctl.config.load import load_settings
 
-        return load_settings(
+        loaded = load_settings(
             flags=self.flags, environ=self.environ, config_file=self.config_file
         )
+        if self.verbosity:
+            self._say_origins(loaded)
+        return loaded
+
+    def _say_origins(self, loaded: Loaded) -> None:
+        from provctl.config.paths import config_files
+
+        files = config_files(environ=self.environ, config_file=self.config_file)
+        for file in files:
+            read = "read" if os.access(file.path, os.F_OK) else "not there"
+            self.say(f"configuration: {file.path} ({file.role}, {read})")
+        for key, origin in loaded.origins.items():
+            if origin != "default":
+                self.say(f"setting: {key} by {origin}", 2)
 
     @cached_property
     def state_dir(self) -> Path:
@@ -57,6 +80,7 @@ class Session:
         """The layout of the state directory."""
         from provctl.journal.folder import StateFolder
 
+        self.say(f"state directory: {self.state_dir.absolute()}")
         return StateFolder(self.state_dir.absolute())
 
     @cached_property
@@ -99,7 +123,16 @@ class Session:
             environ=environ,
             timeout_s=orchestrator.timeout_seconds,
             auto_start=orchestrator.enabled and orchestrator.auto_start,
+            tell=self.say,
         )
+
+
+def confirm(question: str, *, abort: bool = False) -> bool:
+    """Ask on stderr, also where it is quiet. With `abort` raises click.Abort for no."""
+    from contextlib import redirect_stderr
+
+    with redirect_stderr(sys.__stderr__):
+        return click.confirm(question, abort=abort, err=True)
 
 
 def tell_version(owner: Holder) -> None:

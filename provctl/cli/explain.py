@@ -34,7 +34,7 @@ def explain(session: Session, run: str) -> None:
     """
     from provctl.app.outlook import Outlook, shared_state
     from provctl.app.select import find_run
-    from provctl.errors import NotFound
+    from provctl.core.requests import no_task
 
     name, _, task_id = run.partition("/")
     run_id = find_run(session.folder, name)
@@ -43,8 +43,7 @@ def explain(session: Session, run: str) -> None:
     state = shared_state(session.folder, run_id, slots=slots, capacity=settings.pools)
     about = state.runs[run_id]
     if task_id and task_id not in about.tasks:
-        message = f"run {run_id} has no task {task_id}"
-        raise NotFound(message, hint=f"see: provctl workflow status {run_id}")
+        raise no_task(about, task_id)
     outlook = Outlook(session.folder, time.time())  # noqa: TID251  # for people only
     chosen = [task_id] if task_id else _worth_it(about)
     records = [_record(state, run_id, each, outlook) for each in chosen]

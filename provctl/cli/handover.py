@@ -34,7 +34,8 @@ def attach(ctx: click.Context, run: str) -> None:
     if account.outcome is None and not account.owned:
         give_to_scheduler(session, [account.id])
     talk = session.output != "table"
-    with open_screen(session.folder, session.environ, talk=talk) as screen:
+    quiet = session.quiet
+    with open_screen(session.folder, session.environ, talk=talk, quiet=quiet) as screen:
         ctx.exit(watch_runs(session, (account.id,), None, screen))
 
 

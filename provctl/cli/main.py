@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from functools import partial
 from importlib import import_module
 from typing import Callable, List, Mapping, NamedTuple, NoReturn, Optional
@@ -17,7 +17,7 @@ from provctl.cli.context import Session, plain
 from provctl.cli.options import add_global_options, unknown_verb
 from provctl.errors import ProvctlError, WorkflowInvalid
 
-__all__ = ["cli", "main", "orchestrator"]
+__all__ = ["cli", "long_form", "main", "orchestrator"]
 
 
 class _Verb(NamedTuple):
@@ -112,7 +112,7 @@ _LOGS = _Verb("logs", "logs", "Show what tasks wrote.")
 _MONITOR = _Verb("watch", "monitor", "Watch runs until they end.")
 _CANCEL = _Verb("control", "cancel", "Cancel runs.")
 _RETRY = _Verb("again", "retry", "Run tasks again that did not succeed.")
-_WAIT = _Verb("watch", "wait", "Wait until runs end; their exit code is yours.")
+_WAIT = _Verb("wait", "wait", "Wait until runs end; their exit code is yours.")
 
 _EXPLAIN = _Verb("explain", "explain", "Say why a run or a task is where it is.")
 
@@ -159,7 +159,8 @@ _TREE = {
     "env": _Verb("env", "env", "Show the environment of the library's commands."),
     "doctor": _Verb("doctor", "doctor", "Check this machine for what is needed."),
     "completion": _Verb("completion", "completion", "Print shell completion."),
-    "help": _Verb("help", "show_help", "Show the help of a command."),
+    "bundle": _Verb("bundle", "bundle", "Put what a bug report needs into a file."),
+    "help": _Verb("help", "show_help", "Show the help of a command, or on a topic."),
     "version": _Verb("main", "version", "Print the version."),
     "run": _RUN._replace(help="Short for workflow run."),
     "ps": _LIST._replace(help="Short for workflow list."),
@@ -182,6 +183,7 @@ cli = _Root(
     provctl run FILE               run it here and watch
     provctl workflow submit FILE   hand it to the background scheduler
     provctl workflow monitor @last watch the latest run
+    provctl help                   topics: workflow files, states, recovery, ...
     """,
     _TREE,
 )
@@ -196,6 +198,15 @@ cli.params.append(
     )
 )
 add_global_options(cli)
+
+
+def long_form(word: str) -> str:
+    """Return the words that a shortcut is short for; of any other the word itself."""
+    verb = _TREE.get(word)
+    for name, other in _WORKFLOW.items():
+        if verb is not None and verb[:2] == other[:2]:
+            return f"workflow {name}"
+    return word
 
 
 def _print_version(ctx: click.Context) -> None:
@@ -248,7 +259,9 @@ def _run_and_flush(command: click.Command, name: str) -> int:
 def _told(command: Callable[[], int]) -> int:
     """Return the exit code of a command; what it raises is told to people."""
     try:
-        return command()
+        # Whatever becomes of stderr meanwhile, errors go where it leads now.
+        with redirect_stderr(sys.stderr):
+            return command()
     except WorkflowInvalid as problem:
         from provctl.spec.report import render_mistakes
 
@@ -257,8 +270,7 @@ def _told(command: Callable[[], int]) -> int:
     except ProvctlError as problem:
         return _tell(problem.message, problem.hint, problem.exit_code)
     except click.UsageError as problem:
-        problem.show()
-        return 2
+        return _tell_usage(problem)
     except click.ClickException as problem:
         return _tell(problem.format_message(), None, 2)
     except (KeyboardInterrupt, click.Abort):
@@ -272,6 +284,14 @@ def _told(command: Callable[[], int]) -> int:
 
         traceback.print_exc()
         return _tell("this is a bug in provctl", "please report it with the above", 1)
+
+
+def _tell_usage(problem: click.UsageError) -> int:
+    hint = None
+    if problem.ctx is not None:
+        click.echo(problem.ctx.get_usage(), err=True)
+        hint = f"{problem.ctx.command_path} --help"
+    return _tell(problem.format_message(), hint, 2)
 
 
 def _tell(message: str, hint: Optional[str], code: int) -> int:

@@ -10,12 +10,13 @@ import click
 
 from provctl import __version__
 from provctl.cli.context import Session, emit, tell_version
+from provctl.cli.options import Verbs
 from provctl.cli.service import install, restart_service, uninstall
 
 __all__ = ["scheduler"]
 
 
-@click.group()
+@click.group(cls=Verbs)
 def scheduler() -> None:
     """The background scheduler. Its end never ends a task."""
 

@@ -11,7 +11,6 @@ from click import Context
 
 from provctl import errors
 from provctl.cli.main import cli, workflow
-from provctl.cli.watch import ENDS
 from provctl.config.keys import markdown_table
 from provctl.spec.schema import KINDS, PolicyFields, TaskFields, WorkflowFields
 
