@@ -72,8 +72,8 @@ def _last(folder: StateFolder, text: str) -> RunSummary:
         return found[-1 - before]
     if not found:
         message = f"no run of a workflow called {name}"
-        names = dict.fromkeys(run.name for run in every)
-        hint = did_you_mean(str(name), names, "see: provctl workflow list")
+        names = dict.fromkeys(f"@last:{run.name}" for run in every)
+        hint = did_you_mean(f"@last:{name}", names, "see: provctl workflow list")
         raise NotFound(message, hint=hint)
     message = f"{text}: there are only {len(found)} such runs"
     raise NotFound(message, hint="see: provctl workflow list")

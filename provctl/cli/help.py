@@ -47,4 +47,4 @@ def show_help(ctx: click.Context, words: Tuple[str, ...]) -> None:
         formatter = ctx.make_formatter()
         with formatter.section("Topics"):
             formatter.write_dl(list(known.items()))
-        click.echo(formatter.getvalue().rstrip())
+        click.echo(f"\n{formatter.getvalue().rstrip()}")

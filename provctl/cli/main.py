@@ -17,7 +17,7 @@ from provctl.cli.context import Session, plain
 from provctl.cli.options import add_global_options, unknown_verb
 from provctl.errors import ProvctlError, WorkflowInvalid
 
-__all__ = ["cli", "long_form", "main", "orchestrator"]
+__all__ = ["cli", "main", "orchestrator"]
 
 
 class _Verb(NamedTuple):
@@ -81,6 +81,10 @@ class _Root(_Tree):
             noun = self._noun(ctx, args[0], args)
             if noun is not None:
                 return args[0], noun, args[1:]
+            if args[0] in _WORKFLOW and not ctx.resilient_parsing:
+                ctx.fail(
+                    f"no such command: {args[0]} (did you mean workflow {args[0]}?)"
+                )
         return super().resolve_command(ctx, args)
 
     def format_commands(
@@ -90,6 +94,14 @@ class _Root(_Tree):
 
         super().format_commands(ctx, formatter)
         write_nouns(ctx, formatter)
+
+    def long_form(self, word: str) -> str:
+        """Return the words that a shortcut is short for; of any other the word itself."""
+        verb = self.verbs.get(word)
+        for name, other in _WORKFLOW.items():
+            if verb is not None and verb[:2] == other[:2]:
+                return f"workflow {name}"
+        return word
 
     def _noun(
         self, ctx: click.Context, name: str, args: List[str]
@@ -198,15 +210,6 @@ cli.params.append(
     )
 )
 add_global_options(cli)
-
-
-def long_form(word: str) -> str:
-    """Return the words that a shortcut is short for; of any other the word itself."""
-    verb = _TREE.get(word)
-    for name, other in _WORKFLOW.items():
-        if verb is not None and verb[:2] == other[:2]:
-            return f"workflow {name}"
-    return word
 
 
 def _print_version(ctx: click.Context) -> None:

@@ -56,8 +56,8 @@ def examples() -> Iterator[str]:
     for each in pages().values():
         yield from each.examples
     for name in topics():
-        lines = (line.strip() for line in topic(name).splitlines())
-        yield from (line for line in lines if line.startswith(f"{_PROGRAM} "))
+        lines = topic(name).splitlines()
+        yield from (each[2:] for each in lines if each.startswith(f"  {_PROGRAM} "))
 
 
 def page(ctx: click.Context) -> str:
@@ -77,7 +77,7 @@ def page(ctx: click.Context) -> str:
         see = ", ".join(f"{_PROGRAM} {words}" for words in found.see)
         with formatter.section("See also"):
             formatter.write_text(see)
-    return f"{text}\n{formatter.getvalue().rstrip()}"
+    return f"{text}\n\n{formatter.getvalue().rstrip()}"
 
 
 def _words_of(ctx: click.Context) -> str:
@@ -85,8 +85,8 @@ def _words_of(ctx: click.Context) -> str:
     words = ctx.command_path.split()[1:]
     if len(words) != 1:
         return " ".join(words)
-    from provctl.cli.main import long_form
-
+    long_form: Callable[[str], str]
+    long_form = getattr(ctx.find_root().command, "long_form", str)
     return long_form(words[0])
 
 
@@ -145,7 +145,8 @@ def _config_keys() -> List[str]:
 def _variables() -> List[str]:
     from provctl.config.keys import KEYS
 
-    return _aligned({key.variables[-1]: key.name for key in KEYS})
+    rows = {key.description.variable or key.variables[0]: key.name for key in KEYS}
+    return _aligned(rows)
 
 
 _TABLES: Dict[str, Callable[[], List[str]]] = {

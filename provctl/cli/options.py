@@ -103,7 +103,8 @@ def _be_quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     _refuse_both(ctx, quiet=True, verbose=session.verbosity > 0)
     ctx.obj = replace(session, quiet=True)
     # Whoever talks, talks to stderr. Errors are told at the door, when this is over.
-    nowhere = ctx.with_resource(Path(os.devnull).open("w", encoding="utf-8"))
+    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    ctx.with_resource(nowhere)
     ctx.with_resource(redirect_stderr(nowhere))
 
 
