@@ -86,11 +86,10 @@ def status(session: Session, batch_id: str) -> None:
 def list_batches(session: Session, choice: Choice, wanted: Optional[str]) -> None:
     """List batches, the latest last; of each the runs that fit the labels and times."""
     from provctl.cli.read import run_rows, wanted_words
-    from provctl.journal.summary import summaries
 
     asked = None if wanted is None else wanted_words(wanted)
     batches: Dict[str, List[Any]] = {}
-    for run in choice.of(summaries(session.folder)):
+    for run in choice.of(session.accounts()):
         if run.batch:
             batches.setdefault(run.batch, []).append(run)
     rows = []

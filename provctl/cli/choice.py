@@ -130,7 +130,6 @@ def chosen_runs(
     Raises UsageProblem if nothing is asked for, NotFound if nothing is found.
     """
     from provctl.app.select import find_runs
-    from provctl.journal.summary import summaries
 
     names = tuple(names)
     if not names and not conditions:
@@ -142,7 +141,7 @@ def chosen_runs(
     if names:
         every = (run for name in names for run in find_runs(session.folder, name))
         return list({run.id: run for run in every}.values())
-    found = Choice(conditions).of(summaries(session.folder))
+    found = Choice(conditions).of(session.accounts())
     if not found:
         message = "no run has these labels"
         raise NotFound(message, hint="see: provctl workflow list -l KEY")

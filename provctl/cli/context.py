@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from provctl.config.load import Loaded
     from provctl.journal.folder import StateFolder
     from provctl.journal.lock import Holder
+    from provctl.journal.summary import RunSummary
     from provctl.nushell.index import LibraryIndex
 
 __all__ = ["OUTPUTS", "Session", "confirm", "emit", "plain", "tell_version"]
@@ -82,6 +83,13 @@ class Session:
 
         self.say(f"state directory: {self.state_dir.absolute()}")
         return StateFolder(self.state_dir.absolute())
+
+    def accounts(self) -> List[RunSummary]:
+        """Return the account of every run, oldest first. Raises StateUnusable."""
+        from provctl.app.accounts import accounts
+        from provctl.config.paths import cache_dir
+
+        return accounts(self.folder, cache_dir())
 
     @cached_property
     def library_folder(self) -> Optional[Path]:
@@ -178,33 +186,38 @@ def emit(
         for row in rows:
             click.echo(_cell(row[name]))
     else:
-        for line in _table(rows, columns):
-            click.echo(line)
+        click.echo("\n".join(_table(rows, columns)))
 
 
 def _table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> List[str]:
-    cells = [[column.upper() for column in columns]]
-    cells += [[_cell(row.get(column)) for column in columns] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(*cells)]
-    return [
-        "  ".join(
-            cell + " " * (width - _width(cell)) for cell, width in zip(line, widths)
-        ).rstrip()
-        for line in cells
+    cells = [
+        _padded([column.upper(), *(_cell(row.get(column)) for row in rows)])
+        for column in columns
     ]
+    return ["  ".join(line).rstrip() for line in zip(*cells)]
+
+
+def _padded(column: Sequence[str]) -> List[str]:
+    """Cells, each with spaces behind it up to the width of the widest."""
+    if all(map(str.isascii, column)):
+        width = max(map(len, column))
+        return [cell.ljust(width) for cell in column]
+    widths = list(map(_width, column))
+    width = max(widths)
+    return [cell + " " * (width - own) for cell, own in zip(column, widths)]
 
 
 def _cell(value: object) -> str:
-    import json
-
     if value is None:
         return "-"
-    return plain(value if isinstance(value, str) else json.dumps(value))
+    if isinstance(value, str):
+        return plain(value)
+    import json
+
+    return plain(json.dumps(value))
 
 
 def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
     from unicodedata import combining, east_asian_width
 
     return sum(

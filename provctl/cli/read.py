@@ -45,10 +45,9 @@ def list_runs(
     session: Session, choice: Choice, wanted: Optional[str], last: Optional[int]
 ) -> None:
     """List runs, the latest last."""
-    from provctl.journal.summary import summaries
 
     words = None if wanted is None else wanted_words(wanted)
-    runs = choice.of(summaries(session.folder))
+    runs = choice.of(session.accounts())
     if words is not None:
         runs = [run for run in runs if words & {run.status, run.outcome}]
     rows = run_rows(runs[-last:] if last else runs)

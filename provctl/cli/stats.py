@@ -38,10 +38,9 @@ def stats(session: Session, choice: Choice, workflow: Optional[str], last: int) 
     from provctl.app.past import past_runs
     from provctl.core.pace import paces
     from provctl.errors import NotFound
-    from provctl.journal.summary import summaries
     from provctl.near import did_you_mean
 
-    every = choice.of(summaries(session.folder))
+    every = choice.of(session.accounts())
     names = sorted({run.name for run in every if run.outcome is not None})
     if workflow is not None and workflow not in names:
         message = f"no run of a workflow called {workflow} has finished here"

@@ -52,7 +52,9 @@ def meant(words: str) -> click.Command:
         ctx = cli.make_context("provctl", shlex.split(words), obj=Session())
         stack.callback(ctx.close)
         while isinstance(ctx.command, click.Group):
-            left = [*ctx._protected_args, *ctx.args]
+            known = vars(ctx)  # its name is another one in newer versions of click
+            held = known.get("_protected_args", known.get("protected_args", []))
+            left = [*held, *ctx.args]
             name, command, rest = ctx.command.resolve_command(ctx, left)
             assert command is not None
             ctx = command.make_context(name, rest, parent=ctx)
