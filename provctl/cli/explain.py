@@ -28,9 +28,8 @@ _TAIL = 5  # lines of the log of what failed
 def explain(session: Session, run: str) -> None:
     """Say why a run, or one of its tasks, is where it is.
 
-    \b
-    provctl explain @last          what the run waits for, or why it failed
-    provctl explain @last/web-1    why this task has not started, or how it ended
+    Of a run what it waits for, or why it failed; of a task why it has not started,
+    or how it ended.
     """
     from provctl.app.outlook import Outlook, shared_state
     from provctl.app.select import find_run

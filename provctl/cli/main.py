@@ -191,11 +191,8 @@ cli = _Root(
     "provctl",
     """Run infrastructure workflows written in Nickel and Nushell.
 
-    \b
-    provctl run FILE               run it here and watch
-    provctl workflow submit FILE   hand it to the background scheduler
-    provctl workflow monitor @last watch the latest run
-    provctl help                   topics: workflow files, states, recovery, ...
+    Here, to watch, or in the background, to come back to. COMMAND --help has
+    examples; help lists topics, such as workflow files, states and recovery.
     """,
     _TREE,
 )
@@ -289,8 +286,17 @@ def _told(command: Callable[[], int]) -> int:
         return _tell("this is a bug in provctl", "please report it with the above", 1)
 
 
+# What a group of commands raises by itself; older versions of click print its help.
+_NO_COMMAND = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
 def _tell_usage(problem: click.UsageError) -> int:
     hint = None
+    if problem.ctx is not None and isinstance(problem, _NO_COMMAND):
+        from provctl.cli.manual import page
+
+        click.echo(page(problem.ctx), err=True)
+        return 2
     if problem.ctx is not None:
         click.echo(problem.ctx.get_usage(), err=True)
         hint = f"{problem.ctx.command_path} --help"

@@ -6,6 +6,7 @@ are put into topics where `{name}` stands alone on a line.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Mapping, Tuple
@@ -67,6 +68,10 @@ def page(ctx: click.Context) -> str:
     if found is None:
         return text
     formatter = ctx.make_formatter()
+    arguments = dict(_arguments(ctx.command))
+    if arguments:
+        with formatter.section("Arguments"):
+            formatter.write_dl(list(arguments.items()))
     with formatter.section("Examples"):
         for line in found.examples:
             formatter.write(f"{'':{formatter.current_indent}}{line}\n")
@@ -80,9 +85,31 @@ def page(ctx: click.Context) -> str:
     return f"{text}\n\n{formatter.getvalue().rstrip()}"
 
 
+# What words that stand for arguments mean, wherever they stand.
+_ARGUMENTS = {
+    "RUN": "an id, the start of one, a batch, @last, @last~1, @last:NAME;"
+    " see provctl help selectors",
+    "BATCH": "an id of a batch or of a run, the start of one, or @last",
+    "TASK": "the name of a task; inside a nested workflow cluster/etcd",
+    "FILE": "a file; for a workflow .ncl, .k, .json or .toml,"
+    " see provctl help workflow-file",
+    "PATH": "a part of what a task returned, such as net.0.ip",
+    "WORKFLOW": "the name of a workflow, as its runs have it",
+    "TOPIC": "one of those that provctl help lists",
+}
+
+
+def _arguments(command: click.Command) -> Iterator[Tuple[str, str]]:
+    """The arguments of a command, each with what it is, as far as it is known."""
+    for param in command.params:
+        if isinstance(param, click.Argument):
+            words = re.findall(r"[A-Z]+", param.metavar or str(param.name).upper())
+            yield from ((w, _ARGUMENTS[w]) for w in words if w in _ARGUMENTS)
+
+
 def _words_of(ctx: click.Context) -> str:
     """The words of a command; of a shortcut those that it is short for."""
-    words = ctx.command_path.split()[1:]
+    words = ctx.command_path.split()[1:] or [_PROGRAM]
     if len(words) != 1:
         return " ".join(words)
     long_form: Callable[[str], str]

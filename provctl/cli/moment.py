@@ -31,16 +31,15 @@ def _folder_of(session: Session, name: str) -> RunFolder:
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.option("--at", metavar="TIME|SEQ", help="As it was then, or after that record.")
+@click.option(
+    "--at",
+    metavar="TIME|SEQ",
+    help="As it was then: 14:03:12 (today, where we are), 2h (ago), an ISO time;"
+    " or after the record of that number.",
+)
 @click.pass_obj
 def show(session: Session, run: str, at: Optional[str]) -> None:
-    """Show a run as it is, or as it was.
-
-    \b
-    provctl workflow show @last --at 14:03:12              today, where we are
-    provctl workflow show @last --at 2026-05-04T12:00:00Z  any day
-    provctl workflow show @last --at 120                   after record 120
-    """
+    """Show a run as it is, or as it was at a time or after a record of its journal."""
     from provctl.app.follow import Follower
     from provctl.app.moment import as_of, as_of_record
     from provctl.cli.read import show_state

@@ -32,18 +32,18 @@ FILES = ("deploy.ncl", "other.ncl", "motd.j2")
 def commands(
     group: click.Group = cli, words: Tuple[str, ...] = ()
 ) -> Iterator[Tuple[str, click.Command]]:
-    """Every command with its words, but no group."""
+    """Every command with its words, groups included."""
     ctx = click.Context(group, obj=Session())
     for name in group.list_commands(ctx):
         command = group.get_command(ctx, name)
         assert command is not None
+        if not command.hidden:
+            yield " ".join((*words, name)), command
         if isinstance(command, click.Group):
             yield from commands(command, (*words, name))
-        elif not command.hidden:
-            yield " ".join((*words, name)), command
 
 
-COMMANDS = dict(commands())
+COMMANDS = {"provctl": cli, **dict(commands())}
 
 
 def meant(words: str) -> click.Command:
@@ -71,10 +71,11 @@ def test_every_command_has_a_page_and_every_page_a_command() -> None:
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_help_has_examples(words: str) -> None:
-    done = CliRunner().invoke(cli, [*words.split(), "--help"], obj=Session())
+    asked = words.split() if words != "provctl" else []
+    done = CliRunner().invoke(cli, [*asked, "--help"], obj=Session())
     assert done.exit_code == 0
     assert "\n\nExamples:\n  provctl " in done.output
-    told = CliRunner().invoke(cli, ["help", *words.split()], obj=Session())
+    told = CliRunner().invoke(cli, ["help", *asked], obj=Session())
     assert done.output in told.output
 
 
