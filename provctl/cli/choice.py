@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Optional, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Iterable,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
 
 import click
 
@@ -19,8 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "by_label", "chosen", "chosen_runs", "labelled"]
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """Which runs are meant: by labels, all of `conditions`, and by their submission.
 
     Times are seconds since the epoch, None for no limit.
@@ -29,11 +36,6 @@ class Choice:
     conditions: Tuple[Condition, ...] = ()
     since: Optional[float] = None
     until: Optional[float] = None
-
-    def __post_init__(self) -> None:
-        if None not in (self.since, self.until) and self.since > self.until:  # type: ignore[operator]
-            message = "--since is later than --until: no run can fit"
-            raise UsageProblem(message)
 
     def fits(self, run: RunSummary) -> bool:
         """Whether a run is meant."""
@@ -90,6 +92,9 @@ def chosen(verb: Callable[..., Any]) -> Callable[..., Any]:
         until: Optional[float],
         **options: Any,
     ) -> Any:
+        if since is not None and until is not None and since > until:
+            message = "--since is later than --until: no run can fit"
+            raise UsageProblem(message)
         return verb(*args, choice=Choice(conditions, since, until), **options)
 
     return with_choice

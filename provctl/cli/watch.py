@@ -136,5 +136,6 @@ def tell_orphans(orphans: Sequence[Follower]) -> NoReturn:
         lines += [f"{task}: {word}" for task, word in follower.unattended().items()]
     raise SchedulerUnreachable(
         "\n".join(lines),
-        hint="provctl scheduler start, or: provctl workflow resume RUN",
+        hint="provctl scheduler start, or: provctl workflow resume RUN;"
+        " provctl help recovery",
     )

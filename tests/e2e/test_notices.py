@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 TASKS: Dict[str, Any] = {"a": {"command": ["true"]}}
 
 
-@pytest.mark.parametrize("verb", ["run", "watch", "wait"])
+@pytest.mark.parametrize("verb", ["run", "watch", "wait", "workflow attach"])
 def test_a_terminal_gets_a_bell_or_a_message(provctl: Provctl, verb: str) -> None:
     file = provctl.file(TASKS)
     file.write_text(file.read_text().replace('"w"', '"x;y\\u001b[2J"'))
@@ -20,11 +20,11 @@ def test_a_terminal_gets_a_bell_or_a_message(provctl: Provctl, verb: str) -> Non
     if verb != "run":
         about = provctl.submit(file, "--wait")
     for how in ("bell", "desktop", "none"):
-        with provctl.terminal(verb, about, "--notify", how) as terminal:
+        with provctl.terminal(*verb.split(), about, "--notify", how) as terminal:
             assert terminal.wait() == 0
         assert ("\a" in terminal.raw) is (how != "none")
         assert ("\x1b]777;" in terminal.raw) is (how == "desktop")
-    with provctl.terminal(verb, about, "--notify", "desktop") as terminal:
+    with provctl.terminal(*verb.split(), about, "--notify", "desktop") as terminal:
         terminal.wait()
     message = terminal.raw.partition("\x1b]777;notify;provctl;")[2].partition("\x1b\\")[
         0
