@@ -24,6 +24,7 @@ from provctl.api.shapes import (
     Submitted,
 )
 from provctl.api.sse import EventStream
+from provctl.core.labels import conditions
 from provctl.core.requests import Cancel, Pause, Resume, Retry, Rollback
 from provctl.errors import UsageProblem
 
@@ -54,11 +55,19 @@ _Word = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 async def list_workflows(
     request: Request,
     status: Annotated[Optional[str], Query(max_length=40)] = None,
+    label: Annotated[Optional[str], Query(max_length=2000)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
 ) -> Response:
-    """List runs, the latest first; `status` is a status or an outcome."""
-    page = Page(limit=limit, offset=offset, status=status)
+    """List runs, the latest first; `status` is a status or an outcome.
+
+    `label` is what labels have to be, all of it: "env=prod,team!=web,ci,!draft".
+    """
+    try:
+        labels = conditions(label) if label is not None else ()
+    except ValueError as problem:
+        raise UsageProblem(str(problem)) from None
+    page = Page(limit=limit, offset=offset, status=status, labels=labels)
     return Json(enveloped(await service_of(request).runs(page)))
 
 
@@ -105,7 +114,7 @@ async def submit_workflow(request: Request, key: _Key = None) -> Response:
     """Queue a workflow, evaluated already: JSON as in a workflow file.
 
     It may be wrapped: {"workflow": {...}, "params": {...}, "key": "...",
-    "priority": 0}. With a key that was given before, the run that has it is meant.
+    "priority": 0, "labels": {...}}. With a key that was given before, the run that has it is meant.
     """
     submission = Submission(await request.body(), key)
     return _submitted(await service_of(request).submit(submission))

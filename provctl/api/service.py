@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Protocol, Tuple
 
 if TYPE_CHECKING:
+    from provctl.core.labels import Condition
     from provctl.core.requests import Request
 
 __all__ = ["Feed", "Figures", "LibraryCall", "Page", "Service", "Submission"]
@@ -13,12 +14,16 @@ __all__ = ["Feed", "Figures", "LibraryCall", "Page", "Service", "Submission"]
 
 @dataclass(frozen=True)
 class Page:
-    """A part of a list: those with a status (None: any), from `offset` on, of a run."""
+    """A part of a list: those with a status (None: any), from `offset` on, of a run.
+
+    Of runs those that have all of `labels`.
+    """
 
     limit: int
     offset: int = 0
     status: Optional[str] = None
     run: Optional[str] = None
+    labels: Tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,10 @@ class Catalogue:
         accounts = map(self._summary, self._ids())
         word = page.status
         found = [
-            each for each in accounts if word in (None, each.status, each.outcome)
+            each
+            for each in accounts
+            if word in (None, each.status, each.outcome)
+            and all(condition.fits(each.labels) for condition in page.labels)
         ][page.offset : page.offset + page.limit]
         parts = [as_json(summary_record(each)) for each in found]
         return self._keep("runs", page, parts, self._pages)
@@ -356,5 +359,6 @@ def _summary_of(run: RunState) -> RunSummary:
         tasks=len(run.tasks),
         priority=told.priority,
         batch=told.batch,
+        labels=told.labels,
         owned=run.outcome is None,
     )

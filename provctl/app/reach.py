@@ -10,7 +10,17 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from provctl import __version__
 from provctl.api.client import ask
@@ -62,7 +72,8 @@ class Reach:
     """The way to whoever owns runs in one state directory.
 
     `environ` is what a scheduler is started with, `timeout_s` how many seconds to
-    wait for an answer; without `auto_start` none is started.
+    wait for an answer; without `auto_start` none is started. `tell` is given words
+    about what is done, and how much is to be asked for to hear them: 1, or 2.
     """
 
     def __init__(
@@ -72,11 +83,13 @@ class Reach:
         environ: Mapping[str, str],
         timeout_s: float,
         auto_start: bool,
+        tell: Callable[[str, int], None] = lambda _words, _level: None,
     ) -> None:
         self._folder = folder
         self._environ = environ
         self._timeout_s = timeout_s
         self._auto_start = auto_start
+        self._tell = tell
 
     def scheduler(self) -> Optional[Holder]:
         """Return who the running scheduler is, None if there is none."""
@@ -91,6 +104,7 @@ class Reach:
         """
         holder = self.scheduler()
         if holder is not None:
+            self._tell(f"scheduler: process {holder.pid}, {holder.version}", 1)
             return holder
         if not (self._auto_start or asked):
             message = "no scheduler is running, and orchestrator.auto_start is off"
@@ -100,7 +114,10 @@ class Reach:
         try:
             holder = self.scheduler()
             if holder is None:
+                began = time.perf_counter()
                 self._start()
+                took_s = time.perf_counter() - began
+                self._tell(f"scheduler: started in {took_s:.3f}s, log {self.log}", 1)
                 holder = self.scheduler()
         finally:
             turn.release()
@@ -135,7 +152,7 @@ class Reach:
     def ask_scheduler(self, verb: str, **fields: str) -> Dict[str, Any]:
         """Ask the running scheduler. Raises SchedulerUnreachable, and its refusal."""
         socket = self._folder.scheduler / "control.sock"
-        return ask(socket, {"verb": verb, **fields}, timeout_s=self._timeout_s)
+        return self._put(socket, {"verb": verb, **fields})
 
     def note(self, text: str) -> None:
         """Put a line into the scheduler's log, for who looks there for a reason."""
@@ -220,7 +237,16 @@ class Reach:
         return True
 
     def _ask(self, owner: Holder, message: Mapping[str, Any]) -> None:
-        ask(Path(owner.socket), message, timeout_s=self._timeout_s)
+        self._put(Path(owner.socket), message)
+
+    def _put(self, socket: Path, message: Mapping[str, Any]) -> Dict[str, Any]:
+        began = time.perf_counter()
+        try:
+            return ask(socket, message, timeout_s=self._timeout_s)
+        finally:
+            took_s = time.perf_counter() - began
+            said = f"{message['verb']} {message.get('run', '')}".rstrip()
+            self._tell(f"asked {socket}: {said} ({took_s:.3f}s)", 2)
 
     def _start(self) -> None:
         """Start the process and wait for its word. Raises SchedulerUnreachable."""

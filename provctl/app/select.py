@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, List
 
 from provctl.errors import NotFound
 from provctl.journal.summary import RunSummary, summaries
+from provctl.near import did_you_mean
 
 if TYPE_CHECKING:
     from provctl.journal.folder import StateFolder
 
 __all__ = ["find_run", "find_runs"]
 
+# The latest; of the workflow NAME; so many before it.
+_LAST = re.compile(r"@last(?::(?P<name>.+?))?(?:~(?P<before>\d{1,9}))?", re.DOTALL)
+
 
 def find_run(folder: StateFolder, text: str) -> str:
-    """Return the id of the one run that `text` names. Raises NotFound."""
+    """Return the id of the one run that `text` names. Raises NotFound.
+
+    It is an id, the start of one, @last, @last~2 (two before that), @last:NAME (the
+    latest of that workflow) or @last:NAME~2.
+    """
     ids = folder.run_ids()
     if text in ids:
         return text
-    if text == "@last":
-        return _last(folder).id
+    if text.startswith("@"):
+        return _last(folder, text).id
     fitting = [run_id for run_id in ids if text and run_id.startswith(text)]
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
         message = f"no run is called {text}"
-        raise NotFound(message, hint="see: provctl workflow list")
+        raise NotFound(message, hint=_guess(folder, text))
     message = f"{text} is the start of {len(fitting)} runs: {_some(fitting)}"
     raise NotFound(message, hint="give more of the id")
 
@@ -46,12 +55,41 @@ def find_runs(folder: StateFolder, text: str) -> List[RunSummary]:
     return [run for run in every if run.id == run_id]
 
 
-def _last(folder: StateFolder) -> RunSummary:
-    every = summaries(folder)
+def _last(folder: StateFolder, text: str) -> RunSummary:
+    asked = _LAST.fullmatch(text)
+    if asked is None:
+        message = f"no run is called {text}"
+        raise NotFound(
+            message, hint="@last, @last~2, @last:NAME; provctl help selectors"
+        )
+    every, name = summaries(folder), asked["name"]
     if not every:
         message = "there is no run yet"
         raise NotFound(message, hint="provctl run FILE starts one")
-    return every[-1]
+    found = every if name is None else [run for run in every if run.name == name]
+    before = int(asked["before"] or 0)
+    if before < len(found):
+        return found[-1 - before]
+    if not found:
+        message = f"no run of a workflow called {name}"
+        names = dict.fromkeys(f"@last:{run.name}" for run in every)
+        hint = did_you_mean(f"@last:{name}", names, "see: provctl workflow list")
+        raise NotFound(message, hint=hint)
+    message = f"{text}: there are only {len(found)} such runs"
+    raise NotFound(message, hint="see: provctl workflow list")
+
+
+def _guess(folder: StateFolder, text: str) -> str:
+    """What to do about a name that no run has."""
+    every = summaries(folder)
+    names = {run.name for run in every}
+    if text in names:
+        return f"that is a workflow; its latest run is @last:{text}"
+    known = [run.id for run in every] + [run.batch for run in every if run.batch]
+    near = did_you_mean(text, known)
+    if not near and did_you_mean(text, names):
+        near = did_you_mean(f"@last:{text}", [f"@last:{name}" for name in names])
+    return near or "see: provctl workflow list"
 
 
 def _some(names: List[str]) -> str:

@@ -109,7 +109,8 @@ class SchedulerService:
             message = "the key in the body is not that of Idempotency-Key"
             raise UsageProblem(message)
         key = submission.key if body.key is None else body.key
-        return self._enqueue(body.workflow, Wishes(priority=body.priority, key=key))
+        wishes = Wishes(priority=body.priority, key=key, labels=body.labels)
+        return self._enqueue(body.workflow, wishes)
 
     def _put_call(self, call: LibraryCall) -> str:
         from provctl.app.library import library_folder, open_library

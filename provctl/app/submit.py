@@ -8,10 +8,11 @@ submitters; there is no other record of keys that could be lost or be stale.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Mapping, Optional
 
 from provctl.core.events import RunSubmitted
+from provctl.core.labels import check_labels
 from provctl.errors import DuplicateKey, UsageProblem
 from provctl.journal.folder import RunExists
 from provctl.journal.frozen import content, digest, freeze
@@ -37,6 +38,7 @@ class Wishes:
     workflow has no lower limit.
 
     `key` makes it the same run as any before that has it; None: a run of its own.
+    `labels` are added to those of the workflow, and stronger.
     """
 
     priority: int = 0
@@ -44,6 +46,7 @@ class Wishes:
     max_parallel: Optional[int] = None
     fail_fast: bool = False
     key: Optional[str] = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def new_id() -> str:
@@ -98,6 +101,11 @@ def _create(
     folder: StateFolder, run_id: str, workflow: Workflow, wishes: Wishes
 ) -> str:
     frozen = freeze(workflow)
+    labels = {**workflow.labels, **wishes.labels}
+    try:
+        check_labels(labels)
+    except ValueError as problem:
+        raise UsageProblem(str(problem)) from None
     limits = filter(None, (wishes.max_parallel, workflow.max_parallel))
     submitted = RunSubmitted(
         run_id,
@@ -110,6 +118,7 @@ def _create(
         max_parallel=min(limits, default=None),
         fail_fast=wishes.fail_fast,
         key=wishes.key or "",
+        labels=labels,
     )
     folder.create_run(submitted, frozen)
     return run_id

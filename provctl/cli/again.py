@@ -10,17 +10,20 @@ from typing import (
     Container,
     Dict,
     List,
+    Optional,
     Sequence,
     Tuple,
 )
 
 import click
 
+from provctl.cli.choice import by_label, chosen_runs
 from provctl.cli.options import RUN
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
+    from provctl.core.labels import Condition
     from provctl.core.requests import Request
     from provctl.core.state import RunState, TaskState
     from provctl.journal.summary import RunSummary
@@ -43,7 +46,8 @@ def _opening(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("run", metavar="RUN", type=RUN)
+@click.argument("run", metavar="RUN", required=False, type=RUN)
+@by_label
 @click.option("--failed", is_flag=True, help="All that did not succeed (the default).")
 @click.option(
     "--from", "from_", multiple=True, metavar="TASK", help="It and all after it."
@@ -55,7 +59,8 @@ def _opening(verb: Callable[..., Any]) -> Callable[..., Any]:
 def retry(
     ctx: click.Context,
     /,
-    run: str,
+    run: Optional[str],
+    conditions: Tuple[Condition, ...],
     failed: bool,
     from_: Tuple[str, ...],
     only: Tuple[str, ...],
@@ -66,7 +71,8 @@ def retry(
     """Run tasks of a run again, in the background; first the plan is shown.
 
     Without options those that did not succeed; what succeeded is not run again,
-    and its outputs are used as they are. Of a batch, each run that did not succeed.
+    and its outputs are used as they are. Of a batch, and of runs with a label, each
+    that did not succeed.
     A nested workflow's name means all that is inside it.
     """
     from provctl.core.requests import Retry
@@ -82,7 +88,7 @@ def retry(
     def rows(state: RunState) -> Rows:
         return _retry_rows(state, names, downstream=after)
 
-    found = _found(ctx.obj, run, lambda each: each.outcome != "succeeded")
+    found = _found(ctx.obj, run, lambda each: each.outcome != "succeeded", conditions)
     ctx.exit(_open(ctx.obj, found, wish, rows, verb="retry", **how))
 
 
@@ -120,12 +126,13 @@ _ROLLED_BACK = 14  # the exit code of such a run: here it is what was asked for
 
 
 def _found(
-    session: Session, name: str, fits: Callable[[RunSummary], bool]
+    session: Session,
+    name: Optional[str],
+    fits: Callable[[RunSummary], bool],
+    conditions: Tuple[Condition, ...] = (),
 ) -> List[str]:
-    """The run, or those of a batch that it can be meant for."""
-    from provctl.app.select import find_runs
-
-    runs = find_runs(session.folder, name)
+    """The run, or those of a batch or with labels that it can be meant for."""
+    runs = chosen_runs(session, [] if name is None else [name], conditions)
     return [run.id for run in runs if len(runs) == 1 or fits(run)]
 
 
@@ -142,7 +149,7 @@ def _open(
 ) -> int:
     """Show the plan of each run, ask, do it; return the exit code."""
     from provctl.app.follow import Follower
-    from provctl.cli.context import emit
+    from provctl.cli.context import confirm, emit
     from provctl.cli.watch import watch_runs
     from provctl.errors import NotFound, Refused
 
@@ -158,15 +165,15 @@ def _open(
             continue  # of a batch those are meant for which it can be done
         plans[run_id] = rows(follower.run)
     if not plans:
-        message = f"no run of the batch has anything to {verb}"
-        raise Refused(message, hint="provctl batch status shows its runs")
+        message = f"none of these runs has anything to {verb}"
+        raise Refused(message, hint="see: provctl workflow list, or batch status")
     if plan:
         told = [{"run": run, **row} for run, rows_ in plans.items() for row in rows_]
         emit(session, told, ("run", "stage", "id", "was", "what"), name="id")
         return 0
     for run_id, rows_ in plans.items():
         _show(verb, run_id, rows_)
-    if not yes and sys.stdin.isatty() and not click.confirm("go on?", err=True):
+    if not yes and sys.stdin.isatty() and not confirm("go on?"):
         click.echo("nothing was done", err=True)
         return _DECLINED
     for run_id in plans:

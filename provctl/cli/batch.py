@@ -7,16 +7,17 @@ from typing import Any, Dict, List, Optional, Tuple
 import click
 
 from provctl.cli.again import retry, rollback
+from provctl.cli.choice import Choice, chosen, labelled
 from provctl.cli.context import Session, emit
 from provctl.cli.control import cancel, pause
-from provctl.cli.options import RUN
+from provctl.cli.options import RUN, Verbs
 from provctl.cli.start import hand_over, keyed, treatment
 from provctl.cli.watch import monitor
 
 __all__ = ["batch"]
 
 
-@click.group()
+@click.group(cls=Verbs)
 def batch() -> None:
     """Several runs, submitted together. A run's id is valid for BATCH too."""
 
@@ -32,10 +33,12 @@ batch.add_command(rollback)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @treatment
 @keyed
+@labelled
 @click.pass_obj
 def submit(
     session: Session,
     files: Tuple[str, ...],
+    labels: Tuple[Tuple[str, str], ...],
     params: Tuple[str, ...],
     priority: int,
     jobs: Optional[int],
@@ -54,7 +57,7 @@ def submit(
     # Its size is in it: with fewer or more files it is another batch.
     name = new_id() if key is None else id_of_key(key, f"of {len(files)}")
     batch_id = f"batch-{name}"
-    wishes = Wishes(priority, batch_id, jobs, fail_fast, key)
+    wishes = Wishes(priority, batch_id, jobs, fail_fast, key, dict(labels))
     ids = [run.id for run in hand_over(session, workflows, wishes)]
     if session.output == "table":
         for run_id, workflow in zip(ids, workflows):
@@ -78,20 +81,21 @@ def status(session: Session, batch_id: str) -> None:
 
 @batch.command("list")
 @click.option("--status", "wanted", metavar="WORD", help="Only with such a run.")
+@chosen
 @click.pass_obj
-def list_batches(session: Session, wanted: Optional[str]) -> None:
-    """List batches, the latest last."""
-    from provctl.cli.read import run_rows
-    from provctl.journal.summary import summaries
+def list_batches(session: Session, choice: Choice, wanted: Optional[str]) -> None:
+    """List batches, the latest last; of each the runs that fit the labels and times."""
+    from provctl.cli.read import run_rows, wanted_words
 
+    asked = None if wanted is None else wanted_words(wanted)
     batches: Dict[str, List[Any]] = {}
-    for run in summaries(session.folder):
+    for run in choice.of(session.accounts()):
         if run.batch:
             batches.setdefault(run.batch, []).append(run)
     rows = []
     for batch_id, runs in batches.items():
         words = [run.outcome or run.status for run in runs]
-        if wanted is not None and wanted.lower() not in words:
+        if asked is not None and not asked & set(words):
             continue
         counts = {word: words.count(word) for word in dict.fromkeys(words)}
         told = ", ".join(f"{count} {word}" for word, count in counts.items())

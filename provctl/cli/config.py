@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Optional
 import click
 
 from provctl.cli.context import Session, emit
+from provctl.cli.options import Verbs
 
 if TYPE_CHECKING:
     from provctl.config.keys import Key
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["config"]
 
 
-@click.group()
+@click.group(cls=Verbs)
 def config() -> None:
     """Show and check the configuration."""
 

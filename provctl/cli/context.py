@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from provctl.config.load import Loaded
     from provctl.journal.folder import StateFolder
     from provctl.journal.lock import Holder
+    from provctl.journal.summary import RunSummary
     from provctl.nushell.index import LibraryIndex
 
-__all__ = ["OUTPUTS", "Session", "emit", "plain", "tell_version"]
+__all__ = ["OUTPUTS", "Session", "confirm", "emit", "plain", "tell_version"]
 
 OUTPUTS = ("table", "json", "jsonl", "name")
 
@@ -29,21 +31,43 @@ class Session:
     `output` is one of `OUTPUTS`; `flags` maps keys to what flags gave (see
     `load_settings`). Settings are read when first asked for, so that verbs
     which need none work beside a broken file; then ConfigInvalid is raised.
+    `quiet`: only results and errors are told; `verbosity` counts how much more is.
     """
 
     output: str = "table"
     flags: Mapping[str, object] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     config_file: Optional[str] = None
+    quiet: bool = False
+    verbosity: int = 0
+
+    def say(self, words: str, level: int = 1) -> None:
+        """Tell what is being done, on stderr, to who asked for so much of it."""
+        if self.verbosity >= level:
+            click.echo(plain(words), err=True)
 
     @cached_property
     def loaded(self) -> Loaded:
         """The settings and where each comes from."""
         from provctl.config.load import load_settings
 
-        return load_settings(
+        loaded = load_settings(
             flags=self.flags, environ=self.environ, config_file=self.config_file
         )
+        if self.verbosity:
+            self._say_origins(loaded)
+        return loaded
+
+    def _say_origins(self, loaded: Loaded) -> None:
+        from provctl.config.paths import config_files
+
+        files = config_files(environ=self.environ, config_file=self.config_file)
+        for file in files:
+            read = "read" if os.access(file.path, os.F_OK) else "not there"
+            self.say(f"configuration: {file.path} ({file.role}, {read})")
+        for key, origin in loaded.origins.items():
+            if origin != "default":
+                self.say(f"setting: {key} by {origin}", 2)
 
     @cached_property
     def state_dir(self) -> Path:
@@ -57,7 +81,15 @@ class Session:
         """The layout of the state directory."""
         from provctl.journal.folder import StateFolder
 
+        self.say(f"state directory: {self.state_dir.absolute()}")
         return StateFolder(self.state_dir.absolute())
+
+    def accounts(self) -> List[RunSummary]:
+        """Return the account of every run, oldest first. Raises StateUnusable."""
+        from provctl.app.accounts import accounts
+        from provctl.config.paths import cache_dir
+
+        return accounts(self.folder, cache_dir())
 
     @cached_property
     def library_folder(self) -> Optional[Path]:
@@ -99,7 +131,16 @@ class Session:
             environ=environ,
             timeout_s=orchestrator.timeout_seconds,
             auto_start=orchestrator.enabled and orchestrator.auto_start,
+            tell=self.say,
         )
+
+
+def confirm(question: str, *, abort: bool = False) -> bool:
+    """Ask on stderr, also where it is quiet. With `abort` raises click.Abort for no."""
+    from contextlib import redirect_stderr
+
+    with redirect_stderr(sys.__stderr__):
+        return click.confirm(question, abort=abort, err=True)
 
 
 def tell_version(owner: Holder) -> None:
@@ -145,33 +186,38 @@ def emit(
         for row in rows:
             click.echo(_cell(row[name]))
     else:
-        for line in _table(rows, columns):
-            click.echo(line)
+        click.echo("\n".join(_table(rows, columns)))
 
 
 def _table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> List[str]:
-    cells = [[column.upper() for column in columns]]
-    cells += [[_cell(row.get(column)) for column in columns] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(*cells)]
-    return [
-        "  ".join(
-            cell + " " * (width - _width(cell)) for cell, width in zip(line, widths)
-        ).rstrip()
-        for line in cells
+    cells = [
+        _padded([column.upper(), *(_cell(row.get(column)) for row in rows)])
+        for column in columns
     ]
+    return ["  ".join(line).rstrip() for line in zip(*cells)]
+
+
+def _padded(column: Sequence[str]) -> List[str]:
+    """Cells, each with spaces behind it up to the width of the widest."""
+    if all(map(str.isascii, column)):
+        width = max(map(len, column))
+        return [cell.ljust(width) for cell in column]
+    widths = list(map(_width, column))
+    width = max(widths)
+    return [cell + " " * (width - own) for cell, own in zip(column, widths)]
 
 
 def _cell(value: object) -> str:
-    import json
-
     if value is None:
         return "-"
-    return plain(value if isinstance(value, str) else json.dumps(value))
+    if isinstance(value, str):
+        return plain(value)
+    import json
+
+    return plain(json.dumps(value))
 
 
 def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
     from unicodedata import combining, east_asian_width
 
     return sum(

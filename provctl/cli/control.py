@@ -2,59 +2,118 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterator, List, Tuple
+import sys
+from typing import TYPE_CHECKING, Any, Callable, List, Sequence, Tuple
 
 import click
 
+from provctl.cli.choice import by_label, chosen_runs
 from provctl.cli.options import RUN
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
+    from provctl.core.labels import Condition
+    from provctl.journal.summary import RunSummary
 
 __all__ = ["cancel", "pause", "resume"]
 
 
+def _several(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the runs that it is for, by name or by label, and how to ask."""
+    for option in (
+        click.option("--reason", default="", help="Why, for the journal."),
+        click.option(
+            "-y", "--yes", is_flag=True, help="Do not ask first, as is done with -l."
+        ),
+        by_label,
+        click.argument("runs", metavar="RUN...", nargs=-1, type=RUN),
+    ):
+        verb = option(verb)
+    return verb
+
+
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@_several
 @click.option("--now", is_flag=True, help="Kill at once, without grace.")
-@click.option("--reason", default="", help="Why, for the journal.")
-@click.pass_obj
-def cancel(session: Session, runs: Tuple[str, ...], now: bool, reason: str) -> None:
+@click.pass_context
+def cancel(
+    ctx: click.Context,
+    runs: Tuple[str, ...],
+    conditions: Tuple[Condition, ...],
+    yes: bool,
+    reason: str,
+    now: bool,
+) -> None:
     """Cancel runs, or the runs of a batch.
 
     Tasks that have not begun never will; running ones are told to end (TERM),
     and after the grace time they are killed. A batch's finished runs are passed
-    over.
+    over, as are those with a label.
     """
     from provctl.core.requests import Cancel
 
-    for run_id in _going(session, runs, "cancel"):
+    session: Session = ctx.obj
+    for run_id in _going(ctx, runs, conditions, verb="cancel", yes=yes):
         session.reach.send(Cancel(run_id, reason, now=now))
         click.echo(f"cancel requested: {run_id}", err=True)
 
 
-def _going(session: Session, names: Tuple[str, ...], verb: str) -> Iterator[str]:
-    """The runs, or those of batches, that have not ended. Raises Refused for none."""
-    from provctl.app.select import find_runs
+def _going(
+    ctx: click.Context,
+    names: Tuple[str, ...],
+    conditions: Tuple[Condition, ...],
+    *,
+    verb: str,
+    yes: bool,
+) -> List[str]:
+    """The runs that are meant and have not ended. Raises Refused for none.
+
+    Of every name there has to be one; runs that only have a label are shown, and
+    whoever is at a terminal is asked.
+    """
+    from provctl.cli.context import confirm
+
+    session: Session = ctx.obj
+    if names and not conditions:
+        every = (chosen_runs(session, [name], ()) for name in names)
+        return [run.id for found in every for run in _unfinished(found, verb)]
+    going = _unfinished(chosen_runs(session, names, conditions), verb)
+    for run in going:
+        click.echo(f"{run.id}  {run.name}  {run.status}", err=True)
+    if not yes and sys.stdin.isatty() and not confirm(f"{verb} {len(going)} runs?"):
+        click.echo("nothing was done", err=True)
+        ctx.exit(_DECLINED)
+    return [run.id for run in going]
+
+
+_DECLINED = 130  # as of Ctrl-C instead of an answer
+_SHOWN = 5
+
+
+def _unfinished(found: Sequence[RunSummary], verb: str) -> List[RunSummary]:
     from provctl.errors import Refused
 
-    for name in names:
-        found = find_runs(session.folder, name)
-        going = [run.id for run in found if run.outcome is None]
-        if not going:
-            ended = ", ".join(f"{run.id} {run.outcome}" for run in found)
-            message = f"nothing to {verb}: {ended}"
-            hint = "a finished run can only be retried or rolled back"
-            raise Refused(message, hint=hint)
-        yield from going
+    going = [run for run in found if run.outcome is None]
+    if not going:
+        ended = ", ".join(f"{run.id} {run.outcome}" for run in found[:_SHOWN])
+        message = f"nothing to {verb}: {ended}{', ...' if found[_SHOWN:] else ''}"
+        hint = "a finished run can only be retried or rolled back"
+        raise Refused(message, hint=hint)
+    return going
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@_several
 @click.option("--freeze", is_flag=True, help="Stop running tasks too (SIGSTOP).")
-@click.option("--reason", default="", help="Why, for the journal.")
-@click.pass_obj
-def pause(session: Session, runs: Tuple[str, ...], freeze: bool, reason: str) -> None:
+@click.pass_context
+def pause(
+    ctx: click.Context,
+    runs: Tuple[str, ...],
+    conditions: Tuple[Condition, ...],
+    yes: bool,
+    reason: str,
+    freeze: bool,
+) -> None:
     """Start no further task of runs, or of the runs of a batch, until `resume`.
 
     What runs ends by itself; with --freeze it stands still, and so do its time
@@ -62,7 +121,8 @@ def pause(session: Session, runs: Tuple[str, ...], freeze: bool, reason: str) ->
     """
     from provctl.core.requests import Pause
 
-    for run_id in _going(session, runs, "pause"):
+    session: Session = ctx.obj
+    for run_id in _going(ctx, runs, conditions, verb="pause", yes=yes):
         session.reach.send(Pause(run_id, freeze, reason))
         go_on = f"let it go on: provctl workflow resume {run_id}"
         click.echo(f"paused: {run_id}; {go_on}", err=True)

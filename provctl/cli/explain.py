@@ -28,13 +28,12 @@ _TAIL = 5  # lines of the log of what failed
 def explain(session: Session, run: str) -> None:
     """Say why a run, or one of its tasks, is where it is.
 
-    \b
-    provctl explain @last          what the run waits for, or why it failed
-    provctl explain @last/web-1    why this task has not started, or how it ended
+    Of a run what it waits for, or why it failed; of a task why it has not started,
+    or how it ended.
     """
     from provctl.app.outlook import Outlook, shared_state
     from provctl.app.select import find_run
-    from provctl.errors import NotFound
+    from provctl.core.requests import no_task
 
     name, _, task_id = run.partition("/")
     run_id = find_run(session.folder, name)
@@ -43,8 +42,7 @@ def explain(session: Session, run: str) -> None:
     state = shared_state(session.folder, run_id, slots=slots, capacity=settings.pools)
     about = state.runs[run_id]
     if task_id and task_id not in about.tasks:
-        message = f"run {run_id} has no task {task_id}"
-        raise NotFound(message, hint=f"see: provctl workflow status {run_id}")
+        raise no_task(about, task_id)
     outlook = Outlook(session.folder, time.time())  # noqa: TID251  # for people only
     chosen = [task_id] if task_id else _worth_it(about)
     records = [_record(state, run_id, each, outlook) for each in chosen]

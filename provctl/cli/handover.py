@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Optional
 
 import click
 
+from provctl.cli.notice import notified, tell_end
 from provctl.cli.options import RUN
 
 if TYPE_CHECKING:
@@ -16,8 +18,9 @@ __all__ = ["attach", "detach"]
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
+@notified
 @click.pass_context
-def attach(ctx: click.Context, run: str) -> None:
+def attach(ctx: click.Context, run: str, notify: Optional[str]) -> None:
     """Show a run of the background, as monitor does; its exit code is yours.
 
     A run that nobody owns, for whoever did died, is given to the scheduler first.
@@ -33,9 +36,11 @@ def attach(ctx: click.Context, run: str) -> None:
     account = summarise(session.folder.run(find_run(session.folder, run)))
     if account.outcome is None and not account.owned:
         give_to_scheduler(session, [account.id])
-    talk = session.output != "table"
-    with open_screen(session.folder, session.environ, talk=talk) as screen:
-        ctx.exit(watch_runs(session, (account.id,), None, screen))
+    talk, quiet, began = session.output != "table", session.quiet, time.monotonic()
+    with open_screen(session.folder, session.environ, talk=talk, quiet=quiet) as screen:
+        code = watch_runs(session, (account.id,), None, screen)
+    tell_end(session, [account.id], code, began, how=notify)
+    ctx.exit(code)
 
 
 @click.command()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import click
 
-from provctl.cli.context import Session, emit, plain
-from provctl.cli.options import RUN
+from provctl.cli.context import Session, confirm, emit, plain
+from provctl.cli.kinds import MOMENT
+from provctl.cli.options import RUN, Verbs
 from provctl.cli.times import iso, local
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _UNSAID = _CHAIN | {"type", "at", "task", "started_at", "finished_at"}
 _VALUE_MAX = 200
 
 
-@click.group()
+@click.group(cls=Verbs)
 def journal() -> None:
     """The journals of runs: every fact, in order, sealed and chained."""
 
@@ -92,19 +93,33 @@ def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
     "-n", "--last", metavar="N", type=click.IntRange(0), help="So many records; 20."
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option(
+    "--since", type=MOMENT, metavar="TIME", help="Written at or after: 2h, 14:03."
+)
+@click.option("--until", type=MOMENT, metavar="TIME", help="Written at or before.")
 @click.pass_obj
-def tail(session: Session, run: str, last: Optional[int], follow: bool) -> None:
+def tail(
+    session: Session,
+    run: str,
+    last: Optional[int],
+    follow: bool,
+    since: Optional[float],
+    until: Optional[float],
+) -> None:
     """Show the last records of a journal; with -o jsonl as they are.
 
-    Before damage that is reported, what is whole is shown.
+    With --since or --until all of that time. Before damage that is reported, what
+    is whole is shown.
     """
     from provctl.journal.log import JournalReader
 
     folder = _folder_of(session, run)
     reader = JournalReader(folder.journal, folder.id)
     found, problem = _read(folder, reader)
-    count = 20 if last is None else last
-    _show(session, found[-count:] if count else [])
+    ranged = since is not None or until is not None
+    shown = [each for each in found if _is_between(each["at"], since, until)]
+    count = last if last is not None else len(shown) if ranged else 20
+    _show(session, shown[-count:] if count else [])
     try:
         while follow and problem is None and not _is_over(found):
             time.sleep(_LOOK_S)
@@ -134,6 +149,10 @@ def _read(
     if end == start:
         return [], problem
     return [_record(folder, each) for each in records(folder, start, end)], problem
+
+
+def _is_between(at: float, since: Optional[float], until: Optional[float]) -> bool:
+    return (since is None or at >= since) and (until is None or at <= until)
 
 
 def _is_over(records: List[Dict[str, Any]]) -> bool:
@@ -226,7 +245,7 @@ def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
         if dry_run:
             return
         if sys.stdin.isatty() and not yes:
-            click.confirm(f"Repair {folder.id}?", abort=True, err=True)
+            confirm(f"Repair {folder.id}?", abort=True)
         copy = mend(folder, finding)
     finally:
         lock.release()

@@ -42,13 +42,13 @@ def logs(
     """Print what TASK wrote, or with names in front what all tasks wrote."""
     from provctl.app.follow import Follower
     from provctl.app.select import find_run
-    from provctl.errors import NotFound
 
     follower = Follower(session.folder.run(find_run(session.folder, run)))
     follower.read()
     if task is not None and task not in follower.run.tasks:
-        message = f"run {follower.folder.id} has no task {task}"
-        raise NotFound(message, hint=f"see: provctl workflow status {run}")
+        from provctl.core.requests import no_task
+
+        raise no_task(follower.run, task)
     reader = _Reader(follower, task, attempt, raw=raw)
     while True:
         # Looked at before the logs: what is written until the end is all read.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from functools import partial
 from importlib import import_module
 from typing import Callable, List, Mapping, NamedTuple, NoReturn, Optional
@@ -81,6 +81,10 @@ class _Root(_Tree):
             noun = self._noun(ctx, args[0], args)
             if noun is not None:
                 return args[0], noun, args[1:]
+            if args[0] in _WORKFLOW and not ctx.resilient_parsing:
+                ctx.fail(
+                    f"no such command: {args[0]} (did you mean workflow {args[0]}?)"
+                )
         return super().resolve_command(ctx, args)
 
     def format_commands(
@@ -90,6 +94,14 @@ class _Root(_Tree):
 
         super().format_commands(ctx, formatter)
         write_nouns(ctx, formatter)
+
+    def long_form(self, word: str) -> str:
+        """Return the words that a shortcut is short for; of any other the word itself."""
+        verb = self.verbs.get(word)
+        for name, other in _WORKFLOW.items():
+            if verb is not None and verb[:2] == other[:2]:
+                return f"workflow {name}"
+        return word
 
     def _noun(
         self, ctx: click.Context, name: str, args: List[str]
@@ -112,7 +124,7 @@ _LOGS = _Verb("logs", "logs", "Show what tasks wrote.")
 _MONITOR = _Verb("watch", "monitor", "Watch runs until they end.")
 _CANCEL = _Verb("control", "cancel", "Cancel runs.")
 _RETRY = _Verb("again", "retry", "Run tasks again that did not succeed.")
-_WAIT = _Verb("watch", "wait", "Wait until runs end; their exit code is yours.")
+_WAIT = _Verb("wait", "wait", "Wait until runs end; their exit code is yours.")
 
 _EXPLAIN = _Verb("explain", "explain", "Say why a run or a task is where it is.")
 
@@ -159,7 +171,8 @@ _TREE = {
     "env": _Verb("env", "env", "Show the environment of the library's commands."),
     "doctor": _Verb("doctor", "doctor", "Check this machine for what is needed."),
     "completion": _Verb("completion", "completion", "Print shell completion."),
-    "help": _Verb("help", "show_help", "Show the help of a command."),
+    "bundle": _Verb("bundle", "bundle", "Put what a bug report needs into a file."),
+    "help": _Verb("help", "show_help", "Show the help of a command, or on a topic."),
     "version": _Verb("main", "version", "Print the version."),
     "run": _RUN._replace(help="Short for workflow run."),
     "ps": _LIST._replace(help="Short for workflow list."),
@@ -178,10 +191,8 @@ cli = _Root(
     "provctl",
     """Run infrastructure workflows written in Nickel and Nushell.
 
-    \b
-    provctl run FILE               run it here and watch
-    provctl workflow submit FILE   hand it to the background scheduler
-    provctl workflow monitor @last watch the latest run
+    Here, to watch, or in the background, to come back to. COMMAND --help has
+    examples; help lists topics, such as workflow files, states and recovery.
     """,
     _TREE,
 )
@@ -248,7 +259,9 @@ def _run_and_flush(command: click.Command, name: str) -> int:
 def _told(command: Callable[[], int]) -> int:
     """Return the exit code of a command; what it raises is told to people."""
     try:
-        return command()
+        # Whatever becomes of stderr meanwhile, errors go where it leads now.
+        with redirect_stderr(sys.stderr):
+            return command()
     except WorkflowInvalid as problem:
         from provctl.spec.report import render_mistakes
 
@@ -257,8 +270,7 @@ def _told(command: Callable[[], int]) -> int:
     except ProvctlError as problem:
         return _tell(problem.message, problem.hint, problem.exit_code)
     except click.UsageError as problem:
-        problem.show()
-        return 2
+        return _tell_usage(problem)
     except click.ClickException as problem:
         return _tell(problem.format_message(), None, 2)
     except (KeyboardInterrupt, click.Abort):
@@ -272,6 +284,23 @@ def _told(command: Callable[[], int]) -> int:
 
         traceback.print_exc()
         return _tell("this is a bug in provctl", "please report it with the above", 1)
+
+
+# What a group of commands raises by itself; older versions of click print its help.
+_NO_COMMAND = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
+def _tell_usage(problem: click.UsageError) -> int:
+    hint = None
+    if problem.ctx is not None and isinstance(problem, _NO_COMMAND):
+        from provctl.cli.manual import page
+
+        click.echo(page(problem.ctx), err=True)
+        return 2
+    if problem.ctx is not None:
+        click.echo(problem.ctx.get_usage(), err=True)
+        hint = f"{problem.ctx.command_path} --help"
+    return _tell(problem.format_message(), hint, 2)
 
 
 def _tell(message: str, hint: Optional[str], code: int) -> int:

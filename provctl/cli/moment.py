@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["diff", "replay", "show"]
 
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _TICK_S = 0.05
 
 
@@ -33,16 +31,15 @@ def _folder_of(session: Session, name: str) -> RunFolder:
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.option("--at", metavar="TIME|SEQ", help="As it was then, or after that record.")
+@click.option(
+    "--at",
+    metavar="TIME|SEQ",
+    help="As it was then: 14:03:12 (today, where we are), 2h (ago), an ISO time;"
+    " or after the record of that number.",
+)
 @click.pass_obj
 def show(session: Session, run: str, at: Optional[str]) -> None:
-    """Show a run as it is, or as it was.
-
-    \b
-    provctl workflow show @last --at 14:03:12              today, where we are
-    provctl workflow show @last --at 2026-05-04T12:00:00Z  any day
-    provctl workflow show @last --at 120                   after record 120
-    """
+    """Show a run as it is, or as it was at a time or after a record of its journal."""
     from provctl.app.follow import Follower
     from provctl.app.moment import as_of, as_of_record
     from provctl.cli.read import show_state
@@ -59,22 +56,14 @@ def show(session: Session, run: str, at: Optional[str]) -> None:
 
 
 def _moment(text: str) -> float:
-    """A time of today, or of any day in ISO 8601, as seconds since the epoch."""
-    from datetime import datetime
+    """A time that people write, as seconds since the epoch."""
+    from provctl.cli.times import moment
 
-    clock = _CLOCK.fullmatch(text)
     try:
-        if clock is None:
-            return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-        hour, minute, second = (int(part or 0) for part in clock.groups())
-        today = datetime.now()  # noqa: DTZ005, TID251  # what people mean by 14:03
-        moment = today.replace(
-            hour=hour, minute=minute, second=second, microsecond=999999
-        )
-        return moment.timestamp()
-    except (ValueError, OverflowError):
+        return moment(text, time.time(), end=True)  # noqa: TID251  # ages are from now
+    except ValueError:
         message = f"--at {text}: no time, and no number of a record"
-        hint = "14:03:12, 2026-05-04T12:00:00Z or a number as in journal tail"
+        hint = "14:03:12, 2h, 2026-05-04T12:00:00Z or a number as in journal tail"
         raise UsageProblem(message, hint=hint) from None
 
 

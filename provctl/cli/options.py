@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import redirect_stderr
 from dataclasses import replace
-from typing import Any, Dict, List, Optional
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
 
 import click
 from click.shell_completion import CompletionItem
 
 from provctl.cli.context import OUTPUTS, Session, plain
 
-__all__ = ["FILE_OR_RUN", "RUN", "add_global_options", "session_of", "unknown_verb"]
+__all__ = [
+    "FILE_OR_RUN",
+    "RUN",
+    "Verbs",
+    "add_global_options",
+    "session_of",
+    "unknown_verb",
+]
 
 
 def session_of(ctx: click.Context) -> Session:
@@ -61,7 +71,74 @@ def _global_options() -> List[click.Option]:
             callback=_set_config,
             help="Configuration file to use in place of the user's.",
         ),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=_be_quiet,
+            help="On stderr errors only; of a run only how it ended.",
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            count=True,
+            expose_value=False,
+            callback=_be_verbose,
+            help="Say what is done on stderr; -vv says more.",
+        ),
+        click.Option(
+            ["-h", "--help"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_help,
+            help="Show this help and exit.",
+        ),
     ]
+
+
+def _be_quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    session = session_of(ctx)
+    if not value or session.quiet:
+        return
+    _refuse_both(ctx, quiet=True, verbose=session.verbosity > 0)
+    ctx.obj = replace(session, quiet=True)
+    # Whoever talks, talks to stderr. Errors are told at the door, when this is over.
+    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    ctx.with_resource(nowhere)
+    ctx.with_resource(redirect_stderr(nowhere))
+
+
+def _be_verbose(ctx: click.Context, _: click.Parameter, value: int) -> None:
+    session = session_of(ctx)
+    if not value:
+        return
+    _refuse_both(ctx, quiet=session.quiet, verbose=True)
+    ctx.obj = louder = replace(session, verbosity=session.verbosity + value)
+    if not session.verbosity:
+        began = time.perf_counter()
+        ctx.call_on_close(
+            lambda: louder.say(f"took {time.perf_counter() - began:.3f}s")
+        )
+    if session.verbosity < 2 <= louder.verbosity:
+        import platform
+
+        from provctl import __version__
+
+        python = f"Python {platform.python_version()}"
+        louder.say(f"provctl {__version__}, {python}, {platform.platform()}", 2)
+
+
+def _refuse_both(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
+    if quiet and verbose:
+        ctx.fail("--quiet and --verbose exclude each other")
+
+
+def _show_help(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from provctl.cli.manual import page
+
+        click.echo(page(ctx))
+        ctx.exit()
 
 
 def _set_output(ctx: click.Context, _: click.Parameter, value: Optional[str]) -> None:
@@ -127,9 +204,20 @@ FILE_OR_RUN = _FileOrRun()
 
 def unknown_verb(word: str, verbs: List[str]) -> str:
     """Return what to say of a word that is none of `verbs`."""
-    from difflib import get_close_matches
+    from provctl.near import nearest
 
-    near = get_close_matches(word, verbs, n=1)
-    return f"no such command: {plain(word)}" + (
-        f" (did you mean {near[0]}?)" if near else ""
-    )
+    near = nearest(word, verbs)
+    guess = f" (did you mean {near}?)" if near else ""
+    return f"no such command: {plain(word)}{guess}"
+
+
+class Verbs(click.Group):
+    """A group of commands that guesses what a mistyped one was meant to be."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: List[str]
+    ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
+        """Find the command, or fail with a guess."""
+        if args and not ctx.resilient_parsing and args[0] not in self.commands:
+            ctx.fail(unknown_verb(args[0], self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 import click
 
 from provctl.cli.context import Session, emit
+from provctl.cli.kinds import DURATION
 from provctl.cli.options import RUN
 from provctl.cli.times import iso, local
 
@@ -21,18 +22,6 @@ _SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([KMGT]?)(?:i?B)?", re.IGNOREC
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-class _Age(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
-    name = "duration"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        from provctl.spec.durations import seconds
-
-        try:
-            return seconds(value)
-        except ValueError as problem:
-            return self.fail(str(problem), param, ctx)
-
-
 class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
     name = "size"
 
@@ -44,7 +33,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has
 
 
 @click.command()
-@click.option("--older", type=_Age(), metavar="AGE", help="Such as 30d or 12h.")
+@click.option("--older", type=DURATION, metavar="AGE", help="Such as 30d or 12h.")
 @click.option("--keep", type=click.IntRange(0), metavar="N", help="The latest N stay.")
 @click.option("--max-size", type=_Size(), metavar="SIZE", help="Such as 1G or 500M.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")

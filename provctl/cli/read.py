@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set, Tuple
 
 import click
 
+from provctl.cli.choice import Choice, chosen
 from provctl.cli.context import Session, emit, plain
 from provctl.cli.options import RUN
 from provctl.cli.times import iso, local
@@ -17,31 +18,61 @@ if TYPE_CHECKING:
     from provctl.core.view import RunView
     from provctl.journal.summary import RunSummary
 
-__all__ = ["list_runs", "outputs", "run_rows", "show_runs", "show_state", "status"]
+__all__ = [
+    "list_runs",
+    "outputs",
+    "run_rows",
+    "show_runs",
+    "show_state",
+    "status",
+    "wanted_words",
+]
 
 
 @click.command("list")
-@click.option("--status", "wanted", metavar="WORD", help="Only this status or outcome.")
+@click.option(
+    "--status",
+    "wanted",
+    metavar="WORD[,WORD]...",
+    help="Only with one of these statuses or outcomes.",
+)
+@chosen
 @click.option(
     "-n", "--last", metavar="N", type=click.IntRange(1), help="Only the last N."
 )
 @click.pass_obj
-def list_runs(session: Session, wanted: Optional[str], last: Optional[int]) -> None:
+def list_runs(
+    session: Session, choice: Choice, wanted: Optional[str], last: Optional[int]
+) -> None:
     """List runs, the latest last."""
-    from provctl.journal.summary import summaries
 
-    runs = summaries(session.folder)
-    if wanted is not None:
-        word = wanted.lower()
-        runs = [run for run in runs if word in (run.status, run.outcome)]
+    words = None if wanted is None else wanted_words(wanted)
+    runs = choice.of(session.accounts())
+    if words is not None:
+        runs = [run for run in runs if words & {run.status, run.outcome}]
     rows = run_rows(runs[-last:] if last else runs)
     if session.output == "table":
         for row in rows:
             # Of a submitted run that waits for its turn this is no news.
             if not row["owned"] and row["status"] in ("running", "cancelling"):
                 row["status"] += ", without an owner"
-    columns = ("id", "name", "status", "outcome", "tasks", "created")
+            row["labels"] = labels_line(row["labels"]) or None
+    columns: Tuple[str, ...] = ("id", "name", "status", "outcome", "tasks", "created")
+    if any(row["labels"] for row in rows):
+        columns = (*columns, "labels")
     emit(session, rows, columns, name="id")
+
+
+def wanted_words(text: str) -> Set[Optional[str]]:
+    """Return the statuses and outcomes that a text names. Raises UsageProblem."""
+    from provctl.cli.states import check_word, run_words
+
+    return {check_word(word, run_words(), "--status") for word in text.split(",")}
+
+
+def labels_line(labels: Mapping[str, str]) -> str:
+    """Return labels as people write them, in one line."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
 def run_rows(runs: List[RunSummary]) -> List[Dict[str, Any]]:
@@ -58,6 +89,7 @@ def run_rows(runs: List[RunSummary]) -> List[Dict[str, Any]]:
             "tasks": run.tasks,
             "priority": run.priority,
             "batch": run.batch,
+            "labels": dict(run.labels),
             "owned": run.owned,
             **({"damage": run.damage} if run.damage else {}),
         }
@@ -151,6 +183,7 @@ def _record(
         "finished_at": iso(picture.finished_at),
         "priority": picture.priority,
         "batch": picture.batch,
+        "labels": dict(picture.labels),
         "owned": owned,
         "counts": dict(picture.counts),
         "tasks": [
@@ -189,6 +222,8 @@ def _print_record(session: Session, record: Dict[str, Any], picture: RunView) ->
 
     how = record["outcome"] or record["status"]
     click.echo(f"{plain(record['name'])}  {record['id']}  {how}")
+    if record["labels"]:
+        click.echo(f"labels: {plain(labels_line(record['labels']))}")
     resume = f"provctl workflow resume {record['id']}"
     if record["status"] == "paused" and record["owned"]:
         click.echo(f"let it go on: {resume}")
@@ -228,6 +263,7 @@ def outputs(
     """Print what tasks returned, as JSON: of all, of TASK, or one value at PATH."""
     from provctl.app.follow import Follower
     from provctl.app.select import find_run
+    from provctl.core.requests import no_task
     from provctl.core.values import ValueMissing, resolve
     from provctl.errors import NotFound
 
@@ -241,8 +277,7 @@ def outputs(
             if state.output is not None
         }
     elif task not in tasks:
-        message = f"run {follower.folder.id} has no task {task}"
-        raise NotFound(message)
+        raise no_task(follower.run, task)
     else:
         wanted = {"$output": {"task": task, "path": path or ""}}
         try:

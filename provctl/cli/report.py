@@ -121,6 +121,7 @@ def _facts(run: RunState, now: float) -> List[Tuple[str, str]]:
     if run.started_at is not None:
         took = duration(now - run.started_at)
         facts[1:1] = [("Began", local(run.started_at)), ("Took", took)]
+    facts += [(f"Label {key}", value) for key, value in run.submitted.labels.items()]
     facts += [(f"Parameter {k}", _short(v)) for k, v in run.workflow.params.items()]
     return facts
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 import click
 
 from provctl import __version__
 from provctl.cli.context import Session, emit, tell_version
+from provctl.cli.kinds import MOMENT
+from provctl.cli.options import Verbs
 from provctl.cli.service import install, restart_service, uninstall
 
 __all__ = ["scheduler"]
 
 
-@click.group()
+@click.group(cls=Verbs)
 def scheduler() -> None:
     """The background scheduler. Its end never ends a task."""
 
@@ -96,8 +98,11 @@ def status(session: Session) -> None:
 @click.option(
     "-n", "--last", type=click.IntRange(1), default=100, help="Lines to show."
 )
+@click.option(
+    "--since", type=MOMENT, metavar="TIME", help="Said at or after: 2h, 14:03."
+)
 @click.pass_obj
-def logs(session: Session, follow: bool, last: int) -> None:
+def logs(session: Session, follow: bool, last: int, since: Optional[float]) -> None:
     """Show what the scheduler says of itself."""
     try:
         file = session.reach.log.open(encoding="utf-8", errors="replace")
@@ -105,7 +110,8 @@ def logs(session: Session, follow: bool, last: int) -> None:
         click.echo("the scheduler has never run here", err=True)
         return
     with file:
-        for line in file.readlines()[-last:]:
+        lines = file.readlines()
+        for line in lines[max(_first(lines, since), len(lines) - last) :]:
             sys.stdout.write(line)
         while follow:
             sys.stdout.write(file.read())
@@ -114,6 +120,14 @@ def logs(session: Session, follow: bool, last: int) -> None:
                 time.sleep(0.2)
             except KeyboardInterrupt:
                 return
+
+
+def _first(lines: Sequence[str], since: Optional[float]) -> int:
+    """The place of the first line of a time; every line begins with when it was."""
+    if since is None:
+        return 0
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
+    return next((n for n, line in enumerate(lines) if line[:20] >= stamp), len(lines))
 
 
 @scheduler.command()

@@ -22,7 +22,7 @@ from provctl.core.events import ProgressReported
 from provctl.core.state import FAILURES
 from provctl.core.view import RunView, TaskView, task_view, view
 from provctl.scheduler.clock import Clock
-from provctl.ui.plain import PlainView, choose_view
+from provctl.ui.plain import PlainView, ResultView, choose_view
 
 if TYPE_CHECKING:
     from provctl.core.events import Event
@@ -96,11 +96,16 @@ class Screen:
 
 
 def open_screen(
-    folder: StateFolder, environ: Mapping[str, str], *, talk: bool
+    folder: StateFolder, environ: Mapping[str, str], *, talk: bool, quiet: bool = False
 ) -> Screen:
-    """Return the screen that fits the terminal; on stderr if stdout is for data."""
+    """Return the screen that fits the terminal; on stderr if stdout is for data.
+
+    With `quiet` it only shows how everything ended.
+    """
     stream: TextIO = sys.stderr if talk else sys.stdout
     now = Clock().now
+    if quiet:
+        return Screen(folder, ResultView(stream, now=now), live=False)
     if choose_view(stream, environ) == "plain":
         return Screen(folder, PlainView(stream, now=now, stamp=_stamp), live=False)
     from rich.console import Console

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, Sequence
@@ -34,7 +35,10 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
         make_context(settings, session.environ, Path.cwd()),
         tell=lambda note: click.echo(f"note: {note}", err=True),
     )
+    began = time.perf_counter()
     workflow = load_workflow(Path(file), _pairs(params), context=context)
+    took_s = time.perf_counter() - began
+    session.say(f"{file}: {len(workflow.tasks)} tasks, checked in {took_s:.3f}s")
     check_tools(settings, workflow)
     return workflow
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import click
 
+from provctl.cli.choice import labelled
 from provctl.cli.context import Session, emit, tell_version
-from provctl.cli.watch import exit_code_of, watch_runs
+from provctl.cli.exits import exit_code_of
+from provctl.cli.notice import notified, tell_end
+from provctl.cli.watch import watch_runs
 
 if TYPE_CHECKING:
     from provctl.app.submit import Wishes
@@ -78,6 +82,8 @@ def keyed(verb: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("file", type=_FILE)
 @treatment
+@labelled
+@notified
 @click.option("--junit", metavar="FILE", help="Write JUnit's XML when it has ended.")
 @click.pass_context
 def run(
@@ -87,6 +93,8 @@ def run(
     jobs: Optional[int],
     priority: int,
     fail_fast: bool,
+    labels: Tuple[Tuple[str, str], ...],
+    notify: Optional[str],
     junit: Optional[str],
 ) -> None:
     """Run a workflow FILE here and watch it.
@@ -105,10 +113,12 @@ def run(
     executor = make_executor()  # gets ready while the file is loaded
     workflow = load(session, file, params)
     # The limit is the run's, for whoever goes on with it.
-    wishes = Wishes(priority=priority, max_parallel=jobs, fail_fast=fail_fast)
+    wishes = Wishes(priority, None, jobs, fail_fast, labels=dict(labels))
     hold_hangup()
     run_id = submit(session.folder, workflow, wishes)
+    began = time.monotonic()
     code = own_run(session, run_id, executor, jobs=jobs)
+    tell_end(session, [run_id], code, began, how=notify)
     if junit is not None:
         from provctl.cli.report import write_reports
 
@@ -130,7 +140,8 @@ def own_run(
     from provctl.cli.screen import open_screen
 
     talk = session.output != "table"
-    with open_screen(session.folder, session.environ, talk=talk) as screen:
+    quiet = session.quiet
+    with open_screen(session.folder, session.environ, talk=talk, quiet=quiet) as screen:
         audience = Audience(
             tell=lambda facts: screen.tell(facts.run, facts.events),
             tick=(lambda state: screen.tick([state])) if screen.live else None,
@@ -183,6 +194,7 @@ def _drop_what_nobody_takes() -> None:
 @click.argument("file", type=_FILE)
 @treatment
 @keyed
+@labelled
 @click.option("-w", "--wait", "waits", is_flag=True, help="Wait until it ends.")
 @click.pass_context
 def submit(
@@ -193,6 +205,7 @@ def submit(
     priority: int,
     fail_fast: bool,
     key: Optional[str],
+    labels: Tuple[Tuple[str, str], ...],
     waits: bool,
 ) -> None:
     """Hand a workflow FILE to the background scheduler, and print the run's id.
@@ -206,7 +219,7 @@ def submit(
 
     session: Session = ctx.obj
     workflow = load(session, file, params)
-    wishes = Wishes(priority, None, jobs, fail_fast, key)
+    wishes = Wishes(priority, None, jobs, fail_fast, key, dict(labels))
     (account,) = hand_over(session, [workflow], wishes)
     print_submitted(session, account)
     if waits:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import click
 
+from provctl.cli.choice import Choice, chosen
 from provctl.cli.context import Session, emit
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ __all__ = ["stats"]
     show_default=True,
     help="Look at so many finished runs of each workflow.",
 )
+@chosen
 @click.pass_obj
-def stats(session: Session, workflow: Optional[str], last: int) -> None:
+def stats(session: Session, choice: Choice, workflow: Optional[str], last: int) -> None:
     """Show how often workflows succeed and how long they take.
 
     Without WORKFLOW all workflows, else the tasks of that one. P50 is the median, P90
@@ -36,13 +38,14 @@ def stats(session: Session, workflow: Optional[str], last: int) -> None:
     from provctl.app.past import past_runs
     from provctl.core.pace import paces
     from provctl.errors import NotFound
-    from provctl.journal.summary import summaries
+    from provctl.near import did_you_mean
 
-    every = summaries(session.folder)
+    every = choice.of(session.accounts())
     names = sorted({run.name for run in every if run.outcome is not None})
     if workflow is not None and workflow not in names:
         message = f"no run of a workflow called {workflow} has finished here"
-        raise NotFound(message, hint="see: provctl stats")
+        hint = did_you_mean(workflow, names, "see: provctl stats")
+        raise NotFound(message, hint=hint)
     rows: List[Dict[str, Any]] = []
     for name in names if workflow is None else [workflow]:
         known = paces(past_runs(session.folder, name, known=every, most=last))

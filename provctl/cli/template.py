@@ -9,6 +9,7 @@ from typing import Any, Dict, Optional, Tuple
 
 import click
 
+from provctl.cli.options import Verbs
 from provctl.errors import UsageProblem
 
 __all__ = ["template"]
@@ -16,7 +17,7 @@ __all__ = ["template"]
 _MAX_VALUES = 64 << 20  # bytes
 
 
-@click.group()
+@click.group(cls=Verbs)
 def template() -> None:
     """Files made of Jinja2 templates and values."""
 

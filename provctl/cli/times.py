@@ -1,10 +1,17 @@
-"""Owns how moments are written: ISO 8601 for programs, local time for people."""
+"""Owns how moments are written and read: ISO 8601 for programs, local time for people."""
 
 from __future__ import annotations
 
+from typing import Optional
+
 from provctl.api.times import iso
 
-__all__ = ["iso", "local"]
+__all__ = ["iso", "local", "moment"]
+
+_KNOWN = (
+    "is no time: give an age such as 2h or 3d, 14:03, 2026-11-01, 2026-11-01T03:00,"
+    " 2026-11-01T03:00:00Z, today or yesterday"
+)
 
 
 def local(at: float) -> str:
@@ -15,3 +22,67 @@ def local(at: float) -> str:
         return strftime("%Y-%m-%d %H:%M:%S", localtime(at))
     except (ValueError, OverflowError, OSError):
         return "?"
+
+
+def moment(text: str, now: float, *, end: bool = False) -> float:
+    """Return the moment that people mean, as seconds since the epoch.
+
+    An age (2h, 3d, 1h30m) is before `now`; a time without a zone is where we are, a
+    time without a date today, a date without a time its first moment. With `end` a
+    time is the last moment of its second. Raises ValueError, with words for people.
+    """
+    words = text.strip().lower()
+    age = _age(words)
+    if age is not None:
+        return now - age
+    try:
+        at = _on_the_clock(words, now)
+        if at is None:
+            at = _in_the_calendar(text.strip(), now)
+    except (ValueError, OverflowError):
+        message = f"{text!r} {_KNOWN}"
+        raise ValueError(message) from None
+    return at + (0.999999 if end and at == int(at) else 0.0)
+
+
+def _age(words: str) -> Optional[float]:
+    from provctl.spec.durations import seconds
+
+    if words == "now":
+        return 0.0
+    length = words[1:] if words.startswith("-") else words
+    if length.endswith(" ago"):
+        length = length[: -len(" ago")].rstrip()
+    try:
+        # A number alone says nothing of its unit.
+        return None if not length else seconds(length)
+    except ValueError:
+        return None
+
+
+def _on_the_clock(words: str, now: float) -> Optional[float]:
+    """A time of today; None if it is none."""
+    import re
+    from datetime import datetime
+
+    clock = re.fullmatch(r"(\d{1,2}):(\d{2})(?::(\d{2}))?", words)
+    if clock is None:
+        return None
+    hour, minute, second = (int(part or 0) for part in clock.groups())
+    today = datetime.fromtimestamp(now)  # noqa: DTZ006  # what people mean by 14:03
+    return today.replace(
+        hour=hour, minute=minute, second=second, microsecond=0
+    ).timestamp()
+
+
+def _in_the_calendar(text: str, now: float) -> float:
+    from datetime import datetime, timedelta
+
+    today = datetime.fromtimestamp(now).replace(  # noqa: DTZ006  # the day where we are
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    days = {"today": today, "yesterday": today - timedelta(days=1)}
+    found = days.get(text.lower())
+    if found is None:
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return found.timestamp()

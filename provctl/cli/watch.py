@@ -1,12 +1,16 @@
-"""Owns watching: `monitor` shows runs until they end, `wait` only waits."""
+"""Owns watching: `monitor` shows runs until they end."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, List, NoReturn, Optional, Sequence, Tuple
 
 import click
 
+from provctl.cli.choice import by_label, chosen_runs
+from provctl.cli.exits import TIMEOUT, exit_code_of
+from provctl.cli.kinds import DURATION
+from provctl.cli.notice import notified, tell_end
 from provctl.cli.options import RUN
 
 if TYPE_CHECKING:
@@ -14,58 +18,45 @@ if TYPE_CHECKING:
     from provctl.app.untaken import Untaken
     from provctl.cli.context import Session
     from provctl.cli.screen import Screen
+    from provctl.core.labels import Condition
 
-__all__ = ["ENDS", "exit_code_of", "monitor", "wait", "watch_runs"]
+__all__ = ["LOOK_S", "monitor", "note", "tell_orphans", "watch_runs"]
 
 # Readers look at files: they need no scheduler, and it never waits for them.
-_LOOK_S = 0.05
-
-# Exit code of a finished run; of a run that is held, 13.
-ENDS: Dict[str, int] = {
-    "succeeded": 0,
-    "failed": 10,
-    "cancelled": 11,
-    "timed_out": 12,
-    "lost": 13,
-    "rolled_back": 14,
-    "rollback_failed": 15,
-}
-_HELD = 13
-_TIMEOUT = 124
-
-
-def exit_code_of(outcomes: List[Optional[str]]) -> int:
-    """Return the exit code of runs that ended so (None: held); the worst of them."""
-    codes = [_HELD if outcome is None else ENDS[outcome] for outcome in outcomes]
-    return next((worst for worst in (15, _HELD, 14, 10, 12, 11) if worst in codes), 0)
+LOOK_S = 0.05
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
-@click.option("--timeout", metavar="SECONDS", type=float, help="Give up after so long.")
+@click.argument("runs", metavar="RUN...", nargs=-1, type=RUN)
+@by_label
+@click.option(
+    "--timeout",
+    metavar="TIME",
+    type=DURATION,
+    help="Give up after so long: 90s, 5m, or seconds.",
+)
+@notified
 @click.pass_context
 def monitor(
-    ctx: click.Context, runs: Tuple[str, ...], timeout: Optional[float]
+    ctx: click.Context,
+    runs: Tuple[str, ...],
+    conditions: Tuple[Condition, ...],
+    timeout: Optional[float],
+    notify: Optional[str],
 ) -> None:
     """Watch runs, or a batch, until they end; their exit code is yours.
 
     Ctrl-C stops watching; the runs go on.
     """
-    session: Session = ctx.obj
     from provctl.cli.screen import open_screen
 
-    talk = session.output != "table"
-    with open_screen(session.folder, session.environ, talk=talk) as screen:
-        ctx.exit(watch_runs(session, runs, timeout, screen))
-
-
-@click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
-@click.option("--timeout", metavar="SECONDS", type=float, help="Give up after so long.")
-@click.pass_context
-def wait(ctx: click.Context, runs: Tuple[str, ...], timeout: Optional[float]) -> None:
-    """Wait until runs, or a batch, end; their exit code is yours."""
-    ctx.exit(watch_runs(ctx.obj, runs, timeout, None))
+    session: Session = ctx.obj
+    ids = tuple(run.id for run in chosen_runs(session, runs, conditions))
+    talk, quiet, began = session.output != "table", session.quiet, time.monotonic()
+    with open_screen(session.folder, session.environ, talk=talk, quiet=quiet) as screen:
+        code = watch_runs(session, ids, timeout, screen)
+    tell_end(session, ids, code, began, how=notify)
+    ctx.exit(code)
 
 
 def watch_runs(
@@ -86,7 +77,7 @@ def watch_runs(
     from provctl.app.select import find_runs
     from provctl.app.untaken import Untaken
 
-    untaken = Untaken(session.folder, session.reach, _note)
+    untaken = Untaken(session.folder, session.reach, note)
     ids = {run.id: None for name in names for run in find_runs(session.folder, name)}
     followers = [Follower(session.folder.run(run_id)) for run_id in ids]
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -97,8 +88,8 @@ def watch_runs(
                 break
             if deadline is not None and time.monotonic() >= deadline:
                 click.echo("gave up waiting; the run goes on", err=True)
-                return _TIMEOUT
-            time.sleep(_LOOK_S)
+                return TIMEOUT
+            time.sleep(LOOK_S)
     except KeyboardInterrupt:
         click.echo("stopped watching; the run goes on", err=True)
         return 130
@@ -106,7 +97,7 @@ def watch_runs(
         screen.close([follower.run for follower in followers])
     orphans = [follower for follower in followers if follower in still]
     if orphans:
-        return _tell_orphans(orphans)
+        tell_orphans(orphans)
     return exit_code_of([follower.run.outcome for follower in followers])
 
 
@@ -130,11 +121,13 @@ def _look(
     return still
 
 
-def _note(words: str) -> None:
+def note(words: str) -> None:
+    """Tell what may pass by itself."""
     click.echo(f"note: {words}", err=True)
 
 
-def _tell_orphans(orphans: List[Follower]) -> int:
+def tell_orphans(orphans: Sequence[Follower]) -> NoReturn:
+    """Raise SchedulerUnreachable: nobody moves these runs, and what became of tasks."""
     from provctl.errors import SchedulerUnreachable
 
     lines = []
@@ -143,5 +136,6 @@ def _tell_orphans(orphans: List[Follower]) -> int:
         lines += [f"{task}: {word}" for task, word in follower.unattended().items()]
     raise SchedulerUnreachable(
         "\n".join(lines),
-        hint="provctl scheduler start, or: provctl workflow resume RUN",
+        hint="provctl scheduler start, or: provctl workflow resume RUN;"
+        " provctl help recovery",
     )

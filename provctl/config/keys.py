@@ -7,7 +7,7 @@ start, and a dataclass costs ten times as much to define.
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, NamedTuple, Tuple
 
 from provctl.config.settings import Description, Settings
 
@@ -18,7 +18,6 @@ __all__ = [
     "VARIABLES",
     "Key",
     "markdown_table",
-    "nearest",
     "value_of",
 ]
 
@@ -54,13 +53,6 @@ def value_of(settings: Settings, name: str) -> object:
     for part in name.split("."):
         value = getattr(value, part)
     return value
-
-
-def nearest(word: str, known: Iterable[str]) -> Optional[str]:
-    """Return the known word that `word` most likely meant, None if none is near."""
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(word, known, n=1, cutoff=0.7)), None)
 
 
 def markdown_table() -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "Server",
     "Settings",
     "Storage",
+    "Ui",
 ]
 
 _HOST, _PORT = "127.0.0.1", 9090
@@ -250,6 +251,18 @@ class Nickel(_Values):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
+class Ui(_Values):
+    """How provctl behaves at a terminal."""
+
+    notify: str = _key(
+        "none",
+        kinds.choice("none", "bell", "desktop"),
+        "How the end of a run that was watched for more than 10 seconds is told",
+        flag="--notify",
+    )
+
+
+@dataclass(frozen=True, repr=False, eq=False)
 class Settings(_Values):
     """Every setting; made by `provctl.config.load.load_settings`."""
 
@@ -260,6 +273,7 @@ class Settings(_Values):
     storage: Storage = Storage()
     nushell: Nushell = Nushell()
     nickel: Nickel = Nickel()
+    ui: Ui = Ui()
     pools: Mapping[str, int] = _table(
         kinds.table(
             kinds.whole(1, 1_000_000),

@@ -10,10 +10,10 @@ from provctl.config.keys import (
     SPELLINGS,
     VARIABLES,
     Key,
-    nearest,
     variable_of,
 )
 from provctl.errors import ConfigInvalid
+from provctl.near import nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,6 +141,6 @@ def _unexpected(expected: str, value: object, subject: str) -> ConfigInvalid:
 
 
 def _unknown(what: str, word: str, known: Iterable[str]) -> ConfigInvalid:
-    near = nearest(word, known)
+    near = nearest(word, known, cutoff=0.7)
     hint = f"did you mean {near}?" if near else "`provctl config show` lists all keys"
     return ConfigInvalid(what, hint=hint)

@@ -8,8 +8,8 @@ epoch, for display and deadlines; the order of facts is the order of lines.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, List, Optional, Union
+from dataclasses import dataclass, field
+from typing import Any, List, Mapping, Optional, Union
 
 __all__ = [
     "AttemptAdopted",
@@ -47,7 +47,8 @@ class RunSubmitted:
 
     `digest` is the SHA-256 of workflow.json, `tasks` how many it has.
     `max_parallel` limits this run alone, None leaves it to its owner. `key` is what
-    the submitter gave to tell a repetition, "" for nothing.
+    the submitter gave to tell a repetition, "" for nothing. `labels` are as
+    `core.labels` has them.
     """
 
     run: str
@@ -60,6 +61,7 @@ class RunSubmitted:
     max_parallel: Optional[int] = None
     fail_fast: bool = False
     key: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,7 @@ class Workflow:
     configured one; `cwd` where tasks run; `environment` the allow-listed
     variables of whoever submitted; `source` the file it came from. `max_parallel` is
     how many of its tasks run at once at most, None for as many as there is room for.
+    `labels` are for the run: its submission keeps them, not its frozen workflow.
     """
 
     name: str
@@ -169,3 +170,4 @@ class Workflow:
     environment: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     max_parallel: Optional[int] = None
+    labels: Mapping[str, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from provctl.core.law import misfit
 from provctl.core.model import Group
 from provctl.core.selection import to_retry, to_undo
 from provctl.errors import NotFound, Refused, UsageProblem
+from provctl.near import did_you_mean
 
 if TYPE_CHECKING:
     from provctl.core.state import RunState, State
@@ -36,6 +37,7 @@ __all__ = [
     "Unknown",
     "Voided",
     "admit",
+    "no_task",
 ]
 
 
@@ -205,7 +207,7 @@ def _admit_cancel(run: RunState, request: Cancel, now: float) -> List[ev.Event]:
 def _admit_resolve(run: RunState, request: Resolve, now: float) -> List[ev.Event]:
     task = run.tasks.get(request.task)
     if task is None:
-        raise _no_task(run, request.task)
+        raise no_task(run, request.task)
     if task.status != "held":
         message = f"task {request.task} is {task.outcome or task.status}, not held"
         raise Refused(message, hint="only a held task waits for a decision")
@@ -259,7 +261,7 @@ def _admit_progress(
 ) -> List[ev.Event]:
     task = run.tasks.get(request.task)
     if task is None:
-        raise _no_task(run, request.task)
+        raise no_task(run, request.task)
     percent = request.percent
     if percent is not None and not 0 <= percent <= 100:
         message = f"a percentage is from 0 to 100, not {percent}"
@@ -278,17 +280,19 @@ def _admit_progress(
 def _refuse_reopening(run: RunState, names: List[str], event: ev.Event) -> None:
     for name in names:
         if name not in run.tasks:
-            raise _no_task(run, name)
+            raise no_task(run, name)
     story = misfit(run, event)
     if story:
         message = f"run {event.run} is {run.status}: {story}"
         raise Refused(message, hint="wait until that is over, or cancel the run")
 
 
-def _no_task(run: RunState, name: str) -> NotFound:
+def no_task(run: RunState, name: str) -> NotFound:
+    """Return what to raise for a name that no task of a run has."""
     run_id = run.submitted.run
     message = f"run {run_id} has no task {name}"
-    return NotFound(message, hint=f"see: provctl workflow status {run_id}")
+    see = f"see: provctl workflow status {run_id}"
+    return NotFound(message, hint=did_you_mean(name, run.tasks, see))
 
 
 _Admit = Callable[["RunState", Any, float], List[ev.Event]]

@@ -13,7 +13,7 @@ the line was written: it tells a torn tail from a damaged record.
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Dict, Tuple, Type
 
 from provctl.core import events as ev
@@ -52,7 +52,12 @@ def _name_of(kind: type) -> str:
 
 def _fields_of(kind: Type[Any]) -> Tuple[Tuple[str, Any], ...]:
     """(name, default) of each field that is written; the run is the folder's."""
-    return tuple((f.name, f.default) for f in fields(kind) if f.name != "run")
+    return tuple((f.name, _default_of(f)) for f in fields(kind) if f.name != "run")
+
+
+def _default_of(field: Field[Any]) -> Any:
+    made = field.default_factory
+    return field.default if made is MISSING else made()
 
 
 _KINDS: Dict[str, Type[Any]] = {

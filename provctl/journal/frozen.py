@@ -37,8 +37,8 @@ _KIND = {cls: name for name, cls in _ACTIONS.items()}
 
 
 def freeze(workflow: Workflow) -> bytes:
-    """Return the bytes of workflow.json."""
-    record = _plain(workflow, skip=("tasks",))
+    """Return the bytes of workflow.json; labels are the submission's."""
+    record = _plain(workflow, skip=("tasks", "labels"))
     record["v"] = FORMAT
     record["tasks"] = [_freeze_task(task) for task in workflow.tasks]
     return json.dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii")

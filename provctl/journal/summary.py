@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from provctl.errors import JournalDamaged, JournalTooNew, ProvctlError
 from provctl.flock import is_locked
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RunSummary", "account", "submission", "summaries", "summarise"]
 
-_END = 8192  # bytes read at each end; submission and finish are shorter
+_END = 8192  # bytes read at the end; the finish is shorter
+_FIRST_MAX = 1 << 18  # bytes; so is the submission, whatever its labels
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class RunSummary:
     tasks: int = 0
     priority: int = 0
     batch: Optional[str] = None
+    labels: Mapping[str, str] = field(default_factory=dict)
     owned: bool = False
     damage: str = ""
 
@@ -66,7 +68,7 @@ def summarise(folder: RunFolder) -> RunSummary:
     """
     try:
         with folder.journal.open("rb") as file:
-            first = _first_record(folder, file.read(_END))
+            first = _first_record(folder, file.readline(_FIRST_MAX))
             size = os.fstat(file.fileno()).st_size
             file.seek(max(0, size - _END))
             last = _last_record(file.read())
@@ -86,6 +88,7 @@ def summarise(folder: RunFolder) -> RunSummary:
         tasks=first["tasks"],
         priority=first.get("priority", 0),
         batch=first.get("batch"),
+        labels=first.get("labels", {}),
         owned=not over and is_locked(folder.lock),
     )
 
@@ -97,7 +100,7 @@ def submission(folder: RunFolder) -> RunSubmitted:
 
     try:
         with folder.journal.open("rb") as file:
-            head = file.read(_END)
+            head = file.readline(_FIRST_MAX)
     except OSError as problem:
         message = f"{folder.journal}: {problem.strerror}"
         raise JournalDamaged(message) from problem

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from provctl.errors import UsageProblem
+from provctl.near import nearest
 from provctl.nushell.names import check_command, module_path
 
 __all__ = [
@@ -205,11 +206,9 @@ def _modules(library: Path) -> List[str]:
 
 
 def _suggest(wanted: str, existing: Sequence[str], what: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(wanted, existing, n=1)
+    near = nearest(wanted, existing)
     if near:
-        return f"did you mean {near[0]!r}?"
+        return f"did you mean {near!r}?"
     if not existing:
         return f"{what}: none"
     more = ", ..." if len(existing) > _SUGGESTIONS else ""

@@ -1,6 +1,7 @@
 """Owns workflows that come as a text from elsewhere: JSON, by itself or in a wrapper.
 
-    {"workflow": {"tasks": ...}, "params": {"zone": "x"}, "key": "k1", "priority": 5}
+    {"workflow": {"tasks": ...}, "params": {"zone": "x"}, "key": "k1", "priority": 5,
+     "labels": {"env": "prod"}}
 
 They come without a file, so nothing in them is relative to one.
 """
@@ -8,9 +9,10 @@ They come without a file, so nothing in them is relative to one.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
+from provctl.core.labels import check_labels
 from provctl.core.values import kind
 from provctl.spec.json_file import read_json
 from provctl.spec.load import Origin, check_document
@@ -28,6 +30,7 @@ __all__ = ["Body", "load_body"]
 
 _NAME = "body"
 _PRIORITY_MAX = 1000
+_AROUND = {"workflow", "params", "key", "priority", "labels"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Body:
     workflow: Workflow
     key: Optional[str] = None
     priority: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,14 @@ def load_body(text: str, *, context: LoadContext) -> Body:
         check_document(wrapped, problems, origin, context),
         record.get("key"),
         record.get("priority", 0),
+        record.get("labels", {}),
     )
 
 
 def _check_wrapper(record: Mapping[str, Any]) -> None:
-    unknown = sorted(record.keys() - {"workflow", "params", "key", "priority"})
+    unknown = sorted(record.keys() - _AROUND)
     if unknown:
-        hint = "around a workflow there may be: params, key, priority"
+        hint = "around a workflow there may be: params, key, priority, labels"
         raise invalid(_NAME, f"unknown field {unknown[0]!r}", hint)
     if not isinstance(record.get("key"), (str, type(None))):
         raise invalid(_NAME, "`key` is a text")
@@ -91,6 +96,19 @@ def _check_wrapper(record: Mapping[str, Any]) -> None:
             f"`priority` is a whole number from -{_PRIORITY_MAX} to {_PRIORITY_MAX}"
         )
         raise invalid(_NAME, message)
+    _check_labels(record.get("labels", {}))
+
+
+def _check_labels(labels: Any) -> None:
+    texts = isinstance(labels, dict) and all(
+        isinstance(v, str) for v in labels.values()
+    )
+    if not texts:
+        raise invalid(_NAME, "`labels` is a record of texts")
+    try:
+        check_labels(labels)
+    except ValueError as problem:
+        raise invalid(_NAME, f"`labels`: {problem}") from None
 
 
 def _texts(params: Any) -> Dict[str, str]:

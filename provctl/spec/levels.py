@@ -110,9 +110,10 @@ def read_level(raw: Mapping[str, Any], path: Path, problems: Problems) -> Level:
     literal = {"$literal": fields.params}
     for below, message in value_problems(literal):
         problems.add((*path, "params", *below[1:]), message)
-    if path and fields.max_parallel is not None:
-        at = (*path, "max_parallel")
-        problems.add(at, "`max_parallel` is of the whole run, not of a part of it")
+    for name in ("max_parallel", "labels"):
+        if path and getattr(fields, name):
+            at = (*path, name)
+            problems.add(at, f"`{name}` is of the whole run, not of a part of it")
     if "tasks" not in raw:
         problems.add(path, "the workflow has no `tasks`", "add a record of tasks by id")
     entries = tuple(

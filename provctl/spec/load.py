@@ -165,6 +165,7 @@ def check_document(
         environment=dict(context.environment),
         source=origin.source,
         max_parallel=fields.max_parallel,
+        labels=fields.labels,
     )
 
 

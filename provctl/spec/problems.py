@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Tuple, Union
+
+from provctl import near
 
 if TYPE_CHECKING:
     from provctl.core.model import Call
@@ -23,7 +24,6 @@ Path = Tuple[Union[str, int], ...]
 
 # Comparing names costs; a file with more wrong names than this has one cause.
 MAX_HINTS = 50
-MAX_COMPARED = 2_000
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,5 @@ class Problems:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A question with the known name most like `name`; empty if none is."""
-    # Names that begin alike come first, so that a large table is not compared whole.
-    compared = sorted(known, key=lambda other: other[:1] != name[:1])[:MAX_COMPARED]
-    close = get_close_matches(name[:200], compared, n=1)
-    return f"did you mean `{close[0]}`?" if close else ""
+    close = near.nearest(name, known)
+    return f"did you mean `{close}`?" if close else ""

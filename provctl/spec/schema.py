@@ -14,6 +14,7 @@ from pydantic.functional_validators import (
 )
 from typing_extensions import Annotated, Literal
 
+from provctl.core.labels import check_labels
 from provctl.core.values import kind
 from provctl.spec.durations import seconds
 
@@ -151,6 +152,11 @@ def _pools(pools: Dict[str, int]) -> Dict[str, int]:
     return pools
 
 
+def _labels(labels: Dict[str, str]) -> Dict[str, str]:
+    check_labels(labels)
+    return labels
+
+
 def _needs(entries: Any) -> Any:
     """Names are short for records with a `task`."""
     if not isinstance(entries, list):
@@ -265,4 +271,7 @@ class WorkflowFields(_Fields):
     timeout: Optional[Timeout] = None
     library: Optional[Text] = None
     max_parallel: Optional[Annotated[int, Field(ge=1, le=10_000)]] = None
+    labels: Annotated[Dict[str, str], AfterValidator(_labels)] = Field(
+        default_factory=dict
+    )
     tasks: Any = None

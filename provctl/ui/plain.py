@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from provctl.core.view import RunView, TaskView
 
-__all__ = ["PlainView", "choose_view"]
+__all__ = ["PlainView", "ResultView", "choose_view"]
 
 _WIDEST_ID_COLUMN = 40
 
@@ -147,3 +147,13 @@ class PlainView:
         except OSError:
             self._stream = None
             raise
+
+
+class ResultView(PlainView):
+    """Prints how each run ended, and nothing before."""
+
+    def update(self, views: Sequence[RunView]) -> None:
+        """Say nothing of what goes on."""
+
+    def changed(self, run: RunView, tasks: Sequence[TaskView]) -> None:
+        """Say nothing of what changed."""

@@ -210,7 +210,7 @@ def test_of_a_batch_each_run_that_did_not_succeed(provctl: Provctl) -> None:
     assert done(provctl) == ["a", "b", "c of 7", "d"]
     assert (provctl.folder / "g").read_text() == "g\n"
     said = provctl("batch", "retry", batch, code=41).err
-    assert "no run of the batch has anything to retry" in said
+    assert "none of these runs has anything to retry" in said
 
 
 def test_of_a_batch_those_are_passed_over_that_have_nothing_to_retry(

@@ -39,6 +39,7 @@ _BY_TYPE: Dict[str, st.SearchStrategy[Any]] = {
     "Optional[int]": st.none() | st.integers(),
     "Optional[float]": st.none() | NUMBERS,
     "List[str]": st.lists(TEXTS, max_size=3),
+    "Mapping[str, str]": st.dictionaries(TEXTS, TEXTS, max_size=3),
     "Any": json_values(),
 }
 
@@ -89,4 +90,5 @@ EXAMPLES: Tuple[ev.Event, ...] = (
     ev.RollbackRequested("r", 1019.0, "failure", "a", "g/x failed"),
     ev.RunFinished("r", 1020.0, "rolled_back"),
     ev.ProgressReported("r", 1020.0, "g/x", 3, 40.0, "pulling images"),
+    ev.RunSubmitted("r", 1021.0, "w", 1, "5" * 64, labels={"env": "prod"}),
 )

@@ -57,6 +57,30 @@ def test_health_answers_in_both_shapes_and_asks_for_no_token(api: Api) -> None:
     }
 
 
+def test_labels_come_in_and_choose_runs(provctl: Provctl, unix: Api) -> None:
+    body = {
+        "workflow": {"tasks": tasks(a="exit 0"), "labels": {"team": "web", "env": "x"}},
+        "labels": {"env": "prod"},
+    }
+    run = submitted(unix, body)
+    other = submitted(unix, {"tasks": tasks(a="exit 0")})
+    for each in (run, other):
+        provctl("wait", each)
+    labels = {"team": "web", "env": "prod"}
+    assert unix.get(f"/workflows/{run}").data["labels"] == labels
+
+    def found(label: str) -> List[str]:
+        return [each["id"] for each in unix.get(f"/workflows?label={label}").data]
+
+    assert found("env=prod,team") == [run]
+    assert found("env!=prod") == [other]
+    assert found("!env,team") == []
+    assert unix.get("/workflows?label=a%20b").status == 400
+    for wrong in ({"env": 3}, {"a b": ""}, ["env"]):
+        answer = unix.post("/workflows/submit", {**body, "labels": wrong})
+        assert answer.status == 422, answer.body
+
+
 def test_a_submission_runs_and_its_tasks_have_the_known_fields(
     provctl: Provctl, api: Api
 ) -> None:

@@ -10,8 +10,8 @@ import pytest
 from click import Context
 
 from provctl import errors
+from provctl.cli.exits import ENDS, EXIT_CODES
 from provctl.cli.main import cli, workflow
-from provctl.cli.watch import ENDS
 from provctl.config.keys import markdown_table
 from provctl.spec.schema import KINDS, PolicyFields, TaskFields, WorkflowFields
 
@@ -58,9 +58,9 @@ def test_every_key_of_the_configuration_is_shown() -> None:
 
 def test_every_exit_code_is_shown_and_no_other() -> None:
     (rows,) = tables(section("Exit codes"))
-    shown = [int(code) for code, _ in rows]
+    assert {int(code): meaning for code, meaning in rows} == EXIT_CODES
     raised = {kind.exit_code for kind in tree(errors.ProvctlError)}
-    assert shown == sorted(raised | set(ENDS.values()) | BESIDE_ERRORS)
+    assert sorted(EXIT_CODES) == sorted(raised | set(ENDS.values()) | BESIDE_ERRORS)
 
 
 @pytest.mark.parametrize(

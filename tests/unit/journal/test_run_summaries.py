@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, List
 import pytest
 
 from provctl.core import events as ev
+from provctl.core.labels import MOST, check_labels
 from provctl.core.state import State
 from provctl.errors import JournalDamaged, JournalTooNew
 from provctl.journal.lock import Lock
 from provctl.journal.seal import seal
-from provctl.journal.summary import RunSummary, summaries, summarise
+from provctl.journal.summary import (
+    RunSummary,
+    submission,
+    summaries,
+    summarise,
+)
 from tests.support.dialogue import Opened, replayed
 from tests.support.histories import HISTORIES
 from tests.support.run_folders import append, state_folder, submit
@@ -33,6 +39,15 @@ def test_a_run_that_waits(tmp_path: Path) -> None:
     assert summarise(run) == RunSummary(
         "r", "w", "queued", None, 1000.0, tasks=1, priority=2, batch="b"
     )
+
+
+def test_labels_at_their_longest_are_read(tmp_path: Path) -> None:
+    labels = {f"key-{n}": "\U0001f469" * 200 for n in range(MOST)}
+    check_labels(labels)
+    run = submit(state_folder(tmp_path), ONE, labels=labels, name="\U0001f469" * 200)
+    append(run, [STARTED])
+    assert summarise(run).labels == submission(run).labels == labels
+    assert summarise(run).status == "running"
 
 
 def test_a_run_that_has_ended(tmp_path: Path) -> None:

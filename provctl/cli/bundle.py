@@ -1,0 +1,209 @@
+"""Owns `provctl bundle`: one file with what a bug report needs, and what is in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
+
+import click
+
+from provctl.cli.context import Session, emit
+from provctl.cli.options import RUN
+from provctl.errors import ConfigInvalid, ProvctlError, UsageProblem
+
+if TYPE_CHECKING:
+    from provctl.app.bundle import Part
+    from provctl.journal.folder import RunFolder
+
+__all__ = ["bundle"]
+
+_PACKAGES = (
+    *("click", "rich", "pydantic", "psutil", "platformdirs", "fastapi", "uvicorn"),
+    *("httptools", "prometheus-client", "jinja2", "py-nickel"),
+)
+
+
+@click.command()
+@click.argument("run", metavar="[RUN]", required=False, type=RUN)
+@click.option(
+    "--output",
+    "file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write it; else here, named after the run and the time.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be in it; write nothing.")
+@click.option(
+    "--with-inputs", is_flag=True, help="With the values that the workflow was given."
+)
+@click.pass_context
+def bundle(
+    ctx: click.Context,
+    run: Optional[str],
+    file: Optional[Path],
+    dry_run: bool,
+    with_inputs: bool,
+) -> None:
+    """Put what a bug report needs into a file, for its reader alone (tar.gz, 0600).
+
+    Of a RUN its journal, how its workflow is built, exit records, the ends of logs,
+    what status, explain and verify say; in any case versions, doctor, the settings
+    and the end of the scheduler's log. What is in it is listed on stderr: look at
+    it before you send it. Parameters, arguments and variables are left out unless
+    --with-inputs is given, secrets always; outputs and logs of tasks are in it.
+
+    Nothing is changed, no scheduler is needed, and a damaged run does not stop it.
+    """
+    from provctl.app.bundle import covered, packed, secrets
+
+    session: Session = ctx.obj
+    usable = _usable(session)
+    folder = None if run is None else _folder_of(usable, run)
+    known = secrets(folder, usable.folder, session.environ)
+    found = _parts(ctx, folder, session, usable, with_inputs=with_inputs)
+    parts = [covered(part, known) for part in found]
+    rows: List[Dict[str, Any]] = [
+        {"name": part.name, "bytes": len(part.content), "about": part.about}
+        for part in parts
+    ]
+    if dry_run:
+        emit(session, rows, ("name", "bytes", "about"), name="name")
+        return
+    now = time.time()  # noqa: TID251  # for the name and the archive only
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
+    root = f"provctl-bundle-{folder.id if folder else 'machine'}-{stamp}"
+    place = file or Path(f"{root}.tar.gz")
+    _write(place, packed(parts, root, now))
+    for row in rows:
+        click.echo(f"{row['bytes']:>9}  {row['name']}: {row['about']}", err=True)
+    if session.output == "table":
+        click.echo(str(place))
+    else:
+        emit(session, [{"file": str(place), "parts": rows}], (), name="file")
+
+
+def _folder_of(session: Session, run: str) -> RunFolder:
+    from provctl.app.select import find_run
+
+    return session.folder.run(find_run(session.folder, run))
+
+
+def _usable(session: Session) -> Session:
+    """The session; where its configuration file is broken, one without that."""
+    try:
+        _ = session.loaded
+    except ConfigInvalid:
+        return replace(session, config_file=os.devnull)
+    return session
+
+
+def _write(place: Path, content: bytes) -> None:
+    from provctl.cli.whole import write_whole
+
+    if place.is_file():
+        message = f"{place}: there is a file already"
+        raise UsageProblem(message, hint="name another one: --output FILE")
+    write_whole(place, content, mode=0o600)
+
+
+def _parts(
+    ctx: click.Context,
+    folder: Optional[RunFolder],
+    session: Session,
+    usable: Session,
+    *,
+    with_inputs: bool,
+) -> Iterator[Part]:
+    from provctl.app.bundle import Part, parts_of_run, parts_of_scheduler
+    from provctl.cli.doctor import doctor
+    from provctl.cli.scheduler import status
+
+    yield Part("versions.json", _versions(usable), "versions of what is in use")
+    machine = _said(ctx, session, doctor) + _said(ctx, usable, status)
+    yield Part("doctor.txt", machine, "what doctor and the scheduler say")
+    settings = _settings(session, usable)
+    yield Part("config.json", settings, "settings, without variables of tasks")
+    yield from parts_of_scheduler(usable.folder)
+    if folder is not None:
+        said = _of_the_run(ctx, usable, folder.id)
+        yield Part("run/said.txt", said, "what status, explain and verify say")
+        yield from parts_of_run(folder, with_inputs=with_inputs)
+
+
+def _of_the_run(ctx: click.Context, session: Session, run: str) -> bytes:
+    from provctl.cli.explain import explain
+    from provctl.cli.journal import verify
+    from provctl.cli.read import status
+
+    said = _said(ctx, session, status, run=run) + _said(ctx, session, explain, run=run)
+    return said + _said(ctx, session, verify, runs=(run,))
+
+
+def _said(
+    ctx: click.Context, session: Session, verb: click.Command, **given: Any
+) -> bytes:
+    """What a verb prints, and its error if it ends with one."""
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace")
+    out.write(f"== {verb.name} {' '.join(map(str, given.values()))}\n")
+    ctx.obj = replace(session, output="table")
+    with redirect_stdout(out), redirect_stderr(out):
+        try:
+            ctx.invoke(verb, **given)
+        except click.exceptions.Exit as end:
+            out.write(f"exit code {end.exit_code}\n")
+        except ProvctlError as problem:
+            out.write(f"error: {problem.message}\nexit code {problem.exit_code}\n")
+    out.flush()
+    return raw.getvalue()
+
+
+def _versions(session: Session) -> bytes:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from provctl import __version__
+
+    found: Dict[str, Optional[str]] = {
+        "provctl": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "state_dir": str(session.folder.path),
+    }
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return json.dumps(found, indent=1).encode("ascii")
+
+
+# What is set for tasks may be anything; so may what stands before an @ in a URL.
+_HIDDEN = {"nushell.env_vars"}
+
+
+def _settings(session: Session, usable: Session) -> bytes:
+    import re
+
+    from provctl.config.keys import KEYS, value_of
+
+    loaded = usable.loaded
+    rows: Dict[str, Any] = {}
+    try:
+        _ = session.loaded
+    except ConfigInvalid as problem:
+        rows["error"] = problem.message
+    for key in KEYS:
+        value = value_of(loaded.settings, key.name)
+        if key.name in _HIDDEN and isinstance(value, dict):
+            value = dict.fromkeys(value, "(left out)")
+        elif isinstance(value, str):
+            value = re.sub(r"(://)[^/@]*@", r"\1***@", value)
+        rows[key.name] = {"value": value, "origin": loaded.origins[key.name]}
+    return json.dumps(rows, indent=1, default=str).encode("ascii")

@@ -1,0 +1,153 @@
+"""Owns choosing runs by label and by time: the options, and what fits them."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Iterable,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
+
+import click
+
+from provctl.cli.kinds import CONDITIONS, LABEL, MOMENT
+from provctl.errors import NotFound, UsageProblem
+
+if TYPE_CHECKING:
+    from provctl.cli.context import Session
+    from provctl.core.labels import Condition
+    from provctl.journal.summary import RunSummary
+
+__all__ = ["Choice", "by_label", "chosen", "chosen_runs", "labelled"]
+
+
+class Choice(NamedTuple):
+    """Which runs are meant: by labels, all of `conditions`, and by their submission.
+
+    Times are seconds since the epoch, None for no limit.
+    """
+
+    conditions: Tuple[Condition, ...] = ()
+    since: Optional[float] = None
+    until: Optional[float] = None
+
+    def fits(self, run: RunSummary) -> bool:
+        """Whether a run is meant."""
+        if self.since is not None and run.created_at < self.since:
+            return False
+        if self.until is not None and run.created_at > self.until:
+            return False
+        return all(each.fits(run.labels) for each in self.conditions)
+
+    def of(self, runs: Iterable[RunSummary]) -> List[RunSummary]:
+        """Return the runs that are meant; say so where a label is on none of them.
+
+        A key that no run has is more often a slip than a wish.
+        """
+        every = list(runs)
+        found = [run for run in every if self.fits(run)]
+        if not found:
+            for words in _slips(every, self.conditions):
+                click.echo(words, err=True)
+        return found
+
+
+def _slips(
+    runs: Iterable[RunSummary], conditions: Iterable[Condition]
+) -> Iterable[str]:
+    from provctl.near import nearest
+
+    keys = {key for run in runs for key in run.labels}
+    for each in conditions:
+        if each.key not in keys and each.how in ("=", "has"):
+            near = nearest(each.key, keys)
+            guess = f" (did you mean {near}?)" if near else ""
+            yield f"no run has a label {each.key}{guess}"
+
+
+def chosen(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb that lists runs `-l`, `--since` and `--until`, as one `choice`."""
+
+    @by_label
+    @click.option(
+        "--since",
+        type=MOMENT,
+        metavar="TIME",
+        help="Submitted at or after: 2h, 3d, 14:03, 2026-11-01, yesterday.",
+    )
+    @click.option(
+        "--until", type=MOMENT, metavar="TIME", help="Submitted at or before."
+    )
+    @wraps(verb)
+    def with_choice(
+        *args: Any,
+        conditions: Tuple[Condition, ...],
+        since: Optional[float],
+        until: Optional[float],
+        **options: Any,
+    ) -> Any:
+        if since is not None and until is not None and since > until:
+            message = "--since is later than --until: no run can fit"
+            raise UsageProblem(message)
+        return verb(*args, choice=Choice(conditions, since, until), **options)
+
+    return with_choice
+
+
+def by_label(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb `-l`, as `conditions`."""
+    return click.option(
+        "-l",
+        "--label",
+        "conditions",
+        type=CONDITIONS,
+        metavar="LABEL",
+        multiple=True,
+        callback=lambda _ctx, _param, given: tuple(c for each in given for c in each),
+        help="With this label: KEY=VALUE, KEY!=VALUE, KEY, or !KEY. Repeat for more.",
+    )(verb)
+
+
+def labelled(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb that submits `-l`, as `labels`: pairs of key and value."""
+    return click.option(
+        "-l",
+        "--label",
+        "labels",
+        type=LABEL,
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Give the run a label. Repeat for more.",
+    )(verb)
+
+
+def chosen_runs(
+    session: Session, names: Iterable[str], conditions: Tuple[Condition, ...]
+) -> List[RunSummary]:
+    """Return the runs that are named or have the labels, each once, oldest first.
+
+    Raises UsageProblem if nothing is asked for, NotFound if nothing is found.
+    """
+    from provctl.app.select import find_runs
+
+    names = tuple(names)
+    if not names and not conditions:
+        message = "no run is named"
+        raise UsageProblem(message, hint="name runs, @last, or a label: -l KEY=VALUE")
+    if names and conditions:
+        message = "runs are named, and asked for by label"
+        raise UsageProblem(message, hint="give either RUN or -l")
+    if names:
+        every = (run for name in names for run in find_runs(session.folder, name))
+        return list({run.id: run for run in every}.values())
+    found = Choice(conditions).of(session.accounts())
+    if not found:
+        message = "no run has these labels"
+        raise NotFound(message, hint="see: provctl workflow list -l KEY")
+    return found

@@ -1,0 +1,113 @@
+"""`provctl bundle`: what it writes, for whom, and that nothing stops it."""
+
+from __future__ import annotations
+
+import json
+import stat
+import tarfile
+from typing import TYPE_CHECKING, Any, Dict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.installed import Provctl
+
+SECRET = "correct-horse-battery-staple"
+VALUE = "not-for-everybody"
+
+
+def unpacked(place: Path) -> Dict[str, str]:
+    """The files of a bundle by their names, without its folder."""
+    found = {}
+    with tarfile.open(place) as archive:
+        for entry in archive.getmembers():
+            content = archive.extractfile(entry)
+            assert content is not None
+            found[entry.name.partition("/")[2]] = content.read().decode()
+    return found
+
+
+def failed_run(provctl: Provctl) -> str:
+    tasks: Dict[str, Any] = {
+        "bad": {
+            "command": ["sh", "-c", "echo the last words; exit 3", VALUE],
+            "secrets": {"TOKEN": "env:MY_TOKEN"},
+        }
+    }
+    return provctl.submit(
+        provctl.file(tasks, params={"p": VALUE}),
+        "--wait",
+        env={"MY_TOKEN": SECRET, "PROVCTL_NUSHELL_ENV_VARS": f"PASS={VALUE}"},
+        code=10,
+    )
+
+
+def test_a_bundle_has_what_a_report_needs_and_no_values(provctl: Provctl) -> None:
+    run = failed_run(provctl)
+    log = provctl.log(run)
+    log.write_text(log.read_text() + SECRET)  # as if masking had missed it
+    secrets = {"MY_TOKEN": SECRET, "PROVCTL_NUSHELL_ENV_VARS": f"PASS={VALUE}"}
+    done = provctl("bundle", run, env=secrets)
+    place = provctl.folder / done.out.strip()
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    found = unpacked(place)
+    assert all(name in done.err for name in found)
+    assert found["run/journal.jsonl"].count("\n") == len(provctl.journal(run))
+    assert "the last words" in found["run/attempts/0.1.log"]
+    assert json.loads(found["run/attempts/0.1.go"])["exit_code"] == 3
+    for words in (f"== status {run}", "exit code 3", "== explain", "VERDICT"):
+        assert words in found["run/said.txt"]
+    assert "provctl" in json.loads(found["versions.json"])
+    assert "executor.max_concurrent_tasks" in json.loads(found["config.json"])
+    assert found["scheduler/log"]
+    whole = "\n".join(found.values())
+    assert SECRET not in whole
+    assert VALUE not in whole
+    token = (provctl.state / "scheduler" / "token").read_text().strip()
+    assert token not in whole
+    # The control: with the values they are there, the secret is not.
+    wanted = provctl("bundle", run, "--with-inputs", "--output", "b.tgz", env=secrets)
+    assert wanted.out == "b.tgz\n"
+    whole = "\n".join(unpacked(provctl.folder / "b.tgz").values())
+    assert VALUE in whole
+    assert SECRET not in whole
+
+
+def test_a_file_that_is_there_stays(provctl: Provctl) -> None:
+    provctl.text("mine", "mine")
+    said = provctl("bundle", "--output", "mine", code=2).err
+    assert "there is a file already" in said
+    assert (provctl.folder / "mine").read_text() == "mine"
+
+
+def test_dry_run_writes_nothing(provctl: Provctl) -> None:
+    run = failed_run(provctl)
+    before = sorted(provctl.folder.iterdir())
+    rows = provctl("bundle", run, "--dry-run", "-o", "json").json()
+    assert {"versions.json", "run/journal.jsonl"} <= {row["name"] for row in rows}
+    assert sorted(provctl.folder.iterdir()) == before
+
+
+def test_damage_and_a_broken_configuration_are_no_obstacles(provctl: Provctl) -> None:
+    run = failed_run(provctl)
+    provctl("scheduler", "stop")
+    journal = provctl.state / "runs" / run / "journal.jsonl"
+    content = journal.read_bytes()
+    journal.write_bytes(content[:300] + b"X" + content[301:])
+    broken = provctl.text("broken.toml", "[executor\n")
+    provctl("bundle", run, "--config", broken, "--output", "b.tgz")
+    found = unpacked(provctl.folder / "b.tgz")
+    assert found["run/journal.jsonl"].encode() == journal.read_bytes()
+    assert "error: " in found["run/said.txt"]
+    assert "broken.toml" in json.loads(found["config.json"])["error"]
+    assert "broken.toml" in found["doctor.txt"]
+    assert "damaged" in found["run/said.txt"]
+    assert journal.read_bytes() != content
+
+
+def test_without_a_run_it_is_about_the_machine(provctl: Provctl) -> None:
+    provctl("bundle", "--output", "b.tgz")
+    found = unpacked(provctl.folder / "b.tgz")
+    assert not [name for name in found if name.startswith("run/")]
+    assert "state directory" in found["doctor.txt"]
+    assert not provctl.state.exists()

@@ -1,0 +1,147 @@
+"""Runs are found by their labels and by when they were submitted, and acted upon."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, List
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+TRUE = {"a": {"command": ["true"]}}
+
+
+def ids(provctl: Provctl, *words: str) -> List[str]:
+    return provctl("ps", "-o", "name", *words).out.split()
+
+
+def test_labels_of_file_and_flag_are_kept_and_shown(provctl: Provctl) -> None:
+    file = provctl.file(TRUE, labels={"team": "web", "env": "none"})
+    run = provctl.submit(file, "-l", "env=prod", "--wait")
+    labels = {"team": "web", "env": "prod"}
+    assert provctl.status(run)["labels"] == labels
+    assert provctl("ps", "-o", "json").json()[0]["labels"] == labels
+    assert "labels: env=prod,team=web" in provctl("workflow", "status", run).out
+    assert "env=prod,team=web" in provctl("ps").out
+    assert provctl.journal(run)[0]["labels"] == labels
+    frozen = provctl.state / "runs" / run / "workflow.json"
+    assert "prod" not in frozen.read_text()
+
+
+def test_a_key_means_the_same_run_whatever_its_labels(provctl: Provctl) -> None:
+    file = provctl.file(TRUE)
+    run = provctl.submit(file, "--key", "k", "-l", "n=1")
+    assert provctl.submit(file, "--key", "k", "-l", "n=2") == run
+    assert provctl.status(run)["labels"] == {"n": "1"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"a b": "x"}, "no key of a label"),
+        ({"a": "x,y"}, "without a comma"),
+        ({"a": 3}, "labels"),
+        ({f"k{n}": "" for n in range(33)}, "at most 32 labels"),
+    ],
+)
+def test_labels_that_cannot_be_are_mistakes_in_the_file(
+    provctl: Provctl, labels: object, said: str
+) -> None:
+    done = provctl("workflow", "validate", provctl.file(TRUE, labels=labels), code=50)
+    assert said in done.err
+    assert '"labels"' in done.err  # the line of the file is shown
+
+
+def test_lists_are_filtered(provctl: Provctl) -> None:
+    file = provctl.file(TRUE)
+    prod = provctl.submit(file, "-l", "env=prod", "--wait")
+    test = provctl.submit(file, "-l", "env=test", "-l", "draft=", "--wait")
+    none = provctl.submit(file, "--wait")
+    assert ids(provctl, "-l", "env=prod") == [prod]
+    assert ids(provctl, "-l", "env") == [prod, test]
+    assert ids(provctl, "-l", "env!=prod") == [test, none]
+    assert ids(provctl, "-l", "env", "-l", "!draft") == [prod]
+    assert ids(provctl, "-l", "env,!draft") == [prod]
+    done = provctl("ps", "-l", "evn=prod", "-o", "name")
+    assert done.out == ""
+    assert "no run has a label evn (did you mean env?)" in done.err
+    (row,) = provctl("stats", "-l", "env", "-o", "json").json()
+    assert row["runs"] == 2
+    provctl("stats", "w", "-l", "env=none", code=40)
+    assert "KEY=VALUE" in provctl("workflow", "submit", file, "-l", "env", code=2).err
+
+
+def test_lists_are_of_a_time(provctl: Provctl) -> None:
+    run = provctl.submit(provctl.file(TRUE), "--wait")
+    assert ids(provctl, "--since", "1h") == [run]
+    assert ids(provctl, "--since", "yesterday") == [run]
+    assert ids(provctl, "--until", "1h") == []
+    assert ids(provctl, "--until", "now", "--since", "2h") == [run]
+    in_an_hour = time.localtime(time.time() + 3600)  # noqa: TID251
+    later = time.strftime("%Y-%m-%dT%H:%M", in_an_hour)
+    assert ids(provctl, "--since", later) == []
+    assert ids(provctl, "--until", later) == [run]
+    assert "is no time" in provctl("ps", "--since", "soon", code=2).err
+    said = provctl("ps", "--since", "1h", "--until", "2h", code=2).err
+    assert "--since is later than --until" in said
+    records = provctl("journal", "tail", run, "--since", "1h", "-o", "jsonl").out
+    assert len(records.splitlines()) == len(provctl.journal(run))
+    assert provctl("journal", "tail", run, "--until", "1h").out == ""
+    assert provctl("scheduler", "logs", "--since", "1h").out
+    assert provctl("scheduler", "logs", "--since", later).out == ""
+
+
+def test_batches_are_filtered_by_their_runs(provctl: Provctl) -> None:
+    file = provctl.file(TRUE)
+    first = provctl("batch", "submit", file, file, "-l", "n=1").last_word
+    provctl("batch", "submit", file, "-l", "n=2")
+    (row,) = provctl("batch", "list", "-l", "n=1", "-o", "json").json()
+    assert row["id"] == first
+    assert len(row["runs"]) == 2
+    assert provctl("batch", "list", "--until", "1h", "-o", "name").out == ""
+
+
+def test_cancel_by_label_says_what_it_means(provctl: Provctl) -> None:
+    file = provctl.endless()
+    first = provctl.submit(file, "-l", "env=test")
+    second = provctl.submit(file, "-l", "env=test")
+    other = provctl.submit(file, "-l", "env=prod")
+    for run in (first, second, other):
+        provctl.until_ready(run)
+    said = provctl("cancel", "-l", "env=test", "--now").err
+    for run in (first, second):
+        assert f"{run}  w  running" in said
+        assert f"cancel requested: {run}" in said
+    assert provctl("wait", "-l", "env=test", code=11).out == ""
+    assert provctl.status(other)["outcome"] is None
+    assert "nothing to cancel" in provctl("cancel", "-l", "env=test", code=41).err
+    assert "no run has these labels" in provctl("cancel", "-l", "env=x", code=40).err
+    assert "no run is named" in provctl("cancel", code=2).err
+    assert "either RUN or -l" in provctl("cancel", other, "-l", "env", code=2).err
+    provctl("workflow", "pause", "-l", "env=prod")
+    assert provctl.status(other)["status"] == "paused"
+    provctl("cancel", "-l", "env=prod", "--now")
+
+
+def test_at_a_terminal_cancel_by_label_asks(provctl: Provctl) -> None:
+    run = provctl.submit(provctl.endless(), "-l", "env=test")
+    provctl.until_ready(run)
+    for flags in ([], ["-q"]):
+        with provctl.terminal("cancel", "-l", "env=test", *flags) as terminal:
+            terminal.read_until("cancel 1 runs?")
+            terminal.press("n\n")
+            assert terminal.wait() == 130
+    assert provctl.status(run)["outcome"] is None
+    with provctl.terminal("cancel", "-l", "env=test", "--now", "-y") as terminal:
+        assert terminal.wait() == 0
+    provctl("wait", run, code=11)
+
+
+def test_retry_by_label(provctl: Provctl) -> None:
+    good = provctl.submit(provctl.file(TRUE), "-l", "x=1", "--wait")
+    bad = provctl.submit(provctl.ends_badly(), "-l", "x=1", "--wait", code=10)
+    said = provctl("retry", "-l", "x", "--yes", "--wait", code=10).err
+    assert f"retry requested: {bad}" in said
+    assert good not in said

@@ -1,0 +1,96 @@
+"""`wait --for`: until a run or a task is as it should be, or never will be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.installed import Provctl
+
+
+def two_steps(provctl: Provctl) -> Path:
+    """`first` is quick, `second` ends when there is a file `go`."""
+    script = f"echo ready; until [ -e {provctl.folder}/go ]; do sleep 0.05; done"
+    tasks: Dict[str, Any] = {
+        "first": {"command": ["true"]},
+        "second": {"needs": ["first"], "command": ["sh", "-c", script]},
+        "third": {"needs": ["second"], "command": ["true"]},
+    }
+    return provctl.file(tasks)
+
+
+def go(provctl: Provctl) -> None:
+    (provctl.folder / "go").touch()
+
+
+def test_a_run_and_its_tasks_are_waited_for(provctl: Provctl) -> None:
+    run = provctl.submit(two_steps(provctl))
+    provctl("wait", run, "--for", "running")
+    provctl("wait", f"{run}/first", "--for", "succeeded")
+    provctl("wait", f"{run}/first")
+    provctl("wait", f"{run}/second", "--for", "running")
+    for words in (
+        [f"{run}/second"],
+        [run, "--for", "finished"],
+        [f"{run}/third", "--for", "running"],
+        [run, "--for", "paused"],
+    ):
+        said = provctl("wait", *words, "--timeout", "0.2", code=124).err
+        assert "gave up waiting" in said
+    provctl("workflow", "pause", run)
+    provctl("wait", run, "--for", "paused")
+    provctl("workflow", "resume", run)
+    with provctl.start("wait", run, "--for", "SUCCEEDED") as waiting:
+        go(provctl)
+        assert waiting.wait(timeout=20) == 0
+    provctl("wait", run, "--for", "running")  # it has begun, so it was
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["{run}", "--for", "succeeded"], 10, "is failed, not succeeded"),
+        (["{run}", "--for", "paused"], 10, "is failed, not paused"),
+        (["{run}", "--for", "failed"], 0, ""),
+        (["{run}/bad"], 10, ""),
+        (["{run}/bad", "--for", "succeeded"], 10, "/bad is failed, not succeeded"),
+        (["{run}/good", "--for", "failed"], 41, "/good is succeeded, not failed"),
+        (["{run}/good", "--for", "undone"], 41, "nothing will change it"),
+        (["{run}/after", "--for", "running"], 41, "/after is skipped, not running"),
+        (["{run}/after", "--for", "skipped"], 0, ""),
+        (["{run}/good", "{run}/bad"], 10, ""),
+        (["{run}/good", "{run}/bad", "--for", "succeeded"], 10, "/bad is failed"),
+        (["{run}/good", "{run}/bad", "--for", "succeeded", "--any"], 0, ""),
+        (["{run}/godo"], 40, "did you mean good?"),
+        (["{run}", "--for", "skipped"], 2, "no status and no outcome"),
+        (["{run}", "--for", "suceeded"], 2, "did you mean succeeded?"),
+    ],
+)
+def test_what_can_no_longer_be_ends_the_wait_at_once(
+    provctl: Provctl, words: list[str], code: int, said: str
+) -> None:
+    run = provctl.submit(provctl.ends_badly(), "--wait", code=10)
+    done = provctl("wait", *(word.format(run=run) for word in words), code=code)
+    assert said in done.err
+
+
+def test_one_of_several_is_enough(provctl: Provctl) -> None:
+    slow = provctl.submit(provctl.endless())
+    quick = provctl.submit(provctl.ends_badly())
+    provctl("wait", slow, quick, "--any", code=10)
+    provctl("wait", slow, quick, "--any", "--for", "failed")
+    provctl.until_ready(slow)
+    provctl("cancel", slow, "--now")
+    provctl("wait", slow, quick, code=10)
+
+
+def test_a_run_that_nobody_moves_ends_the_wait(provctl: Provctl) -> None:
+    off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
+    run = provctl.submit(provctl.endless(), env=off)
+    provctl("wait", run, "--for", "queued", env=off)
+    said = provctl("wait", run, "--for", "running", code=30, env=off).err
+    assert "has no owner" in said
