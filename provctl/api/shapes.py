@@ -140,6 +140,7 @@ class _Run(BaseModel):
     finished_at: Optional[str]
     priority: int
     batch: Optional[str]
+    schedule: Optional[str]
     owned: bool
     task_count: int
 

@@ -356,5 +356,6 @@ def _summary_of(run: RunState) -> RunSummary:
         tasks=len(run.tasks),
         priority=told.priority,
         batch=told.batch,
+        schedule=told.schedule,
         owned=run.outcome is None,
     )

@@ -114,8 +114,10 @@ class Reach:
         """The scheduler's own log."""
         return self._folder.scheduler / "log"
 
-    def poke_scheduler(self) -> Holder:
+    def poke_scheduler(self, verb: str = "poke") -> Holder:
         """Have the scheduler look at the queue, started if need be; return who it is.
+
+        With the verb "schedules" it looks at these.
 
         One that is about to end answers nobody any more, one that has just begun
         nobody yet: it is asked again. Raises SchedulerUnreachable.
@@ -124,7 +126,7 @@ class Reach:
         while True:
             holder = self.ensure_scheduler()
             try:
-                self.ask_scheduler("poke")
+                self.ask_scheduler(verb)
             except SchedulerUnreachable:
                 if time.monotonic() >= deadline:
                     raise

@@ -37,6 +37,7 @@ class Wishes:
     workflow has no lower limit.
 
     `key` makes it the same run as any before that has it; None: a run of its own.
+    `schedule` names the schedule that it is a run of.
     """
 
     priority: int = 0
@@ -44,6 +45,7 @@ class Wishes:
     max_parallel: Optional[int] = None
     fail_fast: bool = False
     key: Optional[str] = None
+    schedule: Optional[str] = None
 
 
 def new_id() -> str:
@@ -110,6 +112,7 @@ def _create(
         max_parallel=min(limits, default=None),
         fail_fast=wishes.fail_fast,
         key=wishes.key or "",
+        schedule=wishes.schedule,
     )
     folder.create_run(submitted, frozen)
     return run_id

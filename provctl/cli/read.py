@@ -58,6 +58,7 @@ def run_rows(runs: List[RunSummary]) -> List[Dict[str, Any]]:
             "tasks": run.tasks,
             "priority": run.priority,
             "batch": run.batch,
+            "schedule": run.schedule,
             "owned": run.owned,
             **({"damage": run.damage} if run.damage else {}),
         }
@@ -151,6 +152,7 @@ def _record(
         "finished_at": iso(picture.finished_at),
         "priority": picture.priority,
         "batch": picture.batch,
+        "schedule": picture.schedule,
         "owned": owned,
         "counts": dict(picture.counts),
         "tasks": [

@@ -47,7 +47,8 @@ class RunSubmitted:
 
     `digest` is the SHA-256 of workflow.json, `tasks` how many it has.
     `max_parallel` limits this run alone, None leaves it to its owner. `key` is what
-    the submitter gave to tell a repetition, "" for nothing.
+    the submitter gave to tell a repetition, "" for nothing. `schedule` names what
+    submitted it, None for people.
     """
 
     run: str
@@ -60,6 +61,7 @@ class RunSubmitted:
     max_parallel: Optional[int] = None
     fail_fast: bool = False
     key: str = ""
+    schedule: Optional[str] = None
 
 
 @dataclass(frozen=True)

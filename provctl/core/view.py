@@ -82,6 +82,7 @@ class RunView:
     finished_at: Optional[float] = None
     priority: int = 0
     batch: Optional[str] = None
+    schedule: Optional[str] = None
     total: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     tasks: Tuple[TaskView, ...] = ()
@@ -104,6 +105,7 @@ def view(run: RunState, *, rows: Optional[int] = None) -> RunView:
         finished_at=run.finished_at,
         priority=submitted.priority,
         batch=submitted.batch,
+        schedule=submitted.schedule,
         total=len(run.tasks),
         counts={name: n for name, n in run.counts.items() if n},
         tasks=tuple(task_view(task) for task in _rows(run, rows)),

@@ -39,6 +39,7 @@ class RunSummary:
     tasks: int = 0
     priority: int = 0
     batch: Optional[str] = None
+    schedule: Optional[str] = None
     owned: bool = False
     damage: str = ""
 
@@ -86,6 +87,7 @@ def summarise(folder: RunFolder) -> RunSummary:
         tasks=first["tasks"],
         priority=first.get("priority", 0),
         batch=first.get("batch"),
+        schedule=first.get("schedule"),
         owned=not over and is_locked(folder.lock),
     )
 
