@@ -68,8 +68,13 @@ class Firing:
         else:
             workflow = evaluated(self.settings, schedule)
             _passed("before")
-            key = None if _FAILPOINT == "unkeyed" else key_of(schedule, at)
-            wishes = Wishes(schedule.priority, key=key, schedule=schedule.name)
+            wishes = Wishes(
+                schedule.priority,
+                max_parallel=schedule.max_parallel,
+                fail_fast=schedule.fail_fast,
+                key=None if _FAILPOINT == "unkeyed" else key_of(schedule, at),
+                schedule=schedule.name,
+            )
             run = self.folder.run(submit(self.folder, workflow, wishes))
             _passed("after", "unkeyed")
         if summarise(run).outcome is None:

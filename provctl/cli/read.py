@@ -190,7 +190,8 @@ def _print_record(session: Session, record: Dict[str, Any], picture: RunView) ->
     )
 
     how = record["outcome"] or record["status"]
-    click.echo(f"{plain(record['name'])}  {record['id']}  {how}")
+    origin = f"  (schedule {record['schedule']})" if record["schedule"] else ""
+    click.echo(f"{plain(record['name'])}  {record['id']}  {how}{origin}")
     resume = f"provctl workflow resume {record['id']}"
     if record["status"] == "paused" and record["owned"]:
         click.echo(f"let it go on: {resume}")

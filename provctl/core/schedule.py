@@ -56,6 +56,8 @@ class Schedule:
     since: float
     params: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
+    max_parallel: Optional[int] = None
+    fail_fast: bool = False
     catch_up: str = "latest"
     overlap: str = "skip"
     cwd: str = "/"
