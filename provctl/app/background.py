@@ -15,7 +15,8 @@ from provctl.api.listen import Listener, tcp_door, unix_door
 from provctl.api.token import take_token
 from provctl.api.verbs import answer
 from provctl.app.firing import Firing
-from provctl.app.reach import stamped
+from provctl.app.hook_marks import HookMarks, HookStarter
+from provctl.app.reach import Reach, stamped
 from provctl.app.runtime import make_executor, make_holder, make_scheduler
 from provctl.app.service import SchedulerService
 from provctl.app.timetable import Office, Timetable
@@ -104,6 +105,8 @@ class _Background:
         )
         self._service = SchedulerService(self._settings, self._folder, self._scheduler)
         self._timetable = self._make_timetable()
+        reach = Reach(self._folder, environ=os.environ, timeout_s=0.0, auto_start=False)
+        self._hooks = HookStarter(reach.start_hooks)
         self._listener = self._make_listener()
         server = ControlServer(socket, self._answer)
         try:
@@ -119,6 +122,9 @@ class _Background:
             self._listener.open()
             self._scheduler.take_queued()
             self._timetable.look()
+            owned = self._scheduler.state.runs
+            pending = HookMarks(self._folder).pending()
+            self._hooks.ended(run for run in pending if run not in owned)
             self._log(f"started, version {__version__}, process {holder.pid}")
             readiness.ready()
             await self._stop.wait()
@@ -204,6 +210,8 @@ class _Background:
         if facts.run.outcome is not None:
             submitted = facts.run.submitted
             self._log(f"run {submitted.run}: {facts.run.outcome}")
+            if self._settings.hooks.on_run_finished:
+                self._hooks.ended([submitted.run])
             if submitted.schedule is not None:
                 self._timetable.stir(submitted.schedule)
 

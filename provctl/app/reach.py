@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Reach", "stamped", "version_note"]
 
-_SERVE = (sys.executable, "-I", "-m", "provctl", "scheduler", "serve")
+_OURS = (sys.executable, "-I", "-m", "provctl", "scheduler")
+_SERVE = (*_OURS, "serve")
+_RUN_HOOKS = (*_OURS, "run-hooks")
 _LOOK_S = 0.02
 _LETS_GO_S = 1.0  # between the last answer of an owner and its lock
 
@@ -139,6 +141,18 @@ class Reach:
         socket = self._folder.scheduler / "control.sock"
         return ask(socket, {"verb": verb, **fields}, timeout_s=self._timeout_s)
 
+    def start_hooks(self, run_ids: Sequence[str]) -> Optional[subprocess.Popen[bytes]]:
+        """Have the hooks of runs that have ended run, by a process of their own.
+
+        Nobody has to wait for it. None if it cannot be started; then the next
+        scheduler has them run.
+        """
+        try:
+            return self._spawn([*_RUN_HOOKS, *run_ids])
+        except OSError as problem:
+            self.note(f"hooks of runs {' '.join(run_ids)}: {problem}")
+            return None
+
     def note(self, text: str) -> None:
         """Put a line into the scheduler's log, for who looks there for a reason."""
         self.write_log(stamped(text))
@@ -228,7 +242,7 @@ class Reach:
         """Start the process and wait for its word. Raises SchedulerUnreachable."""
         ready, theirs = os.pipe()
         try:
-            self._spawn(theirs)
+            self._spawn([*_SERVE, "--ready-fd", str(theirs)], theirs)
         except OSError as problem:
             os.close(ready)
             message = f"the scheduler cannot be started: {problem}"
@@ -248,18 +262,19 @@ class Reach:
             message = f"the scheduler {why}" + (f": {told}" if told else "")
             raise SchedulerUnreachable(message, hint=f"see {self.log}")
 
-    def _spawn(self, theirs: int) -> None:
+    def _spawn(self, command: Sequence[str], *fds: int) -> subprocess.Popen[bytes]:
+        """Start a process of the background; its output goes into the log."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = os.open(str(self.log), flags, 0o600)
         try:
-            subprocess.Popen(
-                [*_SERVE, "--ready-fd", str(theirs)],
+            return subprocess.Popen(
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
                 env=dict(self._environ),
-                pass_fds=[theirs],
+                pass_fds=fds,
                 start_new_session=True,
             )
         finally:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Tuple, Union
 
 from provctl.cli.surroundings import Note
-from provctl.errors import StateUnusable
+from provctl.errors import StateUnusable, ToolMissing
 
 if TYPE_CHECKING:
     from provctl.cli.surroundings import Surroundings
 
-__all__ = ["api_port", "api_token", "lingering", "service"]
+__all__ = ["api_port", "api_token", "hooks", "lingering", "service"]
 
 _ASK_S = 5.0
 
@@ -91,6 +91,25 @@ def service(surroundings: Surroundings) -> Union[str, Note]:
             hint = "provctl scheduler install --force writes it anew"
             raise StateUnusable(message, hint=hint)
     return ", ".join(map(str, found))
+
+
+def hooks(surroundings: Surroundings) -> Union[str, Note]:
+    """Whether the programs that are hooks are there, and did not fail the last time."""
+    from shutil import which
+
+    from provctl.app.hooks import failure_file
+
+    commands = surroundings.settings.hooks.on_run_finished
+    for argv in commands:
+        if which(argv[0], path=surroundings.search_path) is None:
+            message = f"hooks.on_run_finished: there is no program {argv[0]}"
+            raise ToolMissing(message, hint="install it, or name it with its path")
+    try:
+        failure = failure_file(surroundings.state_dir).read_text("utf-8", "replace")
+    except OSError:
+        return f"{len(commands)} set" if commands else "none"
+    log = failure_file(surroundings.state_dir).with_name("hooks.log")
+    return Note(f"failed: {failure.strip()}", f"see {log}")
 
 
 def _units(surroundings: Surroundings) -> Tuple[Path, ...]:

@@ -183,7 +183,7 @@ def list_schedules(session: Session) -> None:
     """List schedules: when each comes next, its last run, and how that ended."""
     names = _schedules(session).names()
     rows = [_row(session, name) for name in names]
-    columns = ("name", "cron", "zone", "next", "last", "run", "outcome", "note")
+    columns = ("name", "cron", "time_zone", "next", "last", "run", "outcome", "note")
     emit(session, rows, columns, name="name")
     if names and session.reach.scheduler() is None:
         click.echo("no scheduler is running: nothing is submitted", err=True)
@@ -298,7 +298,7 @@ def run(session: Session, name: str) -> None:
 def _row(session: Session, name: str) -> Dict[str, Any]:
     """A schedule as a record; of a damaged one what is wrong with it."""
     schedules = _schedules(session)
-    empty = ("cron", "zone", "next", "last", "run", "outcome", "missed", "skipped")
+    empty = ("cron", "time_zone", "next", "last", "run", "outcome", "missed", "skipped")
     try:
         found = schedules.read(name)
         past = schedules.past(found)
@@ -311,7 +311,7 @@ def _row(session: Session, name: str) -> Dict[str, Any]:
         "file": found.file,
         "params": dict(found.params),
         "cron": found.cron,
-        "zone": found.zone,
+        "time_zone": found.zone,
         "catch_up": found.catch_up,
         "overlap": found.overlap,
         "priority": found.priority,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 import click
 
@@ -114,6 +114,23 @@ def logs(session: Session, follow: bool, last: int) -> None:
                 time.sleep(0.2)
             except KeyboardInterrupt:
                 return
+
+
+@scheduler.command("run-hooks", hidden=True)
+@click.argument("runs", nargs=-1)
+@click.pass_obj
+def run_hooks(session: Session, runs: Tuple[str, ...]) -> None:
+    """Run the hooks of runs that have ended; whoever owned them starts this."""
+    from provctl.app.hooks import HookRunner
+    from provctl.cli.watch import exit_code_of
+
+    HookRunner(
+        session.loaded.settings,
+        session.folder,
+        session.environ,
+        exit_code=lambda outcome: exit_code_of([outcome]),
+        note=session.reach.note,
+    ).run(runs)
 
 
 @scheduler.command()
