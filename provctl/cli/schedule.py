@@ -114,7 +114,7 @@ def add(
     from provctl.scheduler.clock import WallClock
 
     now = WallClock().now()
-    zone = times.local_zone() if time_zone is None else time_zone
+    zone = times.local_zone(now) if time_zone is None else time_zone
     times.check(cron, zone, now)
     workflow = load(session, file, params)
     passthrough = session.loaded.settings.executor.env_passthrough

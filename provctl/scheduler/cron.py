@@ -101,8 +101,10 @@ def latest(
         span *= 8
 
 
-def local_zone() -> str:
+def local_zone(now: float) -> str:
     """Return the name of this machine's time zone. Raises UsageProblem without one."""
+    import time
+
     import tzlocal
 
     with warnings.catch_warnings():
@@ -111,10 +113,16 @@ def local_zone() -> str:
             name = tzlocal.get_localzone_name()
         except (KeyError, ValueError, OSError):
             name = None
-    if not name or name == "local":
+    # Where it knows nothing better it guesses; TZ may be rules without a name.
+    if not name or not _is_as_here(name, now, time.localtime(now).tm_gmtoff):
         message = "the time zone of this machine has no name"
         raise UsageProblem(message, hint="give it: --time-zone Europe/Madrid, or UTC")
     return name
+
+
+def _is_as_here(zone: str, now: float, offset_s: int) -> bool:
+    offset = datetime.fromtimestamp(now, tz=_zone(zone)).utcoffset()
+    return offset is not None and offset.total_seconds() == offset_s
 
 
 def _spelled_out(expression: str) -> str:
