@@ -171,7 +171,13 @@ def _tell_scheduler(session: Session) -> bool:
 
 
 def _tell_what_it_takes(session: Session) -> None:
-    if session.reach.ask_scheduler("status").get("service") is None:
+    from provctl.errors import SchedulerUnreachable
+
+    try:
+        service = session.reach.ask_scheduler("status").get("service")
+    except SchedulerUnreachable:
+        service = None  # it is just ending
+    if service is None:
         words = "note: nothing is submitted while no scheduler runs, as after a reboot"
         click.echo(words, err=True)
         click.echo("help:  provctl scheduler install", err=True)
