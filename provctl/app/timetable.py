@@ -191,18 +191,20 @@ class Timetable:
         try:
             return office.goes_on(schedule.name) or office.firing.goes_on(past.run)
         except ProvctlError:
-            return False  # a damaged run ends never
+            return False  # what is damaged would go on for ever
 
     # -- time --------------------------------------------------------------------------
 
     def _ring(self) -> None:
         now = self._office.clock.now()
         due = [name for name, at in self._next.items() if at <= now]
-        if due:
-            for name in due:
-                self.stir(name)
-        else:
+        if not due:
             self.look()  # the clock was set: what is next may be another time now
+            return
+        for name in due:
+            del self._next[name]  # until it is known anew
+            self.stir(name)
+        self._set_alarm()
 
     def _set_alarm(self) -> None:
         if self._alarm is None and self._next:

@@ -11,7 +11,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence, Tuple, Union
 
-from provctl.cli.machine import api_port, api_token, hooks, lingering, service
+from provctl.cli.machine import (
+    api_port,
+    api_token,
+    hooks,
+    lingering,
+    schedules,
+    service,
+)
 from provctl.errors import ConfigInvalid, StateUnusable, ToolMissing
 
 if TYPE_CHECKING:
@@ -157,5 +164,6 @@ CHECKS: Tuple[Tuple[str, Callable[[Surroundings], Union[str, Note]]], ...] = (
     ("token", api_token),
     ("service", service),
     ("logout", lingering),
+    ("schedules", schedules),
     ("hooks", hooks),
 )

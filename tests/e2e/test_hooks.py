@@ -126,6 +126,16 @@ def test_a_hook_that_reads_nothing_and_writes_without_end(
     assert (provctl.state / "scheduler" / "hooks.log").stat().st_size < 50_000
 
 
+def test_a_run_that_is_gone_leaves_no_mark(provctl: Provctl, hooks: Hooks) -> None:
+    file = provctl.file({"a": {"command": ["true"]}})
+    provctl("run", file, env=hooks.env)
+    hooks.told()
+    (provctl.state / "hooks" / "bcdfghjkmn").touch()
+    provctl("scheduler", "start", env=hooks.env)
+    hooks.told()
+    assert "Traceback" not in (provctl.state / "scheduler" / "log").read_text()
+
+
 def test_without_hooks_there_is_no_trace_of_them(provctl: Provctl) -> None:
     provctl("run", provctl.file({"a": {"command": ["true"]}}))
     assert not (provctl.state / "hooks").exists()

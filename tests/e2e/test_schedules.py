@@ -146,6 +146,7 @@ def test_a_damaged_one_is_named_and_can_be_removed(
     rows = provctl("schedule", "list", "-o", "json").json()
     assert [row.get("damage") is None for row in rows] == [False, True]
     assert "damaged" in provctl("schedule", "show", "nightly", code=33).err
+    assert "nightly.json: damaged" in provctl("doctor", code=33).out
     provctl("schedule", "rm", "nightly")
     assert provctl("schedule", "list", "-o", "name").out == "other\n"
 
@@ -157,6 +158,7 @@ def test_without_a_scheduler_it_is_said_that_nothing_happens(
     done = provctl("schedule", "add", file, "--cron", NEVER, env=off)
     assert "nothing is submitted yet" in done.err
     assert provctl.schedulers() == []
+    assert "nothing is submitted" in provctl("doctor").out
     assert json.loads(provctl("schedule", "list", "-o", "jsonl").out)["run"] is None
     provctl("schedule", "rm", "nightly")
     assert provctl.schedulers() == []
