@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
 import pytest
@@ -12,8 +13,6 @@ from tests.support.clocks import SetClock
 from tests.support.timetables import backdated
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.installed import Provctl
 
 NEVER = "0 0 29 2 *"  # not while a test runs
@@ -162,3 +161,30 @@ def test_without_a_scheduler_it_is_said_that_nothing_happens(
     assert json.loads(provctl("schedule", "list", "-o", "jsonl").out)["run"] is None
     provctl("schedule", "rm", "nightly")
     assert provctl.schedulers() == []
+
+
+def test_an_evaluation_without_end_is_in_nobodys_way(
+    provctl: Provctl, file: Path
+) -> None:
+    endless = "let rec f = fun n => if n < 2 then n else f (n - 1) + f (n - 2) in f 99"
+    backdated(provctl, provctl.text("endless.ncl", endless))
+    env = {"PROVCTL_NICKEL_TIMEOUT_SECONDS": "5"}
+    provctl("scheduler", "start", env=env)
+    provctl.until(
+        lambda: any("evaluator_child" in _command(pid) for pid in provctl.processes()),
+        "it is being evaluated",
+    )
+    backdated(provctl, file, name="other", made="o")
+    provctl("schedule", "pause", "other")
+    provctl("schedule", "resume", "other")  # the scheduler looks at all of them
+    run = provctl("schedule", "run", "other").last_word
+    provctl("wait", run)
+    assert shown(provctl)["last_error"] is None, "it took too long to know"
+    row = provctl.until(
+        lambda: shown(provctl)["last_error"] and shown(provctl), "it was ended"
+    )
+    assert "took longer than 5 s" in row["last_error"]
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
