@@ -13,8 +13,8 @@ import json
 import os
 import re
 from contextlib import contextmanager
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List
+from dataclasses import MISSING, asdict, fields
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Set
 
 from provctl.core.schedule import Past, Schedule, beginning
 from provctl.errors import (
@@ -72,7 +72,7 @@ class Schedules:
         if not path.exists():
             return beginning(schedule)
         record = _read(path, schedule.name, Past)
-        past = Past(**{**record, "waiting": tuple(record["waiting"])})
+        past = Past(**{**record, "waiting": tuple(record.get("waiting", ()))})
         # That of an earlier schedule with its name is none of its own.
         return past if past.made == schedule.made else beginning(schedule)
 
@@ -118,6 +118,8 @@ class Schedules:
                 sync_folder(self._folder.parent)
             lock = Lock.wait(self._folder / ".lock")
             try:
+                for left in self._folder.glob(f".*{_IS}-*"):
+                    left.unlink()  # of one that was killed
                 yield
             finally:
                 lock.release()
@@ -135,7 +137,9 @@ def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
     hint = f"take it away and add it again: provctl schedule rm {name}"
     try:
         record, _ = unseal(path.read_bytes()[:-1])
-        return {field.name: record[field.name] for field in fields(kind)}
+        return {
+            name: record[name] for name in _needed(kind) | record.keys() & _of(kind)
+        }
     except NewerFormat as newer:
         message = f"{path}: {newer}"
         raise JournalTooNew(message) from None
@@ -148,6 +152,16 @@ def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
     except OSError as problem:
         message = f"{path}: {problem.strerror}"
         raise JournalDamaged(message, hint=hint) from None
+
+
+def _of(kind: Any) -> Set[str]:
+    """The names of its fields; a later version may write more."""
+    return {field.name for field in fields(kind)}
+
+
+def _needed(kind: Any) -> Set[str]:
+    """Those that every version writes: the others came later, or may."""
+    return {f.name for f in fields(kind) if f.default is f.default_factory is MISSING}
 
 
 @contextmanager

@@ -84,6 +84,8 @@ def _addition(provctl: Provctl, point: Point) -> str:
     provctl(*again, code=41 if rows else 0)
     provctl("schedule", "rm", "s")
     provctl(*again)
+    left = sorted(path.name for path in (provctl.state / "schedules").iterdir())
+    assert left == [".lock", "s.json"]
     return "whole" if rows else "absent"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -122,8 +123,18 @@ def test_an_empty_one_is_damaged_and_a_newer_one_is_not(
     with pytest.raises(JournalTooNew):
         schedules.read("s")
     path.write_bytes(seal('{"v":1}')[0])
-    with pytest.raises(JournalDamaged, match="it has no 'name'"):
+    with pytest.raises(JournalDamaged, match="damaged: it has no '"):
         schedules.read("s")
+
+
+def test_one_of_another_version_is_read(schedules: Schedules, tmp_path: Path) -> None:
+    schedules.add(ONE)
+    path = place(tmp_path) / "s.json"
+    record = json.loads(path.read_bytes())
+    del record["crc"], record["reason"], record["paused_at"]
+    record["later"] = 1
+    path.write_bytes(seal(json.dumps(record))[0])
+    assert schedules.read("s") == replace(ONE, reason="")
 
 
 def test_on_a_full_disk_nothing_is_said_to_be_added(schedules: Schedules) -> None:
