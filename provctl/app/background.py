@@ -14,12 +14,18 @@ from provctl.api.control import ControlServer
 from provctl.api.listen import Listener, tcp_door, unix_door
 from provctl.api.token import take_token
 from provctl.api.verbs import answer
-from provctl.app.reach import stamped
+from provctl.app.firing import Firing
+from provctl.app.hook_marks import HookMarks, HookStarter
+from provctl.app.reach import Reach, stamped
 from provctl.app.runtime import make_executor, make_holder, make_scheduler
 from provctl.app.service import SchedulerService
+from provctl.app.timetable import Office, Timetable
 from provctl.app.unit import SERVICE
+from provctl.core.schedule import LABEL
 from provctl.errors import ProvctlError, StateUnusable
 from provctl.journal.lock import Lock
+from provctl.journal.schedules import Schedules
+from provctl.scheduler.clock import WallClock
 
 if TYPE_CHECKING:
     from provctl.api.listen import Door
@@ -99,6 +105,9 @@ class _Background:
             complain=self._complain,
         )
         self._service = SchedulerService(self._settings, self._folder, self._scheduler)
+        self._timetable = self._make_timetable()
+        reach = Reach(self._folder, environ=os.environ, timeout_s=0.0, auto_start=False)
+        self._hooks = HookStarter(reach.start_hooks)
         self._listener = self._make_listener()
         server = ControlServer(socket, self._answer)
         try:
@@ -113,18 +122,41 @@ class _Background:
         try:
             self._listener.open()
             self._scheduler.take_queued()
+            self._timetable.look()
+            owned = self._scheduler.state.runs
+            pending = HookMarks(self._folder).pending()
+            self._hooks.ended(run for run in pending if run not in owned)
             self._log(f"started, version {__version__}, process {holder.pid}")
             readiness.ready()
             await self._stop.wait()
         finally:
             readiness.stopping()
             await server.close()
+            self._timetable.close()
             self._service.close()
             await self._listener.close()
             if _SLOW_END_S:
                 await asyncio.sleep(_SLOW_END_S)
             self._scheduler.close()
             self._log("stopped")
+
+    def _make_timetable(self) -> Timetable:
+        runs = self._scheduler.state.runs
+
+        def goes_on(schedule: str) -> bool:
+            return any(
+                run.submitted.labels.get(LABEL) == schedule for run in runs.values()
+            )
+
+        office = Office(
+            schedules=Schedules(self._folder),
+            firing=Firing(self._settings, self._folder),
+            clock=WallClock(),
+            goes_on=goes_on,
+            take=self._scheduler.take_queued,
+            log=self._log,
+        )
+        return Timetable(office)
 
     def _make_listener(self) -> Listener:
         """Bind what can be bound: workflows run also where the API cannot be had."""
@@ -168,6 +200,9 @@ class _Background:
             if message.get("run") in self._folder.queued():
                 scheduler.take(message["run"])
             return {}
+        if verb == "schedules":
+            self._timetable.look()
+            return {}
         # The wish first: it may be that nothing starts of a run just queued.
         told = {} if verb == "poke" else answer(scheduler, message)
         scheduler.take_queued()
@@ -176,7 +211,12 @@ class _Background:
     def _hear(self, facts: Facts) -> None:
         self._service.hear(facts)
         if facts.run.outcome is not None:
-            self._log(f"run {facts.run.submitted.run}: {facts.run.outcome}")
+            submitted = facts.run.submitted
+            self._log(f"run {submitted.run}: {facts.run.outcome}")
+            if self._settings.hooks.on_run_finished:
+                self._hooks.ended([submitted.run])
+            if LABEL in submitted.labels:
+                self._timetable.stir(submitted.labels[LABEL])
 
     def _complain(self, run_id: str, problem: ProvctlError) -> None:
         self._log(f"run {run_id}: {problem.message}")

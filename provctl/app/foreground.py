@@ -94,7 +94,11 @@ def run_in_foreground(
             slots=slots,
         )
 
-    return asyncio.run(owner.run(make, requests))
+    try:
+        return asyncio.run(owner.run(make, requests))
+    finally:
+        if owner.has_ended and settings.hooks.on_run_finished:
+            reach.start_hooks([run_id])
 
 
 _NOBODY = Audience(tell=lambda _facts: None)
@@ -140,6 +144,11 @@ class _Foreground:
             raise self._fault
         assert self._state is not None
         return Ending(self._state, self._left)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run has, as far as this process knows."""
+        return self._state is not None and self._state.outcome is not None
 
     # -- what happens to the run ---------------------------------------------------
 

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Reach", "stamped", "version_note"]
 
-_SERVE = (sys.executable, "-I", "-m", "provctl", "scheduler", "serve")
+_OURS = (sys.executable, "-I", "-m", "provctl", "scheduler")
+_SERVE = (*_OURS, "serve")
+_RUN_HOOKS = (*_OURS, "run-hooks")
 _LOOK_S = 0.02
 _LETS_GO_S = 1.0  # between the last answer of an owner and its lock
 
@@ -131,8 +133,10 @@ class Reach:
         """The scheduler's own log."""
         return self._folder.scheduler / "log"
 
-    def poke_scheduler(self) -> Holder:
+    def poke_scheduler(self, verb: str = "poke") -> Holder:
         """Have the scheduler look at the queue, started if need be; return who it is.
+
+        With the verb "schedules" it looks at these.
 
         One that is about to end answers nobody any more, one that has just begun
         nobody yet: it is asked again. Raises SchedulerUnreachable.
@@ -141,7 +145,7 @@ class Reach:
         while True:
             holder = self.ensure_scheduler()
             try:
-                self.ask_scheduler("poke")
+                self.ask_scheduler(verb)
             except SchedulerUnreachable:
                 if time.monotonic() >= deadline:
                     raise
@@ -153,6 +157,18 @@ class Reach:
         """Ask the running scheduler. Raises SchedulerUnreachable, and its refusal."""
         socket = self._folder.scheduler / "control.sock"
         return self._put(socket, {"verb": verb, **fields})
+
+    def start_hooks(self, run_ids: Sequence[str]) -> Optional[subprocess.Popen[bytes]]:
+        """Have the hooks of runs that have ended run, by a process of their own.
+
+        Nobody has to wait for it. None if it cannot be started; then the next
+        scheduler has them run.
+        """
+        try:
+            return self._spawn([*_RUN_HOOKS, *run_ids])
+        except OSError as problem:
+            self.note(f"hooks of runs {' '.join(run_ids)}: {problem}")
+            return None
 
     def note(self, text: str) -> None:
         """Put a line into the scheduler's log, for who looks there for a reason."""
@@ -252,7 +268,7 @@ class Reach:
         """Start the process and wait for its word. Raises SchedulerUnreachable."""
         ready, theirs = os.pipe()
         try:
-            self._spawn(theirs)
+            self._spawn([*_SERVE, "--ready-fd", str(theirs)], theirs)
         except OSError as problem:
             os.close(ready)
             message = f"the scheduler cannot be started: {problem}"
@@ -272,18 +288,19 @@ class Reach:
             message = f"the scheduler {why}" + (f": {told}" if told else "")
             raise SchedulerUnreachable(message, hint=f"see {self.log}")
 
-    def _spawn(self, theirs: int) -> None:
+    def _spawn(self, command: Sequence[str], *fds: int) -> subprocess.Popen[bytes]:
+        """Start a process of the background; its output goes into the log."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = os.open(str(self.log), flags, 0o600)
         try:
-            subprocess.Popen(
-                [*_SERVE, "--ready-fd", str(theirs)],
+            return subprocess.Popen(
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
                 env=dict(self._environ),
-                pass_fds=[theirs],
+                pass_fds=fds,
                 start_new_session=True,
             )
         finally:

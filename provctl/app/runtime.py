@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import random
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Mapping, Optional
 
 from provctl import __version__
+from provctl.app.hook_marks import HookMarks
+from provctl.errors import StateUnusable
 from provctl.executors.local import LocalExecutor
 from provctl.journal.lock import Holder, boot_id
 from provctl.scheduler.clock import Clock
@@ -78,6 +81,14 @@ def make_scheduler(
         endpoint=settings.endpoint if settings.server.address else "",
     )
     capacity: Mapping[str, int] = settings.pools
+    marks = HookMarks(folder)
+
+    def begin(run_id: str) -> None:
+        if settings.hooks.on_run_finished:
+            # No run waits for its hooks. On a disk that is full it is not taken either.
+            with suppress(StateUnusable):
+                marks.put(run_id)
+
     world = World(
         folder=folder,
         executor=executor,
@@ -88,6 +99,7 @@ def make_scheduler(
         tell=tell,
         complain=complain,
         checkpoint_s=limits.checkpoint_interval_seconds,
+        begin=begin,
     )
     return Scheduler(
         world, slots=slots or limits.max_concurrent_tasks, capacity=capacity

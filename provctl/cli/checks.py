@@ -11,7 +11,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Sequence, Tuple, Union
 
-from provctl.cli.machine import api_port, api_token, lingering, service
+from provctl.cli.machine import (
+    api_port,
+    api_token,
+    hooks,
+    lingering,
+    schedules,
+    service,
+)
 from provctl.errors import ConfigInvalid, StateUnusable, ToolMissing
 
 if TYPE_CHECKING:
@@ -22,7 +29,7 @@ __all__ = ["CHECKS"]
 _PACKAGES = (
     *("click", "rich", "pydantic", "psutil", "platformdirs"),
     *("fastapi", "uvicorn", "httptools", "prometheus_client"),
-    *("jinja2", "semantic_version"),
+    *("jinja2", "semantic_version", "cronsim", "tzlocal"),
 )
 _PROGRAM_TIMEOUT_S = 10
 _RELEASED_AT = 1_735_689_600  # 2025-01-01: no right clock shows an earlier time
@@ -157,4 +164,6 @@ CHECKS: Tuple[Tuple[str, Callable[[Surroundings], Union[str, Note]]], ...] = (
     ("token", api_token),
     ("service", service),
     ("logout", lingering),
+    ("schedules", schedules),
+    ("hooks", hooks),
 )

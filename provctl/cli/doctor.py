@@ -33,7 +33,7 @@ def doctor(context: click.Context) -> None:
     """Check that everything needed is there; say what to do where it is not.
 
     Exits with 0 if so, else with the code of the first thing that is wrong: 2 the
-    configuration, 52 a tool or the library, 32 the state directory. A line with ! is
+    configuration, 52 a tool or the library, 32 the state directory, 33 a schedule. A line with ! is
     a note, and no fault.
     """
     session: Session = context.obj

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Tuple, Union
 
 from provctl.cli.surroundings import Note
-from provctl.errors import StateUnusable
+from provctl.errors import StateUnusable, ToolMissing
 
 if TYPE_CHECKING:
     from provctl.cli.surroundings import Surroundings
 
-__all__ = ["api_port", "api_token", "lingering", "service"]
+__all__ = ["api_port", "api_token", "hooks", "lingering", "schedules", "service"]
 
 _ASK_S = 5.0
+_SHOWN = 10  # names
 
 
 def api_port(surroundings: Surroundings) -> str:
@@ -91,6 +92,44 @@ def service(surroundings: Surroundings) -> Union[str, Note]:
             hint = "provctl scheduler install --force writes it anew"
             raise StateUnusable(message, hint=hint)
     return ", ".join(map(str, found))
+
+
+def schedules(surroundings: Surroundings) -> Union[str, Note]:
+    """Whether all schedules can be read, and somebody is there to submit them."""
+    from provctl.journal.folder import StateFolder
+    from provctl.journal.lock import holder_of
+    from provctl.journal.schedules import Schedules
+
+    found = Schedules(StateFolder(surroundings.state_dir))
+    names = found.names()
+    for name in names:
+        found.past(found.read(name))
+    if not names:
+        return "none"
+    detail = f"{len(names)}: {', '.join(names[:_SHOWN])}"
+    if holder_of(surroundings.state_dir / "scheduler" / "lock") is None:
+        advice = "provctl scheduler start, or have it run: provctl scheduler install"
+        return Note(f"{detail}; no scheduler runs, so nothing is submitted", advice)
+    return detail
+
+
+def hooks(surroundings: Surroundings) -> Union[str, Note]:
+    """Whether the programs that are hooks are there, and did not fail the last time."""
+    from shutil import which
+
+    from provctl.app.hooks import failure_file
+
+    commands = surroundings.settings.hooks.on_run_finished
+    for argv in commands:
+        if which(argv[0], path=surroundings.search_path) is None:
+            message = f"hooks.on_run_finished: there is no program {argv[0]}"
+            raise ToolMissing(message, hint="install it, or name it with its path")
+    try:
+        failure = failure_file(surroundings.state_dir).read_text("utf-8", "replace")
+    except OSError:
+        return f"{len(commands)} set" if commands else "none"
+    log = failure_file(surroundings.state_dir).with_name("hooks.log")
+    return Note(f"failed: {failure.strip()}", f"see {log}")
 
 
 def _units(surroundings: Surroundings) -> Tuple[Path, ...]:

@@ -162,6 +162,7 @@ _WORKFLOW = {
 _TREE = {
     "workflow": _Verb("main", "workflow", "Run, submit and watch workflows."),
     "batch": _Verb("batch", "batch", "Several runs, submitted together."),
+    "schedule": _Verb("schedule", "schedule", "Submit workflows at certain times."),
     "scheduler": _Verb("scheduler", "scheduler", "The background scheduler."),
     "journal": _Verb("journal", "journal", "Verify, read and repair journals."),
     "template": _Verb("template", "template", "Make files of templates and values."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import click
 
@@ -128,6 +128,23 @@ def _first(lines: Sequence[str], since: Optional[float]) -> int:
         return 0
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
     return next((n for n, line in enumerate(lines) if line[:20] >= stamp), len(lines))
+
+
+@scheduler.command("run-hooks", hidden=True)
+@click.argument("runs", nargs=-1)
+@click.pass_obj
+def run_hooks(session: Session, runs: Tuple[str, ...]) -> None:
+    """Run the hooks of runs that have ended; whoever owned them starts this."""
+    from provctl.app.hooks import HookRunner
+    from provctl.cli.exits import exit_code_of
+
+    HookRunner(
+        session.loaded.settings,
+        session.folder,
+        session.environ,
+        exit_code=lambda outcome: exit_code_of([outcome]),
+        note=session.reach.note,
+    ).run(runs)
 
 
 @scheduler.command()

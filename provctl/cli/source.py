@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provctl.cli.context import Session
     from provctl.core.model import Workflow
 
-__all__ = ["load"]
+__all__ = ["load", "pairs"]
 
 
 def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
@@ -36,19 +36,20 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
         tell=lambda note: click.echo(f"note: {note}", err=True),
     )
     began = time.perf_counter()
-    workflow = load_workflow(Path(file), _pairs(params), context=context)
+    workflow = load_workflow(Path(file), pairs(params), context=context)
     took_s = time.perf_counter() - began
     session.say(f"{file}: {len(workflow.tasks)} tasks, checked in {took_s:.3f}s")
     check_tools(settings, workflow)
     return workflow
 
 
-def _pairs(params: Sequence[str]) -> Dict[str, str]:
-    pairs = {}
+def pairs(params: Sequence[str]) -> Dict[str, str]:
+    """Return texts "key=value" as a record. Raises UsageProblem."""
+    found = {}
     for param in params:
         key, equals, value = param.partition("=")
         if not equals or not key:
             message = f"-p {param}: not of the form key=value"
             raise UsageProblem(message, hint="for example: -p zone=fi-hel1")
-        pairs[key] = value
-    return pairs
+        found[key] = value
+    return found

@@ -14,6 +14,7 @@ __all__ = [
     "Kind",
     "UnexpectedError",
     "choice",
+    "commands",
     "names",
     "path",
     "program",
@@ -139,6 +140,27 @@ def program() -> Kind:
         return value if bare and value else located.accept(value, folder)
 
     return Kind("the name or the path of a program", accept)
+
+
+def commands() -> Kind:
+    """Return the kind of lists of commands, each a program and its arguments."""
+    located = program()
+
+    def accept(value: object, folder: str) -> Tuple[object, ...]:
+        if not isinstance(value, (list, tuple)):
+            raise UnexpectedError
+        return tuple(command(words, folder) for words in value)
+
+    def command(words: object, folder: str) -> Tuple[object, ...]:
+        if not isinstance(words, (list, tuple)) or not words:
+            raise UnexpectedError
+        first, *rest = words
+        if not all(isinstance(word, str) and "\0" not in word for word in rest):
+            raise UnexpectedError
+        return (located.accept(first, folder), *rest)
+
+    expected = 'a list of commands, each a list of words such as ["notify", "--all"]'
+    return Kind(expected, accept, _json)
 
 
 def names(item: Kind, expected: str) -> Kind:

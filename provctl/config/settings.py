@@ -19,6 +19,7 @@ __all__ = [
     "Description",
     "Execution",
     "Executor",
+    "Hooks",
     "Nickel",
     "Nushell",
     "Orchestrator",
@@ -263,6 +264,18 @@ class Ui(_Values):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
+class Hooks(_Values):
+    """Programs that are told of runs, in JSON on stdin. No shell reads their words."""
+
+    on_run_finished: Tuple[Tuple[str, ...], ...] = _key(
+        (), kinds.commands(), "Programs that are told how each run has ended"
+    )
+    timeout_seconds: float = _key(
+        30, kinds.seconds(0.1, 3600), "Time after which a hook is killed"
+    )
+
+
+@dataclass(frozen=True, repr=False, eq=False)
 class Settings(_Values):
     """Every setting; made by `provctl.config.load.load_settings`."""
 
@@ -274,6 +287,7 @@ class Settings(_Values):
     nushell: Nushell = Nushell()
     nickel: Nickel = Nickel()
     ui: Ui = Ui()
+    hooks: Hooks = Hooks()
     pools: Mapping[str, int] = _table(
         kinds.table(
             kinds.whole(1, 1_000_000),

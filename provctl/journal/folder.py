@@ -8,6 +8,8 @@
     checkpoint.json          where they led to at some time; may be missing
     owner.lock               flock held by whoever runs it
     attempts/<n>.<k>.*       task index and attempt, by the attempt's supervisor
+  schedules/<name>.*         see `journal.schedules`
+  hooks/<run>                see `app.hook_marks`
   scheduler/                 lock, log, control socket of the background process
 """
 

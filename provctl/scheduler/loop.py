@@ -79,6 +79,7 @@ class World:
     """What the scheduler acts on and hears from.
 
     `dice` rolls from 0 up to 1; `checkpoint_s` is the time between checkpoints.
+    `begin` hears of a run that is taken, before anything of it is written.
     """
 
     folder: StateFolder
@@ -90,6 +91,7 @@ class World:
     tell: Callable[[Facts], None]
     complain: Callable[[str, ProvctlError], None]
     checkpoint_s: float = 30.0
+    begin: Callable[[str], None] = lambda _run: None
 
 
 class Scheduler:
@@ -137,6 +139,7 @@ class Scheduler:
         folder = self._world.folder.run(run_id)
         owned = take_run(self.state, folder, self._world.holder)
         self._owned[run_id] = owned
+        self._world.begin(run_id)
         self._checkpoints[run_id] = Schedule(
             interval_s=self._world.checkpoint_s,
             now=self._world.clock.now(),

@@ -24,6 +24,7 @@ HEAVY = ("asyncio", "pydantic", "rich", "nickel", "psutil", "provctl.spec")
         ["workflow", "list"],
         ["workflow", "list", "-o", "json"],
         ["batch", "list"],
+        ["schedule", "list"],
         ["config", "path"],
     ],
     ids=" ".join,

@@ -85,7 +85,7 @@ def test_all_is_well(run: Run) -> None:
 
 def test_each_check_has_a_line_with_a_mark(run: Run) -> None:
     lines = run(output="table").stdout.splitlines()
-    assert [line[:3] for line in lines] == ["✓  "] * 12
+    assert [line[:3] for line in lines] == ["✓  "] * 14
     assert lines[2].startswith("✓  nushell          0.")
 
 

@@ -1,0 +1,251 @@
+"""Owns the schedules of a running scheduler: it waits for the next time, and fires.
+
+A time is put down before anything is done about it, and again when it has its run.
+Whoever dies in between leaves a run whose id follows from the time, so the next one
+finds it and makes no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable, Dict, Optional, Set
+
+from provctl.core.schedule import (
+    MOST,
+    arrive,
+    brought_up,
+    failed,
+    fired,
+    skipped,
+)
+from provctl.errors import NotFound, ProvctlError, StateUnusable, WorkflowInvalid
+from provctl.scheduler.alarm import Alarm
+
+if TYPE_CHECKING:
+    from provctl.app.firing import Firing
+    from provctl.core.schedule import Past, Schedule
+    from provctl.journal.schedules import Schedules
+    from provctl.scheduler.clock import Clock
+
+__all__ = ["Office", "Timetable"]
+
+_AT_ONCE = 2  # evaluations
+_AGAIN_S = 15.0  # after which a disk that was full is tried again
+
+
+@dataclass(frozen=True)
+class Office:
+    """What a timetable acts on and hears from.
+
+    `goes_on` says of a schedule's name whether the scheduler has an unfinished run of
+    it; `take` has the scheduler take what was queued; `log` is given words for people.
+    """
+
+    schedules: Schedules
+    firing: Firing
+    clock: Clock
+    goes_on: Callable[[str], bool]
+    take: Callable[[], None]
+    log: Callable[[str], None]
+
+
+class Timetable:
+    """Fires the schedules of one state directory. Make it inside a running loop."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._next: Dict[str, float] = {}
+        self._busy: Dict[str, asyncio.Task[None]] = {}
+        self._again: Set[str] = set()
+        self._told: Dict[str, str] = {}
+        self._pool: Optional[ThreadPoolExecutor] = None
+        self._alarm: Optional[Alarm] = None
+        self._retry: Optional[asyncio.TimerHandle] = None
+
+    def look(self) -> None:
+        """Read all schedules anew, and do what is due; soon after it returns."""
+        try:
+            names = self._office.schedules.names()
+        except StateUnusable as problem:
+            self._tell("", problem.message)
+            return
+        for name in self._next.keys() - set(names):
+            del self._next[name]
+        for name in names:
+            self.stir(name)
+        self._set_alarm()
+
+    def stir(self, name: str) -> None:
+        """Look at one schedule: one of its runs has ended, or its time has come."""
+        if name in self._busy:
+            self._again.add(name)
+        else:
+            self._busy[name] = asyncio.ensure_future(self._attend(name))
+
+    async def settled(self) -> None:
+        """Return when nothing is being done."""
+        while self._busy:
+            await asyncio.gather(*self._busy.values())
+
+    def close(self) -> None:
+        """Fire no more. What is half done is found by the next one."""
+        if self._alarm is not None:
+            self._alarm.close()
+        if self._retry is not None:
+            self._retry.cancel()
+        for task in self._busy.values():
+            task.cancel()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+
+    # -- one schedule ------------------------------------------------------------------
+
+    async def _attend(self, name: str) -> None:
+        try:
+            await self._fire_due(name)
+        except NotFound:
+            self._next.pop(name, None)  # it was taken away
+        except StateUnusable as problem:
+            self._tell(name, f"{problem.message}; tried again in {_AGAIN_S:g} s")
+            self._look_again()
+        except ProvctlError as problem:
+            self._next.pop(name, None)
+            self._tell(name, f"{problem.message}; it does not fire")
+        else:
+            self._told.pop(name, None)
+        finally:
+            del self._busy[name]
+        if name in self._again:
+            self._again.discard(name)
+            self.stir(name)
+        self._set_alarm()
+
+    async def _fire_due(self, name: str) -> None:
+        while True:
+            # Anew after each, for it may have been paused or taken away meanwhile.
+            schedule = self._office.schedules.read(name)
+            past = self._arrived(schedule)
+            if schedule.paused_at is not None or not past.waiting:
+                return
+            following = await self._dispatched(schedule, past)
+            if following is None:
+                return
+            if self._office.schedules.read(name).made == schedule.made:
+                self._office.schedules.note(name, following)
+
+    def _arrived(self, schedule: Schedule) -> Past:
+        """Put down the times that have come; and know which is the next."""
+        from provctl.scheduler import cron
+
+        office = self._office
+        before = office.schedules.past(schedule)
+        self._next.pop(schedule.name, None)
+        if schedule.paused_at is not None:
+            return before
+        now = office.clock.now()
+        past = brought_up(schedule, before, now)
+        if past.until < before.until:
+            self._log(schedule, "the clock was far ahead: it goes on from now")
+        when = (schedule.cron, schedule.zone)
+        times = cron.latest(*when, after=past.until, now=now, most=MOST + 1)
+        past = arrive(schedule, past, times, now)
+        if past != before:
+            office.schedules.note(schedule.name, past)
+        if past.missed > before.missed:
+            self._log(schedule, f"{past.missed - before.missed} times missed")
+        following = next(cron.times_after(*when, max(now, past.until)), None)
+        if following is not None:
+            self._next[schedule.name] = following
+        return past
+
+    async def _dispatched(self, schedule: Schedule, past: Past) -> Optional[Past]:
+        """Fire the first time that waits; None if it has to go on waiting."""
+        office, at = self._office, past.waiting[0]
+        known = office.firing.has_fired(schedule, at)
+        if (
+            not known
+            and schedule.overlap != "allow"
+            and self._is_under_way(schedule, past)
+        ):
+            if schedule.overlap == "queue":
+                return None
+            self._log(schedule, f"skipped: run {past.run} of it has not ended")
+            return skipped(past)
+        try:
+            run = await self._in_a_thread(office.firing.fire, schedule, at)
+        except StateUnusable:
+            raise
+        except ProvctlError as problem:
+            trouble = _told(problem)
+            self._log(schedule, f"cannot be run: {trouble}")
+            return failed(past, trouble)
+        self._log(schedule, f"run {run}")
+        office.take()
+        return fired(past, run)
+
+    def _is_under_way(self, schedule: Schedule, past: Past) -> bool:
+        """Whether a run of it goes on: the scheduler's, or one that others own now."""
+        office = self._office
+        try:
+            return office.goes_on(schedule.name) or office.firing.goes_on(past.run)
+        except ProvctlError:
+            return False  # what is damaged would go on for ever
+
+    # -- time --------------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        now = self._office.clock.now()
+        due = [name for name, at in self._next.items() if at <= now]
+        if not due:
+            self.look()  # the clock was set: what is next may be another time now
+            return
+        for name in due:
+            del self._next[name]  # until it is known anew
+            self.stir(name)
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._alarm is None and self._next:
+            self._alarm = Alarm(self._ring)
+        if self._alarm is not None:
+            self._alarm.set(min(self._next.values(), default=None))
+
+    def _look_again(self) -> None:
+        if self._retry is None:
+            loop = asyncio.get_running_loop()
+            self._retry = loop.call_later(_AGAIN_S, self._looks_again)
+
+    def _looks_again(self) -> None:
+        self._retry = None
+        self.look()
+
+    async def _in_a_thread(
+        self, fire: Callable[[Schedule, float], str], schedule: Schedule, at: float
+    ) -> str:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_AT_ONCE)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, fire, schedule, at)
+
+    # -- words -------------------------------------------------------------------------
+
+    def _log(self, schedule: Schedule, words: str) -> None:
+        self._office.log(f"schedule {schedule.name}: {words}")
+
+    def _tell(self, name: str, words: str) -> None:
+        """Say what is wrong, once as long as it is the same."""
+        if self._told.get(name) != words:
+            self._told[name] = words
+            self._office.log(f"schedule {name}: {words}" if name else words)
+
+
+def _told(problem: ProvctlError) -> str:
+    """An error on one line; of many mistakes in a file the first, with its place."""
+    if isinstance(problem, WorkflowInvalid) and problem.mistakes:
+        first, more = problem.mistakes[0], len(problem.mistakes) - 1
+        place = f"{first.file}:{first.line}" if first.line else first.file
+        rest = f" (and {more} more mistakes)" if more else ""
+        return f"{place}: {first.message.splitlines()[0]}{rest}"
+    return problem.message.splitlines()[0]

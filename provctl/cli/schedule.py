@@ -1,0 +1,372 @@
+"""Owns `provctl schedule`: workflows that are submitted at the times of an expression."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+import click
+from click.shell_completion import CompletionItem
+
+from provctl.cli.context import Session, emit, plain, tell_version
+from provctl.cli.options import session_of
+from provctl.cli.start import treatment
+from provctl.cli.times import iso, local
+from provctl.core.schedule import CATCH_UP, LABEL, OVERLAP
+from provctl.errors import ProvctlError
+
+if TYPE_CHECKING:
+    from provctl.core.schedule import Past, Schedule
+    from provctl.journal.schedules import Schedules
+
+__all__ = ["schedule"]
+
+_SHOWN_TIMES = 5
+
+
+class _Name(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
+    """The name of a schedule; completed from disk."""
+
+    name = "schedule"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> List[CompletionItem]:
+        try:
+            names = _schedules(session_of(ctx)).names()
+        except ProvctlError:
+            return []
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+_NAME = _Name()
+
+
+def _schedules(session: Session) -> Schedules:
+    from provctl.journal.schedules import Schedules
+
+    return Schedules(session.folder)
+
+
+@click.group()
+def schedule() -> None:
+    """Workflows that are submitted at certain times, each time once.
+
+    \b
+    provctl schedule add backup.ncl --cron "0 3 * * *"
+    provctl schedule list
+
+    The background scheduler submits them; nothing is while it does not run.
+    """
+
+
+@schedule.command()
+@click.argument("file", type=click.Path(dir_okay=True))
+@click.option("--cron", required=True, metavar="EXPR", help='Such as "0 3 * * *".')
+@click.option("--name", metavar="NAME", help="The workflow's name if not given.")
+@click.option("--time-zone", metavar="ZONE", help="This machine's if not given.")
+@click.option(
+    "--catch-up",
+    type=click.Choice(CATCH_UP),
+    default="latest",
+    show_default=True,
+    help="Which of the times that nobody was there for are made up for.",
+)
+@click.option(
+    "--overlap",
+    type=click.Choice(OVERLAP),
+    default="skip",
+    show_default=True,
+    help="What if the run before has not ended.",
+)
+@treatment
+@click.pass_obj
+def add(
+    session: Session,
+    file: str,
+    cron: str,
+    name: Optional[str],
+    time_zone: Optional[str],
+    catch_up: str,
+    overlap: str,
+    params: Tuple[str, ...],
+    jobs: Optional[int],
+    priority: int,
+    fail_fast: bool,
+) -> None:
+    """Submit a workflow FILE at the times of a cron expression.
+
+    Its fields are minute, hour, day of month, month and day of week; or @hourly,
+    @daily, @weekly, @monthly. The file is checked now, and read anew each time, so
+    edits count from the next time on. It runs in this folder, with this environment.
+
+    \b
+    provctl schedule add backup.ncl --cron "0 3 * * *" --time-zone Europe/Madrid
+    provctl schedule add check.ncl --cron "*/5 * * * *" --overlap skip --catch-up none
+    """
+    from provctl.app.environment import task_environment
+    from provctl.cli.source import load, pairs
+    from provctl.core.schedule import Schedule
+    from provctl.scheduler import cron as times
+    from provctl.scheduler.clock import WallClock
+
+    now = WallClock().now()
+    zone = times.local_zone(now) if time_zone is None else time_zone
+    times.check(cron, zone, now)
+    workflow = load(session, file, params)
+    passthrough = session.loaded.settings.executor.env_passthrough
+    made = Schedule(
+        name=_named(workflow.name if name is None else name),
+        made=os.urandom(8).hex(),
+        file=str(Path(file).absolute()),
+        cron=cron,
+        zone=zone,
+        since=now,
+        params=pairs(params),
+        priority=priority,
+        max_parallel=jobs,
+        fail_fast=fail_fast,
+        catch_up=catch_up,
+        overlap=overlap,
+        cwd=str(Path.cwd()),
+        environment=task_environment(session.environ, passthrough),
+    )
+    _schedules(session).add(made)
+    if session.output == "table":
+        click.echo(f"Schedule added: {made.name}")
+    else:
+        emit(session, [_row(session, made.name)], ("name",), name="name")
+    first = next(times.times_after(cron, zone, now), now)
+    click.echo(f"next: {local(first)} (here), by {zone}", err=True)
+    if _tell_scheduler(session):
+        _tell_what_it_takes(session)
+
+
+def _named(name: str) -> str:
+    from provctl.errors import UsageProblem
+    from provctl.journal.schedules import NAME
+
+    if not re.fullmatch(NAME, name):
+        message = f"{plain(name)} cannot be the name of a schedule"
+        hint = "--name: up to 100 letters, digits, dots, dashes, the first no dash"
+        raise UsageProblem(message, hint=hint)
+    return name
+
+
+def _tell_scheduler(session: Session) -> bool:
+    """Have the scheduler look at the schedules; whether there is one that does."""
+    from provctl.errors import SchedulerUnreachable, StateUnusable
+
+    try:
+        holder = session.reach.poke_scheduler("schedules")
+    except (SchedulerUnreachable, StateUnusable) as problem:
+        click.echo(f"nothing is submitted yet: {problem.message}", err=True)
+        click.echo(f"help:  {problem.hint}", err=True)
+        return False
+    tell_version(holder)
+    return True
+
+
+def _tell_what_it_takes(session: Session) -> None:
+    from provctl.errors import SchedulerUnreachable
+
+    try:
+        service = session.reach.ask_scheduler("status").get("service")
+    except SchedulerUnreachable:
+        service = None  # it is just ending
+    if service is None:
+        words = "note: nothing is submitted while no scheduler runs, as after a reboot"
+        click.echo(words, err=True)
+        click.echo("help:  provctl scheduler install", err=True)
+
+
+@schedule.command("list")
+@click.pass_obj
+def list_schedules(session: Session) -> None:
+    """List schedules: when each comes next, its last run, and how that ended."""
+    names = _schedules(session).names()
+    rows = [_row(session, name) for name in names]
+    columns = ("name", "cron", "time_zone", "next", "last", "run", "outcome", "note")
+    emit(session, rows, columns, name="name")
+    if names and session.reach.scheduler() is None:
+        click.echo("no scheduler is running: nothing is submitted", err=True)
+        click.echo("help:  provctl scheduler start", err=True)
+
+
+@schedule.command()
+@click.argument("name", type=_NAME)
+@click.pass_obj
+def show(session: Session, name: str) -> None:
+    """Show a schedule, the next times it comes, and what became of the last ones."""
+    import json
+
+    found = _schedules(session).read(name)
+    row = _row(session, name)
+    if session.output != "table":
+        if session.output == "json":
+            click.echo(json.dumps(row, indent=2))
+        else:
+            emit(session, [row], (), name="name")
+        return
+    lines = {
+        "schedule": name,
+        "file": found.file,
+        "parameters": " ".join(f"{k}={v}" for k, v in found.params.items()) or "-",
+        "times": f"{found.cron} ({found.zone})",
+        "catch-up, overlap": f"{found.catch_up}, {found.overlap}",
+        "state": row["note"] or "waits for its time",
+        "last run": f"{row['run']} {row['outcome']}, of {row['last']}",
+        "never ran": f"{row['missed']} missed, {row['skipped']} skipped",
+        "next": ", ".join(local(at) for at in _times(found)) or "-",
+    }
+    if row["run"] is None:
+        lines["last run"] = "-"
+    for label, value in lines.items():
+        click.echo(f"{label:18} {plain(str(value))}")
+
+
+@schedule.command("rm")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=_NAME)
+@click.pass_obj
+def remove(session: Session, names: Tuple[str, ...]) -> None:
+    """Remove schedules. Their runs stay, and those under way go on."""
+    for name in names:
+        _schedules(session).remove(name)
+        click.echo(f"removed: {name}", err=True)
+    if session.reach.scheduler() is not None:
+        _tell_scheduler(session)
+
+
+@schedule.command()
+@click.argument("name", type=_NAME)
+@click.option("--reason", default="", help="Why, for those who see it.")
+@click.pass_obj
+def pause(session: Session, name: str, reason: str) -> None:
+    """Submit nothing of a schedule until `resume`. Runs under way go on."""
+    from provctl.scheduler.clock import WallClock
+
+    now = WallClock().now()
+    _schedules(session).change(
+        name, lambda it: replace(it, paused_at=now, reason=reason)
+    )
+    click.echo(f"paused: {name}; go on: provctl schedule resume {name}", err=True)
+    if session.reach.scheduler() is not None:
+        _tell_scheduler(session)
+
+
+@schedule.command()
+@click.argument("name", type=_NAME)
+@click.option("--reason", default="", help="Why, for the log.")
+@click.pass_obj
+def resume(session: Session, name: str, reason: str) -> None:
+    """Go on with a paused schedule. Times that came meanwhile are not made up for."""
+    from provctl.errors import Refused
+    from provctl.scheduler.clock import WallClock
+
+    now = WallClock().now()
+
+    def go_on(it: Schedule) -> Schedule:
+        if it.paused_at is None:
+            message = f"schedule {name} is not paused"
+            raise Refused(message)
+        return replace(it, paused_at=None, reason="", since=now)
+
+    _schedules(session).change(name, go_on)
+    session.reach.note(f"schedule {name}: resumed" + (f": {reason}" if reason else ""))
+    click.echo(f"goes on: {name}", err=True)
+    _tell_scheduler(session)
+
+
+@schedule.command()
+@click.argument("name", type=_NAME)
+@click.pass_obj
+def run(session: Session, name: str) -> None:
+    """Submit the workflow of a schedule now, whatever else of it runs."""
+    from provctl.app.firing import evaluated
+    from provctl.app.submit import Wishes
+    from provctl.cli.start import hand_over, print_submitted
+
+    found = _schedules(session).read(name)
+    workflow = evaluated(session.loaded.settings, found)
+    wishes = Wishes(
+        found.priority,
+        max_parallel=found.max_parallel,
+        fail_fast=found.fail_fast,
+        labels={LABEL: name},
+    )
+    (account,) = hand_over(session, [workflow], wishes)
+    print_submitted(session, account)
+
+
+def _row(session: Session, name: str) -> Dict[str, Any]:
+    """A schedule as a record; of a damaged one what is wrong with it."""
+    schedules = _schedules(session)
+    empty = ("cron", "time_zone", "next", "last", "run", "outcome", "missed", "skipped")
+    try:
+        found = schedules.read(name)
+        past = schedules.past(found)
+        upcoming = _times(found)
+    except ProvctlError as problem:
+        damage = {"damage": problem.message, "note": problem.message}
+        return {"name": name, **dict.fromkeys(empty), **damage}
+    return {
+        "name": name,
+        "file": found.file,
+        "params": dict(found.params),
+        "cron": found.cron,
+        "time_zone": found.zone,
+        "catch_up": found.catch_up,
+        "overlap": found.overlap,
+        "priority": found.priority,
+        "paused_at": iso(found.paused_at),
+        "reason": found.reason,
+        "next": local(upcoming[0]) if upcoming else None,
+        "next_at": [iso(at) for at in upcoming],
+        "last": None if past.at is None else local(past.at),
+        "last_at": iso(past.at),
+        "run": past.run or None,
+        "outcome": _outcome(session, past.run),
+        "waiting": len(past.waiting),
+        "missed": past.missed,
+        "skipped": past.skipped,
+        "last_error": past.trouble or None,
+        "last_error_at": iso(past.trouble_at),
+        "note": _note(found, past),
+    }
+
+
+def _times(found: Schedule) -> List[float]:
+    from itertools import islice
+
+    from provctl.scheduler.clock import WallClock
+    from provctl.scheduler.cron import times_after
+
+    if found.paused_at is not None:
+        return []
+    times = times_after(found.cron, found.zone, WallClock().now())
+    return list(islice(times, _SHOWN_TIMES))
+
+
+def _outcome(session: Session, run_id: str) -> Optional[str]:
+    from provctl.journal.summary import account
+
+    run = session.folder.run(run_id)
+    if not run_id or not run.path.exists():
+        return None
+    seen = account(run)
+    return seen.outcome or seen.status
+
+
+def _note(found: Schedule, past: Past) -> Optional[str]:
+    notes = []
+    if found.paused_at is not None:
+        why = f": {found.reason}" if found.reason else ""
+        notes.append(f"paused since {local(found.paused_at)}{why}")
+    if past.trouble_at is not None:
+        notes.append(f"failed at {local(past.trouble_at)}: {past.trouble}")
+    if past.waiting:
+        notes.append(f"{len(past.waiting)} wait for the run before")
+    return "; ".join(notes) or None

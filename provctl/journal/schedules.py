@@ -1,0 +1,175 @@
+"""Owns the files of schedules: what each is, written by commands, and what became of it.
+
+schedules/<name>.json     the schedule, sealed as lines of journals are
+schedules/<name>.past     what became of its times; the scheduler's alone
+schedules/.lock           held by a command that changes one
+
+Each is written aside, synced and renamed: it is there whole, and stays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import MISSING, asdict, fields
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Set
+
+from provctl.core.schedule import Past, Schedule, beginning
+from provctl.errors import (
+    JournalDamaged,
+    JournalTooNew,
+    NotFound,
+    Refused,
+    StateUnusable,
+)
+from provctl.journal.folder import sync_folder, write_synced
+from provctl.journal.lock import Lock
+from provctl.journal.seal import FORMAT, NewerFormat, seal, unseal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.journal.folder import StateFolder
+
+__all__ = ["NAME", "Schedules"]
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+_IS, _WAS = ".json", ".past"
+
+
+class Schedules:
+    """The schedules of one state directory."""
+
+    def __init__(self, folder: StateFolder) -> None:
+        self._state = folder
+        self._folder = folder.path / "schedules"
+
+    def names(self) -> List[str]:
+        """Return the names of all, sorted; empty when there are none."""
+        try:
+            found = [path.name for path in self._folder.iterdir()]
+        except FileNotFoundError:
+            return []
+        except OSError as problem:
+            message = f"{self._folder}: {problem.strerror}"
+            raise StateUnusable(message) from problem
+        names = [name[: -len(_IS)] for name in found if name.endswith(_IS)]
+        return sorted(name for name in names if re.fullmatch(NAME, name))
+
+    def read(self, name: str) -> Schedule:
+        """Return a schedule. Raises NotFound, JournalDamaged, JournalTooNew."""
+        path = self._folder / (name + _IS)
+        if not re.fullmatch(NAME, name) or not path.exists():
+            message = f"no schedule is called {name}"
+            raise NotFound(message, hint="provctl schedule list")
+        return Schedule(**_read(path, name, Schedule))
+
+    def past(self, schedule: Schedule) -> Past:
+        """Return what became of its times. Raises JournalDamaged, JournalTooNew."""
+        path = self._folder / (schedule.name + _WAS)
+        if not path.exists():
+            return beginning(schedule)
+        record = _read(path, schedule.name, Past)
+        past = Past(**{**record, "waiting": tuple(record.get("waiting", ()))})
+        # That of an earlier schedule with its name is none of its own.
+        return past if past.made == schedule.made else beginning(schedule)
+
+    def add(self, schedule: Schedule) -> None:
+        """Put a new one on disk; it survives a power cut. Raises Refused, StateUnusable."""
+        with self._held():
+            if (self._folder / (schedule.name + _IS)).exists():
+                message = f"there is a schedule {schedule.name} already"
+                hint = f"--name another, or: provctl schedule rm {schedule.name}"
+                raise Refused(message, hint=hint)
+            self._write(schedule.name + _IS, schedule)
+
+    def change(self, name: str, change: Callable[[Schedule], Schedule]) -> Schedule:
+        """Put what `change` makes of one in its place; raises what that does."""
+        with self._held():
+            changed = change(self.read(name))
+            self._write(name + _IS, changed)
+            return changed
+
+    def remove(self, name: str) -> None:
+        """Take one away, be it damaged. Raises NotFound, StateUnusable."""
+        with self._held():
+            if name not in self.names():
+                self.read(name)
+            # In this order: without its past a schedule would begin anew.
+            for suffix in (_IS, _WAS):
+                path = self._folder / (name + suffix)
+                if path.exists():
+                    path.unlink()
+                    sync_folder(self._folder)
+
+    def note(self, name: str, past: Past) -> None:
+        """Put down what became of its times; the scheduler alone. Raises StateUnusable."""
+        with _reported(self._folder):
+            self._write(name + _WAS, past)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        self._state.prepare()
+        with _reported(self._folder):
+            if not self._folder.is_dir():
+                self._folder.mkdir(mode=0o700, exist_ok=True)
+                sync_folder(self._folder.parent)
+            lock = Lock.wait(self._folder / ".lock")
+            try:
+                for left in self._folder.glob(f".*{_IS}-*"):
+                    left.unlink()  # of one that was killed
+                yield
+            finally:
+                lock.release()
+
+    def _write(self, name: str, what: Any) -> None:
+        record = json.dumps({"v": FORMAT, **asdict(what)}, separators=(",", ":"))
+        line, _ = seal(record)
+        beside = self._folder / f".{name}-{os.getpid()}"
+        write_synced(beside, line)
+        beside.replace(self._folder / name)
+        sync_folder(self._folder)
+
+
+def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
+    hint = f"take it away and add it again: provctl schedule rm {name}"
+    try:
+        record, _ = unseal(path.read_bytes()[:-1])
+        return {
+            name: record[name] for name in _needed(kind) | record.keys() & _of(kind)
+        }
+    except NewerFormat as newer:
+        message = f"{path}: {newer}"
+        raise JournalTooNew(message) from None
+    except KeyError as missing:
+        message = f"{path}: damaged: it has no {missing}"
+        raise JournalDamaged(message, hint=hint) from None
+    except ValueError as problem:
+        message = f"{path}: damaged: {problem}"
+        raise JournalDamaged(message, hint=hint) from None
+    except OSError as problem:
+        message = f"{path}: {problem.strerror}"
+        raise JournalDamaged(message, hint=hint) from None
+
+
+def _of(kind: Any) -> Set[str]:
+    """The names of its fields; a later version may write more."""
+    return {field.name for field in fields(kind)}
+
+
+def _needed(kind: Any) -> Set[str]:
+    """Those that every version writes: the others came later, or may."""
+    return {f.name for f in fields(kind) if f.default is f.default_factory is MISSING}
+
+
+@contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        message = f"{problem.filename or folder}: {problem.strerror}"
+        raise StateUnusable(
+            message, hint="the state directory must be writable"
+        ) from problem

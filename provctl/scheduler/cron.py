@@ -1,0 +1,141 @@
+"""Owns the times of a cron expression, as Debian's cron has them over changes of the clock.
+
+A time that does not exist, in the hour that is left out in spring, comes right after it;
+one that exists twice comes once, unless the expression is one for every hour.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import deque
+from datetime import datetime
+from itertools import takewhile
+from typing import TYPE_CHECKING, Deque, Iterator, List
+
+from cronsim import CronSim, CronSimError
+
+from provctl.errors import UsageProblem
+
+if sys.version_info >= (3, 9):
+    from zoneinfo import ZoneInfo
+else:
+    from backports.zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+__all__ = ["check", "latest", "local_zone", "times_after"]
+
+_ALIASES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_FIELDS = {
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day-of-month": "1 to 31, or L for the last",
+    "month": "1 to 12, or JAN to DEC",
+    "day-of-week": "0 to 7, or SUN to SAT; MON#2 is the second of a month",
+}
+_EXAMPLE = (
+    'minute, hour, day of month, month, day of week: "0 3 * * *" is every day at 3:00, '
+    '"*/15 8-18 * * MON-FRI" every quarter of an hour at work; or @hourly, @daily, ...'
+)
+_FIRST_SPAN_S = 3600.0
+
+
+def check(expression: str, zone: str, now: float) -> None:
+    """Raise UsageProblem, which names the field, for what is no expression or zone."""
+    start = datetime.fromtimestamp(now, tz=_zone(zone))
+    fields = _spelled_out(expression).split()
+    if len(fields) != len(_FIELDS):
+        message = f"--cron {expression!r}: {len(fields)} fields, and there are five"
+        raise UsageProblem(message, hint=_EXAMPLE)
+    try:
+        moments = CronSim(" ".join(fields), start)
+    except CronSimError as problem:
+        raise _wrong(expression, fields, str(problem)) from None
+    if next(moments, None) is None:
+        message = f"--cron {expression!r}: such a day never comes"
+        raise UsageProblem(message, hint=_EXAMPLE)
+
+
+def _wrong(expression: str, fields: List[str], problem: str) -> UsageProblem:
+    name = problem.rpartition(" ")[2]
+    about = f"--cron {expression!r}"
+    if name in _FIELDS:
+        part = fields[list(_FIELDS).index(name)]
+        about += f": {part!r} is no {name.replace('-', ' ')} ({_FIELDS[name]})"
+    return UsageProblem(about, hint=_EXAMPLE)
+
+
+def times_after(expression: str, zone: str, after: float) -> Iterator[float]:
+    """Return the times that come after one, in order; for expressions that are right."""
+    start = datetime.fromtimestamp(after, tz=_zone(zone))
+    for moment in CronSim(_spelled_out(expression), start):
+        at = moment.timestamp()
+        if at > after:  # else it is the first of an hour that comes twice
+            yield at
+
+
+def latest(
+    expression: str, zone: str, *, after: float, now: float, most: int
+) -> List[float]:
+    """Return the times after one and up to now; of very many, the last `most`.
+
+    What it costs does not grow with how long ago that is.
+    """
+    span = _FIRST_SPAN_S
+    while True:
+        start = max(after, now - span)
+        found: Deque[float] = deque(maxlen=most)
+        found.extend(takewhile(now.__ge__, times_after(expression, zone, start)))
+        if start == after or len(found) == most:
+            return list(found)
+        span *= 8
+
+
+def local_zone(now: float) -> str:
+    """Return the name of this machine's time zone. Raises UsageProblem without one."""
+    import time
+
+    import tzlocal
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            name = tzlocal.get_localzone_name()
+        except (KeyError, ValueError, OSError):
+            name = None
+    # Where it knows nothing better it guesses; TZ may be rules without a name.
+    if not name or not _is_as_here(name, now, time.localtime(now).tm_gmtoff):
+        message = "the time zone of this machine has no name"
+        raise UsageProblem(message, hint="give it: --time-zone Europe/Madrid, or UTC")
+    return name
+
+
+def _is_as_here(zone: str, now: float, offset_s: int) -> bool:
+    offset = datetime.fromtimestamp(now, tz=_zone(zone)).utcoffset()
+    return offset is not None and offset.total_seconds() == offset_s
+
+
+def _spelled_out(expression: str) -> str:
+    return _ALIASES.get(expression.strip().lower(), expression)
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        message = f"no time zone is called {name!r} here"
+        hint = (
+            "such as Europe/Madrid, America/New_York or UTC; where the system has none: "
+            "install its package tzdata, or pip install tzdata"
+        )
+        raise UsageProblem(message, hint=hint) from None

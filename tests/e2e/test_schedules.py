@@ -1,0 +1,190 @@
+"""`provctl schedule`: from the first word to a run, over restarts and mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List
+
+import pytest
+
+from provctl.scheduler.clock import WallClock
+from tests.support.clocks import SetClock
+from tests.support.timetables import backdated
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+NEVER = "0 0 29 2 *"  # not while a test runs
+
+
+@pytest.fixture
+def file(provctl: Provctl) -> Path:
+    tasks = {"a": {"command": ["echo", {"$param": "word"}]}}
+    return provctl.file(tasks, name="nightly", params={"word": "x"})
+
+
+def add(provctl: Provctl, file: Path, *args: object, cron: str = NEVER) -> str:
+    return provctl("schedule", "add", file, "--cron", cron, *args).last_word
+
+
+def shown(provctl: Provctl, name: str = "s") -> Dict[str, Any]:
+    told: Dict[str, Any] = provctl("schedule", "show", name, "-o", "json").json()
+    return told
+
+
+def runs(provctl: Provctl) -> List[Dict[str, Any]]:
+    told: List[Dict[str, Any]] = provctl("ps", "-o", "json").json()
+    return told
+
+
+def test_a_schedule_from_its_first_to_its_last_day(
+    provctl: Provctl, file: Path
+) -> None:
+    done = provctl("schedule", "add", file, "--cron", NEVER, "-p", "word=y", "-P", 3)
+    assert done.out == "Schedule added: nightly\n"
+    assert "next: " in done.err
+    assert "provctl scheduler install" in done.err
+    assert len(provctl.schedulers()) == 1
+    (row,) = provctl("schedule", "list", "-o", "json").json()
+    assert (row["name"], row["cron"], row["overlap"]) == ("nightly", NEVER, "skip")
+    assert len(row["next_at"]) == 5
+    run = provctl("schedule", "run", "nightly").last_word
+    provctl("wait", run)
+    assert provctl("logs", run, "a").out == "y\n"
+    (account,) = runs(provctl)
+    assert (account["id"], account["labels"]) == (run, {"schedule": "nightly"})
+    assert provctl.status(run)["labels"] == {"schedule": "nightly"}
+    assert "labels: schedule=nightly" in provctl("workflow", "status", run).out
+    provctl("schedule", "pause", "nightly", "--reason", "holidays")
+    assert "holidays" in provctl("schedule", "list").out
+    assert shown(provctl, "nightly")["next_at"] == []
+    provctl("schedule", "resume", "nightly")
+    provctl("schedule", "resume", "nightly", code=41)
+    provctl("schedule", "rm", "nightly")
+    assert provctl("schedule", "list", "-o", "json").json() == []
+    provctl("schedule", "show", "nightly", code=40)
+
+
+def test_mistakes_are_told_at_once_and_nothing_is_added(
+    provctl: Provctl, file: Path
+) -> None:
+    broken = provctl.file({"a": {}})
+    for code, words, args in [
+        (2, "'99' is no minute", (file, "--cron", "99 * * * *")),
+        (2, "no time zone is called", (file, "--cron", NEVER, "--time-zone", "Mars")),
+        (2, "cannot be the name", (file, "--cron", NEVER, "--name", "../x")),
+        (50, "has nothing to run", (broken, "--cron", NEVER)),
+        (50, "nowhere", (provctl.folder / "nowhere.json", "--cron", NEVER)),
+    ]:
+        assert words in provctl("schedule", "add", *args, code=code).err
+    add(provctl, file)
+    assert "already" in provctl("schedule", "add", file, "--cron", NEVER, code=41).err
+    assert provctl("schedule", "list", "-o", "name").out == "nightly\n"
+
+
+def test_a_time_comes_while_the_scheduler_waits(provctl: Provctl, file: Path) -> None:
+    # A clock on which the next minute is near; nothing has to wait for a real one.
+    clock = SetClock(provctl)
+    clock.set(57 - int(WallClock().now()) % 60)
+    provctl("schedule", "add", file, "--cron", "* * * * *", env=clock.env)
+    (run,) = provctl.until(provctl.runs, "a run", within_s=15)
+    provctl("wait", run)
+    log = (provctl.state / "scheduler" / "log").read_text()
+    assert f":00Z schedule nightly: run {run}\n" in log
+
+
+def test_what_was_missed_is_made_up_for_at_the_start(
+    provctl: Provctl, file: Path
+) -> None:
+    backdated(provctl, file)
+    told = provctl("schedule", "list")
+    assert "no scheduler is running" in told.err
+    provctl("scheduler", "start")
+    (run,) = provctl.until(provctl.runs, "the run")
+    provctl("wait", run)
+    row = provctl.until(
+        lambda: shown(provctl)["outcome"] and shown(provctl), "it is written down"
+    )
+    assert (row["run"], row["outcome"], row["missed"]) == (run, "succeeded", 23)
+    provctl("scheduler", "restart")
+    assert provctl.runs() == [run]
+
+
+def test_runs_that_queue_come_one_after_the_other(provctl: Provctl) -> None:
+    ran = provctl.folder / "ran"
+    script = f'echo begin >> "{ran}"; sleep 0.05; echo end >> "{ran}"'
+    slow = provctl.file({"a": {"command": ["sh", "-c", script]}})
+    backdated(provctl, slow, hours=4, overlap="queue", catch_up="all")
+    provctl("scheduler", "start")
+    provctl.until(lambda: len(provctl.runs()) == 4, "four runs")
+    provctl("wait", *provctl.runs())
+    assert ran.read_text() == "begin\nend\n" * 4
+
+
+def test_a_file_that_is_broken_later_is_told(provctl: Provctl, file: Path) -> None:
+    backdated(provctl, file)
+    file.write_text('{"tasks": {"a": {}}}')
+    provctl("scheduler", "start")
+    row = provctl.until(
+        lambda: shown(provctl)["last_error"] and shown(provctl), "it is told"
+    )
+    assert str(file) in row["last_error"]
+    assert "failed at" in provctl("schedule", "list").out
+    assert "cannot be run" in provctl("scheduler", "logs").out
+    provctl("schedule", "run", "s", code=50)
+
+
+def test_a_damaged_one_is_named_and_can_be_removed(
+    provctl: Provctl, file: Path
+) -> None:
+    add(provctl, file)
+    add(provctl, file, "--name", "other")
+    path = provctl.state / "schedules" / "nightly.json"
+    path.write_bytes(path.read_bytes().replace(b"nightly", b"mightly"))
+    rows = provctl("schedule", "list", "-o", "json").json()
+    assert [row.get("damage") is None for row in rows] == [False, True]
+    assert "damaged" in provctl("schedule", "show", "nightly", code=33).err
+    assert "nightly.json: damaged" in provctl("doctor", code=33).out
+    provctl("schedule", "rm", "nightly")
+    assert provctl("schedule", "list", "-o", "name").out == "other\n"
+
+
+def test_without_a_scheduler_it_is_said_that_nothing_happens(
+    provctl: Provctl, file: Path
+) -> None:
+    off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
+    done = provctl("schedule", "add", file, "--cron", NEVER, env=off)
+    assert "nothing is submitted yet" in done.err
+    assert provctl.schedulers() == []
+    assert "nothing is submitted" in provctl("doctor").out
+    assert json.loads(provctl("schedule", "list", "-o", "jsonl").out)["run"] is None
+    provctl("schedule", "rm", "nightly")
+    assert provctl.schedulers() == []
+
+
+def test_an_evaluation_without_end_is_in_nobodys_way(
+    provctl: Provctl, file: Path
+) -> None:
+    endless = "let rec f = fun n => if n < 2 then n else f (n - 1) + f (n - 2) in f 99"
+    backdated(provctl, provctl.text("endless.ncl", endless))
+    env = {"PROVCTL_NICKEL_TIMEOUT_SECONDS": "5"}
+    provctl("scheduler", "start", env=env)
+    provctl.until(
+        lambda: any("evaluator_child" in _command(pid) for pid in provctl.processes()),
+        "it is being evaluated",
+    )
+    backdated(provctl, file, name="other", made="o")
+    provctl("schedule", "pause", "other")
+    provctl("schedule", "resume", "other")  # the scheduler looks at all of them
+    run = provctl("schedule", "run", "other").last_word
+    provctl("wait", run)
+    assert shown(provctl)["last_error"] is None, "it took too long to know"
+    row = provctl.until(
+        lambda: shown(provctl)["last_error"] and shown(provctl), "it was ended"
+    )
+    assert "took longer than 5 s" in row["last_error"]
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()

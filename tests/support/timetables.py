@@ -1,0 +1,95 @@
+"""Owns schedules for tests: one of them, and an office whose clock is set by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, List, Optional, Set
+
+from provctl.app.firing import Firing
+from provctl.app.timetable import Office, Timetable
+from provctl.config.settings import Settings
+from provctl.core.schedule import Past, Schedule
+from provctl.journal.folder import StateFolder
+from provctl.journal.schedules import Schedules
+from provctl.journal.summary import summaries
+from provctl.scheduler.clock import WallClock
+from tests.support.household import HandClock
+from tests.support.run_folders import state_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.installed import Provctl
+
+__all__ = ["NOON", "TimeOffice", "a_schedule", "backdated"]
+
+# 2096-10-02 12:00 UTC: no alarm of the real clock rings while the tests go by this one.
+NOON = 4_000_017_600.0
+
+
+def a_schedule(name: str = "s", **fields: Any) -> Schedule:
+    """A schedule for every hour, made at noon."""
+    given = {"file": "/nowhere.json", "cron": "0 * * * *", "zone": "UTC"}
+    return Schedule(**{"name": name, "made": "m", "since": NOON, **given, **fields})
+
+
+def backdated(
+    provctl: Provctl, file: Path, *, hours: int = 24, **fields: Any
+) -> Schedule:
+    """A schedule for every hour, made some hours ago, and nobody was there since."""
+    since = WallClock().now() - 3600 * hours
+    made = a_schedule(**{"file": str(file), "since": since, **fields})
+    Schedules(StateFolder(provctl.state)).add(made)
+    return made
+
+
+class TimeOffice:
+    """A timetable with real files, at a time of your choice. Make it inside a loop."""
+
+    def __init__(self, path: Path, folder: Optional[StateFolder] = None) -> None:
+        self.folder = folder or state_folder(path)
+        self.file = path / "w.json"
+        if not self.file.exists():
+            self.write(["true"])
+        self.clock = HandClock(NOON)
+        self.said: List[str] = []
+        self.going: Set[str] = set()
+        self.schedules = Schedules(self.folder)
+        self.table = Timetable(
+            Office(
+                schedules=self.schedules,
+                firing=Firing(Settings(), self.folder),
+                clock=self.clock,
+                goes_on=self.going.__contains__,
+                take=lambda: None,
+                log=self.said.append,
+            )
+        )
+
+    def write(self, command: List[str]) -> None:
+        """Have the workflow run something."""
+        self.file.write_text(json.dumps({"tasks": {"a": {"command": command}}}))
+
+    def add(self, **fields: Any) -> Schedule:
+        """Add a schedule of the workflow."""
+        made = a_schedule(**{"file": str(self.file), **fields})
+        self.schedules.add(made)
+        return made
+
+    async def at(self, hours: float) -> None:
+        """Let it be so many hours after noon, and all be done that is due then."""
+        self.clock.time = NOON + 3600 * hours
+        self.table.look()
+        await self.table.settled()
+
+    def past(self, name: str = "s") -> Past:
+        """What is on disk of what became of it."""
+        return self.schedules.past(self.schedules.read(name))
+
+    def runs(self) -> List[str]:
+        """The ids of all runs."""
+        return [run.id for run in summaries(self.folder)]
+
+    def close(self) -> None:
+        """Close the timetable."""
+        self.table.close()

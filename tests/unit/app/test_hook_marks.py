@@ -1,0 +1,93 @@
+"""Marks of hooks: one of a next end is another than the one that is being worked off."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import TYPE_CHECKING, List, Sequence
+
+import pytest
+
+from provctl.app.hook_marks import HookMarks, HookStarter
+from provctl.errors import StateUnusable
+from tests.support.household import in_a_loop
+from tests.support.run_folders import state_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> HookMarks:
+    return HookMarks(state_folder(tmp_path))
+
+
+def test_a_run_is_marked_until_its_hooks_were_run(marks: HookMarks) -> None:
+    assert marks.pending() == []
+    marks.put("b")
+    marks.put("a")
+    marks.put("a")
+    assert marks.pending() == ["a", "b"]
+    assert marks.claim("a")
+    assert marks.pending() == ["a", "b"]  # whoever began may die
+    assert marks.claim("a")
+    marks.done("a")
+    assert marks.pending() == ["b"]
+    assert not marks.claim("a")
+
+
+def test_one_that_ends_again_meanwhile_is_marked_again(marks: HookMarks) -> None:
+    marks.put("a")
+    assert marks.claim("a")
+    marks.put("a")
+    marks.done("a")
+    assert marks.claim("a")
+
+
+def test_one_that_has_not_ended_is_marked_as_before(marks: HookMarks) -> None:
+    marks.put("a")
+    assert marks.claim("a")
+    marks.give_back("a")
+    assert marks.claim("a")
+    marks.put("a")
+    marks.give_back("a")
+    assert marks.pending() == ["a"]
+
+
+def test_where_no_mark_can_be_put_it_is_said(marks: HookMarks, tmp_path: Path) -> None:
+    (tmp_path / "state" / "hooks").write_text("in the way")
+    with pytest.raises(StateUnusable):
+        marks.put("a")
+    assert marks.pending() == []
+
+
+@in_a_loop
+async def test_one_process_at_a_time_is_given_all_that_ended_meanwhile() -> None:
+    given: List[Sequence[str]] = []
+    second = asyncio.Event()
+
+    def start(run_ids: Sequence[str]) -> subprocess.Popen[bytes]:
+        given.append(run_ids)
+        if len(given) == 2:
+            second.set()
+        return subprocess.Popen([sys.executable, "-c", ""])
+
+    starter = HookStarter(start)
+    starter.ended([])
+    assert given == []
+    starter.ended(["a"])
+    starter.ended(["b"])
+    starter.ended(["c"])
+    assert given == [["a"]]
+    await second.wait()
+    assert given == [["a"], ["b", "c"]]
+
+
+@in_a_loop
+async def test_one_that_cannot_be_started_is_in_nobodys_way() -> None:
+    given: List[Sequence[str]] = []
+    starter = HookStarter(given.append)
+    starter.ended(["a"])
+    starter.ended(["b"])
+    assert given == [["a"], ["b"]]

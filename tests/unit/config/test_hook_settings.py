@@ -1,0 +1,44 @@
+"""Hooks are lists of words, in a file and in the environment; never a line for a shell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable
+
+import pytest
+
+from provctl.config.load import Loaded
+from provctl.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Load = Callable[..., Loaded]
+
+
+def test_a_program_is_found_from_the_file_and_the_rest_is_as_it_is(
+    load: Load, machine: Path
+) -> None:
+    text = '[hooks]\non_run_finished = [["notify", "~", "a b"], ["./tell", ""]]'
+    hooks = load(text).settings.hooks
+    assert hooks.on_run_finished == (
+        ("notify", "~", "a b"),
+        (f"{machine}/tell", ""),
+    )
+    assert hooks.timeout_seconds == 30
+
+
+def test_a_variable_holds_json(load: Load) -> None:
+    environ = {"PROVCTL_HOOKS_ON_RUN_FINISHED": '[["notify", "--all"]]'}
+    assert load(environ=environ).settings.hooks.on_run_finished == (
+        ("notify", "--all"),
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['"notify"', '["notify --all"]', "[[]]", "[[1]]", '[["a", 1]]', '[["a\\u0000"]]'],
+)
+def test_anything_else_is_refused_with_an_example(load: Load, value: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(f"[hooks]\non_run_finished = {value}")
+    assert 'each a list of words such as ["notify", "--all"]' in caught.value.message

@@ -1,0 +1,102 @@
+"""Which times of a schedule become runs: pure decisions, over a wrong clock too."""
+
+from __future__ import annotations
+
+from typing import List
+
+import pytest
+
+from provctl.core.schedule import (
+    CATCH_UP,
+    MOST,
+    Past,
+    Schedule,
+    arrive,
+    beginning,
+    brought_up,
+    failed,
+    fired,
+    key_of,
+    skipped,
+)
+
+HOUR = 3600.0
+NOW = 1_800_000_000.0
+
+
+def a_schedule(catch_up: str = "latest", since: float = NOW) -> Schedule:
+    return Schedule("s", "m", "/w.json", "0 * * * *", "UTC", since, catch_up=catch_up)
+
+
+def waiting(catch_up: str, times: List[float]) -> Past:
+    it = a_schedule(catch_up)
+    return arrive(it, beginning(it), times, NOW)
+
+
+@pytest.mark.parametrize("catch_up", CATCH_UP)
+def test_a_time_that_has_just_come_is_none_that_was_missed(catch_up: str) -> None:
+    past = waiting(catch_up, [NOW - 0.1])
+    assert (past.waiting, past.missed, past.until) == ((NOW - 0.1,), 0, NOW - 0.1)
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "kept"), [("none", []), ("latest", [-1]), ("all", [-3, -2, -1])]
+)
+def test_what_was_missed_is_made_up_for_as_was_said(
+    catch_up: str, kept: List[int]
+) -> None:
+    past = waiting(catch_up, [NOW + n * HOUR for n in (-3, -2, -1)])
+    assert list(past.waiting) == [NOW + n * HOUR for n in kept]
+    assert past.missed == 3 - len(kept)
+    assert past.until == NOW - HOUR
+
+
+def test_with_none_what_has_just_come_still_counts() -> None:
+    past = waiting("none", [NOW - HOUR, NOW])
+    assert (past.waiting, past.missed) == ((NOW,), 1)
+
+
+def test_of_all_that_was_missed_there_is_an_end() -> None:
+    times = [NOW - n * HOUR for n in range(MOST + 1, 0, -1)]
+    past = waiting("all", times)
+    assert (past.waiting, past.missed) == (tuple(times[1:]), 1)
+
+
+def test_only_so_many_wait_for_the_run_before() -> None:
+    it = a_schedule("all")
+    past = arrive(it, waiting("all", [NOW - n for n in range(MOST, 0, -1)]), [NOW], NOW)
+    assert (len(past.waiting), past.skipped, past.until) == (MOST, 1, NOW)
+
+
+def test_the_first_that_waits_is_run_skipped_or_fails() -> None:
+    past = waiting("all", [NOW - 3, NOW - 2, NOW - 1])
+    past = fired(failed(past, "no file"), "bcd")
+    assert (past.run, past.at, past.trouble) == ("bcd", NOW - 2, "")
+    past = skipped(past)
+    assert (past.waiting, past.skipped, past.run) == ((), 1, "bcd")
+    broken = failed(waiting("all", [NOW]), "no file")
+    assert (broken.trouble, broken.trouble_at, broken.waiting) == ("no file", NOW, ())
+
+
+def test_times_of_a_pause_are_none_of_its_own() -> None:
+    it = a_schedule(since=NOW)
+    past = Past("m", since=NOW - 9 * HOUR, until=NOW - 5 * HOUR)
+    assert brought_up(it, past, NOW).until == NOW
+
+
+def test_a_clock_that_is_set_back_a_little_fires_nothing_again() -> None:
+    past = Past("m", since=NOW, until=NOW + 2 * HOUR)
+    assert brought_up(a_schedule(), past, NOW) == past
+
+
+def test_a_clock_that_was_far_ahead_stops_nothing_for_long() -> None:
+    past = Past("m", since=NOW, until=NOW + 365 * 24 * HOUR)
+    assert brought_up(a_schedule(), past, NOW).until == NOW
+    ahead = a_schedule(since=NOW + 365 * 24 * HOUR)
+    first = brought_up(ahead, beginning(ahead), NOW)
+    assert first.until == NOW
+    assert brought_up(ahead, first, NOW + 1) == first
+
+
+def test_the_key_of_a_time_can_be_read() -> None:
+    assert key_of(a_schedule(), NOW) == "s/2027-01-15T08:00:00Z"
