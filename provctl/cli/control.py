@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Iterator, List, Tuple
 
 import click
 
-from provctl.cli.options import RUN
+from provctl.cli.options import RUN, shows_runs
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
@@ -75,6 +75,7 @@ def pause(session: Session, runs: Tuple[str, ...], freeze: bool, reason: str) ->
 @click.option("--fail", multiple=True, metavar="TASK", help="A held task failed.")
 @click.option("--reason", default="", help="Why, for the journal.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Tasks at the same time.")
+@shows_runs
 @click.pass_context
 def resume(
     ctx: click.Context,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provctl.cli.options import RUN
+from provctl.cli.options import RUN, shows_runs
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
@@ -16,6 +16,7 @@ __all__ = ["attach", "detach"]
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
+@shows_runs
 @click.pass_context
 def attach(ctx: click.Context, run: str) -> None:
     """Show a run of the background, as monitor does; its exit code is yours.
@@ -33,8 +34,7 @@ def attach(ctx: click.Context, run: str) -> None:
     account = summarise(session.folder.run(find_run(session.folder, run)))
     if account.outcome is None and not account.owned:
         give_to_scheduler(session, [account.id])
-    talk = session.output != "table"
-    with open_screen(session.folder, session.environ, talk=talk) as screen:
+    with open_screen(session) as screen:
         ctx.exit(watch_runs(session, (account.id,), None, screen))
 
 

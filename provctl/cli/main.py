@@ -250,9 +250,11 @@ def _told(command: Callable[[], int]) -> int:
     try:
         return command()
     except WorkflowInvalid as problem:
+        from provctl.cli.annotations import annotate_mistakes
         from provctl.spec.report import render_mistakes
 
         click.echo(render_mistakes(problem), err=True)
+        annotate_mistakes(os.environ, problem.mistakes)
         return problem.exit_code
     except ProvctlError as problem:
         return _tell(problem.message, problem.hint, problem.exit_code)

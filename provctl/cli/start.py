@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence,
 import click
 
 from provctl.cli.context import Session, emit, tell_version
+from provctl.cli.options import reports, shows_runs
 from provctl.cli.watch import exit_code_of, watch_runs
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def keyed(verb: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("file", type=_FILE)
 @treatment
-@click.option("--junit", metavar="FILE", help="Write JUnit's XML when it has ended.")
+@reports
+@shows_runs
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -88,6 +90,7 @@ def run(
     priority: int,
     fail_fast: bool,
     junit: Optional[str],
+    summary: Optional[str],
 ) -> None:
     """Run a workflow FILE here and watch it.
 
@@ -109,10 +112,10 @@ def run(
     hold_hangup()
     run_id = submit(session.folder, workflow, wishes)
     code = own_run(session, run_id, executor, jobs=jobs)
-    if junit is not None:
+    if junit or summary:
         from provctl.cli.report import write_reports
 
-        write_reports(session, run_id, junit=junit)
+        write_reports(session, [run_id], junit=junit, summary=summary)
     ctx.exit(code)
 
 
@@ -126,14 +129,15 @@ def own_run(
 ) -> int:
     """Own a run in the foreground and show it; return its exit code."""
     from provctl.app.foreground import Audience, run_in_foreground
+    from provctl.cli.conclusion import conclude
     from provctl.cli.read import show_runs
     from provctl.cli.screen import open_screen
 
-    talk = session.output != "table"
-    with open_screen(session.folder, session.environ, talk=talk) as screen:
+    with open_screen(session) as screen:
         audience = Audience(
             tell=lambda facts: screen.tell(facts.run, facts.events),
-            tick=(lambda state: screen.tick([state])) if screen.live else None,
+            tick=lambda state: screen.tick([state]),
+            tick_s=screen.tick_s,
         )
         ending = run_in_foreground(
             session.loaded.settings,
@@ -149,10 +153,12 @@ def own_run(
             screen.close([ending.run])
     if ending.left:
         _tell_where(run_id)
+    else:
+        conclude(session, [run_id])
     _drop_what_nobody_takes()
     if ending.left:
         return _LEFT[ending.left]
-    if talk:
+    if session.output != "table":
         show_runs(session, [run_id], many=False)
     return exit_code_of([ending.run.outcome])
 

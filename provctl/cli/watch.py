@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 import click
 
-from provctl.cli.options import RUN
+from provctl.cli.options import RUN, reports, shows_runs
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
     from provctl.app.untaken import Untaken
     from provctl.cli.context import Session
-    from provctl.cli.screen import Screen
+    from provctl.cli.screen import Watching
 
 __all__ = ["ENDS", "exit_code_of", "monitor", "wait", "watch_runs"]
 
@@ -32,6 +32,7 @@ ENDS: Dict[str, int] = {
 }
 _HELD = 13
 _TIMEOUT = 124
+_INTERRUPTED = 130
 
 
 def exit_code_of(outcomes: List[Optional[str]]) -> int:
@@ -43,9 +44,15 @@ def exit_code_of(outcomes: List[Optional[str]]) -> int:
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
 @click.option("--timeout", metavar="SECONDS", type=float, help="Give up after so long.")
+@reports
+@shows_runs
 @click.pass_context
 def monitor(
-    ctx: click.Context, runs: Tuple[str, ...], timeout: Optional[float]
+    ctx: click.Context,
+    runs: Tuple[str, ...],
+    timeout: Optional[float],
+    junit: Optional[str],
+    summary: Optional[str],
 ) -> None:
     """Watch runs, or a batch, until they end; their exit code is yours.
 
@@ -54,25 +61,60 @@ def monitor(
     session: Session = ctx.obj
     from provctl.cli.screen import open_screen
 
-    talk = session.output != "table"
-    with open_screen(session.folder, session.environ, talk=talk) as screen:
-        ctx.exit(watch_runs(session, runs, timeout, screen))
+    ids = _ids_of(session, runs)
+    with open_screen(session) as screen:
+        code = watch_runs(session, ids, timeout, screen)
+    _report(session, ids, code, junit, summary)
+    ctx.exit(code)
 
 
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
 @click.option("--timeout", metavar="SECONDS", type=float, help="Give up after so long.")
+@reports
 @click.pass_context
-def wait(ctx: click.Context, runs: Tuple[str, ...], timeout: Optional[float]) -> None:
+def wait(
+    ctx: click.Context,
+    runs: Tuple[str, ...],
+    timeout: Optional[float],
+    junit: Optional[str],
+    summary: Optional[str],
+) -> None:
     """Wait until runs, or a batch, end; their exit code is yours."""
-    ctx.exit(watch_runs(ctx.obj, runs, timeout, None))
+    session: Session = ctx.obj
+    ids = _ids_of(session, runs)
+    code = watch_runs(session, ids, timeout, None)
+    _report(session, ids, code, junit, summary)
+    ctx.exit(code)
+
+
+def _ids_of(session: Session, names: Sequence[str]) -> Tuple[str, ...]:
+    """The runs that are meant, each once; later @last may be another."""
+    from provctl.app.select import find_runs
+
+    found = [run.id for name in names for run in find_runs(session.folder, name)]
+    return tuple(dict.fromkeys(found))
+
+
+def _report(
+    session: Session,
+    ids: Sequence[str],
+    code: int,
+    junit: Optional[str],
+    summary: Optional[str],
+) -> None:
+    """Write the reports that were asked for, unless watching was broken off."""
+    if code != _INTERRUPTED and (junit or summary):
+        from provctl.cli.report import write_reports
+
+        write_reports(session, ids, junit=junit, summary=summary)
 
 
 def watch_runs(
     session: Session,
     names: Tuple[str, ...],
     timeout_s: Optional[float],
-    screen: Optional[Screen],
+    screen: Optional[Watching],
 ) -> int:
     """Follow runs until each is finished or held; return the exit code.
 
@@ -83,11 +125,10 @@ def watch_runs(
     too, with words about what became of their tasks.
     """
     from provctl.app.follow import Follower
-    from provctl.app.select import find_runs
     from provctl.app.untaken import Untaken
 
     untaken = Untaken(session.folder, session.reach, _note)
-    ids = {run.id: None for name in names for run in find_runs(session.folder, name)}
+    ids = _ids_of(session, names)
     followers = [Follower(session.folder.run(run_id)) for run_id in ids]
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     try:
@@ -101,9 +142,12 @@ def watch_runs(
             time.sleep(_LOOK_S)
     except KeyboardInterrupt:
         click.echo("stopped watching; the run goes on", err=True)
-        return 130
+        return _INTERRUPTED
     if screen is not None:
+        from provctl.cli.conclusion import conclude
+
         screen.close([follower.run for follower in followers])
+        conclude(session, ids)
     orphans = [follower for follower in followers if follower in still]
     if orphans:
         return _tell_orphans(orphans)
@@ -111,7 +155,7 @@ def watch_runs(
 
 
 def _look(
-    untaken: Untaken, followers: List[Follower], screen: Optional[Screen]
+    untaken: Untaken, followers: List[Follower], screen: Optional[Watching]
 ) -> Dict[Follower, bool]:
     """Read what is new; return the runs that have not ended, and if they can move."""
     still = {}

@@ -22,6 +22,7 @@ __all__ = [
     "Nickel",
     "Nushell",
     "Orchestrator",
+    "Output",
     "Server",
     "Settings",
     "Storage",
@@ -250,6 +251,18 @@ class Nickel(_Values):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
+class Output(_Values):
+    """How runs are shown."""
+
+    heartbeat_seconds: float = _key(
+        60,
+        kinds.seconds(0, 86_400),
+        "Without a terminal: after so long without a line, say what still runs; 0 for"
+        " never",
+    )
+
+
+@dataclass(frozen=True, repr=False, eq=False)
 class Settings(_Values):
     """Every setting; made by `provctl.config.load.load_settings`."""
 
@@ -260,6 +273,7 @@ class Settings(_Values):
     storage: Storage = Storage()
     nushell: Nushell = Nushell()
     nickel: Nickel = Nickel()
+    output: Output = Output()
     pools: Mapping[str, int] = _table(
         kinds.table(
             kinds.whole(1, 1_000_000),

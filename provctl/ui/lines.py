@@ -71,7 +71,6 @@ STATES = (
 _TROUBLES = FAILURES | {"undo_failed"}
 _FAILED_TASKS_SHOWN = 10
 _STANDING_SHOWN = 20
-_TAIL_LINES_SHOWN = 20
 
 # What a terminal would obey and nobody would see: colours, cursor moves, titles,
 # links, clipboard writes. A text without its terminator is shown, not swallowed.
@@ -323,7 +322,7 @@ def _trouble(view: RunView, task: TaskView) -> List[str]:
     took = elapsed(task.started_at, task.finished_at)
     # A held task waits for no moment in time, so any `now` will do.
     lines = [f"{task_id} {sentence(task, now=0.0, took=took)}"]
-    lines += [f"    {neutralise(line)}" for line in task.log_tail[-_TAIL_LINES_SHOWN:]]
+    lines += [f"    {neutralise(line)}" for line in task.log_tail]
     if task.attempt:
         lines.append(f"  whole log: {_command('logs', view.id, task_id)}")
     if task.status == "held":
