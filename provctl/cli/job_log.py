@@ -133,18 +133,10 @@ class JobLog:
 
     def settle(self) -> None:
         """Close the group that is open and write all that waited for that."""
-        self.close_group()
+        self._close_group()
         self._urgent = False
         while self._pending:
             self._pending.popleft()()
-
-    def close_group(self) -> None:
-        """Close the group that is open, if one is."""
-        if self._open is not None:
-            key = f"{self._open.key}_{self._open.parts}"
-            self._open = None
-            end = self._dialect.end(key, self._now())
-            self._put([end] if end else [])
 
     # -- turns -------------------------------------------------------------------------
 
@@ -168,12 +160,20 @@ class JobLog:
             left = attempt.log.stat().st_size - attempt.written
             told = last_lines(attempt.log, min(_END_LINES, left // _LINE))
             self._write_log(attempt, told, folded=not failed)
-        self.close_group()
+        self._close_group()
 
     def _repeat(self, attempt: _Attempt) -> None:
         if attempt.was_folded:
             told = last_lines(attempt.log, _FAILED_LINES)
             self._write([f"    {neutralise(line)}" for line in told])
+
+    def _close_group(self) -> None:
+        """Close the group that is open, if one is."""
+        if self._open is not None:
+            key = f"{self._open.key}_{self._open.parts}"
+            self._open = None
+            end = self._dialect.end(key, self._now())
+            self._put([end] if end else [])
 
     # -- writing -----------------------------------------------------------------------
 
@@ -182,6 +182,8 @@ class JobLog:
         try:
             attempt.looked_at = attempt.log.stat().st_size
         except OSError:
+            return
+        if attempt.is_full:
             return
         for piece in attempt.reader.pieces(last=attempt.is_over):
             attempt.written += len(piece)
@@ -193,7 +195,7 @@ class JobLog:
     def _write_log(self, attempt: _Attempt, lines: List[str], *, folded: bool) -> None:
         dialect, at = self._dialect, self._now()
         if self._open is not attempt:
-            self.close_group()
+            self._close_group()
             self._open = attempt
             attempt.parts += 1
             attempt.was_folded = attempt.was_folded or dialect.is_folded(folded)

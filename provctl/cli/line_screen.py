@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Sequence, TextIO
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Sequence,
+    TextIO,
+    Tuple,
+)
 
 from provctl.app.log_end import shortened
 from provctl.cli.job_log import JobLog
@@ -23,7 +33,14 @@ from provctl.core.events import (
 from provctl.core.model import Group
 from provctl.core.state import FAILURES
 from provctl.core.view import task_view, view
-from provctl.ui.lines import counts_of, duration, elapsed, neutralise, tally
+from provctl.ui.lines import (
+    FAILED_TASKS_SHOWN,
+    counts_of,
+    duration,
+    elapsed,
+    neutralise,
+    tally,
+)
 from provctl.ui.plain import PlainView
 
 if TYPE_CHECKING:
@@ -94,9 +111,11 @@ class LineScreen:
             return []
         run_id, task = run.submitted.run, run.tasks[event.task]
         key = (run_id, event.task, event.attempt)
-        if isinstance(event, _BEGUN):
+        # What ended while nobody owned the run began before anybody looked.
+        if isinstance(event, (*_BEGUN, AttemptFinished)):
             log = self._folder.run(run_id).log_of(task.task.index, event.attempt)
             self._log.began(key, _title(task, event), log)
+        if isinstance(event, _BEGUN):
             return []
         failed = getattr(event, "outcome", "") in _TROUBLES
         self._log.ended(key, failed=failed)
@@ -114,6 +133,7 @@ class LineScreen:
     def close(self, runs: Iterable[RunState]) -> None:
         """Show how everything ended, with the logs of what failed."""
         with suppress(OSError):
+            self._log.pump()
             self._log.settle()
             self._plain.close([self._picture(run) for run in runs])
             self._log.settle()
@@ -123,21 +143,30 @@ class LineScreen:
 
     def __exit__(self, *error: Any) -> None:
         with suppress(OSError):
-            self._log.close_group()
+            self._log.settle()
 
     def _picture(self, run: RunState) -> RunView:
-        """The picture of a run, with the logs of what failed."""
+        """The picture of a run, with the logs of what failed, as far as they are told."""
         picture = view(run, rows=_ROWS)
-        tasks = []
-        for task in picture.tasks:
-            state = run.tasks[task.id]
-            if state.attempt and (task.status == "held" or task.outcome in _TROUBLES):
-                folder = self._folder.run(run.submitted.run)
-                log = folder.log_of(state.task.index, state.attempt)
-                told = shortened(log, _FAILED_LOG_LINES, _FAILED_LOG_BYTES)
-                task = replace(task, log_tail=tuple(told))
-            tasks.append(task)
+        troubled = [
+            task.id
+            for task in picture.tasks
+            if task.status == "held" or task.outcome in _TROUBLES
+        ][:FAILED_TASKS_SHOWN]
+        tasks = [
+            replace(task, log_tail=self._log_of(run, run.tasks[task.id]))
+            if task.id in troubled
+            else task
+            for task in picture.tasks
+        ]
         return replace(picture, tasks=tuple(tasks))
+
+    def _log_of(self, run: RunState, task: TaskState) -> Tuple[str, ...]:
+        if not task.attempt:
+            return ()
+        folder = self._folder.run(run.submitted.run)
+        log = folder.log_of(task.task.index, task.attempt)
+        return tuple(shortened(log, _FAILED_LOG_LINES, _FAILED_LOG_BYTES))
 
     def _still(self, run: RunState) -> str:
         """Say what still runs, since when, and until when as far as that is known."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from provctl.core.view import RunView, TaskView
 
 __all__ = [
+    "FAILED_TASKS_SHOWN",
     "OUTCOMES",
     "STATES",
     "aftermath",
@@ -69,7 +70,7 @@ STATES = (
 )
 
 _TROUBLES = FAILURES | {"undo_failed"}
-_FAILED_TASKS_SHOWN = 10
+FAILED_TASKS_SHOWN = 10
 _STANDING_SHOWN = 20
 
 # What a terminal would obey and nobody would see: colours, cursor moves, titles,
@@ -235,7 +236,8 @@ def run_changed(view: RunView) -> str:
 def run_finished(view: RunView) -> List[str]:
     """Close the account of a run: how it ended, what failed, how to see more.
 
-    A run that goes on without us is left with the command to watch it.
+    A run that goes on without us is left with the command to watch it. Tails of logs
+    are told as they are given, of the first failures.
     """
     if view.status == "finished":
         ended = words(view.outcome or view.status)
@@ -251,9 +253,9 @@ def run_finished(view: RunView) -> List[str]:
         elif view.status != "held":
             lines.append(f"  it goes on; watch it: {_command('monitor', view.id)}")
     troubled = [t for t in view.tasks if t.status == "held" or t.outcome in _TROUBLES]
-    for task in troubled[:_FAILED_TASKS_SHOWN]:
+    for task in troubled[:FAILED_TASKS_SHOWN]:
         lines += ["", *_trouble(view, task)]
-    untold = len(troubled) - _FAILED_TASKS_SHOWN
+    untold = len(troubled) - FAILED_TASKS_SHOWN
     if untold > 0:
         lines += ["", f"and {untold} more: {_command('status', view.id)}"]
     if view.outcome in ("failed", "timed_out", "cancelled", "lost"):

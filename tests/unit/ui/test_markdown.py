@@ -1,0 +1,81 @@
+"""Markdown: texts mean nothing in it but themselves, and it is never too much."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provctl.ui import markdown
+
+EVIL = [
+    "<script>x</script>",
+    "a|b",
+    "[x](http://y)",
+    "*a* _b_ `c`",
+    "# no",
+    "\\",
+    "@me",
+]
+
+
+class Text(HTMLParser):
+    """What is shown of some HTML, and whether anything in it is a tag."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.tags = 0
+        self.feed(source)
+        self.close()
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags += 1
+
+
+@pytest.mark.parametrize("text", EVIL)
+def test_marks_are_text(text: str) -> None:
+    escaped = markdown.escaped(text)
+    assert not re.search(r"(?<!&)[<>|*_`\[\]\\@]|(?<!&)#", escaped)
+    assert (Text(escaped).text, Text(escaped).tags) == (text, 0)
+
+
+def test_a_row_stays_one_row() -> None:
+    row = markdown.Row("a|b\n", "failed", 2, "1s", "", "", "x | y", good=False)
+    head, rule, line = markdown.table([row], 0).splitlines()
+    assert {head.count("|"), rule.count("|"), line.count("|")} == {9}
+    assert markdown.table([row], 3).splitlines()[-1] == "And 3 more."
+
+
+@given(st.lists(st.text(st.sampled_from("`~a "), max_size=9), max_size=5))
+def test_no_line_ends_a_block(lines: list[str]) -> None:
+    first, *inside, last = markdown.fenced("text", lines).splitlines()
+    fence = first[: -len("text")]
+    assert set(fence) == {"`"}
+    assert last == fence
+    assert inside == lines
+    assert all(fence not in line for line in lines)
+
+
+def test_what_does_not_fit_is_left_out_from_the_end() -> None:
+    parts = ["first", "", "\N{CROSS MARK}" * 10, "third"]
+    assert markdown.as_markdown(parts, 1000) == f"first\n{parts[2]}\nthird"
+    for most in range(60, 120):
+        text = markdown.as_markdown(parts, most)
+        assert len(text.encode()) <= most
+        assert text.startswith("first")
+    assert "left out" in markdown.as_markdown(parts, 80)
+
+
+def test_a_log_is_open_and_a_command_is_code() -> None:
+    shown = markdown.log("a <b>", ["</details>"])
+    assert shown.startswith(
+        "<details open><summary>\N{CROSS MARK} a &#60;b&#62;</summary>"
+    )
+    assert markdown.command("again: provctl x") == "again: <code>provctl x</code>\n"
