@@ -38,7 +38,7 @@ def annotate_mistakes(environ: Mapping[str, str], mistakes: Sequence[Mistake]) -
         Annotation(
             "error",
             "workflow file",
-            "\n".join(filter(None, (mistake.message, mistake.hint))),
+            "\n".join(map(neutralise, _lines_of(mistake))),
             _in_workspace(mistake.file, environ),
             mistake.line,
             mistake.column,
@@ -47,6 +47,10 @@ def annotate_mistakes(environ: Mapping[str, str], mistakes: Sequence[Mistake]) -
     ]
     for remark in _bounded(remarks):
         click.echo(dialect.annotation(remark), err=True)
+
+
+def _lines_of(mistake: Mistake) -> List[str]:
+    return [*mistake.message.splitlines(), *mistake.hint.splitlines()]
 
 
 def annotate_runs(session: Session, accounts: Sequence[Account]) -> None:

@@ -35,9 +35,8 @@ def conclude(session: Session, run_ids: Sequence[str]) -> None:
 
     try:
         with Path(page).open("ab") as file:
-            room = MOST - file.tell()
-            text = markdown_of(accounts, room) if room > 0 else ""
-            file.write(f"{text}\n".encode())
+            room = MOST - file.tell() - 1
+            file.write(f"{markdown_of(accounts, room)}\n".encode())
     except OSError as problem:
         why = problem.strerror or os.strerror(problem.errno or 0)
         click.echo(f"note: the summary of the step is not written: {why}", err=True)

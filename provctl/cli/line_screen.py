@@ -56,6 +56,7 @@ __all__ = ["LineScreen", "Manner"]
 _ROWS = 200
 _FAILED_LOG_LINES = 1000
 _FAILED_LOG_BYTES = 1 << 18
+_NEVER_S = 86_400.0
 _STILL_RUNNING = 5  # that are named
 _BEGUN = (AttemptStarted, AttemptAdopted)
 _OVER = (AttemptFinished, AttemptVoided, TaskHeld, ProbeDue)
@@ -80,8 +81,8 @@ class LineScreen:
     """Shows runs in lines; see `screen.Watching`."""
 
     def __init__(self, folder: StateFolder, stream: TextIO, manner: Manner) -> None:
-        # Logs are looked at as often as a picture is drawn.
-        self.tick_s = 0.125 if manner.groups else 1.0
+        # Logs are looked at as often as a picture is drawn; without them only silence is.
+        self.tick_s = 0.125 if manner.groups else manner.heartbeat_s / 4 or _NEVER_S
         self._folder = folder
         self._manner = manner
         self._log = JobLog(stream, manner.dialect, manner.now)

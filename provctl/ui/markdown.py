@@ -22,6 +22,7 @@ __all__ = [
 
 _MARKS = re.compile(r"[^\w\s.,;()/+-]|_", re.ASCII)
 _NAME_MAX = 200
+_TEXT_MAX = 4000
 _LEFT_OUT = "\nThe rest is left out: it would be too much here.\n"
 
 
@@ -43,6 +44,8 @@ def as_markdown(parts: Sequence[str], most: int) -> str:
     """Join parts, as many of them as fit into so many bytes of UTF-8."""
     kept: List[str] = []
     room = most - len(_LEFT_OUT) - 1
+    if room < 0:
+        return ""
     for part in filter(None, parts):
         room -= len(part.encode("utf-8")) + 1
         if room < 0:
@@ -52,9 +55,9 @@ def as_markdown(parts: Sequence[str], most: int) -> str:
     return "\n".join(kept)
 
 
-def escaped(words: str) -> str:
+def escaped(words: str, limit: int = _NAME_MAX) -> str:
     """Return text that means nothing in Markdown or HTML but itself."""
-    shown = neutralise(words, limit=_NAME_MAX)
+    shown = neutralise(words, limit=limit)
     return _MARKS.sub(lambda mark: _entity(mark.group()), shown)
 
 
@@ -69,7 +72,7 @@ def heading(words: str, *, good: bool) -> str:
 
 def text(words: str) -> str:
     """A paragraph, "" for none."""
-    return f"{escaped(words)}\n" if words else ""
+    return f"{escaped(words, _TEXT_MAX)}\n" if words else ""
 
 
 def command(words: str) -> str:

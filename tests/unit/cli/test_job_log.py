@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Callable, List, Tuple
 import pytest
 
 from provctl.app.follow import Follower
+from provctl.cli.context import Session
 from provctl.cli.line_screen import LineScreen, Manner
+from provctl.cli.summary import accounts_of, markdown_of
 from provctl.core import events as ev
 from provctl.core.model import Retry, Workflow
 from provctl.ui.dialects import Dialect, GitHub, GitLab
@@ -281,6 +283,47 @@ def test_who_sees_nothing_any_more_is_told_once(tmp_path: Path) -> None:
         job.tick()
     job.tick()
     job.close()
+
+
+# --- the summary -------------------------------------------------------------------
+
+
+def summary_of(job: Job, folder: Path) -> str:
+    session = Session(flags={"storage.data_dir": str(folder / "state")})
+    return markdown_of(accounts_of(session, ["r"]))
+
+
+def test_the_summary_of_a_run(tmp_path: Path, golden: Golden) -> None:
+    job = Job(tmp_path, GitHub())
+    play(job)
+    golden("ui/summary.md", summary_of(job, tmp_path))
+
+
+@pytest.mark.parametrize(("size", "drawn"), [(200, True), (201, False), (5000, False)])
+def test_the_summary_of_many_tasks_is_bounded(
+    tmp_path: Path, size: int, drawn: bool
+) -> None:
+    names = [f"{'t' * 90}{n}" for n in range(size)]
+    job = Job(tmp_path, GitHub(), a_workflow(*map(task, names)))
+    events: List[Any] = []
+    for name in names:
+        events.append(ev.AttemptStarted("r", 1000.0, name, 1))
+        job.write(name, "`" * 500 + "\n" + "x" * 5000 + "\n")
+        events.append(ev.AttemptFinished("r", 1001.0, name, 1, "failed", exit_code=1))
+    job.hear(*events, ev.RunFinished("r", 1001.0, "failed"))
+    text = summary_of(job, tmp_path)
+    assert ("```mermaid" in text) == drawn
+    assert len(text) < 1 << 18
+    assert text.count("<details") == 10
+    assert text.endswith("<code>provctl workflow retry r</code>\n")
+
+
+def test_needs_that_mermaid_refuses_are_told_in_words(tmp_path: Path) -> None:
+    first = [f"a{n}" for n in range(25)]
+    tasks = [*map(task, first), *(task(f"b{n}", first) for n in range(21))]
+    text = summary_of(Job(tmp_path, GitHub(), a_workflow(*tasks)), tmp_path)
+    assert "mermaid" not in text
+    assert "  2   b20  <- a0, a1" in text.replace("waiting ", "")
 
 
 def test_many_tasks_cost_no_more_each(tmp_path: Path) -> None:
