@@ -84,12 +84,13 @@ def _parts(account: Account) -> List[str]:
     now = run.finished_at or time.time()  # noqa: TID251  # for people only
     picture = view(run, rows=0)
     outcome = run.outcome or run.status
+    good = None if run.outcome is None else outcome == "succeeded"
     took = "" if run.started_at is None else duration(now - run.started_at)
     title = f"{run.submitted.name} {words(outcome)}" + (
         f" after {took}" if took else ""
     )
     facts = f"Run {account.folder.id}: {tally(counts_of(picture))}."
-    parts = [markdown.heading(title, good=outcome == "succeeded"), markdown.text(facts)]
+    parts = [markdown.heading(title, good=good), markdown.text(facts)]
     parts += [_drawn(run, now), markdown.table(_rows(account), len(run.tasks) - _ROWS)]
     parts += [markdown.text(_critical(run, now))]
     parts += [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 from provctl.ui.lines import neutralise
 
@@ -65,8 +65,8 @@ def _entity(mark: str) -> str:
     return mark if ord(mark) > 127 else f"&#{ord(mark)};"
 
 
-def heading(words: str, *, good: bool) -> str:
-    """A heading, with a sign whether it is good news."""
+def heading(words: str, *, good: Optional[bool]) -> str:
+    """A heading, with a sign whether it is good news; None: that is not known yet."""
     return f"## {_sign(good=good)} {escaped(words)}\n"
 
 
@@ -113,5 +113,7 @@ def log(title: str, lines: Sequence[str]) -> str:
     return f"<details open>{summary}\n\n{body}\n</details>\n"
 
 
-def _sign(*, good: bool) -> str:
+def _sign(*, good: Optional[bool]) -> str:
+    if good is None:
+        return "\N{HOURGLASS WITH FLOWING SAND}"
     return "\N{WHITE HEAVY CHECK MARK}" if good else "\N{CROSS MARK}"
