@@ -46,8 +46,9 @@ _Key = Tuple[str, str, int]  # run, task, attempt
 class _Attempt:
     """One attempt, and how much of its log was written."""
 
-    def __init__(self, title: str, key: str, log: Path) -> None:
+    def __init__(self, title: str, key: str, log: Path, *, streams: bool) -> None:
         self.title = title
+        self.streams = streams
         self.key = key
         self.log = log
         self.reader = LogReader(log)
@@ -64,9 +65,11 @@ class _Attempt:
         return self.written >= _MOST
 
     def has_news(self) -> bool:
-        """Whether it wrote something since it was last copied."""
+        """Whether it wrote something to be streamed since it was last copied."""
+        if not self.streams or self.is_full:
+            return False
         try:
-            return not self.is_full and self.log.stat().st_size != self.looked_at
+            return self.log.stat().st_size != self.looked_at
         except OSError:
             return False
 
@@ -100,10 +103,13 @@ class JobLog:
         """Write a line at once, wherever that is."""
         self._write([line])
 
-    def began(self, key: _Key, title: str, log: Path) -> None:
-        """An attempt of (run, task, number) writes into a file."""
+    def began(self, key: _Key, title: str, log: Path, *, streams: bool) -> None:
+        """An attempt of (run, task, number) writes into a file.
+
+        If it does not stream, its log is shown when it has ended.
+        """
         name = f"provctl_{key[0]}_{log.stem}"
-        self._running.setdefault(key, _Attempt(title, name, log))
+        self._running.setdefault(key, _Attempt(title, name, log, streams=streams))
 
     def ended(self, key: _Key, *, failed: bool) -> None:
         """It writes no more. If it failed, its log is shown as soon as can be."""
@@ -144,7 +150,7 @@ class JobLog:
         if attempt.is_over or attempt.is_full or self._urgent:
             return True
         silent = self._now() - attempt.heard_at >= _PATIENCE_S
-        return silent and self._with_news() is not None
+        return silent and (bool(self._pending) or self._with_news() is not None)
 
     def _with_news(self) -> Optional[_Attempt]:
         """Who comes next: the oldest that writes, but for the one whose turn it is."""

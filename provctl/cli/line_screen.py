@@ -40,6 +40,7 @@ from provctl.ui.lines import (
     elapsed,
     neutralise,
     tally,
+    words,
 )
 from provctl.ui.plain import PlainView
 
@@ -115,7 +116,9 @@ class LineScreen:
         # What ended while nobody owned the run began before anybody looked.
         if isinstance(event, (*_BEGUN, AttemptFinished)):
             log = self._folder.run(run_id).log_of(task.task.index, event.attempt)
-            self._log.began(key, _title(task, event), log)
+            # Secrets are covered soon after they are written: in time for an end.
+            streams = not task.task.secrets
+            self._log.began(key, _title(task, event), log, streams=streams)
         if isinstance(event, _BEGUN):
             return []
         failed = getattr(event, "outcome", "") in _TROUBLES
@@ -181,12 +184,13 @@ class LineScreen:
             and not isinstance(run.tasks[name].task.action, Group)
         ]
         outlook = Outlook(self._folder, now)
-        told = [_since(run, task, now, outlook) for task in running[:_STILL_RUNNING]]
+        named = [_since(run, task, now, outlook) for task in running[:_STILL_RUNNING]]
         if len(running) > _STILL_RUNNING:
-            told.append(f"and {len(running) - _STILL_RUNNING} more")
-        said = "; ".join(told) if told else tally(counts_of(view(run, rows=0)))
-        name = neutralise(run.submitted.run)
-        return f"{self._manner.stamp(now)} run {name} goes on: {said}"
+            named.append(f"and {len(running) - _STILL_RUNNING} more")
+        told = f"goes on: {'; '.join(named)}"
+        if not named:
+            told = f"is {words(run.status)}: {tally(counts_of(view(run, rows=0)))}"
+        return f"{self._manner.stamp(now)} run {neutralise(run.submitted.run)} {told}"
 
 
 def _since(run: RunState, task: TaskState, now: float, outlook: Outlook) -> str:

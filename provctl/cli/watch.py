@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provctl.cli.context import Session
     from provctl.cli.screen import Watching
 
-__all__ = ["ENDS", "exit_code_of", "monitor", "wait", "watch_runs"]
+__all__ = ["ENDS", "exit_code_of", "monitor", "wait", "watch_if_asked", "watch_runs"]
 
 # Readers look at files: they need no scheduler, and it never waits for them.
 _LOOK_S = 0.05
@@ -108,6 +108,16 @@ def _report(
         from provctl.cli.report import write_reports
 
         write_reports(session, ids, junit=junit, summary=summary)
+
+
+def watch_if_asked(session: Session, ids: Tuple[str, ...]) -> int:
+    """Wait until runs end, and show them if it was said how; return the exit code."""
+    if not session.shown:
+        return watch_runs(session, ids, None, None)
+    from provctl.cli.screen import open_screen
+
+    with open_screen(session) as screen:
+        return watch_runs(session, ids, None, screen)
 
 
 def watch_runs(

@@ -348,6 +348,33 @@ def test_logs_command_nothing_either(provctl: Provctl, github: Dict[str, str]) -
     assert provctl("logs", "@last", "a").out == f"{line}\n"
 
 
+def test_a_retry_that_is_waited_for_is_shown_if_it_is_said_how(
+    provctl: Provctl,
+) -> None:
+    script = "echo asked; [ -e mended ]"
+    provctl("run", provctl.file({"a": {"command": ["sh", "-c", script]}}), code=10)
+    provctl.text("mended", "")
+    assert provctl("retry", "@last", "-w").out == ""
+    provctl("retry", "@last", "--only", "a", "-w")
+    out = provctl("retry", "@last", "--only", "a", "-w", "-o", "group", env=GITLAB).out
+    job = GitLabJob(out)
+    assert said_by(job, "a")[-1] == "asked"
+    assert job.groups[-1].title == "a (attempt 4)"
+
+
+def test_no_secret_is_in_the_log_of_a_job(
+    provctl: Provctl, gated: Gated, github: Dict[str, str]
+) -> None:
+    secret = "correct-horse-battery-staple"
+    script = "for i in $(seq 30); do echo it is $TOKEN; sleep 0.05; done"
+    task = {"command": ["sh", "-c", script], "secrets": {"TOKEN": "env:MY_TOKEN"}}
+    file = provctl.file({"a": task, "b": {"command": ["sh", "-c", "echo b"]}})
+    done = provctl("run", file, env={**github, "MY_TOKEN": secret})
+    assert secret not in done.out + done.err
+    stars = "*" * len(secret)
+    assert said_by(GitHubJob(done.out), "a") == [f"it is {stars}"] * 30
+
+
 # --- the job files of the examples --------------------------------------------------
 
 

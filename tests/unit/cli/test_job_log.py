@@ -163,6 +163,25 @@ def test_what_is_written_is_shown_before_the_task_ends(tmp_path: Path) -> None:
     assert job.text.endswith("one\nhalf a line\n")
 
 
+def test_where_a_secret_may_be_nothing_is_shown_before_it_is_covered(
+    tmp_path: Path,
+) -> None:
+    secrets = {"TOKEN": "env:TOKEN"}
+    workflow = a_workflow(task("login", secrets=secrets), task("other"))
+    job = Job(tmp_path, GitHub(), workflow)
+    job.start("login", "other")
+    log = job.write("login", "token: correct-horse\n")
+    job.write("other", "hello\n")
+    job.tick()
+    job.tick(60.0)
+    assert "hello" in job.text
+    log.write_bytes(b"token: *************\n")
+    job.end("login")
+    job.tick()
+    assert "token: ****" in job.text
+    assert "correct-horse" not in job.text
+
+
 def test_others_wait_for_their_turn_but_not_for_ever(tmp_path: Path) -> None:
     job = Job(tmp_path, GitHub())
     job.start("server-1", "server-2")
@@ -178,6 +197,18 @@ def test_others_wait_for_their_turn_but_not_for_ever(tmp_path: Path) -> None:
     assert job.text.endswith("::endgroup::\n::group::server-1, goes on\nthree\n")
     job.close()
     assert len(GitHubJob(job.text).groups) == 3
+
+
+def test_what_ended_is_told_when_the_open_group_is_silent(tmp_path: Path) -> None:
+    job = Job(tmp_path, GitHub())
+    job.start("server-1", "server-2")
+    job.write("server-1", "one\n")
+    job.tick()
+    job.end("server-2")
+    job.tick(9.0)
+    assert "server-2  succeeded" not in job.text
+    job.tick(1.0)
+    assert "server-2  succeeded" in job.text
 
 
 def test_a_failure_is_shown_at_once(tmp_path: Path) -> None:
