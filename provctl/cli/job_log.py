@@ -2,7 +2,8 @@
 
 Groups do not interleave. One attempt at a time streams into the open group; the others
 have their files, and are written from them when their turn comes: when that one has
-ended, has been silent while another was not, or when another has failed.
+ended, has been silent while another was not, or when another has failed. News of
+others wait for half a minute at most.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ _MOST = 1 << 18  # bytes of an attempt that are streamed; then its end
 _END_LINES = 100
 _LINE = 160  # bytes of a line, about
 _FAILED_LINES = 10  # that are repeated below a group that is folded
-_PATIENCE_S = 10.0
+_PATIENCE_S = 10.0  # with silence
+_TURN_S = 30.0  # while what happened to others waits to be told
 _LINE_MAX = 4000  # characters
 
 _Key = Tuple[str, str, int]  # run, task, attempt
@@ -93,11 +95,12 @@ class JobLog:
         self._pending: Deque[Callable[[], None]] = deque()
         self._open: Optional[_Attempt] = None
         self._urgent = False
+        self._waits_since = 0.0
 
     def say(self, text: str) -> None:
         """Write whole lines when no group is open."""
         lines = text.split("\n")[: text.count("\n")]
-        self._pending.append(partial(self._write, lines))
+        self._later(partial(self._write, lines))
 
     def say_now(self, line: str) -> None:
         """Write a line at once, wherever that is."""
@@ -118,13 +121,13 @@ class JobLog:
             return
         attempt.is_over = True
         self._urgent = self._urgent or failed
-        self._pending.append(partial(self._finish, key, failed=failed))
+        self._later(partial(self._finish, key, failed=failed))
 
     def repeat_end(self, key: _Key) -> None:
         """Write the end of its log below what was said, if its group is folded."""
         attempt = self._running.get(key)
         if attempt is not None:
-            self._pending.append(partial(self._repeat, attempt))
+            self._later(partial(self._repeat, attempt))
 
     def pump(self) -> None:
         """Write what is new; a group may stay open."""
@@ -144,12 +147,20 @@ class JobLog:
         while self._pending:
             self._pending.popleft()()
 
+    def _later(self, call: Callable[[], None]) -> None:
+        if not self._pending:
+            self._waits_since = self._now()
+        self._pending.append(call)
+
     # -- turns -------------------------------------------------------------------------
 
     def _is_to_close(self, attempt: _Attempt) -> bool:
         if attempt.is_over or attempt.is_full or self._urgent:
             return True
-        silent = self._now() - attempt.heard_at >= _PATIENCE_S
+        now = self._now()
+        if self._pending and now - self._waits_since >= _TURN_S:
+            return True
+        silent = now - attempt.heard_at >= _PATIENCE_S
         return silent and (bool(self._pending) or self._with_news() is not None)
 
     def _with_news(self) -> Optional[_Attempt]:
@@ -160,10 +171,9 @@ class JobLog:
     def _finish(self, key: _Key, *, failed: bool) -> None:
         """Write all that is left of a log, as one group."""
         attempt = self._running.pop(key)
-        if not attempt.is_full:
-            self._copy(attempt, folded=not failed)
-        if attempt.is_full:
-            left = attempt.log.stat().st_size - attempt.written
+        self._copy(attempt, folded=not failed)
+        left = attempt.looked_at - attempt.written
+        if attempt.is_full and left > 0:
             told = last_lines(attempt.log, min(_END_LINES, left // _LINE))
             self._write_log(attempt, told, folded=not failed)
         self._close_group()

@@ -211,6 +211,21 @@ def test_what_ended_is_told_when_the_open_group_is_silent(tmp_path: Path) -> Non
     assert "server-2  succeeded" in job.text
 
 
+def test_what_ended_is_told_though_another_goes_on_and_on(tmp_path: Path) -> None:
+    job = Job(tmp_path, GitHub())
+    job.start("server-1", "server-2")
+    job.write("server-1", "one\n")
+    job.tick()
+    job.end("server-2")
+    for _ in range(6):
+        assert "server-2  succeeded" not in job.text
+        job.write("server-1", "more\n")
+        job.tick(5.01)
+    assert "server-2  succeeded" in job.text
+    job.close()
+    assert [len(group.lines) for group in GitHubJob(job.text).groups] == [7]
+
+
 def test_a_failure_is_shown_at_once(tmp_path: Path) -> None:
     job = Job(tmp_path, GitHub())
     job.start("server-1", "server-2")
