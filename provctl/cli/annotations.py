@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Tuple
 
 import click
 
+from provctl.core.model import Group
 from provctl.ui.dialects import Annotation, dialect_of
 from provctl.ui.lines import neutralise, words
 
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from provctl.cli.summary import Account
     from provctl.core.state import TaskState
     from provctl.errors import Mistake
-    from provctl.spec.problems import Place
 
 __all__ = ["annotate_mistakes", "annotate_runs"]
 
 _MOST = 10
 _LOG_LINES = 3
+_Where = Tuple[str, int, int]  # file, line, column
 _BAD = {"failed", "timed_out", "lost", "interrupted", "undo_failed"}
 
 
@@ -37,7 +38,7 @@ def annotate_mistakes(environ: Mapping[str, str], mistakes: Sequence[Mistake]) -
     remarks = [
         Annotation(
             "error",
-            "workflow file",
+            "mistake",
             "\n".join(map(neutralise, _lines_of(mistake))),
             _in_workspace(mistake.file, environ),
             mistake.line,
@@ -64,26 +65,24 @@ def annotate_runs(session: Session, accounts: Sequence[Account]) -> None:
     errors: List[Annotation] = []
     warnings: List[Annotation] = []
     for account in accounts:
-        tasks = _remarkable(account)
-        places = _places(session, account, [task.task.id for task, _ in tasks])
-        for task, why in tasks:
-            file = account.run.workflow.source
-            place = places.get(task.task.id)
-            bad = task.outcome in _BAD or task.status == "held"
-            remark = Annotation(
-                "error" if bad else "warning",
-                f"{task.task.id} {words(task.outcome or task.status)}"
-                if bad
-                else f"{task.task.id} is flaky",
-                why,
-                _in_workspace(place.file if place else file, session.environ),
-                place.line if place else 0,
-                place.column if place else 0,
-            )
-            (errors if bad else warnings).append(remark)
+        failures, flaky = _failures(account), _flaky(account)
+        shown = [*list(failures)[:_MOST], *list(flaky)[:_MOST]]
+        places = _places(session, account, shown)
+        errors += _placed("error", failures, places)
+        warnings += _placed("warning", flaky, places)
     stream = sys.stdout if session.output == "table" else sys.stderr
-    for remark in [*_bounded(errors), *_bounded(warnings)]:
-        click.echo(dialect.annotation(remark), file=stream)
+    for each in [*_bounded(errors), *_bounded(warnings)]:
+        click.echo(dialect.annotation(each), file=stream)
+
+
+def _placed(
+    level: str, said: Mapping[str, Tuple[str, str]], places: Mapping[str, _Where]
+) -> List[Annotation]:
+    nowhere = places[""]
+    return [
+        Annotation(level, title, why, *places.get(task, nowhere))
+        for task, (title, why) in said.items()
+    ]
 
 
 def _bounded(remarks: Sequence[Annotation]) -> List[Annotation]:
@@ -96,27 +95,36 @@ def _bounded(remarks: Sequence[Annotation]) -> List[Annotation]:
     return [*remarks[: _MOST - 1], last]
 
 
-def _remarkable(account: Account) -> List[Tuple[TaskState, str]]:
-    """Tasks with what there is to say of them: what failed by itself comes first."""
-    from provctl.core.model import Group
-
+def _failures(account: Account) -> Dict[str, Tuple[str, str]]:
+    """Title and text about tasks that failed or are held: causes first, as they came."""
     run = account.run
-    tasks = [t for t in run.tasks.values() if not isinstance(t.task.action, Group)]
-    bad = [t for t in tasks if t.outcome in _BAD or t.status == "held"]
-    bad.sort(key=lambda task: (not task.attempt, task.finished_at or run.last_at))
-    tried: Dict[str, List[str]] = {}
-    for each in account.tries:
-        if each.outcome in _BAD and each.purpose == "run":
-            tried.setdefault(each.task, []).append(each.reason or words(each.outcome))
-    flaky = [
-        (
-            task,
-            f"succeeded at attempt {task.tries}, before that: {tried[task.task.id][-1]}",
-        )
-        for task in tasks
-        if task.outcome == "succeeded" and task.task.id in tried
+    bad = [
+        task
+        for task in run.tasks.values()
+        if not isinstance(task.task.action, Group)
+        and (task.outcome in _BAD or task.status == "held")
     ]
-    return [*((task, _why(account, task)) for task in bad), *flaky]
+    bad.sort(key=lambda task: (not task.attempt, task.finished_at or run.last_at))
+    return {
+        task.task.id: (
+            f"{task.task.id} {words(task.outcome or task.status)}",
+            _why(account, task),
+        )
+        for task in bad
+    }
+
+
+def _flaky(account: Account) -> Dict[str, Tuple[str, str]]:
+    """Title and text about tasks that succeeded after they had failed."""
+    found = {}
+    for each in account.tries:
+        task = account.run.tasks[each.task]
+        failed = each.outcome in _BAD and each.purpose == "run"
+        if failed and (task.did or task.outcome) == "succeeded":
+            why = each.reason or words(each.outcome or "")
+            told = f"succeeded at attempt {task.tries}, before that: {why}"
+            found[each.task] = (f"{each.task} is flaky", told)
+    return found
 
 
 def _why(account: Account, task: TaskState) -> str:
@@ -135,17 +143,20 @@ def _why(account: Account, task: TaskState) -> str:
 
 def _places(
     session: Session, account: Account, ids: Sequence[str]
-) -> Mapping[str, Place]:
-    """Where tasks stand in the workflow file, if it is still there."""
-    workflow = account.run.workflow
-    if not ids or not workflow.source:
-        return {}
-    from provctl.app.loading import make_context
-    from provctl.spec.places import task_places
+) -> Mapping[str, _Where]:
+    """Where tasks stand in the workflow file, if it is still there; of others, at ""."""
+    environ, workflow = session.environ, account.run.workflow
+    found: Dict[str, _Where] = {"": (_in_workspace(workflow.source, environ), 0, 0)}
+    if ids and workflow.source:
+        from provctl.app.loading import make_context
+        from provctl.spec.places import task_places
 
-    context = make_context(session.loaded.settings, session.environ, Path.cwd())
-    shown = ids[:_MOST]
-    return task_places(Path(workflow.source), workflow.params, shown, context=context)
+        context = make_context(session.loaded.settings, environ, Path.cwd())
+        file = Path(workflow.source)
+        places = task_places(file, workflow.params, ids, context=context)
+        for task, at in places.items():
+            found[task] = (_in_workspace(at.file, environ), at.line, at.column)
+    return found
 
 
 def _in_workspace(file: str, environ: Mapping[str, str]) -> str:
@@ -155,4 +166,4 @@ def _in_workspace(file: str, environ: Mapping[str, str]) -> str:
         return file
     whole = os.path.realpath(file)
     inside = os.path.relpath(whole, os.path.realpath(root))
-    return file if inside.startswith("..") else inside
+    return file if Path(inside).parts[0] == os.pardir else inside

@@ -182,6 +182,15 @@ def test_mistakes_are_shown_at_their_lines(
     assert "::error" not in provctl("workflow", verb, file, code=50).err
 
 
+def test_what_is_said_of_a_mistake_commands_nothing(
+    provctl: Provctl, github: Dict[str, str]
+) -> None:
+    text = '{ "name": "w", "tasks": { "a": { "comand": "##[add-mask]x" } } }'
+    done = provctl("run", provctl.text("w.json", text), env=github, code=50)
+    assert GitHubJob(done.err).obeyed == []
+    assert "# #[add-mask]x" in done.err
+
+
 def test_of_many_mistakes_the_last_remark_tells_the_rest(
     provctl: Provctl, github: Dict[str, str]
 ) -> None:
