@@ -58,9 +58,7 @@ def test_no_line_of_a_task_commands_anything(text: str) -> None:
     assert GitLabJob(GitLab().harmless(line)).groups == []
 
 
-texts = st.text(
-    st.characters(blacklist_categories=("Cs", "Cf", "Cc", "Mn")), max_size=30
-)
+texts = st.text(st.characters(exclude_categories=("Cs", "Cf", "Cc", "Mn")), max_size=30)
 lines = st.lists(texts, min_size=1, max_size=3).map("\n".join)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import List, Set
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from provctl.ui import markdown
+from provctl.ui.lines import neutralise
 
 EVIL = [
     "<script>x</script>",
@@ -44,6 +47,40 @@ def test_marks_are_text(text: str) -> None:
     escaped = markdown.escaped(text)
     assert not re.search(r"(?<!&)[<>|*_`\[\]\\@]|(?<!&)#", escaped)
     assert (Text(escaped).text, Text(escaped).tags) == (text, 0)
+
+
+class Cells(HTMLParser):
+    """The cells of the tables in some HTML."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.cells: List[str] = []
+        self.tags: Set[str] = set()
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.add(tag)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cells and data.strip():
+            self.cells[-1] += data
+
+
+words = st.text(st.characters(exclude_categories=("Cs", "Co")), max_size=30)
+
+
+@given(st.one_of(words, st.lists(st.sampled_from(EVIL), max_size=3).map("".join)))
+def test_another_reader_finds_in_a_cell_what_was_put_into_it(text: str) -> None:
+    row = markdown.Row(text, "failed", 2, "1s", "", "", text, good=True)
+    reader = MarkdownIt("commonmark", {"html": True}).enable("table")
+    read = Cells(reader.render(markdown.table([row], 0)))
+    assert read.tags == {"table", "thead", "tbody", "tr", "th", "td"}
+    assert len(read.cells) == 8
+    shown = neutralise(text, limit=200).strip()
+    assert [read.cells[1].strip(), read.cells[7].strip()] == [shown, shown]
 
 
 def test_a_row_stays_one_row() -> None:
