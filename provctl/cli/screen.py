@@ -141,7 +141,7 @@ def open_screen(session: Session) -> Watching:
     manner = Manner(
         dialect=dialect_of(session.environ),
         groups=shown == "group",
-        heartbeat_s=session.loaded.settings.output.heartbeat_seconds,
+        heartbeat_s=session.loaded.settings.display.heartbeat_seconds,
         now=now,
         stamp=_stamp,
     )

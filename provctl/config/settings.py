@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Description",
+    "Display",
     "Execution",
     "Executor",
     "Nickel",
     "Nushell",
     "Orchestrator",
-    "Output",
     "Server",
     "Settings",
     "Storage",
@@ -251,8 +251,8 @@ class Nickel(_Values):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Output(_Values):
-    """How runs are shown."""
+class Display(_Values):
+    """How runs are shown. (Not "output": tasks have a variable PROVCTL_OUTPUT_FILE.)"""
 
     heartbeat_seconds: float = _key(
         60,
@@ -273,7 +273,7 @@ class Settings(_Values):
     storage: Storage = Storage()
     nushell: Nushell = Nushell()
     nickel: Nickel = Nickel()
-    output: Output = Output()
+    display: Display = Display()
     pools: Mapping[str, int] = _table(
         kinds.table(
             kinds.whole(1, 1_000_000),

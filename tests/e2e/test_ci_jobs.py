@@ -339,7 +339,7 @@ def test_to_draw_there_must_be_a_terminal(provctl: Provctl) -> None:
 
 def test_a_silent_run_is_heard_of(provctl: Provctl, gated: Gated) -> None:
     file = provctl.file({"nap": {"command": ["sleep", "3"]}})
-    env = {"PROVCTL_OUTPUT_HEARTBEAT_SECONDS": "1"}
+    env = {"PROVCTL_DISPLAY_HEARTBEAT_SECONDS": "1"}
     out = provctl("run", file, env=env).out
     beats = [line for line in out.splitlines() if "goes on: nap for " in line]
     assert 1 <= len(beats) <= 3
