@@ -1,13 +1,13 @@
-"""Owns the end of a log: its last lines, of however much there is."""
+"""Owns parts of a log: its last lines, or both its ends, of however much there is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, BinaryIO, List, Tuple
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["last_lines"]
+__all__ = ["last_lines", "shortened"]
 
 _LINE = 160  # bytes that are read for each line
 
@@ -29,3 +29,39 @@ def last_lines(log: Path, most: int) -> List[str]:
     if end > size and len(lines) > 1:
         del lines[:1]  # begins in the middle
     return lines[-most:]
+
+
+def shortened(log: Path, lines: int, size: int) -> List[str]:
+    """Return a log, at most so many lines and bytes of it; none if it cannot be read.
+
+    Of a longer one a quarter is its beginning and the rest its end; a line between
+    them says how much is left out, and where all of it is.
+    """
+    try:
+        with log.open("rb") as file:
+            first, last, gap = _both_ends(file, size)
+    except OSError:
+        return []
+    head, tail = _decoded(first), _decoded(last)
+    if gap or len(head) + len(tail) > lines:
+        said = head if gap else [*head, *tail]
+        tail = (tail if gap else said)[-(lines - lines // 4) :]
+        head = said[: lines // 4]
+        head.append(f"... what is left out here is in {log}")
+    return [*head, *tail]
+
+
+def _both_ends(file: BinaryIO, size: int) -> Tuple[bytes, bytes, bool]:
+    """The beginning and the end, in whole lines, and whether anything is between."""
+    whole = file.seek(0, 2)
+    file.seek(0)
+    if whole <= size:
+        return file.read(size), b"", False
+    first = file.read(size // 4)
+    file.seek(whole - (size - size // 4))
+    last = file.read(size - size // 4)
+    return first[: first.rfind(b"\n") + 1] or first, last.partition(b"\n")[2], True
+
+
+def _decoded(text: bytes) -> List[str]:
+    return text.decode("utf-8", "replace").splitlines()

@@ -18,7 +18,7 @@ from typing import (
 import click
 
 from provctl.cli.choice import by_label, chosen_runs
-from provctl.cli.options import RUN
+from provctl.cli.options import RUN, shows_runs
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ Rows = List[Dict[str, Any]]
 def _opening(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb what both have."""
     for option in (
+        shows_runs,
         click.option("--reason", default="", help="Why, for the journal."),
         click.option("-w", "--wait", "waits", is_flag=True, help="Wait until it ends."),
         click.option("-y", "--yes", is_flag=True, help="Do not ask first."),
@@ -150,7 +151,7 @@ def _open(
     """Show the plan of each run, ask, do it; return the exit code."""
     from provctl.app.follow import Follower
     from provctl.cli.context import confirm, emit
-    from provctl.cli.watch import watch_runs
+    from provctl.cli.watch import watch_if_asked
     from provctl.errors import NotFound, Refused
 
     plans: Dict[str, Rows] = {}
@@ -179,7 +180,7 @@ def _open(
     for run_id in plans:
         session.reach.send(wish(run_id))
         click.echo(f"{verb} requested: {run_id}", err=True)
-    return watch_runs(session, tuple(plans), None, None) if waits else 0
+    return watch_if_asked(session, tuple(plans)) if waits else 0
 
 
 def _refuse_nothing(request: Request, run: RunState) -> None:

@@ -19,22 +19,24 @@ if TYPE_CHECKING:
     from provctl.journal.summary import RunSummary
     from provctl.nushell.index import LibraryIndex
 
-__all__ = ["OUTPUTS", "Session", "confirm", "emit", "plain", "tell_version"]
+__all__ = ["OUTPUTS", "VIEWS", "Session", "confirm", "emit", "plain", "tell_version"]
 
 OUTPUTS = ("table", "json", "jsonl", "name")
+VIEWS = ("live", "plain", "group")
 
 
 @dataclass(frozen=True)
 class Session:
     """One invocation of provctl: what was asked, and the settings that follow.
 
-    `output` is one of `OUTPUTS`; `flags` maps keys to what flags gave (see
-    `load_settings`). Settings are read when first asked for, so that verbs
+    `output` is one of `OUTPUTS`; `shown` one of `VIEWS`, "" for what fits; `flags`
+    maps keys to what flags gave (see `load_settings`). Settings are read when first asked for, so that verbs
     which need none work beside a broken file; then ConfigInvalid is raised.
     `quiet`: only results and errors are told; `verbosity` counts how much more is.
     """
 
     output: str = "table"
+    shown: str = ""
     flags: Mapping[str, object] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     config_file: Optional[str] = None

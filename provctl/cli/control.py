@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, Sequence, Tuple
 import click
 
 from provctl.cli.choice import by_label, chosen_runs
-from provctl.cli.options import RUN
+from provctl.cli.options import RUN, shows_runs
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
@@ -135,6 +135,7 @@ def pause(
 @click.option("--fail", multiple=True, metavar="TASK", help="A held task failed.")
 @click.option("--reason", default="", help="Why, for the journal.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Tasks at the same time.")
+@shows_runs
 @click.pass_context
 def resume(
     ctx: click.Context,

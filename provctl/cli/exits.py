@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional
 
-__all__ = ["ENDS", "EXIT_CODES", "HELD", "TIMEOUT", "exit_code_of"]
+__all__ = ["ENDS", "EXIT_CODES", "HELD", "INTERRUPTED", "TIMEOUT", "exit_code_of"]
 
 EXIT_CODES: Dict[int, str] = {
     0: "success",
@@ -43,6 +43,7 @@ ENDS: Dict[str, int] = {
 }
 HELD = 13
 TIMEOUT = 124
+INTERRUPTED = 130
 
 
 def exit_code_of(outcomes: List[Optional[str]]) -> int:

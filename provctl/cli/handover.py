@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Optional
 import click
 
 from provctl.cli.notice import notified, tell_end
-from provctl.cli.options import RUN
+from provctl.cli.options import RUN, shows_runs
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
@@ -19,6 +19,7 @@ __all__ = ["attach", "detach"]
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
 @notified
+@shows_runs
 @click.pass_context
 def attach(ctx: click.Context, run: str, notify: Optional[str]) -> None:
     """Show a run of the background, as monitor does; its exit code is yours.
@@ -36,8 +37,8 @@ def attach(ctx: click.Context, run: str, notify: Optional[str]) -> None:
     account = summarise(session.folder.run(find_run(session.folder, run)))
     if account.outcome is None and not account.owned:
         give_to_scheduler(session, [account.id])
-    talk, quiet, began = session.output != "table", session.quiet, time.monotonic()
-    with open_screen(session.folder, session.environ, talk=talk, quiet=quiet) as screen:
+    began = time.monotonic()
+    with open_screen(session) as screen:
         code = watch_runs(session, (account.id,), None, screen)
     tell_end(session, [account.id], code, began, how=notify)
     ctx.exit(code)

@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from provctl.app.account import Try
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import RunFolder
-    from provctl.ui.junit import Case, Fault
+    from provctl.ui.junit import Case, Fault, Suite
 
-__all__ = ["junit_of"]
+__all__ = ["suite_of"]
 
 _LOG_LINES = 100
 
 
-def junit_of(folder: RunFolder, run: RunState, tries: Sequence[Try]) -> bytes:
-    """Return the file about a run as it is now."""
-    from provctl.ui.junit import Suite, as_junit
+def suite_of(folder: RunFolder, run: RunState, tries: Sequence[Try]) -> Suite:
+    """Return what the file is to say of a run as it is now."""
+    from provctl.ui.junit import Suite
 
     own: Dict[str, List[Try]] = {}
     for each in tries:
         if each.purpose == "run" and each.outcome not in (None, "voided"):
             own.setdefault(each.task, []).append(each)
     began = run.started_at or run.submitted.at
-    suite = Suite(
+    return Suite(
         name=neutralise(run.submitted.name),
         run=folder.id,
         began=iso(began) or "",
@@ -39,7 +39,6 @@ def junit_of(folder: RunFolder, run: RunState, tries: Sequence[Try]) -> bytes:
             if not isinstance(task.task.action, Group)
         ],
     )
-    return as_junit(suite)
 
 
 def _case(folder: RunFolder, task: TaskState, tries: Sequence[Try]) -> Case:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from provctl.app.follow import Follower
     from provctl.cli.context import Session
     from provctl.executors.log_reader import LogReader
+    from provctl.ui.dialects import Dialect
 
 __all__ = ["logs"]
 
@@ -42,6 +43,7 @@ def logs(
     """Print what TASK wrote, or with names in front what all tasks wrote."""
     from provctl.app.follow import Follower
     from provctl.app.select import find_run
+    from provctl.ui.dialects import dialect_of
 
     follower = Follower(session.folder.run(find_run(session.folder, run)))
     follower.read()
@@ -49,7 +51,8 @@ def logs(
         from provctl.core.requests import no_task
 
         raise no_task(follower.run, task)
-    reader = _Reader(follower, task, attempt, raw=raw)
+    dialect = dialect_of(session.environ)
+    reader = _Reader(follower, task, attempt, raw=raw, dialect=dialect)
     while True:
         # Looked at before the logs: what is written until the end is all read.
         over = follower.run.outcome is not None or not follower.owned
@@ -73,11 +76,13 @@ class _Reader:
         attempt: Optional[int],
         *,
         raw: bool,
+        dialect: Dialect,
     ) -> None:
         self._follower = follower
         self._task = task
         self._attempt = attempt
         self._raw = raw
+        self._dialect = dialect
         self._readers: Dict[Path, LogReader] = {}
         self._out: BinaryIO = sys.stdout.buffer
 
@@ -105,7 +110,7 @@ class _Reader:
             text = line
             if not self._raw:
                 shown = neutralise(line.decode("utf-8", "replace"), limit=len(line) + 1)
-                text = shown.encode()
+                text = self._dialect.harmless(shown).encode()
             self._out.write(prefix + text + b"\n")
 
     def _files(self) -> Iterator[Tuple[str, Path]]:

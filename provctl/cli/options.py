@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import click
 from click.shell_completion import CompletionItem
 
-from provctl.cli.context import OUTPUTS, Session, plain
+from provctl.cli.context import OUTPUTS, VIEWS, Session, plain
+from provctl.errors import UsageProblem
 
 __all__ = [
     "FILE_OR_RUN",
     "RUN",
     "Verbs",
     "add_global_options",
+    "reports",
     "session_of",
+    "shows_runs",
     "unknown_verb",
 ]
 
@@ -39,7 +43,8 @@ def add_global_options(command: click.Command) -> None:
     """
     known = {param.name for param in command.params}
     taken = {word for param in command.params for word in param.opts}
-    for option in _global_options():
+    group = isinstance(command, click.Group)
+    for option in _global_options((*OUTPUTS, *VIEWS) if group else OUTPUTS):
         option.opts = [word for word in option.opts if word not in taken]
         if option.opts and option.name not in known:
             command.params.append(option)
@@ -48,11 +53,35 @@ def add_global_options(command: click.Command) -> None:
             add_global_options(child)
 
 
-def _global_options() -> List[click.Option]:
+def shows_runs(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a verb that shows runs at work be told how, beside the format of its data."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice((*VIEWS, *OUTPUTS)),
+        expose_value=False,
+        callback=_set_output,
+        help="How runs are shown, or the format of what goes to stdout.",
+    )(verb)
+
+
+def reports(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the options for files about runs when they have ended."""
+    for option in (
+        click.option("--summary", metavar="FILE", help="Write a summary, as Markdown."),
+        click.option(
+            "--junit", metavar="FILE", help="Write JUnit's XML, a case a task."
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def _global_options(outputs: Sequence[str]) -> List[click.Option]:
     return [
         click.Option(
             ["-o", "--output"],
-            type=click.Choice(OUTPUTS),
+            type=click.Choice(outputs),
             expose_value=False,
             callback=_set_output,
             help="Format of what goes to stdout.",
@@ -143,7 +172,13 @@ def _show_help(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 def _set_output(ctx: click.Context, _: click.Parameter, value: Optional[str]) -> None:
     session = session_of(ctx)
-    if value is not None:
+    if value in VIEWS:
+        stream = sys.stdout if session.output == "table" else sys.stderr
+        if value == "live" and not stream.isatty():
+            message = "-o live: there is no terminal to draw on"
+            raise UsageProblem(message, hint="-o plain prints a line for each change")
+        ctx.obj = replace(session, shown=value)
+    elif value is not None:
         ctx.obj = replace(session, output=value)
 
 

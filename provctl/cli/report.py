@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple
 import click
 
 from provctl import __version__
-from provctl.cli.options import RUN
+from provctl.cli.options import RUN, reports
 from provctl.cli.times import local
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
     from provctl.app.account import Try
     from provctl.cli.context import Session
+    from provctl.cli.summary import Account
     from provctl.core.state import RunState
     from provctl.journal.folder import RunFolder
     from provctl.ui.report import Failure, Report, Row
@@ -29,10 +30,14 @@ _LOG_LINES = 100
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
 @click.option("--html", metavar="FILE", help="Write a page with all in it.")
-@click.option("--junit", metavar="FILE", help="Write JUnit's XML, a case a task.")
+@reports
 @click.pass_obj
 def report(
-    session: Session, run: str, html: Optional[str], junit: Optional[str]
+    session: Session,
+    run: str,
+    html: Optional[str],
+    junit: Optional[str],
+    summary: Optional[str],
 ) -> None:
     """Write reports of a RUN, as files.
 
@@ -40,53 +45,64 @@ def report(
     --html FILE    graph, chart, failures with their logs, use: one file, which
                    needs no network, and has no script
     --junit FILE   for the pages of CI systems; retries are shown as flaky
+    --summary FILE graph, table, critical path and ends of logs, as Markdown
     """
     from provctl.app.select import find_run
 
-    if html is None and junit is None:
+    if html is None and junit is None and summary is None:
         message = "no report is asked for"
-        raise UsageProblem(message, hint="--html FILE or --junit FILE")
-    write_reports(session, find_run(session.folder, run), html=html, junit=junit)
+        raise UsageProblem(message, hint="--html FILE, --junit FILE or --summary FILE")
+    found = find_run(session.folder, run)
+    write_reports(session, [found], html=html, junit=junit, summary=summary)
 
 
 def write_reports(
     session: Session,
-    run_id: str,
+    run_ids: Sequence[str],
     *,
     html: Optional[str] = None,
     junit: Optional[str] = None,
+    summary: Optional[str] = None,
 ) -> None:
-    """Write what is asked for about a run as it is now, each file whole or not at all."""
-    from provctl.app.account import tries_of
-    from provctl.app.follow import Follower
+    """Write what is asked for about runs as they are now, each file whole or not at all.
 
-    folder = session.folder.run(run_id)
-    follower = Follower(folder)
-    tries = tries_of(follower.read())
+    The page is about the first of them. Raises OSError.
+    """
+    from provctl.cli.summary import accounts_of
+
+    accounts = accounts_of(session, run_ids)
+    about = " ".join(run_ids)
     if html is not None:
         from provctl.ui.report import as_html
 
-        page = as_html(_report(folder, follower.run, tries))
-        _write(html, page.encode("utf-8"), run_id)
+        page = as_html(_report(accounts[0]))
+        _write(html, page.encode("utf-8"), about)
     if junit is not None:
-        from provctl.cli.junit import junit_of
+        from provctl.cli.junit import suite_of
+        from provctl.ui.junit import as_junit
 
-        _write(junit, junit_of(folder, follower.run, tries), run_id)
+        suites = [suite_of(each.folder, each.run, each.tries) for each in accounts]
+        _write(junit, as_junit(suites), about)
+    if summary is not None:
+        from provctl.cli.summary import markdown_of
+
+        _write(summary, markdown_of(accounts).encode("utf-8"), about)
 
 
-def _write(file: str, content: bytes, run_id: str) -> None:
+def _write(file: str, content: bytes, about: str) -> None:
     from provctl.cli.whole import write_whole
 
     write_whole(Path(file), content, mode=0o666)
-    click.echo(f"report of {run_id}: {file}", err=True)
+    click.echo(f"report of {about}: {file}", err=True)
 
 
-def _report(folder: RunFolder, run: RunState, tries: Sequence[Try]) -> Report:
+def _report(account: Account) -> Report:
     from provctl.cli.graph import picture_of_run
     from provctl.ui.lines import words
     from provctl.ui.picture_svg import as_svg
     from provctl.ui.report import Report
 
+    folder, run, tries = account.folder, account.run, account.tries
     now = run.finished_at or time.time()  # noqa: TID251  # for people only
     picture = picture_of_run(run, now)
     critical = {node.id for node in picture.nodes if node.is_critical}

@@ -11,6 +11,7 @@ from typing import (
     Callable,
     Iterable,
     Mapping,
+    Protocol,
     Sequence,
     TextIO,
     Tuple,
@@ -25,18 +26,42 @@ from provctl.scheduler.clock import Clock
 from provctl.ui.plain import PlainView, ResultView, choose_view
 
 if TYPE_CHECKING:
+    from provctl.cli.context import Session
     from provctl.core.events import Event
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import StateFolder
 
-__all__ = ["Screen", "open_replay", "open_screen"]
+__all__ = ["Screen", "Watching", "open_replay", "open_screen"]
 
 _TAIL_LINES = 10
 _FINAL_ROWS = 200
 
 
+class Watching(Protocol):
+    """Who shows runs. An OSError of `tell` or `tick`: nobody sees it any more.
+
+    `tick_s` is how often it wants to be ticked.
+    """
+
+    tick_s: float
+
+    def tell(self, run: RunState, events: Sequence[Event]) -> None:
+        """Show what changed."""
+
+    def tick(self, runs: Iterable[RunState]) -> None:
+        """Show what changes by itself while time passes."""
+
+    def close(self, runs: Iterable[RunState]) -> None:
+        """Show how everything ended; no error if that is not possible."""
+
+    def __enter__(self) -> Watching: ...
+    def __exit__(self, *error: Any) -> None: ...
+
+
 class Screen:
     """Shows runs. `tell` it of events, `tick` it while time passes, then `close`."""
+
+    tick_s = 0.125
 
     def __init__(
         self, folder: StateFolder, drawing: Any, *, live: bool, logs: bool = True
@@ -95,24 +120,34 @@ class Screen:
         return self._folder.run(run.submitted.run).log_of(task.task.index, task.attempt)
 
 
-def open_screen(
-    folder: StateFolder, environ: Mapping[str, str], *, talk: bool, quiet: bool = False
-) -> Screen:
-    """Return the screen that fits the terminal; on stderr if stdout is for data.
+def open_screen(session: Session) -> Watching:
+    """Return the screen that was asked for, or else fits the terminal or the CI job.
 
-    With `quiet` it only shows how everything ended.
+    On stderr if stdout is for data; with `quiet` only how everything ended.
     """
-    stream: TextIO = sys.stderr if talk else sys.stdout
+    stream: TextIO = sys.stdout if session.output == "table" else sys.stderr
     now = Clock().now
-    if quiet:
-        return Screen(folder, ResultView(stream, now=now), live=False)
-    if choose_view(stream, environ) == "plain":
-        return Screen(folder, PlainView(stream, now=now, stamp=_stamp), live=False)
-    from rich.console import Console
+    if session.quiet:
+        return Screen(session.folder, ResultView(stream, now=now), live=False)
+    shown = session.shown or choose_view(stream, session.environ)
+    if shown == "live":
+        from rich.console import Console
 
-    from provctl.ui.live import LiveView
+        from provctl.ui.live import LiveView
 
-    return Screen(folder, LiveView(Console(file=stream), now=now), live=True)
+        live = LiveView(Console(file=stream), now=now)
+        return Screen(session.folder, live, live=True)
+    from provctl.cli.line_screen import LineScreen, Manner
+    from provctl.ui.dialects import dialect_of
+
+    manner = Manner(
+        dialect=dialect_of(session.environ),
+        groups=shown == "group",
+        heartbeat_s=session.loaded.settings.ui.heartbeat_seconds,
+        now=now,
+        stamp=_stamp,
+    )
+    return LineScreen(session.folder, stream, manner)
 
 
 def open_replay(
@@ -122,7 +157,7 @@ def open_replay(
     speed: float,
 ) -> Screen:
     """Return a screen whose time is `now`, `speed` times as fast as ours."""
-    if choose_view(sys.stdout, environ) == "plain":
+    if choose_view(sys.stdout, environ) != "live":
         plain = PlainView(sys.stdout, now=now, stamp=_stamp)
         return Screen(folder, plain, live=False, logs=False)
     from rich.console import Console

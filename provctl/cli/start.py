@@ -15,6 +15,7 @@ from provctl.cli.choice import labelled
 from provctl.cli.context import Session, emit, tell_version
 from provctl.cli.exits import exit_code_of
 from provctl.cli.notice import notified, tell_end
+from provctl.cli.options import reports, shows_runs
 from provctl.cli.watch import watch_runs
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def keyed(verb: Callable[..., Any]) -> Callable[..., Any]:
 @treatment
 @labelled
 @notified
-@click.option("--junit", metavar="FILE", help="Write JUnit's XML when it has ended.")
+@reports
+@shows_runs
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -96,6 +98,7 @@ def run(
     labels: Tuple[Tuple[str, str], ...],
     notify: Optional[str],
     junit: Optional[str],
+    summary: Optional[str],
 ) -> None:
     """Run a workflow FILE here and watch it.
 
@@ -119,10 +122,10 @@ def run(
     began = time.monotonic()
     code = own_run(session, run_id, executor, jobs=jobs)
     tell_end(session, [run_id], code, began, how=notify)
-    if junit is not None:
+    if junit or summary:
         from provctl.cli.report import write_reports
 
-        write_reports(session, run_id, junit=junit)
+        write_reports(session, [run_id], junit=junit, summary=summary)
     ctx.exit(code)
 
 
@@ -136,15 +139,15 @@ def own_run(
 ) -> int:
     """Own a run in the foreground and show it; return its exit code."""
     from provctl.app.foreground import Audience, run_in_foreground
+    from provctl.cli.conclusion import conclude
     from provctl.cli.read import show_runs
     from provctl.cli.screen import open_screen
 
-    talk = session.output != "table"
-    quiet = session.quiet
-    with open_screen(session.folder, session.environ, talk=talk, quiet=quiet) as screen:
+    with open_screen(session) as screen:
         audience = Audience(
             tell=lambda facts: screen.tell(facts.run, facts.events),
-            tick=(lambda state: screen.tick([state])) if screen.live else None,
+            tick=lambda state: screen.tick([state]),
+            tick_s=screen.tick_s,
         )
         ending = run_in_foreground(
             session.loaded.settings,
@@ -160,10 +163,12 @@ def own_run(
             screen.close([ending.run])
     if ending.left:
         _tell_where(run_id)
+    else:
+        conclude(session, [run_id])
     _drop_what_nobody_takes()
     if ending.left:
         return _LEFT[ending.left]
-    if talk:
+    if session.output != "table":
         show_runs(session, [run_id], many=False)
     return exit_code_of([ending.run.outcome])
 

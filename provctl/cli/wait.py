@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 import click
 
 from provctl.cli.choice import by_label, chosen_runs
-from provctl.cli.exits import ENDS, HELD, TIMEOUT, exit_code_of
+from provctl.cli.exits import ENDS, HELD, INTERRUPTED, TIMEOUT, exit_code_of
 from provctl.cli.kinds import DURATION
 from provctl.cli.notice import notified, tell_end
-from provctl.cli.options import RUN
+from provctl.cli.options import RUN, reports
 from provctl.cli.states import (
     RUN_OUTCOMES,
     RUN_STATUSES,
@@ -20,7 +20,7 @@ from provctl.cli.states import (
     TASK_STATUSES,
     check_word,
 )
-from provctl.cli.watch import LOOK_S, note, tell_orphans, watch_runs
+from provctl.cli.watch import LOOK_S, note, report_if_asked, tell_orphans, watch_runs
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
@@ -62,6 +62,7 @@ class _Subject:
     type=DURATION,
     help="Give up after so long: 90s, 5m, or seconds.",
 )
+@reports
 @notified
 @click.pass_context
 def wait(
@@ -72,6 +73,8 @@ def wait(
     one: bool,
     timeout: Optional[float],
     notify: Optional[str],
+    junit: Optional[str],
+    summary: Optional[str],
 ) -> None:
     """Wait until runs, a batch or tasks end; their exit code is yours.
 
@@ -96,6 +99,7 @@ def wait(
         ids = tuple(dict.fromkeys(each.follower.folder.id for each in subjects))
         code = _Wait(session, subjects, word, one=one).until_over(timeout)
     tell_end(session, ids, code, began, how=notify)
+    report_if_asked(session, ids, code, junit=junit, summary=summary)
     ctx.exit(code)
 
 
@@ -154,7 +158,7 @@ class _Wait:
                 time.sleep(LOOK_S)
         except KeyboardInterrupt:
             click.echo("stopped watching; the run goes on", err=True)
-            return 130
+            return INTERRUPTED
 
     def _look(self) -> Optional[int]:
         met: List[_Subject] = []

@@ -8,19 +8,28 @@ from typing import TYPE_CHECKING, Dict, List, NoReturn, Optional, Sequence, Tupl
 import click
 
 from provctl.cli.choice import by_label, chosen_runs
-from provctl.cli.exits import TIMEOUT, exit_code_of
+from provctl.cli.exits import INTERRUPTED, TIMEOUT, exit_code_of
 from provctl.cli.kinds import DURATION
 from provctl.cli.notice import notified, tell_end
-from provctl.cli.options import RUN
+from provctl.cli.options import RUN, reports, shows_runs
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
+    from provctl.app.select import find_runs
     from provctl.app.untaken import Untaken
     from provctl.cli.context import Session
-    from provctl.cli.screen import Screen
+    from provctl.cli.screen import Watching
     from provctl.core.labels import Condition
 
-__all__ = ["LOOK_S", "monitor", "note", "tell_orphans", "watch_runs"]
+__all__ = [
+    "LOOK_S",
+    "monitor",
+    "note",
+    "report_if_asked",
+    "tell_orphans",
+    "watch_if_asked",
+    "watch_runs",
+]
 
 # Readers look at files: they need no scheduler, and it never waits for them.
 LOOK_S = 0.05
@@ -35,7 +44,9 @@ LOOK_S = 0.05
     type=DURATION,
     help="Give up after so long: 90s, 5m, or seconds.",
 )
+@reports
 @notified
+@shows_runs
 @click.pass_context
 def monitor(
     ctx: click.Context,
@@ -43,6 +54,8 @@ def monitor(
     conditions: Tuple[Condition, ...],
     timeout: Optional[float],
     notify: Optional[str],
+    junit: Optional[str],
+    summary: Optional[str],
 ) -> None:
     """Watch runs, or a batch, until they end; their exit code is yours.
 
@@ -52,18 +65,44 @@ def monitor(
 
     session: Session = ctx.obj
     ids = tuple(run.id for run in chosen_runs(session, runs, conditions))
-    talk, quiet, began = session.output != "table", session.quiet, time.monotonic()
-    with open_screen(session.folder, session.environ, talk=talk, quiet=quiet) as screen:
+    began = time.monotonic()
+    with open_screen(session) as screen:
         code = watch_runs(session, ids, timeout, screen)
     tell_end(session, ids, code, began, how=notify)
+    report_if_asked(session, ids, code, junit=junit, summary=summary)
     ctx.exit(code)
+
+
+def report_if_asked(
+    session: Session,
+    ids: Sequence[str],
+    code: int,
+    *,
+    junit: Optional[str],
+    summary: Optional[str],
+) -> None:
+    """Write the reports that were asked for, unless watching was broken off."""
+    if code != INTERRUPTED and (junit or summary):
+        from provctl.cli.report import write_reports
+
+        write_reports(session, ids, junit=junit, summary=summary)
+
+
+def watch_if_asked(session: Session, ids: Tuple[str, ...]) -> int:
+    """Wait until runs end, and show them if it was said how; return the exit code."""
+    if not session.shown:
+        return watch_runs(session, ids, None, None)
+    from provctl.cli.screen import open_screen
+
+    with open_screen(session) as screen:
+        return watch_runs(session, ids, None, screen)
 
 
 def watch_runs(
     session: Session,
     names: Tuple[str, ...],
     timeout_s: Optional[float],
-    screen: Optional[Screen],
+    screen: Optional[Watching],
 ) -> int:
     """Follow runs until each is finished or held; return the exit code.
 
@@ -74,11 +113,12 @@ def watch_runs(
     too, with words about what became of their tasks.
     """
     from provctl.app.follow import Follower
-    from provctl.app.select import find_runs
     from provctl.app.untaken import Untaken
 
     untaken = Untaken(session.folder, session.reach, note)
-    ids = {run.id: None for name in names for run in find_runs(session.folder, name)}
+    # Each once; later @last may be another.
+    found = [run.id for name in names for run in find_runs(session.folder, name)]
+    ids = tuple(dict.fromkeys(found))
     followers = [Follower(session.folder.run(run_id)) for run_id in ids]
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     try:
@@ -92,9 +132,13 @@ def watch_runs(
             time.sleep(LOOK_S)
     except KeyboardInterrupt:
         click.echo("stopped watching; the run goes on", err=True)
-        return 130
+        return INTERRUPTED
     if screen is not None:
+        from provctl.cli.conclusion import conclude
+
         screen.close([follower.run for follower in followers])
+        conclude(session, ids)
+        conclude(session, ids)
     orphans = [follower for follower in followers if follower in still]
     if orphans:
         tell_orphans(orphans)
@@ -102,7 +146,7 @@ def watch_runs(
 
 
 def _look(
-    untaken: Untaken, followers: List[Follower], screen: Optional[Screen]
+    untaken: Untaken, followers: List[Follower], screen: Optional[Watching]
 ) -> Dict[Follower, bool]:
     """Read what is new; return the runs that have not ended, and if they can move."""
     still = {}

@@ -253,13 +253,19 @@ class Nickel(_Values):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Ui(_Values):
-    """How provctl behaves at a terminal."""
+    """How runs are shown to who watches them."""
 
     notify: str = _key(
         "none",
         kinds.choice("none", "bell", "desktop"),
         "How the end of a run that was watched for more than 10 seconds is told",
         flag="--notify",
+    )
+    heartbeat_seconds: float = _key(
+        60,
+        kinds.seconds(0, 86_400),
+        "Without a terminal: after so long without a line, say what still runs; 0 for"
+        " never",
     )
 
 

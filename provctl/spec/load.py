@@ -59,6 +59,7 @@ __all__ = [
     "WrongCall",
     "check_document",
     "load_workflow",
+    "read_document",
 ]
 
 
@@ -108,7 +109,7 @@ def load_workflow(
     Nickel and there is none.
     """
     problems = Problems()
-    document = _read(path, params, problems, context)
+    document = read_document(path, params, problems, context)
     place = path.absolute()
     sorts = path.suffix == ".ncl"
     origin = Origin(str(path), path.stem, place.parent, str(place), sorts=sorts)
@@ -196,12 +197,13 @@ def _absolute(place: str, origin: Origin) -> str:
     return place
 
 
-def _read(
+def read_document(
     path: FilePath,
     params: Mapping[str, str],
     problems: Problems,
     context: LoadContext,
 ) -> Document:
+    """Read a file as what it says, before that is checked. Raises as `load_workflow`."""
     suffix = path.suffix
     if suffix not in SUFFIXES:
         hint = "name it .ncl, .json, .toml or .k"

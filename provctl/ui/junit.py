@@ -48,22 +48,23 @@ _NOT_RUN = ("skipped", "cancelled", "waiting")
 _UNKNOWN = ("lost", "interrupted")
 
 
-def as_junit(suite: Suite) -> bytes:
-    """Return the file."""
+def as_junit(suites: Sequence[Suite]) -> bytes:
+    """Return the file about runs, a suite each."""
     import io
 
     from junitparser import xunit2 as untyped
 
     xunit2: Any = untyped
 
-    written = xunit2.TestSuite(suite.name)
-    written.timestamp = suite.began
-    written.hostname = suite.run
-    for case in suite.cases:
-        written.add_testcase(_case(case, suite, xunit2))
-    written.time = round(suite.took_s, 3)
-    document = xunit2.JUnitXml(suite.name)
-    document.add_testsuite(written)
+    document = xunit2.JUnitXml(" ".join(dict.fromkeys(each.name for each in suites)))
+    for suite in suites:
+        written = xunit2.TestSuite(suite.name)
+        written.timestamp = suite.began
+        written.hostname = suite.run
+        for case in suite.cases:
+            written.add_testcase(_case(case, suite, xunit2))
+        written.time = round(suite.took_s, 3)
+        document.add_testsuite(written)
     document.update_statistics()
     file = io.BytesIO()
     document.write(file)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from provctl.core.view import RunView, TaskView
 
 __all__ = [
+    "FAILED_TASKS_SHOWN",
     "OUTCOMES",
     "STATES",
     "aftermath",
@@ -69,9 +70,8 @@ STATES = (
 )
 
 _TROUBLES = FAILURES | {"undo_failed"}
-_FAILED_TASKS_SHOWN = 10
+FAILED_TASKS_SHOWN = 10
 _STANDING_SHOWN = 20
-_TAIL_LINES_SHOWN = 20
 
 # What a terminal would obey and nobody would see: colours, cursor moves, titles,
 # links, clipboard writes. A text without its terminator is shown, not swallowed.
@@ -236,7 +236,8 @@ def run_changed(view: RunView) -> str:
 def run_finished(view: RunView) -> List[str]:
     """Close the account of a run: how it ended, what failed, how to see more.
 
-    A run that goes on without us is left with the command to watch it.
+    A run that goes on without us is left with the command to watch it. Tails of logs
+    are told as they are given, of the first failures.
     """
     if view.status == "finished":
         ended = words(view.outcome or view.status)
@@ -252,9 +253,9 @@ def run_finished(view: RunView) -> List[str]:
         elif view.status != "held":
             lines.append(f"  it goes on; watch it: {_command('monitor', view.id)}")
     troubled = [t for t in view.tasks if t.status == "held" or t.outcome in _TROUBLES]
-    for task in troubled[:_FAILED_TASKS_SHOWN]:
+    for task in troubled[:FAILED_TASKS_SHOWN]:
         lines += ["", *_trouble(view, task)]
-    untold = len(troubled) - _FAILED_TASKS_SHOWN
+    untold = len(troubled) - FAILED_TASKS_SHOWN
     if untold > 0:
         lines += ["", f"and {untold} more: {_command('status', view.id)}"]
     if view.outcome in ("failed", "timed_out", "cancelled", "lost"):
@@ -323,7 +324,7 @@ def _trouble(view: RunView, task: TaskView) -> List[str]:
     took = elapsed(task.started_at, task.finished_at)
     # A held task waits for no moment in time, so any `now` will do.
     lines = [f"{task_id} {sentence(task, now=0.0, took=took)}"]
-    lines += [f"    {neutralise(line)}" for line in task.log_tail[-_TAIL_LINES_SHOWN:]]
+    lines += [f"    {neutralise(line)}" for line in task.log_tail]
     if task.attempt:
         lines.append(f"  whole log: {_command('logs', view.id, task_id)}")
     if task.status == "held":

@@ -35,9 +35,15 @@ _Standing = Tuple[str, Optional[str], int]
 
 
 def choose_view(stream: TextIO, environ: Mapping[str, str]) -> str:
-    """Choose "live" for a terminal that can be drawn on, else "plain"."""
+    """Choose "live" for a terminal that can be drawn on, "group" in a CI job, or "plain".
+
+    Jobs are those of CI systems whose logs have groups, see `ui.dialects`.
+    """
     in_ci = environ.get("CI", "").lower() not in ("", "0", "false")
+    in_job = "true" in map(environ.get, ("GITHUB_ACTIONS", "GITLAB_CI"))
     dumb = environ.get("TERM", "") in ("dumb", "unknown")
+    if in_job:
+        return "group"
     return "live" if stream.isatty() and not in_ci and not dumb else "plain"
 
 

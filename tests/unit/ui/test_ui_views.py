@@ -61,6 +61,9 @@ def clock() -> Clock:
         ({"CI": "true"}, "plain"),
         ({"CI": "1"}, "plain"),
         ({"TERM": "dumb"}, "plain"),
+        ({"CI": "true", "GITHUB_ACTIONS": "true"}, "group"),
+        ({"CI": "true", "GITLAB_CI": "true"}, "group"),
+        ({"GITLAB_CI": "false"}, "live"),
     ],
 )
 def test_choice_on_a_terminal(environ: dict[str, str], chosen: str) -> None:
@@ -69,6 +72,7 @@ def test_choice_on_a_terminal(environ: dict[str, str], chosen: str) -> None:
 
 def test_choice_without_a_terminal() -> None:
     assert choose_view(io.StringIO(), {"TERM": "xterm"}) == "plain"
+    assert choose_view(io.StringIO(), {"GITHUB_ACTIONS": "true"}) == "group"
 
 
 # --- plain ----------------------------------------------------------------------

@@ -1,0 +1,169 @@
+"""Owns remarks for CI systems that show them at the lines of files: mistakes, failures.
+
+GitHub shows ten of a kind in a step. So what comes after nine is told in one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Tuple
+
+import click
+
+from provctl.core.model import Group
+from provctl.ui.dialects import Annotation, dialect_of
+from provctl.ui.lines import neutralise, words
+
+if TYPE_CHECKING:
+    from provctl.cli.context import Session
+    from provctl.cli.summary import Account
+    from provctl.core.state import TaskState
+    from provctl.errors import Mistake
+
+__all__ = ["annotate_mistakes", "annotate_runs"]
+
+_MOST = 10
+_LOG_LINES = 3
+_Where = Tuple[str, int, int]  # file, line, column
+_BAD = {"failed", "timed_out", "lost", "interrupted", "undo_failed"}
+
+
+def annotate_mistakes(environ: Mapping[str, str], mistakes: Sequence[Mistake]) -> None:
+    """Print a remark for each mistake in a workflow file, on stderr, if they are shown."""
+    dialect = dialect_of(environ)
+    if not dialect.annotates:
+        return
+    remarks = [
+        Annotation(
+            "error",
+            "mistake",
+            "\n".join(map(neutralise, _lines_of(mistake))),
+            _in_workspace(mistake.file, environ),
+            mistake.line,
+            mistake.column,
+        )
+        for mistake in mistakes
+    ]
+    for remark in _bounded(remarks):
+        click.echo(dialect.annotation(remark), err=True)
+
+
+def _lines_of(mistake: Mistake) -> List[str]:
+    return [*mistake.message.splitlines(), *mistake.hint.splitlines()]
+
+
+def annotate_runs(session: Session, accounts: Sequence[Account]) -> None:
+    """Print a remark for each task that failed, or only succeeded after it had failed.
+
+    Those come first that failed by themselves, in the order in which they did.
+    """
+    dialect = dialect_of(session.environ)
+    if not dialect.annotates:
+        return
+    errors: List[Annotation] = []
+    warnings: List[Annotation] = []
+    for account in accounts:
+        failures, flaky = _failures(account), _flaky(account)
+        shown = [*list(failures)[:_MOST], *list(flaky)[:_MOST]]
+        places = _places(session, account, shown)
+        errors += _placed("error", failures, places)
+        warnings += _placed("warning", flaky, places)
+    stream = sys.stdout if session.output == "table" else sys.stderr
+    for each in [*_bounded(errors), *_bounded(warnings)]:
+        click.echo(dialect.annotation(each), file=stream)
+
+
+def _placed(
+    level: str, said: Mapping[str, Tuple[str, str]], places: Mapping[str, _Where]
+) -> List[Annotation]:
+    nowhere = places[""]
+    return [
+        Annotation(level, title, why, *places.get(task, nowhere))
+        for task, (title, why) in said.items()
+    ]
+
+
+def _bounded(remarks: Sequence[Annotation]) -> List[Annotation]:
+    """As many as are shown, the last of them about all the others."""
+    if len(remarks) <= _MOST:
+        return list(remarks)
+    others = remarks[_MOST - 1 :]
+    told = "\n".join(f"{each.title}: {each.message}" for each in others[:100])
+    last = Annotation(others[0].level, f"and {len(others)} more", told[:4000])
+    return [*remarks[: _MOST - 1], last]
+
+
+def _failures(account: Account) -> Dict[str, Tuple[str, str]]:
+    """Title and text about tasks that failed or are held: causes first, as they came."""
+    run = account.run
+    bad = [
+        task
+        for task in run.tasks.values()
+        if not isinstance(task.task.action, Group)
+        and (task.outcome in _BAD or task.status == "held")
+    ]
+    bad.sort(key=lambda task: (not task.attempt, task.finished_at or run.last_at))
+    return {
+        task.task.id: (
+            f"{task.task.id} {words(task.outcome or task.status)}",
+            _why(account, task),
+        )
+        for task in bad
+    }
+
+
+def _flaky(account: Account) -> Dict[str, Tuple[str, str]]:
+    """Title and text about tasks that succeeded after they had failed."""
+    found = {}
+    for each in account.tries:
+        task = account.run.tasks[each.task]
+        failed = each.outcome in _BAD and each.purpose == "run"
+        if failed and (task.did or task.outcome) == "succeeded":
+            why = each.reason or words(each.outcome or "")
+            told = f"succeeded at attempt {task.tries}, before that: {why}"
+            found[each.task] = (f"{each.task} is flaky", told)
+    return found
+
+
+def _why(account: Account, task: TaskState) -> str:
+    """How it ended, and its last words."""
+    from provctl.app.log_end import last_lines
+    from provctl.core.view import task_view
+    from provctl.ui.lines import elapsed, sentence
+
+    took = elapsed(task.started_at, task.finished_at)
+    told = [sentence(task_view(task), now=0.0, took=took)]
+    if task.attempt:
+        log = account.folder.log_of(task.task.index, task.attempt)
+        told += [neutralise(line, limit=300) for line in last_lines(log, _LOG_LINES)]
+    return "\n".join(told)
+
+
+def _places(
+    session: Session, account: Account, ids: Sequence[str]
+) -> Mapping[str, _Where]:
+    """Where tasks stand in the workflow file, if it is still there; of others, at ""."""
+    environ, workflow = session.environ, account.run.workflow
+    found: Dict[str, _Where] = {"": (_in_workspace(workflow.source, environ), 0, 0)}
+    if ids and workflow.source:
+        from provctl.app.loading import make_context
+        from provctl.spec.places import task_places
+
+        context = make_context(session.loaded.settings, environ, Path.cwd())
+        file = Path(workflow.source)
+        places = task_places(file, workflow.params, ids, context=context)
+        for task, at in places.items():
+            found[task] = (_in_workspace(at.file, environ), at.line, at.column)
+    return found
+
+
+def _in_workspace(file: str, environ: Mapping[str, str]) -> str:
+    """A file as it is called in the repository; as it is, if it is not in there."""
+    root = environ.get("GITHUB_WORKSPACE")
+    if not root or not file:
+        return file
+    whole = os.path.realpath(file)
+    inside = os.path.relpath(whole, os.path.realpath(root))
+    return file if Path(inside).parts[0] == os.pardir else inside

@@ -1,0 +1,42 @@
+"""Owns what a CI job is left with when runs have ended: remarks, a page of summary."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Sequence
+
+import click
+
+from provctl.ui.dialects import dialect_of
+
+if TYPE_CHECKING:
+    from provctl.cli.context import Session
+
+__all__ = ["conclude"]
+
+
+def conclude(session: Session, run_ids: Sequence[str]) -> None:
+    """Tell the CI system, if it is one that listens, how runs that were watched ended.
+
+    A page that cannot be written is no reason to fail: it is only told.
+    """
+    if not dialect_of(session.environ).annotates:
+        return
+    from provctl.cli.annotations import annotate_runs
+    from provctl.cli.summary import accounts_of
+
+    accounts = accounts_of(session, run_ids)
+    annotate_runs(session, accounts)
+    page = session.environ.get("GITHUB_STEP_SUMMARY")
+    if not page:
+        return
+    from provctl.cli.summary import MOST, markdown_of
+
+    try:
+        with Path(page).open("ab") as file:
+            room = MOST - file.tell() - 1
+            file.write(f"{markdown_of(accounts, room)}\n".encode())
+    except OSError as problem:
+        why = problem.strerror or os.strerror(problem.errno or 0)
+        click.echo(f"note: the summary of the step is not written: {why}", err=True)

@@ -1,0 +1,210 @@
+"""Owns watching runs in lines: what changes, in a CI job what tasks write too.
+
+After a long silence it says what still runs, for CI systems end jobs that say nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Sequence,
+    TextIO,
+    Tuple,
+)
+
+from provctl.app.log_end import shortened
+from provctl.cli.job_log import JobLog
+from provctl.core.events import (
+    AttemptAdopted,
+    AttemptFinished,
+    AttemptStarted,
+    AttemptVoided,
+    ProbeDue,
+    ProgressReported,
+    TaskHeld,
+)
+from provctl.core.model import Group
+from provctl.core.state import FAILURES
+from provctl.core.view import task_view, view
+from provctl.ui.lines import (
+    FAILED_TASKS_SHOWN,
+    counts_of,
+    duration,
+    elapsed,
+    neutralise,
+    tally,
+    words,
+)
+from provctl.ui.plain import PlainView
+
+if TYPE_CHECKING:
+    from provctl.app.outlook import Outlook
+    from provctl.core.events import Event
+    from provctl.core.state import RunState, TaskState
+    from provctl.core.view import RunView
+    from provctl.journal.folder import StateFolder
+    from provctl.ui.dialects import Dialect
+
+__all__ = ["LineScreen", "Manner"]
+
+_ROWS = 200
+_FAILED_LOG_LINES = 1000
+_FAILED_LOG_BYTES = 1 << 18
+_NEVER_S = 86_400.0
+_STILL_RUNNING = 5  # that are named
+_BEGUN = (AttemptStarted, AttemptAdopted)
+_OVER = (AttemptFinished, AttemptVoided, TaskHeld, ProbeDue)
+_TROUBLES = {*FAILURES, "undo_failed"}
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a run is told: for whom, whether with what tasks write, and how often.
+
+    `heartbeat_s` is the longest silence, 0 for any; `stamp` gives the time of day.
+    """
+
+    dialect: Dialect
+    groups: bool
+    heartbeat_s: float
+    now: Callable[[], float]
+    stamp: Callable[[float], str]
+
+
+class LineScreen:
+    """Shows runs in lines; see `screen.Watching`."""
+
+    def __init__(self, folder: StateFolder, stream: TextIO, manner: Manner) -> None:
+        # Logs are looked at as often as a picture is drawn; without them only silence is.
+        self.tick_s = 0.125 if manner.groups else manner.heartbeat_s / 4 or _NEVER_S
+        self._folder = folder
+        self._manner = manner
+        self._log = JobLog(stream, manner.dialect, manner.now)
+        self._plain = PlainView(self._log.lines, now=manner.now, stamp=manner.stamp)
+
+    def tell(self, run: RunState, events: Sequence[Event]) -> None:
+        """Show what changed. With groups, what it looks like waits for the next tick."""
+        picture = view(run, rows=0)
+        changed: Dict[str, List[Any]] = {}
+        for event in events:
+            if hasattr(event, "task") and not isinstance(event, ProgressReported):
+                changed.setdefault(event.task, []).append(event)
+        if not self._manner.groups or not changed:
+            self._plain.changed(picture, [task_view(run.tasks[t]) for t in changed])
+        else:
+            for task_id, own in changed.items():
+                failed = [key for event in own for key in self._heard(run, event)]
+                self._plain.changed(picture, [task_view(run.tasks[task_id])])
+                for key in failed:
+                    self._log.repeat_end(key)
+        if not self._manner.groups:
+            self._log.settle()
+
+    def _heard(self, run: RunState, event: Any) -> List[Any]:
+        """Let the log know which attempts there are; return those that failed."""
+        if not isinstance(event, (*_BEGUN, *_OVER)):
+            return []
+        run_id, task = run.submitted.run, run.tasks[event.task]
+        key = (run_id, event.task, event.attempt)
+        # What ended while nobody owned the run began before anybody looked.
+        if isinstance(event, (*_BEGUN, AttemptFinished)):
+            log = self._folder.run(run_id).log_of(task.task.index, event.attempt)
+            # Secrets are covered soon after they are written: in time for an end.
+            streams = not task.task.secrets
+            self._log.began(key, _title(task, event), log, streams=streams)
+        if isinstance(event, _BEGUN):
+            return []
+        failed = getattr(event, "outcome", "") in _TROUBLES
+        self._log.ended(key, failed=failed)
+        return [key] if failed else []
+
+    def tick(self, runs: Iterable[RunState]) -> None:
+        """Show what tasks wrote; after a long silence, what still runs."""
+        self._log.pump()
+        silent = self._manner.now() - self._log.wrote_at
+        if 0 < self._manner.heartbeat_s <= silent:
+            for run in runs:
+                if run.outcome is None:
+                    self._log.say_now(self._still(run))
+
+    def close(self, runs: Iterable[RunState]) -> None:
+        """Show how everything ended, with the logs of what failed."""
+        with suppress(OSError):
+            self._log.pump()
+            self._log.settle()
+            self._plain.close([self._picture(run) for run in runs])
+            self._log.settle()
+
+    def __enter__(self) -> LineScreen:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        with suppress(OSError):
+            self._log.settle()
+
+    def _picture(self, run: RunState) -> RunView:
+        """The picture of a run, with the logs of what failed, as far as they are told."""
+        picture = view(run, rows=_ROWS)
+        troubled = [
+            task.id
+            for task in picture.tasks
+            if task.status == "held" or task.outcome in _TROUBLES
+        ][:FAILED_TASKS_SHOWN]
+        tasks = [
+            replace(task, log_tail=self._log_of(run, run.tasks[task.id]))
+            if task.id in troubled
+            else task
+            for task in picture.tasks
+        ]
+        return replace(picture, tasks=tuple(tasks))
+
+    def _log_of(self, run: RunState, task: TaskState) -> Tuple[str, ...]:
+        if not task.attempt:
+            return ()
+        folder = self._folder.run(run.submitted.run)
+        log = folder.log_of(task.task.index, task.attempt)
+        return tuple(shortened(log, _FAILED_LOG_LINES, _FAILED_LOG_BYTES))
+
+    def _still(self, run: RunState) -> str:
+        """Say what still runs, since when, and until when as far as that is known."""
+        from provctl.app.outlook import Outlook
+
+        now = self._manner.now()
+        running = [
+            run.tasks[name]
+            for name in run.active
+            if run.tasks[name].status == "running"
+            and not isinstance(run.tasks[name].task.action, Group)
+        ]
+        outlook = Outlook(self._folder, now)
+        named = [_since(run, task, now, outlook) for task in running[:_STILL_RUNNING]]
+        if len(running) > _STILL_RUNNING:
+            named.append(f"and {len(running) - _STILL_RUNNING} more")
+        told = f"goes on: {'; '.join(named)}"
+        if not named:
+            told = f"is {words(run.status)}: {tally(counts_of(view(run, rows=0)))}"
+        return f"{self._manner.stamp(now)} run {neutralise(run.submitted.run)} {told}"
+
+
+def _since(run: RunState, task: TaskState, now: float, outlook: Outlook) -> str:
+    told = f"{neutralise(task.task.id)} for {elapsed(task.started_at, None, now)}"
+    end = outlook.expected_end(run, task)
+    if end is not None and end > now:
+        told += f", about {duration(int(end - now))} left"
+    return told
+
+
+def _title(task: TaskState, event: Any) -> str:
+    """What a group is called: its task, what for if not to run it, which try."""
+    purpose = getattr(event, "purpose", task.purpose)
+    told: List[str] = [] if purpose == "run" else [purpose]
+    if event.attempt > 1:
+        told.append(f"attempt {event.attempt}")
+    return f"{task.task.id} ({', '.join(told)})" if told else task.task.id

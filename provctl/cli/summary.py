@@ -1,0 +1,189 @@
+"""Owns what a summary in Markdown says of a run: its end, graph, tasks and failures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
+
+from provctl.app.log_end import last_lines
+from provctl.core.critical import critical_path
+from provctl.core.model import Group
+from provctl.core.state import FAILURES
+from provctl.core.view import task_view, view
+from provctl.ui.lines import (
+    counts_of,
+    duration,
+    neutralise,
+    run_finished,
+    sentence,
+    tally,
+    words,
+)
+
+if TYPE_CHECKING:
+    from provctl.app.account import Try
+    from provctl.cli.context import Session
+    from provctl.core.state import RunState, TaskState
+    from provctl.journal.folder import RunFolder
+    from provctl.ui.markdown import Row
+
+__all__ = ["MOST", "Account", "accounts_of", "markdown_of"]
+
+MOST = 1 << 20  # bytes of the summaries of one step that GitHub takes
+
+_ROWS = 200
+_FAILURES = 10
+_LOG_LINES = 30
+_NODES = 200  # that can be told apart in a picture
+# What mermaid draws at most, as GitHub and GitLab have it.
+_EDGES = 500
+_DRAWN = 50_000  # characters
+_TEXT_LINES = 100
+_BAD = {*FAILURES, "undo_failed"}
+
+
+@dataclass(frozen=True)
+class Account:
+    """A run as it is on disk, with all its tries."""
+
+    folder: RunFolder
+    run: RunState
+    tries: Sequence[Try]
+
+
+def accounts_of(session: Session, run_ids: Sequence[str]) -> List[Account]:
+    """Read runs. Raises JournalDamaged, JournalTooNew."""
+    from provctl.app.account import tries_of
+    from provctl.app.follow import Follower
+
+    found = []
+    for run_id in run_ids:
+        folder = session.folder.run(run_id)
+        follower = Follower(folder)
+        tries = tries_of(follower.read())
+        found.append(Account(folder, follower.run, tries))
+    return found
+
+
+def markdown_of(accounts: Sequence[Account], most: int = MOST) -> str:
+    """Return the summary of runs, in at most so many bytes of UTF-8."""
+    from provctl.ui.markdown import as_markdown
+
+    parts: List[str] = []
+    for account in accounts:
+        parts += _parts(account)
+    return as_markdown(parts, most)
+
+
+def _parts(account: Account) -> List[str]:
+    """What there is to say, each part by itself, the most important first."""
+    from provctl.ui import markdown
+
+    run = account.run
+    now = run.finished_at or time.time()  # noqa: TID251  # for people only
+    picture = view(run, rows=0)
+    outcome = run.outcome or run.status
+    good = None if run.outcome is None else outcome == "succeeded"
+    took = "" if run.started_at is None else duration(now - run.started_at)
+    title = f"{run.submitted.name} {words(outcome)}" + (
+        f" after {took}" if took else ""
+    )
+    facts = f"Run {account.folder.id}: {tally(counts_of(picture))}."
+    parts = [markdown.heading(title, good=good), markdown.text(facts)]
+    parts += [_drawn(run, now), markdown.table(_rows(account), len(run.tasks) - _ROWS)]
+    parts += [markdown.text(_critical(run, now))]
+    parts += [
+        markdown.log(f"{name}: {why}", log) for name, why, log in _failures(account)
+    ]
+    parts += [
+        markdown.command(line.strip())
+        for line in run_finished(picture)
+        if "provctl workflow" in line
+    ]
+    return parts
+
+
+def _drawn(run: RunState, now: float) -> str:
+    from provctl.cli.graph import picture_of_run
+    from provctl.ui.markdown import fenced
+    from provctl.ui.picture_text import as_mermaid, as_text
+
+    picture = picture_of_run(run, now)
+    if len(picture.nodes) <= _NODES and len(picture.edges) <= _EDGES:
+        drawn = as_mermaid(picture)
+        if len(drawn) <= _DRAWN:
+            return fenced("mermaid", drawn.splitlines())
+    lines = as_text(picture).splitlines()
+    if len(lines) > _TEXT_LINES:
+        lines[_TEXT_LINES:] = [f"... and {len(lines) - _TEXT_LINES} more"]
+    return fenced("text", [neutralise(line, limit=200) for line in lines])
+
+
+def _rows(account: Account) -> List[Row]:
+    """The tasks, what failed first, then what was tried again, then in file order."""
+    from provctl.ui.markdown import Row
+
+    used: Dict[str, Tuple[float, int]] = {}
+    for each in account.tries:
+        cpu_s, memory = used.get(each.task, (0.0, 0))
+        used[each.task] = cpu_s + each.cpu_s, max(memory, each.max_rss_bytes)
+    tasks = [
+        task
+        for task in account.run.tasks.values()
+        if not isinstance(task.task.action, Group)
+    ]
+    tasks.sort(key=lambda task: (task.outcome not in _BAD, task.tries < 2))
+    rows = []
+    for task in tasks[:_ROWS]:
+        cpu_s, memory = used.get(task.task.id, (0.0, 0))
+        rows.append(
+            Row(
+                task=task.task.id,
+                outcome=words(task.outcome or task.status),
+                attempts=task.tries,
+                took=_took(task),
+                cpu=duration(cpu_s) if cpu_s else "",
+                memory=f"{memory / (1 << 20):.0f} MiB" if memory else "",
+                why=task.reason,
+                good=task.outcome not in _BAD,
+            )
+        )
+    return rows
+
+
+def _took(task: TaskState) -> str:
+    if task.started_at is None or task.finished_at is None:
+        return ""
+    return duration(task.finished_at - task.started_at)
+
+
+def _critical(run: RunState, now: float) -> str:
+    """Say which chain of tasks decided how long it took."""
+    took = {
+        name: max((task.finished_at or now) - task.started_at, 0.0)
+        for name, task in run.tasks.items()
+        if task.started_at is not None
+    }
+    path, _ = critical_path(run.workflow.tasks, lambda task: took.get(task.id, 0.0))
+    shown = [f"{name} {duration(took[name])}" for name in path if name in took]
+    if len(shown) > 20:
+        shown[10:-10] = ["..."]
+    whole = duration(sum(took.get(name, 0.0) for name in path))
+    return f"Critical path, {whole}: {', then '.join(shown)}." if shown else ""
+
+
+def _failures(account: Account) -> List[Tuple[str, str, List[str]]]:
+    """Task, why, and the end of its log, of what failed or is held."""
+    found: List[Tuple[str, str, List[str]]] = []
+    for name, task in account.run.tasks.items():
+        bad = task.outcome in _BAD or task.status == "held"
+        if not bad or isinstance(task.task.action, Group) or len(found) == _FAILURES:
+            continue
+        log: List[str] = []
+        if task.attempt:
+            path = account.folder.log_of(task.task.index, task.attempt)
+            log = last_lines(path, _LOG_LINES)
+        why = sentence(task_view(task), now=0.0, took=_took(task))
+        found.append((name, why, [neutralise(line, limit=300) for line in log]))
+    return found

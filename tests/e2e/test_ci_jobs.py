@@ -1,0 +1,435 @@
+"""Runs in jobs of CI systems: what their logs, remarks, pages and reports make of them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List
+
+import pytest
+from junit2htmlreport.parser import Junit
+
+from tests.support.gated import Gated
+from tests.support.installed import ROOT
+from tests.support.job_logs import GitHubJob, GitLabJob
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.installed import Provctl
+
+GITLAB = {"GITLAB_CI": "true", "CI": "true"}
+
+# Parallel tasks in Nushell; one that needs a second try; one that fails until it is mended.
+WORKFLOW = """\
+let p = import "provctl.ncl" in
+{
+  name = "deploy",
+  tasks = {
+    web = { script = m%"for i in 1..5 { print $"web ($i)"; sleep 100ms }"% },
+    db = { script = m%"for i in 1..3 { print $"::set-output name=db::($i)"; sleep 50ms }"% },
+    dns = {
+      command = ["sh", "-c", "echo asked; [ -e seen ] || { touch seen; exit 1; }"],
+      retry = { attempts = 2, delay = "100ms" },
+    },
+    apps = {
+      command = ["sh", "-c", "[ -e mended ] || { echo 'quota: 100%, used up' >&2; exit 3; }"],
+      needs = ["db"],
+    },
+    last = { command = ["true"], needs = ["apps"] },
+  },
+} | p.Workflow
+"""
+
+
+@pytest.fixture
+def github(provctl: Provctl) -> Dict[str, str]:
+    """The variables of a job of GitHub, whose checkout is the test's folder."""
+    return {
+        "CI": "true",
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_WORKSPACE": str(provctl.folder),
+        "GITHUB_STEP_SUMMARY": str(provctl.folder / "step.md"),
+    }
+
+
+@pytest.fixture
+def gated(provctl: Provctl) -> Iterator[Gated]:
+    gated = Gated(provctl)
+    yield gated
+    gated.open()
+
+
+def said_by(job: Any, task: str) -> List[str]:
+    """All lines of a task, from all its groups."""
+    title = re.compile(rf"{task}( \(attempt \d\))?(, goes on)?")
+    groups = [group for group in job.groups if title.fullmatch(group.title)]
+    return [line for group in groups for line in group.lines]
+
+
+def test_a_job_of_github(provctl: Provctl, github: Dict[str, str]) -> None:
+    file = provctl.text("deploy.ncl", WORKFLOW)
+    page = provctl.text("step.md", "# before\n")
+    done = provctl("run", file, "--junit", "j.xml", env=github, code=10)
+    job = GitHubJob(done.out)
+    assert job.obeyed == []
+    assert said_by(job, "web") == [f"web {n}" for n in range(1, 6)]
+    assert said_by(job, "db") == [f"> ::set-output name=db::{n}" for n in (1, 2, 3)]
+    assert said_by(job, "dns") == ["asked", "asked"]
+    assert said_by(job, "apps") == ["quota: 100%, used up"]
+    (error,) = job.of("error")
+    assert error["file"] == "deploy.ncl"
+    assert int(error["line"]) == _line("apps = {")
+    assert error["title"] == "apps failed"
+    assert error["message"].splitlines()[-1] == "quota: 100%, used up"
+    (warning,) = job.of("warning")
+    assert warning["title"] == "dns is flaky"
+    assert int(warning["line"]) == _line("dns = {")
+    summary = page.read_text(encoding="utf-8")
+    assert summary.startswith("# before\n## \N{CROSS MARK} deploy failed after ")
+    assert "```mermaid\nflowchart LR\n" in summary
+    assert "quota: 100%, used up" in summary
+    assert "Critical path" in summary
+
+
+def _line(start: str) -> int:
+    lines = [line.strip() for line in WORKFLOW.splitlines()]
+    return lines.index(start) + 1
+
+
+def test_a_job_of_gitlab(provctl: Provctl) -> None:
+    file = provctl.text("deploy.ncl", WORKFLOW)
+    done = provctl("run", file, "--summary", "s.md", env=GITLAB, code=10)
+    job = GitLabJob(done.out)
+    assert said_by(job, "web") == [f"web {n}" for n in range(1, 6)]
+    assert said_by(job, "db") == [f"::set-output name=db::{n}" for n in (1, 2, 3)]
+    assert "::error" not in done.out + done.err
+    summary = (provctl.folder / "s.md").read_text(encoding="utf-8")
+    assert "apps" in summary
+    assert not (provctl.folder / "step.md").exists()
+
+
+@pytest.mark.parametrize("system", ["github", "plain"])
+def test_the_end_has_the_log_of_what_failed_and_how_to_go_on(
+    provctl: Provctl, github: Dict[str, str], system: str
+) -> None:
+    lines = [f"::add-mask::{n}" for n in range(500)]
+    provctl.text("long.txt", "\n".join(lines))
+    script = "cat long.txt; [ -e mended ]"
+    file = provctl.file({"a": {"command": ["sh", "-c", script]}})
+    env = github if system == "github" else {}
+    done = provctl("run", file, env=env, code=10)
+    _, _, account = done.out.partition("(w) failed")
+    shown = [line.replace("> ", "").strip() for line in account.splitlines()]
+    assert [line for line in shown if line.startswith("::add-mask")] == lines
+    assert GitHubJob(done.out).obeyed == [] or system == "plain"
+    _, command = next(
+        line for line in done.out.splitlines() if "workflow retry" in line
+    ).split(": ")
+    provctl.text("mended", "")
+    provctl(*shlex.split(command)[1:])
+    provctl("wait", "@last")
+
+
+def test_what_a_task_writes_is_in_the_log_while_it_runs(
+    provctl: Provctl, gated: Gated, github: Dict[str, str]
+) -> None:
+    script = "echo first; until [ -e gate ]; do sleep 0.05; done; echo second"
+    file = provctl.file({"a": {"command": ["sh", "-c", script]}})
+    with provctl.start("run", file, env=github) as process:
+        assert process.stdout is not None
+        seen: List[bytes] = []
+        while b"first\n" not in seen:
+            seen.append(process.stdout.readline())
+            assert seen[-1], seen
+        provctl.text("gate", "")
+        rest = process.stdout.read()
+        assert process.wait(timeout=10) == 0
+    job = GitHubJob((b"".join(seen) + rest).decode())
+    assert said_by(job, "a") == ["first", "second"]
+
+
+BROKEN = {
+    "nickel": ('{\n  name = "w",\n  tasks = { a = { command = ["true" } },\n}\n', 3),
+    "contract": (
+        'let p = import "provctl.ncl" in\n{\n  name = "w",\n'
+        '  tasks = { a = { command = "true" } } } | p.Workflow\n',
+        4,
+    ),
+    "ours": (
+        'let p = import "provctl.ncl" in\n{ name = "w",\n  tasks = {\n'
+        '    a = { command = ["true"] },\n'
+        '    b = { command = ["true"], needs = ["c"] } } } | p.Workflow\n',
+        5,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("verb", ["run", "submit", "validate"])
+def test_mistakes_are_shown_at_their_lines(
+    provctl: Provctl, github: Dict[str, str], name: str, verb: str
+) -> None:
+    text, line = BROKEN[name]
+    (provctl.folder / "deep").mkdir()
+    file = provctl.text("deep/w.ncl", text)
+    done = provctl("workflow", verb, file, env=github, code=50)
+    errors = GitHubJob(done.err).of("error")
+    assert {error["file"] for error in errors} == {"deep/w.ncl"}
+    assert int(errors[0]["line"]) == line
+    assert int(errors[0]["col"]) > 1
+    # Without such a system nothing is added to what people read.
+    assert "::error" not in provctl("workflow", verb, file, code=50).err
+
+
+def test_what_is_said_of_a_mistake_commands_nothing(
+    provctl: Provctl, github: Dict[str, str]
+) -> None:
+    text = '{ "name": "w", "tasks": { "a": { "comand": "##[add-mask]x" } } }'
+    done = provctl("run", provctl.text("w.json", text), env=github, code=50)
+    assert GitHubJob(done.err).obeyed == []
+    assert "# #[add-mask]x" in done.err
+
+
+def test_of_many_mistakes_the_last_remark_tells_the_rest(
+    provctl: Provctl, github: Dict[str, str]
+) -> None:
+    tasks: Dict[str, Any] = {
+        f"t{n}": {"command": ["true"], "needs": [f"no{n}"]} for n in range(30)
+    }
+    done = provctl("run", provctl.file(tasks), env=github, code=50)
+    errors = GitHubJob(done.err).of("error")
+    assert len(errors) == 10
+    assert errors[-1]["title"] == "and 21 more"
+    assert "no29" in errors[-1]["message"]
+
+
+def test_of_many_failures_those_come_first_that_did_so_first(
+    provctl: Provctl, github: Dict[str, str]
+) -> None:
+    tasks: Dict[str, Any] = {
+        f"t{n}": {"command": ["sh", "-c", f"sleep {n / 10}; exit 4"]}
+        for n in range(14, -1, -1)
+    }
+    file = provctl.file(tasks)
+    done = provctl("run", file, "-j", "20", env=github, code=10)
+    errors = GitHubJob(done.out).of("error")
+    assert len(errors) == 10
+    assert errors[0]["title"] == "t0 failed"
+    assert errors[-1]["title"] == "and 6 more"
+    assert "t14 failed" in errors[-1]["message"]
+
+
+def test_tasks_are_found_in_files_of_any_kind(
+    provctl: Provctl, github: Dict[str, str]
+) -> None:
+    inner = '{ tasks = { deep = { command = ["false"] } } }'
+    text = f'{{ name = "w",\n  tasks = {{\n  outer = {{ workflow =\n{inner} }} }} }}\n'
+    provctl.text("nested.ncl", text)
+    provctl.text(
+        "w.toml", 'name = "w"\n\n[tasks.ok]\ncommand = ["true"]\n\n'
+        '[tasks.bad]\ncommand = ["false"]\n',
+    )  # fmt: skip
+    provctl.text(
+        "w.json", '{"name": "w", "tasks": [\n {"id": "ok", "command": ["true"]},\n'
+        ' {"id": "bad", "command": ["false"]}]}\n',
+    )  # fmt: skip
+    for name, line in (("nested.ncl", 4), ("w.toml", 6), ("w.json", 3)):
+        done = provctl("run", name, env=github, code=10)
+        (error,) = GitHubJob(done.out).of("error")
+        assert (error["file"], int(error["line"])) == (name, line)
+
+
+def test_a_file_that_is_gone_is_named_alone(
+    provctl: Provctl, github: Dict[str, str]
+) -> None:
+    file = provctl.file({"a": {"command": ["sh", "-c", "rm *.json; exit 1"]}})
+    done = provctl("run", file, env=github, code=10)
+    (error,) = GitHubJob(done.out).of("error")
+    assert error["file"] == file.name
+    assert "line" not in error
+
+
+def test_a_page_that_cannot_be_written_is_told_and_no_more(
+    provctl: Provctl, github: Dict[str, str]
+) -> None:
+    file = provctl.file({"a": {"command": ["true"]}})
+    env = {**github, "GITHUB_STEP_SUMMARY": str(provctl.folder / "no" / "page")}
+    assert "summary of the step is not written" in provctl("run", file, env=env).err
+    full = provctl.text("full.md", "x" * (1 << 20))
+    provctl("run", file, env={**github, "GITHUB_STEP_SUMMARY": str(full)})
+    assert full.stat().st_size <= (1 << 20) + 1
+
+
+def test_a_run_of_the_background_is_shown_alike(
+    provctl: Provctl, gated: Gated, github: Dict[str, str]
+) -> None:
+    run = provctl.submit(gated.file)
+    with provctl.start("workflow", "monitor", run, env=github) as process:
+        gated.until_two_run()
+        gated.open()
+        out, _ = process.communicate(timeout=30)
+        assert process.returncode == 10
+    job = GitHubJob(out.decode())
+    assert job.of("error")
+    assert (provctl.folder / "step.md").exists()
+
+
+def test_a_batch_has_one_report_with_a_suite_a_run(
+    provctl: Provctl, github: Dict[str, str]
+) -> None:
+    good = provctl.file({"a": {"command": ["sh", "-c", "echo hello"]}}, name="good")
+    batch = provctl("batch", "submit", good, provctl.ends_badly()).last_word
+    reports = ("--junit", "j.xml", "--summary", "s.md")
+    done = provctl("batch", "monitor", batch, *reports, env=github, code=10)
+    job = GitHubJob(done.out)
+    assert said_by(job, "a") == ["hello"]
+    suites = Junit(str(provctl.folder / "j.xml")).suites
+    assert {suite.name for suite in suites} == {"good", "w"}
+    text = (provctl.folder / "s.md").read_text(encoding="utf-8")
+    assert text.count("\n## ") + text.startswith("## ") == 2
+    provctl("wait", batch, "--junit", "k.xml", code=10)
+    assert len(Junit(str(provctl.folder / "k.xml")).suites) == 2
+
+
+def test_another_program_reads_the_report(provctl: Provctl) -> None:
+    provctl("run", provctl.text("deploy.ncl", WORKFLOW), "--junit", "j.xml", code=10)
+    (suite,) = Junit(str(provctl.folder / "j.xml")).suites
+    outcomes = {case.name: case.outcome() for case in suite.all()}
+    assert outcomes == {
+        "web": "passed",
+        "db": "passed",
+        "dns": "passed",
+        "apps": "failed",
+        "last": "skipped",
+    }
+    text = (provctl.folder / "j.xml").read_text(encoding="utf-8")
+    assert re.search(r'name="dns".*?<flakyFailure', text, re.DOTALL)
+
+
+# --- how it is shown --------------------------------------------------------------
+
+
+def test_how_it_is_shown_can_be_chosen(
+    provctl: Provctl, github: Dict[str, str]
+) -> None:
+    file = provctl.file({"a": {"command": ["sh", "-c", "echo '  ::add-mask::x'"]}})
+    plain = provctl("run", file, "-o", "plain", env=github).out
+    assert "add-mask" not in plain
+    assert "::group::" not in plain
+    group = provctl("run", file, "-o", "group").out
+    assert "--- a\n  ::add-mask::x\n" in group
+    done = provctl("run", file, "-o", "json", env=github)
+    assert done.json()["outcome"] == "succeeded"
+    assert said_by(GitHubJob(done.err), "a") == [">   ::add-mask::x"]
+    done = provctl("-o", "group", "run", file, "-o", "json")
+    assert done.json()["outcome"] == "succeeded"
+    assert "--- a\n" in done.err
+
+
+def test_to_draw_there_must_be_a_terminal(provctl: Provctl) -> None:
+    file = provctl.file({"a": {"command": ["true"]}})
+    assert "no terminal" in provctl("run", file, "-o", "live", code=2).err
+    assert provctl.runs() == []
+    with provctl.terminal("run", file, "-o", "live", env=GITLAB) as terminal:
+        assert terminal.wait() == 0
+    assert "\x1b[?25l" in terminal.raw
+    assert "group" in provctl("ps", "-o", "group", code=2).err
+
+
+def test_a_silent_run_is_heard_of(provctl: Provctl, gated: Gated) -> None:
+    file = provctl.file({"nap": {"command": ["sleep", "3"]}})
+    env = {"PROVCTL_UI_HEARTBEAT_SECONDS": "1"}
+    out = provctl("run", file, env=env).out
+    beats = [line for line in out.splitlines() if "goes on: nap for " in line]
+    assert 1 <= len(beats) <= 3
+    assert "goes on" not in provctl("run", file).out
+    # What it usually takes is known by now.
+    out = provctl("run", file, env=env).out
+    assert re.search(r"goes on: nap for 1s, about [12](\.\d)?s left", out)
+
+
+def test_logs_command_nothing_either(provctl: Provctl, github: Dict[str, str]) -> None:
+    line = "::add-mask::x"
+    provctl("run", provctl.file({"a": {"command": ["echo", line]}}))
+    assert provctl("logs", "@last", "a", env=github).out == f"> {line}\n"
+    assert provctl("logs", "@last", "a", "--raw", env=github).out == f"{line}\n"
+    assert provctl("logs", "@last", "a").out == f"{line}\n"
+
+
+def test_a_retry_that_is_waited_for_is_shown_if_it_is_said_how(
+    provctl: Provctl,
+) -> None:
+    script = "echo asked; [ -e mended ]"
+    provctl("run", provctl.file({"a": {"command": ["sh", "-c", script]}}), code=10)
+    provctl.text("mended", "")
+    assert provctl("retry", "@last", "-w").out == ""
+    provctl("retry", "@last", "--only", "a", "-w")
+    out = provctl("retry", "@last", "--only", "a", "-w", "-o", "group", env=GITLAB).out
+    job = GitLabJob(out)
+    assert said_by(job, "a")[-1] == "asked"
+    assert job.groups[-1].title == "a (attempt 4)"
+
+
+def test_no_secret_is_in_the_log_of_a_job(
+    provctl: Provctl, gated: Gated, github: Dict[str, str]
+) -> None:
+    secret = "correct-horse-battery-staple"
+    script = "for i in $(seq 30); do echo it is $TOKEN; sleep 0.05; done"
+    task = {"command": ["sh", "-c", script], "secrets": {"TOKEN": "env:MY_TOKEN"}}
+    file = provctl.file({"a": task, "b": {"command": ["sh", "-c", "echo b"]}})
+    done = provctl("run", file, env={**github, "MY_TOKEN": secret})
+    assert secret not in done.out + done.err
+    stars = "*" * len(secret)
+    assert said_by(GitHubJob(done.out), "a") == [f"it is {stars}"] * 30
+
+
+# --- the job files of the examples --------------------------------------------------
+
+
+def commands(value: Any, under: str = "") -> Iterator[str]:
+    """The lines of a job file that a shell runs."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from commands(inner, str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from commands(inner, under)
+    elif under in ("run", "script", "before_script", "after_script"):
+        yield from filter(None, map(str.strip, str(value).splitlines()))
+
+
+@pytest.mark.parametrize("name", ["github.yml", "gitlab-ci.yml"])
+def test_job_files_of_the_examples_work(
+    provctl: Provctl, github: Dict[str, str], name: str
+) -> None:
+    import yaml
+
+    (provctl.folder / "examples").symlink_to(ROOT / "examples")
+    text = (ROOT / "examples" / "ci" / name).read_text(encoding="utf-8")
+    lines = list(commands(yaml.safe_load(text)))
+    ours = [line for line in lines if line.startswith("provctl ")]
+    assert len(ours) >= 3
+    assert len(lines) > len(ours)
+    for line in ours:
+        env = github if name == "github.yml" else GITLAB
+        done = provctl(*shlex.split(line)[1:], env=env)
+        job: Any = (GitHubJob if name == "github.yml" else GitLabJob)(done.out)
+        if " run " in line:
+            titles = {group.title.partition(" ")[0] for group in job.groups}
+            assert {"server-1,", "server-1"} & titles
+            assert {"kubernetes", "apps"} <= titles
+    assert len(Junit(str(provctl.folder / "junit.xml")).suites) == 1
+    for made in re.findall(r"\b[\w-]+\.(?:xml|html|md)\b", text):
+        assert _read(provctl.folder / made)
+    if name == "github.yml":
+        assert "deployment succeeded" in _read(provctl.folder / "step.md")
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def test_every_job_file_is_run_here() -> None:
+    files = {path.name for path in (ROOT / "examples" / "ci").iterdir()}
+    assert files == {"github.yml", "gitlab-ci.yml"}

@@ -1,0 +1,104 @@
+"""Job logs as CI systems read them: what is ours is obeyed, what tasks wrote is text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provctl.ui.dialects import Annotation, Dialect, GitHub, GitLab, dialect_of
+from provctl.ui.lines import neutralise
+from tests.support.job_logs import GitHubJob, GitLabJob
+
+COMMANDS = [
+    "::set-output name=x::1",
+    "  \t::add-mask::secret",
+    "\u3000::error file=a::b",
+    "\u034f::warning::combining, which counts for nothing",
+    "\u200b::stop-commands::token",
+    ":\u034f:endgroup::",
+    "::group:\u034f:x",
+    "::endgroup::",
+    "text before ##[add-mask]x",
+    "#\u034f#[group]x",
+    "::debug::##[set-output name=x]y",
+]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_what_looks_like_a_command_is_none(line: str) -> None:
+    assert GitHubJob(GitHub().harmless(line) + "\n").obeyed == []
+    assert GitHubJob(GitHub().harmless(line)).outside != []
+
+
+def test_the_reader_of_the_tests_would_obey_them() -> None:
+    for line in COMMANDS[:2] + COMMANDS[4:5] + COMMANDS[8:9]:
+        assert GitHubJob(line).obeyed, line
+    assert GitHubJob(COMMANDS[2]).remarks
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a::b", "std::vector", "10.0.0.1:80", "## [link](x)", "", "error: no", ":)"],
+)
+def test_other_lines_stay_as_they_are(line: str) -> None:
+    assert GitHub().harmless(line) == line
+
+
+PARTS = ":: : ##[ # [ ] group endgroup add-mask error section_start:1:a section_end:1:a"
+SPACES = [" ", "\t", "\r", "\u034f", "\u200b", "\x1b[0K"]
+parts = st.sampled_from([*PARTS.split(), *SPACES])
+
+
+@given(st.lists(parts, max_size=12).map("".join))
+def test_no_line_of_a_task_commands_anything(text: str) -> None:
+    line = neutralise(text)
+    job = GitHubJob(GitHub().harmless(line))
+    assert (job.obeyed, job.remarks, job.groups) == ([], [], [])
+    assert GitLabJob(GitLab().harmless(line)).groups == []
+
+
+texts = st.text(st.characters(exclude_categories=("Cs", "Cf", "Cc", "Mn")), max_size=30)
+lines = st.lists(texts, min_size=1, max_size=3).map("\n".join)
+
+
+@given(lines.filter(str.strip), lines, lines, st.integers(0, 99), st.integers(0, 99))
+def test_an_annotation_comes_out_as_it_went_in(
+    title: str, message: str, file: str, line: int, column: int
+) -> None:
+    remark = Annotation("error", title, message, file, line, column)
+    (read,) = GitHubJob(GitHub().annotation(remark)).remarks
+    said = {"file": file, "line": line, "col": column, "title": title}
+    told = {key: str(value) for key, value in said.items() if value}
+    assert read == {"level": "error", "message": message, **told}
+
+
+def test_how_an_annotation_is_written() -> None:
+    remark = Annotation("error", "a: b, c", "100%\nof it", "x,y.ncl", 3, 7)
+    assert GitHub().annotation(remark) == (
+        "::error file=x%2Cy.ncl,line=3,col=7,title=a%3A b%2C c::100%25%0Aof it"
+    )
+
+
+def test_groups_as_they_are_written() -> None:
+    assert GitHub().begin("k", "a 100%", 5.0, folded=True) == "::group::a 100%25"
+    start = GitLab().begin("k.1_1", "a", 5.9, folded=True)
+    assert start == "\x1b[0Ksection_start:5:k.1_1[collapsed=true]\r\x1b[0Ka"
+    assert "collapsed" not in GitLab().begin("k", "a", 5.0, folded=False)
+    assert GitLab().end("k.1_1", 6.0) == "\x1b[0Ksection_end:6:k.1_1\r\x1b[0K"
+
+
+@pytest.mark.parametrize(
+    ("environ", "dialect"),
+    [
+        ({"GITHUB_ACTIONS": "true", "CI": "true"}, GitHub),
+        ({"GITLAB_CI": "true", "CI": "true"}, GitLab),
+        ({"CI": "true"}, Dialect),
+        ({"GITHUB_ACTIONS": "false"}, Dialect),
+        ({}, Dialect),
+    ],
+)
+def test_the_system_is_found_by_its_variables(
+    environ: dict[str, str], dialect: type[Dialect]
+) -> None:
+    assert type(dialect_of(environ)) is dialect
