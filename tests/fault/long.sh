@@ -9,7 +9,7 @@ run() {
 }
 
 FAULT_KILLS=2000 run -k case_18_19
-FAULT_KILLS=500 run -k schedules_fire_once
+FAULT_KILLS=200 run -k schedules_fire_once
 FAULT_POINTS=9999 run -k "case_16 or case_17"
 FAULT_POINTS=9999 run -k case_28_32_39
 FAULT_CRASHES=50 run -k case_24
