@@ -1,9 +1,8 @@
-"""Owns the picture of runs at work: state, progress lines and log ends, drawn by `ui`."""
+"""Owns the choice of a view of runs at work, and what it is told of them."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from datetime import datetime
 from typing import (
     TYPE_CHECKING,
@@ -13,39 +12,42 @@ from typing import (
     Mapping,
     Sequence,
     TextIO,
-    Tuple,
 )
 
-from provctl.app.log_end import last_lines
-from provctl.app.said import Said
+from provctl.cli.job import Job
 from provctl.core.events import ProgressReported
-from provctl.core.state import FAILURES
-from provctl.core.view import RunView, TaskView, task_view, view
+from provctl.core.view import task_view, view
 from provctl.scheduler.clock import Clock
 from provctl.ui.plain import PlainView, choose_view
 
 if TYPE_CHECKING:
+    from provctl.app.pictures import Pictures
     from provctl.core.events import Event
-    from provctl.core.state import RunState, TaskState
+    from provctl.core.state import RunState
     from provctl.journal.folder import StateFolder
 
 __all__ = ["Screen", "open_replay", "open_screen"]
 
-_TAIL_LINES = 10
 _FINAL_ROWS = 200
 
 
 class Screen:
-    """Shows runs. `tell` it of events, `tick` it while time passes, then `close`."""
+    """Shows runs. `tell` it of events, `tick` it while time passes, then `close`.
 
-    def __init__(
-        self, folder: StateFolder, drawing: Any, *, live: bool, logs: bool = True
-    ) -> None:
+    A view that is a picture is drawn at ticks, of `pictures`; any other is told what
+    changed, and ticks only if it wants them.
+    """
+
+    def __init__(self, drawing: Any, pictures: Pictures, *, live: bool) -> None:
         self.live = live
-        # Of what is retold the logs are further than the story.
-        self._said = Said(folder, logs=logs)
-        self._folder = folder
         self._view = drawing
+        self._pictures = pictures
+        self._job = Job(drawing) if live else None
+
+    @property
+    def wants_ticks(self) -> bool:
+        """Whether `tick` is of any use."""
+        return bool(self._view.wants_ticks)
 
     def tell(self, run: RunState, events: Sequence[Event]) -> None:
         """Show what changed, when the view is made of lines."""
@@ -60,54 +62,41 @@ class Screen:
         self._view.changed(view(run, rows=0), rows)
 
     def tick(self, runs: Iterable[RunState]) -> None:
-        """Draw, when the view is a picture and it is time for the next one."""
-        if self.live and self._view.due:
-            self._view.update([self._picture(run) for run in runs])
+        """Let the view do what is due: draw, when it is a picture."""
+        if not self._view.wants_ticks or not self._view.due:
+            return
+        rows = self._view.height if self.live else 0
+        self._view.update([self._pictures.of(run, rows) for run in runs])
+        if self.live:
+            self._pictures.learn()
 
     def close(self, runs: Iterable[RunState]) -> None:
         """Show how everything ended."""
-        self._view.close([self._picture(run, rows=_FINAL_ROWS) for run in runs])
+        self._view.close([self._pictures.of(run, _FINAL_ROWS) for run in runs])
 
     def __enter__(self) -> Screen:
         self._view.__enter__()
+        if self._job is not None:
+            self._job.heed_signals()
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._view.__exit__(*error)
-
-    def _picture(self, run: RunState, rows: int = 60) -> RunView:
-        picture = view(run, rows=rows)
-        tasks = [self._filled(run, task) for task in picture.tasks]
-        return replace(picture, tasks=tuple(tasks))
-
-    def _filled(self, run: RunState, task: TaskView) -> TaskView:
-        state = run.tasks[task.id]
-        if task.status == "running" and state.attempt:
-            return replace(task, progress=self._said.newest(run, state))
-        if task.outcome in (*FAILURES, "undo_failed") and state.attempt:
-            return replace(task, log_tail=self._tail_of(run, state))
-        return task
-
-    def _tail_of(self, run: RunState, task: TaskState) -> Tuple[str, ...]:
-        return tuple(last_lines(self._log_of(run, task), _TAIL_LINES))
-
-    def _log_of(self, run: RunState, task: TaskState) -> Any:
-        return self._folder.run(run.submitted.run).log_of(task.task.index, task.attempt)
 
 
 def open_screen(
     folder: StateFolder, environ: Mapping[str, str], *, talk: bool
 ) -> Screen:
     """Return the screen that fits the terminal; on stderr if stdout is for data."""
+    from provctl.app.pictures import Pictures
+
     stream: TextIO = sys.stderr if talk else sys.stdout
     now = Clock().now
+    pictures = Pictures(folder, now)
     if choose_view(stream, environ) == "plain":
-        return Screen(folder, PlainView(stream, now=now, stamp=_stamp), live=False)
-    from rich.console import Console
-
-    from provctl.ui.live import LiveView
-
-    return Screen(folder, LiveView(Console(file=stream), now=now), live=True)
+        plain = PlainView(stream, now=now, stamp=_stamp)
+        return Screen(plain, pictures, live=False)
+    return _live(stream, pictures, now, frames_per_s=_FRAMES_PER_S)
 
 
 def open_replay(
@@ -117,15 +106,33 @@ def open_replay(
     speed: float,
 ) -> Screen:
     """Return a screen whose time is `now`, `speed` times as fast as ours."""
+    from provctl.app.pictures import Pictures
+
+    pictures = Pictures(folder, now, retold=True)
     if choose_view(sys.stdout, environ) == "plain":
         plain = PlainView(sys.stdout, now=now, stamp=_stamp)
-        return Screen(folder, plain, live=False, logs=False)
+        return Screen(plain, pictures, live=False)
+    return _live(sys.stdout, pictures, now, frames_per_s=_FRAMES_PER_S / speed)
+
+
+_FRAMES_PER_S = 4.0
+
+
+def _live(
+    stream: TextIO,
+    pictures: Pictures,
+    now: Callable[[], float],
+    *,
+    frames_per_s: float,
+) -> Screen:
     from rich.console import Console
 
     from provctl.ui.live import LiveView
 
-    view = LiveView(Console(file=sys.stdout), now=now, frames_per_s=8 / speed)
-    return Screen(folder, view, live=True, logs=False)
+    drawing = LiveView(
+        Console(file=stream), now=now, frames_per_s=frames_per_s, fill=pictures.fill
+    )
+    return Screen(drawing, pictures, live=True)
 
 
 def _stamp(at: float) -> str:

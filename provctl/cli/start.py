@@ -133,7 +133,7 @@ def own_run(
     with open_screen(session.folder, session.environ, talk=talk) as screen:
         audience = Audience(
             tell=lambda facts: screen.tell(facts.run, facts.events),
-            tick=(lambda state: screen.tick([state])) if screen.live else None,
+            tick=(lambda state: screen.tick([state])) if screen.wants_ticks else None,
         )
         ending = run_in_foreground(
             session.loaded.settings,

@@ -50,6 +50,8 @@ class PlainView:
     something about it; `close` never does.
     """
 
+    wants_ticks = False  # it is told what changed
+
     def __init__(
         self,
         stream: TextIO,
