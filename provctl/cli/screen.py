@@ -72,7 +72,8 @@ class Screen:
 
     def close(self, runs: Iterable[RunState]) -> None:
         """Show how everything ended."""
-        self._view.close([self._pictures.of(run, _FINAL_ROWS) for run in runs])
+        rows = self._view.height if self.live else _FINAL_ROWS
+        self._view.close([self._pictures.of(run, rows) for run in runs])
 
     def __enter__(self) -> Screen:
         self._view.__enter__()

@@ -21,7 +21,7 @@ __all__ = ["Columns", "columns", "left_until", "memory", "notes"]
 
 _ROOMY = 60  # cells from which a row has place for a bar of its own
 _WIDE = 100
-_MESSAGE = 20  # cells that are kept for it
+_MESSAGE = 20  # cells that are kept for it, but half of the room at most
 # How wide a column is at least, or what stands behind it would move all the time;
 # in the order in which they are given up, the last first.
 _LEAST = {"percent": 4, "left": 9, "bar": 8, "cpu": 8, "memory": 4, "rate": 7}
@@ -64,7 +64,7 @@ def columns(tasks: Sequence[TaskView], room: int, paper: Paper) -> Columns:
     if "percent" in widths and paper.width >= _ROOMY:
         widths["bar"] = _WIDE_BAR if paper.width >= _WIDE else _BAR
     kept: Dict[str, int] = {}
-    left = room - min(message, _MESSAGE)
+    left = room - min(message, _MESSAGE, room // 2)
     for name in _LEAST:
         width = widths.get(name)
         if width is not None and width < left:

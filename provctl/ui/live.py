@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveView"]
 
-# The last picture is not drawn over again, so it may be taller than the terminal.
-_FINAL_HEIGHT = 200
-
 
 class LiveView:
     """Draws runs in place; a context manager that always gives the cursor back.
@@ -91,7 +88,7 @@ class LiveView:
             return
         self._drawn_at = self._now()
         self._drawn_size = self._size()
-        self._draw(views, self._drawn_size, self._drawn_size[1])
+        self._draw(views, self._drawn_size)
         if self._gone is not None:
             raise self._gone
 
@@ -108,22 +105,20 @@ class LiveView:
         self._attempt(self._painter.begin)
 
     def close(self, final_views: Sequence[RunView]) -> None:
-        """Leave the whole final picture on the screen, then tell how each run ended."""
-        self._draw(final_views, self._size(), _FINAL_HEIGHT)
+        """Leave the final picture on the screen, then tell how each run ended."""
+        self._draw(final_views, self._size())
         self.suspend()
         encoding = self._console.encoding
         told = [line for view in final_views for line in run_finished(view)]
         account = Frame(tuple(((encodable(line, encoding), ""),) for line in told))
         self._attempt(lambda: self._console.print(account, soft_wrap=True))
 
-    def _draw(
-        self, views: Sequence[RunView], size: Tuple[int, int], height: int
-    ) -> None:
+    def _draw(self, views: Sequence[RunView], size: Tuple[int, int]) -> None:
         frame = render_many(
             views,
             now=self._now(),
             width=size[0],
-            height=height,
+            height=size[1],
             ascii_only=not self._console.encoding.startswith("utf"),
             fill=self._fill,
         )

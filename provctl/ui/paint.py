@@ -38,9 +38,11 @@ class Painter:
 
     def end(self) -> None:
         """Leave what is painted, and give the cursor back below it."""
-        below = "\r\n" if self._shown else ""
+        last = ""
+        if self._shown:
+            last = "\r" + self._text_of(self._shown[-1]) + _move(0, 1)
         self._shown = ()
-        self._write(below + _SHOW)
+        self._write(last + _SHOW)
 
     def paint(self, lines: Tuple[Line, ...], width: int, height: int) -> None:
         """Change what is painted into these lines, of at most `width` cells.
@@ -52,38 +54,48 @@ class Painter:
             begin = self._rewind(width, height)
             self._shown = ()
         self._width = width
+        if lines == self._shown and not begin:
+            return
         self._render(lines)
         text = begin + self._changes(lines)
         self._shown = lines
-        if text:
-            self._write(text)
+        self._write("\r" + text)
 
     def _rewind(self, width: int, height: int) -> str:
         """Go back to where the picture began, and erase it.
 
-        When a terminal gets narrower, it breaks the lines that were there.
+        When a terminal gets narrower, it breaks the lines that were there. The first
+        line is erased by itself: some terminals keep a copy of a screen that is
+        erased from its very top.
         """
         rows = sum(max(-(-_cells(line) // width), 1) for line in self._shown[:-1])
-        return _up(min(rows, height - 1)) + "\r" + _REST_OF_SCREEN
+        first = _up(min(rows, height - 1)) + "\r" + _REST_OF_LINE
+        return first + _move(0, 1) + _REST_OF_SCREEN + _move(1, 0)
 
     def _changes(self, lines: Sequence[Line]) -> str:
+        """What to write, from the beginning of the last line to that of the new one.
+
+        That line is always written: at the cursor the terminal echoes what is typed.
+        """
         old = self._shown
         at = max(len(old) - 1, 0)
         parts: List[str] = []
         for place, line in enumerate(lines):
-            if place < len(old) and old[place] == line:
+            is_last = place == len(lines) - 1
+            if place < len(old) and old[place] == line and not is_last:
                 continue
-            parts += [_move(at, place), "\r", self._texts[line]]
+            parts += [_move(at, place), self._text_of(line), "\r"]
             at = place
-            # In the last column an erasure would take the last letter.
-            if place < len(old) and _cells(line) < self._width:
-                parts.append(_REST_OF_LINE)
         if len(old) > len(lines):
-            parts += [_move(at, len(lines)), "\r", _REST_OF_SCREEN]
-            at = len(lines)
-        if parts:
-            parts += [_move(at, max(len(lines) - 1, 0)), "\r"]
+            parts += [_move(at, len(lines)), _REST_OF_SCREEN]
+            parts.append(_move(len(lines), max(len(lines) - 1, 0)))
         return "".join(parts)
+
+    def _text_of(self, line: Line) -> str:
+        """A line that replaces another."""
+        # In the last column an erasure would take the last letter.
+        rest = _REST_OF_LINE if _cells(line) < self._width else ""
+        return self._texts[line] + rest
 
     def _render(self, lines: Sequence[Line]) -> None:
         """Have the letters and colours of all lines; those of the last picture are kept."""
@@ -109,5 +121,5 @@ def _up(rows: int) -> str:
 
 
 def _move(start: int, to: int) -> str:
-    """Go from one line to another; below the last one there is room made."""
-    return "\n" * (to - start) if to >= start else _up(start - to)
+    """Go from the beginning of a line to that of another; below the last is room made."""
+    return "\r\n" * (to - start) if to >= start else _up(start - to)

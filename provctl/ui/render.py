@@ -128,7 +128,10 @@ def _choose(
 
 
 def _most_urgent_tasks(tasks: Sequence[TaskView], most: int) -> List[TaskView]:
-    """What failed has a third of the rows; of what runs that which runs longest is shown."""
+    """Choose rows: a third for what failed at least, and at most for what has not begun.
+
+    Of what runs that is shown which has run longest. What has not begun comes last.
+    """
     places: Dict[str, List[int]] = {"troubled": [], "at work": [], "before": []}
     for index, state in enumerate(map(state_of, tasks)):
         if state in _TROUBLED:
@@ -138,11 +141,12 @@ def _most_urgent_tasks(tasks: Sequence[TaskView], most: int) -> List[TaskView]:
         elif state in _BEFORE:
             places["before"].append(index)
     at_work = sorted(places["at work"], key=lambda index: _since(tasks[index]))
-    share = max(most - len(at_work), -(-most // 3))
-    chosen = places["troubled"][: max(share, 0)]
-    for others in (at_work, places["before"]):
-        chosen += others[: max(most - len(chosen), 0)]
-    return [tasks[index] for index in sorted(chosen)]
+    third = -(-most // 3)
+    chosen = places["troubled"][: max(most - len(at_work), third, 0)]
+    tails = sum(_tail_lines(tasks[index]) for index in chosen)
+    chosen += at_work[: max(most - len(chosen), 0)]
+    room = max(min(most - len(chosen) - tails, third), 0)
+    return [tasks[index] for index in [*sorted(chosen), *places["before"][:room]]]
 
 
 def _since(task: TaskView) -> float:
@@ -209,6 +213,10 @@ def _shares(views: Sequence[RunView], height: int) -> List[int]:
 
 
 def _needed(view: RunView) -> int:
-    tails = sum(min(len(task.log_tail), _TAIL_LINES) for task in view.tasks)
+    tails = sum(map(_tail_lines, view.tasks))
     unlisted = sum(counts_of(view).values()) > len(view.tasks)
     return _SMALLEST_RUN - 1 + len(view.tasks) + unlisted + tails
+
+
+def _tail_lines(task: TaskView) -> int:
+    return min(len(task.log_tail), _TAIL_LINES)

@@ -49,6 +49,12 @@ _STYLES = {
     **dict.fromkeys((*FAILURES, "undo_failed", "rollback_failed"), "red"),
 }
 
+# What is counted first is seen where there is no place for all.
+_TROUBLES = (*FAILURES, "undo_failed", "rollback_failed", "held")
+_COUNTED = sorted(
+    STATES, key=lambda state: (state != "running", state not in _TROUBLES)
+)
+
 _ROOMY = 60  # cells from which there is place for a longer bar,
 _WIDE = 80  # and for what a task used that has ended
 _ELAPSED = 6
@@ -204,7 +210,7 @@ def _whole(view: RunView, paper: Paper, bar_cells: int) -> Iterator[Span]:
 
 
 def _counted(counts: Mapping[str, int]) -> Iterator[Span]:
-    for state in STATES:
+    for state in _COUNTED:
         if counts.get(state):
             yield "  ", ""
             yield f"{counts[state]} {words(state)}", _STYLES.get(state, "")

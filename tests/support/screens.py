@@ -60,16 +60,17 @@ class Screen(io.StringIO):
         return "\n".join(line.rstrip() for line in self.lines)
 
     def write(self, text: str) -> int:
-        self.writes += 1
+        self.writes += bool(text)
         for match in _CONTROL.finditer(text):
             if match.group(2):
                 self._obey(match.group(1), match.group(2))
             elif match.group() == "\n":
-                self.line += 1
+                self.line, self.column = self.line + 1, 0
                 if self.line == len(self.lines):
                     self.lines.append("")
             elif match.group() == "\r":
-                self.column -= self.column % self.width
+                # Behind its last column the cursor is still in the same row.
+                self.column -= (self.column - 1) % self.width + 1 if self.column else 0
             else:
                 self._draw(match.group())
         return len(text)
