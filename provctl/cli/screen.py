@@ -14,6 +14,8 @@ from typing import (
     TextIO,
 )
 
+import click
+
 from provctl.cli.job import Job
 from provctl.core.events import ProgressReported
 from provctl.core.view import task_view, view
@@ -69,6 +71,14 @@ class Screen:
         self._view.update([self._pictures.of(run, rows) for run in runs])
         if self.live:
             self._pictures.learn()
+
+    def say(self, words: str) -> None:
+        """Say something that is not of a run on stderr, above the next picture."""
+        if self.live:
+            self._view.suspend()
+        click.echo(words, err=True)
+        if self.live:
+            self._view.resume()
 
     def close(self, runs: Iterable[RunState]) -> None:
         """Show how everything ended."""

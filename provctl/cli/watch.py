@@ -86,7 +86,10 @@ def watch_runs(
     from provctl.app.select import find_runs
     from provctl.app.untaken import Untaken
 
-    untaken = Untaken(session.folder, session.reach, _note)
+    say = _say if screen is None else screen.say
+    untaken = Untaken(
+        session.folder, session.reach, lambda words: say(f"note: {words}")
+    )
     ids = {run.id: None for name in names for run in find_runs(session.folder, name)}
     followers = [Follower(session.folder.run(run_id)) for run_id in ids]
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -96,11 +99,11 @@ def watch_runs(
             if not any(still.values()):
                 break
             if deadline is not None and time.monotonic() >= deadline:
-                click.echo("gave up waiting; the run goes on", err=True)
+                say("gave up waiting; the run goes on")
                 return _TIMEOUT
             time.sleep(_LOOK_S)
     except KeyboardInterrupt:
-        click.echo("stopped watching; the run goes on", err=True)
+        say("stopped watching; the run goes on")
         return 130
     if screen is not None:
         screen.close([follower.run for follower in followers])
@@ -130,8 +133,8 @@ def _look(
     return still
 
 
-def _note(words: str) -> None:
-    click.echo(f"note: {words}", err=True)
+def _say(words: str) -> None:
+    click.echo(words, err=True)
 
 
 def _tell_orphans(orphans: List[Follower]) -> int:
