@@ -18,6 +18,7 @@ from provctl.core.pace import expected_end, is_slow
 from provctl.core.state import FAILURES
 from provctl.core.view import RunView, TaskView, view, waits_of
 from provctl.executors.base import Place
+from provctl.nushell.progress import parse_progress
 
 if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pictures"]
 
-_TAIL_LINES = 10
+_TAIL_LINES = 10  # that say more than how far it was,
+_TAIL_READ = 40  # of so many
 _FEW = 8  # tasks, which fit on any screen
 _USAGE_S = 2.0  # between two looks at the processes of a task
 _MARK_S = 5.0  # between two marks of a rate,
@@ -39,6 +41,7 @@ class _Try:
     def __init__(self, attempt: int, started_at: float) -> None:
         self.attempt = attempt
         self.percent = 0.0
+        self.expected_end: Optional[float] = None
         self.meter: Optional[Meter] = None
         self.usage: Optional[Usage] = None
         self.measured_at: Optional[float] = None
@@ -137,8 +140,9 @@ class Pictures:
         if state.purpose != "run":
             return row
         pace = self._forecast.pace(run, task.id)
-        end = expected_end(pace, started_at, now, said.percent)
-        return replace(row, expected_end=end, slow=is_slow(pace, now - started_at))
+        seen.expected_end = expected_end(pace, started_at, now, said.percent)
+        slow = is_slow(pace, now - started_at)
+        return replace(row, expected_end=seen.expected_end, slow=slow)
 
     def _usage_of(
         self, run: RunState, task: TaskState, seen: _Try, now: float
@@ -156,6 +160,7 @@ class Pictures:
         return seen.usage
 
     def _end_of(self, run: RunState, now: float) -> Optional[float]:
+        """When a run is expected to end: not before any task of it that is shown."""
         if run.started_at is None:
             return None
         tries = self._tries[run.submitted.run]
@@ -164,7 +169,12 @@ class Pictures:
         parts = sum(each.percent for each in tries.values()) / 100
         done = len(run.tasks) - run.open_tasks + parts
         percent = min(100 * done / max(len(run.tasks), 1), 100.0)
-        return expected_end(self._forecast.pace(run), run.started_at, now, percent)
+        end = expected_end(self._forecast.pace(run), run.started_at, now, percent)
+        ends = [each.expected_end for each in tries.values()]
+        latest = max((each for each in ends if each is not None), default=None)
+        if end is None or latest is None:
+            return end
+        return max(end, latest)
 
     def _place_of(self, run: RunState, task: TaskState) -> Place:
         folder = self._folder.run(run.submitted.run).attempts
@@ -179,5 +189,7 @@ class Pictures:
         key = (run.submitted.run, state.task.index, state.attempt)
         if key not in self._tails:
             log = self._folder.run(key[0]).log_of(*key[1:])
-            self._tails[key] = tuple(last_lines(log, _TAIL_LINES))
+            lines = last_lines(log, _TAIL_READ)
+            telling = [line for line in lines if parse_progress(line) is None]
+            self._tails[key] = tuple(telling[-_TAIL_LINES:])
         return replace(task, log_tail=self._tails[key])

@@ -8,6 +8,8 @@ what runs, then what is next; all other tasks are folded into counts by stage.
 from __future__ import annotations
 
 from collections import Counter
+from functools import reduce
+from itertools import groupby
 from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from rich.cells import cell_len
@@ -154,16 +156,13 @@ def _since(task: TaskView) -> float:
 
 
 def _folded(view: RunView, most: int) -> List[rows.Stage]:
-    """Fold stages until they fit: all that are done, all that have not begun, the rest."""
-    found: List[rows.Stage] = []
-    kinds: List[str] = []
-    for number, counts in enumerate(view.stages, 1):
-        kind = _kind(counts)
-        if kinds and kind == kinds[-1] != "at work":
-            found[-1] = _joined(found[-1], (number, number, counts))
-        else:
-            found.append((number, number, counts))
-            kinds.append(kind)
+    """Fold stages if they do not fit: what is done, what has not begun, the rest."""
+    found = [(n, n, counts) for n, counts in enumerate(view.stages, 1)]
+    if len(found) > most:
+        kinds = groupby(found, key=lambda stage: _kind(stage[2]))
+        found = []
+        for kind, alike in kinds:
+            found += alike if kind == "at work" else [reduce(_joined, alike)]
     while len(found) > max(most, 1):
         # Of neighbours those two that are the least together.
         sizes = [sum(counts.values()) for _, _, counts in found]

@@ -117,6 +117,30 @@ def test_the_end_of_a_run_follows_from_what_is_done(folder: StateFolder) -> None
     assert watch.end(1010) is None
 
 
+def test_a_run_does_not_end_before_a_task_of_it(folder: StateFolder) -> None:
+    watch = Watch(folder)
+    watch.dialogue = Dialogue()
+    quick = [task(f"t{n}") for n in range(19)]
+    watch.dialogue.submit(a_workflow(task("a"), *quick))
+    for each in quick:
+        watch.dialogue.hear(f"{each.id} exits 0")
+    assert watch.end(1010) == pytest.approx(1010 + 10 / 19)
+    watch.says("PROGRESS: 10", at=1010)
+    assert watch.end(1010) == 1100.0
+
+
+def test_the_tail_of_a_failed_task_is_without_its_progress(
+    folder: StateFolder,
+) -> None:
+    watch = Watch(folder)
+    watch.says("Error: quota exceeded", at=1001)
+    watch.says("PROGRESS: 10", at=1001)
+    watch.says("PROGRESSION is no progress", at=1001)
+    watch.dialogue.hear("a exits 1")
+    tail = watch.rows(1002)["a"].log_tail
+    assert tail == ("Error: quota exceeded", "PROGRESSION is no progress")
+
+
 # --- stages -------------------------------------------------------------------------
 
 
