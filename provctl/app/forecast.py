@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Optional
 
 from provctl.app.past import read_past
 from provctl.core.pace import Pace, Past, paces
-from provctl.journal.summary import summaries
+from provctl.journal.summary import account
 
 if TYPE_CHECKING:
     from provctl.core.state import RunState
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Forecast"]
 
-_RUNS = 50
+_RUNS = 50  # of a workflow
+_LOOKED_AT = 200  # runs in one step, for whether they are of it
 _STEP_BYTES = 128 * 1024
 _ALL_BYTES = 4 << 20
 
@@ -34,10 +35,10 @@ class _History:
         self._bytes = _ALL_BYTES
         self.paces: Mapping[str, Pace] = {}
 
-    def step(self) -> None:
-        """Read the next few."""
+    def step(self) -> bool:
+        """Read the next few; return whether there were any."""
         if not self._left:
-            return
+            return False
         step = _STEP_BYTES
         while self._left and step > 0:
             summary = self._left.pop()
@@ -52,6 +53,7 @@ class _History:
         if not self._left:
             self.paces = paces(self._pasts[::-1])
             self._pasts.clear()
+        return True
 
 
 class Forecast:
@@ -59,7 +61,8 @@ class Forecast:
 
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
-        self._known: Optional[List[RunSummary]] = None
+        self._unseen: Optional[List[str]] = None
+        self._known: List[RunSummary] = []
         self._histories: Dict[str, _History] = {}
 
     def pace(self, run: RunState, task: str = "") -> Optional[Pace]:
@@ -67,22 +70,33 @@ class Forecast:
         history = self._histories.get(run.submitted.name)
         return None if history is None else history.paces.get(task)
 
-    def step(self, run: RunState) -> None:
-        """Learn a little more, if there is more to learn of that workflow."""
+    def step(self, run: RunState) -> bool:
+        """Learn a little more of that workflow; return whether there was more."""
+        if self._unseen is None:
+            self._unseen = self._folder.run_ids()
+        if self._unseen:
+            self._look()
+            return True
         history = self._histories.get(run.submitted.name)
         if history is None:
             history = _History(self._folder, self._before(run))
             self._histories[run.submitted.name] = history
-        history.step()
+        return history.step()
+
+    def _look(self) -> None:
+        """Learn of the next runs what they are."""
+        assert self._unseen
+        some, self._unseen = self._unseen[:_LOOKED_AT], self._unseen[_LOOKED_AT:]
+        found = (account(self._folder.run(run_id)) for run_id in some)
+        self._known += [run for run in found if run.outcome is not None]
+        if not self._unseen:
+            self._known.sort(key=lambda run: (run.created_at, run.id))
 
     def _before(self, run: RunState) -> List[RunSummary]:
-        if self._known is None:
-            self._known = summaries(self._folder)
         return [
             other
             for other in self._known
             if other.name == run.submitted.name
-            and other.outcome is not None
             and other.finished_at is not None
             and other.finished_at <= run.submitted.at
         ]

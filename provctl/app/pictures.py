@@ -83,8 +83,12 @@ class Pictures:
         self._tries: Dict[str, Dict[str, _Try]] = {}
         self._tails: Dict[Tuple[str, int, int], Tuple[str, ...]] = {}
 
+    def account(self, run: RunState, rows: int) -> RunView:
+        """Return a run as the state has it, and what failed with the end of its log."""
+        return self._with_tails(run, view(run, rows=rows))
+
     def of(self, run: RunState, rows: int) -> RunView:
-        """Return a run with at most so many rows, which are still to be filled."""
+        """Return a run to be drawn in so many rows at most, which are to be filled."""
         run_id, now = run.submitted.run, self._now()
         if self._runs.get(run_id) is not run:
             self._runs[run_id] = run
@@ -99,9 +103,8 @@ class Pictures:
             levels.look(now)
             picture = view(run, rows=rows, next_up=levels.next_up)
             picture = replace(picture, stages=levels.counts)
-        tasks = tuple(self._told(run, task) for task in picture.tasks)
         end = self._end_of(run, now) if run.status == "running" else None
-        return replace(picture, tasks=tasks, expected_end=end)
+        return replace(self._with_tails(run, picture), expected_end=end)
 
     def fill(self, picture: RunView, task: TaskView) -> TaskView:
         """Return a row with what is to be known of it."""
@@ -115,10 +118,11 @@ class Pictures:
         return task
 
     def learn(self) -> None:
-        """Read on in earlier runs of those that are at work."""
-        for run in self._runs.values():
-            if run.outcome is None:
-                self._forecast.step(run)
+        """Read on in earlier runs of those that are at work, a little."""
+        going = [run for run in self._runs.values() if run.outcome is None]
+        for run in going:
+            if self._forecast.step(run):
+                return
 
     def _running(self, run: RunState, state: TaskState, task: TaskView) -> TaskView:
         now = self._now()
@@ -137,7 +141,7 @@ class Pictures:
             cpu_percent=usage.cpu_percent if usage else None,
             rss_bytes=usage.rss_bytes if usage else None,
         )
-        if state.purpose != "run":
+        if state.purpose != "run" or state.frozen:
             return row
         pace = self._forecast.pace(run, task.id)
         seen.expected_end = expected_end(pace, started_at, now, said.percent)
@@ -181,15 +185,20 @@ class Pictures:
         key = (run.submitted.run, task.task.id, task.attempt)
         return Place(*key, folder, task.task.index, task.purpose)
 
-    def _told(self, run: RunState, task: TaskView) -> TaskView:
-        """A task that failed with the end of its log."""
-        state = run.tasks[task.id]
-        if not state.attempt or task.outcome not in (*FAILURES, "undo_failed"):
-            return task
-        key = (run.submitted.run, state.task.index, state.attempt)
+    def _with_tails(self, run: RunState, picture: RunView) -> RunView:
+        rows = (
+            replace(row, log_tail=self._tail_of(run, run.tasks[row.id]))
+            if row.outcome in (*FAILURES, "undo_failed") and row.attempt
+            else row
+            for row in picture.tasks
+        )
+        return replace(picture, tasks=tuple(rows))
+
+    def _tail_of(self, run: RunState, task: TaskState) -> Tuple[str, ...]:
+        key = (run.submitted.run, task.task.index, task.attempt)
         if key not in self._tails:
             log = self._folder.run(key[0]).log_of(*key[1:])
             lines = last_lines(log, _TAIL_READ)
             telling = [line for line in lines if parse_progress(line) is None]
             self._tails[key] = tuple(telling[-_TAIL_LINES:])
-        return replace(task, log_tail=self._tails[key])
+        return self._tails[key]

@@ -9,6 +9,7 @@ from typing import (
     Any,
     Callable,
     Iterable,
+    List,
     Mapping,
     Sequence,
     TextIO,
@@ -18,7 +19,7 @@ import click
 
 from provctl.cli.job import Job
 from provctl.core.events import ProgressReported
-from provctl.core.view import task_view, view
+from provctl.core.view import RunView, task_view, view
 from provctl.scheduler.clock import Clock
 from provctl.ui.plain import PlainView, choose_view
 
@@ -67,8 +68,7 @@ class Screen:
         """Let the view do what is due: draw, when it is a picture."""
         if not self._view.wants_ticks or not self._view.due:
             return
-        rows = self._view.height if self.live else 0
-        self._view.update([self._pictures.of(run, rows) for run in runs])
+        self._view.update(self._pictured(runs, rows=0))
         if self.live:
             self._pictures.learn()
 
@@ -82,8 +82,12 @@ class Screen:
 
     def close(self, runs: Iterable[RunState]) -> None:
         """Show how everything ended."""
-        rows = self._view.height if self.live else _FINAL_ROWS
-        self._view.close([self._pictures.of(run, rows) for run in runs])
+        self._view.close(self._pictured(runs, rows=_FINAL_ROWS))
+
+    def _pictured(self, runs: Iterable[RunState], rows: int) -> List[RunView]:
+        if not self.live:
+            return [self._pictures.account(run, rows) for run in runs]
+        return [self._pictures.of(run, self._view.height) for run in runs]
 
     def __enter__(self) -> Screen:
         self._view.__enter__()
