@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from datetime import datetime
 from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    ContextManager,
     Iterable,
     List,
     Mapping,
@@ -68,21 +70,27 @@ class Screen:
         """Let the view do what is due: draw, when it is a picture."""
         if not self._view.wants_ticks or not self._view.due:
             return
-        self._view.update(self._pictured(runs, rows=0))
+        with self._undisturbed():
+            self._view.update(self._pictured(runs, rows=0))
         if self.live:
             self._pictures.learn()
 
     def say(self, words: str) -> None:
         """Say something that is not of a run on stderr, above the next picture."""
-        if self.live:
-            self._view.suspend()
-        click.echo(words, err=True)
-        if self.live:
-            self._view.resume()
+        with self._undisturbed():
+            if self.live:
+                self._view.suspend()
+            click.echo(words, err=True)
+            if self.live:
+                self._view.resume()
 
     def close(self, runs: Iterable[RunState]) -> None:
         """Show how everything ended."""
-        self._view.close(self._pictured(runs, rows=_FINAL_ROWS))
+        with self._undisturbed():
+            self._view.close(self._pictured(runs, rows=_FINAL_ROWS))
+
+    def _undisturbed(self) -> ContextManager[None]:
+        return nullcontext() if self._job is None else self._job.drawing()
 
     def _pictured(self, runs: Iterable[RunState], rows: int) -> List[RunView]:
         if not self.live:
@@ -96,7 +104,8 @@ class Screen:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._view.__exit__(*error)
+        with self._undisturbed():
+            self._view.__exit__(*error)
 
 
 def open_screen(

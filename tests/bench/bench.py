@@ -270,6 +270,11 @@ def _watching(bench: Bench, waiting: int, name: str) -> Finding:
     try:
         command = [provctl, "workflow", "monitor", run, *state]
         cpu, written = watched(command, bench.env, warm_s=warm_s, seconds=seconds)
+        status = json.loads(
+            bench.ask([provctl, "workflow", "status", run, *state, "-o", "json"])
+        )
+        at_work = [t for t in status["tasks"] if t["status"] == "running"]
+        assert len(at_work) == 100, "all of them reported all the time"
     finally:
         bench.ask([provctl, "workflow", "cancel", run, "--now", *state])
         bench.ask([provctl, "scheduler", "stop", *state])

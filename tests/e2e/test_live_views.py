@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
 
@@ -137,15 +139,18 @@ def test_the_same_view_of_a_run_that_is_replayed(provctl: Provctl) -> None:
     assert "✓ a" in terminal.screen
 
 
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGQUIT, -signal.SIGQUIT)]
+)
 def test_the_cursor_is_given_back_when_a_watcher_is_told_to_end(
-    provctl: Provctl,
+    provctl: Provctl, number: signal.Signals, code: int
 ) -> None:
     run = provctl.submit(provctl.file({"a": gated(provctl)}))
     with provctl.terminal("watch", run) as terminal:
         terminal.watch(lambda screen: "copying" in screen)
         assert not terminal.cursor_shown
-        terminal.process.send_signal(signal.SIGTERM)
-        assert terminal.wait() == 143
+        terminal.process.send_signal(number)
+        assert terminal.wait() == code
         assert terminal.cursor_shown
     open_gate(provctl)
     provctl("wait", run)

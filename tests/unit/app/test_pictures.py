@@ -10,6 +10,7 @@ from provctl.app.forecast import Forecast
 from provctl.app.levels import Levels
 from provctl.app.pictures import Pictures
 from provctl.core import events as ev
+from provctl.ui.render import render
 from tests.support.dialogue import Dialogue
 from tests.support.run_folders import append, state_folder, submit
 from tests.support.workflows import a_workflow, task
@@ -164,6 +165,26 @@ def test_counts_by_stage_and_what_is_next() -> None:
         {"waiting": 1},
     )
     assert levels.next_up == ["w2", "w3", "last"]
+
+
+def test_of_ten_thousand_tasks_no_more_than_the_screen_is_made(
+    folder: StateFolder,
+) -> None:
+    watch = Watch(folder)
+    watch.dialogue = Dialogue(slots=100)
+    watch.dialogue.submit(a_workflow(*(task(f"t{n}") for n in range(10_000))))
+    watch.dialogue.hear("t7 exits 1")
+    picture = watch.pictures.of(watch.dialogue.r, 24)
+    assert len(picture.tasks) == 24
+    frame = render(picture, now=1001.0, width=80, height=24, fill=watch.pictures.fill)
+    lines = ["".join(text for text, _ in line) for line in frame.lines]
+    assert len(lines) == 24
+    assert any(line.startswith("✗ t7") for line in lines)
+    assert sum(line.startswith("▶ t") for line in lines) > 15
+    assert lines[-2:] == [
+        "… 81 running",
+        "  stage 1  ──────── 1/10000  100 running  1 failed  9899 ready",
+    ]
 
 
 # --- what earlier runs say -----------------------------------------------------------
