@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import StateFolder
 
-__all__ = ["past_runs"]
+__all__ = ["past_runs", "read_past"]
 
 _RUNS = 50  # what is older says little of today
 
@@ -33,11 +33,12 @@ def past_runs(
     """
     every = summaries(folder) if known is None else known
     finished = [run for run in every if run.name == name and run.outcome is not None]
-    found = (_read(folder, run) for run in finished[-most:])
+    found = (read_past(folder, run) for run in finished[-most:])
     return [past for past in found if past is not None]
 
 
-def _read(folder: StateFolder, summary: RunSummary) -> Optional[Past]:
+def read_past(folder: StateFolder, summary: RunSummary) -> Optional[Past]:
+    """Return an earlier run from its journal; None if it is damaged or not over."""
     follower = Follower(folder.run(summary.id))
     try:
         follower.read()

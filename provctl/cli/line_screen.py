@@ -19,6 +19,8 @@ from typing import (
     Tuple,
 )
 
+import click
+
 from provctl.app.log_end import shortened
 from provctl.cli.job_log import JobLog
 from provctl.core.events import (
@@ -133,6 +135,10 @@ class LineScreen:
             for run in runs:
                 if run.outcome is None:
                     self._log.say_now(self._still(run))
+
+    def say(self, words: str) -> None:
+        """Say something that is not of a run on stderr."""
+        click.echo(words, err=True)
 
     def close(self, runs: Iterable[RunState]) -> None:
         """Show how everything ended, with the logs of what failed."""

@@ -1,46 +1,49 @@
-"""Owns the picture of runs at work: state, progress lines and log ends, drawn by `ui`."""
+"""Owns the choice of a view of runs at work, and what it is told of them."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from contextlib import nullcontext
 from datetime import datetime
 from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    ContextManager,
     Iterable,
+    List,
     Mapping,
     Protocol,
     Sequence,
     TextIO,
-    Tuple,
 )
 
-from provctl.app.log_end import last_lines
-from provctl.app.said import Said
+import click
+
+from provctl.cli.job import Job
 from provctl.core.events import ProgressReported
-from provctl.core.state import FAILURES
-from provctl.core.view import RunView, TaskView, task_view, view
+from provctl.core.view import RunView, task_view, view
 from provctl.scheduler.clock import Clock
 from provctl.ui.plain import PlainView, ResultView, choose_view
 
 if TYPE_CHECKING:
+    from provctl.app.pictures import Pictures
     from provctl.cli.context import Session
     from provctl.core.events import Event
-    from provctl.core.state import RunState, TaskState
+    from provctl.core.state import RunState
     from provctl.journal.folder import StateFolder
 
 __all__ = ["Screen", "Watching", "open_replay", "open_screen"]
 
-_TAIL_LINES = 10
 _FINAL_ROWS = 200
+_TICK_S = 0.125
+_NEVER_S = 86_400.0
 
 
 class Watching(Protocol):
     """Who shows runs. An OSError of `tell` or `tick`: nobody sees it any more.
 
-    `tick_s` is how often it wants to be ticked.
+    `tick_s` is how often it wants to be ticked, in seconds.
     """
 
     tick_s: float
@@ -51,6 +54,9 @@ class Watching(Protocol):
     def tick(self, runs: Iterable[RunState]) -> None:
         """Show what changes by itself while time passes."""
 
+    def say(self, words: str) -> None:
+        """Say something that is not of a run on stderr."""
+
     def close(self, runs: Iterable[RunState]) -> None:
         """Show how everything ended; no error if that is not possible."""
 
@@ -59,18 +65,18 @@ class Watching(Protocol):
 
 
 class Screen:
-    """Shows runs. `tell` it of events, `tick` it while time passes, then `close`."""
+    """Shows runs by a view; see `Watching`.
 
-    tick_s = 0.125
+    A view that is a picture is drawn at ticks, of `pictures`; any other is told what
+    changed.
+    """
 
-    def __init__(
-        self, folder: StateFolder, drawing: Any, *, live: bool, logs: bool = True
-    ) -> None:
+    def __init__(self, drawing: Any, pictures: Pictures, *, live: bool) -> None:
         self.live = live
-        # Of what is retold the logs are further than the story.
-        self._said = Said(folder, logs=logs)
-        self._folder = folder
+        self.tick_s = _TICK_S if live else _NEVER_S
         self._view = drawing
+        self._pictures = pictures
+        self._job = Job(drawing) if live else None
 
     def tell(self, run: RunState, events: Sequence[Event]) -> None:
         """Show what changed, when the view is made of lines."""
@@ -86,38 +92,43 @@ class Screen:
 
     def tick(self, runs: Iterable[RunState]) -> None:
         """Draw, when the view is a picture and it is time for the next one."""
-        if self.live and self._view.due:
-            self._view.update([self._picture(run) for run in runs])
+        if not self.live or not self._view.due:
+            return
+        with self._undisturbed():
+            self._view.update(self._pictured(runs, rows=0))
+        self._pictures.learn()
+
+    def say(self, words: str) -> None:
+        """Say something that is not of a run on stderr, above the next picture."""
+        with self._undisturbed():
+            if self.live:
+                self._view.suspend()
+            click.echo(words, err=True)
+            if self.live:
+                self._view.resume()
 
     def close(self, runs: Iterable[RunState]) -> None:
         """Show how everything ended."""
-        self._view.close([self._picture(run, rows=_FINAL_ROWS) for run in runs])
+        with self._undisturbed():
+            self._view.close(self._pictured(runs, rows=_FINAL_ROWS))
+
+    def _undisturbed(self) -> ContextManager[None]:
+        return nullcontext() if self._job is None else self._job.drawing()
+
+    def _pictured(self, runs: Iterable[RunState], rows: int) -> List[RunView]:
+        if not self.live:
+            return [self._pictures.account(run, rows) for run in runs]
+        return [self._pictures.of(run, self._view.height) for run in runs]
 
     def __enter__(self) -> Screen:
         self._view.__enter__()
+        if self._job is not None:
+            self._job.heed_signals()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._view.__exit__(*error)
-
-    def _picture(self, run: RunState, rows: int = 60) -> RunView:
-        picture = view(run, rows=rows)
-        tasks = [self._filled(run, task) for task in picture.tasks]
-        return replace(picture, tasks=tuple(tasks))
-
-    def _filled(self, run: RunState, task: TaskView) -> TaskView:
-        state = run.tasks[task.id]
-        if task.status == "running" and state.attempt:
-            return replace(task, progress=self._said.newest(run, state))
-        if task.outcome in (*FAILURES, "undo_failed") and state.attempt:
-            return replace(task, log_tail=self._tail_of(run, state))
-        return task
-
-    def _tail_of(self, run: RunState, task: TaskState) -> Tuple[str, ...]:
-        return tuple(last_lines(self._log_of(run, task), _TAIL_LINES))
-
-    def _log_of(self, run: RunState, task: TaskState) -> Any:
-        return self._folder.run(run.submitted.run).log_of(task.task.index, task.attempt)
+        with self._undisturbed():
+            self._view.__exit__(*error)
 
 
 def open_screen(session: Session) -> Watching:
@@ -125,18 +136,18 @@ def open_screen(session: Session) -> Watching:
 
     On stderr if stdout is for data; with `quiet` only how everything ended.
     """
+    from provctl.app.pictures import Pictures
+
+    folder = session.folder
     stream: TextIO = sys.stdout if session.output == "table" else sys.stderr
     now = Clock().now
     if session.quiet:
-        return Screen(session.folder, ResultView(stream, now=now), live=False)
+        result = ResultView(stream, now=now, stamp=_stamp)
+        return Screen(result, Pictures(folder, now), live=False)
     shown = session.shown or choose_view(stream, session.environ)
     if shown == "live":
-        from rich.console import Console
-
-        from provctl.ui.live import LiveView
-
-        live = LiveView(Console(file=stream), now=now)
-        return Screen(session.folder, live, live=True)
+        pictures = Pictures(folder, now)
+        return _live(stream, pictures, now, frames_per_s=_FRAMES_PER_S)
     from provctl.cli.line_screen import LineScreen, Manner
     from provctl.ui.dialects import dialect_of
 
@@ -147,7 +158,7 @@ def open_screen(session: Session) -> Watching:
         now=now,
         stamp=_stamp,
     )
-    return LineScreen(session.folder, stream, manner)
+    return LineScreen(folder, stream, manner)
 
 
 def open_replay(
@@ -157,15 +168,33 @@ def open_replay(
     speed: float,
 ) -> Screen:
     """Return a screen whose time is `now`, `speed` times as fast as ours."""
+    from provctl.app.pictures import Pictures
+
+    pictures = Pictures(folder, now, retold=True)
     if choose_view(sys.stdout, environ) != "live":
         plain = PlainView(sys.stdout, now=now, stamp=_stamp)
-        return Screen(folder, plain, live=False, logs=False)
+        return Screen(plain, pictures, live=False)
+    return _live(sys.stdout, pictures, now, frames_per_s=_FRAMES_PER_S / speed)
+
+
+_FRAMES_PER_S = 4.0
+
+
+def _live(
+    stream: TextIO,
+    pictures: Pictures,
+    now: Callable[[], float],
+    *,
+    frames_per_s: float,
+) -> Screen:
     from rich.console import Console
 
     from provctl.ui.live import LiveView
 
-    view = LiveView(Console(file=sys.stdout), now=now, frames_per_s=8 / speed)
-    return Screen(folder, view, live=True, logs=False)
+    drawing = LiveView(
+        Console(file=stream), now=now, frames_per_s=frames_per_s, fill=pictures.fill
+    )
+    return Screen(drawing, pictures, live=True)
 
 
 def _stamp(at: float) -> str:

@@ -15,7 +15,6 @@ from provctl.cli.options import RUN, reports, shows_runs
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
-    from provctl.app.select import find_runs
     from provctl.app.untaken import Untaken
     from provctl.cli.context import Session
     from provctl.cli.screen import Watching
@@ -113,9 +112,11 @@ def watch_runs(
     too, with words about what became of their tasks.
     """
     from provctl.app.follow import Follower
+    from provctl.app.select import find_runs
     from provctl.app.untaken import Untaken
 
-    untaken = Untaken(session.folder, session.reach, note)
+    say = _say if screen is None else screen.say
+    untaken = Untaken(session.folder, session.reach, lambda why: say(f"note: {why}"))
     # Each once; later @last may be another.
     found = [run.id for name in names for run in find_runs(session.folder, name)]
     ids = tuple(dict.fromkeys(found))
@@ -127,17 +128,16 @@ def watch_runs(
             if not any(still.values()):
                 break
             if deadline is not None and time.monotonic() >= deadline:
-                click.echo("gave up waiting; the run goes on", err=True)
+                say("gave up waiting; the run goes on")
                 return TIMEOUT
             time.sleep(LOOK_S)
     except KeyboardInterrupt:
-        click.echo("stopped watching; the run goes on", err=True)
+        say("stopped watching; the run goes on")
         return INTERRUPTED
     if screen is not None:
         from provctl.cli.conclusion import conclude
 
         screen.close([follower.run for follower in followers])
-        conclude(session, ids)
         conclude(session, ids)
     orphans = [follower for follower in followers if follower in still]
     if orphans:
@@ -167,7 +167,11 @@ def _look(
 
 def note(words: str) -> None:
     """Tell what may pass by itself."""
-    click.echo(f"note: {words}", err=True)
+    _say(f"note: {words}")
+
+
+def _say(words: str) -> None:
+    click.echo(words, err=True)
 
 
 def tell_orphans(orphans: Sequence[Follower]) -> NoReturn:

@@ -93,6 +93,7 @@ def _attempt_started(state: State, run: RunState, event: ev.AttemptStarted) -> N
     task.retry_at = None
     task.percent, task.said = None, ""
     task.survivors = task.stuck = task.log_dropped_bytes = 0
+    task.cpu_s, task.max_rss_bytes = 0.0, 0
     task.stop_level = 0
     take(state, run, task, +1)
     _begin(state, run, event.at)
@@ -171,6 +172,7 @@ def _attempt_finished(state: State, run: RunState, event: ev.AttemptFinished) ->
     task.frozen = False
     task.survivors, task.stuck = event.survivors, event.stuck
     task.log_dropped_bytes = event.log_dropped_bytes
+    task.cpu_s, task.max_rss_bytes = event.cpu_s, event.max_rss_bytes
     if task.purpose != "undo":
         task.output = event.output
     if event.started_at is not None:

@@ -38,12 +38,14 @@ class TaskState:
         "attempt",
         "broken",
         "bucket",
+        "cpu_s",
         "did",
         "doom",
         "exit_code",
         "finished_at",
         "frozen",
         "log_dropped_bytes",
+        "max_rss_bytes",
         "open_children",
         "outcome",
         "output",
@@ -96,6 +98,8 @@ class TaskState:
         self.survivors = 0  # of its latest try, see `core.events.AttemptFinished`
         self.stuck = 0
         self.log_dropped_bytes = 0
+        self.cpu_s = 0.0
+        self.max_rss_bytes = 0
 
     @property
     def tries(self) -> int:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple
 
 from provctl.core.model import Group
+from provctl.core.spread import unmet_by
 
 if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
 
-__all__ = ["Progress", "RunView", "TaskView", "task_view", "view"]
+__all__ = ["Progress", "RunView", "TaskView", "task_view", "view", "waits_of"]
+
+
+_NAMED = 2  # of the tasks that one waits for
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a task last said of itself. `percent` is 0 to 100, None if unknown."""
+    """What a task last said of itself. `percent` is 0 to 100, None if unknown.
+
+    `done` and `whole` are the numbers of a part of a whole, if it said that.
+    """
 
     percent: Optional[float] = None
     message: str = ""
+    done: Optional[float] = None
+    whole: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,14 @@ class TaskView:
     still. `is_group`: it is a nested workflow; `has_undo`: it can be undone.
     `retry_at` is when a retrying task is tried again. `stopping`: it was told
     to end. `survivors`, `stuck` and `log_dropped_bytes` are as in
-    `core.events.AttemptFinished`. `log_tail` holds the last lines of a failed task's log.
+    `core.events.AttemptFinished`, and so are `cpu_s` and `max_rss_bytes`.
+
+    The rest is not known of the state alone, and filled in by who draws: `log_tail`
+    holds the last lines of a failed task's log. Of a running task: `rate` is its
+    progress a second (of `progress.done` if there is one, else of percent);
+    `expected_end` a time; `slow`: slower than usual; `cpu_percent` of one core and
+    `rss_bytes` are what its processes use now. `waits_for` names the first tasks that
+    a waiting one waits for, `waits_more` counts the others.
     """
 
     id: str
@@ -57,8 +73,17 @@ class TaskView:
     survivors: int = 0
     stuck: int = 0
     log_dropped_bytes: int = 0
+    cpu_s: float = 0.0
+    max_rss_bytes: int = 0
     progress: Progress = Progress()
     log_tail: Tuple[str, ...] = ()
+    rate: Optional[float] = None
+    expected_end: Optional[float] = None
+    slow: bool = False
+    cpu_percent: Optional[float] = None
+    rss_bytes: Optional[int] = None
+    waits_for: Tuple[str, ...] = ()
+    waits_more: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,7 +95,8 @@ class RunView:
     rolled_back, rollback_failed. `counts` maps each
     status, and for finished tasks each outcome instead, to a number of tasks;
     `total` is their sum. `tasks` are the rows to show, in file order, possibly
-    not all of them.
+    not all of them. `stages` are counts like `counts` by stage of the graph, and
+    `expected_end` a time; both are filled in by who draws, if at all.
     """
 
     id: str
@@ -86,13 +112,18 @@ class RunView:
     total: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     tasks: Tuple[TaskView, ...] = ()
+    stages: Tuple[Mapping[str, int], ...] = ()
+    expected_end: Optional[float] = None
 
 
-def view(run: RunState, *, rows: Optional[int] = None) -> RunView:
+def view(
+    run: RunState, *, rows: Optional[int] = None, next_up: Sequence[str] = ()
+) -> RunView:
     """Return the picture of a run with at most `rows` tasks (None: all).
 
-    When not all fit, those come that run, wait for a retry or are held, then
-    those that failed, then the first of the others; all in file order.
+    When not all fit, those come that run, wait for a retry or are held, but for a
+    third at most for those that failed, then `next_up`, then the first of the others;
+    all in file order.
     """
     submitted = run.submitted
     return RunView(
@@ -108,15 +139,18 @@ def view(run: RunState, *, rows: Optional[int] = None) -> RunView:
         labels=submitted.labels,
         total=len(run.tasks),
         counts={name: n for name, n in run.counts.items() if n},
-        tasks=tuple(task_view(task) for task in _rows(run, rows)),
+        tasks=tuple(task_view(task) for task in _rows(run, rows, next_up)),
     )
 
 
-def _rows(run: RunState, rows: Optional[int]) -> List[TaskState]:
+def _rows(
+    run: RunState, rows: Optional[int], next_up: Sequence[str]
+) -> List[TaskState]:
     if rows is None or rows >= len(run.tasks):
         return list(run.tasks.values())
-    first = dict(islice(run.active.items(), rows))
-    for others in (run.failed, run.tasks):
+    of_failed = min(len(run.failed), rows // 3)
+    first = dict(islice(run.active.items(), rows - of_failed))
+    for others in (run.failed, next_up, run.tasks):
         for task_id in others:
             if len(first) >= rows:
                 break
@@ -146,5 +180,25 @@ def task_view(task: TaskState) -> TaskView:
         survivors=task.survivors,
         stuck=task.stuck,
         log_dropped_bytes=task.log_dropped_bytes,
+        cpu_s=task.cpu_s,
+        max_rss_bytes=task.max_rss_bytes,
         progress=Progress(task.percent, task.said),
     )
+
+
+def waits_of(run: RunState, task: TaskState) -> Tuple[Tuple[str, ...], int]:
+    """Return the first two tasks that a waiting one waits for, and how many others."""
+    parent = task.task.parent
+    if parent is not None and run.tasks[parent].status == "waiting":
+        return (parent,), task.unmet - 1
+    unmet = (
+        need.task
+        for need in task.task.needs
+        if _is_unmet(run.tasks[need.task], need.on)
+    )
+    named = tuple(islice(unmet, _NAMED))
+    return named, max(task.unmet - len(named), 0)
+
+
+def _is_unmet(needed: TaskState, on: str) -> bool:
+    return needed.status != "finished" or bool(unmet_by(needed, on))

@@ -22,10 +22,13 @@ _STANDS_S = 0.2  # the longest wait for a process that hangs in the kernel
 _LOOK_AGAIN_S = 0.0005
 
 
-def below() -> List[int]:
-    """All processes below this one, zombies too, parents before their children."""
-    me = os.getpid()
-    found = _children(me, me)  # this process has one thread
+def below(shim: int = 0) -> List[int]:
+    """All processes below a shim, else below this one, parents before their children.
+
+    Zombies too.
+    """
+    top = shim or os.getpid()
+    found = _children(top, top)  # a shim has one thread
     for pid in found:
         # Each thread has children of its own: Nushell's jobs are a thread's.
         try:

@@ -47,9 +47,12 @@ def parse_progress(line: str) -> Optional[Progress]:
     report = _REPORT.fullmatch(text)
     if report is None:
         return Progress(None, _clean(text)) if text else None
-    part, whole = float(report["part"]), float(report["whole"] or 100)
+    part, text = float(report["part"]), _clean(report["text"] or "")
+    if report["whole"] is None:
+        return Progress(_clamp(part), text)
+    whole = float(report["whole"])
     percent = 100 * part / whole if whole else None
-    return Progress(_clamp(percent), _clean(report["text"] or ""))
+    return Progress(_clamp(percent), text, part, whole)
 
 
 class ProgressReader:

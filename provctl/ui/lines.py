@@ -172,7 +172,7 @@ def sentence(task: TaskView, *, now: float, took: str = "") -> str:
         begun = _BEGUN.get(at_work(task), at_work(task))
         return begun + _attempt(task, task.attempt)
     if state in ("waiting", "ready"):
-        return f"{state} to be undone" if task.purpose == "undo" else state
+        return f"{state} to be undone" if task.purpose == "undo" else _waits(task)
     why = _cause(task)
     because = f": {why}" if why else ""
     if state == "retrying":
@@ -189,6 +189,15 @@ def sentence(task: TaskView, *, now: float, took: str = "") -> str:
         joint = "in" if state in ("succeeded", "undone") else "after"
         return f"{words(state)} {joint} {took}{because}"
     return words(state) + because
+
+
+def _waits(task: TaskView) -> str:
+    """Say what a task waits for, as far as that is known; shortly."""
+    if task.status == "ready" or not task.waits_for:
+        return task.status
+    names = ", ".join(map(neutralise, task.waits_for))
+    more = f" and {task.waits_more} more" if task.waits_more else ""
+    return f"waits for {names}{more}"
 
 
 def _stands(task: TaskView) -> bool:

@@ -1,40 +1,59 @@
 """Owns what is on a picture of runs and what is left out when they do not fit.
 
 Pure: `now` and the size of the terminal come in, a rich renderable goes out. What
-fits is shown in file order. What does not fit is chosen by urgency (running,
-retrying, held, failed), kept in file order, and the rest folded into one line.
+fits is shown in file order. What does not fit is chosen: what failed or is held and
+what runs, then what is next; all other tasks are folded into counts by stage.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, List, Mapping, Sequence, Tuple
+from functools import reduce
+from itertools import groupby
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from rich.cells import cell_len
 
 from provctl.core.state import FAILURES
 from provctl.ui import rows
 from provctl.ui.frame import ASCII, UNICODE, Frame, Paper
-from provctl.ui.lines import counts_of, state_of
+from provctl.ui.lines import OUTCOMES, counts_of, state_of
 
 if TYPE_CHECKING:
     from provctl.core.view import RunView, TaskView
     from provctl.ui.frame import Line
 
-__all__ = ["render", "render_many"]
+__all__ = ["Fill", "as_it_is", "render", "render_many"]
 
 _TAIL_LINES = 4
-_URGENCY = {"running": 0, "retrying": 1, "held": 2, "undo_failed": 3}
-_URGENCY.update(dict.fromkeys(FAILURES, 3))
-_SMALLEST_RUN = 3  # a head, one line for the tasks, a foot
+_AT_WORK = frozenset({"running", "retrying"})
+_TROUBLED = FAILURES | {"held", "undo_failed"}
+_BEFORE = frozenset({"waiting", "ready"})
+_SMALLEST_RUN = 3  # two lines of its head, one for the tasks
+_STAGES = 5  # lines for stages at most,
+_STAGED = 4  # and this times as many for all
+
+# Gives a row that is shown what it costs something to know.
+Fill = Callable[["RunView", "TaskView"], "TaskView"]
+
+
+def as_it_is(_view: RunView, task: TaskView) -> TaskView:
+    """Fill in nothing."""
+    return task
 
 
 def render(
-    view: RunView, *, now: float, width: int, height: int, ascii_only: bool = False
+    view: RunView,
+    *,
+    now: float,
+    width: int,
+    height: int,
+    ascii_only: bool = False,
+    fill: Fill = as_it_is,
 ) -> Frame:
     """Draw one run in at most `height` lines of at most `width` cells."""
     paper = Paper(width, now, ASCII if ascii_only else UNICODE)
-    return Frame(tuple(_run(view, paper, height)))
+    return Frame(tuple(_run(view, paper, height, fill)))
 
 
 def render_many(
@@ -44,6 +63,7 @@ def render_many(
     width: int,
     height: int,
     ascii_only: bool = False,
+    fill: Fill = as_it_is,
 ) -> Frame:
     """Draw the runs of a batch, in order, and a line that counts them.
 
@@ -51,9 +71,8 @@ def render_many(
     more runs than lines, those at work are shown.
     """
     if len(views) == 1:
-        return render(
-            views[0], now=now, width=width, height=height, ascii_only=ascii_only
-        )
+        paper = Paper(width, now, ASCII if ascii_only else UNICODE)
+        return Frame(tuple(_run(views[0], paper, height, fill)))
     paper = Paper(width, now, ASCII if ascii_only else UNICODE)
     shown = _most_urgent_runs(views, height - 1)
     names = max((cell_len(paper.clean(v.name)) for v in shown), default=0)
@@ -63,52 +82,105 @@ def render_many(
         if share < _SMALLEST_RUN:
             drawn.append(rows.summary(view, paper, name_cells))
         else:
-            drawn += _run(view, paper, share)
+            drawn += _run(view, paper, share, fill)
     drawn.append(rows.total(views, paper))
     return Frame(tuple(drawn))
 
 
-def _run(view: RunView, paper: Paper, height: int) -> List[Line]:
+def _run(view: RunView, paper: Paper, height: int, fill: Fill) -> List[Line]:
     if height < _SMALLEST_RUN:
         name_cells = cell_len(paper.clean(view.name))
-        return [rows.summary(view, paper, min(name_cells, paper.width // 3))]
+        line = rows.summary(view, paper, min(name_cells, paper.width // 3))
+        return [line][:height]
     room = height - 2
-    tasks, folded = _choose(view, room)
-    spare = room - len(tasks) - bool(folded)
-    lines = [rows.head(view, paper)]
-    for task, label in zip(tasks, rows.labels(tasks, paper)):
-        lines.append(rows.task_row(task, label, paper))
+    chosen, below = _choose(view, room, paper)
+    tasks = [fill(view, task) for task in chosen]
+    spare = room - len(tasks) - len(below)
+    lines = rows.head(view, paper)
+    for task, row in zip(tasks, rows.task_rows(tasks, paper)):
+        lines.append(row)
         tail = rows.tail(task, paper, min(_TAIL_LINES, spare))
         spare -= len(tail)
         lines += tail
-    if folded:
-        lines.append(rows.fold(folded, paper))
-    lines.append(rows.foot(view, paper))
-    return lines
+    return lines + below
 
 
-def _choose(view: RunView, room: int) -> Tuple[Sequence[TaskView], Mapping[str, int]]:
-    """Choose the tasks that get a row, and count the others by state."""
-    tasks: Sequence[TaskView] = view.tasks
+def _choose(
+    view: RunView, room: int, paper: Paper
+) -> Tuple[Sequence[TaskView], List[Line]]:
+    """Choose the tasks that get a row; draw what stands for the others."""
     counts = counts_of(view)
-    unlisted = sum(counts.values()) > len(tasks)
-    if len(tasks) + unlisted > room:
-        tasks = _most_urgent_tasks(tasks, room - 1)
-    elif not unlisted:
-        return tasks, {}
+    unlisted = sum(counts.values()) > len(view.tasks)
+    if len(view.tasks) <= room and not unlisted:
+        return view.tasks, []
+    staged = room >= _STAGED and len(view.stages) > 0
+    below: List[Line] = []
+    if staged:
+        most = min(room // _STAGED, _STAGES)
+        below = rows.stages(_folded(view, most), paper)
+    tasks = _most_urgent_tasks(view.tasks, room - len(below) - 1)
     shown = Counter(map(state_of, tasks))
-    rest = {state: counts[state] - shown[state] for state in counts}
-    return tasks, {state: number for state, number in rest.items() if number > 0}
+    hidden = {state: counts[state] - shown[state] for state in counts}
+    if staged:  # that tells of all but what should be seen
+        hidden = {s: n for s, n in hidden.items() if s in _AT_WORK | _TROUBLED}
+    hidden = {state: number for state, number in hidden.items() if number > 0}
+    if hidden:
+        below.insert(0, rows.fold(hidden, paper))
+    return tasks, below
 
 
 def _most_urgent_tasks(tasks: Sequence[TaskView], most: int) -> List[TaskView]:
-    ranked = [
-        (_URGENCY[state], index)
-        for index, state in enumerate(map(state_of, tasks))
-        if state in _URGENCY
-    ]
-    ranked.sort()
-    return [tasks[index] for index in sorted(index for _, index in ranked[:most])]
+    """Choose rows: a third for what failed at least, and at most for what has not begun.
+
+    Of what runs that is shown which has run longest. What has not begun comes last.
+    """
+    places: Dict[str, List[int]] = {"troubled": [], "at work": [], "before": []}
+    for index, state in enumerate(map(state_of, tasks)):
+        if state in _TROUBLED:
+            places["troubled"].append(index)
+        elif state in _AT_WORK:
+            places["at work"].append(index)
+        elif state in _BEFORE:
+            places["before"].append(index)
+    at_work = sorted(places["at work"], key=lambda index: _since(tasks[index]))
+    third = -(-most // 3)
+    chosen = places["troubled"][: max(most - len(at_work), third, 0)]
+    tails = sum(_tail_lines(tasks[index]) for index in chosen)
+    chosen += at_work[: max(most - len(chosen), 0)]
+    room = max(min(most - len(chosen) - tails, third), 0)
+    return [tasks[index] for index in [*sorted(chosen), *places["before"][:room]]]
+
+
+def _since(task: TaskView) -> float:
+    return task.started_at if task.started_at is not None else float("inf")
+
+
+def _folded(view: RunView, most: int) -> List[rows.Stage]:
+    """Fold stages if they do not fit: what is done, what has not begun, the rest."""
+    found = [(n, n, counts) for n, counts in enumerate(view.stages, 1)]
+    if len(found) > most:
+        kinds = groupby(found, key=lambda stage: _kind(stage[2]))
+        found = []
+        for kind, alike in kinds:
+            found += alike if kind == "at work" else [reduce(_joined, alike)]
+    while len(found) > max(most, 1):
+        # Of neighbours those two that are the least together.
+        sizes = [sum(counts.values()) for _, _, counts in found]
+        pairs = [a + b for a, b in zip(sizes, sizes[1:])]
+        at = pairs.index(min(pairs))
+        found[at : at + 2] = [_joined(found[at], found[at + 1])]
+    return found
+
+
+def _kind(counts: Mapping[str, int]) -> str:
+    states = {state for state, number in counts.items() if number}
+    if states <= set(OUTCOMES):
+        return "done"
+    return "before" if states <= _BEFORE else "at work"
+
+
+def _joined(one: rows.Stage, other: rows.Stage) -> rows.Stage:
+    return one[0], other[1], Counter(one[2]) + Counter(other[2])
 
 
 def _most_urgent_runs(views: Sequence[RunView], most: int) -> List[RunView]:
@@ -140,6 +212,10 @@ def _shares(views: Sequence[RunView], height: int) -> List[int]:
 
 
 def _needed(view: RunView) -> int:
-    tails = sum(min(len(task.log_tail), _TAIL_LINES) for task in view.tasks)
+    tails = sum(map(_tail_lines, view.tasks))
     unlisted = sum(counts_of(view).values()) > len(view.tasks)
     return _SMALLEST_RUN - 1 + len(view.tasks) + unlisted + tails
+
+
+def _tail_lines(task: TaskView) -> int:
+    return min(len(task.log_tail), _TAIL_LINES)

@@ -1,18 +1,19 @@
-"""Owns the single lines of a picture: a task, its log, the head and foot of a run."""
+"""Owns the single lines of a picture: a task, its log, a stage, the head of a run."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Sequence
+from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from rich.cells import cell_len
 
 from provctl.core.state import FAILURES
+from provctl.ui.columns import columns, left_until, memory, notes
 from provctl.ui.lines import (
     OUTCOMES,
     STATES,
-    at_work,
     counts_of,
+    duration,
     elapsed,
     sentence,
     state_of,
@@ -22,9 +23,13 @@ from provctl.ui.lines import (
 
 if TYPE_CHECKING:
     from provctl.core.view import RunView, TaskView
+    from provctl.ui.columns import Columns
     from provctl.ui.frame import Line, Paper, Span
 
-__all__ = ["fold", "foot", "head", "labels", "summary", "tail", "task_row", "total"]
+__all__ = ["Stage", "fold", "head", "stages", "summary", "tail", "task_rows", "total"]
+
+# Stages of a run, from the first to the last of them, and their tasks by state.
+Stage = Tuple[int, int, Mapping[str, int]]
 
 _STYLES = {
     "running": "bold",
@@ -44,13 +49,27 @@ _STYLES = {
     **dict.fromkeys((*FAILURES, "undo_failed", "rollback_failed"), "red"),
 }
 
-_ROOMY = 60  # cells from which a row has place for a bar of its own
-_TASK_BAR = 12
+# What is counted first is seen where there is no place for all.
+_TROUBLES = (*FAILURES, "undo_failed", "rollback_failed", "held")
+_COUNTED = sorted(
+    STATES, key=lambda state: (state != "running", state not in _TROUBLES)
+)
+
+_ROOMY = 60  # cells from which there is place for a longer bar,
+_WIDE = 80  # and for what a task used that has ended
 _ELAPSED = 6
 _DEEPEST_INDENT = 6
 
 
-def labels(tasks: Sequence[TaskView], paper: Paper) -> List[str]:
+def task_rows(tasks: Sequence[TaskView], paper: Paper) -> List[Line]:
+    """Draw tasks: mark, name, time, and what each says or what is said of it."""
+    names = _labels(tasks, paper)
+    before = 2 + (cell_len(names[0]) if names else 0) + 1 + _ELAPSED + 2
+    shown = columns(tasks, paper.width - before, paper)
+    return [_task_row(task, name, shown, paper) for task, name in zip(tasks, names)]
+
+
+def _labels(tasks: Sequence[TaskView], paper: Paper) -> List[str]:
     """Name the rows: ids, indented below the groups that are shown above them."""
     depths: Dict[str, int] = {}
     names: List[str] = []
@@ -67,8 +86,7 @@ def labels(tasks: Sequence[TaskView], paper: Paper) -> List[str]:
     return [paper.pad(name, column) for name in names]
 
 
-def task_row(task: TaskView, label: str, paper: Paper) -> Line:
-    """Draw a task: mark, name, time, and what it says or what is said of it."""
+def _task_row(task: TaskView, label: str, shown: Columns, paper: Paper) -> Line:
     state = state_of(task)
     style = _STYLES.get(state, "")
     quiet = "dim" if style == "dim" else ""
@@ -76,14 +94,15 @@ def task_row(task: TaskView, label: str, paper: Paper) -> Line:
     spent = elapsed(task.started_at, task.finished_at, ticking)
     note: List[Span]
     if state == "running":
-        note = _progress(task, paper)
+        note = [*shown.cells(task, paper), *_said(task, paper)]
     else:
-        note = [(paper.clean(sentence(task, now=paper.now)), style)]
+        said = paper.clean(sentence(task, now=paper.now))
+        note = [(said, style), (_used(task, paper), "dim")]
     return paper.line(
         [
             (f"{paper.glyphs.mark('paused' if task.frozen else state)} ", style),
             (label, quiet),
-            (f" {spent:>{_ELAPSED}}  ", "dim"),
+            (f" {spent:>{_ELAPSED}}  ", "yellow" if task.slow else "dim"),
             *note,
         ]
     )
@@ -101,25 +120,38 @@ def fold(counts: Mapping[str, int], paper: Paper) -> Line:
     return paper.line([(f"{paper.glyphs.ellipsis} {tally(counts)}", "dim")])
 
 
-def head(view: RunView, paper: Paper) -> Line:
-    """Name a run; the name gives way before the status and the id do."""
+def stages(found: Sequence[Stage], paper: Paper) -> List[Line]:
+    """Draw stages of the graph, several in one line: a bar, tasks done, the others."""
+    names = [f"stage {a}" if a == b else f"stages {a}-{b}" for a, b, _ in found]
+    totals = [sum(counts.values()) for _, _, counts in found]
+    dones = [_done(counts) for _, _, counts in found]
+    widest = max(map(len, names), default=0)
+    number = max((len(f"{d}/{n}") for d, n in zip(dones, totals)), default=0)
+    lines = []
+    for name, done, whole, (_, _, counts) in zip(names, dones, totals, found):
+        bar = paper.bar(done / whole if whole else 0.0, 8)
+        said = f" {f'{done}/{whole}':<{number}}"
+        begin: List[Span] = [(f"  {name:<{widest}}  ", "dim"), *bar, (said, "dim")]
+        lines.append(paper.line([*begin, *_counted(counts)]))
+    return lines
+
+
+def head(view: RunView, paper: Paper) -> List[Line]:
+    """Name a run, then draw it as a whole: bar, tasks done, time, tasks by state.
+
+    The name gives way before the status and the id do.
+    """
     state = view.outcome or view.status
     rest = f"  {words(state)}  {paper.clean(view.id)}"
     name = paper.crop(paper.clean(view.name), max(paper.width - 2 - cell_len(rest), 8))
-    return paper.line(
-        [
-            *_title(name, state, paper),
-            (f"  {words(state)}", _STYLES.get(state, "")),
-            (f"  {paper.clean(view.id)}", "dim"),
-        ]
-    )
-
-
-def foot(view: RunView, paper: Paper) -> Line:
-    """Draw a run as a whole: bar, tasks done of all, time, tasks by state."""
-    return paper.line(
-        [*_whole(view, paper, 20 if paper.width >= _ROOMY else 8), *_counted(view)]
-    )
+    title = [
+        *_title(name, state, paper),
+        (f"  {words(state)}", _STYLES.get(state, "")),
+        (f"  {paper.clean(view.id)}", "dim"),
+    ]
+    bar = 20 if paper.width >= _ROOMY else 8
+    whole = [*_whole(view, paper, bar), *_counted(counts_of(view))]
+    return [paper.line(title), paper.line(whole)]
 
 
 def summary(view: RunView, paper: Paper, name_cells: int) -> Line:
@@ -146,38 +178,39 @@ def _title(name: str, state: str, paper: Paper) -> List[Span]:
     return [(f"{paper.glyphs.mark(state)} ", _STYLES.get(state, "")), (name, "bold")]
 
 
-def _progress(task: TaskView, paper: Paper) -> List[Span]:
+def _said(task: TaskView, paper: Paper) -> List[Span]:
     """Show what a running task says of itself, or that it runs."""
-    spans: List[Span] = []
-    percent = task.progress.percent
-    if percent is not None and paper.width >= _ROOMY:
-        spans += [*paper.bar(percent / 100, _TASK_BAR), (" ", "")]
-    if percent is not None:
-        spans.append((f"{int(percent):3}% ", ""))
-    at = at_work(task)
+    unusual = notes(task, at_length=paper.width >= _WIDE)
     message = paper.clean(task.progress.message)
-    if at != "running":
-        spans.append((f"{at}: " if message else at, "yellow"))
-    if task.attempt > 1:
-        attempts = max(task.attempts, task.attempt)
-        spans.append((f"attempt {task.attempt}/{attempts} ", "yellow"))
-    if message:
-        spans.append((message, ""))
-    return spans or [("running", "")]
+    if not message:
+        plain = [("running", "")] if task.progress.percent is None else []
+        return unusual or plain
+    return [*unusual, (": " if unusual else "", ""), (message, "")]
+
+
+def _used(task: TaskView, paper: Paper) -> str:
+    """Say what a task used that has ended."""
+    if task.status != "finished" or not task.max_rss_bytes or paper.width < _WIDE:
+        return ""
+    return f"  cpu {duration(task.cpu_s)}, {memory(task.max_rss_bytes)}"
+
+
+def _done(counts: Mapping[str, int]) -> int:
+    return sum(counts.get(state, 0) for state in OUTCOMES)
 
 
 def _whole(view: RunView, paper: Paper, bar_cells: int) -> Iterator[Span]:
-    counts = counts_of(view)
-    done = sum(counts.get(state, 0) for state in OUTCOMES)
+    done = _done(counts_of(view))
     yield from paper.bar(done / view.total if view.total else 0.0, bar_cells)
     yield f" {done}/{view.total}", "bold"
     spent = elapsed(view.started_at, view.finished_at, paper.now)
     yield f"  {spent}" if spent else "", "dim"
+    left = left_until(view.expected_end, paper.now)
+    yield f"  {left}" if left else "", ""
 
 
-def _counted(view: RunView) -> Iterator[Span]:
-    counts = counts_of(view)
-    for state in STATES:
+def _counted(counts: Mapping[str, int]) -> Iterator[Span]:
+    for state in _COUNTED:
         if counts.get(state):
             yield "  ", ""
             yield f"{counts[state]} {words(state)}", _STYLES.get(state, "")

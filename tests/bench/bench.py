@@ -23,6 +23,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set
 
 from tests.bench import graphs
 from tests.bench.library import write_library
+from tests.bench.live import reporting, watched
 from tests.bench.measure import (
     Usage,
     become_reaper,
@@ -252,6 +253,35 @@ def _out_of_order(state: Path, graph: graphs.Graph) -> int:
     return early
 
 
+def bench_live(bench: Bench) -> Iterator[Finding]:
+    """What `monitor` costs while 100 tasks report one to four times a second."""
+    for waiting, name in ((0, "100 at work"), (9_900, "of 10,000")):
+        yield _watching(bench, waiting, name)
+
+
+def _watching(bench: Bench, waiting: int, name: str) -> Finding:
+    warm_s, seconds = 12.0, 20.0
+    file = reporting(
+        bench.folder, at_work=100, waiting=waiting, seconds=warm_s + seconds + 30
+    )
+    bench.env["PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS"] = "100"
+    provctl, *state = bench.provctl()
+    run = bench.ask([provctl, "workflow", "submit", str(file), *state, "-o", "name"])
+    try:
+        command = [provctl, "workflow", "monitor", run, *state]
+        cpu, written = watched(command, bench.env, warm_s=warm_s, seconds=seconds)
+        status = json.loads(
+            bench.ask([provctl, "workflow", "status", run, *state, "-o", "json"])
+        )
+        at_work = [t for t in status["tasks"] if t["status"] == "running"]
+        assert len(at_work) == 100, "all of them reported all the time"
+    finally:
+        bench.ask([provctl, "workflow", "cancel", run, "--now", *state])
+        bench.ask([provctl, "scheduler", "stop", *state])
+    notes = f"50 lines of 160; {written / 1000:.1f} kB/s to the terminal"
+    return Finding(f"monitor, {name}", cpu, "%", 5.0, notes)
+
+
 BENCHES: Dict[str, Callable[[Bench], Iterator[Finding]]] = {
     "fan": bench_fan,
     "scripts": bench_scripts,
@@ -260,6 +290,7 @@ BENCHES: Dict[str, Callable[[Bench], Iterator[Finding]]] = {
     "startup": bench_startup,
     "library": bench_library,
     "montage": bench_montage,
+    "live": bench_live,
 }
 
 

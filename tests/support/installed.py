@@ -18,6 +18,7 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
+    Tuple,
     Type,
 )
 
@@ -143,11 +144,14 @@ class Provctl:
         )
 
     def terminal(
-        self, *args: object, env: Optional[Mapping[str, str]] = None
+        self,
+        *args: object,
+        env: Optional[Mapping[str, str]] = None,
+        size: Tuple[int, int] = (40, 110),
     ) -> Terminal:
-        """Start a command at a terminal."""
+        """Start a command at a terminal of so many rows and columns."""
         told = {**self.environ, **(env or {})}
-        return Terminal([str(PROGRAM), *map(str, args)], told, self.folder)
+        return Terminal([str(PROGRAM), *map(str, args)], told, self.folder, size)
 
     # -- files ------------------------------------------------------------------------
 

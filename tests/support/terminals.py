@@ -11,7 +11,17 @@ import struct
 import subprocess
 import termios
 import time
-from typing import TYPE_CHECKING, Mapping, Optional, Sequence, Type
+from codecs import getincrementaldecoder
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+)
 
 from tests.support.screens import Screen
 
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Terminal"]
 
+_SEQUENCE = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
 _SIZE = (40, 110)  # rows, columns
 
@@ -29,10 +40,15 @@ class Terminal:
     """A program that has this terminal as its own; a context manager that kills it."""
 
     def __init__(
-        self, command: Sequence[str], environ: Mapping[str, str], cwd: Path
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        cwd: Path,
+        size: Tuple[int, int] = _SIZE,
     ) -> None:
         self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *_SIZE, 0, 0))
+        self._seen = Screen(size[1])
+        self.resize(*size)
         self.process = subprocess.Popen(
             command,
             stdin=theirs,
@@ -45,6 +61,14 @@ class Terminal:
         )
         os.close(theirs)
         self.raw = ""
+        self._rest = ""
+        self._decoder = getincrementaldecoder("utf-8")("replace")
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Have another size from now on."""
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, size)
+        self._seen.width = columns
 
     def press(self, keys: str) -> None:
         """Type something; "\\x03" is Ctrl-C."""
@@ -75,10 +99,22 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        """What is to be seen in the end, lines that scrolled away included."""
-        screen = Screen()
-        screen.write(self.plain)
-        return "\n".join(line.rstrip() for line in screen.lines)
+        """What is to be seen by now, lines that scrolled away included."""
+        return self._seen.text
+
+    @property
+    def cursor_shown(self) -> bool:
+        """Whether the program gave the cursor back."""
+        return self._seen.cursor_shown
+
+    def watch(self, until: Callable[[str], bool], *, within_s: float = 20) -> List[str]:
+        """Read until the screen is as wanted; return all that it was on the way."""
+        deadline = time.monotonic() + within_s
+        seen = [self.screen]
+        while not until(seen[-1]):
+            assert self._read(deadline), f"not so, but: {self.screen}"
+            seen.append(self.screen)
+        return seen
 
     def _read(self, deadline: float) -> bool:
         """Take in more; False at the end, or when none came in time."""
@@ -89,7 +125,15 @@ class Terminal:
             data = os.read(self._ours, 1 << 16)
         except OSError:  # how Linux tells that nobody has the other end any more
             return False
-        self.raw += data.decode("utf-8", "replace")
+        text = self._decoder.decode(data)
+        self.raw += text
+        # A sequence may come in two pieces.
+        whole, mark, rest = (self._rest + text).rpartition("\x1b")
+        if mark and not _SEQUENCE.match(mark + rest):
+            self._rest = mark + rest
+        else:
+            whole, self._rest = whole + mark + rest, ""
+        self._seen.write(_COLOURS.sub("", whole))
         return bool(data)
 
     def __enter__(self) -> Terminal:

@@ -22,7 +22,7 @@ README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 
 # Codes that no class of the error tree and no outcome of a run has: success, a
 # bug, the watcher's own timeout, a lost terminal, Ctrl-C and a closed pipe.
-BESIDE_ERRORS = {0, 1, 124, 129, 130, 141}
+BESIDE_ERRORS = {0, 1, 124, 129, 130, 141, 143}
 
 
 def section(heading: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Callable, Dict, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
 
 import pytest
 from hypothesis import given
@@ -129,6 +129,73 @@ STANDING = run_of(
     outcome="rollback_failed",
     finished_at=1065.0,
 )
+AT_WORK = run_of(
+    replace(done("image", 40.0), started_at=960.0, cpu_s=31.5, max_rss_bytes=700 << 20),
+    replace(
+        running("server-1", 20, "reserving an address"),
+        expected_end=1061.5,
+        rate=1.7,
+        cpu_percent=3.2,
+        rss_bytes=45 << 20,
+    ),
+    replace(
+        running("server-2", 65.5, "disk 2 of 3", attempt=2, attempts=3),
+        progress=Progress(66.6, "disk", 2, 3),
+        expected_end=1014.2,
+        rate=0.016,
+        cpu_percent=187.0,
+        rss_bytes=int(1.5 * (1 << 30)),
+    ),
+    TaskView(
+        "server-3",
+        "running",
+        attempt=1,
+        started_at=700.0,
+        slow=True,
+        cpu_percent=0.0,
+        rss_bytes=3_400_000,
+    ),
+    replace(
+        failed("server-4", "Error: quota exceeded"), cpu_s=0.31, max_rss_bytes=9 << 20
+    ),
+    replace(waiting("kubernetes"), waits_for=("server-1", "server-2"), waits_more=1),
+    replace(waiting("apps"), waits_for=("kubernetes",)),
+    TaskView("page", "ready"),
+    expected_end=1133.0,
+)
+# The stages of a long migration, of which one is at work.
+STAGES = (
+    {"succeeded": 40},
+    {"succeeded": 59, "skipped": 1},
+    {"running": 2, "succeeded": 120, "failed": 1, "waiting": 0},
+    {"running": 40, "retrying": 1, "held": 1, "waiting": 210, "succeeded": 30},
+    *({"waiting": 10} for _ in range(12)),
+)
+MIGRATING = run_of(
+    failed("shard-30", "disk full"),
+    TaskView("shard-31", "held", outcome="lost", attempt=1, started_at=1000.0),
+    *(
+        replace(
+            running(f"shard-{i}", i % 100, "copying", started_at=1000.0 - i),
+            expected_end=1000.0 + i,
+            rate=12.5,
+        )
+        for i in range(40, 80)
+    ),
+    replace(waiting("index-1"), waits_for=("shard-30", "shard-31"), waits_more=98),
+    total=625,
+    counts={
+        "running": 42,
+        "retrying": 1,
+        "held": 1,
+        "failed": 1,
+        "waiting": 330,
+        "succeeded": 249,
+        "skipped": 1,
+    },
+    stages=STAGES,
+    expected_end=4000.0,
+)
 FROZEN = run_of(
     done("network"),
     running("web-1", 40, "copying the image", frozen=True),
@@ -153,6 +220,28 @@ SCREENS: Dict[str, Tuple[RunView, Dict[str, Any]]] = {
     "rollback-failed": (STANDING, {}),
     "frozen": (FROZEN, {}),
     "one-line": (CREATING, {"height": 1}),
+    "at-work": (AT_WORK, {}),
+    "at-work-wide": (AT_WORK, {"width": 120}),
+    "at-work-narrow": (AT_WORK, {"width": 60}),
+    "at-work-very-narrow": (AT_WORK, {"width": 40}),
+    "at-work-ascii": (AT_WORK, {"ascii_only": True}),
+    "stages": (MIGRATING, {}),
+    "stages-low": (MIGRATING, {"height": 8}),
+    "stages-very-low": (MIGRATING, {"height": 4}),
+    "stages-narrow": (MIGRATING, {"width": 40}),
+    "stages-ended": (
+        replace(
+            MIGRATING,
+            status="finished",
+            outcome="succeeded",
+            finished_at=1100.0,
+            tasks=(),
+            counts={"succeeded": 625},
+            stages=({"succeeded": 300}, {"succeeded": 325}),
+            expected_end=None,
+        ),
+        {},
+    ),
 }
 
 
@@ -181,16 +270,45 @@ def test_large_batch_shows_the_runs_at_work(golden: Golden) -> None:
     golden("ui/batch-large.txt", plain_text(frame))
 
 
+def test_large_runs_of_a_batch_share_the_screen(golden: Golden) -> None:
+    runs = [MIGRATING, replace(MIGRATING, id="01J8ZQ9F2M", name="edge"), AT_WORK]
+    frame = render_many(runs, now=1012.0, width=100, height=40)
+    golden("ui/batch-shared.txt", plain_text(frame, width=100))
+
+
+def test_only_rows_that_are_shown_are_filled() -> None:
+    filled: List[str] = []
+
+    def fill(view: RunView, task: TaskView) -> TaskView:
+        filled.append(task.id)
+        return replace(task, progress=Progress(1, f"of {view.id}"))
+
+    frame = render(THOUSAND, now=1012.0, width=80, height=8, fill=fill)
+    text = plain_text(frame)
+    assert len(filled) == 5
+    assert all(name in text for name in filled)
+    assert text.count("of 01J8ZQ4T6K") == 4
+
+
+def test_failures_are_shown_beside_more_at_work_than_fit() -> None:
+    tasks = [running(f"r{n}", 1, "", started_at=2000.0 - n) for n in range(100)]
+    view = run_of(*tasks, *(failed(f"f{n}") for n in range(9)))
+    lines = plain_text(render(view, now=2012.0, width=80, height=12)).splitlines()
+    shown = [line.split()[1] for line in lines[2:-1]]
+    assert shown == ["r94", "r95", "r96", "r97", "r98", "r99", "f0", "f1", "f2"]
+    assert lines[-1] == "… 94 running, 6 failed"
+
+
 def test_all_tasks_are_shown_in_file_order_when_they_fit() -> None:
     tasks = [waiting("z"), running("b", 1, ""), done("a"), failed("c")]
     text = plain_text(render(run_of(*tasks), now=1012.0, width=80, height=6))
-    assert [line.split()[1] for line in text.splitlines()[1:-1]] == ["z", "b", "a", "c"]
+    assert [line.split()[1] for line in text.splitlines()[2:]] == ["z", "b", "a", "c"]
 
 
 def test_rows_the_caller_left_out_are_counted() -> None:
     view = run_of(running("a", 1, ""), total=51, counts={"running": 1, "waiting": 50})
     text = plain_text(render(view, now=1012.0, width=80, height=24))
-    assert text.splitlines()[2] == "… 50 waiting"
+    assert text.splitlines()[3] == "… 50 waiting"
 
 
 def test_elapsed_time_ticks_for_what_runs_alone() -> None:
@@ -198,7 +316,7 @@ def test_elapsed_time_ticks_for_what_runs_alone() -> None:
 
     def times(now: float) -> list[str]:
         lines = plain_text(render(view, now=now, width=80, height=9)).splitlines()
-        return [line.split()[2] for line in lines[1:-1]]
+        return [line.split()[2] for line in lines[2:]]
 
     assert times(1002.0) == ["2s", "4s"]
     assert times(1065.0) == ["1m05s", "4s"]
@@ -246,6 +364,7 @@ HOSTILE = [
 texts = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30))
 times = st.none() | st.floats(0, 1e10)
 counts = st.integers(0, 5)
+amounts = st.none() | st.floats(0, 1e15)
 tasks = st.builds(
     TaskView,
     id=st.one_of(texts, st.sampled_from(["a", "a/b", "a/b/c", "/", "a//b", ""])),
@@ -260,8 +379,19 @@ tasks = st.builds(
     retry_at=times,
     reason=texts,
     stopping=st.booleans(),
-    progress=st.builds(Progress, st.none() | st.floats(0, 100), texts),
+    progress=st.builds(
+        Progress, st.none() | st.floats(0, 100), texts, amounts, amounts
+    ),
     log_tail=st.lists(texts, max_size=6).map(tuple),
+    cpu_s=st.floats(0, 1e9),
+    max_rss_bytes=st.integers(0, 1 << 50),
+    rate=amounts,
+    expected_end=times,
+    slow=st.booleans(),
+    cpu_percent=amounts,
+    rss_bytes=st.none() | st.integers(0, 1 << 50),
+    waits_for=st.lists(texts, max_size=2).map(tuple),
+    waits_more=counts,
 )
 runs = st.builds(
     RunView,
@@ -274,6 +404,10 @@ runs = st.builds(
     total=st.integers(0, 50),
     counts=st.none() | st.dictionaries(st.sampled_from(STATUSES), counts),
     tasks=st.lists(tasks, max_size=12).map(tuple),
+    stages=st.lists(
+        st.dictionaries(st.sampled_from([*STATUSES, "succeeded"]), counts), max_size=40
+    ).map(tuple),
+    expected_end=times,
 )
 OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 widths = st.integers(1, 120)

@@ -5,16 +5,23 @@ from __future__ import annotations
 import io
 import sys
 from dataclasses import replace
-from typing import Callable, List
+from typing import TYPE_CHECKING, Callable, List, Tuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import ConsoleDimensions
 
 from provctl.core.view import TaskView
 from provctl.ui.live import LiveView
+from provctl.ui.paint import Painter
 from provctl.ui.plain import PlainView, choose_view
 from provctl.ui.render import render
 from tests.support.run_views import done, failed, run_of, running, waiting
 from tests.support.screens import Screen, console, plain_text
+
+if TYPE_CHECKING:
+    from provctl.ui.frame import Line
 
 Golden = Callable[[str, str], None]
 
@@ -230,7 +237,7 @@ def test_live_survives_a_clock_that_is_set_back(clock: Clock) -> None:
         assert view.due
 
 
-def test_live_leaves_the_whole_final_picture_and_the_account(
+def test_live_leaves_the_final_picture_and_the_account(
     clock: Clock, golden: Golden
 ) -> None:
     screen = Screen()
@@ -277,7 +284,7 @@ def test_live_uses_the_letters_the_terminal_has(clock: Clock) -> None:
     with LiveView(console(out), now=clock) as view:
         view.update([run_of(running("a", 50, "zażółć"))])
         view.close([run_of(failed("a", "zażółć"))])
-    assert b"######------  50% za????" in raw.getvalue()
+    assert b"####----  50% za????" in raw.getvalue()
 
 
 def test_live_says_that_the_terminal_is_gone_then_goes_silent(clock: Clock) -> None:
@@ -287,3 +294,92 @@ def test_live_says_that_the_terminal_is_gone_then_goes_silent(clock: Clock) -> N
             view.update([run_of(running("a", 1, ""))])
         view.close([run_of(done("a"))])
     assert out.attempts == 1
+
+
+# --- on the terminal ----------------------------------------------------------------
+
+
+def painted(*lines: str) -> Tuple[Line, ...]:
+    return tuple(((line, ""),) if line else () for line in lines)
+
+
+def test_only_lines_that_changed_are_written() -> None:
+    screen = Screen()
+    painter = Painter(console(screen))
+    painter.paint(painted("head", "a 10%", "b 10%", "foot"), 80, 24)
+    drawn, writes = screen.drawn, screen.writes
+    painter.paint(painted("head", "a 11%", "b 10%", "foot"), 80, 24)
+    assert screen.drawn - drawn == len("a 11%") + len("foot")
+    assert screen.writes - writes == 1
+    painter.paint(painted("head", "a 11%", "b 10%", "foot"), 80, 24)
+    assert screen.writes - writes == 1
+    assert screen.lines == ["head", "a 11%", "b 10%", "foot"]
+
+
+pictures = st.lists(st.sampled_from(["", "a", "bb", "a bb ccc", "x" * 12]), max_size=6)
+
+
+@given(st.lists(pictures, max_size=6), st.lists(st.integers(1, 20), min_size=6))
+def test_any_picture_becomes_any_other(
+    every: List[List[str]], widths: List[int]
+) -> None:
+    """Also when the terminal has another size by then; what was above it stays."""
+    screen = Screen()
+    screen.write("$ provctl\n")
+    painter = Painter(console(screen))
+    painter.begin()
+    for picture, width in zip(every, widths):
+        screen.width = width
+        cut = [line[:width] for line in picture]
+        painter.paint(painted(*cut), width, 24)
+        left = "\n".join(line.rstrip() for line in ["$ provctl", *cut])
+        assert screen.text.rstrip("\n") == left.rstrip("\n")
+    painter.end()
+    assert screen.cursor_shown
+
+
+def test_what_is_typed_does_not_stay() -> None:
+    screen = Screen()
+    painter = Painter(console(screen))
+    painter.paint(painted("head", "foot"), 80, 24)
+    screen.write("^C")
+    painter.paint(painted("HEAD", "foot"), 80, 24)
+    assert screen.lines == ["HEAD", "foot"]
+    screen.write("^Z")
+    painter.end()
+    assert screen.lines == ["HEAD", "foot", ""]
+
+
+def test_a_terminal_that_got_smaller_is_drawn_anew_at_once(clock: Clock) -> None:
+    screen = Screen()
+    out = console(screen)
+    screen.write("$ provctl\n")
+    with LiveView(out, now=clock) as view:
+        run = run_of(
+            *(running(f"server-{n}", 50, "copying an image") for n in range(9))
+        )
+        view.update([run])
+        assert not view.due
+        out.size = ConsoleDimensions(30, 24)
+        screen.width = 30
+        assert view.due
+        view.update([run])
+        drawn = render(run, now=1000.0, width=30, height=24)
+        assert screen.text + "\n" == "$ provctl\n" + plain_text(drawn, width=30)
+
+
+def test_a_picture_is_left_and_begun_again_below(clock: Clock) -> None:
+    screen = Screen()
+    with live(screen, clock) as view:
+        view.update([run_of(running("a", 1, "before"))])
+        view.suspend()
+        assert screen.cursor_shown
+        screen.write("$ fg\n")
+        view.resume()
+        assert not screen.cursor_shown
+        view.update([run_of(running("a", 2, "after"))])
+    before, after = screen.text.split("$ fg\n")
+    assert "before" in before
+    assert "before" not in after
+    assert "after" in after
+    assert screen.cursor_shown

@@ -1,0 +1,204 @@
+"""Owns the pictures of runs at work: state, and what it costs something to know.
+
+That is asked only for the rows that are shown: progress and ends of logs, what
+processes use, and what earlier runs say of the time that is left.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Callable, Deque, Dict, Optional, Tuple
+
+from provctl.app.forecast import Forecast
+from provctl.app.levels import Levels
+from provctl.app.log_end import last_lines
+from provctl.app.said import Said
+from provctl.core.pace import expected_end, is_slow
+from provctl.core.state import FAILURES
+from provctl.core.view import RunView, TaskView, view, waits_of
+from provctl.executors.base import Place
+from provctl.nushell.progress import parse_progress
+
+if TYPE_CHECKING:
+    from provctl.core.state import RunState, TaskState
+    from provctl.executors.usage import Meter, Usage
+    from provctl.journal.folder import StateFolder
+
+__all__ = ["Pictures"]
+
+_TAIL_LINES = 10  # that say more than how far it was,
+_TAIL_READ = 40  # of so many
+_FEW = 8  # tasks, which fit on any screen
+_USAGE_S = 2.0  # between two looks at the processes of a task
+_MARK_S = 5.0  # between two marks of a rate,
+_MARKS = 7  # the first of which is forgotten
+
+
+class _Try:
+    """What was seen of a running try."""
+
+    def __init__(self, attempt: int, started_at: float) -> None:
+        self.attempt = attempt
+        self.percent = 0.0
+        self.expected_end: Optional[float] = None
+        self.meter: Optional[Meter] = None
+        self.usage: Optional[Usage] = None
+        self.measured_at: Optional[float] = None
+        self._marks: Deque[Tuple[float, float]] = deque(maxlen=_MARKS)
+        self._marks.append((started_at, 0.0))
+
+    def rate(self, now: float, done: Optional[float]) -> Optional[float]:
+        """Return what was done a second of late; None if that cannot be said."""
+        if done is None:
+            return None
+        last_at, last = self._marks[-1]
+        if done < last:  # it began something new
+            self._marks.clear()
+        if done < last or now - last_at >= _MARK_S:
+            self._marks.append((now, done))
+        first_at, first = self._marks[0]
+        if done <= first or now - first_at < 1:
+            return None
+        return (done - first) / (now - first_at)
+
+
+class Pictures:
+    """Makes views of runs; `now` gives seconds since the epoch.
+
+    What is `retold` from the journal alone has no logs and no processes.
+    """
+
+    def __init__(
+        self, folder: StateFolder, now: Callable[[], float], *, retold: bool = False
+    ) -> None:
+        self._folder = folder
+        self._now = now
+        self._retold = retold
+        # Of what is retold the logs are further than the story.
+        self._said = Said(folder, logs=not retold)
+        self._forecast = Forecast(folder)
+        self._levels: Dict[str, Levels] = {}
+        self._runs: Dict[str, RunState] = {}
+        self._tries: Dict[str, Dict[str, _Try]] = {}
+        self._tails: Dict[Tuple[str, int, int], Tuple[str, ...]] = {}
+
+    def account(self, run: RunState, rows: int) -> RunView:
+        """Return a run as the state has it, and what failed with the end of its log."""
+        return self._with_tails(run, view(run, rows=rows))
+
+    def of(self, run: RunState, rows: int) -> RunView:
+        """Return a run to be drawn in so many rows at most, which are to be filled."""
+        run_id, now = run.submitted.run, self._now()
+        if self._runs.get(run_id) is not run:
+            self._runs[run_id] = run
+            self._tries[run_id] = {}
+            self._levels.pop(run_id, None)
+            if len(run.tasks) > _FEW:
+                self._levels[run_id] = Levels(run)
+        levels = self._levels.get(run_id)
+        if levels is None:
+            picture = view(run, rows=rows)
+        else:
+            levels.look(now)
+            picture = view(run, rows=rows, next_up=levels.next_up)
+            picture = replace(picture, stages=levels.counts)
+        end = self._end_of(run, now) if run.status == "running" else None
+        return replace(self._with_tails(run, picture), expected_end=end)
+
+    def fill(self, picture: RunView, task: TaskView) -> TaskView:
+        """Return a row with what is to be known of it."""
+        run = self._runs[picture.id]
+        state = run.tasks[task.id]
+        if task.status == "running" and state.attempt and not task.is_group:
+            return self._running(run, state, task)
+        if task.status == "waiting" and task.purpose == "run":
+            names, more = waits_of(run, state)
+            return replace(task, waits_for=names, waits_more=more)
+        return task
+
+    def learn(self) -> None:
+        """Read on in earlier runs of those that are at work, a little."""
+        going = [run for run in self._runs.values() if run.outcome is None]
+        for run in going:
+            if self._forecast.step(run):
+                return
+
+    def _running(self, run: RunState, state: TaskState, task: TaskView) -> TaskView:
+        now = self._now()
+        started_at = now if state.started_at is None else state.started_at
+        seen = self._tries[run.submitted.run].get(task.id)
+        if seen is None or seen.attempt != state.attempt:
+            seen = _Try(state.attempt, started_at)
+            self._tries[run.submitted.run][task.id] = seen
+        said = self._said.newest(run, state)
+        seen.percent = said.percent or 0.0
+        usage = self._usage_of(run, state, seen, now)
+        row = replace(
+            task,
+            progress=said,
+            rate=seen.rate(now, said.percent if said.done is None else said.done),
+            cpu_percent=usage.cpu_percent if usage else None,
+            rss_bytes=usage.rss_bytes if usage else None,
+        )
+        if state.purpose != "run" or state.frozen:
+            return row
+        pace = self._forecast.pace(run, task.id)
+        seen.expected_end = expected_end(pace, started_at, now, said.percent)
+        slow = is_slow(pace, now - started_at)
+        return replace(row, expected_end=seen.expected_end, slow=slow)
+
+    def _usage_of(
+        self, run: RunState, task: TaskState, seen: _Try, now: float
+    ) -> Optional[Usage]:
+        if self._retold:
+            return None
+        before = seen.measured_at
+        if before is None or not 0 <= now - before < _USAGE_S:
+            if seen.meter is None:
+                from provctl.executors.usage import Meter
+
+                seen.meter = Meter(self._place_of(run, task))
+            seen.measured_at = now
+            seen.usage = seen.meter.read(now)
+        return seen.usage
+
+    def _end_of(self, run: RunState, now: float) -> Optional[float]:
+        """When a run is expected to end: not before any task of it that is shown."""
+        if run.started_at is None:
+            return None
+        tries = self._tries[run.submitted.run]
+        for name in [n for n in tries if run.tasks[n].status != "running"]:
+            del tries[name]
+        parts = sum(each.percent for each in tries.values()) / 100
+        done = len(run.tasks) - run.open_tasks + parts
+        percent = min(100 * done / max(len(run.tasks), 1), 100.0)
+        end = expected_end(self._forecast.pace(run), run.started_at, now, percent)
+        ends = [each.expected_end for each in tries.values()]
+        latest = max((each for each in ends if each is not None), default=None)
+        if end is None or latest is None:
+            return end
+        return max(end, latest)
+
+    def _place_of(self, run: RunState, task: TaskState) -> Place:
+        folder = self._folder.run(run.submitted.run).attempts
+        key = (run.submitted.run, task.task.id, task.attempt)
+        return Place(*key, folder, task.task.index, task.purpose)
+
+    def _with_tails(self, run: RunState, picture: RunView) -> RunView:
+        rows = (
+            replace(row, log_tail=self._tail_of(run, run.tasks[row.id]))
+            if row.outcome in (*FAILURES, "undo_failed") and row.attempt
+            else row
+            for row in picture.tasks
+        )
+        return replace(picture, tasks=tuple(rows))
+
+    def _tail_of(self, run: RunState, task: TaskState) -> Tuple[str, ...]:
+        key = (run.submitted.run, task.task.index, task.attempt)
+        if key not in self._tails:
+            log = self._folder.run(key[0]).log_of(*key[1:])
+            lines = last_lines(log, _TAIL_READ)
+            telling = [line for line in lines if parse_progress(line) is None]
+            self._tails[key] = tuple(telling[-_TAIL_LINES:])
+        return self._tails[key]

@@ -1,0 +1,71 @@
+"""Owns a picture as a job of a shell: stopped or ended, it gives the terminal back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Iterator, Optional
+
+if TYPE_CHECKING:
+    from provctl.ui.live import LiveView
+
+__all__ = ["Job"]
+
+_ENDED = 143  # as shells have it of a SIGTERM
+
+
+class Job:
+    """Ctrl-Z leaves the picture as it is, to go on below; SIGTERM ends the watch.
+
+    Ctrl-\\ kills it, but not without giving the cursor back. Whoever owns a run heeds
+    SIGTERM itself, and gets its handler in place of this.
+    """
+
+    def __init__(self, drawing: LiveView) -> None:
+        self._view = drawing
+        self._draws = False
+        self._held: Optional[int] = None
+
+    def heed_signals(self) -> None:
+        """Take the signals, as far as they are not ignored."""
+        for number, heed in (
+            (signal.SIGTERM, _end),
+            (signal.SIGTSTP, self._heed),
+            (signal.SIGQUIT, self._heed),
+        ):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, heed)
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Hold back what would write while something is being written."""
+        self._draws = True
+        try:
+            yield
+        finally:
+            self._draws = False
+            held, self._held = self._held, None
+            if held is not None:
+                self._leave(held)
+
+    def _heed(self, number: int, _frame: Any) -> None:
+        if self._draws:
+            self._held = number
+        else:
+            self._leave(number)
+
+    def _leave(self, number: int) -> None:
+        """Give the terminal back; come back when continued, if at all."""
+        self._view.suspend()
+        if number == signal.SIGTSTP:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            self._view.resume()
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+
+def _end(_number: int, _frame: Any) -> None:
+    sys.exit(_ENDED)

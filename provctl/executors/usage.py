@@ -1,0 +1,84 @@
+"""Owns the look at what a running attempt uses: CPU and memory of its processes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, List, Optional, Tuple
+
+import psutil
+
+from provctl.executors import tree
+from provctl.executors.record import is_running, shim_pid
+
+if TYPE_CHECKING:
+    from provctl.executors.base import Place
+
+__all__ = ["Meter", "Usage"]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What all processes of an attempt use together.
+
+    `cpu_percent` is of one core, since the look before; None at the first look.
+    `rss_bytes` counts pages that processes share once for each.
+    """
+
+    cpu_percent: Optional[float]
+    rss_bytes: int
+
+
+class Meter:
+    """Looks at one attempt now and then, from whatever process.
+
+    The attempt's file names its shim, and is locked as long as that lives: a number
+    that another process has by now is never believed.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._before: Optional[Tuple[float, float]] = None
+
+    def read(self, now: float) -> Optional[Usage]:
+        """Return what it uses; None if it does not run. `now` is in seconds."""
+        shim = shim_pid(self._place)
+        if shim is None:
+            return None
+        cpu_s, rss_bytes = _cpu_of(shim), 0
+        for pid in _below(shim):
+            cpu_s += _cpu_of(pid)
+            rss_bytes += _rss_of(pid)
+        if not is_running(self._place):
+            return None
+        before, self._before = self._before, (now, cpu_s)
+        if before is None or now <= before[0]:
+            return Usage(None, rss_bytes)
+        # What a process used that has ended is its parent's; of one that ended just
+        # now it may be nobody's yet.
+        used_s = max(cpu_s - before[1], 0.0)
+        return Usage(100 * used_s / (now - before[0]), rss_bytes)
+
+
+def _below(shim: int) -> List[int]:
+    if sys.platform == "linux":
+        return tree.below(shim)  # psutil would look through all of the machine
+    try:
+        return [each.pid for each in psutil.Process(shim).children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _cpu_of(pid: int) -> float:
+    """Seconds of a process and of those of its children that ended."""
+    try:
+        return sum(psutil.Process(pid).cpu_times()[:4])
+    except psutil.Error:
+        return 0.0
+
+
+def _rss_of(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0

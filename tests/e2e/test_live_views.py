@@ -1,0 +1,175 @@
+"""The live view at a real terminal: what it tells, that it fits, that it leaves well."""
+
+from __future__ import annotations
+
+import re
+import signal
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+
+
+def gated(provctl: Provctl, words: str = "PROGRESS: 3/7 copying") -> Dict[str, Any]:
+    """A task that goes on until the file `gate` is there."""
+    gate = provctl.folder / "gate"
+    script = f"echo '{words}'; while [ ! -e {gate} ]; do sleep 0.05; done"
+    return {"command": ["sh", "-c", script]}
+
+
+def open_gate(provctl: Provctl) -> None:
+    (provctl.folder / "gate").touch()
+
+
+def test_a_watcher_sees_rate_use_and_what_is_waited_for(provctl: Provctl) -> None:
+    tasks = {"a": gated(provctl), "b": {"command": ["true"], "needs": ["a"]}}
+    run = provctl.submit(provctl.file(tasks))
+    with provctl.terminal("watch", run) as terminal:
+        told = re.compile(r"▶ a .* 42% ~\S+ left .*/(s|min) +cpu \d+% \S+M copying")
+        terminal.watch(lambda screen: bool(told.search(screen)))
+        assert "· b         waits for a" in terminal.screen
+        open_gate(provctl)
+        assert terminal.wait() == 0
+    used = re.compile(r"✓ a +\S+  succeeded  cpu \S+, \S+[KM]\n")
+    assert used.search(terminal.screen), terminal.screen
+
+
+def test_a_run_that_is_slower_than_usual_says_so(provctl: Provctl) -> None:
+    file = provctl.file({"a": gated(provctl)})
+    open_gate(provctl)
+    for _ in range(5):
+        provctl("run", file)
+    (provctl.folder / "gate").unlink()
+    with provctl.terminal("run", file) as terminal:
+        terminal.watch(lambda screen: "slower than usual: copying" in screen)
+        open_gate(provctl)
+        assert terminal.wait() == 0
+
+
+def test_a_large_run_is_never_taller_than_the_screen(provctl: Provctl) -> None:
+    tasks: Dict[str, Any] = {f"a{n}": {"command": ["true"]} for n in range(400)}
+    tasks["gate"] = gated(provctl)
+    for number in range(400):
+        tasks[f"b{number}"] = {"command": ["true"], "needs": ["gate"]}
+    file = provctl.file(tasks)
+    with provctl.terminal("run", file, "-j", "4", size=(12, 60)) as terminal:
+        seen = terminal.watch(
+            lambda screen: "stage 1 " in screen and "400/401" in screen
+        )
+        assert "gate" in terminal.screen
+        assert all(len(screen.split("\n")) <= 12 for screen in seen)
+        assert all(len(line) <= 60 for screen in seen for line in screen.split("\n"))
+        open_gate(provctl)
+        assert terminal.wait() == 0
+    assert len(terminal.screen.strip().split("\n")) <= 12 + 2
+
+
+def test_a_terminal_that_changes_its_size(provctl: Provctl) -> None:
+    tasks = {f"server-{n}": gated(provctl) for n in range(8)}
+    run = provctl.submit(provctl.file(tasks))
+    with provctl.terminal("watch", run, size=(30, 100)) as terminal:
+        terminal.watch(lambda screen: _is_whole(screen, bar=20))
+        for rows, columns in ((30, 50), (30, 120), (20, 42), (40, 80)):
+            terminal.resize(rows, columns)
+            bar = 20 if columns >= 60 else 8
+            terminal.watch(partial(_is_whole, bar=bar))
+            lines = terminal.screen.split("\n")
+            assert max(map(len, lines)) <= columns, terminal.screen
+        open_gate(provctl)
+        assert terminal.wait() == 0
+
+
+def _is_whole(screen: str, bar: int) -> bool:
+    """One picture and nothing else, its bar so many cells wide."""
+    lines = screen.split("\n")
+    return (
+        len(lines) == 10
+        and lines[0].startswith("▶ w")
+        and lines[1].startswith("─" * bar + " ")
+        and all(line.startswith("▶ server-") for line in lines[2:])
+    )
+
+
+def test_without_colours_and_with_few_letters(provctl: Provctl) -> None:
+    file = provctl.ends_badly()
+    with provctl.terminal("run", file, env={"NO_COLOR": "1"}) as terminal:
+        assert terminal.wait() == 10
+    colours = [int(n) for c in _COLOUR.findall(terminal.raw) for n in _numbers(c)]
+    assert not [number for number in colours if 30 <= number <= 107]
+    plain = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    with provctl.terminal("run", file, env=plain) as terminal:
+        assert terminal.wait() == 10
+    assert terminal.raw.isascii()
+    assert "x bad" in terminal.screen
+
+
+def _numbers(colour: str) -> List[str]:
+    return re.findall(r"\d+", colour)
+
+
+def test_several_runs_share_a_screen(provctl: Provctl) -> None:
+    tasks = {f"t{n}": gated(provctl) for n in range(20)}
+    files = [provctl.file(tasks, name) for name in ("north", "south")]
+    env = {"PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS": "12"}
+    batch = provctl("batch", "submit", *files, "-o", "name", env=env).out.strip()
+    with provctl.terminal("batch", "monitor", batch, size=(16, 80)) as terminal:
+        seen = terminal.watch(lambda screen: "12 running" in screen)
+        terminal.watch(lambda screen: "2 runs:" in screen)
+        assert all(len(screen.split("\n")) <= 16 for screen in seen)
+        assert "north" in terminal.screen
+        assert "south" in terminal.screen
+        open_gate(provctl)
+        assert terminal.wait() == 0
+
+
+def test_the_same_view_of_a_run_that_is_replayed(provctl: Provctl) -> None:
+    file = provctl.file({"a": {"command": ["sleep", "1"]}})
+    provctl("run", file)
+    replay = ("workflow", "replay", "@last", "--speed", "1")
+    with provctl.terminal(*replay) as terminal:
+        seen = terminal.watch(lambda screen: "▶ a" in screen)
+        assert "cpu" not in seen[-1]
+        assert terminal.wait() == 0
+    assert "✓ a" in terminal.screen
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGQUIT, -signal.SIGQUIT)]
+)
+def test_the_cursor_is_given_back_when_a_watcher_is_told_to_end(
+    provctl: Provctl, number: signal.Signals, code: int
+) -> None:
+    run = provctl.submit(provctl.file({"a": gated(provctl)}))
+    with provctl.terminal("watch", run) as terminal:
+        terminal.watch(lambda screen: "copying" in screen)
+        assert not terminal.cursor_shown
+        terminal.process.send_signal(number)
+        assert terminal.wait() == code
+        assert terminal.cursor_shown
+    open_gate(provctl)
+    provctl("wait", run)
+
+
+def test_a_watcher_that_is_stopped_leaves_the_terminal_and_comes_back(
+    provctl: Provctl,
+) -> None:
+    run = provctl.submit(provctl.file({"a": gated(provctl)}))
+    with provctl.terminal("watch", run) as terminal:
+        terminal.watch(lambda screen: "copying" in screen)
+        terminal.process.send_signal(signal.SIGTSTP)
+        terminal.watch(lambda _screen: terminal.cursor_shown)
+        status = Path(f"/proc/{terminal.process.pid}/status")
+        provctl.until(lambda: "T (stopped)" in status.read_text(), "it is stopped")
+        terminal.process.send_signal(signal.SIGCONT)
+        open_gate(provctl)
+        assert terminal.wait() == 0
+        assert terminal.cursor_shown
+    before, after = terminal.screen.split("✓ w")
+    assert "▶ a" in before
+    assert "✓ a" in after

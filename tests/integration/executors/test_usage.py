@@ -1,0 +1,84 @@
+"""What the processes of an attempt use, as another process sees it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Optional
+
+from provctl.executors.usage import Meter, Usage
+
+if TYPE_CHECKING:
+    from provctl.executors.base import Place
+    from tests.support.attempts import Bench
+
+_MEMORY = (
+    "import time; x = b'x' * 20_000_000; print('ready', flush=True); time.sleep(60)"
+)
+
+
+def end(bench: Bench, *places: Place) -> None:
+    """End what runs, and wait for it."""
+    for place in places:
+        bench.stop(place, now=True)
+        bench.end_of(place)
+
+
+def over(bench: Bench, place: Place, seconds: float = 0.5) -> Usage:
+    """Use of an attempt over some time."""
+    meter = Meter(place)
+    assert meter.read(100.0) is not None
+    bench.work(seconds)
+    usage: Optional[Usage] = meter.read(100.0 + seconds)
+    assert usage is not None
+    assert usage.cpu_percent is not None
+    return usage
+
+
+def test_cpu_of_what_works_and_of_what_sleeps(bench: Bench) -> None:
+    busy = bench.shell("echo ready; (while :; do :; done)")
+    idle = bench.shell("echo ready; sleep 60")
+    bench.until_ready(busy, idle)
+    assert (over(bench, busy).cpu_percent or 0) > 10
+    assert (over(bench, idle).cpu_percent or 0) < 10
+    end(bench, busy, idle)
+
+
+def test_cpu_of_children_that_end_counts(bench: Bench) -> None:
+    place = bench.shell(
+        "echo ready; while :; do head -c 3000000 /dev/zero | cksum; done"
+    )
+    bench.until_ready(place)
+    assert (over(bench, place, 1.0).cpu_percent or 0) > 10
+    end(bench, place)
+
+
+def test_memory_of_the_whole_tree(bench: Bench) -> None:
+    place = bench.shell(f'{sys.executable} -I -S -c "{_MEMORY}" & wait')
+    small = bench.shell("echo ready; sleep 60")
+    bench.until_ready(place, small)
+    large, little = Meter(place).read(1.0), Meter(small).read(1.0)
+    assert large is not None
+    assert little is not None
+    assert large.rss_bytes > 20_000_000 > little.rss_bytes > 0
+    assert large.cpu_percent is None, "there was no look before"
+    end(bench, place, small)
+
+
+def test_what_does_not_run_uses_nothing(bench: Bench) -> None:
+    place = bench.launch("true")
+    bench.end_of(place)
+    assert Meter(place).read(1.0) is None
+    assert Meter(replace(place, attempt=7)).read(1.0) is None
+
+
+def test_a_number_that_another_process_has_is_not_believed(bench: Bench) -> None:
+    place = bench.shell("echo ready; sleep 60")
+    bench.until_ready(place)
+    stale = replace(place, attempt=7)
+    # As its shim left it, but that none has the lock; the number is ours.
+    stale.file("go").write_bytes(b"%d\n" % os.getpid() + bytes(4000))
+    assert Meter(stale).read(1.0) is None
+    assert Meter(place).read(1.0) is not None
+    end(bench, place)
