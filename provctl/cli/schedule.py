@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from provctl.cli.context import Session, emit, plain, tell_version
-from provctl.cli.options import session_of
+from provctl.cli.options import Verbs, session_of
 from provctl.cli.start import treatment
 from provctl.cli.times import iso, local
 from provctl.core.schedule import CATCH_UP, LABEL, OVERLAP
@@ -51,13 +51,9 @@ def _schedules(session: Session) -> Schedules:
     return Schedules(session.folder)
 
 
-@click.group()
+@click.group(cls=Verbs)
 def schedule() -> None:
     """Workflows that are submitted at certain times, each time once.
-
-    \b
-    provctl schedule add backup.ncl --cron "0 3 * * *"
-    provctl schedule list
 
     The background scheduler submits them; nothing is while it does not run.
     """
@@ -102,10 +98,6 @@ def add(
     Its fields are minute, hour, day of month, month and day of week; or @hourly,
     @daily, @weekly, @monthly. The file is checked now, and read anew each time, so
     edits count from the next time on. It runs in this folder, with this environment.
-
-    \b
-    provctl schedule add backup.ncl --cron "0 3 * * *" --time-zone Europe/Madrid
-    provctl schedule add check.ncl --cron "*/5 * * * *" --overlap skip --catch-up none
     """
     from provctl.app.environment import task_environment
     from provctl.cli.source import load, pairs

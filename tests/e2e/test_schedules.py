@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
@@ -92,6 +93,27 @@ def test_a_time_comes_while_the_scheduler_waits(provctl: Provctl, file: Path) ->
     provctl("wait", run)
     log = (provctl.state / "scheduler" / "log").read_text()
     assert f":00Z schedule nightly: run {run}\n" in log
+
+
+def test_between_two_times_the_scheduler_sleeps(provctl: Provctl, file: Path) -> None:
+    add(provctl, file)
+    (pid,) = provctl.schedulers()
+
+    def is_quiet() -> bool:
+        before = _wakes(pid)
+        time.sleep(1)
+        return _wakes(pid) == before
+
+    provctl.until(is_quiet, "a second without a wake-up")
+    before = _wakes(pid)
+    provctl("schedule", "pause", "nightly")
+    assert _wakes(pid) > before  # the control: a request wakes it
+
+
+def _wakes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("voluntary_ctxt")]
+    return int(line.split()[1])
 
 
 def test_what_was_missed_is_made_up_for_at_the_start(
