@@ -9,7 +9,7 @@ import click
 from provctl.cli.again import retry, rollback
 from provctl.cli.context import Session, emit
 from provctl.cli.control import cancel, pause
-from provctl.cli.options import RUN
+from provctl.cli.options import PLACE, RUNS, STATUS
 from provctl.cli.start import hand_over, keyed, treatment
 from provctl.cli.watch import monitor
 
@@ -29,7 +29,7 @@ batch.add_command(rollback)
 
 
 @batch.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PLACE)
 @treatment
 @keyed
 @click.pass_obj
@@ -65,7 +65,7 @@ def submit(
 
 
 @batch.command()
-@click.argument("batch_id", metavar="BATCH", type=RUN)
+@click.argument("batch_id", metavar="BATCH", type=RUNS)
 @click.pass_obj
 def status(session: Session, batch_id: str) -> None:
     """Show the runs of a batch and their tasks."""
@@ -77,7 +77,9 @@ def status(session: Session, batch_id: str) -> None:
 
 
 @batch.command("list")
-@click.option("--status", "wanted", metavar="WORD", help="Only with such a run.")
+@click.option(
+    "--status", "wanted", metavar="WORD", type=STATUS, help="Only with such a run."
+)
 @click.pass_obj
 def list_batches(session: Session, wanted: Optional[str]) -> None:
     """List batches, the latest last."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Tuple
 
 import click
 
 from provctl.cli.context import Session, emit
+from provctl.cli.options import KEY
+from provctl.errors import NotFound
 
 if TYPE_CHECKING:
     from provctl.config.keys import Key
@@ -22,10 +24,19 @@ def config() -> None:
 
 
 @config.command()
+@click.argument("names", metavar="[KEY]...", nargs=-1, type=KEY)
 @click.pass_obj
-def show(session: Session) -> None:
-    """Show every setting, its value and where the value comes from."""
-    from provctl.config.keys import KEYS
+def show(session: Session, names: Tuple[str, ...]) -> None:
+    """Show every setting, or those of KEY, its value and where it comes from."""
+    from provctl.config.keys import KEYS, SPELLINGS, nearest
+
+    for name in names:
+        if name not in SPELLINGS:
+            message = f"no setting is called {name}"
+            near = nearest(name, SPELLINGS)
+            hint = f"did you mean {near}?" if near else "see: provctl config show"
+            raise NotFound(message, hint=hint)
+    wanted = {SPELLINGS[name].name for name in names}
 
     rows = [
         {
@@ -39,6 +50,7 @@ def show(session: Session) -> None:
             "variables": key.variables,
         }
         for key in KEYS
+        if not names or key.name in wanted
     ]
     emit(session, rows, ("key", "value", "origin"), name="key")
 

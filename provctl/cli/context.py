@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from provctl.journal.lock import Holder
     from provctl.nushell.index import LibraryIndex
 
-__all__ = ["OUTPUTS", "Session", "emit", "plain", "tell_version"]
+__all__ = ["OUTPUTS", "Session", "emit", "plain", "tell_version", "width_of"]
 
 OUTPUTS = ("table", "json", "jsonl", "name")
 
@@ -152,10 +152,10 @@ def emit(
 def _table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> List[str]:
     cells = [[column.upper() for column in columns]]
     cells += [[_cell(row.get(column)) for column in columns] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(*cells)]
+    widths = [max(map(width_of, column)) for column in zip(*cells)]
     return [
         "  ".join(
-            cell + " " * (width - _width(cell)) for cell, width in zip(line, widths)
+            cell + " " * (width - width_of(cell)) for cell, width in zip(line, widths)
         ).rstrip()
         for line in cells
     ]
@@ -169,7 +169,8 @@ def _cell(value: object) -> str:
     return plain(value if isinstance(value, str) else json.dumps(value))
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
+    """Return how many columns of a terminal `text` takes."""
     if text.isascii():
         return len(text)
     from unicodedata import combining, east_asian_width

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Iterator, List, Tuple
 
 import click
 
-from provctl.cli.options import RUN
+from provctl.cli.options import RUN, RUNS, TASK
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
@@ -15,7 +15,7 @@ __all__ = ["cancel", "pause", "resume"]
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
 @click.option("--now", is_flag=True, help="Kill at once, without grace.")
 @click.option("--reason", default="", help="Why, for the journal.")
 @click.pass_obj
@@ -50,7 +50,7 @@ def _going(session: Session, names: Tuple[str, ...], verb: str) -> Iterator[str]
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
 @click.option("--freeze", is_flag=True, help="Stop running tasks too (SIGSTOP).")
 @click.option("--reason", default="", help="Why, for the journal.")
 @click.pass_obj
@@ -70,9 +70,15 @@ def pause(session: Session, runs: Tuple[str, ...], freeze: bool, reason: str) ->
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.option("--rerun", multiple=True, metavar="TASK", help="Try a held task again.")
-@click.option("--accept", multiple=True, metavar="TASK", help="A held task succeeded.")
-@click.option("--fail", multiple=True, metavar="TASK", help="A held task failed.")
+@click.option(
+    "--rerun", multiple=True, metavar="TASK", type=TASK, help="Try a held task again."
+)
+@click.option(
+    "--accept", multiple=True, metavar="TASK", type=TASK, help="A held task succeeded."
+)
+@click.option(
+    "--fail", multiple=True, metavar="TASK", type=TASK, help="A held task failed."
+)
 @click.option("--reason", default="", help="Why, for the journal.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Tasks at the same time.")
 @click.pass_context

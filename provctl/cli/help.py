@@ -6,13 +6,13 @@ from typing import Tuple
 
 import click
 
-from provctl.cli.options import unknown_verb
+from provctl.cli.options import COMMAND, unknown_verb
 
 __all__ = ["show_help"]
 
 
 @click.command("help")
-@click.argument("words", metavar="[COMMAND]...", nargs=-1)
+@click.argument("words", metavar="[COMMAND]...", nargs=-1, type=COMMAND)
 @click.pass_context
 def show_help(ctx: click.Context, words: Tuple[str, ...]) -> None:
     """Show the help of a command, as COMMAND --help does."""

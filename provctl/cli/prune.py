@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 import click
 
 from provctl.cli.context import Session, emit
-from provctl.cli.options import RUN
+from provctl.cli.options import RUNS
 from provctl.cli.times import iso, local
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _human(size: int) -> str:
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
 @click.pass_obj
 def pin(session: Session, runs: Tuple[str, ...]) -> None:
     """Keep runs, or the runs of a batch, from being pruned or removed."""
@@ -134,7 +134,7 @@ def pin(session: Session, runs: Tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
 @click.pass_obj
 def unpin(session: Session, runs: Tuple[str, ...]) -> None:
     """Let runs, or the runs of a batch, be pruned again."""
@@ -144,7 +144,7 @@ def unpin(session: Session, runs: Tuple[str, ...]) -> None:
 
 
 @click.command("rm")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
 @click.pass_obj
 def remove(session: Session, runs: Tuple[str, ...]) -> None:
     """Remove finished runs, with their journals and logs.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 import click
 
 from provctl.cli.context import Session, emit, plain
-from provctl.cli.options import RUN
+from provctl.cli.options import RUN, STATUS, TASK
 from provctl.cli.times import iso, local
 
 if TYPE_CHECKING:
@@ -21,7 +21,13 @@ __all__ = ["list_runs", "outputs", "run_rows", "show_runs", "show_state", "statu
 
 
 @click.command("list")
-@click.option("--status", "wanted", metavar="WORD", help="Only this status or outcome.")
+@click.option(
+    "--status",
+    "wanted",
+    metavar="WORD",
+    type=STATUS,
+    help="Only this status or outcome.",
+)
 @click.option(
     "-n", "--last", metavar="N", type=click.IntRange(1), help="Only the last N."
 )
@@ -219,7 +225,7 @@ def _print_record(session: Session, record: Dict[str, Any], picture: RunView) ->
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.argument("task", required=False)
+@click.argument("task", required=False, type=TASK)
 @click.argument("path", required=False)
 @click.pass_obj
 def outputs(

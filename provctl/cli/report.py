@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple
 import click
 
 from provctl import __version__
-from provctl.cli.options import RUN
+from provctl.cli.options import PLACE, RUN
 from provctl.cli.times import local
 from provctl.errors import UsageProblem
 
@@ -28,8 +28,10 @@ _LOG_LINES = 100
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.option("--html", metavar="FILE", help="Write a page with all in it.")
-@click.option("--junit", metavar="FILE", help="Write JUnit's XML, a case a task.")
+@click.option("--html", metavar="FILE", type=PLACE, help="Write a page with all in it.")
+@click.option(
+    "--junit", metavar="FILE", type=PLACE, help="Write JUnit's XML, a case a task."
+)
 @click.pass_obj
 def report(
     session: Session, run: str, html: Optional[str], junit: Optional[str]

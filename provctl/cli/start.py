@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence,
 import click
 
 from provctl.cli.context import Session, emit, tell_version
+from provctl.cli.options import FILE, PARAM, PLACE
 from provctl.cli.watch import exit_code_of, watch_runs
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ __all__ = [
     "validate",
 ]
 
-_FILE = click.Path(dir_okay=True)
-
 
 def _params(verb: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
@@ -43,6 +42,7 @@ def _params(verb: Callable[..., Any]) -> Callable[..., Any]:
         "params",
         multiple=True,
         metavar="KEY=VALUE",
+        type=PARAM,
         help="Set a parameter of the workflow.",
     )(verb)
 
@@ -76,9 +76,11 @@ def keyed(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 @treatment
-@click.option("--junit", metavar="FILE", help="Write JUnit's XML when it has ended.")
+@click.option(
+    "--junit", metavar="FILE", type=PLACE, help="Write JUnit's XML when it has ended."
+)
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -180,7 +182,7 @@ def _drop_what_nobody_takes() -> None:
 
 
 @click.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 @treatment
 @keyed
 @click.option("-w", "--wait", "waits", is_flag=True, help="Wait until it ends.")
@@ -261,7 +263,7 @@ def give_to_scheduler(session: Session, ids: Sequence[str]) -> None:
 
 
 @click.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
 @_params
 @click.pass_obj
 def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) -> None:
@@ -282,7 +284,7 @@ def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) 
 
 
 @click.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 @_params
 @click.pass_obj
 def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:

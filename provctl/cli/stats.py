@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 import click
 
 from provctl.cli.context import Session, emit
+from provctl.cli.options import WORKFLOW
 
 if TYPE_CHECKING:
     from provctl.core.pace import Pace
@@ -15,7 +16,7 @@ __all__ = ["stats"]
 
 
 @click.command()
-@click.argument("workflow", required=False)
+@click.argument("workflow", required=False, type=WORKFLOW)
 @click.option(
     "-n",
     "--last",

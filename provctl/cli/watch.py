@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 import click
 
-from provctl.cli.options import RUN
+from provctl.cli.options import RUNS
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
@@ -41,7 +41,7 @@ def exit_code_of(outcomes: List[Optional[str]]) -> int:
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
 @click.option("--timeout", metavar="SECONDS", type=float, help="Give up after so long.")
 @click.pass_context
 def monitor(
@@ -60,7 +60,7 @@ def monitor(
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
 @click.option("--timeout", metavar="SECONDS", type=float, help="Give up after so long.")
 @click.pass_context
 def wait(ctx: click.Context, runs: Tuple[str, ...], timeout: Optional[float]) -> None:
