@@ -104,7 +104,8 @@ class Zsh:
         lines = [rest]
         for value, about in offers:
             word = value.replace("\\", "\\\\").replace(":", "\\:")
-            lines.append(f"{word}:{plain(about)}" if about else word)
+            told = plain(about).replace("\\", "\\\\")
+            lines.append(f"{word}:{told}" if about else word)
         return "\n".join(lines)
 
 
@@ -179,7 +180,9 @@ def _split(line: str, breaks: str) -> Tuple[List[str], int, str]:
         else:
             word.append(char)
             begun = True
-            stays = len(word) if char in breaks and not quote else stays
+            if char in breaks and not quote:
+                # These two readline leaves in what it completes.
+                stays = len(word) - (char in "@$")
     return [*words, "".join(word)], stays, quote
 
 
