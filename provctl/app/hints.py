@@ -22,7 +22,7 @@ __all__ = ["params_of", "remember_params", "tasks_of"]
 _HEAD = "params 1"
 _FILES = 200  # those that were loaded last
 _MOST_BYTES = 16 << 20  # of a file that somebody waits for
-_SHOWN = 60  # characters of a default
+_SHOWN = 500  # characters of a default
 _KINDS = ("call", "script", "command", "workflow")
 
 

@@ -246,7 +246,7 @@ def _params(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
         known = params_of(cache_dir(), Path(file).expanduser())
         for name, default in known.items():
             if not incomplete.startswith(f"{name}="):
-                yield f"{name}=", f"default: {default}" if default else ""
+                yield f"{name}=", f"default: {default[:60]}" if default else ""
                 continue
             for value in (
                 ("true", "false") if default in _SWITCH else _given_as(default)
