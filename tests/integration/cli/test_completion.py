@@ -120,7 +120,8 @@ def test_parameters_of_nickel_are_known_once_it_was_validated(
 def test_what_is_inserted_into_bash_is_one_word(provctl: Provctl, start: str) -> None:
     provctl.file({"a": {"command": ["true"]}}, "w", params={"z": BAD})
     _, inserted = ask(provctl, f"provctl run w-1.json -p {start}z=")
-    word = f"{start}z={inserted}{start}"
+    # Without a quote what is in front of the = stays as it is.
+    word = f"{start}{inserted}{start}" if start else f"z={inserted}"
     command = ["bash", "-c", f"set +H; printf %s {word}"]
     done = subprocess.run(
         command, cwd=str(provctl.folder), capture_output=True, check=True
