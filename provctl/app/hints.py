@@ -23,7 +23,6 @@ _HEAD = "params 1"
 _FILES = 200  # those that were loaded last
 _MOST_BYTES = 16 << 20  # of a file that somebody waits for
 _SHOWN = 500  # characters of a default
-_KINDS = ("call", "script", "command", "workflow")
 
 
 def remember_params(
@@ -69,19 +68,12 @@ def params_of(cache: Path, file: Path) -> Dict[str, str]:
 
 
 def tasks_of(run: RunFolder) -> List[Tuple[str, str]]:
-    """Return the ids of a run's tasks, each with what it is.
+    """Return the ids of a run's tasks, each with its description.
 
     Raises OSError, and ValueError for what is no frozen workflow.
     """
     document = json.loads(_content(run.workflow))
-    return [
-        (task["id"], task.get("description") or _kind(task))
-        for task in document["tasks"]
-    ]
-
-
-def _kind(task: Mapping[str, Any]) -> str:
-    return next((kind for kind in _KINDS if kind in task), "")
+    return [(task["id"], task.get("description", "")) for task in document["tasks"]]
 
 
 def _parsed(file: Path) -> Any:

@@ -97,6 +97,10 @@ def test_names_and_values_are_data(provctl: Provctl, shell: Shell) -> None:
     (frozen,) = (provctl.state / "runs" / run / "workflow.json" for run in runs)
     assert json.loads(frozen.read_bytes())["params"] == {"zone of": _BAD}
     assert not list(provctl.folder.rglob("evil"))
+    # And if a shell had done what they say, it would have been seen.
+    shell.type("touch evil; provctl version\r")
+    shell.shows("provctl 0")
+    assert list(provctl.folder.rglob("evil"))
 
 
 def test_where_there_is_nothing_nothing_is_said(provctl: Provctl, shell: Shell) -> None:

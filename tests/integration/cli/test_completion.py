@@ -108,12 +108,14 @@ def test_parameters_of_nickel_are_known_once_it_was_validated(
     provctl: Provctl,
 ) -> None:
     provctl.environ["XDG_CACHE_HOME"] = str(provctl.folder / "cache")
-    provctl.text("w.ncl", '{ params = { zone | String | default = "x" }, tasks = {} }')
-    assert offered(provctl, "provctl plan w.ncl -p ") == set()
+    params = '{ zone | String | default = "x", size | Number | default = 1 }'
+    provctl.text("w.ncl", f'{{ params = {params}, tasks.a.command = ["true"] }}')
     typed = "provctl workflow plan w.ncl -p "
     assert offered(provctl, typed) == set()
-    provctl("workflow", "validate", "w.ncl", code=None)
-    assert offered(provctl, typed) == {"zone="}
+    provctl("workflow", "validate", "w.ncl", "-p", "size=2")
+    assert offered(provctl, typed) == {"zone=", "size="}
+    assert offered(provctl, f"{typed}zone=") == {"x"}
+    assert offered(provctl, f"{typed}size=") == set()  # 2 is what was given
 
 
 @pytest.mark.parametrize("start", ["", "'", '"'])

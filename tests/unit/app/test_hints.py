@@ -62,7 +62,7 @@ def test_only_the_files_that_were_loaded_last_are_kept(tmp_path: Path) -> None:
 def test_tasks_are_those_of_the_run(tmp_path: Path) -> None:
     workflow = a_workflow(replace(task("a"), description="what it does"), task("b"))
     run = submit(state_folder(tmp_path), workflow)
-    assert tasks_of(run) == [("a", "what it does"), ("b", "command")]
+    assert tasks_of(run) == [("a", "what it does"), ("b", "")]
     run.workflow.write_bytes(b"nonsense")
     with pytest.raises(ValueError, match="Expecting"):
         tasks_of(run)
