@@ -215,7 +215,7 @@ def _tasks_of(ctx: click.Context, run: str) -> List[Offer]:
     from provctl.app.hints import tasks_of
 
     folder = session_of(ctx).folder
-    if not folder.run(run).workflow.is_file():
+    if run not in folder.run_ids():
         found = _roster(ctx).find(run)
         if found is None:
             return []

@@ -78,6 +78,7 @@ def test_words_of_every_kind(provctl: Provctl, ran: str) -> None:
         "nonsense ": set(),
         f"logs {ran} a ": set(),
         "logs nosuchrun ": set(),
+        f"logs ../runs/{ran} ": set(),  # a run is no path
     }.items():
         assert offered(provctl, f"provctl {typed}") == expected, typed
 
