@@ -1,28 +1,20 @@
+# bash completion for provctl
 _provctl_completion() {
-    local IFS=$'\n'
-    local response
-
-    response=$(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD _PROVCTL_COMPLETE=bash_complete $1)
-
-    for completion in $response; do
-        IFS=',' read type value <<< "$completion"
-
-        if [[ $type == 'dir' ]]; then
-            COMPREPLY=()
-            compopt -o dirnames
-        elif [[ $type == 'file' ]]; then
-            COMPREPLY=()
-            compopt -o default
-        elif [[ $type == 'plain' ]]; then
-            COMPREPLY+=($value)
-        fi
-    done
-
-    return 0
+    local rest="" line
+    COMPREPLY=()
+    {
+        IFS= read -r rest
+        while IFS= read -r line || [ -n "$line" ]; do COMPREPLY+=("$line"); done
+    } <<< "$(
+        _PROVCTL_COMPLETE=bash _PROVCTL_WORDS="${COMP_LINE:0:COMP_POINT}" \
+        _PROVCTL_BREAKS=$COMP_WORDBREAKS _PROVCTL_TYPE=$COMP_TYPE \
+        _PROVCTL_COLUMNS=$COLUMNS "$1" 2>/dev/null
+    )"
+    case $rest in
+        file) compopt -o default ;;
+        dir) compopt -o dirnames ;;
+        open) compopt -o nospace ;;
+    esac 2>/dev/null
 }
-
-_provctl_completion_setup() {
-    complete -o nosort -F _provctl_completion provctl
-}
-
-_provctl_completion_setup;
+complete -o nosort -F _provctl_completion provctl 2>/dev/null ||
+    complete -F _provctl_completion provctl

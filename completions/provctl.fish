@@ -1,17 +1,22 @@
-function _provctl_completion;
-    set -l response (env _PROVCTL_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) provctl);
-
-    for completion in $response;
-        set -l metadata (string split "," $completion);
-
-        if test $metadata[1] = "dir";
-            __fish_complete_directories $metadata[2];
-        else if test $metadata[1] = "file";
-            __fish_complete_path $metadata[2];
-        else if test $metadata[1] = "plain";
-            echo $metadata[2];
-        end;
-    end;
-end;
-
-complete --no-files --command provctl --arguments "(_provctl_completion)";
+# fish completion for provctl
+function __provctl_complete
+    set -lx _PROVCTL_COMPLETE fish
+    set -lx _PROVCTL_WORDS (string join \x1f -- (commandline -opc) (commandline -ct))
+    set -l lines (command provctl 2>/dev/null)
+    set -l rest $lines[1]
+    set -e lines[1]
+    if set -q lines[1]
+        printf '%s\n' $lines
+    end
+    if contains -- "$rest" file dir
+        set -l typed (commandline -ct)
+        set -l flag (string match -r -- '^--[^=]*=' $typed)
+        set -l path (string replace -r -- '^--[^=]*=' '' $typed)
+        if test "$rest" = dir
+            __fish_complete_directories "$path" '' | string replace -r '^' -- "$flag"
+        else
+            __fish_complete_path "$path" | string replace -r '^' -- "$flag"
+        end
+    end
+end
+complete --command provctl --no-files --keep-order --arguments '(__provctl_complete)'

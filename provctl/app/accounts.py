@@ -12,7 +12,7 @@ from binascii import crc32
 from typing import TYPE_CHECKING, Dict, List
 
 from provctl.journal.summary import RunSummary, account
-from provctl.nushell.shelf import read_shelf, write_shelf
+from provctl.shelf import read_shelf, write_shelf
 
 if TYPE_CHECKING:
     from pathlib import Path

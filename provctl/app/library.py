@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Mapping, Optional
+from typing import TYPE_CHECKING, Mapping, Optional, Type
 
 from provctl.config.paths import cache_dir
 from provctl.nushell.binary import find_nu
@@ -23,17 +23,19 @@ def library_folder(settings: Settings) -> Optional[Path]:
 
 
 def open_library(
-    settings: Settings, environ: Mapping[str, str]
+    settings: Settings,
+    environ: Mapping[str, str],
+    index: Type[LibraryIndex] = LibraryIndex,
 ) -> Optional[LibraryIndex]:
     """Return the verbs of the configured library; None if none is configured.
 
-    `environ` is the environment in which its modules are read.
+    `environ` is the environment in which its modules are read, by an `index`.
     """
     folder = library_folder(settings)
     if folder is None:
         return None
     path = environ.get("PATH", os.defpath)
-    return LibraryIndex(
+    return index(
         folder,
         cache_dir(),
         lambda: find_nu(settings.nushell.binary, path),

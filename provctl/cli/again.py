@@ -18,7 +18,8 @@ from typing import (
 import click
 
 from provctl.cli.choice import by_label, chosen_runs
-from provctl.cli.options import RUN, shows_runs
+from provctl.cli.options import shows_runs
+from provctl.cli.words import RUNS, TASK
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -47,13 +48,18 @@ def _opening(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("run", metavar="RUN", required=False, type=RUN)
+@click.argument("run", metavar="RUN", required=False, type=RUNS)
 @by_label
 @click.option("--failed", is_flag=True, help="All that did not succeed (the default).")
 @click.option(
-    "--from", "from_", multiple=True, metavar="TASK", help="It and all after it."
+    "--from",
+    "from_",
+    multiple=True,
+    metavar="TASK",
+    type=TASK,
+    help="It and all after it.",
 )
-@click.option("--only", multiple=True, metavar="TASK", help="It alone.")
+@click.option("--only", multiple=True, metavar="TASK", type=TASK, help="It alone.")
 @click.option("--downstream", is_flag=True, help="And all that comes after them.")
 @_opening
 @click.pass_context
@@ -94,9 +100,13 @@ def retry(
 
 
 @click.command()
-@click.argument("run", metavar="RUN", type=RUN)
+@click.argument("run", metavar="RUN", type=RUNS)
 @click.option(
-    "--to", default="", metavar="TASK", help="Only what came after this task."
+    "--to",
+    default="",
+    metavar="TASK",
+    type=TASK,
+    help="Only what came after this task.",
 )
 @_opening
 @click.pass_context

@@ -10,9 +10,10 @@ from provctl.cli.again import retry, rollback
 from provctl.cli.choice import Choice, chosen, labelled
 from provctl.cli.context import Session, emit
 from provctl.cli.control import cancel, pause
-from provctl.cli.options import RUN, Verbs
+from provctl.cli.options import Verbs
 from provctl.cli.start import hand_over, keyed, treatment
 from provctl.cli.watch import monitor
+from provctl.cli.words import PLACE, RUNS, STATUS
 
 __all__ = ["batch"]
 
@@ -30,7 +31,7 @@ batch.add_command(rollback)
 
 
 @batch.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PLACE)
 @treatment
 @keyed
 @labelled
@@ -68,7 +69,7 @@ def submit(
 
 
 @batch.command()
-@click.argument("batch_id", metavar="BATCH", type=RUN)
+@click.argument("batch_id", metavar="BATCH", type=RUNS)
 @click.pass_obj
 def status(session: Session, batch_id: str) -> None:
     """Show the runs of a batch and their tasks."""
@@ -80,7 +81,9 @@ def status(session: Session, batch_id: str) -> None:
 
 
 @batch.command("list")
-@click.option("--status", "wanted", metavar="WORD", help="Only with such a run.")
+@click.option(
+    "--status", "wanted", metavar="WORD", type=STATUS, help="Only with such a run."
+)
 @chosen
 @click.pass_obj
 def list_batches(session: Session, choice: Choice, wanted: Optional[str]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 import click
 
 from provctl.cli.context import Session, emit
-from provctl.cli.options import RUN
+from provctl.cli.words import RUN
 from provctl.errors import ConfigInvalid, ProvctlError, UsageProblem
 
 if TYPE_CHECKING:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Tuple
 
 import click
 
 from provctl.cli.context import Session, emit
 from provctl.cli.options import Verbs
+from provctl.cli.words import KEY
+from provctl.errors import NotFound
 
 if TYPE_CHECKING:
     from provctl.config.keys import Key
@@ -23,10 +25,19 @@ def config() -> None:
 
 
 @config.command()
+@click.argument("names", metavar="[KEY]...", nargs=-1, type=KEY)
 @click.pass_obj
-def show(session: Session) -> None:
-    """Show every setting, its value and where the value comes from."""
-    from provctl.config.keys import KEYS
+def show(session: Session, names: Tuple[str, ...]) -> None:
+    """Show every setting, or those of KEY, its value and where it comes from."""
+    from provctl.config.keys import KEYS, SPELLINGS
+    from provctl.near import did_you_mean
+
+    for name in names:
+        if name not in SPELLINGS:
+            message = f"no setting is called {name}"
+            hint = did_you_mean(name, SPELLINGS, "see: provctl config show")
+            raise NotFound(message, hint=hint)
+    wanted = {SPELLINGS[name].name for name in names}
 
     rows = [
         {
@@ -40,6 +51,7 @@ def show(session: Session) -> None:
             "variables": key.variables,
         }
         for key in KEYS
+        if not names or key.name in wanted
     ]
     emit(session, rows, ("key", "value", "origin"), name="key")
 

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from provctl.journal.summary import RunSummary
     from provctl.nushell.index import LibraryIndex
 
-__all__ = ["OUTPUTS", "VIEWS", "Session", "confirm", "emit", "plain", "tell_version"]
+__all__ = [
+    "OUTPUTS",
+    "VIEWS",
+    "Session",
+    "confirm",
+    "emit",
+    "plain",
+    "session_of",
+    "tell_version",
+    "width_of",
+]
 
 OUTPUTS = ("table", "json", "jsonl", "name")
 VIEWS = ("live", "plain", "group")
@@ -165,6 +175,13 @@ def plain(text: str) -> str:
     )
 
 
+def session_of(ctx: click.Context) -> Session:
+    """Return the session so far; a first one when there is none yet."""
+    if not isinstance(ctx.obj, Session):
+        ctx.obj = Session(environ=dict(os.environ))
+    return ctx.obj
+
+
 def emit(
     session: Session,
     rows: Sequence[Mapping[str, object]],
@@ -204,7 +221,7 @@ def _padded(column: Sequence[str]) -> List[str]:
     if all(map(str.isascii, column)):
         width = max(map(len, column))
         return [cell.ljust(width) for cell in column]
-    widths = list(map(_width, column))
+    widths = list(map(width_of, column))
     width = max(widths)
     return [cell + " " * (width - own) for cell, own in zip(column, widths)]
 
@@ -219,7 +236,10 @@ def _cell(value: object) -> str:
     return plain(json.dumps(value))
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
+    """Return how many columns of a terminal `text` takes."""
+    if text.isascii():
+        return len(text)
     from unicodedata import combining, east_asian_width
 
     return sum(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Callable, List, Sequence, Tuple
 import click
 
 from provctl.cli.choice import by_label, chosen_runs
-from provctl.cli.options import RUN, shows_runs
+from provctl.cli.options import shows_runs
+from provctl.cli.words import RUN, RUNS, TASK
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
@@ -26,7 +27,7 @@ def _several(verb: Callable[..., Any]) -> Callable[..., Any]:
             "-y", "--yes", is_flag=True, help="Do not ask first, as is done with -l."
         ),
         by_label,
-        click.argument("runs", metavar="RUN...", nargs=-1, type=RUN),
+        click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS),
     ):
         verb = option(verb)
     return verb
@@ -130,9 +131,15 @@ def pause(
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.option("--rerun", multiple=True, metavar="TASK", help="Try a held task again.")
-@click.option("--accept", multiple=True, metavar="TASK", help="A held task succeeded.")
-@click.option("--fail", multiple=True, metavar="TASK", help="A held task failed.")
+@click.option(
+    "--rerun", multiple=True, metavar="TASK", type=TASK, help="Try a held task again."
+)
+@click.option(
+    "--accept", multiple=True, metavar="TASK", type=TASK, help="A held task succeeded."
+)
+@click.option(
+    "--fail", multiple=True, metavar="TASK", type=TASK, help="A held task failed."
+)
 @click.option("--reason", default="", help="Why, for the journal.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Tasks at the same time.")
 @shows_runs

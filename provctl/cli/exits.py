@@ -29,6 +29,7 @@ EXIT_CODES: Dict[int, str] = {
     129: "the terminal of a run in the foreground has gone; the run goes on in the background",
     130: "Ctrl-C while watching, or `detach`: stopped watching; the run goes on",
     141: "whoever read the output has gone; a run in the foreground goes on in the background",
+    143: "SIGTERM while watching: it stopped watching; the run goes on",
 }
 
 # Exit code of a finished run; of a run that is held, 13.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 import click
 
 from provctl.cli.context import Session, plain
-from provctl.cli.options import RUN
 from provctl.cli.times import iso
+from provctl.cli.words import RUN_OR_TASK
 
 if TYPE_CHECKING:
     from provctl.core.explain import Because
@@ -23,7 +23,7 @@ _TAIL = 5  # lines of the log of what failed
 
 
 @click.command()
-@click.argument("run", metavar="RUN[/TASK]", type=RUN)
+@click.argument("run", metavar="RUN[/TASK]", type=RUN_OR_TASK)
 @click.pass_obj
 def explain(session: Session, run: str) -> None:
     """Say why a run, or one of its tasks, is where it is.

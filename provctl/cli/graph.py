@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Mapping, Sequence, Tuple
 
 import click
 
-from provctl.cli.options import FILE_OR_RUN
+from provctl.cli.words import FILE_OR_RUN, PARAM
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
@@ -24,7 +24,7 @@ _FORMATS = ("text", "mermaid", "dot", "svg")
 
 @click.command()
 @click.argument("what", metavar="FILE|RUN", type=FILE_OR_RUN)
-@click.option("-p", "--param", "params", multiple=True, metavar="KEY=VALUE")
+@click.option("-p", "--param", "params", multiple=True, metavar="KEY=VALUE", type=PARAM)
 @click.option(
     "-f", "--format", "form", type=click.Choice(_FORMATS), default="text",
     show_default=True, help="What to print.",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Optional
 import click
 
 from provctl.cli.notice import notified, tell_end
-from provctl.cli.options import RUN, shows_runs
+from provctl.cli.options import shows_runs
+from provctl.cli.words import RUN
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session

@@ -7,12 +7,13 @@ from typing import Tuple
 import click
 
 from provctl.cli.options import unknown_verb
+from provctl.cli.words import COMMAND
 
 __all__ = ["show_help"]
 
 
 @click.command("help")
-@click.argument("words", metavar="[COMMAND]...|[TOPIC]", nargs=-1)
+@click.argument("words", metavar="[COMMAND]...|[TOPIC]", nargs=-1, type=COMMAND)
 @click.pass_context
 def show_help(ctx: click.Context, words: Tuple[str, ...]) -> None:
     """Show the help of a command, as COMMAND --help does, or on a topic.

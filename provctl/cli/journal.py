@@ -11,8 +11,9 @@ import click
 
 from provctl.cli.context import Session, confirm, emit, plain
 from provctl.cli.kinds import MOMENT
-from provctl.cli.options import RUN, Verbs
+from provctl.cli.options import Verbs
 from provctl.cli.times import iso, local
+from provctl.cli.words import RUN
 
 if TYPE_CHECKING:
     from provctl.errors import ProvctlError

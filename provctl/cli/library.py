@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Dict, List, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 import click
 
-from provctl.cli.context import plain
-from provctl.cli.options import add_global_options, session_of, unknown_verb
+from provctl.cli.context import plain, session_of
+from provctl.cli.options import add_global_options, unknown_verb
+from provctl.cli.words import completed
 from provctl.errors import ProvctlError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from provctl.nushell.index import LibraryIndex
 
 __all__ = ["find_noun", "known_nouns", "write_nouns"]
@@ -66,6 +69,14 @@ class _Noun(click.Group):
     def list_commands(self, ctx: click.Context) -> List[str]:
         return sorted(verb.name for verb in self._index.verbs(str(self.name)))
 
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> List[CompletionItem]:
+        return [
+            *completed(self._abouts(), incomplete),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
         from provctl.cli.verb import verb_command
 
@@ -87,7 +98,12 @@ class _Noun(click.Group):
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
-        rows = [
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, plain(about)) for name, about in self._abouts()])
+
+    def _abouts(self) -> List[Tuple[str, str]]:
+        """The verbs by name, each with the first line of what is said of it."""
+        return sorted(
             (
                 verb.name,
                 verb.signature.description.partition("\n")[0]
@@ -95,9 +111,7 @@ class _Noun(click.Group):
                 else verb.problem.partition("\n")[0],
             )
             for verb in self._index.verbs(str(self.name))
-        ]
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, plain(about)) for name, about in sorted(rows)])
+        )
 
 
 def _config_among(args: List[str]) -> Optional[str]:

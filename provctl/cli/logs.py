@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Dict, Iterator, Optional, Tuple
 
 import click
 
-from provctl.cli.options import RUN
+from provctl.cli.words import RUN, TASK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ _LOOK_S = 0.1
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.argument("task", required=False)
+@click.argument("task", required=False, type=TASK)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option(
     "--attempt", type=click.IntRange(1), help="Of this attempt, not the last."

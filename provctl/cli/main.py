@@ -8,14 +8,28 @@ import sys
 from contextlib import redirect_stderr, suppress
 from functools import partial
 from importlib import import_module
-from typing import Callable, Iterable, List, Mapping, NamedTuple, NoReturn, Optional
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Tuple,
+)
 
 import click
 
 from provctl import __version__
 from provctl.cli.context import Session, plain
 from provctl.cli.options import add_global_options, unknown_verb
+from provctl.cli.words import completed
 from provctl.errors import ProvctlError, WorkflowInvalid
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["cli", "main", "orchestrator"]
 
@@ -50,10 +64,24 @@ class _Tree(click.Group):
         self.commands[cmd_name] = command
         return command
 
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> List[CompletionItem]:
+        return [
+            *completed(self.abouts(ctx), incomplete),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
+
+    def abouts(self, ctx: click.Context) -> List[Tuple[str, str]]:
+        """Return the names of its commands, and what is said of each."""
+        return [(name, verb.help) for name, verb in self.verbs.items()]
+
     def resolve_command(
         self, ctx: click.Context, args: List[str]
     ) -> tuple[Optional[str], Optional[click.Command], List[str]]:
-        if args and not ctx.resilient_parsing and args[0] not in self.verbs:
+        if args and args[0] not in self.verbs:
+            if ctx.resilient_parsing:  # behind what is no command comes nothing
+                return args[0], click.Command(args[0]), []
             ctx.fail(unknown_verb(args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
 
@@ -61,14 +89,17 @@ class _Tree(click.Group):
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(n, v.help) for n, v in self.verbs.items() if v.help])
+            formatter.write_dl(_Tree.abouts(self, ctx))
 
 
 class _Root(_Tree):
     """The tree of verbs, and beside them the nouns of the library."""
 
     def list_commands(self, ctx: click.Context) -> List[str]:
-        return [*super().list_commands(ctx), *self._nouns(ctx)]
+        return [name for name, _ in self.abouts(ctx)]
+
+    def abouts(self, ctx: click.Context) -> List[Tuple[str, str]]:
+        return [*super().abouts(ctx), *self._nouns(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
         command = super().get_command(ctx, cmd_name)
@@ -110,11 +141,15 @@ class _Root(_Tree):
 
         return find_noun(ctx, name, args)
 
-    def _nouns(self, ctx: click.Context) -> List[str]:
+    def _nouns(self, ctx: click.Context) -> List[Tuple[str, str]]:
         from provctl.cli.library import known_nouns
 
         with suppress(ProvctlError):
-            return [noun for noun in known_nouns(ctx) if noun not in self.verbs]
+            return [
+                (noun, ", ".join(verbs))
+                for noun, verbs in known_nouns(ctx).items()
+                if noun not in self.verbs
+            ]
         return []
 
 
@@ -211,8 +246,9 @@ add_global_options(cli)
 
 
 def _print_version(ctx: click.Context) -> None:
-    click.echo(f"provctl {__version__}")
-    ctx.exit()
+    if not ctx.resilient_parsing:
+        click.echo(f"provctl {__version__}")
+        ctx.exit()
 
 
 @click.command()
@@ -228,24 +264,30 @@ def version(session: Session) -> None:
 
 
 def main() -> NoReturn:
-    """Run `provctl` and end the process with its exit code."""
-    _end_with(cli, "provctl")
+    """Run `provctl` and end the process with its exit code.
+
+    Where a shell asks for completions, answer that instead.
+    """
+    shell = os.environ.get("_PROVCTL_COMPLETE")
+    if shell is None:
+        _end_with(partial(_run_and_flush, cli, "provctl"))
+    _end_with(partial(_answer, shell))
 
 
 def orchestrator() -> NoReturn:
     """Run `provisioning-orchestrator` and end the process with its exit code."""
     from provctl.cli.orchestrator import orchestrator as command
 
-    _end_with(command, "provisioning-orchestrator")
+    _end_with(partial(_run_and_flush, command, "provisioning-orchestrator"))
 
 
-def _end_with(command: click.Command, name: str) -> NoReturn:
+def _end_with(command: Callable[[], int]) -> NoReturn:
     # Imports make many objects and no garbage: the usual 700 costs 30 ms a start.
     gc.set_threshold(50_000)
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot show must not end a command.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    code = _told(partial(_run_and_flush, command, name))
+    code = _told(command)
     # To take the interpreter apart costs 80 ms when pydantic is in it, for nothing.
     os._exit(code)
 
@@ -255,6 +297,14 @@ def _run_and_flush(command: click.Command, name: str) -> int:
     code = command.main(prog_name=name, standalone_mode=False, obj=session)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
+
+
+def _answer(shell: str) -> int:
+    from provctl.cli.answer import answer
+
+    sys.stdout.write(answer(cli, shell, os.environ))
+    sys.stdout.flush()
+    return 0
 
 
 def _told(command: Callable[[], int]) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 import click
 
 from provctl.cli.context import Session, emit
-from provctl.cli.options import RUN
+from provctl.cli.words import RUN
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:

@@ -1,4 +1,8 @@
-"""Owns what verbs have in common on the command line: global flags, run arguments."""
+"""Owns what verbs have in common on the command line: global flags, kinds of words.
+
+What a shell completes words with starts no scheduler, no Nickel and no Nushell. It
+checks nothing: what is none of the words offered is told by the verb that gets it.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +15,18 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import click
-from click.shell_completion import CompletionItem
 
-from provctl.cli.context import OUTPUTS, VIEWS, Session, plain
+from provctl.cli.context import OUTPUTS, VIEWS, plain, session_of
+from provctl.cli.words import DIRECTORY, PLACE
 from provctl.errors import UsageProblem
 
 __all__ = [
-    "FILE_OR_RUN",
-    "RUN",
     "Verbs",
     "add_global_options",
     "reports",
-    "session_of",
     "shows_runs",
     "unknown_verb",
 ]
-
-
-def session_of(ctx: click.Context) -> Session:
-    """Return the session so far; a first one when there is none yet."""
-    if not isinstance(ctx.obj, Session):
-        ctx.obj = Session(environ=dict(os.environ))
-    return ctx.obj
 
 
 def add_global_options(command: click.Command) -> None:
@@ -68,9 +62,17 @@ def shows_runs(verb: Callable[..., Any]) -> Callable[..., Any]:
 def reports(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the options for files about runs when they have ended."""
     for option in (
-        click.option("--summary", metavar="FILE", help="Write a summary, as Markdown."),
         click.option(
-            "--junit", metavar="FILE", help="Write JUnit's XML, a case a task."
+            "--summary",
+            metavar="FILE",
+            type=PLACE,
+            help="Write a summary, as Markdown.",
+        ),
+        click.option(
+            "--junit",
+            metavar="FILE",
+            type=PLACE,
+            help="Write JUnit's XML, a case a task.",
         ),
     ):
         verb = option(verb)
@@ -89,6 +91,7 @@ def _global_options(outputs: Sequence[str]) -> List[click.Option]:
         click.Option(
             ["--state-dir"],
             metavar="DIR",
+            type=DIRECTORY,
             expose_value=False,
             callback=_set_flag("storage.data_dir"),
             help="Where runs are kept.",
@@ -96,6 +99,7 @@ def _global_options(outputs: Sequence[str]) -> List[click.Option]:
         click.Option(
             ["--config"],
             metavar="FILE",
+            type=PLACE,
             expose_value=False,
             callback=_set_config,
             help="Configuration file to use in place of the user's.",
@@ -196,45 +200,6 @@ def _set_flag(key: str) -> Any:
             ctx.obj = replace(session, flags=flags)
 
     return put
-
-
-class _Run(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
-    """An id of a run or a batch, the start of one, or @last; completed from disk."""
-
-    name = "run"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> List[CompletionItem]:
-        from provctl.errors import ProvctlError
-        from provctl.journal.summary import summaries
-
-        try:
-            every = summaries(session_of(ctx).folder)
-        except ProvctlError:
-            return []
-        newest_first = reversed(every)
-        return [
-            CompletionItem(run.id, help=f"{run.name} {run.outcome or run.status}")
-            for run in newest_first
-            if run.id.startswith(incomplete)
-        ]
-
-
-class _FileOrRun(_Run):
-    """A file, or a run."""
-
-    name = "file or run"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> List[CompletionItem]:
-        runs = super().shell_complete(ctx, param, incomplete)
-        return [*runs, CompletionItem(incomplete, type="file")]
-
-
-RUN = _Run()
-FILE_OR_RUN = _FileOrRun()
 
 
 def unknown_verb(word: str, verbs: List[str]) -> str:

@@ -9,8 +9,8 @@ import click
 
 from provctl.cli.context import Session, emit
 from provctl.cli.kinds import DURATION
-from provctl.cli.options import RUN
 from provctl.cli.times import iso, local
+from provctl.cli.words import RUNS
 
 if TYPE_CHECKING:
     from provctl.journal.retention import Candidate
@@ -113,7 +113,7 @@ def _human(size: int) -> str:
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
 @click.pass_obj
 def pin(session: Session, runs: Tuple[str, ...]) -> None:
     """Keep runs, or the runs of a batch, from being pruned or removed."""
@@ -123,7 +123,7 @@ def pin(session: Session, runs: Tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
 @click.pass_obj
 def unpin(session: Session, runs: Tuple[str, ...]) -> None:
     """Let runs, or the runs of a batch, be pruned again."""
@@ -133,7 +133,7 @@ def unpin(session: Session, runs: Tuple[str, ...]) -> None:
 
 
 @click.command("rm")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUN)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
 @click.pass_obj
 def remove(session: Session, runs: Tuple[str, ...]) -> None:
     """Remove finished runs, with their journals and logs.

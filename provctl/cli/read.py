@@ -9,8 +9,8 @@ import click
 
 from provctl.cli.choice import Choice, chosen
 from provctl.cli.context import Session, emit, plain
-from provctl.cli.options import RUN
 from provctl.cli.times import iso, local
+from provctl.cli.words import RUN, STATUS, TASK
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
@@ -34,6 +34,7 @@ __all__ = [
     "--status",
     "wanted",
     metavar="WORD[,WORD]...",
+    type=STATUS,
     help="Only with one of these statuses or outcomes.",
 )
 @chosen
@@ -254,7 +255,7 @@ def _print_record(session: Session, record: Dict[str, Any], picture: RunView) ->
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.argument("task", required=False)
+@click.argument("task", required=False, type=TASK)
 @click.argument("path", required=False)
 @click.pass_obj
 def outputs(

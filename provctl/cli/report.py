@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple
 import click
 
 from provctl import __version__
-from provctl.cli.options import RUN, reports
+from provctl.cli.options import reports
 from provctl.cli.times import local
+from provctl.cli.words import PLACE, RUN
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _LOG_LINES = 100
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.option("--html", metavar="FILE", help="Write a page with all in it.")
+@click.option("--html", metavar="FILE", type=PLACE, help="Write a page with all in it.")
 @reports
 @click.pass_obj
 def report(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 import click
 from click.shell_completion import CompletionItem
 
-from provctl.cli.context import Session, emit, plain, tell_version
-from provctl.cli.options import Verbs, session_of
+from provctl.cli.context import Session, emit, plain, session_of, tell_version
+from provctl.cli.options import Verbs
 from provctl.cli.start import treatment
 from provctl.cli.times import iso, local
 from provctl.core.schedule import CATCH_UP, LABEL, OVERLAP

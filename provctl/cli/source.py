@@ -27,18 +27,21 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
     """
     # Pydantic would look through every installed package for plugins of its own.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    from provctl.app.hints import remember_params
     from provctl.app.loading import check_tools, make_context
+    from provctl.config.paths import cache_dir
     from provctl.spec.load import load_workflow
 
-    settings = session.loaded.settings
+    settings, given = session.loaded.settings, pairs(params)
     context = replace(
         make_context(settings, session.environ, Path.cwd()),
         tell=lambda note: click.echo(f"note: {note}", err=True),
     )
     began = time.perf_counter()
-    workflow = load_workflow(Path(file), pairs(params), context=context)
+    workflow = load_workflow(Path(file), given, context=context)
     took_s = time.perf_counter() - began
     session.say(f"{file}: {len(workflow.tasks)} tasks, checked in {took_s:.3f}s")
+    remember_params(cache_dir(), Path(file), workflow.params, given)
     check_tools(settings, workflow)
     return workflow
 

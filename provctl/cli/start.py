@@ -17,6 +17,7 @@ from provctl.cli.exits import exit_code_of
 from provctl.cli.notice import notified, tell_end
 from provctl.cli.options import reports, shows_runs
 from provctl.cli.watch import watch_runs
+from provctl.cli.words import FILE, PARAM
 
 if TYPE_CHECKING:
     from provctl.app.submit import Wishes
@@ -38,8 +39,6 @@ __all__ = [
     "validate",
 ]
 
-_FILE = click.Path(dir_okay=True)
-
 
 def _params(verb: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
@@ -48,6 +47,7 @@ def _params(verb: Callable[..., Any]) -> Callable[..., Any]:
         "params",
         multiple=True,
         metavar="KEY=VALUE",
+        type=PARAM,
         help="Set a parameter of the workflow.",
     )(verb)
 
@@ -81,7 +81,7 @@ def keyed(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 @treatment
 @labelled
 @notified
@@ -196,7 +196,7 @@ def _drop_what_nobody_takes() -> None:
 
 
 @click.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 @treatment
 @keyed
 @labelled
@@ -279,7 +279,7 @@ def give_to_scheduler(session: Session, ids: Sequence[str]) -> None:
 
 
 @click.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
 @_params
 @click.pass_obj
 def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) -> None:
@@ -300,7 +300,7 @@ def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) 
 
 
 @click.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 @_params
 @click.pass_obj
 def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:

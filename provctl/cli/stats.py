@@ -8,6 +8,7 @@ import click
 
 from provctl.cli.choice import Choice, chosen
 from provctl.cli.context import Session, emit
+from provctl.cli.words import WORKFLOW
 
 if TYPE_CHECKING:
     from provctl.core.pace import Pace
@@ -16,7 +17,7 @@ __all__ = ["stats"]
 
 
 @click.command()
-@click.argument("workflow", required=False)
+@click.argument("workflow", required=False, type=WORKFLOW)
 @click.option(
     "-n",
     "--last",

@@ -9,8 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from provctl.app.orchestrated import one_task, refused, spelled, typed
-from provctl.cli.context import Session, plain
-from provctl.cli.options import session_of
+from provctl.cli.context import Session, plain, session_of
 from provctl.errors import ProvctlError
 from provctl.nushell.types import accept, item_type, read_text
 

@@ -12,7 +12,7 @@ from provctl.cli.choice import by_label, chosen_runs
 from provctl.cli.exits import ENDS, HELD, INTERRUPTED, TIMEOUT, exit_code_of
 from provctl.cli.kinds import DURATION
 from provctl.cli.notice import notified, tell_end
-from provctl.cli.options import RUN, reports
+from provctl.cli.options import reports
 from provctl.cli.states import (
     RUN_OUTCOMES,
     RUN_STATUSES,
@@ -21,6 +21,7 @@ from provctl.cli.states import (
     check_word,
 )
 from provctl.cli.watch import LOOK_S, note, report_if_asked, tell_orphans, watch_runs
+from provctl.cli.words import RUN
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower

@@ -11,7 +11,8 @@ from provctl.cli.choice import by_label, chosen_runs
 from provctl.cli.exits import INTERRUPTED, TIMEOUT, exit_code_of
 from provctl.cli.kinds import DURATION
 from provctl.cli.notice import notified, tell_end
-from provctl.cli.options import RUN, reports, shows_runs
+from provctl.cli.options import reports, shows_runs
+from provctl.cli.words import RUNS
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
@@ -35,7 +36,7 @@ LOOK_S = 0.05
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, type=RUN)
+@click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS)
 @by_label
 @click.option(
     "--timeout",

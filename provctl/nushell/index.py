@@ -21,7 +21,6 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 from provctl.errors import UsageProblem
 from provctl.nushell.library import Imports, module_files, module_imports
 from provctl.nushell.names import is_word
-from provctl.nushell.shelf import read_shelf, write_shelf
 from provctl.nushell.signatures import (
     Exports,
     Reader,
@@ -29,8 +28,9 @@ from provctl.nushell.signatures import (
     signature_from_json,
     signature_to_json,
 )
+from provctl.shelf import read_shelf, write_shelf
 
-__all__ = ["LibraryIndex", "Verb"]
+__all__ = ["KeptIndex", "LibraryIndex", "Verb"]
 
 _FORMAT = 2
 # The scheduler may be at any port of it, by the settings of the time.
@@ -208,6 +208,25 @@ class LibraryIndex:
         stamp = self._stamp_once(file)
         fresh = stamp is None or time.time_ns() - max(stamp[:2]) < _SETTLED_NS
         return None if fresh else stamp
+
+
+class KeptIndex(LibraryIndex):
+    """What is kept of a library, though it may have changed: nothing is read by Nushell.
+
+    A module of which nothing is kept is taken to export what its name says; its
+    `problem` says that it was not read.
+    """
+
+    def _records(
+        self, modules: List[str], *, doubting: bool = False
+    ) -> Dict[str, Dict[str, Any]]:
+        kept = read_shelf(self._file, None)
+        imports, problem = Imports(std=True), "not read yet"
+        unread = {"signature": None, "problem": problem, "imports": imports}
+        return {
+            module: json.loads(kept[module]) if module in kept else unread
+            for module in modules
+        }
 
 
 def _verbs(records: Mapping[str, Mapping[str, Any]]) -> List[Verb]:

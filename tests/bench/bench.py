@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set
 
@@ -195,6 +196,43 @@ def bench_library(bench: Bench) -> Iterator[Finding]:
     yield Finding("provctl NOUN VERB", took["call"] / both, "x", 1.3, notes)
 
 
+def bench_completion(bench: Bench) -> Iterator[Finding]:
+    """What a press of Tab takes, with 1,000 runs, against the import of click."""
+    file = graphs.write(graphs.fan(100), bench.folder)
+    params = bench.folder / "params.json"
+    params.write_text('{"params": {"zone": "es-mad1"}, "tasks": {}}', encoding="utf-8")
+    provctl, *state = bench.provctl()
+    bench.env["PROVCTL_STATE_DIR"] = state[-1]
+    bench.env["XDG_CACHE_HOME"] = str(bench.folder / "cache")
+    bench.env["PROVCTL_ORCHESTRATOR_AUTO_START"] = "false"
+    files = [str(file)] * 1_000
+    bench.ask([provctl, "batch", "submit", *files])
+    run = bench.ask([provctl, "ps", "-n", "1", "-o", "name"])
+    lines = {
+        "verbs": "provctl workflow mon",
+        "run ids": "provctl logs ",
+        "task names": f"provctl logs {run} ",
+        "task names of @last": "provctl logs @last ",
+        "parameters": f"provctl run {params} -p ",
+    }
+
+    def asked(typed: str) -> List[str]:
+        asking = ["_PROVCTL_COMPLETE=bash", f"_PROVCTL_WORDS={typed}"]
+        return ["env", *asking, provctl]
+
+    for typed in lines.values():
+        bench.ask(asked(typed))  # until all of the runs are known
+        assert bench.ask(asked(typed)), typed
+    commands = {what: partial(asked, typed) for what, typed in lines.items()}
+    click = ["env", sys.executable, "-I", "-c", "import click"]
+    found = bench.measure(click=lambda: click, **commands)
+    reference = found.pop("click").wall_s
+    for what, usage in found.items():
+        notes = f"{usage.wall_s * 1e3:.0f} ms, import click: {reference * 1e3:.0f} ms"
+        ratio = usage.wall_s / reference
+        yield Finding(f"completion: {what}", ratio, "x", 1.5, notes)
+
+
 def bench_montage(bench: Bench) -> Iterator[Finding]:
     """A recorded workflow of 1,738 tasks: time, order, and its validation alone."""
     if bench.wfinstances is None:
@@ -289,6 +327,7 @@ BENCHES: Dict[str, Callable[[Bench], Iterator[Finding]]] = {
     "large": bench_large,
     "startup": bench_startup,
     "library": bench_library,
+    "completion": bench_completion,
     "montage": bench_montage,
     "live": bench_live,
 }

@@ -366,19 +366,41 @@ def test_a_scheduler_that_must_not_be_used_is_not(thing: Provctl) -> None:
         ("provctl thi", {"thing"}),
         ("provctl thing l", {"list"}),
         ("provctl thing show --te", {"--text"}),
+        ("provctl thing show --ti", {"--time", "--times"}),
         ("provctl thing show a", {"alpha"}),
     ],
 )
 def test_nouns_verbs_flags_and_values_are_completed(
     thing: Provctl, words: str, offered: Set[str]
 ) -> None:
-    env = {
-        "_PROVCTL_COMPLETE": "bash_complete",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split()) - 1),
-    }
-    out = thing(env=env).out
-    assert {line.partition(",")[2] for line in out.splitlines()} == offered
+    thing("--help")  # reads the library
+    assert offers(thing, words) == offered
+
+
+def test_without_nushell_what_is_kept_of_a_library_is_completed(
+    thing: Provctl, tmp_path: Path
+) -> None:
+    # It would say so if it were started: a program of that name is on PATH.
+    started = tmp_path / "started"
+    fake = thing.text("nu", f"#!/bin/sh\ntouch {started}\n")
+    fake.chmod(0o755)
+    thing.environ["PROVCTL_NUSHELL_BINARY"] = str(fake)
+    assert offers(thing, "provctl thi") == {"thing"}
+    assert offers(thing, "provctl thing cr") == {"create"}
+    assert offers(thing, "provctl thing create --s") == set()  # never read
+    assert not started.exists()
+    del thing.environ["PROVCTL_NUSHELL_BINARY"]
+    thing("--help")
+    thing.environ["PROVCTL_NUSHELL_BINARY"] = str(fake)
+    assert offers(thing, "provctl thing create --s") == {"--size", "--state-dir"}
+    assert not started.exists()
+
+
+def offers(provctl: Provctl, typed: str) -> Set[str]:
+    """What bash is offered for a line."""
+    asked = {"_PROVCTL_COMPLETE": "bash", "_PROVCTL_WORDS": typed}
+    _, *lines = provctl(env=asked).out.split("\n") or [""]
+    return {line.split()[0] for line in lines if line}
 
 
 def test_env_shows_what_commands_find(thing: Provctl, library: Path) -> None:

@@ -85,6 +85,10 @@ class Terminal:
         while text not in self.plain:
             assert self._read(deadline), f"no {text!r} in: {self.raw}"
 
+    def read_some(self, *, within_s: float) -> None:
+        """Read what comes within a time, if anything does."""
+        self._read(time.monotonic() + within_s)
+
     def wait(self, *, within_s: float = 20) -> int:
         """Read all that is printed, and return the exit code."""
         deadline = time.monotonic() + within_s

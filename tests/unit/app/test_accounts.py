@@ -9,7 +9,7 @@ import pytest
 from provctl.app.accounts import WORTH_IT, accounts
 from provctl.core import events as ev
 from provctl.journal.summary import summaries
-from provctl.nushell.shelf import read_shelf, write_shelf
+from provctl.shelf import read_shelf, write_shelf
 from tests.support.run_folders import append, state_folder, submit
 from tests.support.workflows import a_workflow, task
 

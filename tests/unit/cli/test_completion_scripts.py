@@ -8,22 +8,27 @@ import pytest
 from click.testing import CliRunner
 
 from provctl.cli.completion import completion
+from provctl.cli.shells import SHELLS
 
 SHIPPED = Path(__file__).parents[3] / "completions"
+FILES = {
+    "bash": "provctl.bash",
+    "zsh": "_provctl",
+    "fish": "provctl.fish",
+    "nu": "provctl.nu",
+}
 
 
-@pytest.mark.parametrize(
-    ("shell", "name"),
-    [("bash", "provctl.bash"), ("zsh", "_provctl"), ("fish", "provctl.fish")],
-)
-def test_the_shipped_script_is_the_printed_one(
-    shell: str, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")  # no shell is needed to print a script
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_shipped_script_is_the_printed_one(shell: str) -> None:
     result = CliRunner().invoke(completion, [shell])
     assert result.exit_code == 0
-    assert result.stdout == (SHIPPED / name).read_text(encoding="utf-8")
-    assert f"_PROVCTL_COMPLETE={shell}_complete" in result.stdout
+    assert result.stdout == (SHIPPED / FILES[shell]).read_text(encoding="utf-8")
+    assert "_PROVCTL_COMPLETE" in result.stdout
+
+
+def test_no_other_script_ships() -> None:
+    assert {path.name for path in SHIPPED.iterdir()} == set(FILES.values())
 
 
 def test_other_shells_are_refused() -> None:

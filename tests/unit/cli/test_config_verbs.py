@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from provctl.cli.config import config
 from provctl.cli.context import Session
 from provctl.config.keys import KEYS
-from provctl.errors import ConfigInvalid
+from provctl.errors import ConfigInvalid, NotFound
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,14 @@ def run(file: Path) -> Run:
         return CliRunner().invoke(config, args, obj=session)
 
     return runner
+
+
+def test_show_has_only_the_settings_that_were_named(run: Run) -> None:
+    result = run("show", "server.port", "pools", output="json")
+    assert [row["key"] for row in json.loads(result.stdout)] == ["server.port", "pools"]
+    unknown = run("show", "server.prot").exception
+    assert isinstance(unknown, NotFound)
+    assert unknown.hint == "did you mean server.port?"
 
 
 def test_show_has_each_value_and_where_it_comes_from(run: Run, file: Path) -> None:

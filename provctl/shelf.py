@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from binascii import crc32
 from contextlib import suppress
-from typing import TYPE_CHECKING, Dict, Mapping
+from typing import TYPE_CHECKING, Dict, Mapping, Optional
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["read_shelf", "write_shelf"]
 
 
-def read_shelf(path: Path, head: str) -> Dict[str, str]:
+def read_shelf(path: Path, head: Optional[str]) -> Dict[str, str]:
     """Return the records at `path` by name.
 
-    None if there are none, if they are damaged, or if their head is another one.
+    None if there are none, if they are damaged, or if their head is another one;
+    with None for `head` any will do.
     """
     try:
         checksum, _, content = path.read_bytes().partition(b"\n")
@@ -30,7 +31,7 @@ def read_shelf(path: Path, head: str) -> Dict[str, str]:
     except (OSError, ValueError):
         return {}
     first, *lines = content.decode("ascii").splitlines()
-    return dict(line.split("\t", 1) for line in lines) if first == head else {}
+    return dict(line.split("\t", 1) for line in lines) if head in (None, first) else {}
 
 
 def write_shelf(path: Path, head: str, records: Mapping[str, str]) -> None:

@@ -1,0 +1,247 @@
+"""Owns the kinds of words on the command line, and what shells complete them with.
+
+It starts no scheduler, no Nickel and no Nushell, and checks nothing: what is none of
+the words offered is told by the verb that gets it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Tuple,
+)
+
+import click
+from click.shell_completion import CompletionItem
+
+from provctl.cli.context import session_of
+
+if TYPE_CHECKING:
+    from provctl.app.roster import Known, Roster
+
+__all__ = [
+    "COMMAND",
+    "DIRECTORY",
+    "FILE",
+    "FILE_OR_RUN",
+    "KEY",
+    "PARAM",
+    "PLACE",
+    "RUN",
+    "RUNS",
+    "RUN_OR_TASK",
+    "STATUS",
+    "TASK",
+    "WORKFLOW",
+    "Word",
+    "completed",
+]
+
+# A value, and what is said of it; and how they are found, for what is typed so far.
+Offer = Tuple[str, str]
+Offers = Callable[[click.Context, str], Iterable[Offer]]
+
+
+class Word(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
+    """Text that is completed with what `offers` finds; with `path` also from the disk.
+
+    `path` is "file" or "dir".
+    """
+
+    def __init__(self, name: str, offers: Optional[Offers] = None, path: str = ""):
+        self.name = name
+        self._offers = offers
+        self._path = path
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> List[CompletionItem]:
+        """Return what may stand in place of `incomplete`, but for what stands already."""
+        given = ctx.params.get(param.name or "")
+        there = given if isinstance(given, (tuple, list)) else ()
+        offers = self._offers(ctx, incomplete) if self._offers else ()
+        fresh = (offer for offer in offers if offer[0] not in there)
+        items = completed(fresh, incomplete)
+        if self._path:
+            items.append(CompletionItem(incomplete, type=self._path))
+        return items
+
+
+def _roster(ctx: click.Context) -> Roster:
+    from provctl.app.roster import Roster
+    from provctl.config.paths import cache_dir
+
+    return Roster(session_of(ctx).folder, cache_dir())
+
+
+def _runs(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
+    known = _roster(ctx).newest(lambda run: _begins(run.id, incomplete))
+    yield from _last(known)
+    for run in known:
+        yield run.id, _about(run)
+
+
+def _begins(run_id: str, incomplete: str) -> bool:
+    return incomplete[:1] == "@" or run_id.startswith(incomplete)
+
+
+def _last(newest: List[Known]) -> Iterator[Offer]:
+    if newest:
+        yield "@last", f"the latest: {_about(newest[0])}"
+
+
+def _runs_and_batches(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
+    known = _roster(ctx).newest(
+        lambda run: any(_begins(name or "", incomplete) for name in (run.id, run.batch))
+    )
+    yield from _last(known)
+    sizes = Counter(run.batch for run in known)
+    for run in known:
+        if run.batch and run.batch in sizes:
+            yield (
+                run.batch,
+                f"{_age(run.created_at)}, a batch of {sizes.pop(run.batch)}",
+            )
+        yield run.id, _about(run)
+
+
+def _about(run: Known) -> str:
+    return f"{run.name}, {run.word}, {_age(run.created_at)}"
+
+
+_AGES = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (1e12, 86_400, "d"))
+
+
+def _age(at: float) -> str:
+    past_s = max(time.time() - at, 0.0)  # noqa: TID251  # for people only
+    for below, unit, name in _AGES:
+        if past_s < below:
+            return f"{past_s // unit:.0f} {name} ago"
+    return "long ago"
+
+
+def _tasks_of(ctx: click.Context, run: str) -> List[Offer]:
+    from provctl.app.hints import tasks_of
+
+    folder = session_of(ctx).folder
+    if run not in folder.run_ids():
+        found = _roster(ctx).find(run)
+        if found is None:
+            return []
+        run = found.id
+    return tasks_of(folder.run(run))
+
+
+def _tasks(ctx: click.Context, _: str) -> List[Offer]:
+    run = ctx.params.get("run")
+    return _tasks_of(ctx, run) if run else []
+
+
+def _runs_or_tasks(ctx: click.Context, incomplete: str) -> Iterable[Offer]:
+    run, slash, _ = incomplete.partition("/")
+    if not slash:
+        return _runs(ctx, incomplete)
+    return [(f"{run}/{task}", about) for task, about in _tasks_of(ctx, run)]
+
+
+def _params(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
+    """Names with a `=`, and behind that the default; of a switch, both of its values."""
+    from provctl.app.hints import params_of
+    from provctl.config.paths import cache_dir
+
+    names = (ctx.params.get(name) for name in ("file", "files", "what"))
+    files = next(filter(None, names), ())
+    for file in [files] if isinstance(files, str) else files:
+        known = params_of(cache_dir(), Path(file).expanduser())
+        for name, default in known.items():
+            if not incomplete.startswith(f"{name}="):
+                yield f"{name}=", f"default: {default[:60]}" if default else ""
+                continue
+            for value in (
+                ("true", "false") if default in _SWITCH else _given_as(default)
+            ):
+                yield f"{name}={value}", "default" if value == default else ""
+
+
+_SWITCH = ("true", "false")
+
+
+def _given_as(default: str) -> Iterator[str]:
+    """How a default, in JSON, is written behind `-p NAME=`; nothing if it cannot be."""
+    import json
+
+    with suppress(ValueError):  # it was cut
+        value = json.loads(default)
+        if isinstance(value, str):
+            yield value
+        elif not isinstance(value, dict):
+            yield default
+
+
+def _statuses(ctx: click.Context, _: str) -> List[Offer]:
+    words = [run.word for run in _roster(ctx).newest()]
+    return [(word, f"of {words.count(word)} runs") for word in sorted(set(words))]
+
+
+def _workflows(ctx: click.Context, _: str) -> List[Offer]:
+    names = [run.name for run in _roster(ctx).newest()]
+    return [(name, f"{names.count(name)} runs") for name in dict.fromkeys(names)]
+
+
+def _keys(_ctx: click.Context, _: str) -> List[Offer]:
+    from provctl.config.keys import KEYS
+
+    return [(key.name, key.description.help) for key in KEYS]
+
+
+def _commands(ctx: click.Context, incomplete: str) -> List[Offer]:
+    """The commands below those that were named before; else topics too."""
+    from provctl.cli.manual import topics
+
+    place = ctx.find_root()
+    before = ctx.params.get("words") or ()
+    offers = [] if before else list(topics().items())
+    for word in before:
+        group = place.command
+        found = (
+            group.get_command(place, word) if isinstance(group, click.Group) else None
+        )
+        if found is None:
+            return []
+        place = click.Context(found, place, word, obj=ctx.obj)
+    items = place.command.shell_complete(place, incomplete)
+    commands = [(each.value, each.help or "") for each in items if each.type == "plain"]
+    return [*commands, *offers]
+
+
+RUN = Word("run", _runs)
+RUNS = Word("runs", _runs_and_batches)
+RUN_OR_TASK = Word("run or task", _runs_or_tasks)
+FILE_OR_RUN = Word("file or run", _runs, path="file")
+TASK = Word("task", _tasks)
+PARAM = Word("parameter", _params)
+STATUS = Word("status", _statuses)
+WORKFLOW = Word("workflow", _workflows)
+KEY = Word("key", _keys)
+COMMAND = Word("command", _commands)
+FILE = click.Path(dir_okay=True)
+PLACE = Word("file", path="file")  # that need not be there
+DIRECTORY = Word("directory", path="dir")
+
+
+def completed(offers: Iterable[Offer], incomplete: str) -> List[CompletionItem]:
+    """Return those of `offers`, values and what is said of each, that fit."""
+    return [
+        CompletionItem(value, help=about or None)
+        for value, about in offers
+        if value.startswith(incomplete)
+    ]

@@ -1,0 +1,112 @@
+"""Completion in the real shells, at a terminal: what a press of Tab shows and inserts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Iterator
+
+import pytest
+
+from tests.support.shells import SHELLS, Shell
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+# All that a shell acts upon, in what somebody else has written.
+_BAD = "$(touch evil) `touch evil`; touch evil | x: 'q' \"d\" %F{red} \\ !! ~ * {a,b} #"
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest, provctl: Provctl) -> Iterator[Shell]:
+    provctl.environ["XDG_CACHE_HOME"] = str(provctl.folder / "cache")
+    shell = Shell(request.param, provctl)
+    with shell:
+        yield shell
+
+
+def test_verbs_and_flags(shell: Shell) -> None:
+    shell.type("provctl workflow mon\t")
+    shell.shows("READY> provctl workflow monitor")
+    shell.type("provctl workflow re\t\t")
+    shell.shows("replay", "Watch a run again", "report", "resume", "retry")
+    shell.type("provctl workflow retry --downs\t")
+    shell.shows("READY> provctl workflow retry --downstream")
+
+
+def test_runs_and_their_tasks(provctl: Provctl, shell: Shell) -> None:
+    tasks = {"fetch": {"command": ["true"]}, "build": {"command": ["false"]}}
+    run = provctl.submit(provctl.file(tasks, "hello"))
+    provctl("wait", run, code=10)
+    provctl("scheduler", "stop")
+    shell.type("provctl logs \t\t")
+    shell.shows("@last", run, "hello, failed, ", "s ago")
+    shell.type(f"provctl logs {run[:4]}\t")
+    shell.shows(f"READY> provctl logs {run}")
+    shell.type(f"provctl logs {run} \t\t")
+    shell.shows("build", "fetch")
+    shell.type(f"provctl explain {run}/bu\t")
+    shell.shows(f"READY> provctl explain {run}/build")
+    shell.type("provctl workflow retry @last --from fe\t")
+    shell.shows("READY> provctl workflow retry @last --from fetch")
+    shell.type("provctl workflow retry @last --from=fe\t")
+    shell.shows("READY> provctl workflow retry @last --from=fetch")
+    shell.type("provctl workflow retry @la\t")
+    shell.shows("READY> provctl workflow retry @last")
+
+
+def test_parameters_and_files(provctl: Provctl, shell: Shell) -> None:
+    file = provctl.file(
+        {"a": {"command": ["true"]}}, "p", params={"zone": "es-mad1", "on": True}
+    )
+    shell.type(f"provctl run {file.name[:-2]}\t")
+    shell.shows(f"READY> provctl run {file.name}")
+    shell.type(f"provctl run {file.name} -p \t\t")
+    shell.shows("zone=", "on=", 'default: "es-mad1"')
+    shell.type(f"provctl run {file.name} -p zo\tX")  # no space follows
+    shell.shows(f"READY> provctl run {file.name} -p zone=X")
+    shell.type(f"provctl run {file.name} -p zone=\t")
+    shell.shows(f"READY> provctl run {file.name} -p zone=es-mad1")
+    shell.type(f"provctl run {file.name} -p on=f\t")
+    shell.shows(f"READY> provctl run {file.name} -p on=false")
+    shell.type(f"provctl --config {file.name[:-2]}\t")
+    shell.shows(f"READY> provctl --config {file.name}")
+
+
+def test_names_and_values_are_data(provctl: Provctl, shell: Shell) -> None:
+    tasks = {
+        "a": {"command": ["true"], "description": _BAD},
+        "b": {"command": ["true"]},
+    }
+    file = provctl.file(tasks, "bad", params={"zone of": _BAD})
+    content = {**json.loads(file.read_bytes()), "name": _BAD}
+    before = provctl.submit(provctl.text("bad.json", json.dumps(content)))
+    provctl("wait", before)
+    provctl("scheduler", "stop")
+    shell.type("provctl logs \t\t")
+    shell.shows(before, "$(touch evil) `touch evil`; touch evil | x: 'q' \"d\"")
+    shell.type("provctl logs @last \t\t")
+    shell.shows("$(touch evil) `touch evil`; touch evil | x: 'q' \"d\"")
+    # Name and value are inserted; then the line is run, and both arrive as they are.
+    shell.type("provctl run bad.json -p zo\t")
+    shell.shows("zone", "of=")
+    shell.press("\t")
+    shell.shows("touch", "a,b")
+    shell.press("\r")
+    shell.shows(" succeeded in ")
+    runs = {run["id"] for run in provctl("ps", "-o", "json").json()} - {before}
+    (frozen,) = (provctl.state / "runs" / run / "workflow.json" for run in runs)
+    assert json.loads(frozen.read_bytes())["params"] == {"zone of": _BAD}
+    assert not list(provctl.folder.rglob("evil"))
+    # And if a shell had done what they say, it would have been seen.
+    shell.type("touch evil; provctl version\r")
+    shell.shows("provctl 0")
+    assert list(provctl.folder.rglob("evil"))
+
+
+def test_where_there_is_nothing_nothing_is_said(provctl: Provctl, shell: Shell) -> None:
+    provctl.state.write_text("a file", encoding="utf-8")
+    shell.type("provctl cancel x\t")
+    shell.type("provctl vers\t")  # it still listens
+    shell.shows("READY> provctl version")
+    assert "Traceback" not in shell.raw
+    assert "error" not in shell.raw
