@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Dict, Mapping, Optional
 
+from provctl.app.expected import chart_of_run
 from provctl.app.past import past_runs
 from provctl.core.pace import Pace, expected_end, paces
 from provctl.core.state import State
@@ -13,6 +14,7 @@ from provctl.journal.log import JournalReader
 from provctl.journal.replay import replay
 
 if TYPE_CHECKING:
+    from provctl.app.expected import Chart
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import StateFolder
 
@@ -58,6 +60,17 @@ class Outlook:
         if name not in self._paces:
             self._paces[name] = paces(past_runs(self._folder, name))
         return self._paces[name]
+
+    def chart(self, run: RunState) -> Optional[Chart]:
+        """Return what decides when a run ends; None where nothing can be known of it."""
+        usual = {
+            name: pace.p50_s
+            for name, pace in self.paces(run.submitted.name).items()
+            if pace.p50_s is not None
+        }
+        if run.outcome is None and not usual:
+            return None
+        return chart_of_run(run, run.finished_at or self._now, usual)
 
     def expected_end(self, run: RunState, task: TaskState) -> Optional[float]:
         """Return when a task is expected to end, in seconds since the epoch, or None."""

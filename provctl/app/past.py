@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import StateFolder
 
-__all__ = ["past_runs"]
+__all__ = ["past_runs", "tasks_of"]
 
 _RUNS = 50  # what is older says little of today
 
@@ -52,11 +52,12 @@ def _read(folder: StateFolder, summary: RunSummary) -> Optional[Past]:
         created_at=run.submitted.at,
         started_at=run.started_at,
         finished_at=run.finished_at,
-        tasks=_tasks(run),
+        tasks=tasks_of(run),
     )
 
 
-def _tasks(run: RunState) -> dict[str, TaskPast]:
+def tasks_of(run: RunState) -> dict[str, TaskPast]:
+    """Return how each task of a run went so far; nested workflows are left out."""
     return {
         name: TaskPast(task.did or task.outcome or "", _took(task), task.tries)
         for name, task in run.tasks.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 import click
 
@@ -13,8 +13,9 @@ from provctl.cli.options import RUN
 from provctl.cli.times import iso
 
 if TYPE_CHECKING:
+    from provctl.app.expected import Chart
     from provctl.core.explain import Because
-    from provctl.core.state import RunState, State
+    from provctl.core.state import RunState, State, TaskState
 
 __all__ = ["explain"]
 
@@ -31,6 +32,9 @@ def explain(session: Session, run: str) -> None:
     \b
     provctl explain @last          what the run waits for, or why it failed
     provctl explain @last/web-1    why this task has not started, or how it ended
+
+    Where earlier runs tell how long tasks take, it also says what is on the critical
+    path, and how much later the others may end.
     """
     from provctl.app.outlook import Outlook, shared_state
     from provctl.app.select import find_run
@@ -48,6 +52,11 @@ def explain(session: Session, run: str) -> None:
     outlook = Outlook(session.folder, time.time())  # noqa: TID251  # for people only
     chosen = [task_id] if task_id else _worth_it(about)
     records = [_record(state, run_id, each, outlook) for each in chosen]
+    chart = outlook.chart(about)
+    if chart is not None:
+        for record in records:
+            leeway = _leeway(chart, about, about.tasks[record["task"]])
+            record["because"] += map(_because, leeway)
     if session.output != "table":
         for line in _data(session, records):
             click.echo(line)
@@ -86,6 +95,31 @@ def _record(state: State, run_id: str, task_id: str, outlook: Any) -> Dict[str, 
         "outcome": task.outcome,
         "because": [_because(reason) for reason in reasons],
     }
+
+
+def _leeway(chart: Chart, run: RunState, task: TaskState) -> Iterator[Because]:
+    """How much later a task could end, where that means something."""
+    from provctl.core.explain import Because
+    from provctl.core.model import Group
+    from provctl.ui.lines import duration
+
+    if task.outcome not in (None, "succeeded") or isinstance(task.task.action, Group):
+        return
+    spare = chart.timings[task.task.id].slack_s
+    if task.task.id in chart.critical:
+        text = "on the critical path: if it ends later, so does the run"
+        if run.outcome is not None:
+            text = "on the critical path: it decided when the run could end"
+        yield Because("slack", text)
+    elif task.outcome is None and spare >= _SPARE_S:
+        text = f"may end {duration(spare)} later, and the run still ends in time"
+        yield Because("slack", text)
+    elif run.outcome is not None and spare >= _SPARE_S:
+        text = f"could have ended {duration(spare)} later, the run being as fast"
+        yield Because("slack", text)
+
+
+_SPARE_S = 0.1
 
 
 def _because(reason: Because) -> Dict[str, Any]:

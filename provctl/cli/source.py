@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provctl.cli.context import Session
     from provctl.core.model import Workflow
 
-__all__ = ["load"]
+__all__ = ["is_file", "load"]
 
 
 def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
@@ -37,6 +37,13 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
     workflow = load_workflow(Path(file), _pairs(params), context=context)
     check_tools(settings, workflow)
     return workflow
+
+
+def is_file(what: str) -> bool:
+    """Return whether a word that may name a run names a workflow file."""
+    from provctl.spec.sources import SUFFIXES
+
+    return Path(what).suffix in SUFFIXES and Path(what).exists()
 
 
 def _pairs(params: Sequence[str]) -> Dict[str, str]:

@@ -6,7 +6,17 @@ import json
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import click
 
@@ -14,6 +24,7 @@ from provctl.cli.context import Session, emit, tell_version
 from provctl.cli.watch import exit_code_of, watch_runs
 
 if TYPE_CHECKING:
+    from provctl.app.expected import Chart
     from provctl.app.submit import Wishes
     from provctl.core.model import Workflow
     from provctl.core.requests import Request
@@ -286,11 +297,18 @@ def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) 
 @_params
 @click.pass_obj
 def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
-    """Show the tasks of FILE in the order their needs allow, stage by stage."""
+    """Show the tasks of FILE in the order their needs allow, stage by stage.
+
+    Where earlier runs tell how long tasks take, it also shows that, and how much later
+    than planned each may end without the whole ending later.
+    """
+    from provctl.app.expected import chart_of_workflow, usual_times
     from provctl.cli.source import load
     from provctl.core.graph import stages
 
     workflow = load(session, file, params)
+    known = usual_times(session.folder, workflow.name)
+    chart = chart_of_workflow(workflow, known)
     rows: List[Dict[str, Any]] = [
         {
             "stage": number,
@@ -303,12 +321,30 @@ def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
             )
             or None,
             "when": None if task.when is None else json.dumps(task.when),
+            **_timing(chart, task.id, known),
         }
         for number, stage in enumerate(stages(workflow.tasks), 1)
         for task in stage
     ]
-    columns = ("stage", "id", "kind", "undo", "needs", "when")
-    emit(session, rows, columns, name="id")
+    columns = ["stage", "id", "kind", "undo", "needs", "when"]
+    emit(session, rows, columns + (["usual", "slack"] if known else []), name="id")
+
+
+def _timing(chart: Chart, task: str, known: Mapping[str, float]) -> Dict[str, Any]:
+    """What earlier runs say of a task: what it takes, and how late it may be."""
+    from provctl.ui.lines import duration
+
+    usual_s = known.get(task)
+    slack_s = chart.timings[task].slack_s if known else None
+    critical = task in chart.critical if known else None
+    slack = None if slack_s is None else duration(slack_s)
+    return {
+        "usual_s": usual_s,
+        "slack_s": slack_s,
+        "critical": critical,
+        "usual": None if usual_s is None else duration(usual_s),
+        "slack": "critical" if critical else slack,
+    }
 
 
 def _kind(action: Any) -> str:
