@@ -68,7 +68,7 @@ class Outlook:
             for name, pace in self.paces(run.submitted.name).items()
             if pace.p50_s is not None
         }
-        if run.outcome is None and not usual:
+        if run.rolling_back or (run.outcome is None and not usual):
             return None
         return chart_of_run(run, run.finished_at or self._now, usual)
 

@@ -68,4 +68,6 @@ def tasks_of(run: RunState) -> dict[str, TaskPast]:
 def _took(task: TaskState) -> Optional[float]:
     if task.started_at is None or task.finished_at is None:
         return None
+    if task.did:
+        return None  # the times are those of its undo
     return task.finished_at - task.started_at

@@ -52,7 +52,8 @@ def explain(session: Session, run: str) -> None:
     outlook = Outlook(session.folder, time.time())  # noqa: TID251  # for people only
     chosen = [task_id] if task_id else _worth_it(about)
     records = [_record(state, run_id, each, outlook) for each in chosen]
-    chart = outlook.chart(about)
+    # What nobody owns does not go on, and is late by any measure.
+    chart = outlook.chart(about) if _goes_on_or_ended(session, about) else None
     if chart is not None:
         for record in records:
             leeway = _leeway(chart, about, about.tasks[record["task"]])
@@ -112,10 +113,10 @@ def _leeway(chart: Chart, run: RunState, task: TaskState) -> Iterator[Because]:
             text = "on the critical path: it decided when the run could end"
         yield Because("slack", text)
     elif task.outcome is None and spare >= _SPARE_S:
-        text = f"may end {duration(spare)} later, and the run still ends in time"
+        text = f"by the needs alone it may end {duration(spare)} later without harm"
         yield Because("slack", text)
     elif run.outcome is not None and spare >= _SPARE_S:
-        text = f"could have ended {duration(spare)} later, the run being as fast"
+        text = f"by the needs alone it could have ended {duration(spare)} later"
         yield Because("slack", text)
 
 
@@ -141,14 +142,19 @@ def _data(session: Session, records: List[Dict[str, Any]]) -> List[str]:
 
 
 def _headline(session: Session, run: RunState) -> str:
-    from provctl.flock import is_locked
-
     run_id = run.submitted.run
     said = f"{plain(run.submitted.name)}  {run_id}  {run.outcome or run.status}"
-    if run.outcome is None and not is_locked(session.folder.run(run_id).lock):
+    if not _goes_on_or_ended(session, run):
         said += "\nnobody owns this run, so it does not go on"
         said += f": provctl workflow resume {run_id}"
     return said
+
+
+def _goes_on_or_ended(session: Session, run: RunState) -> bool:
+    from provctl.flock import is_locked
+
+    lock = session.folder.run(run.submitted.run).lock
+    return run.outcome is not None or is_locked(lock)
 
 
 def _lines(session: Session, run: RunState, record: Dict[str, Any]) -> List[str]:

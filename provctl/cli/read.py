@@ -184,13 +184,14 @@ def _add_slack(session: Session, record: Dict[str, Any], run: RunState) -> None:
     if session.output in ("table", "name"):
         return
     chart = None
-    if run.finished_at is not None:
+    if run.finished_at is not None and not run.rolling_back:
         from provctl.app.expected import chart_of_run
 
         chart = chart_of_run(run, run.finished_at)
     for task in record["tasks"]:
-        task["critical"] = task["id"] in chart.critical if chart else None
-        task["slack_s"] = chart.timings[task["id"]].slack_s if chart else None
+        told = chart if task["started_at"] is not None else None
+        task["critical"] = task["id"] in told.critical if told else None
+        task["slack_s"] = told.timings[task["id"]].slack_s if told else None
 
 
 def _print_record(session: Session, record: Dict[str, Any], picture: RunView) -> None:

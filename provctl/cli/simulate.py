@@ -29,6 +29,7 @@ __all__ = ["simulate"]
 
 _JOBS = "1,2,4,8,16,32"
 _JOBS_MAX = 100_000
+_PATH = "critical path"
 _NAMED = 5  # tasks, in a line
 _WIDTH_MAX = 120  # columns
 
@@ -184,7 +185,8 @@ def _notes(trial: Trial) -> Iterator[str]:
     if conditions:
         yield f"conditions taken to be true: {_some(conditions)}"
     if trial.without_limit.skipped:
-        yield f"skipped, as things go: {_some(trial.without_limit.skipped)}"
+        why = ", as nothing is taken to fail" if trial.question.seed is None else ""
+        yield f"skipped{why}: {_some(trial.without_limit.skipped)}"
     pools = dict.fromkeys(name for task in workflow.tasks for name in task.pools)
     unknown = [name for name in pools if name not in trial.subject.capacity]
     if unknown:
@@ -214,7 +216,10 @@ def _record(trial: Trial, *, schedule: bool) -> Dict[str, Any]:
         "critical_path": {"took_s": trial.critical_s, "tasks": list(trial.critical)},
         "enough_jobs": trial.enough,
         "seed": trial.question.seed,
-        "assumed": {"duration_s": trial.assumed_s, "tasks": list(trial.assumed)},
+        "assumed": {
+            "duration_s": trial.assumed_s if trial.assumed else None,
+            "tasks": list(trial.assumed),
+        },
         "conditions": [t.id for t in workflow.tasks if t.when is not None],
         "skipped": list(trial.without_limit.skipped),
         "simulations": [
@@ -258,7 +263,7 @@ def _bound(one: Simulation, critical_s: float) -> str:
     from provctl.core.simulate import bound_of
 
     kind, _, name = bound_of(one, critical_s).partition(":")
-    words = {"needs": "critical path", "slots": "jobs", "run": "max_parallel"}
+    words = {"needs": _PATH, "slots": "jobs", "run": "max_parallel"}
     return words.get(kind, f"{kind} {name}")
 
 
@@ -274,7 +279,8 @@ def _conclusions(trial: Trial) -> Iterator[str]:
     yield f"critical path, {duration(trial.critical_s)}: {' > '.join(path)}"
     then = _bound(trial.without_limit, trial.critical_s)
     jobs = "job does" if trial.enough == 1 else "jobs do"
-    yield f"more than {trial.enough} {jobs} not help: then the {then} decides"
+    article = "the " if then == _PATH else ""
+    yield f"more than {trial.enough} {jobs} not help: then {article}{then} decides"
 
 
 def _chart(trial: Trial) -> List[str]:

@@ -26,7 +26,7 @@ from provctl.cli.watch import exit_code_of, watch_runs
 if TYPE_CHECKING:
     from provctl.app.expected import Chart
     from provctl.app.submit import Wishes
-    from provctl.core.model import Workflow
+    from provctl.core.model import Task, Workflow
     from provctl.core.requests import Request
     from provctl.executors.base import Executor
     from provctl.journal.summary import RunSummary
@@ -321,7 +321,7 @@ def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
             )
             or None,
             "when": None if task.when is None else json.dumps(task.when),
-            **_timing(chart, task.id, known),
+            **_timing(chart, task, known),
         }
         for number, stage in enumerate(stages(workflow.tasks), 1)
         for task in stage
@@ -330,13 +330,15 @@ def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
     emit(session, rows, columns + (["usual", "slack"] if known else []), name="id")
 
 
-def _timing(chart: Chart, task: str, known: Mapping[str, float]) -> Dict[str, Any]:
+def _timing(chart: Chart, task: Task, known: Mapping[str, float]) -> Dict[str, Any]:
     """What earlier runs say of a task: what it takes, and how late it may be."""
+    from provctl.core.model import Group
     from provctl.ui.lines import duration
 
-    usual_s = known.get(task)
-    slack_s = chart.timings[task].slack_s if known else None
-    critical = task in chart.critical if known else None
+    says = bool(known) and not isinstance(task.action, Group)
+    usual_s = known.get(task.id)
+    slack_s = chart.timings[task.id].slack_s if says else None
+    critical = task.id in chart.critical if says else None
     slack = None if slack_s is None else duration(slack_s)
     return {
         "usual_s": usual_s,
