@@ -183,9 +183,9 @@ cli = _Root(
     """Run infrastructure workflows written in Nickel and Nushell.
 
     \b
-    provctl run FILE               run it here and watch
-    provctl workflow submit FILE   hand it to the background scheduler
-    provctl workflow monitor @last watch the latest run
+    provctl run FILE                run it here and watch
+    provctl workflow submit FILE    hand it to the background scheduler
+    provctl workflow monitor @last  watch the latest run
     """,
     _TREE,
 )
