@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["graph", "picture_of_run"]
 
+_SLACK_S = 0.1  # below which there is none
 _FORMATS = ("text", "mermaid", "dot", "svg")
 
 
@@ -103,12 +104,11 @@ def _picture(
     *,
     slack: bool,
 ) -> Picture:
-    from provctl.cli.times import slack_of
     from provctl.ui.lines import duration
     from provctl.ui.picture import picture
 
     notes = {name: duration(s) for name, s in chart.took_s.items() if s > 0}
     for name in notes if slack else ():
-        spare = slack_of(chart.timings[name].slack_s)
-        notes[name] += f", {spare}" if spare else ""
+        spare = chart.timings[name].slack_s
+        notes[name] += f", {duration(spare)} slack" if spare >= _SLACK_S else ""
     return picture(title, tasks, seen, chart.path, notes)
