@@ -34,27 +34,42 @@ let p = import "provctl.ncl" in
 {
   name = "deploy",
   params = { zone | String | default = "fi-hel1", servers | Number | default = 2,
-             nap | Number | default = 0, fails | Bool | default = false },
+             nap | Number | default = 0, kubernetes | String | default = "true" },
   tasks = {
     web-1 = { command = ["sh", "-c", "echo web-1 is up; exec sleep $NAP"],
               env.NAP = params.nap, undo.command = ["true"] },
     web-2 = { command = ["true"], undo.command = ["true"] },
     database = { script = m%"{ ip: "10.0.0.9" }"%, needs = ["web-1"] },
-    kubernetes = { command = [if params.fails then "false" else "true"],
+    kubernetes = { command = ["sh", "-c", params.kubernetes],
                    needs = ["web-1", "web-2"], undo.command = ["true"] },
-    apps = { script = m%"{ name: "shop" }"%, needs = ["kubernetes", "database"] },
+    apps = { script = m%"{ name: "shop" }"%, needs = ["kubernetes", "database"],
+             undo.command = ["true"] },
   },
 } | p.Workflow
 """
 
-# How @last must be for a verb; of the others it has succeeded.
+# How @last must be for lines that have these words, the first of them that fit; for
+# others it has succeeded.
 LAST: Dict[str, str] = {
+    "workflow detach": "in the foreground",
+    "batch cancel": "a batch at work",
+    "batch pause": "a batch at work",
+    "batch retry": "a batch that failed",
+    "batch": "a batch",
     "cancel": "at work",
     "pause": "at work",
-    "detach": "in the foreground",
+    "--accept": "held",
+    "--rerun": "held",
+    "--fail ": "held",
     "resume": "paused",
     "retry": "failed",
     "explain": "failed",
+}
+
+# What makes the task kubernetes end so; what failed can be repaired.
+KUBERNETES = {
+    "failed": "test -e repaired",
+    "held": "test -e repaired || kill -9 $PPID",  # its supervisor
 }
 
 # By the whole line: what is run in its place, for it speaks of one moment.
@@ -67,6 +82,9 @@ INSTEAD: Dict[str, str] = {
     ),
     "provctl workflow show @last --at 120": "provctl workflow show @last --at 5",
 }
+
+# By the beginning of a line: what is run before it, for it goes on until it is told.
+TOLD_TO_END = {"provctl scheduler serve": "timeout --preserve-status 3 "}
 
 # By the whole line: the exit code that is right, if it is not 0.
 CODES: Dict[str, int] = {}
@@ -119,12 +137,17 @@ def examples() -> List[Example]:
     asked = [(*words, "--help") for words in commands()]
     asked += [("help", topic) for topic in topics()]
     for words in asked:
-        for line in EXAMPLE.findall(helped(*words)):
+        # What else to read is named there, and no line to be typed.
+        text, _, _ = helped(*words).partition("\nSee also:\n")
+        for line in EXAMPLE.findall(text):
             found.setdefault(line, Example(line, " ".join(words)))
     return list(found.values())
 
 
 ALL = examples()
+
+# What all runs have, where runs can have labels.
+LABELS = ("-l", "env=test") if "--label" in helped("run", "--help") else ()
 
 
 class Desk:
@@ -145,30 +168,58 @@ class Desk:
             (self.folder / name).write_text(text, encoding="utf-8")
         path = os.pathsep.join([str(PROGRAM.parent), provctl.environ["PATH"]])
         self.environ: Dict[str, str] = {**provctl.environ, "PATH": path}
+        self._begun: List[subprocess.Popen[bytes]] = []
 
     def put(self, how: str) -> None:
-        """Have a last run that is as it must be."""
-        if how == "succeeded":
-            return
+        """Have a last run, or batch, that is as it must be."""
         if how == "failed":
-            self._provctl("run", "deploy.ncl", "-p", "fails=true", code=10)
+            self._submit("-p", f"kubernetes={KUBERNETES[how]}", "--wait", code=10)
+            (self.folder / "repaired").touch()
+        elif how == "held":
+            self._submit("-p", f"kubernetes={KUBERNETES[how]}")
+            self._until("kubernetes", "held")
+            (self.folder / "repaired").touch()
         elif how == "in the foreground":
-            words = ("run", "deploy.ncl", "-p", "nap=600")
-            self.provctl.start(*words, cwd=self.folder)
-            self._until_at_work()
-        else:
-            self._provctl("workflow", "submit", "deploy.ncl", "-p", "nap=600")
-            self._until_at_work()
+            words = ("run", "deploy.ncl", "-p", "nap=600", *LABELS)
+            self._begun.append(self.provctl.start(*words, cwd=self.folder))
+            self._until("web-1", "running")
+        elif how.startswith("a batch"):
+            self._put_batch(how)
+        elif how != "succeeded":
+            self._submit("-p", "nap=600")
+            self._until("web-1", "running")
             if how == "paused":
                 self._provctl("workflow", "pause", "@last")
+
+    def _put_batch(self, how: str) -> None:
+        words: Sequence[str] = ()
+        if how.endswith("at work"):
+            words = ("-p", "nap=600")
+        elif how.endswith("failed"):
+            words = ("-p", f"kubernetes={KUBERNETES['failed']}")
+        self._provctl("batch", "submit", "deploy.ncl", "other.ncl", *words, *LABELS)
+        if how.endswith("at work"):
+            self._until("web-1", "running")
+        else:
+            code = 10 if how.endswith("failed") else 0
+            self._provctl("batch", "monitor", "@last", code=code)
+
+    def end(self) -> None:
+        """Let nothing go on that was begun here."""
+        for process in self._begun:
+            process.kill()
+            process.communicate()
+
+    def _submit(self, *words: str, code: int = 0) -> None:
+        self._provctl("workflow", "submit", "deploy.ncl", *words, *LABELS, code=code)
 
     def _provctl(self, *words: str, code: int = 0) -> None:
         self.provctl(*words, cwd=self.folder, code=code)
 
-    def _until_at_work(self) -> None:
+    def _until(self, task: str, status: str) -> None:
         self.provctl.until(
-            lambda: self.provctl.task("@last", "web-1")["status"] == "running",
-            "the last run is at work",
+            lambda: self.provctl.task("@last", task)["status"] == status,
+            f"{task} of the last run is {status}",
         )
 
     def __call__(self, command: str) -> subprocess.CompletedProcess[str]:
@@ -186,17 +237,16 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def succeeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A state directory with a batch of two and two single runs, all of which succeeded.
+    """A state directory with a batch of two, then two runs, all of which succeeded.
 
     Made once: each test begins with a copy.
     """
     provctl = Provctl(tmp_path_factory.mktemp("before"))
     try:
         desk = Desk(provctl)
+        desk.put("a batch")
         for _ in range(2):
-            provctl("run", "deploy.ncl", cwd=desk.folder)
-        provctl("batch", "submit", "deploy.ncl", "other.ncl", cwd=desk.folder)
-        provctl("batch", "monitor", "@last", cwd=desk.folder)
+            provctl("run", "deploy.ncl", *LABELS, cwd=desk.folder)
         provctl("scheduler", "stop")
         yield provctl.state
     finally:
@@ -204,23 +254,29 @@ def succeeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def desk(provctl: Provctl, succeeded: Path) -> Desk:
+def desk(provctl: Provctl, succeeded: Path) -> Iterator[Desk]:
     shutil.copytree(
         succeeded, provctl.state, ignore=shutil.ignore_patterns("*.sock", "token")
     )
-    return Desk(provctl)
+    desk = Desk(provctl)
+    try:
+        yield desk
+    finally:
+        desk.end()
 
 
 def typed(line: str) -> str:
     """A line with values where it has words for them."""
     words = INSTEAD.get(line, line).split(" ")
-    return " ".join(PLACEHOLDERS.get(word, word) for word in words)
+    before = next(
+        (TOLD_TO_END[start] for start in TOLD_TO_END if line.startswith(start)), ""
+    )
+    return before + " ".join(PLACEHOLDERS.get(word, word) for word in words)
 
 
 def wanted(line: str) -> str:
     """How the last run must be."""
-    verb = next((word for word in line.split() if word in LAST), "")
-    return LAST.get(verb, "succeeded")
+    return next((LAST[words] for words in LAST if words in line), "succeeded")
 
 
 @pytest.mark.parametrize(

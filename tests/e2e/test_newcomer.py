@@ -105,7 +105,7 @@ def test_from_the_help_to_submit_monitor_and_retry(
     newcomer.types("provctl --help")
     newcomer.types("provctl workflow --help", because="  workflow ")
     newcomer.types("provctl workflow submit --help", because="  submit ")
-    said = newcomer.types("provctl workflow submit mine.json", because="submit FILE")
+    said = newcomer.types("provctl workflow submit mine.json", because="  submit ")
     match = _ID.search(said)
     assert match, said
     run = match.group(1)
@@ -130,7 +130,7 @@ def test_from_the_help_to_cancel(newcomer: Newcomer, provctl: Provctl) -> None:
     one_that_naps(provctl)
     newcomer.types("provctl --help")
     newcomer.types("provctl workflow --help", because="  workflow ")
-    said = newcomer.types("provctl workflow submit nap.json", because="submit FILE")
+    said = newcomer.types("provctl workflow submit nap.json", because="  submit ")
     match = _ID.search(said)
     assert match, said
     run = match.group(1)
