@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, AbstractSet, Callable, Dict, Mapping, Sequence
+from typing import TYPE_CHECKING, AbstractSet, Callable, Dict, List, Mapping, Sequence
 
 from provctl.app.past import past_runs
 from provctl.core.critical import critical_path
 from provctl.core.pace import paces
+from provctl.journal.summary import summaries
 
 if TYPE_CHECKING:
     from provctl.core.critical import Timing
     from provctl.core.model import Task, Workflow
+    from provctl.core.pace import Pace
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import StateFolder
+    from provctl.journal.summary import RunSummary
 
-__all__ = ["Chart", "chart_of_run", "chart_of_workflow", "usual_times"]
+__all__ = [
+    "Chart",
+    "chart_of_run",
+    "chart_of_workflow",
+    "recent_paces",
+    "usual_times",
+]
+
+_TASKS = 20_000  # of all runs that are read: a second for 10,000
 
 
 @dataclass(frozen=True)
@@ -32,9 +43,27 @@ class Chart:
     critical: AbstractSet[str]
 
 
+def recent_paces(folder: StateFolder, name: str) -> Dict[str, Pace]:
+    """Return what the latest runs of a workflow say of its tasks, and "" of it all.
+
+    Of large workflows these are few runs, for somebody waits for the answer.
+    """
+    finished = [
+        run for run in summaries(folder) if run.name == name and run.outcome is not None
+    ]
+    tasks = 0
+    recent: List[RunSummary] = []
+    for run in reversed(finished):
+        tasks += run.tasks
+        if recent and tasks > _TASKS:
+            break
+        recent.append(run)
+    return paces(past_runs(folder, name, known=recent[::-1]))
+
+
 def usual_times(folder: StateFolder, name: str) -> Dict[str, float]:
     """Return what tasks of a workflow take by the median of earlier runs, in seconds."""
-    known = paces(past_runs(folder, name))
+    known = recent_paces(folder, name)
     return {task: p.p50_s for task, p in known.items() if task and p.p50_s is not None}
 
 

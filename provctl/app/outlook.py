@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Dict, Mapping, Optional
 
-from provctl.app.expected import chart_of_run
-from provctl.app.past import past_runs
-from provctl.core.pace import Pace, expected_end, paces
+from provctl.app.expected import chart_of_run, recent_paces
+from provctl.core.pace import Pace, expected_end
 from provctl.core.state import State
 from provctl.errors import ProvctlError
 from provctl.journal.lock import holder_of
@@ -58,7 +57,7 @@ class Outlook:
     def paces(self, name: str) -> Dict[str, Pace]:
         """Return what earlier runs of a workflow say of its tasks."""
         if name not in self._paces:
-            self._paces[name] = paces(past_runs(self._folder, name))
+            self._paces[name] = recent_paces(self._folder, name)
         return self._paces[name]
 
     def chart(self, run: RunState) -> Optional[Chart]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence
 
-from provctl.app.past import past_runs, tasks_of
+from provctl.app.expected import recent_paces
+from provctl.app.past import tasks_of
 from provctl.core.model import Group
-from provctl.core.pace import paces, quantile
+from provctl.core.pace import quantile
 from provctl.core.simulate import Luck, longest_way, simulate
 from provctl.errors import UsageProblem
 
@@ -75,7 +76,7 @@ def play(folder: StateFolder, subject: Subject, question: Question) -> Trial:
         if task not in tried:
             message = f"{workflow.name} has no task {task} that takes time of its own"
             raise UsageProblem(message, hint="see: provctl workflow plan FILE")
-    earlier = paces(past_runs(folder, workflow.name))
+    earlier = recent_paces(folder, workflow.name)
     known = {t: s for t, s in _known(subject, question, earlier).items() if t in tried}
     assumed_s = question.default_s
     if assumed_s is None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import pytest
 
+from provctl.app.expected import usual_times
 from provctl.app.follow import Follower
 from provctl.app.past import tasks_of
 from provctl.app.trial import Question, Subject, Trial, play
@@ -97,6 +98,26 @@ def test_the_time_of_an_undo_says_nothing_of_its_task(folder: StateFolder) -> No
         dialogue.hear(line)
     assert tasks_of(dialogue.r)["a"].outcome == "succeeded"
     assert tasks_of(dialogue.r)["a"].took_s is None
+
+
+def test_of_large_workflows_the_latest_runs_speak(folder: StateFolder) -> None:
+    for number, took_s in enumerate((500.0, 10.0, 20.0)):
+        ran(folder, f"r{number}", took_s)
+    assert usual_times(folder, "w") == {"a": 20}
+    for number in (3, 4):
+        large = submit(folder, a_workflow(task("a")), f"r{number}", tasks=15_000)
+        append(
+            large,
+            [
+                ev.AttemptStarted(large.id, 1000.0, "a", 1),
+                ev.AttemptFinished(
+                    large.id, 1000.0 + number, "a", 1, "succeeded",
+                    started_at=1000.0, finished_at=1000.0 + number,
+                ),
+                ev.RunFinished(large.id, 1100.0, "succeeded"),
+            ],
+        )  # fmt: skip
+    assert usual_times(folder, "w") == {"a": 4}
 
 
 def test_a_task_that_is_not_there_is_named(folder: StateFolder) -> None:
