@@ -189,9 +189,11 @@ def test_the_module_for_tasks_does_as_shown(shell: Shell) -> None:
 
 
 def test_every_kind_of_block_is_tried() -> None:
-    tried_here = {"bash", "console", "nickel", "nu", "sh", "toml"}
+    tried_here = {"bash", "console", "json", "nickel", "nu", "sh", "toml"}
     # What is in `text` is no code.
-    assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {*tried_here, "text"}
+    assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) <= {*tried_here, "text"}
+    for block in re.findall(r"^```json\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
+        json.loads(block)
 
 
 def test_the_commands_behind_the_figures_are_there() -> None:

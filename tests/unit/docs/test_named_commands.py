@@ -22,6 +22,7 @@ NO_COMMANDS: Dict[str, str] = {
     "provctl load-config": "of the Nushell module provctl.nu",
     'provctl = "^0.1"': "a line of versions.toml",
 }
+_BEHIND = re.compile(r" (?:[|><;]|&&)")  # what a shell does with it
 _SPAN = re.compile(r"`(provctl [^`\n]+)`")
 # In a hint: words of lower case and what stands for something, up to a sentence's end.
 _HINT = re.compile(r"provctl(?: (?:--?[a-z][a-z-]*|@?[a-z][a-z-]*|[A-Z]+))+")
@@ -51,7 +52,8 @@ def _said(text: str) -> Iterator[str]:
 
 def resolved(command: str) -> Tuple[Command, List[str]]:
     """The command that is meant, and the words behind its name."""
-    words = [word.strip("[].") for word in shlex.split(command.replace("...", ""))][1:]
+    alone = _BEHIND.split(command)[0].replace("...", "")
+    words = [word.strip("[].") for word in shlex.split(alone)][1:]
     found: Command = cli
     while isinstance(found, Group) and words and not words[0].startswith("-"):
         inner = found.get_command(Context(found), words[0])
