@@ -21,7 +21,7 @@ settings.register_profile("steady", deadline=None, derandomize=True)
 settings.register_profile("long", deadline=None, max_examples=4000)
 settings.load_profile("steady")
 
-_GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent / "golden"
 _TERMINAL = {"CI", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "TTY_COMPATIBLE"}
 
 
@@ -38,7 +38,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Compare a text with the file of that name below tests/golden."""
 
     def check(name: str, text: str) -> None:
-        path = _GOLDEN / name
+        path = GOLDEN / name
         if request.config.getoption("--update-goldens"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")

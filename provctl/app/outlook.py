@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Dict, Mapping, Optional
 
-from provctl.app.past import past_runs
-from provctl.core.pace import Pace, expected_end, paces
+from provctl.app.expected import chart_of_run, recent_paces
+from provctl.core.pace import Pace, expected_end
 from provctl.core.state import State
 from provctl.errors import ProvctlError
 from provctl.journal.lock import holder_of
@@ -13,6 +13,7 @@ from provctl.journal.log import JournalReader
 from provctl.journal.replay import replay
 
 if TYPE_CHECKING:
+    from provctl.app.expected import Chart
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import StateFolder
 
@@ -60,8 +61,19 @@ class Outlook:
     def paces(self, name: str) -> Dict[str, Pace]:
         """Return what earlier runs of a workflow say of its tasks."""
         if name not in self._paces:
-            self._paces[name] = paces(past_runs(self._folder, name))
+            self._paces[name] = recent_paces(self._folder, name)
         return self._paces[name]
+
+    def chart(self, run: RunState) -> Optional[Chart]:
+        """Return what decides when a run ends; None where nothing can be known of it."""
+        usual = {
+            name: pace.p50_s
+            for name, pace in self.paces(run.submitted.name).items()
+            if pace.p50_s is not None
+        }
+        if run.rolling_back or (run.outcome is None and not usual):
+            return None
+        return chart_of_run(run, run.finished_at or self._now, usual)
 
     def expected_end(self, run: RunState, task: TaskState) -> Optional[float]:
         """Return when a task is expected to end, in seconds since the epoch, or None."""

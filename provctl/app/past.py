@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import StateFolder
 
-__all__ = ["past_runs", "read_past"]
+__all__ = ["past_runs", "read_past", "tasks_of"]
 
 _RUNS = 50  # what is older says little of today
 
@@ -53,11 +53,12 @@ def read_past(folder: StateFolder, summary: RunSummary) -> Optional[Past]:
         created_at=run.submitted.at,
         started_at=run.started_at,
         finished_at=run.finished_at,
-        tasks=_tasks(run),
+        tasks=tasks_of(run),
     )
 
 
-def _tasks(run: RunState) -> dict[str, TaskPast]:
+def tasks_of(run: RunState) -> dict[str, TaskPast]:
+    """Return how each task of a run went so far; nested workflows are left out."""
     return {
         name: TaskPast(task.did or task.outcome or "", _took(task), task.tries)
         for name, task in run.tasks.items()
@@ -68,4 +69,6 @@ def _tasks(run: RunState) -> dict[str, TaskPast]:
 def _took(task: TaskState) -> Optional[float]:
     if task.started_at is None or task.finished_at is None:
         return None
+    if task.did:
+        return None  # the times are those of its undo
     return task.finished_at - task.started_at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 import click
 
@@ -13,8 +13,9 @@ from provctl.cli.times import iso
 from provctl.cli.words import RUN_OR_TASK
 
 if TYPE_CHECKING:
+    from provctl.app.expected import Chart
     from provctl.core.explain import Because
-    from provctl.core.state import RunState, State
+    from provctl.core.state import RunState, State, TaskState
 
 __all__ = ["explain"]
 
@@ -29,7 +30,8 @@ def explain(session: Session, run: str) -> None:
     """Say why a run, or one of its tasks, is where it is.
 
     Of a run what it waits for, or why it failed; of a task why it has not started,
-    or how it ended.
+    or how it ended. Where earlier runs tell how long tasks take, also what is on the
+    critical path, and how much later the others may end.
     """
     from provctl.app.outlook import Outlook, shared_state
     from provctl.app.select import find_run
@@ -46,6 +48,12 @@ def explain(session: Session, run: str) -> None:
     outlook = Outlook(session.folder, time.time())  # noqa: TID251  # for people only
     chosen = [task_id] if task_id else _worth_it(about)
     records = [_record(state, run_id, each, outlook) for each in chosen]
+    # What nobody owns does not go on, and is late by any measure.
+    chart = outlook.chart(about) if _goes_on_or_ended(session, about) else None
+    if chart is not None:
+        for record in records:
+            leeway = _leeway(chart, about, about.tasks[record["task"]])
+            record["because"] += map(_because, leeway)
     if session.output != "table":
         for line in _data(session, records):
             click.echo(line)
@@ -86,6 +94,31 @@ def _record(state: State, run_id: str, task_id: str, outlook: Any) -> Dict[str, 
     }
 
 
+def _leeway(chart: Chart, run: RunState, task: TaskState) -> Iterator[Because]:
+    """How much later a task could end, where that means something."""
+    from provctl.core.explain import Because
+    from provctl.core.model import Group
+    from provctl.ui.lines import duration
+
+    if task.outcome not in (None, "succeeded") or isinstance(task.task.action, Group):
+        return
+    spare = chart.timings[task.task.id].slack_s
+    if task.task.id in chart.critical:
+        text = "on the critical path: if it ends later, so does the run"
+        if run.outcome is not None:
+            text = "on the critical path: it decided when the run could end"
+        yield Because("slack", text)
+    elif task.outcome is None and spare >= _SPARE_S:
+        text = f"by the needs alone it may end {duration(spare)} later without harm"
+        yield Because("slack", text)
+    elif run.outcome is not None and spare >= _SPARE_S:
+        text = f"by the needs alone it could have ended {duration(spare)} later"
+        yield Because("slack", text)
+
+
+_SPARE_S = 0.1
+
+
 def _because(reason: Because) -> Dict[str, Any]:
     return {
         "kind": reason.kind,
@@ -105,14 +138,19 @@ def _data(session: Session, records: List[Dict[str, Any]]) -> List[str]:
 
 
 def _headline(session: Session, run: RunState) -> str:
-    from provctl.flock import is_locked
-
     run_id = run.submitted.run
     said = f"{plain(run.submitted.name)}  {run_id}  {run.outcome or run.status}"
-    if run.outcome is None and not is_locked(session.folder.run(run_id).lock):
+    if not _goes_on_or_ended(session, run):
         said += "\nnobody owns this run, so it does not go on"
         said += f": provctl workflow resume {run_id}"
     return said
+
+
+def _goes_on_or_ended(session: Session, run: RunState) -> bool:
+    from provctl.flock import is_locked
+
+    lock = session.folder.run(run.submitted.run).lock
+    return run.outcome is not None or is_locked(lock)
 
 
 def _lines(session: Session, run: RunState, record: Dict[str, Any]) -> List[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, Mapping, Sequence, Tuple
 
 import click
@@ -11,6 +10,7 @@ import click
 from provctl.cli.words import FILE_OR_RUN, PARAM
 
 if TYPE_CHECKING:
+    from provctl.app.expected import Chart
     from provctl.cli.context import Session
     from provctl.core.model import Task
     from provctl.core.state import RunState
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["graph", "picture_of_run"]
 
+_SLACK_S = 0.1  # below which there is none
 _FORMATS = ("text", "mermaid", "dot", "svg")
 
 
@@ -34,16 +35,17 @@ def graph(session: Session, what: str, params: Tuple[str, ...], form: str) -> No
     """Draw the tasks of a workflow FILE, or of a RUN coloured by how they ended.
 
     The critical path is marked: of a run by the times it took, of a file by what
-    earlier runs took.
+    earlier runs took. Slack is how much later a task could end without the whole
+    ending later.
 
     \b
     provctl graph deploy.ncl                    by stages, as text
     provctl graph @last -f svg > run.svg        as an image
     provctl graph @last -f mermaid              for GitHub's and GitLab's pages
     """
-    from provctl.spec.sources import SUFFIXES
+    from provctl.cli.source import is_file
 
-    if Path(what).suffix in SUFFIXES and Path(what).exists():
+    if is_file(what):
         drawn = _picture_of_file(session, what, params)
     else:
         from provctl.app.follow import Follower
@@ -73,43 +75,40 @@ def _drawn(drawn: Picture, form: str) -> str:
 
 def picture_of_run(run: RunState, now: float) -> Picture:
     """Return the picture of a run; `now`, in seconds since the epoch, ends what runs."""
+    from provctl.app.expected import chart_of_run
     from provctl.core.view import task_view
 
     seen = {name: task_view(task) for name, task in run.tasks.items()}
-    took = {name: _took(view, now) for name, view in seen.items()}
     title = f"{run.submitted.name} {run.submitted.run}: {run.outcome or run.status}"
-    return _picture(title, run.workflow.tasks, seen, took)
-
-
-def _took(view: TaskView, now: float) -> float:
-    if view.started_at is None:
-        return 0.0
-    return max((view.finished_at or now) - view.started_at, 0.0)
+    chart = chart_of_run(run, now)
+    # What may still change says nothing of who has time.
+    has_ended = run.outcome is not None
+    return _picture(title, run.workflow.tasks, seen, chart, slack=has_ended)
 
 
 def _picture_of_file(session: Session, file: str, params: Sequence[str]) -> Picture:
-    from provctl.app.past import past_runs
+    from provctl.app.expected import chart_of_workflow, usual_times
     from provctl.cli.source import load
-    from provctl.core.pace import paces
 
     workflow = load(session, file, params)
-    known = paces(past_runs(session.folder, workflow.name))
-    took = {name: pace.p50_s for name, pace in known.items() if pace.p50_s is not None}
-    return _picture(workflow.name, workflow.tasks, {}, took)
+    known = usual_times(session.folder, workflow.name)
+    chart = chart_of_workflow(workflow, known)
+    return _picture(workflow.name, workflow.tasks, {}, chart, slack=bool(known))
 
 
 def _picture(
     title: str,
     tasks: Sequence[Task],
     seen: Mapping[str, TaskView],
-    took_s: Mapping[str, float],
+    chart: Chart,
+    *,
+    slack: bool,
 ) -> Picture:
-    from provctl.core.critical import critical_path
     from provctl.ui.lines import duration
     from provctl.ui.picture import picture
 
-    # Where nothing is known of any task, each counts the same.
-    unknown = 0.0 if took_s else 1.0
-    path, _ = critical_path(tasks, lambda task: took_s.get(task.id, unknown))
-    notes = {name: duration(s) for name, s in took_s.items() if s > 0}
-    return picture(title, tasks, seen, path, notes)
+    notes = {name: duration(s) for name, s in chart.took_s.items() if s > 0}
+    for name in notes if slack else ():
+        spare = chart.timings[name].slack_s
+        notes[name] += f", {duration(spare)} slack" if spare >= _SLACK_S else ""
+    return picture(title, tasks, seen, chart.path, notes)

@@ -165,11 +165,14 @@ _EXPLAIN = _Verb("explain", "explain", "Say why a run or a task is where it is."
 
 _GRAPH = _Verb("graph", "graph", "Draw a workflow file or a run.")
 
+_SIMULATE = _Verb("simulate", "simulate", "Say how long a run would take, and why.")
+
 _WORKFLOW = {
     "run": _RUN,
     "submit": _Verb("start", "submit", "Hand a workflow file to the scheduler."),
     "validate": _Verb("start", "validate", "Check workflow files, run nothing."),
     "plan": _Verb("start", "plan", "Show what would run, and in which order."),
+    "simulate": _SIMULATE,
     "list": _LIST,
     "status": _Verb("read", "status", "Show a run and its tasks."),
     "monitor": _MONITOR,
@@ -217,6 +220,7 @@ _TREE = {
     "cancel": _CANCEL._replace(help="Short for workflow cancel."),
     "retry": _RETRY._replace(help="Short for workflow retry."),
     "graph": _GRAPH._replace(help="Short for workflow graph."),
+    "simulate": _SIMULATE._replace(help="Short for workflow simulate."),
     "explain": _EXPLAIN._replace(help="Short for workflow explain."),
     "wait": _WAIT._replace(help="Short for workflow wait."),
 }

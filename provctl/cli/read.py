@@ -119,6 +119,7 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
         follower.read()
         pictures.append(_with_progress(session, follower.run))
         records.append(_record_of(follower, pictures[-1]))
+        _add_slack(session, records[-1], follower.run)
     if session.output == "table":
         for record, picture in zip(records, pictures):
             _print_record(session, record, picture)
@@ -155,6 +156,7 @@ def show_state(session: Session, run: RunState) -> None:
 
     picture = view(run)
     record = _record(picture, owned=picture.outcome is None, unattended={})
+    _add_slack(session, record, run)
     if session.output == "table":
         _print_record(session, record, picture)
     elif session.output == "name":
@@ -209,6 +211,21 @@ def _record(
             for task in picture.tasks
         ],
     }
+
+
+def _add_slack(session: Session, record: Dict[str, Any], run: RunState) -> None:
+    """Say of tasks what they decided: for programs, and once all have ended."""
+    if session.output in ("table", "name"):
+        return
+    chart = None
+    if run.finished_at is not None and not run.rolling_back:
+        from provctl.app.expected import chart_of_run
+
+        chart = chart_of_run(run, run.finished_at)
+    for task in record["tasks"]:
+        told = chart if task["started_at"] is not None else None
+        task["critical"] = task["id"] in told.critical if told else None
+        task["slack_s"] = told.timings[task["id"]].slack_s if told else None
 
 
 def _print_record(session: Session, record: Dict[str, Any], picture: RunView) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, AbstractSet, Dict, List, Optional, Sequence, Tuple
 
 import click
 
@@ -16,6 +16,7 @@ from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
     from provctl.app.account import Try
+    from provctl.app.expected import Chart
     from provctl.cli.context import Session
     from provctl.cli.summary import Account
     from provctl.core.state import RunState
@@ -98,6 +99,7 @@ def _write(file: str, content: bytes, about: str) -> None:
 
 
 def _report(account: Account) -> Report:
+    from provctl.app.expected import chart_of_run
     from provctl.cli.graph import picture_of_run
     from provctl.ui.lines import words
     from provctl.ui.picture_svg import as_svg
@@ -105,8 +107,7 @@ def _report(account: Account) -> Report:
 
     folder, run, tries = account.folder, account.run, account.tries
     now = run.finished_at or time.time()  # noqa: TID251  # for people only
-    picture = picture_of_run(run, now)
-    critical = {node.id for node in picture.nodes if node.is_critical}
+    timing = chart_of_run(run, now)
     outcome = run.outcome or run.status
     return Report(
         name=run.submitted.name,
@@ -115,10 +116,10 @@ def _report(account: Account) -> Report:
         state=_ROLLBACKS.get(outcome, outcome),
         version=__version__,
         facts=_facts(run, now),
-        graph=as_svg(picture),
-        chart=_chart(run, tries, critical, now),
+        graph=as_svg(picture_of_run(run, now)),
+        chart=_chart(run, tries, timing.critical, now),
         failures=_failures(folder, run),
-        tries=[_row(each, critical, now) for each in tries],
+        tries=[_row(each, timing, now) for each in tries],
     )
 
 
@@ -150,7 +151,9 @@ def _short(value: object) -> str:
     return text if len(text) <= 200 else text[:199] + "…"
 
 
-def _chart(run: RunState, tries: Sequence[Try], critical: Set[str], now: float) -> str:
+def _chart(
+    run: RunState, tries: Sequence[Try], critical: AbstractSet[str], now: float
+) -> str:
     from provctl.ui.gantt import Bar, as_gantt
 
     zero = run.started_at or run.submitted.at
@@ -176,10 +179,11 @@ def _said(one: Try) -> str:
     return f"{outcome}, {one.reason}" if one.reason else outcome
 
 
-def _row(one: Try, critical: Set[str], now: float) -> Row:
+def _row(one: Try, timing: Chart, now: float) -> Row:
     from provctl.ui.lines import duration, words
     from provctl.ui.report import Row
 
+    slack_s = timing.timings[one.task].slack_s if one.purpose == "run" else 0.0
     purpose = "" if one.purpose == "run" else f" ({one.purpose})"
     return Row(
         task=one.task,
@@ -191,7 +195,8 @@ def _row(one: Try, critical: Set[str], now: float) -> Row:
         cpu=duration(one.cpu_s) if one.cpu_s else "",
         memory=f"{one.max_rss_bytes / (1 << 20):.0f} MiB" if one.max_rss_bytes else "",
         why=one.reason,
-        critical=one.task in critical,
+        critical=one.task in timing.critical,
+        slack=duration(slack_s) if slack_s >= 0.1 else "",
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provctl.cli.context import Session
     from provctl.core.model import Workflow
 
-__all__ = ["load", "pairs"]
+__all__ = ["is_file", "load", "pairs"]
 
 
 def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
@@ -44,6 +44,13 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
     remember_params(cache_dir(), Path(file), workflow.params, given)
     check_tools(settings, workflow)
     return workflow
+
+
+def is_file(what: str) -> bool:
+    """Return whether a word that may name a run names a workflow file."""
+    from provctl.spec.sources import SUFFIXES
+
+    return Path(what).suffix in SUFFIXES and Path(what).exists()
 
 
 def pairs(params: Sequence[str]) -> Dict[str, str]:

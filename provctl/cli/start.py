@@ -7,7 +7,17 @@ import os
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import click
 
@@ -20,8 +30,9 @@ from provctl.cli.watch import watch_runs
 from provctl.cli.words import FILE, PARAM
 
 if TYPE_CHECKING:
+    from provctl.app.expected import Chart
     from provctl.app.submit import Wishes
-    from provctl.core.model import Workflow
+    from provctl.core.model import Task, Workflow
     from provctl.core.requests import Request
     from provctl.executors.base import Executor
     from provctl.journal.summary import RunSummary
@@ -304,11 +315,18 @@ def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) 
 @_params
 @click.pass_obj
 def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
-    """Show the tasks of FILE in the order their needs allow, stage by stage."""
+    """Show the tasks of FILE in the order their needs allow, stage by stage.
+
+    Where earlier runs tell how long tasks take, it also shows that, and how much later
+    than planned each may end without the whole ending later.
+    """
+    from provctl.app.expected import chart_of_workflow, usual_times
     from provctl.cli.source import load
     from provctl.core.graph import stages
 
     workflow = load(session, file, params)
+    known = usual_times(session.folder, workflow.name)
+    chart = chart_of_workflow(workflow, known)
     rows: List[Dict[str, Any]] = [
         {
             "stage": number,
@@ -321,12 +339,32 @@ def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
             )
             or None,
             "when": None if task.when is None else json.dumps(task.when),
+            **_timing(chart, task, known),
         }
         for number, stage in enumerate(stages(workflow.tasks), 1)
         for task in stage
     ]
-    columns = ("stage", "id", "kind", "undo", "needs", "when")
-    emit(session, rows, columns, name="id")
+    columns = ["stage", "id", "kind", "undo", "needs", "when"]
+    emit(session, rows, columns + (["usual", "slack"] if known else []), name="id")
+
+
+def _timing(chart: Chart, task: Task, known: Mapping[str, float]) -> Dict[str, Any]:
+    """What earlier runs say of a task: what it takes, and how late it may be."""
+    from provctl.core.model import Group
+    from provctl.ui.lines import duration
+
+    says = bool(known) and not isinstance(task.action, Group)
+    usual_s = known.get(task.id)
+    slack_s = chart.timings[task.id].slack_s if says else None
+    critical = task.id in chart.critical if says else None
+    slack = None if slack_s is None else duration(slack_s)
+    return {
+        "usual_s": usual_s,
+        "slack_s": slack_s,
+        "critical": critical,
+        "usual": None if usual_s is None else duration(usual_s),
+        "slack": "critical" if critical else slack,
+    }
 
 
 def _kind(action: Any) -> str:

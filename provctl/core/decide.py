@@ -24,6 +24,7 @@ __all__ = [
     "Stop",
     "Thaw",
     "decide",
+    "held_up_by",
     "next_deadline",
 ]
 
@@ -88,6 +89,19 @@ def decide(state: State, now: float) -> List[Instruction]:
 def next_deadline(state: State) -> Optional[float]:
     """Return when `decide` has to be asked again at the latest, None for never."""
     return state.timers[0][0] if state.timers else None
+
+
+def held_up_by(state: State) -> Optional[str]:
+    """Return what keeps those in line from starting when `decide` has nothing to do.
+
+    "slots", a resource as in `state.used`, or None when nobody is ready.
+    """
+    if not state.lanes:
+        return None
+    if _best_lane(state) is not None:
+        return "slots"
+    first = min(state.lanes, key=lambda key: state.lanes[key][0])
+    return _lacking(state, first)
 
 
 def _due(state: State, run_id: str, task_id: str, now: float) -> Instruction:
@@ -194,10 +208,15 @@ def _best_lane(state: State) -> Optional[Lane]:
 
 
 def _fits(state: State, lane: Lane) -> bool:
-    return all(
-        state.used.get(resource, 0) + amount <= _capacity(state, resource, amount)
-        for resource, amount in lane
-    )
+    return _lacking(state, lane) is None
+
+
+def _lacking(state: State, lane: Lane) -> Optional[str]:
+    """The first resource that has no room for who stands in a lane."""
+    for resource, amount in lane:
+        if state.used.get(resource, 0) + amount > _capacity(state, resource, amount):
+            return resource
+    return None
 
 
 def _capacity(state: State, resource: str, amount: int) -> int:

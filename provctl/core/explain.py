@@ -32,7 +32,8 @@ class Because:
     """One reason. `text` says it whole.
 
     `kind` is need, group, paused, slots, pool, run_limit, behind, backoff, held,
-    halted, running, cancelled, failed, root_cause, skipped, condition or result.
+    halted, running, cancelled, failed, root_cause, skipped, condition or result;
+    slack is for those who know what tasks take.
     `tasks` are (run, task) of those it is about, at most a few; `until` is when that
     is expected to be over, in seconds since the epoch.
     """

@@ -46,8 +46,8 @@ class Past:
 class Pace:
     """What is known of one task, or of all of a workflow. Times in seconds.
 
-    `runs` counts those in which it ended by itself, `succeeded` those in which well;
-    `flaky` those in which it succeeded after a try that failed. `regressed`: its
+    `runs` counts those in which it ended by itself, `succeeded` those in which well,
+    `tries` all tries in them; `flaky` those in which it succeeded after a try that failed. `regressed`: its
     latest time is above the 90th percentile of, and half as much again as the
     median of, those before.
     """
@@ -59,6 +59,12 @@ class Pace:
     p90_s: Optional[float] = None
     last_s: Optional[float] = None
     regressed: bool = False
+    tries: int = 0
+
+    @property
+    def success_rate(self) -> Optional[float]:
+        """Which share of its tries ended well, from 0 to 1; None if there was none."""
+        return self.succeeded / self.tries if self.tries else None
 
 
 def quantile(values: Sequence[float], q: float) -> float:
@@ -88,6 +94,7 @@ def _pace(tasks: Sequence[TaskPast]) -> Pace:
         runs=len(ended),
         succeeded=len(well),
         flaky=sum(task.tries > 1 for task in well),
+        tries=sum(task.tries for task in ended),
     )
     if not times:
         return pace
@@ -100,6 +107,7 @@ def _pace(tasks: Sequence[TaskPast]) -> Pace:
         p90_s=quantile(times, 0.9),
         last_s=last,
         regressed=len(before) >= _FEW and _is_above(last, before),
+        tries=pace.tries,
     )
 
 

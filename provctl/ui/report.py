@@ -24,6 +24,7 @@ class Row:
     memory: str
     why: str
     critical: bool
+    slack: str
 
 
 @dataclass(frozen=True)

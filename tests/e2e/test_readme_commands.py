@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import shutil
 import site
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +32,40 @@ CHANGING = [
     (re.compile(r"\b\d+% [a-z].*"), ""),  # how far a task is, if it has said so yet
     (re.compile(r" +"), " "),
 ]
+
+
+# Blocks in bash are run as they stand, but for these lines. What cannot be run says
+# why; {free} is a port that is free, of which there are two.
+INSTEAD: Dict[str, str] = {
+    "moto_server -p 5555 &": """
+        moto_server -p {free[0]} >moto.log 2>&1 & trap 'kill %1' EXIT
+        until curl --silent http://127.0.0.1:{free[0]} >moto.up; do sleep 0.1; done""",
+    "export AWS_ENDPOINT_URL=http://127.0.0.1:5555 AWS_DEFAULT_REGION=us-east-1"
+    " AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b": """
+        export AWS_ENDPOINT_URL=http://127.0.0.1:{free[0]} AWS_DEFAULT_REGION=us-east-1
+        export AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b""",
+    "provctl template render site.conf.j2 --values @values.json"
+    " -O /etc/nginx/site.conf": """
+        provctl template render site.conf.j2 --values @values.json -O site.conf""",
+    # Ctrl-C after a second: the exit code of curl is then 28.
+    "ask --no-buffer http://localhost/events                      # until Ctrl-C": """
+        ask --no-buffer --max-time 1 http://localhost/events || [ $? = 28 ]""",
+    """curl -H @<(printf 'Authorization: Bearer %s' "$(cat "$state/scheduler/token")")"""
+    " http://127.0.0.1:9090/tasks": """
+        curl --fail -H @<(printf 'Authorization: Bearer %s' \
+            "$(cat "$state/scheduler/token")") http://127.0.0.1:{free[1]}/tasks""",
+}
+NO_SYSTEMD = (
+    "needs the systemd of an account that is logged in;"
+    " tests/e2e/test_service.py plays its part"
+)
+UNTRIED: Dict[str, str] = {
+    "systemctl --user daemon-reload": NO_SYSTEMD,
+    "systemctl --user enable --now provctl.service": NO_SYSTEMD,
+    "loginctl enable-linger               # so that it lives on when you log out": (
+        NO_SYSTEMD
+    ),
+}
 
 
 class Step(NamedTuple):
@@ -88,14 +125,100 @@ def shell(provctl: Provctl) -> Shell:
     return shell
 
 
-def test_the_sessions_go_as_shown(shell: Shell) -> None:
+@pytest.mark.parametrize("block", blocks("console"), ids=lambda block: block[:30])
+def test_a_session_goes_as_shown(shell: Shell, block: str) -> None:
     shell.environ["PROVISIONING_SPEED"] = SPEED
-    for block in blocks("console"):
-        for step in steps(block):
-            said = shell(step.command)
-            printed = [steady(line) for line in said.splitlines()]
-            for line in step.shown:
-                assert steady(line) in printed, f"$ {step.command}\n{said}"
+    for step in steps(block):
+        said = shell(step.command)
+        printed = [steady(line) for line in said.splitlines()]
+        for line in step.shown:
+            assert steady(line) in printed, f"$ {step.command}\n{said}"
+
+
+def free_ports() -> List[int]:
+    sockets = [socket.socket() for _ in range(2)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def tried(line: str, free: List[int]) -> str:
+    """What is run of a line of bash."""
+    if line in UNTRIED:
+        return ""
+    return INSTEAD[line].format(free=free) if line in INSTEAD else line
+
+
+@pytest.mark.parametrize("block", blocks("bash"), ids=lambda block: block.split()[0])
+def test_the_lines_in_bash_run(shell: Shell, block: str) -> None:
+    free = free_ports()
+    shell.environ["PROVCTL_SERVER_PORT"] = str(free[1])
+    shell.environ["PROVCTL_NUSHELL_PROVISIONING_LIB"] = str(
+        shell.checkout / "examples/provisioning"
+    )
+    template = shell.checkout / "site.conf.j2"
+    template.write_text("server_name {{ name }}:{{ port | default(80) }};\n")
+    (shell.checkout / "values.json").write_text('{"name": "web-2"}')
+    if "scheduler/api.sock" in block:
+        shell("provctl scheduler start")
+    lines = ["set -euo pipefail", *(tried(x, free) for x in block.splitlines())]
+    said = shell("\n".join(lines))
+    assert '"success":false' not in said, said
+    assert said.count('"success":true') == (5 if "api.sock" in block else 0), said
+
+
+def test_what_is_done_otherwise_is_still_in_the_readme() -> None:
+    lines = {line for block in blocks("bash") for line in block.splitlines()}
+    assert lines >= {*INSTEAD, *UNTRIED}
+
+
+def test_the_module_for_tasks_does_as_shown(shell: Shell) -> None:
+    (block,) = blocks("nu")
+    (shell.checkout / "site.conf.j2").write_text("server_name {{ name }};\n")
+    tasks = {
+        "servers": {"script": '{ ips: ["10.0.0.1"] }'},
+        "shown": {"needs": ["servers"], "script": block},
+    }
+    file = shell.checkout / "module.json"
+    file.write_text(json.dumps({"tasks": tasks}))
+    assert "2 succeeded" in shell(f"provctl run {file}").splitlines()[-1]
+    assert "web-1" in shell("provctl workflow outputs @last shown")
+
+
+def test_every_kind_of_block_is_tried() -> None:
+    tried_here = {"bash", "console", "json", "nickel", "nu", "sh", "toml"}
+    # What is in `text` is no code.
+    assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) <= {*tried_here, "text"}
+    for block in re.findall(r"^```json\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
+        json.loads(block)
+
+
+def test_the_commands_behind_the_figures_are_there() -> None:
+    commands = [
+        shlex.split(each)
+        for each in re.findall(
+            r"`([^`\n]*(?:bash tests/|python -m tests)[^`\n]*)`", README
+        )
+    ]
+    assert len(commands) > 8
+    for words in commands:
+        _measure(words)
+
+
+def _measure(words: List[str]) -> None:
+    """Not run, for that takes hours; but what it names is there to be run."""
+    words = [word for word in words if not re.match(r"[A-Z_]+=", word)]
+    if words[:2] == ["python", "-m"]:
+        assert (ROOT / words[2].replace(".", "/")).with_suffix(".py").is_file(), words
+    elif words[1] == "tests/run":
+        collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", *words[2:]]
+        done = subprocess.run(collect, cwd=ROOT, capture_output=True)
+        assert done.returncode == 0, (words, done.stdout.decode()[-500:])
+    else:
+        assert (ROOT / words[1]).is_file(), words
 
 
 def test_the_workflow_files_run(shell: Shell) -> None:

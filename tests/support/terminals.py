@@ -89,6 +89,10 @@ class Terminal:
         """Read what comes within a time, if anything does."""
         self._read(time.monotonic() + within_s)
 
+    def read_more(self, deadline: float) -> None:
+        """Read what comes next, which must be in time, by `time.monotonic`."""
+        assert self._read(deadline), f"nothing more came: {self.raw}"
+
     def wait(self, *, within_s: float = 20) -> int:
         """Read all that is printed, and return the exit code."""
         deadline = time.monotonic() + within_s

@@ -47,7 +47,7 @@ def test_quantiles_rise(values: List[float]) -> None:
 
 def test_paces_of_tasks_and_of_whole_runs() -> None:
     known = paces(runs(10, 20, 30))
-    assert known["a"] == Pace(3, 3, 0, 20, 28, 30, regressed=False)
+    assert known["a"] == Pace(3, 3, 0, 20, 28, 30, regressed=False, tries=3)
     assert known[""].p50_s == 20
 
 
@@ -59,7 +59,9 @@ def test_only_what_ended_by_itself_counts() -> None:
         Past(str(n), "succeeded", n, n, n + 1, {"a": task})
         for n, task in enumerate([skipped, failed, well])
     ]
-    assert paces(pasts)["a"] == Pace(2, 1, 1, 4, 4, 4)
+    assert paces(pasts)["a"] == Pace(2, 1, 1, 4, 4, 4, tries=5)
+    assert paces(pasts)["a"].success_rate == 0.2
+    assert Pace().success_rate is None
 
 
 def test_what_takes_longer_than_ever_has_changed() -> None:

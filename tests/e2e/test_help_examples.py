@@ -1,0 +1,306 @@
+"""What the help shows works: every example in it is run, in a shell, as it stands.
+
+Examples are the lines of a help, or of a topic, that begin with `provctl`, behind two
+spaces or more; what stands behind two more, or a `#`, is a comment. They are run beside
+the files and after the runs that they speak of: a workflow `deploy.ncl` with the tasks
+web-1, web-2, database, kubernetes and apps, of which @last is as the verb needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Dict, Iterator, List, NamedTuple, Sequence
+
+import pytest
+from click import Context, Group
+from click.testing import CliRunner
+
+from provctl.cli.context import Session
+from provctl.cli.main import cli
+from tests.support.installed import PROGRAM, ROOT, Provctl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXAMPLE = re.compile(r"^ {2,}(provctl .+?)(?: {2,}.*| +# .*)?$", re.MULTILINE)
+TOPIC = re.compile(r"^  (\S+)  ", re.MULTILINE)
+
+DEPLOY = """
+let p = import "provctl.ncl" in
+{
+  name = "deploy",
+  params = { zone | String | default = "fi-hel1", servers | Number | default = 2,
+             nap | Number | default = 0, kubernetes | String | default = "true" },
+  tasks = {
+    web-1 = { command = ["sh", "-c", "echo web-1 is up; exec sleep $NAP"],
+              env.NAP = params.nap, undo.command = ["true"] },
+    web-2 = { command = ["true"], undo.command = ["true"] },
+    database = { script = m%"{ ip: "10.0.0.9" }"%, needs = ["web-1"] },
+    kubernetes = { command = ["sh", "-c", params.kubernetes],
+                   needs = ["web-1", "web-2"], undo.command = ["true"] },
+    apps = { script = m%"{ name: "shop" }"%, needs = ["kubernetes", "database"],
+             undo.command = ["true"] },
+  },
+} | p.Workflow
+"""
+
+# How @last must be for lines that have these words, the first of them that fit; for
+# others it has succeeded.
+LAST: Dict[str, str] = {
+    "workflow detach": "in the foreground",
+    "batch cancel": "a batch at work",
+    "batch pause": "a batch at work",
+    "batch retry": "a batch that failed",
+    "batch": "a batch",
+    "cancel": "at work",
+    "pause": "at work",
+    "--accept": "held",
+    "--rerun": "held",
+    "--fail ": "held",
+    "resume": "paused",
+    "retry": "failed",
+    "explain": "failed",
+}
+
+# What makes the task kubernetes end so; what failed can be repaired.
+KUBERNETES = {
+    "failed": "test -e repaired",
+    "held": "test -e repaired || kill -9 $PPID",  # its supervisor
+}
+
+# By the whole line: what is run in its place, for it speaks of one moment.
+INSTEAD: Dict[str, str] = {
+    "provctl workflow show @last --at 14:03:12": (
+        "provctl workflow show @last --at 23:59:59"
+    ),
+    "provctl workflow show @last --at 2026-05-04T12:00:00Z": (
+        "provctl workflow show @last --at 2126-05-04T12:00:00Z"
+    ),
+    "provctl workflow show @last --at 120": "provctl workflow show @last --at 5",
+}
+
+# By the beginning of a line: what is run before it, for it goes on until it is told.
+TOLD_TO_END = {"provctl scheduler serve": "timeout --preserve-status 3 "}
+
+# By the whole line: the exit code that is right, if it is not 0.
+CODES: Dict[str, int] = {}
+
+# By the whole line: why it cannot be run here.
+UNTRIED: Dict[str, str] = {}
+
+# What a line has in the place of a value, where no file or run is called so.
+PLACEHOLDERS = {"FILE": "deploy.ncl", "RUN": "@last", "TASK": "web-1"}
+
+_WITHIN_S = 60
+
+
+class Example(NamedTuple):
+    """A line, and the words whose help has it."""
+
+    line: str
+    of: str
+
+
+def helped(*words: str) -> str:
+    """What `provctl` prints for these words, which ask for help."""
+    done = CliRunner().invoke(cli, words, obj=Session())
+    assert done.exit_code == 0, (words, done.output)
+    return done.output
+
+
+def commands(group: Group = cli, words: Sequence[str] = ()) -> Iterator[Sequence[str]]:
+    """The words of every command and group, loaded as they are asked for."""
+    yield words
+    context = Context(group, obj=Session())
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None, name
+        if isinstance(command, Group):
+            yield from commands(command, (*words, name))
+        else:
+            yield (*words, name)
+
+
+def topics() -> List[str]:
+    """The topics that `provctl help` lists."""
+    _, _, listed = helped("help").partition("\nTopics:\n")
+    return TOPIC.findall(listed)
+
+
+def examples() -> List[Example]:
+    """All lines, each once: a command may stand in two places of the tree."""
+    found: Dict[str, Example] = {}
+    asked = [(*words, "--help") for words in commands()]
+    asked += [("help", topic) for topic in topics()]
+    for words in asked:
+        # What else to read is named there, and no line to be typed.
+        text, _, _ = helped(*words).partition("\nSee also:\n")
+        for line in EXAMPLE.findall(text):
+            found.setdefault(line, Example(line, " ".join(words)))
+    return list(found.values())
+
+
+ALL = examples()
+
+# What all runs have, where runs can have labels.
+LABELS = ("-l", "env=test") if "--label" in helped("run", "--help") else ()
+
+
+class Desk:
+    """A folder with all that examples speak of, and a shell in it."""
+
+    def __init__(self, provctl: Provctl) -> None:
+        self.provctl = provctl
+        self.folder = provctl.folder / "desk"
+        shutil.copytree(ROOT / "examples", self.folder / "examples")
+        files = {
+            "deploy.ncl": DEPLOY,
+            "other.ncl": DEPLOY.replace('"deploy"', '"other"'),
+            "site.conf.j2": "server_name {{ name }};\n",
+            "motd.j2": "This is {{ name }}.\n",
+            "values.json": json.dumps({"name": "web-1", "port": 443}),
+        }
+        for name, text in files.items():
+            (self.folder / name).write_text(text, encoding="utf-8")
+        path = os.pathsep.join([str(PROGRAM.parent), provctl.environ["PATH"]])
+        self.environ: Dict[str, str] = {**provctl.environ, "PATH": path}
+        self._begun: List[subprocess.Popen[bytes]] = []
+
+    def put(self, how: str) -> None:
+        """Have a last run, or batch, that is as it must be."""
+        if how == "failed":
+            self._submit("-p", f"kubernetes={KUBERNETES[how]}", "--wait", code=10)
+            (self.folder / "repaired").touch()
+        elif how == "held":
+            self._submit("-p", f"kubernetes={KUBERNETES[how]}")
+            self._until("kubernetes", "held")
+            (self.folder / "repaired").touch()
+        elif how == "in the foreground":
+            words = ("run", "deploy.ncl", "-p", "nap=600", *LABELS)
+            self._begun.append(self.provctl.start(*words, cwd=self.folder))
+            self._until("web-1", "running")
+        elif how.startswith("a batch"):
+            self._put_batch(how)
+        elif how != "succeeded":
+            self._submit("-p", "nap=600")
+            self._until("web-1", "running")
+            if how == "paused":
+                self._provctl("workflow", "pause", "@last")
+
+    def _put_batch(self, how: str) -> None:
+        words: Sequence[str] = ()
+        if how.endswith("at work"):
+            words = ("-p", "nap=600")
+        elif how.endswith("failed"):
+            words = ("-p", f"kubernetes={KUBERNETES['failed']}")
+        self._provctl("batch", "submit", "deploy.ncl", "other.ncl", *words, *LABELS)
+        if how.endswith("at work"):
+            self._until("web-1", "running")
+        else:
+            code = 10 if how.endswith("failed") else 0
+            self._provctl("batch", "monitor", "@last", code=code)
+
+    def end(self) -> None:
+        """Let nothing go on that was begun here."""
+        for process in self._begun:
+            process.kill()
+            process.communicate()
+
+    def _submit(self, *words: str, code: int = 0) -> None:
+        self._provctl("workflow", "submit", "deploy.ncl", *words, *LABELS, code=code)
+
+    def _provctl(self, *words: str, code: int = 0) -> None:
+        self.provctl(*words, cwd=self.folder, code=code)
+
+    def _until(self, task: str, status: str) -> None:
+        self.provctl.until(
+            lambda: self.provctl.task("@last", task)["status"] == status,
+            f"{task} of the last run is {status}",
+        )
+
+    def __call__(self, command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=_WITHIN_S,
+        )
+
+
+@pytest.fixture(scope="module")
+def succeeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A state directory with a batch of two, then two runs, all of which succeeded.
+
+    Made once: each test begins with a copy.
+    """
+    provctl = Provctl(tmp_path_factory.mktemp("before"))
+    try:
+        desk = Desk(provctl)
+        desk.put("a batch")
+        for _ in range(2):
+            provctl("run", "deploy.ncl", *LABELS, cwd=desk.folder)
+        provctl("scheduler", "stop")
+        yield provctl.state
+    finally:
+        provctl.end()
+
+
+@pytest.fixture
+def desk(provctl: Provctl, succeeded: Path) -> Iterator[Desk]:
+    shutil.copytree(
+        succeeded, provctl.state, ignore=shutil.ignore_patterns("*.sock", "token")
+    )
+    desk = Desk(provctl)
+    try:
+        yield desk
+    finally:
+        desk.end()
+
+
+def typed(line: str) -> str:
+    """A line with values where it has words for them."""
+    words = INSTEAD.get(line, line).split(" ")
+    before = next(
+        (TOLD_TO_END[start] for start in TOLD_TO_END if line.startswith(start)), ""
+    )
+    return before + " ".join(PLACEHOLDERS.get(word, word) for word in words)
+
+
+def wanted(line: str) -> str:
+    """How the last run must be."""
+    return next((LAST[words] for words in LAST if words in line), "succeeded")
+
+
+@pytest.mark.parametrize(
+    "example",
+    [example for example in ALL if example.line not in UNTRIED],
+    ids=lambda example: example.line,
+)
+def test_an_example_works(desk: Desk, example: Example) -> None:
+    desk.put(wanted(example.line))
+    done = desk(typed(example.line))
+    code = CODES.get(example.line, 0)
+    told = f"{example.line} (in {example.of}): {done.returncode}\n{done.stdout}"
+    assert done.returncode == code, told
+    assert "Traceback" not in done.stdout, told
+
+
+def test_examples_are_found_and_what_is_said_of_them_is_of_those_there_are() -> None:
+    lines = {example.line for example in ALL}
+    assert len(lines) > 10
+    assert {*CODES, *INSTEAD, *UNTRIED} <= lines
+    text = "  provctl graph a.ncl      by stages\n  provctl graph @last > b  # drawn\n"
+    assert EXAMPLE.findall(text) == ["provctl graph a.ncl", "provctl graph @last > b"]
+
+
+def test_a_wrong_example_is_found(desk: Desk) -> None:
+    assert desk("provctl graph deploy.ncl -f nothing").returncode == 2
+    assert desk("provctl explain @last/web-9").returncode == 40

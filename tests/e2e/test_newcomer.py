@@ -1,0 +1,159 @@
+"""Somebody who has read nothing: from `--help` alone to a run that ended well.
+
+At a terminal of one's own. Each command is one that a screen before has named; what
+is typed is checked for that, and ids are copied from what was printed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import TYPE_CHECKING, Iterator, List
+
+import pytest
+
+from tests.support.installed import PROGRAM
+from tests.support.terminals import Terminal
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+_PROMPT = "newcomer> "
+_ID = re.compile(r"Workflow submitted: (\w+)")
+_LINE_S = 30
+
+
+class Newcomer:
+    """A shell at a terminal, and all that its screen has shown so far."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._seen: List[str] = []
+        self._wait()
+
+    def types(self, line: str, *, because: str = "") -> str:
+        """Type a command, and return what it printed.
+
+        `because` is what an earlier screen showed that makes one type this.
+        """
+        shown = "\n".join(self._seen)
+        assert because in shown, f"nothing has told to type {line!r}:\n{shown}"
+        self._terminal.press(line + "\n")
+        printed = self._wait()
+        self._seen.append(printed)
+        return printed
+
+    def begins(self, line: str, *, because: str, until: str) -> None:
+        """Type a command that goes on, and wait until it shows something."""
+        shown = "\n".join(self._seen)
+        assert because in shown, f"nothing has told to type {line!r}:\n{shown}"
+        start = len(self._terminal.plain)
+        self._terminal.press(line + "\n")
+        deadline = time.monotonic() + _LINE_S
+        while until not in self._terminal.plain[start:]:
+            self._terminal.read_more(deadline)
+
+    def presses(self, keys: str) -> str:
+        """Press keys while a command goes on, and return what it printed to its end."""
+        self._terminal.press(keys)
+        printed = self._wait()
+        self._seen.append(printed)
+        return printed
+
+    def _wait(self) -> str:
+        """All that is printed until the shell asks for the next line."""
+        start = len(self._terminal.plain)
+        deadline = time.monotonic() + _LINE_S
+        while not self._terminal.plain[start:].endswith(_PROMPT):
+            self._terminal.read_more(deadline)
+        return self._terminal.plain[start:].replace("\r\n", "\n")
+
+
+@pytest.fixture
+def newcomer(provctl: Provctl) -> Iterator[Newcomer]:
+    environ = {
+        **provctl.environ,
+        "PATH": f"{PROGRAM.parent}:{provctl.environ['PATH']}",
+        "PS1": _PROMPT,
+    }
+    shell = ["bash", "--norc", "--noprofile", "-i"]
+    with Terminal(shell, environ, provctl.folder) as terminal:
+        yield Newcomer(terminal)
+
+
+def one_that_fails_until_repaired(provctl: Provctl) -> None:
+    """`mine.json`: its second task fails as long as there is no file `repaired`."""
+    tasks = {
+        "first": {"command": ["sh", "-c", "echo hello; sleep 1"]},
+        "second": {"command": ["test", "-e", "repaired"], "needs": ["first"]},
+    }
+    text = json.dumps({"name": "mine", "tasks": tasks})
+    (provctl.folder / "mine.json").write_text(text)
+
+
+def one_that_naps(provctl: Provctl) -> None:
+    tasks = {"nap": {"command": ["sh", "-c", "echo napping; exec sleep 600"]}}
+    text = json.dumps({"name": "nap", "tasks": tasks})
+    (provctl.folder / "nap.json").write_text(text)
+
+
+def test_from_the_help_to_submit_monitor_and_retry(
+    newcomer: Newcomer, provctl: Provctl
+) -> None:
+    one_that_fails_until_repaired(provctl)
+    newcomer.types("provctl --help")
+    newcomer.types("provctl workflow --help", because="  workflow ")
+    newcomer.types("provctl workflow submit --help", because="  submit ")
+    said = newcomer.types("provctl workflow submit mine.json", because="  submit ")
+    match = _ID.search(said)
+    assert match, said
+    run = match.group(1)
+    said = newcomer.types(f"provctl workflow monitor {run}", because="  monitor ")
+    assert "failed" in said
+    # What failed says what to do next, and names the run.
+    retry = f"provctl workflow retry {run}"
+    said = newcomer.types(f"provctl workflow logs {run} first", because="  logs ")
+    assert "hello" in said
+    newcomer.types("touch repaired")
+    newcomer.begins(retry, because=retry, until="go on? [y/N]")
+    newcomer.presses("y\n")
+    said = newcomer.types(
+        f"provctl workflow wait {run}; echo code $?", because="  wait "
+    )
+    assert "code 0" in said
+    said = newcomer.types(f"provctl workflow status {run}", because="  status ")
+    assert re.search(r"second +succeeded", said), said
+
+
+def test_from_the_help_to_cancel(newcomer: Newcomer, provctl: Provctl) -> None:
+    one_that_naps(provctl)
+    newcomer.types("provctl --help")
+    newcomer.types("provctl workflow --help", because="  workflow ")
+    said = newcomer.types("provctl workflow submit nap.json", because="  submit ")
+    match = _ID.search(said)
+    assert match, said
+    run = match.group(1)
+    newcomer.begins(f"provctl watch {run}", because="  watch ", until="nap")
+    newcomer.presses("\x03")  # it goes on without somebody who watches
+    said = newcomer.types("provctl ps", because="  ps ")
+    assert re.search(rf"{run} +nap +running", said), said
+    said = newcomer.types(f"provctl cancel {run}", because="  cancel ")
+    assert run in said
+    said = newcomer.types(f"provctl wait {run}; echo code $?", because="  wait ")
+    assert "code 11" in said
+    said = newcomer.types(f"provctl explain {run}/nap", because="  explain ")
+    assert "it was cancelled" in said
+
+
+def test_who_types_what_nothing_has_named_is_noticed(newcomer: Newcomer) -> None:
+    newcomer.types("provctl --help")
+    with pytest.raises(AssertionError, match="nothing has told"):
+        newcomer.types("provctl frobnicate", because="frobnicate")
+
+
+def test_a_mistake_leads_on(newcomer: Newcomer) -> None:
+    said = newcomer.types("provctl workflow monitro x")
+    assert "did you mean monitor?" in said
+    said = newcomer.types("provctl workflow status @last")
+    assert "provctl run FILE" in said

@@ -1,0 +1,167 @@
+"""How long it would take, asked before it runs, and against what it then took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict
+
+import pytest
+
+from tests.support.installed import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.installed import Provctl
+
+
+def naps(provctl: Provctl, seconds: float = 0.4) -> Path:
+    """Six tasks that sleep, and one after them."""
+    tasks: Dict[str, Any] = {
+        f"nap-{n}": {"command": ["sleep", str(seconds)]} for n in range(6)
+    }
+    tasks["end"] = {"command": ["true"], "needs": list(tasks)}
+    return provctl.file(tasks, "naps")
+
+
+def test_what_never_ran_is_assumed_and_nothing_is_run(provctl: Provctl) -> None:
+    file = naps(provctl)
+    done = provctl("simulate", file, "--jobs", "1,3,6,12")
+    assert "never ran, taken to need 1s each: nap-0, nap-1" in done.err
+    assert "and 2 more" in done.err
+    rows = [line.split() for line in done.out.splitlines()[1:5]]
+    assert [row[:3] for row in rows] == [
+        ["1", "7s", "1.0x"],
+        ["3", "3s", "2.3x"],
+        ["6", "2s", "3.5x"],
+        ["12", "2s", "3.5x"],
+    ]
+    assert "more than 6 jobs do not help: then the critical path decides" in done.out
+    assert provctl.runs() == []
+    told = provctl(
+        "simulate",
+        file,
+        "--default-duration",
+        "10s",
+        "--duration",
+        "end=1m",
+        "-o",
+        "json",
+    ).json()
+    assert told["simulations"][0]["makespan_s"] == 120
+    assert "end" not in told["assumed"]["tasks"]
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_it_is_what_the_run_then_takes(provctl: Provctl, jobs: int) -> None:
+    file = naps(provctl)
+    provctl("run", file, "-j", "6")  # so that the times are known
+    provctl("run", file, "-j", str(jobs))
+    told = provctl("simulate", file, "--jobs", str(jobs), "-o", "json").json()
+    records = provctl.status("@last")
+    assert told["simulations"][0]["makespan_s"] == pytest.approx(
+        6 / jobs * 0.4, rel=0.3
+    )
+    took_s = _seconds(records["finished_at"]) - _seconds(records["started_at"])
+    assert told["simulations"][0]["makespan_s"] == pytest.approx(took_s, rel=0.35)
+
+
+def test_the_schedule_of_a_run_with_other_jobs(provctl: Provctl) -> None:
+    provctl("run", naps(provctl, 0.1))
+    out = provctl("simulate", "@last", "--jobs", "2", "--gantt").out
+    assert "with 2 jobs; # is on the critical path" in out
+    assert out.count("=") > 10
+    told = provctl("simulate", "@last", "--jobs", "2", "--gantt", "-o", "jsonl").json()
+    assert [each["task"] for each in told["schedule"][:3]] == [
+        "nap-0",
+        "nap-1",
+        "nap-2",
+    ]
+    assert provctl("simulate", "@last", "--jobs", "3,1", "-o", "name").out == "3\n1\n"
+
+
+def test_pools_of_the_configuration_limit(provctl: Provctl) -> None:
+    tasks = {name: {"command": ["true"], "pools": {"disk": 1}} for name in "abcd"}
+    file = provctl.file(tasks)
+    config = provctl.text("pools.toml", "pools.disk = 2\n")
+    done = provctl("simulate", file, "--jobs", "4", "--config", config)
+    assert "pool disk" in done.out
+    assert "4     2s" in done.out
+
+
+def test_wrong_questions_are_told(provctl: Provctl) -> None:
+    file = naps(provctl)
+    for words, said in {
+        ("--jobs", "4,x"): "not of the form 4,8,16",
+        ("--jobs", "0"): "jobs are from 1",
+        ("--duration", "nap-0"): "not of the form TASK=TIME",
+        ("--duration", "nope=1s"): "no task nope",
+        ("--default-duration", "soon"): "must be a duration",
+    }.items():
+        assert said in provctl("simulate", file, *words, code=2).err
+    provctl("run", file)
+    assert "give the workflow file" in (
+        provctl("simulate", "@last", "-p", "a=1", code=2).err
+    )
+    assert "no run is called" in provctl("simulate", "nope", code=40).err
+
+
+def test_slack_is_where_one_looks(provctl: Provctl) -> None:
+    tasks = {
+        "short": {"command": ["true"]},
+        "long": {"command": ["sleep", "1"]},
+        "end": {"command": ["true"], "needs": ["short", "long"]},
+    }
+    file = provctl.file(tasks, "two")
+    assert "SLACK" not in provctl("workflow", "plan", file).out
+    provctl("run", file)
+    told = {each["id"]: each for each in provctl.status("@last")["tasks"]}
+    assert [name for name in told if told[name]["critical"]] == ["long", "end"]
+    assert told["short"]["slack_s"] == pytest.approx(1, abs=0.5)
+    planned = provctl("workflow", "plan", file, "-o", "json").json()
+    assert {each["id"]: each["critical"] for each in planned} == {
+        "short": False,
+        "long": True,
+        "end": True,
+    }
+    assert "SLACK" in provctl("workflow", "plan", file).out
+    assert "s slack" in provctl("graph", "@last").out
+    assert "on the critical path" in provctl("explain", "@last/long").out
+    assert "alone it could have ended" in provctl("explain", "@last/short").out
+    page = provctl.folder / "page.html"
+    provctl("workflow", "report", "@last", "--html", page)
+    assert ">Slack</th>" in page.read_text()
+
+
+def test_slack_of_what_runs(provctl: Provctl) -> None:
+    gate = provctl.folder / "gate"
+    tasks = {
+        "slow": {"command": ["sh", "-c", f"sleep 1; [ -e {gate} ] || exec sleep 60"]},
+        "quick": {"command": ["sh", "-c", f"[ -e {gate} ] || exec sleep 60"]},
+        "end": {"command": ["true"], "needs": ["slow", "quick"]},
+    }
+    file = provctl.file(tasks, "gated")
+    gate.touch()
+    provctl("run", file)
+    gate.unlink()
+    run = provctl.submit(file)
+    provctl.until(lambda: len(provctl.journal(run)) >= 4, "both run")
+    said = provctl("explain", f"{run}/slow").out
+    assert "on the critical path: if it ends later, so does the run" in said
+    assert "the needs alone it may end" in provctl("explain", f"{run}/quick").out
+    records = provctl.status(run)["tasks"]
+    assert {each["slack_s"] for each in records} == {None}  # nobody knows yet
+    provctl("cancel", run, "--now")
+    provctl("wait", run, code=11)
+
+
+def test_every_example_can_be_asked(provctl: Provctl) -> None:
+    for file in sorted((ROOT / "examples").iterdir()):
+        if file.is_file():
+            told = provctl("simulate", file, "-o", "json").json()
+            assert told["simulations"], file
+
+
+def _seconds(text: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()

@@ -1,0 +1,91 @@
+"""Every command that is named, in the README or in a hint, is one that there is."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+from typing import Dict, Iterator, List, Set, Tuple
+
+import pytest
+from click import Command, Context, Group
+
+from provctl.cli.main import cli
+
+ROOT = Path(__file__).parents[3]
+
+# Words that begin like a command and are none: why.
+NO_COMMANDS: Dict[str, str] = {
+    "provctl NOUN VERB": "stands for the commands of a library",
+    "provctl server --help": "of the library of the examples",
+    "provctl load-config": "of the Nushell module provctl.nu",
+    'provctl = "^0.1"': "a line of versions.toml",
+}
+_BEHIND = re.compile(r" (?:[|><;]|&&)")  # what a shell does with it
+_SPAN = re.compile(r"`(provctl [^`\n]+)`")
+# In a hint: words of lower case and what stands for something, up to a sentence's end.
+_HINT = re.compile(r"provctl(?: (?:--?[a-z][a-z-]*|@?[a-z][a-z-]*|[A-Z]+))+")
+
+
+def named_in_the_readme() -> List[str]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return sorted(set(_SPAN.findall(text)) - set(NO_COMMANDS))
+
+
+def named_in_hints() -> List[str]:
+    """Commands in the texts of the code that begin a hint, or are all of one."""
+    found: Set[str] = set()
+    for module in sorted((ROOT / "provctl").rglob("*.py")):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.update(_said(node.value))
+    return sorted(found)
+
+
+def _said(text: str) -> Iterator[str]:
+    for start in (": ", "see: "):
+        if text.startswith("provctl ") or start in text:
+            for match in re.finditer(rf"(?:^|{start})({_HINT.pattern})", text):
+                yield match.group(1)
+
+
+def resolved(command: str) -> Tuple[Command, List[str]]:
+    """The command that is meant, and the words behind its name."""
+    alone = _BEHIND.split(command)[0].replace("...", "")
+    words = [word.strip("[].") for word in shlex.split(alone)][1:]
+    found: Command = cli
+    while isinstance(found, Group) and words and not words[0].startswith("-"):
+        inner = found.get_command(Context(found), words[0])
+        assert inner is not None, f"{command}: there is no {words[0]}"
+        found, words = inner, words[1:]
+    return found, words
+
+
+@pytest.mark.parametrize("command", named_in_the_readme())
+def test_a_command_of_the_readme_is_there(command: str) -> None:
+    check(command)
+
+
+@pytest.mark.parametrize("command", named_in_hints())
+def test_a_command_of_a_hint_is_there(command: str) -> None:
+    check(command)
+
+
+def check(command: str) -> None:
+    found, words = resolved(command)
+    options = {word for param in found.params for word in param.opts} | {"--help"}
+    asked = {word.partition("=")[0] for word in words if word.startswith("-")}
+    assert asked <= options, f"{command}: {asked - options}"
+
+
+def test_hints_are_found_and_wrong_ones_too() -> None:
+    assert "provctl workflow list" in named_in_hints()
+    for wrong in ("provctl workflow lits", "provctl run --fast"):
+        with pytest.raises(AssertionError):
+            check(wrong)
+
+
+def test_what_is_no_command_is_still_named() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(_SPAN.findall(text)) >= set(NO_COMMANDS)

@@ -1,0 +1,111 @@
+"""What is simulated is what the loop does: the same starts at the same times."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from typing import TYPE_CHECKING, Dict, List, Tuple
+
+import pytest
+
+from provctl.core.model import Retry
+from provctl.core.simulate import Luck, simulate
+from tests.support.fake_executor import ended
+from tests.support.household import HandClock, Household, in_a_loop
+from tests.support.run_folders import state_folder, submit
+from tests.support.workflows import a_workflow, group, task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.core.model import Workflow
+    from provctl.executors.base import Order
+
+POOLS = {"p": 3, "q": 1}
+START = 1000.0
+Starts = List[Tuple[str, int, float]]
+
+
+def some_workflow(rng: random.Random) -> Workflow:
+    """Forty tasks with needs, pools and priorities, some in a nested workflow."""
+    tasks = [group("g", ["t3"])]
+    names: List[str] = []
+    for n in range(40):
+        inside = n > 10 and n % 4 == 0
+        others = [name for name in names if name.startswith("g/") == inside]
+        needs = rng.sample(others, min(len(others), rng.randrange(3)))
+        pools = rng.choice(({}, {}, {"p": 1}, {"p": 2}, {"q": 1}, {"p": 1, "q": 1}))
+        names.append(f"g/t{n}" if inside else f"t{n}")
+        tasks.append(
+            task(
+                names[-1],
+                [(need, rng.choice(("success", "done"))) for need in needs],
+                pools=pools,
+                priority=rng.randrange(3),
+                retry=Retry(attempts=rng.randrange(1, 4)),
+            )
+        )
+    return a_workflow(*tasks, max_parallel=rng.choice((None, 4)))
+
+
+def fails(name: str, attempt: int) -> bool:
+    return (len(name) + 3 * attempt + ord(name[-1])) % 5 == 0
+
+
+def played(
+    folder: Path, workflow: Workflow, took: Dict[str, int], slots: int
+) -> Starts:
+    """What the real loop starts, and when; attempts end when it is their time."""
+    starts: Starts = []
+    running: List[Tuple[float, int, Order]] = []
+    clock = HandClock(START)
+
+    def at_launch(order: Order) -> None:
+        place = order.place
+        end = clock.time + took[place.task]
+        heapq.heappush(running, (end, len(starts), order))
+        starts.append((place.task, place.attempt, clock.time - START))
+
+    state = state_folder(folder)
+    submit(state, workflow, max_parallel=workflow.max_parallel)
+    state.enqueue("r")
+    house = Household(
+        state, clock=clock, slots=slots, capacity=POOLS, at_launch=at_launch
+    )
+    house.scheduler.take_queued()
+    while running:
+        clock.time = running[0][0]
+        orders = []
+        while running and running[0][0] == clock.time:
+            orders.append(heapq.heappop(running)[2])
+        house.executor.report(
+            *(
+                ended(o.place, exit_code=int(fails(o.place.task, o.place.attempt)))
+                for o in orders
+            )
+        )
+    assert house.scheduler.state.runs == {}
+    return starts
+
+
+@pytest.mark.parametrize("seed", range(12))
+@in_a_loop
+async def test_the_same_starts_at_the_same_times(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    workflow, slots = some_workflow(rng), rng.choice((1, 2, 5, 40))
+    took = {each.id: rng.randrange(1, 9) for each in workflow.tasks}
+    luck = Luck(
+        {each.id: 0.5 for each in workflow.tasks},
+        lambda name, number: 0.9 if fails(name, number) else 0.1,
+    )
+    foretold = simulate(
+        workflow,
+        slots=slots,
+        capacity=POOLS,
+        took_s=lambda each: took[each.id],
+        luck=luck,
+    )
+    happened = played(tmp_path, workflow, took, slots)
+    told = [(each.task, each.attempt, each.start_s) for each in foretold.tries]
+    assert told == happened
+    assert len(happened) > 20
