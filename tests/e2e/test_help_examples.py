@@ -2,8 +2,8 @@
 
 Examples are the lines of a help, or of a topic, that begin with `provctl`, behind two
 spaces or more; what stands behind two more, or a `#`, is a comment. They are run beside
-the files and after the runs that they speak of: a workflow `deploy.ncl` with the tasks
-web-1, web-2, database, kubernetes and apps, of which @last is as the verb needs it.
+the files and after the runs that they speak of: workflows such as `deploy.ncl` with the
+tasks web-1, web-2, database, kubernetes and apps; @last is as the verb needs it.
 """
 
 from __future__ import annotations
@@ -146,6 +146,14 @@ def examples() -> List[Example]:
 
 ALL = examples()
 
+# Workflow files that are named; all have the same tasks.
+FILES = {
+    word
+    for example in [Example("deploy.ncl other.ncl", ""), *ALL]
+    for word in example.line.split()
+    if word.endswith(".ncl") and "/" not in word
+}
+
 # What all runs have, where runs can have labels.
 LABELS = ("-l", "env=test") if "--label" in helped("run", "--help") else ()
 
@@ -158,8 +166,7 @@ class Desk:
         self.folder = provctl.folder / "desk"
         shutil.copytree(ROOT / "examples", self.folder / "examples")
         files = {
-            "deploy.ncl": DEPLOY,
-            "other.ncl": DEPLOY.replace('"deploy"', '"other"'),
+            **{name: DEPLOY.replace("deploy", name[: -len(".ncl")]) for name in FILES},
             "site.conf.j2": "server_name {{ name }};\n",
             "motd.j2": "This is {{ name }}.\n",
             "values.json": json.dumps({"name": "web-1", "port": 443}),
