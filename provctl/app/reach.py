@@ -6,7 +6,6 @@ import os
 import re
 import select
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from provctl.core.requests import REOPENING
 from provctl.errors import Refused, SchedulerUnreachable
 from provctl.journal.lock import Holder, Lock, holder_of
 from provctl.journal.summary import summarise
+from provctl.program import again
 
 if TYPE_CHECKING:
     from provctl.core.requests import Request
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reach", "stamped", "version_note"]
 
-_SERVE = (sys.executable, "-I", "-m", "provctl", "scheduler", "serve")
 _LOOK_S = 0.02
 _LETS_GO_S = 1.0  # between the last answer of an owner and its lock
 
@@ -251,7 +250,7 @@ class Reach:
         log = os.open(str(self.log), flags, 0o600)
         try:
             subprocess.Popen(
-                [*_SERVE, "--ready-fd", str(theirs)],
+                [*again(), "scheduler", "serve", "--ready-fd", str(theirs)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import random
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Mapping, Optional
 
 from provctl import __version__
 from provctl.executors.local import LocalExecutor
 from provctl.journal.lock import Holder, boot_id
+from provctl.program import program_path
 from provctl.scheduler.clock import Clock
 from provctl.scheduler.launch import Launcher, TaskDefaults
 from provctl.scheduler.loop import Facts, Scheduler, World
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from provctl.config.settings import Settings
     from provctl.errors import ProvctlError
     from provctl.executors.base import Executor
@@ -33,12 +34,6 @@ def make_holder(kind: str, socket: Path) -> Holder:
 def make_executor() -> Executor:
     """Return what runs attempts. It gets ready by itself, so make it early."""
     return LocalExecutor()
-
-
-def _program() -> str:
-    """Where this program is, for tasks that call it; empty if it is not installed."""
-    program = Path(sys.executable).with_name("provctl")
-    return str(program) if os.access(program, os.X_OK) else ""
 
 
 def make_scheduler(
@@ -64,7 +59,7 @@ def make_scheduler(
         env_vars=nushell.env_vars,
         plugins=nushell.plugins,
         state_dir=str(folder.path),
-        program=_program(),
+        program=program_path(),
         endpoint=settings.endpoint if settings.server.address else "",
     )
     capacity: Mapping[str, int] = settings.pools

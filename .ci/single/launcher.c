@@ -1,0 +1,368 @@
+/* The single file: unpacks itself once into the user's cache, and starts from there.
+ *
+ * Static, so that it needs nothing where it runs. KEY names what it carries, so a tree
+ * of that name in $XDG_CACHE_HOME/provctl/program is either ours or damaged. A tree
+ * appears there whole, by rename, after it was synced; whether it is still whole is
+ * looked at at every start, by the size and the time of each file.
+ *
+ * One unpacks at a time, under the lock of the folder. So what else is half there was
+ * left by somebody who died.
+ */
+
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#define UNUSABLE 32             /* the exit code: a folder cannot be used */
+#define MADE 315532800          /* the time of all files: 1 January 1980 */
+#define UNUSED_S (30 * 86400L)  /* after so long without a start a tree may go */
+#define ORCHESTRATOR "provisioning-orchestrator"
+
+/* `INDEX` has a record for each file and folder: kind (d, f, x), size, path. `DATA` is
+ * the bytes of the files in that order, deflated. */
+__asm__(".section .rodata\n"
+        ".global carried_index\ncarried_index:\n.incbin \"" INDEX "\"\n"
+        ".global carried_index_end\ncarried_index_end:\n"
+        ".global carried_data\ncarried_data:\n.incbin \"" DATA "\"\n"
+        ".global carried_data_end\ncarried_data_end:\n"
+        ".previous\n");
+extern const char carried_index[], carried_index_end[];
+extern unsigned char carried_data[], carried_data_end[];
+
+struct entry {
+    char kind;
+    off_t size;
+    const char *path;
+};
+
+static int following(const char **at, struct entry *entry) {
+    if (*at >= carried_index_end)
+        return 0;
+    char *rest;
+    entry->kind = **at;
+    entry->size = strtoll(*at + 2, &rest, 10);
+    entry->path = rest + 1;
+    *at = entry->path + strlen(entry->path) + 1;
+    return 1;
+}
+
+static void __attribute__((noreturn, format(printf, 2, 3)))
+fail(const char *hint, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("error: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fprintf(stderr, "\nhelp:  %s\n", hint);
+    va_end(arguments);
+    exit(UNUSABLE);
+}
+
+#define ELSEWHERE \
+    "set XDG_CACHE_HOME to a folder of yours that programs may be started from"
+#define AGAIN "get the file provctl again: this copy is damaged"
+
+static char *text(const char *format, ...) {
+    char *made;
+    va_list arguments;
+    va_start(arguments, format);
+    if (vasprintf(&made, format, arguments) < 0)
+        abort();
+    va_end(arguments);
+    return made;
+}
+
+static void cut_short(int number) {
+    (void)number;
+    const char message[] = "error: this file is not complete\nhelp:  " AGAIN "\n";
+    if (write(2, message, sizeof message - 1) < 0)
+        _exit(1);
+    _exit(UNUSABLE);
+}
+
+/* -- where --------------------------------------------------------------------- */
+
+static const char *home_of_account(void) {
+    FILE *accounts = fopen("/etc/passwd", "re");
+    struct passwd *account;
+    while (accounts && (account = fgetpwent(accounts)))
+        if (account->pw_uid == geteuid())
+            return account->pw_dir;
+    return NULL;
+}
+
+static char *cache_folder(void) {
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && *cache == '/')
+        return text("%s", cache);
+    if (!home || *home != '/')
+        home = home_of_account();
+    if (!home)
+        fail(ELSEWHERE, "there is no home folder, so no place to unpack to");
+    return text("%s/.cache", home);
+}
+
+/* Whether nobody else can put anything there. */
+static int is_ours(int fd) {
+    struct stat found;
+    return fstat(fd, &found) == 0 && found.st_uid == geteuid() &&
+           (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static int open_folder(char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+            *slash = '\0';
+            mkdir(path, 0700);
+            *slash = '/';
+        }
+        mkdir(path, 0700);
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (fd < 0)
+        fail(ELSEWHERE, "%s: %s", path, strerror(errno));
+    if (!is_ours(fd))
+        fail(ELSEWHERE, "%s: others may write there, so nothing is started from it", path);
+    return fd;
+}
+
+/* -- what is there --------------------------------------------------------------- */
+
+static int is_whole(int folder) {
+    int tree = openat(folder, KEY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (tree < 0)
+        return 0;
+    const char *at = carried_index;
+    struct entry entry;
+    struct stat found;
+    int whole = is_ours(tree);
+    while (whole && following(&at, &entry)) {
+        if (entry.kind == 'd')
+            continue; /* its files are looked at */
+        whole = fstatat(tree, entry.path, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+                S_ISREG(found.st_mode) && found.st_size == entry.size &&
+                found.st_mtim.tv_sec == MADE && found.st_mtim.tv_nsec == 0 &&
+                (found.st_mode & 0777) == (entry.kind == 'x' ? 0700 : 0600);
+    }
+    /* When it was last started from: the time of access of a file nobody reads. */
+    const struct timespec used[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+    if (whole)
+        utimensat(tree, "lock", used, 0);
+    close(tree);
+    return whole;
+}
+
+/* -- unpacking -------------------------------------------------------------------- */
+
+static int write_all(int fd, const unsigned char *bytes, size_t count) {
+    while (count) {
+        ssize_t written = write(fd, bytes, count);
+        if (written < 0)
+            return -1;
+        bytes += written;
+        count -= (size_t)written;
+    }
+    return 0;
+}
+
+static int unpack_file(int tree, const struct entry *entry, z_stream *data) {
+    static unsigned char bytes[1 << 18];
+    const struct timespec made[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = MADE}};
+    int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+    int fd = openat(tree, entry->path, flags, entry->kind == 'x' ? 0700 : 0600);
+    if (fd < 0)
+        return -1;
+    for (off_t left = entry->size; left > 0;) {
+        size_t most = left < (off_t)sizeof bytes ? (size_t)left : sizeof bytes;
+        data->next_out = bytes;
+        data->avail_out = (uInt)most;
+        int said = inflate(data, Z_NO_FLUSH);
+        if (said != Z_OK && said != Z_STREAM_END)
+            fail(AGAIN, "what this file carries is damaged");
+        size_t got = most - data->avail_out;
+        if (got == 0)
+            fail(AGAIN, "what this file carries is not complete");
+        if (write_all(fd, bytes, got) < 0)
+            return -1;
+        left -= (off_t)got;
+    }
+    if (futimens(fd, made) < 0)
+        return -1;
+    return close(fd);
+}
+
+/* Python is started by the dynamic linker of the tree, so its path goes into the
+ * program, where the build left room for the longest one. */
+static int name_linker(int tree, const char *path) {
+    const struct timespec made[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = MADE}};
+    char *linker = text("%s/" LINKER, path);
+    int fd = openat(tree, "bin/python", O_WRONLY | O_CLOEXEC);
+    if (strlen(linker) >= LINKER_ROOM)
+        errno = ENAMETOOLONG;
+    else if (fd >= 0 && lseek(fd, LINKER_AT, SEEK_SET) == LINKER_AT &&
+             write_all(fd, (unsigned char *)linker, strlen(linker) + 1) == 0 &&
+             futimens(fd, made) == 0)
+        return close(fd);
+    return -1;
+}
+
+static int unpack(int folder, const char *aside, const char *path) {
+    z_stream data = {.next_in = carried_data,
+                     .avail_in = (uInt)(carried_data_end - carried_data)};
+    const char *at = carried_index;
+    struct entry entry;
+    if (mkdirat(folder, aside, 0700) < 0 || inflateInit(&data) != Z_OK)
+        return -1;
+    int tree = openat(folder, aside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (following(&at, &entry)) {
+        int done = entry.kind == 'd' ? mkdirat(tree, entry.path, 0700)
+                                     : unpack_file(tree, &entry, &data);
+        if (done < 0)
+            return -1;
+    }
+    /* The sum of all is at the very end. */
+    unsigned char nothing;
+    data.next_out = &nothing;
+    data.avail_out = 1;
+    if (inflate(&data, Z_FINISH) != Z_STREAM_END)
+        fail(AGAIN, "what this file carries is damaged");
+    inflateEnd(&data);
+    if (name_linker(tree, path) < 0 || syncfs(tree) < 0)
+        return -1;
+    return close(tree);
+}
+
+static int remove_one(const char *path, const struct stat *found, int kind,
+                      struct FTW *where) {
+    (void)found, (void)kind, (void)where;
+    remove(path); /* what stays is tried again the next time */
+    return 0;
+}
+
+static void remove_tree(const char *path) {
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Put the new tree into its place; a damaged one that is there goes, at no moment
+ * without one where the file system can do that. */
+static int put_in_place(int folder, const char *aside, const char *away) {
+    if (renameat(folder, aside, folder, KEY) == 0)
+        return fsync(folder);
+    if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
+        return -1;
+    if (renameat2(folder, aside, folder, KEY, RENAME_EXCHANGE) == 0)
+        return fsync(folder);
+    if (renameat(folder, KEY, folder, away) < 0 ||
+        renameat(folder, aside, folder, KEY) < 0)
+        return -1;
+    return fsync(folder);
+}
+
+/* -- tidying ----------------------------------------------------------------------- */
+
+/* Whether a tree of another version is long unused, and nobody runs from it. */
+static int is_unused(const char *path) {
+    struct stat found;
+    char *name = text("%s/lock", path);
+    int lock = open(name, O_RDONLY | O_CLOEXEC);
+    int unused = lock >= 0 ? flock(lock, LOCK_EX | LOCK_NB) == 0 && fstat(lock, &found) == 0
+                           : stat(path, &found) == 0;
+    unused = unused && time(NULL) - found.st_atim.tv_sec > UNUSED_S;
+    if (lock >= 0)
+        close(lock);
+    free(name);
+    return unused;
+}
+
+static void tidy(int folder, const char *path) {
+    DIR *names = opendir(path);
+    struct dirent *name;
+    while (names && (name = readdir(names))) {
+        char *other = text("%s/%s", path, name->d_name);
+        if (strncmp(name->d_name, ".new-", 5) == 0 || strncmp(name->d_name, ".old-", 5) == 0)
+            remove_tree(other);
+        else if (*name->d_name != '.' && strcmp(name->d_name, KEY) && is_unused(other)) {
+            /* Aside first: half of a tree must not have its name. */
+            char *away = text("%s/.old-%s", path, name->d_name);
+            if (renameat(folder, other, folder, away) == 0)
+                remove_tree(away);
+            free(away);
+        }
+        free(other);
+    }
+    if (names)
+        closedir(names);
+}
+
+static void make_whole(int folder, const char *path, const char *tree) {
+    int lock = openat(folder, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock < 0 || flock(lock, LOCK_EX) < 0)
+        fail(ELSEWHERE, "%s: %s", path, strerror(errno));
+    if (!is_whole(folder)) { /* while we waited, another one may have unpacked it */
+        tidy(folder, path);
+        if (unpack(folder, ".new-" KEY, tree) < 0 ||
+            put_in_place(folder, ".new-" KEY, ".old-" KEY) < 0) {
+            const char *why = strerror(errno);
+            remove_tree(text("%s/.new-" KEY, path));
+            fail(ELSEWHERE, "cannot unpack into %s: %s", path, why);
+        }
+        remove_tree(text("%s/.new-" KEY, path)); /* a damaged one, exchanged */
+        remove_tree(text("%s/.old-" KEY, path));
+    }
+    close(lock);
+}
+
+/* -- starting ----------------------------------------------------------------------- */
+
+/* The path by which this was started, for what has to start it again. */
+static char *own_path(void) {
+    const char *path = (const char *)getauxval(AT_EXECFN);
+    char *here = *path == '/' ? NULL : getcwd(NULL, 0);
+    return here ? text("%s/%s", here, path) : text("%s", path);
+}
+
+int main(int argc, char **argv) {
+    char *program = own_path(), *name = strrchr(program, '/');
+    int orchestrates = name && strcmp(name + 1, ORCHESTRATOR) == 0;
+    if (orchestrates) { /* a link; what is behind it is provctl */
+        char *behind = realpath(program, NULL);
+        program = behind ? behind : program;
+    }
+    signal(SIGBUS, cut_short);
+    char *path = text("%s/provctl/program", cache_folder());
+    char *tree = text("%s/" KEY, path);
+    mode_t mask = umask(077);
+    int folder = open_folder(path);
+    if (!is_whole(folder))
+        make_whole(folder, path, tree);
+    umask(mask);
+    signal(SIGBUS, SIG_DFL);
+
+    char *python = text("%s/bin/python", tree);
+    char **words = calloc((size_t)argc + 6, sizeof *words);
+    int count = 0;
+    words[count++] = python;
+    words[count++] = "-I";
+    words[count++] = "-X";
+    words[count++] = text("provctl=%s", program);
+    words[count++] = text("%s/bin/%s", tree, orchestrates ? ORCHESTRATOR : "provctl");
+    for (int i = 1; i < argc; i++)
+        words[count++] = argv[i];
+    execv(python, words);
+    fail(ELSEWHERE, "%s cannot be started: %s", python, strerror(errno));
+}
