@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -23,8 +24,7 @@ from typing import Iterator, NamedTuple, Sequence
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-BUILD = ROOT / "build" / "single"
-TREE = BUILD / "tree"
+TREE = ROOT / "build" / "single" / "tree"
 RESULT = ROOT / "dist" / "provctl"
 
 # What of the standard library no program needs, or only one with windows.
@@ -49,6 +49,7 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 # A path of the kernel's greatest length, in place of the dynamic linker's.
 PLACEHOLDER = "/" + "x" * 4094
+MARK = b"\nprovctl single\n"
 COMMANDS = {
     "provctl": "from provctl.cli.main import main\n\nmain()\n",
     "provisioning-orchestrator": "from provctl.cli.main import orchestrator\n\norchestrator()\n",
@@ -56,10 +57,10 @@ COMMANDS = {
 
 
 class Packed(NamedTuple):
-    """What the launcher carries, in files, and the name of what it unpacks."""
+    """What the launcher carries, and the name of what it unpacks."""
 
-    index: Path
-    data: Path
+    records: bytes
+    data: bytes
     key: str
 
 
@@ -188,9 +189,7 @@ def pack() -> Packed:
     assert version is not None
     launcher = (HERE / "launcher.c").read_bytes()
     content = hashlib.sha256(names + packed + launcher).hexdigest()[:16]
-    (BUILD / "index").write_bytes(names)
-    (BUILD / "data").write_bytes(packed)
-    return Packed(BUILD / "index", BUILD / "data", f"{version[1]}-{content}")
+    return Packed(names, packed, f"{version[1]}-{content}")
 
 
 def files(folder: Path) -> Iterator[Path]:
@@ -208,14 +207,17 @@ def compile_launcher(packed: Packed, linker: str) -> None:
     python = (TREE / "bin" / "python").read_bytes()
     room = PLACEHOLDER.encode() + b"\0"
     assert python.count(room) == 1
-    texts = {"KEY": packed.key, "INDEX": packed.index, "DATA": packed.data}
+    texts = {"KEY": packed.key, "LINKER": linker}
     values = {"LINKER_AT": python.index(room), "LINKER_ROOM": len(room)}
-    defined = [f'-D{k}="{v}"' for k, v in {**texts, "LINKER": linker}.items()]
+    defined = [f'-D{k}="{v}"' for k, v in texts.items()]
     defined += [f"-D{k}={v}" for k, v in values.items()]
     RESULT.parent.mkdir(exist_ok=True)
     aside = RESULT.with_suffix(".new")
     flags = ["-O2", "-static", "-s", "-Wall", "-Wextra", "-Werror"]
     run(["gcc", *flags, *defined, HERE / "launcher.c", "-lz", "-o", aside])
+    with aside.open("ab") as file:
+        file.write(packed.records + packed.data)
+        file.write(struct.pack("=QQ16s", len(packed.records), len(packed.data), MARK))
     aside.replace(RESULT)
 
 

@@ -16,33 +16,36 @@
 #include <ftw.h>
 #include <limits.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #define UNUSABLE 32             /* the exit code: a folder cannot be used */
+#define MARK "\nprovctl single\n"
 #define MADE 315532800          /* the time of all files: 1 January 1980 */
 #define UNUSED_S (30 * 86400L)  /* after so long without a start a tree may go */
 #define ORCHESTRATOR "provisioning-orchestrator"
 
-/* `INDEX` has a record for each file and folder: kind (d, f, x), size, path. `DATA` is
- * the bytes of the files in that order, deflated. */
-__asm__(".section .rodata\n"
-        ".global carried_index\ncarried_index:\n.incbin \"" INDEX "\"\n"
-        ".global carried_index_end\ncarried_index_end:\n"
-        ".global carried_data\ncarried_data:\n.incbin \"" DATA "\"\n"
-        ".global carried_data_end\ncarried_data_end:\n"
-        ".previous\n");
-extern const char carried_index[], carried_index_end[];
-extern unsigned char carried_data[], carried_data_end[];
+/* What follows the program in its file: the index, with a record for each file and
+ * folder (kind (d, f, x), size, path); the bytes of the files in that order, deflated;
+ * and at the very end their sizes. */
+struct trailer {
+    uint64_t index_size, data_size;
+    char mark[16];
+};
+
+static const char *index_start, *index_end;
+static unsigned char *data_start;
+static size_t data_size;
 
 struct entry {
     char kind;
@@ -51,7 +54,7 @@ struct entry {
 };
 
 static int following(const char **at, struct entry *entry) {
-    if (*at >= carried_index_end)
+    if (*at >= index_end)
         return 0;
     char *rest;
     entry->kind = **at;
@@ -86,12 +89,25 @@ static char *text(const char *format, ...) {
     return made;
 }
 
-static void cut_short(int number) {
-    (void)number;
-    const char message[] = "error: this file is not complete\nhelp:  " AGAIN "\n";
-    if (write(2, message, sizeof message - 1) < 0)
-        _exit(1);
-    _exit(UNUSABLE);
+static void find_carried(const char *program) {
+    struct stat found;
+    struct trailer trailer;
+    int fd = open(program, O_RDONLY | O_CLOEXEC);
+    unsigned char *file = MAP_FAILED;
+    if (fd >= 0 && fstat(fd, &found) == 0)
+        file = mmap(NULL, (size_t)found.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (file == MAP_FAILED)
+        fail("it has to be readable, not only executable", "%s: %s", program,
+             strerror(errno));
+    close(fd);
+    unsigned char *end = file + found.st_size - sizeof trailer;
+    memcpy(&trailer, end, sizeof trailer);
+    if (memcmp(trailer.mark, MARK, sizeof trailer.mark) != 0)
+        fail(AGAIN, "%s is not complete", program);
+    data_size = trailer.data_size;
+    data_start = end - data_size;
+    index_end = (const char *)data_start;
+    index_start = index_end - trailer.index_size;
 }
 
 /* -- where --------------------------------------------------------------------- */
@@ -123,15 +139,21 @@ static int is_ours(int fd) {
            (found.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-static int open_folder(char *path) {
+static void make_folders(const char *path) {
+    char *part = text("%s", path);
+    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(part, 0700) < 0 && errno != EEXIST)
+            fail(ELSEWHERE, "%s: %s", path, strerror(errno));
+        *slash = '/';
+    }
+    mkdir(part, 0700);
+}
+
+static int open_folder(const char *path) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
-        for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-            *slash = '\0';
-            mkdir(path, 0700);
-            *slash = '/';
-        }
-        mkdir(path, 0700);
+        make_folders(path);
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
     if (fd < 0)
@@ -147,7 +169,7 @@ static int is_whole(int folder) {
     int tree = openat(folder, KEY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (tree < 0)
         return 0;
-    const char *at = carried_index;
+    const char *at = index_start;
     struct entry entry;
     struct stat found;
     int whole = is_ours(tree);
@@ -192,11 +214,11 @@ static int unpack_file(int tree, const struct entry *entry, z_stream *data) {
         data->next_out = bytes;
         data->avail_out = (uInt)most;
         int said = inflate(data, Z_NO_FLUSH);
-        if (said != Z_OK && said != Z_STREAM_END)
-            fail(AGAIN, "what this file carries is damaged");
         size_t got = most - data->avail_out;
-        if (got == 0)
-            fail(AGAIN, "what this file carries is not complete");
+        if ((said != Z_OK && said != Z_STREAM_END) || got == 0) {
+            errno = EBADMSG;
+            return -1;
+        }
         if (write_all(fd, bytes, got) < 0)
             return -1;
         left -= (off_t)got;
@@ -222,9 +244,8 @@ static int name_linker(int tree, const char *path) {
 }
 
 static int unpack(int folder, const char *aside, const char *path) {
-    z_stream data = {.next_in = carried_data,
-                     .avail_in = (uInt)(carried_data_end - carried_data)};
-    const char *at = carried_index;
+    z_stream data = {.next_in = data_start, .avail_in = (uInt)data_size};
+    const char *at = index_start;
     struct entry entry;
     if (mkdirat(folder, aside, 0700) < 0 || inflateInit(&data) != Z_OK)
         return -1;
@@ -239,8 +260,10 @@ static int unpack(int folder, const char *aside, const char *path) {
     unsigned char nothing;
     data.next_out = &nothing;
     data.avail_out = 1;
-    if (inflate(&data, Z_FINISH) != Z_STREAM_END)
-        fail(AGAIN, "what this file carries is damaged");
+    if (inflate(&data, Z_FINISH) != Z_STREAM_END) {
+        errno = EBADMSG;
+        return -1;
+    }
     inflateEnd(&data);
     if (name_linker(tree, path) < 0 || syncfs(tree) < 0)
         return -1;
@@ -317,9 +340,11 @@ static void make_whole(int folder, const char *path, const char *tree) {
         tidy(folder, path);
         if (unpack(folder, ".new-" KEY, tree) < 0 ||
             put_in_place(folder, ".new-" KEY, ".old-" KEY) < 0) {
-            const char *why = strerror(errno);
+            int why = errno;
             remove_tree(text("%s/.new-" KEY, path));
-            fail(ELSEWHERE, "cannot unpack into %s: %s", path, why);
+            if (why == EBADMSG)
+                fail(AGAIN, "what this file carries is damaged");
+            fail(ELSEWHERE, "cannot unpack into %s: %s", path, strerror(why));
         }
         remove_tree(text("%s/.new-" KEY, path)); /* a damaged one, exchanged */
         remove_tree(text("%s/.old-" KEY, path));
@@ -343,7 +368,7 @@ int main(int argc, char **argv) {
         char *behind = realpath(program, NULL);
         program = behind ? behind : program;
     }
-    signal(SIGBUS, cut_short);
+    find_carried(program);
     char *path = text("%s/provctl/program", cache_folder());
     char *tree = text("%s/" KEY, path);
     mode_t mask = umask(077);
@@ -351,7 +376,6 @@ int main(int argc, char **argv) {
     if (!is_whole(folder))
         make_whole(folder, path, tree);
     umask(mask);
-    signal(SIGBUS, SIG_DFL);
 
     char *python = text("%s/bin/python", tree);
     char **words = calloc((size_t)argc + 6, sizeof *words);

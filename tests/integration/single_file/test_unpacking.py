@@ -1,0 +1,207 @@
+"""The single file unpacks itself: once, whole or not at all, and tidies up."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Callable, List
+
+import pytest
+
+from provctl import __version__
+from provctl.flock import is_locked
+from tests.support.attempts import wait_until
+from tests.support.single_file import SingleFile
+
+SAYS = f"provctl {__version__}\n"
+LONG_AGO = 40 * 86400
+
+
+@pytest.fixture
+def single(single_file: Path, tmp_path: Path) -> SingleFile:
+    return SingleFile(single_file, tmp_path / "cache")
+
+
+def count_files(folder: Path) -> int:
+    return sum(len(names) for _, _, names in os.walk(folder))
+
+
+def age(tree: Path) -> None:
+    """As if nobody had started from it for long."""
+    now = (tree / "lock").stat()
+    os.utime(tree / "lock", (now.st_atime - LONG_AGO, now.st_mtime))
+
+
+def test_it_unpacks_once_and_only_for_its_owner(single: SingleFile) -> None:
+    assert single() == SAYS
+    tree = single.tree
+    assert tree.name.startswith(f"{__version__}-")
+    for folder, _, names in os.walk(single.cache):
+        assert Path(folder).stat().st_mode & 0o777 == 0o700
+        for name in names:
+            assert (Path(folder) / name).stat().st_mode & 0o077 == 0
+    before = tree.stat().st_ino
+    assert single() == SAYS
+    assert single.tree.stat().st_ino == before
+    assert not list(tree.rglob("__pycache__/*.pyc.*")), "nothing is written there"
+
+
+def test_many_at_once_unpack_one_tree(single: SingleFile) -> None:
+    started = [single.start("--version", under=[]) for _ in range(6)]
+    assert [process.communicate(timeout=60)[0] for process in started] == [SAYS] * 6
+    assert single.tree.is_dir()
+
+
+@pytest.mark.parametrize("files", [0, 1, 500, 1500, 2500])
+def test_who_is_killed_while_it_unpacks_leaves_nothing(
+    single: SingleFile, files: int
+) -> None:
+    with single.start("--version", under=[]) as process:
+        wait_until(lambda: single.trees, "it begins")
+        aside = single.tree
+        assert aside.name.startswith(".new-")
+        wait_until(lambda: count_files(aside) >= files, f"{files} files")
+        process.send_signal(signal.SIGKILL)
+    assert [tree.name for tree in single.trees] == [aside.name], "half is not whole"
+    assert single() == SAYS
+    assert single.tree.name == aside.name[len(".new-") :]
+
+
+def remove(file: Path) -> None:
+    file.unlink()
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, 10)
+
+
+def change(file: Path) -> None:
+    text = file.read_bytes()
+    file.write_bytes(bytes(byte ^ 1 for byte in text[:1]) + text[1:])
+
+
+def link(file: Path) -> None:
+    file.rename(file.with_name("away"))
+    file.symlink_to("away")
+
+
+@pytest.mark.parametrize("damage", [remove, cut, change, link])
+@pytest.mark.parametrize("name", ["bin/python", "lib/python*/heapq.py", "lock"])
+def test_a_damaged_tree_is_replaced(
+    single: SingleFile, damage: Callable[[Path], None], name: str
+) -> None:
+    single()
+    before = single.tree.stat().st_ino
+    (file,) = single.tree.glob(name)
+    damage(file)
+    assert single() == SAYS
+    assert single.tree.stat().st_ino != before
+    (file,) = single.tree.glob(name)
+    assert not file.is_symlink()
+
+
+def test_a_tree_that_others_may_write_to_is_not_started(single: SingleFile) -> None:
+    single()
+    before = single.tree.stat().st_ino
+    single.tree.chmod(0o777)
+    assert single() == SAYS
+    assert single.tree.stat().st_ino != before
+    single.folder.chmod(0o777)
+    assert "others may write there" in single(code=32)
+    single.folder.chmod(0o700)
+    if os.geteuid() == 0:
+        os.chown(single.folder, 1234, 1234)
+        assert "others may write there" in single(code=32)
+
+
+def test_trees_in_use_and_trees_of_late_stay(
+    single: SingleFile, tmp_path: Path
+) -> None:
+    single()
+    ours = single.tree
+    other = single.other(tmp_path / "other")
+    other()
+    theirs = next(tree for tree in single.trees if tree != ours)
+    age(ours)
+    with (ours / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        (theirs / "bin" / "provctl").unlink()  # so that it unpacks, and tidies up
+        assert other() == SAYS
+        assert single.trees == sorted([ours, theirs]), "somebody runs from it"
+    (theirs / "bin" / "provctl").unlink()
+    single()  # a start makes it young again
+    assert other() == SAYS
+    assert single.trees == sorted([ours, theirs])
+    age(ours)
+    (theirs / "bin" / "provctl").unlink()
+    assert other() == SAYS
+    assert single.tree == theirs
+
+
+def test_a_process_holds_the_tree_it_runs_from(single: SingleFile) -> None:
+    single()
+    lock = single.tree / "lock"
+    code = "import time; print('up', flush=True); time.sleep(60)"
+    python = [str(single.tree / "bin" / "python"), "-I", "-c", code]
+    with subprocess.Popen(python, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert is_held(lock)
+        process.kill()
+    assert not is_held(lock)
+
+
+def is_held(path: Path) -> bool:
+    """Whether anybody holds it, shared too."""
+    with path.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    assert not is_locked(path)
+    return False
+
+
+def test_a_file_that_is_cut_off_says_so(single: SingleFile, tmp_path: Path) -> None:
+    whole = single.program.read_bytes()
+    copy = SingleFile(tmp_path / "copy", single.cache)
+    copy.program.touch(0o755)
+    copy.program.write_bytes(whole[: len(whole) // 2])
+    assert "is not complete" in copy(code=32)
+    middle = len(whole) // 2
+    flipped = bytes([whole[middle] ^ 1])
+    copy.program.write_bytes(whole[:middle] + flipped + whole[middle + 1 :])
+    assert "damaged\nhelp:  get the file provctl again" in copy(code=32)
+    assert not single.trees
+    copy.program.write_bytes(whole)
+    assert copy() == SAYS
+    assert single.tree.is_dir()
+
+
+def on_a_disk(single: SingleFile, options: str) -> List[str]:
+    single.cache.mkdir(exist_ok=True)
+    mount = f'mount -t tmpfs -o {options} tmpfs "$0" && exec "$@"'
+    mapped = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", "--mount", *mapped, "sh", "-c", mount, str(single.cache)]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("mode=0700,size=20m", "No space left on device"),
+        ("mode=0700,noexec", "Permission denied"),
+        ("ro", "Read-only file system"),
+    ],
+)
+def test_a_cache_that_cannot_be_used_is_named(
+    single: SingleFile, options: str, why: str
+) -> None:
+    said = single(code=32, under=on_a_disk(single, options))
+    assert why in said
+    assert str(single.folder) in said
+    assert "XDG_CACHE_HOME" in said
+    # The control: on a disk that is good for it, it starts.
+    assert single(under=on_a_disk(single, "mode=0700,size=300m")) == SAYS
