@@ -69,7 +69,7 @@ def test_a_killed_scheduler_loses_nothing_where_there_is_nothing_else(
     (root.folder / "tmp" / "gate").touch()
     root("workflow", "wait", run)
     tasks = root("workflow", "status", run, "-o", "json").json()["tasks"]
-    assert [(t["status"], t["attempts"]) for t in tasks] == [("succeeded", 1)] * 3
+    assert [(t["outcome"], t["attempts"]) for t in tasks] == [("succeeded", 1)] * 3
     assert root("workflow", "outputs", run, "second").out.strip() == '"10.0.0.1"'
     assert Api(root.state).get("/health").status == 200
     assert root("doctor").out.count("✗") == 0
