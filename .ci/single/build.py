@@ -179,7 +179,7 @@ def pack() -> Packed:
         kind = "x" if is_program(path) else "f"
         index.append(f"{kind} {path.stat().st_size} {path.relative_to(TREE)}")
         data.append(path.read_bytes())
-    packed = zlib.compress(b"".join(data), 9)
+    packed = zlib.compress(b"".join(data))
     names = "".join(f"{line}\0" for line in index).encode()
     version = re.search(
         r'^__version__ = "(.*)"',

@@ -236,8 +236,8 @@ static int name_linker(int tree, const char *path) {
     int fd = openat(tree, "bin/python", O_WRONLY | O_CLOEXEC);
     if (strlen(linker) >= LINKER_ROOM)
         errno = ENAMETOOLONG;
-    else if (fd >= 0 && lseek(fd, LINKER_AT, SEEK_SET) == LINKER_AT &&
-             write_all(fd, (unsigned char *)linker, strlen(linker) + 1) == 0 &&
+    else if (fd >= 0 &&
+             pwrite(fd, linker, strlen(linker) + 1, LINKER_AT) > 0 &&
              futimens(fd, made) == 0)
         return close(fd);
     return -1;

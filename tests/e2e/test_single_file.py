@@ -15,7 +15,7 @@ from provctl import __version__
 from tests.support.api import Api
 from tests.support.attempts import alive, wait_until
 from tests.support.installed import Provctl
-from tests.support.single_file import BareRoot
+from tests.support.single_file import BareRoot, SingleFile, is_in_use
 
 WORKFLOW = """
 let p = import "provctl.ncl" in
@@ -108,6 +108,20 @@ def test_it_starts_itself_by_its_own_path(single: Provctl) -> None:
     assert after != before
     words = Path(f"/proc/{after}/cmdline").read_text().split("\0")
     assert f"provctl={single.program}" in words
+
+
+def test_scheduler_and_tasks_hold_the_tree_they_run_from(single: Provctl) -> None:
+    cache = Path(single.environ["HOME"]) / ".cache"
+    run = single.submit(single.endless())
+    single.until_ready(run)
+    tree = SingleFile(Path(single.program), cache).tree
+    assert is_in_use(tree)
+    single.kill_scheduler()
+    assert is_in_use(tree), "the supervisor of the task is of it too"
+    single("cancel", run)
+    single("wait", run, code=11)
+    single("scheduler", "stop")
+    single.until(lambda: not is_in_use(tree), "nobody uses it")
 
 
 def test_python_of_the_environment_does_not_matter(

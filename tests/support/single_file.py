@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ from tests.support.installed import ROOT, Done
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BareRoot", "SingleFile", "build"]
+__all__ = ["BareRoot", "SingleFile", "build", "is_in_use"]
 
 # Enters the root in a mount namespace of its own, so nothing has to be unmounted.
 _ENTER = """
@@ -33,6 +34,16 @@ def build() -> Path:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return ROOT / "dist" / "provctl"
+
+
+def is_in_use(tree: Path) -> bool:
+    """Whether any process holds a tree that was unpacked."""
+    with (tree / "lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @dataclass(frozen=True)

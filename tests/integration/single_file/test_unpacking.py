@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import subprocess
 from pathlib import Path
 from typing import Callable, List
@@ -12,9 +11,15 @@ from typing import Callable, List
 import pytest
 
 from provctl import __version__
-from provctl.flock import is_locked
-from tests.support.attempts import wait_until
-from tests.support.single_file import SingleFile
+from tests.support.single_file import SingleFile, is_in_use
+from tests.support.strace import (
+    Point,
+    failing,
+    killing,
+    meddled,
+    need_strace,
+    under,
+)
 
 SAYS = f"provctl {__version__}\n"
 LONG_AGO = 40 * 86400
@@ -23,10 +28,6 @@ LONG_AGO = 40 * 86400
 @pytest.fixture
 def single(single_file: Path, tmp_path: Path) -> SingleFile:
     return SingleFile(single_file, tmp_path / "cache")
-
-
-def count_files(folder: Path) -> int:
-    return sum(len(names) for _, _, names in os.walk(folder))
 
 
 def age(tree: Path) -> None:
@@ -55,19 +56,34 @@ def test_many_at_once_unpack_one_tree(single: SingleFile) -> None:
     assert single.tree.is_dir()
 
 
-@pytest.mark.parametrize("files", [0, 1, 500, 1500, 2500])
-def test_who_is_killed_while_it_unpacks_leaves_nothing(
-    single: SingleFile, files: int
+@pytest.mark.parametrize(
+    "point",
+    [
+        Point("mkdirat", 1, "the tree"),
+        Point("openat", 10, "a file"),
+        Point("openat", 3000, "a later file"),
+        Point("pwrite64", 1, "the path of the linker"),
+        Point("syncfs", 1, "the disk"),
+        Point("renameat", 1, "into its place"),
+    ],
+    ids=str,
+)
+def test_who_ends_while_it_unpacks_leaves_no_half_tree(
+    single: SingleFile, tmp_path: Path, point: Point
 ) -> None:
-    with single.start("--version", under=[]) as process:
-        wait_until(lambda: single.trees, "it begins")
-        aside = single.tree
-        assert aside.name.startswith(".new-")
-        wait_until(lambda: count_files(aside) >= files, f"{files} files")
-        process.send_signal(signal.SIGKILL)
-    assert [tree.name for tree in single.trees] == [aside.name], "half is not whole"
+    need_strace()
+    log = tmp_path / "strace"
+    with single.start("--version", under=under(log, killing(point))) as process:
+        process.communicate(timeout=60)
+    assert meddled(log)
+    assert all(tree.name.startswith(".new-") for tree in single.trees)
+    # The next one finds a disk that fails, and says so.
+    said = single(code=32, under=under(log, failing(point, "error=EIO")))
+    assert meddled(log)
+    assert "Input/output error" in said
+    assert not single.trees
     assert single() == SAYS
-    assert single.tree.name == aside.name[len(".new-") :]
+    assert single.tree.name.startswith(__version__)
 
 
 def remove(file: Path) -> None:
@@ -88,8 +104,15 @@ def link(file: Path) -> None:
     file.symlink_to("away")
 
 
-@pytest.mark.parametrize("damage", [remove, cut, change, link])
-@pytest.mark.parametrize("name", ["bin/python", "lib/python*/heapq.py", "lock"])
+@pytest.mark.parametrize(
+    ("damage", "name"),
+    [
+        (remove, "lock"),
+        (cut, "bin/python"),
+        (change, "lib/python*/heapq.py"),
+        (link, "lib/python*/heapq.py"),
+    ],
+)
 def test_a_damaged_tree_is_replaced(
     single: SingleFile, damage: Callable[[Path], None], name: str
 ) -> None:
@@ -143,26 +166,14 @@ def test_trees_in_use_and_trees_of_late_stay(
 
 def test_a_process_holds_the_tree_it_runs_from(single: SingleFile) -> None:
     single()
-    lock = single.tree / "lock"
     code = "import time; print('up', flush=True); time.sleep(60)"
     python = [str(single.tree / "bin" / "python"), "-I", "-c", code]
     with subprocess.Popen(python, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert is_held(lock)
+        assert is_in_use(single.tree)
         process.kill()
-    assert not is_held(lock)
-
-
-def is_held(path: Path) -> bool:
-    """Whether anybody holds it, shared too."""
-    with path.open() as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    assert not is_locked(path)
-    return False
+    assert not is_in_use(single.tree)
 
 
 def test_a_file_that_is_cut_off_says_so(single: SingleFile, tmp_path: Path) -> None:
