@@ -3,7 +3,9 @@
  * Static, so that it needs nothing where it runs. KEY names what it carries, so a tree
  * of that name in $XDG_CACHE_HOME/provctl/program is either ours or damaged. A tree
  * appears there whole, by rename, after it was synced; whether it is still whole is
- * looked at at every start, by the size and the time of each file.
+ * looked at at every start, by the size and the time of each file. It cannot be moved
+ * (the linker's path is in it), so where it is belongs to its name: a home that is
+ * somebody's by two paths, one in a container say, has two.
  *
  * One unpacks at a time, under the lock of the folder. So what else is half there was
  * left by somebody who died.
@@ -112,6 +114,12 @@ static void find_carried(const char *program) {
 
 /* -- where --------------------------------------------------------------------- */
 
+struct place {
+    const char *path; /* the folder of trees */
+    int folder;
+    const char *name, *aside, *away; /* ours in it: for good, before, and after that */
+};
+
 static const char *home_of_account(void) {
     FILE *accounts = fopen("/etc/passwd", "re");
     struct passwd *account;
@@ -163,10 +171,23 @@ static int open_folder(const char *path) {
     return fd;
 }
 
+static struct place find_place(void) {
+    struct place place = {.path = text("%s/provctl/program", cache_folder())};
+    uint32_t sum = 2166136261; /* FNV-1a */
+    for (const char *at = place.path; *at; at++)
+        sum = (sum ^ (unsigned char)*at) * 16777619;
+    place.folder = open_folder(place.path);
+    place.name = text(KEY "-%08x", sum);
+    place.aside = text(".new-%s", place.name);
+    place.away = text(".old-%s", place.name);
+    return place;
+}
+
 /* -- what is there --------------------------------------------------------------- */
 
-static int is_whole(int folder) {
-    int tree = openat(folder, KEY, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+static int is_whole(const struct place *place) {
+    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int tree = openat(place->folder, place->name, flags);
     if (tree < 0)
         return 0;
     const char *at = index_start;
@@ -230,9 +251,9 @@ static int unpack_file(int tree, const struct entry *entry, z_stream *data) {
 
 /* Python is started by the dynamic linker of the tree, so its path goes into the
  * program, where the build left room for the longest one. */
-static int name_linker(int tree, const char *path) {
+static int name_linker(int tree, const struct place *place) {
     const struct timespec made[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = MADE}};
-    char *linker = text("%s/" LINKER, path);
+    char *linker = text("%s/%s/" LINKER, place->path, place->name);
     int fd = openat(tree, "bin/python", O_WRONLY | O_CLOEXEC);
     if (strlen(linker) >= LINKER_ROOM)
         errno = ENAMETOOLONG;
@@ -243,13 +264,13 @@ static int name_linker(int tree, const char *path) {
     return -1;
 }
 
-static int unpack(int folder, const char *aside, const char *path) {
+static int unpack(const struct place *place) {
     z_stream data = {.next_in = data_start, .avail_in = (uInt)data_size};
     const char *at = index_start;
     struct entry entry;
-    if (mkdirat(folder, aside, 0700) < 0 || inflateInit(&data) != Z_OK)
+    if (mkdirat(place->folder, place->aside, 0700) < 0 || inflateInit(&data) != Z_OK)
         return -1;
-    int tree = openat(folder, aside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int tree = openat(place->folder, place->aside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     while (following(&at, &entry)) {
         int done = entry.kind == 'd' ? mkdirat(tree, entry.path, 0700)
                                      : unpack_file(tree, &entry, &data);
@@ -265,7 +286,7 @@ static int unpack(int folder, const char *aside, const char *path) {
         return -1;
     }
     inflateEnd(&data);
-    if (name_linker(tree, path) < 0 || syncfs(tree) < 0)
+    if (name_linker(tree, place) < 0 || syncfs(tree) < 0)
         return -1;
     return close(tree);
 }
@@ -277,21 +298,24 @@ static int remove_one(const char *path, const struct stat *found, int kind,
     return 0;
 }
 
-static void remove_tree(const char *path) {
+static void remove_tree(const struct place *place, const char *name) {
+    char *path = text("%s/%s", place->path, name);
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(path);
 }
 
 /* Put the new tree into its place; a damaged one that is there goes, at no moment
  * without one where the file system can do that. */
-static int put_in_place(int folder, const char *aside, const char *away) {
-    if (renameat(folder, aside, folder, KEY) == 0)
+static int put_in_place(const struct place *place) {
+    int folder = place->folder;
+    if (renameat(folder, place->aside, folder, place->name) == 0)
         return fsync(folder);
     if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
         return -1;
-    if (renameat2(folder, aside, folder, KEY, RENAME_EXCHANGE) == 0)
+    if (renameat2(folder, place->aside, folder, place->name, RENAME_EXCHANGE) == 0)
         return fsync(folder);
-    if (renameat(folder, KEY, folder, away) < 0 ||
-        renameat(folder, aside, folder, KEY) < 0)
+    if (renameat(folder, place->name, folder, place->away) < 0 ||
+        renameat(folder, place->aside, folder, place->name) < 0)
         return -1;
     return fsync(folder);
 }
@@ -299,55 +323,53 @@ static int put_in_place(int folder, const char *aside, const char *away) {
 /* -- tidying ----------------------------------------------------------------------- */
 
 /* Whether a tree of another version is long unused, and nobody runs from it. */
-static int is_unused(const char *path) {
+static int is_unused(const struct place *place, const char *name) {
     struct stat found;
-    char *name = text("%s/lock", path);
-    int lock = open(name, O_RDONLY | O_CLOEXEC);
+    char *path = text("%s/lock", name);
+    int lock = openat(place->folder, path, O_RDONLY | O_CLOEXEC);
     int unused = lock >= 0 ? flock(lock, LOCK_EX | LOCK_NB) == 0 && fstat(lock, &found) == 0
-                           : stat(path, &found) == 0;
+                           : fstatat(place->folder, name, &found, 0) == 0;
     unused = unused && time(NULL) - found.st_atim.tv_sec > UNUSED_S;
     if (lock >= 0)
         close(lock);
-    free(name);
+    free(path);
     return unused;
 }
 
-static void tidy(int folder, const char *path) {
-    DIR *names = opendir(path);
-    struct dirent *name;
-    while (names && (name = readdir(names))) {
-        char *other = text("%s/%s", path, name->d_name);
-        if (strncmp(name->d_name, ".new-", 5) == 0 || strncmp(name->d_name, ".old-", 5) == 0)
-            remove_tree(other);
-        else if (*name->d_name != '.' && strcmp(name->d_name, KEY) && is_unused(other)) {
+static void tidy(const struct place *place) {
+    DIR *names = opendir(place->path);
+    struct dirent *entry;
+    while (names && (entry = readdir(names))) {
+        const char *name = entry->d_name;
+        if (strncmp(name, ".new-", 5) == 0 || strncmp(name, ".old-", 5) == 0)
+            remove_tree(place, name);
+        else if (*name != '.' && strcmp(name, place->name) && is_unused(place, name)) {
             /* Aside first: half of a tree must not have its name. */
-            char *away = text("%s/.old-%s", path, name->d_name);
-            if (renameat(folder, other, folder, away) == 0)
-                remove_tree(away);
+            char *away = text(".old-%s", name);
+            if (renameat(place->folder, name, place->folder, away) == 0)
+                remove_tree(place, away);
             free(away);
         }
-        free(other);
     }
     if (names)
         closedir(names);
 }
 
-static void make_whole(int folder, const char *path, const char *tree) {
-    int lock = openat(folder, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+static void make_whole(const struct place *place) {
+    int lock = openat(place->folder, ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0 || flock(lock, LOCK_EX) < 0)
-        fail(ELSEWHERE, "%s: %s", path, strerror(errno));
-    if (!is_whole(folder)) { /* while we waited, another one may have unpacked it */
-        tidy(folder, path);
-        if (unpack(folder, ".new-" KEY, tree) < 0 ||
-            put_in_place(folder, ".new-" KEY, ".old-" KEY) < 0) {
+        fail(ELSEWHERE, "%s: %s", place->path, strerror(errno));
+    if (!is_whole(place)) { /* while we waited, another one may have unpacked it */
+        tidy(place);
+        if (unpack(place) < 0 || put_in_place(place) < 0) {
             int why = errno;
-            remove_tree(text("%s/.new-" KEY, path));
+            remove_tree(place, place->aside);
             if (why == EBADMSG)
                 fail(AGAIN, "what this file carries is damaged");
-            fail(ELSEWHERE, "cannot unpack into %s: %s", path, strerror(why));
+            fail(ELSEWHERE, "cannot unpack into %s: %s", place->path, strerror(why));
         }
-        remove_tree(text("%s/.new-" KEY, path)); /* a damaged one, exchanged */
-        remove_tree(text("%s/.old-" KEY, path));
+        remove_tree(place, place->aside); /* a damaged one, exchanged */
+        remove_tree(place, place->away);
     }
     close(lock);
 }
@@ -369,14 +391,13 @@ int main(int argc, char **argv) {
         program = behind ? behind : program;
     }
     find_carried(program);
-    char *path = text("%s/provctl/program", cache_folder());
-    char *tree = text("%s/" KEY, path);
     mode_t mask = umask(077);
-    int folder = open_folder(path);
-    if (!is_whole(folder))
-        make_whole(folder, path, tree);
+    const struct place place = find_place();
+    if (!is_whole(&place))
+        make_whole(&place);
     umask(mask);
 
+    char *tree = text("%s/%s", place.path, place.name);
     char *python = text("%s/bin/python", tree);
     char **words = calloc((size_t)argc + 6, sizeof *words);
     int count = 0;

@@ -90,7 +90,7 @@ class SingleFile:
 
     def other(self, program: Path) -> SingleFile:
         """Make another version of it, which uses the same cache."""
-        key = self.tree.name.encode()
+        key = self.tree.name.rpartition("-")[0].encode()
         text = self.program.read_bytes()
         assert key in text
         program.write_bytes(text.replace(key, b"9.9.9-" + b"f" * (len(key) - 6)))

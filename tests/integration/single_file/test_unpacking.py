@@ -140,6 +140,15 @@ def test_a_tree_that_others_may_write_to_is_not_started(single: SingleFile) -> N
         assert "others may write there" in single(code=32)
 
 
+def test_a_cache_that_was_moved_is_not_mistaken(single: SingleFile) -> None:
+    assert single() == SAYS
+    moved = SingleFile(single.program, single.cache.with_name("moved"))
+    single.cache.rename(moved.cache)
+    # What starts the tree that is there is not where it was.
+    assert moved() == SAYS
+    assert len(moved.trees) == 2
+
+
 def test_trees_in_use_and_trees_of_late_stay(
     single: SingleFile, tmp_path: Path
 ) -> None:
