@@ -217,7 +217,8 @@ def compile_launcher(packed: Packed, linker: str) -> None:
     run(["gcc", *flags, *defined, HERE / "launcher.c", "-lz", "-o", aside])
     with aside.open("ab") as file:
         file.write(packed.records + packed.data)
-        file.write(struct.pack("=QQ16s", len(packed.records), len(packed.data), MARK))
+        sizes = len(packed.records), len(packed.data), zlib.crc32(packed.records)
+        file.write(struct.pack("=QQQ16s", *sizes, MARK))
     aside.replace(RESULT)
 
 

@@ -39,9 +39,9 @@
 
 /* What follows the program in its file: the index, with a record for each file and
  * folder (kind (d, f, x), size, path); the bytes of the files in that order, deflated;
- * and at the very end their sizes. */
+ * and at the very end their sizes. Deflated data has a sum of its own. */
 struct trailer {
-    uint64_t index_size, data_size;
+    uint64_t index_size, data_size, index_sum;
     char mark[16];
 };
 
@@ -110,6 +110,9 @@ static void find_carried(const char *program) {
     data_start = end - data_size;
     index_end = (const char *)data_start;
     index_start = index_end - trailer.index_size;
+    uLong sum = crc32(0, (const Bytef *)index_start, (uInt)trailer.index_size);
+    if (sum != trailer.index_sum)
+        fail(AGAIN, "what this file carries is damaged");
 }
 
 /* -- where --------------------------------------------------------------------- */

@@ -2,7 +2,8 @@
  *
  * Whoever tidies the cache removes no tree whose `lock` somebody holds. Every process
  * of a tree comes through here, so every one holds it; forks share the hold, and what
- * they execute does not inherit it.
+ * they execute does not inherit it. Supervisors of tasks let go: they have loaded all
+ * they need, and outlive any installation.
  */
 
 #include <fcntl.h>

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -110,18 +111,20 @@ def test_it_starts_itself_by_its_own_path(single: Provctl) -> None:
     assert f"provctl={single.program}" in words
 
 
-def test_scheduler_and_tasks_hold_the_tree_they_run_from(single: Provctl) -> None:
+def test_the_scheduler_holds_its_tree_and_tasks_need_none(single: Provctl) -> None:
     cache = Path(single.environ["HOME"]) / ".cache"
     run = single.submit(single.endless())
     single.until_ready(run)
     tree = SingleFile(Path(single.program), cache).tree
     assert is_in_use(tree)
     single.kill_scheduler()
-    assert is_in_use(tree), "the supervisor of the task is of it too"
+    single.until(lambda: not is_in_use(tree), "nobody uses it")
+    shutil.rmtree(str(tree))
+    single("scheduler", "start")
+    assert is_in_use(tree)
     single("cancel", run)
     single("wait", run, code=11)
-    single("scheduler", "stop")
-    single.until(lambda: not is_in_use(tree), "nobody uses it")
+    assert single.task(run, "a")["attempts"] == 1
 
 
 def test_python_of_the_environment_does_not_matter(
