@@ -14,6 +14,7 @@ from provctl.executors.base import MARK
 from provctl.executors.local import LocalExecutor
 from tests.support.attempts import Bench, processes_with, wait_until
 from tests.support.installed import Provctl
+from tests.support.single_file import build
 
 # The same examples on every machine and at every run: a failure can be repeated.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -70,6 +71,12 @@ def provctl(tmp_path: Path) -> Iterator[Provctl]:
         yield provctl
     finally:
         provctl.end()
+
+
+@pytest.fixture(scope="session")
+def single_file() -> Path:
+    """The program as one executable, built now."""
+    return build()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import re
 import select
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +30,7 @@ from provctl.core.requests import REOPENING
 from provctl.errors import Refused, SchedulerUnreachable
 from provctl.journal.lock import Holder, Lock, holder_of
 from provctl.journal.summary import summarise
+from provctl.program import again
 
 if TYPE_CHECKING:
     from provctl.core.requests import Request
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reach", "stamped", "version_note"]
 
-_OURS = (sys.executable, "-I", "-m", "provctl", "scheduler")
-_SERVE = (*_OURS, "serve")
-_RUN_HOOKS = (*_OURS, "run-hooks")
 _LOOK_S = 0.02
 _LETS_GO_S = 1.0  # between the last answer of an owner and its lock
 
@@ -165,7 +162,7 @@ class Reach:
         scheduler has them run.
         """
         try:
-            return self._spawn([*_RUN_HOOKS, *run_ids])
+            return self._spawn(["run-hooks", *run_ids])
         except OSError as problem:
             self.note(f"hooks of runs {' '.join(run_ids)}: {problem}")
             return None
@@ -268,7 +265,7 @@ class Reach:
         """Start the process and wait for its word. Raises SchedulerUnreachable."""
         ready, theirs = os.pipe()
         try:
-            self._spawn([*_SERVE, "--ready-fd", str(theirs)], theirs)
+            self._spawn(["serve", "--ready-fd", str(theirs)], theirs)
         except OSError as problem:
             os.close(ready)
             message = f"the scheduler cannot be started: {problem}"
@@ -288,13 +285,13 @@ class Reach:
             message = f"the scheduler {why}" + (f": {told}" if told else "")
             raise SchedulerUnreachable(message, hint=f"see {self.log}")
 
-    def _spawn(self, command: Sequence[str], *fds: int) -> subprocess.Popen[bytes]:
-        """Start a process of the background; its output goes into the log."""
+    def _spawn(self, verb: Sequence[str], *fds: int) -> subprocess.Popen[bytes]:
+        """Start a verb of `scheduler` in the background; its output goes into the log."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = os.open(str(self.log), flags, 0o600)
         try:
             return subprocess.Popen(
-                command,
+                [*again(), "scheduler", *verb],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

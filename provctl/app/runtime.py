@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Mapping, Optional
@@ -14,11 +13,14 @@ from provctl.app.hook_marks import HookMarks
 from provctl.errors import StateUnusable
 from provctl.executors.local import LocalExecutor
 from provctl.journal.lock import Holder, boot_id
+from provctl.program import program_path
 from provctl.scheduler.clock import Clock
 from provctl.scheduler.launch import Launcher, TaskDefaults
 from provctl.scheduler.loop import Facts, Scheduler, World
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from provctl.config.settings import Settings
     from provctl.errors import ProvctlError
     from provctl.executors.base import Executor
@@ -48,12 +50,6 @@ def make_executor() -> Executor:
     return LocalExecutor()
 
 
-def _program() -> str:
-    """Where this program is, for tasks that call it; empty if it is not installed."""
-    program = Path(sys.executable).with_name("provctl")
-    return str(program) if os.access(program, os.X_OK) else ""
-
-
 def make_scheduler(
     settings: Settings,
     folder: StateFolder,
@@ -77,7 +73,7 @@ def make_scheduler(
         env_vars=nushell.env_vars,
         plugins=nushell.plugins,
         state_dir=str(folder.path),
-        program=_program(),
+        program=program_path(),
         endpoint=settings.endpoint if settings.server.address else "",
     )
     capacity: Mapping[str, int] = settings.pools

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
 import click
 
 from provctl.errors import Refused, StateUnusable, UsageProblem
+from provctl.program import again
 
 if TYPE_CHECKING:
     from provctl.app.unit import Unit
@@ -104,7 +105,7 @@ def _unit(session: Session, scope: str) -> Unit:
     from provctl.app.unit import Service, unit_of
 
     service = Service(
-        argv=(sys.executable, "-I", "-m", "provctl", "scheduler", "serve"),
+        argv=(*again(), "scheduler", "serve"),
         environment=_environment(session),
         scope=scope,
         user=_owner_of(session.state_dir) if scope == "system" else None,

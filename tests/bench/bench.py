@@ -32,6 +32,7 @@ from tests.bench.measure import (
     measure,
     peak_memory,
 )
+from tests.support.installed import ROOT
 
 __all__ = ["main"]
 
@@ -166,6 +167,28 @@ def bench_startup(bench: Bench) -> Iterator[Finding]:
         took = found[name].wall_s
         notes = f"{took * 1e3:.0f} ms, import click: {click * 1e3:.0f} ms"
         yield Finding(f"provctl {what}", took / click, "x", 2.0, notes)
+
+
+def bench_single(bench: Bench) -> Iterator[Finding]:
+    """The single file, once it is unpacked, against the command that is installed."""
+    single = ROOT / "dist" / "provctl"
+    if not single.exists():
+        yield Finding("single file: not measured, see .ci/single-file", 0, "")
+        return
+    bench.env["XDG_CACHE_HOME"] = str(bench.folder / "unpacked")
+    first = bench.measure_once([str(single), "--version"])
+    installed, *state = bench.provctl()
+    for words in (["--version"], ["workflow", "list", *state]):
+        found = bench.measure(
+            installed=partial(list, [installed, *words]),
+            single=partial(list, [str(single), *words]),
+        )
+        took = {name: usage.wall_s for name, usage in found.items()}
+        notes = f"{took['single'] * 1e3:.0f} ms, {took['installed'] * 1e3:.0f} ms"
+        notes += f" installed; the first time {first:.2f} s"
+        what = " ".join(words[:2])
+        ratio = took["single"] / took["installed"]
+        yield Finding(f"single file, provctl {what}", ratio, "x", 2.2, notes)
 
 
 def bench_library(bench: Bench) -> Iterator[Finding]:
@@ -326,6 +349,7 @@ BENCHES: Dict[str, Callable[[Bench], Iterator[Finding]]] = {
     "chain": bench_chain,
     "large": bench_large,
     "startup": bench_startup,
+    "single": bench_single,
     "library": bench_library,
     "completion": bench_completion,
     "montage": bench_montage,

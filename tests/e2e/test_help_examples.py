@@ -51,6 +51,9 @@ let p = import "provctl.ncl" in
 # How @last must be for lines that have these words, the first of them that fit; for
 # others it has succeeded.
 LAST: Dict[str, str] = {
+    "schedule add": "succeeded",
+    "schedule resume": "a paused schedule",
+    "schedule ": "a schedule",
     "workflow detach": "in the foreground",
     "batch cancel": "a batch at work",
     "batch pause": "a batch at work",
@@ -74,13 +77,9 @@ KUBERNETES = {
 
 # By the whole line: what is run in its place, for it speaks of one moment.
 INSTEAD: Dict[str, str] = {
-    "provctl workflow show @last --at 14:03:12": (
-        "provctl workflow show @last --at 23:59:59"
-    ),
     "provctl workflow show @last --at 2026-05-04T12:00:00Z": (
         "provctl workflow show @last --at 2126-05-04T12:00:00Z"
     ),
-    "provctl workflow show @last --at 120": "provctl workflow show @last --at 5",
 }
 
 # By the beginning of a line: what is run before it, for it goes on until it is told.
@@ -154,8 +153,7 @@ FILES = {
     if word.endswith(".ncl") and "/" not in word
 }
 
-# What all runs have, where runs can have labels.
-LABELS = ("-l", "env=test") if "--label" in helped("run", "--help") else ()
+LABELS = ("-l", "env=test")  # which all runs have
 
 
 class Desk:
@@ -192,6 +190,10 @@ class Desk:
             self._until("web-1", "running")
         elif how.startswith("a batch"):
             self._put_batch(how)
+        elif how.endswith("schedule"):
+            self._provctl("schedule", "add", "backup.ncl", "--cron", "0 3 * * *")
+            if "paused" in how:
+                self._provctl("schedule", "pause", "backup")
         elif how != "succeeded":
             self._submit("-p", "nap=600")
             self._until("web-1", "running")

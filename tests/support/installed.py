@@ -70,10 +70,10 @@ class Started(subprocess.Popen):  # type: ignore[type-arg]  # cannot be given on
 class Provctl:
     """The command, with a home and a state directory of its own below `folder`."""
 
-    def __init__(self, folder: Path) -> None:
-        assert PROGRAM.is_file(), f"{PROGRAM}: the project is not installed"
+    def __init__(self, folder: Path, program: Path = PROGRAM) -> None:
+        assert program.is_file(), f"{program}: the project is not installed"
         self.folder = folder
-        self.program = str(PROGRAM)
+        self.program = str(program)
         self.state = folder / "state"
         home = folder / "account"
         home.mkdir()
@@ -137,7 +137,7 @@ class Provctl:
             "stderr": subprocess.PIPE,
         }
         return Started(
-            [*under, str(PROGRAM), *map(str, args)],
+            [*under, self.program, *map(str, args)],
             env={**self.environ, **(env or {})},
             cwd=str(cwd or self.folder),
             **{**pipes, **how},
@@ -151,7 +151,7 @@ class Provctl:
     ) -> Terminal:
         """Start a command at a terminal of so many rows and columns."""
         told = {**self.environ, **(env or {})}
-        return Terminal([str(PROGRAM), *map(str, args)], told, self.folder, size)
+        return Terminal([self.program, *map(str, args)], told, self.folder, size)
 
     # -- files ------------------------------------------------------------------------
 

@@ -50,8 +50,8 @@ class Shell(Terminal):
     def until(self, holds: Callable[[str], bool], what: str) -> str:
         """Wait until something holds of the screen."""
         for _ in range(200):
-            if holds(self._shown):
-                return self._shown
+            if holds(self._seen):
+                return self._seen
             # What is read before something else is typed may come in pieces.
             self.read_some(within_s=0.1)
         message = f"no {what} at the terminal, but:\n" + "\n".join(self._rows)
@@ -62,7 +62,7 @@ class Shell(Terminal):
         return [row.rstrip() for row in self._screen.display if row.strip()]
 
     @property
-    def _shown(self) -> str:
+    def _seen(self) -> str:
         # A line that is too long goes on in the next row, wherever that is.
         return "".join(row.ljust(110) for row in self._screen.display).rstrip()
 

@@ -47,7 +47,9 @@ class Terminal:
         size: Tuple[int, int] = _SIZE,
     ) -> None:
         self._ours, theirs = pty.openpty()
-        self._seen = Screen(size[1])
+        self.raw = ""
+        self._drawn_to = 0  # of `raw`
+        self._drawn = Screen(size[1])
         self.resize(*size)
         self.process = subprocess.Popen(
             command,
@@ -60,15 +62,14 @@ class Terminal:
             preexec_fn=_own_the_terminal,
         )
         os.close(theirs)
-        self.raw = ""
-        self._rest = ""
         self._decoder = getincrementaldecoder("utf-8")("replace")
 
     def resize(self, rows: int, columns: int) -> None:
         """Have another size from now on."""
+        drawn = self._draw()
         size = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, size)
-        self._seen.width = columns
+        drawn.width = columns
 
     def press(self, keys: str) -> None:
         """Type something; "\\x03" is Ctrl-C."""
@@ -108,12 +109,12 @@ class Terminal:
     @property
     def screen(self) -> str:
         """What is to be seen by now, lines that scrolled away included."""
-        return self._seen.text
+        return self._draw().text
 
     @property
     def cursor_shown(self) -> bool:
         """Whether the program gave the cursor back."""
-        return self._seen.cursor_shown
+        return self._draw().cursor_shown
 
     def watch(self, until: Callable[[str], bool], *, within_s: float = 20) -> List[str]:
         """Read until the screen is as wanted; return all that it was on the way."""
@@ -133,16 +134,19 @@ class Terminal:
             data = os.read(self._ours, 1 << 16)
         except OSError:  # how Linux tells that nobody has the other end any more
             return False
-        text = self._decoder.decode(data)
-        self.raw += text
-        # A sequence may come in two pieces.
-        whole, mark, rest = (self._rest + text).rpartition("\x1b")
-        if mark and not _SEQUENCE.match(mark + rest):
-            self._rest = mark + rest
-        else:
-            whole, self._rest = whole + mark + rest, ""
-        self._seen.write(_COLOURS.sub("", whole))
+        self.raw += self._decoder.decode(data)
         return bool(data)
+
+    def _draw(self) -> Screen:
+        """Draw what has come, when somebody looks: shells say more than it knows."""
+        text = self.raw[self._drawn_to :]
+        # A sequence may come in two pieces.
+        before, mark, rest = text.rpartition("\x1b")
+        if mark and not _SEQUENCE.match(mark + rest):
+            text = before
+        self._drawn_to += len(text)
+        self._drawn.write(_COLOURS.sub("", text))
+        return self._drawn
 
     def __enter__(self) -> Terminal:
         return self

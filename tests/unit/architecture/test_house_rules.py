@@ -85,6 +85,12 @@ def test_functions_are_short_and_take_few_arguments(module: Path) -> None:
             assert count <= MAX_POSITIONAL, f"{function.name} takes {taken}"
 
 
+def test_one_module_knows_how_the_program_is_started_again() -> None:
+    # As a single file it is no module of the Python that runs it.
+    texts = {name_of(m): m.read_text(encoding="utf-8") for m in MODULES}
+    assert [name for name, text in texts.items() if '"-m"' in text] == ["program.py"]
+
+
 @pytest.mark.parametrize("module", LIBRARY, ids=name_of)
 def test_a_module_names_what_it_exports(module: Path) -> None:
     tree = parse(module)
