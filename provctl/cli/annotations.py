@@ -31,20 +31,27 @@ _BAD = {"failed", "timed_out", "lost", "interrupted", "undo_failed"}
 
 
 def annotate_mistakes(environ: Mapping[str, str], mistakes: Sequence[Mistake]) -> None:
-    """Print a remark for each mistake in a workflow file, on stderr, if they are shown."""
+    """Print a remark for each mistake in a workflow file, on stderr, if they are shown.
+
+    Those that are alike have one.
+    """
     dialect = dialect_of(environ)
     if not dialect.annotates:
         return
+    from provctl.spec.report import alike, the_others
+
     remarks = [
         Annotation(
             "error",
             "mistake",
-            "\n".join(map(neutralise, _lines_of(mistake))),
-            _in_workspace(mistake.file, environ),
-            mistake.line,
-            mistake.column,
+            "\n".join(
+                map(neutralise, [*_lines_of(group[0]), the_others(group)])
+            ).rstrip(),
+            _in_workspace(group[0].file, environ),
+            group[0].line,
+            group[0].column,
         )
-        for mistake in mistakes
+        for group in alike(mistakes)
     ]
     for remark in _bounded(remarks):
         click.echo(dialect.annotation(remark), err=True)

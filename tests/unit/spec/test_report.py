@@ -35,6 +35,26 @@ w.json: cannot be read
     )
 
 
+def test_what_is_wrong_with_all_of_a_loop_is_shown_once() -> None:
+    where = ("w.ncl", 3, 9, "needs = [x]", 1, "did you mean `y`?")
+    wrong = [Mistake(f"task `t-{n}` needs `x`", *where) for n in range(6)]
+    nowhere = Mistake("task `t-6` needs `x`", "w.ncl", hint=where[-1])
+    elsewhere = Mistake("task `u` needs `x`", "w.ncl", 7, 1, "u", 1, where[-1])
+    other = Mistake("task `t-0` needs `z`", *where)
+    shown = render_mistakes(WorkflowInvalid([*wrong, nowhere, elsewhere, other]))
+    assert shown.startswith(
+        """w.ncl:3:9: task `t-0` needs `x`
+3 | needs = [x]
+  |         ^
+help: did you mean `y`?
+the same of `t-1`, `t-2`, `t-3` and 3 more
+
+w.ncl:7:1: task `u` needs `x`"""
+    )
+    assert "\nw.ncl:3:9: task `t-0` needs `z`\n" in shown
+    assert shown.endswith("\n9 mistakes found")
+
+
 def test_one_mistake_is_one() -> None:
     assert render_mistakes(WorkflowInvalid([Mistake("m", "f")])).endswith(
         "\n1 mistake found"
