@@ -2,82 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Any, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Tuple
 
 import click
+
+if TYPE_CHECKING:
+    from provctl.core.labels import Condition
 
 __all__ = ["CONDITIONS", "DURATION", "LABEL", "MOMENT"]
 
 
-class _Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
-    """A time, as seconds since the epoch; what it is, `cli.times.moment` says."""
+class _Kind(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
+    """A text that is read by `read`; its ValueErrors are told."""
 
-    name = "time"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        import time
-
-        from provctl.cli.times import moment
-
-        if isinstance(value, float):
-            return value
-        try:
-            return moment(value, time.time())  # noqa: TID251  # ages are from now
-        except ValueError as problem:
-            return self.fail(str(problem), param, ctx)
-
-
-class _Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A length of time in seconds: 90s, 5m, 1h30m, 2d, or a number of seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        from provctl.spec.durations import seconds
-
-        try:
-            number = float(value)
-        except ValueError:
-            number = value
-        try:
-            return seconds(number)
-        except ValueError as problem:
-            return self.fail(str(problem), param, ctx)
-
-
-class _Label(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A key and a value."""
-
-    name = "key=value"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Tuple[str, str]:
-        from provctl.core.labels import label
-
-        if isinstance(value, tuple):
-            return value
-        try:
-            return label(value)
-        except ValueError as problem:
-            return self.fail(str(problem), param, ctx)
-
-
-class _Conditions(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """What labels have to be: a tuple of `core.labels.Condition`."""
-
-    name = "label"
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name = name
+        self._read = read
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        from provctl.core.labels import conditions
-
-        if isinstance(value, tuple):
-            return value
+        if not isinstance(value, str):
+            return value  # it has been read
         try:
-            return conditions(value)
+            return self._read(value)
         except ValueError as problem:
             return self.fail(str(problem), param, ctx)
 
 
-MOMENT = _Moment()
-DURATION = _Duration()
-LABEL = _Label()
-CONDITIONS = _Conditions()
+def _moment(text: str) -> float:
+    import time
+
+    from provctl.cli.times import moment
+
+    return moment(text, time.time())  # noqa: TID251  # ages are from now
+
+
+def _duration(text: str) -> float:
+    from provctl.spec.durations import seconds
+
+    try:
+        number = float(text)
+    except ValueError:
+        return seconds(text)
+    return seconds(number)
+
+
+def _label(text: str) -> Tuple[str, str]:
+    from provctl.core.labels import label
+
+    return label(text)
+
+
+def _conditions(text: str) -> Tuple[Condition, ...]:
+    from provctl.core.labels import conditions
+
+    return conditions(text)
+
+
+# Seconds since the epoch, of a time or an age; seconds; key and value; what labels are.
+MOMENT = _Kind("time", _moment)
+DURATION = _Kind("duration", _duration)
+LABEL = _Kind("key=value", _label)
+CONDITIONS = _Kind("label", _conditions)

@@ -10,7 +10,6 @@ import click
 
 from provctl.cli.choice import by_label, chosen_runs
 from provctl.cli.exits import ENDS, HELD, INTERRUPTED, TIMEOUT, exit_code_of
-from provctl.cli.kinds import DURATION
 from provctl.cli.notice import notified, tell_end
 from provctl.cli.options import reports
 from provctl.cli.states import (
@@ -20,7 +19,14 @@ from provctl.cli.states import (
     TASK_STATUSES,
     check_word,
 )
-from provctl.cli.watch import LOOK_S, note, report_if_asked, tell_orphans, watch_runs
+from provctl.cli.watch import (
+    LOOK_S,
+    gives_up,
+    note,
+    report_if_asked,
+    tell_orphans,
+    watch_runs,
+)
 from provctl.cli.words import RUN
 
 if TYPE_CHECKING:
@@ -57,12 +63,7 @@ class _Subject:
     help="Until it is so: a status or an outcome; finished if not given.",
 )
 @click.option("--any", "one", is_flag=True, help="One of them is enough.")
-@click.option(
-    "--timeout",
-    metavar="TIME",
-    type=DURATION,
-    help="Give up after so long: 90s, 5m, or seconds.",
-)
+@gives_up
 @reports
 @notified
 @click.pass_context

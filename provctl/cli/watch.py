@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Dict, List, NoReturn, Optional, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import click
 
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOOK_S",
+    "gives_up",
     "monitor",
     "note",
     "report_if_asked",
@@ -35,15 +46,20 @@ __all__ = [
 LOOK_S = 0.05
 
 
+def gives_up(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb that waits `--timeout`, in seconds."""
+    return click.option(
+        "--timeout",
+        metavar="TIME",
+        type=DURATION,
+        help="Give up after so long: 90s, 5m, or seconds.",
+    )(verb)
+
+
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS)
 @by_label
-@click.option(
-    "--timeout",
-    metavar="TIME",
-    type=DURATION,
-    help="Give up after so long: 90s, 5m, or seconds.",
-)
+@gives_up
 @reports
 @notified
 @shows_runs
