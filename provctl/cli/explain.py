@@ -14,6 +14,7 @@ from provctl.cli.words import RUN_OR_TASK
 
 if TYPE_CHECKING:
     from provctl.app.expected import Chart
+    from provctl.app.outlook import Outlook
     from provctl.core.explain import Because
     from provctl.core.state import RunState, State, TaskState
 
@@ -47,20 +48,16 @@ def explain(session: Session, run: str) -> None:
         raise no_task(about, task_id)
     outlook = Outlook(session.folder, time.time())  # noqa: TID251  # for people only
     chosen = [task_id] if task_id else _worth_it(about)
-    records = [_record(state, run_id, each, outlook) for each in chosen]
     # What nobody owns does not go on, and is late by any measure.
     chart = outlook.chart(about) if _goes_on_or_ended(session, about) else None
-    if chart is not None:
-        for record in records:
-            leeway = _leeway(chart, about, about.tasks[record["task"]])
-            record["because"] += map(_because, leeway)
+    reasons = {each: _reasons(state, about, each, outlook, chart) for each in chosen}
     if session.output != "table":
-        for line in _data(session, records):
+        for line in _data(session, [_record(about, *item) for item in reasons.items()]):
             click.echo(line)
         return
     click.echo(_headline(session, about))
-    for record in records:
-        for line in _lines(session, about, record):
+    for each, because in reasons.items():
+        for line in _lines(session, about, about.tasks[each], because):
             click.echo(line)
 
 
@@ -80,13 +77,25 @@ def _worth_it(run: RunState) -> List[str]:
     return list(causes)[:_SHOWN]
 
 
-def _record(state: State, run_id: str, task_id: str, outlook: Any) -> Dict[str, Any]:
+def _reasons(
+    state: State,
+    run: RunState,
+    task_id: str,
+    outlook: Outlook,
+    chart: Optional[Chart],
+) -> List[Because]:
     from provctl.core.explain import explain as because_of
 
-    task = state.runs[run_id].tasks[task_id]
-    reasons = because_of(state, run_id, task_id, outlook.expected_end)
+    run_id = run.submitted.run
+    found = because_of(state, run_id, task_id, outlook.expected_end)
+    leeway = _leeway(chart, run, run.tasks[task_id]) if chart is not None else ()
+    return [*found, *leeway]
+
+
+def _record(run: RunState, task_id: str, reasons: List[Because]) -> Dict[str, Any]:
+    task = run.tasks[task_id]
     return {
-        "run": run_id,
+        "run": run.submitted.run,
         "task": task_id,
         "status": task.status,
         "outcome": task.outcome,
@@ -125,7 +134,6 @@ def _because(reason: Because) -> Dict[str, Any]:
         "text": reason.text,
         "tasks": [{"run": run, "task": task} for run, task in reason.tasks],
         "until": iso(reason.until),
-        "until_at": reason.until,
     }
 
 
@@ -138,11 +146,12 @@ def _data(session: Session, records: List[Dict[str, Any]]) -> List[str]:
 
 
 def _headline(session: Session, run: RunState) -> str:
+    from provctl.cli.read import unowned
+
     run_id = run.submitted.run
     said = f"{plain(run.submitted.name)}  {run_id}  {run.outcome or run.status}"
     if not _goes_on_or_ended(session, run):
-        said += "\nnobody owns this run, so it does not go on"
-        said += f": provctl workflow resume {run_id}"
+        said += f"\n{unowned(session, run_id)}"
     return said
 
 
@@ -153,21 +162,22 @@ def _goes_on_or_ended(session: Session, run: RunState) -> bool:
     return run.outcome is not None or is_locked(lock)
 
 
-def _lines(session: Session, run: RunState, record: Dict[str, Any]) -> List[str]:
+def _lines(
+    session: Session, run: RunState, task: TaskState, reasons: List[Because]
+) -> List[str]:
     own = run.submitted.run
-    lines = [f"{plain(record['task'])}: {record['outcome'] or record['status']}"]
-    for because in record["because"]:
-        text = plain(because["text"])
-        named = [
-            each["task"] if each["run"] == own else f"{each['run']}/{each['task']}"
-            for each in because["tasks"]
-        ]
-        if because["kind"] in _WITH_NAMES and named:
+    lines = [f"{plain(task.task.id)}: {task.outcome or task.status}"]
+    for because in reasons:
+        text = plain(because.text)
+        if because.kind in _WITH_NAMES and because.tasks:
+            named = (
+                name if owner == own else f"{owner}/{name}"
+                for owner, name in because.tasks
+            )
             text += f": {plain(', '.join(named))}"
-        until = _until(because["until_at"])
-        lines.append(f"  {text}{until}")
-        if because["kind"] in ("failed", "root_cause"):
-            whose = because["tasks"][0]["task"] if named else record["task"]
+        lines.append(f"  {text}{_until(because.until)}")
+        if because.kind in ("failed", "root_cause"):
+            whose = because.tasks[0][1] if because.tasks else task.task.id
             lines += _tail_of(session, run, whose)
     return lines
 

@@ -25,6 +25,7 @@ __all__ = [
     "show_runs",
     "show_state",
     "status",
+    "unowned",
     "wanted_words",
 ]
 
@@ -228,6 +229,14 @@ def _add_slack(session: Session, record: Dict[str, Any], run: RunState) -> None:
         task["slack_s"] = told.timings[task["id"]].slack_s if told else None
 
 
+def unowned(session: Session, run_id: str) -> str:
+    """Return what to say of an unfinished run that nobody owns: what would move it."""
+    go_on = f"provctl workflow resume {run_id}"
+    if run_id in session.folder.queued():
+        go_on = "provctl scheduler start"
+    return f"nobody owns this run, so it does not go on: {go_on}"
+
+
 def _print_record(session: Session, record: Dict[str, Any], picture: RunView) -> None:
     from provctl.ui.lines import (
         aftermath,
@@ -246,10 +255,7 @@ def _print_record(session: Session, record: Dict[str, Any], picture: RunView) ->
     if record["status"] == "paused" and record["owned"]:
         click.echo(f"let it go on: {resume}")
     elif record["outcome"] is None and not record["owned"]:
-        click.echo(
-            "nobody owns this run, so it does not go on: provctl scheduler start"
-            f" (if it was submitted) or {resume}"
-        )
+        click.echo(unowned(session, record["id"]))
     rows = [
         {
             **task,
