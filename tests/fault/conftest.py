@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Callable, List
+from functools import partial
+from typing import Callable
 
 import pytest
 
-_FIGURES = pytest.StashKey[List[str]]()
-
 
 @pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Keep a line that says what was done how often and what came of it."""
-    return request.config.stash.setdefault(_FIGURES, []).append
+    return partial(record_property, "figure")
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    lines = config.stash.get(_FIGURES, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    lines = [
+        str(value)
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "figure"
+    ]
     if lines:
         terminalreporter.section("figures")
     for line in lines:

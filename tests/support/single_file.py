@@ -29,10 +29,21 @@ exec chroot "$root" "$@"
 
 
 def build() -> Path:
-    """Build the file, with the Python of the tests, and return its path."""
+    """Build the file, with the Python of the tests, and return its path.
+
+    Of the workers of one run of the tests the first one builds, the others wait.
+    """
     command = ["bash", str(ROOT / ".ci" / "single-file"), sys.executable]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    workers_of = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    (ROOT / "build").mkdir(exist_ok=True)
+    with (ROOT / "build" / "built-for").open("a+") as note:
+        fcntl.flock(note, fcntl.LOCK_EX)
+        note.seek(0)
+        if not workers_of or note.read() != workers_of:
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+            note.truncate(0)
+            note.write(workers_of)
     return ROOT / "dist" / "provctl"
 
 
