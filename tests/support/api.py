@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Union
@@ -119,7 +119,10 @@ class Api:
         if body is not None and not isinstance(body, (bytes, str)):
             body = json.dumps(body)
         with closing(self.connect()) as connection:
-            connection.request(method, path, body, sent)
+            # Who is refused by the head alone may be hung up on before the body is
+            # sent; the answer is there all the same.
+            with suppress(BrokenPipeError):
+                connection.request(method, path, body, sent)
             return _answer_in(connection.getresponse())
 
     def get(self, path: str, **headers: str) -> Answer:
