@@ -66,6 +66,8 @@ def test_case_35_a_read_only_disk_can_be_read(provctl: Provctl, mount: _Mount) -
     run = provctl.submit(file)
     provctl("wait", run)
     provctl("scheduler", "stop")
+    # It can no longer be reached before it has ended, with its log open.
+    provctl.until(lambda: not provctl.processes(), "no process is left")
     mount.be("ro")
     for verb in ("status", "logs", "outputs"):
         provctl("workflow", verb, run)
