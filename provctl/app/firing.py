@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from provctl.app.loading import check_tools, make_context
 from provctl.app.submit import Wishes, id_of_key, submit
-from provctl.core.schedule import LABEL, key_of
+from provctl.core.schedule import key_of
 from provctl.journal.summary import summarise
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Firing:
                 max_parallel=schedule.max_parallel,
                 fail_fast=schedule.fail_fast,
                 key=None if _FAILPOINT == "unkeyed" else key_of(schedule, at),
-                labels={LABEL: schedule.name},
+                labels=schedule.labels_of_runs,
             )
             run = self.folder.run(submit(self.folder, workflow, wishes))
             _passed("after", "unkeyed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Mapping, Optional
+from typing import TYPE_CHECKING, Dict, Mapping, Optional
 
 from provctl.core.events import RunSubmitted
 from provctl.core.labels import check_labels
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from provctl.core.model import Workflow
     from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["Wishes", "id_of_key", "new_id", "submit"]
+__all__ = ["Wishes", "all_labels", "id_of_key", "new_id", "submit"]
 
 # No vowels and nothing that is easily mistaken: ids are read aloud and typed.
 _LETTERS = "bcdfghjkmnpqrstvwxz"
@@ -97,15 +97,21 @@ def submit(
     return run.id
 
 
+def all_labels(workflow: Workflow, labels: Mapping[str, str]) -> Dict[str, str]:
+    """Return the labels of a run of the workflow. Raises UsageProblem."""
+    every = {**workflow.labels, **labels}
+    try:
+        check_labels(every)
+    except ValueError as problem:
+        raise UsageProblem(str(problem)) from None
+    return every
+
+
 def _create(
     folder: StateFolder, run_id: str, workflow: Workflow, wishes: Wishes
 ) -> str:
     frozen = freeze(workflow)
-    labels = {**workflow.labels, **wishes.labels}
-    try:
-        check_labels(labels)
-    except ValueError as problem:
-        raise UsageProblem(str(problem)) from None
+    labels = all_labels(workflow, wishes.labels)
     limits = filter(None, (wishes.max_parallel, workflow.max_parallel))
     submitted = RunSubmitted(
         run_id,

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 import click
 from click.shell_completion import CompletionItem
 
+from provctl.cli.choice import labelled
 from provctl.cli.context import Session, emit, plain, session_of, tell_version
 from provctl.cli.options import Verbs
 from provctl.cli.start import treatment
 from provctl.cli.times import iso, local
-from provctl.core.schedule import CATCH_UP, LABEL, OVERLAP
+from provctl.core.schedule import CATCH_UP, OVERLAP
 from provctl.errors import ProvctlError
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def schedule() -> None:
     help="What if the run before has not ended.",
 )
 @treatment
+@labelled
 @click.pass_obj
 def add(
     session: Session,
@@ -92,6 +94,7 @@ def add(
     jobs: Optional[int],
     priority: int,
     fail_fast: bool,
+    labels: Tuple[Tuple[str, str], ...],
 ) -> None:
     """Submit a workflow FILE at the times of a cron expression.
 
@@ -100,6 +103,7 @@ def add(
     edits count from the next time on. It runs in this folder, with this environment.
     """
     from provctl.app.environment import task_environment
+    from provctl.app.submit import all_labels
     from provctl.cli.source import load, pairs
     from provctl.core.schedule import Schedule
     from provctl.scheduler import cron as times
@@ -125,7 +129,9 @@ def add(
         overlap=overlap,
         cwd=str(Path.cwd()),
         environment=task_environment(session.environ, passthrough),
+        labels=dict(labels),
     )
+    all_labels(workflow, made.labels_of_runs)  # what is wrong with them is told now
     _schedules(session).add(made)
     if session.output == "table":
         click.echo(f"Schedule added: {made.name}")
@@ -287,7 +293,7 @@ def run(session: Session, name: str) -> None:
         found.priority,
         max_parallel=found.max_parallel,
         fail_fast=found.fail_fast,
-        labels={LABEL: name},
+        labels=found.labels_of_runs,
     )
     (account,) = hand_over(session, [workflow], wishes)
     print_submitted(session, account)
@@ -313,6 +319,7 @@ def _row(session: Session, name: str) -> Dict[str, Any]:
         "catch_up": found.catch_up,
         "overlap": found.overlap,
         "priority": found.priority,
+        "labels": dict(found.labels),
         "paused_at": iso(found.paused_at),
         "reason": found.reason,
         "next": local(upcoming[0]) if upcoming else None,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Mapping, Optional, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 __all__ = [
     "CATCH_UP",
@@ -46,8 +46,8 @@ class Schedule:
 
     `made` tells it from an earlier one of the same name; `zone` is what `cron` is
     meant in; times up to `since` are not its own. `file` is evaluated with `params`
-    each time anew; its tasks run in `cwd` with `environment`. `paused_at` is None
-    unless it is paused.
+    each time anew; its tasks run in `cwd` with `environment`. `labels` are of its
+    runs, beside those of the workflow. `paused_at` is None unless it is paused.
     """
 
     name: str
@@ -66,6 +66,12 @@ class Schedule:
     environment: Mapping[str, str] = field(default_factory=dict)
     paused_at: Optional[float] = None
     reason: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def labels_of_runs(self) -> Dict[str, str]:
+        """Its labels, and the one that names it."""
+        return {**self.labels, LABEL: self.name}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.support.installed import Provctl
 
 NEVER = "0 0 29 2 *"  # not while a test runs
+MANY = [word for n in range(32) for word in ("-l", f"k{n}=")]
 
 
 @pytest.fixture
@@ -42,7 +43,8 @@ def runs(provctl: Provctl) -> List[Dict[str, Any]]:
 def test_a_schedule_from_its_first_to_its_last_day(
     provctl: Provctl, file: Path
 ) -> None:
-    done = provctl("schedule", "add", file, "--cron", NEVER, "-p", "word=y", "-P", 3)
+    given = ("-p", "word=y", "-P", 3, "-l", "env=test")
+    done = provctl("schedule", "add", file, "--cron", NEVER, *given)
     assert done.out == "Schedule added: nightly\n"
     assert "next: " in done.err
     assert "provctl scheduler install" in done.err
@@ -52,11 +54,12 @@ def test_a_schedule_from_its_first_to_its_last_day(
     assert len(row["next_at"]) == 5
     run = provctl("schedule", "run", "nightly").last_word
     provctl("wait", run)
+    labels = {"env": "test", "schedule": "nightly"}
     assert provctl("logs", run, "a").out == "y\n"
     (account,) = runs(provctl)
-    assert (account["id"], account["labels"]) == (run, {"schedule": "nightly"})
-    assert provctl.status(run)["labels"] == {"schedule": "nightly"}
-    assert "labels: schedule=nightly" in provctl("workflow", "status", run).out
+    assert (account["id"], account["labels"]) == (run, labels)
+    assert provctl.status(run)["labels"] == labels
+    assert "schedule=nightly" in provctl("workflow", "status", run).out
     provctl("schedule", "pause", "nightly", "--reason", "holidays")
     assert "holidays" in provctl("schedule", "list").out
     assert shown(provctl, "nightly")["next_at"] == []
@@ -75,6 +78,7 @@ def test_mistakes_are_told_at_once_and_nothing_is_added(
         (2, "'99' is no minute", (file, "--cron", "99 * * * *")),
         (2, "no time zone is called", (file, "--cron", NEVER, "--time-zone", "Mars")),
         (2, "cannot be the name", (file, "--cron", NEVER, "--name", "../x")),
+        (2, "at most 32 labels", (file, "--cron", NEVER, *MANY)),
         (50, "has nothing to run", (broken, "--cron", NEVER)),
         (50, "nowhere", (provctl.folder / "nowhere.json", "--cron", NEVER)),
     ]:
