@@ -6,7 +6,7 @@ of large journals only the times of the whole are used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, Optional
 
 from provctl.app.past import read_past
 from provctl.core.pace import Pace, Past, paces
@@ -70,7 +70,11 @@ class Forecast:
         history = self._histories.get(run.submitted.name)
         return None if history is None else history.paces.get(task)
 
-    def step(self, run: RunState) -> bool:
+    def learn(self, runs: Iterable[RunState]) -> bool:
+        """Learn a little more for those that go on; return whether there was more."""
+        return any(self._step(run) for run in runs if run.outcome is None)
+
+    def _step(self, run: RunState) -> bool:
         """Learn a little more of that workflow; return whether there was more."""
         if self._unseen is None:
             self._unseen = self._folder.run_ids()

@@ -15,7 +15,7 @@ from provctl.app.levels import Levels
 from provctl.app.log_end import last_lines
 from provctl.app.said import Said
 from provctl.core.pace import expected_end, is_slow
-from provctl.core.state import FAILURES
+from provctl.core.state import TROUBLES
 from provctl.core.view import RunView, TaskView, view, waits_of
 from provctl.executors.base import Place
 from provctl.nushell.progress import parse_progress
@@ -119,10 +119,7 @@ class Pictures:
 
     def learn(self) -> None:
         """Read on in earlier runs of those that are at work, a little."""
-        going = [run for run in self._runs.values() if run.outcome is None]
-        for run in going:
-            if self._forecast.step(run):
-                return
+        self._forecast.learn(self._runs.values())
 
     def _running(self, run: RunState, state: TaskState, task: TaskView) -> TaskView:
         now = self._now()
@@ -188,7 +185,7 @@ class Pictures:
     def _with_tails(self, run: RunState, picture: RunView) -> RunView:
         rows = (
             replace(row, log_tail=self._tail_of(run, run.tasks[row.id]))
-            if row.outcome in (*FAILURES, "undo_failed") and row.attempt
+            if row.outcome in TROUBLES and row.attempt
             else row
             for row in picture.tasks
         )

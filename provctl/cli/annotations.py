@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Tuple
 import click
 
 from provctl.core.model import Group
+from provctl.core.state import TROUBLES
 from provctl.ui.dialects import Annotation, dialect_of
 from provctl.ui.lines import neutralise, words
 
@@ -27,7 +28,6 @@ __all__ = ["annotate_mistakes", "annotate_runs"]
 _MOST = 10
 _LOG_LINES = 3
 _Where = Tuple[str, int, int]  # file, line, column
-_BAD = {"failed", "timed_out", "lost", "interrupted", "undo_failed"}
 
 
 def annotate_mistakes(environ: Mapping[str, str], mistakes: Sequence[Mistake]) -> None:
@@ -109,7 +109,7 @@ def _failures(account: Account) -> Dict[str, Tuple[str, str]]:
         task
         for task in run.tasks.values()
         if not isinstance(task.task.action, Group)
-        and (task.outcome in _BAD or task.status == "held")
+        and (task.outcome in TROUBLES or task.status == "held")
     ]
     bad.sort(key=lambda task: (not task.attempt, task.finished_at or run.last_at))
     return {
@@ -126,7 +126,7 @@ def _flaky(account: Account) -> Dict[str, Tuple[str, str]]:
     found = {}
     for each in account.tries:
         task = account.run.tasks[each.task]
-        failed = each.outcome in _BAD and each.purpose == "run"
+        failed = each.outcome in TROUBLES and each.purpose == "run"
         if failed and (task.did or task.outcome) == "succeeded":
             why = each.reason or words(each.outcome or "")
             told = f"succeeded at attempt {task.tries}, before that: {why}"

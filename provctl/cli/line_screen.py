@@ -21,6 +21,7 @@ from typing import (
 
 import click
 
+from provctl.app.forecast import Forecast
 from provctl.app.log_end import shortened
 from provctl.cli.job_log import JobLog
 from provctl.core.events import (
@@ -33,7 +34,8 @@ from provctl.core.events import (
     TaskHeld,
 )
 from provctl.core.model import Group
-from provctl.core.state import FAILURES
+from provctl.core.pace import expected_end
+from provctl.core.state import TROUBLES
 from provctl.core.view import task_view, view
 from provctl.ui.lines import (
     FAILED_TASKS_SHOWN,
@@ -47,7 +49,6 @@ from provctl.ui.lines import (
 from provctl.ui.plain import PlainView
 
 if TYPE_CHECKING:
-    from provctl.app.outlook import Outlook
     from provctl.core.events import Event
     from provctl.core.state import RunState, TaskState
     from provctl.core.view import RunView
@@ -63,7 +64,6 @@ _NEVER_S = 86_400.0
 _STILL_RUNNING = 5  # that are named
 _BEGUN = (AttemptStarted, AttemptAdopted)
 _OVER = (AttemptFinished, AttemptVoided, TaskHeld, ProbeDue)
-_TROUBLES = {*FAILURES, "undo_failed"}
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class LineScreen:
         self._manner = manner
         self._log = JobLog(stream, manner.dialect, manner.now)
         self._plain = PlainView(self._log.lines, now=manner.now, stamp=manner.stamp)
+        self._forecast = Forecast(folder)
 
     def tell(self, run: RunState, events: Sequence[Event]) -> None:
         """Show what changed. With groups, what it looks like waits for the next tick."""
@@ -123,7 +124,7 @@ class LineScreen:
             self._log.began(key, _title(task, event), log, streams=streams)
         if isinstance(event, _BEGUN):
             return []
-        failed = getattr(event, "outcome", "") in _TROUBLES
+        failed = getattr(event, "outcome", "") in TROUBLES
         self._log.ended(key, failed=failed)
         return [key] if failed else []
 
@@ -131,10 +132,14 @@ class LineScreen:
         """Show what tasks wrote; after a long silence, what still runs."""
         self._log.pump()
         silent = self._manner.now() - self._log.wrote_at
-        if 0 < self._manner.heartbeat_s <= silent:
-            for run in runs:
-                if run.outcome is None:
-                    self._log.say_now(self._still(run))
+        heartbeat_s = self._manner.heartbeat_s
+        going = [run for run in runs if run.outcome is None]
+        if 0 < heartbeat_s / 4 <= silent:
+            # Now there is time for it, a little at a time: see `Forecast`.
+            self._forecast.learn(going)
+        if 0 < heartbeat_s <= silent:
+            for run in going:
+                self._log.say_now(self._still(run))
 
     def say(self, words: str) -> None:
         """Say something that is not of a run on stderr."""
@@ -161,7 +166,7 @@ class LineScreen:
         troubled = [
             task.id
             for task in picture.tasks
-            if task.status == "held" or task.outcome in _TROUBLES
+            if task.status == "held" or task.outcome in TROUBLES
         ][:FAILED_TASKS_SHOWN]
         tasks = [
             replace(task, log_tail=self._log_of(run, run.tasks[task.id]))
@@ -180,8 +185,6 @@ class LineScreen:
 
     def _still(self, run: RunState) -> str:
         """Say what still runs, since when, and until when as far as that is known."""
-        from provctl.app.outlook import Outlook
-
         now = self._manner.now()
         running = [
             run.tasks[name]
@@ -189,8 +192,7 @@ class LineScreen:
             if run.tasks[name].status == "running"
             and not isinstance(run.tasks[name].task.action, Group)
         ]
-        outlook = Outlook(self._folder, now)
-        named = [_since(run, task, now, outlook) for task in running[:_STILL_RUNNING]]
+        named = [self._since(run, task, now) for task in running[:_STILL_RUNNING]]
         if len(running) > _STILL_RUNNING:
             named.append(f"and {len(running) - _STILL_RUNNING} more")
         told = f"goes on: {'; '.join(named)}"
@@ -198,13 +200,15 @@ class LineScreen:
             told = f"is {words(run.status)}: {tally(counts_of(view(run, rows=0)))}"
         return f"{self._manner.stamp(now)} run {neutralise(run.submitted.run)} {told}"
 
-
-def _since(run: RunState, task: TaskState, now: float, outlook: Outlook) -> str:
-    told = f"{neutralise(task.task.id)} for {elapsed(task.started_at, None, now)}"
-    end = outlook.expected_end(run, task)
-    if end is not None and end > now:
-        told += f", about {duration(int(end - now))} left"
-    return told
+    def _since(self, run: RunState, task: TaskState, now: float) -> str:
+        told = f"{neutralise(task.task.id)} for {elapsed(task.started_at, None, now)}"
+        if task.started_at is None or task.purpose != "run":
+            return told
+        pace = self._forecast.pace(run, task.task.id)
+        end = expected_end(pace, task.started_at, now, task.percent)
+        if end is not None and end > now:
+            told += f", about {duration(int(end - now))} left"
+        return told
 
 
 def _title(task: TaskState, event: Any) -> str:

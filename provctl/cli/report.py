@@ -180,7 +180,7 @@ def _said(one: Try) -> str:
 
 
 def _row(one: Try, timing: Chart, now: float) -> Row:
-    from provctl.ui.lines import duration, words
+    from provctl.ui.lines import duration, mebibytes, words
     from provctl.ui.report import Row
 
     slack_s = timing.timings[one.task].slack_s if one.purpose == "run" else 0.0
@@ -193,7 +193,7 @@ def _row(one: Try, timing: Chart, now: float) -> Row:
         began=local(one.started_at),
         took=duration((one.finished_at or now) - one.started_at),
         cpu=duration(one.cpu_s) if one.cpu_s else "",
-        memory=f"{one.max_rss_bytes / (1 << 20):.0f} MiB" if one.max_rss_bytes else "",
+        memory=mebibytes(one.max_rss_bytes),
         why=one.reason,
         critical=one.task in timing.critical,
         slack=duration(slack_s) if slack_s >= 0.1 else "",

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
 
 from provctl.app.log_end import last_lines
-from provctl.core.critical import critical_path
 from provctl.core.model import Group
-from provctl.core.state import FAILURES
+from provctl.core.state import TROUBLES
 from provctl.core.view import task_view, view
 from provctl.ui.lines import (
     counts_of,
     duration,
+    mebibytes,
     neutralise,
     run_finished,
     sentence,
@@ -40,7 +40,6 @@ _NODES = 200  # that can be told apart in a picture
 _EDGES = 500
 _DRAWN = 50_000  # characters
 _TEXT_LINES = 100
-_BAD = {*FAILURES, "undo_failed"}
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def _rows(account: Account) -> List[Row]:
         for task in account.run.tasks.values()
         if not isinstance(task.task.action, Group)
     ]
-    tasks.sort(key=lambda task: (task.outcome not in _BAD, task.tries < 2))
+    tasks.sort(key=lambda task: (task.outcome not in TROUBLES, task.tries < 2))
     rows = []
     for task in tasks[:_ROWS]:
         cpu_s, memory = used.get(task.task.id, (0.0, 0))
@@ -144,9 +143,9 @@ def _rows(account: Account) -> List[Row]:
                 attempts=task.tries,
                 took=_took(task),
                 cpu=duration(cpu_s) if cpu_s else "",
-                memory=f"{memory / (1 << 20):.0f} MiB" if memory else "",
+                memory=mebibytes(memory),
                 why=task.reason,
-                good=task.outcome not in _BAD,
+                good=task.outcome not in TROUBLES,
             )
         )
     return rows
@@ -160,16 +159,17 @@ def _took(task: TaskState) -> str:
 
 def _critical(run: RunState, now: float) -> str:
     """Say which chain of tasks decided how long it took."""
-    took = {
-        name: max((task.finished_at or now) - task.started_at, 0.0)
-        for name, task in run.tasks.items()
-        if task.started_at is not None
-    }
-    path, _ = critical_path(run.workflow.tasks, lambda task: took.get(task.id, 0.0))
-    shown = [f"{name} {duration(took[name])}" for name in path if name in took]
+    from provctl.app.expected import chart_of_run
+
+    chart = chart_of_run(run, now)
+    shown = [
+        f"{name} {duration(chart.took_s[name])}"
+        for name in chart.path
+        if run.tasks[name].started_at is not None
+    ]
     if len(shown) > 20:
         shown[10:-10] = ["..."]
-    whole = duration(sum(took.get(name, 0.0) for name in path))
+    whole = duration(sum(chart.took_s[name] for name in chart.path))
     return f"Critical path, {whole}: {', then '.join(shown)}." if shown else ""
 
 
@@ -177,7 +177,7 @@ def _failures(account: Account) -> List[Tuple[str, str, List[str]]]:
     """Task, why, and the end of its log, of what failed or is held."""
     found: List[Tuple[str, str, List[str]]] = []
     for name, task in account.run.tasks.items():
-        bad = task.outcome in _BAD or task.status == "held"
+        bad = task.outcome in TROUBLES or task.status == "held"
         if not bad or isinstance(task.task.action, Group) or len(found) == _FAILURES:
             continue
         log: List[str] = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional,
 from provctl.core.lanes import lane_of
 from provctl.core.model import Group
 from provctl.core.spread import unmet_by
-from provctl.core.state import FAILURES, WENT
+from provctl.core.state import FAILURES, TROUBLES, WENT
 from provctl.core.values import ValueMissing, references, resolve
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def _why_ended(run: RunState, task: TaskState) -> Iterator[Because]:
     if outcome == "skipped":
         yield Because("skipped", f"it was skipped{why}")
         yield from _condition(run, task)
-    elif outcome in FAILURES or outcome == "undo_failed":
+    elif outcome in TROUBLES:
         yield Because("failed", f"it {WENT[outcome]}{why}")
     else:
         yield Because("result", f"it {WENT[outcome]}{why}")

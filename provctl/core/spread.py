@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from provctl.core.failure import doom, spoil
 from provctl.core.lanes import enqueue
 from provctl.core.model import Group
-from provctl.core.state import FAILURES, WENT
+from provctl.core.state import FAILURES, TROUBLES, WENT
 from provctl.core.values import ValueMissing, holds
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def end(state: State, run: RunState, task: TaskState, outcome: str, at: float) -
     run.open_tasks -= 1
     if run.open_tasks == 0:
         state.ending[run_id] = None
-    if outcome in FAILURES or outcome == "undo_failed":
+    if outcome in TROUBLES:
         run.failed[task_id] = None
     else:
         run.failed.pop(task_id, None)

@@ -15,10 +15,20 @@ if TYPE_CHECKING:
     from provctl.core.events import RunSubmitted
     from provctl.core.model import Retry, Task, Workflow
 
-__all__ = ["FAILURES", "WENT", "Entry", "Lane", "RunState", "State", "TaskState"]
+__all__ = [
+    "FAILURES",
+    "TROUBLES",
+    "WENT",
+    "Entry",
+    "Lane",
+    "RunState",
+    "State",
+    "TaskState",
+]
 
 # Outcomes that fail a run, unless the task says on_failure = "continue".
 FAILURES = frozenset({"failed", "timed_out", "lost", "interrupted"})
+TROUBLES = FAILURES | {"undo_failed"}  # outcomes that somebody has to look into
 
 # What a task takes while it runs: (resource, amount), sorted. Tasks that take the
 # same stand in one lane, so that choosing the next start compares a few heads.

@@ -45,10 +45,12 @@ class Meter:
         shim = shim_pid(self._place)
         if shim is None:
             return None
-        cpu_s, rss_bytes = _cpu_of(shim), 0
+        cpu_s, _ = _use_of(shim)
+        rss_bytes = 0
         for pid in _below(shim):
-            cpu_s += _cpu_of(pid)
-            rss_bytes += _rss_of(pid)
+            used_cpu_s, used_bytes = _use_of(pid)
+            cpu_s += used_cpu_s
+            rss_bytes += used_bytes
         if not is_running(self._place):
             return None
         before, self._before = self._before, (now, cpu_s)
@@ -69,16 +71,10 @@ def _below(shim: int) -> List[int]:
         return []
 
 
-def _cpu_of(pid: int) -> float:
-    """Seconds of a process and of those of its children that ended."""
+def _use_of(pid: int) -> Tuple[float, int]:
+    """CPU seconds of a process and of its children that ended, and its memory."""
     try:
-        return sum(psutil.Process(pid).cpu_times()[:4])
+        process = psutil.Process(pid)
+        return sum(process.cpu_times()[:4]), int(process.memory_info().rss)
     except psutil.Error:
-        return 0.0
-
-
-def _rss_of(pid: int) -> int:
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return 0
+        return 0.0, 0

@@ -12,7 +12,7 @@ import signal
 from collections import Counter
 from typing import TYPE_CHECKING, List, Mapping, Optional
 
-from provctl.core.state import FAILURES
+from provctl.core.state import FAILURES, TROUBLES
 
 if TYPE_CHECKING:
     from provctl.core.view import RunView, TaskView
@@ -28,6 +28,7 @@ __all__ = [
     "duration",
     "elapsed",
     "encodable",
+    "mebibytes",
     "neutralise",
     "progress_of",
     "run_changed",
@@ -69,7 +70,6 @@ STATES = (
     *OUTCOMES,
 )
 
-_TROUBLES = FAILURES | {"undo_failed"}
 FAILED_TASKS_SHOWN = 10
 _STANDING_SHOWN = 20
 
@@ -121,6 +121,11 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes}m{whole_seconds:02}s"
     return f"{minutes // 60}h{minutes % 60:02}m"
+
+
+def mebibytes(size: int) -> str:
+    """Say how much memory something took, in bytes; nothing of none."""
+    return f"{size / (1 << 20):.0f} MiB" if size else ""
 
 
 def elapsed(
@@ -261,7 +266,7 @@ def run_finished(view: RunView) -> List[str]:
             lines.append(f"  let it go on: {_command('resume', view.id)}")
         elif view.status != "held":
             lines.append(f"  it goes on; watch it: {_command('monitor', view.id)}")
-    troubled = [t for t in view.tasks if t.status == "held" or t.outcome in _TROUBLES]
+    troubled = [t for t in view.tasks if t.status == "held" or t.outcome in TROUBLES]
     for task in troubled[:FAILED_TASKS_SHOWN]:
         lines += ["", *_trouble(view, task)]
     untold = len(troubled) - FAILED_TASKS_SHOWN

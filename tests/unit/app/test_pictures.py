@@ -245,7 +245,7 @@ def test_of_a_large_journal_only_the_whole_counts(folder: StateFolder) -> None:
     ended(folder, "large", 100.0, 10.0, chatter=50)
     run = Watch(folder).dialogue.r
     forecast = Forecast(folder)
-    while forecast.step(run):
+    while forecast.learn([run]):
         continue
     whole = forecast.pace(run)
     assert whole is not None
@@ -259,7 +259,7 @@ def test_of_many_runs_a_few_are_read_at_once(folder: StateFolder) -> None:
     run = Watch(folder).dialogue.r
     forecast = Forecast(folder)
     steps = 0
-    while forecast.step(run):
+    while forecast.learn([run]):
         steps += 1
     assert steps == 3, "to know them, then two to read them"
     pace = forecast.pace(run, "a")
