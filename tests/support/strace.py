@@ -18,7 +18,7 @@ from typing import Iterator, List, Sequence, Tuple
 
 import pytest
 
-from tests.support.attempts import wait_until
+from tests.support.attempts import alive, wait_until
 
 __all__ = [
     "CHANGING",
@@ -126,14 +126,16 @@ def under(log: Path, options: Sequence[str]) -> List[str]:
 
 @contextmanager
 def attached(pid: int, log: Path, options: Sequence[str]) -> Iterator[None]:
-    """Have strace look at a process that runs already."""
+    """Have strace look at a process that runs already, to its end if that comes."""
     command = ["strace", "-o", str(log), *options, "-p", str(pid)]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as strace:
         try:
             wait_until(lambda: _is_traced(pid), "strace is attached")
             yield
         finally:
-            strace.terminate()
+            if alive(pid):
+                strace.terminate()
+            # Of a dead one it has yet to write down how it died, and ends by itself.
             strace.communicate(timeout=10)
 
 
