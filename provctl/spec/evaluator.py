@@ -93,7 +93,7 @@ class Evaluator:
         outcome = self._evaluate({**request, "arguments": dict(arguments)})
         if outcome is None:
             message = f"{path}: KCL files need the Python package kcl-lib"
-            raise ToolMissing(message, hint="pip install 'provctl[kcl]'")
+            raise ToolMissing(message, hint="pip install kcl-lib")
         return outcome
 
     def _evaluate(self, request: Mapping[str, Any]) -> Optional[Outcome]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List
 
 import pytest
@@ -430,6 +432,32 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+_SCHEMAS = {
+    "github.yml": ("vendor.github-workflows",),
+    "gitlab-ci.yml": ("vendor.gitlab-ci", "--data-transform", "gitlab-ci"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(_SCHEMAS))
+def test_the_systems_own_schemas_know_all_of_a_job_file(
+    tmp_path: Path, name: str
+) -> None:
+    text = (ROOT / "examples" / "ci" / name).read_text(encoding="utf-8")
+    done = _check(tmp_path / name, text)
+    assert done.returncode == 0, done.stdout
+    mistaken = re.sub(r"^( +)(run|script):", r"\1\2s:", text, flags=re.MULTILINE)
+    assert mistaken != text
+    assert _check(tmp_path / name, mistaken).returncode == 1
+
+
+def _check(file: Path, text: str) -> subprocess.CompletedProcess[str]:
+    file.write_text(text, encoding="utf-8")
+    command = (sys.executable, "-m", "check_jsonschema", "--builtin-schema")
+    return subprocess.run(
+        [*command, *_SCHEMAS[file.name], str(file)], capture_output=True, text=True
+    )
+
+
 def test_every_job_file_is_run_here() -> None:
     files = {path.name for path in (ROOT / "examples" / "ci").iterdir()}
-    assert files == {"github.yml", "gitlab-ci.yml"}
+    assert files == set(_SCHEMAS)
