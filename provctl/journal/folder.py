@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Iterator, List
+from typing import TYPE_CHECKING, Iterator, List, Optional
 
 from provctl.errors import JournalDamaged, StateUnusable
 
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
     from provctl.core.events import RunSubmitted
     from provctl.core.model import Workflow
 
-__all__ = ["RunExists", "RunFolder", "StateFolder", "sync_folder", "write_synced"]
+__all__ = [
+    "RunExists",
+    "RunFolder",
+    "StateFolder",
+    "maker_of_draft",
+    "sync_folder",
+    "write_synced",
+]
 
 
 class RunExists(StateUnusable):
@@ -161,8 +169,7 @@ class StateFolder:
         """
         # Of this call alone: what a killed one left is in nobody's way, nor are
         # others that make the same run. Of them one gets its name.
-        mine = f"{os.getpid()}-{os.urandom(4).hex()}"
-        draft = RunFolder(self.runs / f".new-{submitted.run}-{mine}")
+        draft = RunFolder(self.runs / _name_of_draft(submitted.run))
         final = self.run(submitted.run)
         with _reported(self.path):
             try:
@@ -225,6 +232,16 @@ def _check_ours(path: Path, info: os.stat_result) -> None:
     if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o022:
         message = f"{path}: others own it or may write to it"
         raise StateUnusable(message, hint=f"chown and chmod 700 {path}")
+
+
+def _name_of_draft(run_id: str) -> str:
+    return f".new-{run_id}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def maker_of_draft(name: str) -> Optional[int]:
+    """Return the process that makes, or made, the draft of a run; None if it is none."""
+    draft = re.fullmatch(r"\.new-.+-(\d+)-[0-9a-f]{8}", name)
+    return int(draft[1]) if draft is not None else None
 
 
 def sync_folder(folder: Path) -> None:

@@ -8,13 +8,12 @@ whole or not at all; what a killed process left half deleted is swept later.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional
 
 from provctl.errors import ProvctlError, StateUnusable
-from provctl.journal.folder import sync_folder
+from provctl.journal.folder import maker_of_draft, sync_folder
 from provctl.journal.lock import Lock
 from provctl.journal.summary import summaries, summarise
 
@@ -26,10 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "Limits", "choose", "leftovers", "remove", "size_of", "sweep"]
 
-_DRAFT = re.compile(r"\.new-.*-(\d+)")
 _GONE = ".gone-"
-# A marker this young may be of a run that its owner is just about to take.
-_MARKER_AGE_S = 60.0
+# So young a marker may be of a run that its owner is just about to take, and a draft
+# of one whose process cannot be seen from here.
+_YOUNG_S = 60.0
+_AT_ONCE = 50  # runs that are locked together; each takes a descriptor
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,14 @@ def remove(folder: StateFolder, run_ids: Iterable[str]) -> List[str]:
 
     A run that got an owner or went on since it was chosen stays. Raises StateUnusable.
     """
+    wanted = list(run_ids)
+    gone: List[str] = []
+    for start in range(0, len(wanted), _AT_ONCE):
+        gone += _remove_together(folder, wanted[start : start + _AT_ONCE])
+    return gone
+
+
+def _remove_together(folder: StateFolder, run_ids: Iterable[str]) -> List[str]:
     held: List[Lock] = []
     gone: Dict[str, Path] = {}
     try:
@@ -139,10 +147,10 @@ def leftovers(folder: StateFolder, now: float) -> List[Path]:
         hidden = [path for path in folder.runs.iterdir() if path.name.startswith(".")]
     except OSError:
         hidden = []
-    found = [path for path in hidden if _is_left(path.name)]
+    found = [path for path in hidden if _is_left(path, now)]
     for run_id in folder.queued():
         marker = folder.queue / run_id
-        if _age(marker, now) > _MARKER_AGE_S and _needs_no_marker(folder, run_id):
+        if _age(marker, now) > _YOUNG_S and _needs_no_marker(folder, run_id):
             found.append(marker)
     return sorted(found)
 
@@ -156,13 +164,15 @@ def sweep(paths: Iterable[Path]) -> None:
             path.unlink()
 
 
-def _is_left(name: str) -> bool:
+def _is_left(path: Path, now: float) -> bool:
     """Whether it is nobody's: half removed, or the draft of a dead process."""
-    draft = _DRAFT.fullmatch(name)
-    if draft is None:
-        return name.startswith(_GONE)
+    maker = maker_of_draft(path.name)
+    if maker is None:
+        return path.name.startswith(_GONE)
+    if _age(path, now) <= _YOUNG_S:
+        return False
     try:
-        os.kill(int(draft[1]), 0)
+        os.kill(maker, 0)
     except ProcessLookupError:
         return True
     except OSError:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING, List, Optional
 
 import pytest
@@ -100,11 +103,15 @@ def test_what_changed_since_it_was_chosen_stays(folder: StateFolder) -> None:
 def test_what_dead_processes_left_is_swept(folder: StateFolder) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
-    alive = folder.runs / f".new-x-{os.getpid()}"
-    left = [folder.runs / f".new-x-{dead.pid}", folder.runs / ".gone-r9-1"]
-    for path in (alive, *left):
+    # Its end is a number too, and no process has it.
+    alive = folder.runs / f".new-x-{os.getpid()}-99999999"
+    young = folder.runs / f".new-y-{dead.pid}-0123abcd"
+    left = [folder.runs / f".new-x-{dead.pid}-0123abcd", folder.runs / ".gone-r9-1"]
+    for path in (alive, young, *left):
         path.mkdir()
         (path / "workflow.json").write_bytes(b"{}")
+        at = NOW if path == young else NOW - 100
+        os.utime(path, (at, at))
     for marker in ("r1", "missing", "unfinished"):
         folder.enqueue(marker)
         os.utime(folder.queue / marker, (NOW - 100, NOW - 100))
@@ -115,6 +122,7 @@ def test_what_dead_processes_left_is_swept(folder: StateFolder) -> None:
     sweep(found)
     assert leftovers(folder, NOW) == []
     assert alive.is_dir()
+    assert young.is_dir(), "its process may be one that cannot be seen from here"
     # A young one may be of a run that somebody is about to take.
     assert folder.queued() == ["r2", "unfinished"]
 
@@ -125,3 +133,43 @@ def test_half_a_removal_is_never_seen(folder: StateFolder) -> None:
     (gone / "journal.jsonl").unlink()
     assert "r1" not in folder.run_ids()
     assert [path.name for path in leftovers(folder, NOW)] == [".gone-r1-1"]
+
+
+# Whoever wants to write these labels down dies.
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from provctl.core.events import RunSubmitted
+from provctl.journal.folder import StateFolder
+
+class Deadly(dict):
+    def items(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+told = RunSubmitted("k", 1.0, "w", 0, "", labels=Deadly(a="b"))
+StateFolder(Path(sys.argv[1])).create_run(told, b"{}")
+"""
+
+
+def test_a_submission_that_was_killed_half_way_is_swept(folder: StateFolder) -> None:
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(folder.path)])
+    assert done.returncode == -signal.SIGKILL
+    (draft,) = (path for path in folder.runs.iterdir() if path.name[0] == ".")
+    later = draft.stat().st_mtime + 100
+    assert leftovers(folder, later) == [draft]
+
+
+def test_more_go_than_there_are_descriptors(folder: StateFolder) -> None:
+    many = [f"m{n}" for n in range(90)]
+    for name in many:
+        run = submit(folder, EMPTY, run=name)
+        append(run, [ev.RunFinished(run.id, 1.0, "succeeded")])
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.dup(0)  # the lowest that is free
+    os.close(spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 70, limits[1]))
+    try:
+        assert remove(folder, many) == many
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert not set(many) & set(os.listdir(folder.runs))  # noqa: PTH208
