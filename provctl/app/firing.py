@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from provctl.app.loading import check_tools, make_context
 from provctl.app.submit import Wishes, id_of_key, submit
 from provctl.core.schedule import key_of
+from provctl.errors import StateUnusable
 from provctl.journal.summary import summarise
 
 if TYPE_CHECKING:
@@ -66,7 +67,11 @@ class Firing:
         if run.path.exists():
             self.folder.settle()
         else:
-            workflow = evaluated(self.settings, schedule)
+            try:
+                workflow = evaluated(self.settings, schedule)
+            except OSError as problem:  # no process or descriptor is free, say
+                message = f"{schedule.file}: cannot be read now: {problem.strerror}"
+                raise StateUnusable(message) from problem
             _passed("before")
             wishes = Wishes(
                 schedule.priority,

@@ -69,8 +69,10 @@ class Timetable:
         try:
             names = self._office.schedules.names()
         except StateUnusable as problem:
-            self._tell("", problem.message)
+            self._tell("", f"{problem.message}; tried again in {_AGAIN_S:g} s")
+            self._look_again()
             return
+        self._told.pop("", None)
         for name in self._next.keys() - set(names):
             del self._next[name]
         for name in names:
@@ -113,6 +115,8 @@ class Timetable:
         except ProvctlError as problem:
             self._next.pop(name, None)
             self._tell(name, f"{problem.message}; it does not fire")
+        except Exception as bug:  # noqa: BLE001  # of one; the others go on
+            self._tell(name, f"{bug!r}, which is a bug in provctl")
         else:
             self._told.pop(name, None)
         finally:

@@ -59,7 +59,10 @@ class Schedules:
         return sorted(name for name in names if re.fullmatch(NAME, name))
 
     def read(self, name: str) -> Schedule:
-        """Return a schedule. Raises NotFound, JournalDamaged, JournalTooNew."""
+        """Return a schedule.
+
+        Raises NotFound, JournalDamaged, JournalTooNew, StateUnusable.
+        """
         path = self._folder / (name + _IS)
         if not re.fullmatch(NAME, name) or not path.exists():
             message = f"no schedule is called {name}"
@@ -67,7 +70,10 @@ class Schedules:
         return Schedule(**_read(path, name, Schedule))
 
     def past(self, schedule: Schedule) -> Past:
-        """Return what became of its times. Raises JournalDamaged, JournalTooNew."""
+        """Return what became of its times.
+
+        Raises JournalDamaged, JournalTooNew, StateUnusable.
+        """
         path = self._folder / (schedule.name + _WAS)
         if not path.exists():
             return beginning(schedule)
@@ -135,8 +141,10 @@ class Schedules:
 
 def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
     hint = f"take it away and add it again: provctl schedule rm {name}"
+    with _reported(path):  # what cannot be read now may be whole
+        content = path.read_bytes()
     try:
-        record, _ = unseal(path.read_bytes()[:-1])
+        record, _ = unseal(content[:-1])
         return {
             name: record[name] for name in _needed(kind) | record.keys() & _of(kind)
         }
@@ -148,9 +156,6 @@ def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
         raise JournalDamaged(message, hint=hint) from None
     except ValueError as problem:
         message = f"{path}: damaged: {problem}"
-        raise JournalDamaged(message, hint=hint) from None
-    except OSError as problem:
-        message = f"{path}: {problem.strerror}"
         raise JournalDamaged(message, hint=hint) from None
 
 
@@ -171,5 +176,5 @@ def _reported(folder: Path) -> Iterator[None]:
     except OSError as problem:
         message = f"{problem.filename or folder}: {problem.strerror}"
         raise StateUnusable(
-            message, hint="the state directory must be writable"
+            message, hint="the state directory must be readable and writable"
         ) from problem

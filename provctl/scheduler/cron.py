@@ -48,6 +48,7 @@ _EXAMPLE = (
     '"*/15 8-18 * * MON-FRI" every quarter of an hour at work; or @hourly, @daily, ...'
 )
 _FIRST_SPAN_S = 3600.0
+_LONGEST = 1000  # characters; one that names every minute has 170
 
 
 def check(expression: str, zone: str, now: float) -> None:
@@ -57,13 +58,20 @@ def check(expression: str, zone: str, now: float) -> None:
     if len(fields) != len(_FIELDS):
         message = f"--cron {expression!r}: {len(fields)} fields, and there are five"
         raise UsageProblem(message, hint=_EXAMPLE)
-    try:
-        moments = CronSim(" ".join(fields), start)
-    except CronSimError as problem:
-        raise _wrong(expression, fields, str(problem)) from None
-    if next(moments, None) is None:
+    if next(_moments(expression, start), None) is None:
         message = f"--cron {expression!r}: such a day never comes"
         raise UsageProblem(message, hint=_EXAMPLE)
+
+
+def _moments(expression: str, start: datetime) -> Iterator[datetime]:
+    spelled = _spelled_out(expression)
+    if len(expression) > _LONGEST:
+        message = f"--cron: an expression has at most {_LONGEST} characters"
+        raise UsageProblem(message, hint=_EXAMPLE)
+    try:
+        return CronSim(spelled, start)
+    except CronSimError as problem:
+        raise _wrong(expression, spelled.split(), str(problem)) from None
 
 
 def _wrong(expression: str, fields: List[str], problem: str) -> UsageProblem:
@@ -76,9 +84,12 @@ def _wrong(expression: str, fields: List[str], problem: str) -> UsageProblem:
 
 
 def times_after(expression: str, zone: str, after: float) -> Iterator[float]:
-    """Return the times that come after one, in order; for expressions that are right."""
+    """Return the times that come after one, in order.
+
+    Raises UsageProblem for what this version does not know as an expression or zone.
+    """
     start = datetime.fromtimestamp(after, tz=_zone(zone))
-    for moment in CronSim(_spelled_out(expression), start):
+    for moment in _moments(expression, start):
         at = moment.timestamp()
         if at > after:  # else it is the first of an hour that comes twice
             yield at

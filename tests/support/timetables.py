@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, List, Optional, Set
+from typing import TYPE_CHECKING, Any, List, Optional, Set, Type
 
 from provctl.app.firing import Firing
 from provctl.app.timetable import Office, Timetable
@@ -46,7 +46,12 @@ def backdated(
 class TimeOffice:
     """A timetable with real files, at a time of your choice. Make it inside a loop."""
 
-    def __init__(self, path: Path, folder: Optional[StateFolder] = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        folder: Optional[StateFolder] = None,
+        firing: Type[Firing] = Firing,
+    ) -> None:
         self.folder = folder or state_folder(path)
         self.file = path / "w.json"
         if not self.file.exists():
@@ -58,7 +63,7 @@ class TimeOffice:
         self.table = Timetable(
             Office(
                 schedules=self.schedules,
-                firing=Firing(Settings(), self.folder),
+                firing=firing(Settings(), self.folder),
                 clock=self.clock,
                 goes_on=self.going.__contains__,
                 take=lambda: None,

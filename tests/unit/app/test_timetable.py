@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, List
 
 import pytest
 
+from provctl.app.firing import Firing
 from provctl.app.submit import id_of_key
 from provctl.core.schedule import key_of
 from provctl.journal.summary import summarise
 from tests.support.household import in_a_loop
-from tests.support.run_folders import disk_full_beyond
+from tests.support.run_folders import disk_full_beyond, no_descriptor_free
 from tests.support.timetables import NOON, TimeOffice
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from provctl.core.schedule import Schedule
 
 
 @in_a_loop
@@ -244,4 +247,65 @@ async def test_a_clock_that_was_a_year_ahead_is_no_year_of_silence(
         await office.at(hours)
         seen.append(len(office.runs()))
     assert seen == [2, 2, 3, 3, 3, 3]
+    office.close()
+
+
+@in_a_loop
+async def test_what_cannot_be_read_now_is_tried_again(tmp_path: Path) -> None:
+    office = TimeOffice(tmp_path)
+    file = tmp_path / "w.ncl"
+    file.write_text('{ tasks.a.command = ["true"] }')
+    office.add(file=str(file), overlap="allow")
+    await office.at(1)
+    assert len(office.runs()) == 1
+    with no_descriptor_free():
+        await office.at(2)
+    assert office.said[-1].endswith("Too many open files; tried again in 15 s")
+    for hours in (2, 2.01):
+        with no_descriptor_free(but=1):  # for a file, and none for a process
+            await office.at(hours)
+        again = f"{file}: cannot be read now: Too many open files; tried again in 15 s"
+        assert office.said.count(f"schedule s: {again}") == 1
+        assert office.past().waiting == (NOON + 7200,)
+    await office.at(2.02)
+    assert len(office.runs()) == 2
+    assert office.past().trouble == ""
+    office.close()
+
+
+@in_a_loop
+async def test_a_schedule_that_cannot_be_read_is_not_damaged(tmp_path: Path) -> None:
+    office = TimeOffice(tmp_path)
+    office.add()
+    with no_descriptor_free():
+        office.clock.time = NOON + 3600
+        office.table.stir("s")
+        await office.table.settled()
+    assert office.said[-1].endswith("Too many open files; tried again in 15 s")
+    await office.at(1.01)
+    assert len(office.runs()) == 1
+    office.close()
+
+
+class Buggy(Firing):
+    """A firing that has a bug at one time of one schedule."""
+
+    def fire(self, schedule: Schedule, at: float) -> str:
+        if schedule.name == "s" and at == NOON + 3600:
+            raise ZeroDivisionError
+        return super().fire(schedule, at)
+
+
+@in_a_loop
+async def test_a_bug_with_one_silences_no_other(tmp_path: Path) -> None:
+    office = TimeOffice(tmp_path, firing=Buggy)
+    office.add()
+    office.add(name="t")
+    await office.at(1)
+    assert len(office.runs()) == 1
+    told = "schedule s: ZeroDivisionError(), which is a bug in provctl"
+    assert told in office.said
+    office.schedules.remove("s")
+    await office.at(2)
+    assert office.said.count(told) == 1
     office.close()

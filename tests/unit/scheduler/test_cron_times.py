@@ -129,3 +129,16 @@ def test_the_zone_of_the_machine_has_a_name() -> None:
     assert zone_said({"TZ": MADRID}) == MADRID
     assert zone_said({"TZ": ":UTC"}) == "UTC"
     assert "--time-zone Europe/Madrid" in zone_said({"TZ": "XYZ-1:17"})
+
+
+@pytest.mark.parametrize("cron", ["* * * * ?", "H * * * *", "9" * 5000 + " * * * *"])
+def test_what_another_version_may_know_is_refused_wherever_it_is_read(
+    cron: str,
+) -> None:
+    for read in (
+        lambda: check(cron, MADRID, 0.0),
+        lambda: next(times_after(cron, MADRID, 0.0)),
+        lambda: latest(cron, MADRID, after=0.0, now=9.0, most=1),
+    ):
+        with pytest.raises(UsageProblem):
+            read()
