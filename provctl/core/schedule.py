@@ -81,6 +81,7 @@ class Past:
     All up to `until` are decided: they ran, did not, or are `waiting`. `run` is the
     latest run and `at` its time; `missed` and `skipped` count those that never ran;
     `trouble` is why the one of `trouble_at` could not, "" if a later one could.
+    `furthest` is the latest `until` from which the clock was ever set back.
     """
 
     made: str
@@ -93,6 +94,7 @@ class Past:
     skipped: int = 0
     trouble: str = ""
     trouble_at: Optional[float] = None
+    furthest: float = 0.0
 
 
 def beginning(schedule: Schedule) -> Past:
@@ -112,7 +114,7 @@ def brought_up(schedule: Schedule, past: Past, now: float) -> Past:
         until = max(past.until, schedule.since)
         past = replace(past, since=schedule.since, until=until)
     if past.until > now + _SET_BACK_S:
-        past = replace(past, until=now)
+        past = replace(past, until=now, furthest=max(past.furthest, past.until))
     return past
 
 
@@ -123,16 +125,20 @@ def arrive(schedule: Schedule, past: Past, times: Sequence[float], now: float) -
     """
     if not times:
         return past
+    until = times[-1]
+    if now >= past.furthest:
+        # It was not wrong before but since, and comes back: those were decided.
+        times = [at for at in times if at > past.furthest]
     kept = list(times)
     if schedule.catch_up == "none":
         kept = [at for at in times if now - at <= _ON_TIME_S]
-    elif schedule.catch_up == "latest" and now - times[0] > _ON_TIME_S:
+    elif schedule.catch_up == "latest" and times and now - times[0] > _ON_TIME_S:
         kept = kept[-1:]
     kept = kept[-MOST:]
     waiting = (*past.waiting, *kept)
     return replace(
         past,
-        until=times[-1],
+        until=until,
         waiting=waiting[:MOST],
         missed=past.missed + len(times) - len(kept),
         skipped=past.skipped + len(waiting[MOST:]),

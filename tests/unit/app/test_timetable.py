@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, List
 
@@ -230,6 +231,30 @@ async def test_a_clock_that_goes_back_fires_nothing_twice(tmp_path: Path) -> Non
     await office.at(3)
     assert len(office.runs()) == 3
     office.close()
+
+
+@pytest.mark.parametrize("catch_up", ["latest", "all"])
+def test_a_clock_that_was_wrong_for_a_while_fires_nothing_twice(
+    tmp_path: Path, catch_up: str
+) -> None:
+    @in_a_loop
+    async def story() -> None:
+        office = TimeOffice(tmp_path)
+        office.add(overlap="allow", catch_up=catch_up)
+        for hours in (24, 25, 26):
+            await office.at(hours)
+        for run in office.runs():
+            shutil.rmtree(str(office.folder.run(run).path))  # long done, and pruned
+        before = office.past()
+        await office.at(-50 * 365 * 24)  # as where a clock has no battery
+        await office.at(26.1)
+        assert office.runs() == []
+        assert replace(office.past(), until=0, furthest=0) == replace(before, until=0)
+        await office.at(27)
+        assert len(office.runs()) == 1
+        office.close()
+
+    story()
 
 
 @in_a_loop
