@@ -107,7 +107,8 @@ class _Background:
         self._service = SchedulerService(self._settings, self._folder, self._scheduler)
         self._timetable = self._make_timetable()
         reach = Reach(self._folder, environ=os.environ, timeout_s=0.0, auto_start=False)
-        self._hooks = HookStarter(reach.start_hooks)
+        marks = HookMarks(self._folder)
+        self._hooks = HookStarter(reach.start_hooks, marks)
         self._listener = self._make_listener()
         server = ControlServer(socket, self._answer)
         try:
@@ -124,7 +125,7 @@ class _Background:
             self._scheduler.take_queued()
             self._timetable.look()
             owned = self._scheduler.state.runs
-            pending = HookMarks(self._folder).pending()
+            pending = marks.pending()
             self._hooks.ended(run for run in pending if run not in owned)
             self._log(f"started, version {__version__}, process {holder.pid}")
             readiness.ready()

@@ -59,6 +59,10 @@ class HookMarks:
         begun = {n[len(_DOING) :] for n in names if n.startswith(_DOING)}
         return sorted(begun | {name for name in names if not name.startswith(".")})
 
+    def waits(self, run_id: str) -> bool:
+        """Whether a run is marked, and nobody has begun with it."""
+        return (self._folder / run_id).exists()
+
     def claim(self, run_id: str) -> bool:
         """Begin with a run, so that a mark of its next end is another; if it has one.
 
@@ -87,13 +91,17 @@ class HookMarks:
 class HookStarter:
     """Has the hooks of runs run, by one process at a time. Of the event loop.
 
-    `start` starts it for some runs; None if that was not possible.
+    `start` starts it for some runs; None if that was not possible. Where it dies, the
+    next one has the runs that it had not begun with; what it died of may be the other.
     """
 
     def __init__(
-        self, start: Callable[[Sequence[str]], Optional[subprocess.Popen[bytes]]]
+        self,
+        start: Callable[[Sequence[str]], Optional[subprocess.Popen[bytes]]],
+        marks: HookMarks,
     ) -> None:
         self._start = start
+        self._marks = marks
         self._loop = asyncio.get_running_loop()
         self._waiting: List[str] = []
         self._busy = False
@@ -111,13 +119,20 @@ class HookStarter:
         if process is not None:
             self._busy = True
             # Nobody waits for the thread, nor for the process, at the scheduler's end.
-            threading.Thread(target=self._watch, args=[process], daemon=True).start()
+            watch = threading.Thread(
+                target=self._watch, args=[process, some], daemon=True
+            )
+            watch.start()
 
-    def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        process.wait()
+    def _watch(self, process: subprocess.Popen[bytes], run_ids: List[str]) -> None:
+        died = process.wait() != 0
+        left = [run for run in run_ids if died and self._marks.waits(run)]
+        if len(left) == len(run_ids):
+            left = []  # it dies before it begins; whoever is next looks again
         with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._through)
+            self._loop.call_soon_threadsafe(self._through, left)
 
-    def _through(self) -> None:
+    def _through(self, left: List[str]) -> None:
         self._busy = False
+        self._waiting[:0] = left
         self._go_on()

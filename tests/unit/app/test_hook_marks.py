@@ -63,7 +63,9 @@ def test_where_no_mark_can_be_put_it_is_said(marks: HookMarks, tmp_path: Path) -
 
 
 @in_a_loop
-async def test_one_process_at_a_time_is_given_all_that_ended_meanwhile() -> None:
+async def test_one_process_at_a_time_is_given_all_that_ended_meanwhile(
+    marks: HookMarks,
+) -> None:
     given: List[Sequence[str]] = []
     second = asyncio.Event()
 
@@ -73,7 +75,7 @@ async def test_one_process_at_a_time_is_given_all_that_ended_meanwhile() -> None
             second.set()
         return subprocess.Popen([sys.executable, "-c", ""])
 
-    starter = HookStarter(start)
+    starter = HookStarter(start, marks)
     starter.ended([])
     assert given == []
     starter.ended(["a"])
@@ -85,9 +87,38 @@ async def test_one_process_at_a_time_is_given_all_that_ended_meanwhile() -> None
 
 
 @in_a_loop
-async def test_one_that_cannot_be_started_is_in_nobodys_way() -> None:
+async def test_one_that_cannot_be_started_is_in_nobodys_way(marks: HookMarks) -> None:
     given: List[Sequence[str]] = []
-    starter = HookStarter(given.append)
+    starter = HookStarter(given.append, marks)
     starter.ended(["a"])
     starter.ended(["b"])
     assert given == [["a"], ["b"]]
+
+
+@in_a_loop
+async def test_of_one_that_dies_the_next_has_what_was_not_begun(
+    marks: HookMarks,
+) -> None:
+    given: List[Sequence[str]] = []
+    through = asyncio.Event()
+
+    def start(run_ids: Sequence[str]) -> subprocess.Popen[bytes]:
+        given.append(run_ids)
+        if len(given) == 3:
+            starter.ended(["f"])
+        if run_ids == ["f"]:
+            through.set()
+        if run_ids[0] in "ab":
+            marks.claim(run_ids[0])
+        return subprocess.Popen(
+            [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+        )
+
+    for run in "abcde":
+        marks.put(run)
+    starter = HookStarter(start, marks)
+    starter.ended(["a", "b", "c", "d"])
+    starter.ended(["e"])
+    await through.wait()
+    # Of what dies before it begins with any, nobody makes another and another.
+    assert given == [list("abcd"), list("bcde"), list("cde"), ["f"]]
