@@ -27,6 +27,7 @@ from typing import (
 
 from provctl.errors import ProvctlError
 from provctl.executors.forms import forms
+from provctl.executors.masking import cover_bytes
 from provctl.scheduler.secrets import find_secret
 
 if TYPE_CHECKING:
@@ -112,11 +113,8 @@ def secrets(
 
 def covered(part: Part, texts: Iterable[str]) -> Part:
     """Return a part in which these texts are overwritten with `*`, in all their forms."""
-    content = part.content
-    for form in forms(texts):
-        raw = form.encode("utf-8", "surrogatepass")
-        content = content.replace(raw, b"*" * len(raw))
-    return part if content is part.content else replace(part, content=content)
+    raw = [form.encode("utf-8", "surrogatepass") for form in forms(texts)]
+    return replace(part, content=cover_bytes(part.content, raw))
 
 
 def packed(parts: Iterable[Part], root: str, now: float) -> bytes:

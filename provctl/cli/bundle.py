@@ -128,7 +128,9 @@ def _parts(
     machine = _said(ctx, session, doctor) + _said(ctx, usable, status)
     yield Part("doctor.txt", machine, "what doctor and the scheduler say")
     settings = _settings(session, usable)
-    yield Part("config.json", settings, "settings, without variables of tasks")
+    yield Part(
+        "config.json", settings, "settings, without what tasks and hooks are given"
+    )
     yield from parts_of_scheduler(usable.folder)
     if folder is not None:
         said = _of_the_run(ctx, usable, folder.id)
@@ -184,8 +186,10 @@ def _versions(session: Session) -> bytes:
     return json.dumps(found, indent=1).encode("ascii")
 
 
-# What is set for tasks may be anything; so may what stands before an @ in a URL.
-_HIDDEN = {"nushell.env_vars"}
+# What is set for tasks may be anything, and so may what hooks are told beside the run:
+# the address of a chat is enough to write there. Or what stands before an @ in a URL.
+_VARIABLES = "nushell.env_vars"
+_COMMANDS = "hooks.on_run_finished"
 
 
 def _settings(session: Session, usable: Session) -> bytes:
@@ -201,8 +205,10 @@ def _settings(session: Session, usable: Session) -> bytes:
         rows["error"] = problem.message
     for key in KEYS:
         value = value_of(loaded.settings, key.name)
-        if key.name in _HIDDEN and isinstance(value, dict):
+        if key.name == _VARIABLES and isinstance(value, dict):
             value = dict.fromkeys(value, "(left out)")
+        elif key.name == _COMMANDS and isinstance(value, tuple):
+            value = [[argv[0], f"({len(argv) - 1} left out)"] for argv in value]
         elif isinstance(value, str):
             value = re.sub(r"(://)[^/@]*@", r"\1***@", value)
         rows[key.name] = {"value": value, "origin": loaded.origins[key.name]}

@@ -111,3 +111,15 @@ def test_without_a_run_it_is_about_the_machine(provctl: Provctl) -> None:
     assert not [name for name in found if name.startswith("run/")]
     assert "state directory" in found["doctor.txt"]
     assert not provctl.state.exists()
+
+
+def test_what_hooks_are_given_stays_at_home(provctl: Provctl) -> None:
+    hook = ["curl", "-d@-", f"https://chat.example/{SECRET}"]
+    file = provctl.text(
+        "hooks.toml", f"[hooks]\non_run_finished = [{json.dumps(hook)}]"
+    )
+    provctl("bundle", "--config", file, "--output", "b.tgz")
+    found = unpacked(provctl.folder / "b.tgz")
+    settings = json.loads(found["config.json"])["hooks.on_run_finished"]
+    assert settings["value"] == [["curl", "(2 left out)"]]
+    assert SECRET not in "\n".join(found.values())
