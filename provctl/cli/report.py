@@ -78,7 +78,8 @@ def write_reports(
         from provctl.ui.report import as_html
 
         page = as_html(_report(accounts[0]))
-        _write(html, page.encode("utf-8"), about)
+        # A file may be called what is no text.
+        _write(html, page.encode("utf-8", "replace"), about)
     if junit is not None:
         from provctl.cli.junit import suite_of
         from provctl.ui.junit import as_junit

@@ -84,7 +84,7 @@ _SPACE = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]")
 # Other control characters, and what changes the order, the width or nothing at all.
 _INVISIBLE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "\ufe0f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

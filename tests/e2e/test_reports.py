@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -133,3 +134,18 @@ def test_junit_shows_retries_as_flaky(provctl: Provctl) -> None:
     provctl("workflow", "report", "@last", "--junit", "again.xml")
     assert cases_of(provctl, "again.xml").keys() == cases.keys()
     assert "--junit" in provctl("workflow", "report", "@last", code=2).err
+
+
+def test_what_is_no_text_spoils_no_report(provctl: Provctl) -> None:
+    shout = (
+        "import os; os.write(1, b'\\xef\\xbf\\xbe \\x01 \\xff\\n'); raise SystemExit(1)"
+    )
+    tasks = {"a": {"command": ["python3", "-c", shout]}}
+    file = provctl.file(tasks).rename(provctl.folder / os.fsdecode(b"w\xff.json"))
+    files = ("--html", "r.html", "--junit", "j.xml", "--summary", "s.md")
+    provctl("run", file, *files[2:], code=10)
+    provctl("workflow", "report", "@last", *files)
+    assert ET.parse(provctl.folder / "j.xml").getroot().tag == "testsuites"
+    page = Page((provctl.folder / "r.html").read_text(encoding="utf-8"))
+    assert "w?.json" in page.text
+    assert "a" in (provctl.folder / "s.md").read_text(encoding="utf-8")
