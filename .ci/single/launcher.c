@@ -102,10 +102,13 @@ static void find_carried(const char *program) {
         fail("it has to be readable, not only executable", "%s: %s", program,
              strerror(errno));
     close(fd);
-    unsigned char *end = file + found.st_size - sizeof trailer;
+    size_t left = (size_t)found.st_size - sizeof trailer;
+    unsigned char *end = file + left;
     memcpy(&trailer, end, sizeof trailer);
     if (memcmp(trailer.mark, MARK, sizeof trailer.mark) != 0)
         fail(AGAIN, "%s is not complete", program);
+    if (trailer.data_size > left || trailer.index_size > left - trailer.data_size)
+        fail(AGAIN, "what this file carries is damaged");
     data_size = trailer.data_size;
     data_start = end - data_size;
     index_end = (const char *)data_start;
@@ -174,12 +177,29 @@ static int open_folder(const char *path) {
     return fd;
 }
 
+/* What is around our folder: who can rename that could put another in its place,
+ * after we have looked at it. The cache itself may be a /tmp. */
+static void check_around(const char *cache) {
+    struct stat found;
+    char *ours = text("%s/provctl", cache);
+    int common = stat(cache, &found) == 0 && found.st_mode & S_IWOTH &&
+                 !(found.st_mode & S_ISVTX);
+    if (common || stat(ours, &found) < 0 || found.st_uid != geteuid() ||
+        found.st_mode & S_IWOTH)
+        fail(ELSEWHERE, "%s: others may write there, so nothing is started from it",
+             common ? cache : ours);
+    free(ours);
+}
+
 static struct place find_place(void) {
-    struct place place = {.path = text("%s/provctl/program", cache_folder())};
+    char *cache = cache_folder();
+    struct place place = {.path = text("%s/provctl/program", cache)};
     uint32_t sum = 2166136261; /* FNV-1a */
     for (const char *at = place.path; *at; at++)
         sum = (sum ^ (unsigned char)*at) * 16777619;
     place.folder = open_folder(place.path);
+    check_around(cache);
+    free(cache);
     place.name = text(KEY "-%08x", sum);
     place.aside = text(".new-%s", place.name);
     place.away = text(".old-%s", place.name);

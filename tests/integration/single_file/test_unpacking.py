@@ -140,6 +140,26 @@ def test_a_tree_that_others_may_write_to_is_not_started(single: SingleFile) -> N
         assert "others may write there" in single(code=32)
 
 
+def test_a_tree_that_others_can_put_another_in_the_place_of_is_not_started(
+    single: SingleFile,
+) -> None:
+    single()
+    single.cache.chmod(0o1777)
+    assert single() == SAYS, "it may be a /tmp"
+    single.cache.chmod(0o777)
+    assert f"{single.cache}: others may write there" in single(code=32)
+    single.cache.chmod(0o755)
+    above = single.folder.parent
+    above.chmod(0o775)
+    assert single() == SAYS, "a group is mostly of one"
+    above.chmod(0o777)
+    assert f"{above}: others may write there" in single(code=32)
+    above.chmod(0o700)
+    if os.geteuid() == 0:
+        os.chown(above, 1234, 1234)
+        assert f"{above}: others may write there" in single(code=32)
+
+
 def test_a_cache_that_was_moved_is_not_mistaken(single: SingleFile) -> None:
     assert single() == SAYS
     moved = SingleFile(single.program, single.cache.with_name("moved"))
@@ -191,7 +211,8 @@ def test_a_file_that_is_cut_off_says_so(single: SingleFile, tmp_path: Path) -> N
     copy.program.touch(0o755)
     copy.program.write_bytes(whole[: len(whole) // 2])
     assert "is not complete" in copy(code=32)
-    for place in (len(whole) // 2, whole.index(b"\0f 0 lock\0") + 5):
+    sizes = range(len(whole) - 33, len(whole) - 16, 8)  # their last bytes
+    for place in (len(whole) // 2, whole.index(b"\0f 0 lock\0") + 5, *sizes):
         flipped = bytes([whole[place] ^ 1])
         copy.program.write_bytes(whole[:place] + flipped + whole[place + 1 :])
         assert "damaged\nhelp:  get the file provctl again" in copy(code=32)
