@@ -230,17 +230,17 @@ def _run(attempt: _Attempt) -> Tuple[Optional[int], str]:
     what = order["cwd"]
     try:
         if order.get("input") is not None:
-            source = attempt.open("in", os.O_WRONLY | os.O_TRUNC)
-            os.write(source, order["input"].encode())
-            os.close(source)
+            _write_input(attempt, order["input"].encode())
         log = attempt.open("log", os.O_WRONLY | os.O_APPEND)
-        os.chdir(what)
-        what = order["argv"][0]
-        attempt.main = _spawn(order, log)
+        try:
+            os.chdir(what)
+            what = order["argv"][0]
+            attempt.main = _spawn(order, log)
+        finally:
+            os.close(log)
     except (OSError, ValueError) as error:  # such as a NUL in an argument
         why = getattr(error, "strerror", None) or error
         return None, f"cannot start {what}: {why}"
-    os.close(log)
     attempt.begin()
     status = None
     while status is None:
@@ -251,6 +251,16 @@ def _run(attempt: _Attempt) -> Tuple[Optional[int], str]:
     if attempt.log:
         attempt.log.finish()
     return status, ""
+
+
+def _write_input(attempt: _Attempt, given: bytes) -> None:
+    """Write all of it: the half of a script that finds room would be another script."""
+    source = attempt.open("in", os.O_WRONLY | os.O_TRUNC)
+    try:
+        while given:
+            given = given[os.write(source, given) :]
+    finally:
+        os.close(source)
 
 
 def _spawn(order: Dict[str, Any], log: int) -> int:

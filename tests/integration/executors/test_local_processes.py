@@ -24,6 +24,7 @@ from tests.support.attempts import (
     shim_of,
     wait_until,
 )
+from tests.support.run_folders import disk_full_beyond
 
 LEAVES_BEHIND = {
     "background": "sleep 61 & echo $!",
@@ -314,6 +315,30 @@ def test_a_stop_while_the_shim_is_slow_is_obeyed(
         for place in places:
             end = bench.end_of(place, within_s=5)
             assert isinstance(end, Voided) or end.cause == "stop"
+
+
+def test_what_cannot_be_started_leaves_no_file_open(bench: Bench) -> None:
+    ends = [bench.run("no-such-program", input=b"x") for _ in range(20)]
+    assert all(end.problem.startswith("cannot start no-such") for end in ends)
+    (shim,) = children_of(_parent())
+    opened = [name for name in _open_files(shim).values() if str(bench.folder) in name]
+    assert opened == []
+
+
+@pytest.mark.parametrize("room", [9000, 60_000])
+def test_on_a_full_disk_no_half_of_an_input_is_used(bench: Bench, room: int) -> None:
+    with disk_full_beyond(room):
+        bench.change_owner()  # the shims of this one find no more room
+    before = bench.order().place
+    file = before.folder / f"{before.index + 1}.1.in"
+    text = f"echo ran\n{'#' * 20_000}\nexit 3\n"
+    place = bench.launch("sh", str(file), input=text.encode())
+    end = bench.end_of(place)
+    if room > len(text):
+        assert (end.exit_code, bench.log(place)) == (3, "ran\n")  # the control
+    else:
+        assert end.problem.startswith("cannot start "), end
+        assert bench.log(place) == ""
 
 
 @pytest.mark.parametrize("keep", [0, 5, -1, -20])
