@@ -220,7 +220,7 @@ class _Background:
                 self._timetable.stir(submitted.labels[LABEL])
 
     def _complain(self, run_id: str, problem: ProvctlError) -> None:
-        self._log(f"run {run_id}: {problem.message}")
+        self._log(f"run {run_id}: {problem.message}" if run_id else problem.message)
         if isinstance(problem, StateUnusable) and self._again is None:
             loop = asyncio.get_running_loop()
             self._again = loop.call_later(_AGAIN_S, self._take_again)

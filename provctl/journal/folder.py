@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Iterator, List, Optional
 
 from provctl.errors import JournalDamaged, StateUnusable
+from provctl.journal.unreadable import unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,15 +103,14 @@ class RunFolder:
     def load_workflow(self, digest: str) -> Workflow:
         """Return the frozen workflow, if it is the one that was submitted.
 
-        Raises JournalDamaged, JournalTooNew.
+        Raises JournalDamaged, JournalTooNew, StateUnusable.
         """
         from provctl.journal import frozen
 
         try:
             content = self.workflow.read_bytes()
         except OSError as problem:
-            message = f"{self.workflow}: {problem.strerror}"
-            raise JournalDamaged(message) from problem
+            raise unreadable(self.workflow, problem) from problem
         if frozen.digest(content) != digest:
             message = f"{self.workflow}: it is not what was submitted"
             raise JournalDamaged(message, hint="it was changed, or the disk is bad")

@@ -9,6 +9,7 @@ from zlib import crc32
 
 from provctl.errors import JournalDamaged, JournalTooNew, StateUnusable
 from provctl.journal.codec import START, NewerFormat, decode, encode
+from provctl.journal.unreadable import unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +127,8 @@ class JournalReader:
         """Return the events that are new and whole.
 
         An unfinished or unsealed last line is left for the next call: the writer
-        may be in the middle of it. Raises JournalDamaged or JournalTooNew.
+        may be in the middle of it. Raises JournalDamaged, JournalTooNew, or
+        StateUnusable if it cannot be read now.
         """
         events: List[Event] = []
         self.read_into(events)
@@ -139,8 +141,8 @@ class JournalReader:
                 file.seek(self.position.offset)
                 data = file.read()
         except OSError as problem:
-            message = f"{self._path}: {problem.strerror}"
-            raise JournalDamaged(message, hint="nothing was changed") from problem
+            hint = "nothing was changed"
+            raise unreadable(self._path, problem, hint=hint) from problem
         base, before = self.position.offset, self.position.sum
         for start, end in _lines(data, 0):
             try:

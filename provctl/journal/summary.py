@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 from provctl.errors import JournalDamaged, JournalTooNew, ProvctlError
 from provctl.flock import is_locked
 from provctl.journal.seal import NewerFormat, unseal
+from provctl.journal.unreadable import unreadable
 
 if TYPE_CHECKING:
     from provctl.core.events import RunSubmitted
@@ -76,8 +77,7 @@ def summarise(folder: RunFolder) -> RunSummary:
             file.seek(0)
             status = "finished" if over else _under_way(folder, file.read())
     except OSError as problem:
-        message = f"{folder.journal}: {problem.strerror}"
-        raise JournalDamaged(message) from problem
+        raise unreadable(folder.journal, problem) from problem
     return RunSummary(
         id=folder.id,
         name=first["name"],
@@ -102,8 +102,7 @@ def submission(folder: RunFolder) -> RunSubmitted:
         with folder.journal.open("rb") as file:
             head = file.readline(_FIRST_MAX)
     except OSError as problem:
-        message = f"{folder.journal}: {problem.strerror}"
-        raise JournalDamaged(message) from problem
+        raise unreadable(folder.journal, problem) from problem
     _first_record(folder, head)
     event = decode(head.partition(b"\n")[0], folder.id).event
     assert isinstance(event, RunSubmitted)

@@ -79,7 +79,8 @@ class World:
     """What the scheduler acts on and hears from.
 
     `dice` rolls from 0 up to 1; `checkpoint_s` is the time between checkpoints.
-    `begin` hears of a run that is taken, before anything of it is written.
+    `begin` hears of a run that is taken, before anything of it is written; `complain`
+    of one that cannot be had, or must be let go, "" of all that are queued.
     """
 
     folder: StateFolder
@@ -161,7 +162,12 @@ class Scheduler:
 
         All of them together: what is first in line of all is what starts first.
         """
-        for run_id in self._world.folder.queued():
+        queued: List[str] = []
+        try:
+            queued = self._world.folder.queued()
+        except StateUnusable as problem:
+            self._world.complain("", problem)
+        for run_id in queued:
             if run_id in self._owned:
                 continue
             try:

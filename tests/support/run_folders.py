@@ -54,8 +54,8 @@ def append(run: RunFolder, events: Iterable[Event], *, at_once: bool = True) -> 
 def no_descriptor_free(*, but: int = 0) -> Iterator[None]:
     """This process can open nothing, or only so many files at a time."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken = [os.open(os.devnull, os.O_RDONLY)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 20, before[1]))
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(but + 1)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 1, before[1]))
     try:
         with suppress(OSError):
             while True:

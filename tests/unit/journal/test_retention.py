@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -21,7 +20,12 @@ from provctl.journal.retention import (
     size_of,
     sweep,
 )
-from tests.support.run_folders import append, state_folder, submit
+from tests.support.run_folders import (
+    append,
+    no_descriptor_free,
+    state_folder,
+    submit,
+)
 from tests.support.workflows import a_workflow
 
 if TYPE_CHECKING:
@@ -164,12 +168,6 @@ def test_more_go_than_there_are_descriptors(folder: StateFolder) -> None:
     for name in many:
         run = submit(folder, EMPTY, run=name)
         append(run, [ev.RunFinished(run.id, 1.0, "succeeded")])
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    spare = os.dup(0)  # the lowest that is free
-    os.close(spare)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 70, limits[1]))
-    try:
+    with no_descriptor_free(but=70):
         assert remove(folder, many) == many
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert not set(many) & set(os.listdir(folder.runs))  # noqa: PTH208

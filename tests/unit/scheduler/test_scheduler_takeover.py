@@ -15,7 +15,12 @@ from provctl.journal.seal import seal
 from tests.support.dialogue import picture
 from tests.support.fake_executor import adopted, ended, voided
 from tests.support.household import Household, in_a_loop
-from tests.support.run_folders import append, state_folder, submit
+from tests.support.run_folders import (
+    append,
+    no_descriptor_free,
+    state_folder,
+    submit,
+)
 from tests.support.workflows import a_workflow, group, task
 
 if TYPE_CHECKING:
@@ -310,3 +315,20 @@ async def test_a_run_that_cannot_be_looked_after_is_let_go(
     house.scheduler.take_queued()
     house.scheduler.request(Cancel("r"))
     assert house.executor.said() == ["recover a", "recover a", "stop a"]
+
+
+@pytest.mark.parametrize("but", [0, 1])
+@in_a_loop
+async def test_what_cannot_be_read_now_is_not_called_damaged(
+    folder: StateFolder, but: int
+) -> None:
+    submit(folder, ONE)
+    folder.enqueue("r")
+    house = Household(folder)
+    with no_descriptor_free(but=but):  # for the lock, and none for the journal
+        house.scheduler.take_queued()
+    ((_, problem),) = house.complaints
+    assert isinstance(problem, StateUnusable)
+    assert "Too many open files" in problem.message
+    house.scheduler.take_queued()
+    assert list(house.scheduler.state.runs) == ["r"]
