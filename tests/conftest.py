@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Callable, Iterator, List
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from provctl.executors.base import MARK
 from provctl.executors.local import LocalExecutor
@@ -16,10 +16,12 @@ from tests.support.attempts import Bench, processes_with, wait_until
 from tests.support.installed import Provctl
 from tests.support.single_file import build
 
+# How long an example takes says nothing: machines are busy.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # The same examples on every machine and at every run: a failure can be repeated.
-settings.register_profile("steady", deadline=None, derandomize=True)
+settings.register_profile("steady", patient, derandomize=True)
 # By hand, `--hypothesis-profile=long`: many more, and others each time.
-settings.register_profile("long", deadline=None, max_examples=4000)
+settings.register_profile("long", patient, max_examples=4000)
 settings.load_profile("steady")
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -94,7 +96,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     try:
         yield bench
         bench.close()
-        wait_until(lambda: not left(), "no process is left", within_s=5)
+        wait_until(lambda: not left(), "no process is left", within_s=30)
     finally:
         for pid in left():
             os.kill(pid, signal.SIGKILL)

@@ -62,7 +62,7 @@ def test_a_run_that_nobody_owns_goes_on(
     with provctl.start("run", gated.file) as owner:
         run = gated.until_two_run()
         owner.kill()
-        owner.communicate(timeout=5)
+        owner.communicate(timeout=60)
     if verb == "attach":
         gated.open()
         assert "failed" in provctl("workflow", "attach", run, code=10).out
@@ -77,7 +77,7 @@ def test_attach_without_a_scheduler_says_so(provctl: Provctl, gated: Gated) -> N
     with provctl.start("run", gated.file) as owner:
         run = gated.until_two_run()
         owner.kill()
-        owner.communicate(timeout=5)
+        owner.communicate(timeout=60)
     said = provctl("workflow", "attach", run, env=off, code=30).err
     assert "queued, but not yet taken up" in said
     provctl("scheduler", "start", env=off)
@@ -94,19 +94,21 @@ def test_where_there_is_no_scheduler_detach_changes_nothing(
         provctl("workflow", "detach", run, code=30)
         assert not gated.marker(run).exists()
         gated.open()
-        assert owner.wait(timeout=20) == 10
+        assert owner.wait(timeout=60) == 10
     lock.rmdir()
     gated.check_end(run)
 
 
 def test_a_limit_of_tasks_goes_along(provctl: Provctl) -> None:
-    script = "echo ready; sleep 0.3"
+    go = provctl.folder / "go"
+    script = f'echo ready; until [ -e "{go}" ]; do sleep 0.02; done; sleep 0.1'
     tasks = {f"t{n}": {"command": ["sh", "-c", script]} for n in range(4)}
     with provctl.start("run", provctl.file(tasks), "-j", 1) as owner:
         (run,) = provctl.until(provctl.runs, "there is a run")
         provctl.until_ready(run)
         provctl("workflow", "detach", run)
-        assert owner.wait(timeout=20) == 130
+        assert owner.wait(timeout=60) == 130
+    go.touch()
     provctl("wait", run)
     facts = provctl.journal(run)
     steps = [f["type"] for f in facts if f["type"].startswith("attempt_")]

@@ -30,7 +30,7 @@ def test_cancel_now_gives_no_grace(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless("trap '' TERM"), env=environ)
     provctl.until_ready(run)
     provctl("cancel", run, "--now")
-    provctl("wait", run, code=11, within_s=10)
+    provctl("wait", run, code=11)
 
 
 def test_a_queued_run_without_a_scheduler_can_be_cancelled(provctl: Provctl) -> None:
@@ -89,5 +89,5 @@ def test_a_foreground_run_can_be_watched_and_cancelled(provctl: Provctl) -> None
         provctl.until_ready(run)
         assert provctl.status(run)["owned"] is True
         provctl("cancel", run)
-        assert owner.wait(timeout=10) == 11
+        assert owner.wait(timeout=60) == 11
     assert provctl.schedulers() == []

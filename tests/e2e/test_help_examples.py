@@ -82,8 +82,14 @@ INSTEAD: Dict[str, str] = {
     ),
 }
 
-# By the beginning of a line: what is run before it, for it goes on until it is told.
-TOLD_TO_END = {"provctl scheduler serve": "timeout --preserve-status 3 "}
+# By the beginning of a line: how it is run, for it goes on until it is told.
+TOLD_TO_END = {
+    "provctl scheduler serve": """
+        {} &
+        until provctl scheduler status -o name | grep -q '[0-9]'; do sleep 0.1; done
+        kill $!
+        wait $!"""
+}
 
 # By the whole line: the exit code that is right, if it is not 0.
 CODES: Dict[str, int] = {}
@@ -94,7 +100,7 @@ UNTRIED: Dict[str, str] = {}
 # What a line has in the place of a value, where no file or run is called so.
 PLACEHOLDERS = {"FILE": "deploy.ncl", "RUN": "@last", "TASK": "web-1"}
 
-_WITHIN_S = 60
+_WITHIN_S = 120
 
 
 class Example(NamedTuple):
@@ -277,10 +283,10 @@ def desk(provctl: Provctl, succeeded: Path) -> Iterator[Desk]:
 def typed(line: str) -> str:
     """A line with values where it has words for them."""
     words = INSTEAD.get(line, line).split(" ")
-    before = next(
-        (TOLD_TO_END[start] for start in TOLD_TO_END if line.startswith(start)), ""
+    how = next(
+        (TOLD_TO_END[start] for start in TOLD_TO_END if line.startswith(start)), "{}"
     )
-    return before + " ".join(PLACEHOLDERS.get(word, word) for word in words)
+    return how.format(" ".join(PLACEHOLDERS.get(word, word) for word in words))
 
 
 def wanted(line: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any, Dict, List
 
 import pytest
@@ -90,15 +89,14 @@ def test_a_hook_that_hangs_or_fails_delays_and_fails_nothing(
     provctl: Provctl, hooks: Hooks
 ) -> None:
     bad = ["sh", "-c", "echo why; exit 9"]
-    hooks.set(["sleep", "600"], ["no-such-program"], bad, hooks.hear, timeout_s=2)
-    before = time.monotonic()
+    hooks.set(["sleep", "600"], ["no-such-program"], bad, hooks.hear, timeout_s=4)
     provctl("run", provctl.file({"a": {"command": ["true"]}}), env=hooks.env)
-    assert time.monotonic() - before < 2
+    assert not hooks.heard.exists()  # the run is over, its hooks are not
     hooks.told()
     log = (provctl.state / "scheduler" / "log").read_text()
     for words in (
         "hook sleep of run",
-        "took longer than 2 s, and was killed",
+        "took longer than 4 s, and was killed",
         "hook no-such-program of run",
         "failed: exit code 9",
     ):

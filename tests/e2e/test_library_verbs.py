@@ -228,7 +228,7 @@ def test_each_format_has_the_result_and_nothing_else(
 def test_results_reach_a_file_and_a_socket_too(thing: Provctl) -> None:
     def printed_to(out: Any) -> None:
         with thing.start("thing", "list", "-o", "name", stdout=out) as process:
-            assert process.wait(timeout=20) == 0
+            assert process.wait(timeout=60) == 0
 
     path = thing.folder / "out"
     with path.open("w") as file:
@@ -255,7 +255,7 @@ def test_the_exit_code_and_stdin_are_nushells(thing: Provctl) -> None:
     done = thing("thing", "fail", code=7)
     assert done.out == "before\n"
     process = thing.start("thing", "ask", stdin=subprocess.PIPE)
-    out, _ = process.communicate(b"asked", timeout=20)
+    out, _ = process.communicate(b"asked", timeout=60)
     assert out.decode().strip() == "asked"
 
 
@@ -264,7 +264,7 @@ def test_the_command_becomes_nushell_and_nobody_waits_for_it(thing: Provctl) -> 
     thing.until(
         lambda: os.readlink(f"/proc/{process.pid}/exe").endswith("nu"), "it is nu"
     )
-    process.communicate(b"", timeout=20)
+    process.communicate(b"", timeout=60)
     assert process.returncode == 0
 
 

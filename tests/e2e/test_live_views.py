@@ -129,7 +129,7 @@ def test_several_runs_share_a_screen(provctl: Provctl) -> None:
 
 
 def test_the_same_view_of_a_run_that_is_replayed(provctl: Provctl) -> None:
-    file = provctl.file({"a": {"command": ["sleep", "1"]}})
+    file = provctl.file({"a": {"command": ["sleep", "2"]}})
     provctl("run", file)
     replay = ("workflow", "replay", "@last", "--speed", "1")
     with provctl.terminal(*replay) as terminal:

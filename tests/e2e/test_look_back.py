@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,10 +47,7 @@ def test_explain_of_a_run_that_waits(provctl: Provctl) -> None:
         "c": {"command": ["true"], "needs": ["a"]},
     }
     run = provctl("workflow", "submit", provctl.file(tasks), env=env).last_word
-    deadline = time.monotonic() + 20
-    said = ""
-    while "it runs" not in said and time.monotonic() < deadline:
-        said = provctl("explain", f"{run}/a").out
+    provctl.until(lambda: "it runs" in provctl("explain", f"{run}/a").out, "a runs")
     # The limits are those of who owns the run, whoever asks.
     said = provctl("explain", f"{run}/b").out
     assert "pool disk has 1, 1 in use, and it takes 1: a\n" in said

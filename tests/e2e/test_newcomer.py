@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PROMPT = "newcomer> "
 _ID = re.compile(r"Workflow submitted: (\w+)")
-_LINE_S = 30
+_LINE_S = 60
 
 
 class Newcomer:

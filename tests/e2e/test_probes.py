@@ -32,8 +32,8 @@ def lost(provctl: Provctl, **fields: Any) -> str:
     }
     run = provctl.submit(provctl.file(tasks, library=str(folder)))
     provctl.until_ready(run)
-    (provctl.folder / "go").touch()
     kill_supervisor(provctl, run)
+    (provctl.folder / "go").touch()
     return run
 
 

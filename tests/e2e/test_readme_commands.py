@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import site
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Dict, Iterator, List, NamedTuple
 
 import pytest
 
+from tests.support.api import free_port
 from tests.support.installed import ROOT, Provctl
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -112,7 +112,7 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            timeout=120,
+            timeout=300,
         )
         assert done.returncode == 0, f"$ {command}\n{done.stdout}"
         return done.stdout
@@ -135,16 +135,6 @@ def test_a_session_goes_as_shown(shell: Shell, block: str) -> None:
             assert steady(line) in printed, f"$ {step.command}\n{said}"
 
 
-def free_ports() -> List[int]:
-    sockets = [socket.socket() for _ in range(2)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def tried(line: str, free: List[int]) -> str:
     """What is run of a line of bash."""
     if line in UNTRIED:
@@ -154,7 +144,7 @@ def tried(line: str, free: List[int]) -> str:
 
 @pytest.mark.parametrize("block", blocks("bash"), ids=lambda block: block.split()[0])
 def test_the_lines_in_bash_run(shell: Shell, block: str) -> None:
-    free = free_ports()
+    free = [free_port(), free_port()]
     shell.environ["PROVCTL_SERVER_PORT"] = str(free[1])
     shell.environ["PROVCTL_NUSHELL_PROVISIONING_LIB"] = str(
         shell.checkout / "examples/provisioning"

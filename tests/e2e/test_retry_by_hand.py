@@ -241,8 +241,8 @@ def test_who_watches_a_run_that_is_reopened_sees_its_new_end(provctl: Provctl) -
         provctl("retry", run)
         provctl.until(lambda: provctl.task(run, "bad")["attempts"] == 1, "tried")
         go.touch()
-        out, _ = watches.communicate(timeout=20)
-        assert waits.wait(timeout=20) == 0
+        out, _ = watches.communicate(timeout=60)
+        assert waits.wait(timeout=60) == 0
     assert watches.returncode == 0
     assert out.decode().count(f"run {run} (w) succeeded") == 1
     # And again, once it had ended.

@@ -286,8 +286,8 @@ def test_an_undo_that_nobody_knows_the_end_of_is_held(
 def test_an_idempotent_undo_is_done_again(provctl: Provctl) -> None:
     run = provctl.submit(slow_undo(provctl, idempotent=True))
     provctl.wait_for_text(provctl.folder / "undone", "begin")
-    (provctl.folder / "go").touch()
     kill_supervisor(provctl, run, 1, attempt=2, purpose="undo")
+    (provctl.folder / "go").touch()
     provctl("wait", run, code=14)
     assert undone(provctl)[-1] == "net"
 

@@ -76,7 +76,7 @@ def test_what_may_pass_is_told_and_waited_for(provctl: Provctl) -> None:
         provctl.wait_for_text(said, "cannot be taken yet")
         assert waits.poll() is None
         lock.rmdir()
-        assert waits.wait(timeout=20) == 0
+        assert waits.wait(timeout=60) == 0
     text = said.read_text()
     assert str(lock) in text
     assert text.count("note: ") == 1

@@ -127,11 +127,12 @@ def test_restart_is_left_to_the_manager(provctl: Provctl) -> None:
 
 def test_in_the_foreground_of_a_terminal(provctl: Provctl) -> None:
     server = provctl.start("scheduler", "serve")
+    provctl.wait_for_text(provctl.state / "scheduler" / "log", "started")
     run = provctl("workflow", "submit", provctl.file({"a": {"command": ["true"]}}))
     provctl("wait", run.last_word)
     assert provctl.schedulers() == [server.pid]
     server.send_signal(signal.SIGINT)
-    _, err = server.communicate(timeout=20)
+    _, err = server.communicate(timeout=60)
     assert server.returncode == 0
     assert "started, version" in err.decode()
     assert err.decode().endswith("stopped\n")
@@ -142,8 +143,7 @@ def test_a_manager_that_does_not_listen_is_no_obstacle(provctl: Provctl) -> None
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(gone))
     server = provctl.start("scheduler", "serve", env={"NOTIFY_SOCKET": str(gone)})
-    provctl.until(provctl.schedulers, "it runs")
-    provctl.until(lambda: (provctl.state / "scheduler/log").exists(), "it is up")
+    provctl.wait_for_text(provctl.state / "scheduler" / "log", "started")
     os.kill(server.pid, signal.SIGTERM)
-    assert server.wait(20) == 0
+    assert server.wait(60) == 0
     server.communicate()

@@ -153,7 +153,7 @@ def test_logs_are_followed_until_the_run_ends(provctl: Provctl) -> None:
         assert process.stdout.readline() == b"a | begun\n"
         go.touch()
         assert process.stdout.read() == b"a | over\n"
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def _run(provctl: Provctl, tasks: Dict[str, Any] | None = None) -> str:

@@ -66,7 +66,7 @@ def test_a_foreground_run_of_an_older_installation_is_detached(
         story.until_four_run()
         (run,) = provctl.runs()
         provctl("workflow", "detach", run)
-        assert owner.wait(timeout=20) == 130
+        assert owner.wait(timeout=60) == 130
     other.remove()
     story.check_end(run)
 

@@ -46,7 +46,7 @@ def test_a_run_and_its_tasks_are_waited_for(provctl: Provctl) -> None:
     provctl("workflow", "resume", run)
     with provctl.start("wait", run, "--for", "SUCCEEDED") as waiting:
         go(provctl)
-        assert waiting.wait(timeout=20) == 0
+        assert waiting.wait(timeout=60) == 0
     provctl("wait", run, "--for", "running")  # it has begun, so it was
 
 

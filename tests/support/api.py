@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Union
 
 from provctl.api.address import with_short_path
+from tests.support.attempts import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from tests.support.installed import Provctl
 
 __all__ = ["Answer", "Api", "Event", "Stream", "free_port", "start_api"]
+
+# Above those that servers like to have, below Linux's ip_local_port_range.
+_LOWEST, _PORTS = 11_000, 20_000
 
 JSON = {"Content-Type": "application/json"}
 
@@ -69,10 +74,16 @@ class _UnixConnection(HTTPConnection):
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with closing(socket.socket()) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port that nobody listens on.
+
+    One that the kernel gives to nobody by itself: a client of whatever runs beside
+    could else have it before it is listened on.
+    """
+    while True:
+        port = _LOWEST + int.from_bytes(os.urandom(2), "big") % _PORTS
+        with closing(socket.socket()) as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 class Api:
@@ -87,13 +98,13 @@ class Api:
         """The token, from its file."""
         return (self.state / "scheduler" / "token").read_text().strip()
 
-    def connect(self, *, timeout_s: float = 20) -> HTTPConnection:
+    def connect(self, *, timeout_s: float = PATIENCE_S) -> HTTPConnection:
         """Return a connection."""
         if self.port is None:
             return _UnixConnection(self.state / "scheduler" / "api.sock", timeout_s)
         return HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
 
-    def raw(self, *, timeout_s: float = 20) -> socket.socket:
+    def raw(self, *, timeout_s: float = PATIENCE_S) -> socket.socket:
         """Return a connection that knows no HTTP."""
         connection = self.connect(timeout_s=timeout_s)
         connection.connect()
@@ -121,7 +132,7 @@ class Api:
         with closing(self.connect()) as connection:
             # Who is refused by the head alone may be hung up on before the body is
             # sent; the answer is there all the same.
-            with suppress(BrokenPipeError):
+            with suppress(ConnectionError):
                 connection.request(method, path, body, sent)
             return _answer_in(connection.getresponse())
 
@@ -134,7 +145,7 @@ class Api:
         return self.ask("POST", path, {} if body is None else body, headers)
 
     def events(
-        self, path: str, last: Optional[str] = None, *, timeout_s: float = 20
+        self, path: str, last: Optional[str] = None, *, timeout_s: float = PATIENCE_S
     ) -> Stream:
         """Return a stream that is open; close it, or use it in a `with`."""
         headers = {**self.headers(), **({"Last-Event-ID": last} if last else {})}

@@ -12,6 +12,7 @@ from typing import (
     Any,
     Callable,
     Dict,
+    Iterable,
     List,
     Mapping,
     Optional,
@@ -27,20 +28,25 @@ if TYPE_CHECKING:
     from provctl.executors.base import Executor
 
 __all__ = [
+    "PATIENCE_S",
     "Bench",
     "alive",
     "children_of",
+    "command_of",
     "marked",
     "processes_with",
+    "running",
     "shim_of",
     "wait_until",
 ]
 
-_DEADLINE_S = 20.0
+# So long something may take to be so. It is no bar: machines are busy, and what is too
+# slow is for tests/bench to say. Tasks that are to be ended sleep for longer.
+PATIENCE_S = 50.0
 
 
 def wait_until(
-    condition: Callable[[], Any], what: str, *, within_s: float = _DEADLINE_S
+    condition: Callable[[], Any], what: str, *, within_s: float = PATIENCE_S
 ) -> Any:
     """Return the first true value of `condition`; fail, saying what was awaited."""
     deadline = time.monotonic() + within_s
@@ -130,7 +136,7 @@ class Bench:
         except FileNotFoundError:
             return ""
 
-    def end_of(self, place: Place, *, within_s: float = _DEADLINE_S) -> Any:
+    def end_of(self, place: Place, *, within_s: float = PATIENCE_S) -> Any:
         """Wait for the one report about an attempt, and return it."""
         told = self.reports.setdefault(place.task, [])
         self.until(lambda: told, f"a report about {place.name}", within_s=within_s)
@@ -146,7 +152,7 @@ class Bench:
         condition: Callable[[], Any],
         what: str,
         *,
-        within_s: float = _DEADLINE_S,
+        within_s: float = PATIENCE_S,
     ) -> Any:
         """Let the executor work until something is so."""
         return self._loop.run_until_complete(self._until(condition, what, within_s))
@@ -209,6 +215,25 @@ def alive(pid: int) -> bool:
 def children_of(pid: int) -> List[int]:
     """The processes that have `pid` as their parent, zombies included."""
     return [each for each in _pids() if _stat(each)[1] == pid]
+
+
+def command_of(pid: int) -> List[str]:
+    """The words that a process was started with; none if it is gone or a zombie."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return raw.decode("utf-8", "replace").split("\0")[:-1]
+
+
+def running(what: Callable[[List[str]], bool], among: Iterable[int]) -> List[int]:
+    """The processes of which something holds: of the words they were started with.
+
+    What one of them has forked looks as it does until it runs another program; that
+    is none of them.
+    """
+    found = [pid for pid in among if what(command_of(pid))]
+    return [pid for pid in found if _stat(pid)[1] not in found]
 
 
 def processes_with(variable: str) -> List[int]:

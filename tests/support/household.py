@@ -20,6 +20,7 @@ from provctl.journal.log import JournalReader
 from provctl.scheduler.clock import Clock
 from provctl.scheduler.launch import Launcher, TaskDefaults
 from provctl.scheduler.loop import Facts, Scheduler, World
+from tests.support.attempts import PATIENCE_S
 from tests.support.fake_executor import FakeExecutor
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def in_a_loop(
 
     @functools.wraps(story)
     def run(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(asyncio.wait_for(story(*args, **kwargs), 20))
+        asyncio.run(asyncio.wait_for(story(*args, **kwargs), PATIENCE_S))
 
     return run
 

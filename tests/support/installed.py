@@ -22,7 +22,14 @@ from typing import (
     Type,
 )
 
-from tests.support.attempts import alive, processes_with, wait_until
+from tests.support.attempts import (
+    PATIENCE_S,
+    alive,
+    command_of,
+    processes_with,
+    running,
+    wait_until,
+)
 from tests.support.terminals import Terminal
 
 if TYPE_CHECKING:
@@ -97,7 +104,7 @@ class Provctl:
         *args: object,
         code: Optional[int] = 0,
         env: Optional[Mapping[str, str]] = None,
-        within_s: float = 60,
+        within_s: float = 120,
         cwd: Optional[Path] = None,
         **how: Any,
     ) -> Done:
@@ -110,7 +117,7 @@ class Provctl:
             out, err = process.communicate(timeout=within_s)
         except subprocess.TimeoutExpired:
             process.kill()
-            out, err = process.communicate(timeout=5)
+            out, err = process.communicate(timeout=60)
             message = f"{args} did not end: {out.decode()}\n{err.decode()}"
             raise AssertionError(message) from None
         line = " ".join(map(str, args))
@@ -203,9 +210,10 @@ class Provctl:
         return dict(found)
 
     def journal(self, run: str) -> List[Dict[str, Any]]:
-        """The records of a run's journal."""
+        """The records of a run's journal, but for one that is being written."""
         path = self.state / "runs" / run / "journal.jsonl"
-        return [json.loads(line) for line in path.read_bytes().splitlines()]
+        whole = path.read_bytes().rpartition(b"\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
 
     def runs(self) -> List[str]:
         """The ids of all runs, from the disk."""
@@ -217,7 +225,7 @@ class Provctl:
 
     def schedulers(self) -> List[int]:
         """The schedulers that run with this state directory."""
-        return [pid for pid in self.processes() if "serve" in _words(pid)]
+        return running(lambda words: "serve" in words, self.processes())
 
     def processes(self) -> List[int]:
         """Everything that was started here and still runs."""
@@ -237,7 +245,11 @@ class Provctl:
         return _read(path)
 
     def until(
-        self, condition: Callable[[], Any], what: str, *, within_s: float = 20
+        self,
+        condition: Callable[[], Any],
+        what: str,
+        *,
+        within_s: float = PATIENCE_S,
     ) -> Any:
         """Wait for something; if it does not come, say what there is."""
         try:
@@ -246,7 +258,9 @@ class Provctl:
             raise AssertionError(f"{late}\n{self._account()}") from None
 
     def _account(self) -> str:
-        lines = [f"{pid}: {' '.join(_words(pid))[:200]}" for pid in self.processes()]
+        lines = [
+            f"{pid}: {' '.join(command_of(pid))[:200]}" for pid in self.processes()
+        ]
         lines += [_read(self.state / "scheduler" / "log")]
         for run in self.runs()[:5]:
             lines.append(_read(self.state / "runs" / run / "journal.jsonl")[-2000:])
@@ -278,7 +292,7 @@ class Provctl:
                     continue
             return not left
 
-        wait_until(none_left, "everything is killed", within_s=10)
+        wait_until(none_left, "everything is killed")
 
 
 def _read(path: Path) -> str:
@@ -286,7 +300,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-
-
-def _words(pid: int) -> List[str]:
-    return _read(Path(f"/proc/{pid}/cmdline")).split("\0")

@@ -9,19 +9,19 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List
 
+from tests.support.api import free_port
+
 __all__ = ["Aws"]
 
 _PROGRAM = Path(sys.executable).with_name("moto_server")
-_STARTS_S = 60
+_STARTS_S = 120
 
 
 class Aws:
     """An account of its own; a context manager that serves it."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self._port = sock.getsockname()[1]
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self._log = folder / "moto.log"
         self.environ: Dict[str, str] = {
@@ -52,7 +52,7 @@ class Aws:
 
     def __exit__(self, *error: object) -> None:
         self._process.kill()
-        self._process.wait(20)
+        self._process.wait(60)
 
     def instances(self) -> List[Dict[str, Any]]:
         """The instances there are, asked for by another client than ours."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, List
 
 import pyte
 
+from tests.support.attempts import PATIENCE_S
 from tests.support.terminals import Terminal
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ class Shell(Terminal):
 
     def until(self, holds: Callable[[str], bool], what: str) -> str:
         """Wait until something holds of the screen."""
-        for _ in range(200):
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
             if holds(self._seen):
                 return self._seen
             # What is read before something else is typed may come in pieces.

@@ -14,17 +14,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Iterator, List, Sequence, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 import pytest
 
-from tests.support.attempts import alive, wait_until
+from tests.support.attempts import PATIENCE_S, alive, wait_until
 
 __all__ = [
     "CHANGING",
     "TRACING",
     "Point",
     "attached",
+    "calls_in",
     "failing",
     "killing",
     "meddled",
@@ -136,7 +137,7 @@ def attached(pid: int, log: Path, options: Sequence[str]) -> Iterator[None]:
             if alive(pid):
                 strace.terminate()
             # Of a dead one it has yet to write down how it died, and ends by itself.
-            strace.communicate(timeout=10)
+            strace.communicate(timeout=PATIENCE_S)
 
 
 def points_of(log: Path, *, below: str = "") -> List[Point]:
@@ -157,6 +158,24 @@ def points_of(log: Path, *, below: str = "") -> List[Point]:
         if "/dev/null" not in rest and below in rest:
             found.append(Point(call, counts[call], f"{call}({rest}"))
     return found
+
+
+def calls_in(log: Path) -> List[str]:
+    """The lines of a trace of several threads, each call where it is over.
+
+    strace cuts a call in two when another thread calls in its middle.
+    """
+    begun: Dict[str, str] = {}
+    whole = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        thread, _, call = line.partition(" ")
+        call = call.strip()
+        if call.endswith(" <unfinished ...>"):
+            begun[thread] = call[: -len(" <unfinished ...>")]
+            continue
+        rest = re.sub(r"^<\.\.\. \w+ resumed>", "", call)
+        whole.append(begun.pop(thread, "") + rest if rest != call else call)
+    return whole
 
 
 def meddled(log: Path) -> bool:

@@ -23,6 +23,7 @@ from typing import (
     Type,
 )
 
+from tests.support.attempts import PATIENCE_S
 from tests.support.screens import Screen
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Terminal:
         os.close(self._ours)
         self._ours = -1
 
-    def read_until(self, text: str, *, within_s: float = 20) -> None:
+    def read_until(self, text: str, *, within_s: float = PATIENCE_S) -> None:
         """Read what is printed until `text` has been."""
         deadline = time.monotonic() + within_s
         while text not in self.plain:
@@ -94,12 +95,12 @@ class Terminal:
         """Read what comes next, which must be in time, by `time.monotonic`."""
         assert self._read(deadline), f"nothing more came: {self.raw}"
 
-    def wait(self, *, within_s: float = 20) -> int:
+    def wait(self, *, within_s: float = PATIENCE_S) -> int:
         """Read all that is printed, and return the exit code."""
         deadline = time.monotonic() + within_s
         while self._read(deadline):
             assert time.monotonic() < deadline, f"it goes on: {self.raw}"
-        return self.process.wait(timeout=5)
+        return self.process.wait(timeout=60)
 
     @property
     def plain(self) -> str:
@@ -116,7 +117,9 @@ class Terminal:
         """Whether the program gave the cursor back."""
         return self._draw().cursor_shown
 
-    def watch(self, until: Callable[[str], bool], *, within_s: float = 20) -> List[str]:
+    def watch(
+        self, until: Callable[[str], bool], *, within_s: float = PATIENCE_S
+    ) -> List[str]:
         """Read until the screen is as wanted; return all that it was on the way."""
         deadline = time.monotonic() + within_s
         seen = [self.screen]

@@ -36,9 +36,13 @@ def a_schedule(name: str = "s", **fields: Any) -> Schedule:
 def backdated(
     provctl: Provctl, file: Path, *, hours: int = 24, **fields: Any
 ) -> Schedule:
-    """A schedule for every hour, made some hours ago, and nobody was there since."""
-    since = WallClock().now() - 3600 * hours
-    made = a_schedule(**{"file": str(file), "since": since, **fields})
+    """A schedule for every hour, made some hours ago, and nobody was there since.
+
+    The next time is half an hour away, so that none comes while a test runs.
+    """
+    now = WallClock().now()
+    since, cron = now - 3600 * hours, f"{(int(now) // 60 + 30) % 60} * * * *"
+    made = a_schedule(**{"file": str(file), "cron": cron, "since": since, **fields})
     Schedules(StateFolder(provctl.state)).add(made)
     return made
 

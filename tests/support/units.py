@@ -53,7 +53,7 @@ class Manager:
         self._address = folder / "notify"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(self._address))
-        self._socket.settimeout(20)
+        self._socket.settimeout(60)
         self.process: Optional[subprocess.Popen[bytes]] = None
 
     def __enter__(self) -> Manager:
@@ -89,10 +89,10 @@ class Manager:
         """Tell its process to end, that one alone, and return its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def kill(self) -> None:
         """Kill its process, that one alone."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait(20)
+        self.process.wait(60)

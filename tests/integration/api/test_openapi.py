@@ -54,7 +54,7 @@ def test_made_up_requests_get_what_is_promised(provctl: Provctl) -> None:
         stderr=subprocess.STDOUT,
         cwd=str(provctl.folder),
         env=provctl.environ,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     told = done.stdout.decode()

@@ -226,7 +226,7 @@ def test_a_run_in_the_foreground_is_controlled_by_its_owner(
         assert unix.post(f"/tasks/{run}/a/progress", told).status == 200
         assert unix.get(f"/tasks/{run}/a").data["progress"] == 40
         assert unix.post(f"/workflows/{run}/cancel").status == 200
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
         assert process.returncode == 11
 
 
@@ -329,11 +329,14 @@ def test_an_answer_waits_for_no_acknowledgement(provctl: Provctl) -> None:
     api = start_api(provctl)
     assert api.get("/health").status == 200
     with closing(api.connect()) as connection:
-        started = time.monotonic()
-        for _ in range(50):  # 40 ms each, if they did
+        took = []
+        for _ in range(50):
+            started = time.monotonic()
             connection.request("GET", "/health")
             assert connection.getresponse().read()
-        assert time.monotonic() - started < 1
+            took.append(time.monotonic() - started)
+    # 40 ms each, if they did. Of so many one has a machine for itself.
+    assert min(took) < 0.03
 
 
 _NU = """

@@ -11,7 +11,7 @@ import pytest
 from provctl.core.requests import Adopted, Ended, Unknown, Voided
 from provctl.executors.base import MARK, Place
 from provctl.executors.record import is_frozen, is_running
-from tests.support.attempts import wait_until
+from tests.support.attempts import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
     from tests.support.attempts import Bench
@@ -35,7 +35,7 @@ class TestEveryExecutor:
     def test_reports_times_and_use(self, bench: Bench) -> None:
         before = time.time()  # noqa: TID251
         end = bench.run("sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done")
-        assert before - 1 < end.started_at < end.finished_at < before + 20
+        assert before - 1 < end.started_at < end.finished_at < before + 60
         assert end.cpu_s > 0
         assert end.max_rss_bytes > 1 << 16
         assert end.survivors == 0
@@ -130,13 +130,14 @@ class TestEveryExecutor:
     def test_a_timeout_ends_a_task(self, bench: Bench) -> None:
         end = bench.run("sleep", "60", timeout_s=0.2)
         assert (end.cause, end.signal) == ("timeout", 15)
-        assert 0.15 < end.finished_at - end.started_at < 3
+        assert 0.15 < end.finished_at - end.started_at < 30
 
     def test_a_timeout_kills_after_the_grace_time(self, bench: Bench) -> None:
         script = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
-        end = bench.run("sh", "-c", script, timeout_s=0.3, grace_s=0.3)
+        # Time enough to come to its trap, on a busy machine too.
+        end = bench.run("sh", "-c", script, timeout_s=1.5, grace_s=0.3)
         assert (end.cause, end.signal) == ("timeout", 9)
-        assert 0.55 < end.finished_at - end.started_at < 5
+        assert 1.75 < end.finished_at - end.started_at < 30
 
     def test_a_task_may_end_well_within_its_grace_time(self, bench: Bench) -> None:
         script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do :; done"
@@ -156,7 +157,7 @@ class TestEveryExecutor:
     def test_a_stop_at_once_gives_no_grace(self, bench: Bench) -> None:
         place = _stubborn(bench, grace_s=60.0)
         bench.stop(place, now=True)
-        assert bench.end_of(place, within_s=5).signal == 9
+        assert bench.end_of(place, within_s=30).signal == 9
 
     def test_a_stop_at_once_ends_the_grace_time(self, bench: Bench) -> None:
         place = _stubborn(bench, grace_s=60.0)
@@ -164,18 +165,17 @@ class TestEveryExecutor:
         bench.work(0.1)
         assert place.task not in bench.reports
         bench.stop(place, now=True)
-        end = bench.end_of(place, within_s=5)
+        end = bench.end_of(place, within_s=30)
         assert (end.cause, end.signal) == ("stop", 9)
 
     def test_a_second_stop_does_not_prolong_the_grace_time(self, bench: Bench) -> None:
         place = _stubborn(bench, grace_s=0.4)
-        before = time.monotonic()
-        bench.stop(place)
-        for _ in range(4):
-            bench.work(0.05)
+        deadline = time.monotonic() + PATIENCE_S
+        while place.task not in bench.reports:
+            assert time.monotonic() < deadline, "its grace never ends"
             bench.stop(place)
-        bench.end_of(place)
-        assert time.monotonic() - before < 3
+            bench.work(0.05)
+        assert bench.end_of(place).signal == 9
 
     def test_a_stop_before_it_began_voids_it(self, bench: Bench) -> None:
         order = bench.order("sh", "-c", "echo ran")
@@ -193,16 +193,20 @@ class TestEveryExecutor:
         assert bench.end_of(place).exit_code == 3
 
     def test_attempts_run_side_by_side(self, bench: Bench) -> None:
-        before = time.monotonic()
-        places = [bench.launch("sleep", "0.5") for _ in range(8)]
+        # Each waits for all others, so one after the other none would end.
+        here = f'echo >> "{bench.folder}/here"; '
+        wait = f'until [ "$(wc -l < "{bench.folder}/here")" = 8 ]; do sleep 0.02; done'
+        places = [bench.shell(here + wait) for _ in range(8)]
         assert all(bench.end_of(place).exit_code == 0 for place in places)
-        assert time.monotonic() - before < 3
 
     def test_the_next_owner_adopts_what_runs(self, bench: Bench) -> None:
-        place = bench.shell("echo ready; sleep 0.4; exit 5")
+        go = bench.folder / "go-on"
+        wait = f'until [ -e "{go}" ]; do sleep 0.02; done'
+        place = bench.shell(f"echo ready; {wait}; exit 5")
         bench.until_ready(place)
         bench.change_owner()
         assert isinstance(bench.recover(place), Adopted)
+        go.touch()
         end = bench.end_of(place)
         assert (end.cause, end.exit_code) == ("exit", 5)
 
@@ -250,7 +254,7 @@ class TestEveryExecutor:
         bench.change_owner()
         assert isinstance(bench.recover(place), Adopted)
         bench.stop(place, now=now)
-        end = bench.end_of(place, within_s=5)
+        end = bench.end_of(place, within_s=30)
         assert (end.cause, end.signal) == ("stop", signal)
 
     def test_a_frozen_attempt_stands_still_until_it_is_thawed(
@@ -267,16 +271,16 @@ class TestEveryExecutor:
         bench.until(lambda: not is_frozen(place), "it is thawed")
         assert not bench.stands_still(place)
         bench.stop(place)
-        assert bench.end_of(place, within_s=5).cause == "stop"
+        assert bench.end_of(place, within_s=30).cause == "stop"
 
     def test_no_time_runs_out_while_an_attempt_is_frozen(self, bench: Bench) -> None:
-        place = bench.shell("echo ready; exec sleep 60", timeout_s=0.6)
-        bench.until_ready(place)
+        place = bench.launch("sleep", "60", timeout_s=0.6)
         bench.freeze(place)
+        bench.until_frozen(place)
         bench.work(1.2)
         assert place.task not in bench.reports
         bench.thaw(place)
-        end = bench.end_of(place, within_s=5)
+        end = bench.end_of(place, within_s=30)
         assert end.cause == "timeout"
         assert end.finished_at - end.started_at > 1.6
 
@@ -289,7 +293,7 @@ class TestEveryExecutor:
         bench.freeze(place)
         bench.until_frozen(place)
         bench.stop(place, now=now)
-        end = bench.end_of(place, within_s=5)
+        end = bench.end_of(place, within_s=30)
         assert (end.cause, end.signal) == ("stop", signal)
 
     def test_a_freeze_before_the_start_is_not_lost(self, bench: Bench) -> None:
@@ -325,7 +329,7 @@ class TestEveryExecutor:
         bench.freeze(place)
         bench.until_frozen(place)
         bench.stop(place)
-        assert bench.end_of(place, within_s=5).cause == "stop"
+        assert bench.end_of(place, within_s=30).cause == "stop"
 
 
 _TICKS = "echo ready; while :; do echo tick; sleep 0.02; done"

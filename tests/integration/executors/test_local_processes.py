@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -20,6 +19,7 @@ from tests.support.attempts import (
     Bench,
     alive,
     children_of,
+    command_of,
     marked,
     shim_of,
     wait_until,
@@ -35,9 +35,13 @@ LEAVES_BEHIND = {
 }
 
 
+# Its log, which it writes to, has the number of what it leaves behind.
+UNTIL_SAID = "until [ -s /proc/$$/fd/1 ]; do sleep 0.01; done"
+
+
 @pytest.mark.parametrize("how", LEAVES_BEHIND)
 def test_what_a_task_leaves_behind_is_swept_and_counted(bench: Bench, how: str) -> None:
-    place = bench.shell(f"{LEAVES_BEHIND[how]}; sleep 0.1")
+    place = bench.shell(f"{LEAVES_BEHIND[how]}; {UNTIL_SAID}")
     end = bench.end_of(place)
     assert (end.cause, end.exit_code) == ("exit", 0)
     assert end.survivors == (2 if how == "grandchild" else 1)
@@ -47,10 +51,10 @@ def test_what_a_task_leaves_behind_is_swept_and_counted(bench: Bench, how: str) 
 @pytest.mark.parametrize("how", LEAVES_BEHIND)
 @pytest.mark.parametrize("now", [False, True])
 def test_a_stop_leaves_nothing_behind(bench: Bench, how: str, now: bool) -> None:
-    place = bench.shell(f"{LEAVES_BEHIND[how]}; sleep 0.1; echo ready; sleep 60")
+    place = bench.shell(f"{LEAVES_BEHIND[how]}; {UNTIL_SAID}; echo ready; sleep 60")
     bench.until_ready(place)
     bench.stop(place, now=now)
-    assert bench.end_of(place, within_s=8).cause == "stop"
+    assert bench.end_of(place, within_s=30).cause == "stop"
     assert marked(place) == []
 
 
@@ -58,7 +62,7 @@ def test_a_survivor_that_ignores_term_is_killed_after_the_grace(bench: Bench) ->
     stubborn = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
     script = f'setsid sh -c "{stubborn}" & sleep 0.2'
     place = bench.shell(script, grace_s=0.3)
-    end = bench.end_of(place, within_s=5)
+    end = bench.end_of(place, within_s=30)
     assert (end.cause, end.exit_code) == ("exit", 0)
     assert end.survivors >= 1
     assert marked(place) == []
@@ -72,7 +76,7 @@ def test_a_stop_at_once_does_not_wait_for_survivors(bench: Bench) -> None:
     bench.work(0.3)
     assert place.task not in bench.reports
     bench.stop(place, now=True)
-    assert bench.end_of(place, within_s=5).cause == "stop"
+    assert bench.end_of(place, within_s=30).cause == "stop"
     assert marked(place) == []
 
 
@@ -189,18 +193,22 @@ def test_what_the_killed_parent_left_can_be_stopped(bench: Bench) -> None:
     os.kill(parent, signal.SIGKILL)
     bench.until(lambda: _parent() not in (0, parent), "there is another parent")
     bench.stop(place)
-    assert bench.end_of(place, within_s=5).cause == "stop"
+    assert bench.end_of(place, within_s=30).cause == "stop"
 
 
 def test_a_late_alarm_is_not_for_the_next_attempt(bench: Bench) -> None:
-    place = bench.shell("echo ready; sleep 0.1")
+    first, second = bench.folder / "go-1", bench.folder / "go-2"
+    wait = "echo ready; until [ -e {} ]; do sleep 0.02; done; exit 4"
+    place = bench.shell(wait.format(first))
     bench.until_ready(place)
     shim = shim_of(place)
+    first.touch()
     bench.end_of(place)
     os.kill(shim, signal.SIGALRM)
-    after = bench.shell("echo ready; sleep 0.2; exit 4")
+    after = bench.shell(wait.format(second))
     bench.until_ready(after)
     assert shim_of(after) == shim
+    second.touch()
     end = bench.end_of(after)
     assert (end.cause, end.exit_code) == ("exit", 4)
 
@@ -209,14 +217,16 @@ def test_a_late_alarm_is_not_for_the_next_attempt(bench: Bench) -> None:
 
 
 def test_a_killed_owner_leaves_its_output_to_nobody(bench: Bench) -> None:
-    with _owner(bench, "echo ready; sleep 0.5; exit 5") as owner:
+    go = bench.folder / "go-on"
+    wait = f'until [ -e "{go}" ]; do sleep 0.02; done'
+    with _owner(bench, f"echo ready; {wait}; exit 5") as owner:
         place = bench.order().place
         bench.until_ready(place)
         owner.kill()
-        before = time.monotonic()
-        assert owner.communicate() == (b"", b"")
-        assert time.monotonic() - before < 0.4, "its readers waited for the task"
+        # Who reads does not wait for the task, which goes on.
+        assert owner.communicate(timeout=30) == (b"", b"")
         assert isinstance(bench.recover(place), Adopted)
+        go.touch()
         assert bench.end_of(place).exit_code == 5
 
 
@@ -234,7 +244,7 @@ def test_a_stop_is_obeyed_before_the_old_parent_noticed_the_death(
         bench.stop(place)
         bench.work(0.2)
         os.kill(parent, signal.SIGCONT)
-        assert bench.end_of(place, within_s=5).cause == "stop"
+        assert bench.end_of(place, within_s=30).cause == "stop"
 
 
 def test_a_freeze_is_obeyed_before_the_old_parent_noticed_the_death(
@@ -257,7 +267,7 @@ def test_a_freeze_is_obeyed_before_the_old_parent_noticed_the_death(
         bench.freeze(place)
         bench.thaw(place)  # the last wish counts
         bench.work(0.7)
-        assert not is_frozen(place)
+        bench.until(lambda: not is_frozen(place), "it is thawed")
         bench.stop(place)
         bench.end_of(place)
 
@@ -277,7 +287,7 @@ def test_a_wish_that_died_with_the_parent_of_shims_is_told_again(bench: Bench) -
 def test_a_start_that_was_late_runs_once_or_not_at_all(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with _slow_shims(bench, monkeypatch, 0.5):
+    with _slow_shims(bench, monkeypatch, 1.5):
         places = [bench.shell("echo ran") for _ in range(20)]
         bench.change_owner()
         first = [bench.recover(place) for place in places]
@@ -286,7 +296,7 @@ def test_a_start_that_was_late_runs_once_or_not_at_all(
     for place, end in zip(places, first):
         if isinstance(end, Adopted):
             assert bench.end_of(place).exit_code == 0
-    bench.work(0.6)  # the last of the shims has come to its fence
+    bench.work(1.6)  # the last of the shims has come to its fence
     assert [bench.log(place) for place in void] == [""] * len(void)
     ran = [place for place in places if place not in void]
     assert [bench.log(place) for place in ran] == ["ran\n"] * len(ran)
@@ -296,13 +306,13 @@ def test_without_the_fence_the_test_before_would_fail(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROVCTL_FAILPOINT_NO_FENCE", "1")
-    with _slow_shims(bench, monkeypatch, 0.5):
+    with _slow_shims(bench, monkeypatch, 1.5):
         places = [bench.shell("echo ran") for _ in range(20)]
         bench.change_owner()
         first = [bench.recover(place) for place in places]
     void = [p for p, end in zip(places, first) if isinstance(end, Voided)]
     bench.until(lambda: any(map(bench.log, void)), "what is void runs all the same")
-    bench.work(0.6)
+    bench.work(1.6)
 
 
 def test_a_stop_while_the_shim_is_slow_is_obeyed(
@@ -313,7 +323,7 @@ def test_a_stop_while_the_shim_is_slow_is_obeyed(
         for place in places:
             bench.stop(place)
         for place in places:
-            end = bench.end_of(place, within_s=5)
+            end = bench.end_of(place, within_s=30)
             assert isinstance(end, Voided) or end.cause == "stop"
 
 
@@ -395,13 +405,8 @@ def _slow_shims(
 def _parent() -> int:
     """The parent of shims: the one process that runs them."""
     mine = children_of(os.getpid())
-    found = [pid for pid in mine if "executors.shims" in _command(pid)]
+    found = [pid for pid in mine if "executors.shims" in " ".join(command_of(pid))]
     return found[0] if found else 0
-
-
-def _command(pid: int) -> str:
-    """The command line of a process; empty for a zombie."""
-    return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
 
 
 def _status(pid: int) -> str:

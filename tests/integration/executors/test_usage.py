@@ -40,7 +40,7 @@ def test_cpu_of_what_works_and_of_what_sleeps(bench: Bench) -> None:
     busy = bench.shell("echo ready; (while :; do :; done)")
     idle = bench.shell("echo ready; sleep 60")
     bench.until_ready(busy, idle)
-    assert (over(bench, busy).cpu_percent or 0) > 10
+    assert any((over(bench, busy).cpu_percent or 0) > 10 for _ in range(20))
     assert (over(bench, idle).cpu_percent or 0) < 10
     end(bench, busy, idle)
 
@@ -50,7 +50,7 @@ def test_cpu_of_children_that_end_counts(bench: Bench) -> None:
         "echo ready; while :; do head -c 3000000 /dev/zero | cksum; done"
     )
     bench.until_ready(place)
-    assert (over(bench, place, 1.0).cpu_percent or 0) > 10
+    assert any((over(bench, place, 1.0).cpu_percent or 0) > 10 for _ in range(20))
     end(bench, place)
 
 

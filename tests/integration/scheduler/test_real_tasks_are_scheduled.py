@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("where", ["foreground", "background"])
 def test_no_more_run_at_once_than_may(provctl: Provctl, where: str) -> None:
-    file = provctl.file({f"t{n}": _counted(provctl) for n in range(12)})
+    file = provctl.file({f"t{n}": _counted(provctl, 3) for n in range(12)})
     if where == "foreground":
         provctl("run", file, "-j", "3")
     else:
@@ -25,14 +25,14 @@ def test_no_more_run_at_once_than_may(provctl: Provctl, where: str) -> None:
 
 def test_all_runs_share_the_places_of_the_scheduler(provctl: Provctl) -> None:
     environ = {"PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS": "2"}
-    file = provctl.file({f"t{n}": _counted(provctl) for n in range(3)})
+    file = provctl.file({f"t{n}": _counted(provctl, 2) for n in range(3)})
     ids = [provctl.submit(file, env=environ) for _ in range(3)]
     provctl("wait", *ids)
     assert max(_at_once(provctl)) == 2
 
 
 def test_a_pool_limits_its_own_tasks_alone(provctl: Provctl) -> None:
-    tasks = {f"p{n}": {**_counted(provctl), "pools": {"db": 1}} for n in range(4)}
+    tasks = {f"p{n}": {**_counted(provctl, 2), "pools": {"db": 1}} for n in range(4)}
     others = {f"t{n}": {"command": ["sh", "-c", "sleep 0.1"]} for n in range(4)}
     environ = {"PROVCTL_POOLS": json.dumps({"db": 2})}
     provctl("run", provctl.file({**tasks, **others}), "-j", "8", env=environ)
@@ -115,12 +115,12 @@ def test_retries_wait_longer_each_time(provctl: Provctl) -> None:
     waits = [start - end for start, end in zip(starts[1:], ends)]
     for wait, least in zip(waits, (0.1, 0.2, 0.3)):
         assert least <= wait + 0.001
-        assert wait < least + 2
+        assert wait < least + 20
 
 
 def test_a_timeout_counts_as_a_try(provctl: Provctl) -> None:
     script = '[ "$PROVCTL_ATTEMPT" = 2 ] || sleep 60'
-    task = {"command": ["sh", "-c", script], "timeout": "300ms", "retry": {}}
+    task = {"command": ["sh", "-c", script], "timeout": "2s", "retry": {}}
     run = provctl("run", provctl.file({"a": task}), "-o", "json").json()
     assert run["tasks"][0]["attempts"] == 2
 
@@ -151,10 +151,11 @@ def test_an_idle_scheduler_sleeps(provctl: Provctl) -> None:
     provctl.until(lambda: _switches(scheduler) == _later(scheduler), "it sleeps")
 
 
-def _counted(provctl: Provctl) -> Dict[str, Any]:
-    """A task that writes when it starts and when it ends."""
+def _counted(provctl: Provctl, least: int) -> Dict[str, Any]:
+    """A task that writes when it starts and when it ends, not before so many began."""
     book = provctl.folder / "book"
-    script = f'echo + >> "{book}"; sleep 0.15; echo - >> "{book}"'
+    wait = f'until [ "$(grep -c + "{book}")" -ge {least} ]; do sleep 0.02; done'
+    script = f'echo + >> "{book}"; {wait}; sleep 0.15; echo - >> "{book}"'
     return {"command": ["sh", "-c", script]}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import stat
 import sys
-import time
 import venv
 from typing import TYPE_CHECKING, Any, List
 
@@ -230,7 +229,6 @@ def test_two_hundred_levels(file: Path) -> None:
 
 
 def test_eight_thousand_tasks_in_a_list(file: Path) -> None:
-    start = time.monotonic()
     workflow = load(
         file,
         """let p = import "provctl.ncl" in
@@ -239,7 +237,6 @@ def test_eight_thousand_tasks_in_a_list(file: Path) -> None:
         } | p.Workflow""",
     )
     assert len(workflow.tasks) == 8000
-    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("name", ['we"ird %{x} é\\.ncl', "a b.ncl", "-x.ncl"])
