@@ -31,7 +31,7 @@ def test_22_killed_at_every_step_and_submitted_again_it_runs_once(
         run = provctl.submit(file, *key)
         found += run in before
         assert provctl.submit(file, *key) == run
-        provctl("wait", run, within_s=20)
+        provctl("wait", run)
         assert ran.read_text() == "x\n"
         assert len(provctl.runs()) == number + 1
     # The kill was felt, and both before and after there was a run.

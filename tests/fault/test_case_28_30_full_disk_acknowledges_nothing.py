@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import resource
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Iterator
 
 import pytest
 
-from tests.support.attempts import alive, children_of
+from tests.support.attempts import children_of
 from tests.support.disks import SmallDisk, small_disk
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_case_30_a_task_that_finds_no_room_fails_and_says_so(provctl: Provctl) -
             journal = provctl.state / "runs" / run / "journal.jsonl"
             provctl.wait_for_text(journal, '"task":"b"')
             provctl.until(lambda: owner.poll() is not None, "the run is over")
-        assert owner.wait(timeout=20) == 10
+        assert owner.wait(timeout=60) == 10
     assert not ran.exists()
     assert provctl.task(run, "a")["outcome"] == "succeeded"
     assert "no space for its exit record" in provctl.task(run, "b")["reason"]
@@ -155,5 +155,6 @@ def _files_no_larger(size: int, *processes: int) -> Iterator[None]:
     for process in processes:
         resource.prlimit(process, resource.RLIMIT_FSIZE, (size, none))
     yield
-    for process in filter(alive, processes):
-        resource.prlimit(process, resource.RLIMIT_FSIZE, (none, none))
+    for process in processes:
+        with suppress(ProcessLookupError):
+            resource.prlimit(process, resource.RLIMIT_FSIZE, (none, none))

@@ -6,7 +6,6 @@ import os
 import resource
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Iterator
 
@@ -93,14 +92,13 @@ def test_case_36_a_slow_disk_makes_batches_and_answers(
     slow = ("-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=300000")
     with attached(scheduler, log, slow):
         run = provctl.submit(file)
-        before = time.monotonic()
         provctl("scheduler", "status")
-        answered = time.monotonic() - before
+        # It has answered while all those syncs were to come, not after them.
+        assert provctl.journal(run)[-1]["type"] != "run_finished"
         provctl("wait", run)
     syncs = log.read_text().count("fdatasync(")
     records = len(provctl.journal(run))
     figure(f"case 36: {records} records in {syncs} syncs of 300 ms")
-    assert answered < 5
     assert syncs < records / 4
 
 
@@ -141,7 +139,7 @@ def test_case_40_a_removed_state_directory_stops_the_work_and_says_so(
         provctl.until_ready(provctl.until(provctl.runs, "there is a run")[0])
         shutil.rmtree(str(provctl.state))
         go.touch()
-        out, err = owner.communicate(timeout=20)
+        out, err = owner.communicate(timeout=60)
     assert owner.returncode in (13, _FULL), (out, err)
     assert "No such file or directory" in (out + err).decode()
     assert b"Traceback" not in err

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator
 
@@ -31,16 +31,14 @@ def test_51_a_fork_bomb_ends_with_its_task(bench: Bench) -> None:
         # Root has no limit of processes; a number nobody else has, has its own.
         limited = ["setpriv", "--reuid=54321", "--clear-groups", *limited]
     bomb = "echo ready; bomb() { bomb | bomb & }; bomb; sleep 60"
-    place = bench.launch(
-        *limited, "sh", "-c", bomb, cwd="/", timeout_s=1.5, grace_s=0.3
-    )
+    place = bench.launch(*limited, "sh", "-c", bomb, cwd="/", grace_s=0.3)
     bench.until_ready(place)
     bench.work(0.5)
-    before = time.monotonic()
     assert bench.run("true").exit_code == 0  # others are served meanwhile
-    assert time.monotonic() - before < 2
-    end = bench.end_of(place, within_s=15)
-    assert end.cause == "timeout"
+    assert place.task not in bench.reports
+    bench.stop(place)
+    end = bench.end_of(place, within_s=30)
+    assert end.cause == "stop"
     assert end.stuck == 0
     if os.geteuid() == 0:
         assert _of_user(54321) == []
@@ -51,17 +49,17 @@ def test_52_a_memory_bomb_fails_with_its_signal(bench: Bench) -> None:
         "mut s = (1..100000 | each { 'xxxxxxxxxx' } | str join); loop { $s = $s + $s }"
     )
     end = bench.run(
-        *("prlimit", f"--as={3 << 30}", _nu(), "-n", "--no-std-lib", "-c", script)
+        *("prlimit", f"--as={1 << 30}", _nu(), "-n", "--no-std-lib", "-c", script)
     )
     assert (end.cause, end.exit_code, end.signal) == ("exit", None, signal.SIGABRT)
 
 
 def test_53_a_cpu_bomb_times_out(bench: Bench) -> None:
     end = bench.run(
-        *(_nu(), "-n", "--no-std-lib", "-c", "loop {}"), timeout_s=0.5, grace_s=0.5
+        *(_nu(), "-n", "--no-std-lib", "-c", "loop {}"), timeout_s=1.0, grace_s=0.5
     )
     assert end.cause == "timeout"
-    assert end.cpu_s > 0.2
+    assert end.cpu_s > 0.1
 
 
 def test_54_a_killed_task_failed_by_its_signal(bench: Bench) -> None:
@@ -105,11 +103,11 @@ def test_55_nu_that_cannot_be_started_fails_once(provctl: Provctl, how: str) -> 
         (folder / "nu").write_text("no program")
     retry = {"attempts": 3, "delay": "1s"}
     file = provctl.file({"a": {"script": "1", "retry": retry}})
-    before = time.monotonic()
     with provctl.start("run", file, env={"PATH": str(folder)}) as process:
-        said = b"".join(process.communicate(timeout=30)).decode()
-    assert time.monotonic() - before < 8
+        said = b"".join(process.communicate(timeout=60)).decode()
     assert process.returncode in (10, 52)
+    for run in provctl.runs():
+        assert provctl.task(run, "a")["attempts"] <= 1
     assert "nu" in said
     assert "Traceback" not in said
 
@@ -193,9 +191,10 @@ def frozen_disk(tmp_path: Path) -> Iterator[Path]:
 def test_45_what_not_even_kill_ends_is_counted_and_left(
     bench: Bench, frozen_disk: Path
 ) -> None:
-    script = f"(touch {frozen_disk}/x) & echo $!; sleep 0.3; exit 4"
+    hangs = "until grep -q '^State:.D' /proc/$!/status; do sleep 0.02; done"
+    script = f"touch {frozen_disk}/x & echo $!; {hangs}; exit 4"
     place = bench.shell(script, grace_s=0.2)
-    end = bench.end_of(place, within_s=12)
+    end = bench.end_of(place, within_s=30)
     child = int(bench.log(place))
     assert (end.exit_code, end.survivors, end.stuck) == (4, 1, 1)
     assert alive(child)
@@ -211,11 +210,12 @@ def _nu() -> str:
 
 
 def _of_user(uid: int) -> list[str]:
-    return [
-        entry.name
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and entry.stat().st_uid == uid
-    ]
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(FileNotFoundError):  # it has ended meanwhile
+            if entry.name.isdigit() and entry.stat().st_uid == uid:
+                found.append(entry.name)
+    return found
 
 
 def _shim(place: Place) -> int:

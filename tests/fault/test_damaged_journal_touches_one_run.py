@@ -23,6 +23,7 @@ def test_a_record_cut_in_the_middle_is_dropped_and_the_run_goes_on(
     assert b'"attempt_started"' in last
     journal.write_bytes(whole + last[:keep])
     provctl("scheduler", "start")
+    (provctl.folder / "go").touch()
     provctl("wait", run)
     assert journal.read_bytes().startswith(whole)
     # The record that a torn write left behind is kept aside, for people.
@@ -86,12 +87,16 @@ def test_a_file_that_is_not_what_it_was_is_damage(
 
 
 def _run_of_a_killed_scheduler(provctl: Provctl) -> Tuple[str, Path, Path]:
-    """A run whose last record is the start of its last task, and its owner dead."""
+    """A run whose last record is the start of its last task, and its owner dead.
+
+    The task goes on until there is a file `go`.
+    """
     ran = provctl.folder / "ran"
     script = f'echo "$PROVCTL_TASK" >> "{ran}"'
+    wait = f'until [ -e "{provctl.folder}/go" ]; do sleep 0.02; done'
     tasks = {
         "first": {"command": ["true"]},
-        "a": {"command": ["sh", "-c", f"{script}; sleep 1"], "needs": ["first"]},
+        "a": {"command": ["sh", "-c", f"{script}; {wait}"], "needs": ["first"]},
     }
     run = provctl.submit(provctl.file(tasks))
     provctl.wait_for_text(ran, "a")

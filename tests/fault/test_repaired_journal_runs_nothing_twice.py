@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Tuple
 
 import pytest
 
@@ -22,16 +22,20 @@ def damage(journal: Path, needle: bytes) -> bytes:
 
 @pytest.fixture
 def cut_off(provctl: Provctl) -> Tuple[str, Path, Path]:
-    """A run whose owner died: `ends` has ended with 7 meanwhile, `runs` goes on.
+    """A run whose owner died: `ends` has ended with 7 since then, `runs` goes on.
 
     A task that follows the start of both makes that an acknowledged record.
     """
-    ran, go = provctl.folder / "ran", provctl.folder / "go"
-    note = f'echo "$PROVCTL_TASK" >> "{ran}"'
-    wait = f'while [ ! -e "{go}" ]; do sleep 0.02; done'
+    ran, dead = provctl.folder / "ran", provctl.folder / "dead"
+
+    def waits(code: int, gate: Path) -> Dict[str, Any]:
+        wait = f'while [ ! -e "{gate}" ]; do sleep 0.02; done'
+        script = f'echo "$PROVCTL_TASK" >> "{ran}"; {wait}; exit {code}'
+        return {"command": ["sh", "-c", script]}
+
     tasks = {
-        "ends": {"command": ["sh", "-c", f"{note}; sleep 0.5; exit 7"]},
-        "runs": {"command": ["sh", "-c", f"{note}; {wait}; exit 5"]},
+        "ends": waits(7, dead),
+        "runs": waits(5, provctl.folder / "go"),
         "brief": {"command": ["true"]},
         "after": {"command": ["true"], "needs": ["brief"]},
     }
@@ -41,6 +45,7 @@ def cut_off(provctl: Provctl) -> Tuple[str, Path, Path]:
     provctl.wait_for_text(ran, "runs")
     provctl.wait_for_text(journal, '"task":"after","attempt":1,"outcome"')
     provctl.kill_scheduler()
+    dead.touch()
     attempts = journal.parent / "attempts"
     provctl.wait_for_text(attempts / "0.1.go", '"crc"')
     return run, journal, ran

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator
 
@@ -38,7 +39,7 @@ def test_59_a_closed_terminal_hands_the_run_over(
     with provctl.terminal("run", gated.file, env=env) as terminal:
         run = gated.until_two_run()
         terminal.hang_up()
-        assert terminal.process.wait(timeout=20) == 129
+        assert terminal.process.wait(timeout=60) == 129
     gated.until_in_background(run)
     gated.check_end(run)
     assert gated.owners(run) == ["foreground", "scheduler"]
@@ -84,7 +85,7 @@ def test_59_a_reader_that_leaves_early_ends_no_run(
         assert owner.stdout is not None
         owner.stdout.close()
         gated.open("other")
-        assert owner.wait(timeout=20) == 141
+        assert owner.wait(timeout=60) == 141
     gated.check_end(run)
     assert gated.owners(run) == ["foreground", "scheduler"]
 
@@ -95,7 +96,7 @@ def test_59_a_hangup_before_the_first_task_is_heeded_too(
     with provctl.terminal("run", gated.file) as terminal:
         (run,) = provctl.until(provctl.runs, "the run is on disk")
         terminal.hang_up()
-        assert terminal.process.wait(timeout=20) == 129
+        assert terminal.process.wait(timeout=60) == 129
     gated.until_in_background(run)
     gated.until_two_run()
     gated.check_end(run)
@@ -108,7 +109,7 @@ def test_59_under_nohup_it_stays(provctl: Provctl, gated: Gated) -> None:
         assert owner.stdout is not None
         owner.stdout.close()
         gated.open()
-        assert owner.wait(timeout=20) == 10
+        assert owner.wait(timeout=60) == 10
     gated.check_end(run)
     assert gated.owners(run) == ["foreground"]
     assert provctl.schedulers() == []
@@ -121,7 +122,7 @@ def test_59_the_run_goes_on_whatever_auto_start_says(
     with provctl.terminal("run", gated.file, env=off) as terminal:
         run = gated.until_two_run()
         terminal.hang_up()
-        assert terminal.process.wait(timeout=20) == 129
+        assert terminal.process.wait(timeout=60) == 129
     gated.check_end(run)
 
 
@@ -137,7 +138,7 @@ def test_59_where_no_scheduler_starts_the_owner_stays(
         assert f"run {run}: stays with process {terminal.process.pid}" in log
         assert gated.marker(run).exists()
         gated.open()
-        assert terminal.process.wait(timeout=20) == 10
+        assert terminal.process.wait(timeout=60) == 10
     lock.rmdir()
     gated.check_end(run)
     assert not gated.marker(run).exists()
@@ -151,7 +152,7 @@ def test_59_killed_at_any_step_somebody_can_go_on(
     with provctl.terminal("run", gated.file, env=env) as terminal:
         run = gated.until_two_run()
         terminal.hang_up()
-        assert terminal.process.wait(timeout=20) == -signal.SIGKILL
+        assert terminal.process.wait(timeout=60) == -signal.SIGKILL
     assert gated.marker(run).exists() == (moment != "asked")
     assert len(provctl.schedulers()) == (moment not in ("asked", "marked"))
     if moment == "marked":
@@ -170,7 +171,7 @@ def test_59_control_without_its_marker_the_run_stands_still(
     with provctl.terminal("run", gated.file, env=env) as terminal:
         run = gated.until_two_run()
         terminal.hang_up()
-        assert terminal.process.wait(timeout=20) == 129
+        assert terminal.process.wait(timeout=60) == 129
     assert len(provctl.schedulers()) == 1
     gated.open()
     record = provctl.state / "runs" / run / "attempts" / "0.1.go"
@@ -194,9 +195,10 @@ def test_59_what_a_terminal_started_in_the_background_survives_it(
         (scheduler,) = provctl.schedulers()
         session = os.getsid(terminal.process.pid)
         for pid in processes_with(f"HOME={provctl.environ['HOME']}"):
-            if os.getsid(pid) != session:
-                assert _terminal_of(pid) == 0
-                assert device not in _open_files(pid)
+            with suppress(FileNotFoundError, ProcessLookupError):  # it naps, and ends
+                if os.getsid(pid) != session:
+                    assert _terminal_of(pid) == 0
+                    assert device not in _open_files(pid)
         assert os.getsid(scheduler) == scheduler
         assert Path(f"/proc/{scheduler}/cwd").resolve() == Path("/")
         os.killpg(terminal.process.pid, signal.SIGKILL)
@@ -242,7 +244,7 @@ def test_60_ctrl_c_then_a_closed_terminal(provctl: Provctl) -> None:
         journal = provctl.state / "runs" / run / "journal.jsonl"
         provctl.wait_for_text(journal, '"type":"attempt_stopping"')
         terminal.hang_up()
-        assert terminal.process.wait(timeout=20) in (11, 129)
+        assert terminal.process.wait(timeout=60) in (11, 129)
     provctl("wait", run, code=11)
     assert "bye" in provctl.log(run).read_text()
     _check_cancelled(provctl, run)

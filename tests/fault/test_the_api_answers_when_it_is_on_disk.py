@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, List
 
 from tests.support.api import Api
-from tests.support.strace import need_strace, under
+from tests.support.strace import calls_in, need_strace, under
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,10 +25,10 @@ def test_what_is_answered_is_on_disk(provctl: Provctl, tmp_path: Path) -> None:
     provctl.until(lambda: (provctl.state / "scheduler/api.sock").exists(), "its socket")
     assert api.get("/health").status == 200
     run = api.post("/workflows/submit", {"tasks": {"a": {"command": ["true"]}}}).data
-    provctl("wait", run, within_s=60)
+    provctl("wait", run)
     provctl("scheduler", "stop")
-    server.communicate(timeout=30)
-    lines = trace.read_text(errors="replace").splitlines()
+    server.communicate(timeout=60)
+    lines = calls_in(trace)
     answered = _first(lines, r"HTTP/1\.1 202")
     runs, queue = f"{provctl.state}/runs", f"{provctl.state}/queue"
     steps = [
