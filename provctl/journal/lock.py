@@ -15,9 +15,12 @@ from provctl.flock import is_locked
 
 __all__ = ["Holder", "Lock", "boot_id", "holder_of"]
 
-# A look whether a lock is held takes it, shared, for some microseconds. Who wants
-# to hold it tries again for this long before it believes in a real holder.
+# Who takes a lock and gives it up at once, as whoever waits for its holder's end, is in
+# the way for some microseconds: so long it is tried again.
 _LOOKS_S = 0.1
+# So is who only looks, and has it shared. That can be told from a holder, so that one
+# may be late to let go, on a busy machine.
+_SHARED_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -49,19 +52,17 @@ class Lock:
     def take(cls, path: Path) -> Optional[Lock]:
         """Return the lock, or None while somebody holds it. Raises StateUnusable."""
         fd = _opened(path)
-        deadline = time.monotonic() + _LOOKS_S
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() < deadline:
-                    time.sleep(0.005)
-                    continue
-                os.close(fd)
-                return None
-            except OSError as problem:
-                raise _not_locked(path, fd, problem) from problem
-            return cls(fd)
+        began = time.monotonic()
+        try:
+            while not _got(fd, fcntl.LOCK_EX):
+                waited = time.monotonic() - began
+                if waited > _LOOKS_S and (waited > _SHARED_S or _is_held(fd)):
+                    os.close(fd)
+                    return None
+                time.sleep(0.005)
+        except OSError as problem:
+            raise _not_locked(path, fd, problem) from problem
+        return cls(fd)
 
     @classmethod
     def wait(cls, path: Path) -> Lock:
@@ -99,6 +100,22 @@ def _opened(path: Path) -> int:
     except OSError as problem:
         message = f"{path}: {problem.strerror}"
         raise StateUnusable(message) from problem
+
+
+def _got(fd: int, how: int) -> bool:
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_held(fd: int) -> bool:
+    """Whether it is held by one alone, not shared by those who look."""
+    if not _got(fd, fcntl.LOCK_SH):
+        return True
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return False
 
 
 def _not_locked(path: Path, fd: int, problem: OSError) -> StateUnusable:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import List, Optional
 
 import pytest
 
@@ -55,6 +57,21 @@ def test_a_look_does_not_keep_anybody_from_taking_it(path: Path) -> None:
     finally:
         done.set()
         looker.join()
+
+
+def test_who_looks_for_long_is_not_mistaken_for_a_holder(path: Path) -> None:
+    path.touch()
+    with path.open() as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        got: List[Optional[Lock]] = []
+        taker = threading.Thread(target=lambda: got.append(Lock.take(path)))
+        taker.start()
+        taker.join(0.3)  # longer than a holder is waited for
+        assert got == []
+    taker.join(10)
+    (lock,) = got
+    assert lock is not None
+    lock.release()
 
 
 def test_who_waits_gets_it_after_the_others(path: Path) -> None:
