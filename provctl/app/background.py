@@ -59,10 +59,8 @@ def serve(
         take_over()
         lock = Lock.take(folder.scheduler / "lock")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        asyncio.run(_Background(settings, folder, lock, log).run(readiness))
-    finally:
-        lock.release()
+    # The kernel lets go of the lock, with the process: who waits for that finds none.
+    asyncio.run(_Background(settings, folder, lock, log).run(readiness))
 
 
 def say(line: str) -> None:
