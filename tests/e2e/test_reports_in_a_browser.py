@@ -33,7 +33,7 @@ def browsed(page: Path, *options: str) -> str:
     done = subprocess.run(
         [*apart, program, "--headless", "--disable-gpu", *asked, page.as_uri()],
         capture_output=True,
-        timeout=60,
+        timeout=180,
         check=True,
     )
     return done.stdout.decode("utf-8")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Dict, List
 
 import pytest
 
+from provctl.core.events import AttemptFinished, AttemptStarted, RunFinished
+from provctl.journal.folder import StateFolder
 from tests.support.installed import ROOT
+from tests.support.run_folders import append, submit
+from tests.support.workflows import a_workflow, task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from provctl.core.events import Event
     from tests.support.installed import Provctl
 
 
@@ -58,11 +63,10 @@ def test_it_is_what_the_run_then_takes(provctl: Provctl, jobs: int) -> None:
     provctl("run", file, "-j", str(jobs))
     told = provctl("simulate", file, "--jobs", str(jobs), "-o", "json").json()
     records = provctl.status("@last")
-    assert told["simulations"][0]["makespan_s"] == pytest.approx(
-        6 / jobs * 0.4, rel=0.3
-    )
-    took_s = _seconds(records["finished_at"]) - _seconds(records["started_at"])
-    assert told["simulations"][0]["makespan_s"] == pytest.approx(took_s, rel=0.35)
+    makespan_s = told["simulations"][0]["makespan_s"]
+    # None naps for less; a busy machine lets it wake up later, and start the next so.
+    assert makespan_s > 6 / jobs * 0.39
+    assert 1 / 3 < makespan_s / _took_s(records) < 2
 
 
 def test_the_schedule_of_a_run_with_other_jobs(provctl: Provctl) -> None:
@@ -116,7 +120,8 @@ def test_slack_is_where_one_looks(provctl: Provctl) -> None:
     provctl("run", file)
     told = {each["id"]: each for each in provctl.status("@last")["tasks"]}
     assert [name for name in told if told[name]["critical"]] == ["long", "end"]
-    assert told["short"]["slack_s"] == pytest.approx(1, abs=0.5)
+    longer_s = _took_s(told["long"]) - _took_s(told["short"])
+    assert told["short"]["slack_s"] == pytest.approx(longer_s, abs=0.01)
     planned = provctl("workflow", "plan", file, "-o", "json").json()
     assert {each["id"]: each["critical"] for each in planned} == {
         "short": False,
@@ -133,16 +138,13 @@ def test_slack_is_where_one_looks(provctl: Provctl) -> None:
 
 
 def test_slack_of_what_runs(provctl: Provctl) -> None:
-    gate = provctl.folder / "gate"
     tasks = {
-        "slow": {"command": ["sh", "-c", f"sleep 1; [ -e {gate} ] || exec sleep 60"]},
-        "quick": {"command": ["sh", "-c", f"[ -e {gate} ] || exec sleep 60"]},
+        "slow": {"command": ["sleep", "600"]},
+        "quick": {"command": ["sleep", "600"]},
         "end": {"command": ["true"], "needs": ["slow", "quick"]},
     }
-    file = provctl.file(tasks, "gated")
-    gate.touch()
-    provctl("run", file)
-    gate.unlink()
+    file = provctl.file(tasks, "once")
+    _ran_once(provctl, {"slow": 600.0, "quick": 60.0, "end": 1.0})
     run = provctl.submit(file)
     provctl.until(lambda: len(provctl.journal(run)) >= 4, "both run")
     said = provctl("explain", f"{run}/slow").out
@@ -159,6 +161,28 @@ def test_every_example_can_be_asked(provctl: Provctl) -> None:
         if file.is_file():
             told = provctl("simulate", file, "-o", "json").json()
             assert told["simulations"], file
+
+
+def _ran_once(provctl: Provctl, took_s: Dict[str, float]) -> None:
+    """Put a run of the workflow `once` on disk, of tasks that took so long."""
+    folder = StateFolder(provctl.state)
+    folder.prepare()
+    workflow = a_workflow(*(task(name) for name in took_s), name="once")
+    facts: List[Event] = []
+    for name, seconds in took_s.items():
+        facts.append(AttemptStarted("before", 1000.0, name, 1))
+        facts.append(
+            AttemptFinished(
+                *("before", 1000.0 + seconds, name, 1, "succeeded", 0, None, ""),
+                *(1000.0, 1000.0 + seconds),
+            )
+        )
+    facts.append(RunFinished("before", 2000.0, "succeeded"))
+    append(submit(folder, workflow, "before"), facts)
+
+
+def _took_s(record: Dict[str, Any]) -> float:
+    return _seconds(record["finished_at"]) - _seconds(record["started_at"])
 
 
 def _seconds(text: str) -> float:
