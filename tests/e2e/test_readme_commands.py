@@ -10,6 +10,7 @@ import shutil
 import site
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple
 
@@ -21,7 +22,7 @@ from tests.support.installed import ROOT, Provctl
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # Slow enough for a whole session to happen while servers are being created.
-SPEED = "4"
+SPEED = "8"
 
 # What differs from one time to the next.
 CHANGING = [
@@ -204,11 +205,21 @@ def _measure(words: List[str]) -> None:
     if words[:2] == ["python", "-m"]:
         assert (ROOT / words[2].replace(".", "/")).with_suffix(".py").is_file(), words
     elif words[1] == "tests/run":
-        collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", *words[2:]]
-        done = subprocess.run(collect, cwd=ROOT, capture_output=True)
-        assert done.returncode == 0, (words, done.stdout.decode()[-500:])
+        paths, _, chosen = " ".join(words[2:]).partition(" -k ")
+        assert all((ROOT / path).exists() for path in paths.split()), words
+        for name in {*re.findall(r"\w+", chosen)} - {"and", "or"}:
+            assert any(name in test for test in fault_tests()), (words, name)
     else:
         assert (ROOT / words[1]).is_file(), words
+
+
+@lru_cache(maxsize=None)
+def fault_tests() -> List[str]:
+    """The names of all fault tests, with their files."""
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/fault"]
+    done = subprocess.run(collect, cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stdout[-500:]
+    return done.stdout.splitlines()
 
 
 def test_the_workflow_files_run(shell: Shell) -> None:
