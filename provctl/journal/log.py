@@ -57,6 +57,8 @@ class Journal:
         self._sum = position.sum
         self._pending: List[bytes] = []
         self._poisoned = False
+        # Who wrote what is there may have died before it was on disk.
+        self._settled = not position.seq
 
     def add(self, event: Event) -> None:
         """Append an event to what the next `commit` writes."""
@@ -67,7 +69,11 @@ class Journal:
         self._pending.append(line)
 
     def commit(self) -> None:
-        """Write and sync what was added. Raises StateUnusable; then it is poisoned."""
+        """Write and sync what was added. Raises StateUnusable; then it is poisoned.
+
+        What was there before is synced first, for each line says what was on disk
+        when it was written.
+        """
         if self._poisoned:
             message = f"{self._path}: not written since an earlier error"
             raise StateUnusable(message)
@@ -76,6 +82,9 @@ class Journal:
         data = b"".join(self._pending)
         self._pending.clear()
         try:
+            if not self._settled:
+                _sync(self._fd)
+                self._settled = True
             _write_all(self._fd, data, self._offset)
             _sync(self._fd)
         except OSError as problem:
@@ -207,7 +216,8 @@ def recover(
 
     With `start`, the end of a part that was checked, only those behind it.
 
-    A torn tail was never acknowledged: it is copied aside and cut off. Raises
+    A torn tail was never acknowledged: it is copied aside and cut off. That all of
+    it is on disk is for the first `commit` to see to. Raises
     JournalDamaged (also for an empty journal: submission wrote its first record),
     JournalTooNew and StateUnusable, all leaving the file as it is.
     """
@@ -216,26 +226,15 @@ def recover(
     if not reader.position.seq:
         message = f"{path}: no whole record in it"
         raise JournalDamaged(message, hint="nothing was changed")
-    try:
-        if reader.torn:
+    if reader.torn:
+        try:
             aside = path.with_name(f"{path.name}.torn-{reader.position.offset}")
             aside.touch(mode=0o600)
             aside.write_bytes(reader.torn)
-        if events or reader.torn:
-            _settle(path, reader.position.offset)
-    except OSError as problem:
-        raise _unusable(path, problem) from problem
+            os.truncate(str(path), reader.position.offset)
+        except OSError as problem:
+            raise _unusable(path, problem) from problem
     return events, reader.position
-
-
-def _settle(path: Path, end: int) -> None:
-    """Cut what is behind `end`; sync, for what comes next says that all is on disk."""
-    fd = os.open(str(path), os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.ftruncate(fd, end)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _unusable(path: Path, problem: OSError) -> StateUnusable:

@@ -11,7 +11,6 @@ worked off as a whole: one write and one fsync for each run it touches.
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import (
@@ -49,6 +48,7 @@ from provctl.core.state import RunState, State
 from provctl.errors import NotFound, ProvctlError, Refused, StateUnusable
 from provctl.executors.base import Place
 from provctl.journal.checkpoint import Schedule, save
+from provctl.scheduler.commit import commit_all
 from provctl.scheduler.launch import never_ran
 from provctl.scheduler.progress import ProgressGate
 from provctl.scheduler.takeover import Owned, take_run
@@ -61,9 +61,6 @@ if TYPE_CHECKING:
     from provctl.scheduler.launch import Launcher
 
 __all__ = ["Facts", "Scheduler", "World"]
-
-_MANY = 16  # runs, from which on threads cost less than what they save
-_SYNCS = 8  # at a time
 
 
 @dataclass(frozen=True)
@@ -121,6 +118,8 @@ class Scheduler:
         refused with, the run being taken if it is under way.
         """
         is_opened = self._begin_to_own(run_id, request)
+        for problem in self._find_out([run_id]).values():
+            raise problem
         if request is None:
             self._advance()
             return
@@ -136,7 +135,7 @@ class Scheduler:
         self._advance_with(run_id, events)
 
     def _begin_to_own(self, run_id: str, request: Optional[Request] = None) -> bool:
-        """Lock a run and record what became of it; return if that opened it again."""
+        """Lock a run and record that; return if that opened it again."""
         folder = self._world.folder.run(run_id)
         owned = take_run(self.state, folder, self._world.holder)
         self._owned[run_id] = owned
@@ -150,11 +149,8 @@ class Scheduler:
         is_opened = run.outcome is not None
         if is_opened:
             self._open_again(run, request)
-        try:
-            self._recover(run_id, rebooted=owned.rebooted)
-        except StateUnusable:
-            self._let_go(run_id, finished=False)
-            raise
+        now, holder = self._world.clock.now(), self._world.holder
+        self._record(ev.OwnerTook(run_id, now, holder.kind, holder.pid, holder.boot))
         return is_opened
 
     def take_queued(self) -> None:
@@ -162,6 +158,7 @@ class Scheduler:
 
         All of them together: what is first in line of all is what starts first.
         """
+        begun: List[str] = []
         queued: List[str] = []
         try:
             queued = self._world.folder.queued()
@@ -174,6 +171,10 @@ class Scheduler:
                 self._begin_to_own(run_id)
             except ProvctlError as problem:
                 self._world.complain(run_id, problem)
+            else:
+                begun.append(run_id)
+        for run_id, unusable in self._find_out(begun).items():
+            self._world.complain(run_id, unusable)
         self._advance()
 
     def request(self, request: Request) -> None:
@@ -242,17 +243,39 @@ class Scheduler:
                 self._record(event)
         self._advance()
 
-    def _recover(self, run_id: str, *, rebooted: bool) -> None:
-        """Record the new owner, and what became of the tries under the old one."""
-        world = self._world
-        now, holder = world.clock.now(), world.holder
-        self._record(ev.OwnerTook(run_id, now, holder.kind, holder.pid, holder.boot))
-        run = self.state.runs[run_id]
-        for task_id in list(run.active):
-            task = run.tasks[task_id]
-            if task.status != "running" or not task.attempt:
+    def _find_out(self, run_ids: Sequence[str]) -> Dict[str, StateUnusable]:
+        """Record what became of the tries under the old owner.
+
+        Not before what it wrote is on disk, and that there is a new one. Returns the
+        runs that had to be let go, and why.
+        """
+        tries = {run_id: self._running(run_id) for run_id in run_ids}
+        journals = {run: self._owned[run].journal for run in run_ids if tries[run]}
+        problems = commit_all(journals)
+        for run_id in journals:
+            if run_id in problems:
                 continue
-            place = self._place(run_id, task_id, task.attempt)
+            try:
+                self._recover(tries[run_id], rebooted=self._owned[run_id].rebooted)
+            except StateUnusable as problem:
+                problems[run_id] = problem
+        for run_id in problems:
+            self._let_go(run_id, finished=False)
+        return problems
+
+    def _running(self, run_id: str) -> List[Place]:
+        run = self.state.runs[run_id]
+        tasks = [run.tasks[task_id] for task_id in run.active]
+        return [
+            self._place(run_id, task.task.id, task.attempt)
+            for task in tasks
+            if task.status == "running" and task.attempt
+        ]
+
+    def _recover(self, tries: Sequence[Place], *, rebooted: bool) -> None:
+        world = self._world
+        now = world.clock.now()
+        for place in tries:
             report = world.executor.recover(place, rebooted=rebooted)
             for event in observe(self.state, report, now, world.dice()):
                 self._record(event)
@@ -299,17 +322,14 @@ class Scheduler:
 
     def _commit(self) -> Dict[str, StateUnusable]:
         """Make all news durable, then tell it; return where that is impossible."""
-        problems: Dict[str, StateUnusable] = {}
         news, self._news = self._news, {}
-        written = self._write(list(news))
+        problems = commit_all({run: self._owned[run].journal for run in news})
         for run_id, events in news.items():
-            problem = written[run_id]
-            if problem is not None:
+            if run_id in problems:
                 # Nothing of it may have an effect. What runs goes on under its
                 # shims, and the next owner finds it.
                 self._let_go(run_id, finished=False)
-                self._world.complain(run_id, problem)
-                problems[run_id] = problem
+                self._world.complain(run_id, problems[run_id])
                 continue
             run = self.state.runs[run_id]
             self._world.tell(Facts(run, events))
@@ -318,22 +338,6 @@ class Scheduler:
             else:
                 self._keep(run_id)
         return problems
-
-    def _write(self, run_ids: List[str]) -> Dict[str, Optional[StateUnusable]]:
-        """Make the journals of runs durable; return what is wrong with each."""
-
-        def write(run_id: str) -> Optional[StateUnusable]:
-            try:
-                self._owned[run_id].journal.commit()
-            except StateUnusable as problem:
-                return problem
-            return None
-
-        if len(run_ids) < _MANY:
-            return {run_id: write(run_id) for run_id in run_ids}
-        # A disk syncs many files at once in little more time than one.
-        with ThreadPoolExecutor(_SYNCS) as pool:
-            return dict(zip(run_ids, pool.map(write, run_ids)))
 
     def _keep(self, run_id: str) -> None:
         """Write a checkpoint if it is time for one: all of the run is durable now."""
