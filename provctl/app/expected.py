@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, AbstractSet, Callable, Dict, List, Mapping, Sequence
 
 from provctl.app.past import past_runs
+from provctl.app.roster import accounts
 from provctl.core.critical import critical_path
 from provctl.core.pace import paces
-from provctl.journal.summary import summaries
 
 if TYPE_CHECKING:
     from provctl.core.critical import Timing
@@ -49,7 +49,7 @@ def recent_paces(folder: StateFolder, name: str) -> Dict[str, Pace]:
     Of large workflows these are few runs, for somebody waits for the answer.
     """
     finished = [
-        run for run in summaries(folder) if run.name == name and run.outcome is not None
+        run for run in accounts(folder) if run.name == name and run.outcome is not None
     ]
     tasks = 0
     recent: List[RunSummary] = []

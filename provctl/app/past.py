@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, List, Optional
 
 from provctl.app.follow import Follower
+from provctl.app.roster import accounts
 from provctl.core.model import Group
 from provctl.core.pace import Past, TaskPast
 from provctl.errors import ProvctlError
-from provctl.journal.summary import RunSummary, summaries
 
 if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import StateFolder
+    from provctl.journal.summary import RunSummary
 
 __all__ = ["past_runs", "read_past", "tasks_of"]
 
@@ -28,10 +29,10 @@ def past_runs(
 ) -> List[Past]:
     """Return the latest finished runs of the workflow `name`, oldest first.
 
-    `known` are the summaries of all runs, if they were read already. Runs whose
+    `known` are the accounts of all runs, if they were read already. Runs whose
     journal is damaged are left out.
     """
-    every = summaries(folder) if known is None else known
+    every = accounts(folder) if known is None else known
     finished = [run for run in every if run.name == name and run.outcome is not None]
     found = (read_past(folder, run) for run in finished[-most:])
     return [past for past in found if past is not None]

@@ -1,7 +1,7 @@
-"""Owns the roster: short accounts of all runs, kept in the cache for who is in a hurry.
+"""Owns the roster: the account of every run, kept in the cache for who is in a hurry.
 
-An account is believed as long as the journal it was read from has the same size and
-time: a journal only ever grows.
+An account is believed as long as the journal it was read from looks the same to
+`stat`: a journal only ever grows.
 """
 
 from __future__ import annotations
@@ -10,15 +10,10 @@ import os
 import time
 from binascii import crc32
 from itertools import islice
-from typing import (
-    TYPE_CHECKING,
-    Callable,
-    Iterable,
-    List,
-    NamedTuple,
-    Optional,
-)
+from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Tuple
 
+from provctl.flock import is_locked
+from provctl.journal.summary import RunSummary, account
 from provctl.shelf import read_shelf, write_shelf
 
 if TYPE_CHECKING:
@@ -26,59 +21,68 @@ if TYPE_CHECKING:
 
     from provctl.journal.folder import StateFolder
 
-__all__ = ["Known", "Roster"]
+__all__ = ["Roster", "accounts"]
 
-_HEAD = "runs 1"
-_MOST = 20_000  # runs; of more nobody picks one from a list
+# No JSON: to import that alone takes as long as to read a thousand of these.
+_HEAD = "stamp created_at status outcome finished_at tasks priority batch name label..."
 _SHOWN = 200
-_WITHIN_S = 0.3  # what a person who waits for a list does not mind
+_WORTH_IT = 100  # runs of which one is read in the time in which all are kept
 
 
-class Known(NamedTuple):
-    """A run: how it is, in one word, and since when, in seconds of the epoch."""
+def accounts(folder: StateFolder) -> List[RunSummary]:
+    """Return the account of every run, as `Roster.every`. Raises StateUnusable."""
+    from provctl.config.paths import cache_dir
 
-    id: str
-    name: str
-    word: str
-    created_at: float
-    batch: Optional[str] = None
-
-
-# What tells that a journal has grown, when the run was made, and its word, batch and
-# name: text, for to import json alone takes as long as to read a thousand of these.
-_Row = List[str]
+    return Roster(folder, cache_dir()).every()
 
 
 class Roster:
     """The runs of a state directory, with accounts that are kept below `cache`.
 
-    What cannot be read in time is left for the next one. Raises StateUnusable.
+    What cannot be read `within_s` is left for the next one. Raises StateUnusable.
     """
 
-    def __init__(self, folder: StateFolder, cache: Path) -> None:
+    def __init__(
+        self, folder: StateFolder, cache: Path, *, within_s: float = float("inf")
+    ) -> None:
         self._folder = folder
         self._file = cache / "runs" / f"{crc32(os.fsencode(folder.path)):08x}"
-        self._deadline = time.monotonic() + _WITHIN_S
-        ids = folder.run_ids()
-        if len(ids) > _MOST:
-            ids = []
+        self._deadline = time.monotonic() + within_s
+        self._ids = folder.run_ids()
         kept = read_shelf(self._file, _HEAD)
-        self._rows = {run: kept[run].split("\t") for run in ids if run in kept}
-        self._look_at(run for run in ids if run not in kept)
+        self._kept = {run: kept[run] for run in self._ids if run in kept}
+        self._known = {run: _account(run, row) for run, row in self._kept.items()}
+
+    def every(self) -> List[RunSummary]:
+        """Return the account of every run as it is now, the oldest first.
+
+        Those of damaged runs are among them.
+        """
+        for run in list(self._known.values()):
+            if run.outcome is None:
+                # Before the journal is looked at: who ends a run lets go of it then.
+                owned = is_locked(self._folder.run(run.id).lock)
+                self._known[run.id] = run._replace(owned=owned)
+        self._look_at(self._ids)
+        return sorted(self._known.values(), key=_when)
 
     def newest(
-        self, fits: Callable[[Known], bool] = lambda _run: True, most: int = _SHOWN
-    ) -> List[Known]:
-        """Return the runs that fit, the newest first, and at most `most` of them."""
-        rows = self._rows
-        order = sorted(rows, key=lambda run: (float(rows[run][1]), run), reverse=True)
-        known = (_known(run, rows[run]) for run in order)
-        shown = [run.id for run in islice(filter(fits, known), most)]
+        self,
+        fits: Callable[[RunSummary], bool] = lambda _run: True,
+        most: int = _SHOWN,
+    ) -> List[RunSummary]:
+        """Return the runs that fit, the newest first, and at most `most` of them.
+
+        Whether they are `owned` is not looked at.
+        """
+        self._look_at(run for run in self._ids if run not in self._known)
+        order = sorted(self._known.values(), key=_when, reverse=True)
+        shown = [run.id for run in islice(filter(fits, order), most)]
         # Only those: to look at a thousand journals takes 3 ms.
         self._look_at(shown)
-        return [_known(run, rows[run]) for run in shown]
+        return [self._known[run] for run in shown]
 
-    def find(self, text: str) -> Optional[Known]:
+    def find(self, text: str) -> Optional[RunSummary]:
         """Return the one run that `text` names: the start of an id, or @last.
 
         None if there is none, or if there are several.
@@ -90,39 +94,59 @@ class Roster:
 
     def _look_at(self, run_ids: Iterable[str]) -> None:
         """Read again what has grown, as much as there is time for, and keep it."""
-        runs, fresh = str(self._folder.runs), {}
+        runs, fresh = str(self._folder.runs), 0
         for run_id in run_ids:
+            # First the stamp: what grows meanwhile does not look like it next time.
             stamp = _stamp(f"{runs}/{run_id}/journal.jsonl")
-            if run_id in self._rows and self._rows[run_id][0] == stamp:
+            if stamp and self._kept.get(run_id, "").startswith(f"{stamp}\t"):
                 continue
             if time.monotonic() > self._deadline:
                 break
-            fresh[run_id] = _row(self._folder, run_id, stamp)
-        if fresh:
-            self._rows.update(fresh)
-            lines = {run: "\t".join(row) for run, row in self._rows.items()}
-            write_shelf(self._file, _HEAD, lines)
+            run = self._known[run_id] = account(self._folder.run(run_id))
+            self._kept.pop(run_id, None)
+            if stamp and not run.damage:
+                self._kept[run_id] = _row(stamp, run)
+                fresh += 1
+        if fresh * _WORTH_IT >= len(self._kept) > 0:
+            write_shelf(self._file, _HEAD, self._kept)
 
 
-def _known(run_id: str, row: _Row) -> Known:
-    _, created_at, word, batch, name = row
-    if "\\" in name:
-        name = name.encode("ascii").decode("unicode_escape")
-    return Known(run_id, name, word, float(created_at), batch or None)
+def _when(run: RunSummary) -> Tuple[float, str]:
+    return run.created_at, run.id
 
 
-def _row(folder: StateFolder, run_id: str, stamp: str) -> _Row:
-    from provctl.journal.summary import account
+def _row(stamp: str, run: RunSummary) -> str:
+    """An account as a line; its texts such that they have no tab in them."""
+    ended = "" if run.finished_at is None else repr(run.finished_at)
+    facts = (run.status, run.outcome or "", ended, str(run.tasks), str(run.priority))
+    labels = (f"{key}={value}" for key, value in run.labels.items())
+    texts = (run.batch or "", run.name, *labels)
+    kept = (text.encode("unicode_escape").decode("ascii") for text in texts)
+    return "\t".join([stamp, repr(run.created_at), *facts, *kept])
 
-    run = account(folder.run(run_id))
-    name = run.name.encode("unicode_escape").decode("ascii")
-    word = run.outcome or run.status
-    return [stamp, repr(run.created_at), word, run.batch or "", name]
+
+def _account(run_id: str, row: str) -> RunSummary:
+    _, made, status, outcome, ended, tasks, priority, *texts = row.split("\t")
+    if "\\" in row:
+        texts = [text.encode("ascii").decode("unicode_escape") for text in texts]
+    batch, name, *labels = texts
+    return RunSummary(
+        run_id,
+        name,
+        status,
+        outcome or None,
+        float(made),
+        float(ended) if ended else None,
+        int(tasks),
+        int(priority),
+        batch or None,
+        dict(label.split("=", 1) for label in labels) if labels else {},
+    )
 
 
 def _stamp(path: str) -> str:
     try:
-        about = os.stat(path)  # noqa: PTH116 - many files, and a Path costs as much
+        about = os.stat(path)  # noqa: PTH116  # of thousands, and a Path costs as much
     except OSError:
         return ""
-    return f"{about.st_mtime_ns} {about.st_size}"
+    return f"{about.st_mtime_ns} {about.st_size} {about.st_ino}"

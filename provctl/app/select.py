@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, List
 
 from provctl.errors import NotFound
-from provctl.journal.summary import RunSummary, summaries
 from provctl.near import did_you_mean
 
 if TYPE_CHECKING:
     from provctl.journal.folder import StateFolder
+    from provctl.journal.summary import RunSummary
 
 __all__ = ["find_run", "find_runs"]
 
@@ -41,7 +41,9 @@ def find_run(folder: StateFolder, text: str) -> str:
 
 def find_runs(folder: StateFolder, text: str) -> List[RunSummary]:
     """Return the runs of a batch, oldest first, or the one run. Raises NotFound."""
-    every = summaries(folder)
+    from provctl.app.roster import accounts
+
+    every = accounts(folder)
     batches = sorted({run.batch for run in every if run.batch})
     if text == "@last" and every and every[-1].batch:
         text = every[-1].batch
@@ -62,7 +64,9 @@ def _last(folder: StateFolder, text: str) -> RunSummary:
         raise NotFound(
             message, hint="@last, @last~2, @last:NAME; provctl help selectors"
         )
-    every, name = summaries(folder), asked["name"]
+    from provctl.app.roster import accounts
+
+    every, name = accounts(folder), asked["name"]
     if not every:
         message = "there is no run yet"
         raise NotFound(message, hint="provctl run FILE starts one")
@@ -81,7 +85,9 @@ def _last(folder: StateFolder, text: str) -> RunSummary:
 
 def _guess(folder: StateFolder, text: str) -> str:
     """What to do about a name that no run has."""
-    every = summaries(folder)
+    from provctl.app.roster import accounts
+
+    every = accounts(folder)
     names = {run.name for run in every}
     if text in names:
         return f"that is a workflow; its latest run is @last:{text}"

@@ -98,10 +98,9 @@ class Session:
 
     def accounts(self) -> List[RunSummary]:
         """Return the account of every run, oldest first. Raises StateUnusable."""
-        from provctl.app.accounts import accounts
-        from provctl.config.paths import cache_dir
+        from provctl.app.roster import accounts
 
-        return accounts(self.folder, cache_dir())
+        return accounts(self.folder)
 
     @cached_property
     def library_folder(self) -> Optional[Path]:
@@ -194,23 +193,23 @@ def emit(
     A table shows `columns`; json and jsonl hold the whole records; name is the
     column `name` alone, one value a line.
     """
-    import json
-
-    if session.output == "json":
-        click.echo(json.dumps(rows, indent=2))
-    elif session.output == "jsonl":
-        for row in rows:
-            click.echo(json.dumps(row))
-    elif session.output == "name":
-        for row in rows:
-            click.echo(_cell(row[name]))
-    else:
+    if session.output == "table":
         click.echo("\n".join(_table(rows, columns)))
+    elif session.output == "name":
+        for value in _cells([row[name] for row in rows]):
+            click.echo(value)
+    else:
+        import json
+
+        records = [rows] if session.output == "json" else rows
+        indent = 2 if session.output == "json" else None
+        for record in records:
+            click.echo(json.dumps(record, indent=indent))
 
 
 def _table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> List[str]:
     cells = [
-        _padded([column.upper(), *(_cell(row.get(column)) for row in rows)])
+        _padded([column.upper(), *_cells([row.get(column) for row in rows])])
         for column in columns
     ]
     return ["  ".join(line).rstrip() for line in zip(*cells)]
@@ -226,14 +225,21 @@ def _padded(column: Sequence[str]) -> List[str]:
     return [cell + " " * (width - own) for cell, own in zip(column, widths)]
 
 
-def _cell(value: object) -> str:
+def _cells(values: Sequence[object]) -> List[str]:
+    cells = [value if isinstance(value, str) else _written(value) for value in values]
+    # All at once: of a list of a thousand runs it is most of the time.
+    return cells if "".join(cells).isprintable() else list(map(plain, cells))
+
+
+def _written(value: object) -> str:
+    """A value that is no text; JSON is only imported for what needs it."""
     if value is None:
         return "-"
-    if isinstance(value, str):
-        return plain(value)
+    if type(value) is int:
+        return str(value)
     import json
 
-    return plain(json.dumps(value))
+    return json.dumps(value)
 
 
 def width_of(text: str) -> int:

@@ -21,12 +21,14 @@ from typing import (
 )
 
 import click
-from click.shell_completion import CompletionItem
 
 from provctl.cli.context import session_of
 
 if TYPE_CHECKING:
-    from provctl.app.roster import Known, Roster
+    from click.shell_completion import CompletionItem
+
+    from provctl.app.roster import Roster
+    from provctl.journal.summary import RunSummary
 
 __all__ = [
     "COMMAND",
@@ -50,6 +52,8 @@ __all__ = [
 Offer = Tuple[str, str]
 Offers = Callable[[click.Context, str], Iterable[Offer]]
 
+_WITHIN_S = 0.3  # what a person who waits for a list does not mind
+
 
 class Word(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
     """Text that is completed with what `offers` finds; with `path` also from the disk.
@@ -66,6 +70,8 @@ class Word(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has 
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> List[CompletionItem]:
         """Return what may stand in place of `incomplete`, but for what stands already."""
+        from click.shell_completion import CompletionItem
+
         given = ctx.params.get(param.name or "")
         there = given if isinstance(given, (tuple, list)) else ()
         offers = self._offers(ctx, incomplete) if self._offers else ()
@@ -80,7 +86,7 @@ def _roster(ctx: click.Context) -> Roster:
     from provctl.app.roster import Roster
     from provctl.config.paths import cache_dir
 
-    return Roster(session_of(ctx).folder, cache_dir())
+    return Roster(session_of(ctx).folder, cache_dir(), within_s=_WITHIN_S)
 
 
 def _runs(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
@@ -94,7 +100,7 @@ def _begins(run_id: str, incomplete: str) -> bool:
     return incomplete[:1] == "@" or run_id.startswith(incomplete)
 
 
-def _last(newest: List[Known]) -> Iterator[Offer]:
+def _last(newest: List[RunSummary]) -> Iterator[Offer]:
     if newest:
         yield "@last", f"the latest: {_about(newest[0])}"
 
@@ -114,7 +120,7 @@ def _runs_and_batches(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
         yield run.id, _about(run)
 
 
-def _about(run: Known) -> str:
+def _about(run: RunSummary) -> str:
     return f"{run.name}, {run.word}, {_age(run.created_at)}"
 
 
@@ -240,6 +246,8 @@ DIRECTORY = Word("directory", path="dir")
 
 def completed(offers: Iterable[Offer], incomplete: str) -> List[CompletionItem]:
     """Return those of `offers`, values and what is said of each, that fit."""
+    from click.shell_completion import CompletionItem
+
     return [
         CompletionItem(value, help=about or None)
         for value, about in offers

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional
 
 from provctl.errors import JournalDamaged, JournalTooNew, ProvctlError
 from provctl.flock import is_locked
-from provctl.journal.seal import NewerFormat, unseal
 from provctl.journal.unreadable import unreadable
 
 if TYPE_CHECKING:
@@ -23,13 +20,16 @@ _END = 8192  # bytes read at the end; the finish is shorter
 _FIRST_MAX = 1 << 18  # bytes; so is the submission, whatever its labels
 
 
-@dataclass(frozen=True)
-class RunSummary:
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class RunSummary(NamedTuple):
     """What lists show. `status` and `outcome` as in `core.view.RunView`.
 
     Times are seconds since the epoch. `owned`: a process takes care of it now.
     `damage` says what is wrong with a journal that cannot be read; then the status
-    is "damaged".
+    is "damaged". A tuple, for lists make thousands, and a dataclass takes five times
+    as long.
     """
 
     id: str
@@ -41,9 +41,14 @@ class RunSummary:
     tasks: int = 0
     priority: int = 0
     batch: Optional[str] = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = _NONE
     owned: bool = False
     damage: str = ""
+
+    @property
+    def word(self) -> str:
+        """How it is, in one word."""
+        return self.outcome or self.status
 
 
 def summaries(folder: StateFolder) -> List[RunSummary]:
@@ -111,7 +116,10 @@ def submission(folder: RunFolder) -> RunSubmitted:
 
 def _under_way(folder: RunFolder, data: bytes) -> str:
     """A word for an unfinished run, as `RunState.status` has it."""
-    found = _KIND.findall(data)
+    import re
+    from collections import Counter
+
+    found = re.findall(_KIND, data, re.MULTILINE)
     kinds = Counter(found[_place_of_last(found, b"run_finished") :])
     if kinds[b"task_held"] > kinds[b"task_resolved"]:
         return _replayed(folder)  # held or not depends on all the others
@@ -134,7 +142,7 @@ def _place_of_last(found: List[bytes], kind: bytes) -> int:
 
 
 # At the start of a line only: what a task returns may look alike.
-_KIND = re.compile(rb'^{"v":\d+,"seq":\d+,"dur":\d+,"type":"(\w+)"', re.MULTILINE)
+_KIND = rb'^{"v":\d+,"seq":\d+,"dur":\d+,"type":"(\w+)"'
 
 
 def _replayed(folder: RunFolder) -> str:
@@ -147,7 +155,13 @@ def _replayed(folder: RunFolder) -> str:
     return state.runs[folder.id].status
 
 
+# What follows needs JSON: to import that takes as long as to list a thousand runs that
+# are known.
+
+
 def _first_record(folder: RunFolder, head: bytes) -> Dict[str, Any]:
+    from provctl.journal.seal import NewerFormat, unseal
+
     try:
         record, _ = unseal(head.partition(b"\n")[0])
     except NewerFormat as newer:
@@ -164,6 +178,8 @@ def _first_record(folder: RunFolder, head: bytes) -> Dict[str, Any]:
 
 def _last_record(tail: bytes) -> Dict[str, Any]:
     """The last whole line; a torn one behind it is not looked at."""
+    from provctl.journal.seal import NewerFormat, unseal
+
     whole = tail[: tail.rfind(b"\n") + 1]
     try:
         record, _ = unseal(whole[:-1].rpartition(b"\n")[2])

@@ -1,4 +1,4 @@
-"""The roster says of every run what it is, and reads only what has grown."""
+"""The roster says of every run what is on disk, and reads only what has grown."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, List
 import pytest
 
 from provctl.app.roster import Roster
-from provctl.core.events import CancelRequested, RunFinished
+from provctl.core import events as ev
 from provctl.errors import StateUnusable
 from provctl.journal.folder import StateFolder
+from provctl.journal.lock import Lock
+from provctl.journal.summary import summaries
+from provctl.shelf import read_shelf, write_shelf
 from tests.support.run_folders import append, state_folder, submit
 from tests.support.workflows import a_workflow, task
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ONE = a_workflow(task("a"))
+LABELS = {"env": "prod", "path/to.x": "a=b\\ ø", "none": ""}
 
 
 @pytest.fixture
@@ -26,19 +30,32 @@ def folder(tmp_path: Path) -> StateFolder:
     folder = state_folder(tmp_path)
     for number, run in enumerate(("old", "new", "mid")):
         at = {"old": 1.0, "mid": 2.0, "new": 3.0}[run]
-        submit(folder, replace(ONE, name=f"w{number}\t\\"), run, at=at, batch="b-1")
+        workflow = replace(ONE, name=f"w{number}\t\\")
+        submit(folder, workflow, run, at=at, batch="b-1", labels=LABELS)
     return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
 
 
 def ids(roster: Roster) -> List[str]:
     return [run.id for run in roster.newest()]
 
 
-def test_the_newest_comes_first(folder: StateFolder, tmp_path: Path) -> None:
+def shelf_of(cache: Path) -> Path:
+    (file,) = (cache / "runs").iterdir()
+    return file
+
+
+def test_the_newest_comes_first(folder: StateFolder, cache: Path) -> None:
     for _ in ("read", "kept"):
-        roster = Roster(folder, tmp_path / "cache")
+        roster = Roster(folder, cache)
         assert ids(roster) == ["new", "mid", "old"]
-        assert roster.newest()[0] == ("new", "w1\t\\", "queued", 3.0, "b-1")
+        run = roster.newest()[0]
+        assert run[:5] == ("new", "w1\t\\", "queued", None, 3.0)
+        assert (run.word, run.batch, run.labels) == ("queued", "b-1", LABELS)
         assert [run.id for run in roster.newest(most=1)] == ["new"]
         assert [run.id for run in roster.newest(lambda run: "d" in run.id)] == [
             "mid",
@@ -46,59 +63,127 @@ def test_the_newest_comes_first(folder: StateFolder, tmp_path: Path) -> None:
         ]
 
 
+@pytest.mark.parametrize("kind", ["queued", "finished", "owned", "damaged", "gone"])
+def test_every_account_is_what_is_on_disk(
+    folder: StateFolder, cache: Path, kind: str
+) -> None:
+    assert Roster(folder, cache).every() == summaries(folder)
+    run, lock = folder.run("mid"), None
+    if kind == "finished":
+        append(run, [ev.RunFinished("mid", 5.5, "cancelled")])
+    elif kind == "owned":
+        lock = Lock.take(run.lock)
+    elif kind == "damaged":
+        run.journal.write_bytes(b"x" + run.journal.read_bytes()[1:])
+    elif kind == "gone":
+        run.journal.unlink()
+    every = summaries(folder)
+    for _ in ("read", "kept"):
+        assert Roster(folder, cache).every() == every
+    assert [run.owned for run in every] == [False, lock is not None, False]
+    if lock is not None:
+        lock.release()
+        assert Roster(folder, cache).every() == summaries(folder) != every
+
+
+def test_a_run_that_goes_on_is_read_again(folder: StateFolder, cache: Path) -> None:
+    run = folder.run("mid")
+    append(run, [ev.RunFinished("mid", 5.0, "failed")])
+    assert Roster(folder, cache).every()[1].outcome == "failed"
+    append(run, [ev.RetryRequested("mid", 6.0, ["a"])])
+    assert Roster(folder, cache).every() == summaries(folder)
+    assert Roster(folder, cache).every()[1].outcome is None
+
+
 @pytest.mark.parametrize(
     ("text", "run"),
     [("@last", "new"), ("o", "old"), ("mid", "mid"), ("", None), ("x", None)],
 )
 def test_a_run_is_found_by_what_people_type(
-    folder: StateFolder, tmp_path: Path, text: str, run: str
+    folder: StateFolder, cache: Path, text: str, run: str
 ) -> None:
-    found = Roster(folder, tmp_path / "cache").find(text)
+    found = Roster(folder, cache).find(text)
     assert (found and found.id) == run
 
 
-def test_what_has_grown_is_read_again(folder: StateFolder, tmp_path: Path) -> None:
+def test_what_has_grown_is_read_again(folder: StateFolder, cache: Path) -> None:
     def word() -> str:
-        return Roster(folder, tmp_path / "cache").newest(most=1)[0].word
+        return Roster(folder, cache).newest(most=1)[0].word
 
     assert word() == "queued"
-    append(folder.run("new"), [CancelRequested("new", 4.0)])
+    append(folder.run("new"), [ev.CancelRequested("new", 4.0)])
     assert word() == "cancelling"
-    append(folder.run("new"), [RunFinished("new", 5.0, "cancelled")])
+    append(folder.run("new"), [ev.RunFinished("new", 5.0, "cancelled")])
     assert word() == "cancelled"
 
 
-def test_what_has_not_grown_is_not_read(folder: StateFolder, tmp_path: Path) -> None:
-    first = Roster(folder, tmp_path / "cache").newest()
+def test_what_has_not_grown_is_not_read(folder: StateFolder, cache: Path) -> None:
+    first = Roster(folder, cache).newest()
     for run in first:
         journal = folder.run(run.id).journal
         about = journal.stat()
         # Were it read, it would be said to be damaged.
-        journal.write_bytes(b"x" * about.st_size)
+        with journal.open("r+b") as file:
+            file.write(b"x" * about.st_size)
         os.utime(str(journal), ns=(about.st_atime_ns, about.st_mtime_ns))
-    assert Roster(folder, tmp_path / "cache").newest() == first
+    assert Roster(folder, cache).newest() == first
+    assert Roster(folder, cache).every() == first[::-1]
+    # One that took the place of another looks like another.
+    journal.rename(journal.with_name("away"))
+    journal.write_bytes(b"x" * about.st_size)
+    os.utime(str(journal), ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert [run.word for run in Roster(folder, cache).every()].count("damaged") == 1
 
 
-def test_runs_come_and_go(folder: StateFolder, tmp_path: Path) -> None:
-    assert ids(Roster(folder, tmp_path / "cache")) == ["new", "mid", "old"]
+def test_who_has_no_time_is_told_what_is_known(
+    folder: StateFolder, cache: Path
+) -> None:
+    hurried = Roster(folder, cache, within_s=-1.0)
+    assert hurried.newest() == []
+    Roster(folder, cache).newest()
+    append(folder.run("new"), [ev.CancelRequested("new", 4.0)])
+    known = Roster(folder, cache, within_s=-1.0).newest()
+    assert [run.word for run in known] == ["queued"] * 3
+
+
+def test_it_is_not_written_for_each_run_that_grows(
+    folder: StateFolder, cache: Path
+) -> None:
+    (one,) = Roster(folder, cache).newest(most=1)
+    shelf = shelf_of(cache)
+    head = shelf.read_text().splitlines()[1]
+    assert len(read_shelf(shelf, head)) == 3
+    many = [folder.runs / f"many-{number:03d}" for number in range(200)]
+    for run in many:
+        run.mkdir()
+        (run / "journal.jsonl").write_bytes(folder.run(one.id).journal.read_bytes())
+    Roster(folder, cache).every()
+    assert len(read_shelf(shelf, head)) == 203
+    before = shelf.read_bytes()
+    append(folder.run("new"), [ev.CancelRequested("new", 4.0)])
+    assert Roster(folder, cache).every()[-1].status == "cancelling"
+    assert shelf.read_bytes() == before
+
+
+def test_runs_come_and_go(folder: StateFolder, cache: Path, tmp_path: Path) -> None:
+    assert ids(Roster(folder, cache)) == ["new", "mid", "old"]
     folder.run("mid").path.rename(tmp_path / "gone")
     submit(folder, ONE, "newest", at=9.0)
-    assert ids(Roster(folder, tmp_path / "cache")) == ["newest", "new", "old"]
+    assert ids(Roster(folder, cache)) == ["newest", "new", "old"]
 
 
-def test_a_damaged_run_is_named_as_such(folder: StateFolder, tmp_path: Path) -> None:
+def test_a_damaged_run_is_named_as_such(folder: StateFolder, cache: Path) -> None:
     folder.run("mid").journal.write_bytes(b"nonsense\n")
-    words = {run.id: run.word for run in Roster(folder, tmp_path / "cache").newest()}
+    words = {run.id: run.word for run in Roster(folder, cache).newest()}
     assert words == {"new": "queued", "mid": "damaged", "old": "queued"}
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"00000000\nruns 1\nx"])
 def test_a_cache_that_is_damaged_or_cannot_be_is_none(
-    folder: StateFolder, tmp_path: Path, content: bytes
+    folder: StateFolder, cache: Path, tmp_path: Path, content: bytes
 ) -> None:
-    cache = tmp_path / "cache"
     assert ids(Roster(folder, cache))[0] == "new"
-    (file,) = (cache / "runs").iterdir()
+    file = shelf_of(cache)
     assert file.stat().st_mode & 0o777 == 0o600
     file.write_bytes(content)
     assert ids(Roster(folder, cache))[0] == "new"
@@ -107,9 +192,19 @@ def test_a_cache_that_is_damaged_or_cannot_be_is_none(
     assert ids(Roster(folder, blocked))[0] == "new"
 
 
-def test_no_state_directory_has_no_runs(tmp_path: Path) -> None:
-    nothing = Roster(StateFolder(tmp_path / "none"), tmp_path / "cache")
-    assert (nothing.newest(), nothing.find("@last")) == ([], None)
+def test_it_is_the_cache_that_answers(folder: StateFolder, cache: Path) -> None:
+    Roster(folder, cache).every()
+    shelf = shelf_of(cache)
+    head = shelf.read_text().splitlines()[1]
+    rows = read_shelf(shelf, head)
+    write_shelf(shelf, head, {k: v.replace("w1", "x1") for k, v in rows.items()})
+    names = [run.name[:2] for run in Roster(folder, cache).every()]
+    assert names == ["w0", "w2", "x1"]
+
+
+def test_no_state_directory_has_no_runs(cache: Path, tmp_path: Path) -> None:
+    nothing = Roster(StateFolder(tmp_path / "none"), cache)
+    assert (nothing.newest(), nothing.every(), nothing.find("@last")) == ([], [], None)
     (tmp_path / "runs").write_bytes(b"")
     with pytest.raises(StateUnusable):
-        Roster(StateFolder(tmp_path), tmp_path / "cache")
+        Roster(StateFolder(tmp_path), cache)
