@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Dict, List
 
 from provctl.core.machine import apply
 from provctl.core.state import RunState, State
-from provctl.executors import record
-from provctl.executors.base import Place
 from provctl.flock import is_locked
 from provctl.journal.log import JournalReader
 from provctl.journal.replay import replay
 
 if TYPE_CHECKING:
     from provctl.core.events import Event
+    from provctl.executors.base import Place
     from provctl.journal.folder import RunFolder
 
 __all__ = ["Follower"]
@@ -53,6 +52,8 @@ class Follower:
         The next owner writes the same into the journal; until then this is the
         honest answer.
         """
+        from provctl.executors.base import Place
+
         found = {}
         for task_id in self.run.active:
             task = self.run.tasks[task_id]
@@ -65,6 +66,8 @@ class Follower:
 
 
 def _word(place: Place) -> str:
+    from provctl.executors import record
+
     if record.is_running(place):
         return "still running, without an owner"
     ended = record.ended(place)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set, Tuple
 
 import click
@@ -52,17 +51,29 @@ def list_runs(
     runs = choice.of(session.accounts())
     if words is not None:
         runs = [run for run in runs if words & {run.status, run.outcome}]
-    rows = run_rows(runs[-last:] if last else runs)
-    if session.output == "table":
-        for row in rows:
-            # Of a submitted run that waits for its turn this is no news.
-            if not row["owned"] and row["status"] in ("running", "cancelling"):
-                row["status"] += ", without an owner"
-            row["labels"] = labels_line(row["labels"]) or None
+    shown = runs[-last:] if last else runs
+    rows = list(map(_cells, shown)) if session.output == "table" else run_rows(shown)
     columns: Tuple[str, ...] = ("id", "name", "status", "outcome", "tasks", "created")
-    if any(row["labels"] for row in rows):
+    if any(run.labels for run in shown):
         columns = (*columns, "labels")
     emit(session, rows, columns, name="id")
+
+
+def _cells(run: RunSummary) -> Dict[str, Any]:
+    """What people are shown of a run in a list."""
+    status = run.status
+    # Of a submitted run that waits for its turn this is no news.
+    if not run.owned and status in ("running", "cancelling"):
+        status += ", without an owner"
+    return {
+        "id": run.id,
+        "name": run.name,
+        "status": status,
+        "outcome": run.outcome,
+        "tasks": run.tasks,
+        "created": local(run.created_at),
+        "labels": labels_line(run.labels) if run.labels else None,
+    }
 
 
 def wanted_words(text: str) -> Set[Optional[str]]:
@@ -129,19 +140,30 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
             click.echo(record["id"])
     elif session.output == "jsonl":
         for record in records:
-            click.echo(json.dumps(record))
+            _print_json(session, record)
     else:
-        click.echo(json.dumps(records if many else records[0], indent=2))
+        _print_json(session, records if many else records[0])
+
+
+def _print_json(session: Session, record: object) -> None:
+    import json
+
+    indent = None if session.output == "jsonl" else 2
+    click.echo(json.dumps(record, indent=indent))
 
 
 def _with_progress(session: Session, run: RunState) -> RunView:
     """The picture of a run, with what its running tasks said last."""
+    from provctl.core.view import view
+
+    picture = view(run)
+    if run.outcome is not None:
+        return picture
     from dataclasses import replace
 
     from provctl.app.said import Said
-    from provctl.core.view import view
 
-    said, picture = Said(session.folder), view(run)
+    said = Said(session.folder)
     tasks = tuple(
         replace(seen, progress=said.newest(run, run.tasks[seen.id]))
         if seen.status == "running" and seen.attempt
@@ -163,8 +185,7 @@ def show_state(session: Session, run: RunState) -> None:
     elif session.output == "name":
         click.echo(record["id"])
     else:
-        indent = None if session.output == "jsonl" else 2
-        click.echo(json.dumps(record, indent=indent))
+        _print_json(session, record)
 
 
 def _record_of(follower: Follower, picture: RunView) -> Dict[str, Any]:
@@ -308,4 +329,4 @@ def outputs(
             found = resolve(wanted, follower.run.output_of)
         except ValueMissing as missing:
             raise NotFound(str(missing)) from None
-    click.echo(json.dumps(found, indent=None if session.output == "jsonl" else 2))
+    _print_json(session, found)

@@ -7,7 +7,7 @@ that the platform's older files use are aliases of exactly one key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import FrozenInstanceError, dataclass, field
 from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Optional, Tuple
 
 from provctl.config import kinds
@@ -61,10 +61,19 @@ def _table(kind: Kind, text: str) -> Any:
 
 
 class _Values:
-    """What dataclasses have too, compiled once and not anew for each of them.
+    """What frozen dataclasses have too, compiled once and not anew for each of them.
 
-    Every command defines all sections before it can start.
+    Every command defines all sections before it can start: frozen they take 3 ms.
     """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in vars(self):
+            self.__delattr__(name)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        message = f"a setting cannot be changed: {name}"
+        raise FrozenInstanceError(message)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)
@@ -76,7 +85,7 @@ class _Values:
         return f"{type(self).__name__}({vars(self)!r})"
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Orchestrator(_Values):
     """How commands reach the background scheduler."""
 
@@ -105,7 +114,7 @@ class Orchestrator(_Values):
     )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Execution(_Values):
     """Which commands run here and which through the scheduler."""
 
@@ -126,7 +135,7 @@ class Execution(_Values):
     )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Executor(_Values):
     """How tasks run."""
 
@@ -161,7 +170,7 @@ class Executor(_Values):
     )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Server(_Values):
     """Where the scheduler's API listens beside its unix socket, if any of it is set."""
 
@@ -186,7 +195,7 @@ class Server(_Values):
         return self.host or _HOST, self.port or _PORT
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Storage(_Values):
     """Where runs are kept."""
 
@@ -208,7 +217,7 @@ class Storage(_Values):
     )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Nushell(_Values):
     """The program that runs scripts and calls, and the library they use."""
 
@@ -236,7 +245,7 @@ class Nushell(_Values):
     )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Nickel(_Values):
     """Limits on the evaluation of a workflow file, and what evaluates it."""
 
@@ -251,7 +260,7 @@ class Nickel(_Values):
     )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Ui(_Values):
     """How runs are shown to who watches them."""
 
@@ -269,7 +278,7 @@ class Ui(_Values):
     )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Hooks(_Values):
     """Programs that are told of runs, in JSON on stdin. No shell reads their words."""
 
@@ -281,19 +290,19 @@ class Hooks(_Values):
     )
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(repr=False, eq=False)
 class Settings(_Values):
     """Every setting; made by `provctl.config.load.load_settings`."""
 
-    orchestrator: Orchestrator = Orchestrator()
-    execution: Execution = Execution()
-    executor: Executor = Executor()
-    server: Server = Server()
-    storage: Storage = Storage()
-    nushell: Nushell = Nushell()
-    nickel: Nickel = Nickel()
-    ui: Ui = Ui()
-    hooks: Hooks = Hooks()
+    orchestrator: Orchestrator = field(default_factory=Orchestrator)
+    execution: Execution = field(default_factory=Execution)
+    executor: Executor = field(default_factory=Executor)
+    server: Server = field(default_factory=Server)
+    storage: Storage = field(default_factory=Storage)
+    nushell: Nushell = field(default_factory=Nushell)
+    nickel: Nickel = field(default_factory=Nickel)
+    ui: Ui = field(default_factory=Ui)
+    hooks: Hooks = field(default_factory=Hooks)
     pools: Mapping[str, int] = _table(
         kinds.table(
             kinds.whole(1, 1_000_000),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import signal
 from collections import Counter
 from typing import TYPE_CHECKING, List, Mapping, Optional
 
@@ -384,7 +383,9 @@ def _cause(task: TaskView) -> str:
 
 
 def _signal_name(number: int) -> str:
+    from signal import Signals
+
     try:
-        return signal.Signals(number).name
+        return Signals(number).name
     except ValueError:  # real-time signals have no names
         return f"signal {number}"

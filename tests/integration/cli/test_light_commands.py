@@ -43,6 +43,14 @@ def test_to_look_at_a_run_loads_nothing_heavy(tmp_path: Path) -> None:
         assert loaded_by("workflow", verb, "@last").isdisjoint(HEAVY)
 
 
+def test_a_list_of_known_runs_needs_no_json(tmp_path: Path) -> None:
+    file = tmp_path / "one.json"
+    file.write_text('{"tasks": {"one": {"command": ["true"]}}}', encoding="utf-8")
+    loaded_by("run", str(file))
+    assert "json" in loaded_by("workflow", "list")  # of one that has to be read
+    assert "json" not in loaded_by("workflow", "list")
+
+
 def loaded_by(*words: str) -> Set[str]:
     """The names of all modules that a command loads."""
     command = [sys.executable, "-X", "importtime", "-m", "provctl", *words]
