@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bundle"]
 
-_PACKAGES = (
-    *("click", "rich", "pydantic", "psutil", "platformdirs", "fastapi", "uvicorn"),
-    *("httptools", "prometheus-client", "jinja2", "py-nickel"),
-)
-
 
 @click.command()
 @click.argument("run", metavar="[RUN]", required=False, type=RUN)
@@ -168,9 +163,9 @@ def _said(
 
 def _versions(session: Session) -> bytes:
     import platform
-    from importlib.metadata import PackageNotFoundError, version
 
     from provctl import __version__
+    from provctl.cli.packages import packages
 
     found: Dict[str, Optional[str]] = {
         "provctl": __version__,
@@ -178,11 +173,7 @@ def _versions(session: Session) -> bytes:
         "platform": platform.platform(),
         "state_dir": str(session.folder.path),
     }
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
+    found.update((package.name, package.version) for package in packages())
     return json.dumps(found, indent=1).encode("ascii")
 
 

@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS"]
 
-_PACKAGES = (
-    *("click", "rich", "pydantic", "psutil", "platformdirs"),
-    *("fastapi", "uvicorn", "httptools", "prometheus_client"),
-    *("jinja2", "semantic_version", "cronsim", "tzlocal"),
-)
 _PROGRAM_TIMEOUT_S = 10
 _RELEASED_AT = 1_735_689_600  # 2025-01-01: no right clock shows an earlier time
 _CLOCK_TOLERANCE_S = 60
@@ -43,9 +38,9 @@ def _configuration(surroundings: Surroundings) -> str:
 
 
 def _python(_surroundings: Surroundings) -> str:
-    from importlib.util import find_spec
+    from provctl.cli.packages import packages
 
-    missing = [package for package in _PACKAGES if find_spec(package) is None]
+    missing = [p.name for p in packages() if p.always and p.version is None]
     if missing:
         message = f"packages missing: {', '.join(missing)}"
         raise ToolMissing(message, hint="install provctl again with pip")
