@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from provctl.core.state import RunState
     from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["VERSION", "HookRunner", "account_of", "failure_file"]
+__all__ = ["VERSION", "HookRunner", "failure_file"]
 
 VERSION = 1  # of the record; a field may be added to it
 _FAILED_SHOWN = 20
@@ -53,7 +53,7 @@ _LOG_MAX = 1 << 20  # bytes, and as many of an older one
 _LOOK_S = 0.05
 
 
-def account_of(folder: RunFolder, run: RunState, exit_code: int) -> Dict[str, Any]:
+def _record(folder: RunFolder, run: RunState, exit_code: int) -> Dict[str, Any]:
     """Return the record that hooks are given of a run that has ended."""
     told = run.submitted
     started, finished = run.started_at, run.finished_at
@@ -137,8 +137,8 @@ class HookRunner:
         if outcome is None:
             marks.give_back(run.id)
             return
-        account = account_of(run, follower.run, self.exit_code(outcome))
-        document = json.dumps(account).encode("ascii") + b"\n"
+        record = _record(run, follower.run, self.exit_code(outcome))
+        document = json.dumps(record).encode("ascii") + b"\n"
         failures = [
             failure
             for argv in self.settings.hooks.on_run_finished

@@ -19,7 +19,7 @@ from provctl.ui.lines import neutralise, words
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
-    from provctl.cli.summary import Account
+    from provctl.cli.summary import Course
     from provctl.core.state import TaskState
     from provctl.errors import Mistake
 
@@ -61,7 +61,7 @@ def _lines_of(mistake: Mistake) -> List[str]:
     return [*mistake.message.splitlines(), *mistake.hint.splitlines()]
 
 
-def annotate_runs(session: Session, accounts: Sequence[Account]) -> None:
+def annotate_runs(session: Session, courses: Sequence[Course]) -> None:
     """Print a remark for each task that failed, or only succeeded after it had failed.
 
     Those come first that failed by themselves, in the order in which they did.
@@ -71,10 +71,10 @@ def annotate_runs(session: Session, accounts: Sequence[Account]) -> None:
         return
     errors: List[Annotation] = []
     warnings: List[Annotation] = []
-    for account in accounts:
-        failures, flaky = _failures(account), _flaky(account)
+    for course in courses:
+        failures, flaky = _failures(course), _flaky(course)
         shown = [*list(failures)[:_MOST], *list(flaky)[:_MOST]]
-        places = _places(session, account, shown)
+        places = _places(session, course, shown)
         errors += _placed("error", failures, places)
         warnings += _placed("warning", flaky, places)
     stream = sys.stdout if session.output == "table" else sys.stderr
@@ -102,9 +102,9 @@ def _bounded(remarks: Sequence[Annotation]) -> List[Annotation]:
     return [*remarks[: _MOST - 1], last]
 
 
-def _failures(account: Account) -> Dict[str, Tuple[str, str]]:
+def _failures(course: Course) -> Dict[str, Tuple[str, str]]:
     """Title and text about tasks that failed or are held: causes first, as they came."""
-    run = account.run
+    run = course.run
     bad = [
         task
         for task in run.tasks.values()
@@ -115,17 +115,17 @@ def _failures(account: Account) -> Dict[str, Tuple[str, str]]:
     return {
         task.task.id: (
             f"{task.task.id} {words(task.outcome or task.status)}",
-            _why(account, task),
+            _why(course, task),
         )
         for task in bad
     }
 
 
-def _flaky(account: Account) -> Dict[str, Tuple[str, str]]:
+def _flaky(course: Course) -> Dict[str, Tuple[str, str]]:
     """Title and text about tasks that succeeded after they had failed."""
     found = {}
-    for each in account.tries:
-        task = account.run.tasks[each.task]
+    for each in course.tries:
+        task = course.run.tasks[each.task]
         failed = each.outcome in TROUBLES and each.purpose == "run"
         if failed and (task.did or task.outcome) == "succeeded":
             why = each.reason or words(each.outcome or "")
@@ -134,7 +134,7 @@ def _flaky(account: Account) -> Dict[str, Tuple[str, str]]:
     return found
 
 
-def _why(account: Account, task: TaskState) -> str:
+def _why(course: Course, task: TaskState) -> str:
     """How it ended, and its last words."""
     from provctl.app.log_end import last_lines
     from provctl.core.view import task_view
@@ -143,16 +143,16 @@ def _why(account: Account, task: TaskState) -> str:
     took = elapsed(task.started_at, task.finished_at)
     told = [sentence(task_view(task), now=0.0, took=took)]
     if task.attempt:
-        log = account.folder.log_of(task.task.index, task.attempt)
+        log = course.folder.log_of(task.task.index, task.attempt)
         told += [neutralise(line, limit=300) for line in last_lines(log, _LOG_LINES)]
     return "\n".join(told)
 
 
 def _places(
-    session: Session, account: Account, ids: Sequence[str]
+    session: Session, course: Course, ids: Sequence[str]
 ) -> Mapping[str, _Where]:
     """Where tasks stand in the workflow file, if it is still there; of others, at ""."""
-    environ, workflow = session.environ, account.run.workflow
+    environ, workflow = session.environ, course.run.workflow
     found: Dict[str, _Where] = {"": (_in_workspace(workflow.source, environ), 0, 0)}
     if ids and workflow.source:
         from provctl.app.loading import make_context

@@ -24,10 +24,10 @@ def conclude(session: Session, run_ids: Sequence[str]) -> None:
     if not dialect_of(session.environ).annotates:
         return
     from provctl.cli.annotations import annotate_runs
-    from provctl.cli.summary import accounts_of
+    from provctl.cli.summary import courses_of
 
-    accounts = accounts_of(session, run_ids)
-    annotate_runs(session, accounts)
+    courses = courses_of(session, run_ids)
+    annotate_runs(session, courses)
     page = session.environ.get("GITHUB_STEP_SUMMARY")
     if not page:
         return
@@ -36,7 +36,7 @@ def conclude(session: Session, run_ids: Sequence[str]) -> None:
     try:
         with Path(page).open("ab") as file:
             room = MOST - file.tell() - 1
-            file.write(f"{markdown_of(accounts, room)}\n".encode())
+            file.write(f"{markdown_of(courses, room)}\n".encode())
     except OSError as problem:
         why = problem.strerror or os.strerror(problem.errno or 0)
         click.echo(f"note: the summary of the step is not written: {why}", err=True)

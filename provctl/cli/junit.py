@@ -9,7 +9,7 @@ from provctl.core.model import Group
 from provctl.ui.lines import neutralise, words
 
 if TYPE_CHECKING:
-    from provctl.app.account import Try
+    from provctl.app.tries import Try
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import RunFolder
     from provctl.ui.junit import Case, Fault, Suite

@@ -15,10 +15,10 @@ from provctl.cli.words import PLACE, RUN
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from provctl.app.account import Try
     from provctl.app.expected import Chart
+    from provctl.app.tries import Try
     from provctl.cli.context import Session
-    from provctl.cli.summary import Account
+    from provctl.cli.summary import Course
     from provctl.core.state import RunState
     from provctl.journal.folder import RunFolder
     from provctl.ui.report import Failure, Report, Row
@@ -70,26 +70,26 @@ def write_reports(
 
     The page is about the first of them. Raises OSError.
     """
-    from provctl.cli.summary import accounts_of
+    from provctl.cli.summary import courses_of
 
-    accounts = accounts_of(session, run_ids)
+    courses = courses_of(session, run_ids)
     about = " ".join(run_ids)
     if html is not None:
         from provctl.ui.report import as_html
 
-        page = as_html(_report(accounts[0]))
+        page = as_html(_report(courses[0]))
         # A file may be called what is no text.
         _write(html, page.encode("utf-8", "replace"), about)
     if junit is not None:
         from provctl.cli.junit import suite_of
         from provctl.ui.junit import as_junit
 
-        suites = [suite_of(each.folder, each.run, each.tries) for each in accounts]
+        suites = [suite_of(each.folder, each.run, each.tries) for each in courses]
         _write(junit, as_junit(suites), about)
     if summary is not None:
         from provctl.cli.summary import markdown_of
 
-        _write(summary, markdown_of(accounts).encode("utf-8"), about)
+        _write(summary, markdown_of(courses).encode("utf-8"), about)
 
 
 def _write(file: str, content: bytes, about: str) -> None:
@@ -99,14 +99,14 @@ def _write(file: str, content: bytes, about: str) -> None:
     click.echo(f"report of {about}: {file}", err=True)
 
 
-def _report(account: Account) -> Report:
+def _report(course: Course) -> Report:
     from provctl.app.expected import chart_of_run
     from provctl.cli.graph import picture_of_run
     from provctl.ui.lines import words
     from provctl.ui.picture_svg import as_svg
     from provctl.ui.report import Report
 
-    folder, run, tries = account.folder, account.run, account.tries
+    folder, run, tries = course.folder, course.run, course.tries
     now = run.finished_at or time.time()  # noqa: TID251  # for people only
     timing = chart_of_run(run, now)
     outcome = run.outcome or run.status

@@ -22,13 +22,13 @@ from provctl.ui.lines import (
 )
 
 if TYPE_CHECKING:
-    from provctl.app.account import Try
+    from provctl.app.tries import Try
     from provctl.cli.context import Session
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import RunFolder
     from provctl.ui.markdown import Row
 
-__all__ = ["MOST", "Account", "accounts_of", "markdown_of"]
+__all__ = ["MOST", "Course", "courses_of", "markdown_of"]
 
 MOST = 1 << 20  # bytes of the summaries of one step that GitHub takes
 
@@ -43,43 +43,43 @@ _TEXT_LINES = 100
 
 
 @dataclass(frozen=True)
-class Account:
-    """A run as it is on disk, with all its tries."""
+class Course:
+    """How a run went: as it is on disk, with all its tries."""
 
     folder: RunFolder
     run: RunState
     tries: Sequence[Try]
 
 
-def accounts_of(session: Session, run_ids: Sequence[str]) -> List[Account]:
+def courses_of(session: Session, run_ids: Sequence[str]) -> List[Course]:
     """Read runs. Raises JournalDamaged, JournalTooNew."""
-    from provctl.app.account import tries_of
     from provctl.app.follow import Follower
+    from provctl.app.tries import tries_of
 
     found = []
     for run_id in run_ids:
         folder = session.folder.run(run_id)
         follower = Follower(folder)
         tries = tries_of(follower.read())
-        found.append(Account(folder, follower.run, tries))
+        found.append(Course(folder, follower.run, tries))
     return found
 
 
-def markdown_of(accounts: Sequence[Account], most: int = MOST) -> str:
+def markdown_of(courses: Sequence[Course], most: int = MOST) -> str:
     """Return the summary of runs, in at most so many bytes of UTF-8."""
     from provctl.ui.markdown import as_markdown
 
     parts: List[str] = []
-    for account in accounts:
-        parts += _parts(account)
+    for course in courses:
+        parts += _parts(course)
     return as_markdown(parts, most)
 
 
-def _parts(account: Account) -> List[str]:
+def _parts(course: Course) -> List[str]:
     """What there is to say, each part by itself, the most important first."""
     from provctl.ui import markdown
 
-    run = account.run
+    run = course.run
     now = run.finished_at or time.time()  # noqa: TID251  # for people only
     picture = view(run, rows=0)
     outcome = run.outcome or run.status
@@ -88,12 +88,12 @@ def _parts(account: Account) -> List[str]:
     title = f"{run.submitted.name} {words(outcome)}" + (
         f" after {took}" if took else ""
     )
-    facts = f"Run {account.folder.id}: {tally(counts_of(picture))}."
+    facts = f"Run {course.folder.id}: {tally(counts_of(picture))}."
     parts = [markdown.heading(title, good=good), markdown.text(facts)]
-    parts += [_drawn(run, now), markdown.table(_rows(account), len(run.tasks) - _ROWS)]
+    parts += [_drawn(run, now), markdown.table(_rows(course), len(run.tasks) - _ROWS)]
     parts += [markdown.text(_critical(run, now))]
     parts += [
-        markdown.log(f"{name}: {why}", log) for name, why, log in _failures(account)
+        markdown.log(f"{name}: {why}", log) for name, why, log in _failures(course)
     ]
     parts += [
         markdown.command(line.strip())
@@ -119,17 +119,17 @@ def _drawn(run: RunState, now: float) -> str:
     return fenced("text", [neutralise(line, limit=200) for line in lines])
 
 
-def _rows(account: Account) -> List[Row]:
+def _rows(course: Course) -> List[Row]:
     """The tasks, what failed first, then what was tried again, then in file order."""
     from provctl.ui.markdown import Row
 
     used: Dict[str, Tuple[float, int]] = {}
-    for each in account.tries:
+    for each in course.tries:
         cpu_s, memory = used.get(each.task, (0.0, 0))
         used[each.task] = cpu_s + each.cpu_s, max(memory, each.max_rss_bytes)
     tasks = [
         task
-        for task in account.run.tasks.values()
+        for task in course.run.tasks.values()
         if not isinstance(task.task.action, Group)
     ]
     tasks.sort(key=lambda task: (task.outcome not in TROUBLES, task.tries < 2))
@@ -173,16 +173,16 @@ def _critical(run: RunState, now: float) -> str:
     return f"Critical path, {whole}: {', then '.join(shown)}." if shown else ""
 
 
-def _failures(account: Account) -> List[Tuple[str, str, List[str]]]:
+def _failures(course: Course) -> List[Tuple[str, str, List[str]]]:
     """Task, why, and the end of its log, of what failed or is held."""
     found: List[Tuple[str, str, List[str]]] = []
-    for name, task in account.run.tasks.items():
+    for name, task in course.run.tasks.items():
         bad = task.outcome in TROUBLES or task.status == "held"
         if not bad or isinstance(task.task.action, Group) or len(found) == _FAILURES:
             continue
         log: List[str] = []
         if task.attempt:
-            path = account.folder.log_of(task.task.index, task.attempt)
+            path = course.folder.log_of(task.task.index, task.attempt)
             log = last_lines(path, _LOG_LINES)
         why = sentence(task_view(task), now=0.0, took=_took(task))
         found.append((name, why, [neutralise(line, limit=300) for line in log]))

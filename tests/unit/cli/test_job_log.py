@@ -10,7 +10,7 @@ import pytest
 from provctl.app.follow import Follower
 from provctl.cli.context import Session
 from provctl.cli.line_screen import LineScreen, Manner
-from provctl.cli.summary import accounts_of, markdown_of
+from provctl.cli.summary import courses_of, markdown_of
 from provctl.core import events as ev
 from provctl.core.model import Retry, Workflow
 from provctl.ui.dialects import Dialect, GitHub, GitLab
@@ -336,7 +336,7 @@ def test_who_sees_nothing_any_more_is_told_once(tmp_path: Path) -> None:
 
 def summary_of(job: Job, folder: Path) -> str:
     session = Session(flags={"storage.data_dir": str(folder / "state")})
-    return markdown_of(accounts_of(session, ["r"]))
+    return markdown_of(courses_of(session, ["r"]))
 
 
 def test_the_summary_of_a_run(tmp_path: Path, golden: Golden) -> None:

@@ -1,4 +1,4 @@
-"""Owns the whole account of a run: every try with its times, use and end."""
+"""Owns the tries of a run: each with its times, its use and its end."""
 
 from __future__ import annotations
 
