@@ -32,7 +32,6 @@ from provctl.app.follow import Follower
 from provctl.app.hook_marks import HookMarks
 from provctl.app.log_end import last_lines
 from provctl.app.reach import stamped
-from provctl.core.model import Group
 from provctl.errors import ProvctlError
 from provctl.journal.lock import Lock
 
@@ -79,9 +78,7 @@ def _record(folder: RunFolder, run: RunState, exit_code: int) -> Dict[str, Any]:
 
 
 def _failed(folder: RunFolder, run: RunState) -> List[Dict[str, Any]]:
-    """The first tasks that failed, groups apart: those fail because of others."""
-    tasks = [run.tasks[name] for name in run.failed]
-    work = [task for task in tasks if not isinstance(task.task.action, Group)]
+    """The first tasks that failed."""
     return [
         {
             "task": task.task.id,
@@ -94,7 +91,7 @@ def _failed(folder: RunFolder, run: RunState) -> List[Dict[str, Any]]:
                 folder.log_of(task.task.index, task.attempt), _LOG_LINES
             ),
         }
-        for task in work[:_FAILED_SHOWN]
+        for task in run.troubled()[:_FAILED_SHOWN]
     ]
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Tuple
 
 import click
 
-from provctl.core.model import Group
 from provctl.core.state import TROUBLES
 from provctl.ui.dialects import Annotation, dialect_of
 from provctl.ui.lines import neutralise, words
@@ -103,21 +102,13 @@ def _bounded(remarks: Sequence[Annotation]) -> List[Annotation]:
 
 
 def _failures(course: Course) -> Dict[str, Tuple[str, str]]:
-    """Title and text about tasks that failed or are held: causes first, as they came."""
-    run = course.run
-    bad = [
-        task
-        for task in run.tasks.values()
-        if not isinstance(task.task.action, Group)
-        and (task.outcome in TROUBLES or task.status == "held")
-    ]
-    bad.sort(key=lambda task: (not task.attempt, task.finished_at or run.last_at))
+    """Title and text about tasks that failed or are held."""
     return {
         task.task.id: (
             f"{task.task.id} {words(task.outcome or task.status)}",
             _why(course, task),
         )
-        for task in bad
+        for task in course.run.troubled()
     }
 
 
@@ -141,11 +132,10 @@ def _why(course: Course, task: TaskState) -> str:
     from provctl.ui.lines import elapsed, sentence
 
     took = elapsed(task.started_at, task.finished_at)
-    told = [sentence(task_view(task), now=0.0, took=took)]
-    if task.attempt:
-        log = course.folder.log_of(task.task.index, task.attempt)
-        told += [neutralise(line, limit=300) for line in last_lines(log, _LOG_LINES)]
-    return "\n".join(told)
+    told = sentence(task_view(task), now=0.0, took=took)
+    log = course.folder.log_of(task.task.index, task.attempt)
+    said = (neutralise(line, limit=300) for line in last_lines(log, _LOG_LINES))
+    return "\n".join([told, *said])
 
 
 def _places(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, AbstractSet, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, AbstractSet, List, Optional, Sequence, Tuple
 
 import click
 
@@ -203,17 +203,12 @@ def _row(one: Try, timing: Chart, now: float) -> Row:
 
 def _failures(folder: RunFolder, run: RunState) -> List[Failure]:
     from provctl.app.log_end import last_lines
-    from provctl.core.model import Group
     from provctl.ui.lines import neutralise, words
     from provctl.ui.report import Failure
 
-    found: Dict[str, Failure] = {}
-    for name in run.failed:
-        task = run.tasks[name]
-        if len(found) == _FAILURES:
-            break
-        if not isinstance(task.task.action, Group):
-            why = task.reason or words(task.outcome or "")
-            log = last_lines(folder.log_of(task.task.index, task.attempt), _LOG_LINES)
-            found[name] = Failure(name, why, "\n".join(map(neutralise, log)))
-    return list(found.values())
+    found = []
+    for task in run.troubled()[:_FAILURES]:
+        why = task.reason or words(task.outcome or task.status)
+        log = last_lines(folder.log_of(task.task.index, task.attempt), _LOG_LINES)
+        found.append(Failure(task.task.id, why, "\n".join(map(neutralise, log))))
+    return found

@@ -176,14 +176,9 @@ def _critical(run: RunState, now: float) -> str:
 def _failures(course: Course) -> List[Tuple[str, str, List[str]]]:
     """Task, why, and the end of its log, of what failed or is held."""
     found: List[Tuple[str, str, List[str]]] = []
-    for name, task in course.run.tasks.items():
-        bad = task.outcome in TROUBLES or task.status == "held"
-        if not bad or isinstance(task.task.action, Group) or len(found) == _FAILURES:
-            continue
-        log: List[str] = []
-        if task.attempt:
-            path = course.folder.log_of(task.task.index, task.attempt)
-            log = last_lines(path, _LOG_LINES)
+    for task in course.run.troubled()[:_FAILURES]:
+        path = course.folder.log_of(task.task.index, task.attempt)
+        log = [neutralise(line, limit=300) for line in last_lines(path, _LOG_LINES)]
         why = sentence(task_view(task), now=0.0, took=_took(task))
-        found.append((name, why, [neutralise(line, limit=300) for line in log]))
+        found.append((task.task.id, why, log))
     return found

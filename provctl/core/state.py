@@ -215,6 +215,18 @@ class RunState:
         moving = self.live or counts.get("ready", 0) or counts.get("retrying", 0)
         return counts.get("held", 0) > 0 and not moving
 
+    def troubled(self) -> List[TaskState]:
+        """Return the tasks to look into: those that failed first, then what is held.
+
+        Groups are left out, for they fail because of others. What never began comes
+        last, for so does most of that.
+        """
+        held = (task for task in self.active if self.tasks[task].status == "held")
+        tasks = [self.tasks[task] for task in (*self.failed, *held)]
+        work = [task for task in tasks if not isinstance(task.task.action, Group)]
+        last = self.last_at
+        return sorted(work, key=lambda t: (not t.attempt, t.finished_at or last))
+
     def told_to_end(self, task: TaskState) -> bool:
         """Whether the run, the group around the task or its try was told to end."""
         parent = task.task.parent

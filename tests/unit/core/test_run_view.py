@@ -9,7 +9,7 @@ import pytest
 from provctl.core.model import Retry
 from provctl.core.view import RunView, view
 from tests.support.dialogue import Dialogue
-from tests.support.workflows import a_workflow, task
+from tests.support.workflows import a_workflow, group, task
 
 WORDS: List[List[Tuple[str, str]]] = [
     [("", "running"), ("a exits 0", "running"), ("b exits 0", "finished")],
@@ -104,3 +104,22 @@ def test_when_not_all_fit_those_come_that_matter() -> None:
     assert rows(3) == ["t1", "t2", "t3"]
     assert rows(5) == ["t0", "t1", "t2", "t3", "t4"]
     assert rows(6) == rows(99) == [f"t{n}" for n in range(6)]
+
+
+def test_what_somebody_has_to_look_into() -> None:
+    dialogue = Dialogue(slots=4)
+    dialogue.submit(
+        a_workflow(
+            group("group"),
+            task("group/a"),
+            *(task(name) for name in "bc"),
+            task("d", ["b"]),
+        )
+    )
+    assert dialogue.r.troubled() == []
+    for seconds, news in ((1, "b exits 1"), (2, "c is lost"), (3, "group/a exits 1")):
+        dialogue.advance(seconds)
+        dialogue.hear(news)
+    assert dialogue.r.tasks["group"].outcome == "failed"
+    troubled = [task.task.id for task in dialogue.r.troubled()]
+    assert troubled == ["b", "group/a", "c"]
