@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Dict, Mapping, Optional
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["read_shelf", "write_shelf"]
+__all__ = ["read_shelf", "shelf_of", "write_shelf"]
+
+
+def shelf_of(folder: Path, about: Path) -> Path:
+    """Return the file in `folder` with the records about what is at `about`."""
+    return folder / f"{crc32(os.fsencode(about)):08x}"
 
 
 def read_shelf(path: Path, head: Optional[str]) -> Dict[str, str]:

@@ -20,7 +20,7 @@ from provctl.app.follow import Follower
 from provctl.app.said import Said
 from provctl.errors import JournalDamaged, JournalTooNew, NotFound
 from provctl.flock import is_locked
-from provctl.journal.summary import RunSummary, account
+from provctl.journal.summary import RunSummary, account, stamp_of
 
 if TYPE_CHECKING:
     from provctl.api.service import Page
@@ -38,14 +38,12 @@ _SHELF = 100_000  # tasks of runs that are not at hand
 _PAGES = 256  # answers kept for those who ask the same
 _WHOLE_RUN = 1000  # tasks in the record of a run
 
-_Stamp = Tuple[int, int, int]
-
 
 @dataclass(frozen=True)
 class _Card:
     """A run on disk as it was when its journal had the stamp."""
 
-    stamp: Optional[_Stamp]
+    stamp: str
     summary: RunSummary
 
 
@@ -56,7 +54,7 @@ class Catalogue:
         self._folder = folder
         self._live = live
         self._cards: Dict[str, _Card] = {}
-        self._books: OrderedDict[str, Tuple[Optional[_Stamp], Book]] = OrderedDict()
+        self._books: OrderedDict[str, Tuple[str, Book]] = OrderedDict()
         self._order: Optional[List[str]] = None
         self._pages: Dict[Tuple[str, Page], bytes] = {}
         self._looked_at: Optional[float] = None
@@ -72,7 +70,7 @@ class Catalogue:
             return  # nobody has asked yet
         if run_id not in self._cards:
             self._order = None
-            self._cards[run_id] = _Card(None, _summary_of(run))
+            self._cards[run_id] = _Card("", _summary_of(run))
         book = self._books[run_id][1] if run_id in self._books else None
         if book is not None and book.run is run:
             book.note(facts.events)
@@ -198,11 +196,11 @@ class Catalogue:
     async def _present(self, run_id: str) -> Book:
         """Return a run as it is now. Raises NotFound, JournalDamaged, JournalTooNew."""
         self._check_there(run_id)
-        stamp = None if run_id in self._live else self._stamp(run_id)
+        stamp = "" if run_id in self._live else self._stamp(run_id)
         return await self._loaded(run_id, stamp)
 
     def _check_there(self, run_id: str) -> None:
-        if run_id not in self._live and self._stamp(run_id) is None:
+        if run_id not in self._live and not self._stamp(run_id):
             message = f"no run is called {run_id}"
             raise NotFound(message, hint="GET /workflows lists them")
 
@@ -228,7 +226,7 @@ class Catalogue:
         if run is not None:
             return len(run.tasks) if status is None else None
         card = self._cards.get(run_id)
-        if card is None or card.stamp is None:
+        if card is None or not card.stamp:
             return None
         stamp, book = self._books.get(run_id, (None, None))
         if book is not None and stamp == card.stamp:
@@ -238,11 +236,11 @@ class Catalogue:
     async def _book(self, run_id: str) -> Optional[Book]:
         card = self._cards.get(run_id)
         try:
-            return await self._loaded(run_id, card.stamp if card else None)
+            return await self._loaded(run_id, card.stamp if card else "")
         except (JournalDamaged, JournalTooNew):
             return None  # the list of runs says so
 
-    async def _loaded(self, run_id: str, stamp: Optional[_Stamp]) -> Book:
+    async def _loaded(self, run_id: str, stamp: str) -> Book:
         run = self._live.get(run_id)
         before, book = self._books.get(run_id, (None, None))
         if book is not None and (book.run is run if run else before == stamp):
@@ -267,7 +265,7 @@ class Catalogue:
             if run_id not in self._live:
                 size -= len(self._books.pop(run_id)[1])
 
-    def _stamp(self, run_id: str) -> Optional[_Stamp]:
+    def _stamp(self, run_id: str) -> str:
         return _stamp_of(self._folder, run_id)
 
     # -- the disk ----------------------------------------------------------------------
@@ -319,7 +317,7 @@ def _seen(
         if run_id in live:
             continue
         stamp, card = _stamp_of(folder, run_id), known.get(run_id)
-        if stamp is None:
+        if not stamp:
             continue
         if (
             card is not None
@@ -333,12 +331,8 @@ def _seen(
     return seen
 
 
-def _stamp_of(folder: StateFolder, run_id: str) -> Optional[_Stamp]:
-    try:
-        info = folder.run(run_id).journal.stat()
-    except OSError:
-        return None
-    return info.st_ino, info.st_size, info.st_mtime_ns
+def _stamp_of(folder: StateFolder, run_id: str) -> str:
+    return stamp_of(f"{folder.runs}/{run_id}/journal.jsonl")
 
 
 def _from_disk(folder: StateFolder, run_id: str) -> Book:

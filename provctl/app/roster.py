@@ -6,15 +6,13 @@ An account is believed as long as the journal it was read from looks the same to
 
 from __future__ import annotations
 
-import os
 import time
-from binascii import crc32
 from itertools import islice
 from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Tuple
 
 from provctl.flock import is_locked
-from provctl.journal.summary import RunSummary, account
-from provctl.shelf import read_shelf, write_shelf
+from provctl.journal.summary import RunSummary, account, stamp_of
+from provctl.shelf import read_shelf, shelf_of, write_shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,14 +37,14 @@ def accounts(folder: StateFolder) -> List[RunSummary]:
 class Roster:
     """The runs of a state directory, with accounts that are kept below `cache`.
 
-    What cannot be read `within_s` is left for the next one. Raises StateUnusable.
+    What cannot be read in `within_s` is left for the next one. Raises StateUnusable.
     """
 
     def __init__(
         self, folder: StateFolder, cache: Path, *, within_s: float = float("inf")
     ) -> None:
         self._folder = folder
-        self._file = cache / "runs" / f"{crc32(os.fsencode(folder.path)):08x}"
+        self._file = shelf_of(cache / "runs", folder.path)
         self._deadline = time.monotonic() + within_s
         self._ids = folder.run_ids()
         kept = read_shelf(self._file, _HEAD)
@@ -97,7 +95,7 @@ class Roster:
         runs, fresh = str(self._folder.runs), 0
         for run_id in run_ids:
             # First the stamp: what grows meanwhile does not look like it next time.
-            stamp = _stamp(f"{runs}/{run_id}/journal.jsonl")
+            stamp = stamp_of(f"{runs}/{run_id}/journal.jsonl")
             if stamp and self._kept.get(run_id, "").startswith(f"{stamp}\t"):
                 continue
             if time.monotonic() > self._deadline:
@@ -142,11 +140,3 @@ def _account(run_id: str, row: str) -> RunSummary:
         batch or None,
         dict(label.split("=", 1) for label in labels) if labels else {},
     )
-
-
-def _stamp(path: str) -> str:
-    try:
-        about = os.stat(path)  # noqa: PTH116  # of thousands, and a Path costs as much
-    except OSError:
-        return ""
-    return f"{about.st_mtime_ns} {about.st_size} {about.st_ino}"

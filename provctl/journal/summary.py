@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from provctl.core.events import RunSubmitted
     from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["RunSummary", "account", "submission", "summaries", "summarise"]
+__all__ = [
+    "RunSummary",
+    "account",
+    "stamp_of",
+    "submission",
+    "summaries",
+    "summarise",
+]
 
 _END = 8192  # bytes read at the end; the finish is shorter
 _FIRST_MAX = 1 << 18  # bytes; so is the submission, whatever its labels
@@ -96,6 +103,18 @@ def summarise(folder: RunFolder) -> RunSummary:
         labels=first.get("labels", {}),
         owned=not over and is_locked(folder.lock),
     )
+
+
+def stamp_of(journal: str) -> str:
+    """Return what a journal looks like to `stat`, "" if there is none.
+
+    A journal only ever grows: what looks the same says the same.
+    """
+    try:
+        about = os.stat(journal)  # noqa: PTH116  # of thousands, and a Path costs as much
+    except OSError:
+        return ""
+    return f"{about.st_mtime_ns} {about.st_size} {about.st_ino}"
 
 
 def submission(folder: RunFolder) -> RunSubmitted:

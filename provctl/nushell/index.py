@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-from binascii import crc32
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
@@ -28,7 +27,7 @@ from provctl.nushell.signatures import (
     signature_from_json,
     signature_to_json,
 )
-from provctl.shelf import read_shelf, write_shelf
+from provctl.shelf import read_shelf, shelf_of, write_shelf
 
 __all__ = ["KeptIndex", "LibraryIndex", "Verb"]
 
@@ -71,8 +70,7 @@ class LibraryIndex:
         self._library = Path(os.path.abspath(library))  # noqa: PTH100
         self._nu = nu
         self._environ = environ
-        name = f"{crc32(os.fsencode(self._library)):08x}"
-        self._file = cache / "signatures" / name
+        self._file = shelf_of(cache / "signatures", self._library)
         self._stamps: Dict[str, Optional[List[int]]] = {}
 
     def find(self, noun: str, verb: str) -> Optional[Verb]:
