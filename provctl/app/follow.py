@@ -71,6 +71,8 @@ def _word(place: Place) -> str:
     if record.is_running(place):
         return "still running, without an owner"
     ended = record.ended(place)
+    if ended is not None and not ended.ran:
+        return f"never began, not yet recorded: {ended.problem}"
     if ended is not None:
         how = f"exit code {ended.exit_code}" if ended.signal is None else "a signal"
         return f"ended with {how}, not yet recorded"

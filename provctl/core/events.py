@@ -154,7 +154,8 @@ class AttemptFinished:
     `cpu_s` is user plus system time, `max_rss_bytes` the largest process.
     `survivors` counts processes that had to be swept after the main one ended,
     `stuck` those of them that hang in the kernel and live on, `log_dropped_bytes`
-    what is missing from the middle of its log.
+    what is missing from the middle of its log. Where it did not run (`ran` is false)
+    its program could not be started: nothing was done, and nothing is to be undone.
     """
 
     run: str
@@ -174,6 +175,7 @@ class AttemptFinished:
     retry_at: Optional[float] = None
     log_dropped_bytes: int = 0
     stuck: int = 0
+    ran: bool = True
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,10 @@ class TaskSkipped:
 
 @dataclass(frozen=True)
 class TaskFailed:
-    """A task failed without a try, or another try: a value it needs does not exist."""
+    """A task failed without a try, or another try: what it needs for that is missing.
+
+    The value that another task was to return, a secret, or the program `nu`.
+    """
 
     run: str
     at: float

@@ -255,14 +255,20 @@ def _why_ended(run: RunState, task: TaskState) -> Iterator[Because]:
         yield Because("skipped", f"it was skipped{why}")
         yield from _condition(run, task)
     elif outcome in TROUBLES:
-        yield Because("failed", f"it {WENT[outcome]}{why}")
+        yield Because("failed", f"it {_went(task)}{why}")
     else:
         yield Because("result", f"it {WENT[outcome]}{why}")
     for cause in root_causes(run, task):
         if cause is not task:
             said = f": {cause.reason}" if cause.reason else ""
-            text = f"{cause.task.id} {WENT[cause.outcome or '']}{said}"
+            text = f"{cause.task.id} {_went(cause)}{said}"
             yield Because("root_cause", text, _named(run, cause.task.id))
+
+
+def _went(task: TaskState) -> str:
+    went = WENT[task.outcome or ""]
+    never = task.outcome == "failed" and task.started_at is None
+    return f"{went} before it began" if never else went
 
 
 def _condition(run: RunState, task: TaskState) -> Iterator[Because]:

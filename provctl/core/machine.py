@@ -8,6 +8,7 @@ choice (a need is met) it derives, the rest it leaves in `due`, `ending` and
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Callable, Dict, Type
 
 from provctl.core import events as ev
@@ -88,7 +89,7 @@ def _attempt_started(state: State, run: RunState, event: ev.AttemptStarted) -> N
     task = run.tasks[event.task]
     task.attempt = event.attempt
     task.purpose = event.purpose
-    task.started_at = event.at
+    task.earlier_at, task.started_at = task.started_at, event.at
     task.finished_at = None
     task.retry_at = None
     task.percent, task.said = None, ""
@@ -123,8 +124,7 @@ def _attempt_voided(state: State, run: RunState, event: ev.AttemptVoided) -> Non
     task = run.tasks[event.task]
     task.voided += 1
     task.frozen = False
-    if task.tries == 0:
-        task.started_at = None
+    task.started_at = task.earlier_at
     take(state, run, task, -1)
     if run.told_to_end(task):
         _never_ran(state, run, task, event.at)
@@ -175,7 +175,9 @@ def _attempt_finished(state: State, run: RunState, event: ev.AttemptFinished) ->
     task.cpu_s, task.max_rss_bytes = event.cpu_s, event.max_rss_bytes
     if task.purpose != "undo":
         task.output = event.output
-    if event.started_at is not None:
+    if task.purpose == "run" and not event.ran:
+        task.started_at = task.earlier_at
+    elif event.started_at is not None:
         task.started_at = event.started_at
     _leave(state, run, task)
     if event.retry_at is None:
@@ -244,14 +246,6 @@ def _task_resolved(state: State, run: RunState, event: ev.TaskResolved) -> None:
         else:
             how = "succeeded" if accepted else "failed"
             finish(state, run, task, how, event.at)
-
-
-def _task_skipped(state: State, run: RunState, event: ev.TaskSkipped) -> None:
-    _end_early(state, run, event, "skipped")
-
-
-def _task_failed(state: State, run: RunState, event: ev.TaskFailed) -> None:
-    _end_early(state, run, event, "failed")
 
 
 def _end_early(state: State, run: RunState, event: Any, outcome: str) -> None:
@@ -386,8 +380,8 @@ _APPLY: Dict[Type[Any], _Handler] = {
     ev.ProbeDue: _probe_due,
     ev.TaskHeld: _task_held,
     ev.TaskResolved: _task_resolved,
-    ev.TaskSkipped: _task_skipped,
-    ev.TaskFailed: _task_failed,
+    ev.TaskSkipped: partial(_end_early, outcome="skipped"),
+    ev.TaskFailed: partial(_end_early, outcome="failed"),
     ev.GroupStarted: _group_started,
     ev.GroupTimedOut: _group_timed_out,
     ev.GroupFinished: _group_finished,

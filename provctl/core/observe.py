@@ -172,6 +172,7 @@ def _finished(
         output=report.output if outcome == "succeeded" else None,
         log_dropped_bytes=report.log_dropped_bytes,
         stuck=report.stuck,
+        ran=report.ran,
     )
 
 

@@ -162,7 +162,7 @@ class Ended:
 
     `cause` is "exit" (by itself), "timeout" or "stop" (it was told to);
     `problem` says what failed besides the exit code ("" for nothing); `stuck` counts
-    processes that even KILL did not end.
+    processes that even KILL did not end. `ran` is false if no process was started.
     """
 
     run: str
@@ -180,6 +180,7 @@ class Ended:
     output: Any = None
     problem: str = ""
     stuck: int = 0
+    ran: bool = True
 
 
 Report = Union[Adopted, Voided, Unknown, Ended]

@@ -51,6 +51,7 @@ class TaskState:
         "cpu_s",
         "did",
         "doom",
+        "earlier_at",
         "exit_code",
         "finished_at",
         "frozen",
@@ -95,7 +96,8 @@ class TaskState:
         self.stop_level = 0  # 1: told to end, 2: told to end at once
         self.open_children = 0  # of a group
         self.spoiled = ""  # of a group: the outcome of its worst child
-        self.started_at: Optional[float] = None
+        self.started_at: Optional[float] = None  # None: no try of it ever ran
+        self.earlier_at: Optional[float] = None  # the same before its latest try
         self.finished_at: Optional[float] = None
         self.retry_at: Optional[float] = None
         self.wait_s = 0.0  # from the end of the latest try to `retry_at`

@@ -56,6 +56,7 @@ def ended(place: Place) -> Optional[Ended]:
         log_dropped_bytes=record.get("log_dropped_bytes", 0),
         output=output,
         problem=problem,
+        ran="status" in record,
     )
 
 

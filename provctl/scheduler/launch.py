@@ -181,4 +181,5 @@ def never_ran(place: Place, problem: str, now: float) -> Ended:
         started_at=now,
         finished_at=now,
         problem=problem,
+        ran=False,
     )

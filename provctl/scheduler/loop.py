@@ -22,6 +22,7 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
+    Tuple,
 )
 
 from provctl.core import events as ev
@@ -30,8 +31,8 @@ from provctl.core.decide import (
     Freeze,
     Instruction,
     Launch,
+    Record,
     Stop,
-    Thaw,
     decide,
     next_deadline,
 )
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
     from provctl.scheduler.launch import Launcher
 
 __all__ = ["Facts", "Scheduler", "World"]
+
+_Effect = Tuple[str, Callable[[], None]]  # what to do for a run, when it is durable
 
 
 @dataclass(frozen=True)
@@ -289,7 +292,7 @@ class Scheduler:
         """
         for event in events:
             self._record(event)
-        effects: List[Instruction] = []
+        effects: List[_Effect] = []
         problems: Dict[str, StateUnusable] = {}
         while True:
             effects += self._decided()
@@ -297,23 +300,24 @@ class Scheduler:
             if not let_go:
                 break
             problems.update(let_go)  # what they used is free for the others
-        for effect in effects:
-            if effect.event.run in self._owned:
-                self._perform(effect)
+        for run_id, act in effects:
+            if run_id in self._owned:
+                act()
         self._set_alarm()
         return problems
 
-    def _decided(self) -> List[Instruction]:
+    def _decided(self) -> List[_Effect]:
         """Record all that is to be done now; return it."""
-        effects: List[Instruction] = []
+        effects: List[_Effect] = []
         now = self._world.clock.now()
         while True:
             instructions = decide(self.state, now)
             if not instructions:
                 return effects
             for instruction in instructions:
-                self._record(instruction.event)
-                effects.append(instruction)
+                event, act = self._prepared(instruction, now)
+                self._record(event)
+                effects += [] if act is None else [(event.run, act)]
 
     def _record(self, event: ev.Event) -> None:
         apply(self.state, event)
@@ -356,33 +360,37 @@ class Scheduler:
             self._world.folder.dequeue(run_id)
         owned.release()
 
-    def _perform(self, effect: Instruction) -> None:
-        if isinstance(effect, Launch):
-            self._launch(effect)
-        elif isinstance(effect, (Stop, Freeze, Thaw)):
-            event = effect.event
-            place = self._place(event.run, event.task, event.attempt)
-            executor = self._world.executor
-            if isinstance(effect, Stop):
-                executor.stop(place, now=effect.event.now)
-            elif isinstance(effect, Freeze):
-                executor.freeze(place)
-            else:
-                executor.thaw(place)
+    def _prepared(
+        self, instruction: Instruction, now: float
+    ) -> Tuple[ev.Event, Optional[Callable[[], None]]]:
+        """Return the fact, and what to do when it is durable.
 
-    def _launch(self, launch: Launch) -> None:
-        event = launch.event
+        What a try needs is looked for before: without it the task has failed, and
+        no try of it is told to have begun.
+        """
+        if isinstance(instruction, Record):
+            return instruction.event, None
+        event = instruction.event
         place = self._place(event.run, event.task, event.attempt)
-        run = self.state.runs[event.run]
+        executor, run = self._world.executor, self.state.runs[event.run]
+        if isinstance(instruction, Stop):
+            return event, partial(executor.stop, place, now=instruction.event.now)
+        if not isinstance(instruction, Launch):
+            freezes = isinstance(instruction, Freeze)
+            return event, partial(executor.freeze if freezes else executor.thaw, place)
         needs = partial(run.needed_by, event.task)
         try:
-            order = self._world.launcher.order(launch, run.workflow, place, needs)
+            order = self._world.launcher.order(instruction, run.workflow, place, needs)
         except ProvctlError as problem:
             why = "; ".join(filter(None, (problem.message, problem.hint)))
-            report = never_ran(place, why, self._world.clock.now())
-            asyncio.get_running_loop().call_soon(self._on_reports, [report])
-            return
-        self._world.executor.launch(order)
+            if instruction.event.purpose == "probe":
+                # Its task's policy decides then, as it does without an answer.
+                return event, partial(self._hear_soon, never_ran(place, why, now))
+            return ev.TaskFailed(event.run, now, event.task, why), None
+        return event, partial(executor.launch, order)
+
+    def _hear_soon(self, report: Report) -> None:
+        asyncio.get_running_loop().call_soon(self._on_reports, [report])
 
     def _place(self, run_id: str, task_id: str, attempt: int) -> Place:
         folder = self._owned[run_id].folder.attempts

@@ -192,6 +192,8 @@ def sentence(task: TaskView, *, now: float, took: str = "") -> str:
     if took:
         joint = "in" if state in ("succeeded", "undone") else "after"
         return f"{words(state)} {joint} {took}{because}"
+    if state == "failed" and task.started_at is None:
+        return f"failed before it began{because}"
     return words(state) + because
 
 

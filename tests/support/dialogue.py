@@ -5,6 +5,7 @@ A dialogue is written in lines, so that a history reads as it happened:
     a exits 0            the latest try of task `a` ended by itself
     a returns [1, 2]     ... with 0, and this JSON as its output
     a times out          ... at its timeout
+    a cannot start       its program could not be started
     a is stopped         ... since it was told to
     a is lost            its supervisor died (`a is interrupted`: the machine did)
     a is void            it was decided but never began
@@ -189,6 +190,9 @@ class Dialogue:
             return self.ended(name, output=json.loads(rest))
         key = self._try(name)
         reports: Dict[str, Callable[[], rq.Report]] = {
+            "cannot start": lambda: self.ended(
+                name, exit_code=None, problem="cannot start it", ran=False
+            ),
             "times out": lambda: self.ended(name, "timeout", exit_code=None, signal=15),
             "is stopped": lambda: self.ended(name, "stop", exit_code=0),
             "is lost": lambda: rq.Unknown(*key, "lost", "gone"),

@@ -555,6 +555,42 @@ ROLLBACKS = {
         a exits 0  => end rolled_back
         """,
     ),
+    "what could not be started did nothing that is to be undone": History(
+        a_workflow(
+            undoable("n"),
+            undoable("a", ["n"], undo={"on": "begun"}, on_failure="rollback"),
+        ),
+        """
+        submit          => start n
+        n exits 0       => start a
+        a cannot start  => roll back, undo n
+        n exits 0       => end rolled_back
+        """,
+    ),
+    "what ran before it could not be started is undone": History(
+        a_workflow(undoable("a", undo={"on": "begun"}, retry=Retry(2, 5))),
+        """
+        submit          => start a
+        a exits 1       =>
+        wait 5          => retry a, start a again
+        a cannot start  => end failed
+        undo all        => undo a
+        a exits 0       => end rolled_back
+        """,
+    ),
+    "an undo that never began can be asked for again": History(
+        a_workflow(undoable("a", undo={"on": "begun"})),
+        """
+        submit     => start a
+        a exits 1  => end failed
+        undo all   => undo a
+        a is void  => undo a
+        cancel     => stop a
+        a is void  => end rollback_failed
+        undo all   => undo a
+        a exits 0  => end rolled_back
+        """,
+    ),
     "a failed undo lets stand what it needs, and nothing else": History(
         stack(),
         """

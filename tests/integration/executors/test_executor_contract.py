@@ -107,7 +107,8 @@ class TestEveryExecutor:
 
     def test_a_missing_program_is_a_problem(self, bench: Bench) -> None:
         end = bench.run("no-such-program")
-        assert (end.exit_code, end.signal) == (None, None)
+        assert (end.exit_code, end.signal, end.ran) == (None, None, False)
+        assert bench.run("true").ran
         assert end.problem == (
             "cannot start no-such-program: No such file or directory"
         )

@@ -132,6 +132,14 @@ def test_a_failure_far_away_is_the_root_cause() -> None:
     assert whys(dialogue, "a") == ["failed: it failed: exit code 3"]
 
 
+def test_what_could_not_be_started_failed_before_it_began() -> None:
+    dialogue = told(begun(task("a"), task("z", ["a"])), "a cannot start")
+    assert whys(dialogue, "a") == ["failed: it failed before it began: cannot start it"]
+    assert whys(dialogue, "z")[-1] == (
+        "root_cause: a failed before it began: cannot start it"
+    )
+
+
 def test_a_group_failed_because_of_what_is_in_it() -> None:
     dialogue = begun(group("g"), task("g/x"), task("g/y"))
     told(dialogue, "g/y exits 4", "g/x exits 0")

@@ -181,10 +181,42 @@ async def test_a_task_whose_secret_is_missing_fails_and_says_so(
     submit(folder, a_workflow(task("a", secrets={"A": "env:NONE"})))
     house = Household(folder, environ={})
     house.scheduler.take("r")
-    await asyncio.sleep(0)  # what never began is news of the next turn
     assert house.executor.said() == []
-    (end,) = [e for e in house.journal() if type(e).__name__ == "AttemptFinished"]
-    assert "secret A: the environment variable NONE is not set" in str(end)
+    assert house.kinds() == ["OwnerTook", "TaskFailed", "RunFinished"]
+    assert "secret A: the environment variable NONE is not set" in str(house.journal())
+
+
+@in_a_loop
+async def test_an_undo_whose_secret_is_missing_has_failed(folder: StateFolder) -> None:
+    undo = Undo(Command(("rm",)))
+    submit(folder, a_workflow(task("a", undo=undo, secrets={"A": "env:KEY"})))
+    first = Household(folder, environ={"KEY": "there"})
+    first.scheduler.take("r")
+    first.executor.end("a")
+    second = Household(folder, environ={})
+    second.scheduler.request(Rollback("r"))
+    assert second.executor.said() == []
+    assert second.kinds()[-4:] == [
+        *("RollbackRequested", "OwnerTook", "TaskFailed", "RunFinished")
+    ]
+    assert "rollback_failed" in str(second.journal()[-1])
+
+
+@in_a_loop
+async def test_of_a_probe_whose_secret_is_missing_the_policy_decides(
+    folder: StateFolder,
+) -> None:
+    asked = task("a", probe=Command(("ask",)), secrets={"A": "env:KEY"})
+    submit(folder, a_workflow(asked))
+    first = Household(folder, environ={"KEY": "there"})
+    first.scheduler.take("r")
+    first.scheduler.close()
+    second = Household(folder, environ={})
+    second.scheduler.take("r")
+    await asyncio.sleep(0)  # what no probe could find out is news of the next turn
+    assert second.executor.said() == ["recover a"]
+    assert second.kinds()[-1] == "TaskHeld"
+    assert "its probe: secret A: " in str(second.journal()[-1])
 
 
 @pytest.mark.parametrize(
