@@ -25,7 +25,7 @@ from typing import (
 
 from provctl.app.log_end import last_lines
 from provctl.executors.log_reader import LogReader
-from provctl.ui.lines import encodable, neutralise
+from provctl.ui.lines import encodable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,7 @@ _FAILED_LINES = 10  # that are repeated below a group that is folded
 _PATIENCE_S = 10.0  # with silence
 _TURN_S = 30.0  # while what happened to others waits to be told
 _LINE_MAX = 4000  # characters
+_REPEATED_MAX = 1000
 
 _Key = Tuple[str, str, int]  # run, task, attempt
 
@@ -181,7 +182,8 @@ class JobLog:
     def _repeat(self, attempt: _Attempt) -> None:
         if attempt.was_folded:
             told = last_lines(attempt.log, _FAILED_LINES)
-            self._write([f"    {neutralise(line)}" for line in told])
+            shown = [self._dialect.shown(line, _REPEATED_MAX) for line in told]
+            self._put([f"    {line}" for line in shown])
 
     def _close_group(self) -> None:
         """Close the group that is open, if one is."""
@@ -220,7 +222,7 @@ class JobLog:
             title = attempt.title + goes_on
             self._put([dialect.begin(key, title, at, folded=folded)])
         attempt.heard_at = at
-        self._write([neutralise(line, limit=_LINE_MAX) for line in lines])
+        self._put([self._dialect.shown(line, _LINE_MAX) for line in lines])
 
     def _write(self, lines: Sequence[str]) -> None:
         self._put([self._dialect.harmless(line) for line in lines])

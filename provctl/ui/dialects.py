@@ -1,7 +1,8 @@
 """Owns how the job logs of CI systems are written: groups that fold, annotations.
 
 What a task wrote is text. A CI system reads commands off the same lines, so each line
-that is not ours passes through `harmless` before it is written.
+that is not ours passes through `harmless` before it is written, or through `shown`, which
+also lets colours pass where they are seen.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Mapping
+
+from provctl.ui.colours import coloured
+from provctl.ui.lines import neutralise
 
 __all__ = ["Annotation", "Dialect", "GitHub", "GitLab", "dialect_of"]
 
@@ -29,9 +33,29 @@ class Annotation:
 
 
 class Dialect:
-    """A log that nobody folds: a group is a title and what follows."""
+    """A log that nobody folds: a group is a title and what follows.
+
+    With `colours` it shows those of tasks.
+    """
 
     annotates = False
+
+    def __init__(self, *, colours: bool = False) -> None:
+        self._colours = colours
+
+    def shown(self, line: str, limit: int) -> str:
+        """Return what a task wrote as a line that commands nothing, cut at `limit`.
+
+        What had to be changed for that has no colours: they may stand in the middle of
+        what looks like a command.
+        """
+        plain = neutralise(line, limit=limit)
+        harmless = self.harmless(plain)
+        if self._colours and "\x1b" in line and harmless == plain:
+            with_colours = coloured(line, limit=limit)
+            if self.harmless(with_colours) == with_colours:
+                return with_colours
+        return harmless
 
     def harmless(self, line: str) -> str:
         """Return a line without escape sequences as one that commands nothing."""
@@ -107,11 +131,15 @@ class GitLab(Dialect):
 
 
 def dialect_of(environ: Mapping[str, str]) -> Dialect:
-    """Return the dialect of the CI system whose job this is; without one the plain one."""
+    """Return the dialect of the CI system whose job this is; without one the plain one.
+
+    The logs of both show colours, unless NO_COLOR says that nobody wants them.
+    """
+    colours = not environ.get("NO_COLOR")
     if environ.get("GITHUB_ACTIONS") == "true":
-        return GitHub()
+        return GitHub(colours=colours)
     if environ.get("GITLAB_CI") == "true":
-        return GitLab()
+        return GitLab(colours=colours)
     return Dialect()
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "aftermath",
     "at_work",
     "counts_of",
+    "cut",
     "decisions",
     "duration",
     "elapsed",
@@ -94,14 +95,18 @@ def neutralise(text: str, *, limit: int = 1000) -> str:
     Escape sequences, control characters and bidirectional overrides are dropped,
     tabs and line ends become spaces, undecodable bytes a replacement character.
     """
-    if len(text) > limit:
-        text = text[: max(limit - 3, 0)] + "..."
+    text = cut(text, limit)
     if text.isprintable() and "\ufe0f" not in text:
         return text
     text = _ESCAPE_SEQUENCE.sub("", text)
     text = _SPACE.sub(" ", text)
     text = _INVISIBLE.sub("", text)
     return _SURROGATE.sub("\ufffd", text)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return at most `limit` characters of a text, and say if there are more."""
+    return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."
 
 
 def encodable(text: str, encoding: str) -> str:

@@ -103,6 +103,7 @@ def _unescaped(text: str, letters: str) -> str:
     return text.replace("%25", "%")
 
 
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _SECTION = re.compile(
     r"section_(start|end):(\d+):([A-Za-z0-9_.-]+)(?:\[([a-z_=,]*)\])?\r\x1b\[0K"
 )
@@ -118,7 +119,7 @@ class GitLabJob:
         for line in output.split("\n"):
             match = _SECTION.search(line)
             if match is None:
-                assert "\x1b" not in line, line
+                assert "\x1b" not in _COLOUR.sub("", line), line
                 (self.groups[-1].lines if names else self.outside).append(line)
                 continue
             kind, at, name, options = match.groups()

@@ -274,6 +274,18 @@ def test_a_failed_log_is_shown_in_the_end_with_both_its_ends(tmp_path: Path) -> 
     assert job.text.splitlines()[-1].endswith("provctl workflow retry r")
 
 
+def test_tasks_are_seen_in_their_colours(tmp_path: Path) -> None:
+    job = Job(tmp_path, GitLab(colours=True))
+    job.start("server-1")
+    job.write("server-1", "\x1b[33mone\ntwo\x1b[2J\n")
+    job.tick()
+    job.end("server-1", "failed")
+    job.close()
+    first, *_ = GitLabJob(job.text).groups
+    assert first.lines == ["\x1b[33mone\x1b[0m", "two"]
+    assert "    \x1b[33mone\x1b[0m" in GitLabJob(job.text).outside
+
+
 def test_after_a_long_silence_it_says_what_still_runs(tmp_path: Path) -> None:
     job = Job(tmp_path, Dialect(), groups=False)
     job.start("server-1", "server-2")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +58,39 @@ def test_no_line_of_a_task_commands_anything(text: str) -> None:
     job = GitHubJob(GitHub().harmless(line))
     assert (job.obeyed, job.remarks, job.groups) == ([], [], [])
     assert GitLabJob(GitLab().harmless(line)).groups == []
+
+
+COLOURS = ["\x1b[31m", "\x1b[0m", "\x1b[1;38:2::1:2:3m", "\x1b[", "\x1b", "31m"]
+
+
+@given(st.lists(st.one_of(parts, st.sampled_from(COLOURS)), max_size=12).map("".join))
+def test_nor_does_a_line_with_colours(text: str) -> None:
+    line = GitHub(colours=True).shown(text, 100)
+    job = GitHubJob(line)
+    assert (job.obeyed, job.remarks, job.groups) == ([], [], [])
+    assert GitLabJob(GitLab(colours=True).shown(text, 100)).groups == []
+    # Without the colours it says the same, and it leaves none behind.
+    bare = re.sub("\x1b\\[[0-9;:]*m", "", line)
+    assert bare == GitHub().shown(text, 100)
+    assert bare == line or line.endswith("\x1b[0m")
+
+
+def test_colours_pass_where_they_are_seen_and_end_with_the_line() -> None:
+    line = "\x1b[1;31mred\x1b[2K\x1b]0;title\x07 and\x1b[5A more"
+    shown = "\x1b[1;31mred and more\x1b[0m"
+    assert GitHub(colours=True).shown(line, 100) == shown
+    assert GitLab(colours=True).shown(line, 100) == shown
+    assert Dialect().shown(line, 100) == "red and more"
+    assert GitHub().shown(line, 100) == "red and more"
+    assert GitLab(colours=True).shown("plain text", 8) == "plain..."
+
+
+@pytest.mark.parametrize("name", ["GITHUB_ACTIONS", "GITLAB_CI"])
+def test_nobody_who_wants_no_colours_gets_them(name: str) -> None:
+    red = "\x1b[31mred\x1b[0m"
+    assert dialect_of({name: "true"}).shown(red, 100) == red
+    assert dialect_of({name: "true", "NO_COLOR": "1"}).shown(red, 100) == "red"
+    assert dialect_of({"CI": "true"}).shown(red, 100) == "red"
 
 
 texts = st.text(st.characters(exclude_categories=("Cs", "Cf", "Cc", "Mn")), max_size=30)
