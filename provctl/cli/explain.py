@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 import click
 
 from provctl.cli.context import Session, plain
-from provctl.cli.times import iso
+from provctl.cli.times import iso, time_of_day
 from provctl.cli.words import RUN_OR_TASK
 
 if TYPE_CHECKING:
@@ -191,8 +191,7 @@ def _until(at: Optional[float]) -> str:
     from provctl.ui.lines import duration
 
     left = at - time.time()  # noqa: TID251  # for people only
-    clock = time.strftime("%H:%M:%S", time.localtime(at))
-    return f" (until about {clock}, in {duration(max(left, 0.0))})"
+    return f" (until about {time_of_day(at)}, in {duration(max(left, 0.0))})"
 
 
 def _tail_of(session: Session, run: RunState, task_id: str) -> List[str]:

@@ -1,7 +1,4 @@
-"""Owns watching runs in lines: what changes, in a CI job what tasks write too.
-
-After a long silence it says what still runs, for CI systems end jobs that say nothing.
-"""
+"""Owns watching runs in lines: what changes, in a CI job what tasks write too."""
 
 from __future__ import annotations
 
@@ -21,8 +18,8 @@ from typing import (
 
 import click
 
-from provctl.app.forecast import Forecast
 from provctl.app.log_end import shortened
+from provctl.cli.heartbeat import Heartbeat
 from provctl.cli.job_log import JobLog
 from provctl.core.events import (
     AttemptAdopted,
@@ -33,18 +30,10 @@ from provctl.core.events import (
     ProgressReported,
     TaskHeld,
 )
-from provctl.core.model import Group
-from provctl.core.pace import expected_end
 from provctl.core.state import TROUBLES
 from provctl.core.view import task_view, view
 from provctl.ui.lines import (
     FAILED_TASKS_SHOWN,
-    counts_of,
-    duration,
-    elapsed,
-    neutralise,
-    tally,
-    words,
 )
 from provctl.ui.plain import PlainView
 
@@ -61,7 +50,6 @@ _ROWS = 200
 _FAILED_LOG_LINES = 1000
 _FAILED_LOG_BYTES = 1 << 18
 _NEVER_S = 86_400.0
-_STILL_RUNNING = 5  # that are named
 _BEGUN = (AttemptStarted, AttemptAdopted)
 _OVER = (AttemptFinished, AttemptVoided, TaskHeld, ProbeDue)
 
@@ -90,7 +78,7 @@ class LineScreen:
         self._manner = manner
         self._log = JobLog(stream, manner.dialect, manner.now)
         self._plain = PlainView(self._log.lines, now=manner.now, stamp=manner.stamp)
-        self._forecast = Forecast(folder)
+        self._heartbeat = Heartbeat(folder, manner.heartbeat_s, manner.stamp)
 
     def tell(self, run: RunState, events: Sequence[Event]) -> None:
         """Show what changed. With groups, what it looks like waits for the next tick."""
@@ -131,15 +119,9 @@ class LineScreen:
     def tick(self, runs: Iterable[RunState]) -> None:
         """Show what tasks wrote; after a long silence, what still runs."""
         self._log.pump()
-        silent = self._manner.now() - self._log.wrote_at
-        heartbeat_s = self._manner.heartbeat_s
-        going = [run for run in runs if run.outcome is None]
-        if 0 < heartbeat_s / 4 <= silent:
-            # Now there is time for it, a little at a time: see `Forecast`.
-            self._forecast.learn(going)
-        if 0 < heartbeat_s <= silent:
-            for run in going:
-                self._log.say_now(self._still(run))
+        now = self._manner.now()
+        for line in self._heartbeat.after(now - self._log.wrote_at, runs, now=now):
+            self._log.say_now(line)
 
     def say(self, words: str) -> None:
         """Say something that is not of a run on stderr."""
@@ -182,33 +164,6 @@ class LineScreen:
         folder = self._folder.run(run.submitted.run)
         log = folder.log_of(task.task.index, task.attempt)
         return tuple(shortened(log, _FAILED_LOG_LINES, _FAILED_LOG_BYTES))
-
-    def _still(self, run: RunState) -> str:
-        """Say what still runs, since when, and until when as far as that is known."""
-        now = self._manner.now()
-        running = [
-            run.tasks[name]
-            for name in run.active
-            if run.tasks[name].status == "running"
-            and not isinstance(run.tasks[name].task.action, Group)
-        ]
-        named = [self._since(run, task, now) for task in running[:_STILL_RUNNING]]
-        if len(running) > _STILL_RUNNING:
-            named.append(f"and {len(running) - _STILL_RUNNING} more")
-        told = f"goes on: {'; '.join(named)}"
-        if not named:
-            told = f"is {words(run.status)}: {tally(counts_of(view(run, rows=0)))}"
-        return f"{self._manner.stamp(now)} run {neutralise(run.submitted.run)} {told}"
-
-    def _since(self, run: RunState, task: TaskState, now: float) -> str:
-        told = f"{neutralise(task.task.id)} for {elapsed(task.started_at, None, now)}"
-        if task.started_at is None or task.purpose != "run":
-            return told
-        pace = self._forecast.pace(run, task.task.id)
-        end = expected_end(pace, task.started_at, now, task.percent)
-        if end is not None and end > now:
-            told += f", about {duration(int(end - now))} left"
-        return told
 
 
 def _title(task: TaskState, event: Any) -> str:

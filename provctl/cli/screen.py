@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from datetime import datetime
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -21,6 +20,7 @@ from typing import (
 import click
 
 from provctl.cli.job import Job
+from provctl.cli.times import time_of_day
 from provctl.core.events import ProgressReported
 from provctl.core.view import RunView, task_view, view
 from provctl.scheduler.clock import Clock
@@ -142,7 +142,7 @@ def open_screen(session: Session) -> Watching:
     stream: TextIO = sys.stdout if session.output == "table" else sys.stderr
     now = Clock().now
     if session.quiet:
-        result = ResultView(stream, now=now, stamp=_stamp)
+        result = ResultView(stream, now=now, stamp=time_of_day)
         return Screen(result, Pictures(folder, now), live=False)
     shown = session.shown or choose_view(stream, session.environ)
     if shown == "live":
@@ -156,7 +156,7 @@ def open_screen(session: Session) -> Watching:
         groups=shown == "group",
         heartbeat_s=session.loaded.settings.ui.heartbeat_seconds,
         now=now,
-        stamp=_stamp,
+        stamp=time_of_day,
     )
     return LineScreen(folder, stream, manner)
 
@@ -172,7 +172,7 @@ def open_replay(
 
     pictures = Pictures(folder, now, retold=True)
     if choose_view(sys.stdout, environ) != "live":
-        plain = PlainView(sys.stdout, now=now, stamp=_stamp)
+        plain = PlainView(sys.stdout, now=now, stamp=time_of_day)
         return Screen(plain, pictures, live=False)
     return _live(sys.stdout, pictures, now, frames_per_s=_FRAMES_PER_S / speed)
 
@@ -195,7 +195,3 @@ def _live(
         Console(file=stream), now=now, frames_per_s=frames_per_s, fill=pictures.fill
     )
     return Screen(drawing, pictures, live=True)
-
-
-def _stamp(at: float) -> str:
-    return f"{datetime.fromtimestamp(at):%H:%M:%S}"  # noqa: DTZ006  # for people here

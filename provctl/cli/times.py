@@ -6,7 +6,7 @@ from typing import Optional
 
 from provctl.api.times import iso
 
-__all__ = ["iso", "local", "moment"]
+__all__ = ["iso", "local", "moment", "time_of_day"]
 
 _KNOWN = (
     "is no time: give an age such as 2h or 3d, 14:03, 2026-11-01, 2026-11-01T03:00,"
@@ -22,6 +22,13 @@ def local(at: float) -> str:
         return strftime("%Y-%m-%d %H:%M:%S", localtime(at))
     except (ValueError, OverflowError, OSError):
         return "?"
+
+
+def time_of_day(at: float) -> str:
+    """Seconds since the epoch as the time where we are, HH:MM:SS."""
+    from time import localtime, strftime
+
+    return strftime("%H:%M:%S", localtime(at))
 
 
 def moment(text: str, now: float, *, end: bool = False) -> float:

@@ -140,8 +140,10 @@ class _Wait:
         self, session: Session, subjects: Sequence[_Subject], word: str, *, one: bool
     ) -> None:
         from provctl.app.untaken import Untaken
+        from provctl.cli.heartbeat import SilentWait
 
         self._untaken = Untaken(session.folder, session.reach, note)
+        self._silence = SilentWait(session)
         self._subjects = subjects
         self._word = word
         self._one = one
@@ -154,6 +156,7 @@ class _Wait:
                 code = self._look()
                 if code is not None:
                     return code
+                self._silence.tick(self._runs())
                 if deadline is not None and time.monotonic() >= deadline:
                     click.echo("gave up waiting; the run goes on", err=True)
                     return TIMEOUT
@@ -161,6 +164,11 @@ class _Wait:
         except KeyboardInterrupt:
             click.echo("stopped watching; the run goes on", err=True)
             return INTERRUPTED
+
+    def _runs(self) -> List[RunState]:
+        """Each of the runs once."""
+        runs = [each.follower.run for each in self._subjects]
+        return list({run.submitted.run: run for run in runs}.values())
 
     def _look(self) -> Optional[int]:
         met: List[_Subject] = []

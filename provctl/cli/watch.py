@@ -123,7 +123,7 @@ def watch_runs(
     """Follow runs until each is finished or held; return the exit code.
 
     A finished run can be reopened as long as it has an owner, so the watch ends when
-    it has none.
+    it has none. Without a screen, what still runs is said after a long silence.
 
     A run without an owner does not move: when only such are left, the watch ends
     too, with words about what became of their tasks.
@@ -131,6 +131,7 @@ def watch_runs(
     from provctl.app.follow import Follower
     from provctl.app.select import find_runs
     from provctl.app.untaken import Untaken
+    from provctl.cli.heartbeat import SilentWait
 
     say = _say if screen is None else screen.say
     untaken = Untaken(session.folder, session.reach, lambda why: say(f"note: {why}"))
@@ -139,9 +140,11 @@ def watch_runs(
     ids = tuple(dict.fromkeys(found))
     followers = [Follower(session.folder.run(run_id)) for run_id in ids]
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    ticks = SilentWait(session).tick if screen is None else screen.tick
     try:
         while True:
             still = _look(untaken, followers, screen)
+            ticks([follower.run for follower in followers])
             if not any(still.values()):
                 break
             if deadline is not None and time.monotonic() >= deadline:
@@ -177,8 +180,6 @@ def _look(
         run = follower.run
         if owned if run.outcome is not None else not run.stalled:
             still[follower] = moves
-    if screen is not None:
-        screen.tick([follower.run for follower in followers])
     return still
 
 

@@ -351,6 +351,34 @@ def test_a_silent_run_is_heard_of(provctl: Provctl, gated: Gated) -> None:
     assert re.search(r"goes on: nap for [12]s, about [012](\.\d)?s left", out)
 
 
+def test_a_silent_wait_is_heard_of_where_nobody_sees_it(
+    provctl: Provctl, gated: Gated
+) -> None:
+    often = {"PROVCTL_UI_HEARTBEAT_SECONDS": "0.3"}
+    run = provctl.submit(gated.file)
+    gated.until_two_run()
+    beat = re.compile(rf"^\d\d:\d\d:\d\d run {run} goes on: first for ", re.MULTILINE)
+    for words in ([run], [f"{run}/after"], [run, "--for", "paused"]):
+        done = provctl("wait", *words, "--timeout", "1.5", env=often, code=124)
+        assert 1 <= len(beat.findall(done.err)) <= 5, done.err
+        assert done.out == ""
+    for silent in ({"PROVCTL_UI_HEARTBEAT_SECONDS": "0"}, {}):
+        done = provctl("wait", run, "--timeout", "1", env=silent, code=124)
+        assert "goes on:" not in done.err
+    assert provctl("wait", run, "-q", "--timeout", "1", env=often, code=124).err == ""
+    with provctl.terminal("wait", run, "--timeout", "1.5", env=often) as terminal:
+        assert terminal.wait() == 124
+    assert "goes on:" not in terminal.raw
+
+
+def test_who_submits_and_waits_is_heard_of(provctl: Provctl) -> None:
+    file = provctl.file({"nap": {"command": ["sleep", "2"]}})
+    often = {"PROVCTL_UI_HEARTBEAT_SECONDS": "0.5"}
+    done = provctl("workflow", "submit", file, "-w", "-o", "name", env=often)
+    assert f"run {done.last_word} goes on: nap for " in done.err
+    assert done.out == f"{done.last_word}\n"
+
+
 def test_logs_command_nothing_either(provctl: Provctl, github: Dict[str, str]) -> None:
     line = "::add-mask::x"
     provctl("run", provctl.file({"a": {"command": ["echo", line]}}))
