@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence
 
 import click
 
+from provctl.cli.called import Called
+
 if TYPE_CHECKING:
     from provctl.app.reach import Reach
     from provctl.config.load import Loaded
@@ -27,6 +29,7 @@ __all__ = [
     "emit",
     "plain",
     "session_of",
+    "tell_help",
     "tell_version",
     "width_of",
 ]
@@ -43,6 +46,7 @@ class Session:
     maps keys to what flags gave (see `load_settings`). Settings are read when first asked for, so that verbs
     which need none work beside a broken file; then ConfigInvalid is raised.
     `quiet`: only results and errors are told; `verbosity` counts how much more is.
+    `called` knows the flags for commands that people are told of.
     """
 
     output: str = "table"
@@ -52,6 +56,7 @@ class Session:
     config_file: Optional[str] = None
     quiet: bool = False
     verbosity: int = 0
+    called: Called = field(default_factory=Called)
 
     def say(self, words: str, level: int = 1) -> None:
         """Tell what is being done, on stderr, to who asked for so much of it."""
@@ -154,14 +159,20 @@ def confirm(question: str, *, abort: bool = False) -> bool:
         return click.confirm(question, abort=abort, err=True)
 
 
-def tell_version(owner: Holder) -> None:
+def tell_help(session: Session, words: str) -> None:
+    """Say on stderr what there is to do."""
+    click.echo(f"help:  {session.called.retold(words)}", err=True)
+
+
+def tell_version(session: Session, owner: Holder) -> None:
     """Say on stderr if an owner of runs is of another version than this command."""
     from provctl.app.reach import version_note
 
     note = version_note(owner)
     if note is not None:
         versions, hint = note
-        click.echo(f"{versions}\nhelp:  {hint}", err=True)
+        click.echo(versions, err=True)
+        tell_help(session, hint)
 
 
 def plain(text: str) -> str:

@@ -125,8 +125,8 @@ def pause(
     session: Session = ctx.obj
     for run_id in _going(ctx, runs, conditions, verb="pause", yes=yes):
         session.reach.send(Pause(run_id, freeze, reason))
-        go_on = f"let it go on: provctl workflow resume {run_id}"
-        click.echo(f"paused: {run_id}; {go_on}", err=True)
+        go_on = session.called.retold(f"provctl workflow resume {run_id}")
+        click.echo(f"paused: {run_id}; let it go on: {go_on}", err=True)
 
 
 @click.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable, Mapping, Optional, Union
 
 import click
@@ -38,7 +38,9 @@ def doctor(context: click.Context) -> None:
     """
     session: Session = context.obj
     surroundings = _look_around(session)
-    findings = [_examine(name, check, surroundings) for name, check in CHECKS]
+    findings = [
+        _retold(session, _examine(name, check, surroundings)) for name, check in CHECKS
+    ]
     if session.output == "table":
         for finding in findings:
             _show(finding)
@@ -82,6 +84,12 @@ def _examine(
     if isinstance(found, Note):
         return _Finding(name, found.detail, found.advice)
     return _Finding(name, found)
+
+
+def _retold(session: Session, finding: _Finding) -> _Finding:
+    """A finding whose advice is for who called this command as it was called."""
+    advice = finding.advice and session.called.retold(finding.advice)
+    return replace(finding, advice=advice)
 
 
 def _record(finding: _Finding) -> Mapping[str, object]:

@@ -82,7 +82,8 @@ def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
     emit(session, rows, ("id", "verdict", "records", "attempts", "problem"), name="id")
     for verdict in verdicts:
         if verdict.mendable:
-            hint = f"provctl journal repair {verdict.run} --dry-run"
+            repair_it = f"provctl journal repair {verdict.run} --dry-run"
+            hint = session.called.retold(repair_it)
             click.echo(f"what a repair would do: {hint}", err=True)
     words = {verdict.verdict for verdict in verdicts}
     ctx.exit(_DAMAGED if "damaged" in words else _NEWER if "newer" in words else 0)
@@ -242,7 +243,7 @@ def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
         if not finding.mendable:
             raise _beyond_repair(folder, finding)
         dropped = what_goes(folder, finding)
-        _account(folder, finding, dropped)
+        _account(session, folder, finding, dropped)
         if dry_run:
             return
         if sys.stdin.isatty() and not yes:
@@ -252,7 +253,8 @@ def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
         lock.release()
     click.echo(f"copied to {copy}")
     click.echo(f"repaired: {folder.id}")
-    click.echo(f"go on with it: provctl workflow resume {folder.id}", err=True)
+    go_on = session.called.retold(f"provctl workflow resume {folder.id}")
+    click.echo(f"go on with it: {go_on}", err=True)
 
 
 def _nothing_to_do(finding: Finding) -> None:
@@ -288,7 +290,9 @@ def _beyond_repair(folder: RunFolder, finding: Finding) -> ProvctlError:
     return JournalDamaged(problem.message, hint=hint)
 
 
-def _account(folder: RunFolder, finding: Finding, dropped: Dropped) -> None:
+def _account(
+    session: Session, folder: RunFolder, finding: Finding, dropped: Dropped
+) -> None:
     from provctl.app.verify import left_behind
 
     assert finding.problem is not None
@@ -302,7 +306,8 @@ def _account(folder: RunFolder, finding: Finding, dropped: Dropped) -> None:
         click.echo(f"  record {record.get('seq')}: {_line(record)}")
     click.echo(f"keeps {len(finding.events)} records")
     if dropped.cancelled:
-        click.echo(f"it was cancelled in what is dropped: provctl cancel {folder.id}")
+        cancel = session.called.retold(f"provctl cancel {folder.id}")
+        click.echo(f"it was cancelled in what is dropped: {cancel}")
     for task, attempt, word in left_behind(folder, finding):
         click.echo(f"known by its file: {plain(task)}, attempt {attempt}: {word}")
 

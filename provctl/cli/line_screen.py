@@ -58,7 +58,8 @@ _OVER = (AttemptFinished, AttemptVoided, TaskHeld, ProbeDue)
 class Manner:
     """How a run is told: for whom, whether with what tasks write, and how often.
 
-    `heartbeat_s` is the longest silence, 0 for any; `stamp` gives the time of day.
+    `heartbeat_s` is the longest silence, 0 for any; `stamp` gives the time of day;
+    `program` is what commands that are named begin with.
     """
 
     dialect: Dialect
@@ -66,6 +67,7 @@ class Manner:
     heartbeat_s: float
     now: Callable[[], float]
     stamp: Callable[[float], str]
+    program: str = "provctl"
 
 
 class LineScreen:
@@ -77,7 +79,12 @@ class LineScreen:
         self._folder = folder
         self._manner = manner
         self._log = JobLog(stream, manner.dialect, manner.now)
-        self._plain = PlainView(self._log.lines, now=manner.now, stamp=manner.stamp)
+        self._plain = PlainView(
+            self._log.lines,
+            now=manner.now,
+            stamp=manner.stamp,
+            program=manner.program,
+        )
         self._heartbeat = Heartbeat(folder, manner.heartbeat_s, manner.stamp)
 
     def tell(self, run: RunState, events: Sequence[Event]) -> None:

@@ -23,6 +23,7 @@ from typing import (
 import click
 
 from provctl import __version__
+from provctl.cli.called import Called
 from provctl.cli.context import Session, plain
 from provctl.cli.options import add_global_options, unknown_verb
 from provctl.cli.words import completed
@@ -31,7 +32,7 @@ from provctl.errors import ProvctlError, WorkflowInvalid
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = ["cli", "main", "orchestrator"]
+__all__ = ["ABOUT_RUNS", "cli", "main", "orchestrator"]
 
 
 class _Verb(NamedTuple):
@@ -273,31 +274,38 @@ def main() -> NoReturn:
     Where a shell asks for completions, answer that instead.
     """
     shell = os.environ.get("_PROVCTL_COMPLETE")
+    called = Called(ABOUT_RUNS)
     if shell is None:
-        _end_with(partial(_run_and_flush, cli, "provctl"))
-    _end_with(partial(_answer, shell))
+        _end_with(partial(_run_and_flush, cli, "provctl", called), called)
+    _end_with(partial(_answer, shell), called)
 
 
 def orchestrator() -> NoReturn:
     """Run `provisioning-orchestrator` and end the process with its exit code."""
     from provctl.cli.orchestrator import orchestrator as command
 
-    _end_with(partial(_run_and_flush, command, "provisioning-orchestrator"))
+    called = Called(ABOUT_RUNS)
+    name = "provisioning-orchestrator"
+    _end_with(partial(_run_and_flush, command, name, called), called)
 
 
-def _end_with(command: Callable[[], int]) -> NoReturn:
+# The others say the same whichever runs and settings are meant.
+ABOUT_RUNS = frozenset(_TREE) - {"completion", "help", "template", "version"}
+
+
+def _end_with(command: Callable[[], int], called: Called) -> NoReturn:
     # Imports make many objects and no garbage: the usual 700 costs 30 ms a start.
     gc.set_threshold(50_000)
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot show must not end a command.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    code = _told(command)
+    code = _told(command, called)
     # To take the interpreter apart costs 80 ms when pydantic is in it, for nothing.
     os._exit(code)
 
 
-def _run_and_flush(command: click.Command, name: str) -> int:
-    session = Session(environ=dict(os.environ))
+def _run_and_flush(command: click.Command, name: str, called: Called) -> int:
+    session = Session(environ=dict(os.environ), called=called)
     code = command.main(prog_name=name, standalone_mode=False, obj=session)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
@@ -311,7 +319,7 @@ def _answer(shell: str) -> int:
     return 0
 
 
-def _told(command: Callable[[], int]) -> int:
+def _told(command: Callable[[], int], called: Called) -> int:
     """Return the exit code of a command; what it raises is told to people."""
     try:
         # Whatever becomes of stderr meanwhile, errors go where it leads now.
@@ -325,7 +333,8 @@ def _told(command: Callable[[], int]) -> int:
         annotate_mistakes(os.environ, problem.mistakes)
         return problem.exit_code
     except ProvctlError as problem:
-        return _tell(problem.message, problem.hint, problem.exit_code)
+        hint = problem.hint and called.retold(problem.hint)
+        return _tell(problem.message, hint, problem.exit_code)
     except click.UsageError as problem:
         return _tell_usage(problem)
     except click.ClickException as problem:

@@ -89,7 +89,7 @@ def replay(session: Session, run: str, speed: float) -> None:
         return began + (time.monotonic() - clock_began) * speed
 
     try:
-        with open_replay(session.folder, session.environ, now, speed) as screen:
+        with open_replay(session, now, speed) as screen:
             while retold.next_at is not None:
                 left_s = (retold.next_at - now()) / speed
                 if left_s > 0:

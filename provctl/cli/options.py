@@ -93,7 +93,7 @@ def _global_options(outputs: Sequence[str]) -> List[click.Option]:
             metavar="DIR",
             type=DIRECTORY,
             expose_value=False,
-            callback=_set_flag("storage.data_dir"),
+            callback=_set_state_dir,
             help="Where runs are kept.",
         ),
         click.Option(
@@ -190,16 +190,18 @@ def _set_config(ctx: click.Context, _: click.Parameter, value: Optional[str]) ->
     session = session_of(ctx)
     if value is not None:
         ctx.obj = replace(session, config_file=value)
+        session.called.note("--config", str(Path(value).absolute()))
 
 
-def _set_flag(key: str) -> Any:
-    def put(ctx: click.Context, _: click.Parameter, value: Optional[str]) -> None:
-        session = session_of(ctx)
-        if value is not None:
-            flags: Dict[str, object] = {**session.flags, key: value}
-            ctx.obj = replace(session, flags=flags)
-
-    return put
+def _set_state_dir(
+    ctx: click.Context, _: click.Parameter, value: Optional[str]
+) -> None:
+    session = session_of(ctx)
+    if value is not None:
+        flags: Dict[str, object] = {**session.flags, "storage.data_dir": value}
+        ctx.obj = replace(session, flags=flags)
+        path = Path(os.path.expanduser(value)).absolute()  # noqa: PTH111  # never raises
+        session.called.note("--state-dir", str(path))
 
 
 def unknown_verb(word: str, verbs: List[str]) -> str:

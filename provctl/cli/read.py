@@ -255,7 +255,7 @@ def unowned(session: Session, run_id: str) -> str:
     go_on = f"provctl workflow resume {run_id}"
     if run_id in session.folder.queued():
         go_on = "provctl scheduler start"
-    return f"nobody owns this run, so it does not go on: {go_on}"
+    return f"nobody owns this run, so it does not go on: {session.called.retold(go_on)}"
 
 
 def _print_record(session: Session, record: Dict[str, Any], picture: RunView) -> None:
@@ -272,7 +272,7 @@ def _print_record(session: Session, record: Dict[str, Any], picture: RunView) ->
     click.echo(f"{plain(record['name'])}  {record['id']}  {how}")
     if record["labels"]:
         click.echo(f"labels: {plain(labels_line(record['labels']))}")
-    resume = f"provctl workflow resume {record['id']}"
+    resume = session.called.retold(f"provctl workflow resume {record['id']}")
     if record["status"] == "paused" and record["owned"]:
         click.echo(f"let it go on: {resume}")
     elif record["outcome"] is None and not record["owned"]:
@@ -293,7 +293,7 @@ def _print_record(session: Session, record: Dict[str, Any], picture: RunView) ->
     for seen in picture.tasks:
         if seen.status == "held":
             click.echo(f"{plain(seen.id)} is held; see what it did, then decide:")
-            for line in decisions(picture.id, seen.id):
+            for line in decisions(picture.id, seen.id, session.called.program):
                 click.echo(line)
 
 

@@ -12,7 +12,14 @@ import click
 from click.shell_completion import CompletionItem
 
 from provctl.cli.choice import labelled
-from provctl.cli.context import Session, emit, plain, session_of, tell_version
+from provctl.cli.context import (
+    Session,
+    emit,
+    plain,
+    session_of,
+    tell_help,
+    tell_version,
+)
 from provctl.cli.options import Verbs
 from provctl.cli.start import treatment
 from provctl.cli.times import iso, local
@@ -162,9 +169,9 @@ def _tell_scheduler(session: Session) -> bool:
         holder = session.reach.poke_scheduler("schedules")
     except (SchedulerUnreachable, StateUnusable) as problem:
         click.echo(f"nothing is submitted yet: {problem.message}", err=True)
-        click.echo(f"help:  {problem.hint}", err=True)
+        tell_help(session, problem.hint or "")
         return False
-    tell_version(holder)
+    tell_version(session, holder)
     return True
 
 
@@ -178,7 +185,7 @@ def _tell_what_it_takes(session: Session) -> None:
     if service is None:
         words = "note: nothing is submitted while no scheduler runs, as after a reboot"
         click.echo(words, err=True)
-        click.echo("help:  provctl scheduler install", err=True)
+        tell_help(session, "provctl scheduler install")
 
 
 @schedule.command("list")
@@ -191,7 +198,7 @@ def list_schedules(session: Session) -> None:
     emit(session, rows, columns, name="name")
     if names and session.reach.scheduler() is None:
         click.echo("no scheduler is running: nothing is submitted", err=True)
-        click.echo("help:  provctl scheduler start", err=True)
+        tell_help(session, "provctl scheduler start")
 
 
 @schedule.command()
@@ -250,7 +257,8 @@ def pause(session: Session, name: str, reason: str) -> None:
     _schedules(session).change(
         name, lambda it: replace(it, paused_at=now, reason=reason)
     )
-    click.echo(f"paused: {name}; go on: provctl schedule resume {name}", err=True)
+    go_on = session.called.retold(f"provctl schedule resume {name}")
+    click.echo(f"paused: {name}; go on: {go_on}", err=True)
     if session.reach.scheduler() is not None:
         _tell_scheduler(session)
 

@@ -34,7 +34,7 @@ def start(session: Session) -> None:
     holder = already or session.reach.ensure_scheduler(asked=True)
     word = "already running" if already else "started"
     click.echo(f"scheduler {word}: process {holder.pid}", err=True)
-    tell_version(holder)
+    tell_version(session, holder)
 
 
 @scheduler.command()
@@ -90,7 +90,7 @@ def status(session: Session) -> None:
         columns = ("running", "pid", "version", "queued", "state_dir")
         emit(session, [record], columns, name="pid")
     if holder is not None:
-        tell_version(holder)
+        tell_version(session, holder)
 
 
 @scheduler.command()

@@ -11,7 +11,6 @@ from typing import (
     ContextManager,
     Iterable,
     List,
-    Mapping,
     Protocol,
     Sequence,
     TextIO,
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from provctl.cli.context import Session
     from provctl.core.events import Event
     from provctl.core.state import RunState
-    from provctl.journal.folder import StateFolder
 
 __all__ = ["Screen", "Watching", "open_replay", "open_screen"]
 
@@ -140,14 +138,14 @@ def open_screen(session: Session) -> Watching:
 
     folder = session.folder
     stream: TextIO = sys.stdout if session.output == "table" else sys.stderr
-    now = Clock().now
+    now, program = Clock().now, session.called.program
     if session.quiet:
-        result = ResultView(stream, now=now, stamp=time_of_day)
+        result = ResultView(stream, now=now, stamp=time_of_day, program=program)
         return Screen(result, Pictures(folder, now), live=False)
     shown = session.shown or choose_view(stream, session.environ)
     if shown == "live":
         pictures = Pictures(folder, now)
-        return _live(stream, pictures, now, frames_per_s=_FRAMES_PER_S)
+        return _live(stream, pictures, now, program=program)
     from provctl.cli.line_screen import LineScreen, Manner
     from provctl.ui.dialects import dialect_of
 
@@ -157,24 +155,21 @@ def open_screen(session: Session) -> Watching:
         heartbeat_s=session.loaded.settings.ui.heartbeat_seconds,
         now=now,
         stamp=time_of_day,
+        program=program,
     )
     return LineScreen(folder, stream, manner)
 
 
-def open_replay(
-    folder: StateFolder,
-    environ: Mapping[str, str],
-    now: Callable[[], float],
-    speed: float,
-) -> Screen:
+def open_replay(session: Session, now: Callable[[], float], speed: float) -> Screen:
     """Return a screen whose time is `now`, `speed` times as fast as ours."""
     from provctl.app.pictures import Pictures
 
-    pictures = Pictures(folder, now, retold=True)
-    if choose_view(sys.stdout, environ) != "live":
-        plain = PlainView(sys.stdout, now=now, stamp=time_of_day)
+    program = session.called.program
+    pictures = Pictures(session.folder, now, retold=True)
+    if choose_view(sys.stdout, session.environ) != "live":
+        plain = PlainView(sys.stdout, now=now, stamp=time_of_day, program=program)
         return Screen(plain, pictures, live=False)
-    return _live(sys.stdout, pictures, now, frames_per_s=_FRAMES_PER_S / speed)
+    return _live(sys.stdout, pictures, now, speed=speed, program=program)
 
 
 _FRAMES_PER_S = 4.0
@@ -185,13 +180,18 @@ def _live(
     pictures: Pictures,
     now: Callable[[], float],
     *,
-    frames_per_s: float,
+    program: str,
+    speed: float = 1.0,
 ) -> Screen:
     from rich.console import Console
 
     from provctl.ui.live import LiveView
 
     drawing = LiveView(
-        Console(file=stream), now=now, frames_per_s=frames_per_s, fill=pictures.fill
+        Console(file=stream),
+        now=now,
+        frames_per_s=_FRAMES_PER_S / speed,
+        fill=pictures.fill,
+        program=program,
     )
     return Screen(drawing, pictures, live=True)

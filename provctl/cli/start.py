@@ -22,7 +22,7 @@ from typing import (
 import click
 
 from provctl.cli.choice import labelled
-from provctl.cli.context import Session, emit, tell_version
+from provctl.cli.context import Session, emit, tell_help, tell_version
 from provctl.cli.exits import exit_code_of
 from provctl.cli.notice import notified, tell_end
 from provctl.cli.options import reports, shows_runs
@@ -173,7 +173,7 @@ def own_run(
         if not ending.left:
             screen.close([ending.run])
     if ending.left:
-        _tell_where(run_id)
+        _tell_where(session, run_id)
     else:
         conclude(session, [run_id])
     _drop_what_nobody_takes()
@@ -189,11 +189,11 @@ def own_run(
 _LEFT = {"hangup": 129, "output": 141, "detached": 130}
 
 
-def _tell_where(run_id: str) -> None:
+def _tell_where(session: Session, run_id: str) -> None:
     """Say that a run goes on in the background, to whoever may still read it."""
     with suppress(OSError):
         click.echo(f"run {run_id} goes on in the background", err=True)
-        click.echo(f"help:  provctl workflow attach {run_id}", err=True)
+        tell_help(session, f"provctl workflow attach {run_id}")
 
 
 def _drop_what_nobody_takes() -> None:
@@ -284,9 +284,9 @@ def give_to_scheduler(session: Session, ids: Sequence[str]) -> None:
         holder = session.reach.give(ids)
     except (SchedulerUnreachable, StateUnusable) as problem:
         click.echo(f"queued, but not yet taken up: {problem.message}", err=True)
-        click.echo(f"help:  {problem.hint}", err=True)
+        tell_help(session, problem.hint or "")
     else:
-        tell_version(holder)
+        tell_version(session, holder)
 
 
 @click.command()

@@ -44,11 +44,15 @@ _TEXT_LINES = 100
 
 @dataclass(frozen=True)
 class Course:
-    """How a run went: as it is on disk, with all its tries."""
+    """How a run went: as it is on disk, with all its tries.
+
+    `program` is what commands about it begin with.
+    """
 
     folder: RunFolder
     run: RunState
     tries: Sequence[Try]
+    program: str = "provctl"
 
 
 def courses_of(session: Session, run_ids: Sequence[str]) -> List[Course]:
@@ -61,7 +65,8 @@ def courses_of(session: Session, run_ids: Sequence[str]) -> List[Course]:
         folder = session.folder.run(run_id)
         follower = Follower(folder)
         tries = tries_of(follower.read())
-        found.append(Course(folder, follower.run, tries))
+        program = session.called.program
+        found.append(Course(folder, follower.run, tries, program))
     return found
 
 
@@ -97,8 +102,8 @@ def _parts(course: Course) -> List[str]:
     ]
     parts += [
         markdown.command(line.strip())
-        for line in run_finished(picture)
-        if "provctl workflow" in line
+        for line in run_finished(picture, account.program)
+        if f"{account.program} workflow" in line
     ]
     return parts
 

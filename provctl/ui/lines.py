@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, List, Mapping, Optional
 
 from provctl.core.state import FAILURES, TROUBLES
@@ -230,15 +231,10 @@ def at_work(task: TaskView) -> str:
 _BEGUN = {"running": "started", "undoing": "undo started", "probing": "probe started"}
 
 
-def transition(task: TaskView, *, width: int, now: float, clock: str = "") -> str:
-    """Tell one change of one task in one line.
-
-    `width` is the column of ids, in characters; `clock` a time of day (HH:MM:SS)
-    to begin with, if any.
-    """
+def transition(task: TaskView, *, width: int, now: float) -> str:
+    """Tell one change of one task in one line; `width` is the column of ids."""
     took = elapsed(task.started_at, task.finished_at)
-    line = f"{neutralise(task.id):<{width}}  {sentence(task, now=now, took=took)}"
-    return f"{clock} {line}" if clock else line
+    return f"{neutralise(task.id):<{width}}  {sentence(task, now=now, took=took)}"
 
 
 def run_started(view: RunView) -> str:
@@ -253,12 +249,15 @@ def run_changed(view: RunView) -> str:
     return f"{_title(view)} is {words(view.status)}: {tally(counts_of(view))}"
 
 
-def run_finished(view: RunView) -> List[str]:
+def run_finished(view: RunView, program: str = "provctl") -> List[str]:
     """Close the account of a run: how it ended, what failed, how to see more.
+
+    `program` is what a command begins with.
 
     A run that goes on without us is left with the command to watch it. Tails of logs
     are told as they are given, of the first failures.
     """
+    command = partial(_command, program)
     if view.status == "finished":
         ended = words(view.outcome or view.status)
         took = elapsed(view.started_at, view.finished_at)
@@ -269,19 +268,19 @@ def run_finished(view: RunView) -> List[str]:
     else:
         lines = [run_changed(view)]
         if view.status == "paused":
-            lines.append(f"  let it go on: {_command('resume', view.id)}")
+            lines.append(f"  let it go on: {command('resume', view.id)}")
         elif view.status != "held":
-            lines.append(f"  it goes on; watch it: {_command('monitor', view.id)}")
+            lines.append(f"  it goes on; watch it: {command('monitor', view.id)}")
     troubled = [t for t in view.tasks if t.status == "held" or t.outcome in TROUBLES]
     for task in troubled[:FAILED_TASKS_SHOWN]:
-        lines += ["", *_trouble(view, task)]
+        lines += ["", *_trouble(view, task, program)]
     untold = len(troubled) - FAILED_TASKS_SHOWN
     if untold > 0:
-        lines += ["", f"and {untold} more: {_command('status', view.id)}"]
+        lines += ["", f"and {untold} more: {command('status', view.id)}"]
     if view.outcome in ("failed", "timed_out", "cancelled", "lost"):
-        lines += ["", f"run what did not succeed again: {_command('retry', view.id)}"]
+        lines += ["", f"run what did not succeed again: {command('retry', view.id)}"]
     elif view.outcome == "rollback_failed":
-        lines += ["", f"undo what still stands: {_command('rollback', view.id)}"]
+        lines += ["", f"undo what still stands: {command('rollback', view.id)}"]
     return lines
 
 
@@ -338,7 +337,7 @@ def _why_it_stands(task: TaskView) -> str:
     return _cause(task) or "it was not to be undone"
 
 
-def _trouble(view: RunView, task: TaskView) -> List[str]:
+def _trouble(view: RunView, task: TaskView, program: str) -> List[str]:
     """Tell what became of a failed or held task, with the end of its log."""
     task_id = neutralise(task.id)
     took = elapsed(task.started_at, task.finished_at)
@@ -346,15 +345,15 @@ def _trouble(view: RunView, task: TaskView) -> List[str]:
     lines = [f"{task_id} {sentence(task, now=0.0, took=took)}"]
     lines += [f"    {neutralise(line)}" for line in task.log_tail]
     if task.attempt:
-        lines.append(f"  whole log: {_command('logs', view.id, task_id)}")
+        lines.append(f"  whole log: {_command(program, 'logs', view.id, task_id)}")
     if task.status == "held":
-        lines += decisions(view.id, task.id)
+        lines += decisions(view.id, task.id, program)
     return lines
 
 
-def decisions(run_id: str, task_id: str) -> List[str]:
+def decisions(run_id: str, task_id: str, program: str) -> List[str]:
     """The commands that decide over a held task."""
-    decide = _command("resume", run_id)
+    decide = _command(program, "resume", run_id)
     task_id = neutralise(task_id)
     return [
         f"  run it again: {decide} --rerun {task_id}",
@@ -367,8 +366,8 @@ def _title(view: RunView) -> str:
     return f"run {neutralise(view.id)} ({neutralise(view.name)})"
 
 
-def _command(verb: str, *arguments: str) -> str:
-    return " ".join(["provctl workflow", verb, *map(neutralise, arguments)])
+def _command(program: str, verb: str, *arguments: str) -> str:
+    return " ".join([program, "workflow", verb, *map(neutralise, arguments)])
 
 
 def _attempt(task: TaskView, number: int) -> str:

@@ -28,7 +28,8 @@ __all__ = ["LiveView"]
 class LiveView:
     """Draws runs in place; a context manager that always gives the cursor back.
 
-    `now` gives seconds since the epoch; `fill` is asked for each row that is shown.
+    `now` gives seconds since the epoch; `fill` is asked for each row that is shown;
+    `program` is what commands that are named begin with.
     Once the terminal is gone each update raises the OSError that told so, for who
     watches a run may have to do something about it; `close` never does, nor does
     leaving.
@@ -41,11 +42,13 @@ class LiveView:
         now: Callable[[], float],
         frames_per_s: float = 4.0,
         fill: Fill = as_it_is,
+        program: str = "provctl",
     ) -> None:
         self._console = console
         self._now = now
         self._interval_s = 1 / frames_per_s
         self._fill = fill
+        self._program = program
         self._drawn_at: Optional[float] = None
         self._drawn_size: Optional[Tuple[int, int]] = None
         self._gone: Optional[OSError] = None
@@ -107,7 +110,9 @@ class LiveView:
         self._draw(final_views, self._size())
         self.suspend()
         encoding = self._console.encoding
-        told = [line for view in final_views for line in run_finished(view)]
+        told = [
+            line for view in final_views for line in run_finished(view, self._program)
+        ]
         account = Frame(tuple(((encodable(line, encoding), ""),) for line in told))
         self._attempt(lambda: self._console.print(account, soft_wrap=True))
 

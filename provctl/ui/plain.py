@@ -51,7 +51,8 @@ class PlainView:
     """Prints what changed since the last update, each run's account in order.
 
     `now` gives seconds since the epoch; `stamp` turns them into the time of day
-    that begins each task's line, None for none. The first update that the
+    that begins each task's line, None for none; `program` is what commands that are
+    named begin with. The first update that the
     stream does not take raises its OSError, for who watches a run may have to do
     something about it; `close` never does.
     """
@@ -62,10 +63,12 @@ class PlainView:
         *,
         now: Callable[[], float],
         stamp: Optional[Callable[[float], str]] = None,
+        program: str = "provctl",
     ) -> None:
         self._stream: Optional[TextIO] = stream
         self._now = now
         self._stamp = stamp
+        self._program = program
         self._run_status: Dict[str, str] = {}
         self._told: Dict[Tuple[str, str], _Standing] = {}
         self._id_column = 0
@@ -104,7 +107,8 @@ class PlainView:
         """Tell what is left to tell, then how each run ended."""
         with suppress(OSError):
             self.update(final_views)
-            self._write([line for v in final_views for line in lines.run_finished(v)])
+            for view in final_views:
+                self._write(lines.run_finished(view, self._program))
 
     def _account(self, run: RunView, tasks: Sequence[TaskView]) -> List[str]:
         told = self._run_status.get(run.id, "")

@@ -138,11 +138,6 @@ def test_transition(task: TaskView, said: str) -> None:
     assert line == f"server-1    {said}"
 
 
-def test_transition_begins_with_the_time_if_told() -> None:
-    line = lines.transition(done("a"), width=1, now=1004.0, clock="12:00:04")
-    assert line == "12:00:04 a  succeeded in 4s"
-
-
 def test_run_started() -> None:
     run = run_of(done("a"), waiting("b"), id="01J", name="edge")
     assert lines.run_started(run) == "run 01J (edge) started: 2 tasks"

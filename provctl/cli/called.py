@@ -1,0 +1,48 @@
+"""Owns how provctl was called: what a hint has to repeat, so that its command works.
+
+Words for people are written without it, wherever they are written. It is put in where
+they are told.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import AbstractSet, Dict
+
+__all__ = ["Called"]
+
+_COMMAND = re.compile(r"\bprovctl (?=([a-z][a-z-]*))")
+
+
+class Called:
+    """The flags of this command line that say which runs and which settings are meant.
+
+    What the environment says is there for the next command too. `verbs` are first
+    words of commands that are about these.
+    """
+
+    def __init__(self, verbs: AbstractSet[str] = frozenset()) -> None:
+        self._verbs = verbs
+        self._flags: Dict[str, str] = {}
+
+    def note(self, flag: str, path: str) -> None:
+        """It was called with this flag, whose path is absolute; the last one counts."""
+        self._flags[flag] = path
+
+    @property
+    def program(self) -> str:
+        """What a command begins with that is to mean the same, quoted for a shell."""
+        given = (f"{flag} {shlex.quote(path)}" for flag, path in self._flags.items())
+        return " ".join(["provctl", *given])
+
+    def retold(self, words: str) -> str:
+        """Return words of ours with the flags in each command that they name."""
+        if not self._flags:
+            return words
+        program = self.program
+
+        def whole(found: re.Match[str]) -> str:
+            return f"{program} " if found.group(1) in self._verbs else found.group()
+
+        return _COMMAND.sub(whole, words)

@@ -1,0 +1,90 @@
+"""Commands that are named work as they stand: they mean the same runs."""
+
+from __future__ import annotations
+
+import html
+import re
+import shlex
+from typing import TYPE_CHECKING, List
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.installed import Provctl
+
+BAD = {"a": {"command": ["sh", "-c", "echo why; [ -e mended ]"]}}
+
+
+@pytest.fixture
+def elsewhere(provctl: Provctl) -> List[object]:
+    """Flags for a state directory that only they name, by a path that needs quotes."""
+    del provctl.environ["PROVCTL_STATE_DIR"]
+    provctl.state = provctl.folder / "it's here"
+    config = provctl.text("my config.toml", "[ui]\nheartbeat_seconds = 7\n")
+    return ["--state-dir", provctl.state.name, "--config", config.name]
+
+
+def commands_in(text: str) -> List[List[str]]:
+    """The words of each command that is named, as a shell reads them."""
+    lines = re.findall(r"provctl (?!help)[^\n;`]+", text)
+    return [shlex.split(line)[1:] for line in lines]
+
+
+def copied(provctl: Provctl, words: List[str], code: int, cwd: Path) -> str:
+    done = provctl(*words, code=code, cwd=cwd)
+    return done.out + done.err
+
+
+def test_those_at_the_end_of_a_run(
+    provctl: Provctl, elsewhere: List[object], tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    out = provctl(*elsewhere, "run", provctl.file(BAD), code=10).out
+    logs, retry = commands_in(out)
+    given = ["--state-dir", str(provctl.state)]
+    given += ["--config", str(provctl.folder / "my config.toml")]
+    assert logs[:4] == retry[:4] == given
+    assert copied(provctl, logs, 0, other) == "why\n"
+    provctl.text("mended", "")
+    copied(provctl, retry, 0, other)
+    # The control: without what was given nobody knows of it.
+    assert "no run is called" in copied(provctl, logs[4:], 40, other)
+
+
+def test_those_of_errors_and_of_what_is_still_to_do(
+    provctl: Provctl, elsewhere: List[object]
+) -> None:
+    file = provctl.file({"a": {"command": ["sh", "-c", "echo ready; sleep 60"]}})
+    submit = provctl("workflow", "submit", file, *elsewhere)
+    run = submit.last_word
+    provctl.until_ready(run)
+    paused = provctl("workflow", "pause", run, *elsewhere).err
+    (resume,) = commands_in(paused)
+    status = provctl("workflow", "status", run, *elsewhere).out
+    assert commands_in(status) == [resume]
+    provctl(*resume)
+    (told,) = commands_in(provctl("logs", run, "b", *elsewhere, code=40).err)
+    assert run in provctl(*told).out
+    provctl("cancel", run, "--yes", *elsewhere)
+    provctl("scheduler", "stop", *elsewhere)
+
+
+def test_those_below_a_picture(provctl: Provctl, elsewhere: List[object]) -> None:
+    file = provctl.file(BAD)
+    with provctl.terminal(*elsewhere, "run", file, size=(30, 250)) as terminal:
+        assert terminal.wait() == 10
+    shown = "\n".join(line.rstrip() for line in terminal.raw.splitlines())
+    retry = commands_in(shown)[-1]
+    provctl.text("mended", "")
+    provctl(*retry)
+
+
+def test_those_of_a_summary(provctl: Provctl, elsewhere: List[object]) -> None:
+    provctl(*elsewhere, "run", provctl.file(BAD), "--summary", "s.md", code=10)
+    summary = html.unescape((provctl.folder / "s.md").read_text(encoding="utf-8"))
+    (retry,) = commands_in(summary.replace("</code>", ""))
+    provctl.text("mended", "")
+    provctl(*retry)

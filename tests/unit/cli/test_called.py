@@ -1,0 +1,90 @@
+"""Commands in hints mean the runs that this command was about, as a shell reads them."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+import provctl
+from provctl.cli.called import Called
+from provctl.cli.main import ABOUT_RUNS
+
+
+def called(**flags: str) -> Called:
+    there = Called(ABOUT_RUNS)
+    for flag, path in flags.items():
+        there.note(f"--{flag.replace('_', '-')}", path)
+    return there
+
+
+def test_without_flags_words_stay_as_they_are() -> None:
+    assert called().program == "provctl"
+    assert called().retold("see: provctl ps") == "see: provctl ps"
+
+
+def test_each_command_gets_what_was_given() -> None:
+    told = called(state_dir="/tmp/a b", config="/c.toml").retold(
+        "provctl scheduler start, or: provctl workflow resume RUN; provctl help recovery"
+    )
+    given = "--state-dir '/tmp/a b' --config /c.toml"
+    assert told == (
+        f"provctl {given} scheduler start, or: provctl {given} workflow resume RUN;"
+        " provctl help recovery"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "take a library and a provctl that fit",
+        "install provctl again with pip",
+        "pip install 'provctl[kcl]'",
+        "cp provctl.toml /etc",
+    ],
+)
+def test_what_is_no_command_stays_as_it_is(words: str) -> None:
+    assert called(state_dir="/s").retold(words) == words
+
+
+@pytest.mark.parametrize("path", ["/a b", "/it's", "/$HOME", "/;rm -rf", "/\\1", "/é"])
+def test_a_shell_reads_the_path_as_it_was(path: str) -> None:
+    told = called(state_dir=path).retold("provctl ps -o name")
+    assert shlex.split(told) == ["provctl", "--state-dir", path, "ps", "-o", "name"]
+
+
+def test_the_last_one_counts() -> None:
+    there = called(state_dir="/one")
+    there.note("--state-dir", "/two")
+    assert there.program == "provctl --state-dir /two"
+
+
+def bare_commands(tree: ast.AST) -> Iterator[int]:
+    """Lines where a command is printed as it stands in the source."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or getattr(node.func, "attr", "") != "echo":
+            continue
+        for part in (part for given in node.args for part in ast.walk(given)):
+            text = part.value if isinstance(part, ast.Constant) else ""
+            if isinstance(text, str) and any(
+                f"provctl {verb} " in text for verb in ABOUT_RUNS
+            ):
+                yield node.lineno
+
+
+def test_no_command_is_told_without_what_was_given() -> None:
+    folder = Path(provctl.__file__).parent / "cli"
+    found = [
+        f"{file.name}:{line}"
+        for file in sorted(folder.glob("*.py"))
+        for line in bare_commands(ast.parse(file.read_text(encoding="utf-8")))
+    ]
+    assert found == []
+
+
+def test_the_control_such_a_line_is_found() -> None:
+    line = 'click.echo(f"help:  provctl workflow attach {run}", err=True)'
+    assert list(bare_commands(ast.parse(line))) == [1]
