@@ -24,7 +24,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set
 
 from tests.bench import graphs
 from tests.bench.library import write_library
-from tests.bench.live import reporting, watched
+from tests.bench.live import longest_step, reporting, watched
 from tests.bench.measure import (
     Usage,
     become_reaper,
@@ -326,6 +326,14 @@ def bench_live(bench: Bench) -> Iterator[Finding]:
         yield _watching(bench, waiting, name)
 
 
+def bench_frames(bench: Bench) -> Iterator[Finding]:
+    """The longest step of the picture of 100,000 tasks, in the process that runs them."""
+    took = [
+        longest_step(bench.folder / f"frames-{n}", 100_000) for n in range(bench.repeat)
+    ]
+    yield Finding("longest step of 100,000 tasks at a terminal", min(took), "s", 0.05)
+
+
 def _watching(bench: Bench, waiting: int, name: str) -> Finding:
     warm_s, seconds = 12.0, 20.0
     file = reporting(
@@ -360,6 +368,7 @@ BENCHES: Dict[str, Callable[[Bench], Iterator[Finding]]] = {
     "completion": bench_completion,
     "montage": bench_montage,
     "live": bench_live,
+    "frames": bench_frames,
 }
 
 

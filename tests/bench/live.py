@@ -1,4 +1,4 @@
-"""Owns measuring what a watcher costs while many tasks report their progress."""
+"""Owns measuring what a watcher costs: many tasks that report, and a very large run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,16 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-__all__ = ["reporting", "watched"]
+from provctl.app.pictures import Pictures
+from provctl.journal.folder import StateFolder
+from provctl.ui.render import render
+from tests.support.dialogue import Dialogue
+from tests.support.household import HandClock
+from tests.support.workflows import a_workflow, task
 
+__all__ = ["longest_step", "reporting", "watched"]
+
+_FRAMES = 200
 _SIZE = (50, 160)  # rows, columns
 _CLOCK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -73,6 +81,35 @@ def watched(
         process.kill()
     os.close(ours)
     return 100 * used / took, written / took
+
+
+def longest_step(folder: Path, size: int) -> float:
+    """Return the longest time that drawing a run of so many tasks takes, in seconds.
+
+    From the first picture until the stages are known and something has ended: so long
+    the process that runs the tasks does nothing else.
+    """
+    layer = size // 100
+    tasks = [
+        task(f"t{n}", [f"t{n - layer}"] if n >= layer else []) for n in range(size)
+    ]
+    dialogue = Dialogue(slots=10)
+    dialogue.submit(a_workflow(*tasks))
+    clock = HandClock()
+    StateFolder(folder).run("r").attempts.mkdir(parents=True, mode=0o700)
+    pictures = Pictures(StateFolder(folder), clock.now)
+    took: List[float] = []
+    for frame in range(_FRAMES):
+        if frame == _FRAMES // 2:
+            dialogue.hear("t0 exits 0")
+        clock.time += 0.25
+        began = time.perf_counter()
+        picture = pictures.of(dialogue.r, _SIZE[0])
+        render(picture, now=clock.now(), width=160, height=_SIZE[0], fill=pictures.fill)
+        took.append(time.perf_counter() - began)
+        known = len(picture.stages)
+    assert known == 100, known
+    return max(took)
 
 
 def _drain(terminal: int, seconds: float) -> int:

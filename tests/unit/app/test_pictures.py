@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Optional
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from provctl.app.forecast import Forecast
 from provctl.app.levels import Levels
 from provctl.app.pictures import Pictures
 from provctl.core import events as ev
+from provctl.core.graph import stages
 from provctl.ui.render import render
 from tests.support.dialogue import Dialogue
 from tests.support.run_folders import append, state_folder, submit
-from tests.support.workflows import a_workflow, task
+from tests.support.workflows import a_workflow, group, task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from provctl.core.model import Task
     from provctl.core.view import TaskView
     from provctl.journal.folder import StateFolder
 
@@ -167,6 +172,64 @@ def test_counts_by_stage_and_what_is_next() -> None:
     assert levels.next_up == ["w2", "w3", "last"]
 
 
+def all_looked_at(levels: Levels) -> Levels:
+    for second in range(10_000):
+        levels.look(1000.0 + second)
+        if levels.next_up:
+            return levels
+    raise AssertionError(levels)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> List[Task]:
+    """Tasks and nested workflows that need each other, in any order."""
+    names = [f"t{n}" for n in range(draw(st.integers(1, 8)))]
+    order = draw(st.permutations(names))
+    found: List[Task] = []
+    for name in names:
+        before = order[: order.index(name)]
+        needs = draw(st.sets(st.sampled_from(before))) if before else set()
+        inner = draw(st.integers(-3, 3))
+        if inner < 0:
+            found.append(task(name, sorted(needs)))
+            continue
+        found.append(group(name, sorted(needs)))
+        for k in range(inner):
+            inside = [f"{name}/c{j}" for j in range(k) if draw(st.booleans())]
+            found.append(task(f"{name}/c{k}", inside))
+    return found
+
+
+@given(graphs())
+def test_stages_are_those_of_the_graph(tasks: List[Task]) -> None:
+    workflow = a_workflow(*tasks)
+    dialogue = Dialogue(slots=1)
+    dialogue.submit(workflow)
+    levels = Levels(dialogue.r)
+    levels.look(1000.0)
+    states = [[t.id for t in stage] for stage in stages(workflow.tasks)]
+    expected = [Counter(dialogue.task(name).bucket for name in s) for s in states]
+    assert list(levels.counts) == [dict(each) for each in expected]
+
+
+@pytest.mark.parametrize("shape", ["fan", "join", "deep"])
+def test_of_a_large_run_the_stages_are_found_in_many_looks(shape: str) -> None:
+    names = [f"t{n}" for n in range(50_000)]
+    before: Dict[str, Any] = {"fan": {}, "join": {"t0": names[1:]}}.get(shape, {})
+    if shape == "deep":
+        before = {name: [last] for last, name in zip(names, names[1:])}
+    dialogue = Dialogue(slots=1)
+    dialogue.submit(a_workflow(*(task(name, before.get(name, [])) for name in names)))
+    levels = Levels(dialogue.r)
+    levels.look(1000.0)
+    at_first = levels.counts
+    assert at_first == ()
+    assert levels.next_up == []
+    all_looked_at(levels)
+    sizes = [sum(counts.values()) for counts in levels.counts]
+    assert sizes == {"fan": [50_000], "join": [49_999, 1], "deep": []}[shape]
+
+
 def test_of_ten_thousand_tasks_no_more_than_the_screen_is_made(
     folder: StateFolder,
 ) -> None:
@@ -174,7 +237,11 @@ def test_of_ten_thousand_tasks_no_more_than_the_screen_is_made(
     watch.dialogue = Dialogue(slots=100)
     watch.dialogue.submit(a_workflow(*(task(f"t{n}") for n in range(10_000))))
     watch.dialogue.hear("t7 exits 1")
-    picture = watch.pictures.of(watch.dialogue.r, 24)
+    picture = next(
+        picture
+        for picture in (watch.pictures.of(watch.dialogue.r, 24) for _ in range(1000))
+        if picture.stages
+    )
     assert len(picture.tasks) == 24
     frame = render(picture, now=1001.0, width=80, height=24, fill=watch.pictures.fill)
     lines = ["".join(text for text, _ in line) for line in frame.lines]
