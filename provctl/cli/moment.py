@@ -78,7 +78,11 @@ def _moment(text: str) -> float:
 )
 @click.pass_obj
 def replay(session: Session, run: str, speed: float) -> None:
-    """Watch a run again, from its journal alone. Ctrl-C ends it."""
+    """Watch a run again, from its journal alone. Ctrl-C ends it.
+
+    Of progress that is what came by the API: lines in the logs of tasks, PROGRESS:
+    among them, have no times at which they could be shown.
+    """
     from provctl.app.moment import Retold
     from provctl.cli.screen import open_replay
 
