@@ -2,18 +2,20 @@
 
 uvicorn with httptools reads HTTP; llhttp refuses by itself what can be understood in
 two ways (a length and chunks, wrong chunks, control characters). Added here is what
-bounds it: who may connect, how many, how large a head may be and how long it may take.
+bounds it: who may connect, how many, how large a head may be and how long it may take;
+and that whoever is refused can read why, though it is still sending.
 """
 
 from __future__ import annotations
 
 import http
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from provctl.api.address import is_ours
 from provctl.api.envelope import problem_body
+from provctl.api.farewell import Farewell
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle, Transport
@@ -43,6 +45,8 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._head_alarm: Optional[TimerHandle] = None
+        self._line: Optional[Farewell] = None
+        self._refused = False
 
     def connection_made(  # type: ignore[override]  # as in uvicorn
         self, transport: Transport
@@ -54,17 +58,26 @@ class Connection(HttpToolsProtocol):
             self.transport = transport
             transport.abort()
             return
-        super().connection_made(transport)
+        # A request that is being sent, or a head that was not read on, has more to come.
+        self._line = Farewell(
+            transport, self.loop, lambda: self._refused or not self._in_head
+        )
+        super().connection_made(cast("Transport", self._line))
         self._surplus = len(self.connections) > CONNECTIONS_MAX
         self._await_head()
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         """Be counted no more."""
         self._head_is_there()
+        if self._line is not None:
+            self._line.over()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take in what came; no head without an end is kept."""
+        if self._line is not None and self._line.lingers:
+            self._line.drain(len(data))
+            return
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -128,6 +141,7 @@ class Connection(HttpToolsProtocol):
         """Say why, if nothing else is being said, and hang up."""
         if self.transport.is_closing():
             return
+        self._refused = True
         cycle: Optional[RequestResponseCycle] = self.cycle  # None at first
         if cycle is None or cycle.response_complete or not cycle.response_started:
             body = problem_body(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Union
@@ -130,10 +130,7 @@ class Api:
         if body is not None and not isinstance(body, (bytes, str)):
             body = json.dumps(body)
         with closing(self.connect()) as connection:
-            # Who is refused by the head alone may be hung up on before the body is
-            # sent; the answer is there all the same.
-            with suppress(ConnectionError):
-                connection.request(method, path, body, sent)
+            connection.request(method, path, body, sent)
             return _answer_in(connection.getresponse())
 
     def get(self, path: str, **headers: str) -> Answer:
