@@ -100,7 +100,8 @@ def retry(
 
 
 @click.command()
-@click.argument("run", metavar="RUN", type=RUNS)
+@click.argument("run", metavar="RUN", required=False, type=RUNS)
+@by_label
 @click.option(
     "--to",
     default="",
@@ -111,19 +112,26 @@ def retry(
 @_opening
 @click.pass_context
 def rollback(
-    ctx: click.Context, /, run: str, to: str, reason: str, **how: bool
+    ctx: click.Context,
+    /,
+    run: Optional[str],
+    conditions: Tuple[Condition, ...],
+    to: str,
+    reason: str,
+    **how: bool,
 ) -> None:
     """Undo what a finished run made, in reverse order; first the plan is shown.
 
     Each task that has an `undo` is undone when all that came after it is. What an
-    undo that fails stands on stands too. Of a batch, each run that has ended.
+    undo that fails stands on stands too. Of a batch, and of runs with a label, each
+    that has ended.
     """
     from provctl.core.requests import Rollback
 
     def wish(run_id: str) -> Request:
         return Rollback(run_id, to, reason)
 
-    found = _found(ctx.obj, run, lambda each: each.outcome is not None)
+    found = _found(ctx.obj, run, lambda each: each.outcome is not None, conditions)
 
     def rows(state: RunState) -> Rows:
         return _rollback_rows(state, to)
@@ -140,7 +148,7 @@ def _found(
     session: Session,
     name: Optional[str],
     fits: Callable[[RunSummary], bool],
-    conditions: Tuple[Condition, ...] = (),
+    conditions: Tuple[Condition, ...],
 ) -> List[str]:
     """The run, or those of a batch or with labels that it can be meant for."""
     runs = chosen_runs(session, [] if name is None else [name], conditions)

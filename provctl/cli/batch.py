@@ -9,7 +9,7 @@ import click
 from provctl.cli.again import retry, rollback
 from provctl.cli.choice import Choice, chosen, labelled
 from provctl.cli.context import Session, emit
-from provctl.cli.control import cancel, pause
+from provctl.cli.control import cancel, pause, resume
 from provctl.cli.options import Verbs
 from provctl.cli.start import hand_over, keyed, treatment
 from provctl.cli.watch import monitor
@@ -26,6 +26,7 @@ def batch() -> None:
 batch.add_command(monitor)
 batch.add_command(cancel)
 batch.add_command(pause)
+batch.add_command(resume)
 batch.add_command(retry)
 batch.add_command(rollback)
 

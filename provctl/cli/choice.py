@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import wraps
 from typing import (
     TYPE_CHECKING,
@@ -11,6 +12,7 @@ from typing import (
     List,
     NamedTuple,
     Optional,
+    Sequence,
     Tuple,
 )
 
@@ -24,7 +26,15 @@ if TYPE_CHECKING:
     from provctl.core.labels import Condition
     from provctl.journal.summary import RunSummary
 
-__all__ = ["Choice", "by_label", "chosen", "chosen_runs", "labelled"]
+__all__ = [
+    "Choice",
+    "by_label",
+    "chosen",
+    "chosen_runs",
+    "labelled",
+    "meant",
+    "unasked",
+]
 
 
 class Choice(NamedTuple):
@@ -151,3 +161,27 @@ def chosen_runs(
         message = "no run has these labels"
         raise NotFound(message, hint="see: provctl workflow list -l KEY")
     return found
+
+
+def unasked(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb that `meant` is for `-y`, as `yes`."""
+    return click.option(
+        "-y", "--yes", is_flag=True, help="Do not ask first, as is done with -l."
+    )(verb)
+
+
+_DECLINED = 130  # as of Ctrl-C instead of an answer
+
+
+def meant(
+    ctx: click.Context, runs: Sequence[RunSummary], verb: str, *, yes: bool
+) -> List[str]:
+    """Show runs that have a label and return their ids; ask first at a terminal."""
+    from provctl.cli.context import confirm
+
+    for run in runs:
+        click.echo(f"{run.id}  {run.name}  {run.outcome or run.status}", err=True)
+    if not yes and sys.stdin.isatty() and not confirm(f"{verb} {len(runs)} runs?"):
+        click.echo("nothing was done", err=True)
+        ctx.exit(_DECLINED)
+    return [run.id for run in runs]

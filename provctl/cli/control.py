@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any, Callable, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple
 
 import click
 
-from provctl.cli.choice import by_label, chosen_runs
+from provctl.cli.choice import by_label, chosen_runs, meant, unasked
 from provctl.cli.options import shows_runs
-from provctl.cli.words import RUN, RUNS, TASK
+from provctl.cli.words import RUNS, TASK
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
@@ -23,9 +22,7 @@ def _several(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the runs that it is for, by name or by label, and how to ask."""
     for option in (
         click.option("--reason", default="", help="Why, for the journal."),
-        click.option(
-            "-y", "--yes", is_flag=True, help="Do not ask first, as is done with -l."
-        ),
+        unasked,
         by_label,
         click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS),
     ):
@@ -72,22 +69,14 @@ def _going(
     Of every name there has to be one; runs that only have a label are shown, and
     whoever is at a terminal is asked.
     """
-    from provctl.cli.context import confirm
-
     session: Session = ctx.obj
     if names and not conditions:
         every = (chosen_runs(session, [name], ()) for name in names)
         return [run.id for found in every for run in _unfinished(found, verb)]
     going = _unfinished(chosen_runs(session, names, conditions), verb)
-    for run in going:
-        click.echo(f"{run.id}  {run.name}  {run.status}", err=True)
-    if not yes and sys.stdin.isatty() and not confirm(f"{verb} {len(going)} runs?"):
-        click.echo("nothing was done", err=True)
-        ctx.exit(_DECLINED)
-    return [run.id for run in going]
+    return meant(ctx, going, verb, yes=yes)
 
 
-_DECLINED = 130  # as of Ctrl-C instead of an answer
 _SHOWN = 5
 
 
@@ -130,7 +119,8 @@ def pause(
 
 
 @click.command()
-@click.argument("run", metavar="RUN", type=RUN)
+@click.argument("run", metavar="RUN", required=False, type=RUNS)
+@by_label
 @click.option(
     "--rerun", multiple=True, metavar="TASK", type=TASK, help="Try a held task again."
 )
@@ -146,7 +136,8 @@ def pause(
 @click.pass_context
 def resume(
     ctx: click.Context,
-    run: str,
+    run: Optional[str],
+    conditions: Tuple[Condition, ...],
     rerun: Tuple[str, ...],
     accept: Tuple[str, ...],
     fail: Tuple[str, ...],
@@ -159,19 +150,26 @@ def resume(
     foreground: what still runs is adopted, what ended meanwhile is recorded, what never
     began is started. Tasks whose end nobody can know are held: decide over them
     with --rerun, --accept or --fail. To a run that has an owner the decisions
-    are sent.
+    are sent. Of a batch, and of runs with a label, each that is paused goes on, in
+    the background.
     """
     from provctl.app.runtime import make_executor
-    from provctl.app.select import find_run
     from provctl.cli.start import own_run
     from provctl.core.requests import Request, Resolve, Resume
-    from provctl.errors import Refused
+    from provctl.errors import Refused, UsageProblem
     from provctl.flock import is_locked
     from provctl.journal.summary import summarise
     from provctl.scheduler.takeover import owned_by_other
 
     session: Session = ctx.obj
-    folder = session.folder.run(find_run(session.folder, run))
+    found = chosen_runs(session, [] if run is None else [run], conditions)
+    if conditions or len(found) > 1:
+        if jobs or rerun or accept or fail:
+            message = "--rerun, --accept, --fail and --jobs are for one run"
+            raise UsageProblem(message, hint="name it")
+        _resume_paused(session, found, reason)
+        return
+    folder = session.folder.run(found[0].id)
     account = summarise(folder)
     if account.outcome is not None:
         message = f"run {folder.id} has ended: {account.outcome}"
@@ -191,6 +189,20 @@ def resume(
             click.echo(_told(wish), err=True)
         return
     ctx.exit(own_run(session, folder.id, make_executor(), jobs=jobs, requests=wishes))
+
+
+def _resume_paused(session: Session, found: Sequence[RunSummary], reason: str) -> None:
+    from provctl.core.requests import Resume
+    from provctl.errors import Refused
+
+    paused = [run.id for run in found if run.status == "paused"]
+    if not paused:
+        message = "none of these runs is paused"
+        raise Refused(message, hint="see: provctl workflow list --status paused")
+    for run_id in paused:
+        wish = Resume(run_id, reason)
+        session.reach.send(wish)
+        click.echo(_told(wish), err=True)
 
 
 def _told(wish: Any) -> str:

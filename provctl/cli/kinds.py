@@ -1,22 +1,32 @@
-"""Owns kinds of values on the command line: moments, lengths of time, labels."""
+"""Owns kinds of values on the command line: moments, lengths of time, labels.
+
+Labels are completed with those of the newest runs, also where they are given: who
+labels runs uses the same words again.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Tuple
+import re
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Tuple
 
-import click
+from provctl.cli.words import Word, labels_known
 
 if TYPE_CHECKING:
+    import click
+
+    from provctl.cli.words import Offer, Offers
     from provctl.core.labels import Condition
 
 __all__ = ["CONDITIONS", "DURATION", "LABEL", "MOMENT"]
 
 
-class _Kind(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
+class _Kind(Word):
     """A text that is read by `read`; its ValueErrors are told."""
 
-    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, read: Callable[[str], Any], offers: Optional[Offers] = None
+    ) -> None:
+        super().__init__(name, offers)
         self._read = read
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
@@ -58,8 +68,38 @@ def _conditions(text: str) -> Tuple[Condition, ...]:
     return conditions(text)
 
 
+def _labels(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
+    """Keys with a `=`, and behind that the values that go with them."""
+    typed, equals, _ = incomplete.partition("=")
+    for key, values in labels_known(ctx).items():
+        if not equals:
+            yield f"{key}=", ", ".join(filter(None, values))[:_SHOWN]
+        elif key == typed:
+            for value, count in values.most_common():
+                yield f"{key}={value}", "of 1 run" if count == 1 else f"of {count} runs"
+
+
+_SHOWN = 60
+_COMPARED = re.compile(r"([^=!]+)(!=|==?)")
+
+
+def _asked_labels(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
+    """The same of a condition, the last of those that stand between commas."""
+    before, comma, last = incomplete.rpartition(",")
+    if last.startswith("!"):
+        for key in labels_known(ctx):
+            yield f"{before}{comma}!{key}", ""
+        return
+    compared = _COMPARED.match(last)
+    start = f"{compared[1]}=" if compared else last
+    for offer, about in _labels(ctx, start):
+        if compared:
+            offer = compared[0] + offer[len(start) :]  # as it was typed
+        yield f"{before}{comma}{offer}", about
+
+
 # Seconds since the epoch, of a time or an age; seconds; key and value; what labels are.
 MOMENT = _Kind("time", _moment)
 DURATION = _Kind("duration", _duration)
-LABEL = _Kind("key=value", _label)
-CONDITIONS = _Kind("label", _conditions)
+LABEL = _Kind("key=value", _label, _labels)
+CONDITIONS = _Kind("label", _conditions, _asked_labels)

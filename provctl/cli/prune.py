@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 
+from provctl.cli.choice import by_label, chosen_runs, meant, unasked
 from provctl.cli.context import Session, emit
 from provctl.cli.kinds import DURATION
 from provctl.cli.times import iso, local
 from provctl.cli.words import RUNS
 
 if TYPE_CHECKING:
+    from provctl.core.labels import Condition
     from provctl.journal.retention import Candidate
     from provctl.journal.summary import RunSummary
 
@@ -36,6 +38,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has
 @click.option("--older", type=DURATION, metavar="AGE", help="Such as 30d or 12h.")
 @click.option("--keep", type=click.IntRange(0), metavar="N", help="The latest N stay.")
 @click.option("--max-size", type=_Size(), metavar="SIZE", help="Such as 1G or 500M.")
+@by_label
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
 @click.pass_obj
 def prune(
@@ -43,6 +46,7 @@ def prune(
     older: Optional[float],
     keep: Optional[int],
     max_size: Optional[int],
+    conditions: Tuple[Condition, ...],
     dry_run: bool,
 ) -> None:
     """Remove old runs that have finished, with their journals and logs.
@@ -53,7 +57,9 @@ def prune(
     --keep N         the latest N finished runs stay, whatever the other two say;
                      alone, it means that all others go
 
-    A run goes if --older or --max-size says so and --keep does not protect it.
+    A run goes if --older or --max-size says so and --keep does not protect it. With
+    -l all of this is about the runs with that label: -l env=test --keep 0 removes
+    every one of them that has finished.
     Never touched are runs that are unfinished, owned by a process or pinned
     (provctl workflow pin), and those whose journal cannot be read. What killed
     processes left half made or half removed is cleaned up too.
@@ -68,7 +74,8 @@ def prune(
         hint = "give --older AGE, --keep N or --max-size SIZE; --dry-run only shows"
         raise UsageProblem(message, hint=hint)
     now = Clock().now()
-    chosen = choose(session.folder, Limits(older, keep, max_size), now)
+    limits = Limits(older, keep, max_size, conditions)
+    chosen = choose(session.folder, limits, now)
     left = leftovers(session.folder, now)
     if not dry_run:
         gone = set(take_away(session.folder, [each.run.id for each in chosen]))
@@ -113,37 +120,83 @@ def _human(size: int) -> str:
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
+@click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS)
+@by_label
 @click.pass_obj
-def pin(session: Session, runs: Tuple[str, ...]) -> None:
+def pin(
+    session: Session, runs: Tuple[str, ...], conditions: Tuple[Condition, ...]
+) -> None:
     """Keep runs, or the runs of a batch, from being pruned or removed."""
-    for run in _found(session, runs):
+    for run in chosen_runs(session, runs, conditions):
         session.folder.pin(run.id)
         click.echo(f"pinned: {run.id}", err=True)
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
+@click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS)
+@by_label
 @click.pass_obj
-def unpin(session: Session, runs: Tuple[str, ...]) -> None:
+def unpin(
+    session: Session, runs: Tuple[str, ...], conditions: Tuple[Condition, ...]
+) -> None:
     """Let runs, or the runs of a batch, be pruned again."""
-    for run in _found(session, runs):
+    for run in chosen_runs(session, runs, conditions):
         session.folder.unpin(run.id)
         click.echo(f"unpinned: {run.id}", err=True)
 
 
 @click.command("rm")
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RUNS)
-@click.pass_obj
-def remove(session: Session, runs: Tuple[str, ...]) -> None:
+@click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS)
+@by_label
+@unasked
+@click.pass_context
+def remove(
+    ctx: click.Context,
+    runs: Tuple[str, ...],
+    conditions: Tuple[Condition, ...],
+    yes: bool,
+) -> None:
     """Remove finished runs, with their journals and logs.
 
-    All are looked at before any is removed.
+    All are looked at before any is removed. Of those with a label the unfinished and
+    the pinned are passed over.
     """
-    from provctl.errors import JournalDamaged, Refused
+    from provctl.errors import Refused
     from provctl.journal.retention import remove as take_away
 
-    found = _found(session, runs)
+    session: Session = ctx.obj
+    found = chosen_runs(session, runs, conditions)
+    if conditions:
+        found = _removable(session, found)
+        meant(ctx, found, "remove", yes=yes)
+    else:
+        _check_removable(session, found)
+    gone = take_away(session.folder, [run.id for run in found])
+    for run_id in gone:
+        click.echo(f"removed: {run_id}", err=True)
+    if len(gone) < len(found):
+        stayed = ", ".join(run.id for run in found if run.id not in gone)
+        message = f"somebody has taken a run meanwhile: {stayed}"
+        raise Refused(message)
+
+
+def _removable(session: Session, found: Sequence[RunSummary]) -> List[RunSummary]:
+    from provctl.errors import Refused
+
+    kept = [
+        run
+        for run in found
+        if run.outcome is not None and not session.folder.run(run.id).pin.exists()
+    ]
+    if not kept:
+        message = "nothing to remove: each of these runs is unfinished or pinned"
+        raise Refused(message, hint="end them first: provctl cancel -l LABEL")
+    return kept
+
+
+def _check_removable(session: Session, found: Sequence[RunSummary]) -> None:
+    from provctl.errors import JournalDamaged, Refused
+
     for run in found:
         if run.damage:
             hint = "if nothing of it is needed, delete its folder by hand"
@@ -154,17 +207,3 @@ def remove(session: Session, runs: Tuple[str, ...]) -> None:
         if session.folder.run(run.id).pin.exists():
             message = f"run {run.id} is pinned"
             raise Refused(message, hint=f"provctl workflow unpin {run.id}")
-    gone = take_away(session.folder, [run.id for run in found])
-    for run_id in gone:
-        click.echo(f"removed: {run_id}", err=True)
-    if len(gone) < len(found):
-        stayed = ", ".join(run.id for run in found if run.id not in gone)
-        message = f"somebody has taken a run meanwhile: {stayed}"
-        raise Refused(message)
-
-
-def _found(session: Session, names: Tuple[str, ...]) -> List[RunSummary]:
-    from provctl.app.select import find_runs
-
-    every = (run for name in names for run in find_runs(session.folder, name))
-    return list({run.id: run for run in every}.values())

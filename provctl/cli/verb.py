@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from provctl.app.orchestrated import one_task, refused, spelled, typed
 from provctl.cli.context import Session, plain, session_of
+from provctl.cli.kinds import LABEL
 from provctl.errors import ProvctlError
 from provctl.nushell.types import accept, item_type, read_text
 
@@ -65,7 +66,7 @@ class _VerbCommand(click.Command):
         mode = choose_mode(settings, verb.noun, verb.name, next(iter(asked), None))
         check_library(Path(str(session.library_folder)))
         if mode == DIRECT:
-            for name in ("key", "priority", "wait"):
+            for name in ("key", "label", "priority", "wait"):
                 if ctx.params.get(f"_{name}"):
                     ctx.fail(f"--{name} is for --orchestrated, and this runs here")
             _run_here(session, self._verb, given)
@@ -163,7 +164,9 @@ class _VerbCommand(click.Command):
                 session.environ, settings.executor.env_passthrough
             ),
         )
-        wishes = Wishes(priority=ctx.params.get("_priority") or 0, key=key)
+        priority = ctx.params.get("_priority") or 0
+        labels = dict(ctx.params.get("_label") or ())
+        wishes = Wishes(priority=priority, key=key, labels=labels)
         (account,) = hand_over(session, [workflow], wishes)
         print_submitted(session, account)
         if ctx.params.get("_wait"):
@@ -288,6 +291,13 @@ def _mode_options() -> List[click.Option]:
             ["_priority", "--priority", "-P"],
             type=click.IntRange(-1000, 1000),
             help="Orchestrated: runs with a higher one start their tasks first.",
+        ),
+        click.Option(
+            ["_label", "--label", "-l"],
+            type=LABEL,
+            metavar="KEY=VALUE",
+            multiple=True,
+            help="Orchestrated: give the run a label. Repeat for more.",
         ),
     ]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Callable,
+    Dict,
     Iterable,
     Iterator,
     List,
@@ -46,6 +47,7 @@ __all__ = [
     "WORKFLOW",
     "Word",
     "completed",
+    "labels_known",
 ]
 
 # A value, and what is said of it; and how they are found, for what is typed so far.
@@ -87,6 +89,15 @@ def _roster(ctx: click.Context) -> Roster:
     from provctl.config.paths import cache_dir
 
     return Roster(session_of(ctx).folder, cache_dir(), within_s=_WITHIN_S)
+
+
+def labels_known(ctx: click.Context) -> Dict[str, Counter[str]]:
+    """Return the labels of the newest runs: by key, how many have which value."""
+    found: Dict[str, Counter[str]] = {}
+    for run in _roster(ctx).newest():
+        for key, value in run.labels.items():
+            found.setdefault(key, Counter())[value] += 1
+    return found
 
 
 def _runs(ctx: click.Context, incomplete: str) -> Iterator[Offer]:

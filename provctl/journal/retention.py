@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Iterable, List, Optional
+from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
 
 from provctl.errors import ProvctlError, StateUnusable
 from provctl.journal.folder import maker_of_draft, sync_folder
@@ -20,6 +20,7 @@ from provctl.journal.summary import summaries, summarise
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from provctl.core.labels import Condition
     from provctl.journal.folder import StateFolder
     from provctl.journal.summary import RunSummary
 
@@ -38,12 +39,14 @@ class Limits:
 
     `keep` protects so many of the latest runs, whatever the others say. Of the rest
     those go that finished more than `older_s` ago, and the oldest until all runs
-    together take at most `max_size` bytes; with neither, all of the rest.
+    together take at most `max_size` bytes; with neither, all of the rest. With
+    `labels` all of this is about the runs that have those, and no others go.
     """
 
     older_s: Optional[float] = None
     keep: Optional[int] = None
     max_size: Optional[int] = None
+    labels: Tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,12 @@ class Candidate:
 
 def choose(folder: StateFolder, limits: Limits, now: float) -> List[Candidate]:
     """Return the runs that go, the oldest first."""
-    finished = [run for run in summaries(folder) if run.outcome is not None]
+    runs = [
+        run
+        for run in summaries(folder)
+        if all(condition.fits(run.labels) for condition in limits.labels)
+    ]
+    finished = [run for run in runs if run.outcome is not None]
     latest_first = sorted(finished, key=_finished_at, reverse=True)
     removable = [
         run
@@ -67,9 +75,7 @@ def choose(folder: StateFolder, limits: Limits, now: float) -> List[Candidate]:
     sizes: Dict[str, int] = {}
     excess = 0
     if limits.max_size is not None:
-        sizes = {
-            run_id: size_of(folder.run(run_id).path) for run_id in folder.run_ids()
-        }
+        sizes = {run.id: size_of(folder.run(run.id).path) for run in runs}
         excess = sum(sizes.values()) - limits.max_size
     chosen = []
     for run in reversed(removable):

@@ -72,6 +72,25 @@ def test_parameters_and_files(provctl: Provctl, shell: Shell) -> None:
     shell.shows(f"READY> provctl --config {file.name}")
 
 
+def test_labels(provctl: Provctl, shell: Shell) -> None:
+    file = provctl.file({"a": {"command": ["true"]}})
+    for label in ("env=prod", "env=two words", "team=web"):
+        provctl.submit(file, "-l", label, "--wait")
+    provctl("scheduler", "stop")
+    shell.type("provctl ps -l \t\t")
+    shell.shows("env=", "team=", "two words, prod")
+    shell.type("provctl ps -l en\tX")  # no space follows
+    shell.shows("READY> provctl ps -l env=X")
+    shell.type("provctl ps -l env=p\t")
+    shell.shows("READY> provctl ps -l env=prod")
+    shell.type("provctl cancel -l team,env=p\t")
+    shell.shows("team,env=prod")  # some shells put quotes around it
+    shell.type(f"provctl workflow submit {file.name} --label te\twe\t")
+    shell.shows(f"READY> provctl workflow submit {file.name} --label team=web")
+    shell.type("provctl prune -l env=t\t --keep 5 --dry-run\r")
+    shell.shows("would remove 0 runs")  # what was inserted is one word
+
+
 def test_names_and_values_are_data(provctl: Provctl, shell: Shell) -> None:
     tasks = {
         "a": {"command": ["true"], "description": _BAD},

@@ -145,3 +145,53 @@ def test_retry_by_label(provctl: Provctl) -> None:
     said = provctl("retry", "-l", "x", "--yes", "--wait", code=10).err
     assert f"retry requested: {bad}" in said
     assert good not in said
+
+
+def test_what_is_kept_and_what_goes_is_chosen_by_label(provctl: Provctl) -> None:
+    file = provctl.file(TRUE)
+    test = provctl.submit(file, "-l", "env=test", "--wait")
+    kept = provctl.submit(file, "-l", "env=test", "-l", "keep=", "--wait")
+    prod = provctl.submit(file, "-l", "env=prod", "--wait")
+    said = provctl("prune", "-l", "env=test", code=2).err
+    assert "nothing says what may go" in said
+    provctl("workflow", "pin", "-l", "keep")
+    (row,) = provctl("prune", "-l", "env=test", "--keep", "0", "-o", "json").json()
+    assert row["id"] == test
+    assert "pinned" in provctl("workflow", "rm", "-l", "env=test", code=41).err
+    provctl("workflow", "unpin", "-l", "keep")
+    with provctl.terminal("workflow", "rm", "-l", "env=test") as terminal:
+        terminal.read_until("remove 1 runs?")
+        terminal.press("n\n")
+        assert terminal.wait() == 130
+    going = provctl.submit(provctl.endless(), "-l", "env=test")
+    assert f"removed: {kept}" in provctl("workflow", "rm", "-l", "env=test").err
+    assert set(provctl.runs()) == {prod, going}
+    assert "no run is named" in provctl("workflow", "rm", code=2).err
+    provctl("cancel", going, "--now")
+
+
+def test_paused_runs_go_on_by_label_and_as_a_batch(provctl: Provctl) -> None:
+    file = provctl.endless()
+    first = provctl.submit(file, "-l", "env=test")
+    batch = provctl("batch", "submit", file, file, "-l", "n=1").last_word
+    provctl("workflow", "pause", "-l", "env=test")
+    provctl("batch", "pause", batch)
+    assert provctl.status(first)["status"] == "paused"
+    said = provctl("workflow", "resume", "-l", "env=test").err
+    assert said == f"goes on: {first}\n"
+    assert provctl.status(first)["status"] != "paused"
+    assert "is paused" in provctl("workflow", "resume", "-l", "env", code=41).err
+    refused = provctl("batch", "resume", batch, "--accept", "a", code=2)
+    assert "for one run" in refused.err
+    assert provctl("batch", "resume", batch).err.count("goes on: ") == 2
+    provctl("cancel", first, "--now")
+    provctl("batch", "cancel", batch, "--now")
+
+
+def test_what_runs_made_is_undone_by_label(provctl: Provctl) -> None:
+    undone = {"a": {**TRUE["a"], "undo": {"command": ["true"]}}}
+    run = provctl.submit(provctl.file(undone), "-l", "env=test", "--wait")
+    provctl.submit(provctl.file(undone), "--wait")
+    said = provctl("workflow", "rollback", "-l", "env=test", "--yes", "--wait").err
+    assert said.count("rollback requested") == 1
+    assert provctl.status(run)["outcome"] == "rolled_back"

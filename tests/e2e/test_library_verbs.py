@@ -130,6 +130,8 @@ def test_help_is_the_signature(thing: Provctl) -> None:
         (["shaw"], "did you mean show?"),
         (["broken"], "broken.nu"),
         (["list", "--key", "k"], "--key is for --orchestrated"),
+        (["list", "-l", "a=b"], "--label is for --orchestrated"),
+        (["list", "--orchestrated", "-l", "a"], "KEY=VALUE"),
         (["list", "--direct", "--orchestrated"], "exclude each other"),
     ],
     ids=" ".join,

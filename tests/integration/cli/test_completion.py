@@ -83,6 +83,32 @@ def test_words_of_every_kind(provctl: Provctl, ran: str) -> None:
         assert offered(provctl, f"provctl {typed}") == expected, typed
 
 
+def test_labels_of_runs_are_offered(provctl: Provctl) -> None:
+    file = provctl.file({"a": {"command": ["true"]}}).rename(provctl.folder / "w.json")
+    for labels in (["env=prod", "draft="], ["env=test"], ["env=test", "team=web"]):
+        given = [word for label in labels for word in ("-l", label)]
+        provctl.submit(file, *given, "--wait")
+    provctl("scheduler", "stop")
+    for typed, expected in {
+        "ps -l ": {"env=", "draft=", "team="},
+        "ps -l en": {"env="},
+        "ps -l env=": {"prod", "test"},
+        "ps --label=env=p": {"prod"},
+        "ps -l env==p": {"prod"},
+        "cancel -l env!=t": {"test"},
+        "wait -l !d": {"\\!draft"},
+        "prune -l team,env=": {"prod", "test"},
+        "prune -l team,!t": {"team,\\!team"},
+        "workflow rm -l env=x": set(),
+        "workflow submit w.json -l env=": {"prod", "test"},
+        "schedule add w.json -l te": {"team="},
+        "workflow submit w.json -l !d": set(),
+    }.items():
+        assert offered(provctl, f"provctl {typed}") == expected, typed
+    told = ask(provctl, "provctl\x1fps\x1f-l\x1fenv=", "fish")[1:]
+    assert told == ["env=test\tof 2 runs", "env=prod\tof 1 run"]
+
+
 def test_what_is_said_of_a_run(provctl: Provctl, ran: str) -> None:
     (line,) = ask(provctl, f"provctl\x1flogs\x1f{ran[:6]}", "fish")[1:]
     assert line.startswith(f"{ran}\tw, failed, ")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, List, Optional
 import pytest
 
 from provctl.core import events as ev
+from provctl.core.labels import conditions
 from provctl.journal.lock import Lock
 from provctl.journal.retention import (
     Limits,
@@ -85,6 +86,19 @@ def test_the_oldest_go_until_the_rest_fits(folder: StateFolder) -> None:
     # What must stay stays, even if that is too much.
     assert len(chosen(folder, Limits(max_size=0))) == 5
     assert chosen(folder, Limits(max_size=0, keep=3)) == ["r1", "r2"]
+
+
+def test_of_those_with_a_label_all_is_about_them_alone(folder: StateFolder) -> None:
+    for n in (6, 7):
+        run = submit(folder, EMPTY, run=f"r{n}", labels={"env": "test"})
+        append(run, [ev.RunFinished(run.id, n * 1000.0, "succeeded")])
+    test = conditions("env=test")
+    assert chosen(folder, Limits(keep=0, labels=test)) == ["r6", "r7"]
+    assert chosen(folder, Limits(keep=1, labels=test)) == ["r6"]
+    assert chosen(folder, Limits(3500.0, labels=test)) == ["r6"]
+    one = size_of(folder.run("r6").path)
+    assert chosen(folder, Limits(max_size=one, labels=test)) == ["r6"]
+    assert chosen(folder, Limits(keep=4, labels=conditions("!env"))) == ["r1"]
 
 
 def test_what_goes_is_gone_with_its_marker(folder: StateFolder) -> None:
