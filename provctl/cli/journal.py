@@ -175,8 +175,9 @@ def _show(session: Session, records: List[Dict[str, Any]]) -> None:
 
 
 def _line(record: Dict[str, Any]) -> str:
-    """Time, type, task, and whatever else the record says."""
-    words = [local(record["at"]), f"{record['type']:<17}", record.get("task", "")]
+    """Number, time, type, task, and whatever else the record says."""
+    begin = f"{record['seq']:>5}  {local(record['at'])}"
+    words = [begin, f"{record['type']:<17}", record.get("task", "")]
     for name, value in record.items():
         if name not in _UNSAID:
             text = value if isinstance(value, str) else json.dumps(value)
