@@ -79,7 +79,8 @@ def _last(folder: StateFolder, text: str) -> RunSummary:
         names = dict.fromkeys(f"@last:{run.name}" for run in every)
         hint = did_you_mean(f"@last:{name}", names, "see: provctl workflow list")
         raise NotFound(message, hint=hint)
-    message = f"{text}: there are only {len(found)} such runs"
+    there = "is only 1 such run" if len(found) == 1 else f"are only {len(found)} such runs"
+    message = f"{text}: there {there}"
     raise NotFound(message, hint="see: provctl workflow list")
 
 

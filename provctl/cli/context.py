@@ -27,6 +27,7 @@ __all__ = [
     "Session",
     "confirm",
     "emit",
+    "many",
     "plain",
     "session_of",
     "tell_help",
@@ -173,6 +174,11 @@ def tell_version(session: Session, owner: Holder) -> None:
         versions, hint = note
         click.echo(versions, err=True)
         tell_help(session, hint)
+
+
+def many(count: int, word: str) -> str:
+    """Return so many of what a word stands for: "1 task", "2 tasks"."""
+    return f"1 {word}" if count == 1 else f"{count} {word}s"
 
 
 def plain(text: str) -> str:

@@ -366,7 +366,8 @@ def _tell_usage(problem: click.UsageError) -> int:
     if problem.ctx is not None:
         click.echo(problem.ctx.get_usage(), err=True)
         hint = f"{problem.ctx.command_path} --help"
-    return _tell(problem.format_message(), hint, 2)
+    # Of a choice click lists each word on a line of its own, behind a tab.
+    return _tell(problem.format_message().replace("\n\t", " "), hint, 2)
 
 
 def _tell(message: str, hint: Optional[str], code: int) -> int:

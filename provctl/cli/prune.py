@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 import click
 
 from provctl.cli.choice import by_label, chosen_runs, meant, unasked
-from provctl.cli.context import Session, emit
+from provctl.cli.context import Session, emit, many
 from provctl.cli.kinds import DURATION
 from provctl.cli.times import iso, local
 from provctl.cli.words import RUNS
@@ -105,7 +105,7 @@ def _report(session: Session, chosen: List[Candidate], *, dry_run: bool) -> None
         columns = ("id", "name", "outcome", "finished", "size", "why")
         emit(session, rows, columns, name="id")
     freed = _human(sum(each.size for each in chosen))
-    runs = "1 run" if len(chosen) == 1 else f"{len(chosen)} runs"
+    runs = many(len(chosen), "run")
     told = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"
     click.echo(f"{told} {freed}", err=True)
 

@@ -224,7 +224,7 @@ def show(session: Session, name: str) -> None:
         "catch-up, overlap": f"{found.catch_up}, {found.overlap}",
         "state": row["note"] or "waits for its time",
         "last run": f"{row['run']} {row['outcome']}, of {row['last']}",
-        "never ran": f"{row['missed']} missed, {row['skipped']} skipped",
+        "left out": f"{row['missed']} missed, {row['skipped']} skipped",
         "next": ", ".join(local(at) for at in _times(found)) or "-",
     }
     if row["run"] is None:

@@ -17,7 +17,7 @@ from typing import (
 
 import click
 
-from provctl.cli.context import Session, emit, plain
+from provctl.cli.context import Session, emit, many, plain
 from provctl.cli.words import FILE_OR_RUN, PARAM
 from provctl.errors import UsageProblem
 
@@ -75,7 +75,7 @@ class _Jobs(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has
 )  # fmt: skip
 @click.option(
     "--default-duration", metavar="TIME",
-    help="Of tasks that never ran; else the median of the others, or 1s.",
+    help="Of tasks no earlier run tells of; else the median of the others, or 1s.",
 )  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(0),
@@ -174,7 +174,7 @@ def _notes(trial: Trial) -> Iterator[str]:
     workflow = trial.subject.workflow
     if trial.assumed:
         each = duration(trial.assumed_s)
-        yield f"never ran, taken to need {each} each: {_some(trial.assumed)}"
+        yield f"not known from earlier runs, taken to need {each} each: {_some(trial.assumed)}"
     conditions = [task.id for task in workflow.tasks if task.when is not None]
     if conditions:
         yield f"conditions taken to be true: {_some(conditions)}"
@@ -289,5 +289,5 @@ def _chart(trial: Trial) -> List[str]:
         for span in one.tries
     ]
     width = min(get_terminal_size((80, 24)).columns, _WIDTH_MAX)
-    jobs = "1 job" if one.slots == 1 else f"{one.slots} jobs"
+    jobs = many(one.slots, "job")
     return ["", f"with {jobs}; # is on the critical path", *as_lines(bars, width=width)]

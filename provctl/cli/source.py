@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Dict, Sequence
 
 import click
 
+from provctl.cli.context import many
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
     began = time.perf_counter()
     workflow = load_workflow(Path(file), given, context=context)
     took_s = time.perf_counter() - began
-    session.say(f"{file}: {len(workflow.tasks)} tasks, checked in {took_s:.3f}s")
+    tasks = many(len(workflow.tasks), "task")
+    session.say(f"{file}: {tasks}, checked in {took_s:.3f}s")
     remember_params(cache_dir(), Path(file), workflow.params, given)
     check_tools(settings, workflow)
     return workflow

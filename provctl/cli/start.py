@@ -22,7 +22,7 @@ from typing import (
 import click
 
 from provctl.cli.choice import labelled
-from provctl.cli.context import Session, emit, tell_help, tell_version
+from provctl.cli.context import Session, emit, many, tell_help, tell_version
 from provctl.cli.exits import exit_code_of
 from provctl.cli.notice import notified, tell_end
 from provctl.cli.options import reports, shows_runs
@@ -305,7 +305,8 @@ def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) 
         except WorkflowInvalid as problem:
             mistakes += problem.mistakes
             continue
-        click.echo(f"{file}: {workflow.name}, {len(workflow.tasks)} tasks, valid")
+        tasks = many(len(workflow.tasks), "task")
+        click.echo(f"{file}: {workflow.name}, {tasks}, valid")
     if mistakes:
         raise WorkflowInvalid(mistakes)
 

@@ -44,7 +44,7 @@ def test_verbose_says_what_is_done(provctl: Provctl) -> None:
     assert first.out.startswith("Workflow submitted: ")
     assert f"configuration: {config} (given, read)" in first.err
     assert f"state directory: {provctl.state}" in first.err
-    assert "1 tasks, checked in " in first.err
+    assert "1 task, checked in " in first.err
     assert "scheduler: started in " in first.err
     assert "took " in first.err
     assert "asked " not in first.err

@@ -88,6 +88,7 @@ SCREENS: Dict[str, str] = {
     "prune": "prune --keep 3 --dry-run",
     "version": "version",
     "unknown-verb": "workflow lits => 2",
+    "no-choice": "completion => 2",
     "help": "help",
 }
 

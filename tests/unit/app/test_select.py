@@ -66,3 +66,10 @@ def test_what_is_not_found_is_guessed(
     with pytest.raises(NotFound, match=said) as caught:
         find_run(folder, text)
     assert hint in str(caught.value.hint)
+
+
+def test_of_one_run_nobody_says_are(tmp_path: Path) -> None:
+    folder = state_folder(tmp_path)
+    submit(folder, a_workflow(task("a")), "wbb1", at=1000.0)
+    with pytest.raises(NotFound, match="there is only 1 such run"):
+        find_run(folder, "@last~1")
