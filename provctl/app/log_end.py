@@ -1,15 +1,19 @@
-"""Owns parts of a log: its last lines, or both its ends, of however much there is."""
+"""Owns parts of a log: its last lines, what they say, or both its ends, of however much there is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, List, Tuple
 
+from provctl.nushell.gist import gist
+from provctl.nushell.progress import parse_progress
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["last_lines", "shortened"]
+__all__ = ["last_lines", "last_words", "shortened"]
 
 _LINE = 160  # bytes that are read for each line
+_LOOKED_AT = 40  # lines, to find a few that tell something
 
 
 def last_lines(log: Path, most: int) -> List[str]:
@@ -29,6 +33,16 @@ def last_lines(log: Path, most: int) -> List[str]:
     if end > size and len(lines) > 1:
         del lines[:1]  # begins in the middle
     return lines[-most:]
+
+
+def last_words(log: Path, most: int) -> List[str]:
+    """Return at most so many of the last lines of a log that tell why it ended.
+
+    Those that only say how far it was are none of them, and of what Nushell draws
+    about an error what it says is left. None if the log cannot be read.
+    """
+    lines = last_lines(log, max(most, _LOOKED_AT))
+    return gist([line for line in lines if parse_progress(line) is None])[-most:]
 
 
 def shortened(log: Path, lines: int, size: int) -> List[str]:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Callable, Deque, Dict, Optional, Tuple
 
 from provctl.app.forecast import Forecast
 from provctl.app.levels import Levels
-from provctl.app.log_end import last_lines
+from provctl.app.log_end import last_words
 from provctl.app.said import Said
 from provctl.core.pace import expected_end, is_slow
 from provctl.core.state import TROUBLES
 from provctl.core.view import RunView, TaskView, view, waits_of
 from provctl.executors.base import Place
-from provctl.nushell.progress import parse_progress
 
 if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pictures"]
 
-_TAIL_LINES = 10  # that say more than how far it was,
-_TAIL_READ = 40  # of so many
+_TAIL_LINES = 10
 _FEW = 8  # tasks, which fit on any screen
 _USAGE_S = 2.0  # between two looks at the processes of a task
 _MARK_S = 5.0  # between two marks of a rate,
@@ -195,7 +193,5 @@ class Pictures:
         key = (run.submitted.run, task.task.index, task.attempt)
         if key not in self._tails:
             log = self._folder.run(key[0]).log_of(*key[1:])
-            lines = last_lines(log, _TAIL_READ)
-            telling = [line for line in lines if parse_progress(line) is None]
-            self._tails[key] = tuple(telling[-_TAIL_LINES:])
+            self._tails[key] = tuple(last_words(log, _TAIL_LINES))
         return self._tails[key]

@@ -199,9 +199,9 @@ def _tail_of(session: Session, run: RunState, task_id: str) -> List[str]:
     task = run.tasks[task_id]
     if not task.attempt:
         return []
-    from provctl.app.log_end import last_lines
+    from provctl.app.log_end import last_words
     from provctl.ui.dialects import dialect_of
 
     log = session.folder.run(run.submitted.run).log_of(task.task.index, task.attempt)
     harmless = dialect_of(session.environ).harmless
-    return [harmless(f"    | {plain(line)}") for line in last_lines(log, _TAIL)]
+    return [harmless(f"    | {plain(line)}") for line in last_words(log, _TAIL)]

@@ -1,0 +1,91 @@
+"""Owns what a report of an error by Nushell says, without the drawing around it."""
+
+from __future__ import annotations
+
+import re
+from typing import List, Optional, Sequence
+
+__all__ = ["gist"]
+
+# A report begins with its code, `Error: nu::shell::io::file_not_found`; then come the
+# message, behind a cross, the lines of code with what is said below them, in a box, and
+# what may help. Without a terminal the drawing is made of ASCII.
+_BEGIN = re.compile(r"Error: \S*$")
+_MESSAGE = re.compile(r"  [x\u00d7] (.+)")
+_BOX = re.compile(r"\s*(?:,-|╭─)\[(.*?)(?::(\d+):\d+)?\]$")
+_BOX_END = re.compile(r"\s*(?:`-{2,}|╰─{2,})$")
+_LABEL = re.compile(r"\s*[:·].*?[`|╰├](?:-{2,}|─{2,}) (.+)")
+_HELP = re.compile(r"  help: (.+)")
+_MORE = re.compile(r" {4,}(?:[|│] )?(\S.*)")  # of a message, or of a help
+
+
+def gist(lines: Sequence[str]) -> List[str]:
+    """Return lines of a log, their last report as what it says: a line, and its help.
+
+    "I/O error: Connection refused (line 3)". Lines before and after it stay, and so does what
+    only looks like the beginning of one.
+    """
+    begins = [at for at, line in enumerate(lines) if _BEGIN.match(line)]
+    if not begins:
+        return list(lines)
+    begin = begins[-1]
+    report = _Report()
+    end = begin + 1
+    while end < len(lines) and report.takes(lines[end]):
+        end += 1
+    told = report.told() if report.message else lines[begin:end]
+    return [*lines[:begin], *told, *lines[end:]]
+
+
+class _Report:
+    """What was read of a report."""
+
+    def __init__(self) -> None:
+        self.message: List[str] = []
+        self._labels: List[str] = []
+        self._help: List[str] = []
+        self._last = self.message  # what the next line may go on with
+        self._in_box = False
+        self._place = ""
+
+    def takes(self, line: str) -> bool:
+        """Read a line, unless it is none of the report."""
+        if not line.strip():
+            return True
+        if self._in_box:
+            self._in_box = not _BOX_END.match(line)
+            label = _LABEL.match(line)
+            if label is not None:
+                self._labels.append(label[1])
+            return True
+        box = _BOX.match(line)
+        if box is not None:
+            self._in_box = True
+            self._place = self._place or _place(box[1], box[2])
+            return True
+        for pattern, part in ((_MESSAGE, self.message), (_HELP, self._help)):
+            begin = pattern.match(line)
+            if begin is not None and not part:
+                part.append(begin[1])
+                self._last = part
+                return True
+        more = _MORE.match(line)
+        if more is not None and self._last:
+            self._last.append(more[1])
+        return more is not None and bool(self._last)
+
+    def told(self) -> List[str]:
+        """The message with what is said of the code, and the help, in a line each."""
+        message = " ".join(self.message)
+        more = [each for each in self._labels if each.lower() not in message.lower()]
+        if more:
+            message = f"{message.rstrip('.:')}: {'; '.join(more)}"
+        message += self._place
+        return [message, *([f"help: {' '.join(self._help)}"] if self._help else [])]
+
+
+def _place(file: str, line: Optional[str]) -> str:
+    """Where it is; of a script that has no file of its own only the line."""
+    if line is None:
+        return ""
+    return f" ({file}:{line})" if file.endswith(".nu") else f" (line {line})"
