@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, BinaryIO, Dict, Iterator, Optional, Tuple
 
 import click
 
-from provctl.cli.words import RUN, TASK
+from provctl.cli.context import plain
+from provctl.cli.words import RUN_OR_TASK, TASK
+from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from provctl.app.follow import Follower
     from provctl.cli.context import Session
+    from provctl.core.state import RunState
     from provctl.executors.log_reader import LogReader
     from provctl.ui.dialects import Dialect
 
@@ -24,7 +27,7 @@ _LOOK_S = 0.1
 
 
 @click.command()
-@click.argument("run", metavar="RUN", type=RUN)
+@click.argument("run", metavar="RUN[/TASK]", type=RUN_OR_TASK)
 @click.argument("task", required=False, type=TASK)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option(
@@ -45,12 +48,15 @@ def logs(
     from provctl.app.select import find_run
     from provctl.ui.dialects import dialect_of
 
+    run, *named = run.split("/", 1)
+    if named and task is not None:
+        message = f"two tasks are named, {named[0]} and {task}"
+        raise UsageProblem(message, hint="without any, the logs of all are printed")
+    task = named[0] if named else task
     follower = Follower(session.folder.run(find_run(session.folder, run)))
     follower.read()
-    if task is not None and task not in follower.run.tasks:
-        from provctl.core.requests import no_task
-
-        raise no_task(follower.run, task)
+    if task is not None:
+        _tell_of_nothing(follower.run, task)
     dialect = dialect_of(session.environ)
     reader = _Reader(follower, task, attempt, raw=raw, dialect=dialect)
     while True:
@@ -64,6 +70,24 @@ def logs(
         except KeyboardInterrupt:
             return
         follower.read()
+
+
+def _tell_of_nothing(run: RunState, task_id: str) -> None:
+    """Say so where a task has no log yet, or never will; refuse one that is not there."""
+    from provctl.core.requests import no_task
+    from provctl.core.state import WENT
+
+    task = run.tasks.get(task_id)
+    if task is None:
+        raise no_task(run, task_id)
+    if task.attempt:
+        return
+    if task.outcome is None:
+        told = f"{task_id} has not begun: it is {task.status}"
+    else:
+        why = f": {task.reason}" if task.reason else ""
+        told = f"{task_id} never began: it {WENT[task.outcome]}{why}"
+    click.echo(f"note: {plain(told)}", err=True)
 
 
 class _Reader:

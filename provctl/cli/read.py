@@ -9,7 +9,7 @@ import click
 from provctl.cli.choice import Choice, chosen
 from provctl.cli.context import Session, emit, plain
 from provctl.cli.times import iso, local
-from provctl.cli.words import RUN, STATUS, TASK
+from provctl.cli.words import RUN, RUN_OR_TASK, STATUS, TASK
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
@@ -298,7 +298,7 @@ def _print_record(session: Session, record: Dict[str, Any], picture: RunView) ->
 
 
 @click.command()
-@click.argument("run", metavar="RUN", type=RUN)
+@click.argument("run", metavar="RUN[/TASK]", type=RUN_OR_TASK)
 @click.argument("task", required=False, type=TASK)
 @click.argument("path", required=False)
 @click.pass_obj
@@ -310,8 +310,14 @@ def outputs(
     from provctl.app.select import find_run
     from provctl.core.requests import no_task
     from provctl.core.values import ValueMissing, resolve
-    from provctl.errors import NotFound
+    from provctl.errors import NotFound, UsageProblem
 
+    run, *named = run.split("/", 1)
+    if named and path is not None:
+        message = f"two tasks are named, {named[0]} and {task}"
+        raise UsageProblem(message, hint="RUN TASK PATH, or RUN/TASK PATH")
+    if named:
+        task, path = named[0], task
     follower = Follower(session.folder.run(find_run(session.folder, run)))
     follower.read()
     tasks = follower.run.tasks

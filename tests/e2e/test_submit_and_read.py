@@ -159,3 +159,28 @@ def test_logs_are_followed_until_the_run_ends(provctl: Provctl) -> None:
 def _run(provctl: Provctl, tasks: Dict[str, Any] | None = None) -> str:
     file = provctl.file(tasks or {"a": {"command": ["true"]}})
     return str(provctl("run", file, "-o", "json").json()["id"])
+
+
+def test_a_task_is_named_behind_its_run_or_beside_it(provctl: Provctl) -> None:
+    file = provctl.file(
+        {
+            "make": {"script": "print made; {ip: {v4: 7}}"},
+            "use": {"needs": ["make"], "script": "error make {msg: 'quota exceeded'}"},
+            "last": {"needs": ["use"], "command": ["true"]},
+        }
+    )
+    provctl("run", file, code=10)
+    assert provctl("logs", "@last/make").out == "made\n"
+    assert provctl("logs", "@last", "make").out == "made\n"
+    assert provctl("workflow", "outputs", "@last/make", "ip.v4").out == "7\n"
+    assert provctl("workflow", "outputs", "@last", "make", "ip.v4").out == "7\n"
+    assert "two tasks" in provctl("logs", "@last/make", "use", code=2).err
+    assert "has no task nosuch" in provctl("logs", "@last/nosuch", code=40).err
+    # What has no log says so, where a reader of the log does not see it.
+    done = provctl("logs", "@last/last")
+    assert done.out == ""
+    assert "last never began: it was skipped: needs success of use" in done.err
+    # Of a failure in Nushell what it says is told, and none of its drawing.
+    told = provctl("explain", "@last/use").out
+    assert "    | quota exceeded (line 1)\n" in told
+    assert "`--" not in told
