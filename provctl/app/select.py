@@ -33,7 +33,7 @@ def find_run(folder: StateFolder, text: str) -> str:
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
-        message = f"no run is called {text}"
+        message = f"no run is called {text}" if text else "the name of the run is empty"
         raise NotFound(message, hint=_guess(folder, text))
     message = f"{text} is the start of {len(fitting)} runs: {_some(fitting)}"
     raise NotFound(message, hint="give more of the id")
@@ -79,7 +79,9 @@ def _last(folder: StateFolder, text: str) -> RunSummary:
         names = dict.fromkeys(f"@last:{run.name}" for run in every)
         hint = did_you_mean(f"@last:{name}", names, "see: provctl workflow list")
         raise NotFound(message, hint=hint)
-    there = "is only 1 such run" if len(found) == 1 else f"are only {len(found)} such runs"
+    there = (
+        "is only 1 such run" if len(found) == 1 else f"are only {len(found)} such runs"
+    )
     message = f"{text}: there {there}"
     raise NotFound(message, hint="see: provctl workflow list")
 

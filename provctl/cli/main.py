@@ -24,7 +24,7 @@ import click
 
 from provctl import __version__
 from provctl.cli.called import Called
-from provctl.cli.context import Session, plain
+from provctl.cli.context import Session, plain, session_of
 from provctl.cli.options import add_global_options, unknown_verb
 from provctl.cli.words import completed
 from provctl.errors import ProvctlError, WorkflowInvalid
@@ -117,7 +117,19 @@ class _Root(_Tree):
                 ctx.fail(
                     f"no such command: {args[0]} (did you mean workflow {args[0]}?)"
                 )
+            if not ctx.resilient_parsing:
+                self._refuse_noun(ctx, args)
         return super().resolve_command(ctx, args)
+
+    def _refuse_noun(self, ctx: click.Context, args: List[str]) -> None:
+        """Of what reads as NOUN VERB say where such commands would come from."""
+        told = unknown_verb(args[0], self.list_commands(ctx))
+        verb = args[1] if len(args) > 1 else "-"
+        if not verb.startswith("-") and session_of(ctx).library is None:
+            told += (
+                "; of a library there are more, once nushell.provisioning_lib is set"
+            )
+        ctx.fail(told)
 
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter

@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import click
 
 from provctl.cli.context import OUTPUTS, VIEWS, plain, session_of
-from provctl.cli.words import DIRECTORY, PLACE
+from provctl.cli.words import DIRECTORY, PLACE, TARGET
 from provctl.errors import UsageProblem
 
 __all__ = [
@@ -65,13 +65,13 @@ def reports(verb: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--summary",
             metavar="FILE",
-            type=PLACE,
+            type=TARGET,
             help="Write a summary, as Markdown.",
         ),
         click.option(
             "--junit",
             metavar="FILE",
-            type=PLACE,
+            type=TARGET,
             help="Write JUnit's XML, a case a task.",
         ),
     ):

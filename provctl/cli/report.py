@@ -11,7 +11,7 @@ import click
 from provctl import __version__
 from provctl.cli.options import reports
 from provctl.cli.times import local
-from provctl.cli.words import PLACE, RUN
+from provctl.cli.words import RUN, TARGET
 from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ _LOG_LINES = 100
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.option("--html", metavar="FILE", type=PLACE, help="Write a page with all in it.")
+@click.option(
+    "--html", metavar="FILE", type=TARGET, help="Write a page with all in it."
+)
 @reports
 @click.pass_obj
 def report(

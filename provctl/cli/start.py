@@ -28,6 +28,7 @@ from provctl.cli.notice import notified, tell_end
 from provctl.cli.options import reports, shows_runs
 from provctl.cli.watch import watch_runs
 from provctl.cli.words import FILE, PARAM
+from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
     from provctl.app.expected import Chart
@@ -206,7 +207,7 @@ def _drop_what_nobody_takes() -> None:
             os.dup2(nowhere, stream.fileno())
 
 
-@click.command()
+@click.command(context_settings={"allow_extra_args": True})
 @click.argument("file", type=FILE)
 @treatment
 @keyed
@@ -234,6 +235,11 @@ def submit(
     from provctl.cli.source import load
 
     session: Session = ctx.obj
+    if ctx.args:
+        message = f"one FILE is one run, and there is another: {ctx.args[0]}"
+        raise UsageProblem(
+            message, hint="several at once: provctl batch submit FILE..."
+        )
     workflow = load(session, file, params)
     wishes = Wishes(priority, None, jobs, fail_fast, key, dict(labels))
     (account,) = hand_over(session, [workflow], wishes)

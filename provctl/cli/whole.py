@@ -13,8 +13,17 @@ def write_whole(path: Path, content: bytes, *, mode: int) -> None:
     """Write a file aside, then put it into its place; what a link leads to changes.
 
     `mode` is that of a new file, less the umask; one that is there keeps its own. What
-    is no file, such as /dev/stdout, is written to and never replaced. Raises OSError.
+    is no file, such as /dev/stdout, is written to and never replaced. Raises OSError,
+    of the file that was named.
     """
+    try:
+        _write_whole(path, content, mode)
+    except OSError as problem:
+        problem.filename = str(path)
+        raise
+
+
+def _write_whole(path: Path, content: bytes, mode: int) -> None:
     target = Path(os.path.realpath(str(path)))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:

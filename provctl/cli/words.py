@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
+    Any,
     Callable,
     Dict,
     Iterable,
@@ -43,6 +44,7 @@ __all__ = [
     "RUNS",
     "RUN_OR_TASK",
     "STATUS",
+    "TARGET",
     "TASK",
     "WORKFLOW",
     "Word",
@@ -82,6 +84,24 @@ class Word(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has 
         if self._path:
             items.append(CompletionItem(incomplete, type=self._path))
         return items
+
+
+class _Target(Word):
+    """A file to write once the work is done: what cannot be is told before it begins."""
+
+    def convert(
+        self,
+        value: Any,
+        param: Optional[click.Parameter],
+        ctx: Optional[click.Context],
+    ) -> Any:
+        """Return the value, if its folder is there and the file is none itself."""
+        place = Path(value)
+        if place.is_dir():
+            return self.fail(f"{value} is a folder", param, ctx)
+        if not place.absolute().parent.is_dir():
+            return self.fail(f"there is no folder {place.parent}", param, ctx)
+        return value
 
 
 def _roster(ctx: click.Context) -> Roster:
@@ -252,6 +272,7 @@ KEY = Word("key", _keys)
 COMMAND = Word("command", _commands)
 FILE = click.Path(dir_okay=True)
 PLACE = Word("file", path="file")  # that need not be there
+TARGET = _Target("file", path="file")  # that will be written
 DIRECTORY = Word("directory", path="dir")
 
 

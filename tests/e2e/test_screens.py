@@ -89,6 +89,9 @@ SCREENS: Dict[str, str] = {
     "version": "version",
     "unknown-verb": "workflow lits => 2",
     "no-choice": "completion => 2",
+    "unknown-noun": "server list => 2",
+    "submit-two": "workflow submit deploy.json other.json => 2",
+    "no-folder": "run deploy.json --junit nowhere/j.xml => 2",
     "help": "help",
 }
 

@@ -31,7 +31,9 @@ def naps(provctl: Provctl, seconds: float = 0.4) -> Path:
 def test_what_never_ran_is_assumed_and_nothing_is_run(provctl: Provctl) -> None:
     file = naps(provctl)
     done = provctl("simulate", file, "--jobs", "1,3,6,12")
-    assert "not known from earlier runs, taken to need 1s each: nap-0, nap-1" in done.err
+    assert (
+        "not known from earlier runs, taken to need 1s each: nap-0, nap-1" in done.err
+    )
     assert "and 2 more" in done.err
     rows = [line.split() for line in done.out.splitlines()[1:5]]
     assert [row[:3] for row in rows] == [

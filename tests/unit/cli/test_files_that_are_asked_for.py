@@ -57,6 +57,13 @@ def test_what_is_no_file_is_written_to_and_stays(place: Path) -> None:
     assert os.readlink(str(link)) == "/dev/null"
 
 
+def test_an_error_names_the_file_that_was_meant(place: Path) -> None:
+    nowhere = place / "none" / "a"
+    with pytest.raises(FileNotFoundError) as caught:
+        write_whole(nowhere, b"a", mode=0o666)
+    assert caught.value.filename == str(nowhere)
+
+
 def test_a_failure_leaves_what_was_there(place: Path) -> None:
     folder = place / "folder"
     folder.mkdir()
