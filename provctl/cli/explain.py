@@ -59,6 +59,19 @@ def explain(session: Session, run: str) -> None:
     for each, because in reasons.items():
         for line in _lines(session, about, about.tasks[each], because):
             click.echo(line)
+    if about.outcome is not None and not reasons:
+        click.echo(f"  {_account(about)}")
+
+
+def _account(run: RunState) -> str:
+    """How a run ended of which no task has to be explained."""
+    from provctl.core.view import view
+    from provctl.ui.lines import counts_of, elapsed, tally, words
+
+    joint = "in" if run.outcome == "succeeded" else "after"
+    took = elapsed(run.started_at, run.finished_at)
+    said = f"{words(run.outcome or '')} {joint} {took}" if took else run.outcome
+    return f"{said}: {tally(counts_of(view(run, rows=0)))}"
 
 
 def _worth_it(run: RunState) -> List[str]:
@@ -146,10 +159,11 @@ def _data(session: Session, records: List[Dict[str, Any]]) -> List[str]:
 
 
 def _headline(session: Session, run: RunState) -> str:
-    from provctl.cli.read import unowned
+    from provctl.cli.read import headline, unowned
+    from provctl.core.view import view
 
     run_id = run.submitted.run
-    said = f"{plain(run.submitted.name)}  {run_id}  {run.outcome or run.status}"
+    said = headline(view(run, rows=0))
     if not _goes_on_or_ended(session, run):
         said += f"\n{unowned(session, run_id)}"
     return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set, Tuple
 
 import click
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from provctl.journal.summary import RunSummary
 
 __all__ = [
+    "headline",
     "list_runs",
     "outputs",
     "run_rows",
@@ -134,7 +136,9 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
         _add_slack(session, records[-1], follower.run)
     if session.output == "table":
         for record, picture in zip(records, pictures):
-            _print_record(session, record, picture)
+            # Of what nobody owns it is not known that it goes on.
+            now = time.time() if record["owned"] else None  # noqa: TID251  # for people only
+            _print_record(session, record, picture, now)
     elif session.output == "name":
         for record in records:
             click.echo(record["id"])
@@ -181,7 +185,7 @@ def show_state(session: Session, run: RunState) -> None:
     record = _record(picture, owned=picture.outcome is None, unattended={})
     _add_slack(session, record, run)
     if session.output == "table":
-        _print_record(session, record, picture)
+        _print_record(session, record, picture, run.last_at)
     elif session.output == "name":
         click.echo(record["id"])
     else:
@@ -203,6 +207,7 @@ def _record(
         "name": picture.name,
         "status": picture.status,
         "outcome": picture.outcome,
+        "reason": picture.reason,
         "created_at": iso(picture.created_at),
         "started_at": iso(picture.started_at),
         "finished_at": iso(picture.finished_at),
@@ -250,6 +255,13 @@ def _add_slack(session: Session, record: Dict[str, Any], run: RunState) -> None:
         task["slack_s"] = told.timings[task["id"]].slack_s if told else None
 
 
+def headline(picture: RunView) -> str:
+    """Return the line that a run begins with: what it is, where, and why if it was ended."""
+    how = picture.outcome or picture.status
+    why = f": {picture.reason}" if picture.reason else ""
+    return plain(f"{picture.name}  {picture.id}  {how}{why}")
+
+
 def unowned(session: Session, run_id: str) -> str:
     """Return what to say of an unfinished run that nobody owns: what would move it."""
     go_on = f"provctl workflow resume {run_id}"
@@ -258,18 +270,20 @@ def unowned(session: Session, run_id: str) -> str:
     return f"nobody owns this run, so it does not go on: {session.called.retold(go_on)}"
 
 
-def _print_record(session: Session, record: Dict[str, Any], picture: RunView) -> None:
+def _print_record(
+    session: Session, record: Dict[str, Any], picture: RunView, now: Optional[float]
+) -> None:
     from provctl.ui.lines import (
         aftermath,
         at_work,
         decisions,
+        elapsed,
         progress_of,
         state_of,
         what_stands,
     )
 
-    how = record["outcome"] or record["status"]
-    click.echo(f"{plain(record['name'])}  {record['id']}  {how}")
+    click.echo(headline(picture))
     if record["labels"]:
         click.echo(f"labels: {plain(labels_line(record['labels']))}")
     resume = session.called.retold(f"provctl workflow resume {record['id']}")
@@ -281,12 +295,18 @@ def _print_record(session: Session, record: Dict[str, Any], picture: RunView) ->
         {
             **task,
             "status": at_work(seen) if seen.status == "running" else state_of(seen),
+            "took": elapsed(
+                seen.started_at,
+                seen.finished_at,
+                now if seen.status == "running" else None,
+            )
+            or None,
             "exit": task["exit_code"],
             "reason": task["reason"] or progress_of(seen),
         }
         for task, seen in zip(record["tasks"], picture.tasks)
     ]
-    columns = ("id", "status", "attempts", "exit", "reason")
+    columns = ("id", "status", "took", "attempts", "exit", "reason")
     emit(session, rows, columns, name="id")
     for line in (*what_stands(picture), *aftermath(picture)):
         click.echo(line)

@@ -44,7 +44,7 @@ def reopen_run(state: State, run: RunState) -> None:
     run.finished_at = None
     run.started_at = None
     run.stop_level = 0
-    run.cancel_cause = ""
+    run.cancel_cause = run.cancel_reason = ""
     run.rolling_back = False
     state.ending.pop(run.submitted.run, None)
     for task in run.tasks.values():

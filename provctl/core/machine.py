@@ -307,6 +307,7 @@ def _group_finished(state: State, run: RunState, event: ev.GroupFinished) -> Non
 def _cancel_requested(state: State, run: RunState, event: ev.CancelRequested) -> None:
     run.stop_level = max(run.stop_level, 2 if event.now else 1)
     run.cancel_cause = run.cancel_cause or event.cause
+    run.cancel_reason = run.cancel_reason or event.reason
     run.paused = run.frozen = False
     run.suspended.clear()
     forget_waiting(state, run)

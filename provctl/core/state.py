@@ -135,6 +135,7 @@ class RunState:
         "arrival",
         "boot",
         "cancel_cause",
+        "cancel_reason",
         "children",
         "counts",
         "dependents",
@@ -188,6 +189,7 @@ class RunState:
         self.suspended: Dict[str, float] = {}  # seconds left on timers, while paused
         self.spoiled = ""  # the worst outcome that fails the run
         self.cancel_cause = ""
+        self.cancel_reason = ""
         self.stop_level = 0
         self.boot = ""
         self.last_at = submitted.at  # of the latest event

@@ -92,7 +92,8 @@ class RunView:
 
     `status`: queued, running, paused, cancelling, held, rolling_back, finished.
     `outcome` when finished: succeeded, failed, cancelled, timed_out, lost,
-    rolled_back, rollback_failed. `counts` maps each
+    rolled_back, rollback_failed. `reason` is why it was cancelled, in the words of who
+    did it. `counts` maps each
     status, and for finished tasks each outcome instead, to a number of tasks;
     `total` is their sum. `tasks` are the rows to show, in file order, possibly
     not all of them. `stages` are counts like `counts` by stage of the graph, and
@@ -103,6 +104,7 @@ class RunView:
     name: str
     status: str
     outcome: Optional[str] = None
+    reason: str = ""
     created_at: float = 0.0
     started_at: Optional[float] = None
     finished_at: Optional[float] = None
@@ -131,6 +133,7 @@ def view(
         name=submitted.name,
         status=run.status,
         outcome=run.outcome,
+        reason=run.cancel_reason,
         created_at=submitted.at,
         started_at=run.started_at,
         finished_at=run.finished_at,

@@ -29,6 +29,7 @@ CHANGING = [
     (re.compile(r"\b[b-df-hj-np-tv-xz][b-df-hj-np-tv-xz2-9]{9}\b"), "RUN"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "TIME"),
     (re.compile(r"\bin [\d.]+s"), "in SECONDS"),
+    (re.compile(r" \d+(\.\d)?s +"), " SECONDS "),
     (re.compile(r"\bprocess \d+"), "process ID"),
     (re.compile(r"\b\d+% [a-z].*"), ""),  # how far a task is, if it has said so yet
     (re.compile(r" +"), " "),

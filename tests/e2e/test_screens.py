@@ -48,6 +48,8 @@ SCREENS: Dict[str, str] = {
     "explain-skipped": "explain failed1/cluster/api",
     "explain-condition": "explain flaky1/check",
     "explain-succeeded": "explain good1/network",
+    "explain-run": "explain good1",
+    "explain-run-cancelled": "explain cancelled1",
     "explain-slack": "explain good1/database",
     "explain-cancelled": "explain cancelled1/web-2",
     "explain-held": "explain held1",

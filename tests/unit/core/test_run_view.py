@@ -7,6 +7,7 @@ from typing import List, Tuple
 import pytest
 
 from provctl.core.model import Retry
+from provctl.core.requests import Cancel
 from provctl.core.view import RunView, view
 from tests.support.dialogue import Dialogue
 from tests.support.workflows import a_workflow, group, task
@@ -87,6 +88,18 @@ def test_what_is_told_to_end_says_so() -> None:
     assert not view(dialogue.r).tasks[0].stopping
     dialogue.hear("cancel")
     assert view(dialogue.r).tasks[0].stopping
+
+
+def test_who_ended_it_said_why_until_it_goes_on() -> None:
+    dialogue = Dialogue()
+    dialogue.submit(a_workflow(task("a")))
+    assert view(dialogue.r).reason == ""
+    dialogue.request(Cancel("r", "changed my mind"))
+    dialogue.request(Cancel("r", "now, I said", now=True))
+    assert view(dialogue.r).reason == "changed my mind"
+    dialogue.hear("a is stopped")
+    dialogue.hear("again")
+    assert view(dialogue.r).reason == ""
 
 
 def test_when_not_all_fit_those_come_that_matter() -> None:
