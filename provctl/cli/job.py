@@ -1,4 +1,6 @@
-"""Owns a picture as a job of a shell: stopped or ended, it gives the terminal back."""
+"""Owns a picture as a job of a shell: stopped, ended or in the background, it gives
+the terminal back.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,17 @@ _ENDED = 143  # as shells have it of a SIGTERM
 class Job:
     """Ctrl-Z leaves the picture as it is, to go on below; SIGTERM ends the watch.
 
+    In the background nothing is drawn: it would be over what the shell does there.
+    `terminal` is the file descriptor that is drawn on.
+
     Ctrl-\\ kills it, but not without giving the cursor back. Whoever owns a run heeds
     SIGTERM itself, and gets its handler in place of this.
     """
 
-    def __init__(self, drawing: LiveView) -> None:
+    def __init__(self, drawing: LiveView, terminal: int) -> None:
         self._view = drawing
+        self._terminal = terminal
+        self._away = False
         self._draws = False
         self._held: Optional[int] = None
 
@@ -37,6 +44,15 @@ class Job:
         ):
             if signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, heed)
+
+    def away(self) -> bool:
+        """Return whether the terminal is another job's; give it up, or take it again."""
+        away = _in_background(self._terminal)
+        if away != self._away:
+            self._away = away
+            with self.drawing():
+                (self._view.suspend if away else self._view.resume)()
+        return away
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
@@ -57,11 +73,11 @@ class Job:
             self._leave(number)
 
     def _leave(self, number: int) -> None:
-        """Give the terminal back; come back when continued, if at all."""
+        """Give the terminal back; the next look whose it is comes when continued."""
         self._view.suspend()
         if number == signal.SIGTSTP:
+            self._away = True
             os.kill(os.getpid(), signal.SIGSTOP)
-            self._view.resume()
         else:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
@@ -69,3 +85,10 @@ class Job:
 
 def _end(_number: int, _frame: Any) -> None:
     sys.exit(_ENDED)
+
+
+def _in_background(terminal: int) -> bool:
+    try:
+        return os.tcgetpgrp(terminal) != os.getpgrp()
+    except OSError:  # nobody's jobs are controlled there
+        return False

@@ -11,6 +11,7 @@ from typing import (
     ContextManager,
     Iterable,
     List,
+    Optional,
     Protocol,
     Sequence,
     TextIO,
@@ -65,16 +66,18 @@ class Watching(Protocol):
 class Screen:
     """Shows runs by a view; see `Watching`.
 
-    A view that is a picture is drawn at ticks, of `pictures`; any other is told what
-    changed.
+    A view that is a picture on a `terminal` is drawn at ticks, of `pictures`; any other
+    is told what changed.
     """
 
-    def __init__(self, drawing: Any, pictures: Pictures, *, live: bool) -> None:
-        self.live = live
-        self.tick_s = _TICK_S if live else _NEVER_S
+    def __init__(
+        self, drawing: Any, pictures: Pictures, terminal: Optional[TextIO] = None
+    ) -> None:
+        self.live = terminal is not None
+        self.tick_s = _TICK_S if terminal else _NEVER_S
         self._view = drawing
         self._pictures = pictures
-        self._job = Job(drawing) if live else None
+        self._job = Job(drawing, terminal.fileno()) if terminal else None
 
     def tell(self, run: RunState, events: Sequence[Event]) -> None:
         """Show what changed, when the view is made of lines."""
@@ -90,19 +93,23 @@ class Screen:
 
     def tick(self, runs: Iterable[RunState]) -> None:
         """Draw, when the view is a picture and it is time for the next one."""
-        if not self.live or not self._view.due:
+        if not self._view_is_due():
             return
         with self._undisturbed():
             self._view.update(self._pictured(runs, rows=0))
         self._pictures.learn()
 
+    def _view_is_due(self) -> bool:
+        return self._job is not None and not self._job.away() and self._view.due
+
     def say(self, words: str) -> None:
         """Say something that is not of a run on stderr, above the next picture."""
+        here = self._job is not None and not self._job.away()
         with self._undisturbed():
-            if self.live:
+            if here:
                 self._view.suspend()
             click.echo(words, err=True)
-            if self.live:
+            if here:
                 self._view.resume()
 
     def close(self, runs: Iterable[RunState]) -> None:
@@ -141,7 +148,7 @@ def open_screen(session: Session) -> Watching:
     now, program = Clock().now, session.called.program
     if session.quiet:
         result = ResultView(stream, now=now, stamp=time_of_day, program=program)
-        return Screen(result, Pictures(folder, now), live=False)
+        return Screen(result, Pictures(folder, now))
     shown = session.shown or choose_view(stream, session.environ)
     if shown == "live":
         pictures = Pictures(folder, now)
@@ -168,7 +175,7 @@ def open_replay(session: Session, now: Callable[[], float], speed: float) -> Scr
     pictures = Pictures(session.folder, now, retold=True)
     if choose_view(sys.stdout, session.environ) != "live":
         plain = PlainView(sys.stdout, now=now, stamp=time_of_day, program=program)
-        return Screen(plain, pictures, live=False)
+        return Screen(plain, pictures)
     return _live(sys.stdout, pictures, now, speed=speed, program=program)
 
 
@@ -194,4 +201,4 @@ def _live(
         fill=pictures.fill,
         program=program,
     )
-    return Screen(drawing, pictures, live=True)
+    return Screen(drawing, pictures, stream)

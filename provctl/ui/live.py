@@ -107,6 +107,8 @@ class LiveView:
 
     def close(self, final_views: Sequence[RunView]) -> None:
         """Leave the final picture on the screen, then tell how each run ended."""
+        if self._ended:  # it was given up while another had the terminal
+            self.resume()
         self._draw(final_views, self._size())
         self.suspend()
         encoding = self._console.encoding

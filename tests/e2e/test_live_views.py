@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Dict, List
 
 import pytest
 
+from tests.support.terminals import Terminal
+
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
 
@@ -173,3 +175,27 @@ def test_a_watcher_that_is_stopped_leaves_the_terminal_and_comes_back(
     before, after = terminal.screen.split("✓ w")
     assert "▶ a" in before
     assert "✓ a" in after
+
+
+def test_in_the_background_nothing_is_drawn(provctl: Provctl) -> None:
+    file = provctl.file({"a": gated(provctl)})
+    shell = ["bash", "--noprofile", "--norc", "--noediting", "-i"]
+    with Terminal(shell, {**provctl.environ, "PS1": "> "}, provctl.folder) as terminal:
+        terminal.press(f"{provctl.program} run {file}\r")
+        terminal.watch(lambda screen: "copying" in screen)
+        terminal.press("\x1a")
+        terminal.read_until("Stopped")
+        terminal.press("bg\r")
+        terminal.read_until("&")
+        # Some pictures would come in this time, and be over what was typed.
+        mark = len(terminal.plain)
+        terminal.press("sleep 1.5; echo $((40 + 2))\r")
+        terminal.read_until("\n42")
+        assert "copying" not in terminal.plain[mark:]
+        assert terminal.cursor_shown
+        # The control: where it has the terminal again, it draws.
+        terminal.press("fg\r")
+        terminal.watch(lambda _screen: "copying" in terminal.plain[mark:])
+        open_gate(provctl)
+        terminal.read_until("succeeded in")
+        terminal.watch(lambda _screen: terminal.cursor_shown)
