@@ -166,7 +166,7 @@ def _chart(
             each.started_at - zero,
             (each.finished_at or now) - zero,
             each.outcome or "running",
-            f"{each.task}, try {each.attempt}: {_said(each)}",
+            f"{each.task}, attempt {each.attempt}: {_said(each)}",
             each.task in critical,
         )
         for each in tries

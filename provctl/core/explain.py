@@ -63,7 +63,7 @@ def explain(
     found = list(_standing_still(run, task))
     if task.status == "retrying":
         text = (
-            f"try {task.tries} failed ({task.reason}); it is tried again after a wait"
+            f"attempt {task.tries} failed ({task.reason}); the next comes after a wait"
         )
         return [*found, Because("backoff", text, until=task.retry_at)]
     if task.status == "waiting":
@@ -243,7 +243,7 @@ def _why_running(
         yield Because("running", text, names)
         return
     what = {"run": "it runs", "undo": "its undo runs", "probe": "its probe runs"}
-    again = f", try {task.tries}" if task.tries > 1 else ""
+    again = f", attempt {task.tries}" if task.tries > 1 else ""
     until = estimate(run, task)
     yield Because("running", what[task.purpose] + again, until=until)
 

@@ -42,7 +42,7 @@ def as_gantt(bars: Sequence[Bar]) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
         f' width="{width}" height="{height}" role="img" font-family="sans-serif">',
-        "<title>Tries of all tasks over time</title>",
+        "<title>Attempts of all tasks over time</title>",
     ]
     lines += _axis(whole, height)
     for task, row in rows.items():

@@ -95,9 +95,9 @@ def test_backoff_says_until_when() -> None:
     (because,) = explain(dialogue.state, "r", "a", no_idea)
     assert because.kind == "backoff"
     assert because.until == 1030.0
-    assert "try 1 failed" in because.text
+    assert "attempt 1 failed" in because.text
     told(dialogue, "wait 30")
-    assert whys(dialogue, "a") == ["running: it runs, try 2"]
+    assert whys(dialogue, "a") == ["running: it runs, attempt 2"]
 
 
 def test_paused_and_told_to_end() -> None:
