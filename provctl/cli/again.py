@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -140,7 +139,6 @@ def rollback(
     ctx.exit(0 if code == _ROLLED_BACK else code)
 
 
-_DECLINED = 130  # as of Ctrl-C instead of an answer
 _ROLLED_BACK = 14  # the exit code of such a run: here it is what was asked for
 
 
@@ -168,7 +166,8 @@ def _open(
 ) -> int:
     """Show the plan of each run, ask, do it; return the exit code."""
     from provctl.app.follow import Follower
-    from provctl.cli.context import confirm, emit
+    from provctl.cli.consent import DECLINED, agreed
+    from provctl.cli.context import emit
     from provctl.cli.watch import watch_if_asked
     from provctl.errors import NotFound, Refused
 
@@ -192,9 +191,8 @@ def _open(
         return 0
     for run_id, rows_ in plans.items():
         _show(verb, run_id, rows_)
-    if not yes and sys.stdin.isatty() and not confirm("go on?"):
-        click.echo("nothing was done", err=True)
-        return _DECLINED
+    if not agreed("go on?", yes=yes):
+        return DECLINED
     for run_id in plans:
         session.reach.send(wish(run_id))
         click.echo(f"{verb} requested: {run_id}", err=True)

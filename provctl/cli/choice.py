@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import wraps
 from typing import (
     TYPE_CHECKING,
@@ -18,6 +17,7 @@ from typing import (
 
 import click
 
+from provctl.cli.consent import DECLINED, agreed
 from provctl.cli.kinds import CONDITIONS, LABEL, MOMENT
 from provctl.errors import NotFound, UsageProblem
 
@@ -170,18 +170,14 @@ def unasked(verb: Callable[..., Any]) -> Callable[..., Any]:
     )(verb)
 
 
-_DECLINED = 130  # as of Ctrl-C instead of an answer
-
-
 def meant(
     ctx: click.Context, runs: Sequence[RunSummary], verb: str, *, yes: bool
 ) -> List[str]:
     """Show runs that have a label and return their ids; ask first at a terminal."""
-    from provctl.cli.context import confirm
+    from provctl.cli.context import many
 
     for run in runs:
-        click.echo(f"{run.id}  {run.name}  {run.outcome or run.status}", err=True)
-    if not yes and sys.stdin.isatty() and not confirm(f"{verb} {len(runs)} runs?"):
-        click.echo("nothing was done", err=True)
-        ctx.exit(_DECLINED)
+        click.echo(f"{run.id}  {run.name}  {run.word}", err=True)
+    if not agreed(f"{verb} {many(len(runs), 'run')}?", yes=yes):
+        ctx.exit(DECLINED)
     return [run.id for run in runs]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +24,6 @@ __all__ = [
     "OUTPUTS",
     "VIEWS",
     "Session",
-    "confirm",
     "emit",
     "many",
     "plain",
@@ -150,14 +148,6 @@ class Session:
             auto_start=orchestrator.enabled and orchestrator.auto_start,
             tell=self.say,
         )
-
-
-def confirm(question: str, *, abort: bool = False) -> bool:
-    """Ask on stderr, also where it is quiet. With `abort` raises click.Abort for no."""
-    from contextlib import redirect_stderr
-
-    with redirect_stderr(sys.__stderr__):
-        return click.confirm(question, abort=abort, err=True)
 
 
 def tell_help(session: Session, words: str) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import click
 
-from provctl.cli.context import Session, confirm, emit, plain
+from provctl.cli.consent import DECLINED, agreed
+from provctl.cli.context import Session, emit, plain
 from provctl.cli.kinds import MOMENT
 from provctl.cli.options import Verbs
 from provctl.cli.times import iso, local
@@ -247,8 +248,8 @@ def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
         _account(session, folder, finding, dropped)
         if dry_run:
             return
-        if sys.stdin.isatty() and not yes:
-            confirm(f"Repair {folder.id}?", abort=True)
+        if not agreed(f"repair {folder.id}?", yes=yes):
+            click.get_current_context().exit(DECLINED)
         copy = mend(folder, finding)
     finally:
         lock.release()

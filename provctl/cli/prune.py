@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 
 from provctl.cli.choice import by_label, chosen_runs, meant, unasked
+from provctl.cli.consent import DECLINED, agreed
 from provctl.cli.context import Session, emit, many
 from provctl.cli.kinds import DURATION
 from provctl.cli.times import iso, local
@@ -40,14 +42,16 @@ class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has
 @click.option("--max-size", type=_Size(), metavar="SIZE", help="Such as 1G or 500M.")
 @by_label
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
-@click.pass_obj
+@click.option("-y", "--yes", is_flag=True, help="Do not ask first.")
+@click.pass_context
 def prune(
-    session: Session,
+    ctx: click.Context,
     older: Optional[float],
     keep: Optional[int],
     max_size: Optional[int],
     conditions: Tuple[Condition, ...],
     dry_run: bool,
+    yes: bool,
 ) -> None:
     """Remove old runs that have finished, with their journals and logs.
 
@@ -62,13 +66,15 @@ def prune(
     every one of them that has finished.
     Never touched are runs that are unfinished, owned by a process or pinned
     (provctl workflow pin), and those whose journal cannot be read. What killed
-    processes left half made or half removed is cleaned up too.
+    processes left half made or half removed is cleaned up too. At a terminal it is
+    shown first what would go.
     """
     from provctl.errors import UsageProblem
     from provctl.journal.retention import Limits, choose, leftovers, sweep
     from provctl.journal.retention import remove as take_away
     from provctl.scheduler.clock import Clock
 
+    session: Session = ctx.obj
     if older is None and keep is None and max_size is None:
         message = "nothing says what may go"
         hint = "give --older AGE, --keep N or --max-size SIZE; --dry-run only shows"
@@ -77,17 +83,26 @@ def prune(
     limits = Limits(older, keep, max_size, conditions)
     chosen = choose(session.folder, limits, now)
     left = leftovers(session.folder, now)
+    asks = bool(chosen) and not dry_run and not yes and sys.stdin.isatty()
+    if asks:
+        _show(session, chosen)
+        if not agreed(f"remove {many(len(chosen), 'run')}?", yes=yes):
+            ctx.exit(DECLINED)
     if not dry_run:
         gone = set(take_away(session.folder, [each.run.id for each in chosen]))
         chosen = [each for each in chosen if each.run.id in gone]
         sweep(left)
-    _report(session, chosen, dry_run=dry_run)
+    if not asks:
+        _show(session, chosen)
+    freed, runs = _human(sum(each.size for each in chosen)), many(len(chosen), "run")
+    told = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"
+    click.echo(f"{told} {freed}", err=True)
     if left:
         word = "would be cleaned up" if dry_run else "cleaned up"
         click.echo(f"leftovers {word}: {len(left)}", err=True)
 
 
-def _report(session: Session, chosen: List[Candidate], *, dry_run: bool) -> None:
+def _show(session: Session, chosen: List[Candidate]) -> None:
     rows: List[Dict[str, Any]] = [
         {
             "id": each.run.id,
@@ -104,10 +119,6 @@ def _report(session: Session, chosen: List[Candidate], *, dry_run: bool) -> None
     if rows or session.output != "table":
         columns = ("id", "name", "outcome", "finished", "size", "why")
         emit(session, rows, columns, name="id")
-    freed = _human(sum(each.size for each in chosen))
-    runs = many(len(chosen), "run")
-    told = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"
-    click.echo(f"{told} {freed}", err=True)
 
 
 def _human(size: int) -> str:

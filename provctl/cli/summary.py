@@ -102,8 +102,8 @@ def _parts(course: Course) -> List[str]:
     ]
     parts += [
         markdown.command(line.strip())
-        for line in run_finished(picture, account.program)
-        if f"{account.program} workflow" in line
+        for line in run_finished(picture, course.program)
+        if f"{course.program} workflow" in line
     ]
     return parts
 

@@ -130,7 +130,7 @@ def test_at_a_terminal_cancel_by_label_asks(provctl: Provctl) -> None:
     provctl.until_ready(run)
     for flags in ([], ["-q"]):
         with provctl.terminal("cancel", "-l", "env=test", *flags) as terminal:
-            terminal.read_until("cancel 1 runs?")
+            terminal.read_until("cancel 1 run?")
             terminal.press("n\n")
             assert terminal.wait() == 130
     assert provctl.status(run)["outcome"] is None
