@@ -1,0 +1,61 @@
+"""Each line says what was on disk when it was written: the next owner sees to that.
+
+The owner before may have been killed between its write and its sync; what it wrote
+can be read, and be gone after a power cut.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, List
+
+import pytest
+
+from tests.support.run_folders import state_folder, submit
+from tests.support.strace import TRACING, need_strace, points_of, under
+from tests.support.workflows import a_workflow, task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_OWNER = """
+import sys
+from pathlib import Path
+from provctl.core.events import OwnerTook
+from provctl.journal.log import Journal, Position, recover
+
+path = Path(sys.argv[1])
+position = recover(path, "r")[1] if path.exists() else Position()
+journal = Journal(path, position)
+for _ in range(2):
+    journal.add(OwnerTook("r", 1.0, "scheduler", 1, "b"))
+    journal.commit()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _strace() -> None:
+    need_strace()
+
+
+def calls(tmp_path: Path, journal: Path) -> List[str]:
+    """What an owner asks of the kernel that changes a journal: two commits."""
+    log = tmp_path / "trace"
+    command = [sys.executable, "-c", _OWNER, str(journal)]
+    subprocess.run(under(log, TRACING) + command, check=True)
+    return [point.call for point in points_of(log, below="/journal.jsonl")]
+
+
+def test_what_was_read_is_synced_before_a_line_says_that_it_is_on_disk(
+    tmp_path: Path,
+) -> None:
+    run = submit(state_folder(tmp_path), a_workflow(task("a")))
+    once = ["pwrite64", "fdatasync"]
+    assert calls(tmp_path, run.journal) == ["openat", "fdatasync", *once, *once]
+
+
+def test_the_control_nothing_is_there_to_be_synced(tmp_path: Path) -> None:
+    once = ["pwrite64", "fdatasync"]
+    journal = tmp_path / "journal.jsonl"
+    assert calls(tmp_path, journal) == ["openat", *once, *once]
