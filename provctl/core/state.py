@@ -7,6 +7,7 @@ due, what is in use), so that no decision ever looks through all tasks.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+from weakref import WeakValueDictionary
 
 from provctl.core.model import NO_RETRY, Group
 from provctl.core.values import ValueMissing
@@ -311,6 +312,8 @@ class State:
         self.slots = slots
         self.capacity: Dict[str, int] = dict(capacity)
         self.runs: Dict[str, RunState] = {}
+        # Workflows of these runs by digest: many runs are often of the same one.
+        self.workflows: WeakValueDictionary[str, Workflow] = WeakValueDictionary()
         self.arrivals = 0
         self.running = 0
         self.used: Dict[str, int] = {}

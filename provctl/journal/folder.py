@@ -21,7 +21,7 @@ import re
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Iterator, List, Optional
+from typing import TYPE_CHECKING, Iterator, List, Mapping, Optional
 
 from provctl.errors import JournalDamaged, StateUnusable
 from provctl.journal.unreadable import unreadable
@@ -100,10 +100,13 @@ class RunFolder:
         )
         return next(filter(os.path.exists, others), plain)
 
-    def load_workflow(self, digest: str) -> Workflow:
+    def load_workflow(
+        self, digest: str, known: Optional[Mapping[str, Workflow]] = None
+    ) -> Workflow:
         """Return the frozen workflow, if it is the one that was submitted.
 
-        Raises JournalDamaged, JournalTooNew, StateUnusable.
+        `known` are workflows by their digests: one of them that is the same is
+        returned itself. Raises JournalDamaged, JournalTooNew, StateUnusable.
         """
         from provctl.journal import frozen
 
@@ -114,7 +117,8 @@ class RunFolder:
         if frozen.digest(content) != digest:
             message = f"{self.workflow}: it is not what was submitted"
             raise JournalDamaged(message, hint="it was changed, or the disk is bad")
-        return frozen.thaw(content, str(self.workflow))
+        same = known.get(digest) if known else None
+        return same or frozen.thaw(content, str(self.workflow))
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import MISSING, Field, fields, replace
-from typing import Any, Dict, Iterable, List, Tuple, Type
+from typing import Any, Callable, Dict, Iterable, List, Tuple, Type
 
 from provctl.core.model import (
-    NO_RETRY,
     Action,
     Call,
     Command,
@@ -76,7 +75,7 @@ def thaw(frozen: bytes, where: str) -> Workflow:
 
 _NOT_A_WORKFLOW = (
     *(ValueError, TypeError, KeyError, AttributeError),
-    *(RecursionError, StopIteration, RuntimeError),
+    *(RecursionError, RuntimeError),
 )
 
 
@@ -106,42 +105,69 @@ def _freeze_action(action: Action) -> Dict[str, Any]:
 
 def _thaw_task(index: int, record: Dict[str, Any]) -> Task:
     action = _thaw_action(record)
-    if len(record) == 1:  # most tasks say nothing else
-        return Task(record["id"], index, action)
-    needs = tuple(
-        Need(need) if isinstance(need, str) else Need(*need)
-        for need in record.pop("needs", ())
-    )
-    retry = _thaw_retry(record)
-    for name, thaw_part in (("probe", _thaw_action), ("undo", _thaw_undo)):
+    if not record.keys() <= _OF_TASK:
+        message = f"a task has no {record.keys() - _OF_TASK}"
+        raise TypeError(message)
+    for name, thaw_part in _PARTS:
         if name in record:
             record[name] = thaw_part(record[name])
-    return Task(index=index, action=action, needs=needs, retry=retry, **record)
+    # A constructor sets every field, one by one: that takes longer than all else here.
+    # What is not set is the default, which the class has.
+    task = object.__new__(Task)
+    _put(task, "id", record["id"])
+    _put(task, "index", index)
+    _put(task, "action", action)
+    for name, value in {**_EMPTY, **record}.items():
+        _put(task, name, value)
+    return task
+
+
+_put = object.__setattr__
+_OF_TASK = frozenset(f.name for f in fields(Task)) - {"index", "action"}
+# Of these the class has none; nobody changes what is frozen, so all share them.
+_EMPTY = {
+    f.name: f.default_factory()
+    for f in fields(Task)
+    if f.default_factory is not MISSING
+}
 
 
 def _thaw_action(record: Dict[str, Any]) -> Any:
     """Take the action out of a record."""
-    kind = next(kind for kind in _ACTIONS if kind in record)
-    values = record.pop(kind)
-    for name in _LISTS:
-        if isinstance(values.get(name), list):
-            values[name] = tuple(values[name])
-    return _ACTIONS[kind](**values)
+    for kind, action in _ACTIONS.items():
+        if kind in record:
+            values = record.pop(kind)
+            for name in _LISTS:
+                if name in values and isinstance(values[name], list):
+                    values[name] = tuple(values[name])
+            return action(**values)
+    message = "a task without an action"
+    raise ValueError(message)
 
 
 _LISTS = ("args", "argv")
 
 
-def _thaw_retry(record: Dict[str, Any]) -> Retry:
-    values = record.pop("retry", None)
-    if values is None:
-        return NO_RETRY
+def _thaw_needs(needs: List[Any]) -> Tuple[Need, ...]:
+    return tuple(Need(need) if isinstance(need, str) else Need(*need) for need in needs)
+
+
+def _thaw_retry(values: Dict[str, Any]) -> Retry:
     return Retry(**{**values, "on": tuple(values.get("on", ()))})
 
 
 def _thaw_undo(record: Dict[str, Any]) -> Undo:
     action: Work = _thaw_action(record)
-    return Undo(action, retry=_thaw_retry(record), **record)
+    retry = _thaw_retry(record.pop("retry", {}))
+    return Undo(action, retry=retry, **record)
+
+
+_PARTS: Tuple[Tuple[str, Callable[[Any], Any]], ...] = (
+    ("needs", _thaw_needs),
+    ("retry", _thaw_retry),
+    ("probe", _thaw_action),
+    ("undo", _thaw_undo),
+)
 
 
 def _plain(value: Any, skip: Iterable[str] = ()) -> Dict[str, Any]:

@@ -11,6 +11,7 @@ from provctl.errors import JournalDamaged
 
 if TYPE_CHECKING:
     from provctl.core.events import Event
+    from provctl.core.model import Workflow
     from provctl.core.state import State
     from provctl.journal.checkpoint import Checkpoint
     from provctl.journal.folder import RunFolder
@@ -30,7 +31,7 @@ def replay(state: State, folder: RunFolder, events: Sequence[Event]) -> None:
     if not isinstance(first, RunSubmitted):
         message = f"{folder.journal}: its first record is not the submission"
         raise JournalDamaged(message, record=1)
-    open_run(state, first, folder.load_workflow(first.digest))
+    open_run(state, first, _workflow(state, folder, first.digest))
     for record, event in enumerate(events[1:], 2):
         try:
             apply(state, event)
@@ -51,7 +52,7 @@ def go_on(
     for a workflow.json that is not what was submitted.
     """
     submitted = checkpoint.submitted
-    workflow = folder.load_workflow(submitted.digest)
+    workflow = _workflow(state, folder, submitted.digest)
     try:
         restore(state, submitted, workflow, checkpoint.state)
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -63,3 +64,10 @@ def go_on(
         close_run(state, folder.id)
         return False
     return True
+
+
+def _workflow(state: State, folder: RunFolder, digest: str) -> Workflow:
+    """Return what runs; the same in memory for all runs of the same."""
+    workflow = folder.load_workflow(digest, known=state.workflows)
+    state.workflows[digest] = workflow
+    return workflow

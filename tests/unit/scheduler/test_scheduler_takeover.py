@@ -74,6 +74,48 @@ async def test_what_became_of_a_try_is_found_and_written_down(
 
 
 @in_a_loop
+async def test_a_try_is_looked_at_when_it_is_on_disk_who_does(
+    folder: StateFolder,
+) -> None:
+    crashed(folder)
+    house = Household(folder)
+    before: List[List[str]] = []
+
+    def look(place: Place) -> Report:
+        before.append(house.kinds())
+        return adopted(place)
+
+    house.executor.found["a"] = look
+    house.scheduler.take_queued()
+    assert before == [["OwnerTook", "AttemptStarted", "OwnerTook"]]
+
+
+@in_a_loop
+async def test_runs_of_the_same_workflow_share_it(folder: StateFolder) -> None:
+    for run, workflow in {"r": TWO, "s": TWO, "t": ONE}.items():
+        submit(folder, workflow, run=run)
+        folder.enqueue(run)
+    house = Household(folder, slots=1)
+    house.scheduler.take_queued()
+    runs = house.scheduler.state.runs
+    assert runs["r"].workflow is runs["s"].workflow
+    assert runs["r"].workflow == TWO
+    assert runs["t"].workflow == ONE
+
+
+@in_a_loop
+async def test_what_is_shared_is_what_each_has_on_disk(folder: StateFolder) -> None:
+    for run in ("r", "s"):
+        submit(folder, TWO, run=run)
+        folder.enqueue(run)
+    damage(folder, "changed", name="s")
+    house = Household(folder)
+    house.scheduler.take_queued()
+    assert list(house.scheduler.state.runs) == ["r"]
+    assert [about for about, _ in house.complaints] == ["s"]
+
+
+@in_a_loop
 async def test_an_adopted_try_ends_like_any_other(folder: StateFolder) -> None:
     crashed(folder)
     house = Household(folder)
@@ -232,8 +274,8 @@ async def test_a_finished_run_is_not_taken_and_loses_its_marker(
     assert not is_locked(run.lock)
 
 
-def damage(folder: StateFolder, how: str) -> None:
-    run = folder.run("r")
+def damage(folder: StateFolder, how: str, name: str = "r") -> None:
+    run = folder.run(name)
     lines = run.journal.read_bytes().splitlines(keepends=True)
     if how == "flipped":
         lines[1] = lines[1].replace(b"scheduler", b"schedules")
