@@ -92,8 +92,8 @@ def _changed(thing: Any, fresh: Any, names: Any) -> Dict[str, Any]:
 
 
 def _put(thing: Any, values: Dict[str, Any], names: Any) -> None:
+    if not values.keys() <= names.keys():
+        message = f"no such fields: {values.keys() - names.keys()}"
+        raise KeyError(message)
     for name, value in values.items():
-        if name not in names:
-            message = f"no such field: {name}"
-            raise KeyError(message)
         setattr(thing, name, value)

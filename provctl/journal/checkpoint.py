@@ -20,7 +20,7 @@ from provctl.core.events import RunSubmitted
 from provctl.journal.codec import decode
 from provctl.journal.folder import write_synced
 from provctl.journal.log import Position
-from provctl.journal.seal import FORMAT, NewerFormat, seal, unseal
+from provctl.journal.seal import FORMAT, NewerFormat, check_seal, seal
 
 if TYPE_CHECKING:
     from provctl.journal.folder import RunFolder
@@ -57,6 +57,12 @@ class Schedule:
         return True
 
 
+_UNFIT = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError),
+    *(RecursionError, NewerFormat),
+)
+
+
 def save(folder: RunFolder, position: Position, state: Dict[str, Any]) -> None:
     """Write a checkpoint of all that is durable; where that fails, there is none.
 
@@ -86,7 +92,8 @@ def load(folder: RunFolder) -> Optional[Checkpoint]:
     """Return the checkpoint, None if there is none that fits the journal."""
     try:
         raw = folder.checkpoint.read_bytes()
-        record = unseal(raw[:-1], most=SIZE_MAX)[0]
+        check_seal(raw[:-1], most=SIZE_MAX)
+        record = json.loads(raw)
         if (record["version"], record["fields"]) != (__version__, FIELDS):
             return None
         position = Position(
@@ -100,7 +107,7 @@ def load(folder: RunFolder) -> Optional[Checkpoint]:
         if part[-11:-3] != position.crc.encode("ascii"):
             return None
         state = record["state"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, NewerFormat):
+    except _UNFIT:
         return None
     if not isinstance(first, RunSubmitted):
         return None

@@ -13,8 +13,8 @@ the line was written: it tells a torn tail from a damaged record.
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, Field, dataclass, fields
-from typing import Any, Dict, Tuple, Type
+from dataclasses import MISSING, Field, fields
+from typing import Any, Dict, NamedTuple, Tuple, Type
 
 from provctl.core import events as ev
 from provctl.journal.seal import FORMAT, LINE_MAX, NewerFormat, seal, unseal
@@ -33,8 +33,7 @@ __all__ = [
 START = "00000000"  # `prev` of the first line
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One verified line. `crc` is what the next line has as `prev`."""
 
     seq: int

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
 
@@ -40,6 +41,11 @@ class Holder:
     version: str = ""
     slots: Optional[int] = None
     pools: Optional[Mapping[str, int]] = None
+
+    @cached_property
+    def line(self) -> bytes:
+        """What stands in the locks; made once, for there may be thousands."""
+        return json.dumps(asdict(self)).encode("ascii") + b"\n"
 
 
 class Lock:
@@ -79,7 +85,7 @@ class Lock:
 
         Raises StateUnusable.
         """
-        text = json.dumps(asdict(holder)).encode("ascii") + b"\n"
+        text = holder.line
         try:
             os.ftruncate(self._fd, 0)
             written = 0

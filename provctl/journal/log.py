@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
 from zlib import crc32
 
@@ -128,9 +128,16 @@ class JournalReader:
     ) -> None:
         self._path = path
         self._run = run
-        self.position = position or Position()
+        start = position or Position()
+        self._offset, self._seq = start.offset, start.seq
+        self._crc, self._sum = start.crc, start.sum
         # What stood behind the verified part at the last `read`.
         self.torn = b""
+
+    @property
+    def position(self) -> Position:
+        """The end of the verified part."""
+        return Position(self._offset, self._seq, self._crc, self._sum)
 
     def read(self) -> List[Event]:
         """Return the events that are new and whole.
@@ -147,12 +154,12 @@ class JournalReader:
         """Append to `events` what `read` returns; before damage, what is whole."""
         try:
             with self._path.open("rb") as file:
-                file.seek(self.position.offset)
+                file.seek(self._offset)
                 data = file.read()
         except OSError as problem:
             hint = "nothing was changed"
             raise unreadable(self._path, problem, hint=hint) from problem
-        base, before = self.position.offset, self.position.sum
+        base = self._offset
         for start, end in _lines(data, 0):
             try:
                 events.append(self._verified(data[start:end]))
@@ -160,28 +167,28 @@ class JournalReader:
                 if self._is_damage(data, start):
                     raise self._damaged(str(problem)) from None
                 break
-        read = self.position.offset - base
-        self.position = replace(self.position, sum=crc32(data[:read], before))
+        read = self._offset - base
+        self._sum = crc32(data[:read], self._sum)
         self.torn = data[read:]
 
     def _verified(self, raw: bytes) -> Event:
         try:
             line = decode(raw, self._run)
         except NewerFormat as newer:
-            message = f"{self._path}: record {self.position.seq + 1}: {newer}"
+            message = f"{self._path}: record {self._seq + 1}: {newer}"
             raise JournalTooNew(
                 message, hint="use the version that wrote it, or a later one"
             ) from None
-        if line.seq != self.position.seq + 1 or line.prev != self.position.crc:
+        if line.seq != self._seq + 1 or line.prev != self._crc:
             message = "does not follow the record before"
             raise ValueError(message)
-        offset = self.position.offset + len(raw) + 1
-        self.position = Position(offset, line.seq, line.crc)
+        self._offset += len(raw) + 1
+        self._seq, self._crc = line.seq, line.crc
         return line.event
 
     def _is_damage(self, data: bytes, start: int) -> bool:
         """Whether a line from `start` on proves that the missing one was on disk."""
-        bad = self.position.seq + 1
+        bad = self._seq + 1
         for first, end in _lines(data, start):
             try:
                 line = decode(data[first:end], self._run)
@@ -192,7 +199,7 @@ class JournalReader:
         return False
 
     def _damaged(self, why: str) -> JournalDamaged:
-        at = f"offset {self.position.offset}, record {self.position.seq + 1}"
+        at = f"offset {self._offset}, record {self._seq + 1}"
         message = f"{self._path}: damaged at {at}: {why}"
         return JournalDamaged(
             message, hint="nothing was changed; other runs are not affected"

@@ -10,7 +10,7 @@ import json
 from typing import Any, Dict, List, Optional, Tuple
 from zlib import crc32
 
-__all__ = ["FORMAT", "LINE_MAX", "NewerFormat", "seal", "unseal"]
+__all__ = ["FORMAT", "LINE_MAX", "NewerFormat", "check_seal", "seal", "unseal"]
 
 FORMAT = 1
 LINE_MAX = 1 << 20  # bytes; larger lines are neither written nor read
@@ -35,12 +35,8 @@ def seal(record: str, *, most: int = LINE_MAX) -> Tuple[bytes, str]:
     return line, crc
 
 
-def unseal(raw: bytes, *, most: int = LINE_MAX) -> Tuple[Dict[str, Any], str]:
-    """Return the record in a line (without newline), and its CRC.
-
-    Raises ValueError when it is not whole and sealed, NewerFormat when it is but a
-    newer version wrote it.
-    """
+def check_seal(raw: bytes, *, most: int = LINE_MAX) -> str:
+    """Return the CRC of a line (without newline). Raises ValueError: it is not whole."""
     if len(raw) >= most or raw[-_TAIL:-10] != b',"crc":"' or raw[-2:] != b'"}':
         message = "not a sealed line"
         raise ValueError(message)
@@ -48,12 +44,27 @@ def unseal(raw: bytes, *, most: int = LINE_MAX) -> Tuple[Dict[str, Any], str]:
     if raw[-10:-2] != crc.encode("ascii"):
         message = "checksum does not match"
         raise ValueError(message)
+    return crc
+
+
+def unseal(raw: bytes, *, most: int = LINE_MAX) -> Tuple[Dict[str, Any], str]:
+    """Return the record in a line (without newline), and its CRC.
+
+    Raises ValueError when it is not whole and sealed, NewerFormat when it is but a
+    newer version wrote it.
+    """
+    crc = check_seal(raw, most=most)
     try:
         # Decoded here, for json would also take UTF-16 and half characters.
-        record: Dict[str, Any] = _from_json(raw.decode("ascii"))
+        text = raw.decode("ascii")
+        record: Dict[str, Any]
+        record, end = _from_json(text)
     except RecursionError:
         message = "nested too deeply"
         raise ValueError(message) from None
+    if end != len(text):
+        message = "more than one record"
+        raise ValueError(message)
     version = record.get("v")
     if isinstance(version, int) and version > FORMAT:
         message = f"format {version}, this version knows up to {FORMAT}"
@@ -77,4 +88,4 @@ def _no_constant(text: str) -> Optional[float]:
 # Made once: `json.loads` with hooks makes a decoder for every line.
 _from_json = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_no_constant
-).decode
+).raw_decode

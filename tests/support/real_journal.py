@@ -47,8 +47,8 @@ class RealJournal:
         "damaged" and the number of the record, or "ok" or "torn" and how many
         records were taken. Whatever is taken must be what was written.
         """
-        reader = JournalReader(self.folder.journal, self.folder.id)
-        reader.position = self.before(index)
+        start = self.before(index)
+        reader = JournalReader(self.folder.journal, self.folder.id, start)
         found: Optional[JournalDamaged] = None
         events: List[object] = []
         try:
