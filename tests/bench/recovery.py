@@ -1,11 +1,14 @@
 """Owns the bench of recovery: many unfinished runs, made in process, taken over again.
 
     .venv/bin/python -m tests.bench.recovery             1,000 runs of 100 events
+    .venv/bin/python -m tests.bench.recovery --alike     all of the same workflow
     .venv/bin/python -m tests.bench.recovery --profile
 
 Each run has 70 tasks of which 49 are done and nothing runs: what is measured is
 reading, replaying and becoming the owner. `take_queued` is that in process with an
-executor that runs nothing, `scheduler start` the whole command with the real one.
+executor that runs nothing, `scheduler start` the whole command with the real one; the
+memory is that of the scheduler when it is ready. A sync of this disk is told for
+comparison: each run needs two.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import cProfile
 import gc
 import os
 import pstats
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,13 +27,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
 
+import psutil
+
 from provctl.core import events as ev
 from provctl.core.checkpoint import snapshot
 from provctl.core.machine import apply, open_run
 from provctl.core.state import State
 from provctl.journal.checkpoint import save
-from provctl.journal.folder import StateFolder
+from provctl.journal.folder import StateFolder, write_synced
 from provctl.journal.frozen import digest, freeze
+from provctl.journal.lock import holder_of
 from provctl.journal.log import Journal, recover
 from tests.support.household import Household
 from tests.support.workflows import a_workflow, task
@@ -42,9 +49,10 @@ __all__ = ["main"]
 DONE = 49
 
 
-def workflow() -> Workflow:
+def workflow(number: int) -> Workflow:
     """A fan of tasks in a pool that has no room, so that none starts by itself."""
-    return a_workflow(*(task(f"t{n}", pools={"none": 1}) for n in range(70)))
+    tasks = (task(f"t{n}", pools={"none": 1}) for n in range(70))
+    return a_workflow(*tasks, params={"number": number})
 
 
 def facts(run: str) -> Iterator[ev.Event]:
@@ -58,19 +66,20 @@ def facts(run: str) -> Iterator[ev.Event]:
         )
 
 
-def make(folder: StateFolder, runs: int, *, tail: int) -> None:
+def make(folder: StateFolder, runs: int, *, tail: int, alike: bool) -> None:
     """Put the runs on disk, as an owner that was killed leaves them.
 
     Each has a checkpoint, with so many facts behind it.
     """
-    frozen = freeze(workflow())
     for n in range(runs):
         run_id = f"run{n:05}"
+        one = workflow(0 if alike else n)
+        frozen = freeze(one)
         submitted = ev.RunSubmitted(run_id, 1000.0, "w", 70, digest(frozen))
         run = folder.create_run(submitted, frozen)
         journal = Journal(run.journal, recover(run.journal, run_id)[1])
         state = State(slots=0, capacity={})
-        open_run(state, submitted, workflow())
+        open_run(state, submitted, one)
         written = list(facts(run_id))
         for place, event in enumerate(written, 1):
             apply(state, event)
@@ -105,16 +114,30 @@ def take(folder: StateFolder, *, profile: bool) -> Tuple[float, float]:
     return asyncio.run(story())
 
 
-def start(folder: StateFolder) -> float:
-    """Seconds until `provctl scheduler start` says that all is in its hands."""
+def start(folder: StateFolder) -> Tuple[float, float]:
+    """Seconds until `provctl scheduler start` says that all is in its hands, and MiB."""
     provctl = str(Path(sys.executable).parent / "provctl")
     env = {"PATH": os.environ["PATH"], "HOME": str(folder.path), "LANG": "C.UTF-8"}
     env["PROVCTL_STATE_DIR"] = str(folder.path)
     began = time.perf_counter()
     subprocess.run([provctl, "scheduler", "start"], env=env, check=True)
     took = time.perf_counter() - began
+    holder = holder_of(folder.scheduler / "lock")
+    assert holder is not None
+    size = psutil.Process(holder.pid).memory_info().rss / (1 << 20)
     subprocess.run([provctl, "scheduler", "stop"], env=env, check=True)
-    return took
+    return took, size
+
+
+def sync_ms(folder: StateFolder) -> float:
+    """Milliseconds that a sync of a few bytes takes now, the median of many."""
+    file = folder.path / "synced"
+    times = []
+    for _ in range(50):
+        began = time.perf_counter()
+        write_synced(file, b"x")
+        times.append(time.perf_counter() - began)
+    return statistics.median(times) * 1000
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -124,6 +147,9 @@ def main(arguments: Optional[List[str]] = None) -> None:
     parser.add_argument(
         "--tail", type=int, default=20, help="facts behind each checkpoint; 99: none"
     )
+    parser.add_argument(
+        "--alike", action="store_true", help="all of one workflow, not each of its own"
+    )
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("-n", "--repeat", type=int, default=3)
     options = parser.parse_args(arguments)
@@ -131,13 +157,14 @@ def main(arguments: Optional[List[str]] = None) -> None:
     with tempfile.TemporaryDirectory(prefix="provctl-recovery-") as name:
         folder = StateFolder(Path(name))
         folder.prepare()
-        make(folder, options.runs, tail=options.tail)
+        make(folder, options.runs, tail=options.tail, alike=options.alike)
         both = [take(folder, profile=options.profile) for _ in range(options.repeat)]
         told = ", ".join(f"{took:.2f} (CPU {cpu:.2f})" for took, cpu in both)
         sys.stdout.write(f"take_queued, {options.runs} runs: {told} s\n")
-        times = [start(folder) for _ in range(options.repeat)]
-        told = ", ".join(f"{took:.2f}" for took in times)
+        started = [start(folder) for _ in range(options.repeat)]
+        told = ", ".join(f"{took:.2f} ({size:.0f} MiB)" for took, size in started)
         sys.stdout.write(f"scheduler start, {options.runs} runs: {told} s\n")
+        sys.stdout.write(f"a sync: {sync_ms(folder):.2f} ms\n")
 
 
 if __name__ == "__main__":
