@@ -8,8 +8,10 @@ epoch, for display and deadlines; the order of facts is the order of lines.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, List, Mapping, Optional, Union
+
+from provctl.fixed import fixed
 
 __all__ = [
     "AttemptAdopted",
@@ -41,7 +43,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@fixed
 class RunSubmitted:
     """A run exists: its workflow is frozen and on disk. Always the first record.
 
@@ -64,7 +66,7 @@ class RunSubmitted:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@fixed
 class OwnerTook:
     """A process took the owner lock: `owner` is "foreground" or "scheduler".
 
@@ -78,7 +80,7 @@ class OwnerTook:
     boot: str
 
 
-@dataclass(frozen=True)
+@fixed
 class AttemptStarted:
     """The decision to start a try, written before its supervisor is asked for.
 
@@ -92,7 +94,7 @@ class AttemptStarted:
     purpose: str = "run"
 
 
-@dataclass(frozen=True)
+@fixed
 class AttemptAdopted:
     """A try that outlived its owner goes on under a new one."""
 
@@ -102,7 +104,7 @@ class AttemptAdopted:
     attempt: int
 
 
-@dataclass(frozen=True)
+@fixed
 class AttemptVoided:
     """A try that was decided but, proven by its fence, never began. It costs none."""
 
@@ -113,7 +115,7 @@ class AttemptVoided:
     reason: str
 
 
-@dataclass(frozen=True)
+@fixed
 class AttemptStopping:
     """A try is told to end: `cause` is why, `now` skips the grace time."""
 
@@ -125,7 +127,7 @@ class AttemptStopping:
     now: bool = False
 
 
-@dataclass(frozen=True)
+@fixed
 class AttemptFrozen:
     """The processes of a try are to stand still: the run was paused with `freeze`."""
 
@@ -135,7 +137,7 @@ class AttemptFrozen:
     attempt: int
 
 
-@dataclass(frozen=True)
+@fixed
 class AttemptThawed:
     """The processes of a try are to go on again."""
 
@@ -145,7 +147,7 @@ class AttemptThawed:
     attempt: int
 
 
-@dataclass(frozen=True)
+@fixed
 class AttemptFinished:
     """A try ended, as its supervisor's exit record says.
 
@@ -178,7 +180,7 @@ class AttemptFinished:
     ran: bool = True
 
 
-@dataclass(frozen=True)
+@fixed
 class ProgressReported:
     """What a try said of itself through the API: percent (0 to 100), and a text.
 
@@ -193,7 +195,7 @@ class ProgressReported:
     message: str = ""
 
 
-@dataclass(frozen=True)
+@fixed
 class RetryDue:
     """The wait before the next try is over."""
 
@@ -202,7 +204,7 @@ class RetryDue:
     task: str
 
 
-@dataclass(frozen=True)
+@fixed
 class ProbeDue:
     """Nobody can know how a try ended (`outcome`); the task's probe is asked."""
 
@@ -214,7 +216,7 @@ class ProbeDue:
     reason: str
 
 
-@dataclass(frozen=True)
+@fixed
 class TaskHeld:
     """Nobody can know how a try ended (`outcome` lost or interrupted); it waits."""
 
@@ -226,7 +228,7 @@ class TaskHeld:
     reason: str
 
 
-@dataclass(frozen=True)
+@fixed
 class TaskResolved:
     """An operator decided over a held task: `how` is rerun, accept or fail."""
 
@@ -237,7 +239,7 @@ class TaskResolved:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@fixed
 class TaskSkipped:
     """A task will not run, because of what came before it or its condition."""
 
@@ -247,7 +249,7 @@ class TaskSkipped:
     reason: str
 
 
-@dataclass(frozen=True)
+@fixed
 class TaskFailed:
     """A task failed without a try, or another try: what it needs for that is missing.
 
@@ -260,7 +262,7 @@ class TaskFailed:
     reason: str
 
 
-@dataclass(frozen=True)
+@fixed
 class GroupStarted:
     """The needs of a nested workflow are met; its tasks may start."""
 
@@ -269,7 +271,7 @@ class GroupStarted:
     task: str
 
 
-@dataclass(frozen=True)
+@fixed
 class GroupTimedOut:
     """A nested workflow ran longer than its timeout: what is left of it is to end."""
 
@@ -278,7 +280,7 @@ class GroupTimedOut:
     task: str
 
 
-@dataclass(frozen=True)
+@fixed
 class GroupFinished:
     """The last task of a nested workflow ended."""
 
@@ -288,7 +290,7 @@ class GroupFinished:
     outcome: str
 
 
-@dataclass(frozen=True)
+@fixed
 class CancelRequested:
     """The run is to end. `cause` is "request" or "timeout".
 
@@ -303,7 +305,7 @@ class CancelRequested:
     now: bool = False
 
 
-@dataclass(frozen=True)
+@fixed
 class RunPaused:
     """No task of the run starts until it is resumed; with `freeze` none goes on."""
 
@@ -313,7 +315,7 @@ class RunPaused:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@fixed
 class RunResumed:
     """A paused run goes on."""
 
@@ -322,7 +324,7 @@ class RunResumed:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@fixed
 class RetryRequested:
     """Tasks that ended are to run again: those named, or all that did not succeed.
 
@@ -336,7 +338,7 @@ class RetryRequested:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@fixed
 class RollbackRequested:
     """What the run made is to be undone, all or what came after the task `to`.
 
@@ -350,7 +352,7 @@ class RollbackRequested:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@fixed
 class RunFinished:
     """Every task has an outcome. The last record, unless the run is opened again."""
 

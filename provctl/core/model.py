@@ -7,8 +7,10 @@ and a slash before their own (`cluster/etcd`). Depth therefore costs no stack.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Mapping, Optional, Tuple, Union
+
+from provctl.fixed import fixed
 
 __all__ = [
     "NO_RETRY",
@@ -30,7 +32,7 @@ __all__ = [
 Value = Any
 
 
-@dataclass(frozen=True)
+@fixed
 class Call:
     """A command of the Nushell library: `module` is a path below the library.
 
@@ -45,7 +47,7 @@ class Call:
     into: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@fixed
 class Script:
     """Inline Nushell; `args` is what the script sees as `$args`."""
 
@@ -53,14 +55,14 @@ class Script:
     args: Mapping[str, Value] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@fixed
 class Command:
     """Any program with its arguments; never parsed by a shell."""
 
     argv: Tuple[Value, ...]
 
 
-@dataclass(frozen=True)
+@fixed
 class Group:
     """A nested workflow: starts when its needs are met, ends with its last task."""
 
@@ -69,7 +71,7 @@ Work = Union[Call, Script, Command]
 Action = Union[Work, Group]
 
 
-@dataclass(frozen=True)
+@fixed
 class Need:
     """An edge: the task waits for `task`, then looks how it ended.
 
@@ -80,7 +82,7 @@ class Need:
     on: str = "success"
 
 
-@dataclass(frozen=True)
+@fixed
 class Retry:
     """How often to try, and how long to wait between tries (seconds).
 
@@ -101,7 +103,7 @@ class Retry:
 NO_RETRY = Retry()
 
 
-@dataclass(frozen=True)
+@fixed
 class Undo:
     """How to take back what a task made, in a rollback.
 
@@ -116,7 +118,7 @@ class Undo:
     idempotent: bool = False
 
 
-@dataclass(frozen=True)
+@fixed
 class Task:
     """A node of the graph.
 
@@ -149,7 +151,7 @@ class Task:
     description: str = ""
 
 
-@dataclass(frozen=True)
+@fixed
 class Workflow:
     """What runs: evaluated, validated, frozen at submission.
 

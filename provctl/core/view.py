@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple
 
 from provctl.core.model import Group
 from provctl.core.spread import unmet_by
+from provctl.fixed import fixed
 
 if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
@@ -18,7 +19,7 @@ __all__ = ["Progress", "RunView", "TaskView", "task_view", "view", "waits_of"]
 _NAMED = 2  # of the tasks that one waits for
 
 
-@dataclass(frozen=True)
+@fixed
 class Progress:
     """What a task last said of itself. `percent` is 0 to 100, None if unknown.
 
@@ -31,7 +32,7 @@ class Progress:
     whole: Optional[float] = None
 
 
-@dataclass(frozen=True)
+@fixed
 class TaskView:
     """One task. Times are seconds since the epoch.
 
@@ -86,7 +87,7 @@ class TaskView:
     waits_more: int = 0
 
 
-@dataclass(frozen=True)
+@fixed
 class RunView:
     """One run.
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import MISSING, Field, fields
-from typing import Any, Dict, NamedTuple, Tuple, Type
+from typing import Any, Dict, Tuple, Type
 
 from provctl.core import events as ev
+from provctl.fixed import fixed
 from provctl.journal.seal import FORMAT, LINE_MAX, NewerFormat, seal, unseal
 
 __all__ = [
@@ -33,7 +34,8 @@ __all__ = [
 START = "00000000"  # `prev` of the first line
 
 
-class Line(NamedTuple):
+@fixed
+class Line:
     """One verified line. `crc` is what the next line has as `prev`."""
 
     seq: int
