@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, cast
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, cast
 
 from starlette.responses import Response
 
+from provctl.api.envelope import as_json
 from provctl.api.shapes import Problem
+from provctl.core.labels import conditions
+from provctl.errors import UsageProblem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from provctl.api.service import Service
+    from provctl.core.labels import Condition
 
-__all__ = ["JSON", "Json", "service_of"]
+__all__ = ["JSON", "Json", "conditions_of", "service_of", "submitted"]
 
 # What every operation may answer besides a success.
 JSON: Dict[str, Any] = {
@@ -33,3 +37,17 @@ class Json(Response):
 def service_of(request: Request) -> Service:
     """Return whoever has the runs."""
     return cast("Service", request.app.state.service)
+
+
+def conditions_of(label: Optional[str]) -> Tuple[Condition, ...]:
+    """Return what a query such as "env=prod,!draft" asks of labels. Raises UsageProblem."""
+    try:
+        return conditions(label) if label is not None else ()
+    except ValueError as problem:
+        raise UsageProblem(str(problem)) from None
+
+
+def submitted(run_id: str) -> Json:
+    """Return the answer for a run that was queued."""
+    body = {"success": True, "data": run_id, "workflow_id": run_id, "status": "queued"}
+    return Json(as_json(body), status_code=202)

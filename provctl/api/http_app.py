@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from provctl import __version__
-from provctl.api import routes_tasks, routes_workflows
+from provctl.api import routes_schedules, routes_tasks, routes_workflows
 from provctl.api.answers import JSON, Json
 from provctl.api.envelope import as_json, problem_body, problem_of, status_of
 from provctl.api.guard import Guard
@@ -46,6 +46,7 @@ def make_app(
     app.state.service = service
     app.include_router(routes_tasks.router)
     app.include_router(routes_workflows.router)
+    app.include_router(routes_schedules.router)
     _add_plain_routes(app, Metrics(service))
     _add_mistakes(app)
     return Guard(app, token=token, hosts=hosts)

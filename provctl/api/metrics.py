@@ -56,6 +56,12 @@ class Metrics(Collector):
         size = {name: pair[1] for name, pair in told.pools.items()}
         yield _gauge("provctl_pool_used", "Taken from each pool", "pool", used)
         yield _gauge("provctl_pool_capacity", "Size of each pool", "pool", size)
+        yield GaugeMetricFamily(
+            "provctl_schedules", "Schedules there are", value=len(told.schedules)
+        )
+        times = {name: at for name, at in told.schedules.items() if at is not None}
+        name = "provctl_schedule_next_timestamp_seconds"
+        yield _gauge(name, "When each comes next", "schedule", times)
         words = "Runs that ended since the scheduler started"
         yield _counter("provctl_runs_finished", words, told.runs_finished)
         words = "Tries that ended since the scheduler started"
@@ -65,7 +71,7 @@ class Metrics(Collector):
         )
 
 
-def _gauge(name: str, words: str, label: str, values: Mapping[str, int]) -> Metric:
+def _gauge(name: str, words: str, label: str, values: Mapping[str, float]) -> Metric:
     family = GaugeMetricFamily(name, words, labels=[label])
     for key, value in sorted(values.items()):
         family.add_metric([key], value)

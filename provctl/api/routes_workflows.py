@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from typing_extensions import Annotated
 
-from provctl.api.answers import JSON, Json, service_of
+from provctl.api.answers import JSON, Json, conditions_of, service_of, submitted
 from provctl.api.envelope import as_json, enveloped
 from provctl.api.service import LibraryCall, Page, Submission
 from provctl.api.shapes import (
@@ -24,7 +24,6 @@ from provctl.api.shapes import (
     Submitted,
 )
 from provctl.api.sse import EventStream
-from provctl.core.labels import conditions
 from provctl.core.requests import Cancel, Pause, Resume, Retry, Rollback
 from provctl.errors import UsageProblem
 
@@ -63,10 +62,7 @@ async def list_workflows(
 
     `label` is what labels have to be, all of it: "env=prod,team!=web,ci,!draft".
     """
-    try:
-        labels = conditions(label) if label is not None else ()
-    except ValueError as problem:
-        raise UsageProblem(str(problem)) from None
+    labels = conditions_of(label)
     page = Page(limit=limit, offset=offset, status=status, labels=labels)
     return Json(enveloped(await service_of(request).runs(page)))
 
@@ -117,7 +113,7 @@ async def submit_workflow(request: Request, key: _Key = None) -> Response:
     "priority": 0, "labels": {...}}. With a key that was given before, the run that has it is meant.
     """
     submission = Submission(await request.body(), key)
-    return _submitted(await service_of(request).submit(submission))
+    return submitted(await service_of(request).submit(submission))
 
 
 @router.post("/workflows/{run}/cancel", response_model=Done, **JSON)
@@ -173,14 +169,9 @@ async def call_library(
 ) -> Response:
     """Queue a command of the Nushell library, as a run of one task."""
     call = LibraryCall(noun, verb, body.model_dump(exclude_unset=True), key)
-    return _submitted(await service_of(request).call(call))
+    return submitted(await service_of(request).call(call))
 
 
 async def _done(request: Request, wish: Any) -> Json:
     await service_of(request).control(wish)
     return Json(enveloped(as_json(wish.run)))
-
-
-def _submitted(run_id: str) -> Json:
-    body = {"success": True, "data": run_id, "workflow_id": run_id, "status": "queued"}
-    return Json(as_json(body), status_code=202)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Protocol, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Protocol, Tuple
 
 if TYPE_CHECKING:
     from provctl.core.labels import Condition
     from provctl.core.requests import Request
 
-__all__ = ["Feed", "Figures", "LibraryCall", "Page", "Service", "Submission"]
+__all__ = [
+    "Feed",
+    "Figures",
+    "LibraryCall",
+    "Page",
+    "ScheduleWish",
+    "Schedules",
+    "Service",
+    "Submission",
+]
 
 
 @dataclass(frozen=True)
 class Page:
     """A part of a list: those with a status (None: any), from `offset` on, of a run.
 
-    Of runs those that have all of `labels`.
+    Of runs, and of schedules, those that have all of `labels`.
     """
 
     limit: int
@@ -45,10 +54,20 @@ class LibraryCall:
 
 
 @dataclass(frozen=True)
+class ScheduleWish:
+    """A schedule as it was sent: the whole `text`, JSON, and what was read of it."""
+
+    name: str
+    text: bytes
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Figures:
     """What a scheduler counts: what there is now, and what ended since its start.
 
-    `pools` maps names to what is used of them, and their capacity.
+    `pools` maps names to what is used of them, and their capacity; `schedules` to
+    the next time, in seconds since the epoch, None where none is waited for.
     """
 
     runs: Mapping[str, int]
@@ -59,6 +78,7 @@ class Figures:
     runs_finished: Mapping[str, int]
     attempts_finished: Mapping[str, int]
     events: int
+    schedules: Mapping[str, Optional[float]]
 
 
 class Feed(Protocol):
@@ -76,11 +96,48 @@ class Feed(Protocol):
         ...
 
 
+class Schedules(Protocol):
+    """What routes of schedules call; as of `Service`."""
+
+    async def all(self, page: Page) -> bytes:
+        """Return records of schedules, by their names, damaged ones too."""
+        ...
+
+    async def one(self, name: str) -> bytes:
+        """Return a schedule's record."""
+        ...
+
+    async def add(self, wish: ScheduleWish) -> bool:
+        """Add a schedule; return False if it is there and the same, raise if another is."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Remove a schedule; its runs stay."""
+        ...
+
+    async def pause(self, name: str, reason: str) -> None:
+        """Submit nothing of a schedule until it is resumed."""
+        ...
+
+    async def resume(self, name: str, reason: str) -> None:
+        """Go on with a paused schedule."""
+        ...
+
+    async def run(self, name: str, key: Optional[str], labels: Dict[str, str]) -> str:
+        """Queue the workflow of a schedule now and return the run's id."""
+        ...
+
+
 class Service(Protocol):
     """What routes call, in the event loop. All raise ProvctlErrors.
 
     Bytes are JSON. What changes something is durable on return.
     """
+
+    @property
+    def schedules(self) -> Schedules:
+        """Whoever has the schedules."""
+        ...
 
     async def submit(self, submission: Submission) -> str:
         """Queue a workflow and return the run's id."""

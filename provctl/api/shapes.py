@@ -21,6 +21,10 @@ __all__ = [
     "RollbackBody",
     "RunAnswer",
     "RunsAnswer",
+    "ScheduleAnswer",
+    "ScheduleBody",
+    "ScheduleRunBody",
+    "SchedulesAnswer",
     "Status",
     "Submitted",
     "TaskAnswer",
@@ -29,6 +33,7 @@ __all__ = [
 
 RUN_ID = r"^[a-z][a-z0-9-]{3,63}$"
 Status = Literal["Pending", "Running", "Completed", "Failed", "Cancelled"]
+_Labels = Annotated[Dict[str, str], Field(max_length=32)]
 _Reason = Annotated[str, Field(max_length=1000)]
 
 
@@ -87,6 +92,33 @@ class CallBody(BaseModel):
     settings: Optional[Any] = None
     wait: Optional[bool] = None
     params: Dict[str, Any] = {}
+    labels: _Labels = {}
+
+
+class ScheduleBody(_Body):
+    """When a workflow is to be submitted, and the workflow itself, evaluated already.
+
+    `cron` is meant in `time_zone`, or that of the scheduler. `catch_up`: which of the
+    times that nobody was there for are made up for. `overlap`: what if the run before
+    has not ended.
+    """
+
+    cron: Annotated[str, Field(min_length=1, max_length=200)]
+    workflow: Dict[str, Any]
+    params: Dict[str, Any] = {}
+    time_zone: Annotated[Optional[str], Field(max_length=100)] = None
+    catch_up: Literal["none", "latest", "all"] = "latest"
+    overlap: Literal["skip", "queue", "allow"] = "skip"
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    max_parallel: Annotated[Optional[int], Field(ge=1, le=1_000_000)] = None
+    fail_fast: bool = False
+    labels: _Labels = {}
+
+
+class ScheduleRunBody(_Body):
+    """Labels that the run gets beside those of its schedule."""
+
+    labels: _Labels = {}
 
 
 class Health(BaseModel):
@@ -155,6 +187,30 @@ class _WholeRun(_Run):
     tasks: List[_Task]
 
 
+class _Schedule(BaseModel):
+    name: str
+    file: Optional[str]
+    params: Optional[Dict[str, Any]]
+    cron: Optional[str]
+    time_zone: Optional[str]
+    catch_up: Optional[str]
+    overlap: Optional[str]
+    priority: Optional[int]
+    labels: Optional[Dict[str, str]]
+    paused_at: Optional[str]
+    reason: Optional[str]
+    next_at: Optional[List[Optional[str]]]
+    last_at: Optional[str]
+    run: Optional[str]
+    outcome: Optional[str]
+    waiting: Optional[int]
+    missed: Optional[int]
+    skipped: Optional[int]
+    last_error: Optional[str]
+    last_error_at: Optional[str]
+    damage: Optional[str]
+
+
 class TaskAnswer(BaseModel):
     """One task."""
 
@@ -183,8 +239,22 @@ class RunsAnswer(BaseModel):
     data: List[_ListedRun]
 
 
+class ScheduleAnswer(BaseModel):
+    """One schedule."""
+
+    success: Literal[True]
+    data: _Schedule
+
+
+class SchedulesAnswer(BaseModel):
+    """Some schedules, by their names; of a damaged one only `damage` is known."""
+
+    success: Literal[True]
+    data: List[_Schedule]
+
+
 class Done(BaseModel):
-    """It is done, and durable; `data` is the run's id."""
+    """It is done, and durable; `data` is the run's id, or the schedule's name."""
 
     success: Literal[True]
     data: str

@@ -102,8 +102,10 @@ class _Background:
             tell=self._hear,
             complain=self._complain,
         )
-        self._service = SchedulerService(self._settings, self._folder, self._scheduler)
         self._timetable = self._make_timetable()
+        self._service = SchedulerService(
+            self._settings, self._folder, self._scheduler, self._timetable
+        )
         reach = Reach(self._folder, environ=os.environ, timeout_s=0.0, auto_start=False)
         marks = HookMarks(self._folder)
         self._hooks = HookStarter(reach.start_hooks, marks)

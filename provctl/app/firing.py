@@ -10,11 +10,11 @@ import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Mapping, Optional
 
 from provctl.app.loading import check_tools, make_context
 from provctl.app.submit import Wishes, id_of_key, submit
-from provctl.core.schedule import key_of
+from provctl.core.schedule import LABEL, key_of
 from provctl.errors import StateUnusable
 from provctl.journal.summary import summarise
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from provctl.core.schedule import Schedule
     from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["Firing", "evaluated"]
+__all__ = ["Firing", "evaluated", "wishes_of"]
 
 # Set in tests: the moment at which this process is killed, "before" or "after" the run
 # is on disk; or "unkeyed", killed after it, and the run has no key.
@@ -32,18 +32,35 @@ _FAILPOINT = os.environ.get("PROVCTL_FAILPOINT_FIRING", "")
 
 
 def evaluated(settings: Settings, schedule: Schedule) -> Workflow:
-    """Return the workflow as its file has it now.
+    """Return the workflow as its file has it now, or as it was sent.
 
     Raises WorkflowInvalid, ToolMissing, LibraryIncompatible.
     """
     # Pydantic would look through every installed package for plugins of its own.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    from provctl.spec.body import load_body
     from provctl.spec.load import load_workflow
 
     context = make_context(settings, schedule.environment, Path(schedule.cwd))
-    workflow = load_workflow(Path(schedule.file), schedule.params, context=context)
+    if schedule.body:
+        workflow = load_body(schedule.body, context=context).workflow
+    else:
+        workflow = load_workflow(Path(schedule.file), schedule.params, context=context)
     check_tools(settings, workflow)
     return workflow
+
+
+def wishes_of(
+    schedule: Schedule, key: Optional[str], labels: Mapping[str, str]
+) -> Wishes:
+    """Return how a run of a schedule is treated; `labels` are added to its own."""
+    return Wishes(
+        schedule.priority,
+        max_parallel=schedule.max_parallel,
+        fail_fast=schedule.fail_fast,
+        key=key,
+        labels={**schedule.labels, **labels, LABEL: schedule.name},
+    )
 
 
 @dataclass(frozen=True)
@@ -73,13 +90,8 @@ class Firing:
                 message = f"{schedule.file}: cannot be read now: {problem.strerror}"
                 raise StateUnusable(message) from problem
             _passed("before")
-            wishes = Wishes(
-                schedule.priority,
-                max_parallel=schedule.max_parallel,
-                fail_fast=schedule.fail_fast,
-                key=None if _FAILPOINT == "unkeyed" else key_of(schedule, at),
-                labels=schedule.labels_of_runs,
-            )
+            key = None if _FAILPOINT == "unkeyed" else key_of(schedule, at)
+            wishes = wishes_of(schedule, key, {})
             run = self.folder.run(submit(self.folder, workflow, wishes))
             _passed("after", "unkeyed")
         if summarise(run).outcome is None:

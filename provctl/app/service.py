@@ -18,15 +18,15 @@ from provctl.app.catalogue import Catalogue
 from provctl.app.environment import task_environment
 from provctl.app.feeds import AllFeed, Bells, Memory, RunFeed
 from provctl.app.reach import Reach
+from provctl.app.schedule_service import FiledSchedules, Hall
 from provctl.core import events as ev
 from provctl.core.requests import ReportProgress
 from provctl.errors import NotFound, Refused, UsageProblem
 from provctl.journal.lock import holder_of
-from provctl.journal.summary import summarise
 
 if TYPE_CHECKING:
+    from provctl.app.timetable import Timetable
     from provctl.config.settings import Settings
-    from provctl.core.model import Workflow
     from provctl.core.requests import Request
     from provctl.journal.folder import StateFolder
     from provctl.nushell.signatures import Signature
@@ -41,7 +41,11 @@ class SchedulerService:
     """Answers for one scheduler, in its event loop. See `api.service.Service`."""
 
     def __init__(
-        self, settings: Settings, folder: StateFolder, scheduler: Scheduler
+        self,
+        settings: Settings,
+        folder: StateFolder,
+        scheduler: Scheduler,
+        timetable: Timetable,
     ) -> None:
         self._settings = settings
         self._folder = folder
@@ -58,6 +62,8 @@ class SchedulerService:
             timeout_s=settings.orchestrator.timeout_seconds,
             auto_start=False,
         )
+        take, note = scheduler.take_queued, self._reach.note
+        self.schedules = FiledSchedules(Hall(settings, folder, timetable, take, note))
 
     def hear(self, facts: Facts) -> None:
         """Take in what happened to a run; durable by now."""
@@ -75,6 +81,7 @@ class SchedulerService:
     def close(self) -> None:
         """End all streams."""
         self._bells.close()
+        self.schedules.close()
 
     # -- what changes something --------------------------------------------------------
 
@@ -94,7 +101,7 @@ class SchedulerService:
 
     def _put(self, submission: Submission) -> str:
         from provctl.app.loading import check_tools, make_context
-        from provctl.app.submit import Wishes
+        from provctl.app.submit import Wishes, queue
         from provctl.spec.body import load_body
 
         try:
@@ -110,13 +117,13 @@ class SchedulerService:
             raise UsageProblem(message)
         key = submission.key if body.key is None else body.key
         wishes = Wishes(priority=body.priority, key=key, labels=body.labels)
-        return self._enqueue(body.workflow, wishes)
+        return queue(self._folder, body.workflow, wishes)
 
     def _put_call(self, call: LibraryCall) -> str:
         from provctl.app.library import library_folder, open_library
         from provctl.app.loading import check_tools
         from provctl.app.orchestrated import given_in_body, one_task
-        from provctl.app.submit import Wishes
+        from provctl.app.submit import Wishes, queue
 
         folder = library_folder(self._settings)
         library = open_library(self._settings, os.environ)
@@ -136,16 +143,8 @@ class SchedulerService:
             environment=task_environment(os.environ, passthrough),
         )
         check_tools(self._settings, workflow)
-        return self._enqueue(workflow, Wishes(key=call.key))
-
-    def _enqueue(self, workflow: Workflow, wishes: Any) -> str:
-        from provctl.app.submit import submit
-
-        run_id = submit(self._folder, workflow, wishes)
-        # Whoever submitted it before may not have come to that.
-        if summarise(self._folder.run(run_id)).outcome is None:
-            self._folder.enqueue(run_id)
-        return run_id
+        wishes = Wishes(key=call.key, labels=call.body.get("labels", {}))
+        return queue(self._folder, workflow, wishes)
 
     async def control(self, request: Request) -> None:
         """Bring a request to the owner of its run."""
@@ -231,6 +230,7 @@ class SchedulerService:
             runs_finished=self._runs_finished,
             attempts_finished=self._attempts_finished,
             events=self._events,
+            schedules=self.schedules.times,
         )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from provctl.core.model import Workflow
     from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["Wishes", "all_labels", "id_of_key", "new_id", "submit"]
+__all__ = ["Wishes", "all_labels", "id_of_key", "new_id", "queue", "submit"]
 
 # No vowels and nothing that is easily mistaken: ids are read aloud and typed.
 _LETTERS = "bcdfghjkmnpqrstvwxz"
@@ -95,6 +95,17 @@ def submit(
     _check_same(run, workflow, wishes)
     folder.settle()
     return run.id
+
+
+def queue(folder: StateFolder, workflow: Workflow, wishes: Wishes) -> str:
+    """Submit a run for the scheduler to take, and return its id; raises what `submit` does."""
+    from provctl.journal.summary import summarise
+
+    run_id = submit(folder, workflow, wishes)
+    # Whoever submitted it before may not have come to that.
+    if summarise(folder.run(run_id)).outcome is None:
+        folder.enqueue(run_id)
+    return run_id
 
 
 def all_labels(workflow: Workflow, labels: Mapping[str, str]) -> Dict[str, str]:

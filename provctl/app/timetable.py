@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Dict, Optional, Set
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Set
 
 from provctl.core.schedule import (
     MOST,
@@ -56,6 +56,7 @@ class Timetable:
 
     def __init__(self, office: Office) -> None:
         self._office = office
+        self._names: List[str] = []
         self._next: Dict[str, float] = {}
         self._busy: Dict[str, asyncio.Task[None]] = {}
         self._again: Set[str] = set()
@@ -63,6 +64,11 @@ class Timetable:
         self._pool: Optional[ThreadPoolExecutor] = None
         self._alarm: Optional[Alarm] = None
         self._retry: Optional[asyncio.TimerHandle] = None
+
+    @property
+    def times(self) -> Mapping[str, Optional[float]]:
+        """The next time of each schedule; None for one that waits for none."""
+        return {name: self._next.get(name) for name in self._names}
 
     def look(self) -> None:
         """Read all schedules anew, and do what is due; soon after it returns."""
@@ -73,6 +79,7 @@ class Timetable:
             self._look_again()
             return
         self._told.pop("", None)
+        self._names = names
         for name in self._next.keys() - set(names):
             del self._next[name]
         for name in names:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import click
 from click.shell_completion import CompletionItem
 
-from provctl.cli.choice import labelled
+from provctl.cli.choice import by_label, labelled
 from provctl.cli.context import (
     Session,
     emit,
@@ -21,18 +20,19 @@ from provctl.cli.context import (
     tell_version,
 )
 from provctl.cli.options import Verbs
+from provctl.cli.read import labels_line
 from provctl.cli.start import treatment
-from provctl.cli.times import iso, local
-from provctl.core.schedule import CATCH_UP, OVERLAP
+from provctl.cli.times import local
+from provctl.core.schedule import CATCH_UP, OVERLAP, paused, resumed
 from provctl.errors import ProvctlError
 
 if TYPE_CHECKING:
+    from provctl.app.almanac import Entry
+    from provctl.core.labels import Condition
     from provctl.core.schedule import Past, Schedule
     from provctl.journal.schedules import Schedules
 
 __all__ = ["schedule"]
-
-_SHOWN_TIMES = 5
 
 
 class _Name(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
@@ -143,11 +143,18 @@ def add(
     if session.output == "table":
         click.echo(f"Schedule added: {made.name}")
     else:
-        emit(session, [_row(session, made.name)], ("name",), name="name")
+        emit(session, [_row(_entry(session, made.name))], ("name",), name="name")
     first = next(times.times_after(cron, zone, now), now)
     click.echo(f"next: {local(first)} (here), by {zone}", err=True)
     if _tell_scheduler(session):
         _tell_what_it_takes(session)
+
+
+def _entry(session: Session, name: str) -> Entry:
+    from provctl.app.almanac import entry
+    from provctl.scheduler.clock import WallClock
+
+    return entry(session.folder, _schedules(session), name, WallClock().now())
 
 
 def _named(name: str) -> str:
@@ -189,14 +196,22 @@ def _tell_what_it_takes(session: Session) -> None:
 
 
 @schedule.command("list")
+@by_label
 @click.pass_obj
-def list_schedules(session: Session) -> None:
+def list_schedules(session: Session, conditions: Tuple[Condition, ...]) -> None:
     """List schedules: when each comes next, its last run, and how that ended."""
-    names = _schedules(session).names()
-    rows = [_row(session, name) for name in names]
+    from provctl.app.almanac import all_entries
+    from provctl.scheduler.clock import WallClock
+
+    entries = all_entries(session.folder, _schedules(session), WallClock().now())
+    rows = [
+        _row(each)
+        for each in entries
+        if all(condition.fits(each.labels) for condition in conditions)
+    ]
     columns = ("name", "cron", "time_zone", "next", "last", "run", "outcome", "note")
     emit(session, rows, columns, name="name")
-    if names and session.reach.scheduler() is None:
+    if entries and session.reach.scheduler() is None:
         click.echo("no scheduler is running: nothing is submitted", err=True)
         tell_help(session, "provctl scheduler start")
 
@@ -208,8 +223,9 @@ def show(session: Session, name: str) -> None:
     """Show a schedule, the next times it comes, and what became of the last ones."""
     import json
 
-    found = _schedules(session).read(name)
-    row = _row(session, name)
+    each = _entry(session, name)
+    row, found = _row(each), each.schedule
+    assert found is not None, "what is damaged is raised"
     if session.output != "table":
         if session.output == "json":
             click.echo(json.dumps(row, indent=2))
@@ -218,14 +234,15 @@ def show(session: Session, name: str) -> None:
         return
     lines = {
         "schedule": name,
-        "file": found.file,
-        "parameters": " ".join(f"{k}={v}" for k, v in found.params.items()) or "-",
+        "file": found.file or "none: it was sent by the API",
+        "parameters": " ".join(f"{k}={v}" for k, v in row["params"].items()) or "-",
         "times": f"{found.cron} ({found.zone})",
         "catch-up, overlap": f"{found.catch_up}, {found.overlap}",
         "state": row["note"] or "waits for its time",
         "last run": f"{row['run']} {row['outcome']}, of {row['last']}",
+        "labels": labels_line(found.labels) or "-",
         "left out": f"{row['missed']} missed, {row['skipped']} skipped",
-        "next": ", ".join(local(at) for at in _times(found)) or "-",
+        "next": ", ".join(local(at) for at in each.next_at) or "-",
     }
     if row["run"] is None:
         lines["last run"] = "-"
@@ -254,9 +271,7 @@ def pause(session: Session, name: str, reason: str) -> None:
     from provctl.scheduler.clock import WallClock
 
     now = WallClock().now()
-    _schedules(session).change(
-        name, lambda it: replace(it, paused_at=now, reason=reason)
-    )
+    _schedules(session).change(name, lambda it: paused(it, now, reason))
     go_on = session.called.retold(f"provctl schedule resume {name}")
     click.echo(f"paused: {name}; go on: {go_on}", err=True)
     if session.reach.scheduler() is not None:
@@ -269,18 +284,10 @@ def pause(session: Session, name: str, reason: str) -> None:
 @click.pass_obj
 def resume(session: Session, name: str, reason: str) -> None:
     """Go on with a paused schedule. Times that came meanwhile are not made up for."""
-    from provctl.errors import Refused
     from provctl.scheduler.clock import WallClock
 
     now = WallClock().now()
-
-    def go_on(it: Schedule) -> Schedule:
-        if it.paused_at is None:
-            message = f"schedule {name} is not paused"
-            raise Refused(message)
-        return replace(it, paused_at=None, reason="", since=now)
-
-    _schedules(session).change(name, go_on)
+    _schedules(session).change(name, lambda it: resumed(it, now))
     session.reach.note(f"schedule {name}: resumed" + (f": {reason}" if reason else ""))
     click.echo(f"goes on: {name}", err=True)
     _tell_scheduler(session)
@@ -288,83 +295,33 @@ def resume(session: Session, name: str, reason: str) -> None:
 
 @schedule.command()
 @click.argument("name", type=_NAME)
+@labelled
 @click.pass_obj
-def run(session: Session, name: str) -> None:
+def run(session: Session, name: str, labels: Tuple[Tuple[str, str], ...]) -> None:
     """Submit the workflow of a schedule now, whatever else of it runs."""
-    from provctl.app.firing import evaluated
-    from provctl.app.submit import Wishes
+    from provctl.app.firing import evaluated, wishes_of
     from provctl.cli.start import hand_over, print_submitted
 
     found = _schedules(session).read(name)
     workflow = evaluated(session.loaded.settings, found)
-    wishes = Wishes(
-        found.priority,
-        max_parallel=found.max_parallel,
-        fail_fast=found.fail_fast,
-        labels=found.labels_of_runs,
-    )
+    wishes = wishes_of(found, None, dict(labels))
     (account,) = hand_over(session, [workflow], wishes)
     print_submitted(session, account)
 
 
-def _row(session: Session, name: str) -> Dict[str, Any]:
+def _row(each: Entry) -> Dict[str, Any]:
     """A schedule as a record; of a damaged one what is wrong with it."""
-    schedules = _schedules(session)
-    empty = ("cron", "time_zone", "next", "last", "run", "outcome", "missed", "skipped")
-    try:
-        found = schedules.read(name)
-        past = schedules.past(found)
-        upcoming = _times(found)
-    except ProvctlError as problem:
-        damage = {"damage": problem.message, "note": problem.message}
-        return {"name": name, **dict.fromkeys(empty), **damage}
+    from provctl.app.almanac import record
+
+    found, past = each.schedule, each.past
+    if found is None or past is None:
+        return {**record(each), "next": None, "last": None, "note": each.damage}
     return {
-        "name": name,
-        "file": found.file,
-        "params": dict(found.params),
-        "cron": found.cron,
-        "time_zone": found.zone,
-        "catch_up": found.catch_up,
-        "overlap": found.overlap,
-        "priority": found.priority,
-        "labels": dict(found.labels),
-        "paused_at": iso(found.paused_at),
-        "reason": found.reason,
-        "next": local(upcoming[0]) if upcoming else None,
-        "next_at": [iso(at) for at in upcoming],
+        **record(each),
+        "next": local(each.next_at[0]) if each.next_at else None,
         "last": None if past.at is None else local(past.at),
-        "last_at": iso(past.at),
-        "run": past.run or None,
-        "outcome": _outcome(session, past.run),
-        "waiting": len(past.waiting),
-        "missed": past.missed,
-        "skipped": past.skipped,
-        "last_error": past.trouble or None,
-        "last_error_at": iso(past.trouble_at),
         "note": _note(found, past),
     }
-
-
-def _times(found: Schedule) -> List[float]:
-    from itertools import islice
-
-    from provctl.scheduler.clock import WallClock
-    from provctl.scheduler.cron import times_after
-
-    if found.paused_at is not None:
-        return []
-    times = times_after(found.cron, found.zone, WallClock().now())
-    return list(islice(times, _SHOWN_TIMES))
-
-
-def _outcome(session: Session, run_id: str) -> Optional[str]:
-    from provctl.journal.summary import account
-
-    run = session.folder.run(run_id)
-    if not run_id or not run.path.exists():
-        return None
-    seen = account(run)
-    return seen.outcome or seen.status
 
 
 def _note(found: Schedule, past: Past) -> Optional[str]:

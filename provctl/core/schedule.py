@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Dict, Mapping, Optional, Sequence, Tuple
 
+from provctl.errors import Refused
+
 __all__ = [
     "CATCH_UP",
     "LABEL",
@@ -26,6 +28,8 @@ __all__ = [
     "failed",
     "fired",
     "key_of",
+    "paused",
+    "resumed",
     "skipped",
 ]
 
@@ -48,6 +52,7 @@ class Schedule:
     meant in; times up to `since` are not its own. `file` is evaluated with `params`
     each time anew; its tasks run in `cwd` with `environment`. `labels` are of its
     runs, beside those of the workflow. `paused_at` is None unless it is paused.
+    Where there is no file, `body` is the workflow, as JSON that was sent.
     """
 
     name: str
@@ -67,11 +72,24 @@ class Schedule:
     paused_at: Optional[float] = None
     reason: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
 
     @property
     def labels_of_runs(self) -> Dict[str, str]:
         """Its labels, and the one that names it."""
         return {**self.labels, LABEL: self.name}
+
+    def asks_as(self, other: Schedule) -> bool:
+        """Whether both want the same at the same times, whenever they were made."""
+        return other == replace(
+            self,
+            made=other.made,
+            since=other.since,
+            cwd=other.cwd,
+            environment=other.environment,
+            paused_at=other.paused_at,
+            reason=other.reason,
+        )
 
 
 @dataclass(frozen=True)
@@ -95,6 +113,19 @@ class Past:
     trouble: str = ""
     trouble_at: Optional[float] = None
     furthest: float = 0.0
+
+
+def paused(schedule: Schedule, at: float, reason: str) -> Schedule:
+    """Return it so that nothing of it is run."""
+    return replace(schedule, paused_at=at, reason=reason)
+
+
+def resumed(schedule: Schedule, at: float) -> Schedule:
+    """Return it so that it goes on from `at`. Raises Refused if it is not paused."""
+    if schedule.paused_at is None:
+        message = f"schedule {schedule.name} is not paused"
+        raise Refused(message)
+    return replace(schedule, paused_at=None, reason="", since=at)
 
 
 def beginning(schedule: Schedule) -> Past:

@@ -23,6 +23,7 @@ from provctl.errors import (
     NotFound,
     Refused,
     StateUnusable,
+    UsageProblem,
 )
 from provctl.journal.folder import sync_folder, write_synced
 from provctl.journal.lock import Lock
@@ -132,7 +133,11 @@ class Schedules:
 
     def _write(self, name: str, what: Any) -> None:
         record = json.dumps({"v": FORMAT, **asdict(what)}, separators=(",", ":"))
-        line, _ = seal(record)
+        try:
+            line, _ = seal(record)
+        except ValueError as problem:
+            message = f"{self._folder / name}: {problem}"
+            raise UsageProblem(message, hint="at most 1 MiB, JSON in ASCII") from None
         beside = self._folder / f".{name}-{os.getpid()}"
         write_synced(beside, line)
         beside.replace(self._folder / name)

@@ -56,17 +56,17 @@ def check(expression: str, zone: str, now: float) -> None:
     start = datetime.fromtimestamp(now, tz=_zone(zone))
     fields = _spelled_out(expression).split()
     if len(fields) != len(_FIELDS):
-        message = f"--cron {expression!r}: {len(fields)} fields, and there are five"
+        message = f"cron {expression!r}: {len(fields)} fields, and there are five"
         raise UsageProblem(message, hint=_EXAMPLE)
     if next(_moments(expression, start), None) is None:
-        message = f"--cron {expression!r}: such a day never comes"
+        message = f"cron {expression!r}: such a day never comes"
         raise UsageProblem(message, hint=_EXAMPLE)
 
 
 def _moments(expression: str, start: datetime) -> Iterator[datetime]:
     spelled = _spelled_out(expression)
     if len(expression) > _LONGEST:
-        message = f"--cron: an expression has at most {_LONGEST} characters"
+        message = f"cron: an expression has at most {_LONGEST} characters"
         raise UsageProblem(message, hint=_EXAMPLE)
     try:
         return CronSim(spelled, start)
@@ -76,7 +76,7 @@ def _moments(expression: str, start: datetime) -> Iterator[datetime]:
 
 def _wrong(expression: str, fields: List[str], problem: str) -> UsageProblem:
     name = problem.rpartition(" ")[2]
-    about = f"--cron {expression!r}"
+    about = f"cron {expression!r}"
     if name in _FIELDS:
         part = fields[list(_FIELDS).index(name)]
         about += f": {part!r} is no {name.replace('-', ' ')} ({_FIELDS[name]})"
@@ -127,7 +127,9 @@ def local_zone(now: float) -> str:
     # Where it knows nothing better it guesses; TZ may be rules without a name.
     if not name or not _is_as_here(name, now, time.localtime(now).tm_gmtoff):
         message = "the time zone of this machine has no name"
-        raise UsageProblem(message, hint="give it: --time-zone Europe/Madrid, or UTC")
+        raise UsageProblem(
+            message, hint="give a time zone, such as Europe/Madrid or UTC"
+        )
     return name
 
 

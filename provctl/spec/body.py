@@ -10,7 +10,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+)
 
 from provctl.core.labels import check_labels
 from provctl.core.values import kind
@@ -60,9 +70,10 @@ class _Wrapped:
         return self.whole.places(inside)
 
 
-def load_body(text: str, *, context: LoadContext) -> Body:
+def load_body(text: str, *, context: LoadContext, beside: Iterable[str] = ()) -> Body:
     """Return the workflow that a text is, validated and flat.
 
+    Around it there may be fields of others, named `beside`; they are not looked at.
     Raises WorkflowInvalid with every mistake.
     """
     document = read_json(Source(_NAME, text))
@@ -72,7 +83,7 @@ def load_body(text: str, *, context: LoadContext) -> Body:
     if not isinstance(record, dict) or "workflow" not in record or "tasks" in record:
         with_params(record, {}, problems)
         return Body(check_document(document, problems, origin, context))
-    _check_wrapper(record)
+    _check_wrapper(record, {*_AROUND, *beside})
     wrapped = _Wrapped(document)
     with_params(wrapped.value, _texts(record.get("params", {})), problems)
     return Body(
@@ -83,8 +94,8 @@ def load_body(text: str, *, context: LoadContext) -> Body:
     )
 
 
-def _check_wrapper(record: Mapping[str, Any]) -> None:
-    unknown = sorted(record.keys() - _AROUND)
+def _check_wrapper(record: Mapping[str, Any], known: Set[str]) -> None:
+    unknown = sorted(record.keys() - known)
     if unknown:
         hint = "around a workflow there may be: params, key, priority, labels"
         raise invalid(_NAME, f"unknown field {unknown[0]!r}", hint)

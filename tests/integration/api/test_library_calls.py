@@ -41,11 +41,13 @@ def test_a_command_is_a_run_of_one_task(provctl: Provctl, api: Api) -> None:
         "settings": "prod-settings.k",
         "wait": True,
         "params": {"disk_gb": 40, "zone": "$HOME"},
+        "labels": {"env": "test"},
     }
     answer = api.post("/workflows/servers/create", body)
     assert answer.status == 202, answer.body
     run = answer.json()["workflow_id"]
     provctl("wait", run)
+    assert api.get(f"/workflows/{run}").data["labels"] == {"env": "test"}
     task = api.get(f"/tasks/{run}").data
     assert task["name"] == "create-server"
     assert task["status"] == "Completed"

@@ -23,19 +23,21 @@ def test_made_up_requests_get_what_is_promised(provctl: Provctl) -> None:
     work = {"a": {"command": ["true"]}}
     run = api.post("/workflows/submit", {"tasks": work}).data
     provctl("wait", run)
+    added = {"cron": "0 0 29 2 *", "workflow": {"tasks": work}}
+    kind = {"Content-Type": "application/json"}
+    assert api.ask("PUT", "/schedules/nightly", added, kind).status == 201
     document = api.get("/openapi.json").json()
     # Streams do not end, which this client waits for.
     for path in [path for path in document["paths"] if path.endswith("/events")]:
         del document["paths"][path]
-    # Some of the requests are to be about a run that is there.
+    # Some of the requests are to be about what is there.
+    there = {"run": [run, "bcdfghjkmn"], "name": ["nightly", "other"]}
     for operations in document["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", []):
-                if parameter["name"] == "run" and parameter["in"] == "path":
-                    parameter["schema"] = {
-                        "enum": [run, "bcdfghjkmn"],
-                        "type": "string",
-                    }
+                if parameter["name"] in there and parameter["in"] == "path":
+                    names = there[parameter["name"]]
+                    parameter["schema"] = {"enum": names, "type": "string"}
     schema = provctl.text("openapi.json", json.dumps(document))
     done = subprocess.run(
         [
@@ -83,6 +85,11 @@ def test_the_document_is_whole_and_loads_nothing_from_elsewhere(
         "/workflows/{noun}/{verb}",
         "/events",
         "/metrics",
+        "/schedules",
+        "/schedules/{name}",
+        "/schedules/{name}/pause",
+        "/schedules/{name}/resume",
+        "/schedules/{name}/run",
     } <= document["paths"].keys()
     for path in ("/docs", "/redoc"):
         assert api.get(path).status == 404

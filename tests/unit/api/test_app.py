@@ -44,7 +44,9 @@ class _Service:
         self._note(request)
 
     def figures(self) -> Figures:
-        return Figures({"running": 2}, {}, 1, 10, {"p": (1, 2)}, {}, {"failed": 3}, 4)
+        return Figures(
+            {"running": 2}, {}, 1, 10, {"p": (1, 2)}, {}, {"failed": 3}, 4, {}
+        )
 
 
 def ask(

@@ -176,6 +176,19 @@ async def test_a_paused_one_does_nothing_and_makes_up_for_nothing(
 
 
 @in_a_loop
+async def test_it_says_what_it_waits_for(tmp_path: Path) -> None:
+    office = TimeOffice(tmp_path)
+    office.add()
+    office.add(name="still", paused_at=NOON)
+    await office.at(0.5)
+    assert office.table.times == {"s": NOON + 3600, "still": None}
+    office.schedules.remove("s")
+    await office.at(0.6)
+    assert office.table.times == {"still": None}
+    office.close()
+
+
+@in_a_loop
 async def test_one_that_is_removed_and_one_that_is_added(tmp_path: Path) -> None:
     office = TimeOffice(tmp_path)
     office.add()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import List
 
 import pytest
@@ -17,8 +18,11 @@ from provctl.core.schedule import (
     failed,
     fired,
     key_of,
+    paused,
+    resumed,
     skipped,
 )
+from provctl.errors import Refused
 
 HOUR = 3600.0
 NOW = 1_800_000_000.0
@@ -100,3 +104,20 @@ def test_a_clock_that_was_far_ahead_stops_nothing_for_long() -> None:
 
 def test_the_key_of_a_time_can_be_read() -> None:
     assert key_of(a_schedule(), NOW) == "s/2027-01-15T08:00:00Z"
+
+
+def test_a_pause_ends_once() -> None:
+    still = paused(a_schedule(), NOW + 1, "lunch")
+    assert (still.paused_at, still.reason) == (NOW + 1, "lunch")
+    assert resumed(still, NOW + 2) == a_schedule(since=NOW + 2)
+    with pytest.raises(Refused):
+        resumed(a_schedule(), NOW)
+
+
+def test_two_ask_the_same_whoever_made_them_and_when() -> None:
+    one = a_schedule()
+    other = replace(one, made="n", since=NOW + 1, cwd="/x", environment={"A": "b"})
+    assert one.asks_as(other)
+    assert one.asks_as(paused(other, NOW, "lunch"))
+    for fields in ({"cron": "1 * * * *"}, {"body": "{}"}, {"labels": {"a": "b"}}):
+        assert not one.asks_as(replace(one, **fields))
