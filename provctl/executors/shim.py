@@ -25,6 +25,7 @@ containerd-shim, conmon and s6-supervise are built on the same idea.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -286,13 +287,17 @@ def _spawn(order: Dict[str, Any], log: int) -> int:
 
 
 def _program(name: str, path: str) -> str:
-    """What a shell would run for `name`; itself when nothing is found."""
-    if "/" not in name:
-        for folder in path.split(":"):
-            candidate = f"{folder}/{name}"
-            if folder and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
-                return candidate
-    return name
+    """What a shell would run for `name`. Raises FileNotFoundError.
+
+    Like a shell it never means a file that happens to lie in the task's folder.
+    """
+    if "/" in name:
+        return name
+    for folder in path.split(":"):
+        candidate = f"{folder}/{name}"
+        if folder and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
+            return candidate
+    raise FileNotFoundError(errno.ENOENT, "there is no such program on PATH")
 
 
 def _reap(attempt: _Attempt) -> Optional[int]:

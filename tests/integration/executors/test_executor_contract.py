@@ -14,6 +14,8 @@ from provctl.executors.record import is_frozen, is_running
 from tests.support.attempts import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.attempts import Bench
 
 
@@ -110,8 +112,18 @@ class TestEveryExecutor:
         assert (end.exit_code, end.signal, end.ran) == (None, None, False)
         assert bench.run("true").ran
         assert end.problem == (
-            "cannot start no-such-program: No such file or directory"
+            "cannot start no-such-program: there is no such program on PATH"
         )
+
+    def test_a_program_is_looked_for_on_the_path_alone(
+        self, bench: Bench, tmp_path: Path
+    ) -> None:
+        here = tmp_path / "deploy"
+        here.write_text("#!/bin/sh\nexit 0\n")
+        here.chmod(0o755)
+        end = bench.run("deploy", cwd=str(tmp_path))
+        assert "there is no such program on PATH" in end.problem
+        assert bench.run("./deploy", cwd=str(tmp_path)).exit_code == 0
 
     def test_a_program_that_is_none_is_a_problem(self, bench: Bench) -> None:
         assert "Permission denied" in bench.run("/etc/passwd").problem
