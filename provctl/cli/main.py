@@ -167,27 +167,26 @@ class _Root(_Tree):
 
 
 _RUN = _Verb("start", "run", "Run a workflow file here, and watch it.")
+_SUBMIT = _Verb("start", "submit", "Hand a workflow file to the scheduler.")
 _LIST = _Verb("read", "list_runs", "List runs.")
+_STATUS = _Verb("read", "status", "Show a run and its tasks.")
 _LOGS = _Verb("logs", "logs", "Show what tasks wrote.")
 _MONITOR = _Verb("watch", "monitor", "Watch runs until they end.")
 _CANCEL = _Verb("control", "cancel", "Cancel runs.")
 _RETRY = _Verb("again", "retry", "Run tasks again that did not succeed.")
 _WAIT = _Verb("wait", "wait", "Wait until runs end; their exit code is yours.")
-
 _EXPLAIN = _Verb("explain", "explain", "Say why a run or a task is where it is.")
-
 _GRAPH = _Verb("graph", "graph", "Draw a workflow file or a run.")
-
 _SIMULATE = _Verb("simulate", "simulate", "Say how long a run would take, and why.")
 
 _WORKFLOW = {
     "run": _RUN,
-    "submit": _Verb("start", "submit", "Hand a workflow file to the scheduler."),
+    "submit": _SUBMIT,
     "validate": _Verb("start", "validate", "Check workflow files, run nothing."),
     "plan": _Verb("start", "plan", "Show what would run, and in which order."),
     "simulate": _SIMULATE,
     "list": _LIST,
-    "status": _Verb("read", "status", "Show a run and its tasks."),
+    "status": _STATUS,
     "monitor": _MONITOR,
     "attach": _Verb("handover", "attach", "Show a run of the background again."),
     "detach": _Verb("handover", "detach", "Let a foreground run go on without you."),
@@ -227,7 +226,9 @@ _TREE = {
     "help": _Verb("help", "show_help", "Show the help of a command, or on a topic."),
     "version": _Verb("main", "version", "Print the version."),
     "run": _RUN._replace(help="Short for workflow run."),
+    "submit": _SUBMIT._replace(help="Short for workflow submit."),
     "ps": _LIST._replace(help="Short for workflow list."),
+    "status": _STATUS._replace(help="Short for workflow status."),
     "logs": _LOGS._replace(help="Short for workflow logs."),
     "watch": _MONITOR._replace(help="Short for workflow monitor."),
     "cancel": _CANCEL._replace(help="Short for workflow cancel."),

@@ -133,8 +133,8 @@ def test_a_mistyped_command_is_guessed(words: str) -> None:
 
 
 def test_a_verb_of_workflow_is_guessed() -> None:
-    done = CliRunner().invoke(cli, ["status", "@last"], obj=Session())
-    assert "did you mean workflow status?" in done.output
+    done = CliRunner().invoke(cli, ["outputs", "@last"], obj=Session())
+    assert "did you mean workflow outputs?" in done.output
 
 
 def test_the_words_are_those_that_runs_and_tasks_have() -> None:
