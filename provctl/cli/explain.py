@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 _SHOWN = 20  # tasks of a run
+_OF_EACH = 5  # of them for people, by status
 _TAIL = 5  # lines of the log of what failed
 
 
@@ -56,11 +57,33 @@ def explain(session: Session, run: str) -> None:
             click.echo(line)
         return
     click.echo(_headline(session, about))
+    folded = {} if task_id else _fold(about, reasons)
     for each, because in reasons.items():
         for line in _lines(session, about, about.tasks[each], because):
             click.echo(line)
+    if folded:
+        from provctl.ui.lines import tally
+
+        one = f"provctl explain {run_id}/TASK"
+        click.echo(f"and {tally(folded)}; of each: {one}")
     if about.outcome is not None and not reasons:
         click.echo(f"  {_account(about)}")
+
+
+def _fold(run: RunState, reasons: Dict[str, List[Because]]) -> Dict[str, int]:
+    """Keep a few tasks of each status of a run that goes on; return how many more are."""
+    if run.outcome is not None:
+        return {}
+    shown: Dict[str, int] = {}
+    for task_id in list(reasons):
+        status = run.tasks[task_id].status
+        shown[status] = shown.get(status, 0) + 1
+        if shown[status] > _OF_EACH:
+            del reasons[task_id]
+    left = {
+        each: run.counts.get(each, 0) - min(n, _OF_EACH) for each, n in shown.items()
+    }
+    return {status: count for status, count in left.items() if count > 0}
 
 
 def _account(run: RunState) -> str:

@@ -57,6 +57,22 @@ def test_explain_of_a_run_that_waits(provctl: Provctl) -> None:
     assert "it succeeded" in provctl("explain", f"{run}/b").out
 
 
+def test_of_many_tasks_explain_tells_a_few(provctl: Provctl) -> None:
+    tasks = {f"t{number:02}": {"command": ["sleep", "600"]} for number in range(12)}
+    run = provctl.submit(provctl.file(tasks), "-j", "6")
+    provctl.until(lambda: provctl.status(run)["counts"].get("running") == 6, "6 run")
+    said = provctl("explain", run).out
+    assert said.count(": running\n") == said.count(": ready\n") == 5
+    assert said.endswith(
+        f"and 1 running, 1 ready; of each: provctl explain {run}/TASK\n"
+    )
+    assert "it runs" in provctl("explain", f"{run}/t05").out
+    provctl("cancel", run, "--now", "--reason", "seen enough")
+    provctl("wait", run, code=11)
+    said = provctl("explain", run).out
+    assert f"{run}  cancelled: seen enough\n  cancelled after " in said
+
+
 def test_explain_knows_the_slots_of_the_owner(provctl: Provctl) -> None:
     tasks = {name: {"command": ["sleep", "600"]} for name in "ab"}
     config = provctl.folder / "slots.toml"
