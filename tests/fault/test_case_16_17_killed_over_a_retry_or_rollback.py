@@ -98,7 +98,7 @@ def test_case_17_whose_owner_is_killed_is_done_if_acknowledged(
     play = partial(_opened, verb=verb, then=then)
     ends = Counter(sweep(tmp_path / "points", points, play))
     figure(told(f"case 17: owner killed over a {verb}", points, every, ends))
-    assert ends["acknowledged"] > 1, ends
+    assert ends["acknowledged"], ends
     assert bool(ends["not acknowledged, not done"]) == bool(then), ends
 
 

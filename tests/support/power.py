@@ -43,8 +43,12 @@ class PowerDisk:
         folder.chmod(0o700)
 
     def mount(self) -> None:
-        """Mount it; the kernel then replays its log."""
-        _do("mount", "-o", "loop", str(self._image), str(self._folder))
+        """Mount it; the kernel then replays its log.
+
+        By itself it commits nothing every five seconds, as it else does: what is there
+        after a cut was synced by whoever wrote it.
+        """
+        _do("mount", "-o", "loop,commit=600", str(self._image), str(self._folder))
 
     def cut(self) -> None:
         """From now on nothing is written or read; what was not synced is gone."""
