@@ -289,32 +289,14 @@ async def test_a_clock_that_was_a_year_ahead_is_no_year_of_silence(
 
 
 @in_a_loop
-async def test_what_cannot_be_read_now_is_tried_again(tmp_path: Path) -> None:
-    office = TimeOffice(tmp_path)
-    file = tmp_path / "w.ncl"
-    file.write_text('{ tasks.a.command = ["true"] }')
-    office.add(file=str(file), overlap="allow")
-    await office.at(1)
-    assert len(office.runs()) == 1
-    with no_descriptor_free():
-        await office.at(2)
-    assert office.said[-1].endswith("Too many open files; tried again in 15 s")
-    for hours in (2, 2.01):
-        with no_descriptor_free(but=1):  # for a file, and none for a process
-            await office.at(hours)
-        again = f"{file}: cannot be read now: Too many open files; tried again in 15 s"
-        assert office.said.count(f"schedule s: {again}") == 1
-        assert office.past().waiting == (NOON + 7200,)
-    await office.at(2.02)
-    assert len(office.runs()) == 2
-    assert office.past().trouble == ""
-    office.close()
-
-
-@in_a_loop
 async def test_a_schedule_that_cannot_be_read_is_not_damaged(tmp_path: Path) -> None:
     office = TimeOffice(tmp_path)
     office.add()
+    with no_descriptor_free():
+        await office.at(1)
+    assert office.said == [
+        f"{tmp_path}/state/schedules: Too many open files; tried again in 15 s"
+    ]
     with no_descriptor_free():
         office.clock.time = NOON + 3600
         office.table.stir("s")
