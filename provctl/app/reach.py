@@ -173,8 +173,9 @@ class Reach:
 
     def write_log(self, line: str) -> None:
         """Put a line into the scheduler's log as it is, if the disk takes it."""
-        with suppress(OSError), self.log.open("a", encoding="utf-8") as log:
-            log.write(line)
+        raw = line.encode("utf-8", "backslashreplace")  # a path may be no text
+        with suppress(OSError), self.log.open("ab") as log:
+            log.write(raw)
 
     def stop_scheduler(self) -> Optional[Dict[str, Any]]:
         """Stop the scheduler and wait until it is gone; None if none was running."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 from typing import TYPE_CHECKING, Any, Dict
 
 import pytest
@@ -186,6 +187,25 @@ def test_79_a_home_that_is_no_text(provctl: Provctl) -> None:
     provctl(
         "run", file, env={"XDG_STATE_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
     )
+
+
+def test_79_a_scheduler_can_name_what_is_no_text(provctl: Provctl) -> None:
+    state = provctl.folder / BYTES
+    where = {"PROVCTL_STATE_DIR": str(state)}
+    file = provctl.file({"a": TRUE})
+    quiet = {**where, "PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
+    for _ in range(2):
+        provctl("workflow", "submit", file, env=quiet)
+    damaged, whole = (run / "journal.jsonl" for run in (state / "runs").iterdir())
+    damaged.write_bytes(b"x")
+    server = provctl.start("scheduler", "serve", env=where)
+    provctl.until(lambda: b"run_finished" in whole.read_bytes(), "the other run ends")
+    server.send_signal(signal.SIGTERM)
+    _, err = server.communicate(timeout=20)
+    assert server.returncode == 0, err
+    assert str(damaged).encode("utf-8", "backslashreplace") in err
+    log = (state / "scheduler" / "log").read_bytes()
+    assert str(damaged).encode("utf-8", "backslashreplace") in log
 
 
 # -- 80: no files ----------------------------------------------------------------------
