@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from provctl.app.readiness import Readiness
     from provctl.config.settings import Settings
     from provctl.journal.folder import StateFolder
-    from provctl.scheduler.loop import Facts
+    from provctl.scheduler.world import Facts
 
 __all__ = ["say", "serve"]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from provctl.api.service import Page
     from provctl.core.state import RunState
     from provctl.journal.folder import StateFolder
-    from provctl.scheduler.loop import Facts
+    from provctl.scheduler.world import Facts
 
 __all__ = ["Catalogue"]
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from provctl.core.state import RunState
     from provctl.executors.base import Executor
     from provctl.journal.folder import StateFolder
-    from provctl.scheduler.loop import Facts, Scheduler
+    from provctl.scheduler.loop import Scheduler
+    from provctl.scheduler.world import Facts
 
 __all__ = ["Audience", "Ending", "hold_hangup", "run_in_foreground"]
 

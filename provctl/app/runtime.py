@@ -16,7 +16,8 @@ from provctl.journal.lock import Holder, boot_id
 from provctl.program import program_path
 from provctl.scheduler.clock import Clock
 from provctl.scheduler.launch import Launcher, TaskDefaults
-from provctl.scheduler.loop import Facts, Scheduler, World
+from provctl.scheduler.loop import Scheduler
+from provctl.scheduler.world import Facts, World
 
 if TYPE_CHECKING:
     from pathlib import Path

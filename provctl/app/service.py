@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from provctl.core.requests import Request
     from provctl.journal.folder import StateFolder
     from provctl.nushell.signatures import Signature
-    from provctl.scheduler.loop import Facts, Scheduler
+    from provctl.scheduler.loop import Scheduler
+    from provctl.scheduler.world import Facts
 
 __all__ = ["SchedulerService"]
 

@@ -1,17 +1,16 @@
-"""Owns the door: the tree of verbs, loaded when needed, and how errors are told."""
+"""Owns the program's start and end: the tree of verbs, each loaded when needed."""
 
 from __future__ import annotations
 
 import gc
 import os
 import sys
-from contextlib import redirect_stderr, suppress
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import (
     TYPE_CHECKING,
     Callable,
-    Iterable,
     List,
     Mapping,
     NamedTuple,
@@ -24,10 +23,11 @@ import click
 
 from provctl import __version__
 from provctl.cli.called import Called
-from provctl.cli.context import Session, plain, session_of
+from provctl.cli.context import Session, session_of
+from provctl.cli.door import told
 from provctl.cli.options import add_global_options, unknown_verb
 from provctl.cli.words import completed
-from provctl.errors import ProvctlError, WorkflowInvalid
+from provctl.errors import ProvctlError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -312,7 +312,7 @@ def _end_with(command: Callable[[], int], called: Called) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot show must not end a command.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    code = _told(command, called)
+    code = told(command, called)
     # To take the interpreter apart costs 80 ms when pydantic is in it, for nothing.
     os._exit(code)
 
@@ -330,73 +330,3 @@ def _answer(shell: str) -> int:
     sys.stdout.write(answer(cli, shell, os.environ))
     sys.stdout.flush()
     return 0
-
-
-def _told(command: Callable[[], int], called: Called) -> int:
-    """Return the exit code of a command; what it raises is told to people."""
-    try:
-        # Whatever becomes of stderr meanwhile, errors go where it leads now.
-        with redirect_stderr(sys.stderr):
-            return command()
-    except WorkflowInvalid as problem:
-        from provctl.cli.annotations import annotate_mistakes
-        from provctl.spec.report import render_mistakes
-
-        _echo(render_mistakes(problem).splitlines())
-        annotate_mistakes(os.environ, problem.mistakes)
-        return problem.exit_code
-    except ProvctlError as problem:
-        hint = problem.hint and called.retold(problem.hint)
-        return _tell(problem.message, hint, problem.exit_code)
-    except click.UsageError as problem:
-        return _tell_usage(problem)
-    except click.ClickException as problem:
-        return _tell(problem.format_message(), None, 2)
-    except (KeyboardInterrupt, click.Abort):
-        return 130
-    except BrokenPipeError:
-        return 141  # who reads has seen enough
-    except OSError as problem:
-        return _tell(f"{problem.filename or 'output'}: {problem.strerror}", None, 1)
-    except Exception:  # noqa: BLE001  # the door: whatever else comes is a bug
-        import traceback
-
-        traceback.print_exc()
-        return _tell("this is a bug in provctl", "please report it with the above", 1)
-
-
-# What a group of commands raises by itself; older versions of click print its help.
-_NO_COMMAND = getattr(click.exceptions, "NoArgsIsHelpError", ())
-
-
-def _tell_usage(problem: click.UsageError) -> int:
-    hint = None
-    if problem.ctx is not None and isinstance(problem, _NO_COMMAND):
-        from provctl.cli.manual import page
-
-        click.echo(page(problem.ctx), err=True)
-        return 2
-    if problem.ctx is not None:
-        click.echo(problem.ctx.get_usage(), err=True)
-        hint = f"{problem.ctx.command_path} --help"
-    # Of a choice click lists each word on a line of its own, behind a tab.
-    return _tell(problem.format_message().replace("\n\t", " "), hint, 2)
-
-
-def _tell(message: str, hint: Optional[str], code: int) -> int:
-    lines = [f"error: {line}" for line in message.splitlines()[:1]]
-    lines += [f"       {line}" for line in message.splitlines()[1:]]
-    if hint:
-        lines.append(f"help:  {hint}")
-    with suppress(OSError):  # the terminal may be what is gone
-        _echo(map(plain, lines))
-    return code
-
-
-def _echo(lines: Iterable[str]) -> None:
-    """Print lines with texts of others in them: a CI system must not obey those."""
-    from provctl.ui.dialects import dialect_of
-
-    harmless = dialect_of(os.environ).harmless
-    for line in lines:
-        click.echo(harmless(line), err=True)

@@ -11,7 +11,6 @@ worked off as a whole: one write and one fsync for each run it touches.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
 from typing import (
     TYPE_CHECKING,
@@ -53,46 +52,14 @@ from provctl.scheduler.commit import commit_all
 from provctl.scheduler.launch import never_ran
 from provctl.scheduler.progress import ProgressGate
 from provctl.scheduler.takeover import Owned, take_run
+from provctl.scheduler.world import Facts
 
 if TYPE_CHECKING:
-    from provctl.executors.base import Executor
-    from provctl.journal.folder import StateFolder
-    from provctl.journal.lock import Holder
-    from provctl.scheduler.clock import Clock
-    from provctl.scheduler.launch import Launcher
+    from provctl.scheduler.world import World
 
-__all__ = ["Facts", "Scheduler", "World"]
+__all__ = ["Scheduler"]
 
 _Effect = Tuple[str, Callable[[], None]]  # what to do for a run, when it is durable
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What happened to one run, durable by now; `events` in order."""
-
-    run: RunState
-    events: Sequence[ev.Event]
-
-
-@dataclass(frozen=True)
-class World:
-    """What the scheduler acts on and hears from.
-
-    `dice` rolls from 0 up to 1; `checkpoint_s` is the time between checkpoints.
-    `begin` hears of a run that is taken, before anything of it is written; `complain`
-    of one that cannot be had, or must be let go, "" of all that are queued.
-    """
-
-    folder: StateFolder
-    executor: Executor
-    launcher: Launcher
-    clock: Clock
-    dice: Callable[[], float]
-    holder: Holder
-    tell: Callable[[Facts], None]
-    complain: Callable[[str, ProvctlError], None]
-    checkpoint_s: float = 30.0
-    begin: Callable[[str], None] = lambda _run: None
 
 
 class Scheduler:

@@ -19,7 +19,8 @@ from provctl.journal.lock import Holder
 from provctl.journal.log import JournalReader
 from provctl.scheduler.clock import Clock
 from provctl.scheduler.launch import Launcher, TaskDefaults
-from provctl.scheduler.loop import Facts, Scheduler, World
+from provctl.scheduler.loop import Scheduler
+from provctl.scheduler.world import Facts, World
 from tests.support.attempts import PATIENCE_S
 from tests.support.fake_executor import FakeExecutor
 

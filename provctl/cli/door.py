@@ -1,0 +1,88 @@
+"""Owns the door: what people are told of a command that failed, and its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import redirect_stderr, suppress
+from typing import TYPE_CHECKING, Callable, Iterable, Optional
+
+import click
+
+from provctl.cli.context import plain
+from provctl.errors import ProvctlError, WorkflowInvalid
+
+if TYPE_CHECKING:
+    from provctl.cli.called import Called
+
+__all__ = ["told"]
+
+
+def told(command: Callable[[], int], called: Called) -> int:
+    """Return the exit code of a command; what it raises is told to people."""
+    try:
+        # Whatever becomes of stderr meanwhile, errors go where it leads now.
+        with redirect_stderr(sys.stderr):
+            return command()
+    except WorkflowInvalid as problem:
+        from provctl.cli.annotations import annotate_mistakes
+        from provctl.spec.report import render_mistakes
+
+        _echo(render_mistakes(problem).splitlines())
+        annotate_mistakes(os.environ, problem.mistakes)
+        return problem.exit_code
+    except ProvctlError as problem:
+        hint = problem.hint and called.retold(problem.hint)
+        return _tell(problem.message, hint, problem.exit_code)
+    except click.UsageError as problem:
+        return _tell_usage(problem)
+    except click.ClickException as problem:
+        return _tell(problem.format_message(), None, 2)
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        return 141  # who reads has seen enough
+    except OSError as problem:
+        return _tell(f"{problem.filename or 'output'}: {problem.strerror}", None, 1)
+    except Exception:  # noqa: BLE001  # the door: whatever else comes is a bug
+        import traceback
+
+        traceback.print_exc()
+        return _tell("this is a bug in provctl", "please report it with the above", 1)
+
+
+# What a group of commands raises by itself; older versions of click print its help.
+_NO_COMMAND = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
+def _tell_usage(problem: click.UsageError) -> int:
+    hint = None
+    if problem.ctx is not None and isinstance(problem, _NO_COMMAND):
+        from provctl.cli.manual import page
+
+        click.echo(page(problem.ctx), err=True)
+        return 2
+    if problem.ctx is not None:
+        click.echo(problem.ctx.get_usage(), err=True)
+        hint = f"{problem.ctx.command_path} --help"
+    # Of a choice click lists each word on a line of its own, behind a tab.
+    return _tell(problem.format_message().replace("\n\t", " "), hint, 2)
+
+
+def _tell(message: str, hint: Optional[str], code: int) -> int:
+    lines = [f"error: {line}" for line in message.splitlines()[:1]]
+    lines += [f"       {line}" for line in message.splitlines()[1:]]
+    if hint:
+        lines.append(f"help:  {hint}")
+    with suppress(OSError):  # the terminal may be what is gone
+        _echo(map(plain, lines))
+    return code
+
+
+def _echo(lines: Iterable[str]) -> None:
+    """Print lines with texts of others in them: a CI system must not obey those."""
+    from provctl.ui.dialects import dialect_of
+
+    harmless = dialect_of(os.environ).harmless
+    for line in lines:
+        click.echo(harmless(line), err=True)
