@@ -105,31 +105,10 @@ def _freeze_action(action: Action) -> Dict[str, Any]:
 
 def _thaw_task(index: int, record: Dict[str, Any]) -> Task:
     action = _thaw_action(record)
-    if not record.keys() <= _OF_TASK:
-        message = f"a task has no {record.keys() - _OF_TASK}"
-        raise TypeError(message)
     for name, thaw_part in _PARTS:
         if name in record:
             record[name] = thaw_part(record[name])
-    # A constructor sets every field, one by one: that takes longer than all else here.
-    # What is not set is the default, which the class has.
-    task = object.__new__(Task)
-    _put(task, "id", record["id"])
-    _put(task, "index", index)
-    _put(task, "action", action)
-    for name, value in {**_EMPTY, **record}.items():
-        _put(task, name, value)
-    return task
-
-
-_put = object.__setattr__
-_OF_TASK = frozenset(f.name for f in fields(Task)) - {"index", "action"}
-# Of these the class has none; nobody changes what is frozen, so all share them.
-_EMPTY = {
-    f.name: f.default_factory()
-    for f in fields(Task)
-    if f.default_factory is not MISSING
-}
+    return Task(index=index, action=action, **record)
 
 
 def _thaw_action(record: Dict[str, Any]) -> Any:
