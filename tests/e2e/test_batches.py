@@ -51,6 +51,20 @@ def test_a_batch_is_cancelled_as_a_whole(provctl: Provctl) -> None:
     provctl("batch", "cancel", submitted.last_word, code=41)
 
 
+def test_a_batch_stands_still_and_goes_on_as_a_whole(provctl: Provctl) -> None:
+    files = [provctl.endless(), provctl.endless()]
+    batch = provctl("batch", "submit", *files).last_word
+    provctl("batch", "pause", batch)
+    told = provctl("batch", "status", batch, "-o", "json").json()
+    assert [run["status"] for run in told] == ["paused", "paused"]
+    said = provctl("batch", "resume", batch).err
+    assert said == "".join(f"goes on: {run['id']}\n" for run in told)
+    told = provctl("batch", "status", batch, "-o", "json").json()
+    assert {run["status"] for run in told} == {"running"}
+    assert "no run of" in provctl("batch", "resume", batch, code=41).err
+    provctl("batch", "cancel", batch, "--now")
+
+
 def test_of_a_batch_with_a_mistake_nothing_is_submitted(provctl: Provctl) -> None:
     wrong = provctl.file({"a": {"command": ["true"], "needs": ["b"]}})
     provctl("batch", "submit", provctl.ends_badly(), wrong, code=50)

@@ -57,6 +57,7 @@ LAST: Dict[str, str] = {
     "workflow detach": "in the foreground",
     "batch cancel": "a batch at work",
     "batch pause": "a batch at work",
+    "batch resume": "a batch at work, paused",
     "batch retry": "a batch that failed",
     "batch": "a batch",
     "cancel": "at work",
@@ -208,13 +209,15 @@ class Desk:
 
     def _put_batch(self, how: str) -> None:
         words: Sequence[str] = ()
-        if how.endswith("at work"):
+        if "at work" in how:
             words = ("-p", "nap=600")
         elif how.endswith("failed"):
             words = ("-p", f"kubernetes={KUBERNETES['failed']}")
         self._provctl("batch", "submit", "deploy.ncl", "other.ncl", *words, *LABELS)
-        if how.endswith("at work"):
+        if "at work" in how:
             self._until("web-1", "running")
+            if how.endswith("paused"):
+                self._provctl("batch", "pause", "@last")
         else:
             code = 10 if how.endswith("failed") else 0
             self._provctl("batch", "monitor", "@last", code=code)
