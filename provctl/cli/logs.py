@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, BinaryIO, Dict, Iterator, Optional, Tuple
+from collections import deque
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO, Deque, Dict, Iterator, Optional, Tuple
 
 import click
 
@@ -31,6 +33,14 @@ _LOOK_S = 0.1
 @click.argument("task", required=False, type=TASK)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option(
+    "-n",
+    "--last",
+    "most",
+    metavar="N",
+    type=click.IntRange(0),
+    help="Only the last N lines of a task, and what comes after.",
+)
+@click.option(
     "--attempt", type=click.IntRange(1), help="Of this attempt, not the last."
 )
 @click.option("--raw", is_flag=True, help="The bytes as the task wrote them.")
@@ -40,6 +50,7 @@ def logs(
     run: str,
     task: Optional[str],
     follow: bool,
+    most: Optional[int],
     attempt: Optional[int],
     raw: bool,
 ) -> None:
@@ -58,7 +69,7 @@ def logs(
     if task is not None:
         _tell_of_nothing(follower.run, task)
     dialect = dialect_of(session.environ)
-    reader = _Reader(follower, task, attempt, raw=raw, dialect=dialect)
+    reader = _Reader(follower, task, attempt, most=most, raw=raw, dialect=dialect)
     while True:
         # Looked at before the logs: what is written until the end is all read.
         over = follower.run.outcome is not None or not follower.owned
@@ -99,12 +110,14 @@ class _Reader:
         task: Optional[str],
         attempt: Optional[int],
         *,
+        most: Optional[int],
         raw: bool,
         dialect: Dialect,
     ) -> None:
         self._follower = follower
         self._task = task
         self._attempt = attempt
+        self._most = most  # lines of what is there at the first look
         self._raw = raw
         self._dialect = dialect
         self._readers: Dict[Path, LogReader] = {}
@@ -116,8 +129,12 @@ class _Reader:
 
         for name, path in self._files():
             reader = self._readers.setdefault(path, LogReader(path))
-            for piece in reader.pieces(last=last):
+            pieces = reader.pieces(last=last)
+            if self._most is not None:
+                pieces = iter([_end_of(pieces, self._most)])
+            for piece in pieces:
                 self._print(name, piece)
+        self._most = None
         self._out.flush()
 
     def _print(self, name: str, piece: bytes) -> None:
@@ -145,3 +162,11 @@ class _Reader:
             attempt = self._attempt or task.attempt
             if attempt:
                 yield name, folder.log_of(task.task.index, attempt)
+
+
+def _end_of(pieces: Iterator[bytes], most: int) -> bytes:
+    """The last lines of what was written, at most so many."""
+    lines: Deque[bytes] = deque(maxlen=most)
+    for piece in pieces:
+        lines.extend(BytesIO(piece))
+    return b"".join(lines)

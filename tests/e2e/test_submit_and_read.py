@@ -161,6 +161,22 @@ def _run(provctl: Provctl, tasks: Dict[str, Any] | None = None) -> str:
     return str(provctl("run", file, "-o", "json").json()["id"])
 
 
+def test_the_end_of_a_log_and_what_comes_after(provctl: Provctl) -> None:
+    gate = provctl.folder / "gate"
+    script = f"seq 30000; while [ ! -e {gate} ]; do sleep 0.05; done; echo end"
+    run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
+    provctl.until(lambda: "30000\n" in provctl("logs", run, "a").out, "it waits")
+    assert provctl("logs", run, "-n", "2").out == "a | 29999\na | 30000\n"
+    with provctl.start("logs", f"{run}/a", "-n", "1", "-f") as following:
+        assert following.stdout is not None
+        assert following.stdout.readline().strip() in (b"30000", "30000")
+        gate.touch()
+        assert following.stdout.readline().strip() in (b"end", "end")
+        assert following.wait(20) == 0
+    assert provctl("logs", run, "a", "-n", "1", "--raw").out == "end\n"
+    provctl("wait", run)
+
+
 def test_a_task_is_named_behind_its_run_or_beside_it(provctl: Provctl) -> None:
     file = provctl.file(
         {
@@ -176,6 +192,7 @@ def test_a_task_is_named_behind_its_run_or_beside_it(provctl: Provctl) -> None:
     assert provctl("workflow", "outputs", "@last", "make", "ip.v4").out == "7\n"
     assert "two tasks" in provctl("logs", "@last/make", "use", code=2).err
     assert "has no task nosuch" in provctl("logs", "@last/nosuch", code=40).err
+    assert provctl("logs", "@last/make", "-n", "0").out == ""
     # What has no log says so, where a reader of the log does not see it.
     done = provctl("logs", "@last/last")
     assert done.out == ""
