@@ -79,7 +79,7 @@ class _Jobs(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has
 )  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(0),
-    help="Let tries fail as often as they did; the same for the same number.",
+    help="Let attempts fail as often as they did; the same for the same number.",
 )  # fmt: skip
 @click.option(
     "--schedule", "--gantt", "schedule", is_flag=True,

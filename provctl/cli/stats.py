@@ -32,7 +32,7 @@ def stats(session: Session, choice: Choice, workflow: Optional[str], last: int) 
     """Show how often workflows succeed and how long they take.
 
     Without WORKFLOW all workflows, else the tasks of that one. P50 is the median, P90
-    what nine of ten runs stay below. A task is flaky that succeeded after a try that
+    what nine of ten runs stay below. A task is flaky that succeeded after an attempt that
     failed; it has regressed if its latest run took longer than nine of ten before
     it and half as long again as their median.
     """
