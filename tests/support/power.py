@@ -27,6 +27,7 @@ _SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 _NO_LOG_FLUSH = struct.pack("I", 2)
 _SIZE = 64 * 1024 * 1024
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+_ENVIRON = {**os.environ, "PATH": _PATH}
 
 
 class PowerDisk:
@@ -59,13 +60,23 @@ class PowerDisk:
             os.close(folder)
 
     def unmount(self) -> None:
-        """Unmount it; what was killed may need a moment to let go of it."""
+        """Unmount it; what was killed may need a moment to let go of it.
+
+        And who has mounts of its own, made while it was mounted, has it too: it is
+        gone when its loop device is. Else the next mount would be the disk that was cut.
+        """
 
         def is_done() -> bool:
             asked = ["umount", str(self._folder)]
             return subprocess.run(asked, capture_output=True).returncode == 0
 
         wait_until(is_done, f"{self._folder} is unmounted")
+        wait_until(lambda: not self._devices(), f"no device has {self._image}")
+
+    def _devices(self) -> List[str]:
+        asked = ["losetup", "--noheadings", "--associated", str(self._image)]
+        told = subprocess.run(asked, check=True, stdout=subprocess.PIPE, env=_ENVIRON)
+        return told.stdout.decode().splitlines()
 
     def remove(self) -> None:
         """Leave nothing behind, whatever happened before."""
@@ -103,5 +114,4 @@ def need_power_disk(folder: Path) -> None:
 
 def _do(*command: str) -> None:
     words: List[str] = list(command)
-    environ = {**os.environ, "PATH": _PATH}
-    subprocess.run(words, check=True, capture_output=True, env=environ)
+    subprocess.run(words, check=True, capture_output=True, env=_ENVIRON)
