@@ -37,23 +37,30 @@ class Readiness(Protocol):
 
 
 class Pipe:
-    """The command that started it; a pipe closed without a word means a crash."""
+    """The command that started it; a pipe closed without a word means a crash.
+
+    That command may be gone, or have waited long enough: who is queued still waits.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
     def ready(self) -> None:
         """Say so, and that nothing else will come."""
-        os.write(self._fd, READY)
+        self._tell(READY)
         os.close(self._fd)
 
     def already(self) -> None:
         """Say so."""
-        os.write(self._fd, ALREADY)
+        self._tell(ALREADY)
 
     def failed(self, why: str) -> None:
         """Say why."""
-        os.write(self._fd, why.encode(errors="replace"))
+        self._tell(why.encode(errors="replace"))
+
+    def _tell(self, words: bytes) -> None:
+        with suppress(OSError):
+            os.write(self._fd, words)
 
     def stopping(self) -> None:
         """Nobody listens any more."""

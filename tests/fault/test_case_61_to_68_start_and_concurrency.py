@@ -66,6 +66,23 @@ def test_61_ten_starts_at_once_start_one_scheduler(provctl: Provctl) -> None:
     assert len(provctl.schedulers()) == 1
 
 
+def test_61_who_started_a_scheduler_need_not_wait_for_it(provctl: Provctl) -> None:
+    """Ctrl-C meanwhile, or a start that takes longer than anybody waits."""
+    file = provctl.file({"a": {"command": ["true"]}})
+    alone = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
+    run = provctl.submit(file, env=alone)
+    ready, theirs = os.pipe()
+    os.close(ready)
+    server = provctl.start(
+        "scheduler", "serve", "--ready-fd", theirs, pass_fds=[theirs]
+    )
+    os.close(theirs)
+    provctl.until(lambda: provctl.status(run)["outcome"] == "succeeded", "it runs")
+    assert provctl.schedulers() == [server.pid]
+    provctl("scheduler", "stop")
+    server.communicate(timeout=20)
+
+
 def test_61_a_scheduler_started_beside_another_lets_it_be(provctl: Provctl) -> None:
     provctl("scheduler", "start")
     before = provctl.schedulers()
