@@ -122,7 +122,10 @@ class HookStarter:
             watch = threading.Thread(
                 target=self._watch, args=[process, some], daemon=True
             )
-            watch.start()
+            try:
+                watch.start()
+            except RuntimeError:  # no thread is to be had
+                self._busy = False  # who comes next waits for the other by itself
 
     def _watch(self, process: subprocess.Popen[bytes], run_ids: List[str]) -> None:
         died = process.wait() != 0

@@ -242,7 +242,16 @@ class LocalExecutor:
             except RuntimeError:
                 return  # the loop has ended; the next owner sees the record
 
-        threading.Thread(target=wait, daemon=True, name=place.name).start()
+        try:
+            threading.Thread(target=wait, daemon=True, name=place.name).start()
+        except RuntimeError:  # none is to be had: so look, until one is
+            loop.call_later(_AGAIN_S, self._look, place)
+
+    def _look(self, place: Place) -> None:
+        if record.is_running(place):
+            self._watch(place)
+        else:
+            self._adopted_over(place)
 
     def _adopted_over(self, place: Place) -> None:
         self._forget(place)

@@ -129,11 +129,11 @@ class Scheduler:
         All of them together: what is first in line of all is what starts first.
         """
         begun: List[str] = []
-        queued: List[str] = []
         try:
             queued = self._world.folder.queued()
         except StateUnusable as problem:
             self._world.complain("", problem)
+            queued = []
         for run_id in queued:
             if run_id in self._owned:
                 continue

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import resource
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterable, Iterator
 
 from provctl.core.events import RunSubmitted
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from provctl.core.events import Event
     from provctl.core.model import Workflow
 
-__all__ = ["append", "disk_full_beyond", "no_descriptor_free", "state_folder", "submit"]
+__all__ = ["append", "disk_full_beyond", "state_folder", "submit"]
 
 
 def state_folder(path: Path) -> StateFolder:
@@ -48,25 +47,6 @@ def append(run: RunFolder, events: Iterable[Event], *, at_once: bool = True) -> 
             journal.commit()
     journal.commit()
     journal.close()
-
-
-@contextmanager
-def no_descriptor_free(*, but: int = 0) -> Iterator[None]:
-    """This process can open nothing, or only so many files at a time."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(but + 1)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 1, before[1]))
-    try:
-        with suppress(OSError):
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        for _ in range(but):
-            os.close(taken.pop())
-        yield
-    finally:
-        for fd in taken:
-            os.close(fd)
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @contextmanager

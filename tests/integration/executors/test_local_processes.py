@@ -25,6 +25,7 @@ from tests.support.attempts import (
     wait_until,
 )
 from tests.support.run_folders import disk_full_beyond
+from tests.support.scarcity import no_thread_free
 
 LEAVES_BEHIND = {
     "background": "sleep 61 & echo $!",
@@ -227,6 +228,19 @@ def test_a_killed_owner_leaves_its_output_to_nobody(bench: Bench) -> None:
         assert owner.communicate(timeout=30) == (b"", b"")
         assert isinstance(bench.recover(place), Adopted)
         go.touch()
+        assert bench.end_of(place).exit_code == 5
+
+
+def test_one_that_is_adopted_without_a_thread_is_awaited_all_the_same(
+    bench: Bench,
+) -> None:
+    place = bench.shell("echo ready; sleep 1; exit 5")
+    bench.until_ready(place)
+    with no_thread_free():
+        bench.change_owner()
+        assert isinstance(
+            bench.do(lambda: bench.executor.recover(place, rebooted=False)), Adopted
+        )
         assert bench.end_of(place).exit_code == 5
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support.household import in_a_loop
-from tests.support.run_folders import no_descriptor_free
+from tests.support.scarcity import no_descriptor_free
 from tests.support.timetables import NOON, TimeOffice
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from provctl.app.hook_marks import HookMarks, HookStarter
 from provctl.errors import StateUnusable
 from tests.support.household import in_a_loop
 from tests.support.run_folders import state_folder
+from tests.support.scarcity import no_thread_free
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,3 +123,22 @@ async def test_of_one_that_dies_the_next_has_what_was_not_begun(
     await through.wait()
     # Of what dies before it begins with any, nobody makes another and another.
     assert given == [list("abcd"), list("bcde"), list("cde"), ["f"]]
+
+
+@in_a_loop
+async def test_one_that_cannot_be_watched_is_in_nobodys_way(marks: HookMarks) -> None:
+    given: List[Sequence[str]] = []
+    started: List[subprocess.Popen[bytes]] = []
+
+    def start(run_ids: Sequence[str]) -> subprocess.Popen[bytes]:
+        given.append(run_ids)
+        started.append(subprocess.Popen([sys.executable, "-c", ""]))
+        return started[-1]
+
+    starter = HookStarter(start, marks)
+    with no_thread_free():
+        starter.ended(["a"])
+        starter.ended(["b"])
+    assert given == [["a"], ["b"]]
+    for process in started:
+        process.wait()

@@ -13,7 +13,8 @@ from provctl.app.submit import id_of_key
 from provctl.core.schedule import key_of
 from provctl.journal.summary import summarise
 from tests.support.household import in_a_loop
-from tests.support.run_folders import disk_full_beyond, no_descriptor_free
+from tests.support.run_folders import disk_full_beyond
+from tests.support.scarcity import no_descriptor_free
 from tests.support.timetables import NOON, TimeOffice
 
 if TYPE_CHECKING:

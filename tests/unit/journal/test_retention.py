@@ -21,12 +21,8 @@ from provctl.journal.retention import (
     size_of,
     sweep,
 )
-from tests.support.run_folders import (
-    append,
-    no_descriptor_free,
-    state_folder,
-    submit,
-)
+from tests.support.run_folders import append, state_folder, submit
+from tests.support.scarcity import no_descriptor_free
 from tests.support.workflows import a_workflow
 
 if TYPE_CHECKING:

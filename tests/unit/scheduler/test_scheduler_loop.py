@@ -21,6 +21,7 @@ from provctl.scheduler.launch import TaskDefaults
 from tests.support.fake_executor import ended, voided
 from tests.support.household import HandClock, Household, in_a_loop
 from tests.support.run_folders import disk_full_beyond, state_folder, submit
+from tests.support.scarcity import no_thread_free
 from tests.support.workflows import a_workflow, output, task
 
 if TYPE_CHECKING:
@@ -313,3 +314,19 @@ async def test_an_owner_that_cannot_sign_does_not_take_the_run(
     holder = holder_of(run.lock)
     assert holder is not None
     assert holder.pid == 4242
+
+
+@in_a_loop
+async def test_many_journals_are_written_without_a_thread_too(
+    folder: StateFolder,
+) -> None:
+    runs = [submit(folder, a_workflow(task(f"t{n}")), run=f"r{n}") for n in range(20)]
+    for run in runs:
+        folder.enqueue(run.id)
+    house = Household(folder, slots=20)
+    with no_thread_free():
+        house.scheduler.take_queued()
+    assert len(house.executor.orders) == 20
+    for run in runs:
+        events = JournalReader(run.journal, run.id).read()
+        assert isinstance(events[-1], ev.AttemptStarted)

@@ -15,12 +15,8 @@ from provctl.journal.seal import seal
 from tests.support.dialogue import picture
 from tests.support.fake_executor import adopted, ended, voided
 from tests.support.household import Household, in_a_loop
-from tests.support.run_folders import (
-    append,
-    no_descriptor_free,
-    state_folder,
-    submit,
-)
+from tests.support.run_folders import append, state_folder, submit
+from tests.support.scarcity import no_descriptor_free
 from tests.support.workflows import a_workflow, group, task
 
 if TYPE_CHECKING:
