@@ -34,7 +34,8 @@ def _write_whole(path: Path, content: bytes, mode: int) -> None:
         with path.open("wb") as device:
             device.write(content)
         return
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    # Not by the process: in a container the next one has the same number.
+    aside = target.with_name(f".provctl-{os.urandom(8).hex()}")
     draft = os.fdopen(os.open(str(aside), flags, mode), "wb")
     try:
         with draft:

@@ -124,7 +124,7 @@ def _remove_together(folder: StateFolder, run_ids: Iterable[str]) -> List[str]:
             held.append(lock)
             if not _has_finished(folder, run_id):
                 continue
-            gone[run_id] = folder.runs / f"{_GONE}{run_id}-{os.getpid()}"
+            gone[run_id] = folder.runs / f"{_GONE}{run_id}-{os.urandom(4).hex()}"
             run.path.rename(gone[run_id])
         # On disk before anything is deleted: a power cut brings no half run back.
         sync_folder(folder.runs)

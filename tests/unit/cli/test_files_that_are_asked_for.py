@@ -72,3 +72,12 @@ def test_a_failure_leaves_what_was_there(place: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_whole(place / "missing" / "file", b"a", mode=0o600)
     assert [path.name for path in place.iterdir()] == ["folder"]
+
+
+def test_what_one_left_that_was_killed_is_in_nobodys_way(place: Path) -> None:
+    (place / f".report.{os.getpid()}").write_bytes(b"half")
+    write_whole(place / "report", b"whole", mode=0o600)
+    assert (place / "report").read_bytes() == b"whole"
+    long = place / ("x" * 255)
+    write_whole(long, b"whole", mode=0o600)
+    assert long.read_bytes() == b"whole"
