@@ -56,6 +56,7 @@ class LocalExecutor:
         self._launched: Dict[str, Place] = {}
         self._wishes: Dict[str, str] = {}  # the last one for an attempt, by its mark
         self._unread = b""
+        self._revival: Optional[asyncio.TimerHandle] = None
         # At once: it gets ready while this process imports and reads files.
         self._start_parent()
 
@@ -72,18 +73,23 @@ class LocalExecutor:
         self._loop.add_reader(self._news, self._hear)
 
     def _start_parent(self) -> None:
-        ours, theirs = socket.socketpair()
-        self._news, news = os.pipe()
-        # A session of its own: Ctrl-C at the terminal is for the owner alone.
-        self._parent = subprocess.Popen(
-            [*_PARENT, str(theirs.fileno()), str(news)],
-            pass_fds=[theirs.fileno(), news],
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        theirs.close()
-        os.close(news)
-        self._socket = ours
+        heard, news = os.pipe()
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                # A session of its own: Ctrl-C at the terminal is for the owner alone.
+                self._parent = subprocess.Popen(
+                    [*_PARENT, str(theirs.fileno()), str(news)],
+                    pass_fds=[theirs.fileno(), news],
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+        except OSError:
+            os.close(heard)
+            raise
+        finally:
+            os.close(news)
+        self._socket, self._news = ours, heard
         self._unread = b""
 
     def launch(self, order: Order) -> None:
@@ -182,6 +188,9 @@ class LocalExecutor:
 
     def close(self) -> None:
         """Let go: the parent ends, shims end after their attempt."""
+        if self._revival is not None:
+            self._revival.cancel()
+            self._revival = None
         if self._socket is not None:
             if self._loop is not None:
                 self._loop.remove_reader(self._socket.fileno())
@@ -214,12 +223,20 @@ class LocalExecutor:
             return Unknown(place.run, place.task, place.attempt, "lost", reason)
 
     def _parent_died(self) -> None:
-        """Its shims live: adopt them, and start another parent."""
+        """Its shims live: start another parent, and adopt them."""
         self.close()
+        self._revive()
+
+    def _revive(self) -> None:
+        try:
+            self._start_parent()
+        except OSError:  # what took the old one may leave no room for another yet
+            assert self._loop is not None
+            self._revival = self._loop.call_later(_AGAIN_S, self._revive)
+            return
+        self._listen()
         orphans = list(self._launched.values())
         self._launched.clear()
-        self._start_parent()
-        self._listen()
         over = []
         for place in orphans:
             report = self._outcome(place)
@@ -267,7 +284,8 @@ class LocalExecutor:
             self._tell(reports)
 
     def _send(self, message: Dict[str, object]) -> None:
-        assert self._socket is not None
+        if self._socket is None:
+            return  # it died, and there is no other yet: the same
         try:
             self._socket.sendall(json.dumps(message).encode("ascii") + b"\n")
         except OSError:

@@ -25,7 +25,7 @@ from tests.support.attempts import (
     wait_until,
 )
 from tests.support.run_folders import disk_full_beyond
-from tests.support.scarcity import no_thread_free
+from tests.support.scarcity import no_descriptor_free, no_thread_free
 
 LEAVES_BEHIND = {
     "background": "sleep 61 & echo $!",
@@ -229,6 +229,23 @@ def test_a_killed_owner_leaves_its_output_to_nobody(bench: Bench) -> None:
         assert isinstance(bench.recover(place), Adopted)
         go.touch()
         assert bench.end_of(place).exit_code == 5
+
+
+def test_a_parent_of_shims_that_cannot_be_replaced_at_once_is_later(
+    bench: Bench,
+) -> None:
+    place = bench.shell("echo ready; sleep 1; exit 5")
+    bench.until_ready(place)
+    parent = _parent()
+    with no_descriptor_free():
+        os.kill(parent, signal.SIGKILL)
+        bench.work(0.7)
+        late = bench.launch("true")
+        bench.work(0.7)
+        assert bench.reports == {}
+    assert bench.end_of(place).exit_code == 5
+    assert isinstance(bench.end_of(late), Voided)  # so it is begun once more
+    assert bench.run("sh", "-c", "exit 6").exit_code == 6
 
 
 def test_one_that_is_adopted_without_a_thread_is_awaited_all_the_same(
