@@ -7,10 +7,11 @@ that the platform's older files use are aliases of exactly one key.
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Optional, Tuple
 
 from provctl.config import kinds
+from provctl.fixed import fixed
 
 if TYPE_CHECKING:
     from provctl.config.kinds import Kind
@@ -60,33 +61,8 @@ def _table(kind: Kind, text: str) -> Any:
     return field(default_factory=dict, metadata={"description": description})
 
 
-class _Values:
-    """What frozen dataclasses have too, compiled once and not anew for each of them.
-
-    Every command defines all sections before it can start: frozen they take 3 ms.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in vars(self):
-            self.__delattr__(name)
-        super().__setattr__(name, value)
-
-    def __delattr__(self, name: str) -> None:
-        message = f"a setting cannot be changed: {name}"
-        raise FrozenInstanceError(message)
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and vars(self) == vars(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({vars(self)!r})"
-
-
-@dataclass(repr=False, eq=False)
-class Orchestrator(_Values):
+@fixed
+class Orchestrator:
     """How commands reach the background scheduler."""
 
     enabled: bool = _key(
@@ -114,8 +90,8 @@ class Orchestrator(_Values):
     )
 
 
-@dataclass(repr=False, eq=False)
-class Execution(_Values):
+@fixed
+class Execution:
     """Which commands run here and which through the scheduler."""
 
     default_mode: str = _key(
@@ -135,8 +111,8 @@ class Execution(_Values):
     )
 
 
-@dataclass(repr=False, eq=False)
-class Executor(_Values):
+@fixed
+class Executor:
     """How tasks run."""
 
     max_concurrent_tasks: int = _key(
@@ -170,8 +146,8 @@ class Executor(_Values):
     )
 
 
-@dataclass(repr=False, eq=False)
-class Server(_Values):
+@fixed
+class Server:
     """Where the scheduler's API listens beside its unix socket, if any of it is set."""
 
     host: Optional[str] = _key(
@@ -195,8 +171,8 @@ class Server(_Values):
         return self.host or _HOST, self.port or _PORT
 
 
-@dataclass(repr=False, eq=False)
-class Storage(_Values):
+@fixed
+class Storage:
     """Where runs are kept."""
 
     backend: str = _key(
@@ -217,8 +193,8 @@ class Storage(_Values):
     )
 
 
-@dataclass(repr=False, eq=False)
-class Nushell(_Values):
+@fixed
+class Nushell:
     """The program that runs scripts and calls, and the library they use."""
 
     binary: str = _key(
@@ -245,8 +221,8 @@ class Nushell(_Values):
     )
 
 
-@dataclass(repr=False, eq=False)
-class Nickel(_Values):
+@fixed
+class Nickel:
     """Limits on the evaluation of a workflow file, and what evaluates it."""
 
     binary: str = _key(
@@ -260,8 +236,8 @@ class Nickel(_Values):
     )
 
 
-@dataclass(repr=False, eq=False)
-class Ui(_Values):
+@fixed
+class Ui:
     """How runs are shown to who watches them."""
 
     notify: str = _key(
@@ -278,8 +254,8 @@ class Ui(_Values):
     )
 
 
-@dataclass(repr=False, eq=False)
-class Hooks(_Values):
+@fixed
+class Hooks:
     """Programs that are told of runs, in JSON on stdin. No shell reads their words."""
 
     on_run_finished: Tuple[Tuple[str, ...], ...] = _key(
@@ -290,19 +266,19 @@ class Hooks(_Values):
     )
 
 
-@dataclass(repr=False, eq=False)
-class Settings(_Values):
+@fixed
+class Settings:
     """Every setting; made by `provctl.config.load.load_settings`."""
 
-    orchestrator: Orchestrator = field(default_factory=Orchestrator)
-    execution: Execution = field(default_factory=Execution)
-    executor: Executor = field(default_factory=Executor)
-    server: Server = field(default_factory=Server)
-    storage: Storage = field(default_factory=Storage)
-    nushell: Nushell = field(default_factory=Nushell)
-    nickel: Nickel = field(default_factory=Nickel)
-    ui: Ui = field(default_factory=Ui)
-    hooks: Hooks = field(default_factory=Hooks)
+    orchestrator: Orchestrator = Orchestrator()
+    execution: Execution = Execution()
+    executor: Executor = Executor()
+    server: Server = Server()
+    storage: Storage = Storage()
+    nushell: Nushell = Nushell()
+    nickel: Nickel = Nickel()
+    ui: Ui = Ui()
+    hooks: Hooks = Hooks()
     pools: Mapping[str, int] = _table(
         kinds.table(
             kinds.whole(1, 1_000_000),
