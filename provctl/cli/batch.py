@@ -81,26 +81,6 @@ def status(session: Session, batch_id: str) -> None:
     show_runs(session, [run.id for run in found], many=True)
 
 
-@batch.command()
-@click.argument("batch_id", metavar="BATCH", type=RUNS)
-@click.option("--reason", default="", help="Why, for the journal.")
-@click.pass_obj
-def resume(session: Session, batch_id: str, reason: str) -> None:
-    """Let the paused runs of a batch go on."""
-    from provctl.app.select import find_runs
-    from provctl.core.requests import Resume
-    from provctl.errors import Refused
-
-    found = find_runs(session.folder, batch_id)
-    paused = [run.id for run in found if run.status == "paused"]
-    if not paused:
-        message = f"nothing to resume: no run of {batch_id} is paused"
-        raise Refused(message, hint=f"see: provctl batch status {batch_id}")
-    for run_id in paused:
-        session.reach.send(Resume(run_id, reason))
-        click.echo(f"goes on: {run_id}", err=True)
-
-
 @batch.command("list")
 @click.option(
     "--status", "wanted", metavar="WORD", type=STATUS, help="Only with such a run."

@@ -61,7 +61,7 @@ def test_a_batch_stands_still_and_goes_on_as_a_whole(provctl: Provctl) -> None:
     assert said == "".join(f"goes on: {run['id']}\n" for run in told)
     told = provctl("batch", "status", batch, "-o", "json").json()
     assert {run["status"] for run in told} == {"running"}
-    assert "no run of" in provctl("batch", "resume", batch, code=41).err
+    assert "is paused" in provctl("batch", "resume", batch, code=41).err
     provctl("batch", "cancel", batch, "--now")
 
 
