@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
 
-from provctl.core.lanes import lane_of
+from provctl.core.lanes import in_line, lane_of
 from provctl.core.model import Group
 from provctl.core.spread import unmet_by
 from provctl.core.state import FAILURES, TROUBLES, WENT
@@ -217,11 +217,7 @@ def _ahead(state: State, run: RunState, task: TaskState) -> List[Tuple[str, str]
     if not own:
         return []
     before = sorted(entry for entry in entries if entry[0] < own[0])
-    ready = [
-        (run_id, task_id)
-        for _, run_id, task_id in before
-        if state.runs[run_id].tasks[task_id].status == "ready"
-    ]
+    ready = [(entry[1], entry[2]) for entry in before if in_line(state, entry)]
     return list(dict.fromkeys(ready))
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "enqueue",
     "forget_lanes",
     "forget_waiting",
+    "in_line",
     "lane_of",
     "leave_lane",
     "set_timer",
@@ -62,19 +63,25 @@ def leave_lane(state: State, run: RunState, task: TaskState) -> None:
     """
     key = lane_of(run, task.task)
     lane = state.lanes.get(key, [])
-    while lane and not _in_line(state, lane[0]):
+    while lane and not in_line(state, lane[0]):
         heapq.heappop(lane)
     if not lane:
         state.lanes.pop(key, None)  # there is none while the run is paused
 
 
-def _in_line(state: State, entry: Entry) -> bool:
-    _, run_id, task_id = entry
-    return state.runs[run_id].tasks[task_id].status == "ready"
+def in_line(state: State, entry: Entry) -> bool:
+    """Whether who has an entry still stands there: not if its run is closed."""
+    rank, run_id, task_id = entry
+    run = state.runs.get(run_id)
+    if run is None or run.arrival != rank[2]:
+        return False
+    return run.tasks[task_id].status == "ready"
 
 
 def forget_waiting(state: State, run: RunState) -> None:
     """Take a whole run out of all lines and timers, in one pass."""
+    if run.outcome is not None:
+        return  # nothing of it waits; no look through all others for it
     forget_lanes(state, run)
     run_id = run.submitted.run
     state.timers[:] = [timer for timer in state.timers if timer[1] != run_id]
@@ -85,7 +92,7 @@ def forget_lanes(state: State, run: RunState) -> None:
     """Take a whole run out of all lines."""
     run_id = run.submitted.run
     for key, lane in list(state.lanes.items()):
-        lane[:] = [e for e in lane if e[1] != run_id and _in_line(state, e)]
+        lane[:] = [e for e in lane if e[1] != run_id and in_line(state, e)]
         heapq.heapify(lane)
         if not lane:
             del state.lanes[key]

@@ -47,6 +47,7 @@ from typing import (
 from provctl.core import events as ev
 from provctl.core import requests as rq
 from provctl.core.decide import Instruction, Launch, Stop, decide
+from provctl.core.lanes import in_line
 from provctl.core.machine import apply, close_run, open_run
 from provctl.core.observe import observe
 from provctl.core.state import Entry, Lane, RunState, State, TaskState
@@ -278,13 +279,7 @@ def picture(state: State) -> Dict[str, Any]:
 
 def lane_of(state: State, key: Lane) -> List[Entry]:
     """Who stands in a lane, in order; not the entries of those that have left."""
-    return sorted(
-        {
-            (rank, run, task)
-            for rank, run, task in state.lanes[key]
-            if state.runs[run].tasks[task].status == "ready"
-        }
-    )
+    return sorted({entry for entry in state.lanes[key] if in_line(state, entry)})
 
 
 def _parts(thing: Union[RunState, TaskState]) -> Dict[str, Any]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import List
 
-from provctl.core.events import AttemptStarted, AttemptVoided
+from provctl.core.events import (
+    AttemptFinished,
+    AttemptStarted,
+    AttemptVoided,
+    RunFinished,
+)
 from provctl.core.machine import apply
 from provctl.core.model import Retry
 from tests.support.books import audit
@@ -181,6 +186,26 @@ def test_a_run_that_leaves_the_line_does_not_uncover_those_that_left() -> None:
     apply(dialogue.state, AttemptStarted("other", 1.0, "a", 1))
     dialogue.hear("cancel")
     audit(dialogue.state)
+
+
+def test_a_run_that_ended_and_comes_back_is_not_found_where_it_stood() -> None:
+    dialogue = Dialogue(slots=1)
+    dialogue.submit(a_workflow(task("now"), task("next")))
+    one = a_workflow(task("a"))
+    dialogue.submit(one, run="other")
+    # It leaves the line from its middle, and its entry stays behind.
+    for event in (
+        AttemptStarted("other", 1.0, "a", 1),
+        AttemptFinished("other", 1.0, "a", 1, "succeeded", 0),
+        RunFinished("other", 1.0, "succeeded"),
+    ):
+        apply(dialogue.state, event)
+    dialogue.close("other")
+    audit(dialogue.state)
+    dialogue.submit(one, run="other")
+    audit(dialogue.state)
+    assert finish_all(dialogue, ["start now"]) == ["now", "next", "other:a"]
+    assert not dialogue.state.lanes
 
 
 def test_who_comes_back_into_a_line_stands_in_it_once() -> None:
