@@ -19,9 +19,10 @@ __all__ = ["Holder", "Lock", "boot_id", "holder_of"]
 # Who takes a lock and gives it up at once, as whoever waits for its holder's end, is in
 # the way for some microseconds: so long it is tried again.
 _LOOKS_S = 0.1
-# So is who only looks, and has it shared. That can be told from a holder, so that one
-# may be late to let go, on a busy machine.
-_SHARED_S = 10.0
+# So is who only looks, and has it shared; and what its holder had just forked when it was
+# killed, until that runs a program. Both can be told from a holder, so they may be late to
+# let go, on a busy machine.
+_LATE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Lock:
         try:
             while not _got(fd, fcntl.LOCK_EX):
                 waited = time.monotonic() - began
-                if waited > _LOOKS_S and (waited > _SHARED_S or _is_held(fd)):
+                if waited > _LOOKS_S and (waited > _LATE_S or _is_held(fd)):
                     os.close(fd)
                     return None
                 time.sleep(0.005)
@@ -117,11 +118,17 @@ def _got(fd: int, how: int) -> bool:
 
 
 def _is_held(fd: int) -> bool:
-    """Whether it is held by one alone, not shared by those who look."""
-    if not _got(fd, fcntl.LOCK_SH):
-        return True
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    return False
+    """Whether it is held by one alone, of which nothing says that it is dead."""
+    if _got(fd, fcntl.LOCK_SH):
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        return False
+    try:
+        os.kill(int(json.loads(os.pread(fd, 1 << 16, 0))["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError, TypeError, KeyError, OverflowError):
+        return True  # it has not said who it is, or is somebody else's
+    return True
 
 
 def _not_locked(path: Path, fd: int, problem: OSError) -> StateUnusable:

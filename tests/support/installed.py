@@ -24,7 +24,6 @@ from typing import (
 
 from tests.support.attempts import (
     PATIENCE_S,
-    alive,
     command_of,
     processes_with,
     running,
@@ -270,7 +269,8 @@ class Provctl:
         """Kill the scheduler, without a chance to say anything."""
         (pid,) = self.schedulers()
         os.kill(pid, signal.SIGKILL)
-        self.until(lambda: not alive(pid), "the scheduler is gone")
+        # And what it had just forked, which has its lock until it runs a program.
+        self.until(lambda: not self.schedulers(), "the scheduler is gone")
 
     def end(self) -> None:
         """Stop the scheduler; kill what is left; nothing may survive that."""

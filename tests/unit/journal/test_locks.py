@@ -74,6 +74,31 @@ def test_who_looks_for_long_is_not_mistaken_for_a_holder(path: Path) -> None:
     lock.release()
 
 
+def test_what_a_dead_holder_had_forked_is_not_mistaken_for_it(path: Path) -> None:
+    script = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from provctl.journal.lock import Holder, Lock\n"
+        "lock = Lock.take(Path(sys.argv[1]))\n"
+        "lock.describe(Holder('scheduler', os.getpid(), '', '', 0.0))\n"
+        "if os.fork() == 0:\n"
+        "    print('forked', flush=True)\n"
+        "    time.sleep(0.5)\n"
+        "    os._exit(0)\n"
+        "time.sleep(60)\n"
+    )
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-c", script, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert Lock.take(path) is None  # the control: it lives
+        holder.kill()
+        holder.wait()
+        assert is_locked(path)
+        taken(path).release()
+
+
 def test_who_waits_gets_it_after_the_others(path: Path) -> None:
     first = taken(path)
     got = []
