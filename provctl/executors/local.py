@@ -148,7 +148,11 @@ class LocalExecutor:
         assert self._loop is not None
         if self._wishes.get(place.mark) != wish:
             return
-        if _signal_orphan(place, _SIGNALS[wish]):
+        try:
+            has_shim = _signal_orphan(place, _SIGNALS[wish])
+        except OSError:  # no descriptor is free: later
+            has_shim = True
+        if has_shim:
             self._loop.call_later(_AGAIN_S, self._ask_again, place, wish)
         else:
             self._forget(place)
@@ -170,8 +174,15 @@ class LocalExecutor:
 
         The lock is looked at before the record: a shim seals the record, then
         unlocks. Seen unlocked, what the file says is final. Raises StateUnusable
-        if the disk takes nothing.
+        if the disk takes nothing, or there is no descriptor to look with.
         """
+        try:
+            return self._recovered(place, rebooted=rebooted)
+        except OSError as problem:
+            message = f"{place.file('go')}: {problem.strerror}"
+            raise StateUnusable(message) from problem
+
+    def _recovered(self, place: Place, *, rebooted: bool) -> Report:
         if record.is_running(place):
             self._watch(place)
             return Adopted(place.run, place.task, place.attempt)
@@ -209,18 +220,35 @@ class LocalExecutor:
         *keys, self._unread = (self._unread + data).split(b"\n")
         # A shim that ends with its attempt is reported by its parent once more.
         over = [self._launched.pop(key.decode(), None) for key in keys]
-        self._report([self._end_of(place) for place in over if place is not None])
+        ends = [self._end_of(place) for place in over if place is not None]
+        self._report([report for report in ends if report is not None])
 
-    def _end_of(self, place: Place) -> Report:
+    def _end_of(self, place: Place) -> Optional[Report]:
         self._forget(place)
         return self._outcome(place)
 
-    def _outcome(self, place: Place) -> Report:
+    def _outcome(self, place: Place) -> Optional[Report]:
+        """What became of an attempt; None if that cannot be known now, but later."""
+        assert self._loop is not None
         try:
-            return record.ended(place) or self.recover(place, rebooted=False)
+            return record.ended(place) or self._recovered(place, rebooted=False)
+        except OSError:
+            self._loop.call_later(_AGAIN_S, self._look_after, place)
+            return None
         except StateUnusable as problem:
             reason = f"no place for its record: {problem.message}"
             return Unknown(place.run, place.task, place.attempt, "lost", reason)
+
+    def _look_after(self, place: Place) -> None:
+        """Nobody tells us of an attempt (any more): see what became of it."""
+        report = self._outcome(place)
+        if isinstance(report, Adopted):
+            if place.mark in self._wishes:
+                # What was told last may not have got through.
+                self._signal_adopted(place, self._wishes[place.mark])
+        elif report is not None:
+            self._forget(place)
+            self._report([report])
 
     def _parent_died(self) -> None:
         """Its shims live: start another parent, and adopt them."""
@@ -237,15 +265,8 @@ class LocalExecutor:
         self._listen()
         orphans = list(self._launched.values())
         self._launched.clear()
-        over = []
         for place in orphans:
-            report = self._outcome(place)
-            if not isinstance(report, Adopted):
-                over.append(report)
-            elif place.mark in self._wishes:
-                # What was told last may not have got through.
-                self._signal_adopted(place, self._wishes[place.mark])
-        self._report(over)
+            self._look_after(place)
 
     def _watch(self, place: Place) -> None:
         """Wait for the lock in a thread: no polling, and no process id to mistake."""
@@ -253,26 +274,18 @@ class LocalExecutor:
         assert loop is not None
 
         def wait() -> None:
-            record.wait_until_over(place)
+            wait_s = 0.0 if record.wait_until_over(place) else _AGAIN_S
             try:
-                loop.call_soon_threadsafe(self._adopted_over, place)
+                loop.call_soon_threadsafe(
+                    loop.call_later, wait_s, self._look_after, place
+                )
             except RuntimeError:
                 return  # the loop has ended; the next owner sees the record
 
         try:
             threading.Thread(target=wait, daemon=True, name=place.name).start()
         except RuntimeError:  # none is to be had: so look, until one is
-            loop.call_later(_AGAIN_S, self._look, place)
-
-    def _look(self, place: Place) -> None:
-        if record.is_running(place):
-            self._watch(place)
-        else:
-            self._adopted_over(place)
-
-    def _adopted_over(self, place: Place) -> None:
-        self._forget(place)
-        self._report([record.ended(place) or _unknown(place, rebooted=False)])
+            loop.call_later(_AGAIN_S, self._look_after, place)
 
     def _report_soon(self, report: Report) -> None:
         assert self._loop is not None

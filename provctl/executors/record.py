@@ -11,7 +11,7 @@ from zlib import crc32
 from provctl.core.requests import Ended
 from provctl.errors import StateUnusable
 from provctl.executors.exit_record import FROZEN, FROZEN_AT
-from provctl.flock import is_locked
+from provctl.flock import is_locked, is_want
 
 if TYPE_CHECKING:
     from provctl.executors.base import Place
@@ -29,7 +29,10 @@ _VOID = "void"  # what the fence of an attempt that never begins points to
 
 
 def ended(place: Place) -> Optional[Ended]:
-    """Return how the attempt ended, None if there is no whole exit record."""
+    """Return how the attempt ended, None if there is no whole exit record.
+
+    Raises OSError where there is no descriptor to look with, as `is_running` does.
+    """
     record = _exit_record(place)
     if record is None:
         return None
@@ -63,7 +66,9 @@ def ended(place: Place) -> Optional[Ended]:
 def _exit_record(place: Place) -> Optional[Dict[str, Any]]:
     try:
         raw = place.file("go").read_bytes()
-    except OSError:
+    except OSError as problem:
+        if is_want(problem):
+            raise
         return None
     body, mark, seal = raw.rpartition(b',"crc":"')
     if not mark or seal != b'%08x"}\n' % crc32(body):
@@ -87,16 +92,17 @@ def is_frozen(place: Place) -> bool:
         return False
 
 
-def wait_until_over(place: Place) -> None:
-    """Block until no shim has the attempt; returns at once if none has."""
+def wait_until_over(place: Place) -> bool:
+    """Block until no shim has the attempt; return False at once if that cannot be."""
     try:
         fd = os.open(str(place.file("go")), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return
+        return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH)
     finally:
         os.close(fd)
+    return True
 
 
 def fence_off(place: Place) -> bool:
@@ -122,9 +128,16 @@ def fence_off(place: Place) -> bool:
 
 
 def shim_pid(place: Place) -> Optional[int]:
-    """Return the process that has the attempt; None when its file does not say."""
+    """Return the process that has the attempt; None when its file does not say.
+
+    Raises OSError as `is_running` does.
+    """
     try:
         with place.file("go").open("rb") as file:
             return int(file.readline(32))
-    except (OSError, ValueError):
+    except ValueError:
+        return None
+    except OSError as problem:
+        if is_want(problem):
+            raise
         return None

@@ -138,9 +138,9 @@ def _not_locked(path: Path, fd: int, problem: OSError) -> StateUnusable:
 
 def holder_of(path: Path) -> Optional[Holder]:
     """Return who holds the lock, None if nobody does (or has not said yet)."""
-    if not is_locked(path):
-        return None
     try:
+        if not is_locked(path):
+            return None
         record: Dict[str, Any] = json.loads(path.read_bytes())
         # A later version may say more of itself.
         return Holder(**{name: record[name] for name in record.keys() & _TOLD})

@@ -88,6 +88,7 @@ def summarise(folder: RunFolder) -> RunSummary:
             over = last.get("type") == "run_finished"
             file.seek(0)
             status = "finished" if over else _under_way(folder, file.read())
+        owned = not over and is_locked(folder.lock)
     except OSError as problem:
         raise unreadable(folder.journal, problem) from problem
     return RunSummary(
@@ -101,7 +102,7 @@ def summarise(folder: RunFolder) -> RunSummary:
         priority=first.get("priority", 0),
         batch=first.get("batch"),
         labels=first.get("labels", {}),
-        owned=not over and is_locked(folder.lock),
+        owned=owned,
     )
 
 

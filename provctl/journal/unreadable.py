@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING, Optional
 
 from provctl.errors import JournalDamaged, ProvctlError, StateUnusable
+from provctl.flock import is_want
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["unreadable"]
-
-_PASSES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 def unreadable(
@@ -20,6 +18,6 @@ def unreadable(
 ) -> ProvctlError:
     """Return the error. Who takes care of a run tries it again after StateUnusable."""
     message = f"{path}: {problem.strerror}"
-    if problem.errno in _PASSES:
+    if is_want(problem):
         return StateUnusable(message, hint="nothing is damaged; ulimit -n may be low")
     return JournalDamaged(message, hint=hint)

@@ -13,6 +13,7 @@ from typing import Iterator
 import pytest
 
 from provctl.core.requests import Adopted, Ended, Unknown, Voided
+from provctl.errors import StateUnusable
 from provctl.executors.local import LocalExecutor
 from provctl.executors.record import is_frozen
 from tests.support.attempts import (
@@ -229,6 +230,39 @@ def test_a_killed_owner_leaves_its_output_to_nobody(bench: Bench) -> None:
         assert isinstance(bench.recover(place), Adopted)
         go.touch()
         assert bench.end_of(place).exit_code == 5
+
+
+def test_what_cannot_be_looked_at_now_is_neither_dead_nor_lost(bench: Bench) -> None:
+    place = bench.shell("echo ready; sleep 1; exit 5")
+    bench.until_ready(place)
+    bench.change_owner()
+    with no_descriptor_free(), pytest.raises(StateUnusable, match="Too many open"):
+        bench.recover(place)
+    assert isinstance(bench.recover(place), Adopted)
+    with no_descriptor_free():
+        bench.work(1.5)
+        assert bench.reports == {}
+    assert bench.end_of(place).exit_code == 5
+
+
+def test_an_end_that_cannot_be_looked_at_now_is_told_later(bench: Bench) -> None:
+    place = bench.shell("echo ready; sleep 0.5; exit 5")
+    bench.until_ready(place)
+    with no_descriptor_free():
+        bench.work(1)
+        assert bench.reports == {}
+    assert bench.end_of(place).exit_code == 5
+
+
+def test_a_stop_that_cannot_be_told_now_is_told_later(bench: Bench) -> None:
+    place = bench.shell("echo ready; exec sleep 60")
+    bench.until_ready(place)
+    bench.change_owner()
+    assert isinstance(bench.recover(place), Adopted)
+    with no_descriptor_free():
+        bench.stop(place)
+        bench.work(0.2)
+    assert bench.end_of(place).cause == "stop"
 
 
 def test_a_parent_of_shims_that_cannot_be_replaced_at_once_is_later(
