@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Levels"]
 
-_STEP_S = 0.015  # of looking for the stages, at a time
+_STEP_S = 0.015  # of looking for the stages, at a time,
+_PIECE = 1000  # but so many tasks at least
 _DEEPEST = 1000  # stages, beyond which they say nothing, at a high price
 _COUNT_S = 0.5  # between two looks through all tasks
 _NEXT = 100  # of those that have not begun
@@ -63,11 +64,11 @@ class Levels:
     def _go_on(self, walk: Iterator[Optional[_Found]]) -> bool:
         """Learn the stages of some more tasks; return whether all are known."""
         until = perf_counter() + _STEP_S
-        for found in walk:
+        for number, found in enumerate(walk, 1):
             if found is not None:
                 self._stage_of.append(found[0])
                 self._tasks.append(found[1])
-            if perf_counter() >= until:
+            if number % _PIECE == 0 and perf_counter() >= until:
                 return False
         self._walk = None
         return True
@@ -86,8 +87,10 @@ class Levels:
 
 
 _Found = Tuple[int, "TaskState"]
-_Node = Tuple[str, bool]  # a task, or with True the end of a nested workflow
-_PIECE = 1000
+
+# Nodes are names of tasks, and with this behind it the end of a nested workflow. As
+# texts, for the collector of garbage looks through all else that is kept, at length.
+_END = "/"
 
 
 def _staged(run: RunState) -> Iterator[Optional[_Found]]:
@@ -96,52 +99,49 @@ def _staged(run: RunState) -> Iterator[Optional[_Found]]:
     One at a time: what the state knows of the graph is enough for that. None is only
     an occasion to stop.
     """
-    waits: Dict[_Node, int] = {}
-    ready: List[_Node] = []
+    waits: Dict[str, int] = {}
+    ready: List[str] = []
     for name, each in run.tasks.items():
         if not each.task.needs and each.task.parent is None:
-            ready.append((name, False))
+            ready.append(name)
         yield None
     stage = 0
     while ready:
-        following: List[_Node] = []
+        following: List[str] = []
         starts = 0
         for node in ready:
-            if not node[1]:
+            if not node.endswith(_END):
                 starts += 1
-                yield stage, run.tasks[node[0]]
-            after = _after(run, node)
-            while True:
-                piece = list(islice(after, _PIECE))
-                following += [each for each in piece if _is_last(run, waits, each)]
-                if len(piece) < _PIECE:
-                    break
+                yield stage, run.tasks[node]
+            for after in _after(run, node):
+                if _is_last(run, waits, after):
+                    following.append(after)
                 yield None
         ready = following
         stage += starts > 0
 
 
-def _after(run: RunState, node: _Node) -> Iterator[_Node]:
+def _after(run: RunState, node: str) -> Iterator[str]:
     """What waits for a node. A nested workflow begins, and ends when all in it have."""
-    name, is_end = node
+    name = node.rstrip(_END)
     task = run.tasks[name].task
-    if isinstance(task.action, Group) and not is_end:
-        yield from ((child, False) for child in run.children.get(name, ()))
-        yield name, True
+    if isinstance(task.action, Group) and name == node:
+        yield from run.children.get(name, ())
+        yield name + _END
         return
-    yield from ((other, False) for other, _ in run.dependents.get(name, ()))
+    yield from (other for other, _ in run.dependents.get(name, ()))
     if task.parent is not None:
-        yield task.parent, True
+        yield task.parent + _END
 
 
-def _is_last(run: RunState, waits: Dict[_Node, int], node: _Node) -> bool:
+def _is_last(run: RunState, waits: Dict[str, int], node: str) -> bool:
     """Count that a node waits for one thing less; return whether that was the last."""
     left = waits.get(node)
     if left is None:
-        name, is_end = node
+        name = node.rstrip(_END)
         task = run.tasks[name].task
         left = len(task.needs) + (task.parent is not None)
-        if is_end:
+        if name != node:
             left = 1 + len(run.children.get(name, ()))
     waits[node] = left - 1
     return left == 1
