@@ -78,7 +78,7 @@ def text(words: str) -> str:
 def command(words: str) -> str:
     """A paragraph that ends in a command: `what it does: the command`."""
     what, _, line = words.partition(": ")
-    return f"{escaped(what)}: <code>{escaped(line)}</code>\n"
+    return f"{escaped(what)}: <code>{escaped(line, len(line))}</code>\n"
 
 
 def table(rows: Sequence[Row], untold: int) -> str:

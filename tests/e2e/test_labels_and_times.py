@@ -160,7 +160,7 @@ def test_what_is_kept_and_what_goes_is_chosen_by_label(provctl: Provctl) -> None
     assert "pinned" in provctl("workflow", "rm", "-l", "env=test", code=41).err
     provctl("workflow", "unpin", "-l", "keep")
     with provctl.terminal("workflow", "rm", "-l", "env=test") as terminal:
-        terminal.read_until("remove 1 runs?")
+        terminal.read_until("remove 1 run?")
         terminal.press("n\n")
         assert terminal.wait() == 130
     going = provctl.submit(provctl.endless(), "-l", "env=test")

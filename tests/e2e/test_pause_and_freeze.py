@@ -29,8 +29,9 @@ def ticking(provctl: Provctl, timeout: str = "1h") -> Path:
 def states(provctl: Provctl) -> List[str]:
     """The states of the task's processes: T is stopped.
 
-    A shell that waits in the kernel (D) for a child of its vfork to run a program
-    stands still with that child.
+    What has ended is none of them, though a stopped shell does not wait for it. A shell
+    that waits in the kernel (D) for a child of its vfork to run a program stands still
+    with that child.
     """
     pid = int((provctl.folder / "pid").read_text())
     (group,) = [_stat(pid)[2]]
@@ -40,7 +41,7 @@ def states(provctl: Provctl) -> List[str]:
             fields = _stat(int(folder.name))
         except (OSError, IndexError):
             continue
-        if fields[2] == group:
+        if fields[2] == group and fields[0] not in "ZX":
             found.append(fields[0])
     return ["T" if state == "D" and "T" in found else state for state in found]
 

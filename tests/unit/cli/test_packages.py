@@ -20,7 +20,8 @@ def test_they_are_those_of_the_project_and_no_developers() -> None:
     needed = [*project["dependencies"], *project["optional-dependencies"]["kcl"]]
     found = packages()
     names = [re.match(r"[\w.-]+", line) for line in needed]
-    assert [each.name for each in found] == [name and name[0] for name in names]
+    assert {each.name for each in found} == {name and name[0] for name in names}
+    assert len(found) == len(needed)
     for each in found:
         assert each.version is not None or not each.always, "it is there now"
     assert {each.name: each.version for each in found}["click"] == version("click")
