@@ -94,7 +94,8 @@ def load(folder: RunFolder) -> Optional[Checkpoint]:
         raw = folder.checkpoint.read_bytes()
         check_seal(raw[:-1], most=SIZE_MAX)
         record = json.loads(raw)
-        if (record["version"], record["fields"]) != (__version__, FIELDS):
+        made = (record["v"], record["version"], record["fields"])
+        if made != (FORMAT, __version__, FIELDS):
             return None
         position = Position(
             record["length"], record["seq"], record["last"], record["sum"]
