@@ -240,8 +240,8 @@ def test_what_cannot_be_looked_at_now_is_neither_dead_nor_lost(bench: Bench) -> 
         bench.recover(place)
     assert isinstance(bench.recover(place), Adopted)
     with no_descriptor_free():
+        # Who waits for its end may have a descriptor already, and give it back.
         bench.work(1.5)
-        assert bench.reports == {}
     assert bench.end_of(place).exit_code == 5
 
 
