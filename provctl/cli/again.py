@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -79,7 +80,8 @@ def retry(
     Without options those that did not succeed; what succeeded is not run again,
     and its outputs are used as they are. Of a batch, and of runs with a label, each
     that did not succeed.
-    A nested workflow's name means all that is inside it.
+    A nested workflow's name means all that is inside it. The workflow is the one that
+    was submitted: a file that was changed since is submitted anew.
     """
     from provctl.core.requests import Retry
 
@@ -168,10 +170,11 @@ def _open(
     from provctl.app.follow import Follower
     from provctl.cli.consent import DECLINED, agreed
     from provctl.cli.context import emit
-    from provctl.cli.watch import watch_if_asked
+    from provctl.cli.watch import note, watch_if_asked
     from provctl.errors import NotFound, Refused
 
     plans: Dict[str, Rows] = {}
+    changed: Dict[str, None] = {}
     for run_id in run_ids:
         follower = Follower(session.folder.run(run_id))
         follower.read()
@@ -182,9 +185,12 @@ def _open(
                 raise
             continue  # of a batch those are meant for which it can be done
         plans[run_id] = rows(follower.run)
+        changed.update(_changed_file(follower.run))
     if not plans:
         message = f"none of these runs has anything to {verb}"
         raise Refused(message, hint="see: provctl workflow list, or batch status")
+    for file in changed:
+        note(f"{file} was changed since; {verb} goes by what was submitted then")
     if plan:
         told = [{"run": run, **row} for run, rows_ in plans.items() for row in rows_]
         emit(session, told, ("run", "stage", "id", "was", "what"), name="id")
@@ -197,6 +203,16 @@ def _open(
         session.reach.send(wish(run_id))
         click.echo(f"{verb} requested: {run_id}", err=True)
     return watch_if_asked(session, tuple(plans)) if waits else 0
+
+
+def _changed_file(run: RunState) -> Dict[str, None]:
+    """The file that a run came from, if it was written to after that."""
+    source = run.workflow.source
+    try:
+        changed = os.stat(source).st_mtime > run.submitted.at  # noqa: PTH116  may be ""
+    except OSError:  # it is gone, or came by the API
+        return {}
+    return {source: None} if changed else {}
 
 
 def _refuse_nothing(request: Request, run: RunState) -> None:

@@ -249,3 +249,13 @@ def test_who_watches_a_run_that_is_reopened_sees_its_new_end(provctl: Provctl) -
     ok.unlink()
     provctl("retry", run, "--only", "bad", "-w", code=10)
     provctl("wait", run, code=10)
+
+
+def test_a_file_that_was_changed_since_is_named(provctl: Provctl, failed: str) -> None:
+    unchanged = provctl("workflow", "retry", failed, "--plan").err
+    assert "changed" not in unchanged
+    (file,) = provctl.folder.glob("chain*.json")
+    file.touch()
+    said = provctl("workflow", "retry", failed, "--plan").err
+    told = f"note: {file} was changed since; retry goes by what was submitted then\n"
+    assert said == unchanged + told
