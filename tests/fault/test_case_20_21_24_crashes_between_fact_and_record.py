@@ -35,8 +35,9 @@ def test_case_20_a_crash_between_fence_and_record_is_a_start_that_never_was(
 ) -> None:
     done = _killed(provctl, Point("sendto", 1, "the order"), "run", chain(provctl))
     (run,) = provctl.runs()
-    # Its first write is into the lock, the second would say that the start is void.
-    record = Point("pwrite64", 2, "the record of the fence")
+    # Its first write is into the lock, the second tells who owns the run, the third
+    # would say that the start is void.
+    record = Point("pwrite64", 3, "the record of the fence")
     _killed(provctl, record, "workflow", "resume", run)
     go = provctl.state / "runs" / run / "attempts" / "0.1.go"
     assert go.is_symlink()

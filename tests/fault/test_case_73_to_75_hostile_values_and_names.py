@@ -225,6 +225,7 @@ HOSTILE_IDS = [
 @pytest.mark.parametrize("verb", ["status", "cancel", "logs", "outputs", "wait"])
 def test_75_a_run_id_that_is_none_is_not_found(provctl: Provctl, verb: str) -> None:
     run = provctl("run", provctl.file({"a": {"command": ["true"]}}), "-o", "json")
+    provctl("workflow", "list")  # what is known of runs is in the cache from now on
     before = _everything(provctl.folder)
     for name in HOSTILE_IDS:
         said = provctl("workflow", verb, "--", name, code=40)
@@ -237,6 +238,7 @@ def test_75_a_run_id_that_is_none_is_not_found(provctl: Provctl, verb: str) -> N
 
 def test_75_other_verbs_find_no_such_run_either(provctl: Provctl) -> None:
     provctl("run", provctl.file({"a": {"command": ["true"]}}))
+    provctl("workflow", "list")
     before = _everything(provctl.folder)
     for verb in (("workflow", "resume"), ("workflow", "monitor"), ("batch", "status")):
         for name in HOSTILE_IDS[:6]:

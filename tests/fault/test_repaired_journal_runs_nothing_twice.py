@@ -149,7 +149,7 @@ def test_at_a_terminal_it_asks(
     run, journal, _ = cut_off
     damaged = damage(journal, b'"task":"ends"')
     with provctl.terminal("journal", "repair", run) as terminal:
-        terminal.read_until("Repair")
+        terminal.read_until("repair ")
         terminal.press("n\n")
         assert terminal.wait() == 130
     assert journal.read_bytes() == damaged
