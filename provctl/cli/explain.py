@@ -64,7 +64,7 @@ def explain(session: Session, run: str) -> None:
     if folded:
         from provctl.ui.lines import tally
 
-        one = f"provctl explain {run_id}/TASK"
+        one = session.called.retold(f"provctl explain {run_id}/TASK")
         click.echo(f"and {tally(folded)}; of each: {one}")
     if about.outcome is not None and not reasons:
         click.echo(f"  {_account(about)}")

@@ -113,6 +113,7 @@ def _report(course: Course) -> Report:
     timing = chart_of_run(run, now)
     outcome = run.outcome or run.status
     return Report(
+        program=course.program,
         name=run.submitted.name,
         run=folder.id,
         outcome=words(outcome),

@@ -38,8 +38,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Report:
-    """What a report shows. `graph` and `chart` are SVG; all else is text."""
+    """What a report shows. `graph` and `chart` are SVG; all else is text.
 
+    `program` is what commands that are named begin with.
+    """
+
+    program: str
     name: str
     run: str
     outcome: str

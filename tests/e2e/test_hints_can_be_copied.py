@@ -88,3 +88,24 @@ def test_those_of_a_summary(provctl: Provctl, elsewhere: List[object]) -> None:
     (retry,) = commands_in(summary.replace("</code>", ""))
     provctl.text("mended", "")
     provctl(*retry)
+
+
+def test_those_of_a_page(provctl: Provctl, elsewhere: List[object]) -> None:
+    run = provctl(*elsewhere, "run", provctl.file(BAD), "-o", "name", code=10).last_word
+    provctl(*elsewhere, "workflow", "report", run, "--html", "r.html")
+    page = (provctl.folder / "r.html").read_text(encoding="utf-8")
+    (told,) = re.findall(r"<code>(.*?)</code>", page)
+    (retry,) = commands_in(html.unescape(told))
+    provctl.text("mended", "")
+    provctl(*retry, "--wait")
+
+
+def test_those_of_an_explanation(provctl: Provctl, elsewhere: List[object]) -> None:
+    nap = {"command": ["sh", "-c", "until [ -e mended ]; do sleep 0.05; done"]}
+    file = provctl.file({f"t{n}": nap for n in range(7)})
+    run = provctl("workflow", "submit", file, "-j", 1, *elsewhere).last_word
+    (told,) = commands_in(provctl("explain", run, *elsewhere).out)
+    assert told[-1] == f"{run}/TASK"
+    assert "t6: ready" in provctl(*told[:-1], f"{run}/t6").out
+    provctl("cancel", run, "--yes", *elsewhere)
+    provctl("scheduler", "stop", *elsewhere)
