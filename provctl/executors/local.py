@@ -239,16 +239,19 @@ class LocalExecutor:
             reason = f"no place for its record: {problem.message}"
             return Unknown(place.run, place.task, place.attempt, "lost", reason)
 
-    def _look_after(self, place: Place) -> None:
-        """Nobody tells us of an attempt (any more): see what became of it."""
-        report = self._outcome(place)
-        if isinstance(report, Adopted):
-            if place.mark in self._wishes:
-                # What was told last may not have got through.
-                self._signal_adopted(place, self._wishes[place.mark])
-        elif report is not None:
-            self._forget(place)
-            self._report([report])
+    def _look_after(self, *places: Place) -> None:
+        """Nobody tells us of these attempts (any more): see what became of them."""
+        over: List[Report] = []
+        for place in places:
+            report = self._outcome(place)
+            if isinstance(report, Adopted):
+                if place.mark in self._wishes:
+                    # What was told last may not have got through.
+                    self._signal_adopted(place, self._wishes[place.mark])
+            elif report is not None:
+                self._forget(place)
+                over.append(report)
+        self._report(over)
 
     def _parent_died(self) -> None:
         """Its shims live: start another parent, and adopt them."""
@@ -265,8 +268,7 @@ class LocalExecutor:
         self._listen()
         orphans = list(self._launched.values())
         self._launched.clear()
-        for place in orphans:
-            self._look_after(place)
+        self._look_after(*orphans)
 
     def _watch(self, place: Place) -> None:
         """Wait for the lock in a thread: no polling, and no process id to mistake."""
