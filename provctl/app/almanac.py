@@ -116,5 +116,4 @@ def _outcome(folder: StateFolder, run_id: str) -> Optional[str]:
     run = folder.run(run_id)
     if not run_id or not run.path.exists():
         return None
-    seen = account(run)
-    return seen.outcome or seen.status
+    return account(run).word

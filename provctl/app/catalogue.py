@@ -18,6 +18,7 @@ from provctl.api.records import run_record, summary_record, task_record
 from provctl.app.book import Book
 from provctl.app.follow import Follower
 from provctl.app.said import Said
+from provctl.core.labels import fit_all
 from provctl.errors import JournalDamaged, JournalTooNew, NotFound
 from provctl.flock import is_locked
 from provctl.journal.summary import RunSummary, account, stamp_of
@@ -121,7 +122,7 @@ class Catalogue:
             each
             for each in accounts
             if word in (None, each.status, each.outcome)
-            and all(condition.fits(each.labels) for condition in page.labels)
+            and fit_all(page.labels, each.labels)
         ][page.offset : page.offset + page.limit]
         parts = [as_json(summary_record(each)) for each in found]
         return self._keep("runs", page, parts, self._pages)
@@ -266,7 +267,7 @@ class Catalogue:
                 size -= len(self._books.pop(run_id)[1])
 
     def _stamp(self, run_id: str) -> str:
-        return _stamp_of(self._folder, run_id)
+        return stamp_of(str(self._folder.runs), run_id)
 
     # -- the disk ----------------------------------------------------------------------
 
@@ -313,10 +314,11 @@ def _seen(
 ) -> Dict[str, _Card]:
     """Accounts of all runs on disk that are not at hand; those known where they hold."""
     seen: Dict[str, _Card] = {}
+    runs = str(folder.runs)
     for run_id in folder.run_ids():
         if run_id in live:
             continue
-        stamp, card = _stamp_of(folder, run_id), known.get(run_id)
+        stamp, card = stamp_of(runs, run_id), known.get(run_id)
         if not stamp:
             continue
         if (
@@ -329,10 +331,6 @@ def _seen(
         fresh = _Card(stamp, account(folder.run(run_id)))
         seen[run_id] = card if card == fresh and card is not None else fresh
     return seen
-
-
-def _stamp_of(folder: StateFolder, run_id: str) -> str:
-    return stamp_of(f"{folder.runs}/{run_id}/journal.jsonl")
 
 
 def _from_disk(folder: StateFolder, run_id: str) -> Book:

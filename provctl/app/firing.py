@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Optional
 
 from provctl.app.loading import check_tools, make_context
-from provctl.app.submit import Wishes, id_of_key, submit
+from provctl.app.submit import Wishes, id_of_key, queue_again, submit
 from provctl.core.schedule import LABEL, key_of
 from provctl.errors import StateUnusable
 from provctl.journal.summary import summarise
@@ -94,8 +94,7 @@ class Firing:
             wishes = wishes_of(schedule, key, {})
             run = self.folder.run(submit(self.folder, workflow, wishes))
             _passed("after", "unkeyed")
-        if summarise(run).outcome is None:
-            self.folder.enqueue(run.id)
+        queue_again(self.folder, run.id)
         return run.id
 
     def goes_on(self, run_id: str) -> bool:

@@ -95,7 +95,7 @@ class Roster:
         runs, fresh = str(self._folder.runs), 0
         for run_id in run_ids:
             # First the stamp: what grows meanwhile does not look like it next time.
-            stamp = stamp_of(f"{runs}/{run_id}/journal.jsonl")
+            stamp = stamp_of(runs, run_id)
             if stamp and self._kept.get(run_id, "").startswith(f"{stamp}\t"):
                 continue
             if time.monotonic() > self._deadline:

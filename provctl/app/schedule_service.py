@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 from provctl.api.envelope import as_json
 from provctl.app.almanac import all_entries, entry, record
 from provctl.app.environment import task_environment
+from provctl.core.labels import fit_all
 from provctl.core.schedule import Schedule, paused, resumed
 from provctl.errors import Refused
 from provctl.journal.schedules import Schedules
@@ -68,11 +69,7 @@ class FiledSchedules:
 
     def _all(self, page: Page) -> bytes:
         entries = all_entries(self._hall.folder, self._files, self._clock.now())
-        found = [
-            record(each)
-            for each in entries
-            if all(condition.fits(each.labels) for condition in page.labels)
-        ]
+        found = [record(each) for each in entries if fit_all(page.labels, each.labels)]
         return as_json(found[page.offset : page.offset + page.limit])
 
     async def one(self, name: str) -> bytes:

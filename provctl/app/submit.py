@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from provctl.core.model import Workflow
     from provctl.journal.folder import RunFolder, StateFolder
 
-__all__ = ["Wishes", "all_labels", "id_of_key", "new_id", "queue", "submit"]
+__all__ = [
+    "Wishes",
+    "all_labels",
+    "id_of_key",
+    "new_id",
+    "queue",
+    "queue_again",
+    "submit",
+]
 
 # No vowels and nothing that is easily mistaken: ids are read aloud and typed.
 _LETTERS = "bcdfghjkmnpqrstvwxz"
@@ -99,13 +107,17 @@ def submit(
 
 def queue(folder: StateFolder, workflow: Workflow, wishes: Wishes) -> str:
     """Submit a run for the scheduler to take, and return its id; raises what `submit` does."""
+    run_id = submit(folder, workflow, wishes)
+    queue_again(folder, run_id)
+    return run_id
+
+
+def queue_again(folder: StateFolder, run_id: str) -> None:
+    """Queue a run unless it has ended: who submitted it may not have come to that."""
     from provctl.journal.summary import summarise
 
-    run_id = submit(folder, workflow, wishes)
-    # Whoever submitted it before may not have come to that.
     if summarise(folder.run(run_id)).outcome is None:
         folder.enqueue(run_id)
-    return run_id
 
 
 def all_labels(workflow: Workflow, labels: Mapping[str, str]) -> Dict[str, str]:

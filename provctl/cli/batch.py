@@ -98,7 +98,7 @@ def list_batches(session: Session, choice: Choice, wanted: Optional[str]) -> Non
             batches.setdefault(run.batch, []).append(run)
     rows = []
     for batch_id, runs in batches.items():
-        words = [run.outcome or run.status for run in runs]
+        words = [run.word for run in runs]
         if asked is not None and not asked & set(words):
             continue
         counts = {word: words.count(word) for word in dict.fromkeys(words)}

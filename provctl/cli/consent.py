@@ -6,9 +6,14 @@ import sys
 
 import click
 
-__all__ = ["DECLINED", "agreed"]
+__all__ = ["DECLINED", "agreed", "asks"]
 
 DECLINED = 130  # exit code, as of Ctrl-C instead of an answer
+
+
+def asks(*, yes: bool) -> bool:
+    """Whether `agreed` asks: there is somebody to ask, and no `yes` yet."""
+    return not yes and sys.stdin.isatty()
 
 
 def agreed(question: str, *, yes: bool) -> bool:
@@ -16,7 +21,7 @@ def agreed(question: str, *, yes: bool) -> bool:
 
     Asks on stderr, also where it is quiet.
     """
-    if yes or not sys.stdin.isatty():
+    if not asks(yes=yes):
         return True
     from contextlib import redirect_stderr
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Tuple
 
+from provctl.cli.context import many
 from provctl.cli.words import Word, labels_known
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _labels(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
             yield f"{key}=", ", ".join(filter(None, values))[:_SHOWN]
         elif key == typed:
             for value, count in values.most_common():
-                yield f"{key}={value}", "of 1 run" if count == 1 else f"of {count} runs"
+                yield f"{key}={value}", f"of {many(count, 'run')}"
 
 
 _SHOWN = 60

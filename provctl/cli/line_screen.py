@@ -152,14 +152,11 @@ class LineScreen:
     def _picture(self, run: RunState) -> RunView:
         """The picture of a run, with the logs of what failed, as far as they are told."""
         picture = view(run, rows=_ROWS)
-        troubled = [
-            task.id
-            for task in picture.tasks
-            if task.status == "held" or task.outcome in TROUBLES
-        ][:FAILED_TASKS_SHOWN]
+        troubled = [task.id for task in picture.tasks if task.troubled]
+        told = troubled[:FAILED_TASKS_SHOWN]
         tasks = [
             replace(task, log_tail=self._log_of(run, run.tasks[task.id]))
-            if task.id in troubled
+            if task.id in told
             else task
             for task in picture.tasks
         ]

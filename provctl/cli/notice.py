@@ -97,7 +97,7 @@ def _text(session: Session, run_ids: Sequence[str], took_s: float) -> str:
     from provctl.ui.lines import duration, words
 
     runs = [account(session.folder.run(run_id)) for run_id in run_ids]
-    ends = Counter(words(run.outcome or run.status) for run in runs)
+    ends = Counter(words(run.word) for run in runs)
     if len(runs) == 1:
         return f"{runs[0].name}: {next(iter(ends))}, after {duration(took_s)}"
     told = ", ".join(f"{count} {word}" for word, count in ends.items())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 
 from provctl.cli.choice import by_label, chosen_runs, meant, unasked
-from provctl.cli.consent import DECLINED, agreed
+from provctl.cli.consent import DECLINED, agreed, asks
 from provctl.cli.context import Session, emit, many
 from provctl.cli.kinds import DURATION
 from provctl.cli.times import iso, local
@@ -83,8 +82,8 @@ def prune(
     limits = Limits(older, keep, max_size, conditions)
     chosen = choose(session.folder, limits, now)
     left = leftovers(session.folder, now)
-    asks = bool(chosen) and not dry_run and not yes and sys.stdin.isatty()
-    if asks:
+    shows_first = bool(chosen) and not dry_run and asks(yes=yes)
+    if shows_first:
         _show(session, chosen)
         if not agreed(f"remove {many(len(chosen), 'run')}?", yes=yes):
             ctx.exit(DECLINED)
@@ -92,7 +91,7 @@ def prune(
         gone = set(take_away(session.folder, [each.run.id for each in chosen]))
         chosen = [each for each in chosen if each.run.id in gone]
         sweep(left)
-    if not asks:
+    if not shows_first:
         _show(session, chosen)
     freed, runs = _human(sum(each.size for each in chosen)), many(len(chosen), "run")
     told = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"

@@ -201,14 +201,11 @@ def _tell_what_it_takes(session: Session) -> None:
 def list_schedules(session: Session, conditions: Tuple[Condition, ...]) -> None:
     """List schedules: when each comes next, its last run, and how that ended."""
     from provctl.app.almanac import all_entries
+    from provctl.core.labels import fit_all
     from provctl.scheduler.clock import WallClock
 
     entries = all_entries(session.folder, _schedules(session), WallClock().now())
-    rows = [
-        _row(each)
-        for each in entries
-        if all(condition.fits(each.labels) for condition in conditions)
-    ]
+    rows = [_row(each) for each in entries if fit_all(conditions, each.labels)]
     columns = ("name", "cron", "time_zone", "next", "last", "run", "outcome", "note")
     emit(session, rows, columns, name="name")
     if entries and session.reach.scheduler() is None:

@@ -93,18 +93,19 @@ class Screen:
 
     def tick(self, runs: Iterable[RunState]) -> None:
         """Draw, when the view is a picture and it is time for the next one."""
-        if not self._view_is_due():
+        if not self._is_here() or not self._view.due:
             return
         with self._undisturbed():
             self._view.update(self._pictured(runs, rows=0))
         self._pictures.learn()
 
-    def _view_is_due(self) -> bool:
-        return self._job is not None and not self._job.away() and self._view.due
+    def _is_here(self) -> bool:
+        """Whether there is a picture, and the terminal is ours."""
+        return self._job is not None and not self._job.away()
 
     def say(self, words: str) -> None:
         """Say something that is not of a run on stderr, above the next picture."""
-        here = self._job is not None and not self._job.away()
+        here = self._is_here()
         with self._undisturbed():
             if here:
                 self._view.suspend()

@@ -274,8 +274,8 @@ def hand_over(
     accounts = [summarise(folder.run(run_id)) for run_id in ids]
     for run in accounts:
         if run.status != "queued":
-            word = run.outcome or run.status
-            click.echo(f"submitted before with this key: {run.id} {word}", err=True)
+            said = f"submitted before with this key: {run.id} {run.word}"
+            click.echo(said, err=True)
     going = [run.id for run in accounts if run.outcome is None]
     if going:
         give_to_scheduler(session, going)

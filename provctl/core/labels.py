@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Mapping, Tuple
+from typing import Iterable, Mapping, Tuple
 
-__all__ = ["MOST", "Condition", "check_labels", "conditions", "label"]
+__all__ = ["MOST", "Condition", "check_labels", "conditions", "fit_all", "label"]
 
 MOST = 32  # labels of a run
 
@@ -43,6 +43,11 @@ def conditions(text: str) -> Tuple[Condition, ...]:
     Raises ValueError, with words for people.
     """
     return tuple(_condition(part.strip()) for part in text.split(","))
+
+
+def fit_all(wanted: Iterable[Condition], labels: Mapping[str, str]) -> bool:
+    """Whether labels are all that is asked for."""
+    return all(condition.fits(labels) for condition in wanted)
 
 
 def _condition(text: str) -> Condition:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple
 
 from provctl.core.model import Group
 from provctl.core.spread import unmet_by
+from provctl.core.state import TROUBLES
 from provctl.fixed import fixed
 
 if TYPE_CHECKING:
@@ -85,6 +86,11 @@ class TaskView:
     rss_bytes: Optional[int] = None
     waits_for: Tuple[str, ...] = ()
     waits_more: int = 0
+
+    @property
+    def troubled(self) -> bool:
+        """Whether somebody has to look into it: it failed, or it is held."""
+        return self.status == "held" or self.outcome in TROUBLES
 
 
 @fixed

@@ -12,6 +12,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
 
+from provctl.core.labels import fit_all
 from provctl.errors import ProvctlError, StateUnusable
 from provctl.journal.folder import maker_of_draft, sync_folder
 from provctl.journal.lock import Lock
@@ -60,11 +61,7 @@ class Candidate:
 
 def choose(folder: StateFolder, limits: Limits, now: float) -> List[Candidate]:
     """Return the runs that go, the oldest first."""
-    runs = [
-        run
-        for run in summaries(folder)
-        if all(condition.fits(run.labels) for condition in limits.labels)
-    ]
+    runs = [run for run in summaries(folder) if fit_all(limits.labels, run.labels)]
     finished = [run for run in runs if run.outcome is not None]
     latest_first = sorted(finished, key=_finished_at, reverse=True)
     removable = [

@@ -106,13 +106,14 @@ def summarise(folder: RunFolder) -> RunSummary:
     )
 
 
-def stamp_of(journal: str) -> str:
-    """Return what a journal looks like to `stat`, "" if there is none.
+def stamp_of(runs: str, run_id: str) -> str:
+    """Return what the journal of a run in the folder `runs` looks like, "" if it is none.
 
-    A journal only ever grows: what looks the same says the same.
+    To `stat`, that is. A journal only ever grows: what looks the same says the same.
     """
+    path = f"{runs}/{run_id}/journal.jsonl"
     try:
-        about = os.stat(journal)  # noqa: PTH116  # of thousands, and a Path costs as much
+        about = os.stat(path)  # noqa: PTH116  # of thousands, and a Path costs as much
     except OSError:
         return ""
     return f"{about.st_mtime_ns} {about.st_size} {about.st_ino}"

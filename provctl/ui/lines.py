@@ -12,7 +12,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, List, Mapping, Optional
 
-from provctl.core.state import FAILURES, TROUBLES
+from provctl.core.state import FAILURES
 
 if TYPE_CHECKING:
     from provctl.core.view import RunView, TaskView
@@ -271,7 +271,7 @@ def run_finished(view: RunView, program: str = "provctl") -> List[str]:
             lines.append(f"  let it go on: {command('resume', view.id)}")
         elif view.status != "held":
             lines.append(f"  it goes on; watch it: {command('monitor', view.id)}")
-    troubled = [t for t in view.tasks if t.status == "held" or t.outcome in TROUBLES]
+    troubled = [task for task in view.tasks if task.troubled]
     for task in troubled[:FAILED_TASKS_SHOWN]:
         lines += ["", *_trouble(view, task, program)]
     untold = len(troubled) - FAILED_TASKS_SHOWN

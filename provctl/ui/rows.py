@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from rich.cells import cell_len
 
-from provctl.core.state import FAILURES
+from provctl.core.state import TROUBLES
 from provctl.ui.columns import columns, left_until, memory, notes
 from provctl.ui.lines import (
     OUTCOMES,
@@ -46,13 +46,13 @@ _STYLES = {
     "waiting": "dim",
     "ready": "dim",
     "skipped": "dim",
-    **dict.fromkeys((*FAILURES, "undo_failed", "rollback_failed"), "red"),
+    **dict.fromkeys((*TROUBLES, "rollback_failed"), "red"),
 }
 
 # What is counted first is seen where there is no place for all.
-_TROUBLES = (*FAILURES, "undo_failed", "rollback_failed", "held")
+_LOOKED_INTO = (*TROUBLES, "rollback_failed", "held")
 _COUNTED = sorted(
-    STATES, key=lambda state: (state != "running", state not in _TROUBLES)
+    STATES, key=lambda state: (state != "running", state not in _LOOKED_INTO)
 )
 
 _ROOMY = 60  # cells from which there is place for a longer bar,
