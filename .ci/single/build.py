@@ -20,6 +20,7 @@ import sys
 import sysconfig
 import zlib
 from pathlib import Path
+from site import getsitepackages
 from typing import Iterator, NamedTuple, Sequence
 
 HERE = Path(__file__).parent
@@ -91,7 +92,8 @@ def copy_python(site: Path) -> None:
     """Copy the standard library, the packages and the commands."""
     library = TREE / "lib" / f"python{sysconfig.get_python_version()}"
     shutil.copytree(sysconfig.get_path("stdlib"), library, ignore=LEFT_OUT)
-    packages = library / "site-packages"
+    # Where this Python looks for them: Debian's in another folder than all others.
+    packages = Path(getsitepackages([str(TREE)])[-1])
     ignored = shutil.ignore_patterns("__pycache__", "bin", "made-of")
     shutil.copytree(site, packages, ignore=ignored)
     shutil.copytree(ROOT / "provctl", packages / "provctl", ignore=ignored)

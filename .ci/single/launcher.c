@@ -406,7 +406,15 @@ static char *own_path(void) {
     return here ? text("%s/%s", here, path) : text("%s", path);
 }
 
+/* What is closed of stdin, stdout and stderr: else a file of ours would become it. */
+static void open_missing(void) {
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", O_RDWR); /* the lowest that is free */
+}
+
 int main(int argc, char **argv) {
+    open_missing();
     char *program = own_path(), *name = strrchr(program, '/');
     int orchestrates = name && strcmp(name + 1, ORCHESTRATOR) == 0;
     if (orchestrates) { /* a link; what is behind it is provctl */
