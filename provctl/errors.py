@@ -147,13 +147,20 @@ class Mistake:
 
 
 class WorkflowInvalid(ProvctlError):
-    """A workflow file with one or more mistakes; carries all of them."""
+    """A workflow file with one or more mistakes; carries all that are told.
+
+    `others` is the number of those that are not, where there are very many.
+    """
 
     exit_code = 50
 
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        super().__init__("\n".join(m.message for m in mistakes))
+    def __init__(self, mistakes: Sequence[Mistake], *, others: int = 0) -> None:
+        lines = [mistake.message for mistake in mistakes]
+        if others:
+            lines.append(f"and {others} more mistake{'' if others == 1 else 's'}")
+        super().__init__("\n".join(lines))
         self.mistakes: Tuple[Mistake, ...] = tuple(mistakes)
+        self.others = others
 
 
 class TemplateInvalid(WorkflowInvalid):

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 from typing import TYPE_CHECKING
 
+from provctl.own_file import open_own
+from provctl.shortage import is_shortage
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_locked", "is_want"]
-
-_WANTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-
-
-def is_want(problem: OSError) -> bool:
-    """Whether it says nothing of the file, only that we have no room to open it now."""
-    return problem.errno in _WANTS
+__all__ = ["is_locked"]
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds a flock on the file. A missing file is not locked.
+    """Whether somebody holds a flock on the file. A missing file is not locked,
+    nor what is none of ours.
 
     Raises OSError where that cannot be known for want of a descriptor: who took that
     for no would take what lives for dead.
@@ -29,9 +25,9 @@ def is_locked(path: Path) -> bool:
     must try again before it believes in a real holder.
     """
     try:
-        fd = os.open(str(path), os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_own(path)
     except OSError as problem:
-        if is_want(problem):
+        if is_shortage(problem):
             raise
         return False
     try:

@@ -51,6 +51,20 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     return check
 
 
+@pytest.fixture(scope="session", autouse=True)
+def heard_signals() -> None:
+    """What tests start ignores no signal, though whoever started them may.
+
+    nohup does, and a shell without jobs for what it starts in the background. Tests
+    themselves still do as they are told: a handler is for one process, and is reset
+    where another program is executed; to ignore is inherited.
+    """
+    # These Python ignores itself, and has reset.
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
+
+
 @pytest.fixture(autouse=True)
 def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test depends on, or touches, the account it runs in."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, cast
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple, cast
 
 from starlette.responses import Response
 
-from provctl.api.envelope import as_json
+from provctl.api.envelope import as_json, problem_body
 from provctl.api.shapes import Problem
 from provctl.core.labels import conditions
 from provctl.errors import UsageProblem
@@ -28,10 +28,25 @@ JSON: Dict[str, Any] = {
 }
 
 
+_ANSWER_MAX = 16 << 20  # bytes
+
+
 class Json(Response):
-    """An answer that is JSON already."""
+    """An answer that is JSON already. For one that is too large it says that, with 500."""
 
     media_type = "application/json"
+
+    def __init__(
+        self,
+        content: bytes,
+        status_code: int = 200,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        if len(content) > _ANSWER_MAX:
+            message = f"the answer is larger than {_ANSWER_MAX >> 20} MiB"
+            hint = "ask for less of it: lists have limit and offset, GET /tasks has run"
+            content, status_code = problem_body(message, hint=hint, code=1), 500
+        super().__init__(content, status_code, headers)
 
 
 def service_of(request: Request) -> Service:

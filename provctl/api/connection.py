@@ -9,7 +9,8 @@ and that whoever is refused can read why, though it is still sending.
 from __future__ import annotations
 
 import http
-from typing import TYPE_CHECKING, Any, Optional, Tuple, cast
+from collections import deque
+from typing import TYPE_CHECKING, Any, Deque, Optional, Tuple, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -47,6 +48,8 @@ class Connection(HttpToolsProtocol):
         self._head_alarm: Optional[TimerHandle] = None
         self._line: Optional[Farewell] = None
         self._refused = False
+        # uvicorn itself knows only the last of those that were sent together.
+        self._cycles: Deque[RequestResponseCycle] = deque()
 
     def connection_made(  # type: ignore[override]  # as in uvicorn
         self, transport: Transport
@@ -67,7 +70,11 @@ class Connection(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
-        """Be counted no more."""
+        """Be counted no more, and let no answer go on."""
+        for cycle in self._cycles:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
         self._head_is_there()
         if self._line is not None:
             self._line.over()
@@ -99,6 +106,7 @@ class Connection(HttpToolsProtocol):
         if self._refusal is not None:
             raise ValueError  # ends the parsing; see `send_400_response`
         super().on_headers_complete()
+        self._cycles.append(self.cycle)
 
     def _refusal_of_head(self) -> Optional[_Refusal]:
         if self._surplus:
@@ -115,6 +123,14 @@ class Connection(HttpToolsProtocol):
         """Expect the next head."""
         self._in_head = True
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, and read no other before all are answered."""
+        while self._cycles and self._cycles[0].response_complete:
+            self._cycles.popleft()
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed, or was refused while it was."""

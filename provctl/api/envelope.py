@@ -44,9 +44,13 @@ def status_of(problem: errors.ProvctlError) -> int:
 
 
 def problem_of(problem: errors.ProvctlError) -> bytes:
-    """Return the body that says what went wrong, with every mistake of a workflow."""
+    """Return the body that says what went wrong, with the mistakes of a workflow.
+
+    `more_mistakes` is the number of those that are left out.
+    """
     more: Dict[str, Any] = {}
     if isinstance(problem, errors.WorkflowInvalid):
+        more["more_mistakes"] = problem.others
         more["mistakes"] = [
             {
                 "message": mistake.message,

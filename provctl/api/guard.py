@@ -40,6 +40,9 @@ _BODY_MAX = 1 << 20  # bytes
 # A whole workflow; it is read by who reads workflow files, as strictly.
 _SUBMIT = "/workflows/submit"
 _SUBMIT_MAX = 16 << 20
+# All bodies at hand that are not small: a submission is there until it is checked.
+_SMALL = 64 << 10
+_BODIES_MAX = 64 << 20
 _BODY_S = 30.0
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OPEN = frozenset({"/health"})
@@ -67,29 +70,50 @@ class Guard:
         self._app = app
         self._token = token
         self._hosts = hosts
+        self._room = _BODIES_MAX
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer, or hand on with the whole body read."""
         headers = _as_lists(scope["headers"])
         refusal = self._of_sender(scope, headers) or _of_shape(scope, headers)
-        if refusal is None and scope["method"] not in _READS:
-            most = _SUBMIT_MAX if scope["path"] == _SUBMIT else _BODY_MAX
-            try:
-                reading = _whole_body(receive, headers, most)
-                body = await asyncio.wait_for(reading, _BODY_S)
-            except asyncio.TimeoutError:
-                refusal = _Refusal(408, f"a body may take {_BODY_S:g} seconds")
-            except _TooLarge:
-                refusal = _Refusal(413, f"the body is larger than {most >> 20} MiB")
-            except _Gone:
-                return
-            else:
-                refusal = _of_body(scope, body)
-                receive = _again(body, receive)
-        if refusal is None:
+        if refusal is not None:
+            await _answer(send, refusal)
+        elif scope["method"] in _READS:
             await self._app(scope, receive, send)
         else:
-            await _answer(send, refusal)
+            most = _SUBMIT_MAX if scope["path"] == _SUBMIT else _BODY_MAX
+            taken = _room_for(headers, most)
+            if taken > self._room:
+                size = f"{_BODIES_MAX >> 20} MiB"
+                message = f"the bodies of requests under way have {size}, and no more"
+                await _answer(send, _Refusal(503, message, "try again later"))
+                return
+            self._room -= taken
+            try:
+                await self._with_body(scope, receive, send, most)
+            finally:
+                self._room += taken
+
+    async def _with_body(
+        self, scope: Message, receive: Receive, send: Send, most: int
+    ) -> None:
+        """Answer, or hand on, with the whole body read: at most so many bytes."""
+        try:
+            reading = _whole_body(receive, _as_lists(scope["headers"]), most)
+            body = await asyncio.wait_for(reading, _BODY_S)
+        except asyncio.TimeoutError:
+            refusal = _Refusal(408, f"a body may take {_BODY_S:g} seconds")
+        except _TooLarge:
+            refusal = _Refusal(413, f"the body is larger than {most >> 20} MiB")
+        except _Gone:
+            return
+        else:
+            wrong = _of_body(scope, body)
+            if wrong is None:
+                await self._app(scope, _again(body, receive), send)
+                return
+            refusal = wrong
+        await _answer(send, refusal)
 
     def _of_sender(
         self, scope: Message, headers: Dict[bytes, List[bytes]]
@@ -151,6 +175,14 @@ class _TooLarge(Exception):
 
 class _Gone(Exception):
     pass
+
+
+def _room_for(headers: Dict[bytes, List[bytes]], most: int) -> int:
+    """How many bytes a body may have, by its headers; 0 if they are few."""
+    if b"transfer-encoding" in headers:
+        return most
+    told = int(headers.get(b"content-length", [b"0"])[0])
+    return 0 if told <= _SMALL else min(told, most)
 
 
 async def _whole_body(

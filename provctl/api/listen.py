@@ -7,7 +7,6 @@ and memory, are imported in a thread when the first connection is there; it wait
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -139,8 +138,6 @@ class Listener:
 
         from provctl.api.connection import Connection
 
-        _hear_of_bugs(self._say)
-
         def make(app: Any, kind: str) -> Any:
             config = Config(
                 app,
@@ -186,19 +183,3 @@ class Listener:
                 connection.transport.abort()
         for door in self._doors:
             door.close()
-
-
-class _Lines(logging.Handler):
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(logging.ERROR)
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._say(f"API: {self.format(record)}")
-
-
-def _hear_of_bugs(say: Callable[[str], None]) -> None:
-    """What uvicorn says of a request that ended in an exception is ours to log."""
-    logger = logging.getLogger("uvicorn")
-    logger.handlers = [_Lines(say)]
-    logger.propagate = False

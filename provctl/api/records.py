@@ -6,7 +6,7 @@ Their five statuses say less than ours, which are there too, as `state` and `out
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 from provctl.api.times import iso
 from provctl.core.model import Call, Command, Group
@@ -49,13 +49,20 @@ def status_of(task: TaskState) -> str:
 
 
 def task_record(
-    run: RunState, task: TaskState, *, whole: bool, said: Optional[Progress] = None
+    run: RunState,
+    task: TaskState,
+    *,
+    whole: bool,
+    stale: Mapping[str, str],
+    unattended: Mapping[str, str],
+    said: Optional[Progress] = None,
 ) -> Dict[str, Any]:
     """Return a task; of an output longer than 4 KiB only that it is, unless `whole`.
 
-    `said` is its progress where more is known of it than the state says.
+    `said` is its progress where more is known of it than the state says; for the
+    mappings see `core.view.task_view`.
     """
-    seen = task_view(task)
+    seen = task_view(task, stale, unattended)
     progress = seen.progress if said is None else said
     run_id, status = run.submitted.run, status_of(task)
     command, args = _words_of(task)
@@ -81,7 +88,7 @@ def task_record(
         "outcome": seen.outcome,
         "attempts": seen.attempt,
         "exit_code": seen.exit_code,
-        "reason": seen.reason,
+        "reason": seen.explanation,
         "output_left_out": left_out,
     }
 

@@ -138,6 +138,7 @@ class Problem(BaseModel):
     hint: Optional[str]
     code: int
     mistakes: Optional[List[Dict[str, Any]]] = None
+    more_mistakes: Optional[int] = None
 
 
 class _Task(BaseModel):

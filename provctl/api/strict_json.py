@@ -7,6 +7,8 @@ import math
 import re
 from typing import Any, Dict, List, Tuple
 
+from provctl.text import NotText, decode
+
 __all__ = ["read_strictly"]
 
 _DEPTH_MAX = 64
@@ -23,11 +25,11 @@ def read_strictly(body: bytes) -> Any:
     and what nests more than 64 deep.
     """
     try:
-        text = body.decode("utf-8")
+        text = decode(body)
         value = _decode(text)
         if _HALF.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeError:
+    except (UnicodeError, NotText):
         message = "the body is not UTF-8 text"
         raise ValueError(message) from None
     except RecursionError:

@@ -10,6 +10,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from provctl.errors import StateUnusable
+from provctl.own_file import open_own, reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,12 +35,12 @@ def take_token(path: Path) -> str:
 
 
 def _made(path: Path) -> str:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     token = secrets.token_hex(_BYTES)
     try:
         # Under another name first: nobody finds half a token, whoever is killed.
-        with os.fdopen(os.open(str(draft), flags, 0o600), "wb") as file:
+        with os.fdopen(open_own(draft, flags), "wb") as file:
             file.write(token.encode("ascii") + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -52,20 +53,14 @@ def _made(path: Path) -> str:
 
 def _read(path: Path) -> str:
     try:
-        # Opening a FIFO would wait for its writer.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with os.fdopen(os.open(str(path), flags), "rb") as file:
+        with reader(path) as file:
             info = os.fstat(file.fileno())
             content = file.read(100)
     except OSError as problem:
         raise _unusable(path, problem) from problem
     hint = f"remove {path}: a new one is made at the next start of the scheduler"
-    if (
-        not stat.S_ISREG(info.st_mode)
-        or info.st_uid != os.geteuid()
-        or stat.S_IMODE(info.st_mode) & 0o077
-    ):
-        message = f"{path}: others own it or may read it"
+    if stat.S_IMODE(info.st_mode) & 0o077:
+        message = f"{path}: others may read it"
         raise StateUnusable(message, hint=hint)
     if not _LOOK.fullmatch(content):
         message = f"{path}: there is no token in it"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
+from contextlib import contextmanager, suppress
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 from provctl import __version__
 from provctl.api.control import ControlServer
@@ -26,6 +28,7 @@ from provctl.errors import ProvctlError, StateUnusable
 from provctl.journal.lock import Lock
 from provctl.journal.schedules import Schedules
 from provctl.scheduler.clock import WallClock
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.api.listen import Door
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from provctl.journal.folder import StateFolder
     from provctl.scheduler.world import Facts
 
-__all__ = ["say", "serve"]
+__all__ = ["hear_of_errors", "say", "serve"]
 
 
 def serve(
@@ -50,17 +53,30 @@ def serve(
     Says by `readiness` when it can be reached, or why it could not start. Where
     another one runs, that is said too, or with `take_over` it is called to end it.
     """
-    folder.prepare()
-    lock = Lock.take(folder.scheduler / "lock")
-    while lock is None:
-        if take_over is None:
-            readiness.already()
-            return
-        take_over()
-        lock = Lock.take(folder.scheduler / "lock")
+    try:
+        lock = _locked(folder, take_over)
+    except StateUnusable as problem:
+        readiness.failed(problem.message)
+        raise
+    if lock is None:
+        readiness.already()
+        return
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    hear_of_errors(log)
     # The kernel lets go of the lock, with the process: who waits for that finds none.
     asyncio.run(_Background(settings, folder, lock, log).run(readiness))
+
+
+def _locked(
+    folder: StateFolder, take_over: Optional[Callable[[], object]]
+) -> Optional[Lock]:
+    """Return the lock of schedulers; None where another one has it, and keeps it."""
+    folder.prepare()
+    lock = Lock.take(folder.scheduler / "lock")
+    while lock is None and take_over is not None:
+        take_over()
+        lock = Lock.take(folder.scheduler / "lock")
+    return lock
 
 
 def say(line: str) -> None:
@@ -68,6 +84,29 @@ def say(line: str) -> None:
     with suppress(OSError):
         sys.stderr.write(line)
         sys.stderr.flush()
+
+
+def hear_of_errors(log: Callable[[str], None]) -> None:
+    """Have what asyncio and uvicorn say of errors put into the log, as lines of it."""
+    logging.getLogger().handlers = [_ErrorLog(log)]
+
+
+class _ErrorLog(logging.Handler):
+    """Passes errors on. What is only a warning is mostly that a client went away."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        super().__init__(logging.ERROR)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        name = record.name.partition(".")[0]
+        error = record.exc_info[1] if record.exc_info else None
+        if name == "asyncio" and isinstance(error, ConnectionError):
+            return
+        about = "API" if name == "uvicorn" else name
+        first, *others = self.format(record).splitlines() or [""]
+        indented = "".join(f"    {plain(line)}\n" for line in others)
+        self._log(stamped(f"{about}: {first}") + indented)
 
 
 # Set in tests: how long it takes to end, in seconds, once it can no longer be reached.
@@ -89,6 +128,7 @@ class _Background:
         self._lock = lock
         self._write = log
         self._again: Optional[asyncio.TimerHandle] = None
+        self._api_problems: List[str] = []
 
     async def run(self, readiness: Readiness) -> None:
         self._stop = asyncio.Event()
@@ -101,6 +141,7 @@ class _Background:
             executor=make_executor(),
             tell=self._hear,
             complain=self._complain,
+            warn=self._log,
         )
         self._timetable = self._make_timetable()
         self._service = SchedulerService(
@@ -161,19 +202,19 @@ class _Background:
 
     def _make_listener(self) -> Listener:
         """Bind what can be bound: workflows run also where the API cannot be had."""
+        if self._settings.port_conflict is not None:
+            self._note(self._settings.port_conflict)
         place = self._folder.scheduler
         doors: List[Door] = []
-        token, hosts = None, {}
-        try:
+        token = None
+        with self._noting_problems():
             doors.append(unix_door(place / "api.sock"))
             token = take_token(place / "token")
-            address = self._settings.server.address
-            if address is not None:
-                door = tcp_door(*address)
-                doors.append(door)
-                hosts["tcp"] = door.hosts
-        except ProvctlError as problem:
-            self._log(f"API: {problem.message}; {problem.hint}")
+        for address in self._settings.addresses if token else ():
+            with self._noting_problems():
+                doors.append(tcp_door(*address))
+        tcp = [door.hosts for door in doors if door.kind == "tcp"]
+        hosts = {"tcp": frozenset(chain.from_iterable(tcp))}
 
         def load() -> Any:
             from provctl.api.http_app import make_app
@@ -182,18 +223,31 @@ class _Background:
 
         return Listener(doors, load, self._log)
 
+    @contextmanager
+    def _noting_problems(self) -> Iterator[None]:
+        try:
+            yield
+        except ProvctlError as problem:
+            self._note(f"API: {problem.message}; {problem.hint}")
+
+    def _note(self, problem: str) -> None:
+        """Log a problem of the API, and tell it to whoever asks."""
+        self._api_problems.append(problem)
+        self._log(problem)
+
     def _answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
         scheduler = self._scheduler
         verb = message.get("verb")
         if verb == "stop":
             self._stop.set()
-            return {"running": scheduler.state.running}
+            return {"running": scheduler.state.running, "pid": os.getpid()}
         if verb == "status":
             state = scheduler.state
             return {
                 "runs": len(state.runs),
                 "tasks_running": state.running,
                 "api": self._listener.addresses,
+                "api_problems": self._api_problems,
                 "service": os.environ.get(SERVICE),
             }
         if verb == "take":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Dict, Iterable, List, Optional
+from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, Optional
 
 from provctl.api.envelope import as_json
 from provctl.api.records import status_of, task_record
 from provctl.core import events as ev
+from provctl.core.selection import why_stale
 from provctl.core.view import Progress
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Book:
         self._status: Dict[str, str] = {}
         self._text: Dict[str, bytes] = {}
         self._said: Dict[str, Progress] = {}
+        self._stale = why_stale(run)
+        self._unattended: Mapping[str, str] = {}
         self._renew(run.tasks)
 
     def __len__(self) -> int:
@@ -61,7 +64,10 @@ class Book:
                     changed[other] = None
                 for other in self.run.children.get(event.task, ()):
                     changed[other] = None
-            elif not isinstance(event, (ev.OwnerTook, ev.RunFinished)):
+            elif isinstance(event, ev.RunFinished) and not why_stale(self.run):
+                continue
+            elif not isinstance(event, ev.OwnerTook):
+                self._stale = why_stale(self.run)
                 self._renew(self.run.tasks)
                 return
         self._renew(changed)
@@ -73,6 +79,12 @@ class Book:
         self._said[name] = said
         self._text.pop(name, None)
         return True
+
+    def leave(self, unattended: Mapping[str, str]) -> None:
+        """Take in what became of running tasks while nobody owns the run."""
+        changed = {**self._unattended, **unattended}
+        self._unattended = unattended
+        self._renew(changed)
 
     def _renew(self, names: Iterable[str]) -> None:
         for name in names:
@@ -100,7 +112,13 @@ class Book:
     def _text_of(self, name: str) -> bytes:
         text = self._text.get(name)
         if text is None:
-            task, said = self.run.tasks[name], self._said.get(name)
-            record = task_record(self.run, task, whole=False, said=said)
+            record = task_record(
+                self.run,
+                self.run.tasks[name],
+                whole=False,
+                stale=self._stale,
+                unattended=self._unattended,
+                said=self._said.get(name),
+            )
             text = self._text[name] = as_json(record)
         return text

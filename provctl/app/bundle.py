@@ -25,10 +25,13 @@ from typing import (
     Tuple,
 )
 
+from provctl.app.log_rotation import older
 from provctl.errors import ProvctlError
 from provctl.executors.forms import forms
 from provctl.executors.masking import cover_bytes
+from provctl.own_file import ForeignFile, reader
 from provctl.scheduler.secrets import find_secret
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.journal.folder import RunFolder, StateFolder
@@ -52,6 +55,7 @@ _BUILD = frozenset(
     {
         *("v", "name", "id", "parent", "needs", "priority", "timeout_s", "retry"),
         *("pools", "on_failure", "on_interrupt", "idempotent", "secrets", "library"),
+        "keep_processes",
         *("cwd", "source", "max_parallel", "module", "on", "workflow", "into"),
     }
 )
@@ -89,8 +93,12 @@ def parts_of_run(folder: RunFolder, *, with_inputs: bool) -> Iterator[Part]:
 
 def parts_of_scheduler(folder: StateFolder) -> Iterator[Part]:
     """Return what the background scheduler has left to be read."""
-    log = _read(folder.scheduler / "log", _SCHEDULER_LOG_END, end=True)
-    yield Part("scheduler/log", log, "the end of the scheduler's log")
+    log = folder.scheduler / "log"
+    said = b"".join(
+        _read(file, _SCHEDULER_LOG_END, end=True) for file in (older(log), log)
+    )
+    about = "the end of the scheduler's log"
+    yield Part("scheduler/log", said[-_SCHEDULER_LOG_END:], about)
     listing = _listing(folder.scheduler) + _listing(folder.queue)
     yield Part(
         "scheduler/files.txt", listing, "names and sizes of its files, the queue"
@@ -200,13 +208,13 @@ def _json(file: Path) -> Dict[str, Any]:
 
 def _read(file: Path, most: int, *, end: bool = False) -> bytes:
     """At most so many bytes of a file, from its end if need be; none if it is none."""
-    if file.is_symlink() or not file.is_file():
-        return b""  # a socket, or what leads elsewhere
     try:
-        with file.open("rb") as stream:
+        with reader(file) as stream:
             if end:
                 stream.seek(max(0, _size(file) - most))
             return stream.read(most)
+    except (FileNotFoundError, ForeignFile):
+        return b""  # also a socket, or what leads elsewhere
     except OSError as problem:
         return f"(cannot be read: {problem.strerror})\n".encode()
 
@@ -219,14 +227,14 @@ def _size(file: Path) -> int:
 
 
 def _listing(folder: Path) -> bytes:
-    lines = [f"{folder}\n"]
+    lines = [f"{plain(str(folder))}\n"]
     try:
         for path in sorted(folder.rglob("*"))[:_LISTED]:
             info = path.lstat()
             about = (
                 f"{info.st_mode:o} {info.st_uid} {info.st_size:>10} {info.st_mtime:.3f}"
             )
-            lines.append(f"{about} {path.relative_to(folder)}\n")
+            lines.append(f"{about} {plain(str(path.relative_to(folder)))}\n")
     except OSError as problem:
         lines.append(f"(cannot be read: {problem.strerror})\n")
     return "".join(lines).encode("utf-8", "backslashreplace")

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Tuple
 from provctl.api.envelope import as_json
 from provctl.api.records import run_record, summary_record, task_record
 from provctl.app.book import Book
-from provctl.app.follow import Follower
+from provctl.app.follow import Follower, unattended
 from provctl.app.said import Said
 from provctl.core.labels import fit_all
+from provctl.core.selection import why_stale
 from provctl.errors import JournalDamaged, JournalTooNew, NotFound
 from provctl.flock import is_locked
 from provctl.journal.summary import RunSummary, account, stamp_of
@@ -150,8 +151,13 @@ class Catalogue:
         """Return a run with its tasks, the first thousand. Raises NotFound."""
         book = await self._present(run_id)
         self._listen()
-        owned = run_id in self._live or is_locked(self._folder.run(run_id).lock)
-        record = as_json(run_record(book.run, owned=owned))
+        owned = self._is_owned(run_id)
+        if not owned:
+            book.leave(unattended(self._folder.run(run_id), book.run, owned=False))
+        told = run_record(book.run, owned=owned)
+        if told["status"] == "queued" and not owned:
+            told["status"] = account(self._folder.run(run_id)).status
+        record = as_json(told)
         tasks = b",".join(book.texts(None, 0, _WHOLE_RUN))
         return record[:-1] + b',"tasks":[' + tasks + b"]}"
 
@@ -163,9 +169,19 @@ class Catalogue:
         if task is None:
             message = f"run {run_id} has no task {name}"
             raise NotFound(message)
-        runs = run_id in self._live and task.status == "running" and task.attempt
-        said = self._said.newest(run, task) if runs else None
-        return as_json(task_record(run, task, whole=True, said=said))
+        said = None
+        if task.attempt and task.status in ("running", "finished"):
+            said = self._said.newest(run, task)
+        if run_id not in self._live:
+            self._said.forget(run_id)
+        folder, owned = self._folder.run(run_id), self._is_owned(run_id)
+        left, stale = unattended(folder, run, owned=owned), why_stale(run)
+        return as_json(
+            task_record(run, task, whole=True, stale=stale, unattended=left, said=said)
+        )
+
+    def _is_owned(self, run_id: str) -> bool:
+        return run_id in self._live or is_locked(self._folder.run(run_id).lock)
 
     def _listen(self) -> None:
         """Read what running tasks say in their logs, if that is not just done."""

@@ -1,83 +1,112 @@
-"""Owns direct mode: this process becomes the Nushell that runs a command."""
+"""Owns direct mode: Nushell runs a command here, mostly in place of this process."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Mapping, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, List, Mapping
 
 from provctl.app.environment import is_text
 from provctl.errors import ToolMissing
 from provctl.nushell.driver import Setting, direct_invocation
+from provctl.streams import binary_of
 
 if TYPE_CHECKING:
-    from provctl.nushell.driver import Values
+    from subprocess import Popen
+
+    from provctl.nushell.driver import Invocation, Values
     from provctl.nushell.index import Verb
 
-__all__ = ["become"]
+__all__ = ["run_directly"]
 
 
-def become(
+def run_directly(
     verb: Verb,
     values: Values,
     *,
     setting: Setting,
     environ: Mapping[str, str],
     output: str,
-) -> NoReturn:
-    """Make a call in place of this process: its terminal, its exit code are Nushell's.
+) -> int:
+    """Make a call here and return its exit code; its terminal is ours.
 
     `environ` is all of the environment, less what is not text; `output` is the format
-    of what is returned. Raises UsageProblem for values that Nushell cannot be given,
-    and ToolMissing if it does not start.
+    of what is returned. With "table" Nushell takes the place of this process. Else
+    only the result goes to stdout; what the command prints goes to stderr. Raises
+    UsageProblem for values that Nushell cannot be given, ToolMissing if it does not
+    start, and OSError if the result cannot be written.
     """
     assert verb.signature is not None, verb
-    # Keeps a number free for what is too large for the environment.
-    place = os.open(os.devnull, os.O_RDONLY)
-    apart = output != "table" and _only_results_to_stdout()
-    invocation = direct_invocation(
-        setting,
-        verb.imports,
-        (verb.module, verb.signature.command),
-        values,
-        env={name: value for name, value in environ.items() if is_text(value)},
-        input_path=f"/dev/fd/{place}",
-        output=output,
-        output_path=apart or None,
-    )
-    if invocation.input is not None:
-        _hold(invocation.input, place)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    try:
-        os.execve(setting.nu, invocation.argv, invocation.env)  # noqa: S606
-    except OSError as problem:
-        message = f"{setting.nu} does not run: {problem.strerror}"
-        raise ToolMissing(message) from problem
+    # No other process has them open, so that their offsets do not matter.
+    with _nameless() as given, _nameless() as result:
+        apart = output != "table"
+        invocation = direct_invocation(
+            setting,
+            verb.imports,
+            (verb.module, verb.signature.command),
+            values,
+            env={name: value for name, value in environ.items() if is_text(value)},
+            input_path=f"/dev/fd/{given.fileno()}",
+            output=output,
+            output_path=f"/dev/fd/{result.fileno()}" if apart else None,
+        )
+        given.write(invocation.input or b"")
+        given.seek(0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            if not apart:
+                os.set_inheritable(given.fileno(), True)
+                os.execve(setting.nu, invocation.argv, invocation.env)  # noqa: S606
+            return _run_and_print(setting.nu, invocation, given, result)
+        except OSError as problem:
+            if problem.filename != setting.nu:
+                raise
+            message = f"{setting.nu} does not run: {problem.strerror}"
+            raise ToolMissing(message) from problem
 
 
-def _only_results_to_stdout() -> str:
-    """Have all that is printed on stderr; return a path to stdout for the result.
-
-    Empty, and all is as it was, where stdout cannot be opened anew: a socket, or a
-    pipe of another user.
-    """
-    results = os.dup(1)
-    path = f"/dev/fd/{results}"
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
-    except OSError:
-        return ""
-    os.set_inheritable(results, True)
-    os.dup2(2, 1)
-    return path
-
-
-def _hold(content: bytes, place: int) -> None:
-    """Have `content` as the open file `place`: without a name, it leaves nothing."""
+def _nameless() -> BinaryIO:
+    """Return a file that leaves nothing behind; in memory, where the system has that."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("provctl"), "w+b")
     from tempfile import TemporaryFile
 
-    with TemporaryFile() as file:
-        file.write(content)
-        file.seek(0)
-        os.dup2(file.fileno(), place)
+    return TemporaryFile()
+
+
+def _run_and_print(
+    nu: str, invocation: Invocation, given: BinaryIO, result: BinaryIO
+) -> int:
+    import shutil
+    import subprocess
+
+    started: List[Popen[bytes]] = []
+    _pass_signals_on(started)
+    process = subprocess.Popen(
+        invocation.argv,
+        executable=nu,
+        env=dict(invocation.env),
+        stdout=2,
+        pass_fds=(given.fileno(), result.fileno()),
+    )
+    started.append(process)
+    code = process.wait()
+    result.seek(0)
+    out = binary_of(sys.stdout)
+    shutil.copyfileobj(result, out)
+    out.flush()
+    return code if code >= 0 else 128 - code
+
+
+def _pass_signals_on(started: List[Popen[bytes]]) -> None:
+    """Leave it to Nushell what ends this command."""
+    import signal
+
+    def pass_on(number: int, _frame: Any) -> None:
+        for process in started:
+            process.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, pass_on)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, Optional, Set
 
 from provctl.journal.codec import as_record
 from provctl.journal.seal import NewerFormat, unseal
+from provctl.own_file import reader
 
 if TYPE_CHECKING:
     from provctl.core.events import Event
@@ -122,7 +123,7 @@ class RunFeed:
 
     def _lines(self) -> List[bytes]:
         size = _STEP
-        with self._folder.journal.open("rb") as file:
+        with reader(self._folder.journal) as file:
             file.seek(self._offset)
             data = file.read(size)
             while b"\n" not in data and len(data) == size:

@@ -81,21 +81,25 @@ class Firing:
         `evaluated` does, and StateUnusable.
         """
         run = self._run(schedule, at)
-        if run.path.exists():
-            self.folder.settle()
-        else:
-            try:
-                workflow = evaluated(self.settings, schedule)
-            except OSError as problem:  # no process or descriptor is free, say
-                message = f"{schedule.file}: cannot be read now: {problem.strerror}"
-                raise StateUnusable(message) from problem
-            _passed("before")
-            key = None if _FAILPOINT == "unkeyed" else key_of(schedule, at)
-            wishes = wishes_of(schedule, key, {})
-            run = self.folder.run(submit(self.folder, workflow, wishes))
-            _passed("after", "unkeyed")
-        queue_again(self.folder, run.id)
+        workflow = None if run.path.exists() else self._evaluated(schedule)
+        with self.folder.submitting():
+            if workflow is None:
+                self.folder.settle()
+            else:
+                _passed("before")
+                key = None if _FAILPOINT == "unkeyed" else key_of(schedule, at)
+                wishes = wishes_of(schedule, key, {})
+                run = self.folder.run(submit(self.folder, workflow, wishes))
+                _passed("after", "unkeyed")
+            queue_again(self.folder, run.id)
         return run.id
+
+    def _evaluated(self, schedule: Schedule) -> Workflow:
+        try:
+            return evaluated(self.settings, schedule)
+        except OSError as problem:  # no process or descriptor is free, say
+            message = f"{schedule.file}: cannot be read now: {problem.strerror}"
+            raise StateUnusable(message) from problem
 
     def goes_on(self, run_id: str) -> bool:
         """Whether a run is there and has not ended. Raises JournalDamaged, JournalTooNew."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provctl.executors.base import Place
     from provctl.journal.folder import RunFolder
 
-__all__ = ["Follower"]
+__all__ = ["Follower", "unattended"]
 
 
 class Follower:
@@ -23,11 +23,14 @@ class Follower:
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
+        self.was_owned = False  # just before the latest `read`
         self._state = State(slots=0, capacity={})
         self._reader = JournalReader(folder.journal, folder.id)
 
     def read(self) -> List[Event]:
         """Take in what is new and return it. Raises JournalDamaged, JournalTooNew."""
+        # First: what an owner wrote that has gone by now is in the journal.
+        self.was_owned = self.owned
         events = self._reader.read()
         if not self._state.runs:
             replay(self._state, self.folder, events)
@@ -47,35 +50,45 @@ class Follower:
         return is_locked(self.folder.lock)
 
     def unattended(self) -> Dict[str, str]:
-        """What became of running tasks while nobody owns the run: task to words.
+        """What became of running tasks, if nobody owns the run; see `unattended`."""
+        return unattended(self.folder, self.run, owned=self.was_owned)
 
-        The next owner writes the same into the journal; until then this is the
-        honest answer.
-        """
-        from provctl.executors.base import Place
 
-        found = {}
-        for task_id in self.run.active:
-            task = self.run.tasks[task_id]
-            if task.status != "running" or not task.attempt:
-                continue
-            folder, index = self.folder.attempts, task.task.index
-            key = (self.folder.id, task_id, task.attempt)
-            found[task_id] = _word(Place(*key, folder, index, task.purpose))
-        return found
+def unattended(folder: RunFolder, run: RunState, *, owned: bool) -> Dict[str, str]:
+    """What became of running tasks while nobody owns the run: task to words.
+
+    The next owner writes the same into the journal; until then this is the honest
+    answer. `owned` is whether some process had the run before its journal was read.
+    """
+    from provctl.executors.base import Place
+
+    found: Dict[str, str] = {}
+    for task_id in {} if owned or run.outcome is not None else run.active:
+        task = run.tasks[task_id]
+        if task.status == "running" and task.attempt:
+            key = (folder.id, task_id, task.attempt)
+            place = Place(*key, folder.attempts, task.task.index, task.purpose)
+            found[task_id] = _word(place)
+    return found
 
 
 def _word(place: Place) -> str:
+    from provctl.core.requests import Voided
     from provctl.executors import record
 
     if record.is_running(place):
         return "still running, without an owner"
     ended = record.ended(place)
+    if isinstance(ended, Voided):
+        return f"never began, not yet recorded: {ended.reason}"
     if ended is not None and not ended.ran:
         return f"never began, not yet recorded: {ended.problem}"
     if ended is not None:
         how = f"exit code {ended.exit_code}" if ended.signal is None else "a signal"
         return f"ended with {how}, not yet recorded"
-    if not place.file("go").exists():
+    go = place.file("go")
+    if go.is_symlink() or not go.exists():
+        if record.has_traces(place):
+            return "its exit record is gone: nobody can know how it ended"
         return "decided, but it never began"
     return "its supervisor died: nobody can know how it ended"

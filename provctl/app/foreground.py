@@ -28,17 +28,24 @@ if TYPE_CHECKING:
     from provctl.scheduler.loop import Scheduler
     from provctl.scheduler.world import Facts
 
-__all__ = ["Audience", "Ending", "hold_hangup", "run_in_foreground"]
+__all__ = ["Audience", "Ending", "hold_signals", "run_in_foreground"]
+
+_HELD = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
+# What it means that something cannot be shown; all else, such as a full disk, is no
+# reason to leave.
+_GONE = {errno.EPIPE: "output", errno.EIO: "hangup"}
 
 
 @dataclass(frozen=True)
 class Audience:
     """Who watches: `tell` hears of facts, `tick` is called every `tick_s` seconds.
 
-    An OSError of either means that nobody sees it any more.
+    An OSError of either means that nobody sees it any more. `say` is given words
+    about this process.
     """
 
     tell: Callable[[Facts], None]
+    say: Callable[[str], None] = lambda _words: None
     tick: Optional[Callable[[RunState], None]] = None
     tick_s: float = 0.125
 
@@ -48,20 +55,20 @@ class Ending:
     """The run when this process ceased to own it.
 
     `left` says why, if it goes on in the background: "hangup" (the terminal is
-    gone), "output" (whoever read the output is), "detached" (somebody asked);
-    else "".
+    gone), "output" (whoever read the output is), "terminated" (SIGTERM), "detached"
+    (somebody asked); else "".
     """
 
     run: RunState
     left: str
 
 
-def hold_hangup() -> None:
-    """Let a SIGHUP wait until `run_in_foreground` heeds it.
+def hold_signals() -> None:
+    """Let signals that end this process wait until `run_in_foreground` heeds them.
 
     To be called before a run is on disk, or it could have no owner from the start.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
 
 
 def run_in_foreground(
@@ -77,8 +84,8 @@ def run_in_foreground(
 ) -> Ending:
     """Own a run until it is finished or held, or the background has it.
 
-    The first SIGINT or SIGTERM cancels it with grace, the second at once. SIGHUP,
-    an audience that is gone and the request "detach" hand it over; with SIGHUP
+    The first SIGINT cancels it with grace, the second at once. SIGTERM, SIGHUP, an
+    audience that is gone and the request "detach" hand it over; with SIGHUP
     ignored (nohup) a lost audience does not. Raises Refused if the run has an
     owner, and what makes its journal unusable.
     """
@@ -174,12 +181,14 @@ class _Foreground:
     async def _until_over_or_left(self) -> None:
         while True:
             await self._until_awake()
-            found = not self._over and await self._handover.find_taker()
+            problem = None if self._over else await self._handover.find_taker()
             if self._over:
                 self._left = ""  # it may have ended while a scheduler started
-            if self._over or found:
+            if self._over or problem is None:
                 return
             self._left = ""  # nobody to take it: it goes on here
+            words = f"the run goes on here, for nobody can take it: {problem.message}"
+            self._show(partial(self._audience.say, words))
             self._awake()
 
     async def _until_awake(self) -> None:
@@ -201,8 +210,8 @@ class _Foreground:
             show()
         except OSError as problem:
             self._audience = _NOBODY
-            if not self._stays:
-                gone = "output" if problem.errno == errno.EPIPE else "hangup"
+            gone = _GONE.get(problem.errno or 0)
+            if gone and not self._stays:
                 self._leave_if_possible(gone)
         except Exception as fault:  # noqa: BLE001  # raised when the run is safe
             self._audience = _NOBODY
@@ -244,8 +253,9 @@ class _Foreground:
             except ProvctlError as problem:
                 self.complain(self._run_id, problem)
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, interrupt)
+        leave = self._leave_if_possible
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+        loop.add_signal_handler(signal.SIGTERM, leave, "terminated")
         if not self._stays:
-            loop.add_signal_handler(signal.SIGHUP, self._leave_if_possible, "hangup")
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+            loop.add_signal_handler(signal.SIGHUP, leave, "hangup")
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)

@@ -14,7 +14,7 @@ import asyncio
 import os
 import signal
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from provctl.errors import SchedulerUnreachable
 
@@ -44,8 +44,8 @@ class Handover:
             self._folder.enqueue(self._run_id)
         _passed("marked")
 
-    async def find_taker(self) -> bool:
-        """Return whether a scheduler runs; one is started if need be.
+    async def find_taker(self) -> Optional[SchedulerUnreachable]:
+        """Return why no scheduler runs, None if one does; it is started if need be.
 
         The loop goes on meanwhile. If there is none, the scheduler's log says so.
         """
@@ -55,9 +55,9 @@ class Handover:
         except SchedulerUnreachable as problem:
             message = f"stays with process {os.getpid()}: {problem.message}"
             self._reach.note(f"run {self._run_id}: {message}")
-            return False
+            return problem
         _passed("started")
-        return True
+        return None
 
     def pass_on(self) -> None:
         """Have the scheduler take the run, after it was let go of.

@@ -10,7 +10,9 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Collection, Dict, List, Mapping, Tuple
 
+from provctl.own_file import read_own
 from provctl.shelf import read_shelf, write_shelf
+from provctl.text import decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,12 +74,12 @@ def tasks_of(run: RunFolder) -> List[Tuple[str, str]]:
 
     Raises OSError, and ValueError for what is no frozen workflow.
     """
-    document = json.loads(_content(run.workflow))
+    document = json.loads(read_own(run.workflow))
     return [(task["id"], task.get("description", "")) for task in document["tasks"]]
 
 
 def _parsed(file: Path) -> Any:
-    text = _content(file).decode("utf-8")
+    text = decode(_content(file))
     if file.suffix == ".json":
         return json.loads(text)
     if sys.version_info >= (3, 11):

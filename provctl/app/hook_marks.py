@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Sequence
 
 from provctl.errors import StateUnusable
 from provctl.journal.folder import sync_folder, write_synced
+from provctl.own_file import check_folder
 
 if TYPE_CHECKING:
     import subprocess
@@ -53,6 +54,7 @@ class HookMarks:
     def pending(self) -> List[str]:
         """Return the marked runs, sorted."""
         try:
+            check_folder(self._folder)
             names = {path.name for path in self._folder.iterdir()}
         except OSError:
             return []
@@ -69,6 +71,7 @@ class HookMarks:
         One that somebody began with before is begun with again.
         """
         try:
+            check_folder(self._folder)
             (self._folder / run_id).replace(self._doing(run_id))
         except OSError:
             return self._doing(run_id).exists()

@@ -31,9 +31,12 @@ from provctl.app.environment import task_environment
 from provctl.app.follow import Follower
 from provctl.app.hook_marks import HookMarks
 from provctl.app.log_end import last_lines
+from provctl.app.log_rotation import append
 from provctl.app.reach import stamped
 from provctl.errors import ProvctlError
 from provctl.journal.lock import Lock
+from provctl.own_file import open_own
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +51,6 @@ VERSION = 1  # of the record; a field may be added to it
 _FAILED_SHOWN = 20
 _LOG_LINES = 20
 _OUTPUT_MAX = 8 << 10  # bytes of what one hook writes that are kept
-_LOG_MAX = 1 << 20  # bytes, and as many of an older one
 _LOOK_S = 0.05
 
 
@@ -169,21 +171,16 @@ class HookRunner:
         path = self.folder.scheduler / "hooks.log"
         text = stamped(words)
         for line in output.decode("utf-8", "replace").splitlines():
-            text += f"    {line}\n"
-        with suppress(OSError):
-            if path.exists() and path.stat().st_size > _LOG_MAX:
-                path.replace(path.with_name("hooks.log.1"))
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            with os.fdopen(os.open(str(path), flags, 0o600), "ab") as log:
-                log.write(text.encode("utf-8", "replace"))
+            text += f"    {plain(line)}\n"
+        append(path, text)
 
     def _keep_last_failure(self, failures: Sequence[str]) -> None:
         """For `doctor`: the last of what went wrong; gone when all goes well again."""
         path = failure_file(self.folder.path)
         with suppress(OSError):
             if failures:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-                with os.fdopen(os.open(str(path), flags, 0o600), "wb") as file:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+                with os.fdopen(open_own(path, flags), "wb") as file:
                     file.write(stamped(failures[-1]).encode("utf-8", "replace"))
             elif path.exists():
                 path.unlink()

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Optional, Type
 
-from provctl.config.paths import cache_dir
+from provctl.config.paths import cache_dir, programs_dir
 from provctl.nushell.binary import find_nu
 from provctl.nushell.index import LibraryIndex
 
@@ -38,6 +38,6 @@ def open_library(
     return index(
         folder,
         cache_dir(),
-        lambda: find_nu(settings.nushell.binary, path),
+        lambda: find_nu(settings.nushell.binary, path, str(programs_dir())),
         {**environ, **settings.nushell.env_vars},
     )

@@ -51,6 +51,7 @@ def check_tools(settings: Settings, workflow: Workflow) -> None:
 
     Raises ToolMissing, LibraryIncompatible.
     """
+    from provctl.config.paths import programs_dir
     from provctl.core.model import Call, Script
     from provctl.nushell.binary import find_nu
     from provctl.nushell.compatibility import check_library
@@ -59,7 +60,8 @@ def check_tools(settings: Settings, workflow: Workflow) -> None:
         library = workflow.library or settings.nushell.provisioning_lib
         if library is not None:
             check_library(Path(library))
-        find_nu(settings.nushell.binary, workflow.environment.get("PATH", ""))
+        path = workflow.environment.get("PATH", "")
+        find_nu(settings.nushell.binary, path, str(programs_dir()))
 
 
 def _works(workflow: Workflow) -> Iterator[object]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO, List, Tuple
 
 from provctl.nushell.gist import gist
-from provctl.nushell.progress import parse_progress
+from provctl.nushell.origin import with_origins
+from provctl.nushell.progress import is_progress
+from provctl.own_file import reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,10 +25,10 @@ def last_lines(log: Path, most: int) -> List[str]:
     """
     size = most * _LINE
     try:
-        with log.open("rb") as file:
+        with reader(log) as file:
             end = file.seek(0, 2)
             file.seek(max(0, end - size))
-            text = file.read().decode("utf-8", "replace")
+            text = with_origins(file.read()).decode("utf-8", "replace")
     except OSError:
         return []
     lines = text.splitlines()
@@ -42,7 +44,7 @@ def last_words(log: Path, most: int) -> List[str]:
     about an error what it says is left. None if the log cannot be read.
     """
     lines = last_lines(log, max(most, _LOOKED_AT))
-    return gist([line for line in lines if parse_progress(line) is None])[-most:]
+    return gist([line for line in lines if not is_progress(line)])[-most:]
 
 
 def shortened(log: Path, lines: int, size: int) -> List[str]:
@@ -52,7 +54,7 @@ def shortened(log: Path, lines: int, size: int) -> List[str]:
     them says how much is left out, and where all of it is.
     """
     try:
-        with log.open("rb") as file:
+        with reader(log) as file:
             first, last, gap = _both_ends(file, size)
     except OSError:
         return []
@@ -78,4 +80,4 @@ def _both_ends(file: BinaryIO, size: int) -> Tuple[bytes, bytes, bool]:
 
 
 def _decoded(text: bytes) -> List[str]:
-    return text.decode("utf-8", "replace").splitlines()
+    return with_origins(text).decode("utf-8", "replace").splitlines()

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple
 
 from provctl.app.expected import chart_of_run, recent_paces
+from provctl.byte_locks import AVAILABLE
+from provctl.core.lanes import SLOTS, pool
 from provctl.core.pace import Pace, expected_end
 from provctl.core.state import State
 from provctl.errors import ProvctlError
 from provctl.journal.lock import holder_of
 from provctl.journal.log import JournalReader
 from provctl.journal.replay import replay
+from provctl.journal.slots import holders
 
 if TYPE_CHECKING:
     from provctl.app.expected import Chart
+    from provctl.core.explain import Elsewhere
     from provctl.core.state import RunState, TaskState
     from provctl.journal.folder import StateFolder
 
-__all__ = ["Outlook", "shared_state"]
+__all__ = ["Outlook", "held_elsewhere", "shared_state"]
 
 
 def shared_state(
@@ -48,6 +52,27 @@ def shared_state(
         except ProvctlError:
             continue  # nor does the owner have it
     return state
+
+
+def held_elsewhere(folder: StateFolder, state: State, slots: int) -> Elsewhere:
+    """Return what other owners than that of `state` have, of what it shares with them.
+
+    They run `slots` tasks together; these are named if all of them are taken.
+    """
+    sizes = {SLOTS: slots, **{pool(n): size for n, size in state.capacity.items()}}
+    found: Dict[str, Dict[Tuple[str, str], int]] = {}
+    for resource, size in sizes.items():
+        units = holders(folder.slots, resource, size) if AVAILABLE else {}
+        others = {key: n for key, n in units.items() if not _is_running(state, *key)}
+        if others:
+            found[resource] = others
+    if state.running + len(found.get(SLOTS, ())) < slots:
+        found.pop(SLOTS, None)
+    return found
+
+
+def _is_running(state: State, run_id: str, task_id: str) -> bool:
+    return run_id in state.runs and task_id in state.runs[run_id].active
 
 
 class Outlook:

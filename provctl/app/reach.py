@@ -24,13 +24,15 @@ from typing import (
 from provctl import __version__
 from provctl.api.client import ask
 from provctl.api.verbs import as_message
+from provctl.app.log_rotation import append, open_log
 from provctl.app.readiness import ALREADY, READY
 from provctl.app.written import end_of, is_written
 from provctl.core.requests import REOPENING
 from provctl.errors import Refused, SchedulerUnreachable
-from provctl.journal.lock import Holder, Lock, holder_of
+from provctl.journal.lock import Holder, Lock, holder_of, is_process
 from provctl.journal.summary import summarise
 from provctl.program import again
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.core.requests import Request
@@ -47,7 +49,7 @@ def stamped(text: str) -> str:
     from datetime import datetime, timezone
 
     now = datetime.now(tz=timezone.utc)  # noqa: TID251  # for people only
-    return f"{now:%Y-%m-%dT%H:%M:%SZ} {text}\n"
+    return f"{now:%Y-%m-%dT%H:%M:%SZ} {plain(text)}\n"
 
 
 def version_note(owner: Holder) -> Optional[Tuple[str, str]]:
@@ -61,6 +63,11 @@ def version_note(owner: Holder) -> Optional[Tuple[str, str]]:
     if owner.kind == "scheduler":
         return versions, "provctl scheduler restart (tasks never notice)"
     return versions, f"end process {owner.pid} (tasks go on), then workflow attach"
+
+
+def _wait_a_moment() -> None:
+    # Where the clock is set meanwhile, or played, `time.sleep` may refuse.
+    select.select([], [], [], _LOOK_S)
 
 
 def _numbers(version: str) -> List[int]:
@@ -118,6 +125,8 @@ class Reach:
                 took_s = time.perf_counter() - began
                 self._tell(f"scheduler: started in {took_s:.3f}s, log {self.log}", 1)
                 holder = self.scheduler()
+                for problem in self.api_status("api_problems"):
+                    self._tell(problem, 0)
         finally:
             turn.release()
         if holder is None:
@@ -146,7 +155,7 @@ class Reach:
             except SchedulerUnreachable:
                 if time.monotonic() >= deadline:
                     raise
-                time.sleep(0.02)
+                _wait_a_moment()
             else:
                 return holder
 
@@ -173,17 +182,59 @@ class Reach:
 
     def write_log(self, line: str) -> None:
         """Put a line into the scheduler's log as it is, if the disk takes it."""
-        raw = line.encode("utf-8", "backslashreplace")  # a path may be no text
-        with suppress(OSError), self.log.open("ab") as log:
-            log.write(raw)
+        append(self.log, line)
+
+    def api_status(self, key: str = "api") -> List[str]:
+        """Return where the API of the scheduler listens, empty if none runs.
+
+        With "api_problems" as `key` what is wrong with that.
+        """
+        if self.scheduler() is None:
+            return []
+        with suppress(SchedulerUnreachable):  # it may just have ended
+            return list(self.ask_scheduler("status").get(key, ()))
+        return []
 
     def stop_scheduler(self) -> Optional[Dict[str, Any]]:
-        """Stop the scheduler and wait until it is gone; None if none was running."""
-        if self.scheduler() is None:
-            return None
-        answer = self.ask_scheduler("stop")
-        Lock.wait(self._folder.scheduler / "lock").release()
+        """Stop the scheduler and wait until it is gone; None if none was running.
+
+        Not for one that comes next, which nobody asked. Raises SchedulerUnreachable,
+        also when it has not ended in time.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            if self.scheduler() is None:
+                return None
+            try:
+                answer = self.ask_scheduler("stop")
+            except SchedulerUnreachable as problem:
+                # It is about to end, or the next one about to begin.
+                if problem.__cause__ is None or time.monotonic() >= deadline:
+                    raise
+                _wait_a_moment()
+            else:
+                break
+        asked = self.scheduler()
+        if asked is not None and asked.pid == answer.get("pid", asked.pid):
+            self._until_gone(asked, deadline)
         return answer
+
+    def _until_gone(self, asked: Holder, deadline: float) -> None:
+        """Wait for the end of a scheduler that was told to.
+
+        What it wrote stays in the lock until the next one can be reached, but not its
+        process; that is of no account where it cannot be seen from here.
+        """
+        is_seen = is_process(asked.pid)
+        while self.scheduler() == asked and not (is_seen and not is_process(asked.pid)):
+            if time.monotonic() >= deadline:
+                message = (
+                    f"the scheduler, process {asked.pid}, was told to end, and has not"
+                    f" within {self._timeout_s:g} s"
+                )
+                hint = f"wait, or kill -9 {asked.pid}: tasks go on; see {self.log}"
+                raise SchedulerUnreachable(message, hint=hint)
+            _wait_a_moment()
 
     def give(self, run_ids: Sequence[str]) -> Holder:
         """Give runs that have no owner to the scheduler, and return who that is.
@@ -247,7 +298,7 @@ class Reach:
         while owner in (holder_of(run.lock), self.scheduler()):
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(_LOOK_S)
+            _wait_a_moment()
         return True
 
     def _ask(self, owner: Holder, message: Mapping[str, Any]) -> None:
@@ -288,8 +339,7 @@ class Reach:
 
     def _spawn(self, verb: Sequence[str], *fds: int) -> subprocess.Popen[bytes]:
         """Start a verb of `scheduler` in the background; its output goes into the log."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        log = os.open(str(self.log), flags, 0o600)
+        log = open_log(self.log)
         try:
             return subprocess.Popen(
                 [*again(), "scheduler", *verb],

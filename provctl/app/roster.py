@@ -11,13 +11,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Tuple
 
 from provctl.flock import is_locked
-from provctl.journal.summary import RunSummary, account, stamp_of
+from provctl.journal.summary import RunSummary, account, is_left_alone, stamp_of
 from provctl.shelf import read_shelf, shelf_of, write_shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from provctl.journal.folder import StateFolder
+    from provctl.journal.folder import RunFolder, StateFolder
 
 __all__ = ["Roster", "accounts"]
 
@@ -59,8 +59,12 @@ class Roster:
         for run in list(self._known.values()):
             if run.outcome is None:
                 # Before the journal is looked at: who ends a run lets go of it then.
-                owned = is_locked(self._folder.run(run.id).lock)
-                self._known[run.id] = run._replace(owned=owned)
+                folder = self._folder.run(run.id)
+                owned = is_locked(folder.lock)
+                if not owned and _may_be_told_apart(folder, run):
+                    self._known[run.id] = account(folder)
+                else:
+                    self._known[run.id] = run._replace(owned=owned)
         self._look_at(self._ids)
         return sorted(self._known.values(), key=_when)
 
@@ -107,6 +111,16 @@ class Roster:
                 fresh += 1
         if fresh * _WORTH_IT >= len(self._kept) > 0:
             write_shelf(self._file, _HEAD, self._kept)
+
+
+def _may_be_told_apart(folder: RunFolder, run: RunSummary) -> bool:
+    """Whether its marker, or that it has none, may say more than its journal did."""
+    if run.status == "incomplete":
+        return True
+    try:
+        return run.status == "queued" and is_left_alone(folder)
+    except OSError:
+        return True  # whatever it is, the journal is looked at
 
 
 def _when(run: RunSummary) -> Tuple[float, str]:

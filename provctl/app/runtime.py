@@ -6,10 +6,11 @@ import os
 import random
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Mapping, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 from provctl import __version__
 from provctl.app.hook_marks import HookMarks
+from provctl.config.paths import programs_dir
 from provctl.errors import StateUnusable
 from provctl.executors.local import LocalExecutor
 from provctl.journal.lock import Holder, boot_id
@@ -59,6 +60,7 @@ def make_scheduler(
     executor: Executor,
     tell: Callable[[Facts], None],
     complain: Callable[[str, ProvctlError], None],
+    warn: Callable[[str], None] = lambda _words: None,
     slots: Optional[int] = None,
 ) -> Scheduler:
     """Return an owner of runs, inside the running event loop."""
@@ -69,15 +71,15 @@ def make_scheduler(
         timeout_s=limits.task_timeout_seconds,
         grace_s=limits.grace_seconds,
         nu=nushell.binary,
+        own_programs=str(programs_dir()),
         library=str(library) if library else None,
         log_max=limits.log_max_mb << 20,
         env_vars=nushell.env_vars,
         plugins=nushell.plugins,
         state_dir=str(folder.path),
         program=program_path(),
-        endpoint=settings.endpoint if settings.server.address else "",
+        endpoint=settings.endpoint if settings.addresses else "",
     )
-    capacity: Mapping[str, int] = settings.pools
     marks = HookMarks(folder)
 
     def begin(run_id: str) -> None:
@@ -97,7 +99,13 @@ def make_scheduler(
         complain=complain,
         checkpoint_s=limits.checkpoint_interval_seconds,
         begin=begin,
+        warn=warn,
     )
+    usual = limits.max_concurrent_tasks
     return Scheduler(
-        world, slots=slots or limits.max_concurrent_tasks, capacity=capacity
+        world,
+        slots=slots or usual,
+        capacity=settings.pools,
+        # Who asks for more than usual for one run has the rest of the others too.
+        common=max(slots or 0, usual),
     )

@@ -1,17 +1,23 @@
-"""Owns what running tasks said last of their progress: in their logs, or by the API."""
+"""Owns what tasks said last: in their logs, by the API, or in what they returned."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from heapq import nlargest
 from typing import TYPE_CHECKING, Dict, Tuple
 
-from provctl.core.view import Progress
+from provctl.core.view import Progress, returned_message
 from provctl.nushell.progress import ProgressReader
 
 if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
+    from provctl.core.view import RunView
     from provctl.journal.folder import StateFolder
 
 __all__ = ["Said"]
+
+
+_LOOKED_INTO = 1000  # logs of tasks that ended: of more, a status would take long
 
 
 class _Listener:
@@ -49,7 +55,32 @@ class Said:
         said = listener.reader.read() if self._logs else None
         if said is not None:
             listener.newest = said
-        return listener.newest
+        returned = returned_message(task)
+        return (
+            replace(listener.newest, message=returned) if returned else listener.newest
+        )
+
+    def last(self, run: RunState, picture: RunView) -> RunView:
+        """Return a picture with what each task said last, as far as is known.
+
+        Of tasks that ended without a word in what they returned, the logs of the
+        latest are looked into.
+        """
+        tasks = [run.tasks[seen.id] for seen in picture.tasks]
+        silent = [t for t in tasks if t.status == "finished" and t.attempt]
+        silent = [t for t in silent if not returned_message(t)]
+        latest = nlargest(_LOOKED_INTO, silent, key=lambda t: t.finished_at or 0.0)
+        looked = {t.task.id for t in latest}
+        looked |= {t.task.id for t in tasks if t.status == "running" and t.attempt}
+        return replace(
+            picture,
+            tasks=tuple(
+                replace(seen, progress=self.newest(run, run.tasks[seen.id]))
+                if seen.id in looked
+                else seen
+                for seen in picture.tasks
+            ),
+        )
 
     def forget(self, run_id: str) -> None:
         """Forget the tasks of a run."""

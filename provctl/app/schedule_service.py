@@ -7,24 +7,22 @@ the path of a file. It is evaluated as one that is submitted so.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
 
 from provctl.api.envelope import as_json
 from provctl.app.almanac import all_entries, entry, record
-from provctl.app.environment import task_environment
+from provctl.app.api_submission import brief_mistakes, put_schedule
+from provctl.app.submission_process import LARGE
 from provctl.core.labels import fit_all
 from provctl.core.schedule import Schedule, paused, resumed
-from provctl.errors import Refused
 from provctl.journal.schedules import Schedules
 from provctl.scheduler.clock import WallClock
 
 if TYPE_CHECKING:
     from provctl.api.service import Page, ScheduleWish
+    from provctl.app.submission_process import SubmissionProcesses
     from provctl.app.timetable import Timetable
     from provctl.config.settings import Settings
     from provctl.journal.folder import StateFolder
@@ -44,6 +42,7 @@ class Hall:
     settings: Settings
     folder: StateFolder
     timetable: Timetable
+    processes: SubmissionProcesses
     take: Callable[[], None]
     note: Callable[[str], None]
 
@@ -83,53 +82,14 @@ class FiledSchedules:
 
     async def add(self, wish: ScheduleWish) -> bool:
         """Add a schedule; return False if it is there and the same."""
-        is_new: bool = await self._aside(self._add, wish)
+        is_new: bool
+        if len(wish.text) > LARGE:
+            is_new = await self._hall.processes.put_schedule(wish)
+        else:
+            settings, folder = self._hall.settings, self._hall.folder
+            is_new = await self._aside(put_schedule, settings, folder, wish)
         self._hall.timetable.look()
         return is_new
-
-    def _add(self, wish: ScheduleWish) -> bool:
-        made = self._made(wish)
-        try:
-            self._files.add(made)
-        except Refused:
-            if not made.asks_as(self._files.read(wish.name)):
-                raise
-            return False
-        return True
-
-    def _made(self, wish: ScheduleWish) -> Schedule:
-        from provctl.app.loading import check_tools, make_context
-        from provctl.app.submit import all_labels
-        from provctl.scheduler import cron
-        from provctl.spec.body import load_body
-
-        settings, fields, now = self._hall.settings, wish.fields, self._clock.now()
-        zone = fields["time_zone"]
-        zone = cron.local_zone(now) if zone is None else zone
-        cron.check(fields["cron"], zone, now)
-        context = make_context(settings, os.environ, Path.home())
-        body = load_body(wish.text.decode("utf-8"), context=context, beside=fields)
-        check_tools(settings, body.workflow)
-        workflow = {"name": wish.name, **fields["workflow"]}
-        made = Schedule(
-            name=wish.name,
-            made=os.urandom(8).hex(),
-            file="",
-            cron=fields["cron"],
-            zone=zone,
-            since=now,
-            priority=body.priority,
-            max_parallel=fields["max_parallel"],
-            fail_fast=fields["fail_fast"],
-            catch_up=fields["catch_up"],
-            overlap=fields["overlap"],
-            cwd=str(Path.home()),
-            environment=task_environment(os.environ, settings.executor.env_passthrough),
-            labels=dict(body.labels),
-            body=json.dumps({"workflow": workflow, "params": fields["params"]}),
-        )
-        all_labels(body.workflow, made.labels_of_runs)
-        return made
 
     async def remove(self, name: str) -> None:
         """Remove a schedule; its runs stay."""
@@ -162,7 +122,8 @@ class FiledSchedules:
         from provctl.app.submit import queue
 
         found = self._files.read(name)
-        workflow = evaluated(self._hall.settings, found)
+        with brief_mistakes():
+            workflow = evaluated(self._hall.settings, found)
         return queue(self._hall.folder, workflow, wishes_of(found, key, labels))
 
     def close(self) -> None:

@@ -10,15 +10,18 @@ import asyncio
 import os
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from provctl.api.service import Figures, LibraryCall, Page, Submission
+from provctl.app.api_submission import put_workflow
 from provctl.app.catalogue import Catalogue
 from provctl.app.environment import task_environment
 from provctl.app.feeds import AllFeed, Bells, Memory, RunFeed
 from provctl.app.reach import Reach
 from provctl.app.schedule_service import FiledSchedules, Hall
+from provctl.app.submission_process import LARGE, SubmissionProcesses
 from provctl.core import events as ev
 from provctl.core.requests import ReportProgress
 from provctl.errors import NotFound, Refused, UsageProblem
@@ -63,8 +66,17 @@ class SchedulerService:
             timeout_s=settings.orchestrator.timeout_seconds,
             auto_start=False,
         )
-        take, note = scheduler.take_queued, self._reach.note
-        self.schedules = FiledSchedules(Hall(settings, folder, timetable, take, note))
+        self._processes = SubmissionProcesses(folder)
+        self.schedules = FiledSchedules(
+            Hall(
+                settings,
+                folder,
+                timetable,
+                self._processes,
+                take=scheduler.take_queued,
+                note=self._reach.note,
+            )
+        )
 
     def hear(self, facts: Facts) -> None:
         """Take in what happened to a run; durable by now."""
@@ -83,12 +95,18 @@ class SchedulerService:
         """End all streams."""
         self._bells.close()
         self.schedules.close()
+        self._processes.close()
 
     # -- what changes something --------------------------------------------------------
 
     async def submit(self, submission: Submission) -> str:
         """Queue a workflow that was sent, and return the run's id."""
-        return await self._queued(self._put, submission)
+        if len(submission.body) > LARGE:
+            run_id = await self._processes.put_workflow(submission)
+            self._scheduler.take_queued()
+            return run_id
+        put = partial(put_workflow, self._settings, self._folder)
+        return await self._queued(put, submission)
 
     async def call(self, call: LibraryCall) -> str:
         """Queue a command of the library, and return the run's id."""
@@ -99,26 +117,6 @@ class SchedulerService:
         run_id: str = await loop.run_in_executor(None, put, *args)
         self._scheduler.take_queued()
         return run_id
-
-    def _put(self, submission: Submission) -> str:
-        from provctl.app.loading import check_tools, make_context
-        from provctl.app.submit import Wishes, queue
-        from provctl.spec.body import load_body
-
-        try:
-            text = submission.body.decode("utf-8")
-        except UnicodeDecodeError:
-            message = "the body is not UTF-8 text"
-            raise UsageProblem(message) from None
-        context = make_context(self._settings, os.environ, Path.home())
-        body = load_body(text, context=context)
-        check_tools(self._settings, body.workflow)
-        if None not in (body.key, submission.key) and body.key != submission.key:
-            message = "the key in the body is not that of Idempotency-Key"
-            raise UsageProblem(message)
-        key = submission.key if body.key is None else body.key
-        wishes = Wishes(priority=body.priority, key=key, labels=body.labels)
-        return queue(self._folder, body.workflow, wishes)
 
     def _put_call(self, call: LibraryCall) -> str:
         from provctl.app.library import library_folder, open_library

@@ -107,8 +107,9 @@ def submit(
 
 def queue(folder: StateFolder, workflow: Workflow, wishes: Wishes) -> str:
     """Submit a run for the scheduler to take, and return its id; raises what `submit` does."""
-    run_id = submit(folder, workflow, wishes)
-    queue_again(folder, run_id)
+    with folder.submitting():
+        run_id = submit(folder, workflow, wishes)
+        queue_again(folder, run_id)
     return run_id
 
 

@@ -110,8 +110,16 @@ def _value(name: str, value: str) -> str:
 
 def _quoted(text: str) -> str:
     """In quotes, and a % is no specifier."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return '"' + escaped.replace("%", "%%") + '"'
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return '"' + "".join(c if c.isprintable() else _number(c) for c in escaped) + '"'
+
+
+def _number(char: str) -> str:
+    """A character that cannot be seen, as systemd reads it; or a byte that is no text."""
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def launchd(service: Service, home: Path) -> Unit:

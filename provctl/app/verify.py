@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Iterator, List, Set, Tuple
 
+from provctl.core.events import ProbeDue, TaskHeld
+from provctl.core.requests import Voided
+from provctl.errors import JournalDamaged, JournalTooNew
 from provctl.executors import record
 from provctl.executors.base import Place
 from provctl.journal.inspect import Finding, inspect
@@ -15,16 +18,17 @@ if TYPE_CHECKING:
 
     from provctl.core.state import RunState
     from provctl.journal.folder import RunFolder
+    from provctl.journal.schedules import Schedules
 
-__all__ = ["Verdict", "left_behind", "verify"]
+__all__ = ["Verdict", "left_behind", "verify", "verify_schedule"]
 
-_GO = re.compile(r"(\d+)\.(\d+)([up]?)\.go")
+_FILE = re.compile(r"(\d+)\.(\d+)([up]?)\.(?:go|in|log|out)")
 _PURPOSES = {"": "run", "u": "undo", "p": "probe"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be said of a run.
+    """What is to be said of a run, or with `kind` "schedule" of a schedule of that name.
 
     `verdict` as in `journal.inspect.Finding`; a run whose exit records say other
     than its journal is damaged too. `attempts` counts exit records that were
@@ -40,6 +44,18 @@ class Verdict:
     record: int = 0
     problem: str = ""
     mendable: bool = False
+    kind: str = "run"
+
+
+def verify_schedule(schedules: Schedules, name: str) -> Verdict:
+    """Check the files of a schedule. Raises NotFound, StateUnusable."""
+    verdict, problem, kind = "ok", "", "schedule"
+    try:
+        schedules.past(schedules.read(name))
+    except (JournalDamaged, JournalTooNew) as caught:
+        verdict = "newer" if isinstance(caught, JournalTooNew) else "damaged"
+        problem = caught.message
+    return Verdict(name, verdict, records=0, problem=problem, kind=kind)
 
 
 def verify(folder: RunFolder) -> Verdict:
@@ -59,9 +75,12 @@ def verify(folder: RunFolder) -> Verdict:
             mendable=finding.mendable,
         )
     compared, faults = _compare(folder, finding)
+    try:
+        folder.check_lock()
+    except JournalDamaged as problem:
+        faults.append((folder.lock, problem.message))
     if faults:
-        path, fault = faults[0]
-        message = f"{path}: {fault}"
+        path, message = faults[0]
         return Verdict(
             folder.id, "damaged", count, compared, file=str(path), problem=message
         )
@@ -81,18 +100,28 @@ def left_behind(folder: RunFolder, finding: Finding) -> List[Tuple[str, int, str
     known = _known(finding)
     found = []
     for place in _places(folder, finding.run):
-        if (place.task, place.attempt) in known or place.file("go").is_symlink():
+        if (place.task, place.attempt) in known or not _began(place):
             continue
         found.append((place.task, place.attempt, _became(place)))
     return found
+
+
+def _began(place: Place) -> bool:
+    go = place.file("go")
+    is_void = go.is_symlink() or not go.exists()
+    return not is_void or record.has_traces(place)
 
 
 def _became(place: Place) -> str:
     if record.is_running(place):
         return "still running"
     ended = record.ended(place)
+    if ended is None and not place.file("go").is_file():
+        return "its exit record is gone"
     if ended is None:
         return "its supervisor died"
+    if isinstance(ended, Voided):
+        return f"never began: {ended.reason}"
     return f"ended with {_end(ended.exit_code, ended.signal)}"
 
 
@@ -102,31 +131,46 @@ def _compare(folder: RunFolder, finding: Finding) -> Tuple[int, List[Tuple[Path,
     assert run is not None
     ends: List[Any] = [e for e in finding.events if hasattr(e, "exit_code")]
     told = {(event.task, event.attempt): event for event in ends}
+    held = {
+        (event.task, event.attempt)
+        for event in finding.events
+        if isinstance(event, (TaskHeld, ProbeDue))
+    }
     known = _known(finding)
     compared = 0
     faults = []
     for place in _places(folder, run):
         key = (place.task, place.attempt)
-        ended = record.ended(place)
+        try:
+            ended = record.ended(place)
+        except JournalDamaged as problem:
+            faults.append((place.file("go"), problem.message))
+            continue
         if key in told:
             compared += 1
             fault = _fault(told[key], ended, place)
         elif ended is not None and run.outcome is not None and key not in known:
             fault = "the run has finished, and its journal does not know this attempt"
+        elif ended is None and key in known - held and _has_lost_its_record(place):
+            fault = "its exit record is gone"
         else:
             fault = ""
         if fault:
-            faults.append((place.file("go"), fault))
+            faults.append((place.file("go"), f"{place.file('go')}: {fault}"))
     return compared, faults
+
+
+def _has_lost_its_record(place: Place) -> bool:
+    return not place.file("go").is_file() and record.has_traces(place)
 
 
 def _fault(event: Any, ended: Any, place: Place) -> str:
     says = _end(event.exit_code, event.signal)
-    if ended is None:
+    if ended is None or isinstance(ended, Voided):
         # Of an attempt that was lost or fenced off, nothing is known, and nothing said.
         silent = event.exit_code is None and event.signal is None
-        is_void = place.file("go").is_symlink() or record.is_running(place)
-        return "" if silent or is_void else f"no whole exit record; the journal: {says}"
+        in_doubt = silent or record.is_running(place)
+        return "" if in_doubt else f"no whole exit record; the journal: {says}"
     same = (event.exit_code, event.signal) == (ended.exit_code, ended.signal)
     if same and event.finished_at == ended.finished_at:
         return ""
@@ -148,14 +192,14 @@ def _known(finding: Finding) -> Set[Tuple[str, int]]:
 
 
 def _places(folder: RunFolder, run: RunState) -> Iterator[Place]:
-    """Every attempt that has its file, in the order of tasks and tries."""
+    """Every attempt of which there is a file, in the order of tasks and tries."""
     try:
         names = [path.name for path in folder.attempts.iterdir()]
     except OSError:
         return
-    matches = filter(None, map(_GO.fullmatch, names))
+    matches = filter(None, map(_FILE.fullmatch, names))
     for index, attempt, letter in sorted(
-        (int(match[1]), int(match[2]), match[3]) for match in matches
+        {(int(match[1]), int(match[2]), match[3]) for match in matches}
     ):
         if index < len(run.workflow.tasks):
             task = run.workflow.tasks[index].id

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from provctl.core.requests import FACTS, Request
 from provctl.journal.codec import NewerFormat, decode
+from provctl.own_file import reader
 
 if TYPE_CHECKING:
     from provctl.journal.folder import RunFolder
@@ -31,7 +32,7 @@ def is_written(run: RunFolder, request: Request, start: int) -> bool:
     To be called when the owner that was asked is gone, so that it writes no more.
     """
     fact = FACTS[type(request)]
-    with run.journal.open("rb") as file:
+    with reader(run.journal) as file:
         file.seek(start)
         *lines, _torn = file.read().split(b"\n")
     for line in lines:

@@ -10,6 +10,7 @@ from typing import (
     Container,
     Dict,
     List,
+    Mapping,
     Optional,
     Sequence,
     Tuple,
@@ -18,6 +19,8 @@ from typing import (
 import click
 
 from provctl.cli.choice import by_label, chosen_runs
+from provctl.cli.consent import DECLINED, agreed, consented
+from provctl.cli.context import tell_line
 from provctl.cli.options import shows_runs
 from provctl.cli.words import RUNS, TASK
 from provctl.errors import UsageProblem
@@ -40,7 +43,7 @@ def _opening(verb: Callable[..., Any]) -> Callable[..., Any]:
         shows_runs,
         click.option("--reason", default="", help="Why, for the journal."),
         click.option("-w", "--wait", "waits", is_flag=True, help="Wait until it ends."),
-        click.option("-y", "--yes", is_flag=True, help="Do not ask first."),
+        consented,
         click.option("--plan", is_flag=True, help="Only show what would happen."),
     ):
         verb = option(verb)
@@ -77,11 +80,14 @@ def retry(
 ) -> None:
     """Run tasks of a run again, in the background; first the plan is shown.
 
-    Without options those that did not succeed; what succeeded is not run again,
-    and its outputs are used as they are. Of a batch, and of runs with a label, each
+    Without options those that did not succeed, and what rests on one of them: on what
+    was undone, or on how it ended. Nothing else that succeeded is run again, and its
+    outputs are used as they are. What waits for its next attempt starts now. Of a batch, and of runs with a label, each
     that did not succeed.
     A nested workflow's name means all that is inside it. The workflow is the one that
-    was submitted: a file that was changed since is submitted anew.
+    was submitted: a file that was changed since is submitted anew. At a terminal it
+    asks first; elsewhere it needs --yes if something is undone, or runs again that
+    succeeded.
     """
     from provctl.core.requests import Retry
 
@@ -125,7 +131,7 @@ def rollback(
 
     Each task that has an `undo` is undone when all that came after it is. What an
     undo that fails stands on stands too. Of a batch, and of runs with a label, each
-    that has ended.
+    that has ended. At a terminal it asks first, elsewhere it needs --yes.
     """
     from provctl.core.requests import Rollback
 
@@ -168,7 +174,6 @@ def _open(
 ) -> int:
     """Show the plan of each run, ask, do it; return the exit code."""
     from provctl.app.follow import Follower
-    from provctl.cli.consent import DECLINED, agreed
     from provctl.cli.context import emit
     from provctl.cli.watch import note, watch_if_asked
     from provctl.errors import NotFound, Refused
@@ -197,11 +202,12 @@ def _open(
         return 0
     for run_id, rows_ in plans.items():
         _show(verb, run_id, rows_)
-    if not agreed("go on?", yes=yes):
+    destroys = any(row["destroys"] for rows_ in plans.values() for row in rows_)
+    if not agreed("go on?", yes=yes, destroys=destroys):
         return DECLINED
     for run_id in plans:
         session.reach.send(wish(run_id))
-        click.echo(f"{verb} requested: {run_id}", err=True)
+        tell_line(f"{verb} requested: {run_id}")
     return watch_if_asked(session, tuple(plans)) if waits else 0
 
 
@@ -226,16 +232,15 @@ def _refuse_nothing(request: Request, run: RunState) -> None:
 
 
 def _show(verb: str, run_id: str, rows: Rows) -> None:
-    from provctl.cli.context import plain
 
-    click.echo(f"{verb} of run {run_id}:", err=True)
+    tell_line(f"{verb} of run {run_id}:")
     told = [row for row in rows if row["what"] != _KEPT]
     kept = len(rows) - len(told)
     width = max((len(row["id"]) for row in told), default=0)
     for row in told:
-        click.echo(plain(f"  {row['id']:<{width}}  {row['what']}"), err=True)
+        tell_line(f"  {row['id']:<{width}}  {row['what']}")
     if kept:
-        click.echo(f"  and {kept} stay as they are", err=True)
+        tell_line(f"  and {kept} stay as they are")
 
 
 def _went(task: TaskState) -> str:
@@ -247,26 +252,43 @@ def _went(task: TaskState) -> str:
 
 def _retry_rows(run: RunState, names: Sequence[str], *, downstream: bool) -> Rows:
     from provctl.core.graph import stages
-    from provctl.core.selection import to_retry
+    from provctl.core.selection import stale_by, targets, to_retry
 
     chosen = to_retry(run, names, downstream_too=downstream)
-    rows = [
-        _row(run.tasks[task.id], stage, _again(run, run.tasks[task.id], chosen))
-        for stage, tasks in enumerate(stages(run.workflow.tasks), 1)
-        for task in tasks
-        if task.id in chosen
-    ]
+    first = stale_by(run, targets(run, names, downstream_too=downstream))
+    rows = []
+    for stage, tasks in enumerate(stages(run.workflow.tasks), 1):
+        for task in (run.tasks[task.id] for task in tasks if task.id in chosen):
+            what = _again(run, task, chosen, first)
+            runs_again = task.outcome == "succeeded" and what.startswith(_AGAIN)
+            rows.append(_row(task, stage, what, destroys=runs_again))
     others = [task for task_id, task in run.tasks.items() if task_id not in chosen]
-    return rows + [_row(task, None, _KEPT) for task in others]
+    return rows + [_row(task, None, _kept(run, task, chosen)) for task in others]
 
 
 _KEPT = "stays as it is"
+_AGAIN = "runs again"
+_ANEW = "is decided anew"  # it runs again only if a task fails again, or ends
 
 
-def _again(run: RunState, task: TaskState, chosen: Container[str]) -> str:
+def _kept(run: RunState, task: TaskState, chosen: Container[str]) -> str:
+    """What is said of a task that does not run again: where it could have to."""
+    before = (need.task for need in task.task.needs if need.task in chosen)
+    for name in before if task.outcome == "succeeded" else ():
+        if run.tasks[name].outcome == "succeeded":
+            return f"{_KEPT}: it came after {name}, and used no output of it"
+    return _KEPT
+
+
+def _again(
+    run: RunState, task: TaskState, chosen: Container[str], first: Mapping[str, str]
+) -> str:
     from provctl.core.model import Group
+    from provctl.core.selection import ran_on_failure
     from provctl.core.spread import unmet_by
 
+    if task.status == "retrying":
+        return "starts now, without the wait for its next attempt"
     for need in task.task.needs:
         needed = run.tasks[need.task]
         if need.task not in chosen and needed.status == "finished":
@@ -277,7 +299,13 @@ def _again(run: RunState, task: TaskState, chosen: Container[str]) -> str:
         return f"opens again: it {_went(task)}"
     if task.started_at is None:
         return f"runs if its needs are met: it {_went(task)}"
-    return f"runs again: it {_went(task)}"
+    if task.task.id not in first:
+        return f"{_AGAIN}: it {_went(task)}"
+    before = run.tasks[first[task.task.id]]
+    why = f"{before.task.id}, which {_went(before)}"
+    if ran_on_failure(run, task.task.id):
+        return f"{_ANEW}: it ran after {why}"
+    return f"{_AGAIN}: it {_went(task)}, but rests on {why}"
 
 
 def _rollback_rows(run: RunState, to: str) -> Rows:
@@ -288,7 +316,10 @@ def _rollback_rows(run: RunState, to: str) -> Rows:
     order = reversed(stages(run.workflow.tasks))
     rows = [
         _row(
-            run.tasks[task.id], stage, f"will be undone: it {_went(run.tasks[task.id])}"
+            run.tasks[task.id],
+            stage,
+            f"will be undone: it {_went(run.tasks[task.id])}",
+            destroys=True,
         )
         for stage, tasks in enumerate(order, 1)
         for task in tasks
@@ -307,6 +338,10 @@ def _why_it_stands(task: TaskState, to: str) -> str:
     return f"stands: it {_went(task)}, and its undo is for what succeeded"
 
 
-def _row(task: TaskState, stage: Any, what: str) -> Dict[str, Any]:
+def _row(
+    task: TaskState, stage: Any, what: str, *, destroys: bool = False
+) -> Dict[str, Any]:
+    """One task of a plan. `destroys`: it is undone, or runs again though it succeeded."""
     was = task.outcome or task.status
-    return {"stage": stage, "id": task.task.id, "was": was, "what": what}
+    row = {"stage": stage, "id": task.task.id, "was": was, "what": what}
+    return {**row, "destroys": destroys}

@@ -8,7 +8,7 @@ import click
 
 from provctl.cli.again import retry, rollback
 from provctl.cli.choice import Choice, chosen, labelled
-from provctl.cli.context import Session, emit
+from provctl.cli.context import Session, emit, tell_line
 from provctl.cli.control import cancel, pause, resume
 from provctl.cli.options import Verbs
 from provctl.cli.start import hand_over, keyed, treatment
@@ -53,9 +53,9 @@ def submit(
     a key that was given before, the same batch is meant.
     """
     from provctl.app.submit import Wishes, id_of_key, new_id
-    from provctl.cli.source import load
+    from provctl.cli.source import load_all
 
-    workflows = [load(session, file, params) for file in files]
+    workflows = load_all(session, files, params)
     # Its size is in it: with fewer or more files it is another batch.
     name = new_id() if key is None else id_of_key(key, f"of {len(files)}")
     batch_id = f"batch-{name}"
@@ -63,7 +63,7 @@ def submit(
     ids = [run.id for run in hand_over(session, workflows, wishes)]
     if session.output == "table":
         for run_id, workflow in zip(ids, workflows):
-            click.echo(f"{run_id}  {workflow.name}", err=True)
+            tell_line(f"{run_id}  {workflow.name}")
         click.echo(f"Batch submitted: {batch_id}")
     else:
         emit(session, [{"id": batch_id, "runs": ids}], ("id",), name="id")

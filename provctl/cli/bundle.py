@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 import click
 
-from provctl.cli.context import Session, emit
+from provctl.cli.context import Session, emit, tell_line
 from provctl.cli.words import RUN
 from provctl.errors import ConfigInvalid, ProvctlError, UsageProblem
+from provctl.streams import Printed
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.app.bundle import Part
@@ -76,9 +78,9 @@ def bundle(
     place = file or Path(f"{root}.tar.gz")
     _write(place, packed(parts, root, now))
     for row in rows:
-        click.echo(f"{row['bytes']:>9}  {row['name']}: {row['about']}", err=True)
+        tell_line(f"{row['bytes']:>9}  {row['name']}: {row['about']}")
     if session.output == "table":
-        click.echo(str(place))
+        click.echo(plain(str(place)))
     else:
         emit(session, [{"file": str(place), "parts": rows}], (), name="file")
 
@@ -104,7 +106,7 @@ def _write(place: Path, content: bytes) -> None:
     if place.is_file():
         message = f"{place}: there is a file already"
         raise UsageProblem(message, hint="name another one: --output FILE")
-    write_whole(place, content, mode=0o600)
+    write_whole(place, content)
 
 
 def _parts(
@@ -147,7 +149,7 @@ def _said(
 ) -> bytes:
     """What a verb prints, and its error if it ends with one."""
     raw = io.BytesIO()
-    out = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace")
+    out = Printed(raw, encoding="utf-8", errors="backslashreplace")
     out.write(f"== {verb.name} {' '.join(map(str, given.values()))}\n")
     ctx.obj = replace(session, output="table")
     with redirect_stdout(out), redirect_stderr(out):

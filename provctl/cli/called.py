@@ -19,10 +19,13 @@ class Called:
     """The flags of this command line that say which runs and which settings are meant.
 
     What the environment says is there for the next command too. `verbs` are first
-    words of commands that are about these.
+    words of commands that are about these; `name` is what the program was called by.
     """
 
-    def __init__(self, verbs: AbstractSet[str] = frozenset()) -> None:
+    def __init__(
+        self, verbs: AbstractSet[str] = frozenset(), name: str = "provctl"
+    ) -> None:
+        self.name = name
         self._verbs = verbs
         self._flags: Dict[str, str] = {}
 
@@ -34,12 +37,10 @@ class Called:
     def program(self) -> str:
         """What a command begins with that is to mean the same, quoted for a shell."""
         given = (f"{flag} {shlex.quote(path)}" for flag, path in self._flags.items())
-        return " ".join(["provctl", *given])
+        return " ".join([self.name, *given])
 
     def retold(self, words: str) -> str:
-        """Return words of ours with the flags in each command that they name."""
-        if not self._flags:
-            return words
+        """Return words of ours with name and flags in each command that they name."""
         program = self.program
 
         def whole(found: re.Match[str]) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Mapping, Sequence, Tuple, Union
 
+from provctl.cli.context import tell_line
 from provctl.cli.machine import (
     api_port,
     api_token,
@@ -18,13 +19,15 @@ from provctl.cli.machine import (
     lingering,
     schedules,
     service,
+    submissions,
 )
-from provctl.errors import ConfigInvalid, StateUnusable, ToolMissing
+from provctl.errors import ConfigInvalid, JournalDamaged, StateUnusable, ToolMissing
+from provctl.program import pip_install
 
 if TYPE_CHECKING:
     from provctl.cli.surroundings import Note, Surroundings
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "FIXES"]
 
 _PROGRAM_TIMEOUT_S = 10
 _RELEASED_AT = 1_735_689_600  # 2025-01-01: no right clock shows an earlier time
@@ -43,7 +46,9 @@ def _python(_surroundings: Surroundings) -> str:
     missing = [p.name for p in packages() if p.always and p.version is None]
     if missing:
         message = f"packages missing: {', '.join(missing)}"
-        raise ToolMissing(message, hint="install provctl again with pip")
+        raise ToolMissing(
+            message, hint="install provctl again: ./install.sh, in its checkout"
+        )
     version = ".".join(map(str, sys.version_info[:3]))
     return f"{version} ({sys.executable})"
 
@@ -51,15 +56,33 @@ def _python(_surroundings: Surroundings) -> str:
 def _nushell(surroundings: Surroundings) -> str:
     from shutil import which
 
+    from provctl.config.paths import programs_dir
     from provctl.nushell.binary import find_nu, nu_version
 
-    configured = surroundings.settings.nushell.binary
-    binary = find_nu(configured, surroundings.search_path)
+    configured, own = surroundings.settings.nushell.binary, programs_dir()
+    binary = find_nu(configured, surroundings.search_path, str(own))
     version = nu_version(binary)
     launcher = which(configured, path=surroundings.search_path)
-    if launcher is None or Path(launcher).samefile(binary):
+    if (
+        launcher is None
+        or Path(binary).parent == own
+        or Path(launcher).samefile(binary)
+    ):
         return f"{version} ({binary})"
     return f"{version} ({binary}, which the script {launcher} starts)"
+
+
+def _get_nushell(surroundings: Surroundings) -> None:
+    """Get Nushell, unless the configuration wants a program at a certain path."""
+    from provctl.config.paths import programs_dir
+    from provctl.nushell.fetch import fetch_nu
+
+    if os.sep not in surroundings.settings.nushell.binary:
+        fetch_nu(
+            programs_dir(),
+            surroundings.environ,
+            tell=tell_line,
+        )
 
 
 def _plugins(surroundings: Surroundings) -> str:
@@ -82,7 +105,7 @@ def _nickel(surroundings: Surroundings) -> str:
     if program is None:
         message = f"neither the package py-nickel nor the program {name} is there"
         hint = (
-            "on Python 3.11 to 3.13: pip install py-nickel; else install the nickel "
+            f"on Python 3.11 to 3.13: {pip_install('py-nickel')}; else install the nickel "
             "program and put it on PATH (or set nickel.binary)"
         )
         raise ToolMissing(message, hint=hint)
@@ -127,6 +150,28 @@ def _state(surroundings: Surroundings) -> str:
     )
 
 
+def _runs(surroundings: Surroundings) -> str:
+    """Whether every run can be read, and those under way without an owner are whole."""
+    from provctl.app.verify import verify
+    from provctl.journal.folder import StateFolder
+    from provctl.journal.summary import summaries
+
+    folder = StateFolder(surroundings.state_dir)
+    runs = summaries(folder)
+    found = {run.id: run.damage for run in runs if run.damage}
+    for run in runs:
+        if run.outcome is None and not run.owned and not run.damage:
+            verdict = verify(folder.run(run.id))
+            if verdict.verdict == "damaged":
+                found[run.id] = verdict.problem
+    if not found:
+        return f"{len(runs)}, none is damaged"
+    first, *others = found
+    names = ", ".join([first, *others][:10])
+    message = f"{len(found)} of {len(runs)} are damaged: {names}; {found[first]}"
+    raise JournalDamaged(message, hint="provctl journal verify")
+
+
 def _clock(surroundings: Surroundings) -> str:
     from datetime import datetime, timezone
 
@@ -154,11 +199,16 @@ CHECKS: Tuple[Tuple[str, Callable[[Surroundings], Union[str, Note]]], ...] = (
     ("nickel", _nickel),
     ("library", _library),
     ("state directory", _state),
+    ("runs", _runs),
     ("clock", _clock),
     ("api", api_port),
     ("token", api_token),
     ("service", service),
     ("logout", lingering),
     ("schedules", schedules),
+    ("submissions", submissions),
     ("hooks", hooks),
 )
+
+# What can be done about the fault that a check has found.
+FIXES: Mapping[str, Callable[[Surroundings], None]] = {"nushell": _get_nushell}

@@ -18,7 +18,8 @@ from typing import (
 import click
 
 from provctl.cli.consent import DECLINED, agreed
-from provctl.cli.kinds import CONDITIONS, LABEL, MOMENT
+from provctl.cli.context import by_key, tell_line
+from provctl.cli.kinds import CONDITIONS, LABEL, MOMENT, PAST
 from provctl.errors import NotFound, UsageProblem
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ __all__ = [
     "chosen_runs",
     "labelled",
     "meant",
-    "unasked",
 ]
 
 
@@ -64,7 +64,7 @@ class Choice(NamedTuple):
         found = [run for run in every if self.fits(run)]
         if not found:
             for words in _slips(every, self.conditions):
-                click.echo(words, err=True)
+                tell_line(words)
         return found
 
 
@@ -87,7 +87,7 @@ def chosen(verb: Callable[..., Any]) -> Callable[..., Any]:
     @by_label
     @click.option(
         "--since",
-        type=MOMENT,
+        type=PAST,
         metavar="TIME",
         help="Submitted at or after: 2h, 3d, 14:03, 2026-11-01, yesterday.",
     )
@@ -133,6 +133,7 @@ def labelled(verb: Callable[..., Any]) -> Callable[..., Any]:
         type=LABEL,
         metavar="KEY=VALUE",
         multiple=True,
+        callback=lambda _ctx, _param, given: tuple(by_key("-l", given).items()),
         help="Give the run a label. Repeat for more.",
     )(verb)
 
@@ -163,21 +164,20 @@ def chosen_runs(
     return found
 
 
-def unasked(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb that `meant` is for `-y`, as `yes`."""
-    return click.option(
-        "-y", "--yes", is_flag=True, help="Do not ask first, as is done with -l."
-    )(verb)
-
-
 def meant(
-    ctx: click.Context, runs: Sequence[RunSummary], verb: str, *, yes: bool
+    ctx: click.Context,
+    runs: Sequence[RunSummary],
+    verb: str,
+    *,
+    yes: bool,
+    destroys: bool = True,
 ) -> List[str]:
-    """Show runs that have a label and return their ids; ask first at a terminal."""
+    """Show runs and return their ids; ask first. See `agreed`."""
     from provctl.cli.context import many
 
     for run in runs:
-        click.echo(f"{run.id}  {run.name}  {run.word}", err=True)
-    if not agreed(f"{verb} {many(len(runs), 'run')}?", yes=yes):
+        tell_line(f"{run.id}  {run.name}  {run.word}")
+    question = f"{verb} {many(len(runs), 'run')}?"
+    if not agreed(question, yes=yes, destroys=destroys):
         ctx.exit(DECLINED)
     return [run.id for run in runs]

@@ -6,7 +6,12 @@ any of it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from provctl.cli.context import Session
 
 __all__ = ["SCRIPTS", "completion"]
 
@@ -107,8 +112,9 @@ SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH, "nu": _NU}
 
 @click.command()
 @click.argument("shell", type=click.Choice([*SCRIPTS]))
-def completion(shell: str) -> None:
-    """Print the completion script of SHELL.
+@click.pass_obj
+def completion(session: Session, shell: str) -> None:
+    """Print the completion script of SHELL, for the name by which this was called.
 
     Put it where the shell looks for completions, or load it now:
 
@@ -118,4 +124,4 @@ def completion(shell: str) -> None:
     fish   provctl completion fish | source
     nu     provctl completion nu | save -f ($nu.user-autoload-dirs.0 | path join provctl.nu)
     """
-    click.echo(SCRIPTS[shell], nl=False)
+    click.echo(SCRIPTS[shell].replace("provctl", session.called.name), nl=False)

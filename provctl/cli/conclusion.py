@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Sequence
 
-import click
-
+from provctl.cli.context import tell_line
 from provctl.ui.dialects import dialect_of
 
 if TYPE_CHECKING:
@@ -34,9 +32,10 @@ def conclude(session: Session, run_ids: Sequence[str]) -> None:
     from provctl.cli.summary import MOST, markdown_of
 
     try:
-        with Path(page).open("ab") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        with os.fdopen(os.open(page, flags, 0o600), "ab") as file:
             room = MOST - file.tell() - 1
             file.write(f"{markdown_of(courses, room)}\n".encode())
     except OSError as problem:
         why = problem.strerror or os.strerror(problem.errno or 0)
-        click.echo(f"note: the summary of the step is not written: {why}", err=True)
+        tell_line(f"note: the summary of the step is not written: {why}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Optional, Tuple
 
 import click
 
-from provctl.cli.context import Session, emit
+from provctl.cli.context import Session, emit, tell_line
 from provctl.cli.options import Verbs
 from provctl.cli.words import KEY
 from provctl.errors import NotFound
@@ -53,7 +53,7 @@ def show(session: Session, names: Tuple[str, ...]) -> None:
         for key in KEYS
         if not names or key.name in wanted
     ]
-    emit(session, rows, ("key", "value", "origin"), name="key")
+    emit(session, rows, ("key", "value", "origin"), name="key", fits=False)
 
 
 @config.command()
@@ -71,7 +71,7 @@ def path(session: Session) -> None:
         }
         for file in files
     ]
-    emit(session, rows, ("role", "exists", "file"), name="file")
+    emit(session, rows, ("role", "exists", "file"), name="file", fits=False)
 
 
 @config.command()
@@ -81,8 +81,10 @@ def check(session: Session, file: Optional[Path]) -> None:
     """Check FILE, or else everything that is set; exit with 2 if it is not right."""
     from provctl.config.load import check_file
 
-    origins = check_file(file.absolute()) if file else session.loaded.origins
-    given = sum(origin != "default" for origin in origins.values())
+    loaded = check_file(file.absolute()) if file else session.loaded
+    given = sum(origin != "default" for origin in loaded.origins.values())
+    if loaded.settings.port_conflict is not None:
+        tell_line(loaded.settings.port_conflict)
     what = str(file) if file else "configuration"
     rows = [{"checked": what, "valid": True, "settings": given}]
     emit(session, rows, ("checked", "valid", "settings"), name="checked")

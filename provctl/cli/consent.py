@@ -1,32 +1,54 @@
-"""Owns asking first: at a terminal, before what is not easily taken back is done."""
+"""Owns asking first: before what is not easily taken back is done."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any, Callable
 
 import click
 
-__all__ = ["DECLINED", "agreed", "asks"]
+from provctl.cli.context import tell_line
+from provctl.errors import UsageProblem
+from provctl.text import plain
+
+__all__ = ["DECLINED", "agreed", "consented"]
 
 DECLINED = 130  # exit code, as of Ctrl-C instead of an answer
 
 
-def asks(*, yes: bool) -> bool:
-    """Whether `agreed` asks: there is somebody to ask, and no `yes` yet."""
-    return not yes and sys.stdin.isatty()
+def consented(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb that `agreed` is for `-y`, as `yes`."""
+    return click.option(
+        "-y",
+        "--yes",
+        is_flag=True,
+        help="Do not ask first; what destroys needs it without a terminal.",
+    )(verb)
 
 
-def agreed(question: str, *, yes: bool) -> bool:
-    """Whether to go on: with `yes`, where nobody can be asked, or as is answered.
+def agreed(question: str, *, yes: bool, destroys: bool = True) -> bool:
+    """Whether to go on: with `yes`, or as is answered at the terminal.
 
-    Asks on stderr, also where it is quiet.
+    What would happen was shown on stderr. Asks there, also where it is quiet. Where
+    nobody can be asked, what destroys is refused (raises UsageProblem), all else
+    goes on.
     """
-    if not asks(yes=yes):
+    if yes:
+        return True
+    if not _somebody_can_be_asked():
+        if destroys:
+            message = "nothing was done: there is no terminal to ask at"
+            raise UsageProblem(message, hint="if that is what you want, add --yes")
         return True
     from contextlib import redirect_stderr
 
     with redirect_stderr(sys.__stderr__):
-        answer = click.confirm(question, err=True)
+        answer = click.confirm(plain(question), err=True)
     if not answer:
-        click.echo("nothing was done", err=True)
+        tell_line("nothing was done")
     return answer
+
+
+def _somebody_can_be_asked() -> bool:
+    streams = (sys.__stdin__, sys.__stderr__)
+    return all(stream is not None and stream.isatty() for stream in streams)

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    TypeVar,
+)
 
 import click
 
+from provctl.cells import cut, folded, shortened, terminal_width, width_of
 from provctl.cli.called import Called
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.app.reach import Reach
@@ -24,14 +37,18 @@ __all__ = [
     "OUTPUTS",
     "VIEWS",
     "Session",
+    "by_key",
     "emit",
     "many",
-    "plain",
     "session_of",
     "tell_help",
+    "tell_line",
     "tell_version",
-    "width_of",
 ]
+
+Value = TypeVar("Value")
+
+_NARROW = 19  # cells of a column that is never cut: those of a date and a time
 
 OUTPUTS = ("table", "json", "jsonl", "name")
 VIEWS = ("live", "plain", "group")
@@ -60,7 +77,7 @@ class Session:
     def say(self, words: str, level: int = 1) -> None:
         """Tell what is being done, on stderr, to who asked for so much of it."""
         if self.verbosity >= level:
-            click.echo(plain(words), err=True)
+            tell_line(words)
 
     @cached_property
     def loaded(self) -> Loaded:
@@ -125,10 +142,12 @@ class Session:
     @cached_property
     def nu(self) -> str:
         """The Nushell program. Raises ToolMissing."""
+        from provctl.config.paths import programs_dir
         from provctl.nushell.binary import find_nu
 
         path = self.environ.get("PATH", os.defpath)
-        return find_nu(self.loaded.settings.nushell.binary, path)
+        binary = self.loaded.settings.nushell.binary
+        return find_nu(binary, path, str(programs_dir()))
 
     @cached_property
     def reach(self) -> Reach:
@@ -149,10 +168,25 @@ class Session:
             tell=self.say,
         )
 
+    @property
+    def endpoint(self) -> Optional[str]:
+        """Where modules find the scheduler on a port, None if it has none."""
+        settings = self.loaded.settings
+        if settings.addresses:
+            return settings.endpoint
+        # A scheduler may have been given a port when it was started.
+        ports = (each for each in self.reach.api_status() if each.startswith("http:"))
+        return next(ports, None)
+
+
+def tell_line(words: str) -> None:
+    """Say something on stderr: one line, whatever is in it."""
+    click.echo(plain(words), err=True)
+
 
 def tell_help(session: Session, words: str) -> None:
     """Say on stderr what there is to do."""
-    click.echo(f"help:  {session.called.retold(words)}", err=True)
+    tell_line(f"help:  {session.called.retold(words)}")
 
 
 def tell_version(session: Session, owner: Holder) -> None:
@@ -162,7 +196,7 @@ def tell_version(session: Session, owner: Holder) -> None:
     note = version_note(owner)
     if note is not None:
         versions, hint = note
-        click.echo(versions, err=True)
+        tell_line(versions)
         tell_help(session, hint)
 
 
@@ -171,14 +205,19 @@ def many(count: int, word: str) -> str:
     return f"1 {word}" if count == 1 else f"{count} {word}s"
 
 
-def plain(text: str) -> str:
-    """Return `text` with everything escaped that a terminal could act upon."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
+def by_key(flag: str, pairs: Iterable[Tuple[str, Value]]) -> Dict[str, Value]:
+    """Return the pairs of a flag as a record.
+
+    Raises UsageProblem for a key that is given twice with different values.
+    """
+    from provctl.errors import UsageProblem
+
+    found: Dict[str, Value] = {}
+    for key, value in pairs:
+        if found.setdefault(key, value) != value:
+            message = f"{flag} {key} is given twice, with different values"
+            raise UsageProblem(plain(message), hint="take one of them away")
+    return found
 
 
 def session_of(ctx: click.Context) -> Session:
@@ -194,14 +233,17 @@ def emit(
     columns: Sequence[str],
     *,
     name: str,
+    fits: bool = True,
 ) -> None:
     """Print records to stdout in the session's output format.
 
-    A table shows `columns`; json and jsonl hold the whole records; name is the
-    column `name` alone, one value a line.
+    A table shows `columns`, at a terminal as far as they fit, unless it is said that
+    all is to be shown; json and jsonl hold the whole records; name is the column
+    `name` alone, one value a line.
     """
     if session.output == "table":
-        click.echo("\n".join(_table(rows, columns)))
+        width = terminal_width(sys.stdout) if fits else None
+        click.echo("\n".join(_table(rows, columns, name=name, width=width)))
     elif session.output == "name":
         for value in _cells([row[name] for row in rows]):
             click.echo(value)
@@ -214,12 +256,79 @@ def emit(
             click.echo(json.dumps(record, indent=indent))
 
 
-def _table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> List[str]:
+# What is longer than this may be cut to it before a column is left out.
+_LEAST = 12
+_GAP = "  "
+_FOLDED = ("reason", "problem", "note")  # columns of sentences, if they are the last
+
+
+def _table(
+    rows: Sequence[Mapping[str, object]],
+    columns: Sequence[str],
+    *,
+    name: str,
+    width: Optional[int],
+) -> List[str]:
+    """Return the lines of a table of at most `width` columns, if that can be.
+
+    What names a row is cut only where it takes half of that, and then in its middle.
+    """
     cells = [
-        _padded([column.upper(), *_cells([row.get(column) for row in rows])])
+        [column.upper(), *_cells([row.get(column) for row in rows])]
         for column in columns
     ]
-    return ["  ".join(line).rstrip() for line in zip(*cells)]
+    if width is None:
+        return _lines([_padded(column) for column in cells])
+    whole = [max(map(width_of, column)) for column in cells]
+    if _total(whole) <= width:
+        return _lines([_padded(column) for column in cells])
+    named = [column in (name, "id", "run") for column in columns]
+    # A name that takes half of the terminal is cut too, or there is room for nothing else.
+    kept = [is_name and most <= width // 2 for is_name, most in zip(named, whole)]
+    widths = next(
+        (
+            found
+            for count in range(len(columns), 0, -1)
+            for found in [_narrowed(whole[:count], kept, width)]
+            if found is not None
+        ),
+        whole[:1],
+    )
+    fit = [
+        [(shortened if is_name else cut)(cell, room) for cell in column]
+        for column, room, is_name in zip(cells, widths, named)
+    ]
+    if columns[len(widths) - 1] not in _FOLDED:
+        return _lines([_padded(column) for column in fit])
+    before = _lines([_padded(column) for column in fit[:-1]])
+    indent = " " * (_total(widths[:-1]) + len(_GAP))
+    return [
+        (indent if n else line.ljust(len(indent))) + part
+        for line, text in zip(before, cells[len(widths) - 1])
+        for n, part in enumerate(folded(text, widths[-1]))
+    ]
+
+
+def _narrowed(
+    widths: Sequence[int], kept: Sequence[bool], room: int
+) -> Optional[List[int]]:
+    """Return the widths with which columns fit, the widest ones cut; or None."""
+    found = list(widths)
+    while _total(found) > room:
+        most = max((w for w, keep in zip(found, kept) if not keep), default=0)
+        if most <= _LEAST:
+            return None
+        widest = next(n for n, w in enumerate(found) if w == most and not kept[n])
+        found[widest] -= 1
+    return found
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _lines(cells: Sequence[Sequence[str]]) -> List[str]:
+    return [_GAP.join(line).rstrip() for line in zip(*cells)]
 
 
 def _padded(column: Sequence[str]) -> List[str]:
@@ -247,14 +356,3 @@ def _written(value: object) -> str:
     import json
 
     return json.dumps(value)
-
-
-def width_of(text: str) -> int:
-    """Return how many columns of a terminal `text` takes."""
-    if text.isascii():
-        return len(text)
-    from unicodedata import combining, east_asian_width
-
-    return sum(
-        0 if combining(char) else 1 + (east_asian_width(char) in "WF") for char in text
-    )

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence, Tuple
 
 import click
 
-from provctl.cli.choice import by_label, chosen_runs, meant, unasked
+from provctl.cli.choice import by_label, chosen_runs, meant
+from provctl.cli.consent import consented
+from provctl.cli.context import tell_line
 from provctl.cli.options import shows_runs
 from provctl.cli.words import RUNS, TASK
 
@@ -22,7 +24,7 @@ def _several(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the runs that it is for, by name or by label, and how to ask."""
     for option in (
         click.option("--reason", default="", help="Why, for the journal."),
-        unasked,
+        consented,
         by_label,
         click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS),
     ):
@@ -46,14 +48,16 @@ def cancel(
 
     Tasks that have not begun never will; running ones are told to end (TERM),
     and after the grace time they are killed. A batch's finished runs are passed
-    over, as are those with a label.
+    over, as are those with a label. Runs that are chosen by label are shown first:
+    at a terminal it asks, elsewhere it needs --yes.
     """
     from provctl.core.requests import Cancel
 
     session: Session = ctx.obj
-    for run_id in _going(ctx, runs, conditions, verb="cancel", yes=yes):
+    going = _going(ctx, runs, conditions, verb="cancel", yes=yes, destroys=True)
+    for run_id in going:
         session.reach.send(Cancel(run_id, reason, now=now))
-        click.echo(f"cancel requested: {run_id}", err=True)
+        tell_line(f"cancel requested: {run_id}")
 
 
 def _going(
@@ -63,18 +67,19 @@ def _going(
     *,
     verb: str,
     yes: bool,
+    destroys: bool,
 ) -> List[str]:
     """The runs that are meant and have not ended. Raises Refused for none.
 
     Of every name there has to be one; runs that only have a label are shown, and
-    whoever is at a terminal is asked.
+    it is asked, see `agreed`.
     """
     session: Session = ctx.obj
     if names and not conditions:
         every = (chosen_runs(session, [name], ()) for name in names)
         return [run.id for found in every for run in _unfinished(found, verb)]
     going = _unfinished(chosen_runs(session, names, conditions), verb)
-    return meant(ctx, going, verb, yes=yes)
+    return meant(ctx, going, verb, yes=yes, destroys=destroys)
 
 
 _SHOWN = 5
@@ -112,10 +117,11 @@ def pause(
     from provctl.core.requests import Pause
 
     session: Session = ctx.obj
-    for run_id in _going(ctx, runs, conditions, verb="pause", yes=yes):
+    going = _going(ctx, runs, conditions, verb="pause", yes=yes, destroys=False)
+    for run_id in going:
         session.reach.send(Pause(run_id, freeze, reason))
         go_on = session.called.retold(f"provctl workflow resume {run_id}")
-        click.echo(f"paused: {run_id}; let it go on: {go_on}", err=True)
+        tell_line(f"paused: {run_id}; let it go on: {go_on}")
 
 
 @click.command()
@@ -186,7 +192,7 @@ def resume(
             raise owned_by_other(folder)
         for wish in wishes:
             session.reach.send(wish)
-            click.echo(_told(wish), err=True)
+            tell_line(_told(wish))
         return
     ctx.exit(own_run(session, folder.id, make_executor(), jobs=jobs, requests=wishes))
 
@@ -202,7 +208,7 @@ def _resume_paused(session: Session, found: Sequence[RunSummary], reason: str) -
     for run_id in paused:
         wish = Resume(run_id, reason)
         session.reach.send(wish)
-        click.echo(_told(wish), err=True)
+        tell_line(_told(wish))
 
 
 def _told(wish: Any) -> str:

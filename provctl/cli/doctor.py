@@ -9,12 +9,15 @@ from typing import Callable, Mapping, Optional, Union
 
 import click
 
-from provctl.cli.checks import CHECKS
-from provctl.cli.context import Session, emit, plain
+from provctl.cli.checks import CHECKS, FIXES
+from provctl.cli.context import Session, emit
 from provctl.cli.surroundings import Note, Surroundings
 from provctl.errors import ConfigInvalid, ProvctlError
+from provctl.text import plain
 
 __all__ = ["doctor"]
+
+_Check = Callable[[Surroundings], Union[str, Note]]
 
 
 @dataclass(frozen=True)
@@ -28,18 +31,20 @@ class _Finding:
 
 
 @click.command()
+@click.option("--fix", is_flag=True, help="Get what is missing: Nushell, from npm.")
 @click.pass_context
-def doctor(context: click.Context) -> None:
+def doctor(context: click.Context, fix: bool) -> None:
     """Check that everything needed is there; say what to do where it is not.
 
     Exits with 0 if so, else with the code of the first thing that is wrong: 2 the
-    configuration, 52 a tool or the library, 32 the state directory, 33 a schedule. A line with ! is
-    a note, and no fault.
+    configuration, 52 a tool or the library, 32 the state directory, 33 a run or a schedule. A line with ! is
+    a note, and no fault. --fix puts Nushell into provctl's own folder, if no other fits.
     """
     session: Session = context.obj
     surroundings = _look_around(session)
     findings = [
-        _retold(session, _examine(name, check, surroundings)) for name, check in CHECKS
+        _retold(session, _examine(name, check, surroundings, fix=fix))
+        for name, check in CHECKS
     ]
     if session.output == "table":
         for finding in findings:
@@ -74,16 +79,30 @@ def _look_around(session: Session) -> Surroundings:
 
 def _examine(
     name: str,
-    check: Callable[[Surroundings], Union[str, Note]],
+    check: _Check,
     surroundings: Surroundings,
+    *,
+    fix: bool,
 ) -> _Finding:
     try:
         found = check(surroundings)
     except ProvctlError as problem:
+        if fix and name in FIXES:
+            return _examine(
+                name, _repaired(check, FIXES[name]), surroundings, fix=False
+            )
         return _Finding(name, problem.message, problem.hint, problem)
     if isinstance(found, Note):
         return _Finding(name, found.detail, found.advice)
     return _Finding(name, found)
+
+
+def _repaired(check: _Check, repair: Callable[[Surroundings], None]) -> _Check:
+    def again(surroundings: Surroundings) -> Union[str, Note]:
+        repair(surroundings)
+        return check(surroundings)
+
+    return again
 
 
 def _retold(session: Session, finding: _Finding) -> _Finding:

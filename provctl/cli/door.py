@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Callable, Iterable, Optional
 
 import click
 
-from provctl.cli.context import plain
-from provctl.errors import ProvctlError, WorkflowInvalid
+from provctl.cells import terminal_width
+from provctl.cli.exits import INTERRUPTED, READER_GONE
+from provctl.errors import ProvctlError, StateUnusable, WorkflowInvalid
+from provctl.own_file import ForeignFile
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.cli.called import Called
@@ -26,9 +29,10 @@ def told(command: Callable[[], int], called: Called) -> int:
             return command()
     except WorkflowInvalid as problem:
         from provctl.cli.annotations import annotate_mistakes
-        from provctl.spec.report import render_mistakes
+        from provctl.spec.report import MAX_WIDTH, render_mistakes
 
-        _echo(render_mistakes(problem).splitlines())
+        width = terminal_width(sys.stderr) or MAX_WIDTH
+        _echo(render_mistakes(problem, width=width).splitlines())
         annotate_mistakes(os.environ, problem.mistakes)
         return problem.exit_code
     except ProvctlError as problem:
@@ -38,12 +42,16 @@ def told(command: Callable[[], int], called: Called) -> int:
         return _tell_usage(problem)
     except click.ClickException as problem:
         return _tell(problem.format_message(), None, 2)
-    except (KeyboardInterrupt, click.Abort):
-        return 130
+    except KeyboardInterrupt:
+        click.echo(err=True)  # behind the ^C
+        return INTERRUPTED
+    except click.Abort:
+        return INTERRUPTED
     except BrokenPipeError:
-        return 141  # who reads has seen enough
+        return READER_GONE
     except OSError as problem:
-        return _tell(f"{problem.filename or 'output'}: {problem.strerror}", None, 1)
+        code = StateUnusable.exit_code if isinstance(problem, ForeignFile) else 1
+        return _tell(f"{problem.filename or 'output'}: {problem.strerror}", None, code)
     except Exception:  # noqa: BLE001  # the door: whatever else comes is a bug
         import traceback
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional
 
-__all__ = ["ENDS", "EXIT_CODES", "HELD", "INTERRUPTED", "TIMEOUT", "exit_code_of"]
+__all__ = [
+    "ENDS",
+    "EXIT_CODES",
+    "HELD",
+    "INTERRUPTED",
+    "READER_GONE",
+    "TIMEOUT",
+    "exit_code_of",
+]
 
 EXIT_CODES: Dict[int, str] = {
     0: "success",
     1: "a bug, or the output could not be written",
-    2: "wrong usage: a flag, an argument, the configuration",
+    2: "wrong usage: a flag, an argument, the configuration; or `--yes` is missing",
     10: "the run failed",
     11: "the run was cancelled",
     12: "the run timed out",
@@ -29,7 +37,7 @@ EXIT_CODES: Dict[int, str] = {
     129: "the terminal of a run in the foreground has gone; the run goes on in the background",
     130: "Ctrl-C while watching, or `detach`: stopped watching; the run goes on",
     141: "whoever read the output has gone; a run in the foreground goes on in the background",
-    143: "SIGTERM while watching: it stopped watching; the run goes on",
+    143: "SIGTERM: it stopped watching; a run in the foreground goes on in the background",
 }
 
 # Exit code of a finished run; of a run that is held, 13.
@@ -45,6 +53,7 @@ ENDS: Dict[str, int] = {
 HELD = 13
 TIMEOUT = 124
 INTERRUPTED = 130
+READER_GONE = 141
 
 
 def exit_code_of(outcomes: List[Optional[str]]) -> int:

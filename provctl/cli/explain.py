@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional
 
 import click
 
-from provctl.cli.context import Session, plain
 from provctl.cli.times import iso, time_of_day
 from provctl.cli.words import RUN_OR_TASK
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.app.expected import Chart
-    from provctl.app.outlook import Outlook
+    from provctl.cli.context import Session
     from provctl.core.explain import Because
-    from provctl.core.state import RunState, State, TaskState
+    from provctl.core.state import RunState, TaskState
 
 __all__ = ["explain"]
 
@@ -35,36 +35,66 @@ def explain(session: Session, run: str) -> None:
     or how it ended. Where earlier runs tell how long tasks take, also what is on the
     critical path, and how much later the others may end.
     """
-    from provctl.app.outlook import Outlook, shared_state
+    from provctl.app.follow import unattended
+    from provctl.app.outlook import Outlook, held_elsewhere, shared_state
     from provctl.app.select import find_run
+    from provctl.core.explain import explain as because_of
     from provctl.core.requests import no_task
+    from provctl.flock import is_locked
 
     name, _, task_id = run.partition("/")
     run_id = find_run(session.folder, name)
     settings = session.loaded.settings
     slots = settings.executor.max_concurrent_tasks
+    folder = session.folder.run(run_id)
+    owned = is_locked(folder.lock)
     state = shared_state(session.folder, run_id, slots=slots, capacity=settings.pools)
     about = state.runs[run_id]
+    left = unattended(folder, about, owned=owned)
+    goes_on = owned or about.outcome is not None
     if task_id and task_id not in about.tasks:
         raise no_task(about, task_id)
     outlook = Outlook(session.folder, time.time())  # noqa: TID251  # for people only
     chosen = [task_id] if task_id else _worth_it(about)
     # What nobody owns does not go on, and is late by any measure.
-    chart = outlook.chart(about) if _goes_on_or_ended(session, about) else None
-    reasons = {each: _reasons(state, about, each, outlook, chart) for each in chosen}
+    chart = outlook.chart(about) if goes_on else None
+    others = held_elsewhere(session.folder, state, max(slots, state.slots))
+
+    def reasons_of(each: str) -> List[Because]:
+        found = because_of(
+            state,
+            run_id,
+            each,
+            outlook.expected_end,
+            unattended=left,
+            elsewhere=others,
+        )
+        leeway = _leeway(chart, about, about.tasks[each]) if chart is not None else ()
+        return [*found, *leeway]
+
+    reasons = {each: reasons_of(each) for each in chosen}
     if session.output != "table":
         for line in _data(session, [_record(about, *item) for item in reasons.items()]):
             click.echo(line)
         return
-    click.echo(_headline(session, about))
-    folded = {} if task_id else _fold(about, reasons)
+    click.echo(_headline(session, about, goes_on=goes_on))
+    _print(session, about, reasons, {} if task_id else _fold(about, reasons))
+
+
+def _print(
+    session: Session,
+    about: RunState,
+    reasons: Dict[str, List[Because]],
+    folded: Dict[str, int],
+) -> None:
+    """Print the reasons, for people."""
     for each, because in reasons.items():
         for line in _lines(session, about, about.tasks[each], because):
             click.echo(line)
     if folded:
         from provctl.ui.lines import tally
 
-        one = session.called.retold(f"provctl explain {run_id}/TASK")
+        one = session.called.retold(f"provctl explain {about.submitted.run}/TASK")
         click.echo(f"and {tally(folded)}; of each: {one}")
     if about.outcome is not None and not reasons:
         click.echo(f"  {_account(about)}")
@@ -111,21 +141,6 @@ def _worth_it(run: RunState) -> List[str]:
         for cause in root_causes(run, run.tasks[failed]):
             causes[cause.task.id] = None
     return list(causes)[:_SHOWN]
-
-
-def _reasons(
-    state: State,
-    run: RunState,
-    task_id: str,
-    outlook: Outlook,
-    chart: Optional[Chart],
-) -> List[Because]:
-    from provctl.core.explain import explain as because_of
-
-    run_id = run.submitted.run
-    found = because_of(state, run_id, task_id, outlook.expected_end)
-    leeway = _leeway(chart, run, run.tasks[task_id]) if chart is not None else ()
-    return [*found, *leeway]
 
 
 def _record(run: RunState, task_id: str, reasons: List[Because]) -> Dict[str, Any]:
@@ -181,22 +196,15 @@ def _data(session: Session, records: List[Dict[str, Any]]) -> List[str]:
     return [json.dumps(records, indent=2)]
 
 
-def _headline(session: Session, run: RunState) -> str:
-    from provctl.cli.read import headline, unowned
+def _headline(session: Session, run: RunState, *, goes_on: bool) -> str:
+    from provctl.cli.read import as_submitted, headline, unowned
     from provctl.core.view import view
 
-    run_id = run.submitted.run
-    said = headline(view(run, rows=0))
-    if not _goes_on_or_ended(session, run):
-        said += f"\n{unowned(session, run_id)}"
+    picture = as_submitted(session, view(run, rows=0), owned=goes_on)
+    said = headline(picture)
+    if not goes_on:
+        said += f"\n{unowned(session, picture)}"
     return said
-
-
-def _goes_on_or_ended(session: Session, run: RunState) -> bool:
-    from provctl.flock import is_locked
-
-    lock = session.folder.run(run.submitted.run).lock
-    return run.outcome is not None or is_locked(lock)
 
 
 def _lines(

@@ -11,13 +11,14 @@ from provctl.cli.words import FILE_OR_RUN, PARAM
 
 if TYPE_CHECKING:
     from provctl.app.expected import Chart
+    from provctl.app.follow import Follower
     from provctl.cli.context import Session
     from provctl.core.model import Task
     from provctl.core.state import RunState
     from provctl.core.view import TaskView
     from provctl.ui.picture import Picture
 
-__all__ = ["graph", "picture_of_run"]
+__all__ = ["graph", "now_of", "picture_of_run"]
 
 _SLACK_S = 0.1  # below which there is none
 _FORMATS = ("text", "mermaid", "dot", "svg")
@@ -53,8 +54,7 @@ def graph(session: Session, what: str, params: Tuple[str, ...], form: str) -> No
 
         follower = Follower(session.folder.run(find_run(session.folder, what)))
         follower.read()
-        now = follower.run.finished_at or time.time()  # noqa: TID251  # for people
-        drawn = picture_of_run(follower.run, now)
+        drawn = picture_of_run(follower.run, now_of(follower), follower.unattended())
     click.echo(_drawn(drawn, form), nl=False)
 
 
@@ -73,17 +73,35 @@ def _drawn(drawn: Picture, form: str) -> str:
     return draw[form](drawn)
 
 
-def picture_of_run(run: RunState, now: float) -> Picture:
-    """Return the picture of a run; `now`, in seconds since the epoch, ends what runs."""
+def now_of(follower: Follower) -> float:
+    """Return up to when a run is known: its end, now, or what its last owner wrote."""
+    run = follower.run
+    if run.finished_at is None and follower.was_owned:
+        return time.time()  # noqa: TID251  # for people only
+    return run.finished_at or run.last_at
+
+
+def picture_of_run(
+    run: RunState, now: float, unattended: Mapping[str, str] = {}
+) -> Picture:
+    """Return the picture of a run; `now`, in seconds since the epoch, ends what runs.
+
+    `unattended` are its running tasks, if nobody owns it.
+    """
     from provctl.app.expected import chart_of_run
+    from provctl.core.selection import why_stale
     from provctl.core.view import task_view
 
     seen = {name: task_view(task) for name, task in run.tasks.items()}
+    said = {
+        name: "stale" for name in why_stale(run) if seen[name].outcome == "succeeded"
+    }
+    said.update(dict.fromkeys(unattended, "without an owner"))
     title = f"{run.submitted.name} {run.submitted.run}: {run.outcome or run.status}"
     chart = chart_of_run(run, now)
     # What may still change says nothing of who has time.
     has_ended = run.outcome is not None
-    return _picture(title, run.workflow.tasks, seen, chart, slack=has_ended)
+    return _picture(title, run.workflow.tasks, seen, chart, slack=has_ended, said=said)
 
 
 def _picture_of_file(session: Session, file: str, params: Sequence[str]) -> Picture:
@@ -103,6 +121,7 @@ def _picture(
     chart: Chart,
     *,
     slack: bool,
+    said: Mapping[str, str] = {},
 ) -> Picture:
     from provctl.ui.lines import duration
     from provctl.ui.picture import picture
@@ -111,4 +130,4 @@ def _picture(
     for name in notes if slack else ():
         spare = chart.timings[name].slack_s
         notes[name] += f", {duration(spare)} slack" if spare >= _SLACK_S else ""
-    return picture(title, tasks, seen, chart.path, notes)
+    return picture(title, tasks, seen, chart.path, {**notes, **said})

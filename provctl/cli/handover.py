@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Optional
 
 import click
 
-from provctl.cli.context import tell_help
+from provctl.cli.context import tell_help, tell_line
 from provctl.cli.notice import notified, tell_end
 from provctl.cli.options import shows_runs
 from provctl.cli.words import RUN
@@ -73,5 +73,5 @@ def detach(session: Session, run: str) -> None:
         else:
             session.reach.detach(folder.id, owner)
         said = f"run {folder.id} goes on in the background"
-    click.echo(said, err=True)
+    tell_line(said)
     tell_help(session, f"provctl workflow attach {folder.id}")

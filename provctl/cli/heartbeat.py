@@ -8,9 +8,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Callable, Iterable, List
 
-import click
-
 from provctl.app.forecast import Forecast
+from provctl.cli.context import tell_line
 from provctl.core.model import Group
 from provctl.core.pace import expected_end
 from provctl.core.view import view
@@ -103,6 +102,6 @@ class SilentWait:
         now = self._now()
         lines = self._heartbeat.after(now - self._spoke_at, runs, now=now)
         for line in lines:
-            click.echo(line, err=True)
+            tell_line(line)
         if lines:
             self._spoke_at = now

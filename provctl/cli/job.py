@@ -24,8 +24,8 @@ class Job:
     In the background nothing is drawn: it would be over what the shell does there.
     `terminal` is the file descriptor that is drawn on.
 
-    Ctrl-\\ kills it, but not without giving the cursor back. Whoever owns a run heeds
-    SIGTERM itself, and gets its handler in place of this.
+    Ctrl-\\ and SIGHUP kill it, but not without giving the terminal back. Whoever owns
+    a run heeds SIGTERM and SIGHUP itself, and gets its handlers in place of these.
     """
 
     def __init__(self, drawing: LiveView, terminal: int) -> None:
@@ -39,6 +39,7 @@ class Job:
         """Take the signals, as far as they are not ignored."""
         for number, heed in (
             (signal.SIGTERM, _end),
+            (signal.SIGHUP, self._heed),
             (signal.SIGTSTP, self._heed),
             (signal.SIGQUIT, self._heed),
         ):

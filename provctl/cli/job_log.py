@@ -25,6 +25,9 @@ from typing import (
 
 from provctl.app.log_end import last_lines
 from provctl.executors.log_reader import LogReader
+from provctl.nushell.origin import with_origins
+from provctl.streams import as_it_is
+from provctl.text import plain, visible
 from provctl.ui.lines import encodable
 
 if TYPE_CHECKING:
@@ -89,7 +92,7 @@ class JobLog:
     ) -> None:
         self.wrote_at = now()
         self.lines: TextIO = _Lines(self.say)
-        self._stream: Optional[TextIO] = stream
+        self._stream: Optional[TextIO] = as_it_is(stream)
         self._dialect = dialect
         self._now = now
         self._running: Dict[_Key, _Attempt] = {}
@@ -203,11 +206,12 @@ class JobLog:
             return
         if attempt.is_full:
             return
-        for piece in attempt.reader.pieces(last=attempt.is_over):
+        for piece in map(with_origins, attempt.reader.pieces(last=attempt.is_over)):
             attempt.written += len(piece)
             self._write_log(attempt, _text_of(piece), folded=folded)
             if attempt.is_full:
-                self._write([f"... its end follows; all of it is in {attempt.log}"])
+                told = f"... its end follows; all of it is in {attempt.log}"
+                self._write([plain(told)])
                 return
 
     def _write_log(self, attempt: _Attempt, lines: List[str], *, folded: bool) -> None:
@@ -225,7 +229,7 @@ class JobLog:
         self._put([self._dialect.shown(line, _LINE_MAX) for line in lines])
 
     def _write(self, lines: Sequence[str]) -> None:
-        self._put([self._dialect.harmless(line) for line in lines])
+        self._put([self._dialect.harmless(visible(line)) for line in lines])
 
     def _put(self, lines: Sequence[str]) -> None:
         """Write lines that are our own, or harmless."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import click
 
-from provctl.cli.consent import DECLINED, agreed
-from provctl.cli.context import Session, emit, plain
-from provctl.cli.kinds import MOMENT
+from provctl.cli.consent import DECLINED, agreed, consented
+from provctl.cli.context import Session, emit, tell_line
+from provctl.cli.kinds import MOMENT, PAST
 from provctl.cli.options import Verbs
 from provctl.cli.times import iso, local
 from provctl.cli.words import RUN
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.errors import ProvctlError
@@ -42,7 +43,7 @@ def journal() -> None:
 @click.argument("runs", metavar="[RUN]...", nargs=-1, type=RUN)
 @click.pass_context
 def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
-    """Check journals from end to end; those of all runs when none is named.
+    """Check journals from end to end: of all runs, and schedules, if none is named.
 
     Every record is read, its seal and its place in the chain checked, the run
     replayed, and what the journal says of attempts compared with their own exit
@@ -55,10 +56,12 @@ def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
     damaged  what was acknowledged is not there; see journal repair
     newer    written by a later version of provctl
 
-    Exits with 33 if a journal is damaged, else with 31 if one is newer.
+    Exits with 33 if a journal or schedule is damaged, else with 31 if one is newer.
     """
     from provctl.app.select import find_runs
     from provctl.app.verify import verify as check
+    from provctl.app.verify import verify_schedule
+    from provctl.journal.schedules import Schedules
 
     session: Session = ctx.obj
     ids = session.folder.run_ids()
@@ -66,8 +69,12 @@ def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
         found = (run.id for name in runs for run in find_runs(session.folder, name))
         ids = list(dict.fromkeys(found))
     verdicts = [check(session.folder.run(run_id)) for run_id in ids]
+    schedules = Schedules(session.folder)
+    names = [] if runs else schedules.names()
+    verdicts += [verify_schedule(schedules, name) for name in names]
     rows = [
         {
+            "kind": verdict.kind,
             "id": verdict.run,
             "verdict": verdict.verdict,
             "records": verdict.records,
@@ -80,12 +87,13 @@ def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
         }
         for verdict in verdicts
     ]
-    emit(session, rows, ("id", "verdict", "records", "attempts", "problem"), name="id")
+    columns = ("id", "verdict", "records", "attempts", "problem")
+    emit(session, rows, ("kind", *columns) if names else columns, name="id")
     for verdict in verdicts:
         if verdict.mendable:
             repair_it = f"provctl journal repair {verdict.run} --dry-run"
             hint = session.called.retold(repair_it)
-            click.echo(f"what a repair would do: {hint}", err=True)
+            tell_line(f"what a repair would do: {hint}")
     words = {verdict.verdict for verdict in verdicts}
     ctx.exit(_DAMAGED if "damaged" in words else _NEWER if "newer" in words else 0)
 
@@ -97,7 +105,7 @@ def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option(
-    "--since", type=MOMENT, metavar="TIME", help="Written at or after: 2h, 14:03."
+    "--since", type=PAST, metavar="TIME", help="Written at or after: 2h, 14:03."
 )
 @click.option("--until", type=MOMENT, metavar="TIME", help="Written at or before.")
 @click.pass_obj
@@ -216,7 +224,7 @@ def export(session: Session, run: str) -> None:
 @journal.command()
 @click.argument("run", metavar="RUN", type=RUN)
 @click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@consented
 @click.pass_obj
 def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
     """Cut the damaged part off a journal, and keep a copy of all of it.
@@ -224,7 +232,8 @@ def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
     Kept are the records before the damage; what is dropped is said. The run may
     then go on: what ran is told by the files of its attempts, so nothing is run
     twice. What people decided behind the damage (cancel, held tasks) has to be
-    decided again. Nobody may own the run meanwhile.
+    decided again. Nobody may own the run meanwhile. At a terminal it asks first,
+    elsewhere it needs --yes.
     """
     from provctl.errors import Refused
     from provctl.journal.inspect import inspect
@@ -253,10 +262,10 @@ def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
         copy = mend(folder, finding)
     finally:
         lock.release()
-    click.echo(f"copied to {copy}")
+    click.echo(plain(f"copied to {copy}"))
     click.echo(f"repaired: {folder.id}")
     go_on = session.called.retold(f"provctl workflow resume {folder.id}")
-    click.echo(f"go on with it: {go_on}", err=True)
+    tell_line(f"go on with it: {go_on}")
 
 
 def _nothing_to_do(finding: Finding) -> None:

@@ -10,7 +10,8 @@ from provctl.ui.lines import neutralise, words
 
 if TYPE_CHECKING:
     from provctl.app.tries import Try
-    from provctl.core.state import RunState, TaskState
+    from provctl.cli.summary import Course
+    from provctl.core.state import TaskState
     from provctl.journal.folder import RunFolder
     from provctl.ui.junit import Case, Fault, Suite
 
@@ -19,10 +20,11 @@ __all__ = ["suite_of"]
 _LOG_LINES = 100
 
 
-def suite_of(folder: RunFolder, run: RunState, tries: Sequence[Try]) -> Suite:
-    """Return what the file is to say of a run as it is now."""
+def suite_of(course: Course) -> Suite:
+    """Return what the file is to say of a run."""
     from provctl.ui.junit import Suite
 
+    folder, run, tries = course.folder, course.run, course.tries
     own: Dict[str, List[Try]] = {}
     for each in tries:
         if each.purpose == "run" and each.outcome not in (None, "voided"):
@@ -34,14 +36,14 @@ def suite_of(folder: RunFolder, run: RunState, tries: Sequence[Try]) -> Suite:
         began=iso(began) or "",
         took_s=(run.finished_at or run.last_at) - began,
         cases=[
-            _case(folder, task, own.get(name, []))
+            _case(course, task, own.get(name, []))
             for name, task in run.tasks.items()
             if not isinstance(task.task.action, Group)
         ],
     )
 
 
-def _case(folder: RunFolder, task: TaskState, tries: Sequence[Try]) -> Case:
+def _case(course: Course, task: TaskState, tries: Sequence[Try]) -> Case:
     from provctl.ui.junit import Case
 
     last = tries[-1] if tries else None
@@ -52,8 +54,10 @@ def _case(folder: RunFolder, task: TaskState, tries: Sequence[Try]) -> Case:
         name=task.task.id,
         outcome=task.did or task.outcome or "waiting",
         took_s=max(took_s, 0.0),
-        message=neutralise(task.reason),
-        faults=[_fault(folder, task, t) for t in tries if t.outcome != "succeeded"],
+        message=neutralise(course.unattended.get(task.task.id, task.reason)),
+        faults=[
+            _fault(course.folder, task, t) for t in tries if t.outcome != "succeeded"
+        ],
     )
 
 

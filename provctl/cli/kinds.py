@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provctl.cli.words import Offer, Offers
     from provctl.core.labels import Condition
 
-__all__ = ["CONDITIONS", "DURATION", "LABEL", "MOMENT"]
+__all__ = ["AGE", "CONDITIONS", "DURATION", "LABEL", "MOMENT", "PAST"]
 
 
 class _Kind(Word):
@@ -47,6 +47,19 @@ def _moment(text: str) -> float:
     return moment(text, time.time())  # noqa: TID251  # ages are from now
 
 
+def _past(text: str) -> float:
+    import time
+
+    from provctl.cli.times import local, moment
+
+    now = time.time()  # noqa: TID251  # ages are from now
+    at = moment(text, now)
+    if at > now:
+        message = f"{text!r} is {local(at)}, which is still to come"
+        raise ValueError(message)
+    return at
+
+
 def _duration(text: str) -> float:
     from provctl.spec.durations import seconds
 
@@ -55,6 +68,12 @@ def _duration(text: str) -> float:
     except ValueError:
         return seconds(text)
     return seconds(number)
+
+
+def _age(text: str) -> float:
+    from provctl.spec.durations import seconds
+
+    return seconds(text)
 
 
 def _label(text: str) -> Tuple[str, str]:
@@ -99,8 +118,10 @@ def _asked_labels(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
         yield f"{before}{comma}{offer}", about
 
 
-# Seconds since the epoch, of a time or an age; seconds; key and value; what labels are.
+# Seconds since the epoch, of a time or an age, and of one that is over; seconds, and with their unit; key and value; what labels are.
 MOMENT = _Kind("time", _moment)
+PAST = _Kind("time", _past)
 DURATION = _Kind("duration", _duration)
+AGE = _Kind("age", _age)
 LABEL = _Kind("key=value", _label, _labels)
 CONDITIONS = _Kind("label", _conditions, _asked_labels)

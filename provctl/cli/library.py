@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 import click
 
-from provctl.cli.context import plain, session_of
+from provctl.cli.context import session_of
 from provctl.cli.options import add_global_options, unknown_verb
 from provctl.cli.words import completed
 from provctl.errors import ProvctlError
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -51,7 +52,7 @@ def write_nouns(ctx: click.Context, formatter: click.HelpFormatter) -> None:
         nouns = known_nouns(ctx)
     except ProvctlError as problem:
         with formatter.section(_TITLE):
-            formatter.write_text(plain(f"not known: {problem.message}"))
+            formatter.write_text(plain(f"not known: {_first_line(problem.message)}"))
         return
     if nouns:
         with formatter.section(_TITLE):
@@ -98,20 +99,30 @@ class _Noun(click.Group):
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
+        rows = [(name, plain(about)) for name, about in self._abouts()]
         with formatter.section("Commands"):
-            formatter.write_dl([(name, plain(about)) for name, about in self._abouts()])
+            if rows:
+                formatter.write_dl(rows)
+            else:
+                formatter.write_text(
+                    f"none: no module for {self.name} exports a command for it"
+                )
 
     def _abouts(self) -> List[Tuple[str, str]]:
         """The verbs by name, each with the first line of what is said of it."""
         return sorted(
             (
                 verb.name,
-                verb.signature.description.partition("\n")[0]
-                if verb.signature
-                else verb.problem.partition("\n")[0],
+                _first_line(
+                    verb.signature.description if verb.signature else verb.problem
+                ),
             )
             for verb in self._index.verbs(str(self.name))
         )
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
 
 
 def _config_among(args: List[str]) -> Optional[str]:

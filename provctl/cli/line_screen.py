@@ -16,9 +16,8 @@ from typing import (
     Tuple,
 )
 
-import click
-
 from provctl.app.log_end import shortened
+from provctl.cli.context import tell_line
 from provctl.cli.heartbeat import Heartbeat
 from provctl.cli.job_log import JobLog
 from provctl.core.events import (
@@ -132,7 +131,7 @@ class LineScreen:
 
     def say(self, words: str) -> None:
         """Say something that is not of a run on stderr."""
-        click.echo(words, err=True)
+        tell_line(words)
 
     def close(self, runs: Iterable[RunState]) -> None:
         """Show how everything ended, with the logs of what failed."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, BinaryIO, Deque, Dict, Iterator, Optional, Tup
 
 import click
 
-from provctl.cli.context import plain
+from provctl.cli.context import tell_line
 from provctl.cli.words import RUN_OR_TASK, TASK
-from provctl.errors import UsageProblem
+from provctl.errors import NotFound, UsageProblem
+from provctl.streams import binary_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,10 +70,12 @@ def logs(
     if task is not None:
         _tell_of_nothing(follower.run, task)
     dialect = dialect_of(session.environ)
+    if attempt and not follow:
+        _refuse_attempt(follower.run, task, attempt)
     reader = _Reader(follower, task, attempt, most=most, raw=raw, dialect=dialect)
     while True:
         # Looked at before the logs: what is written until the end is all read.
-        over = follower.run.outcome is not None or not follower.owned
+        over = follower.run.outcome is not None or not follower.was_owned
         reader.copy(last=over or not follow)
         if over or not follow:
             return
@@ -98,7 +101,17 @@ def _tell_of_nothing(run: RunState, task_id: str) -> None:
     else:
         why = f": {task.reason}" if task.reason else ""
         told = f"{task_id} never began: it {WENT[task.outcome]}{why}"
-    click.echo(f"note: {plain(told)}", err=True)
+    tell_line(f"note: {told}")
+
+
+def _refuse_attempt(run: RunState, task_id: Optional[str], attempt: int) -> None:
+    """Refuse an attempt that no task of those that are shown has had."""
+    tasks = [run.tasks[task_id]] if task_id else list(run.tasks.values())
+    most = max((task.attempt for task in tasks), default=0)
+    if attempt > most:
+        who = task_id or "a task of the run"
+        message = f"there is no attempt {attempt}: {who} has had at most {most}"
+        raise NotFound(message)
 
 
 class _Reader:
@@ -121,7 +134,7 @@ class _Reader:
         self._raw = raw
         self._dialect = dialect
         self._readers: Dict[Path, LogReader] = {}
-        self._out: BinaryIO = sys.stdout.buffer
+        self._out: BinaryIO = binary_of(sys.stdout)
 
     def copy(self, *, last: bool) -> None:
         """Print whole new lines; with `last` also what has no newline yet."""
@@ -138,11 +151,13 @@ class _Reader:
         self._out.flush()
 
     def _print(self, name: str, piece: bytes) -> None:
+        from provctl.nushell.origin import with_origins
         from provctl.ui.lines import neutralise
 
         if self._raw and self._task:
             self._out.write(piece)
             return
+        piece = with_origins(piece)
         prefix = b"" if self._task else f"{name} | ".encode()
         lines = piece.split(b"\n")
         if not lines[-1]:

@@ -8,37 +8,58 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional, Tuple, Union
+from typing import TYPE_CHECKING, List, Optional, Tuple, Union
 
 from provctl.cli.surroundings import Note
 from provctl.errors import StateUnusable, ToolMissing
+from provctl.own_file import read_own
 
 if TYPE_CHECKING:
     from provctl.cli.surroundings import Surroundings
 
-__all__ = ["api_port", "api_token", "hooks", "lingering", "schedules", "service"]
+__all__ = [
+    "api_port",
+    "api_token",
+    "hooks",
+    "lingering",
+    "schedules",
+    "service",
+    "submissions",
+]
 
-_ASK_S = 5.0
+_ASK_S = 20.0  # a machine under load loads the API slowly, at its first client
 _SHOWN = 10  # names
 
 
-def api_port(surroundings: Surroundings) -> str:
-    """Whether the port that `[server]` names is free, or our scheduler's."""
-    address = surroundings.settings.server.address
-    if address is None:
+def api_port(surroundings: Surroundings) -> Union[str, Note]:
+    """Whether the ports on which the API is to listen are free, or our scheduler's."""
+    addresses = surroundings.settings.addresses
+    if not addresses:
         return "by its unix socket only; [server] names no port"
     from provctl.journal.lock import holder_of
 
-    host, port = address
-    where = f"{host}:{port}"
     runs = holder_of(surroundings.state_dir / "scheduler" / "lock") is not None
-    problem = _why_taken(host, port)
-    if problem is None:
-        return f"{where} is free" + (", and no scheduler has it" if runs else "")
-    if runs and _is_api(host, port):
-        return f"the API answers at {where}"
-    message = f"server.port: {where}: {problem}"
-    raise StateUnusable(message, hint="another program has it; choose another port")
+    said: List[str] = []
+    unused: List[str] = []
+    for host, port in addresses:
+        where = f"{host}:{port}"
+        problem = _why_taken(host, port)
+        if problem is None:
+            (unused if runs else said).append(where)
+        elif runs and _is_api(host, port):
+            said.append(where)
+        else:
+            message = f"the API is to listen at {where}: {problem}"
+            hint = "another program has it; choose another port"
+            raise StateUnusable(message, hint=hint)
+    if unused:
+        detail = f"{', '.join(unused)}: the scheduler that runs does not listen there"
+        return Note(detail, "provctl scheduler restart (tasks never notice)")
+    found = ", ".join(said)
+    are = "is" if len(said) == 1 else "are"
+    detail = f"the API answers at {found}" if runs else f"{found} {are} free"
+    conflict = surroundings.settings.port_conflict
+    return detail if conflict is None else Note(detail, conflict)
 
 
 def _is_api(host: str, port: int) -> bool:
@@ -113,6 +134,20 @@ def schedules(surroundings: Surroundings) -> Union[str, Note]:
     return detail
 
 
+def submissions(surroundings: Surroundings) -> Union[str, Note]:
+    """Whether all runs were handed over by who submitted them."""
+    from provctl.app.roster import accounts
+    from provctl.journal.folder import StateFolder
+
+    found = accounts(StateFolder(surroundings.state_dir))
+    left = [run.id for run in found if run.status == "incomplete"]
+    if not left:
+        return "all whole"
+    names = ", ".join(left[:_SHOWN])
+    advice = f"provctl workflow rm {' '.join(left[:_SHOWN])} (or: workflow resume)"
+    return Note(f"incomplete, for submit was killed: {len(left)}: {names}", advice)
+
+
 def hooks(surroundings: Surroundings) -> Union[str, Note]:
     """Whether the programs that are hooks are there, and did not fail the last time."""
     from shutil import which
@@ -125,7 +160,9 @@ def hooks(surroundings: Surroundings) -> Union[str, Note]:
             message = f"hooks.on_run_finished: there is no program {argv[0]}"
             raise ToolMissing(message, hint="install it, or name it with its path")
     try:
-        failure = failure_file(surroundings.state_dir).read_text("utf-8", "replace")
+        failure = read_own(failure_file(surroundings.state_dir)).decode(
+            "utf-8", "replace"
+        )
     except OSError:
         return f"{len(commands)} set" if commands else "none"
     log = failure_file(surroundings.state_dir).with_name("hooks.log")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -28,6 +29,8 @@ from provctl.cli.door import told
 from provctl.cli.options import add_global_options, unknown_verb
 from provctl.cli.words import completed
 from provctl.errors import ProvctlError
+from provctl.program import program_name
+from provctl.streams import Output, open_missing, text_stream
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -287,9 +290,9 @@ def main() -> NoReturn:
     Where a shell asks for completions, answer that instead.
     """
     shell = os.environ.get("_PROVCTL_COMPLETE")
-    called = Called(ABOUT_RUNS)
+    called = Called(ABOUT_RUNS, program_name())
     if shell is None:
-        _end_with(partial(_run_and_flush, cli, "provctl", called), called)
+        _end_with(partial(_run, cli, called.name, called), called)
     _end_with(partial(_answer, shell), called)
 
 
@@ -299,7 +302,7 @@ def orchestrator() -> NoReturn:
 
     called = Called(ABOUT_RUNS)
     name = "provisioning-orchestrator"
-    _end_with(partial(_run_and_flush, command, name, called), called)
+    _end_with(partial(_run, command, name, called), called)
 
 
 # The others say the same whichever runs and settings are meant.
@@ -307,26 +310,48 @@ ABOUT_RUNS = frozenset(_TREE) - {"completion", "help", "template", "version"}
 
 
 def _end_with(command: Callable[[], int], called: Called) -> NoReturn:
+    open_missing()
     # Imports make many objects and no garbage: the usual 700 costs 30 ms a start.
     gc.set_threshold(50_000)
-    for stream in (sys.stdout, sys.stderr):
-        # What a terminal cannot show must not end a command.
-        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    code = told(command, called)
+    # Without data a command has not done its work; without talk it has.
+    output = Output(1)
+    sys.stdout = text_stream(output, sys.stdout)
+    sys.stderr = text_stream(Output(2, drops=True), sys.stderr)
+    code = told(partial(_done, command, output), called)
     # To take the interpreter apart costs 80 ms when pydantic is in it, for nothing.
     os._exit(code)
 
 
-def _run_and_flush(command: click.Command, name: str, called: Called) -> int:
+def _done(command: Callable[[], int], output: Output) -> int:
+    """Return the exit code of a command. Raises OSError if it hides that output is lost.
+
+    Whoever went before the end has seen enough.
+    """
+    code = command()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        if code == 0:
+            raise
+    lost = output.problem
+    if code == 0 and lost is not None and lost.errno not in (errno.EPIPE, errno.EIO):
+        raise lost
+    return code
+
+
+def _run(command: click.Command, name: str, called: Called) -> int:
     session = Session(environ=dict(os.environ), called=called)
-    code = command.main(prog_name=name, standalone_mode=False, obj=session)
-    sys.stdout.flush()
-    return code if isinstance(code, int) else 0
+    try:
+        # Not by `command.main`: it hides that whoever reads the output has gone.
+        with command.make_context(name, sys.argv[1:], obj=session) as ctx:
+            command.invoke(ctx)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    return 0
 
 
 def _answer(shell: str) -> int:
     from provctl.cli.answer import answer
 
     sys.stdout.write(answer(cli, shell, os.environ))
-    sys.stdout.flush()
     return 0

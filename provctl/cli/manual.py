@@ -13,12 +13,14 @@ from typing import Callable, Dict, Iterator, List, Mapping, Tuple
 
 import click
 
+from provctl.cli.context import session_of
 from provctl.cli.exits import EXIT_CODES
 
 __all__ = ["Page", "examples", "page", "pages", "topic", "topics"]
 
 _PAGES = Path(__file__).with_name("pages")
 _PROGRAM = "provctl"
+_COMMAND = re.compile(rf"\b{_PROGRAM} (?=[a-z])")
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,15 @@ def page(ctx: click.Context) -> str:
     if arguments:
         with formatter.section("Arguments"):
             formatter.write_dl(list(arguments.items()))
+    name = session_of(ctx).called.name
     with formatter.section("Examples"):
-        for line in found.examples:
+        for line in (_COMMAND.sub(f"{name} ", each) for each in found.examples):
             formatter.write(f"{'':{formatter.current_indent}}{line}\n")
     if found.exits:
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), EXIT_CODES[code]) for code in found.exits])
     if found.see:
-        see = ", ".join(f"{_PROGRAM} {words}" for words in found.see)
+        see = ", ".join(f"{name} {words}" for words in found.see)
         with formatter.section("See also"):
             formatter.write_text(see)
     return f"{text}\n\n{formatter.getvalue().rstrip()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import click
 
@@ -16,6 +16,7 @@ from provctl.errors import UsageProblem
 if TYPE_CHECKING:
     from provctl.core.model import Task, Workflow
     from provctl.core.state import RunState
+    from provctl.core.view import TaskView
     from provctl.journal.folder import RunFolder
 
 __all__ = ["diff", "replay", "show"]
@@ -40,15 +41,12 @@ def _folder_of(session: Session, name: str) -> RunFolder:
 @click.pass_obj
 def show(session: Session, run: str, at: Optional[str]) -> None:
     """Show a run as it is, or as it was at a time or after a record of its journal."""
-    from provctl.app.follow import Follower
     from provctl.app.moment import as_of, as_of_record
-    from provctl.cli.read import show_state
+    from provctl.cli.read import show_runs, show_state
 
     folder = _folder_of(session, run)
     if at is None:
-        follower = Follower(folder)
-        follower.read()
-        show_state(session, follower.run)
+        show_runs(session, [folder.id], many=False)
     elif at.isdecimal():
         show_state(session, as_of_record(folder, int(at)))
     else:
@@ -57,14 +55,20 @@ def show(session: Session, run: str, at: Optional[str]) -> None:
 
 def _moment(text: str) -> float:
     """A time that people write, as seconds since the epoch."""
-    from provctl.cli.times import moment
+    from provctl.cli.times import local, moment
 
+    now = time.time()  # noqa: TID251  # ages are from now
     try:
-        return moment(text, time.time(), end=True)  # noqa: TID251  # ages are from now
+        at = moment(text, now, end=True)
     except ValueError:
         message = f"--at {text}: no time, and no number of a record"
         hint = "14:03:12, 2h, 2026-05-04T12:00:00Z or a number as in journal tail"
         raise UsageProblem(message, hint=hint) from None
+    if int(at) > now:
+        message = f"--at {text}: that is {local(at)}, which is still to come"
+        hint = "a time without a date is one of today"
+        raise UsageProblem(message, hint=hint)
+    return at
 
 
 @click.command()
@@ -113,13 +117,18 @@ def replay(session: Session, run: str, speed: float) -> None:
 def diff(session: Session, one: str, other: str) -> None:
     """Show what differs between two runs: parameters, tasks, ends and times."""
     from provctl.app.follow import Follower
+    from provctl.core.view import view
 
     runs = []
+    pictures = []
     for name in (one, other):
         follower = Follower(_folder_of(session, name))
         follower.read()
         runs.append(follower.run)
-    rows = [*_of_workflows(*(run.workflow for run in runs)), *_of_tasks(*runs)]
+        picture = view(follower.run, unattended=follower.unattended())
+        pictures.append({seen.id: seen for seen in picture.tasks})
+    rows = _of_workflows(*(run.workflow for run in runs))
+    rows += _of_tasks(runs[0], runs[1], pictures)
     columns = ("what", "field", "first", "second")
     if rows or session.output != "table":
         shown = rows if session.output != "table" else list(map(_shortened, rows))
@@ -157,7 +166,9 @@ def _of_workflows(one: Workflow, other: Workflow) -> List[Dict[str, Any]]:
     return rows
 
 
-def _of_tasks(one: RunState, other: RunState) -> List[Dict[str, Any]]:
+def _of_tasks(
+    one: RunState, other: RunState, seen: Sequence[Mapping[str, TaskView]]
+) -> List[Dict[str, Any]]:
     rows = []
     for name in dict.fromkeys([*one.tasks, *other.tasks]):
         pair = one.tasks.get(name), other.tasks.get(name)
@@ -166,7 +177,7 @@ def _of_tasks(one: RunState, other: RunState) -> List[Dict[str, Any]]:
             rows.append(_row(name, "task", *there))
             continue
         rows += _fields(name, _defined(pair[0].task), _defined(pair[1].task))
-        rows += _fields(name, _lived(pair[0]), _lived(pair[1]))
+        rows += _fields(name, *map(_lived, pair, (each[name] for each in seen)))
     return rows
 
 
@@ -209,10 +220,11 @@ def _defined(task: Task) -> Dict[str, object]:
     return {key: value for key, value in asdict(task).items() if key != "index"}
 
 
-def _lived(task: Any) -> Dict[str, object]:
+def _lived(task: Any, seen: TaskView) -> Dict[str, object]:
     """How a task went; times only where they differ by what people would notice."""
     return {
-        "status": task.outcome or task.status,
+        "status": seen.unattended or task.outcome or task.status,
+        "stale": seen.stale or None,
         "tries": task.tries,
         "exit_code": task.exit_code,
         "output": task.output,

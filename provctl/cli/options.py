@@ -16,9 +16,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import click
 
-from provctl.cli.context import OUTPUTS, VIEWS, plain, session_of
+from provctl.cli.context import OUTPUTS, VIEWS, session_of
 from provctl.cli.words import DIRECTORY, PLACE, TARGET
 from provctl.errors import UsageProblem
+from provctl.text import plain
 
 __all__ = [
     "Verbs",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
+from contextlib import redirect_stdout
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 import click
 
-from provctl.cli.choice import by_label, chosen_runs, meant, unasked
-from provctl.cli.consent import DECLINED, agreed, asks
-from provctl.cli.context import Session, emit, many
-from provctl.cli.kinds import DURATION
+from provctl.cli.choice import by_label, chosen_runs, meant
+from provctl.cli.consent import DECLINED, agreed, consented
+from provctl.cli.context import Session, emit, many, tell_line
+from provctl.cli.kinds import AGE
 from provctl.cli.times import iso, local
 from provctl.cli.words import RUNS
 
@@ -36,12 +39,12 @@ class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has
 
 
 @click.command()
-@click.option("--older", type=DURATION, metavar="AGE", help="Such as 30d or 12h.")
+@click.option("--older", type=AGE, metavar="AGE", help="Such as 30d or 12h.")
 @click.option("--keep", type=click.IntRange(0), metavar="N", help="The latest N stay.")
 @click.option("--max-size", type=_Size(), metavar="SIZE", help="Such as 1G or 500M.")
 @by_label
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask first.")
+@consented
 @click.pass_context
 def prune(
     ctx: click.Context,
@@ -63,10 +66,11 @@ def prune(
     A run goes if --older or --max-size says so and --keep does not protect it. With
     -l all of this is about the runs with that label: -l env=test --keep 0 removes
     every one of them that has finished.
+    What was incomplete for a day goes too: who submitted it was killed meanwhile.
     Never touched are runs that are unfinished, owned by a process or pinned
     (provctl workflow pin), and those whose journal cannot be read. What killed
-    processes left half made or half removed is cleaned up too. At a terminal it is
-    shown first what would go.
+    processes left half made or half removed is cleaned up too. It is shown first
+    what would go: at a terminal it asks, elsewhere it needs --yes.
     """
     from provctl.errors import UsageProblem
     from provctl.journal.retention import Limits, choose, leftovers, sweep
@@ -82,23 +86,26 @@ def prune(
     limits = Limits(older, keep, max_size, conditions)
     chosen = choose(session.folder, limits, now)
     left = leftovers(session.folder, now)
-    shows_first = bool(chosen) and not dry_run and asks(yes=yes)
-    if shows_first:
-        _show(session, chosen)
+    if chosen and not (dry_run or yes):
+        with redirect_stdout(sys.stderr):
+            _show(replace(session, output="table"), chosen)
         if not agreed(f"remove {many(len(chosen), 'run')}?", yes=yes):
             ctx.exit(DECLINED)
     if not dry_run:
         gone = set(take_away(session.folder, [each.run.id for each in chosen]))
         chosen = [each for each in chosen if each.run.id in gone]
         sweep(left)
-    if not shows_first:
+    if dry_run or yes or session.output != "table":
         _show(session, chosen)
     freed, runs = _human(sum(each.size for each in chosen)), many(len(chosen), "run")
     told = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"
-    click.echo(f"{told} {freed}", err=True)
+    tell_line(f"{told} {freed}")
     if left:
         word = "would be cleaned up" if dry_run else "cleaned up"
-        click.echo(f"leftovers {word}: {len(left)}", err=True)
+        tell_line(f"leftovers {word}: {len(left)}")
+
+
+_WHY = {"size": "--max-size", "incomplete": "incomplete"}
 
 
 def _show(session: Session, chosen: List[Candidate]) -> None:
@@ -111,7 +118,7 @@ def _show(session: Session, chosen: List[Candidate]) -> None:
             "finished": local(each.run.finished_at or each.run.created_at),
             "bytes": each.size,
             "size": _human(each.size),
-            "why": f"--{each.why}" if each.why != "size" else "--max-size",
+            "why": _WHY.get(each.why, f"--{each.why}"),
         }
         for each in chosen
     ]
@@ -139,7 +146,7 @@ def pin(
     """Keep runs, or the runs of a batch, from being pruned or removed."""
     for run in chosen_runs(session, runs, conditions):
         session.folder.pin(run.id)
-        click.echo(f"pinned: {run.id}", err=True)
+        tell_line(f"pinned: {run.id}")
 
 
 @click.command()
@@ -152,13 +159,13 @@ def unpin(
     """Let runs, or the runs of a batch, be pruned again."""
     for run in chosen_runs(session, runs, conditions):
         session.folder.unpin(run.id)
-        click.echo(f"unpinned: {run.id}", err=True)
+        tell_line(f"unpinned: {run.id}")
 
 
 @click.command("rm")
 @click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS)
 @by_label
-@unasked
+@consented
 @click.pass_context
 def remove(
     ctx: click.Context,
@@ -166,10 +173,11 @@ def remove(
     conditions: Tuple[Condition, ...],
     yes: bool,
 ) -> None:
-    """Remove finished runs, with their journals and logs.
+    """Remove finished and incomplete runs, with their journals and logs.
 
     All are looked at before any is removed. Of those with a label the unfinished and
-    the pinned are passed over.
+    the pinned are passed over. They are shown first: at a terminal it asks,
+    elsewhere it needs --yes.
     """
     from provctl.errors import Refused
     from provctl.journal.retention import remove as take_away
@@ -178,12 +186,12 @@ def remove(
     found = chosen_runs(session, runs, conditions)
     if conditions:
         found = _removable(session, found)
-        meant(ctx, found, "remove", yes=yes)
     else:
         _check_removable(session, found)
+    meant(ctx, found, "remove", yes=yes)
     gone = take_away(session.folder, [run.id for run in found])
     for run_id in gone:
-        click.echo(f"removed: {run_id}", err=True)
+        tell_line(f"removed: {run_id}")
     if len(gone) < len(found):
         stayed = ", ".join(run.id for run in found if run.id not in gone)
         message = f"somebody has taken a run meanwhile: {stayed}"
@@ -196,12 +204,16 @@ def _removable(session: Session, found: Sequence[RunSummary]) -> List[RunSummary
     kept = [
         run
         for run in found
-        if run.outcome is not None and not session.folder.run(run.id).pin.exists()
+        if _is_over(run) and not session.folder.run(run.id).pin.exists()
     ]
     if not kept:
         message = "nothing to remove: each of these runs is unfinished or pinned"
         raise Refused(message, hint="end them first: provctl cancel -l LABEL")
     return kept
+
+
+def _is_over(run: RunSummary) -> bool:
+    return run.outcome is not None or run.status == "incomplete"
 
 
 def _check_removable(session: Session, found: Sequence[RunSummary]) -> None:
@@ -211,7 +223,7 @@ def _check_removable(session: Session, found: Sequence[RunSummary]) -> None:
         if run.damage:
             hint = "if nothing of it is needed, delete its folder by hand"
             raise JournalDamaged(run.damage, hint=hint)
-        if run.outcome is None:
+        if not _is_over(run):
             message = f"run {run.id} has not finished: it is {run.status}"
             raise Refused(message, hint=f"end it first: provctl cancel {run.id}")
         if session.folder.run(run.id).pin.exists():

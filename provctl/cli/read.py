@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set, Tuple
 import click
 
 from provctl.cli.choice import Choice, chosen
-from provctl.cli.context import Session, emit, plain
+from provctl.cli.context import Session, emit
 from provctl.cli.times import iso, local
 from provctl.cli.words import RUN, RUN_OR_TASK, STATUS, TASK
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.app.follow import Follower
     from provctl.core.state import RunState
-    from provctl.core.view import RunView
+    from provctl.core.view import RunView, TaskView
     from provctl.journal.summary import RunSummary
 
 __all__ = [
@@ -131,8 +132,8 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
     for run_id in ids:
         follower = Follower(session.folder.run(run_id))
         follower.read()
-        pictures.append(_with_progress(session, follower.run))
-        records.append(_record_of(follower, pictures[-1]))
+        pictures.append(_picture_of(session, follower))
+        records.append(_record(pictures[-1], owned=_is_owned(follower)))
         _add_slack(session, records[-1], follower.run)
     if session.output == "table":
         for record, picture in zip(records, pictures):
@@ -156,25 +157,31 @@ def _print_json(session: Session, record: object) -> None:
     click.echo(json.dumps(record, indent=indent))
 
 
-def _with_progress(session: Session, run: RunState) -> RunView:
-    """The picture of a run, with what its running tasks said last."""
+def _picture_of(session: Session, follower: Follower) -> RunView:
+    """The picture of a run, with what its tasks said last, and what became of them."""
+    from provctl.app.said import Said
     from provctl.core.view import view
 
-    picture = view(run)
-    if run.outcome is not None:
-        return picture
+    run, left = follower.run, follower.unattended()
+    seen = Said(session.folder).last(run, view(run, unattended=left))
+    return as_submitted(session, seen, owned=follower.was_owned)
+
+
+def as_submitted(session: Session, picture: RunView, *, owned: bool) -> RunView:
+    """Return the picture of a run that says so if it was submitted by halves."""
     from dataclasses import replace
 
-    from provctl.app.said import Said
+    from provctl.journal.summary import is_incomplete
 
-    said = Said(session.folder)
-    tasks = tuple(
-        replace(seen, progress=said.newest(run, run.tasks[seen.id]))
-        if seen.status == "running" and seen.attempt
-        else seen
-        for seen in picture.tasks
-    )
-    return replace(picture, tasks=tasks)
+    if picture.status != "queued" or owned:
+        return picture
+    if not is_incomplete(session.folder.run(picture.id)):
+        return picture
+    return replace(picture, status="incomplete")
+
+
+def _is_owned(follower: Follower) -> bool:
+    return follower.run.outcome is None and follower.was_owned
 
 
 def show_state(session: Session, run: RunState) -> None:
@@ -182,7 +189,7 @@ def show_state(session: Session, run: RunState) -> None:
     from provctl.core.view import view
 
     picture = view(run)
-    record = _record(picture, owned=picture.outcome is None, unattended={})
+    record = _record(picture, owned=picture.outcome is None)
     _add_slack(session, record, run)
     if session.output == "table":
         _print_record(session, record, picture, run.last_at)
@@ -192,16 +199,7 @@ def show_state(session: Session, run: RunState) -> None:
         _print_json(session, record)
 
 
-def _record_of(follower: Follower, picture: RunView) -> Dict[str, Any]:
-    unfinished = picture.outcome is None
-    owned = unfinished and follower.owned
-    unattended = follower.unattended() if unfinished and not owned else {}
-    return _record(picture, owned=owned, unattended=unattended)
-
-
-def _record(
-    picture: RunView, *, owned: bool, unattended: Mapping[str, str]
-) -> Dict[str, Any]:
+def _record(picture: RunView, *, owned: bool) -> Dict[str, Any]:
     return {
         "id": picture.id,
         "name": picture.name,
@@ -226,7 +224,8 @@ def _record(
                 "signal": task.signal,
                 "started_at": iso(task.started_at),
                 "finished_at": iso(task.finished_at),
-                "reason": unattended.get(task.id, task.reason),
+                "reason": task.explanation,
+                "stale": bool(task.stale),
                 "purpose": task.purpose,
                 "progress": task.progress.percent,
                 "message": task.progress.message,
@@ -262,10 +261,19 @@ def headline(picture: RunView) -> str:
     return plain(f"{picture.name}  {picture.id}  {how}{why}")
 
 
-def unowned(session: Session, run_id: str) -> str:
-    """Return what to say of an unfinished run that nobody owns: what would move it."""
-    go_on = f"provctl workflow resume {run_id}"
-    if run_id in session.folder.queued():
+def unowned(session: Session, picture: RunView) -> str:
+    """Return what to say of an unfinished run that nobody owns: what would move it.
+
+    `picture` is that of `as_submitted`.
+    """
+    go_on = f"provctl workflow resume {picture.id}"
+    if picture.status == "incomplete":
+        remove = session.called.retold(f"provctl workflow rm {picture.id}")
+        return (
+            "who submitted this run was killed before it was queued, so nobody has it:"
+            f" {session.called.retold(go_on)}, or {remove}"
+        )
+    if picture.id in session.folder.queued():
         go_on = "provctl scheduler start"
     return f"nobody owns this run, so it does not go on: {session.called.retold(go_on)}"
 
@@ -275,11 +283,9 @@ def _print_record(
 ) -> None:
     from provctl.ui.lines import (
         aftermath,
-        at_work,
         decisions,
         elapsed,
         progress_of,
-        state_of,
         what_stands,
     )
 
@@ -290,11 +296,11 @@ def _print_record(
     if record["status"] == "paused" and record["owned"]:
         click.echo(f"let it go on: {resume}")
     elif record["outcome"] is None and not record["owned"]:
-        click.echo(unowned(session, record["id"]))
+        click.echo(unowned(session, picture))
     rows = [
         {
             **task,
-            "status": at_work(seen) if seen.status == "running" else state_of(seen),
+            "status": _state_of(seen),
             "took": elapsed(
                 seen.started_at,
                 seen.finished_at,
@@ -317,6 +323,13 @@ def _print_record(
                 click.echo(line)
 
 
+def _state_of(seen: TaskView) -> str:
+    from provctl.ui.lines import at_work, state_of
+
+    state = at_work(seen) if seen.status == "running" else state_of(seen)
+    return f"{state}, stale" if seen.stale else state
+
+
 @click.command()
 @click.argument("run", metavar="RUN[/TASK]", type=RUN_OR_TASK)
 @click.argument("task", required=False, type=TASK)
@@ -325,10 +338,15 @@ def _print_record(
 def outputs(
     session: Session, run: str, task: Optional[str], path: Optional[str]
 ) -> None:
-    """Print what tasks returned, as JSON: of all, of TASK, or one value at PATH."""
+    """Print what tasks returned, as JSON: of all, of TASK, or one value at PATH.
+
+    What was undone has no output any more.
+    """
     from provctl.app.follow import Follower
     from provctl.app.select import find_run
+    from provctl.cli.watch import note
     from provctl.core.requests import no_task
+    from provctl.core.selection import why_stale
     from provctl.core.values import ValueMissing, resolve
     from provctl.errors import NotFound, UsageProblem
 
@@ -341,18 +359,33 @@ def outputs(
     follower = Follower(session.folder.run(find_run(session.folder, run)))
     follower.read()
     tasks = follower.run.tasks
+    stale = why_stale(follower.run)
+    gone = {name for name in stale if tasks[name].outcome != "succeeded"}
+    told = {}
     if task is None:
         found: Any = {
             name: state.output
             for name, state in tasks.items()
-            if state.output is not None
+            if state.output is not None and name not in gone
         }
+        told = {name: stale[name] for name in found if name in stale}
     elif task not in tasks:
         raise no_task(follower.run, task)
+    elif task in gone:
+        message = f"{task} has no output: it {stale[task]}"
+        raise NotFound(message)
     else:
+        told = {task: stale[task]} if task in stale else {}
         wanted = {"$output": {"task": task, "path": path or ""}}
+        # A call that returned `success: false` has failed, and has an output.
+        own = tasks[task].output
         try:
-            found = resolve(wanted, follower.run.output_of)
+            found = resolve(
+                wanted, follower.run.output_of if own is None else lambda _task: own
+            )
         except ValueMissing as missing:
-            raise NotFound(str(missing)) from None
+            hint = follower.unattended().get(task)
+            raise NotFound(str(missing), hint=hint) from None
+    for name, why in told.items():
+        note(f"{plain(name)} {plain(why)}")
     _print_json(session, found)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, AbstractSet, List, Optional, Sequence, Tuple
 
 import click
 
 from provctl import __version__
+from provctl.cli.context import tell_line
 from provctl.cli.options import reports
 from provctl.cli.times import local
 from provctl.cli.words import RUN, TARGET
@@ -80,13 +80,12 @@ def write_reports(
         from provctl.ui.report import as_html
 
         page = as_html(_report(courses[0]))
-        # A file may be called what is no text.
-        _write(html, page.encode("utf-8", "replace"), about)
+        _write(html, page.encode("utf-8"), about)
     if junit is not None:
         from provctl.cli.junit import suite_of
         from provctl.ui.junit import as_junit
 
-        suites = [suite_of(each.folder, each.run, each.tries) for each in courses]
+        suites = list(map(suite_of, courses))
         _write(junit, as_junit(suites), about)
     if summary is not None:
         from provctl.cli.summary import markdown_of
@@ -97,8 +96,8 @@ def write_reports(
 def _write(file: str, content: bytes, about: str) -> None:
     from provctl.cli.whole import write_whole
 
-    write_whole(Path(file), content, mode=0o666)
-    click.echo(f"report of {about}: {file}", err=True)
+    write_whole(Path(file), content)
+    tell_line(f"report of {about}: {file}")
 
 
 def _report(course: Course) -> Report:
@@ -108,8 +107,7 @@ def _report(course: Course) -> Report:
     from provctl.ui.picture_svg import as_svg
     from provctl.ui.report import Report
 
-    folder, run, tries = course.folder, course.run, course.tries
-    now = run.finished_at or time.time()  # noqa: TID251  # for people only
+    folder, run, tries, now = course.folder, course.run, course.tries, course.now
     timing = chart_of_run(run, now)
     outcome = run.outcome or run.status
     return Report(
@@ -120,7 +118,7 @@ def _report(course: Course) -> Report:
         state=_ROLLBACKS.get(outcome, outcome),
         version=__version__,
         facts=_facts(run, now),
-        graph=as_svg(picture_of_run(run, now)),
+        graph=as_svg(picture_of_run(run, now, course.unattended)),
         chart=_chart(run, tries, timing.critical, now),
         failures=_failures(folder, run),
         tries=[_row(each, timing, now) for each in tries],

@@ -11,12 +11,14 @@ import click
 from click.shell_completion import CompletionItem
 
 from provctl.cli.choice import by_label, labelled
+from provctl.cli.consent import DECLINED, agreed, consented
 from provctl.cli.context import (
     Session,
     emit,
-    plain,
+    many,
     session_of,
     tell_help,
+    tell_line,
     tell_version,
 )
 from provctl.cli.options import Verbs
@@ -25,6 +27,7 @@ from provctl.cli.start import treatment
 from provctl.cli.times import local
 from provctl.core.schedule import CATCH_UP, OVERLAP, paused, resumed
 from provctl.errors import ProvctlError
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.app.almanac import Entry
@@ -140,14 +143,15 @@ def add(
     )
     all_labels(workflow, made.labels_of_runs)  # what is wrong with them is told now
     _schedules(session).add(made)
+    first = next(times.times_after(cron, zone, now), now)
+    tell_line(f"next: {local(first)} (here), by {zone}")
+    if _tell_scheduler(session):
+        _tell_what_it_takes(session)
+    # The last, for what cannot be printed must not be what nobody submits.
     if session.output == "table":
         click.echo(f"Schedule added: {made.name}")
     else:
         emit(session, [_row(_entry(session, made.name))], ("name",), name="name")
-    first = next(times.times_after(cron, zone, now), now)
-    click.echo(f"next: {local(first)} (here), by {zone}", err=True)
-    if _tell_scheduler(session):
-        _tell_what_it_takes(session)
 
 
 def _entry(session: Session, name: str) -> Entry:
@@ -175,7 +179,7 @@ def _tell_scheduler(session: Session) -> bool:
     try:
         holder = session.reach.poke_scheduler("schedules")
     except (SchedulerUnreachable, StateUnusable) as problem:
-        click.echo(f"nothing is submitted yet: {problem.message}", err=True)
+        tell_line(f"nothing is submitted yet: {problem.message}")
         tell_help(session, problem.hint or "")
         return False
     tell_version(session, holder)
@@ -191,7 +195,7 @@ def _tell_what_it_takes(session: Session) -> None:
         service = None  # it is just ending
     if service is None:
         words = "note: nothing is submitted while no scheduler runs, as after a reboot"
-        click.echo(words, err=True)
+        tell_line(words)
         tell_help(session, "provctl scheduler install")
 
 
@@ -209,7 +213,7 @@ def list_schedules(session: Session, conditions: Tuple[Condition, ...]) -> None:
     columns = ("name", "cron", "time_zone", "next", "last", "run", "outcome", "note")
     emit(session, rows, columns, name="name")
     if entries and session.reach.scheduler() is None:
-        click.echo("no scheduler is running: nothing is submitted", err=True)
+        tell_line("no scheduler is running: nothing is submitted")
         tell_help(session, "provctl scheduler start")
 
 
@@ -249,12 +253,24 @@ def show(session: Session, name: str) -> None:
 
 @schedule.command("rm")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, type=_NAME)
-@click.pass_obj
-def remove(session: Session, names: Tuple[str, ...]) -> None:
-    """Remove schedules. Their runs stay, and those under way go on."""
+@consented
+@click.pass_context
+def remove(ctx: click.Context, names: Tuple[str, ...], yes: bool) -> None:
+    """Remove schedules. Their runs stay, and those under way go on.
+
+    At a terminal it asks first, elsewhere it needs --yes.
+    """
+    session: Session = ctx.obj
+    known = _schedules(session).names()
+    for name in names:
+        if name not in known:
+            _schedules(session).read(name)  # which says so
+        tell_line(name)
+    if not agreed(f"remove {many(len(names), 'schedule')}?", yes=yes):
+        ctx.exit(DECLINED)
     for name in names:
         _schedules(session).remove(name)
-        click.echo(f"removed: {name}", err=True)
+        tell_line(f"removed: {name}")
     if session.reach.scheduler() is not None:
         _tell_scheduler(session)
 
@@ -270,7 +286,7 @@ def pause(session: Session, name: str, reason: str) -> None:
     now = WallClock().now()
     _schedules(session).change(name, lambda it: paused(it, now, reason))
     go_on = session.called.retold(f"provctl schedule resume {name}")
-    click.echo(f"paused: {name}; go on: {go_on}", err=True)
+    tell_line(f"paused: {name}; go on: {go_on}")
     if session.reach.scheduler() is not None:
         _tell_scheduler(session)
 
@@ -286,7 +302,7 @@ def resume(session: Session, name: str, reason: str) -> None:
     now = WallClock().now()
     _schedules(session).change(name, lambda it: resumed(it, now))
     session.reach.note(f"schedule {name}: resumed" + (f": {reason}" if reason else ""))
-    click.echo(f"goes on: {name}", err=True)
+    tell_line(f"goes on: {name}")
     _tell_scheduler(session)
 
 

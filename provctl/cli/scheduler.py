@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from contextlib import closing
+from functools import partial
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 import click
 
 from provctl import __version__
-from provctl.cli.context import Session, emit, tell_version
-from provctl.cli.kinds import MOMENT
+from provctl.cli.context import Session, emit, tell_line, tell_version
+from provctl.cli.kinds import PAST
 from provctl.cli.options import Verbs
 from provctl.cli.service import install, restart_service, uninstall
+from provctl.streams import binary_of
 
 __all__ = ["scheduler"]
 
@@ -33,7 +37,9 @@ def start(session: Session) -> None:
     already = session.reach.scheduler()
     holder = already or session.reach.ensure_scheduler(asked=True)
     word = "already running" if already else "started"
-    click.echo(f"scheduler {word}: process {holder.pid}", err=True)
+    tell_line(f"scheduler {word}: process {holder.pid}")
+    for problem in session.reach.api_status("api_problems") if already else ():
+        tell_line(problem)
     tell_version(session, holder)
 
 
@@ -43,11 +49,15 @@ def stop(session: Session) -> None:
     """Stop the scheduler. Tasks go on; the next scheduler adopts them."""
     answer = session.reach.stop_scheduler()
     if answer is None:
-        click.echo("no scheduler is running", err=True)
+        tell_line("no scheduler is running")
         return
     running = answer["running"]
     rest = f"; {running} tasks go on and are adopted at the next start"
-    click.echo("scheduler stopped" + (rest if running else ""), err=True)
+    tell_line("scheduler stopped" + (rest if running else ""))
+    following = session.reach.scheduler()
+    if following is not None and following.pid != answer.get("pid"):
+        words = f"another one has taken its place: process {following.pid}"
+        tell_line(words)
 
 
 @scheduler.command()
@@ -64,7 +74,7 @@ def restart(session: Session) -> None:
             return
     session.reach.stop_scheduler()
     holder = session.reach.ensure_scheduler(asked=True)
-    click.echo(f"scheduler started: process {holder.pid}", err=True)
+    tell_line(f"scheduler started: process {holder.pid}")
 
 
 @scheduler.command()
@@ -98,23 +108,23 @@ def status(session: Session) -> None:
 @click.option(
     "-n", "--last", type=click.IntRange(1), default=100, help="Lines to show."
 )
-@click.option(
-    "--since", type=MOMENT, metavar="TIME", help="Said at or after: 2h, 14:03."
-)
+@click.option("--since", type=PAST, metavar="TIME", help="Said at or after: 2h, 14:03.")
 @click.pass_obj
 def logs(session: Session, follow: bool, last: int, since: Optional[float]) -> None:
     """Show what the scheduler says of itself."""
+    from provctl.app.log_rotation import LogReader
+
     try:
-        file = session.reach.log.open(encoding="utf-8", errors="replace")
+        log = LogReader(session.reach.log)
     except FileNotFoundError:
-        click.echo("the scheduler has never run here", err=True)
+        tell_line("the scheduler has never run here")
         return
-    with file:
-        lines = file.readlines()
+    with closing(log):
+        lines = log.first().splitlines(keepends=True)
         for line in lines[max(_first(lines, since), len(lines) - last) :]:
             sys.stdout.write(line)
         while follow:
-            sys.stdout.write(file.read())
+            sys.stdout.write(log.more())
             sys.stdout.flush()
             try:
                 time.sleep(0.2)
@@ -123,11 +133,14 @@ def logs(session: Session, follow: bool, last: int, since: Optional[float]) -> N
 
 
 def _first(lines: Sequence[str], since: Optional[float]) -> int:
-    """The place of the first line of a time; every line begins with when it was."""
+    """The place of the first line of a time; tracebacks apart, each begins with it."""
     if since is None:
         return 0
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
-    return next((n for n, line in enumerate(lines) if line[:20] >= stamp), len(lines))
+    late = (
+        n for n, line in enumerate(lines) if line[:4].isdigit() and line[:20] >= stamp
+    )
+    return next(late, len(lines))
 
 
 @scheduler.command("run-hooks", hidden=True)
@@ -147,6 +160,19 @@ def run_hooks(session: Session, runs: Tuple[str, ...]) -> None:
     ).run(runs)
 
 
+@scheduler.command("load-workflow", hidden=True)
+@click.pass_obj
+def load_workflow(session: Session) -> None:
+    """Check and queue what is on stdin; a scheduler starts this for what is large."""
+    # Pydantic would look through every installed package for plugins of its own.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    from provctl.app.submission_process import answer
+
+    raw = sys.stdin.buffer.read()
+    told = answer(lambda: (session.loaded.settings, session.folder), raw)
+    binary_of(sys.stdout).write(told)
+
+
 @scheduler.command()
 @click.option("--ready-fd", type=int, hidden=True)
 @click.pass_obj
@@ -158,11 +184,14 @@ def serve(session: Session, ready_fd: Optional[int]) -> None:
     """
     from provctl.app.background import say
     from provctl.app.background import serve as be_scheduler
+    from provctl.app.log_rotation import append
     from provctl.app.readiness import Pipe, ServiceManager
 
     settings, folder = session.loaded.settings, session.folder
     if ready_fd is not None:
-        be_scheduler(settings, folder, Pipe(ready_fd), log=say)
+        # What the interpreter may say goes there too.
+        log_it = partial(append, session.reach.log, streams=(1, 2))
+        be_scheduler(settings, folder, Pipe(ready_fd), log=log_it)
         return
 
     def log(line: str) -> None:

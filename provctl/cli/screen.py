@@ -17,13 +17,13 @@ from typing import (
     TextIO,
 )
 
-import click
-
+from provctl.cli.context import tell_line
 from provctl.cli.job import Job
 from provctl.cli.times import time_of_day
 from provctl.core.events import ProgressReported
 from provctl.core.view import RunView, task_view, view
 from provctl.scheduler.clock import Clock
+from provctl.streams import Output, as_it_is, text_stream
 from provctl.ui.plain import PlainView, ResultView, choose_view
 
 if TYPE_CHECKING:
@@ -109,12 +109,14 @@ class Screen:
         with self._undisturbed():
             if here:
                 self._view.suspend()
-            click.echo(words, err=True)
+            tell_line(words)
             if here:
                 self._view.resume()
 
     def close(self, runs: Iterable[RunState]) -> None:
         """Show how everything ended."""
+        if self._job is not None:
+            self._job.heed_signals()  # again: the loop of an owner took them away
         with self._undisturbed():
             self._view.close(self._pictured(runs, rows=_FINAL_ROWS))
 
@@ -127,9 +129,9 @@ class Screen:
         return [self._pictures.of(run, self._view.height) for run in runs]
 
     def __enter__(self) -> Screen:
-        self._view.__enter__()
         if self._job is not None:
-            self._job.heed_signals()
+            self._job.heed_signals()  # before it changes the terminal
+        self._view.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -145,7 +147,10 @@ def open_screen(session: Session) -> Watching:
     from provctl.app.pictures import Pictures
 
     folder = session.folder
-    stream: TextIO = sys.stdout if session.output == "table" else sys.stderr
+    stream: TextIO = sys.stdout
+    if session.output != "table":
+        # The stream itself: a run in the foreground leaves when it fails.
+        stream = sys.stderr if session.quiet else text_stream(Output(2), sys.stderr)
     now, program = Clock().now, session.called.program
     if session.quiet:
         result = ResultView(stream, now=now, stamp=time_of_day, program=program)
@@ -196,7 +201,7 @@ def _live(
     from provctl.ui.live import LiveView
 
     drawing = LiveView(
-        Console(file=stream),
+        Console(file=as_it_is(stream)),  # what is of others in it was made harmless
         now=now,
         frames_per_s=_FRAMES_PER_S / speed,
         fill=pictures.fill,

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
 
 import click
 
+from provctl.cli.context import tell_line
 from provctl.errors import Refused, StateUnusable, UsageProblem
-from provctl.program import again
+from provctl.program import installed
 
 if TYPE_CHECKING:
     from provctl.app.unit import Unit
@@ -56,14 +57,14 @@ def install(
     if there is not None and not force:
         _check_ours(unit.path, there)
     _write(unit)
-    click.echo(f"written: {unit.path}", err=True)
+    tell_line(f"written: {unit.path}")
     if now:
         for command in unit.enable:
             _run(command)
-        click.echo("enabled and started", err=True)
+        tell_line("enabled and started")
     following = [] if now else [shlex.join(command) for command in unit.enable]
     for line in (*following, *unit.after):
-        click.echo(f"next:    {line}", err=True)
+        tell_line(f"next:    {line}")
 
 
 @click.command()
@@ -74,7 +75,7 @@ def uninstall(session: Session, scope: str) -> None:
     unit = _unit(session, scope)
     there = _text_of(unit.path)
     if there is None:
-        click.echo(f"nothing to remove: {unit.path}", err=True)
+        tell_line(f"nothing to remove: {unit.path}")
         return
     _check_ours(unit.path, there)
     disable, *others = unit.disable
@@ -85,7 +86,7 @@ def uninstall(session: Session, scope: str) -> None:
         raise _unusable(unit.path, problem) from problem
     for command in others:
         _try(command)
-    click.echo(f"removed: {unit.path}", err=True)
+    tell_line(f"removed: {unit.path}")
 
 
 def restart_service(scope: str) -> None:
@@ -98,14 +99,14 @@ def restart_service(scope: str) -> None:
     else:
         own = ("--user",) if scope == "user" else ()
         _run(("systemctl", *own, "restart", "provctl.service"))
-    click.echo("restarted by its service manager", err=True)
+    tell_line("restarted by its service manager")
 
 
 def _unit(session: Session, scope: str) -> Unit:
     from provctl.app.unit import Service, unit_of
 
     service = Service(
-        argv=(*again(), "scheduler", "serve"),
+        argv=(*installed(), "scheduler", "serve"),
         environment=_environment(session),
         scope=scope,
         user=_owner_of(session.state_dir) if scope == "system" else None,
@@ -165,6 +166,7 @@ def _write(unit: Unit) -> None:
     try:
         unit.path.parent.mkdir(parents=True, exist_ok=True)
         aside.write_text(unit.text, encoding="utf-8")
+        aside.chmod(0o644)  # whatever the umask: who can write it chooses what runs
         aside.replace(unit.path)
     except OSError as problem:
         raise _unusable(unit.path, problem) from problem
@@ -180,7 +182,7 @@ def _try(command: Sequence[str]) -> None:
     try:
         _run(command)
     except StateUnusable as problem:
-        click.echo(f"not done: {problem.message}", err=True)
+        tell_line(f"not done: {problem.message}")
 
 
 def _run(command: Sequence[str]) -> None:

@@ -22,7 +22,8 @@ from typing import (
     Tuple,
 )
 
-from provctl.cli.context import plain, width_of
+from provctl.cells import cut, width_of
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from typing_extensions import Protocol
@@ -76,7 +77,8 @@ class Bash:
         for word, offer in zip(words, offers):
             gap = " " * (width - width_of(word))
             about = f"{gap}  ({plain(offer.about)})" if offer.about else ""
-            lines.append(f"{word}{_cut(about, self._columns - width_of(word) - 1)}")
+            room = self._columns - width_of(word) - 1
+            lines.append(f"{word}{cut(about, room, mark='')}")
         return "\n".join(lines)
 
     def _quoted(self, text: str) -> str:
@@ -199,13 +201,6 @@ def _nu_word(text: str) -> str:
     if text and _BARE.issuperset(text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _cut(text: str, width: int) -> str:
-    """As much of the beginning of `text` as has room in `width` columns."""
-    while width_of(text) > max(width, 0):
-        text = text[: max(0, min(len(text) - 1, width))]
-    return text.rstrip()
 
 
 def _number(text: str, default: int) -> int:

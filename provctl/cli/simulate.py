@@ -17,9 +17,10 @@ from typing import (
 
 import click
 
-from provctl.cli.context import Session, emit, many, plain
+from provctl.cli.context import Session, by_key, emit, many, tell_line
 from provctl.cli.words import FILE_OR_RUN, PARAM
 from provctl.errors import UsageProblem
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.app.trial import Subject, Trial
@@ -109,13 +110,13 @@ def simulate(
     question = Question(
         jobs,
         pessimistic,
-        dict(_duration(each) for each in durations),
+        by_key("--duration", map(_duration, durations)),
         None if default_duration is None else _seconds(default_duration),
         seed,
     )
     trial = play(session.folder, _subject(session, what, params), question)
     for note in _notes(trial):
-        click.echo(f"note: {plain(note)}", err=True)
+        tell_line(f"note: {note}")
     if session.output == "json":
         click.echo(json.dumps(_record(trial, schedule=schedule), indent=2))
         return

@@ -6,18 +6,17 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Sequence
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence
 
-import click
-
-from provctl.cli.context import many
-from provctl.errors import UsageProblem
+from provctl.cli.context import by_key, many, tell_line
+from provctl.errors import ToolMissing, UsageProblem, WorkflowInvalid
 
 if TYPE_CHECKING:
     from provctl.cli.context import Session
     from provctl.core.model import Workflow
+    from provctl.errors import Mistake
 
-__all__ = ["is_file", "load", "pairs"]
+__all__ = ["is_file", "load", "load_all", "load_and_look", "pairs"]
 
 
 def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
@@ -36,7 +35,7 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
     settings, given = session.loaded.settings, pairs(params)
     context = replace(
         make_context(settings, session.environ, Path.cwd()),
-        tell=lambda note: click.echo(f"note: {note}", err=True),
+        tell=lambda note: tell_line(f"note: {note}"),
     )
     began = time.perf_counter()
     workflow = load_workflow(Path(file), given, context=context)
@@ -48,6 +47,62 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
     return workflow
 
 
+def load_and_look(session: Session, file: str, params: Sequence[str]) -> Workflow:
+    """Load and check a workflow file, and what its scripts say and which programs it needs.
+
+    What may be otherwise by the time it runs is said on stderr. Raises like `load`.
+    """
+    from provctl.app.scripts import look_at_scripts
+    from provctl.config.paths import cache_dir
+    from provctl.spec.report import alike, the_others
+
+    workflow = load(session, file, params)
+    seen = look_at_scripts(session.loaded.settings, workflow, file, cache_dir())
+    for group in alike(seen.warnings):
+        first, others = group[0], the_others(group)
+        place = f"{first.file}:{first.line}" if first.line else first.file
+        more = f" ({others})" if others else ""
+        tell_line(f"warning: {place}: {first.message}{more}")
+    if seen.mistakes:
+        raise WorkflowInvalid(list(seen.mistakes))
+    return workflow
+
+
+def load_all(
+    session: Session,
+    files: Sequence[str],
+    params: Sequence[str],
+    tell: Callable[[str, Workflow], None] = lambda _file, _workflow: None,
+    *,
+    load_one: Callable[[Session, str, Sequence[str]], Workflow] = load,
+) -> List[Workflow]:
+    """Load and check workflow files; `tell` is called for each that is valid.
+
+    Raises WorkflowInvalid with the mistakes of all of them, and only where there are
+    none ToolMissing. Raises UsageProblem.
+    """
+    workflows: List[Workflow] = []
+    mistakes: List[Mistake] = []
+    others = 0
+    missing: Optional[ToolMissing] = None
+    for file in files:
+        try:
+            workflow = load_one(session, file, params)
+        except WorkflowInvalid as problem:
+            mistakes += problem.mistakes
+            others += problem.others
+        except ToolMissing as problem:
+            missing = missing or problem
+        else:
+            workflows.append(workflow)
+            tell(file, workflow)
+    if mistakes:
+        raise WorkflowInvalid(mistakes, others=others)
+    if missing is not None:
+        raise missing
+    return workflows
+
+
 def is_file(what: str) -> bool:
     """Return whether a word that may name a run names a workflow file."""
     from provctl.spec.sources import SUFFIXES
@@ -57,11 +112,11 @@ def is_file(what: str) -> bool:
 
 def pairs(params: Sequence[str]) -> Dict[str, str]:
     """Return texts "key=value" as a record. Raises UsageProblem."""
-    found = {}
+    found = []
     for param in params:
         key, equals, value = param.partition("=")
         if not equals or not key:
             message = f"-p {param}: not of the form key=value"
             raise UsageProblem(message, hint="for example: -p zone=fi-hel1")
-        found[key] = value
-    return found
+        found.append((key, value))
+    return by_key("-p", found)

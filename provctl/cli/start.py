@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from contextlib import suppress
 from typing import (
@@ -22,13 +20,14 @@ from typing import (
 import click
 
 from provctl.cli.choice import labelled
-from provctl.cli.context import Session, emit, many, tell_help, tell_version
-from provctl.cli.exits import exit_code_of
+from provctl.cli.context import Session, emit, many, tell_help, tell_line, tell_version
+from provctl.cli.exits import READER_GONE, exit_code_of
 from provctl.cli.notice import notified, tell_end
 from provctl.cli.options import reports, shows_runs
 from provctl.cli.watch import watch_runs
 from provctl.cli.words import FILE, PARAM
-from provctl.errors import UsageProblem
+from provctl.errors import ProvctlError, UsageProblem
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.app.expected import Chart
@@ -115,11 +114,11 @@ def run(
     """Run a workflow FILE here and watch it.
 
     Ctrl-C cancels it, giving its tasks time to end; a second Ctrl-C kills them.
-    When the terminal goes away, or on provctl workflow detach RUN, it goes on in
-    the background. Should this process die, its tasks go on: provctl workflow
-    attach RUN.
+    When the terminal goes away, on SIGTERM, or on provctl workflow detach RUN, it
+    goes on in the background. Should this process die, its tasks go on: provctl
+    workflow attach RUN.
     """
-    from provctl.app.foreground import hold_hangup
+    from provctl.app.foreground import hold_signals
     from provctl.app.runtime import make_executor
     from provctl.app.submit import Wishes, submit
     from provctl.cli.source import load
@@ -129,10 +128,14 @@ def run(
     workflow = load(session, file, params)
     # The limit is the run's, for whoever goes on with it.
     wishes = Wishes(priority, None, jobs, fail_fast, labels=dict(labels))
-    hold_hangup()
+    hold_signals()
     run_id = submit(session.folder, workflow, wishes)
     began = time.monotonic()
-    code = own_run(session, run_id, executor, jobs=jobs)
+    try:
+        code = own_run(session, run_id, executor, jobs=jobs)
+    except ProvctlError:
+        tell_help(session, f"resume the run: provctl workflow resume {run_id}")
+        raise
     tell_end(session, [run_id], code, began, how=notify)
     if junit or summary:
         from provctl.cli.report import write_reports
@@ -158,6 +161,7 @@ def own_run(
     with open_screen(session) as screen:
         audience = Audience(
             tell=lambda facts: screen.tell(facts.run, facts.events),
+            say=screen.say,
             tick=lambda state: screen.tick([state]),
             tick_s=screen.tick_s,
         )
@@ -176,35 +180,29 @@ def own_run(
     if ending.left:
         _tell_where(session, run_id)
     else:
-        conclude(session, [run_id])
-    _drop_what_nobody_takes()
+        with suppress(OSError):
+            conclude(session, [run_id])
     if ending.left:
         return _LEFT[ending.left]
+    code = exit_code_of([ending.run.outcome])
     if session.output != "table":
-        show_runs(session, [run_id], many=False)
-    return exit_code_of([ending.run.outcome])
+        try:
+            show_runs(session, [run_id], many=False)
+        except OSError:
+            if code == 0:
+                raise
+    return code
 
 
 # Exit code of a command whose run goes on in the background, as shells have it:
-# of a SIGHUP, of a closed pipe, of a watcher that was told to stop.
-_LEFT = {"hangup": 129, "output": 141, "detached": 130}
+# of a SIGHUP, of a closed pipe, of a SIGTERM, of a watcher that was told to stop.
+_LEFT = {"hangup": 129, "output": READER_GONE, "terminated": 143, "detached": 130}
 
 
 def _tell_where(session: Session, run_id: str) -> None:
     """Say that a run goes on in the background, to whoever may still read it."""
-    with suppress(OSError):
-        click.echo(f"run {run_id} goes on in the background", err=True)
-        tell_help(session, f"provctl workflow attach {run_id}")
-
-
-def _drop_what_nobody_takes() -> None:
-    """Let output that is lost not fail again at exit: the run's code is to count."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
+    tell_line(f"run {run_id} goes on in the background")
+    tell_help(session, f"provctl workflow attach {run_id}")
 
 
 @click.command(context_settings={"allow_extra_args": True})
@@ -264,18 +262,35 @@ def hand_over(
 
     They stay queued, and are said to be, if no scheduler can be reached. Runs that
     were submitted before, with the same key, are given to it again: whoever did it
-    may not have come to that.
+    may not have come to that. Raises what `app.submit.submit` does; runs that are on
+    disk by then are given to the scheduler and named.
     """
+    with session.folder.submitting():
+        return _hand_over(session, workflows, wishes)
+
+
+def _hand_over(
+    session: Session, workflows: Sequence[Workflow], wishes: Wishes
+) -> List[RunSummary]:
     from provctl.app.submit import submit as put
     from provctl.journal.summary import summarise
 
     folder = session.folder
-    ids = [put(folder, each, wishes, part=n) for n, each in enumerate(workflows)]
+    ids: List[str] = []
+    try:
+        for number, workflow in enumerate(workflows):
+            ids.append(put(folder, workflow, wishes, part=number))
+    except ProvctlError:
+        if ids:
+            some = f"{len(ids)} of {many(len(workflows), 'run')}"
+            tell_line(f"only {some} could be submitted: {', '.join(ids)}")
+            give_to_scheduler(session, ids)
+        raise
     accounts = [summarise(folder.run(run_id)) for run_id in ids]
     for run in accounts:
         if run.status != "queued":
             said = f"submitted before with this key: {run.id} {run.word}"
-            click.echo(said, err=True)
+            tell_line(said)
     going = [run.id for run in accounts if run.outcome is None]
     if going:
         give_to_scheduler(session, going)
@@ -289,7 +304,7 @@ def give_to_scheduler(session: Session, ids: Sequence[str]) -> None:
     try:
         holder = session.reach.give(ids)
     except (SchedulerUnreachable, StateUnusable) as problem:
-        click.echo(f"queued, but not yet taken up: {problem.message}", err=True)
+        tell_line(f"queued, but not yet taken up: {problem.message}")
         tell_help(session, problem.hint or "")
     else:
         tell_version(session, holder)
@@ -301,20 +316,13 @@ def give_to_scheduler(session: Session, ids: Sequence[str]) -> None:
 @click.pass_obj
 def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) -> None:
     """Check workflow files and show every mistake; run nothing."""
-    from provctl.cli.source import load
-    from provctl.errors import Mistake, WorkflowInvalid
+    from provctl.cli.source import load_all, load_and_look
 
-    mistakes: List[Mistake] = []
-    for file in files:
-        try:
-            workflow = load(session, file, params)
-        except WorkflowInvalid as problem:
-            mistakes += problem.mistakes
-            continue
+    def tell(file: str, workflow: Workflow) -> None:
         tasks = many(len(workflow.tasks), "task")
-        click.echo(f"{file}: {workflow.name}, {tasks}, valid")
-    if mistakes:
-        raise WorkflowInvalid(mistakes)
+        click.echo(plain(f"{file}: {workflow.name}, {tasks}, valid"))
+
+    load_all(session, files, params, tell, load_one=load_and_look)
 
 
 @click.command()
@@ -328,10 +336,10 @@ def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
     than planned each may end without the whole ending later.
     """
     from provctl.app.expected import chart_of_workflow, usual_times
-    from provctl.cli.source import load
+    from provctl.cli.source import load_and_look
     from provctl.core.graph import stages
 
-    workflow = load(session, file, params)
+    workflow = load_and_look(session, file, params)
     known = usual_times(session.folder, workflow.name)
     chart = chart_of_workflow(workflow, known)
     rows: List[Dict[str, Any]] = [

@@ -18,6 +18,7 @@ __all__ = [
 
 RUN_STATUSES: Dict[str, str] = {
     "queued": "on disk, waiting for its turn",
+    "incomplete": "who submitted it was killed before it was queued",
     "running": "tasks run, or wait for others of it",
     "paused": "starts no further task until it is resumed",
     "cancelling": "was told to end; running tasks are being ended",

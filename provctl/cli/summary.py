@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Tuple
 
 from provctl.app.log_end import last_lines
 from provctl.core.model import Group
+from provctl.core.selection import why_stale
 from provctl.core.state import TROUBLES
 from provctl.core.view import task_view, view
 from provctl.ui.lines import (
@@ -44,29 +44,38 @@ _TEXT_LINES = 100
 
 @dataclass(frozen=True)
 class Course:
-    """How a run went: as it is on disk, with all its tries.
+    """How a run went: as it is on disk, with all its tries, up to `now`.
 
-    `program` is what commands about it begin with.
+    `program` is what commands about it begin with. `unattended` says what became of
+    running tasks if nobody owns it.
     """
 
     folder: RunFolder
     run: RunState
     tries: Sequence[Try]
+    now: float
     program: str = "provctl"
+    unattended: Mapping[str, str] = field(default_factory=dict)
 
 
 def courses_of(session: Session, run_ids: Sequence[str]) -> List[Course]:
     """Read runs. Raises JournalDamaged, JournalTooNew."""
     from provctl.app.follow import Follower
     from provctl.app.tries import tries_of
+    from provctl.cli.graph import now_of
 
     found = []
     for run_id in run_ids:
         folder = session.folder.run(run_id)
         follower = Follower(folder)
         tries = tries_of(follower.read())
+        left, now = follower.unattended(), now_of(follower)
+        tries = [
+            replace(each, reason=left.get(each.task, "")) if not each.outcome else each
+            for each in tries
+        ]
         program = session.called.program
-        found.append(Course(folder, follower.run, tries, program))
+        found.append(Course(folder, follower.run, tries, now, program, left))
     return found
 
 
@@ -84,8 +93,7 @@ def _parts(course: Course) -> List[str]:
     """What there is to say, each part by itself, the most important first."""
     from provctl.ui import markdown
 
-    run = course.run
-    now = run.finished_at or time.time()  # noqa: TID251  # for people only
+    run, now = course.run, course.now
     picture = view(run, rows=0)
     outcome = run.outcome or run.status
     good = None if run.outcome is None else outcome == "succeeded"
@@ -95,7 +103,7 @@ def _parts(course: Course) -> List[str]:
     )
     facts = f"Run {course.folder.id}: {tally(counts_of(picture))}."
     parts = [markdown.heading(title, good=good), markdown.text(facts)]
-    parts += [_drawn(run, now), markdown.table(_rows(course), len(run.tasks) - _ROWS)]
+    parts += [_drawn(course), markdown.table(_rows(course), len(run.tasks) - _ROWS)]
     parts += [markdown.text(_critical(run, now))]
     parts += [
         markdown.log(f"{name}: {why}", log) for name, why, log in _failures(course)
@@ -108,12 +116,12 @@ def _parts(course: Course) -> List[str]:
     return parts
 
 
-def _drawn(run: RunState, now: float) -> str:
+def _drawn(course: Course) -> str:
     from provctl.cli.graph import picture_of_run
     from provctl.ui.markdown import fenced
     from provctl.ui.picture_text import as_mermaid, as_text
 
-    picture = picture_of_run(run, now)
+    picture = picture_of_run(course.run, course.now, course.unattended)
     if len(picture.nodes) <= _NODES and len(picture.edges) <= _EDGES:
         drawn = as_mermaid(picture)
         if len(drawn) <= _DRAWN:
@@ -139,6 +147,7 @@ def _rows(course: Course) -> List[Row]:
     ]
     tasks.sort(key=lambda task: (task.outcome not in TROUBLES, task.tries < 2))
     rows = []
+    why = {**why_stale(course.run), **course.unattended}
     for task in tasks[:_ROWS]:
         cpu_s, memory = used.get(task.task.id, (0.0, 0))
         rows.append(
@@ -149,7 +158,7 @@ def _rows(course: Course) -> List[Row]:
                 took=_took(task),
                 cpu=duration(cpu_s) if cpu_s else "",
                 memory=mebibytes(memory),
-                why=task.reason,
+                why=task.reason or why.get(task.task.id, ""),
                 good=task.outcome not in TROUBLES,
             )
         )

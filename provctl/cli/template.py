@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
 import click
 
+from provctl.cli.context import by_key
 from provctl.cli.options import Verbs
-from provctl.errors import UsageProblem
+from provctl.errors import UsageProblem, WorkflowInvalid
+from provctl.streams import data_stream
+from provctl.text import NotText, decode
 
 __all__ = ["template"]
 
@@ -41,46 +43,58 @@ def render(
 ) -> None:
     """Print what the template FILE becomes; a name without a value is a mistake."""
     given = _values(values)
-    given.update(map(_pair, pairs))
+    given.update(by_key("--set", map(_pair, pairs)))
 
     from provctl.app.templates import render as rendered
 
     text = rendered(Path(file), given)
     if out is None:
-        sys.stdout.write(text)
+        data_stream(sys.stdout).write(text)
     else:
         from provctl.cli.whole import write_whole
 
         # Values may be secret: a new file is for its owner alone.
-        write_whole(out, text.encode("utf-8"), mode=0o600)
+        write_whole(out, text.encode("utf-8"))
 
 
 def _values(given: Optional[str]) -> Dict[str, Any]:
     if given is None:
         return {}
-    where = "--values"
+    where, content = "--values", given.encode("utf-8", "surrogateescape")
     if given == "-":
-        given = sys.stdin.read(_MAX_VALUES + 1)
+        content = sys.stdin.buffer.read(_MAX_VALUES + 1)
     elif given.startswith("@"):
         where = given[1:]
         try:
-            with Path(where).open(encoding="utf-8", errors="replace") as file:
-                given = file.read(_MAX_VALUES + 1)
+            with Path(where).open("rb") as file:
+                content = file.read(_MAX_VALUES + 1)
         except OSError as problem:
             message = f"--values: {where}: {problem.strerror}"
             raise UsageProblem(message) from problem
-    if len(given) > _MAX_VALUES:
+    if len(content) > _MAX_VALUES:
         message = f"{where}: more than {_MAX_VALUES >> 20} MiB"
         raise UsageProblem(message)
-    try:
-        values = json.loads(given)
-    except (ValueError, RecursionError) as problem:
-        message = f"{where}: this is not JSON: {problem}"
-        raise UsageProblem(message) from problem
+    values = _read(where, content)
     if not isinstance(values, dict):
         message = f"{where}: a template needs a record of values"
         raise UsageProblem(message, hint='for example --values \'{"name": "web-1"}\'')
     return values
+
+
+def _read(where: str, content: bytes) -> Any:
+    """Return what JSON holds, as strictly as a workflow file is read."""
+    from provctl.spec.json_file import read_json
+    from provctl.spec.sources import Source
+
+    try:
+        return read_json(Source(where, decode(content))).value
+    except NotText as problem:
+        message = f"{where}: {problem}"
+        raise UsageProblem(message) from problem
+    except WorkflowInvalid as problem:
+        first = problem.mistakes[0]
+        message = f"{where}:{first.line}:{first.column}: {first.message}"
+        raise UsageProblem(message, hint=first.hint) from problem
 
 
 def _pair(text: str) -> Tuple[str, Any]:

@@ -9,10 +9,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from provctl.app.orchestrated import one_task, refused, spelled, typed
-from provctl.cli.context import Session, plain, session_of
+from provctl.cli.context import Session, by_key, session_of, tell_line
 from provctl.cli.kinds import LABEL
 from provctl.errors import ProvctlError
 from provctl.nushell.types import accept, item_type, read_text
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from provctl.nushell.driver import Values
@@ -69,7 +70,7 @@ class _VerbCommand(click.Command):
             for name in ("key", "label", "priority", "wait"):
                 if ctx.params.get(f"_{name}"):
                     ctx.fail(f"--{name} is for --orchestrated, and this runs here")
-            _run_here(session, self._verb, given)
+            _run_here(ctx, self._verb, given)
         self._submit(ctx, session, given)
 
     def format_options(
@@ -154,7 +155,7 @@ class _VerbCommand(click.Command):
         key = ctx.params.get("_key")
         settings = session.loaded.settings
         if key is None and settings.orchestrator.fallback_to_direct:
-            self._fall_back(session, given)
+            self._fall_back(ctx, given)
         workflow = one_task(
             self._verb,
             given,
@@ -172,33 +173,39 @@ class _VerbCommand(click.Command):
         if ctx.params.get("_wait"):
             ctx.exit(watch_runs(session, (account.id,), None, None))
 
-    def _fall_back(self, session: Session, given: Values) -> None:
+    def _fall_back(self, ctx: click.Context, given: Values) -> None:
         """Run here if there is no scheduler, before anything is on disk."""
         from provctl.errors import SchedulerUnreachable
 
+        session: Session = ctx.obj
         try:
             session.reach.ensure_scheduler()
         except SchedulerUnreachable as problem:
-            click.echo(f"no scheduler, so this runs here: {problem.message}", err=True)
-            _run_here(session, self._verb, given)
+            tell_line(f"no scheduler, so this runs here: {problem.message}")
+            _run_here(ctx, self._verb, given)
 
 
-def _run_here(session: Session, verb: Verb, given: Values) -> NoReturn:
-    from provctl.app.direct import become
+def _run_here(ctx: click.Context, verb: Verb, given: Values) -> NoReturn:
+    from provctl.app.direct import run_directly
     from provctl.nushell.driver import Setting
 
+    session: Session = ctx.obj
     settings = session.loaded.settings
     environ = {**session.environ, **settings.nushell.env_vars}
-    if verb.imports.endpoint and settings.server.address is not None:
+    endpoint = session.endpoint if verb.imports.endpoint else None
+    if endpoint is not None:
         # It may ask the scheduler something: where that is, and where its token is.
         environ["PROVCTL_STATE_DIR"] = str(session.folder.path)
-        environ["PROVCTL_ENDPOINT"] = settings.endpoint
+        environ["PROVCTL_ENDPOINT"] = endpoint
     setting = Setting(
         nu=session.nu,
         library=str(session.library_folder),
         plugins=settings.nushell.plugins,
     )
-    become(verb, given, setting=setting, environ=environ, output=session.output)
+    code = run_directly(
+        verb, given, setting=setting, environ=environ, output=session.output
+    )
+    ctx.exit(code)
 
 
 def _read(parameter: Parameter, text: str) -> Any:
@@ -297,6 +304,7 @@ def _mode_options() -> List[click.Option]:
             type=LABEL,
             metavar="KEY=VALUE",
             multiple=True,
+            callback=lambda _ctx, _param, given: tuple(by_key("-l", given).items()),
             help="Orchestrated: give the run a label. Repeat for more.",
         ),
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 import click
 
 from provctl.cli.choice import by_label, chosen_runs
+from provctl.cli.context import tell_line
 from provctl.cli.exits import ENDS, HELD, INTERRUPTED, TIMEOUT, exit_code_of
 from provctl.cli.notice import notified, tell_end
 from provctl.cli.options import reports
@@ -158,11 +159,11 @@ class _Wait:
                     return code
                 self._silence.tick(self._runs())
                 if deadline is not None and time.monotonic() >= deadline:
-                    click.echo("gave up waiting; the run goes on", err=True)
+                    tell_line("gave up waiting; the run goes on")
                     return TIMEOUT
                 time.sleep(LOOK_S)
         except KeyboardInterrupt:
-            click.echo("stopped watching; the run goes on", err=True)
+            tell_line("stopped watching; the run goes on")
             return INTERRUPTED
 
     def _runs(self) -> List[RunState]:
@@ -205,7 +206,7 @@ class _Wait:
             why = (
                 "it waits for a decision" if code == HELD else "nothing will change it"
             )
-            click.echo(f"{subject.name} is {now}, not {self._word}; {why}", err=True)
+            tell_line(f"{subject.name} is {now}, not {self._word}; {why}")
         return _worst(code for _, code in ended)
 
 

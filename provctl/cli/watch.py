@@ -18,6 +18,7 @@ from typing import (
 import click
 
 from provctl.cli.choice import by_label, chosen_runs
+from provctl.cli.context import tell_line
 from provctl.cli.exits import INTERRUPTED, TIMEOUT, exit_code_of
 from provctl.cli.kinds import DURATION
 from provctl.cli.notice import notified, tell_end
@@ -189,7 +190,7 @@ def note(words: str) -> None:
 
 
 def _say(words: str) -> None:
-    click.echo(words, err=True)
+    tell_line(words)
 
 
 def tell_orphans(orphans: Sequence[Follower]) -> NoReturn:

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
+
+from provctl.streams import fd_of_path
 
 __all__ = ["write_whole"]
 
 
-def write_whole(path: Path, content: bytes, *, mode: int) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file aside, then put it into its place; what a link leads to changes.
 
-    `mode` is that of a new file, less the umask; one that is there keeps its own. What
-    is no file, such as /dev/stdout, is written to and never replaced. Raises OSError,
-    of the file that was named.
+    A new file is for its owner alone, whatever the umask; one that is there keeps its
+    mode. What is no file is written to and never replaced; /dev/stdout and its like go on where
+    they are. Raises OSError, of the file that was named.
     """
     try:
-        _write_whole(path, content, mode)
+        _write_whole(path, content)
     except OSError as problem:
         problem.filename = str(path)
         raise
 
 
-def _write_whole(path: Path, content: bytes, mode: int) -> None:
+def _write_whole(path: Path, content: bytes) -> None:
+    inherited = fd_of_path(path)
+    if inherited is not None:
+        sys.stdout.flush()
+        with open(inherited, "wb", closefd=False) as stream:  # no path
+            stream.write(content)
+        return
     target = Path(os.path.realpath(str(path)))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
@@ -36,7 +45,7 @@ def _write_whole(path: Path, content: bytes, mode: int) -> None:
         return
     # Not by the process: in a container the next one has the same number.
     aside = target.with_name(f".provctl-{os.urandom(8).hex()}")
-    draft = os.fdopen(os.open(str(aside), flags, mode), "wb")
+    draft = os.fdopen(os.open(str(aside), flags, 0o600), "wb")
     try:
         with draft:
             if there is not None:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple
 
 from provctl.errors import ConfigInvalid
+from provctl.text import NotText, decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,10 +55,9 @@ def _content(path: Path) -> str:
         message = f"{path}: too large for a configuration file (limit: 1 MiB)"
         raise ConfigInvalid(message)
     try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as problem:
-        line = raw.count(b"\n", 0, problem.start) + 1
-        message = f"{path}:{line}: not UTF-8"
+        return decode(raw)
+    except NotText as problem:
+        message = f"{path}:{problem.line}: {problem}"
         hint = "save the file as UTF-8; TOML knows no other encoding"
         raise ConfigInvalid(message, hint=hint) from problem
 

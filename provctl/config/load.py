@@ -49,13 +49,14 @@ def load_settings(
     return Loaded(_settings(settled), origins)
 
 
-def check_file(path: Path) -> Mapping[str, str]:
-    """Return where each key that a configuration file gives stands in it.
+def check_file(path: Path) -> Loaded:
+    """Return what a configuration file gives, and where each of its keys stands in it.
 
     Raises ConfigInvalid for the first thing that is not right.
     """
     settled = _settle(_read(ConfigFile("given", path)))
-    return {name: entry.origin for name, entry in settled.items()}
+    origins = {name: entry.origin for name, entry in settled.items()}
+    return Loaded(_settings(settled), origins)
 
 
 def _sources(

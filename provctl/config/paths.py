@@ -1,4 +1,4 @@
-"""Owns where things are: the configuration files that count, and the state directory."""
+"""Owns where things are: configuration files, the state directory, provctl's own programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Mapping, NamedTuple, Optional, Tuple
 if TYPE_CHECKING:
     from provctl.config.settings import Settings
 
-__all__ = ["ConfigFile", "cache_dir", "config_files", "state_dir"]
+__all__ = ["ConfigFile", "cache_dir", "config_files", "programs_dir", "state_dir"]
 
 _APPLICATION = "provctl"
 _XDG = {
@@ -18,6 +18,7 @@ _XDG = {
     "user_config": ("XDG_CONFIG_HOME", "~/.config"),
     "user_state": ("XDG_STATE_HOME", "~/.local/state"),
     "user_cache": ("XDG_CACHE_HOME", "~/.cache"),
+    "user_data": ("XDG_DATA_HOME", "~/.local/share"),
 }
 
 
@@ -58,6 +59,14 @@ def cache_dir() -> Path:
     return _place("user_cache")
 
 
+def programs_dir() -> Path:
+    """Return the folder of programs that provctl gets for itself.
+
+    It is where install.sh has it, on every platform.
+    """
+    return _xdg_place("user_data") / "bin"
+
+
 def _place(kind: str) -> Path:
     """The platform's place for a kind of files, as platformdirs has it.
 
@@ -68,6 +77,10 @@ def _place(kind: str) -> Path:
         import platformdirs
 
         return Path(getattr(platformdirs, f"{kind}_dir")(_APPLICATION))
+    return _xdg_place(kind)
+
+
+def _xdg_place(kind: str) -> Path:
     variable, usual = _XDG[kind]
     chosen = os.environ.get(variable, "").split(os.pathsep)[0].strip()
     base = chosen if os.path.isabs(chosen) else os.path.expanduser(usual)  # noqa: PTH111, PTH117

@@ -7,6 +7,7 @@ that the platform's older files use are aliases of exactly one key.
 
 from __future__ import annotations
 
+import re
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Optional, Tuple
 
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 _HOST, _PORT = "127.0.0.1", 9090
+# An endpoint that has TLS or a path is that of another program in front of ours.
+_OWN_ENDPOINT = r"http://(localhost|127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?/?"
 _YEAR_S = 366 * 24 * 3600
 _TASK_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -71,7 +74,8 @@ class Orchestrator:
     endpoint: Optional[str] = _key(
         None,
         kinds.text(r"https?://\S+", "a URL that starts with http:// or https://"),
-        "Where its API answers; when not set, at server.host and server.port",
+        "Where its API answers, and listens if that is a port of this machine; when not"
+        " set, at server.host and server.port",
     )
     timeout_seconds: float = _key(
         60,
@@ -88,6 +92,15 @@ class Orchestrator:
         "Run in the foreground when no scheduler can be reached or started",
         "execution.fallback_to_direct",
     )
+
+    @property
+    def own_address(self) -> Optional[Tuple[str, int]]:
+        """The address of the endpoint, if it is a port of this machine."""
+        found = re.fullmatch(_OWN_ENDPOINT, self.endpoint or "", re.IGNORECASE)
+        port = int(found[2] or 80) if found else 0
+        if found is None or not 0 < port < 1 << 16:
+            return None
+        return found[1].strip("[]").lower(), port
 
 
 @fixed
@@ -165,7 +178,7 @@ class Server:
 
     @property
     def address(self) -> Optional[Tuple[str, int]]:
-        """Where the API listens beside its unix socket; None: nowhere else."""
+        """Where the API is to listen beside its unix socket; None: nowhere."""
         if self.host is None and self.port is None:
             return None
         return self.host or _HOST, self.port or _PORT
@@ -291,6 +304,33 @@ class Settings:
     @property
     def endpoint(self) -> str:
         """Where the API answers: `orchestrator.endpoint`, or what the server says."""
+        if self.orchestrator.endpoint is not None:
+            return self.orchestrator.endpoint.rstrip("/")
         host, port = self.server.address or (_HOST, _PORT)
         host = f"[{host}]" if ":" in host else host
-        return self.orchestrator.endpoint or f"http://{host}:{port}"
+        return f"http://{host}:{port}"
+
+    @property
+    def addresses(self) -> Tuple[Tuple[str, int], ...]:
+        """Where the API listens beside its unix socket.
+
+        That is where `[server]` says, and where an endpoint on this machine leads.
+        """
+        found = (self.orchestrator.own_address, self.server.address)
+        # Of two names of one address the first; nothing is bound twice.
+        named = {
+            (_HOST if host == "localhost" else host, port): None
+            for host, port in filter(None, found)
+        }
+        return tuple(named)
+
+    @property
+    def port_conflict(self) -> Optional[str]:
+        """What to say of an endpoint here whose port is not that of the server."""
+        own, port = self.orchestrator.own_address, self.server.port
+        if own is None or port in (None, own[1]):
+            return None
+        return (
+            f"orchestrator.endpoint has port {own[1]}, but server.port is {port}: "
+            "the API listens on both; give both the same port, or leave one out"
+        )

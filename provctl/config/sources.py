@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "read_environment", "read_file", "read_flags"]
 
 _SHOWN_LENGTH = 60
+# Variables that are no settings: of tasks, of completion, of the service, of tests.
+_OWN = frozenset(
+    (
+        *("ATTEMPT", "ATTEMPT_ID", "BREAKS", "CHECKPOINT_FILE", "COLUMNS", "COMPLETE"),
+        *("CONFIG", "ENDPOINT", "IDEMPOTENCY_KEY", "INPUT", "INPUT_FILE", "NEEDS"),
+        *("OUTPUT_FILE", "PROGRAM", "RUN", "SERVICE", "TASK", "TASK_ID", "TOKEN"),
+        *("TYPE", "WORDS"),
+    )
+)
 
 
 class Entry(NamedTuple):
@@ -110,11 +119,22 @@ def _section(
 
 
 def _refuse_lookalike(variable: str) -> None:
+    """Refuse a variable that begins as a section does, or was meant as a setting."""
     for section in SECTIONS:
         prefix = variable_of(section)
         if variable == prefix or variable.startswith(f"{prefix}_"):
             what = f"unknown environment variable {variable}"
             raise _unknown(what, variable, VARIABLES)
+    start, _, name = variable.partition("PROVCTL_")
+    if start or name in _OWN or name.startswith("FAILPOINT_"):
+        return
+    names = {known[len("PROVCTL_") :]: known for known in VARIABLES}
+    sections = [section.upper() for section in SECTIONS]
+    near = nearest(name, names, cutoff=0.8)
+    if near or nearest(name.partition("_")[0], sections, cutoff=0.85):
+        what = f"unknown environment variable {variable}"
+        hint = "`provctl config show` lists all keys"
+        raise ConfigInvalid(what, hint=f"did you mean {names[near]}?" if near else hint)
 
 
 def _read(key: Key, text: str, subject: str) -> object:

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, Iterable
+from typing import TYPE_CHECKING, Dict, Iterable, List
 
 from provctl.core.failure import taint
-from provctl.core.lanes import leave_lane
+from provctl.core.lanes import drop_timer, leave_lane
 from provctl.core.model import Group
 from provctl.core.selection import to_retry
-from provctl.core.spread import look_again, move
+from provctl.core.spread import look_again, move, stand_again
 from provctl.core.state import FAILURES
 
 if TYPE_CHECKING:
     from provctl.core import events as ev
     from provctl.core.state import RunState, State, TaskState
 
-__all__ = ["forget", "open_again", "reopen_run"]
+__all__ = ["end_wait", "forget", "open_again", "reopen_run"]
 
 
 def open_again(state: State, run: RunState, event: ev.RetryRequested) -> None:
     """Let the tasks of a retry wait again, as if they had never run."""
-    chosen = to_retry(run, event.tasks, downstream_too=event.downstream)
-    tasks = [run.tasks[task_id] for task_id in chosen]
+    rule = event.rule
+    chosen = to_retry(run, event.tasks, downstream_too=event.downstream, rule=rule)
+    tasks = [run.tasks[t] for t in chosen if run.tasks[t].status == "finished"]
+    if tasks:
+        _open(state, run, tasks)
+    if rule > 1:
+        for task in [run.tasks[t] for t in chosen if run.tasks[t].status == "retrying"]:
+            end_wait(state, run, task)
+
+
+def end_wait(state: State, run: RunState, task: TaskState) -> None:
+    """The wait of a task for its next attempt is over."""
+    drop_timer(state, run.submitted.run, task.task.id)
+    stand_again(state, run, task)
+
+
+def _open(state: State, run: RunState, tasks: List[TaskState]) -> None:
     if run.outcome is not None:
         reopen_run(state, run)
     run.halted = ""
     run.rollback_due = False
-    tasks = [task for task in tasks if task.status == "finished"]
     opened = {task.task.id: None for task in tasks}
     for task in tasks:
         forget(run, task)

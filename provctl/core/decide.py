@@ -6,11 +6,23 @@ instruction carries the event to be journaled and applied before its effect.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set, Union
+from dataclasses import dataclass, replace
+from typing import (
+    TYPE_CHECKING,
+    AbstractSet,
+    Any,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Set,
+    Union,
+)
 
 from provctl.core import events as ev
+from provctl.core.lanes import SLOTS
 from provctl.core.model import Call, Command, Group, Script, Work
+from provctl.core.spread import left_out
 from provctl.core.values import ValueMissing, resolve
 
 if TYPE_CHECKING:
@@ -69,11 +81,14 @@ class Thaw:
 Instruction = Union[Record, Launch, Stop, Freeze, Thaw]
 
 
-def decide(state: State, now: float) -> List[Instruction]:
+def decide(
+    state: State, now: float, lacking: AbstractSet[str] = frozenset()
+) -> List[Instruction]:
     """Return what to do next; an empty list means wait for news or a deadline.
 
     First facts that follow already, then waits that are over, then runs that
-    ended, and only then the one start that comes first in line.
+    ended, and only then the one start that comes first in line. `lacking` are the
+    resources of which other owners leave too little for it.
     """
     if state.due:
         return [_due(state, run, task, now) for run, task in state.due]
@@ -82,7 +97,7 @@ def decide(state: State, now: float) -> List[Instruction]:
         return [Record(_timer(state.runs[run_id], task_id, now))]
     if state.ending:
         return [Record(_end(state.runs[run], now)) for run in state.ending]
-    start = _next_start(state, now)
+    start = _next_start(state, now, lacking)
     return [] if start is None else [start]
 
 
@@ -99,7 +114,7 @@ def held_up_by(state: State) -> Optional[str]:
     if not state.lanes:
         return None
     if _best_lane(state) is not None:
-        return "slots"
+        return SLOTS
     first = min(state.lanes, key=lambda key: state.lanes[key][0])
     return _lacking(state, first)
 
@@ -163,17 +178,30 @@ def _run_outcome(run: RunState) -> str:
         return "rolled_back" if whole else "rollback_failed"
     if run.cancel_cause:
         return "timed_out" if run.cancel_cause == "timeout" else "cancelled"
-    spoiled = run.spoiled or "succeeded"
-    return "lost" if spoiled == "interrupted" else spoiled
+    if run.spoiled:
+        return "lost" if run.spoiled == "interrupted" else run.spoiled
+    # What was undone, and did not run again, is no success of the whole.
+    if run.counts.get("undo_failed"):
+        return "rollback_failed"
+    if run.counts.get("undone"):
+        return "rolled_back"
+    # So is what a retry of other tasks alone has left out.
+    if run.counts.get("skipped") or run.counts.get("cancelled"):
+        left = {task.outcome for task in run.tasks.values() if left_out(run, task)}
+        if left:
+            return "cancelled" if "cancelled" in left else "failed"
+    return "succeeded"
 
 
 # -- the next start ----------------------------------------------------------------
 
 
-def _next_start(state: State, now: float) -> Optional[Instruction]:
-    if state.running >= state.slots:
+def _next_start(
+    state: State, now: float, lacking: AbstractSet[str]
+) -> Optional[Instruction]:
+    if state.running >= state.slots or SLOTS in lacking:
         return None
-    lane = _best_lane(state)
+    lane = _best_lane(state, lacking)
     if lane is None:
         return None
     _, run_id, task_id = state.lanes[lane][0]
@@ -189,7 +217,7 @@ def _next_start(state: State, now: float) -> Optional[Instruction]:
     return Launch(started, action, env)
 
 
-def _best_lane(state: State) -> Optional[Lane]:
+def _best_lane(state: State, lacking: AbstractSet[str] = frozenset()) -> Optional[Lane]:
     """Return the lane whose head comes first among those that fit.
 
     A head that does not fit keeps what it waits for: nothing behind it may take
@@ -197,17 +225,19 @@ def _best_lane(state: State) -> Optional[Lane]:
     """
     if len(state.lanes) == 1:
         (lane,) = state.lanes
-        return lane if _fits(state, lane) else None
+        return lane if _fits(state, lane, lacking) else None
     claimed: Set[str] = set()
     for lane in sorted(state.lanes, key=lambda key: state.lanes[key][0]):
         wanted = {resource for resource, _ in lane}
-        if not wanted & claimed and _fits(state, lane):
+        if not wanted & claimed and _fits(state, lane, lacking):
             return lane
         claimed |= wanted
     return None
 
 
-def _fits(state: State, lane: Lane) -> bool:
+def _fits(state: State, lane: Lane, lacking: AbstractSet[str]) -> bool:
+    if any(resource in lacking for resource, _ in lane):
+        return False
     return _lacking(state, lane) is None
 
 
@@ -242,9 +272,9 @@ def _filled(action: Work, run: RunState) -> Work:
     if isinstance(action, Command):
         return Command(tuple(resolve(list(action.argv), outputs)))
     if isinstance(action, Script):
-        return Script(action.text, resolve(action.args, outputs))
+        return replace(action, args=resolve(action.args, outputs))
     if isinstance(action, Call):
         args = tuple(resolve(list(action.args), outputs))
         flags: Dict[str, Any] = resolve(action.flags, outputs)
-        return Call(action.module, action.command, args, flags, action.into)
+        return replace(action, args=args, flags=flags)
     raise AssertionError(action)

@@ -106,13 +106,17 @@ class AttemptAdopted:
 
 @fixed
 class AttemptVoided:
-    """A try that was decided but, proven by its fence, never began. It costs none."""
+    """A try that was decided but, proven by its fence, never began. It costs none.
+
+    With `shortage` it did not for what the machine had none of; `reason` says of what.
+    """
 
     run: str
     at: float
     task: str
     attempt: int
     reason: str
+    shortage: bool = False
 
 
 @fixed
@@ -154,8 +158,8 @@ class AttemptFinished:
     `outcome` is succeeded, failed, cancelled, timed_out, lost or interrupted; of an
     undo undone or undo_failed instead. A probe's is what is true of its task. With `retry_at` the task is tried again then; without, this is its outcome.
     `cpu_s` is user plus system time, `max_rss_bytes` the largest process.
-    `survivors` counts processes that had to be swept after the main one ended,
-    `stuck` those of them that hang in the kernel and live on, `log_dropped_bytes`
+    `survivors` counts processes that had to be swept after the main one ended by
+    itself, `stuck` those that hang in the kernel and live on, `log_dropped_bytes`
     what is missing from the middle of its log. Where it did not run (`ran` is false)
     its program could not be started: nothing was done, and nothing is to be undone.
     """
@@ -329,6 +333,8 @@ class RetryRequested:
     """Tasks that ended are to run again: those named, or all that did not succeed.
 
     With `downstream` also all that depend on them. A finished run is open again.
+    By `rule` 2 the wait of a task for its next attempt ends too, and what rests on a
+    task that runs again does so as well (see `core.selection`); by 1 neither.
     """
 
     run: str
@@ -336,6 +342,7 @@ class RetryRequested:
     tasks: List[str]
     downstream: bool = False
     reason: str = ""
+    rule: int = 1
 
 
 @fixed

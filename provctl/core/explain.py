@@ -7,18 +7,29 @@ or what stands in line before a task cannot be named.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+)
 
-from provctl.core.lanes import in_line, lane_of
+from provctl.core.lanes import SLOTS, in_line, lane_of
 from provctl.core.model import Group
-from provctl.core.spread import unmet_by
+from provctl.core.selection import why_stale
+from provctl.core.spread import left_out, unmet_by
 from provctl.core.state import FAILURES, TROUBLES, WENT
 from provctl.core.values import ValueMissing, references, resolve
 
 if TYPE_CHECKING:
     from provctl.core.state import RunState, State, TaskState
 
-__all__ = ["Because", "explain", "root_causes"]
+__all__ = ["Because", "Elsewhere", "explain", "root_causes"]
 
 _NAMED = 5  # of those that hold something, or are ahead
 _LOOKED_THROUGH = 100_000  # tasks of a chain of needs
@@ -26,14 +37,17 @@ _LOOKED_THROUGH = 100_000  # tasks of a chain of needs
 # When a running task is expected to end, in seconds since the epoch; None: no idea.
 Estimate = Callable[["RunState", "TaskState"], Optional[float]]
 
+# What other owners have of a resource: how many units each (run, task) takes.
+Elsewhere = Mapping[str, Mapping[Tuple[str, str], int]]
+
 
 @dataclass(frozen=True)
 class Because:
     """One reason. `text` says it whole.
 
     `kind` is need, group, paused, slots, pool, run_limit, behind, backoff, held,
-    halted, running, cancelled, failed, root_cause, skipped, condition or result;
-    slack is for those who know what tasks take.
+    shortage, halted, running, unowned, cancelled, failed, root_cause, skipped,
+    condition, result or stale; slack is for those who know what tasks take.
     `tasks` are (run, task) of those it is about, at most a few; `until` is when that
     is expected to be over, in seconds since the epoch.
     """
@@ -45,16 +59,25 @@ class Because:
 
 
 def explain(
-    state: State, run_id: str, task_id: str, estimate: Estimate
+    state: State,
+    run_id: str,
+    task_id: str,
+    estimate: Estimate,
+    *,
+    unattended: Mapping[str, str] = {},
+    elsewhere: Optional[Elsewhere] = None,
 ) -> List[Because]:
     """Return why a task is where it is: what matters most first.
 
-    Raises KeyError if there is no such run or task.
+    `unattended` says what became of running tasks of a run that nobody owns. Raises
+    KeyError if there is no such run or task.
     """
     run = state.runs[run_id]
     task = run.tasks[task_id]
     if task.status == "finished":
         return list(_why_ended(run, task))
+    if task_id in unattended:
+        return [Because("unowned", unattended[task_id])]
     if task.status == "running":
         return list(_why_running(run, task, estimate))
     if task.status == "held":
@@ -67,8 +90,8 @@ def explain(
         )
         return [*found, Because("backoff", text, until=task.retry_at)]
     if task.status == "waiting":
-        return [*found, *_unmet(run, task, estimate)]
-    return [*found, *_no_room(state, run, task, estimate)]
+        return [*found, *_unmet(run, task, estimate, unattended)]
+    return [*found, *_no_room(state, run, task, estimate, elsewhere or {})]
 
 
 def root_causes(run: RunState, task: TaskState) -> List[TaskState]:
@@ -120,7 +143,12 @@ def _standing_still(run: RunState, task: TaskState) -> Iterator[Because]:
         yield Because("halted", f"nothing more starts: {run.halted}")
 
 
-def _unmet(run: RunState, task: TaskState, estimate: Estimate) -> Iterator[Because]:
+def _unmet(
+    run: RunState,
+    task: TaskState,
+    estimate: Estimate,
+    unattended: Mapping[str, str],
+) -> Iterator[Because]:
     """The needs that are not met yet, and the group it is in."""
     if task.purpose == "undo":
         yield Because("need", "what came after it has to be undone first")
@@ -134,25 +162,41 @@ def _unmet(run: RunState, task: TaskState, estimate: Estimate) -> Iterator[Becau
         if needed.status == "finished" and not unmet_by(needed, need.on):
             continue
         wish = {"success": "", "failure": " to fail", "done": " to end"}[need.on]
-        text = f"waits for {need.task}{wish}, which is {_where(needed)}"
-        until = estimate(run, needed) if needed.status == "running" else None
+        known = unattended.get(need.task)
+        where = f": {known}" if known else f", which is {_where(needed)}"
+        goes_on = needed.status == "running" and not known
+        text = f"waits for {need.task}{wish}{where}"
+        until = estimate(run, needed) if goes_on else None
         yield Because("need", text, _named(run, need.task), until)
 
 
 def _no_room(
-    state: State, run: RunState, task: TaskState, estimate: Estimate
+    state: State,
+    run: RunState,
+    task: TaskState,
+    estimate: Estimate,
+    elsewhere: Elsewhere,
 ) -> Iterator[Because]:
     """A task that is ready and has not started: what is full, and who is ahead."""
-    if state.running >= state.slots:
-        every = (
-            f"all {state.slots} slots are" if state.slots > 1 else "the only slot is"
+    short = task if task.lacks else _short_of_something(state)
+    if short is not None:
+        text = f"{short.lacks}; it is tried again until there is"
+        whose = (
+            "" if short is task else f"nothing starts since {short.task.id} met this: "
         )
-        text = f"{every} taken"
-        yield _taken("slots", text, list(_running(state)), estimate, state)
+        yield Because("shortage", whose + text)
+    others = elsewhere.get(SLOTS, {})
+    if state.running >= state.slots or others:
+        slots = max(state.slots, state.running + len(others))
+        every = f"all {slots} slots are" if slots > 1 else "the only slot is"
+        text = f"{every} taken{_by_others(others)}"
+        holders = [*_running(state), *others]
+        yield _taken("slots", text, holders, estimate, state)
     for resource, amount in lane_of(run, task.task):
         kind, _, name = resource.partition(":")
-        holders = list(_users(state, resource))
-        used = state.used.get(resource, 0)
+        others = elsewhere.get(resource, {})
+        holders = [*_users(state, resource), *others]
+        used = state.used.get(resource, 0) + sum(others.values())
         if kind == "run":
             limit = run.submitted.max_parallel or 0
             if used + amount > limit:
@@ -161,14 +205,29 @@ def _no_room(
                 yield _taken("run_limit", text, holders, estimate, state)
         elif name in state.capacity and used + amount > state.capacity[name]:
             text = (
-                f"pool {name} has {state.capacity[name]}, {used} in use,"
-                f" and it takes {amount}"
+                f"pool {name} has {state.capacity[name]}, {used} in use"
+                f"{_by_others(others)}, and it takes {amount}"
             )
             yield _taken("pool", text, holders, estimate, state)
     ahead = _ahead(state, run, task)
     if ahead:
         place = f"{len(ahead)} tasks are" if len(ahead) > 1 else "1 task is"
         yield Because("behind", f"{place} ahead of it in line", tuple(ahead[:_NAMED]))
+
+
+def _short_of_something(state: State) -> Optional[TaskState]:
+    """A ready task that met a shortage: for as long no other one starts."""
+    for entries in state.lanes.values():
+        for entry in entries:
+            task = state.runs[entry[1]].tasks[entry[2]]
+            if task.lacks and in_line(state, entry):
+                return task
+    return None
+
+
+def _by_others(others: Mapping[Tuple[str, str], int]) -> str:
+    count = sum(others.values())
+    return f", {count} of them by other processes" if count else ""
 
 
 def _taken(
@@ -181,6 +240,7 @@ def _taken(
     ends = [
         end
         for run_id, task_id in holders
+        if run_id in state.runs and task_id in state.runs[run_id].tasks
         for end in [estimate(state.runs[run_id], state.runs[run_id].tasks[task_id])]
         if end is not None
     ]
@@ -248,12 +308,16 @@ def _why_ended(run: RunState, task: TaskState) -> Iterator[Because]:
     outcome = task.outcome or ""
     why = f": {task.reason}" if task.reason else ""
     if outcome == "skipped":
-        yield Because("skipped", f"it was skipped{why}")
+        now = "; that holds no more: a retry runs it" if left_out(run, task) else ""
+        yield Because("skipped", f"it was skipped{why}{now}")
         yield from _condition(run, task)
     elif outcome in TROUBLES:
         yield Because("failed", f"it {_went(task)}{why}")
     else:
         yield Because("result", f"it {WENT[outcome]}{why}")
+    stale = why_stale(run).get(task.task.id) if outcome == "succeeded" else None
+    if stale:
+        yield Because("stale", f"it {stale}: a retry runs it again")
     for cause in root_causes(run, task):
         if cause is not task:
             said = f": {cause.reason}" if cause.reason else ""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from provctl.core.state import Entry, Lane, RunState, State, TaskState
 
 __all__ = [
+    "SLOTS",
     "drop_timer",
     "enqueue",
     "forget_lanes",
@@ -20,9 +21,13 @@ __all__ = [
     "in_line",
     "lane_of",
     "leave_lane",
+    "pool",
     "set_timer",
     "take",
+    "taken_by",
 ]
+
+SLOTS = "slots"  # the resource that every attempt takes one of
 
 
 def take(state: State, run: RunState, task: TaskState, sign: int) -> None:
@@ -37,10 +42,20 @@ def take(state: State, run: RunState, task: TaskState, sign: int) -> None:
 
 def lane_of(run: RunState, task: Task) -> Lane:
     """What a task takes while it runs, as (resource, amount), sorted."""
-    taken = [("pool:" + name, amount) for name, amount in task.pools.items()]
+    taken = [(pool(name), amount) for name, amount in task.pools.items()]
     if run.submitted.max_parallel is not None:
         taken.append(("run:" + run.submitted.run, 1))
     return tuple(sorted(taken))
+
+
+def taken_by(task: Task) -> Lane:
+    """What an attempt takes of what all owners of a state directory share."""
+    return ((SLOTS, 1), *((pool(name), n) for name, n in task.pools.items()))
+
+
+def pool(name: str) -> str:
+    """Return what a pool is called as a resource."""
+    return "pool:" + name
 
 
 def enqueue(state: State, run: RunState, task: TaskState) -> None:
@@ -48,6 +63,7 @@ def enqueue(state: State, run: RunState, task: TaskState) -> None:
     rank = (
         -run.submitted.priority,
         -task.task.priority,
+        run.submitted.at,
         run.arrival,
         task.task.index,
     )
@@ -73,7 +89,7 @@ def in_line(state: State, entry: Entry) -> bool:
     """Whether who has an entry still stands there: not if its run is closed."""
     rank, run_id, task_id = entry
     run = state.runs.get(run_id)
-    if run is None or run.arrival != rank[2]:
+    if run is None or run.arrival != rank[3]:
         return False
     return run.tasks[task_id].status == "ready"
 

@@ -19,9 +19,10 @@ A task moves only along these edges, each by the event named:
     held     -> finished   TaskResolved accept or fail, CancelRequested, GroupTimedOut
     finished -> waiting    RetryRequested, RollbackRequested
     finished -> ready      RetryRequested, RollbackRequested
+    retrying -> ready      RetryRequested                   (its wait ends)
     ready    -> waiting    RetryRequested                   (what it needs is open)
     running  -> waiting    AttemptVoided                    (the same)
-    retrying -> waiting    RetryDue                         (the same)
+    retrying -> waiting    RetryDue, RetryRequested         (the same)
     held     -> waiting    TaskResolved rerun               (the same)
 
 While a run is rolled back the same edges lead from the undo of a task to its end;
@@ -30,7 +31,7 @@ then a task whose undo need not or must not run goes back to the outcome it had.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Tuple
 
 from provctl.core import events as ev
 from provctl.core.model import Group
@@ -90,19 +91,27 @@ _REOPENING = (ev.RetryRequested, ev.RollbackRequested)
 
 
 def _misfit_of_reopening(run: RunState, event: Any) -> str:
-    names = event.tasks if isinstance(event, ev.RetryRequested) else [event.to]
+    is_retry = isinstance(event, ev.RetryRequested)
+    names = event.tasks if is_retry else [event.to]
+    fits = ("finished", "retrying") if is_retry else ("finished",)
     for name in filter(None, names):
         if name not in run.tasks:
             return f"there is no task {name}"
-        if run.tasks[name].status != "finished":
+        if run.tasks[name].status not in fits:
             return f"task {name} is {run.tasks[name].status}"
     if run.outcome is not None:
         return ""
-    if run.stop_level or run.rolling_back:
+    undo_waits = is_retry and bool(names) and _all_wait(run, names)
+    if run.stop_level or (run.rolling_back and not undo_waits):
         return f"the run is {run.status}"
     if isinstance(event, ev.RollbackRequested) and run.open_tasks:
         return f"{run.open_tasks} tasks are open"
     return ""
+
+
+def _all_wait(run: RunState, names: Iterable[str]) -> bool:
+    """Whether all of these tasks wait for their next attempt."""
+    return all(run.tasks[name].status == "retrying" for name in names)
 
 
 def _misfit_of_task(run: RunState, event: Any, froms: Tuple[str, ...]) -> str:

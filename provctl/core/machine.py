@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Callable, Dict, Type
 
 from provctl.core import events as ev
-from provctl.core.again import open_again
+from provctl.core.again import end_wait, open_again
 from provctl.core.failure import doom, worse
 from provctl.core.lanes import (
     drop_timer,
@@ -30,9 +30,9 @@ from provctl.core.spread import (
     end,
     finish,
     line_up,
-    look_again,
     meet,
     move,
+    stand_again,
 )
 from provctl.core.state import RunState, State, TaskState
 
@@ -129,17 +129,11 @@ def _attempt_voided(state: State, run: RunState, event: ev.AttemptVoided) -> Non
     if run.told_to_end(task):
         _never_ran(state, run, task, event.at)
         return
-    _stand_again(state, run, task)
+    stand_again(state, run, task)
+    if event.shortage and task.status == "ready":
+        task.lacks = event.reason
     if run.halted and task.tries == 0 and task.purpose == "run":
         doom(state, run, task, run.halted)
-
-
-def _stand_again(state: State, run: RunState, task: TaskState) -> None:
-    """The task stands in line once more; before each try of its own it has needs."""
-    if task.purpose == "run":
-        look_again(state, run, task)
-    else:
-        line_up(state, run, task)
 
 
 def _attempt_stopping(state: State, run: RunState, event: ev.AttemptStopping) -> None:
@@ -204,8 +198,7 @@ def _leave(state: State, run: RunState, task: TaskState) -> None:
 
 
 def _retry_due(state: State, run: RunState, event: ev.RetryDue) -> None:
-    drop_timer(state, event.run, event.task)
-    _stand_again(state, run, run.tasks[event.task])
+    end_wait(state, run, run.tasks[event.task])
 
 
 def _probe_due(state: State, run: RunState, event: ev.ProbeDue) -> None:
@@ -236,7 +229,7 @@ def _task_resolved(state: State, run: RunState, event: ev.TaskResolved) -> None:
         task.reason = ""
         # An operator's rerun is a try of its own, beyond `retry.attempts`.
         task.voided = task.attempt
-        _stand_again(state, run, task)
+        stand_again(state, run, task)
     else:
         accepted = event.how == "accept"
         task.reason = event.reason

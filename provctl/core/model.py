@@ -37,7 +37,8 @@ class Call:
     """A command of the Nushell library: `module` is a path below the library.
 
     `into` maps values to the Nushell types that JSON does not have, such as
-    "duration": an argument by its place ("0"), a flag by its name.
+    "duration": an argument by its place ("0"), a flag by its name. With `check_success`
+    a call that returns a record with `success: false` has failed.
     """
 
     module: str
@@ -45,14 +46,19 @@ class Call:
     args: Tuple[Value, ...] = ()
     flags: Mapping[str, Value] = field(default_factory=dict)
     into: Mapping[str, str] = field(default_factory=dict)
+    check_success: bool = True
 
 
 @fixed
 class Script:
-    """Inline Nushell; `args` is what the script sees as `$args`."""
+    """Inline Nushell; `args` is what the script sees as `$args`.
+
+    `line` of the workflow file is where it begins, 0 where that is not known.
+    """
 
     text: str
     args: Mapping[str, Value] = field(default_factory=dict)
+    line: int = 0
 
 
 @fixed
@@ -127,7 +133,8 @@ class Task:
     condition (see `core.values`), None for always. `timeout_s` None means the
     configured default, of a group no limit. `probe` tells whether the task is done
     already, when nobody knows how a try ended. `secrets` maps variables to where
-    their values are: "env:NAME" or "file:PATH".
+    their values are: "env:NAME" or "file:PATH". `keep_processes`: what it leaves
+    behind when it ends by itself is not killed.
     """
 
     id: str
@@ -148,6 +155,7 @@ class Task:
     undo: Optional[Undo] = None
     probe: Optional[Work] = None
     secrets: Mapping[str, str] = field(default_factory=dict)
+    keep_processes: bool = False
     description: str = ""
 
 

@@ -6,6 +6,7 @@ one, then its policy decides.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple
@@ -36,7 +37,7 @@ def observe(state: State, report: Report, now: float, dice: float) -> List[ev.Ev
     if isinstance(report, Adopted):
         return [ev.AttemptAdopted(*key)]
     if isinstance(report, Voided):
-        return [ev.AttemptVoided(*key, report.reason)]
+        return [ev.AttemptVoided(*key, report.reason, report.shortage)]
     case = _Case(run, task, report.attempt, now, dice)
     if isinstance(report, Unknown):
         return [_unknown(case, report)]
@@ -168,8 +169,9 @@ def _finished(
         finished_at=report.finished_at,
         cpu_s=report.cpu_s,
         max_rss_bytes=report.max_rss_bytes,
-        survivors=report.survivors,
-        output=report.output if outcome == "succeeded" else None,
+        # What is told to end is ended whole: of that nothing has to be said.
+        survivors=report.survivors if report.cause == "exit" else 0,
+        output=report.output if outcome == "succeeded" or _refusal(report) else None,
         log_dropped_bytes=report.log_dropped_bytes,
         stuck=report.stuck,
         ran=report.ran,
@@ -200,8 +202,25 @@ def _judge(report: Ended, *, told: bool) -> Tuple[str, str]:
     if report.signal is not None:
         return "failed", f"killed by signal {report.signal}"
     if report.exit_code != 0:
-        return "failed", f"exit code {report.exit_code}"
+        return "failed", _refusal(report) or f"exit code {report.exit_code}"
     return "succeeded", ""
+
+
+def _refusal(report: Ended) -> str:
+    """Why a call failed that returned `success: false`, in its words; else empty."""
+    output = report.output
+    if report.exit_code != 1 or not isinstance(output, dict):
+        return ""
+    if output.get("success") is not False:
+        return ""
+    why = output.get("error") or output.get("message") or "it returned success: false"
+    text = why if isinstance(why, str) else json.dumps(why)
+    seen = "".join(sign if sign.isprintable() else " " for sign in text)
+    words = " ".join(seen.split()) or "it returned success: false"
+    return words if len(words) <= _REASON_MAX else f"{words[:_REASON_MAX]}..."
+
+
+_REASON_MAX = 300  # characters; all of it is in the output
 
 
 def _flaw(output: Any) -> str:

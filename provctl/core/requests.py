@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Un
 from provctl.core import events as ev
 from provctl.core.law import misfit
 from provctl.core.model import Group
-from provctl.core.selection import to_retry, to_undo
+from provctl.core.selection import (
+    RULE,
+    ran_on_failure,
+    stale_by,
+    targets,
+    to_retry,
+    to_undo,
+    why_stale,
+)
 from provctl.errors import NotFound, Refused, UsageProblem
 from provctl.near import did_you_mean
 
@@ -79,9 +87,10 @@ class Resume:
 
 @dataclass(frozen=True)
 class Retry:
-    """Run tasks again: those named, or all that did not succeed.
+    """Run tasks again: those named, or all that did not succeed; and what rests on them.
 
-    With `downstream` also all that come after them.
+    With `downstream` all that come after them. One that waits for its next attempt
+    starts now.
     """
 
     run: str
@@ -137,12 +146,16 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Voided:
-    """The try never began, and never will: its fence is ours."""
+    """The try never began, and never will: its fence is ours, or no process was started.
+
+    With `shortage` that is for what this machine had none of, as `reason` says.
+    """
 
     run: str
     task: str
     attempt: int
     reason: str
+    shortage: bool = False
 
 
 @dataclass(frozen=True)
@@ -235,15 +248,44 @@ def _admit_resume(run: RunState, request: Resume, now: float) -> List[ev.Event]:
 
 
 def _admit_retry(run: RunState, request: Retry, now: float) -> List[ev.Event]:
-    names = list(request.tasks)
+    names, after = list(request.tasks), request.downstream
+    if run.rolling_back and not names:
+        # Only its undos that wait: nothing else can run again meanwhile.
+        names = [t for t in run.active if run.tasks[t].status == "retrying"]
     reason = request.reason[:_REASON_MAX]
-    event = ev.RetryRequested(request.run, now, names, request.downstream, reason)
+    event = ev.RetryRequested(request.run, now, names, after, reason, RULE)
     _refuse_reopening(run, names, event)
-    if not to_retry(run, names, downstream_too=request.downstream):
+    asked = targets(run, names, downstream_too=after)
+    if not asked:
         message = f"run {request.run} has nothing to retry: no task failed"
         hint = "name tasks to run them again: --only TASK or --from TASK"
         raise Refused(message, hint=hint)
+    others = stale_by(run, asked)
+    for task_id in (*asked, *others):
+        status = run.tasks[task_id].status
+        if status in ("running", "held"):
+            message = f"task {task_id} is {status}, and needs what is to run again"
+            raise Refused(message, hint="wait until it has ended, or cancel the run")
+    if names:
+        _refuse_part(run, request, others)
     return [event]
+
+
+def _refuse_part(run: RunState, request: Retry, others: Dict[str, str]) -> None:
+    """Refuse to run tasks again without others that would have to as well."""
+    verb = f"provctl workflow retry {request.run}"
+    opened = to_retry(run, request.tasks, downstream_too=request.downstream)
+    why_not = why_stale(run)
+    for task_id in opened:
+        for need in run.tasks[task_id].task.needs:
+            if need.task in why_not and need.task not in opened:
+                why = why_not[need.task]
+                message = f"task {task_id} needs {need.task}, but that {why}"
+                raise Refused(message, hint=f"run again all that has to: {verb}")
+    for task_id, first in others.items():
+        if not ran_on_failure(run, task_id):
+            message = f"task {first} cannot run again alone: {task_id} rests on it"
+            raise Refused(message, hint=f"run both again: {verb} --from {first}")
 
 
 def _admit_rollback(run: RunState, request: Rollback, now: float) -> List[ev.Event]:

@@ -5,30 +5,162 @@ Shared by retries and rollbacks, and by the plans of both that people are shown.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Container, Dict, Iterable, Iterator, Sequence, Set
+
+from provctl.core.model import Call, Command, Group, Script
+from provctl.core.state import WENT
+from provctl.core.values import references
 
 if TYPE_CHECKING:
+    from provctl.core.model import Task
     from provctl.core.state import RunState, TaskState
 
-__all__ = ["downstream", "inside", "to_retry", "to_undo"]
+__all__ = [
+    "RULE",
+    "downstream",
+    "inside",
+    "ran_on_failure",
+    "stale_by",
+    "targets",
+    "to_retry",
+    "to_undo",
+    "why_stale",
+]
+
+RULE = 2  # by which a retry chooses tasks now, see `core.events.RetryRequested`
 
 
 def to_retry(
-    run: RunState, names: Sequence[str], *, downstream_too: bool
+    run: RunState, names: Sequence[str], *, downstream_too: bool, rule: int = RULE
 ) -> Dict[str, None]:
     """The tasks that a retry runs again, in file order.
 
-    Without `names` those that ended and did not succeed, skipped ones among them:
-    why they were skipped may no longer hold. A nested workflow around one of them
-    is opened again.
+    Those of `targets`, and what rests on one of them. A nested workflow around one of
+    them is opened again.
     """
-    chosen = dict.fromkeys(inside(run, names)) if names else _unsuccessful(run)
-    if downstream_too:
-        chosen.update(downstream(run, list(chosen)))
+    chosen = targets(run, names, downstream_too=downstream_too, rule=rule)
+    if rule > 1:
+        chosen.update(dict.fromkeys(stale_by(run, chosen)))
     for task_id in list(chosen):
         for around in _around(run, task_id):
             chosen[around] = None
     return {task_id: None for task_id in run.tasks if task_id in chosen}
+
+
+def targets(
+    run: RunState, names: Sequence[str], *, downstream_too: bool, rule: int = RULE
+) -> Dict[str, None]:
+    """The tasks that a retry is asked for.
+
+    Without `names` those that ended and did not succeed, skipped ones among them:
+    why they were skipped may no longer hold; and those that wait for their next
+    attempt.
+    """
+    chosen = dict.fromkeys(inside(run, names)) if names else _unsuccessful(run, rule)
+    if downstream_too:
+        chosen.update(downstream(run, list(chosen)))
+    return chosen
+
+
+def stale_by(run: RunState, tasks: Container[str]) -> Dict[str, str]:
+    """What began after one of `tasks` had ended, and by that end; each with that task.
+
+    After a task that did not succeed, or was undone, this is all that comes after it;
+    after one that succeeded, what uses its output and all that comes after that. A
+    task that was skipped made nothing.
+    """
+    found: Dict[str, str] = {}
+    pending = [
+        (task_id, task_id)
+        for task_id, task in run.tasks.items()
+        if task_id in tasks and _made_something(task)
+    ]
+    seen = {task_id for task_id, _ in pending}
+    while pending:
+        task_id, first = pending.pop()
+        for after in _after(run, task_id):
+            if after in seen or not (after in tasks or _began(run.tasks[after])):
+                continue
+            if task_id == first and not _rests(run, task_id, after):
+                continue
+            seen.add(after)
+            pending.append((after, first))
+            if after not in tasks:
+                found[after] = first
+    return found
+
+
+def why_stale(run: RunState) -> Dict[str, str]:
+    """Why a task counts no longer as a success: it was undone, or rests on one that was.
+
+    Empty where nothing is undone, or all still is to be.
+    """
+    undone = run.counts.get("undone", 0) + run.counts.get("undo_failed", 0)
+    if not undone or (run.rolling_back and run.outcome is None):
+        return {}
+    why = {
+        task_id: WENT[task.outcome]
+        for task_id, task in run.tasks.items()
+        if task.did == "succeeded" and task.outcome in ("undone", "undo_failed")
+    }
+    rest = stale_by(run, why)
+    for task_id, first in [*zip(why, why), *rest.items()]:
+        for around in _around(run, task_id):
+            rest.setdefault(around, first)
+    for task_id, first in rest.items():
+        if run.tasks[task_id].outcome == "succeeded":
+            why[task_id] = (
+                f"rests on {first}, which {WENT[run.tasks[first].outcome or '']}"
+            )
+    return why
+
+
+def ran_on_failure(run: RunState, task_id: str) -> bool:
+    """Whether a task, or a nested workflow around it, ran because another had failed.
+
+    It waited for a failure, or for any end, and what it waited for did not succeed.
+    """
+    return any(
+        need.on != "success" and not _succeeded(run.tasks[need.task])
+        for each in (task_id, *_around(run, task_id))
+        for need in run.tasks[each].task.needs
+    )
+
+
+def _succeeded(task: TaskState) -> bool:
+    return (task.did or task.outcome) == "succeeded"
+
+
+def _made_something(task: TaskState) -> bool:
+    ended = task.status == "finished" and task.outcome != "skipped"
+    return ended and not isinstance(task.task.action, Group)
+
+
+def _began(task: TaskState) -> bool:
+    """Whether it runs, or succeeded; a nested workflow however it ended."""
+    if isinstance(task.task.action, Group):
+        return task.started_at is not None
+    return task.outcome == "succeeded" or task.status in ("running", "held")
+
+
+def _rests(run: RunState, task_id: str, after: str) -> bool:
+    if run.tasks[task_id].outcome != "succeeded":
+        return True
+    used = _used(run.tasks[after].task)
+    return bool(used) and any(i in used for i in (task_id, *_around(run, task_id)))
+
+
+def _used(task: Task) -> Set[str]:
+    """The tasks whose outputs a task uses, when it runs or to see whether it does."""
+    values = [task.env, task.when]
+    work = task.action
+    if isinstance(work, Command):
+        values += work.argv
+    elif isinstance(work, Script):
+        values.append(work.args)
+    elif isinstance(work, Call):
+        values += [*work.args, work.flags]
+    return {reference.task for reference in references(values)}
 
 
 def to_undo(run: RunState, to: str) -> Dict[str, None]:
@@ -53,11 +185,12 @@ def _can_be_undone(task: TaskState) -> bool:
     return undo.on == "begun" and task.started_at is not None
 
 
-def _unsuccessful(run: RunState) -> Dict[str, None]:
+def _unsuccessful(run: RunState, rule: int) -> Dict[str, None]:
     return {
         task_id: None
         for task_id, task in run.tasks.items()
-        if task.status == "finished" and task.outcome != "succeeded"
+        if (task.status == "finished" and task.outcome != "succeeded")
+        or (task.status == "retrying" and rule > 1)
     }
 
 

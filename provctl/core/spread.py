@@ -20,12 +20,16 @@ __all__ = [
     "becomes_ready",
     "end",
     "finish",
+    "left_out",
     "line_up",
     "look_again",
     "meet",
     "move",
+    "stand_again",
     "unmet_by",
 ]
+
+_CONDITION = "its condition is false"
 
 
 def finish(
@@ -101,6 +105,21 @@ def unmet_by(task: TaskState, on: str) -> str:
     return f"needs {on} of {task.task.id}, which {WENT[outcome]}"
 
 
+def left_out(run: RunState, task: TaskState) -> bool:
+    """Whether a finished task did not run, and nothing of now says that it should not.
+
+    A retry of other tasks alone leaves such behind: what it needs has succeeded since,
+    or the cancel that ended it is forgotten.
+    """
+    parent = task.task.parent
+    if parent is not None and run.tasks[parent].outcome != "succeeded":
+        return False
+    if task.outcome != "skipped" or task.reason == _CONDITION:
+        return task.outcome == "cancelled"
+    needed = ((run.tasks[need.task], need.on) for need in task.task.needs)
+    return not any(each.outcome and unmet_by(each, on) for each, on in needed)
+
+
 def meet(state: State, run: RunState, task: TaskState) -> None:
     """One thing less that a waiting task waits for."""
     if task.status != "waiting":
@@ -121,7 +140,7 @@ def becomes_ready(state: State, run: RunState, task: TaskState) -> None:
         state.due[(run.submitted.run, task.task.id)] = None
         return
     if not wanted:
-        doom(state, run, task, "its condition is false")
+        doom(state, run, task, _CONDITION)
     elif isinstance(task.task.action, Group):
         state.due[(run.submitted.run, task.task.id)] = None
     else:
@@ -146,6 +165,14 @@ def look_again(state: State, run: RunState, task: TaskState) -> None:
         becomes_ready(state, run, task)
 
 
+def stand_again(state: State, run: RunState, task: TaskState) -> None:
+    """The task stands in line once more; before each try of its own it has needs."""
+    if task.purpose == "run":
+        look_again(state, run, task)
+    else:
+        line_up(state, run, task)
+
+
 def line_up(state: State, run: RunState, task: TaskState) -> None:
     """The task could start, as soon as there is room and the run is not paused."""
     move(run, task, "ready")
@@ -158,6 +185,7 @@ def move(run: RunState, task: TaskState, status: str) -> None:
     run.counts[task.bucket] -= 1
     run.counts[status] = run.counts.get(status, 0) + 1
     task.bucket = status
+    task.lacks = ""
     task.status = status if status in _STATUSES else "finished"
     if task.status in ("running", "retrying", "held"):
         run.active[task.task.id] = None

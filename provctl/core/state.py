@@ -35,8 +35,9 @@ TROUBLES = FAILURES | {"undo_failed"}  # outcomes that somebody has to look into
 # same stand in one lane, so that choosing the next start compares a few heads.
 Lane = Tuple[Tuple[str, int], ...]
 
-# Order of starts: run priority, task priority, arrival of the run, place in file.
-Rank = Tuple[int, int, int, int]
+# Order of starts: run priority, task priority, age of the run (and of those of one
+# age the arrival at this owner), place in file.
+Rank = Tuple[int, int, float, int, int]
 
 # A ready task in its lane: (rank, run, task).
 Entry = Tuple[Rank, str, str]
@@ -56,6 +57,7 @@ class TaskState:
         "exit_code",
         "finished_at",
         "frozen",
+        "lacks",
         "log_dropped_bytes",
         "max_rss_bytes",
         "open_children",
@@ -90,6 +92,7 @@ class TaskState:
         self.did = ""  # in a rollback: the outcome that is undone, or was to be
         self.unknown = ""  # lost or interrupted, while its probe is asked
         self.frozen = False
+        self.lacks = ""  # what the machine had none of for its latest try
         self.unmet = len(task.needs) + (task.parent is not None)
         self.bucket = "waiting"  # where `RunState.counts` has it
         self.doom = ""  # why it must be skipped

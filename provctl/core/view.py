@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple
 
 from provctl.core.model import Group
+from provctl.core.selection import why_stale
 from provctl.core.spread import unmet_by
 from provctl.core.state import TROUBLES
 from provctl.fixed import fixed
@@ -14,10 +15,19 @@ from provctl.fixed import fixed
 if TYPE_CHECKING:
     from provctl.core.state import RunState, TaskState
 
-__all__ = ["Progress", "RunView", "TaskView", "task_view", "view", "waits_of"]
+__all__ = [
+    "Progress",
+    "RunView",
+    "TaskView",
+    "returned_message",
+    "task_view",
+    "view",
+    "waits_of",
+]
 
 
 _NAMED = 2  # of the tasks that one waits for
+_MESSAGE_MAX = 200  # characters, as of what is said of progress
 
 
 @fixed
@@ -45,11 +55,13 @@ class TaskView:
     the outcome may also be undone or undo_failed. `frozen`: it was told to stand
     still. `is_group`: it is a nested workflow; `has_undo`: it can be undone.
     `retry_at` is when a retrying task is tried again. `stopping`: it was told
-    to end. `survivors`, `stuck` and `log_dropped_bytes` are as in
+    to end. `stale` says what its success rests on that was undone. `survivors`, `stuck` and `log_dropped_bytes` are as in
     `core.events.AttemptFinished`, and so are `cpu_s` and `max_rss_bytes`.
 
     The rest is not known of the state alone, and filled in by who draws: `log_tail`
-    holds the last lines of a failed task's log. Of a running task: `rate` is its
+    holds the last lines of a failed task's log, `unattended` says what became of a
+    running task if nobody owns its run. `lacks` is what the machine had none of for a
+    ready task to begin. Of a running task: `rate` is its
     progress a second (of `progress.done` if there is one, else of percent);
     `expected_end` a time; `slow`: slower than usual; `cpu_percent` of one core and
     `rss_bytes` are what its processes use now. `waits_for` names the first tasks that
@@ -68,6 +80,7 @@ class TaskView:
     finished_at: Optional[float] = None
     retry_at: Optional[float] = None
     reason: str = ""
+    stale: str = ""
     is_group: bool = False
     has_undo: bool = False
     stopping: bool = False
@@ -79,6 +92,8 @@ class TaskView:
     max_rss_bytes: int = 0
     progress: Progress = Progress()
     log_tail: Tuple[str, ...] = ()
+    unattended: str = ""
+    lacks: str = ""
     rate: Optional[float] = None
     expected_end: Optional[float] = None
     slow: bool = False
@@ -86,6 +101,11 @@ class TaskView:
     rss_bytes: Optional[int] = None
     waits_for: Tuple[str, ...] = ()
     waits_more: int = 0
+
+    @property
+    def explanation(self) -> str:
+        """Why it is where it is, in words; "" where nothing is to be said."""
+        return self.unattended or self.lacks or self.reason or self.stale
 
     @property
     def troubled(self) -> bool:
@@ -97,7 +117,8 @@ class TaskView:
 class RunView:
     """One run.
 
-    `status`: queued, running, paused, cancelling, held, rolling_back, finished.
+    `status`: queued, running, paused, cancelling, held, rolling_back, finished; or
+    incomplete, see `journal.summary.RunSummary`, filled in by who draws.
     `outcome` when finished: succeeded, failed, cancelled, timed_out, lost,
     rolled_back, rollback_failed. `reason` is why it was cancelled, in the words of who
     did it. `counts` maps each
@@ -126,15 +147,21 @@ class RunView:
 
 
 def view(
-    run: RunState, *, rows: Optional[int] = None, next_up: Sequence[str] = ()
+    run: RunState,
+    *,
+    rows: Optional[int] = None,
+    next_up: Sequence[str] = (),
+    unattended: Mapping[str, str] = {},
 ) -> RunView:
     """Return the picture of a run with at most `rows` tasks (None: all).
 
     When not all fit, those come that run, wait for a retry or are held, but for a
     third at most for those that failed, then `next_up`, then the first of the others;
-    all in file order.
+    all in file order. `unattended` says what became of running tasks if nobody owns
+    the run.
     """
     submitted = run.submitted
+    stale = {} if rows == 0 else why_stale(run)
     return RunView(
         id=submitted.run,
         name=submitted.name,
@@ -149,7 +176,9 @@ def view(
         labels=submitted.labels,
         total=len(run.tasks),
         counts={name: n for name, n in run.counts.items() if n},
-        tasks=tuple(task_view(task) for task in _rows(run, rows, next_up)),
+        tasks=tuple(
+            task_view(task, stale, unattended) for task in _rows(run, rows, next_up)
+        ),
     )
 
 
@@ -168,8 +197,17 @@ def _rows(
     return sorted((run.tasks[t] for t in first), key=lambda task: task.task.index)
 
 
-def task_view(task: TaskState) -> TaskView:
-    """Return the picture of one task."""
+def task_view(
+    task: TaskState,
+    stale: Mapping[str, str] = {},
+    unattended: Mapping[str, str] = {},
+) -> TaskView:
+    """Return the picture of one task; the mappings are those of its run.
+
+    `stale` is what `core.selection.why_stale` says of it, `unattended` what became of
+    its running tasks if nobody owns it.
+    """
+    succeeded = task.outcome == "succeeded"
     return TaskView(
         id=task.task.id,
         status=task.status,
@@ -183,6 +221,7 @@ def task_view(task: TaskState) -> TaskView:
         finished_at=task.finished_at,
         retry_at=task.retry_at,
         reason=task.reason,
+        stale=stale.get(task.task.id, "") if succeeded else "",
         is_group=isinstance(task.task.action, Group),
         has_undo=task.task.undo is not None,
         stopping=task.stop_level > 0,
@@ -192,8 +231,17 @@ def task_view(task: TaskState) -> TaskView:
         log_dropped_bytes=task.log_dropped_bytes,
         cpu_s=task.cpu_s,
         max_rss_bytes=task.max_rss_bytes,
-        progress=Progress(task.percent, task.said),
+        unattended=unattended.get(task.task.id, ""),
+        lacks=task.lacks,
+        progress=Progress(task.percent, returned_message(task) or task.said),
     )
+
+
+def returned_message(task: TaskState) -> str:
+    """Return the text in the field `message` of what a task returned; "" for none."""
+    output = task.output if task.status == "finished" else None
+    message = output.get("message") if isinstance(output, dict) else None
+    return message.strip()[:_MESSAGE_MAX] if isinstance(message, str) else ""
 
 
 def waits_of(run: RunState, task: TaskState) -> Tuple[Tuple[str, ...], int]:

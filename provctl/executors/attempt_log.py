@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 
 from provctl.executors import masking, tree
+from provctl.own_file import open_own
 
 TYPE_CHECKING = False  # see `shim`
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class AttemptLog:
     def _open(self) -> None:
         """Open it for writing anywhere: what the task has can only append."""
         if self._fd < 0:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            self._fd = open_own(self._path, os.O_RDWR)
 
     def _end_of_line(self, at: int) -> int:
         """Where the last line up to `at` ends; `at` when none ends near."""
@@ -170,8 +171,9 @@ class AttemptLog:
     def _drop_uncovered(self) -> None:
         """The disk takes no stars: rather no log than one that shows too much."""
         try:
-            size = os.stat(self._path).st_size
-            os.truncate(self._path, min(self._covered, size))
+            self._open()
+            size = os.fstat(self._fd).st_size
+            os.ftruncate(self._fd, min(self._covered, size))
             self.dropped += max(size - self._covered, 0)
         except OSError:
             pass

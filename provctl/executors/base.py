@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from provctl.core.requests import Report
 
-__all__ = ["MARK", "Executor", "Order", "Place", "Reports"]
+__all__ = ["CHECKPOINT", "MARK", "Executor", "Order", "Place", "Reports"]
 
 # What an attempt is for, as it stands in the names of its files.
 _SUFFIX = {"run": "", "undo": "u", "probe": "p"}
@@ -22,6 +22,7 @@ _SUFFIX = {"run": "", "undo": "u", "probe": "p"}
 # Every process of an attempt has the attempt's mark in its environment under this
 # name, so that what a dead supervisor left behind can be found.
 MARK = "PROVCTL_ATTEMPT_ID"
+CHECKPOINT = "PROVCTL_CHECKPOINT_FILE"  # where they find `Place.checkpoint`
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,9 @@ class Order:
     """What to start. Times in seconds; `output_max` in bytes, 0 for no output.
 
     `log_max` is how many bytes of log are kept at most, 0 for all; `masked` are
-    texts that must stay neither in the log nor in the output.
+    texts that must stay neither in the log nor in the output. With `keep_processes`
+    only what is told to end is swept. `taken` is what the shim holds beside the
+    owner, see `journal.slots`.
     """
 
     place: Place
@@ -77,6 +80,8 @@ class Order:
     input: Optional[bytes] = None
     log_max: int = 0
     masked: Tuple[str, ...] = ()
+    keep_processes: bool = False
+    taken: Tuple[Tuple[str, int, int, int], ...] = ()
 
 
 Reports = Callable[[Sequence["Report"]], None]
@@ -104,7 +109,8 @@ class Executor(Protocol):
         """Find out what became of an attempt that an earlier owner decided.
 
         Returns Adopted (its end will be reported), Voided, Unknown or Ended.
-        Raises StateUnusable if its files cannot be written.
+        Raises StateUnusable if its files cannot be written, and JournalDamaged if
+        they are none of this attempt.
         """
 
     def close(self) -> None:

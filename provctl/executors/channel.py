@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Channel", "tell"]
 
+_LONGEST = 4000  # bytes; every system's pipe takes so much in one piece
 
-def tell(news: int, key: str) -> None:
-    """Write into the owner's pipe that an attempt is over; short, so in one piece."""
+
+def tell(news: int, key: str, shortage: str = "") -> None:
+    """Write into the owner's pipe that an attempt is over; short, so in one piece.
+
+    Or that it never begins, for a shortage.
+    """
+    line = f"{key}\t{shortage}".encode("utf-8", "replace") if shortage else key.encode()
     try:
-        os.write(news, key.encode() + b"\n")
+        os.write(news, line.replace(b"\n", b" ")[:_LONGEST] + b"\n")
     except OSError:
         pass  # the owner is gone; the next one reads the records
 
@@ -51,13 +57,13 @@ class Channel:
             *self._lines, self._unread = (self._unread + data).split(b"\n")
         return json.loads(self._lines.pop(0)) if self._lines else None
 
-    def done(self, key: str, *, more: bool) -> None:
+    def done(self, key: str, shortage: str = "", *, more: bool) -> None:
         """Tell the owner that the attempt is over, and the parent that we are free,
-        if we take `more`.
+        if we take `more`. With a `shortage` it never begins.
 
         The owner first, and not through the parent: a slot is empty until it knows.
         """
-        tell(self.news, key)
+        tell(self.news, key, shortage)
         if not more:
             return
         try:

@@ -12,10 +12,12 @@ import time
 from zlib import crc32
 
 from provctl.executors.masking import cover_bytes, cover_json
+from provctl.own_file import reader
+from provctl.shortage import is_shortage
 
 TYPE_CHECKING = False  # see `shim`
 if TYPE_CHECKING:
-    from typing import Any, Dict, List, Optional
+    from typing import Any, Dict, List
 
 __all__ = [
     "FROZEN",
@@ -33,15 +35,11 @@ FROZEN_AT = 32  # where `go` says that the attempt is frozen, until it is sealed
 FROZEN = b"frozen"
 
 
-def reserve(record: int) -> str:
-    """Make room for the exit record, begun with who will write it."""
-    try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(record, 0, _RESERVED)
-        os.write(record, (b"%d\n" % os.getpid()).ljust(_RESERVED, b"\0"))
-    except OSError as error:
-        return f"no space for its exit record: {error.strerror}"
-    return ""
+def reserve(record: int) -> None:
+    """Make room for the exit record, begun with who will write it. Raises OSError."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(record, 0, _RESERVED)
+    os.write(record, (b"%d\n" % os.getpid()).ljust(_RESERVED, b"\0"))
 
 
 def note_frozen(record: int, *, frozen: bool) -> None:
@@ -69,8 +67,12 @@ def add_output(
     result: Dict[str, Any], path: str, most: int, forms: List[bytes]
 ) -> None:
     """Move what the task returned from its file into the record."""
-    data = _take(path, most)
-    if data is None:
+    try:
+        data = _take(path, most)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        result["problem"] = f"its output cannot be read: {error.strerror}"
         return
     if len(data) > most:
         result["problem"] = f"its output is larger than {most} bytes"
@@ -79,13 +81,17 @@ def add_output(
     result["output"] = cover_json(text, forms) if forms else text
 
 
-def _take(path: str, most: int) -> Optional[bytes]:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    with open(fd, "rb") as file:
-        data = file.read(most + 1)
+def _take(path: str, most: int) -> bytes:
+    while True:
+        try:
+            with reader(path) as file:
+                data = file.read(most + 1)
+        except OSError as error:
+            if not is_shortage(error):
+                raise
+            time.sleep(1)  # it is there, and nobody else has it
+        else:
+            break
     os.unlink(path)
     return data
 

@@ -10,7 +10,7 @@ import time
 
 TYPE_CHECKING = False  # see `shim`
 if TYPE_CHECKING:
-    from typing import Tuple
+    from typing import Optional, Tuple
 
 __all__ = ["pass_fence"]
 
@@ -19,14 +19,14 @@ _TRIES = 5  # on a disk that refuses, a second apart
 _NO_FENCE = bool(os.environ.get("PROVCTL_FAILPOINT_NO_FENCE"))
 
 
-def pass_fence(new: str, go: str) -> Tuple[bool, str]:
-    """Return whether the attempt is ours to begin, and why it must not all the same.
+def pass_fence(new: str, go: str) -> Tuple[bool, Optional[OSError]]:
+    """Return whether the attempt is ours to begin, and what keeps that from the disk.
 
-    `new` is its file, which becomes `go`. Raises OSError if the disk takes no link;
-    then the owner finds that it never began.
+    `new` is its file, which becomes `go`: `1.1.new` and `1.1.go`. Raises OSError if
+    the disk takes no link; then the owner finds that it never began.
     """
-    passed = _link(new, go)
-    problem = ""
+    passed = not _has_begun(go) and _link(new, go)
+    problem = None
     try:
         os.unlink(new)
     except OSError:
@@ -38,8 +38,14 @@ def pass_fence(new: str, go: str) -> Tuple[bool, str]:
         finally:
             os.close(folder)
     except OSError as error:
-        problem = f"its start cannot be made durable: {error.strerror}"
+        problem = error
     return passed, problem
+
+
+def _has_begun(go: str) -> bool:
+    """Whether another shim was behind this fence, though `go` may be gone since."""
+    traces = (f"{go[:-2]}{name}" for name in ("log", "in"))
+    return not _NO_FENCE and any(map(os.path.lexists, traces))
 
 
 def _link(new: str, go: str) -> bool:

@@ -8,56 +8,111 @@ would be found everywhere.
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
+from functools import partial
 from typing import Iterable, Iterator, List, Set
-from urllib.parse import quote, quote_plus
 
 __all__ = ["LEAST", "forms"]
 
 LEAST = 6  # characters
-# Where programs break base64 into lines: `base64` and `openssl`.
+# Where programs break lines: `base64` and `openssl`; `xxd -p`.
 _WRAPPED_AT = (76, 64)
+_HEX_WRAPPED_AT = 60
+
+# What programs leave as it is in an URL, beside letters and digits of ASCII.
+_UNQUOTED = (
+    b"",  # Nushell: url encode --all
+    b"./:",  # Nushell: url encode
+    b"*-._",  # Nushell: url build-query; Java, browsers: forms
+    b"-._",  # PHP
+    b"-._~",  # RFC 3986: curl, Go, jq, Python
+    b"-._~/",  # Python: paths
+    b"-._~!'()*",  # JavaScript: encodeURIComponent
+    b"-._~!'()*/",
+    b"-._~!'()*/;,?:@&=+$#",  # JavaScript: encodeURI
+)
+# How they write `"`, `'` and `/` in HTML and XML.
+_ENTITIES = (
+    ('"', "'", "/"),
+    ("&quot;", "'", "/"),
+    ("&quot;", "&#x27;", "/"),  # Python
+    ("&quot;", "&#x27;", "&#x2f;"),  # Nushell: to html
+    ("&quot;", "&#x27;", "&#x2F;"),
+    ("&quot;", "&#39;", "/"),  # JavaScript
+    ("&quot;", "&#039;", "/"),  # PHP
+    ("&quot;", "&apos;", "/"),  # XML; jq
+    ("&#34;", "&#39;", "/"),  # Go, Jinja
+)
+# How shells write `'` between single quotes: most of them, Python's `shlex`.
+_SINGLE_QUOTES = ("'\\''", "'\"'\"'")
 
 
 def forms(texts: Iterable[str]) -> List[str]:
     """Return all that has to be covered for these texts, longest first."""
     found: Set[str] = set()
     for text in texts:
-        found.update(_plain(text), _base64(text))
-        for line in text.splitlines():
-            found.update(_plain(line.strip()))
+        whole = {text, text.strip(), *map(str.strip, text.splitlines())}
+        for each in whole:
+            if len(each) >= LEAST:
+                found.update(_forms(each))
     wanted = (form for form in found if len(form) >= LEAST)
     return sorted(wanted, key=lambda form: (-len(form), form))
 
 
-def _plain(text: str) -> Iterator[str]:
-    """The text, and as it stands in URLs and in JSON."""
-    if len(text) < LEAST:
-        return
+def _forms(text: str) -> Iterator[str]:
+    """The text itself, and as programs write it elsewhere."""
     yield text
-    yield text.strip()
+    yield from _in_json(text)
+    yield from _in_urls(text)
+    yield from _in_pages(text)
+    yield from _quoted(text)
+    raw = text.encode("utf-8", "surrogatepass")
+    yield from _base64(raw)
+    yield from _hexadecimal(raw)
+
+
+def _in_json(text: str) -> Iterator[str]:
     for ascii_only in (True, False):
-        yield json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        told = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        yield told
+        yield told.replace("/", "\\/")  # PHP
+        # Go and others write what means something in HTML as its number.
+        yield re.sub("[<>&]", lambda sign: f"\\u{ord(sign.group()):04x}", told)
+
+
+def _in_urls(text: str) -> Iterator[str]:
     raw = text.encode("utf-8", "surrogatepass")
-    # Some leave slashes alone, JavaScript these five; some write %2f for %2F.
-    for quoted in (
-        *(quote(raw, safe=safe) for safe in ("", "/", "!'()*", "/!'()*")),
-        quote_plus(raw),
-    ):
-        yield quoted
-        yield _lower_case_hex(quoted)
+    for unquoted in _UNQUOTED:
+        others = b"[^A-Za-z0-9%s]" % re.escape(unquoted)
+        for digits in (b"%%%02X", b"%%%02x"):
+            told = re.sub(others, partial(_quote, digits), raw).decode()
+            yield told
+            yield told.replace("%20", "+")
 
 
-def _lower_case_hex(quoted: str) -> str:
-    first, *rest = quoted.split("%")
-    return "%".join([first, *(part[:2].lower() + part[2:] for part in rest)])
+def _quote(digits: bytes, byte: re.Match[bytes]) -> bytes:
+    return digits % ord(byte.group())
 
 
-def _base64(text: str) -> Iterator[str]:
-    """The characters of base64 that this text alone decides, at each offset."""
-    raw = text.encode("utf-8", "surrogatepass")
-    if len(text) < LEAST:
-        return
+def _in_pages(text: str) -> Iterator[str]:
+    told = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for signs in _ENTITIES:
+        yield told.translate(dict(zip(map(ord, "\"'/"), signs)))
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """The text between quotes of shells and other languages, or with backslashes."""
+    for instead in _SINGLE_QUOTES:
+        yield text.replace("'", instead)
+    for quote in "'\"":
+        yield text.replace(quote, quote * 2)
+    yield re.sub(r'["$`\\]', r"\\\g<0>", text)
+    yield re.sub(r"[^\w%+,./:=@~-]", r"\\\g<0>", text)  # bash: printf %q
+
+
+def _base64(raw: bytes) -> Iterator[str]:
+    """The characters of base64 that these bytes alone decide, at each offset."""
     for offset in range(3):
         code = b64encode(bytes(offset) + raw).decode()
         first = -(-offset * 8 // 6)
@@ -66,5 +121,16 @@ def _base64(text: str) -> Iterator[str]:
             yield alphabet[first:last]
     code = b64encode(raw).decode()[: len(raw) * 8 // 6]
     for width in _WRAPPED_AT:
-        if len(code) > width:
-            yield from (code[at : at + width] for at in range(0, len(code), width))
+        yield from _lines(code, width)
+
+
+def _hexadecimal(raw: bytes) -> Iterator[str]:
+    for code in (raw.hex(), raw.hex().upper()):
+        yield code
+        yield from _lines(code, _HEX_WRAPPED_AT)
+
+
+def _lines(code: str, width: int) -> Iterator[str]:
+    """The lines that a program breaks a code into; none if one is enough."""
+    if len(code) > width:
+        yield from (code[at : at + width] for at in range(0, len(code), width))

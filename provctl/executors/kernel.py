@@ -1,4 +1,4 @@
-"""Owns the system calls that Python has no name for, for the shim alone.
+"""Owns what the shim asks of the kernel and Python has no name for.
 
 All are Linux's. Elsewhere orphans are not inherited, and a log is looked at now
 and then instead of being watched.
@@ -11,9 +11,10 @@ import fcntl
 import os
 import sys
 
-__all__ = ["Watch", "become_reaper", "signal_when_readable"]
+__all__ = ["OomScore", "Watch", "become_reaper", "signal_when_readable"]
 
 _PR_SET_CHILD_SUBREAPER = 36
+_OOM_MORE, _OOM_MOST = 500, 1000
 _IN_MODIFY_ONCE = 0x00000002 | 0x80000000  # IN_MODIFY | IN_ONESHOT
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -30,6 +31,37 @@ def signal_when_readable(fd: int) -> None:
     """Have SIGIO sent to this process whenever there is something to read."""
     fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+class OomScore:
+    """Has the kernel end tasks before their shims and owners when memory is short.
+
+    A child gets the score of who makes it, so the shim has that of a task while it
+    spawns one. What cannot be read or written is left as it is.
+    """
+
+    def __init__(self) -> None:
+        self._own = 0
+        try:
+            self._fd = os.open("/proc/self/oom_score_adj", os.O_RDWR)
+            self._own = int(os.read(self._fd, 16))
+        except (OSError, ValueError):
+            self._fd = -1
+
+    def be_of_task(self) -> None:
+        """Have the score of tasks."""
+        self._write(min(self._own + _OOM_MORE, _OOM_MOST))
+
+    def be_own(self) -> None:
+        """Have the score again that was there before."""
+        self._write(self._own)
+
+    def _write(self, score: int) -> None:
+        if self._fd >= 0:
+            try:
+                os.write(self._fd, b"%d" % score)
+            except OSError:
+                pass  # then all weigh the same
 
 
 class Watch:

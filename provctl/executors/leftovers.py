@@ -8,11 +8,11 @@ below what they catch. Who merely reads the log is left alone.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, List, Set
+from typing import TYPE_CHECKING, List, Mapping, Set
 
 import psutil
 
-from provctl.executors.base import MARK
+from provctl.executors.base import CHECKPOINT, MARK
 
 if TYPE_CHECKING:
     from provctl.executors.base import Place
@@ -39,11 +39,12 @@ def kill_leftovers(place: Place) -> int:
 
 
 def _found(place: Place) -> List[psutil.Process]:
-    log = os.path.realpath(str(place.file("log")))
+    # Of the log itself no link is followed: who writes to what it leads to is a stranger.
+    log = os.path.realpath(str(place.folder)) + f"/{place.name}.log"
     found = [
         process
         for process in psutil.process_iter()
-        if process.pid != os.getpid() and _belongs(process, place.mark, log)
+        if process.pid != os.getpid() and _belongs(process, place, log)
     ]
     for process in list(found):
         try:
@@ -53,9 +54,10 @@ def _found(place: Place) -> List[psutil.Process]:
     return found
 
 
-def _belongs(process: psutil.Process, mark: str, log: str) -> bool:
+def _belongs(process: psutil.Process, place: Place, log: str) -> bool:
     try:
-        if process.environ().get(MARK) == mark:
+        environ = process.environ()
+        if environ.get(MARK) == place.mark and not _is_of_a_copy(environ, place):
             return True
     except psutil.Error:
         return False  # gone, or somebody else's
@@ -63,6 +65,14 @@ def _belongs(process: psutil.Process, mark: str, log: str) -> bool:
         return any(_writes(file, log) for file in process.open_files())
     except psutil.Error:
         return False
+
+
+def _is_of_a_copy(environ: Mapping[str, str], place: Place) -> bool:
+    """Whether a process says that its files are elsewhere: in a copied state directory."""
+    told = environ.get(CHECKPOINT)
+    return told is not None and os.path.realpath(told) != os.path.realpath(
+        place.checkpoint
+    )
 
 
 def _writes(file: object, log: str) -> bool:

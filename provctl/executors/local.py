@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
 from provctl.core.requests import Adopted, Report, Unknown, Voided
-from provctl.errors import StateUnusable
+from provctl.errors import JournalDamaged, StateUnusable
 from provctl.executors import record
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ class LocalExecutor:
             "grace_s": order.grace_s,
             "output_max": order.output_max,
             "log_max": order.log_max,
+            "keep_processes": order.keep_processes,
+            "taken": order.taken,
         }
         if order.input is not None:
             message["input"] = order.input.decode()
@@ -118,7 +120,7 @@ class LocalExecutor:
 
     def stop(self, place: Place, *, now: bool) -> None:
         """Tell an attempt to end. One that has not begun never will."""
-        if _fenced_off(place):
+        if _fenced_off(place) and not record.has_traces(place):
             self._forget(place)
             self._report_soon(_voided(place, "it was cancelled before it began"))
         else:
@@ -174,7 +176,8 @@ class LocalExecutor:
 
         The lock is looked at before the record: a shim seals the record, then
         unlocks. Seen unlocked, what the file says is final. Raises StateUnusable
-        if the disk takes nothing, or there is no descriptor to look with.
+        if the disk takes nothing, or there is no descriptor to look with, and
+        JournalDamaged if its file is none that a shim of this attempt wrote.
         """
         try:
             return self._recovered(place, rebooted=rebooted)
@@ -190,12 +193,16 @@ class LocalExecutor:
         if report is not None:
             return report
         if record.fence_off(place):
+            if record.has_traces(place):
+                return _unknown(place, "its exit record is gone", rebooted=rebooted)
             return _voided(place, "it never began")
         if record.is_running(place):
             # It passed the fence while we looked.
             self._watch(place)
             return Adopted(place.run, place.task, place.attempt)
-        return record.ended(place) or _unknown(place, rebooted=rebooted)
+        what = "the machine was rebooted" if rebooted else "its supervisor died"
+        what += " while it ran"
+        return record.ended(place) or _unknown(place, what, rebooted=rebooted)
 
     def close(self) -> None:
         """Let go: the parent ends, shims end after their attempt."""
@@ -217,14 +224,18 @@ class LocalExecutor:
 
     def _hear(self) -> None:
         data = os.read(self._news, 1 << 16)
-        *keys, self._unread = (self._unread + data).split(b"\n")
-        # A shim that ends with its attempt is reported by its parent once more.
-        over = [self._launched.pop(key.decode(), None) for key in keys]
-        ends = [self._end_of(place) for place in over if place is not None]
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        ends = [self._end_of(*line.partition(b"\t")[::2]) for line in lines]
         self._report([report for report in ends if report is not None])
 
-    def _end_of(self, place: Place) -> Optional[Report]:
+    def _end_of(self, key: bytes, shortage: bytes) -> Optional[Report]:
+        place = self._launched.get(key.decode())
+        if place is None:  # a shim that ends with its attempt is told of once more
+            return None
         self._forget(place)
+        if shortage:
+            # No fence keeps it from beginning, for nobody has it any more.
+            return _voided(place, shortage.decode("utf-8", "replace"), shortage=True)
         return self._outcome(place)
 
     def _outcome(self, place: Place) -> Optional[Report]:
@@ -237,7 +248,9 @@ class LocalExecutor:
             return None
         except StateUnusable as problem:
             reason = f"no place for its record: {problem.message}"
-            return Unknown(place.run, place.task, place.attempt, "lost", reason)
+        except JournalDamaged as problem:
+            reason = problem.message
+        return Unknown(place.run, place.task, place.attempt, "lost", reason)
 
     def _look_after(self, *places: Place) -> None:
         """Nobody tells us of these attempts (any more): see what became of them."""
@@ -310,18 +323,17 @@ class LocalExecutor:
 def _fenced_off(place: Place) -> bool:
     try:
         return record.fence_off(place)
-    except StateUnusable:
+    except (OSError, StateUnusable):
         return False  # a full disk; then its shim cannot begin it either
 
 
-def _voided(place: Place, reason: str) -> Voided:
-    return Voided(place.run, place.task, place.attempt, reason)
+def _voided(place: Place, reason: str, *, shortage: bool = False) -> Voided:
+    return Voided(place.run, place.task, place.attempt, reason, shortage)
 
 
-def _unknown(place: Place, *, rebooted: bool) -> Unknown:
+def _unknown(place: Place, what: str, *, rebooted: bool) -> Unknown:
     outcome = "interrupted" if rebooted else "lost"
-    what = "the machine was rebooted" if rebooted else "its supervisor died"
-    reason = f"{what} while it ran, so nobody can know how it ended"
+    reason = f"{what}, so nobody can know how it ended"
     left = 0
     if not rebooted:
         from provctl.executors.leftovers import kill_leftovers

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import time
+from io import FileIO
 from typing import TYPE_CHECKING, Iterator, Optional, Tuple
 
 from provctl.executors.attempt_log import MARKER, UNFINISHED
+from provctl.own_file import open_own
 
 if TYPE_CHECKING:
-    from io import FileIO
     from pathlib import Path
 
 __all__ = ["BLOCK", "LogReader"]
@@ -40,7 +41,7 @@ class LogReader:
     def pieces(self, *, last: bool) -> Iterator[bytes]:
         """Whole new lines, in pieces of about `BLOCK`; `last`: what has no end too."""
         try:
-            file = self._path.open("rb", buffering=0)
+            file = FileIO(open_own(self._path))
         except OSError:
             return
         with file:

@@ -11,9 +11,11 @@ import re
 
 TYPE_CHECKING = False  # see `shim`
 if TYPE_CHECKING:
-    from typing import List, Sequence, Tuple
+    from typing import Dict, List, Sequence, Tuple
 
 __all__ = ["cover_bytes", "cover_json", "find"]
+
+_BEGINNING = 12  # bytes
 
 # What JSON consists of besides brackets, commas, colons and constants.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*', re.DOTALL)
@@ -21,12 +23,17 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*', re.DOTALL)
 
 def find(data: bytes, forms: Sequence[bytes]) -> List[Tuple[int, int]]:
     """Where any of the forms begin and end in `data`; they may overlap."""
-    found = []
+    # Many forms of a text begin as it does: that is looked for once.
+    alike: Dict[bytes, List[bytes]] = {}
     for form in forms:
-        at = data.find(form)
+        alike.setdefault(form[:_BEGINNING], []).append(form)
+    found = []
+    for beginning, those in alike.items():
+        sought = beginning if len(those) > 1 else those[0]
+        at = data.find(sought)
         while at >= 0:
-            found.append((at, at + len(form)))
-            at = data.find(form, at + 1)
+            found += [(at, at + len(f)) for f in those if data.startswith(f, at)]
+            at = data.find(sought, at + 1)
     return found
 
 
@@ -44,17 +51,25 @@ def cover_json(text: str, forms: Sequence[bytes]) -> str:
     Each by itself, as it reads and not as it is escaped: the whole stays JSON. A
     number becomes a word.
     """
+    words = [_read(token[0]) for token in _TOKEN.finditer(text)]
+    # All at once, as forms are many. No UTF-8 has this byte in it, so none spans two.
+    hidden = cover_bytes(b"\xff".join(words), forms).split(b"\xff")
+    pairs = zip(words, hidden)
 
     def covered(token: re.Match[str]) -> str:
-        try:
-            word = json.loads(token[0])
-        except ValueError:
-            word = token[0]
-        said = word if isinstance(word, str) else token[0]
-        raw = said.encode("utf-8", "surrogatepass")
-        hidden = cover_bytes(raw, forms)
-        if hidden == raw:
-            return token[0]
-        return json.dumps(hidden.decode("utf-8", "replace"))
+        word, shown = next(pairs)
+        return (
+            token[0] if word == shown else json.dumps(shown.decode("utf-8", "replace"))
+        )
 
     return _TOKEN.sub(covered, text)
+
+
+def _read(token: str) -> bytes:
+    """Return what a word or a number of JSON says."""
+    try:
+        word = json.loads(token)
+    except ValueError:
+        word = token
+    said = word if isinstance(word, str) else token
+    return said.encode("utf-8", "surrogatepass")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional, Union
 from zlib import crc32
 
-from provctl.core.requests import Ended
-from provctl.errors import StateUnusable
+from provctl.core.requests import Ended, Voided
+from provctl.errors import JournalDamaged, StateUnusable
 from provctl.executors.exit_record import FROZEN, FROZEN_AT
-from provctl.flock import is_locked, is_want
+from provctl.flock import is_locked
+from provctl.own_file import ForeignFile, open_own, read_own, reader
+from provctl.shortage import is_shortage
 
 if TYPE_CHECKING:
     from provctl.executors.base import Place
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ended",
     "fence_off",
+    "has_traces",
     "is_frozen",
     "is_running",
     "shim_pid",
@@ -28,15 +31,20 @@ __all__ = [
 _VOID = "void"  # what the fence of an attempt that never begins points to
 
 
-def ended(place: Place) -> Optional[Ended]:
+def ended(place: Place) -> Optional[Union[Ended, Voided]]:
     """Return how the attempt ended, None if there is no whole exit record.
 
-    Raises OSError where there is no descriptor to look with, as `is_running` does.
+    Voided says that for a shortage nothing was started.
+
+    Raises OSError where there is no descriptor to look with, as `is_running` does, and
+    JournalDamaged for what is no file of ours, or of another attempt.
     """
     record = _exit_record(place)
     if record is None:
         return None
     problem = record["problem"]
+    if record.get("shortage"):
+        return Voided(place.run, place.task, place.attempt, problem, shortage=True)
     output = None
     if "output" in record and not problem:
         try:
@@ -64,16 +72,24 @@ def ended(place: Place) -> Optional[Ended]:
 
 
 def _exit_record(place: Place) -> Optional[Dict[str, Any]]:
+    go = place.file("go")
     try:
-        raw = place.file("go").read_bytes()
+        raw = read_own(go)
     except OSError as problem:
-        if is_want(problem):
+        if is_shortage(problem):
             raise
+        if isinstance(problem, ForeignFile) and not go.is_symlink():
+            message = f"{go}: {problem.strerror}"
+            raise JournalDamaged(message, hint="nothing was changed") from problem
         return None
     body, mark, seal = raw.rpartition(b',"crc":"')
     if not mark or seal != b'%08x"}\n' % crc32(body):
         return None
     record: Dict[str, Any] = json.loads(raw)
+    # Earlier versions did not write whose it is.
+    if record.get("id", place.mark) != place.mark:
+        message = f"{go}: it is the exit record of {record['id']}"
+        raise JournalDamaged(message, hint="nothing was changed")
     return record
 
 
@@ -85,7 +101,7 @@ def is_running(place: Place) -> bool:
 def is_frozen(place: Place) -> bool:
     """Whether the shim that has the attempt keeps its processes stopped."""
     try:
-        with place.file("go").open("rb") as file:
+        with reader(place.file("go")) as file:
             file.seek(FROZEN_AT)
             return file.read(len(FROZEN)) == FROZEN and is_running(place)
     except OSError:
@@ -95,7 +111,7 @@ def is_frozen(place: Place) -> bool:
 def wait_until_over(place: Place) -> bool:
     """Block until no shim has the attempt; return False at once if that cannot be."""
     try:
-        fd = os.open(str(place.file("go")), os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_own(place.file("go"))
     except OSError:
         return False
     try:
@@ -109,7 +125,8 @@ def fence_off(place: Place) -> bool:
     """Try to take the fence, so that the attempt never begins; whether we have it.
 
     A symbolic link has its content from its first moment on, so the fence's author
-    is never in doubt. Raises StateUnusable if the disk takes nothing.
+    is never in doubt. Raises StateUnusable if the disk takes nothing, OSError if it is
+    only full, or there is no descriptor.
     """
     go = place.file("go")
     try:
@@ -120,11 +137,21 @@ def fence_off(place: Place) -> bool:
         finally:
             os.close(fd)
     except FileExistsError:
-        return go.is_symlink()
+        return go.is_symlink() and os.readlink(go) == _VOID
     except OSError as problem:
+        if is_shortage(problem):
+            raise
         message = f"{go}: {problem.strerror}"
         raise StateUnusable(message, hint="free space or mend the disk") from problem
     return True
+
+
+def has_traces(place: Place) -> bool:
+    """Whether there is what only a shim behind the fence makes, whatever the fence says.
+
+    Then an attempt whose fence is free, or void, did begin: its file was taken away.
+    """
+    return any(os.path.lexists(place.file(name)) for name in ("in", "log", "out"))
 
 
 def shim_pid(place: Place) -> Optional[int]:
@@ -133,11 +160,11 @@ def shim_pid(place: Place) -> Optional[int]:
     Raises OSError as `is_running` does.
     """
     try:
-        with place.file("go").open("rb") as file:
+        with reader(place.file("go")) as file:
             return int(file.readline(32))
     except ValueError:
         return None
     except OSError as problem:
-        if is_want(problem):
+        if is_shortage(problem):
             raise
         return None

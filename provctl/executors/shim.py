@@ -3,6 +3,8 @@
 Forked by `executors.shims`, its parent, which hands it orders. The order of its
 steps keeps the promises:
 
+ 0. locks of what the attempt takes of pools, beside those of the owner; where that
+    one is gone already, nothing is run
  1. a file for this attempt, locked until it is over (the lock is the identity)
     and with space for the exit record, which a full disk cannot take away
  2. `link(2)` of that file to `N.K.go`: the fence. Whoever finds it taken runs
@@ -12,8 +14,9 @@ steps keeps the promises:
  5. wait; keep the log within its limit; TERM, grace, KILL on timeout (monotonic)
     or when told; freeze and thaw when told: by the parent, or when the parent is
     gone by signals (`_WISHES`)
- 6. sweep of every process that outlived the main one (the shim is a subreaper)
- 7. the exit record, sealed with its CRC, into `N.K.go`; fsync; unlock
+ 6. sweep of every process that outlived the main one (the shim is a subreaper);
+    or not, if the order says so and nobody told the attempt to end
+ 7. the exit record, sealed with its CRC, into `N.K.go`; fsync; unlock all
 
 So an attempt has one file, `N.K.go`, that tells everything: missing, it never
 began; a symbolic link, it never will; locked, it runs; sealed, it ended; none of
@@ -28,12 +31,20 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource  # `os.wait4` would, when it may be too late to open its file
 import time
 
-from provctl.executors import exit_record, tree
+from provctl.executors import exit_record, slots, tree
 from provctl.executors.attempt_log import AttemptLog
 from provctl.executors.fence import pass_fence
-from provctl.executors.kernel import Watch, become_reaper, signal_when_readable
+from provctl.executors.kernel import (
+    OomScore,
+    Watch,
+    become_reaper,
+    signal_when_readable,
+)
+from provctl.own_file import open_own
+from provctl.shortage import describe, is_shortage
 
 TYPE_CHECKING = False  # `typing` costs a millisecond and memory in every fork
 if TYPE_CHECKING:
@@ -71,10 +82,13 @@ _NO_SWEEP = bool(os.environ.get("PROVCTL_FAILPOINT_NO_SWEEP"))
 class _Attempt:
     """One attempt as its shim sees it. Times are of the monotonic clock."""
 
-    def __init__(self, order: Dict[str, Any], channel: Channel, watch: Watch) -> None:
+    def __init__(
+        self, order: Dict[str, Any], channel: Channel, watch: Watch, oom: OomScore
+    ) -> None:
         self.order = order
         self.channel = channel
         self.watch = watch
+        self.oom = oom
         self.forms: List[bytes] = [
             form.encode("utf-8", "surrogatepass") for form in order.get("masked", ())
         ]
@@ -85,6 +99,8 @@ class _Attempt:
         self.usage: Any = None
         self.survivors = 0
         self.stuck = 0
+        self.kept = False
+        self.shortage = False  # why nothing was started is no fault of the task
         self.log: Optional[AttemptLog] = None
         self.timeout_at = self.kill_at = _NEVER
         self._alarm_at = _NEVER
@@ -95,7 +111,21 @@ class _Attempt:
         return f"{self.order['folder']}/{self.order['name']}.{suffix}"
 
     def open(self, suffix: str, flags: int) -> int:
-        return os.open(self.path(suffix), flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        return open_own(self.path(suffix), flags | os.O_CREAT)
+
+    def remove(self, suffix: str) -> None:
+        try:
+            os.unlink(self.path(suffix))
+        except OSError:
+            pass  # it stays, and is in nobody's way
+
+    def refuse(self, error: Exception, doing: str, what: str) -> str:
+        """Return why it cannot begin."""
+        if isinstance(error, OSError) and is_shortage(error):
+            self.shortage = True
+            return describe(error, what)
+        why = getattr(error, "strerror", None) or error
+        return f"cannot {doing} {what}: {why}"
 
     def begin(self) -> None:
         """The task was spawned: let its time run."""
@@ -172,6 +202,11 @@ class _Attempt:
         self.kill_at = _NEVER
         self._signal_main(signal.SIGKILL)
 
+    def leave(self) -> None:
+        """Let what it began live on, and move; it is nobody's from now on."""
+        self._thaw()
+        self.kept = bool(tree.running())
+
     def _signal_main(self, number: int) -> None:
         if self.main:
             for each in (number, signal.SIGCONT):
@@ -202,16 +237,25 @@ class _Attempt:
         exit_record.note_frozen(self.record, frozen=False)
 
 
-def _supervise(order: Dict[str, Any], channel: Channel, watch: Watch) -> bool:
-    """Run one attempt; return whether it left nothing that lives."""
-    attempt = _Attempt(order, channel, watch)
+def _supervise(attempt: _Attempt) -> Tuple[bool, str]:
+    """Run one attempt; return whether nothing that lives is left below this process.
+
+    And of what there was none, if it did not even come to the fence.
+    """
+    held = slots.hold(attempt.order.get("taken", ()))
+    if held is None:
+        return True, ""
     if _SLOW_START:
         time.sleep(int.from_bytes(os.urandom(2), "big") / 65536 * _SLOW_START)
-    attempt.record = attempt.open("new", os.O_RDWR)
-    fcntl.flock(attempt.record, fcntl.LOCK_EX)
-    problem = exit_record.reserve(attempt.record)
-    passed, unsynced = pass_fence(attempt.path("new"), attempt.path("go"))
-    problem = problem or unsynced
+    shortage = ""
+    try:
+        passed, problem = _pass(attempt)
+    except OSError as error:
+        if not is_shortage(error):
+            raise
+        shortage = describe(error, attempt.path("new"))
+        passed, problem = False, ""
+        attempt.remove("new")
     if passed:
         started, clock = time.time(), time.monotonic()
         status = None
@@ -221,33 +265,59 @@ def _supervise(order: Dict[str, Any], channel: Channel, watch: Watch) -> bool:
         result["started_at"] = started
         result["finished_at"] = started + time.monotonic() - clock
         exit_record.store(attempt.record, result)
-    os.close(attempt.record)
-    return not attempt.stuck
+    slots.let_go(held)
+    if attempt.record >= 0:
+        os.close(attempt.record)
+    return not attempt.stuck and not attempt.kept, shortage
+
+
+def _pass(attempt: _Attempt) -> Tuple[bool, str]:
+    """Return whether it is ours to begin, and why it must not all the same.
+
+    Raises OSError where it did not come to the fence.
+    """
+    new, go, problem = attempt.path("new"), attempt.path("go"), ""
+    attempt.record = attempt.open("new", os.O_RDWR)
+    fcntl.flock(attempt.record, fcntl.LOCK_EX)
+    try:
+        exit_record.reserve(attempt.record)
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        problem = attempt.refuse(error, "keep", f"its exit record in {new}")
+    passed, unsynced = pass_fence(new, go)
+    if unsynced is not None:
+        problem = attempt.refuse(unsynced, "make durable", f"its start in {go}")
+    return passed, problem
 
 
 def _run(attempt: _Attempt) -> Tuple[Optional[int], str]:
     """Return the wait status of the main process, or why there is none."""
     order = attempt.order
-    what = order["cwd"]
+    doing, what = "write", attempt.path("in")
     try:
         if order.get("input") is not None:
             _write_input(attempt, order["input"].encode())
+        what = attempt.path("log")
         log = attempt.open("log", os.O_WRONLY | os.O_APPEND)
         try:
+            os.set_blocking(log, True)  # as any program takes its output for
+            doing, what = "start", order["cwd"]
             os.chdir(what)
             what = order["argv"][0]
-            attempt.main = _spawn(order, log)
+            attempt.main = _spawn(order, log, attempt.oom)
         finally:
             os.close(log)
     except (OSError, ValueError) as error:  # such as a NUL in an argument
-        why = getattr(error, "strerror", None) or error
-        return None, f"cannot start {what}: {why}"
+        return None, attempt.refuse(error, doing, what)
     attempt.begin()
     status = None
     while status is None:
         attempt.live()
         status = _reap(attempt)
-    if not _NO_SWEEP:
+    if order.get("keep_processes") and not attempt.level:
+        attempt.leave()
+    elif not _NO_SWEEP:
         _sweep(attempt)
     if attempt.log:
         attempt.log.finish()
@@ -264,13 +334,27 @@ def _write_input(attempt: _Attempt, given: bytes) -> None:
         os.close(source)
 
 
-def _spawn(order: Dict[str, Any], log: int) -> int:
+def _spawn(order: Dict[str, Any], log: int, oom: OomScore) -> int:
     """Start the task in a session of its own. Raises OSError.
 
     posix_spawn, for it copies no page of this process; a fork here would cost as
     much as all the rest of the shim.
     """
     argv, env = order["argv"], order["env"]
+    cores = resource.getrlimit(resource.RLIMIT_CORE)
+    if order.get("masked"):
+        # A core dump has the secrets in it. There is no such option of posix_spawn.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, cores[1]))
+    oom.be_of_task()
+    try:
+        return _posix_spawn(argv, env, log)
+    finally:
+        oom.be_own()
+        if order.get("masked"):
+            resource.setrlimit(resource.RLIMIT_CORE, cores)
+
+
+def _posix_spawn(argv: List[str], env: Dict[str, str], log: int) -> int:
     return os.posix_spawn(
         _program(argv[0], env.get("PATH", os.defpath)),
         argv,
@@ -350,10 +434,13 @@ def _sweep(attempt: _Attempt) -> None:
 def _result(attempt: _Attempt, status: Optional[int], problem: str) -> Dict[str, Any]:
     result: Dict[str, Any] = {
         "v": 1,
+        "id": attempt.order["key"],
         "cause": attempt.cause,
         "problem": problem,
         "survivors": attempt.survivors,
     }
+    if attempt.shortage:
+        result["shortage"] = True
     if attempt.stuck:
         result["stuck"] = attempt.stuck
     if attempt.log and attempt.log.dropped:
@@ -374,11 +461,11 @@ def serve(channel: Channel) -> None:
     become_reaper()
     signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED)
     signal_when_readable(channel.sock.fileno())
-    watch = Watch()
+    watch, oom = Watch(), OomScore()
     clean = True
     while clean and not channel.closed:
         order = channel.take(wait=True)
         if order is not None and "tell" not in order:
-            clean = _supervise(order, channel, watch)
-            # What it could not kill is its child for ever: it takes no other task.
-            channel.done(order["key"], more=clean)
+            clean, shortage = _supervise(_Attempt(order, channel, watch, oom))
+            # What lives on is its child while it lives: it takes no other task.
+            channel.done(order["key"], shortage, more=clean)

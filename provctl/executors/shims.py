@@ -20,6 +20,7 @@ import sys
 
 from provctl.executors import shim
 from provctl.executors.channel import Channel, tell
+from provctl.shortage import describe, is_shortage
 
 TYPE_CHECKING = False  # see `shim`
 if TYPE_CHECKING:
@@ -87,17 +88,30 @@ class _Parent:
         while self._waiting:
             try:
                 child = self._idle.pop() if self._idle else self._fork()
-            except OSError:
-                return  # no process or descriptor free: when a shim is, or later
+            except OSError as problem:
+                if is_shortage(problem):
+                    self._give_back(describe(problem, "a supervisor"))
+                return  # else later
             child.key = next(iter(self._waiting))
             try:
                 child.channel.sendall(self._waiting.pop(child.key) + b"\n")
             except OSError:
                 continue  # it died idle; `_hear` says so, and the owner looks
 
+    def _give_back(self, shortage: str) -> None:
+        """Nobody has these orders, and nobody ever will: the owner knows when to."""
+        for key in self._waiting:
+            tell(self._news, key, shortage)
+        self._waiting.clear()
+
     def _fork(self) -> _Shim:
         ours, theirs = socket.socketpair()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
             code = 1
             try:

@@ -21,6 +21,7 @@ from provctl.journal.codec import decode
 from provctl.journal.folder import write_synced
 from provctl.journal.log import Position
 from provctl.journal.seal import FORMAT, NewerFormat, check_seal, seal
+from provctl.own_file import read_own
 
 if TYPE_CHECKING:
     from provctl.journal.folder import RunFolder
@@ -91,7 +92,7 @@ def save(folder: RunFolder, position: Position, state: Dict[str, Any]) -> None:
 def load(folder: RunFolder) -> Optional[Checkpoint]:
     """Return the checkpoint, None if there is none that fits the journal."""
     try:
-        raw = folder.checkpoint.read_bytes()
+        raw = read_own(folder.checkpoint)
         check_seal(raw[:-1], most=SIZE_MAX)
         record = json.loads(raw)
         made = (record["v"], record["version"], record["fields"])
@@ -100,8 +101,7 @@ def load(folder: RunFolder) -> Optional[Checkpoint]:
         position = Position(
             record["length"], record["seq"], record["last"], record["sum"]
         )
-        with folder.journal.open("rb") as file:
-            part = file.read(position.offset)
+        part = read_own(folder.journal)[: position.offset]
         if len(part) != position.offset or crc32(part) != position.sum:
             return None
         first = decode(part[: part.index(b"\n")], folder.id).event

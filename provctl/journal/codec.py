@@ -18,7 +18,15 @@ from typing import Any, Dict, Tuple, Type
 
 from provctl.core import events as ev
 from provctl.fixed import fixed
-from provctl.journal.seal import FORMAT, LINE_MAX, NewerFormat, seal, unseal
+from provctl.journal.seal import (
+    FORMAT,
+    LINE_MAX,
+    NewerFormat,
+    OtherRun,
+    check_run,
+    seal,
+    unseal,
+)
 
 __all__ = [
     "FORMAT",
@@ -26,6 +34,7 @@ __all__ = [
     "START",
     "Line",
     "NewerFormat",
+    "OtherRun",
     "as_record",
     "decode",
     "encode",
@@ -52,8 +61,16 @@ def _name_of(kind: type) -> str:
 
 
 def _fields_of(kind: Type[Any]) -> Tuple[Tuple[str, Any], ...]:
-    """(name, default) of each field that is written; the run is the folder's."""
-    return tuple((f.name, _default_of(f)) for f in fields(kind) if f.name != "run")
+    """(name, default) of each field that is written.
+
+    The run is the folder's; the first line says which that is, so that a folder under
+    another name is known for what it is.
+    """
+    return tuple(
+        (f.name, _default_of(f))
+        for f in fields(kind)
+        if f.name != "run" or kind is ev.RunSubmitted
+    )
 
 
 def _default_of(field: Field[Any]) -> Any:
@@ -69,7 +86,7 @@ _LAYOUT: Dict[type, Tuple[str, Tuple[Tuple[str, Any], ...]]] = {
     kind: (name, _fields_of(kind)) for name, kind in _KINDS.items()
 }
 _KNOWN = {
-    name: frozenset(field for field, _ in _LAYOUT[kind][1])
+    name: frozenset(field for field, _ in _LAYOUT[kind][1] if field != "run")
     for name, kind in _KINDS.items()
 }
 _to_json = json.JSONEncoder(
@@ -101,10 +118,11 @@ def as_record(event: ev.Event) -> Dict[str, Any]:
 def decode(raw: bytes, run: str) -> Line:
     """Return the line that `raw` (without newline) is.
 
-    Raises ValueError when it is not whole and sealed, NewerFormat when it is
-    but a newer version wrote it.
+    Raises ValueError when it is not whole and sealed, of that OtherRun when it says
+    that it is of another run, NewerFormat when a newer version wrote it.
     """
     record, crc = unseal(raw)
+    check_run(record, run)
     name = str(record.get("type"))
     kind = _KINDS.get(name)
     if kind is None:

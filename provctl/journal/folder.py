@@ -10,12 +10,14 @@
     attempts/<n>.<k>.*       task index and attempt, by the attempt's supervisor
   schedules/<name>.*         see `journal.schedules`
   hooks/<run>                see `app.hook_marks`
+  slots/<resource>           see `journal.slots`
   scheduler/                 lock, log, control socket of the background process
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import stat
@@ -25,6 +27,7 @@ from typing import TYPE_CHECKING, Iterator, List, Mapping, Optional
 
 from provctl.errors import JournalDamaged, StateUnusable
 from provctl.journal.unreadable import unreadable
+from provctl.own_file import ForeignFile, check_folder, open_own, read_own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,9 +91,28 @@ class RunFolder:
         return self.path / "pinned"
 
     @property
+    def state(self) -> StateFolder:
+        """The state directory that it is in."""
+        return StateFolder(self.path.parent.parent)
+
+    @property
+    def marker(self) -> Path:
+        """What is there as long as the background scheduler has to do with it."""
+        return self.state.queue / self.id
+
+    @property
     def attempts(self) -> Path:
         """Folder of the attempts' files."""
         return self.path / "attempts"
+
+    def check_lock(self) -> None:
+        """Raise JournalDamaged if there is a lock that is no file of ours."""
+        try:
+            os.close(open_own(self.lock))
+        except FileNotFoundError:
+            return
+        except OSError as problem:
+            raise unreadable(self.lock, problem) from problem
 
     def log_of(self, index: int, attempt: int) -> Path:
         """Output of one attempt, whatever it was for."""
@@ -111,7 +133,7 @@ class RunFolder:
         from provctl.journal import frozen
 
         try:
-            content = self.workflow.read_bytes()
+            content = read_own(self.workflow)
         except OSError as problem:
             raise unreadable(self.workflow, problem) from problem
         if frozen.digest(content) != digest:
@@ -142,6 +164,11 @@ class StateFolder:
         """What the background scheduler keeps for itself."""
         return self.path / "scheduler"
 
+    @property
+    def slots(self) -> Path:
+        """What all owners share; see `journal.slots`."""
+        return self.path / "slots"
+
     def run(self, run_id: str) -> RunFolder:
         """Return where a run is, or would be."""
         return RunFolder(self.runs / run_id)
@@ -161,9 +188,21 @@ class StateFolder:
                 if not folder.is_dir():
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                     sync_folder(folder.parent)
-            _check_ours(self.path, self.path.stat())
-            # In it are sockets and a token: it is not where a link leads.
-            _check_ours(self.scheduler, self.scheduler.lstat())
+            self._check_parts()
+
+    def _check_parts(self) -> None:
+        """The directory itself may be where a link leads, what is in it must not be."""
+        info = self.path.stat()
+        if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o022:
+            raise _not_ours(self.path, "others own it or may write to it")
+        others = (self.path / name for name in ("schedules", "hooks"))
+        for folder in (self.queue, self.runs, self.scheduler, self.slots, *others):
+            try:
+                check_folder(folder)
+            except FileNotFoundError:
+                continue
+            except ForeignFile as problem:
+                raise _not_ours(folder, str(problem.strerror)) from None
 
     def create_run(self, submitted: RunSubmitted, frozen: bytes) -> RunFolder:
         """Put a new run on disk, whole or not at all, and return its folder.
@@ -192,6 +231,44 @@ class StateFolder:
                 shutil.rmtree(str(draft.path), ignore_errors=True)
                 raise
         return final
+
+    @contextmanager
+    def submitting(self) -> Iterator[None]:
+        """Let everybody know that somebody submits, from the folder to the marker.
+
+        A run without a marker is not taken for what a killed submit left meanwhile.
+        Raises StateUnusable.
+        """
+        self.prepare()
+        with _reported(self.path):
+            fd = open_own(self._submitters, os.O_RDWR | os.O_CREAT)
+        try:
+            with _reported(self.path):
+                fcntl.flock(fd, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def no_submitters(self) -> Iterator[bool]:
+        """Return whether nobody submits; then nobody can until this is over."""
+        try:
+            fd = open_own(self._submitters, os.O_RDWR | os.O_CREAT)
+        except OSError:
+            yield False  # it cannot be known
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(fd)
+
+    @property
+    def _submitters(self) -> Path:
+        return self.queue / ".submitters"
 
     def settle(self) -> None:
         """Make sure that a run somebody else made survives a power cut.
@@ -229,13 +306,10 @@ class StateFolder:
             return
 
 
-def _check_ours(path: Path, info: os.stat_result) -> None:
-    if not stat.S_ISDIR(info.st_mode):
-        message = f"{path}: it is no folder, or a link to one"
-        raise StateUnusable(message, hint="move it away")
-    if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o022:
-        message = f"{path}: others own it or may write to it"
-        raise StateUnusable(message, hint=f"chown and chmod 700 {path}")
+def _not_ours(path: Path, why: str) -> StateUnusable:
+    is_folder = path.is_dir() and not path.is_symlink()
+    hint = f"chown and chmod 700 {path}" if is_folder else "move it away"
+    return StateUnusable(f"{path}: {why}", hint=hint)
 
 
 def _name_of_draft(run_id: str) -> str:
@@ -281,8 +355,8 @@ def _begin_journal(path: Path, submitted: RunSubmitted) -> None:
 
 def write_synced(path: Path, content: bytes) -> None:
     """Write a file, for its owner alone, and make its content durable."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    with os.fdopen(os.open(str(path), flags, 0o600), "wb") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with os.fdopen(open_own(path, flags), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -290,9 +364,12 @@ def write_synced(path: Path, content: bytes) -> None:
 
 def _names(folder: Path) -> List[str]:
     try:
+        check_folder(folder)
         names = os.listdir(folder)  # noqa: PTH208 - thousands, at every list of runs
     except FileNotFoundError:
         return []
+    except ForeignFile as problem:
+        raise _not_ours(folder, str(problem.strerror)) from None
     except OSError as problem:
         message = f"{folder}: {problem.strerror}"
         raise StateUnusable(message) from problem

@@ -49,7 +49,11 @@ def content(workflow: Workflow) -> str:
     Text, for a comparison of values would take 1 and true for the same.
     """
     bare = replace(workflow, cwd="/", environment={}, source="")
-    return json.dumps(json.loads(freeze(bare)), sort_keys=True)
+    record = json.loads(freeze(bare))
+    for task in record["tasks"]:
+        for work in (task, task.get("undo", {}), task.get("probe", {})):
+            work.get("script", {}).pop("line", None)
+    return json.dumps(record, sort_keys=True)
 
 
 def digest(frozen: bytes) -> str:

@@ -10,6 +10,7 @@ from provctl.core.state import State
 from provctl.errors import JournalDamaged, JournalTooNew, ProvctlError
 from provctl.journal.log import JournalReader, Position
 from provctl.journal.replay import replay
+from provctl.own_file import read_own, reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,17 +44,17 @@ class Finding:
 
 def inspect(folder: RunFolder) -> Finding:
     """Read a journal and its workflow.json to the end, and replay it; change nothing."""
-    reader = JournalReader(folder.journal, folder.id)
+    journal = JournalReader(folder.journal, folder.id)
     events: List[Event] = []
     problem: Optional[ProvctlError] = None
     try:
-        reader.read_into(events)
+        journal.read_into(events)
         if not events:
             message = f"{folder.journal}: damaged at record 1: no whole record in it"
             problem = JournalDamaged(message)
     except (JournalDamaged, JournalTooNew) as caught:
         problem = caught
-    end = reader.position
+    end = journal.position
     if not events:
         return Finding(_verdict(problem), folder.journal, (), end, problem=problem)
     state = State(slots=0, capacity={})
@@ -63,7 +64,7 @@ def inspect(folder: RunFolder) -> Finding:
         return Finding(_verdict(caught), folder.workflow, events, end, problem=caught)
     if len(events) < end.seq:
         end = _end_of(folder, len(events))
-    torn = len(reader.torn)
+    torn = len(journal.torn)
     return Finding(
         _verdict(problem, torn=torn),
         folder.journal,
@@ -105,7 +106,7 @@ def _end_of(folder: RunFolder, count: int) -> Position:
     """Where the first so many records, known to be whole, end."""
     if not count:
         return Position()
-    lines = folder.journal.read_bytes().split(b"\n", count)[:count]
+    lines = read_own(folder.journal).split(b"\n", count)[:count]
     return Position(
         sum(len(line) + 1 for line in lines), count, lines[-1][-10:-2].decode("ascii")
     )
@@ -113,6 +114,6 @@ def _end_of(folder: RunFolder, count: int) -> Position:
 
 def records(folder: RunFolder, start: int, end: int) -> List[Dict[str, Any]]:
     """Return the records between two offsets, known to be whole, as they stand there."""
-    with folder.journal.open("rb") as file:
+    with reader(folder.journal) as file:
         file.seek(start)
         return [json.loads(line) for line in file.read(end - start).splitlines()]

@@ -13,8 +13,9 @@ from typing import Any, Dict, Mapping, Optional
 
 from provctl.errors import StateUnusable
 from provctl.flock import is_locked
+from provctl.own_file import open_own, read_own
 
-__all__ = ["Holder", "Lock", "boot_id", "holder_of"]
+__all__ = ["Holder", "Lock", "boot_id", "holder_of", "is_process"]
 
 # Who takes a lock and gives it up at once, as whoever waits for its holder's end, is in
 # the way for some microseconds: so long it is tried again.
@@ -52,7 +53,8 @@ class Holder:
 class Lock:
     """An exclusive flock on a file that is never deleted."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, path: Path, fd: int) -> None:
+        self._path = path
         self._fd = fd
 
     @classmethod
@@ -69,7 +71,7 @@ class Lock:
                 time.sleep(0.005)
         except OSError as problem:
             raise _not_locked(path, fd, problem) from problem
-        return cls(fd)
+        return cls(path, fd)
 
     @classmethod
     def wait(cls, path: Path) -> Lock:
@@ -79,7 +81,7 @@ class Lock:
             fcntl.flock(fd, fcntl.LOCK_EX)
         except OSError as problem:
             raise _not_locked(path, fd, problem) from problem
-        return cls(fd)
+        return cls(path, fd)
 
     def describe(self, holder: Holder) -> None:
         """Write who holds it into the file; in one piece, for readers at any time.
@@ -93,7 +95,7 @@ class Lock:
             while written < len(text):
                 written += os.pwrite(self._fd, text[written:], written)
         except OSError as problem:
-            message = f"cannot write into a lock file: {problem.strerror}"
+            message = f"{self._path}: cannot write who holds it: {problem.strerror}"
             raise StateUnusable(message) from problem
 
     def release(self) -> None:
@@ -103,7 +105,7 @@ class Lock:
 
 def _opened(path: Path) -> int:
     try:
-        return os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return open_own(path, os.O_RDWR | os.O_CREAT)
     except OSError as problem:
         message = f"{path}: {problem.strerror}"
         raise StateUnusable(message) from problem
@@ -123,11 +125,19 @@ def _is_held(fd: int) -> bool:
         fcntl.flock(fd, fcntl.LOCK_UN)
         return False
     try:
-        os.kill(int(json.loads(os.pread(fd, 1 << 16, 0))["pid"]), 0)
+        return is_process(int(json.loads(os.pread(fd, 1 << 16, 0))["pid"]))
+    except (OSError, ValueError, TypeError, KeyError, OverflowError):
+        return True  # it has not said who it is
+
+
+def is_process(pid: int) -> bool:
+    """Whether there is such a process; also one of another account."""
+    try:
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except (OSError, ValueError, TypeError, KeyError, OverflowError):
-        return True  # it has not said who it is, or is somebody else's
+    except OSError:
+        return True
     return True
 
 
@@ -141,7 +151,7 @@ def holder_of(path: Path) -> Optional[Holder]:
     try:
         if not is_locked(path):
             return None
-        record: Dict[str, Any] = json.loads(path.read_bytes())
+        record: Dict[str, Any] = json.loads(read_own(path))
         # A later version may say more of itself.
         return Holder(**{name: record[name] for name in record.keys() & _TOLD})
     except (OSError, ValueError, TypeError, AttributeError):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
 from zlib import crc32
 
 from provctl.errors import JournalDamaged, JournalTooNew, StateUnusable
-from provctl.journal.codec import START, NewerFormat, decode, encode
+from provctl.journal.codec import START, NewerFormat, OtherRun, decode, encode
 from provctl.journal.unreadable import unreadable
+from provctl.own_file import open_own, read_own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,8 +47,7 @@ class Journal:
     def __init__(self, path: Path, position: Position) -> None:
         self._path = path
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-            self._fd = os.open(str(path), flags, 0o600)
+            self._fd = open_own(path, os.O_WRONLY | os.O_CREAT)
         except OSError as problem:
             raise _unusable(path, problem) from problem
         self._offset = position.offset
@@ -153,9 +153,7 @@ class JournalReader:
     def read_into(self, events: List[Event]) -> None:
         """Append to `events` what `read` returns; before damage, what is whole."""
         try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
+            data = read_own(self._path, self._offset)
         except OSError as problem:
             hint = "nothing was changed"
             raise unreadable(self._path, problem, hint=hint) from problem
@@ -174,6 +172,8 @@ class JournalReader:
     def _verified(self, raw: bytes) -> Event:
         try:
             line = decode(raw, self._run)
+        except OtherRun as other:
+            raise self._damaged(str(other)) from None
         except NewerFormat as newer:
             message = f"{self._path}: record {self._seq + 1}: {newer}"
             raise JournalTooNew(
@@ -228,20 +228,29 @@ def recover(
     JournalDamaged (also for an empty journal: submission wrote its first record),
     JournalTooNew and StateUnusable, all leaving the file as it is.
     """
-    reader = JournalReader(path, run, start)
-    events = reader.read()
-    if not reader.position.seq:
+    journal = JournalReader(path, run, start)
+    events = journal.read()
+    if not journal.position.seq:
         message = f"{path}: no whole record in it"
         raise JournalDamaged(message, hint="nothing was changed")
-    if reader.torn:
+    if journal.torn:
         try:
-            aside = path.with_name(f"{path.name}.torn-{reader.position.offset}")
-            aside.touch(mode=0o600)
-            aside.write_bytes(reader.torn)
-            os.truncate(str(path), reader.position.offset)
+            _cut(path, journal.position.offset, journal.torn)
         except OSError as problem:
             raise _unusable(path, problem) from problem
-    return events, reader.position
+    return events, journal.position
+
+
+def _cut(path: Path, offset: int, torn: bytes) -> None:
+    aside = path.with_name(f"{path.name}.torn-{offset}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with os.fdopen(open_own(aside, flags), "wb") as copy:
+        copy.write(torn)
+    fd = open_own(path, os.O_WRONLY)
+    try:
+        os.ftruncate(fd, offset)
+    finally:
+        os.close(fd)
 
 
 def _unusable(path: Path, problem: OSError) -> StateUnusable:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 from provctl.errors import StateUnusable
 from provctl.journal.folder import sync_folder, write_synced
 from provctl.journal.seal import NewerFormat, unseal
+from provctl.own_file import read_own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,7 @@ class Dropped:
 
 def what_goes(folder: RunFolder, finding: Finding) -> Dropped:
     """Say what a repair would drop, and change nothing."""
-    rest = folder.journal.read_bytes()[finding.end.offset :]
+    rest = read_own(folder.journal)[finding.end.offset :]
     readable: List[Dict[str, Any]] = []
     lines = rest.splitlines()
     for line in lines:
@@ -66,7 +67,7 @@ def repair(folder: RunFolder, finding: Finding) -> Path:
     """
     assert finding.mendable
     try:
-        content = folder.journal.read_bytes()
+        content = read_own(folder.journal)
         copy = _copy_aside(folder, content)
         fresh = folder.path / "journal.jsonl.new"
         write_synced(fresh, content[: finding.end.offset])

@@ -1,7 +1,7 @@
 """Owns what is kept of the past: which runs go, and how one goes without a trace of half.
 
-Only what has finished goes, and of that nothing that is owned, pinned, or cannot
-be read. A run is renamed aside before anything of it is deleted, so it is there
+Only what has finished goes, or was submitted by halves and for long; and of that
+nothing that is owned, pinned, or cannot be read. A run is renamed aside before anything of it is deleted, so it is there
 whole or not at all; what a killed process left half deleted is swept later.
 """
 
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
 from provctl.core.labels import fit_all
 from provctl.errors import ProvctlError, StateUnusable
 from provctl.journal.folder import maker_of_draft, sync_folder
-from provctl.journal.lock import Lock
-from provctl.journal.summary import summaries, summarise
+from provctl.journal.lock import Lock, is_process
+from provctl.journal.summary import looks_incomplete, summaries, summarise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,7 @@ _GONE = ".gone-"
 # So young a marker may be of a run that its owner is just about to take, and a draft
 # of one whose process cannot be seen from here.
 _YOUNG_S = 60.0
+_INCOMPLETE_S = 86_400.0  # after which what nobody submitted whole goes
 _AT_ONCE = 50  # runs that are locked together; each takes a descriptor
 
 
@@ -60,7 +61,10 @@ class Candidate:
 
 
 def choose(folder: StateFolder, limits: Limits, now: float) -> List[Candidate]:
-    """Return the runs that go, the oldest first."""
+    """Return the runs that go, the oldest first.
+
+    Those incomplete for a day are among them, whatever the limits but labels say.
+    """
     runs = [run for run in summaries(folder) if fit_all(limits.labels, run.labels)]
     finished = [run for run in runs if run.outcome is not None]
     latest_first = sorted(finished, key=_finished_at, reverse=True)
@@ -68,6 +72,13 @@ def choose(folder: StateFolder, limits: Limits, now: float) -> List[Candidate]:
         run
         for run in latest_first[limits.keep or 0 :]
         if not folder.run(run.id).pin.exists()
+    ]
+    incomplete = [
+        Candidate(run, size_of(folder.run(run.id).path), "incomplete")
+        for run in runs
+        if run.status == "incomplete"
+        and run.created_at < now - _INCOMPLETE_S
+        and not folder.run(run.id).pin.exists()
     ]
     sizes: Dict[str, int] = {}
     excess = 0
@@ -81,7 +92,7 @@ def choose(folder: StateFolder, limits: Limits, now: float) -> List[Candidate]:
             size = sizes.get(run.id) or size_of(folder.run(run.id).path)
             excess -= size
             chosen.append(Candidate(run, size, why))
-    return chosen
+    return incomplete + chosen
 
 
 def _why(run: RunSummary, limits: Limits, now: float, *, excess: int) -> str:
@@ -98,7 +109,7 @@ def _finished_at(run: RunSummary) -> float:
 
 
 def remove(folder: StateFolder, run_ids: Iterable[str]) -> List[str]:
-    """Remove finished runs; return those that are gone.
+    """Remove finished and incomplete runs; return those that are gone.
 
     A run that got an owner or went on since it was chosen stays. Raises StateUnusable.
     """
@@ -119,10 +130,16 @@ def _remove_together(folder: StateFolder, run_ids: Iterable[str]) -> List[str]:
             if lock is None:
                 continue
             held.append(lock)
-            if not _has_finished(folder, run_id):
+            aside = folder.runs / f"{_GONE}{run_id}-{os.urandom(4).hex()}"
+            if _has_finished(folder, run_id):
+                run.path.rename(aside)
+                gone[run_id] = aside
                 continue
-            gone[run_id] = folder.runs / f"{_GONE}{run_id}-{os.urandom(4).hex()}"
-            run.path.rename(gone[run_id])
+            with folder.no_submitters() as alone:
+                # Of one that lives and submits nothing is taken away.
+                if alone and looks_incomplete(run):
+                    run.path.rename(aside)
+                    gone[run_id] = aside
         # On disk before anything is deleted: a power cut brings no half run back.
         sync_folder(folder.runs)
         for run_id, path in gone.items():
@@ -174,13 +191,7 @@ def _is_left(path: Path, now: float) -> bool:
         return path.name.startswith(_GONE)
     if _age(path, now) <= _YOUNG_S:
         return False
-    try:
-        os.kill(maker, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
+    return not is_process(maker)
 
 
 def _needs_no_marker(folder: StateFolder, run_id: str) -> bool:

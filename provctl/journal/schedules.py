@@ -28,6 +28,7 @@ from provctl.errors import (
 from provctl.journal.folder import sync_folder, write_synced
 from provctl.journal.lock import Lock
 from provctl.journal.seal import FORMAT, NewerFormat, seal, unseal
+from provctl.own_file import ForeignFile, check_folder, read_own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +51,7 @@ class Schedules:
     def names(self) -> List[str]:
         """Return the names of all, sorted; empty when there are none."""
         try:
+            check_folder(self._folder)
             found = [path.name for path in self._folder.iterdir()]
         except FileNotFoundError:
             return []
@@ -65,7 +67,7 @@ class Schedules:
         Raises NotFound, JournalDamaged, JournalTooNew, StateUnusable.
         """
         path = self._folder / (name + _IS)
-        if not re.fullmatch(NAME, name) or not path.exists():
+        if not re.fullmatch(NAME, name) or not os.path.lexists(path):
             message = f"no schedule is called {name}"
             raise NotFound(message, hint="provctl schedule list")
         return Schedule(**_read(path, name, Schedule))
@@ -76,7 +78,7 @@ class Schedules:
         Raises JournalDamaged, JournalTooNew, StateUnusable.
         """
         path = self._folder / (schedule.name + _WAS)
-        if not path.exists():
+        if not os.path.lexists(path):
             return beginning(schedule)
         record = _read(path, schedule.name, Past)
         past = Past(**{**record, "waiting": tuple(record.get("waiting", ()))})
@@ -86,7 +88,7 @@ class Schedules:
     def add(self, schedule: Schedule) -> None:
         """Put a new one on disk; it survives a power cut. Raises Refused, StateUnusable."""
         with self._held():
-            if (self._folder / (schedule.name + _IS)).exists():
+            if os.path.lexists(self._folder / (schedule.name + _IS)):
                 message = f"there is a schedule {schedule.name} already"
                 hint = f"--name another, or: provctl schedule rm {schedule.name}"
                 raise Refused(message, hint=hint)
@@ -107,7 +109,7 @@ class Schedules:
             # In this order: without its past a schedule would begin anew.
             for suffix in (_IS, _WAS):
                 path = self._folder / (name + suffix)
-                if path.exists():
+                if os.path.lexists(path):
                     path.unlink()
                     sync_folder(self._folder)
 
@@ -147,7 +149,11 @@ class Schedules:
 def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
     hint = f"take it away and add it again: provctl schedule rm {name}"
     with _reported(path):  # what cannot be read now may be whole
-        content = path.read_bytes()
+        try:
+            content = read_own(path)
+        except ForeignFile as problem:
+            message = f"{path}: damaged: {problem.strerror}"
+            raise JournalDamaged(message, hint=hint) from None
     try:
         record, _ = unseal(content[:-1])
         return {

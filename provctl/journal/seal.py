@@ -7,10 +7,19 @@ always the last 18 bytes, and compared as bytes (int() would accept "1_0").
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 from zlib import crc32
 
-__all__ = ["FORMAT", "LINE_MAX", "NewerFormat", "check_seal", "seal", "unseal"]
+__all__ = [
+    "FORMAT",
+    "LINE_MAX",
+    "NewerFormat",
+    "OtherRun",
+    "check_run",
+    "check_seal",
+    "seal",
+    "unseal",
+]
 
 FORMAT = 1
 LINE_MAX = 1 << 20  # bytes; larger lines are neither written nor read
@@ -19,6 +28,10 @@ _TAIL = 18  # bytes of `,"crc":"d6e1dc96"}`, newline not counted
 
 class NewerFormat(Exception):
     """The line was written by a newer version."""
+
+
+class OtherRun(ValueError):
+    """The line says that it belongs to another run."""
 
 
 def seal(record: str, *, most: int = LINE_MAX) -> Tuple[bytes, str]:
@@ -70,6 +83,14 @@ def unseal(raw: bytes, *, most: int = LINE_MAX) -> Tuple[Dict[str, Any], str]:
         message = f"format {version}, this version knows up to {FORMAT}"
         raise NewerFormat(message)
     return record, crc
+
+
+def check_run(record: Mapping[str, Any], run: str) -> None:
+    """Raise OtherRun for a record of another run; older ones do not say of which."""
+    told = record.get("run", run)
+    if told != run:
+        message = f"it is the journal of run {told}"
+        raise OtherRun(message)
 
 
 def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:

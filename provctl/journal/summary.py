@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional
 
 from provctl.errors import JournalDamaged, JournalTooNew, ProvctlError
 from provctl.flock import is_locked
 from provctl.journal.unreadable import unreadable
+from provctl.own_file import reader
 
 if TYPE_CHECKING:
     from provctl.core.events import RunSubmitted
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = [
     "RunSummary",
     "account",
+    "is_incomplete",
+    "is_left_alone",
+    "looks_incomplete",
     "stamp_of",
     "submission",
     "summaries",
@@ -24,6 +29,7 @@ __all__ = [
 ]
 
 _END = 8192  # bytes read at the end; the finish is shorter
+_YOUNG_S = 60.0  # so young a run may be of one that is about to take it itself
 _FIRST_MAX = 1 << 18  # bytes; so is the submission, whatever its labels
 
 
@@ -33,6 +39,8 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 class RunSummary(NamedTuple):
     """What lists show. `status` and `outcome` as in `core.view.RunView`.
 
+    Or "incomplete": who submitted it died before it was handed over, and told nobody
+    its id; nobody goes on with it unless told to.
     Times are seconds since the epoch. `owned`: a process takes care of it now.
     `damage` says what is wrong with a journal that cannot be read; then the status
     is "damaged". A tuple, for lists make thousands, and a dataclass takes five times
@@ -80,7 +88,7 @@ def summarise(folder: RunFolder) -> RunSummary:
     also for what kinds of records are in between.
     """
     try:
-        with folder.journal.open("rb") as file:
+        with reader(folder.journal) as file:
             first = _first_record(folder, file.readline(_FIRST_MAX))
             size = os.fstat(file.fileno()).st_size
             file.seek(max(0, size - _END))
@@ -89,6 +97,11 @@ def summarise(folder: RunFolder) -> RunSummary:
             file.seek(0)
             status = "finished" if over else _under_way(folder, file.read())
         owned = not over and is_locked(folder.lock)
+        if not over and not owned:
+            folder.check_lock()
+        if status == "queued" and not owned and looks_incomplete(folder):
+            with folder.state.no_submitters() as alone:
+                status = "incomplete" if alone else status
     except OSError as problem:
         raise unreadable(folder.journal, problem) from problem
     return RunSummary(
@@ -104,6 +117,31 @@ def summarise(folder: RunFolder) -> RunSummary:
         labels=first.get("labels", {}),
         owned=owned,
     )
+
+
+def is_incomplete(folder: RunFolder) -> bool:
+    """Whether that is the status of a run; not if it cannot be read."""
+    return account(folder).status == "incomplete"
+
+
+def looks_incomplete(folder: RunFolder) -> bool:
+    """Whether of a run there is only its submission, not just now, and no marker.
+
+    Then it is incomplete unless it has an owner, or somebody submits still. Raises
+    OSError.
+    """
+    if not is_left_alone(folder):
+        return False
+    with reader(folder.journal) as file:
+        return file.read(_FIRST_MAX + 1).count(b"\n") == 1
+
+
+def is_left_alone(folder: RunFolder) -> bool:
+    """Whether a run has no marker and its journal did not change just now."""
+    if os.path.lexists(folder.marker):
+        return False
+    age_s = time.time() - folder.journal.stat().st_mtime  # noqa: TID251
+    return age_s > _YOUNG_S
 
 
 def stamp_of(runs: str, run_id: str) -> str:
@@ -125,7 +163,7 @@ def submission(folder: RunFolder) -> RunSubmitted:
     from provctl.journal.codec import decode
 
     try:
-        with folder.journal.open("rb") as file:
+        with reader(folder.journal) as file:
             head = file.readline(_FIRST_MAX)
     except OSError as problem:
         raise unreadable(folder.journal, problem) from problem
@@ -181,10 +219,11 @@ def _replayed(folder: RunFolder) -> str:
 
 
 def _first_record(folder: RunFolder, head: bytes) -> Dict[str, Any]:
-    from provctl.journal.seal import NewerFormat, unseal
+    from provctl.journal.seal import NewerFormat, check_run, unseal
 
     try:
         record, _ = unseal(head.partition(b"\n")[0])
+        check_run(record, folder.id)
     except NewerFormat as newer:
         message = f"{folder.journal}: {newer}"
         raise JournalTooNew(message) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Optional
 
 from provctl.errors import JournalDamaged, ProvctlError, StateUnusable
-from provctl.flock import is_want
+from provctl.shortage import describe, is_shortage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,7 @@ def unreadable(
 ) -> ProvctlError:
     """Return the error. Who takes care of a run tries it again after StateUnusable."""
     message = f"{path}: {problem.strerror}"
-    if is_want(problem):
-        return StateUnusable(message, hint="nothing is damaged; ulimit -n may be low")
+    if is_shortage(problem):
+        hint = f"nothing is damaged; {describe(problem, str(path))}"
+        return StateUnusable(message, hint=hint)
     return JournalDamaged(message, hint=hint)

@@ -11,13 +11,18 @@ from typing import Optional, Sequence
 
 from provctl.errors import ToolMissing
 
-__all__ = ["MINIMUM_VERSION", "check_plugins", "find_nu", "nu_version"]
+__all__ = [
+    "MINIMUM_VERSION",
+    "check_plugins",
+    "find_nu",
+    "native_program",
+    "nu_version",
+]
 
 MINIMUM_VERSION = (0, 114)
 
 _HINT = (
-    "install Nushell 0.114 or newer: npm install -g nushell@0.115.1, your "
-    "distribution's package nushell, or cargo install nu; then put it on PATH "
+    "to get it from npm: provctl doctor --fix; or put Nushell 0.114 or newer on PATH, "
     "or set nushell.binary"
 )
 _TIMEOUT_S = 10.0
@@ -26,22 +31,45 @@ _VERSION = r"(\d+)\.(\d+)\.\d+\S*"
 _NPM_ARCH = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm"}
 
 
-def find_nu(configured: str, path: str) -> str:
-    """Return the absolute path of the Nushell program, looked up without starting it.
+def find_nu(configured: str, path: str, own: str = "") -> str:
+    """Return the absolute path of the Nushell program.
 
-    `configured` is a name to look for on `path` (as in PATH), or a path. Where
-    it names a script that starts Nushell, as npm installs, the program behind
-    it is returned. Raises ToolMissing.
+    `configured` is a path, or a name to look for on `path` (as in PATH) and then in
+    the folder `own`. Where it names a script that starts Nushell, as npm installs,
+    the program behind it is returned. Nothing is started to find it, but where there
+    is one in both places: the second counts if the first does not fit. Raises
+    ToolMissing.
     """
     named = os.path.expanduser(configured)  # noqa: PTH111 - keeps a bare name bare
-    found = shutil.which(named, path=path)
-    if found is None:
-        message = f"Nushell is not there: no program {configured!r}"
-        if os.sep not in configured:
-            message += " on PATH"
+    if os.sep in named:
+        found = _look_up(named, "")
+        if found is None:
+            message = f"Nushell is not there: no program {configured!r}"
+            raise ToolMissing(message, hint="correct nushell.binary, or leave it out")
+        return found
+    found, ours = _look_up(named, path), _look_up(named, own)
+    if found is None and ours is None:
+        message = f"Nushell is not there: no program {configured!r} on PATH"
         raise ToolMissing(message, hint=_HINT)
+    if found is None or (ours is not None and not _fits(found)):
+        return str(ours)
+    return found
+
+
+def _look_up(name: str, path: str) -> Optional[str]:
+    found = shutil.which(name, path=path)
+    if found is None:
+        return None
     program = Path(os.path.abspath(found))  # noqa: PTH100 - a link stays a link
     return str(_behind_script(program) if _is_script(program) else program)
+
+
+def _fits(binary: str) -> bool:
+    try:
+        nu_version(binary)
+    except ToolMissing:
+        return False
+    return True
 
 
 def nu_version(binary: str) -> str:
@@ -79,19 +107,20 @@ def _is_script(program: Path) -> bool:
 
 def _behind_script(script: Path) -> Path:
     """Return the program that `script` starts: npm's by its place, others by asking."""
-    packaged = _npm_binary(script.resolve())
+    above = script.resolve().parents
+    packaged = next(filter(None, map(native_program, above)), None)
     if packaged is not None:
         return packaged
     answer = _run([str(script), "-n", "--no-std-lib", "-c", "$nu.current-exe"]).strip()
     return Path(answer) if os.access(answer, os.X_OK) else script
 
 
-def _npm_binary(script: Path) -> Optional[Path]:
-    """Return the native program in the `node_modules` of a folder above `script`."""
+def native_program(folder: Path) -> Optional[Path]:
+    """Return this machine's Nushell in the `node_modules` of a folder, if it is there."""
     machine = os.uname().machine
-    package = f"@nushell/{sys.platform}-{_NPM_ARCH.get(machine, machine)}/bin/nu"
-    places = (folder / "node_modules" / package for folder in script.parents)
-    return next((place for place in places if os.access(place, os.X_OK)), None)
+    package = f"@nushell/{sys.platform}-{_NPM_ARCH.get(machine, machine)}"
+    program = folder / "node_modules" / package / "bin" / "nu"
+    return program if os.access(program, os.X_OK) else None
 
 
 def _run(argv: Sequence[str]) -> str:

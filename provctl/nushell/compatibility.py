@@ -1,4 +1,7 @@
-"""Owns whether a library and this program fit: `versions.toml` in the library's folder.
+"""Owns whether a library and this program fit, as `versions.toml` says.
+
+It is in the library's folder or above it, or in `provisioning-distribution` there; the
+nearest one counts. Above the library it counts if it has a `compatibility`.
 
     version = "3.2.1"                           what the library is
 
@@ -21,10 +24,12 @@ The library's version may also be `core`, or the name of the only entry below
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Mapping, Optional
 
 from provctl import __version__
 from provctl.errors import LibraryIncompatible
+from provctl.text import decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +41,10 @@ __all__ = ["API", "PLATFORM", "check_library", "misfits"]
 PLATFORM = "2.5.3"
 API = "v1"
 
-_FILE = "versions.toml"
+# The platform has it in a repository of its own, beside that of the library.
+_FILES = ("versions.toml", "provisioning-distribution/versions.toml")
+_LEVELS_ABOVE = 2  # of <library> in provisioning-core/nulib
+_TABLES = "compatibility"
 _SIZE_MAX = 1 << 20  # bytes
 _HINT = "take a library and a provctl that fit; provctl doctor names both"
 
@@ -46,25 +54,42 @@ def check_library(folder: Path) -> Optional[str]:
 
     Raises LibraryIncompatible, also for a `versions.toml` that cannot be understood.
     """
-    path = folder / _FILE
+    for place in (folder, *islice(folder.absolute().parents, _LEVELS_ABOVE)):
+        for path in (place / name for name in _FILES):
+            document = _read(path)
+            if document is not None and (place is folder or _TABLES in document):
+                return _check(path, document)
+    return None
+
+
+def _read(path: Path) -> Optional[Dict[str, Any]]:
     try:
         with path.open("rb") as file:
             text = file.read(_SIZE_MAX + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as problem:
         message = f"{path}: {problem.strerror}"
         raise LibraryIncompatible(message, hint="check its permissions") from problem
     try:
-        document = _parsed(text)
+        return _parsed(text)
+    except ValueError as problem:
+        raise _unclear(path, problem) from problem
+
+
+def _check(path: Path, document: Mapping[str, Any]) -> Optional[str]:
+    try:
         found = list(misfits(document, __version__))
     except ValueError as problem:
-        message = f"{path}: {problem}"
-        raise LibraryIncompatible(message, hint="mend it, or remove it") from problem
+        raise _unclear(path, problem) from problem
     if found:
         message = "\n".join(f"{path}: {misfit}" for misfit in found)
         raise LibraryIncompatible(message, hint=_HINT)
     return _version_of(document)
+
+
+def _unclear(path: Path, problem: ValueError) -> LibraryIncompatible:
+    return LibraryIncompatible(f"{path}: {problem}", hint="mend it, or remove it")
 
 
 def misfits(document: Mapping[str, Any], version: str) -> Iterator[str]:
@@ -73,7 +98,7 @@ def misfits(document: Mapping[str, Any], version: str) -> Iterator[str]:
     Raises ValueError for what cannot be understood, with its key.
     """
     own = _version_of(document)
-    tables = _table(document, "compatibility")
+    tables = _table(document, _TABLES)
     name = f"the library{f' {own}' if own else ''}"
     us = f"provctl {version} is platform {PLATFORM} with API {API}"
     entry = _entry(tables, "core", own)
@@ -99,7 +124,7 @@ def _parsed(text: bytes) -> Dict[str, Any]:
         message = f"it is larger than {_SIZE_MAX} bytes"
         raise ValueError(message)
     try:
-        return tomllib.loads(text.decode("utf-8"))
+        return tomllib.loads(decode(text))
     except RecursionError:
         message = "it is nested too deeply"
         raise ValueError(message) from None
@@ -113,7 +138,7 @@ def _version_of(document: Mapping[str, Any]) -> Optional[str]:
         if given is not None and key == "version":
             message = "version: a text such as 3.2.1 is expected"
             raise ValueError(message)
-    known = list(_table(_table(document, "compatibility"), "core"))
+    known = list(_table(_table(document, _TABLES), "core"))
     return known[0] if len(known) == 1 else None
 
 

@@ -2,17 +2,17 @@
 
 The driver text is constant but for paths (generated literals) and names that
 were checked; values travel as JSON. What a task returns reaches the output file
-as JSON, its stdout and stderr are its log.
+as JSON, its stdout and stderr are its log. A program at the end of a task is a value
+too, as in `let x = (^uname -s)`: its stdout is copied to the log while it writes.
 
-Nushell 0.114 or newer is needed: earlier ones ignore the `display_output` hook
-in `nu -c`, the one way to get at a value without capturing the stdout of a
-program that the task ends with.
+Nushell 0.114 or newer is needed: earlier ones have no `peek`, which tells the stdout of
+a program from other values without reading it.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
@@ -28,7 +28,14 @@ from typing import (
 
 from provctl.nushell.binary import check_plugins
 from provctl.nushell.library import SHIPPED, Imports, module_imports, script_imports
-from provctl.nushell.names import check_command, check_flag, module_path, nu_literal
+from provctl.nushell.names import (
+    check_command,
+    check_flag,
+    main_name,
+    module_path,
+    nu_literal,
+)
+from provctl.nushell.origin import in_its_lines
 from provctl.nushell.payload import check_text, encode_payload
 from provctl.nushell.types import conversion
 
@@ -40,8 +47,10 @@ __all__ = [
     "Setting",
     "Values",
     "call_invocation",
+    "check_prelude",
     "direct_invocation",
     "script_invocation",
+    "switches",
 ]
 
 _MAX_ENV_BYTES = 96 * 1024  # Linux refuses a variable or argument above 128 KiB
@@ -51,16 +60,14 @@ _MAX_ENV_BYTES = 96 * 1024  # Linux refuses a variable or argument above 128 KiB
 _NO_PROGRAMS = "/dev/null"
 
 # NU_LIB_DIRS is a constant here, and not only in the environment, because there a
-# colon would split it. The last line is blank because an error message shows the
-# line before the one it blames. PATH comes as a list with the values: `split row`
-# would cost half a millisecond.
+# colon would split it. PATH comes as a list with the values: `split row` would cost
+# half a millisecond.
 _PRELUDE = """\
 const NU_LIB_DIRS = [{library} {shipped}]
 let {variable} = ({read} | from json)
 hide-env {carrier}
 $env.PATH = ${variable}.path
 {needs}let {variable} = ${variable}.given
-{hook}
 {imports}
 """
 # A record: it stays in this process, programs that the task starts do not see it.
@@ -70,27 +77,63 @@ _NEEDS = "$env.PROVCTL_NEEDS = ${variable}.needs\n"
 _HTTP = f"use {nu_literal(str(SHIPPED / 'provctl' / 'http.nu'))} *\n"
 _CONFIG = f"use {nu_literal(str(SHIPPED / 'provctl' / 'client.nu'))} load-config\n"
 
-# What is done with the value that comes out. The first `let` collects it outside the
-# `try`, since an error in a lazy pipeline is the task's own; the one inside makes
-# `to json` fail there.
-_HOOK = """\
-$env.config.hooks.display_output = {||
-    let result = $in
-    if $result != null {
-        let text = try { let text = (RENDERED); $text } catch {|err|
-            let why = ($err.details?.labels?.0?.text? | default $err.msg)
-            error make --unspanned {msg: $"the returned value cannot become JSON: ($why)"}
-        }
-        $text SENT
+# Nothing that a task defines or imports reaches beyond the parentheses. An error message
+# shows the lines around the one it blames, so those are empty. A stream of bytes whose
+# metadata name no source and no type is what a program writes.
+_COLLECTED = """\
+let result = (
+
+{body}
+
+) | peek 0 | metadata access {|made|
+    if [$made.peek.type $made.source? $made.content_type?] == ["byte stream" null null] {
+        tee { print }
+    } else { $in }
+}
+"""
+# Outside the `try` above all is collected, since an error in a lazy pipeline is the task's
+# own; the `let` inside makes `to json` fail there.
+_SENT = """\
+if $result != null {
+    let text = try { let text = (RENDERED); $text } catch {|err|
+        let why = ($err.details?.labels?.0?.text? | default $err.msg)
+        error make --unspanned {msg: $"the returned value cannot become JSON: ($why)"}
     }
-}"""
+    $text SENT
+}
+"""
+# How the platform's commands say that they failed.
+_CHECKED = """\
+match $result {
+    {success: false} => {
+        let why = [$result.error? $result.message? "it returned success: false"]
+        let why = ($why | where { is-not-empty } | first)
+        let why = if ($why | describe) == string { $why } else { $why | to json --raw }
+        error make --unspanned {msg: $why}
+    }
+}
+"""
+# There is nothing left to show, and to show nothing costs two milliseconds.
+_END = "exit\n"
+# As Nushell shows values by itself; only a record has to be there whole to be checked.
+_TABLE = f"""\
+$env.config.hooks.display_output = {{||
+    peek 0 | metadata access {{|made|
+        if $made.peek.type == record {{
+            let result = $in
+            $result | if (term size).columns >= 100 {{ table -e }} else {{ table }} | print
+            {_CHECKED}
+        }} else if (term size).columns >= 100 {{ table -e }} else {{ table }}
+    }}
+}}
+"""
 
 
-def _hook(rendered: str, sent: str) -> str:
-    return _HOOK.replace("RENDERED", rendered).replace("SENT", sent)
+def _sent(rendered: str, sent: str) -> str:
+    return _SENT.replace("RENDERED", rendered).replace("SENT", sent)
 
 
-_RETURN = _hook(
+_RETURNED = _sent(
     "$result | to json --raw", "| save --raw --force $env.PROVCTL_OUTPUT_FILE"
 )
 _APPENDED = "| $in + (char newline) | save --raw --append"
@@ -170,7 +213,7 @@ def call_invocation(
         needs=needs() if imports.provctl else None,
         env={**env, "PROVCTL_OUTPUT_FILE": output_path},
         input_path=input_path,
-        hook=_RETURN,
+        finish=_COLLECTED + _RETURNED + _CHECKED * call.check_success + _END,
     )
 
 
@@ -192,8 +235,14 @@ def direct_invocation(
     "name"; then it goes to the end of the file `output_path`, if there is one. Raises
     UsageProblem like `call_invocation`.
     """
-    form = _FORMS.get(output)
-    sent = "" if output_path is None else f"{_APPENDED} {nu_literal(output_path)}"
+    finish = f"{_TABLE}\n\n{{body}}\n"
+    if output in _FORMS:
+        sent = (
+            "| print"
+            if output_path is None
+            else f"{_APPENDED} {nu_literal(output_path)}"
+        )
+        finish = _COLLECTED + _sent(_FORMS[output], sent) + _CHECKED + _END
     return _call_invocation(
         setting,
         imports,
@@ -202,7 +251,7 @@ def direct_invocation(
         needs=None,
         env=env,
         input_path=input_path,
-        hook="" if form is None else _hook(form, sent),
+        finish=finish,
     )
 
 
@@ -236,6 +285,7 @@ def script_invocation(
     *,
     text: str,
     args: Mapping[str, Any],
+    origin: Tuple[str, int] = ("", 0),
     needs: Callable[[], Mapping[str, Any]] = dict,
     env: Mapping[str, str],
     input_path: str,
@@ -243,28 +293,46 @@ def script_invocation(
 ) -> Invocation:
     """Return how to run the script `text`, which sees `args` as `$args`.
 
-    `needs` is as for a call. Raises UsageProblem for a value that cannot be given
+    `origin` is the workflow file, and the line in which the script begins there. `needs` is as for a call. Raises UsageProblem for a value that cannot be given
     to Nushell.
     """
     check_text(text, "the script")
     imports = script_imports(text, Path(setting.library), setting.endpoints)
     outputs = needs() if imports.provctl else None
-    payload = _payload(dict(args), env, outputs)
-    in_file = len(payload) <= _MAX_ENV_BYTES
-    # From a file of its own an error names the script's own line, and `ps` does
-    # not show it. There is one file, and large arguments need it more.
+    # From a file of its own an error names the script's own line, and `ps` does not
+    # show it. What is too large for the environment follows it there, as a comment.
     invocation = _invocation(
         setting,
         imports,
         variable="args",
-        payload=payload,
+        payload=_payload(dict(args), env, outputs),
         has_needs=outputs is not None,
-        body=f"source {nu_literal(input_path)}" if in_file else text,
+        body=f"source {nu_literal(input_path)}",
         env={**env, "PROVCTL_OUTPUT_FILE": output_path},
         input_path=input_path,
-        hook=_RETURN,
+        finish=_COLLECTED + _RETURNED + _END,
     )
-    return invocation._replace(input=text.encode()) if in_file else invocation
+    payload = b"" if invocation.input is None else b"\n\n\n# " + invocation.input
+    return invocation._replace(input=in_its_lines(text, *origin).encode() + payload)
+
+
+def check_prelude(setting: Setting, text: str = "") -> str:
+    """Return what has to stand before a script, or before what checks it, to parse it.
+
+    Of a script: what comes before it in its task, and nothing that runs.
+    """
+    if not text:
+        folders = f"{nu_literal(setting.library)} {nu_literal(str(SHIPPED))}"
+        return f"const NU_LIB_DIRS = [{folders}]\n"
+    imports = script_imports(text, Path(setting.library), setting.endpoints)
+    known = _HTTP * imports.endpoint + _CONFIG * imports.config
+    return f"let args = ('{{}}' | from json)\n{known}"
+
+
+def switches(setting: Setting, text: str) -> Sequence[str]:
+    """Return the options of `nu` for a script. Raises ToolMissing like `_switches`."""
+    imports = script_imports(text, Path(setting.library), setting.endpoints)
+    return _switches(setting, imports)
 
 
 def _payload(
@@ -285,13 +353,13 @@ def _call(path: str, command: str, given: Values) -> str:
         return place if how is None else f"({place} | {how})"
 
     words = [
-        PurePosixPath(path).stem if command == "main" else command,
+        main_name(path) if command == "main" else command,
         # By index, because a command without a rest parameter refuses `...$list`.
         *(value(f"{n}", f"$call.args.{n}") for n in range(len(given.args))),
         *(f"--{check_flag(f)}={value(f, f'$call.flags.{f}')}" for f in given.flags),
     ]
     # One name and not `*`: what the module lacks could be a built-in or a program.
-    return f"use {nu_literal(path)} {nu_literal(command)}\n{' '.join(words)}"
+    return f"use {nu_literal(path)} {nu_literal(command)};\n{' '.join(words)}"
 
 
 def _invocation(
@@ -304,14 +372,17 @@ def _invocation(
     body: str,
     env: Mapping[str, str],
     input_path: str,
-    hook: str,
+    finish: str,
 ) -> Invocation:
-    """Return how to run `body` with `payload` in the Nushell `variable`."""
+    """Return how to run `body` with `payload` in the Nushell `variable`.
+
+    `finish` is a template: what is done with the value that comes out.
+    """
     if len(payload) <= _MAX_ENV_BYTES:
         carrier, content, read = "PROVCTL_INPUT", payload, "$env.PROVCTL_INPUT"
     else:
         carrier, content = "PROVCTL_INPUT_FILE", input_path
-        read = "open --raw $env.PROVCTL_INPUT_FILE"
+        read = "open --raw $env.PROVCTL_INPUT_FILE | lines | last | str trim --left --char '#'"
     prelude = _PRELUDE.format(
         library=nu_literal(setting.library),
         shipped=nu_literal(str(SHIPPED)),
@@ -319,9 +390,9 @@ def _invocation(
         read=read,
         carrier=carrier,
         needs=_NEEDS.format(variable=variable) if has_needs else "",
-        hook=hook,
         imports=_HTTP * imports.endpoint + _CONFIG * imports.config,
     )
+    text = prelude + finish.replace("{body}", body)
     environment: Dict[str, str] = {
         **env,
         # Plugins are started before the driver's first line, and may need programs.
@@ -332,7 +403,7 @@ def _invocation(
     for name, value in environment.items():
         check_text(name + value, f"the environment variable {name!r}")
     return Invocation(
-        argv=(setting.nu, *_switches(setting, imports), "--commands", prelude + body),
+        argv=(setting.nu, *_switches(setting, imports), "--commands", text),
         env=environment,
         input=None if carrier == "PROVCTL_INPUT" else payload.encode(),
     )

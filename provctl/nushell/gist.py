@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import List, Optional, Sequence
+from typing import List, NamedTuple, Sequence
 
-__all__ = ["gist"]
+__all__ = ["Told", "first_report", "gist"]
 
 # A report begins with its code, `Error: nu::shell::io::file_not_found`; then come the
 # message, behind a cross, the lines of code with what is said below them, in a box, and
@@ -14,9 +14,34 @@ _BEGIN = re.compile(r"Error: \S*$")
 _MESSAGE = re.compile(r"  [x\u00d7] (.+)")
 _BOX = re.compile(r"\s*(?:,-|╭─)\[(.*?)(?::(\d+):\d+)?\]$")
 _BOX_END = re.compile(r"\s*(?:`-{2,}|╰─{2,})$")
+_CODE = re.compile(r"\s*(\d+) [|│] ")
+_OPENED = "opens here"  # of what is never closed, which is told of at its end
 _LABEL = re.compile(r"\s*[:·].*?[`|╰├](?:-{2,}|─{2,}) (.+)")
 _HELP = re.compile(r"  help: (.+)")
 _MORE = re.compile(r" {4,}(?:[|│] )?(\S.*)")  # of a message, or of a help
+
+
+class Told(NamedTuple):
+    """What a report says: its code, all in a line, what may help, and of what place."""
+
+    code: str = ""
+    message: str = ""
+    help: str = ""
+    file: str = ""
+    line: int = 0
+
+
+def first_report(lines: Sequence[str]) -> Told:
+    """Return what the first report in these lines says; nothing if there is none."""
+    begin = next((at for at, line in enumerate(lines) if _BEGIN.match(line)), None)
+    if begin is None:
+        return Told()
+    report = _Report()
+    for line in lines[begin + 1 :]:
+        if not report.takes(line):
+            break
+    code = lines[begin].partition(" ")[2]
+    return Told(code, report.all_in_one(), report.help(), report.file, report.line)
 
 
 def gist(lines: Sequence[str]) -> List[str]:
@@ -46,7 +71,9 @@ class _Report:
         self._help: List[str] = []
         self._last = self.message  # what the next line may go on with
         self._in_box = False
-        self._place = ""
+        self.file = ""
+        self.line = 0
+        self._code = 0  # the number of the line of code that was read last
 
     def takes(self, line: str) -> bool:
         """Read a line, unless it is none of the report."""
@@ -54,14 +81,13 @@ class _Report:
             return True
         if self._in_box:
             self._in_box = not _BOX_END.match(line)
-            label = _LABEL.match(line)
-            if label is not None:
-                self._labels.append(label[1])
+            self._takes_code(line)
             return True
         box = _BOX.match(line)
         if box is not None:
             self._in_box = True
-            self._place = self._place or _place(box[1], box[2])
+            if not self.line:
+                self.file, self.line = box[1], int(box[2] or 0)
             return True
         for pattern, part in ((_MESSAGE, self.message), (_HELP, self._help)):
             begin = pattern.match(line)
@@ -74,18 +100,40 @@ class _Report:
             self._last.append(more[1])
         return more is not None and bool(self._last)
 
+    def _takes_code(self, line: str) -> None:
+        """Read a line of the box: code, or what is said of the code above."""
+        code = _CODE.match(line)
+        if code is not None:
+            self._code = int(code[1])
+        label = _LABEL.match(line)
+        if label is not None:
+            self._labels.append(label[1])
+            if _OPENED in label[1]:
+                self.line = self._code or self.line
+
     def told(self) -> List[str]:
         """The message with what is said of the code, and the help, in a line each."""
+        message = self.all_in_one() + _place(self.file, self.line)
+        return [message, *([f"help: {self.help()}"] if self._help else [])]
+
+    def all_in_one(self) -> str:
+        """The message with what is said of the code, without the place."""
         message = " ".join(self.message)
         more = [each for each in self._labels if each.lower() not in message.lower()]
         if more:
-            message = f"{message.rstrip('.:')}: {'; '.join(more)}"
-        message += self._place
-        return [message, *([f"help: {' '.join(self._help)}"] if self._help else [])]
+            message = (
+                f"{message.rstrip('.:')}: {'; '.join(each.strip() for each in more)}"
+            )
+        return message
+
+    def help(self) -> str:
+        """What may help."""
+        return " ".join(self._help)
 
 
-def _place(file: str, line: Optional[str]) -> str:
+def _place(file: str, line: int) -> str:
     """Where it is; of a script that has no file of its own only the line."""
-    if line is None:
+    if not line:
         return ""
-    return f" ({file}:{line})" if file.endswith(".nu") else f" (line {line})"
+    own = file in ("source", "script") or file.endswith(".in")
+    return f" (line {line})" if own else f" ({file}:{line})"

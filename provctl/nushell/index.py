@@ -1,9 +1,11 @@
 """Owns the verbs of a library: where they are found, and the cache of their signatures.
 
     provctl NOUN VERB  ->  <library>/<noun>s/<verb>.nu  exporting  <verb>-<noun> or main
+                           <library>/<noun>s.nu         exporting  <verb>-<noun>,
+                                                        "main <verb>" or <verb>
 
-The folder may be called like the noun itself or have another plural, the module may
-be a folder with a mod.nu, and the command may be spelled with `_`.
+The folder, or the file, may be called like the noun itself or have another plural, the
+module of a verb may be a folder with a mod.nu, and the command may be spelled with `_`.
 
 The cache is one file a library. A signature in it counts as long as its module, and
 all that imports, have the same content, and Nushell is the same program.
@@ -15,15 +17,31 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+)
 
+from provctl.core.names import is_word
 from provctl.errors import UsageProblem
-from provctl.nushell.library import Imports, module_files, module_imports
-from provctl.nushell.names import is_word
+from provctl.nushell.library import (
+    Imports,
+    exporting_size,
+    module_files,
+    module_imports,
+)
 from provctl.nushell.signatures import (
     Exports,
     Reader,
     Signature,
+    Source,
     signature_from_json,
     signature_to_json,
 )
@@ -31,7 +49,7 @@ from provctl.shelf import read_shelf, shelf_of, write_shelf
 
 __all__ = ["KeptIndex", "LibraryIndex", "Verb"]
 
-_FORMAT = 2
+_FORMAT = 3
 # The scheduler may be at any port of it, by the settings of the time.
 _OF_THIS_MACHINE = ("localhost:", "127.0.0.1:", "[::1]:")
 # A file that was just written may change again without a trace in its times.
@@ -56,8 +74,8 @@ class Verb(NamedTuple):
 class LibraryIndex:
     """The verbs of the library in the folder `library`, with a cache below `cache`.
 
-    `nu` gives the Nushell program when it is needed, `environ` is what it gets.
-    Raises ToolMissing whenever Nushell is needed and does not answer.
+    `nu` gives the Nushell program when it is needed, `environ` is what it gets, and
+    `timeout_s` the time limit of each of its starts. Raises ToolMissing whenever Nushell is needed and does not answer.
     """
 
     def __init__(
@@ -66,10 +84,13 @@ class LibraryIndex:
         cache: Path,
         nu: Callable[[], str],
         environ: Mapping[str, str],
+        *,
+        timeout_s: float = 30,
     ) -> None:
         self._library = Path(os.path.abspath(library))  # noqa: PTH100
         self._nu = nu
         self._environ = environ
+        self._timeout_s = timeout_s
         self._file = shelf_of(cache / "signatures", self._library)
         self._stamps: Dict[str, Optional[List[int]]] = {}
 
@@ -79,15 +100,18 @@ class LibraryIndex:
         The noun may be given in the plural. Raises UsageProblem if the module that
         should have it does not parse.
         """
-        modules = [m for m in self._modules_of(noun) if _name(m) == verb]
-        for found in _verbs(self._records(modules, doubting=True)):
-            if found.signature is None:
-                raise UsageProblem(found.problem)
-            return found
-        return None
+        modules = [m for m in self._modules_of(noun) if _may_have(m, verb)]
+        verbs = _verbs(self._records(modules, doubting=True))
+        found = next((each for each in verbs if each.name == verb), None)
+        unread = [each for each in verbs if each.signature is None]
+        if found is None and unread:
+            found = unread[0]  # it may be in there
+        if found is not None and found.signature is None:
+            raise UsageProblem(found.problem)
+        return found
 
     def has(self, noun: str) -> bool:
-        """Whether there is a folder with modules for a noun, singular or plural."""
+        """Whether there is a module for a noun, singular or plural."""
         return bool(self._modules_of(noun))
 
     def verbs(self, noun: str) -> List[Verb]:
@@ -103,14 +127,15 @@ class LibraryIndex:
             entries = list(os.scandir(self._library))
         except OSError:
             return {}
-        folders = sorted(
-            entry.name for entry in entries if is_word(entry.name) and entry.is_dir()
-        )
+        entries.sort(key=lambda entry: entry.name)
+        folders = [e.name for e in entries if _is_public(e.name) and e.is_dir()]
         modules = [m for folder in folders for m in self._modules_in(folder)]
+        modules += [entry.name for entry in entries if _is_flat(entry)]
         nouns: Dict[str, List[str]] = {}
         for module, record in self._records(modules).items():
-            if record["signature"] or record["problem"]:
-                nouns.setdefault(_noun(module), []).append(_name(module))
+            names = _names(module, record)
+            if names:
+                nouns.setdefault(_noun(module), []).extend(names)
         return {noun: sorted(set(nouns[noun])) for noun in sorted(nouns)}
 
     def complete(self, verb: Verb, completer: str) -> Iterable[Any]:
@@ -119,9 +144,14 @@ class LibraryIndex:
         return self._reader().complete(verb.signature, completer)
 
     def _modules_of(self, noun: str) -> List[str]:
-        if not is_word(noun):
+        if not _is_public(noun):
             return []
-        return [m for folder in _folders(noun) for m in self._modules_in(folder)]
+        names = _folders(noun)
+        files = [f"{name}.nu" for name in names if name != "mod"]
+        return [
+            *(module for folder in names for module in self._modules_in(folder)),
+            *(file for file in files if (self._library / file).is_file()),
+        ]
 
     def _modules_in(self, folder: str) -> List[str]:
         """Return the paths of the modules in a folder of the library, by name."""
@@ -132,7 +162,7 @@ class LibraryIndex:
         modules = []
         for entry in entries:
             stem, dot, suffix = entry.name.partition(".")
-            if not is_word(stem) or stem == "mod":
+            if not _is_public(stem) or stem == "mod":
                 continue
             if suffix == "nu" or (not dot and Path(entry.path, "mod.nu").is_file()):
                 modules.append(f"{folder}/{entry.name}")
@@ -153,39 +183,47 @@ class LibraryIndex:
         if doubting:
             known = {m: record for m, record in known.items() if not record["problem"]}
         stale = [m for m in modules if m not in known or not self._holds(known[m])]
-        if stale:
-            known.update(self._read(stale, known))
-            kept.update((m, json.dumps(known[m])) for m in stale)
-            there = {m: r for m, r in kept.items() if (self._library / m).exists()}
-            write_shelf(self._file, head, there)
+        kept = {m: r for m, r in kept.items() if not stale or self._is_there(m)}
+        for read in self._read(stale, known):
+            known.update(read)
+            kept.update((module, json.dumps(read[module])) for module in read)
+            write_shelf(self._file, head, kept)
         return {module: known[module] for module in modules}
+
+    def _is_there(self, module: str) -> bool:
+        return (self._library / module).exists()
 
     def _read(
         self, stale: List[str], kept: Mapping[str, Any]
-    ) -> Dict[str, Dict[str, Any]]:
-        """Return the records of modules whose cached ones, if any, may be wrong."""
-        records: Dict[str, Dict[str, Any]] = {}
+    ) -> Iterator[Dict[str, Dict[str, Any]]]:
+        """Yield records of modules whose cached ones, if any, may be wrong."""
+        same: Dict[str, Dict[str, Any]] = {}
+        changed: Dict[str, Dict[str, Any]] = {}
+        sources: Dict[str, Source] = {}
         for module in stale:
-            files = [str(file) for file in module_files(self._library, module)]
-            records[module] = {
+            paths = module_files(self._library, module)
+            files = [str(file) for file in paths]
+            imports = module_imports(self._library, module, _OF_THIS_MACHINE)
+            record = {
                 "files": {file: self._settled(file) for file in files},
                 "digest": _digest(files),
-                "imports": module_imports(self._library, module, _OF_THIS_MACHINE),
+                "imports": imports,
             }
-        changed = []
-        for module, record in records.items():
             before = kept.get(module, {})
             if before.get("digest") == record["digest"]:
-                records[module] = {**before, **record}  # only the times are others
+                same[module] = {**before, **record}  # only the times are others
             else:
-                changed.append(module)
-        answers = self._reader().read(changed) if changed else {}
-        for module, exports in answers.items():
-            records[module].update(_outcome(module, exports))
-        return records
+                changed[module] = record
+                sources[module] = Source(files, exporting_size(paths), imports.std)
+        if same:
+            yield same
+        for answers in self._reader().read(sources) if sources else ():
+            yield {m: {**changed[m], **_outcome(m, answers[m])} for m in answers}
 
     def _reader(self) -> Reader:
-        return Reader(self._library, self._nu(), self._environ)
+        return Reader(
+            self._library, self._nu(), self._environ, timeout_s=self._timeout_s
+        )
 
     def _holds(self, record: Mapping[str, Any]) -> bool:
         files = record["files"]
@@ -219,11 +257,11 @@ class KeptIndex(LibraryIndex):
         self, modules: List[str], *, doubting: bool = False
     ) -> Dict[str, Dict[str, Any]]:
         kept = read_shelf(self._file, None)
-        imports, problem = Imports(std=True), "not read yet"
-        unread = {"signature": None, "problem": problem, "imports": imports}
+        unread = {"verbs": {}, "problem": "not read yet", "imports": Imports(std=True)}
         return {
             module: json.loads(kept[module]) if module in kept else unread
             for module in modules
+            if module in kept or "/" in module  # a file's verbs nobody can guess
         }
 
 
@@ -231,52 +269,90 @@ def _verbs(records: Mapping[str, Mapping[str, Any]]) -> List[Verb]:
     """Return the verbs of modules; of two with one name, the first."""
     verbs: Dict[str, Verb] = {}
     for module, record in records.items():
-        noun, name = _noun(module), _name(module)
-        imports = Imports(*record["imports"])
-        if record["problem"]:
-            verb = Verb(noun, name, module, imports, problem=record["problem"])
-        elif record["signature"]:
-            signature = signature_from_json(record["signature"])
-            verb = Verb(noun, name, module, imports, signature)
-        else:
-            continue
-        verbs.setdefault(name, verb)
+        imports, problem = Imports(*record["imports"]), record["problem"]
+        for name in _names(module, record):
+            known = record["verbs"].get(name)
+            signature = None if known is None else signature_from_json(known)
+            verb = Verb(_noun(module), name, module, imports, signature, problem)
+            verbs.setdefault(name, verb)
     return list(verbs.values())
+
+
+def _names(module: str, record: Mapping[str, Any]) -> List[str]:
+    """Return the names of a module's verbs; its own, if it cannot be read."""
+    return [_name(module)] if record["problem"] else list(record["verbs"])
 
 
 def _outcome(module: str, exports: Exports) -> Dict[str, Any]:
     """Return what is kept of what a module exports."""
     if isinstance(exports, UsageProblem):
-        return {"signature": None, "problem": exports.message}
-    commands = (exports.get(name) for name in _commands(module))
-    signature = next(filter(None, commands), None)
-    record = None if signature is None else signature_to_json(signature)
-    return {"signature": record, "problem": ""}
+        return {"verbs": {}, "problem": exports.message}
+    verbs: Dict[str, Any] = {}
+    for verb, commands in _commands(module, exports).items():
+        signature = next(filter(None, map(exports.get, commands)), None)
+        if signature is not None:
+            verbs[verb] = signature_to_json(signature)
+    return {"verbs": verbs, "problem": ""}
 
 
-def _commands(module: str) -> List[str]:
-    """Return the names that the command of a verb may have, the best first."""
-    noun, folder = _noun(module), module.split("/")[0]
-    forms = dict.fromkeys([noun, folder, f"{noun}s"])
-    return [f"{_name(module)}{joint}{form}" for joint in "-_" for form in forms] + [
-        "main"
-    ]
+def _commands(module: str, exports: Iterable[str]) -> Dict[str, List[str]]:
+    """Return the names that the command of each verb may have, the best first."""
+    noun, place = _noun(module), _place(module)
+    forms = dict.fromkeys([noun, place, f"{noun}s"])
+    ends = [f"{joint}{form}" for joint in "-_" for form in forms]
+    if "/" in module:
+        name = _name(module)
+        return {name: [*(f"{name}{end}" for end in ends), "main"]}
+    verbs: Dict[str, List[str]] = {}
+    for end in ends:
+        for name in exports:
+            if name.endswith(end):
+                verbs.setdefault(name[: -len(end)], []).append(name)
+    told = {name for names in verbs.values() for name in names}
+    for begin in ["main ", *(f"{form} " for form in forms), ""]:
+        for name in exports:
+            if name.startswith(begin) and name not in told and name != "main":
+                verbs.setdefault(name[len(begin) :], []).append(name)
+                told.add(name)
+    return {verb: verbs[verb] for verb in sorted(verbs) if _is_public(verb)}
+
+
+def _may_have(module: str, verb: str) -> bool:
+    return "/" not in module or _name(module) == verb
+
+
+def _is_public(name: str) -> bool:
+    """Whether a noun or a verb can be called so."""
+    return is_word(name) and name[0] != "_"
+
+
+def _is_flat(entry: os.DirEntry[str]) -> bool:
+    """Whether a file is the only module of a noun."""
+    stem, _, suffix = entry.name.partition(".")
+    return suffix == "nu" and _is_public(stem) and stem != "mod" and entry.is_file()
 
 
 def _noun(module: str) -> str:
-    """Return the noun of a module: the singular of the folder it is in."""
-    folder = module.split("/")[0]
-    if folder.endswith("ies"):
-        return f"{folder[:-3]}y"
-    if folder.endswith(("sses", "xes", "ches", "shes")):
-        return folder[:-2]
-    if folder.endswith("s") and not folder.endswith(("ss", "us", "is", "dns")):
-        return folder[:-1]
-    return folder
+    """Return the noun of a module: the singular of the folder it is in, or of itself."""
+    place = _place(module)
+    if place.endswith("ies"):
+        return f"{place[:-3]}y"
+    if place.endswith(("sses", "xes", "ches", "shes")):
+        return place[:-2]
+    if place.endswith("s") and not place.endswith(("ss", "us", "is", "dns")):
+        return place[:-1]
+    return place
+
+
+def _place(module: str) -> str:
+    """Return the folder a module is in, or what its file at the top is called."""
+    return module.split("/")[0].partition(".")[0]
 
 
 def _name(module: str) -> str:
-    return module.split("/")[1].partition(".")[0]
+    """Return the verb that a module is; of one with several its file."""
+    folder, _, name = module.partition("/")
+    return name.partition(".")[0] if name else folder
 
 
 def _folders(noun: str) -> List[str]:

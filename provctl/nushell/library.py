@@ -13,13 +13,14 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from provctl.errors import UsageProblem
 from provctl.near import nearest
-from provctl.nushell.names import check_command, module_path
+from provctl.nushell.names import check_command, main_name, module_path
 
 __all__ = [
     "SHIPPED",
     "CallProblem",
     "Imports",
     "check_call",
+    "exporting_size",
     "module_files",
     "module_imports",
     "module_needs_std",
@@ -63,6 +64,8 @@ def check_call(library: Path, module: str, command: str) -> Optional[CallProblem
     try:
         module_path(str(library), module)
         check_command(command)
+        if command == "main":
+            main_name(module)
     except UsageProblem as problem:
         return CallProblem(problem.message, problem.hint or "")
     if not library.is_dir():
@@ -134,6 +137,17 @@ def module_files(library: Path, module: str) -> List[Path]:
         imported = _imported(_read(file) or "", file.parent, library)
         files += [new for new in dict.fromkeys(imported) if new and new not in files]
     return files
+
+
+def exporting_size(files: Sequence[Path]) -> int:
+    """Return how many bytes the commands that a module exports are written in.
+
+    `files` are those of the module. What it passes on may be in any of them.
+    """
+    own = files[:1]
+    if own and re.search(_REEXPORT, _read(own[0]) or ""):
+        own = files
+    return sum(file.stat().st_size for file in own if file.is_file())
 
 
 def _imports(

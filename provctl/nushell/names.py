@@ -9,38 +9,33 @@ import os.path
 import re
 from pathlib import PurePosixPath
 
+from provctl.core.names import is_command, is_flag, is_module
 from provctl.errors import UsageProblem
 
-__all__ = ["check_command", "check_flag", "is_word", "module_path", "nu_literal"]
+__all__ = ["check_command", "check_flag", "main_name", "module_path", "nu_literal"]
 
-_WORD = r"[a-z][a-z0-9_-]*"
 _CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 
 
-def is_word(text: str) -> bool:
-    """Whether `text` may stand in Nushell source as a name."""
-    return re.fullmatch(_WORD, text) is not None
-
-
 def check_command(name: str) -> str:
-    """Return `name` if it can name a command: lower-case words, "list" or "server list".
+    """Return `name` if it can name a command: "list" or "server list".
 
     Raises UsageProblem otherwise.
     """
-    if all(map(is_word, name.split(" "))):
+    if is_command(name):
         return name
     message = f"{name!r} cannot be the name of a Nushell command"
     raise UsageProblem(
-        message, hint="lower-case letters, digits, - and _, for example create-server"
+        message, hint="letters, digits, - and _, for example create-server"
     )
 
 
 def check_flag(name: str) -> str:
     """Return `name` if it can name a flag, without its dashes.
 
-    "help" is refused: it would print the help text and succeed. Raises UsageProblem.
+    Raises UsageProblem otherwise.
     """
-    if is_word(name) and name != "help":
+    if is_flag(name):
         return name
     message = f"{name!r} cannot be the name of a flag"
     raise UsageProblem(
@@ -53,13 +48,23 @@ def module_path(library: str, module: str) -> str:
 
     Raises UsageProblem for an empty or absolute path, or one with "..".
     """
-    parts = PurePosixPath(module).parts
-    if not parts or module.startswith("/") or ".." in parts or "\0" in module:
+    if not is_module(module):
         message = f"{module!r} is not a path below the Nushell library"
         raise UsageProblem(
             message, hint="a path below the library, for example servers/create.nu"
         )
+    parts = PurePosixPath(module).parts
     return os.path.join(os.path.abspath(library), *parts)  # noqa: PTH100, PTH118
+
+
+def main_name(module: str) -> str:
+    """Return the name by which Nushell knows the command "main" of a module.
+
+    Raises UsageProblem for one that it would read as something else.
+    """
+    name = PurePosixPath(module).stem
+    check_command(name.replace(".", "-"))
+    return name
 
 
 def nu_literal(text: str) -> str:

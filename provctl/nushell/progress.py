@@ -1,4 +1,4 @@
-"""Owns what a task says of its progress: lines that start with `PROGRESS:`.
+"""Owns what a task says of its progress: lines that have `PROGRESS:` in them.
 
     PROGRESS: 40                                     percent
     PROGRESS: 40% pulling images                     percent and what it does
@@ -6,6 +6,7 @@
     PROGRESS: 3/7 pulling images                     a part of a whole
     PROGRESS: pulling images                         only what it does
     PROGRESS: {"percent": 40, "message": "pulling images"}
+    12:00:01 | INF | PROGRESS: 40% pulling images    anywhere else: only with a number
 
 Percent is 0 to 100, never a fraction of one: 0.5 is half a percent.
 """
@@ -17,11 +18,12 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Match, Optional, Union
 
 from provctl.core.view import Progress
+from provctl.own_file import reader
 
-__all__ = ["MAX_LINE", "ProgressReader", "parse_progress"]
+__all__ = ["MAX_LINE", "ProgressReader", "is_progress", "parse_progress"]
 
 MAX_LINE = 4096  # characters; a longer line is no progress line
 _MAX_MESSAGE = 200  # characters
@@ -33,21 +35,40 @@ _REPORT = re.compile(
     rf"(?P<part>-?{_NUMBER})(?:\s*/\s*(?P<whole>{_NUMBER})|\s*%)?(?:\s+(?P<text>.*))?",
     re.ASCII | re.DOTALL,
 )
+_WITHIN = re.compile(
+    rf"(?<!\w){_PREFIX}\s*(?P<part>-?{_NUMBER})"
+    rf"(?:\s*/\s*(?P<whole>{_NUMBER})|\s*%)?(?!\w|\.\d)(?P<text>.*)",
+    re.ASCII | re.DOTALL,
+)
+_AROUND = " \t\r.,;:|\"'()[]{}"  # belongs to the line, not to what is said in it
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
 # C0 and C1 controls, and the marks that reorder text on a terminal.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
 def parse_progress(line: str) -> Optional[Progress]:
     """Return what `line` reports, None if it reports nothing. Never raises."""
-    if not line.startswith(_PREFIX) or len(line) > MAX_LINE:
+    if _PREFIX not in line or len(line) > MAX_LINE:
         return None
+    if not line.startswith(_PREFIX):
+        report = _WITHIN.search(_COLOUR.sub("", line))
+        return report and _counted(report, report["text"].strip(_AROUND))
     text = line[len(_PREFIX) :].strip()
     if text.startswith("{"):
         return _from_json(text)
     report = _REPORT.fullmatch(text)
     if report is None:
         return Progress(None, _clean(text)) if text else None
-    part, text = float(report["part"]), _clean(report["text"] or "")
+    return _counted(report, report["text"] or "")
+
+
+def is_progress(line: str) -> bool:
+    """Whether `line` is there for nothing else than to report progress."""
+    return line.startswith(_PREFIX) and parse_progress(line) is not None
+
+
+def _counted(report: Match[str], text: str) -> Progress:
+    part, text = float(report["part"]), _clean(text)
     if report["whole"] is None:
         return Progress(_clamp(part), text)
     whole = float(report["whole"])
@@ -69,7 +90,7 @@ class ProgressReader:
         read has nothing new; one that became shorter is read again.
         """
         try:
-            with self._path.open("rb") as log:
+            with reader(self._path) as log:
                 end = log.seek(0, os.SEEK_END)
                 if end < self._offset:
                     self._offset = 0

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import (
     Any,
     Dict,
+    Iterator,
     List,
     Mapping,
     NamedTuple,
@@ -25,6 +26,7 @@ from typing import (
     Union,
 )
 
+from provctl.core.names import is_command
 from provctl.errors import ToolMissing, UsageProblem
 from provctl.nushell.library import SHIPPED, module_needs_std
 from provctl.nushell.names import module_path, nu_literal
@@ -33,41 +35,54 @@ __all__ = [
     "Parameter",
     "Reader",
     "Signature",
+    "Source",
     "signature_from_json",
     "signature_to_json",
 ]
 
-_TIMEOUT_S = 60.0
-_MAX_SOURCE = 64 * 1024  # characters; Linux refuses an argument above 128 KiB
+_TIMEOUTS_MAX = 8  # before Nushell itself is taken to hang
+# Characters of modules that one start reads: its time grows faster than they do. What
+# is generated for them is an argument, and Linux refuses one above 128 KiB.
+_MAX_SOURCE = 64 * 1024
+_PLACE = r"(?m)\[(/.+):\d+:\d+\]$"
 
-# Durations and sizes as people write them, all else as JSON; what cannot become
-# either is left out, for it is only shown.
+# Without closures: each call of one costs as much as there are commands. Durations and
+# sizes as people write them, all else as JSON; what cannot become either is left out,
+# for it is only shown.
 _QUERY = """
-scope commands | where type == custom and name =~ '^m[0-9]+ ' | each {|command| {
-    name: $command.name
-    description: $command.description
-    details: $command.extra_description
-    search_terms: $command.search_terms
-    examples: ($command.examples | each {|one| [$one.description $one.example] })
-    parameters: ($command.signatures | values | first
-        | where parameter_type not-in [input output] | each {|one| {
-            name: ($one.parameter_name | default "")
+mut commands = []
+for command in (scope commands | where type == custom and name =~ '^m[0-9]+ ') {
+    mut parameters = []
+    for one in ($command.signatures | values | first) {
+        if $one.parameter_type in [input output] { continue }
+        let kind = ($one.parameter_default | describe)
+        $parameters ++= [{
+            name: $one.parameter_name
             kind: $one.parameter_type
-            type: ($one.syntax_shape | default "")
+            type: $one.syntax_shape
             required: (not $one.is_optional)
             short: $one.short_flag
-            description: ($one.description | default "")
-            completion: ($one.completion? | default null)
-            default: (if $one.parameter_default == null { null } else {
-                let kind = ($one.parameter_default | describe)
-                if $kind in [duration filesize] {
-                    $one.parameter_default | into string
-                } else {
-                    try { $one.parameter_default | to json --raw } catch { null }
-                }
+            description: $one.description
+            completion: $one.completion?
+            default: (if $kind == nothing { null } else if $kind in [duration filesize] {
+                $one.parameter_default | into string
+            } else {
+                try { $one.parameter_default | to json --raw } catch { null }
             })
-        }})
-}} | to json --raw
+        }]
+    }
+    mut examples = []
+    for one in $command.examples { $examples ++= [[$one.description $one.example]] }
+    $commands ++= [{
+        name: $command.name
+        description: $command.description
+        details: $command.extra_description
+        search_terms: $command.search_terms
+        examples: $examples
+        parameters: $parameters
+    }]
+}
+$commands | to json --raw
 """
 
 
@@ -134,74 +149,132 @@ _KINDS = {
 Exports = Union[Dict[str, Signature], UsageProblem]
 
 
+class Source(NamedTuple):
+    """What a module is made of: its files, and the characters that it exports from.
+
+    `std`: it may use the standard library.
+    """
+
+    files: Sequence[str]
+    size: int
+    std: bool
+
+
+class _Failure(NamedTuple):
+    """What Nushell reported in place of an answer."""
+
+    report: str
+
+    def names(self, files: Sequence[str]) -> bool:
+        """Whether it is about one of these files."""
+        place = re.search(_PLACE, self.report)
+        return place is not None and any(
+            os.path.realpath(file) == os.path.realpath(place[1]) for file in files
+        )
+
+    def problem(self, module: str) -> UsageProblem:
+        """The problem of a module, in one line; those behind it have all of it."""
+        from provctl.nushell.gist import gist
+
+        lines = self.report.splitlines() or ["it does not say why"]
+        said = f"{module} cannot be read by Nushell: {gist(lines)[0]}"
+        return UsageProblem("\n".join([said, *(lines if len(lines) > 1 else ())]))
+
+
 class Reader:
     """Reads modules of one library with the Nushell program `nu`.
 
-    `environ` is the environment in which they are parsed.
+    `environ` is the environment in which they are parsed, `timeout_s` the time limit
+    of one start of Nushell.
     """
 
-    def __init__(self, library: Path, nu: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, library: Path, nu: str, environ: Mapping[str, str], *, timeout_s: float
+    ) -> None:
         self._library = library
         self._nu = nu
         self._environ = environ
+        self._timeout_s = timeout_s
+        self._timeouts = 0
 
-    def read(self, modules: Sequence[str]) -> Dict[str, Exports]:
-        """Return what each module exports, or the problem of one that does not parse.
+    def read(self, modules: Mapping[str, Source]) -> Iterator[Dict[str, Exports]]:
+        """Yield what modules export, or the problem of one that does not parse.
 
-        As few starts of Nushell as possible: one, if all parse. Raises
-        UsageProblem for a path that is not below the library, and ToolMissing if
-        Nushell does not answer.
+        Each start of Nushell reads a portion of them, and what it read is yielded at
+        once. Raises UsageProblem for a path that is not below the library, and
+        ToolMissing if Nushell does not answer.
         """
-        found: Dict[str, Exports] = {}
-        pending = [list(part) for part in _portions(self._library, modules)]
+        pending = self._portions(modules)
         while pending:
             part = pending.pop()
-            answer = self._ask(part)
+            answer = self._ask(part, std=any(modules[m].std for m in part))
             if isinstance(answer, dict):
-                found.update(answer)
-            elif len(part) == 1:
-                found[part[0]] = answer
+                yield answer
+                continue
+            broken = [m for m in part if answer.names(modules[m].files)]
+            if len(part) == 1:
+                broken = part
+            if broken:
+                yield {module: answer.problem(module) for module in broken}
+                rest = [module for module in part if module not in broken]
+                pending += [rest] if rest else []
             else:
-                # One of them does not parse: it must cost nobody but itself.
                 middle = len(part) // 2
                 pending += [part[:middle], part[middle:]]
-        return found
 
     def complete(self, signature: Signature, completer: str) -> List[Tuple[str, str]]:
         """Return what a completer of the command's module offers, with descriptions.
 
         Raises UsageProblem or ToolMissing if it cannot be asked.
         """
-        path = _file(self._library, signature.module)
-        if not re.fullmatch(r"[\w-]+( [\w-]+)*", completer):
+        module = signature.module
+        path = _file(self._library, module)
+        if not is_command(completer):
             message = f"{completer!r} cannot be asked for completions"
             raise UsageProblem(message)
         body = f"source {nu_literal(path)}\n{completer} | to json --raw"
-        answer = json.loads(self._run(body, [signature.module]))
+        said = self._run(body, std=module_needs_std(self._library, module))
+        if isinstance(said, _Failure):
+            raise said.problem(module)
+        answer = json.loads(said)
         items = answer.get("completions", []) if isinstance(answer, dict) else answer
         return [_offer(item) for item in items]
 
-    def _ask(self, modules: Sequence[str]) -> Union[Dict[str, Exports], UsageProblem]:
+    def _portions(self, modules: Mapping[str, Source]) -> List[List[str]]:
+        """Return the modules in portions of a size that one start reads soon."""
+        portions: List[List[str]] = []
+        size = _MAX_SOURCE
+        for module, source in modules.items():
+            # Beside its text what is generated for it, which is escaped in the worst case.
+            length = source.size + len(str(self._library)) + 6 * len(module) + 60
+            size += length
+            if size > _MAX_SOURCE:
+                portions.append([])
+                size = length
+            portions[-1].append(module)
+        return portions
+
+    def _ask(
+        self, modules: Sequence[str], *, std: bool
+    ) -> Union[Dict[str, Exports], _Failure]:
         lines = []
         for number, module in enumerate(modules):
             path = nu_literal(module_path(str(self._library), module))
             lines.append(f"module m{number} {{ export use {path} * }}\nuse m{number}")
-        try:
-            answer = json.loads(self._run("\n".join(lines) + _QUERY, modules))
-        except UsageProblem as problem:
-            return problem
+        said = self._run("\n".join(lines) + _QUERY, std=std)
+        if isinstance(said, _Failure):
+            return said
         found: Dict[str, Dict[str, Signature]] = {module: {} for module in modules}
-        for record in answer:
+        for record in json.loads(said):
             number, _, name = record["name"][1:].partition(" ")
             module = modules[int(number)]
             command = "main" if name == Path(module).stem else name
             found[module][command] = _signature(module, command, record)
         return dict(found)
 
-    def _run(self, body: str, modules: Sequence[str]) -> bytes:
+    def _run(self, body: str, *, std: bool) -> Union[bytes, _Failure]:
         import subprocess
 
-        std = any(module_needs_std(self._library, module) for module in modules)
         library = str(self._library)
         folders = f"{nu_literal(library)} {nu_literal(str(SHIPPED))}"
         text = f"const NU_LIB_DIRS = [{folders}]\n{body}"
@@ -215,16 +288,23 @@ class Reader:
                 env=env,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=_TIMEOUT_S,
+                timeout=self._timeout_s,
                 check=False,
             )
-        except (OSError, subprocess.SubprocessError) as error:
-            message = f"Nushell does not answer: {error}"
+        except subprocess.TimeoutExpired:
+            late = f"it takes longer than {self._timeout_s:g} seconds"
+            self._timeouts += 1
+            if self._timeouts < _TIMEOUTS_MAX:
+                return _Failure(late)
+            message = f"Nushell does not answer: {late}, {self._timeouts} times"
+            raise ToolMissing(
+                message, hint="try again: what was read is kept"
+            ) from None
+        except OSError as error:
+            message = f"Nushell does not answer: {error.strerror}"
             raise ToolMissing(message) from error
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip()
-            message = f"{', '.join(modules)} cannot be read by Nushell:\n{said}"
-            raise UsageProblem(message)
+            return _Failure(done.stderr.decode(errors="replace").strip())
         return done.stdout
 
 
@@ -256,9 +336,9 @@ def _signature(module: str, command: str, record: Mapping[str, Any]) -> Signatur
     return Signature(
         module,
         command,
-        record["description"],
-        record["details"],
-        record["search_terms"],
+        record["description"] or "",
+        record["details"] or "",
+        record["search_terms"] or "",
         tuple((about, line) for about, line in record["examples"]),
         tuple(_parameter(each) for each in record["parameters"]),
     )
@@ -274,7 +354,7 @@ def _parameter(record: Mapping[str, Any]) -> Parameter:
         required=kind == "positional" and record["required"],
         short=record["short"],
         default=_shown(record["default"]),
-        description=record["description"],
+        description=record["description"] or "",
         choices=tuple(map(str, told)) if isinstance(told, list) else (),
         completer=told if isinstance(told, str) else None,
     )
@@ -297,17 +377,3 @@ def _file(library: Path, module: str) -> str:
     path = module_path(str(library), module)
     inside = os.path.join(path, "mod.nu")  # noqa: PTH118
     return inside if os.path.isdir(path) else path  # noqa: PTH112
-
-
-def _portions(library: Path, modules: Sequence[str]) -> List[List[str]]:
-    """Return the modules in portions whose source fits into one argument."""
-    portions: List[List[str]] = []
-    size = _MAX_SOURCE
-    for module in modules:
-        length = len(str(library)) + 6 * len(module) + 60
-        size += length
-        if size > _MAX_SOURCE:
-            portions.append([])
-            size = length
-        portions[-1].append(module)
-    return portions

@@ -1,7 +1,8 @@
-"""Owns the times of a cron expression, as Debian's cron has them over changes of the clock.
+"""Owns the times of a cron expression, over changes of the clock too.
 
-A time that does not exist, in the hour that is left out in spring, comes right after it;
-one that exists twice comes once, unless the expression is one for every hour.
+Each time on the clock comes once. One that is left out in spring comes right after the
+gap, several of them together; one that there is twice in autumn comes the first time.
+Only an expression for every hour, of all 24, comes in both of those.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import deque
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from itertools import takewhile
 from typing import TYPE_CHECKING, Deque, Iterator, List
 
 from cronsim import CronSim, CronSimError
 
 from provctl.errors import UsageProblem
+from provctl.program import pip_install
 
 if sys.version_info >= (3, 9):
     from zoneinfo import ZoneInfo
@@ -48,12 +50,13 @@ _EXAMPLE = (
     '"*/15 8-18 * * MON-FRI" every quarter of an hour at work; or @hourly, @daily, ...'
 )
 _FIRST_SPAN_S = 3600.0
+_TWICE_MAX = timedelta(hours=3)  # so long a clock is set back at most
 _LONGEST = 1000  # characters; one that names every minute has 170
 
 
 def check(expression: str, zone: str, now: float) -> None:
     """Raise UsageProblem, which names the field, for what is no expression or zone."""
-    start = datetime.fromtimestamp(now, tz=_zone(zone))
+    start = datetime.fromtimestamp(now, tz=_zone(zone)).replace(tzinfo=None)
     fields = _spelled_out(expression).split()
     if len(fields) != len(_FIELDS):
         message = f"cron {expression!r}: {len(fields)} fields, and there are five"
@@ -63,7 +66,8 @@ def check(expression: str, zone: str, now: float) -> None:
         raise UsageProblem(message, hint=_EXAMPLE)
 
 
-def _moments(expression: str, start: datetime) -> Iterator[datetime]:
+def _moments(expression: str, start: datetime) -> CronSim:
+    """Return what the clock shows, without a zone, at the times after `start`."""
     spelled = _spelled_out(expression)
     if len(expression) > _LONGEST:
         message = f"cron: an expression has at most {_LONGEST} characters"
@@ -88,11 +92,39 @@ def times_after(expression: str, zone: str, after: float) -> Iterator[float]:
 
     Raises UsageProblem for what this version does not know as an expression or zone.
     """
-    start = datetime.fromtimestamp(after, tz=_zone(zone))
-    for moment in _moments(expression, start):
-        at = moment.timestamp()
-        if at > after:  # else it is the first of an hour that comes twice
+    tz = _zone(zone)
+    shown = datetime.fromtimestamp(after, tz=tz).replace(tzinfo=None)
+    latest_at = after
+    for at in _instants(_moments(expression, shown - _TWICE_MAX), tz):
+        if at > latest_at:
+            latest_at = at
             yield at
+
+
+def _instants(moments: CronSim, tz: tzinfo) -> Iterator[float]:
+    """Return when the clock shows them, in order; some may come more than once."""
+    is_hourly = moments.hours == set(range(24))
+    repeated: Deque[float] = deque()
+    for shown in moments:
+        moment = shown.replace(tzinfo=tz)
+        while _is_left_out(moment):
+            moment += _MINUTE
+        at = moment.timestamp()
+        while repeated and repeated[0] <= at:
+            yield repeated.popleft()
+        yield at
+        again = moment.replace(fold=1).timestamp()
+        if is_hourly and again > at:
+            repeated.append(again)
+
+
+def _is_left_out(moment: datetime) -> bool:
+    """Whether a clock never shows it, for it is set forward over it."""
+    there = moment.astimezone(timezone.utc).astimezone(moment.tzinfo)
+    return there.replace(tzinfo=None) != moment.replace(tzinfo=None)
+
+
+_MINUTE = timedelta(minutes=1)
 
 
 def latest(
@@ -149,6 +181,6 @@ def _zone(name: str) -> tzinfo:
         message = f"no time zone is called {name!r} here"
         hint = (
             "such as Europe/Madrid, America/New_York or UTC; where the system has none: "
-            "install its package tzdata, or pip install tzdata"
+            f"install its package tzdata, or {pip_install('tzdata')}"
         )
         raise UsageProblem(message, hint=hint) from None

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
 
 from provctl.core.model import Call, Command, Script, Workflow
-from provctl.core.requests import Ended
-from provctl.executors.base import MARK, Order, Place
+from provctl.core.requests import Ended, Voided
+from provctl.executors.base import CHECKPOINT, MARK, Order, Place
 from provctl.scheduler.secrets import find_secret
+from provctl.shortage import describe, is_shortage
 
 if TYPE_CHECKING:
     from provctl.core.decide import Launch
     from provctl.core.model import Task
+    from provctl.errors import ProvctlError
     from provctl.nushell.driver import Invocation
 
-__all__ = ["Launcher", "TaskDefaults", "never_ran"]
+__all__ = ["Launcher", "TaskDefaults", "lacked", "never_ran"]
 
 Needs = Callable[[], Mapping[str, Any]]
 
@@ -28,12 +30,14 @@ class TaskDefaults:
     """What the configuration says about tasks. Times in seconds, sizes in bytes.
 
     `state_dir` and `program` (this one) are absolute; `endpoint` is the URL of the
-    API, where it listens on a port. What is empty is unknown.
+    API, where it listens on a port. `own_programs` is the folder of programs that
+    provctl got for itself. What is empty is unknown.
     """
 
     timeout_s: float = 3600.0
     grace_s: float = 10.0
     nu: str = "nu"
+    own_programs: str = ""
     library: Optional[str] = None
     log_max: int = 0
     env_vars: Mapping[str, str] = field(default_factory=dict)
@@ -81,6 +85,7 @@ class Launcher:
             "grace_s": self._defaults.grace_s,
             "log_max": self._defaults.log_max,
             "masked": tuple(secrets.values()),
+            "keep_processes": task.keep_processes and place.purpose == "run",
         }
         action = launch.action
         if isinstance(action, Command):
@@ -114,7 +119,7 @@ class Launcher:
         env["PROVCTL_TASK"] = place.task
         env["PROVCTL_TASK_ID"] = f"{place.run}/{place.task}"
         env["PROVCTL_ATTEMPT"] = str(place.attempt)
-        env["PROVCTL_CHECKPOINT_FILE"] = str(place.checkpoint)
+        env[CHECKPOINT] = str(place.checkpoint)
         known = {
             "PROVCTL_STATE_DIR": self._defaults.state_dir,
             "PROVCTL_PROGRAM": self._defaults.program,
@@ -150,8 +155,9 @@ class Launcher:
             "output_path": str(place.file("out")),
         }
         if isinstance(action, Script):
+            origin = (workflow.source, action.line)
             return script_invocation(
-                setting, text=action.text, args=action.args, **common
+                setting, text=action.text, args=action.args, origin=origin, **common
             )
         assert isinstance(action, Call)
         return call_invocation(setting, action, **common)
@@ -160,13 +166,24 @@ class Launcher:
         from provctl.nushell.binary import find_nu
 
         if path not in self._nu_at:
-            self._nu_at[path] = find_nu(self._defaults.nu, path)
+            self._nu_at[path] = find_nu(
+                self._defaults.nu, path, self._defaults.own_programs
+            )
         return self._nu_at[path]
 
 
 def _text(value: Any) -> str:
     """A value as a word of argv or as an environment variable."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def lacked(place: Place, problem: ProvctlError) -> Optional[Voided]:
+    """Return the report if no order could be made for a shortage; None: for another."""
+    cause = problem.__cause__
+    if not isinstance(cause, OSError) or not is_shortage(cause):
+        return None
+    reason = describe(cause, str(cause.filename or place.task))
+    return Voided(place.run, place.task, place.attempt, reason, shortage=True)
 
 
 def never_ran(place: Place, problem: str, now: float) -> Ended:

@@ -11,6 +11,7 @@ worked off as a whole: one write and one fsync for each run it touches.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import (
     TYPE_CHECKING,
@@ -21,6 +22,7 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
+    Set,
     Tuple,
 )
 
@@ -35,6 +37,7 @@ from provctl.core.decide import (
     decide,
     next_deadline,
 )
+from provctl.core.lanes import SLOTS, pool, taken_by
 from provctl.core.machine import apply, close_run
 from provctl.core.observe import observe
 from provctl.core.requests import (
@@ -45,12 +48,21 @@ from provctl.core.requests import (
     admit,
 )
 from provctl.core.state import RunState, State
-from provctl.errors import NotFound, ProvctlError, Refused, StateUnusable
+from provctl.errors import (
+    JournalDamaged,
+    NotFound,
+    ProvctlError,
+    Refused,
+    StateUnusable,
+)
 from provctl.executors.base import Place
 from provctl.journal.checkpoint import Schedule, save
+from provctl.journal.slots import Slots
 from provctl.scheduler.commit import commit_all
-from provctl.scheduler.launch import never_ran
+from provctl.scheduler.launch import lacked, never_ran
 from provctl.scheduler.progress import ProgressGate
+from provctl.scheduler.shortage import CircuitBreaker
+from provctl.scheduler.slots import SharedSlots
 from provctl.scheduler.takeover import Owned, take_run
 from provctl.scheduler.world import Facts
 
@@ -59,22 +71,40 @@ if TYPE_CHECKING:
 
 __all__ = ["Scheduler"]
 
+# After which an attempt uses nothing any more.
+_ENDS = (ev.AttemptFinished, ev.AttemptVoided, ev.ProbeDue, ev.TaskHeld)
+
 _Effect = Tuple[str, Callable[[], None]]  # what to do for a run, when it is durable
 
 
 class Scheduler:
-    """The owner of some runs. Make and use it inside a running event loop."""
+    """The owner of some runs. Make and use it inside a running event loop.
+
+    It runs at most `slots` tasks at once; all owners together, with the same settings,
+    as many as `common` (None: the same) and as `capacity` says of pools. Raises
+    StateUnusable where that cannot be shared with others.
+    """
 
     def __init__(
-        self, world: World, *, slots: int, capacity: Mapping[str, int]
+        self,
+        world: World,
+        *,
+        slots: int,
+        capacity: Mapping[str, int],
+        common: Optional[int] = None,
     ) -> None:
         self._world = world
         self.state = State(slots=slots, capacity=capacity)
+        sizes = {pool(name): size for name, size in capacity.items()}
+        sizes[SLOTS] = common or slots
+        place = world.folder.slots
+        self._shared = SharedSlots(Slots(place, sizes), place, self._advance)
         self._owned: Dict[str, Owned] = {}
         self._checkpoints: Dict[str, Schedule] = {}
         self._news: Dict[str, List[ev.Event]] = {}
         self._alarm: Optional[asyncio.TimerHandle] = None
         self._progress = ProgressGate(world.clock, self._advance)
+        self._breaker = CircuitBreaker(str(world.folder.path), world.warn)
         world.executor.start(self._on_reports)
 
     # -- doors ---------------------------------------------------------------------
@@ -90,10 +120,7 @@ class Scheduler:
         is_opened = self._begin_to_own(run_id, request)
         for problem in self._find_out([run_id]).values():
             raise problem
-        if request is None:
-            self._advance()
-            return
-        if is_opened:
+        if request is None or is_opened:
             self._advance_with(run_id, [])
             return
         try:
@@ -143,8 +170,8 @@ class Scheduler:
                 self._world.complain(run_id, problem)
             else:
                 begun.append(run_id)
-        for run_id, unusable in self._find_out(begun).items():
-            self._world.complain(run_id, unusable)
+        for run_id, found in self._find_out(begun).items():
+            self._world.complain(run_id, found)
         self._advance()
 
     def request(self, request: Request) -> None:
@@ -200,12 +227,14 @@ class Scheduler:
         self._world.executor.close()
         for run_id in list(self._owned):
             self._let_go(run_id, finished=False)
+        self._shared.close()
 
     # -- news ------------------------------------------------------------------------
 
     def _on_reports(self, reports: Sequence[Report]) -> None:
         now = self._world.clock.now()
         for report in reports:
+            self._breaker.hear(report, now)
             for said in self._progress.last_words(report.run, report.task):
                 self._record(said)
             # One after the other: what is observed depends on the state.
@@ -213,7 +242,7 @@ class Scheduler:
                 self._record(event)
         self._advance()
 
-    def _find_out(self, run_ids: Sequence[str]) -> Dict[str, StateUnusable]:
+    def _find_out(self, run_ids: Sequence[str]) -> Dict[str, ProvctlError]:
         """Record what became of the tries under the old owner.
 
         Not before what it wrote is on disk, and that there is a new one. Returns the
@@ -221,13 +250,13 @@ class Scheduler:
         """
         tries = {run_id: self._running(run_id) for run_id in run_ids}
         journals = {run: self._owned[run].journal for run in run_ids if tries[run]}
-        problems = commit_all(journals)
+        problems: Dict[str, ProvctlError] = {**commit_all(journals)}
         for run_id in journals:
             if run_id in problems:
                 continue
             try:
                 self._recover(tries[run_id], rebooted=self._owned[run_id].rebooted)
-            except StateUnusable as problem:
+            except (StateUnusable, JournalDamaged) as problem:
                 problems[run_id] = problem
         for run_id in problems:
             self._let_go(run_id, finished=False)
@@ -277,17 +306,34 @@ class Scheduler:
         """Record all that is to be done now; return it."""
         effects: List[_Effect] = []
         now = self._world.clock.now()
+        lacking: Set[str] = set()
         while True:
-            instructions = decide(self.state, now)
+            if self._breaker.holds(now):
+                lacking.add(SLOTS)
+            instructions = decide(self.state, now, lacking)
             if not instructions:
+                self._shared.settle()
                 return effects
             for instruction in instructions:
+                if isinstance(instruction, Launch):
+                    lacks = self._take_slots(instruction.event)
+                    if lacks:
+                        lacking.update(lacks)
+                        continue
+                    self._breaker.started(now)
                 event, act = self._prepared(instruction, now)
                 self._record(event)
                 effects += [] if act is None else [(event.run, act)]
 
+    def _take_slots(self, event: ev.AttemptStarted) -> List[str]:
+        run = self.state.runs[event.run]
+        wanted = taken_by(run.tasks[event.task].task)
+        return self._shared.take(event.run, event.task, wanted)
+
     def _record(self, event: ev.Event) -> None:
         apply(self.state, event)
+        if isinstance(event, _ENDS):
+            self._shared.give_back(event.run, event.task)
         self._owned[event.run].journal.add(event)
         self._news.setdefault(event.run, []).append(event)
 
@@ -322,6 +368,7 @@ class Scheduler:
         del self._checkpoints[run_id]
         self._news.pop(run_id, None)
         self._progress.forget(run_id)
+        self._shared.forget(run_id)
         close_run(self.state, run_id)
         if finished:
             self._world.folder.dequeue(run_id)
@@ -349,12 +396,17 @@ class Scheduler:
         try:
             order = self._world.launcher.order(instruction, run.workflow, place, needs)
         except ProvctlError as problem:
+            shortage = lacked(place, problem)
+            if shortage is not None:
+                return event, partial(self._hear_soon, shortage)
             why = "; ".join(filter(None, (problem.message, problem.hint)))
             if instruction.event.purpose == "probe":
                 # Its task's policy decides then, as it does without an answer.
                 return event, partial(self._hear_soon, never_ran(place, why, now))
+            self._shared.give_back(event.run, event.task)
             return ev.TaskFailed(event.run, now, event.task, why), None
-        return event, partial(executor.launch, order)
+        taken = self._shared.taken(event.run, event.task)
+        return event, partial(executor.launch, replace(order, taken=taken))
 
     def _hear_soon(self, report: Report) -> None:
         asyncio.get_running_loop().call_soon(self._on_reports, [report])
@@ -369,7 +421,8 @@ class Scheduler:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        deadline = next_deadline(self.state)
+        deadlines = (next_deadline(self.state), self._breaker.until)
+        deadline = min((at for at in deadlines if at is not None), default=None)
         if deadline is not None:
             wait = max(0.0, deadline - self._world.clock.now())
             loop = asyncio.get_running_loop()

@@ -42,7 +42,9 @@ def _checked(name: str, where: str, value: object) -> str:
         message = f"secret {name}: {where} is not set where the run's owner runs"
         hint = "of a submitted run that is the scheduler: set it, then restart it"
         raise NotFound(message, hint=hint)
-    if "\0" in value or "\ufffd" in value or len(value.encode(errors="replace")) > _MAX:
+    # What is no UTF-8 could not be found again in logs and outputs.
+    raw = value.encode(errors="replace")
+    if {"\0", "\ufffd"} & {*value} or raw.decode() != value or len(raw) > _MAX:
         message = f"secret {name}: {where} is not text of at most 64 KiB"
         raise NotFound(message, hint="encode it, with base64 for example")
     return value

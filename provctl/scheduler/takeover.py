@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from provctl.core.machine import close_run
-from provctl.errors import NotFound, Refused
+from provctl.errors import NotFound, Refused, StateUnusable
 from provctl.journal.checkpoint import load
 from provctl.journal.lock import Lock, holder_of
 from provctl.journal.log import Journal, recover
@@ -45,7 +45,11 @@ def take_run(state: State, folder: RunFolder, holder: Holder) -> Owned:
     if not folder.path.is_dir():
         message = f"there is no run {folder.id}"
         raise NotFound(message)
-    lock = Lock.take(folder.lock)
+    try:
+        lock = Lock.take(folder.lock)
+    except StateUnusable:
+        folder.check_lock()
+        raise
     if lock is None:
         raise owned_by_other(folder)
     try:

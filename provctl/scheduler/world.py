@@ -32,7 +32,8 @@ class World:
 
     `dice` rolls from 0 up to 1; `checkpoint_s` is the time between checkpoints.
     `begin` hears of a run that is taken, before anything of it is written; `complain`
-    of one that cannot be had, or must be let go, "" of all that are queued.
+    of one that cannot be had, or must be let go, "" of all that are queued. `warn`
+    hears of what keeps attempts from starting, for a while.
     """
 
     folder: StateFolder
@@ -45,3 +46,4 @@ class World:
     complain: Callable[[str, ProvctlError], None]
     checkpoint_s: float = 30.0
     begin: Callable[[str], None] = lambda _run: None
+    warn: Callable[[str], None] = lambda _words: None

@@ -24,6 +24,9 @@ def seconds(value: Any) -> float:
         total = value
     else:
         match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+        if isinstance(value, str) and re.fullmatch(_NUMBER, value):
+            message = f"must say its unit, such as {value}s or {value}m"
+            raise ValueError(message)
         if not value or match is None:
             message = (
                 "must be a duration such as 90s, 5m, 1h30m, 250ms or 2d,"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 from provctl.errors import ToolMissing
+from provctl.program import pip_install
+from provctl.spec.limits import Exit, Limits, limit_reached, run_with_limits
 
 __all__ = ["CONTRACTS", "Answer", "Evaluator", "Limits", "Outcome", "text_literal"]
 
@@ -21,19 +19,6 @@ CONTRACTS = Path(__file__).parent / "contracts"
 
 _CHILD = Path(__file__).with_name("evaluator_child.py")
 _NOT_HARMLESS = re.compile(r"[^A-Za-z0-9 _./:,-]")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an evaluation may use.
-
-    Seconds of time and of CPU, bytes of address space and of JSON that it makes.
-    """
-
-    wall_s: float = 30.0
-    cpu_s: int = 30
-    memory_bytes: int = 1 << 30
-    output_bytes: int = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -63,7 +48,7 @@ class Evaluator:
     """
 
     program: str = "nickel"
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     python: str = sys.executable
 
     def evaluate(self, sources: Sequence[str]) -> Outcome:
@@ -93,7 +78,7 @@ class Evaluator:
         outcome = self._evaluate({**request, "arguments": dict(arguments)})
         if outcome is None:
             message = f"{path}: KCL files need the Python package kcl-lib"
-            raise ToolMissing(message, hint="pip install kcl-lib")
+            raise ToolMissing(message, hint=pip_install("kcl-lib"))
         return outcome
 
     def _evaluate(self, request: Mapping[str, Any]) -> Optional[Outcome]:
@@ -103,26 +88,13 @@ class Evaluator:
             "cpu_s": self.limits.cpu_s,
             "output_bytes": self.limits.output_bytes,
         }
-        command = [self.python, "-I", str(_CHILD)]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-        ) as child:
-            late = False
-            try:
-                out, err = child.communicate(
-                    json.dumps({**request, **limits}).encode(),
-                    timeout=self.limits.wall_s,
-                )
-            except subprocess.TimeoutExpired:
-                late = True
-                _kill(child)
-                out, err = child.communicate()
-            except BaseException:
-                _kill(child)
-                raise
+        ended = run_with_limits(
+            [self.python, "-I", str(_CHILD)],
+            json.dumps({**request, **limits}).encode(),
+            self.limits,
+        )
         # A line without its end was cut off with the process.
-        lines = [json.loads(line) for line in out.split(b"\n")[:-1]]
+        lines = [json.loads(line) for line in ended.out.split(b"\n")[:-1]]
         if {"missing": True} in lines:
             return None
         answers = tuple(
@@ -132,29 +104,18 @@ class Evaluator:
         )
         if len(answers) == len(request["sources"]):
             return Outcome(answers)
-        return Outcome(answers, self._why(lines, late, child.returncode, err))
+        return Outcome(answers, self._why(lines, ended))
 
-    def _why(
-        self, lines: Sequence[Mapping[str, Any]], late: bool, code: int, err: bytes
-    ) -> str:
+    def _why(self, lines: Sequence[Mapping[str, Any]], ended: Exit) -> str:
         """What ended an evaluation early."""
-        limits = self.limits
         last = lines[-1] if lines else {}
-        if late:
-            return f"took longer than {limits.wall_s:g} s, the limit on its time"
-        if "too_large" in last:
-            size = limits.output_bytes >> 20
+        if "too_large" in last and not ended.late:
+            size = self.limits.output_bytes >> 20
             return f"made more than {size} MiB of JSON, the limit on its size"
-        died_of = last.get("signal", -code)
-        if died_of in (signal.SIGXCPU, signal.SIGKILL):
-            return f"used more than {limits.cpu_s} s of CPU, the limit on it"
-        if died_of == signal.SIGSEGV or b"overflowed its stack" in err:
-            return "nests too deeply for its language"
-        if died_of == signal.SIGABRT or b"MemoryError" in err:
-            size = limits.memory_bytes >> 20
-            return f"used more than {size} MiB of memory, the limit on it"
-        tail = err.decode(errors="replace").strip().rpartition("\n")[2]
-        return f"ended without an answer (status {code}): {tail}"
+        died_of = last.get("signal", -ended.code)
+        why = limit_reached(ended, self.limits, died_of=died_of)
+        tail = ended.err.decode(errors="replace").strip().rpartition("\n")[2]
+        return why or f"ended without an answer (status {ended.code}): {tail}"
 
 
 def text_literal(text: str) -> str:
@@ -167,15 +128,10 @@ def text_literal(text: str) -> str:
     return f'"{safe}"'
 
 
-def _kill(child: subprocess.Popen[bytes]) -> None:
-    """End the child and the program that it may have started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-
-
 def _missing(program: str) -> ToolMissing:
     return ToolMissing(
         f"Nickel files need the Python package py-nickel or the program `{program}`;"
         " neither is there",
-        hint="pip install py-nickel (Python 3.11 and newer), or put `nickel` on PATH",
+        hint=f"on Python 3.11 to 3.13: {pip_install('py-nickel')};"
+        " else put `nickel` on PATH",
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     Any,
+    Callable,
     Dict,
     Iterator,
     List,
@@ -33,11 +34,6 @@ __all__ = ["flatten"]
 MAX_NEEDS = 1_000_000
 
 
-class _Needs(NamedTuple):
-    needs: Tuple[Need, ...]
-    paths: Tuple[Path, ...]
-
-
 class _Use(NamedTuple):
     """Where a field, `part`, refers to another task's output."""
 
@@ -52,29 +48,30 @@ def flatten(
     *,
     known_pools: Optional[Mapping[str, int]] = None,
     check_call: Optional[CallCheck] = None,
+    line_of: Callable[[str], int] = lambda _script: 0,
 ) -> Tuple[WorkflowFields, Tuple[Task, ...]]:
     """The outermost workflow's own fields, and the tasks of all levels.
 
     Mistakes go into `problems`; if there are any the tasks are of no use.
     `known_pools` maps pools to capacities, None to accept any pool; `check_call`
-    is given the `library` that the workflow names.
+    is given the `library` that the workflow names, `line_of` a script.
     """
     top = read_level(document, (), problems)
     table = build_table(top, problems)
     if known_pools is not None:
         _check_pools(top, table, known_pools, problems)
     tasks: List[Task] = []
-    waits: List[_Needs] = []
+    needs = _Needs(table, problems)
     for node in table.nodes.values():
-        waits.append(_find_needs(node, table, problems))
-        tasks.append(make_task(node, len(tasks), waits[-1].needs, table))
+        tasks.append(make_task(node, len(tasks), needs.of(node), table, line_of))
         _check_interrupt(tasks[-1], node, problems)
+        _check_variables(tasks[-1], node, problems)
         if check_call is not None:
             _check_call(tasks[-1], node, top.fields.library, check_call, problems)
-    if sum(len(wait.needs) for wait in waits) > MAX_NEEDS:
+    if sum(len(task.needs) for task in tasks) > MAX_NEEDS:
         problems.add((), f"the workflow has more than {MAX_NEEDS} needs")
     else:
-        _check_graph(tasks, waits, table, problems)
+        _check_graph(tasks, table, problems)
     return top.fields, tuple(tasks)
 
 
@@ -100,38 +97,65 @@ def _check_call(
 # --- needs, said and implied -----------------------------------------------------
 
 
-def _find_needs(node: Node, table: Table, problems: Problems) -> _Needs:
-    """What a task waits for: its `needs`, then the tasks whose outputs it uses."""
-    needs: Dict[str, Need] = {}
-    paths: Dict[str, Path] = {}
+class _Needs:
+    """Finds what tasks wait for: their `needs`, then the tasks whose outputs they use.
+
+    A million needs are of a hundred thousand tasks at most: those that are alike are one.
+    """
+
+    def __init__(self, table: Table, problems: Problems) -> None:
+        self._table = table
+        self._problems = problems
+        self._alike: Dict[str, Dict[str, Need]] = {}
+
+    def of(self, node: Node) -> Tuple[Need, ...]:
+        """Return what a task waits for, and note what is wrong with it."""
+        needs: Dict[str, Need] = {}
+        for index, said in enumerate(node.entry.fields.needs):
+            target = node.scope.find(said.task)
+            if target is None:
+                path = (*node.entry.path, "needs", index)
+                message = f"task `{node.id}` needs `{said.task}`, which does not exist"
+                _tell_unknown(said.task, node, path, message, self._problems)
+                continue
+            known = needs.setdefault(target, self._one(target, said.on))
+            if known.on != said.on:
+                self._problems.add(
+                    (*node.entry.path, "needs", index),
+                    f"task `{node.id}` needs `{said.task}` twice: on {known.on} and on"
+                    f" {said.on}",
+                    "use `done` to go on however it ends",
+                )
+        for use in _uses(node):
+            target = node.scope.find(use.reference.task)
+            if target is None:
+                message = (
+                    f"task `{node.id}` uses the output of `{use.reference.task}`,"
+                    " which does not exist"
+                )
+                name = use.reference.task
+                _tell_unknown(name, node, use.path, message, self._problems)
+                continue
+            _check_output(node, target, use, self._table, self._problems)
+            if target != node.id or use.part != "undo":
+                needs.setdefault(target, self._one(target, "success"))
+        return tuple(needs.values())
+
+    def _one(self, target: str, on: str) -> Need:
+        alike = self._alike.setdefault(on, {})
+        need = alike.get(target)
+        if need is None:
+            need = alike[target] = Need(target, on)
+        return need
+
+
+def _path_of_need(node: Node, need: Need) -> Path:
+    """Where a task says first that it needs another."""
     for index, said in enumerate(node.entry.fields.needs):
-        path = (*node.entry.path, "needs", index)
-        message = f"task `{node.id}` needs `{said.task}`, which does not exist"
-        target = _look_up(said.task, node, path, message, problems)
-        if target is None:
-            continue
-        known = needs.setdefault(target, Need(target, said.on))
-        paths.setdefault(target, path)
-        if known.on != said.on:
-            problems.add(
-                path,
-                f"task `{node.id}` needs `{said.task}` twice: on {known.on} and on"
-                f" {said.on}",
-                "use `done` to go on however it ends",
-            )
-    for use in _uses(node):
-        message = (
-            f"task `{node.id}` uses the output of `{use.reference.task}`, which does"
-            " not exist"
-        )
-        target = _look_up(use.reference.task, node, use.path, message, problems)
-        if target == node.id and use.part == "undo":
-            _check_output(node, target, use, table, problems)
-        elif target is not None:
-            _check_output(node, target, use, table, problems)
-            needs.setdefault(target, Need(target))
-            paths.setdefault(target, use.path)
-    return _Needs(tuple(needs.values()), tuple(paths.values()))
+        if node.scope.find(said.task) == need.task:
+            return (*node.entry.path, "needs", index)
+    uses = (u for u in _uses(node) if node.scope.find(u.reference.task) == need.task)
+    return next(uses).path
 
 
 def _uses(node: Node) -> Iterator[_Use]:
@@ -140,19 +164,16 @@ def _uses(node: Node) -> Iterator[_Use]:
             yield _Use((*node.entry.path, *at), str(at[0]), reference)
 
 
-def _look_up(
+def _tell_unknown(
     name: str, node: Node, path: Path, message: str, problems: Problems
-) -> Optional[str]:
-    target = node.scope.find(name)
-    if target is None:
-        hint = (
-            "a task inside a nested workflow cannot be named from outside; name the"
-            " nested workflow"
-            if "/" in name
-            else ""
-        )
-        problems.add_unknown(path, message, name, node.scope.names(), hint=hint)
-    return target
+) -> None:
+    hint = (
+        "a task inside a nested workflow cannot be named from outside; name the"
+        " nested workflow"
+        if "/" in name
+        else ""
+    )
+    problems.add_unknown(path, message, name, node.scope.names(), hint=hint)
 
 
 def _check_output(
@@ -191,15 +212,14 @@ def _check_output(
 # --- checks beside the schema ------------------------------------------------------
 
 
-def _check_graph(
-    tasks: List[Task], waits: List[_Needs], table: Table, problems: Problems
-) -> None:
+def _check_graph(tasks: List[Task], table: Table, problems: Problems) -> None:
     places = {task.id: task.index for task in tasks}
     for problem in check(tasks):
+        node, needs = table.nodes[problem.task], tasks[places[problem.task]].needs
         path = (
-            table.nodes[problem.task].entry.path
+            node.entry.path
             if problem.need is None
-            else waits[places[problem.task]].paths[problem.need]
+            else _path_of_need(node, needs[problem.need])
         )
         hint = "each task needs the next; take one of these needs away"
         problems.add(path, problem.message, hint if problem.cycle else "")
@@ -215,6 +235,16 @@ def _check_interrupt(task: Task, node: Node, problems: Problems) -> None:
             (*node.entry.path, "on_interrupt"),
             f'task `{task.id}`: on_interrupt = "rerun" needs idempotent = true',
             "say that running it twice does no harm, or use `hold`",
+        )
+
+
+def _check_variables(task: Task, node: Node, problems: Problems) -> None:
+    for name in sorted(set(task.env) & set(task.secrets)):
+        problems.add(
+            (*node.entry.path, "env", name),
+            f"task `{task.id}`: `{name}` is in `env` and in `secrets`",
+            "take it out of one of them, or out of that of `defaults`",
+            on_key=True,
         )
 
 

@@ -8,6 +8,7 @@ wanted, a scanner with a list of its own reads it again.
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from json.decoder import JSONDecodeError, JSONDecoder
@@ -25,6 +26,8 @@ from typing import (
 )
 
 from provctl.errors import Mistake, WorkflowInvalid
+from provctl.spec.problems import MAX_FOUND
+from provctl.spec.syntax_hints import open_hint
 
 if TYPE_CHECKING:
     from provctl.spec.problems import Place, Problem
@@ -68,10 +71,14 @@ def read_json(source: Source) -> JsonFile:
         return JsonFile(source, _Scanner(source).scan().value)
     try:
         value = json.loads(
-            source.text, object_pairs_hook=_record, parse_constant=_constant
+            source.text,
+            object_pairs_hook=_record,
+            parse_constant=_constant,
+            parse_float=_finite,
         )
     except JSONDecodeError as error:
-        raise source.invalid(_words(error), at=error.pos) from error
+        hint = _hint(source, error.pos)
+        raise source.invalid(_words(error), hint, at=error.pos) from error
     except (RecursionError, ValueError):
         value = _Scanner(source).scan().value
     return JsonFile(source, value)
@@ -89,8 +96,31 @@ def _constant(name: str) -> Any:
     raise ValueError(name)
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
 def _words(error: JSONDecodeError) -> str:
     return f"not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+
+
+def _hint(source: Source, at: int) -> str:
+    """Return what to do about a character that JSON does not have there."""
+    here, before = source.text[at : at + 1], source.text[:at].rstrip()
+    if here == "," and source.text[at + 1 :].lstrip()[:1] in ("}", "]"):
+        return "take away the `,`: nothing follows it"
+    if here in ("}", "]") and before.endswith(","):
+        place = source.place(len(before) - 1, len(before))
+        where = f"{place.file}:{place.line}:{place.column}"
+        return f"take away the `,` at {where}: nothing follows it"
+    if here == "'":
+        return "texts stand in double quotes"
+    if here in ("/", "#"):
+        return "JSON has no comments"
+    return open_hint(source)
 
 
 # --- the scanner -----------------------------------------------------------------
@@ -136,7 +166,10 @@ class _Scanner:
         self._root: Optional[_Node] = None
         self._key = _Key("", 0, 0)
         self._twice: List[Mistake] = []
-        self._decode = JSONDecoder(parse_constant=self._refuse).raw_decode
+        self._twice_more = 0
+        self._decode = JSONDecoder(
+            parse_constant=self._refuse, parse_float=self._finite
+        ).raw_decode
 
     def scan(self) -> _Node:
         """The root of the document; raises WorkflowInvalid like `read_json`."""
@@ -146,7 +179,7 @@ class _Scanner:
         if self._peek():
             self._fail("extra data")
         if self._twice:
-            raise WorkflowInvalid(self._twice)
+            raise WorkflowInvalid(self._twice, others=self._twice_more)
         return self._root
 
     def _peek(self) -> str:
@@ -195,7 +228,8 @@ class _Scanner:
             if isinstance(value, str):
                 value.encode()
         except JSONDecodeError as error:
-            raise self._source.invalid(_words(error), at=error.pos) from error
+            hint = _hint(self._source, error.pos)
+            raise self._source.invalid(_words(error), hint, at=error.pos) from error
         except UnicodeEncodeError:
             self._fail("a text with half a character (a lone surrogate)")
         except ValueError:
@@ -253,6 +287,9 @@ class _Scanner:
         return node
 
     def _note_twice(self, key: _Key) -> None:
+        if len(self._twice) == MAX_FOUND:
+            self._twice_more += 1
+            return
         place = self._source.place(key.start, key.end)
         message = f"`{key.name}` stands twice in one record"
         hint = "rename one of them, or take it away"
@@ -268,12 +305,19 @@ class _Scanner:
             )
         )
 
+    def _finite(self, text: str) -> float:
+        try:
+            return _finite(text)
+        except ValueError:
+            self._fail(f"{text[:40]} is too large a number")
+
     def _refuse(self, name: str) -> Any:
         self._fail(f"{name} is not a JSON number")
 
     def _fail(self, message: str) -> NoReturn:
         message = f"not JSON: {message}"
-        raise self._source.invalid(message, at=self._at)
+        hint = _hint(self._source, self._at)
+        raise self._source.invalid(message, hint, at=self._at)
 
 
 def _place(root: _Node, problem: Problem, source: Source) -> Place:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Entry", "Level", "field_values", "read_level"]
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 _EXPECTED = {
     "bool_type": "true or false",
@@ -76,6 +76,7 @@ _NOT_FOR_GROUPS = (
     "undo",
     "probe",
     "secrets",
+    "keep_processes",
 )
 
 Fields = TypeVar("Fields", bound=BaseModel)
@@ -116,8 +117,9 @@ def read_level(raw: Mapping[str, Any], path: Path, problems: Problems) -> Level:
             problems.add(at, f"`{name}` is of the whole run, not of a part of it")
     if "tasks" not in raw:
         problems.add(path, "the workflow has no `tasks`", "add a record of tasks by id")
+    known: Dict[Any, Any] = {}
     entries = tuple(
-        _read_entry(name, task, at, problems)
+        _read_entry(name, task, at, problems, known)
         for name, task, at in _tasks(raw.get("tasks", {}), (*path, "tasks"), problems)
     )
     return Level(path, fields, entries)
@@ -140,15 +142,22 @@ def _tasks(
         if not _ID.fullmatch(name):
             problems.add(
                 at,
-                f"`{name[:120]}` is not a task id",
-                "use up to 100 letters, digits, `.`, `_` and `-`, a letter or digit"
-                " first",
+                f"{_not_an_id(name)} is not a task id",
+                "use up to 200 letters (a to z, A to Z), digits, `.`, `_` and `-`, a"
+                " letter or digit first",
                 on_key=isinstance(tasks, dict),
             )
         elif not isinstance(task, dict):
             problems.add(at, f"task `{name}` must be a record, not {kind(task)}")
         else:
             yield name, task, at
+
+
+def _not_an_id(name: str) -> str:
+    """Return the name as it is shown, with the letter that only looks like one."""
+    shown = f"`{name[:220]}`"
+    odd = next((c for c in name if c.isalnum() and not c.isascii()), None)
+    return shown if odd is None else f"{shown} (`{odd}` is U+{ord(odd):04X})"
 
 
 def _from_array(
@@ -170,10 +179,15 @@ def _from_array(
 
 
 def _read_entry(
-    name: str, raw: Dict[str, Any], path: Path, problems: Problems
+    name: str,
+    raw: Dict[str, Any],
+    path: Path,
+    problems: Problems,
+    known: Dict[Any, Any],
 ) -> Entry:
+    """One task; `known` are the needs that other tasks of its level have, see the schema."""
     what = f"task `{name}`"
-    fields = _read(TaskFields, raw, path, what, problems)
+    fields = _read(TaskFields, raw, path, what, problems, context=known)
     wrong = _check_values(fields, path, what, problems)
     fields = fields.model_copy(update=dict.fromkeys(wrong)) if wrong else fields
     kinds = [field for field in KINDS if field in raw]
@@ -287,16 +301,19 @@ def _read(
     path: Path,
     what: str,
     problems: Problems,
+    *,
+    context: Any = None,
 ) -> Fields:
     """The record as `model`, without the fields in which there are mistakes."""
     try:
-        return model.model_validate(raw)
+        return model.model_validate(raw, context=context)
     except ValidationError as error:
         wrong = set()
         for detail in error.errors(include_url=False):
             wrong.add(detail["loc"][0])
             _tell(detail, model, path, what, problems)
-        return model.model_validate({k: v for k, v in raw.items() if k not in wrong})
+        sound = {k: v for k, v in raw.items() if k not in wrong}
+        return model.model_validate(sound, context=context)
 
 
 def _tell(

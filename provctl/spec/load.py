@@ -35,6 +35,7 @@ from provctl.spec.problems import (
 )
 from provctl.spec.sources import SUFFIXES, Source, invalid, read_source
 from provctl.spec.upstream import is_upstream, translate
+from provctl.text import plain
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -112,7 +113,7 @@ def load_workflow(
     document = read_document(path, params, problems, context)
     place = path.absolute()
     sorts = path.suffix == ".ncl"
-    origin = Origin(str(path), path.stem, place.parent, str(place), sorts=sorts)
+    origin = Origin(str(path), plain(path.stem), place.parent, str(place), sorts=sorts)
     return check_document(document, problems, origin, context)
 
 
@@ -125,6 +126,7 @@ def check_document(
     """
     from provctl.spec.flatten import flatten
     from provctl.spec.order import in_order_of_needs
+    from provctl.spec.script_lines import line_finder
 
     value, source_of = document.value, _itself
     if not isinstance(value, dict):
@@ -132,7 +134,8 @@ def check_document(
     if is_upstream(value):
         translation = translate(value, problems)
         if problems.found:
-            raise WorkflowInvalid(_located(origin, document, problems.found))
+            located = _located(origin, document, problems.found)
+            raise WorkflowInvalid(located, others=problems.others)
         value, source_of = translation.value, translation.origin
         for note in translation.notes:
             context.tell(f"{origin.file}: {note}")
@@ -149,10 +152,12 @@ def check_document(
         problems,
         known_pools=context.known_pools,
         check_call=check_call,
+        line_of=line_finder(getattr(document, "source", None)),
     )
     if problems.found:
         found = [replace(each, path=source_of(each.path)) for each in problems.found]
-        raise WorkflowInvalid(_located(origin, document, found))
+        located = _located(origin, document, found)
+        raise WorkflowInvalid(located, others=problems.others)
     if origin.sorts and isinstance(value["tasks"], dict):
         tasks = in_order_of_needs(tasks)
     return Workflow(
@@ -222,7 +227,9 @@ def read_document(
     if isinstance(document.value, dict):
         from provctl.spec.params import with_params
 
-        with_params(document.value, params, problems)
+        used = with_params(document.value, params, problems)
+        for name in sorted(params.keys() - used):
+            context.tell(f"{path}: -p {name}: nothing in the file uses `{name}`")
     return document
 
 

@@ -7,17 +7,25 @@ with a contract at that path that always fails: Nickel blames the line.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from provctl.core.values import children
 from provctl.errors import Mistake, WorkflowInvalid
-from provctl.spec.evaluator import CONTRACTS, Answer, Evaluator, text_literal
+from provctl.spec.evaluator import (
+    CONTRACTS,
+    Answer,
+    Evaluator,
+    Outcome,
+    text_literal,
+)
 from provctl.spec.json_file import read_json
 from provctl.spec.nickel_errors import Diagnostic, Snippet, parse_errors
+from provctl.spec.nickel_imports import unmarked
 from provctl.spec.params import add_unknown_param, guess
 from provctl.spec.sources import Source, invalid, read_source
+from provctl.spec.syntax_hints import nickel_hint, quoted_tag
 
 if TYPE_CHECKING:
     from provctl.spec.problems import Path, Place, Problem, Problems
@@ -53,9 +61,8 @@ class NickelFile:
             ]
             if not tries:
                 break
-            outcome = self.evaluator.evaluate(
-                [_blame(self.expression, path) for _, path in tries]
-            )
+            blamed = [_blame(self.expression, path) for _, path in tries]
+            outcome = _evaluate(self.evaluator, blamed, self.source)
             for (index, path), answer in zip(tries, outcome.answers):
                 place = self._place(answer.error, path, problems[index])
                 if place is not None:
@@ -96,6 +103,10 @@ def read_nickel(
     (answer,) = _ask(evaluator, [expression], source)
     if answer.error:
         raise WorkflowInvalid(_mistakes(answer.error, source, params))
+    tag = quoted_tag(source)
+    if tag is not None:
+        message = "in single quotes this is no text, but a tag that ends with a quote"
+        raise source.invalid(message, 'texts stand in double quotes: "..."', at=tag)
     value = read_json(Source(source.name, answer.json)).value
     return NickelFile(source, value, expression, evaluator)
 
@@ -103,10 +114,28 @@ def read_nickel(
 def _ask(
     evaluator: Evaluator, sources: Sequence[str], source: Source
 ) -> Tuple[Answer, ...]:
-    outcome = evaluator.evaluate(sources)
+    outcome = _evaluate(evaluator, sources, source)
     if outcome.stopped:
         raise invalid(source.name, f"evaluating this file {outcome.stopped}")
     return outcome.answers
+
+
+def _evaluate(evaluator: Evaluator, sources: Sequence[str], source: Source) -> Outcome:
+    """Evaluate; again without byte-order marks where Nickel may have met one."""
+    outcome = evaluator.evaluate(sources)
+    if not any(answer.error for answer in outcome.answers):
+        return outcome
+    main = FilePath(source.name).absolute()
+    with unmarked(main) as root:
+        if root is None:
+            return outcome
+        there, here = text_literal(f"{root}{main}"), text_literal(str(main))
+        again = evaluator.evaluate([each.replace(here, there) for each in sources])
+        answers = [
+            Answer(answer.json, answer.error.replace(root, ""))
+            for answer in again.answers
+        ]
+        return Outcome(tuple(answers), again.stopped)
 
 
 # --- parameters ------------------------------------------------------------------
@@ -216,7 +245,13 @@ def _mistakes(error: str, source: Source, params: Mapping[str, str]) -> List[Mis
     diagnostics = parse_errors(error)
     if not diagnostics:
         return [Mistake(error.strip() or "Nickel failed without a word", source.name)]
-    return [_mistake(diagnostic, source, params) for diagnostic in diagnostics]
+    mistakes = [_mistake(diagnostic, source, params) for diagnostic in diagnostics]
+    hints = [mistake.hint for mistake in mistakes]
+    # What follows from the first mistake has its hint.
+    return [
+        replace(mistake, hint="" if mistake.hint in hints[:index] else mistake.hint)
+        for index, mistake in enumerate(mistakes)
+    ]
 
 
 def _mistake(
@@ -237,6 +272,8 @@ def _mistake(
     origin = _source_of(snippet, source)
     if origin is None:
         return Mistake(message, snippet.file, snippet.line, snippet.column, hint=hint)
+    at = origin.offset(snippet.line, snippet.column)
+    hint = nickel_hint(origin, at, diagnostic.message) or hint
     place = _snippet_place(snippet, origin)
     return Mistake(
         message, place.file, place.line, place.column, place.text, place.span, hint

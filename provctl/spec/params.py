@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Set, Tuple
 
 from provctl.core.values import children, kind
 
@@ -60,13 +60,18 @@ def add_unknown_param(name: str, declared: Any, problems: Problems) -> None:
     )
 
 
-def with_params(document: Any, params: Mapping[str, str], problems: Problems) -> None:
-    """Put `-p` over the declared parameters, then fill every `$param`; in place."""
+def with_params(
+    document: Any, params: Mapping[str, str], problems: Problems
+) -> Set[str]:
+    """Put `-p` over the declared parameters, then fill every `$param`; in place.
+
+    Returns the names that stand for something in the file.
+    """
     if not isinstance(document, dict):
-        return
+        return set()
     declared = document.get("params", {})
     if not isinstance(declared, dict):
-        return
+        return set()
     for name, text in params.items():
         if name not in declared:
             add_unknown_param(name, declared, problems)
@@ -79,12 +84,13 @@ def with_params(document: Any, params: Mapping[str, str], problems: Problems) ->
                 f"-p {name}={text}: the parameter is {kind(default)}",
             )
         declared[name] = value
-    _fill(document, declared, problems)
+    return _fill(document, declared, problems)
 
 
 def _fill(
     document: Dict[str, Any], declared: Mapping[str, Any], problems: Problems
-) -> None:
+) -> Set[str]:
+    used: Set[str] = set()
     left = MAX_FILLED
     sizes = {name: _size(value) for name, value in declared.items()}
     work: List[Tuple[Optional[_Link], Any]] = [(None, document)]
@@ -101,6 +107,7 @@ def _fill(
                 if node and isinstance(node, (dict, list)):
                     work.append((at, node))
                 continue
+            used.add(wanted)
             holder[name] = {"$literal": ""}
             if wanted not in declared:
                 problems.add_unknown(
@@ -119,6 +126,7 @@ def _fill(
                     f"parameters fill in more than {MAX_FILLED >> 20} MiB",
                     "let the tasks read what is large from a file",
                 )
+    return used
 
 
 def _path(link: Optional[_Link]) -> Path:

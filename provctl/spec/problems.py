@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from provctl.core.model import Call
 
 __all__ = [
+    "MAX_FOUND",
     "CallCheck",
     "Path",
     "Place",
@@ -22,6 +23,8 @@ __all__ = [
 
 Path = Tuple[Union[str, int], ...]
 
+# What is generated wrongly may be wrong a million times; these are enough to see why.
+MAX_FOUND = 10_000
 # Comparing names costs; a file with more wrong names than this has one cause.
 MAX_HINTS = 50
 
@@ -61,16 +64,23 @@ CallCheck = Callable[[Optional[str], "Call"], Optional[WrongCall]]
 
 
 class Problems:
-    """The mistakes found so far, in the order they were found."""
+    """The mistakes found so far, in the order they were found.
+
+    `others` counts those after the first 10,000.
+    """
 
     def __init__(self) -> None:
         self.found: List[Problem] = []
+        self.others = 0
         self._hints = 0
 
     def add(
         self, path: Path, message: str, hint: str = "", *, on_key: bool = False
     ) -> None:
         """Note a mistake."""
+        if len(self.found) == MAX_FOUND:
+            self.others += 1
+            return
         self.found.append(Problem(path, message, hint, on_key))
 
     def add_unknown(

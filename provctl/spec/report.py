@@ -3,27 +3,62 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Dict, Iterator, List, Sequence, Tuple
 
-if TYPE_CHECKING:
-    from provctl.errors import Mistake, WorkflowInvalid
+from provctl.cells import width_of
+from provctl.errors import WorkflowInvalid
+from provctl.text import plain
 
-__all__ = ["alike", "render_mistakes", "the_others"]
+if TYPE_CHECKING:
+    from provctl.errors import Mistake
+
+__all__ = ["MAX_WIDTH", "alike", "brief", "render_mistakes", "the_others"]
 
 MAX_WIDTH = 160
+_LEAST = 20
+_TAB = 4
 _NAME = re.compile("`[^`]*`")
 _NAMED = 3
+_TOLD = 100
+_WORDS = 1_000  # characters; a message has names in it that somebody gave
 
 
-def render_mistakes(error: WorkflowInvalid) -> str:
+def render_mistakes(error: WorkflowInvalid, *, width: int = MAX_WIDTH) -> str:
     """Every mistake with its place, its line and what to do, then their number.
 
-    Those that are alike are shown once, with the names of the others.
+    Lines of files are cut to `width` columns. Those that are alike are shown once, with the names of the others.
     """
-    count = len(error.mistakes)
-    blocks = ["\n".join(_block(group)) for group in alike(error.mistakes)]
+    count = len(error.mistakes) + error.others
+    blocks = ["\n".join(_block(group, width)) for group in alike(error.mistakes)]
     total = f"{count} mistake{'' if count == 1 else 's'} found"
     return "\n\n".join([*blocks, total])
+
+
+def brief(error: WorkflowInvalid) -> WorkflowInvalid:
+    """Return at most 100 of the mistakes, each with the part of its line around it.
+
+    The others are counted. What is brief already stays as it is.
+    """
+    told = [
+        replace(
+            mistake,
+            message=_shortened(mistake.message),
+            source_line=_source(mistake),
+            hint=_shortened(mistake.hint),
+        )
+        for mistake in error.mistakes[:_TOLD]
+    ]
+    return WorkflowInvalid(told, others=error.others + len(error.mistakes) - len(told))
+
+
+def _shortened(words: str) -> str:
+    return words if len(words) <= _WORDS else f"{words[: _WORDS - 1]}…"
+
+
+def _source(mistake: Mistake) -> str:
+    line = mistake.source_line
+    return line if len(line) <= MAX_WIDTH else _excerpt(mistake, MAX_WIDTH)[0]
 
 
 def alike(mistakes: Sequence[Mistake]) -> List[List[Mistake]]:
@@ -58,34 +93,61 @@ def the_others(group: Sequence[Mistake]) -> str:
     return f"the same of {told}" + (f" and {more} more" if more else "")
 
 
-def _block(group: Sequence[Mistake]) -> Iterator[str]:
+def _block(group: Sequence[Mistake], width: int) -> Iterator[str]:
     mistake = group[0]
     place = f":{mistake.line}:{mistake.column}" if mistake.line else ""
-    yield f"{_printable(mistake.file)}{place}: {_printable(mistake.message)}"
+    yield f"{plain(mistake.file)}{place}: {plain(mistake.message)}"
     if mistake.source_line:
         gutter = len(str(mistake.line))
-        text, marks = _excerpt(mistake)
+        room = max(width - gutter - len(" | "), _LEAST)
+        text, marks = _excerpt(mistake, room)
         yield f"{mistake.line} | {text}"
         yield f"{' ' * gutter} | {marks}"
     if mistake.hint:
-        yield f"help: {_printable(mistake.hint)}"
+        yield f"help: {plain(mistake.hint)}"
     if len(group) > 1:
-        yield _printable(the_others(group))
+        yield plain(the_others(group))
 
 
-def _excerpt(mistake: Mistake) -> Tuple[str, str]:
+def _excerpt(mistake: Mistake, room: int) -> Tuple[str, str]:
     """The line and the marks under it; of a long line the part around them."""
-    start = mistake.column - 1
-    shift = max(0, start - MAX_WIDTH // 2)
-    text = mistake.source_line[shift : shift + MAX_WIDTH]
-    span = max(1, min(mistake.span, len(text) - (start - shift)))
-    # Tabs stay, so that the marks stand below what they mean.
-    lead = "".join(c if c == "\t" else " " for c in text[: start - shift])
-    return _printable(text), lead + "^" * span
+    line = mistake.source_line
+    start = min(mistake.column - 1, len(line))
+    first = max(0, start - room - 1)
+    letters = _letters(line[first : start + room + 1])
+    widths = [width_of(letter) for letter in letters]
+    left, right = _window(widths, start - first, room)
+    before = "…" if first + left > 0 else ""
+    after = "…" if first + right < len(line) else ""
+    marked = sum(widths[start - first : min(start - first + mistake.span, right)])
+    lead = len(before) + sum(widths[left : start - first])
+    text = "".join(letters[left:right])
+    return before + text + after, " " * lead + "^" * max(1, marked)
 
 
-def _printable(text: str) -> str:
-    """Text that cannot steer the terminal."""
-    return "".join(
-        c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+def _letters(text: str) -> List[str]:
+    """What is shown for each character; of a tab so many spaces as it is wide."""
+    letters: List[str] = []
+    column = 0
+    for char in text:
+        letters.append(" " * (_TAB - column % _TAB) if char == "\t" else plain(char))
+        column += width_of(letters[-1])
+    return letters
+
+
+def _window(widths: Sequence[int], start: int, room: int) -> Tuple[int, int]:
+    """What fits around a place, as much to the left as to the right if there is."""
+    if sum(widths) <= room:
+        return 0, len(widths)
+    room -= len("……")
+    left = right = start
+    grows = True
+    while grows:
+        grows = False
+        if right < len(widths) and widths[right] <= room:
+            room -= widths[right]
+            right, grows = right + 1, True
+        if left > 0 and widths[left - 1] <= room:
+            left, grows = left - 1, True
+            room -= widths[left]
+    return left, right

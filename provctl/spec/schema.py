@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import Any, Dict, List, NoReturn, Optional
+from typing import Any, Dict, List, NoReturn, Optional, Tuple, Union, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic.functional_validators import (
     AfterValidator,
     BeforeValidator,
@@ -15,10 +15,12 @@ from pydantic.functional_validators import (
 from typing_extensions import Annotated, Literal
 
 from provctl.core.labels import check_labels
+from provctl.core.names import is_command, is_flag, is_module
 from provctl.core.values import kind
 from provctl.spec.durations import seconds
 
 __all__ = [
+    "GIVEN_VARIABLES",
     "KINDS",
     "CallFields",
     "NeedFields",
@@ -35,11 +37,20 @@ KINDS = ("call", "script", "command", "workflow")
 MAX_SCRIPT = 64 << 10
 MAX_TEXT = 1 << 20
 
-_MODULE = re.compile(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*\.nu")
-_COMMAND = re.compile(r"[a-z][a-z0-9-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[^\0]+", re.DOTALL)
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+# What the scheduler sets for each attempt, whatever a workflow says.
+GIVEN_VARIABLES = frozenset(
+    f"PROVCTL_{name}"
+    for name in (
+        *("ATTEMPT", "ATTEMPT_ID", "CHECKPOINT_FILE", "ENDPOINT", "IDEMPOTENCY_KEY"),
+        *("INPUT", "INPUT_FILE", "NEEDS", "OUTPUT_FILE", "PROGRAM", "RUN"),
+        *("STATE_DIR", "TASK", "TASK_ID"),
+    )
+)
 
 
 def _reject(message: str) -> NoReturn:
@@ -53,20 +64,20 @@ def _positive(value: float) -> float:
 
 
 def _module(text: str) -> str:
-    if not _MODULE.fullmatch(text) or ".." in text.split("/"):
+    if not is_module(text):
         _reject("must be a path below the library such as servers/create.nu")
     return text
 
 
 def _command(text: str) -> str:
-    if not _COMMAND.fullmatch(text):
+    if not is_command(text):
         _reject(f"must be a command such as create-server, not `{text}`")
     return text
 
 
 def _flags(flags: Dict[str, Any]) -> Dict[str, Any]:
     for name in flags:
-        if not _COMMAND.fullmatch(name):
+        if not is_flag(name):
             _reject(f"has `{name}`, which is not a flag: write zone for --zone")
     return flags
 
@@ -82,6 +93,8 @@ def _env(env: Dict[str, Any]) -> Dict[str, Any]:
     for name, value in env.items():
         if not _VARIABLE.fullmatch(name):
             _reject(f"has `{name}`, which is not a name for a variable")
+        if name in GIVEN_VARIABLES:
+            _reject(f"has `{name}`, which provctl sets itself")
         _check_word(value, f"`{name}`")
     return env
 
@@ -91,6 +104,8 @@ def _secrets(secrets: Dict[str, str]) -> Dict[str, str]:
         if not _VARIABLE.fullmatch(name):
             # Without what was given, here and below: it may be the secret itself.
             _reject("has a name that no variable can have")
+        if name in GIVEN_VARIABLES:
+            _reject(f"has `{name}`, which provctl sets itself")
         if not _SECRET.fullmatch(reference):
             _reject(f'says of `{name}` neither "env:NAME" nor "file:PATH"')
     return secrets
@@ -98,6 +113,8 @@ def _secrets(secrets: Dict[str, str]) -> Dict[str, str]:
 
 def _worth_it(entries: List[Any]) -> List[str]:
     """What a retry is for, in the words of `core.model.Retry`."""
+    if not entries:
+        _reject("is empty: leave it out for another try after any failure")
     words = [_one_worth_it(entry) for entry in entries]
     return list(dict.fromkeys(words))
 
@@ -152,16 +169,37 @@ def _pools(pools: Dict[str, int]) -> Dict[str, int]:
     return pools
 
 
+def _name(text: str) -> str:
+    if text != text.strip() or not text.isprintable():
+        _reject("begins or ends with a space, or has characters that cannot be seen")
+    return text
+
+
 def _labels(labels: Dict[str, str]) -> Dict[str, str]:
     check_labels(labels)
     return labels
 
 
-def _needs(entries: Any) -> Any:
-    """Names are short for records with a `task`."""
+def _needs(entries: Any, info: ValidationInfo) -> Any:
+    """Names are short for records with a `task`; `info.context` has those that were read."""
     if not isinstance(entries, list):
         return entries
-    return [{"task": e} if isinstance(e, str) else e for e in entries]
+    known = cast("_Known", info.context)
+    return [
+        known.get(entry) or {"task": entry} if isinstance(entry, str) else entry
+        for entry in entries
+    ]
+
+
+def _alike(needs: List[NeedFields], info: ValidationInfo) -> List[NeedFields]:
+    """Keep one of those that are alike: there may be a million, of few tasks."""
+    known = cast("_Known", info.context)
+    return [
+        known.setdefault(
+            need.task if need.on == "success" else (need.task, need.on), need
+        )
+        for need in needs
+    ]
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
@@ -183,6 +221,7 @@ class CallFields(_Fields):
     flags: Annotated[Dict[str, Any], AfterValidator(_flags)] = Field(
         default_factory=dict
     )
+    check_success: bool = True
 
 
 class NeedFields(_Fields):
@@ -201,6 +240,13 @@ class RetryFields(_Fields):
     max_delay: Optional[Duration] = None
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
     on: Annotated[List[Any], AfterValidator(_worth_it)] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _check_delay(self) -> RetryFields:
+        idle = self.model_fields_set & {"factor", "max_delay", "jitter"}
+        if idle and "delay" not in self.model_fields_set:
+            _reject(f"has `{min(idle)}`, which does nothing without `delay`")
+        return self
 
 
 class WorkFields(_Fields):
@@ -244,6 +290,10 @@ class PolicyFields(_Fields):
     idempotent: Optional[bool] = None
 
 
+# What was read of needs, by the task, or by that and how it has to end.
+_Known = Dict[Union[str, Tuple[str, str]], NeedFields]
+
+
 class TaskFields(PolicyFields):
     """One task; which of the four kinds it is, is checked beside the model."""
 
@@ -252,24 +302,27 @@ class TaskFields(PolicyFields):
     command: Optional[Annotated[List[Any], AfterValidator(_argv)]] = None
     workflow: Optional[Dict[str, Any]] = None
     args: Optional[Annotated[Dict[str, Any], AfterValidator(_arguments)]] = None
-    needs: Annotated[List[NeedFields], BeforeValidator(_needs)] = Field(
-        default_factory=list
-    )
+    needs: Annotated[
+        List[NeedFields], BeforeValidator(_needs), AfterValidator(_alike)
+    ] = Field(default_factory=list)
     when: Any = None
     undo: Optional[UndoFields] = None
     probe: Optional[WorkFields] = None
+    keep_processes: bool = False
     description: Text = ""
 
 
 class WorkflowFields(_Fields):
     """One level of a file; its tasks are validated one by one."""
 
-    name: Optional[Annotated[str, Field(min_length=1, max_length=200)]] = None
+    name: Optional[
+        Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]
+    ] = None
     description: Text = ""
     params: Dict[str, Any] = Field(default_factory=dict)
     defaults: PolicyFields = PolicyFields()
     timeout: Optional[Timeout] = None
-    library: Optional[Text] = None
+    library: Optional[Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]] = None
     max_parallel: Optional[Annotated[int, Field(ge=1, le=10_000)]] = None
     labels: Annotated[Dict[str, str], AfterValidator(_labels)] = Field(
         default_factory=dict

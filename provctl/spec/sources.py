@@ -10,8 +10,10 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, List, Union
 
-from provctl.errors import Mistake, WorkflowInvalid
+from provctl.errors import Mistake, StateUnusable, WorkflowInvalid
+from provctl.shortage import describe, is_shortage
 from provctl.spec.problems import Place
+from provctl.text import NotText, decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,13 +71,16 @@ def read_source(path: Path) -> Source:
     """Read a workflow file.
 
     Raises WorkflowInvalid if it is not a readable, regular file of at most
-    16 MiB of UTF-8.
+    16 MiB of UTF-8, StateUnusable if there is no descriptor or memory to read it now.
     """
     try:
         # Opening a FIFO would wait for its writer.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, OSError) and is_shortage(error):
+            message = f"{path}: cannot be read now: {reason}"
+            raise StateUnusable(message, hint=describe(error, str(path))) from error
         raise invalid(path, f"cannot be read: {reason}") from error
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -89,8 +94,6 @@ def read_source(path: Path) -> Source:
     if len(content) > MAX_BYTES:
         raise invalid(path, f"is larger than {MAX_BYTES >> 20} MiB")
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise invalid(path, f"is not UTF-8 text: wrong byte in line {line}") from error
-    return Source(str(path), text)
+        return Source(str(path), decode(content))
+    except NotText as error:
+        raise invalid(path, str(error)) from error

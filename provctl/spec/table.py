@@ -18,7 +18,8 @@ __all__ = ["Node", "Scope", "Table", "build_table"]
 
 MAX_TASKS = 100_000
 MAX_NESTING = 1_000
-MAX_ID = 2_048
+# As long as a path may be (PATH_MAX), whose parts ids may be: tasks name files by them.
+MAX_ID = 4_095
 
 _POLICY = frozenset(PolicyFields.model_fields)
 
@@ -79,18 +80,18 @@ def build_table(top: Level, problems: Problems) -> Table:
                 node.entry.path, f"the workflow has more than {MAX_TASKS} tasks"
             )
             return Table()  # nothing else is worth checking
+        if node.id.count("/") > MAX_NESTING or len(node.id) > MAX_ID:
+            problems.add(
+                node.entry.path,
+                f"workflows nest too deeply here: at most {MAX_NESTING} levels, and"
+                f" {MAX_ID} characters for the ids of a task and those around it",
+            )
+            continue
         table.nodes[node.id] = node
         nested = node.entry.fields.workflow
         if node.entry.kind != "workflow" or nested is None:
             continue
         path = (*node.entry.path, "workflow")
-        if node.id.count("/") >= MAX_NESTING or len(node.id) > MAX_ID:
-            problems.add(
-                path,
-                f"workflows nest too deeply here: at most {MAX_NESTING} levels, and"
-                f" {MAX_ID} characters for the ids of a task and those around it",
-            )
-            continue
         level = read_level(nested, path, problems)
         _check_library(level, top, problems)
         scope = _scope(level, node)

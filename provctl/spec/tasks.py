@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple, Union
 
 from provctl.core.model import (
     NO_RETRY,
@@ -25,8 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["make_task"]
 
 
-def make_task(node: Node, index: int, needs: Tuple[Need, ...], table: Table) -> Task:
-    """The task at a place in the table; with flat ids in all it refers to."""
+LineOf = Callable[[str], int]
+
+
+def make_task(
+    node: Node, index: int, needs: Tuple[Need, ...], table: Table, line_of: LineOf
+) -> Task:
+    """The task at a place in the table; with flat ids in all it refers to.
+
+    `line_of` tells in which line of the file a script begins, 0 for not known.
+    """
     entry, policy = node.entry, node.policy
     fields: TaskFields = entry.fields
     level = table.levels.get(node.id)
@@ -34,7 +42,7 @@ def make_task(node: Node, index: int, needs: Tuple[Need, ...], table: Table) -> 
     return Task(
         id=node.id,
         index=index,
-        action=_work(fields, node.scope) or Group(),
+        action=_work(fields, node.scope, line_of) or Group(),
         needs=needs,
         parent=node.parent.id if node.parent else None,
         when=_renamed(fields.when, node.scope),
@@ -46,15 +54,18 @@ def make_task(node: Node, index: int, needs: Tuple[Need, ...], table: Table) -> 
         on_failure=policy.get("on_failure", "fail"),
         on_interrupt=policy.get("on_interrupt", "hold"),
         idempotent=policy.get("idempotent", False),
-        undo=_undo(fields.undo, node.scope),
-        probe=_work(fields.probe, node.scope) if fields.probe else None,
+        undo=_undo(fields.undo, node.scope, line_of),
+        probe=_work(fields.probe, node.scope, line_of) if fields.probe else None,
+        keep_processes=fields.keep_processes,
         secrets=policy.get("secrets", {}),
         description=fields.description or (inner.description if inner else ""),
     )
 
 
-def _undo(fields: Optional[UndoFields], scope: Scope) -> Optional[Undo]:
-    work = _work(fields, scope) if fields is not None else None
+def _undo(
+    fields: Optional[UndoFields], scope: Scope, line_of: LineOf
+) -> Optional[Undo]:
+    work = _work(fields, scope, line_of) if fields is not None else None
     if fields is None or work is None:
         return None
     return Undo(
@@ -66,7 +77,9 @@ def _undo(fields: Optional[UndoFields], scope: Scope) -> Optional[Undo]:
     )
 
 
-def _work(fields: Union[TaskFields, WorkFields], scope: Scope) -> Optional[Work]:
+def _work(
+    fields: Union[TaskFields, WorkFields], scope: Scope, line_of: LineOf
+) -> Optional[Work]:
     """What is run; None for a nested workflow."""
     if fields.call is not None:
         call = fields.call
@@ -75,9 +88,11 @@ def _work(fields: Union[TaskFields, WorkFields], scope: Scope) -> Optional[Work]
             call.command,
             tuple(_renamed(call.args, scope)),
             _renamed(call.flags, scope),
+            check_success=call.check_success,
         )
     if fields.script is not None:
-        return Script(fields.script, _renamed(fields.args or {}, scope))
+        args = _renamed(fields.args or {}, scope)
+        return Script(fields.script, args, line_of(fields.script))
     if fields.command is not None:
         return Command(tuple(_renamed(fields.command, scope)))
     return None

@@ -23,6 +23,7 @@ else:
     import tomli as tomllib
 
 from provctl.core.values import children
+from provctl.spec.syntax_hints import open_hint
 
 if TYPE_CHECKING:
     from provctl.spec.problems import Path, Place, Problem
@@ -79,7 +80,7 @@ def read_toml(source: Source) -> TomlFile:
         if found is not None and found.group(1):
             at = source.offset(int(found.group(1)), int(found.group(2)))
         words = f"not TOML: {message[:1].lower()}{message[1:]}"
-        raise source.invalid(words, at=at) from error
+        raise source.invalid(words, open_hint(source), at=at) from error
     except RecursionError as error:
         raise source.invalid(_TOO_DEEP, at=0) from error
     except ValueError as error:

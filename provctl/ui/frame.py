@@ -44,6 +44,7 @@ class Glyphs:
 UNICODE = Glyphs(
     marks={
         "queued": "·",
+        "incomplete": "?",
         "waiting": "·",
         "ready": "·",
         "running": "▶",
@@ -73,6 +74,7 @@ UNICODE = Glyphs(
 ASCII = Glyphs(
     marks={
         "queued": ".",
+        "incomplete": "?",
         "waiting": ".",
         "ready": ".",
         "running": ">",

@@ -66,6 +66,7 @@ STATES = (
     "paused",
     "held",
     "queued",
+    "incomplete",
     "ready",
     "waiting",
     *OUTCOMES,
@@ -178,9 +179,13 @@ def sentence(task: TaskView, *, now: float, took: str = "") -> str:
     `took` is how long it ran, for those who want it in the sentence.
     """
     state = state_of(task)
+    if task.unattended:
+        return task.unattended
     if state == "running":
         begun = _BEGUN.get(at_work(task), at_work(task))
         return begun + _attempt(task, task.attempt)
+    if task.lacks:
+        return f"{state}: {neutralise(task.lacks)}"
     if state in ("waiting", "ready"):
         return f"{state} to be undone" if task.purpose == "undo" else _waits(task)
     why = _cause(task)
@@ -309,7 +314,8 @@ def aftermath(view: RunView) -> List[str]:
             told.append(f"processes that hang in the kernel and live on: {task.stuck}")
         if task.survivors > task.stuck:
             swept = task.survivors - task.stuck
-            told.append(f"processes that outlived it and were killed: {swept}")
+            what = "process" if swept == 1 else "processes"
+            told.append(f"{swept} leftover {what} killed")
         if task.log_dropped_bytes:
             told.append(f"bytes left out of its log: {task.log_dropped_bytes}")
         lines += [f"  {neutralise(task.id)}: {said}" for said in told]
@@ -320,10 +326,11 @@ def aftermath(view: RunView) -> List[str]:
 
 
 def progress_of(task: TaskView) -> str:
-    """Say how far a task is that runs, and what it does."""
-    if task.status != "running":
+    """Say how far a task is that runs, and what it does; of an ended one the last."""
+    if task.status not in ("running", "finished"):
         return ""
-    percent, message = task.progress.percent, neutralise(task.progress.message)
+    message = neutralise(task.progress.message)
+    percent = task.progress.percent if task.status == "running" else None
     return " ".join(
         filter(None, ("" if percent is None else f"{percent:.0f}%", message))
     )
@@ -377,7 +384,7 @@ def _attempt(task: TaskView, number: int) -> str:
 
 def _cause(task: TaskView) -> str:
     """Say why a task ended as it did: signal or exit code, then the reason."""
-    reason = neutralise(task.reason)
+    reason = neutralise(task.reason or task.stale)
     code = ""
     if task.signal is not None:
         code = _signal_name(task.signal)

@@ -7,10 +7,22 @@ caller is at work, and an idle caller costs nothing.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Callable, Optional, Sequence, Tuple, Type
+import termios
+from functools import partial
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    TypeVar,
+)
 
 from provctl.ui.frame import Frame
+from provctl.ui.keys import Keys
 from provctl.ui.lines import encodable, run_finished
+from provctl.ui.location import Location
 from provctl.ui.paint import Painter
 from provctl.ui.render import as_it_is, render_many
 
@@ -24,9 +36,14 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveView"]
 
+_Result = TypeVar("_Result")
+
 
 class LiveView:
     """Draws runs in place; a context manager that always gives the cursor back.
+
+    What is typed meanwhile is neither shown nor left for whoever reads next.
+    A terminal of another size is drawn on once it has told where its cursor is.
 
     `now` gives seconds since the epoch; `fill` is asked for each row that is shown;
     `program` is what commands that are named begin with.
@@ -54,6 +71,8 @@ class LiveView:
         self._gone: Optional[OSError] = None
         self._ended = True
         self._painter = Painter(console)
+        self._keys = Keys(_fd_of(console))
+        self._location = Location(self._keys, settle_s=self._interval_s)
 
     def __enter__(self) -> LiveView:
         self.resume()
@@ -87,9 +106,15 @@ class LiveView:
         """
         if not self.due:
             return
-        self._drawn_at = self._now()
-        self._drawn_size = self._size()
-        self._draw(views, self._drawn_size)
+        now, size = self._now(), self._size()
+        self._location.see(size, now)
+        if self._attempt(lambda: self._location.is_settled(now)) is False:
+            return
+        frame = self._render(views)
+        if self._size() != size:  # by now; it would be drawn where it is not expected
+            return
+        self._drawn_at, self._drawn_size = now, size
+        self._paint(frame)
         if self._gone is not None:
             raise self._gone
 
@@ -98,18 +123,23 @@ class LiveView:
         if not self._ended:
             self._ended = True
             self._attempt(self._painter.end)
+            self._attempt(self._keys.release)
 
     def resume(self) -> None:
         """Take the terminal; the next picture is drawn below what is on it."""
         self._ended = False
         self._drawn_at = None
+        self._location.forget()
+        self._attempt(self._keys.hold)
         self._attempt(self._painter.begin)
 
     def close(self, final_views: Sequence[RunView]) -> None:
         """Leave the final picture on the screen, then tell how each run ended."""
         if self._ended:  # it was given up while another had the terminal
             self.resume()
-        self._draw(final_views, self._size())
+        self._location.see(self._size(), self._now())
+        self._attempt(self._location.settle)
+        self._paint(self._render(final_views))
         self.suspend()
         encoding = self._console.encoding
         told = [
@@ -118,16 +148,21 @@ class LiveView:
         account = Frame(tuple(((encodable(line, encoding), ""),) for line in told))
         self._attempt(lambda: self._console.print(account, soft_wrap=True))
 
-    def _draw(self, views: Sequence[RunView], size: Tuple[int, int]) -> None:
-        frame = render_many(
+    def _render(self, views: Sequence[RunView]) -> Frame:
+        width, height = self._location.size
+        return render_many(
             views,
             now=self._now(),
-            width=size[0],
-            height=size[1],
+            width=width,
+            height=height,
             ascii_only=not self._console.encoding.startswith("utf"),
             fill=self._fill,
         )
-        self._attempt(lambda: self._painter.paint(frame.lines, *size))
+
+    def _paint(self, frame: Frame) -> None:
+        size, position = self._location.size, self._location.position
+        paint = partial(self._painter.paint, frame.lines, *size, position=position)
+        self._attempt(paint)
 
     def _size(self) -> Tuple[int, int]:
         """The size of the terminal now: the environment may tell one of long ago."""
@@ -137,10 +172,17 @@ class LiveView:
             width, height = self._console.size
         return width or 80, height or 24
 
-    def _attempt(self, draw: Callable[[], None]) -> None:
-        if self._gone is not None:
-            return
-        try:
-            draw()
-        except OSError as problem:
-            self._gone = problem
+    def _attempt(self, act: Callable[[], _Result]) -> Optional[_Result]:
+        if self._gone is None:
+            try:
+                return act()
+            except (OSError, termios.error) as problem:
+                self._gone = OSError(*problem.args)
+        return None
+
+
+def _fd_of(console: Console) -> Optional[int]:
+    try:
+        return console.file.fileno()
+    except (OSError, ValueError):  # no file at all
+        return None

@@ -14,6 +14,7 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
+    Set,
     TextIO,
     Tuple,
     Type,
@@ -71,6 +72,7 @@ class PlainView:
         self._program = program
         self._run_status: Dict[str, str] = {}
         self._told: Dict[Tuple[str, str], _Standing] = {}
+        self._short: Set[Tuple[str, str]] = set()  # of which it was said what lacks
         self._id_column = 0
 
     def __enter__(self) -> PlainView:
@@ -145,6 +147,9 @@ class PlainView:
         if self._told.get(key) == standing:
             return False
         self._told[key] = standing
+        if task.lacks and key not in self._short:
+            self._short.add(key)
+            return True
         return task.status not in ("waiting", "ready")
 
     def _write(self, account: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Sequence, Tuple
 
+from provctl.text import visible
 from provctl.ui.picture import COLOURS
 
 __all__ = ["Failure", "Report", "Row", "as_html"]
@@ -66,4 +67,4 @@ def as_html(report: Report) -> str:
         undefined=StrictUndefined,
     )
     template = environment.get_template("report.html")
-    return template.render(colours=COLOURS, **vars(report))
+    return visible(template.render(colours=COLOURS, **vars(report)))

@@ -43,6 +43,7 @@ _STYLES = {
     "rolled_back": "yellow",
     "undone": "yellow",
     "queued": "dim",
+    "incomplete": "yellow",
     "waiting": "dim",
     "ready": "dim",
     "skipped": "dim",

@@ -19,11 +19,12 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set
 
 from tests.bench import graphs
-from tests.bench.library import write_library
+from tests.bench.library import write_large_library, write_library
 from tests.bench.live import longest_step, reporting, watched
 from tests.bench.measure import (
     Usage,
@@ -32,6 +33,7 @@ from tests.bench.measure import (
     measure,
     peak_memory,
 )
+from tests.bench.reports import ended_run
 from tests.support.installed import ROOT
 
 __all__ = ["main"]
@@ -225,6 +227,37 @@ def bench_library(bench: Bench) -> Iterator[Finding]:
     yield Finding("provctl NOUN VERB", took["call"] / both, "x", 1.3, notes)
 
 
+def bench_large_libraries(bench: Bench) -> Iterator[Finding]:
+    """Help with libraries of many commands: the first time, and when they are known."""
+    yield from _help_of(bench, 600, 1_700)
+    yield from _help_of(bench, 150, 6_150)
+
+
+def _help_of(bench: Bench, modules: int, commands: int) -> Iterator[Finding]:
+    folder = bench.folder / f"library-{modules}"
+    write_large_library(folder, modules, commands)
+    bench.env["PROVCTL_NUSHELL_PROVISIONING_LIB"] = str(folder)
+    provctl, *state = bench.provctl()
+    caches = (bench.folder / f"cache-{modules}-{n}" for n in count())
+    helps = [provctl, "--help", *state]
+    bench.env["XDG_CACHE_HOME"] = str(bench.folder / "cache")
+    bench.ask(helps)
+    time.sleep(2)  # until the times of its files can be relied on
+    bench.ask(helps)
+    found = bench.measure(
+        first=lambda: ["env", f"XDG_CACHE_HOME={next(caches)}", *helps],
+        help=lambda: helps,
+        click=lambda: [sys.executable, "-I", "-c", "import click"],
+    )
+    what = f"{commands:,} commands in {modules} modules"
+    notes = f"CPU: {found['first'].cpu_s:.1f} s"
+    yield Finding(f"{what}, the first time", found["first"].wall_s, "s", 30, notes)
+    ratio = found["help"].wall_s / found["click"].wall_s
+    notes = f"{found['help'].wall_s * 1e3:.0f} ms"
+    notes += f", import click: {found['click'].wall_s * 1e3:.0f} ms"
+    yield Finding("  when they are known", ratio, "x", 2.5, notes)
+
+
 def bench_completion(bench: Bench) -> Iterator[Finding]:
     """What a press of Tab takes, with 1,000 runs, against the import of click."""
     file = graphs.write(graphs.fan(100), bench.folder)
@@ -334,6 +367,24 @@ def bench_frames(bench: Bench) -> Iterator[Finding]:
     yield Finding("longest step of 100,000 tasks at a terminal", min(took), "s", 0.05)
 
 
+def bench_reports(bench: Bench) -> Iterator[Finding]:
+    """What a task of 100,000 costs in each report, against one of 10,000."""
+    for form in ("junit", "html", "summary"):
+        commands: Dict[str, Callable[[], Sequence[str]]] = {}
+        for size in (10_000, 100_000):
+            provctl, *words = bench.provctl("workflow", "report")
+            run = ended_run(Path(words[-1]), size)
+            file = str(bench.folder / f"report-{size}")
+            commands[f"of_{size}"] = partial(
+                list, [provctl, *words, run, f"--{form}", file]
+            )
+        found = bench.measure(**commands)
+        of_small, of_large = (usage.cpu_s for usage in found.values())
+        notes = f"CPU {of_large:.2f} s, of 10,000: {of_small:.2f} s"
+        what = f"report --{form} of 100,000, cost of a task"
+        yield Finding(what, of_large / of_small / 10, "x", 1.3, notes)
+
+
 def _watching(bench: Bench, waiting: int, name: str) -> Finding:
     warm_s, seconds = 12.0, 20.0
     file = reporting(
@@ -365,10 +416,12 @@ BENCHES: Dict[str, Callable[[Bench], Iterator[Finding]]] = {
     "startup": bench_startup,
     "single": bench_single,
     "library": bench_library,
+    "libraries": bench_large_libraries,
     "completion": bench_completion,
     "montage": bench_montage,
     "live": bench_live,
     "frames": bench_frames,
+    "reports": bench_reports,
 }
 
 

@@ -1,4 +1,4 @@
-"""Owns a Nushell library for benchmarks: 20 nouns with 10 verbs each."""
+"""Owns Nushell libraries for benchmarks: 20 nouns with 10 verbs each, and large ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["write_library"]
+__all__ = ["write_large_library", "write_library"]
 
 _VERBS = [
     "create",
@@ -36,6 +36,29 @@ export def {verb}-{noun} [
     {{name: $name, zone: $zone, size: $size}}
 }}
 """
+
+
+_HELPER = """
+# Help with number {number}.
+export def helper-{number} [name: string, --zone (-z): string = "es-mad1"] {{
+    if $name == "" {{ $zone }} else {{ $name | str upcase }}
+}}
+"""
+
+
+def write_large_library(folder: Path, modules: int, commands: int) -> Path:
+    """Write so many modules below `folder` with so many commands in all.
+
+    Each has one verb, and the other commands of it are helpers.
+    """
+    for number in range(modules):
+        noun, verb = f"thing{number // len(_VERBS)}", _VERBS[number % len(_VERBS)]
+        helpers = (number + 1) * commands // modules - number * commands // modules - 1
+        text = _MODULE.format(verb=verb, noun=noun)
+        text += "".join(_HELPER.format(number=helper) for helper in range(helpers))
+        (folder / f"{noun}s").mkdir(parents=True, exist_ok=True)
+        (folder / f"{noun}s" / f"{verb}.nu").write_text(text, encoding="utf-8")
+    return folder
 
 
 def write_library(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, Dict, Tuple
 
@@ -11,6 +12,14 @@ if TYPE_CHECKING:
     from tests.support.installed import Provctl
 
 TRUE: Dict[str, Any] = {"command": ["true"]}
+
+# Flags that are given twice, and another value the second time.
+TWICE = {
+    "-p": ("run", "-p", "n=1", "-p", "n=2"),
+    "-l": ("submit", "-l", "n=1", "-l", "n=2"),
+    "--duration": ("simulate", "--duration", "a=1s", "--duration", "a=2s"),
+    "--set": ("template", "render", "--set", "n=1", "--set", "n=2"),
+}
 
 # Tasks of a workflow file, and what is said of them.
 WRONG: Dict[str, Tuple[Any, str]] = {
@@ -130,3 +139,29 @@ def test_a_state_directory_that_is_not_writable(provctl: Provctl) -> None:
     open_to_all.chmod(0o777)
     said = provctl("run", file, "--state-dir", open_to_all, code=32).err
     assert "chmod 700" in said
+
+
+@pytest.mark.parametrize("flag", TWICE)
+def test_a_key_is_not_given_two_values(provctl: Provctl, flag: str) -> None:
+    *words, first, key, second, other = TWICE[flag]
+    document = {"params": {"n": 0}, "tasks": {"a": TRUE}}
+    file = provctl.text("w.json", json.dumps(document))
+    done = provctl(*words, file, first, key, second, other, code=2)
+    name = key.partition("=")[0]
+    assert f"{flag} {name} is given twice, with different values" in done.err
+    if flag in ("-p", "--set"):
+        provctl(*words, file, first, key, second, key)
+
+
+def test_an_attempt_that_never_was_is_refused(provctl: Provctl) -> None:
+    run = provctl("run", provctl.file({"a": TRUE}), "-o", "json").json()["id"]
+    for what in (run, f"{run}/a"):
+        done = provctl("logs", what, "--attempt", "2", code=40)
+        assert "there is no attempt 2" in done.err
+    provctl("logs", run, "--attempt", "1")
+
+
+def test_an_age_says_its_unit(provctl: Provctl) -> None:
+    done = provctl("prune", "--older", "30", "--dry-run", code=2)
+    assert "must say its unit, such as 30s or 30m" in done.err
+    provctl("prune", "--older", "30d", "--dry-run")

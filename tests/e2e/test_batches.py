@@ -65,7 +65,31 @@ def test_a_batch_stands_still_and_goes_on_as_a_whole(provctl: Provctl) -> None:
     provctl("batch", "cancel", batch, "--now")
 
 
-def test_of_a_batch_with_a_mistake_nothing_is_submitted(provctl: Provctl) -> None:
-    wrong = provctl.file({"a": {"command": ["true"], "needs": ["b"]}})
-    provctl("batch", "submit", provctl.ends_badly(), wrong, code=50)
+def test_of_a_batch_with_mistakes_all_are_named_and_nothing_is_submitted(
+    provctl: Provctl,
+) -> None:
+    wrong = [
+        provctl.file({"a": {"command": ["true"], "needs": [needed], "x": 1}})
+        for needed in ("b", "c")
+    ]
+    missing = provctl.folder / "missing.json"
+    files = [wrong[0], provctl.ends_badly(), missing, wrong[1]]
+    told = provctl("batch", "submit", *files, code=50).err
+    for file in (*wrong, missing):
+        assert f"{file}" in told
+    assert told.count("`x`") == 2
+    assert "`b`" in told
+    assert "`c`" in told
+    assert provctl.runs() == []
+
+
+def test_a_missing_tool_hides_no_mistake_of_another_file(provctl: Provctl) -> None:
+    files = [
+        provctl.file({"a": {"script": "1"}}),
+        provctl.file({"a": {"command": ["true"], "needs": ["b"]}}),
+    ]
+    for verb in (["batch", "submit"], ["workflow", "validate"]):
+        without = {"PROVCTL_NUSHELL_BINARY": "/nowhere/nu"}
+        assert "`b`" in provctl(*verb, *files, code=50, env=without).err
+        assert "/nowhere/nu" in provctl(*verb, files[0], code=52, env=without).err
     assert provctl.runs() == []

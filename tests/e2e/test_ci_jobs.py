@@ -394,8 +394,9 @@ def test_a_retry_that_is_waited_for_is_shown_if_it_is_said_how(
     provctl("run", provctl.file({"a": {"command": ["sh", "-c", script]}}), code=10)
     provctl.text("mended", "")
     assert provctl("retry", "@last", "-w").out == ""
-    provctl("retry", "@last", "--only", "a", "-w")
-    out = provctl("retry", "@last", "--only", "a", "-w", "-o", "group", env=GITLAB).out
+    only = ("retry", "@last", "--only", "a", "-w", "--yes")
+    provctl(*only)
+    out = provctl(*only, "-o", "group", env=GITLAB).out
     job = GitLabJob(out)
     assert said_by(job, "a")[-1] == "asked"
     assert job.groups[-1].title == "a (attempt 4)"

@@ -122,6 +122,21 @@ def test_names_and_values_are_data(provctl: Provctl, shell: Shell) -> None:
     assert list(provctl.folder.rglob("evil"))
 
 
+@pytest.mark.parametrize("name", SHELLS)
+def test_under_the_name_of_the_platform(provctl: Provctl, name: str) -> None:
+    programs = provctl.folder / "bin"
+    programs.mkdir()
+    (programs / "provisioning").symlink_to(provctl.program)
+    provctl.environ["PATH"] = f"{programs}:{provctl.environ['PATH']}"
+    provctl.program = str(programs / "provisioning")
+    shell = Shell(name, provctl, "provisioning")
+    with shell:
+        shell.type("provisioning workflow mon\t")
+        shell.shows("READY> provisioning workflow monitor")
+        shell.type("provisioning workflow retry --downs\t")
+        shell.shows("READY> provisioning workflow retry --downstream")
+
+
 def test_where_there_is_nothing_nothing_is_said(provctl: Provctl, shell: Shell) -> None:
     provctl.state.write_text("a file", encoding="utf-8")
     shell.type("provctl cancel x\t")

@@ -115,7 +115,7 @@ def test_rollback_deletes_the_servers_when_a_step_fails(provctl: Provctl) -> Non
 def test_rollback_by_hand_after_all_went_well(provctl: Provctl) -> None:
     provctl("run", EXAMPLES / "rollback.ncl", "-p", "fail=false")
     assert [s["name"] for s in _made(provctl, "servers")] == ["blue-1", "green-1"]
-    provctl("workflow", "rollback", "@last", "-w")
+    provctl("workflow", "rollback", "@last", "-w", "-y")
     assert _made(provctl, "servers") == []
 
 

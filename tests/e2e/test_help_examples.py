@@ -79,7 +79,7 @@ KUBERNETES = {
 # By the whole line: what is run in its place, for it speaks of one moment.
 INSTEAD: Dict[str, str] = {
     "provctl workflow show @last --at 2026-05-04T12:00:00Z": (
-        "provctl workflow show @last --at 2126-05-04T12:00:00Z"
+        "provctl workflow show @last --at $(date -u +%FT%TZ)"
     ),
 }
 

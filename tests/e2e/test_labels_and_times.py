@@ -81,7 +81,12 @@ def test_lists_are_of_a_time(provctl: Provctl) -> None:
     assert ids(provctl, "--until", "now", "--since", "2h") == [run]
     in_an_hour = time.localtime(time.time() + 3600)  # noqa: TID251
     later = time.strftime("%Y-%m-%dT%H:%M", in_an_hour)
-    assert ids(provctl, "--since", later) == []
+    for verb in ("ps", "stats", "journal tail " + run, "scheduler logs"):
+        done = provctl(*verb.split(), "--since", later, code=2)
+        assert "which is still to come" in done.err
+    done = provctl("workflow", "show", run, "--at", later, code=2)
+    assert "which is still to come" in done.err
+    assert provctl("workflow", "show", run, "--at", "now").out
     assert ids(provctl, "--until", later) == [run]
     assert "is no time" in provctl("ps", "--since", "soon", code=2).err
     said = provctl("ps", "--since", "1h", "--until", "2h", code=2).err
@@ -90,7 +95,6 @@ def test_lists_are_of_a_time(provctl: Provctl) -> None:
     assert len(records.splitlines()) == len(provctl.journal(run))
     assert provctl("journal", "tail", run, "--until", "1h").out == ""
     assert provctl("scheduler", "logs", "--since", "1h").out
-    assert provctl("scheduler", "logs", "--since", later).out == ""
 
 
 def test_batches_are_filtered_by_their_runs(provctl: Provctl) -> None:
@@ -110,8 +114,12 @@ def test_cancel_by_label_says_what_it_means(provctl: Provctl) -> None:
     other = provctl.submit(file, "-l", "env=prod")
     for run in (first, second, other):
         provctl.until_ready(run)
-    said = provctl("cancel", "-l", "env=test", "--now").err
+    refused = provctl("cancel", "-l", "env=test", "--now", code=2).err
+    assert "nothing was done" in refused
+    assert "--yes" in refused
+    said = provctl("cancel", "-l", "env=test", "--now", "--yes").err
     for run in (first, second):
+        assert f"{run}  w  running" in refused
         assert f"{run}  w  running" in said
         assert f"cancel requested: {run}" in said
     assert provctl("wait", "-l", "env=test", code=11).out == ""
@@ -122,7 +130,7 @@ def test_cancel_by_label_says_what_it_means(provctl: Provctl) -> None:
     assert "either RUN or -l" in provctl("cancel", other, "-l", "env", code=2).err
     provctl("workflow", "pause", "-l", "env=prod")
     assert provctl.status(other)["status"] == "paused"
-    provctl("cancel", "-l", "env=prod", "--now")
+    provctl("cancel", "-l", "env=prod", "--now", "--yes")
 
 
 def test_at_a_terminal_cancel_by_label_asks(provctl: Provctl) -> None:
@@ -155,7 +163,8 @@ def test_what_is_kept_and_what_goes_is_chosen_by_label(provctl: Provctl) -> None
     said = provctl("prune", "-l", "env=test", code=2).err
     assert "nothing says what may go" in said
     provctl("workflow", "pin", "-l", "keep")
-    (row,) = provctl("prune", "-l", "env=test", "--keep", "0", "-o", "json").json()
+    prune = ("prune", "-l", "env=test", "--keep", "0", "-o", "json")
+    (row,) = provctl(*prune, "--yes").json()
     assert row["id"] == test
     assert "pinned" in provctl("workflow", "rm", "-l", "env=test", code=41).err
     provctl("workflow", "unpin", "-l", "keep")
@@ -164,7 +173,7 @@ def test_what_is_kept_and_what_goes_is_chosen_by_label(provctl: Provctl) -> None
         terminal.press("n\n")
         assert terminal.wait() == 130
     going = provctl.submit(provctl.endless(), "-l", "env=test")
-    assert f"removed: {kept}" in provctl("workflow", "rm", "-l", "env=test").err
+    assert f"removed: {kept}" in provctl("workflow", "rm", "-l", "env=test", "-y").err
     assert set(provctl.runs()) == {prod, going}
     assert "no run is named" in provctl("workflow", "rm", code=2).err
     provctl("cancel", going, "--now")

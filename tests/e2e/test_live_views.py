@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from functools import partial
@@ -199,3 +200,49 @@ def test_in_the_background_nothing_is_drawn(provctl: Provctl) -> None:
         open_gate(provctl)
         terminal.read_until("succeeded in")
         terminal.watch(lambda _screen: terminal.cursor_shown)
+
+
+_SHELL = ["bash", "--noprofile", "--norc", "--noediting", "-i"]
+
+
+@pytest.mark.parametrize("verb", ["run", "watch"])
+def test_what_is_typed_is_neither_shown_nor_run(provctl: Provctl, verb: str) -> None:
+    file = provctl.file({"a": gated(provctl)})
+    subject = file if verb == "run" else provctl.submit(file)
+    with Terminal(_SHELL, {**provctl.environ, "PS1": "> "}, provctl.folder) as terminal:
+        terminal.press("stty -a >before\r")
+        terminal.press(f"{provctl.program} {verb} {subject}; stty -a >after\r")
+        terminal.watch(lambda screen: "copying" in screen)
+        terminal.press("touch typed\r")
+        # The control: what is sent as a signal is heeded.
+        terminal.press("\x1a")
+        terminal.read_until("Stopped")
+        terminal.press("fg\r")
+        mark = len(terminal.plain)
+        terminal.watch(lambda _screen: "copying" in terminal.plain[mark:])
+        terminal.press("touch typed\r")
+        open_gate(provctl)
+        terminal.read_until("succeeded in")
+        terminal.press("echo do''ne\r")
+        terminal.read_until("done")
+        assert "touch" not in terminal.plain
+    assert not (provctl.folder / "typed").exists()
+    before, after = ((provctl.folder / n).read_text() for n in ("before", "after"))
+    assert before == after
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_terminal_is_as_it_was_whatever_ends_the_watch(
+    provctl: Provctl, number: signal.Signals
+) -> None:
+    run = provctl.submit(provctl.file({"a": gated(provctl)}))
+    with Terminal(_SHELL, {**provctl.environ, "PS1": "> "}, provctl.folder) as terminal:
+        terminal.press("stty -a >before\r")
+        script = f"echo $$ >pid; exec {provctl.program} watch {run}"
+        terminal.press(f"sh -c '{script}'; stty -a >after; echo do''ne\r")
+        terminal.watch(lambda screen: "copying" in screen)
+        os.kill(int((provctl.folder / "pid").read_text()), number)
+        terminal.read_until("done")
+    open_gate(provctl)
+    before, after = ((provctl.folder / n).read_text() for n in ("before", "after"))
+    assert before == after

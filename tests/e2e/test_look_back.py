@@ -94,8 +94,10 @@ def test_a_run_as_it_was(provctl: Provctl) -> None:
     now = provctl("workflow", "show", run, "-o", "json").json()
     assert (then["status"], now["outcome"]) == ("running", "failed")
     assert [task["status"] for task in then["tasks"]] == ["running"] + ["waiting"] * 2
-    late = provctl("workflow", "show", run, "--at", "2199-01-01T00:00:00Z").out
+    late = provctl("workflow", "show", run, "--at", len(records)).out
     assert "bad    failed" in late
+    future = provctl("workflow", "show", run, "--at", "2199-01-01T00:00:00Z", code=2)
+    assert "still to come" in future.err
     provctl("workflow", "show", run, "--at", "1999-01-01", code=40)
     provctl("workflow", "show", run, "--at", 999, code=40)
     assert "no time" in provctl("workflow", "show", run, "--at", "noon", code=2).err
@@ -163,4 +165,6 @@ def test_status_shows_how_far_a_task_is(provctl: Provctl) -> None:
     assert (task["progress"], task["message"]) == (30, "unpacking")
     provctl("cancel", run)
     provctl("wait", run, code=11)
-    assert "unpacking" not in provctl("workflow", "status", run).out
+    ended = provctl("workflow", "status", run).out
+    assert "unpacking" in ended  # the last that it said
+    assert "30%" not in ended

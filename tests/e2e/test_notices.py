@@ -15,7 +15,7 @@ TASKS: Dict[str, Any] = {"a": {"command": ["true"]}}
 @pytest.mark.parametrize("verb", ["run", "watch", "wait", "workflow attach"])
 def test_a_terminal_gets_a_bell_or_a_message(provctl: Provctl, verb: str) -> None:
     file = provctl.file(TASKS)
-    file.write_text(file.read_text().replace('"w"', '"x;y\\u001b[2J"'))
+    file.write_text(file.read_text().replace('"w"', '"x;y [2J"'))
     about: object = file
     if verb != "run":
         about = provctl.submit(file, "--wait")

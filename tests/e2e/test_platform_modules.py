@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.api import start_api
 from tests.support.nushell import outside
+from tests.support.tools import need_localhost
 
 if TYPE_CHECKING:
     from tests.support.api import Api
@@ -36,7 +37,8 @@ def library(provctl: Provctl) -> Path:
 
 @pytest.fixture
 def api(provctl: Provctl, library: Path) -> Api:
-    """The scheduler, on a port that the modules in the library call."""
+    """The scheduler, on a port that the modules in the library call by localhost."""
+    need_localhost()
     api = start_api(provctl)
     for page in PAGES.glob("*.nu"):
         text = page.read_text(encoding="utf-8").replace("9090", str(api.port))

@@ -70,6 +70,7 @@ _NOES = [
     {"script": "null"},
     {"script": "false"},
     {"script": "exit 3"},
+    {"call": {"module": "no.nu", "command": "main"}},
 ]
 
 
@@ -77,6 +78,7 @@ _NOES = [
 def test_after_a_no_the_policy_decides_hold(
     provctl: Provctl, probe: Dict[str, Any]
 ) -> None:
+    provctl.text("no.nu", "export def main [] { {success: false, error: 'gone'} }\n")
     run = lost(provctl, probe=probe)
     provctl("wait", run, code=13)
     held = provctl.task(run, "a")

@@ -27,6 +27,10 @@ def test_at_a_terminal_prune_asks(provctl: Provctl) -> None:
 
 def test_in_a_pipe_nobody_is_asked(provctl: Provctl) -> None:
     run = provctl("run", provctl.file(TRUE), "-o", "json").json()["id"]
-    done = provctl("prune", "--keep", "0", "-o", "name")
+    done = provctl("prune", "--keep", "0", "-o", "name", code=2)
+    assert done.out == ""
+    assert run in done.err
+    assert run in provctl("ps", "-o", "name").out
+    done = provctl("prune", "--keep", "0", "-o", "name", "--yes")
     assert done.out == f"{run}\n"
     assert "removed 1 run" in done.err

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import shutil
-import site
 import subprocess
 import sys
 from functools import lru_cache
@@ -18,6 +17,7 @@ import pytest
 
 from tests.support.api import free_port
 from tests.support.installed import ROOT, Provctl
+from tests.support.tools import need
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -148,6 +148,9 @@ def tried(line: str, free: List[int]) -> str:
 @pytest.mark.parametrize("block", blocks("bash"), ids=lambda block: block.split()[0])
 def test_the_lines_in_bash_run(shell: Shell, block: str) -> None:
     free = [free_port(), free_port()]
+    lines = ["set -euo pipefail", *(tried(x, free) for x in block.splitlines())]
+    script = "\n".join(lines)
+    need(*(tool for tool in ("curl", "jq") if tool in script))
     shell.environ["PROVCTL_SERVER_PORT"] = str(free[1])
     shell.environ["PROVCTL_NUSHELL_PROVISIONING_LIB"] = str(
         shell.checkout / "examples/provisioning"
@@ -157,8 +160,7 @@ def test_the_lines_in_bash_run(shell: Shell, block: str) -> None:
     (shell.checkout / "values.json").write_text('{"name": "web-2"}')
     if "scheduler/api.sock" in block:
         shell("provctl scheduler start")
-    lines = ["set -euo pipefail", *(tried(x, free) for x in block.splitlines())]
-    said = shell("\n".join(lines))
+    said = shell(script)
     assert '"success":false' not in said, said
     assert said.count('"success":true') == (6 if "api.sock" in block else 0), said
 
@@ -236,43 +238,6 @@ def test_the_configuration_is_right(shell: Shell) -> None:
         file = shell.checkout / f"{number}.toml"
         file.write_text(block, encoding="utf-8")
         shell(f"provctl config check {file}")
-
-
-def test_the_first_command_installs_and_runs(provctl: Provctl) -> None:
-    (block,) = blocks("sh")
-    install, _ = block.splitlines()
-    programs = fresh_environment(provctl.folder / "fresh")
-    shell = Shell(provctl, programs)
-    for name in ("provctl", "examples"):
-        shutil.copytree(ROOT / name, shell.checkout / name)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, shell.checkout / name)
-    assert shell(install).splitlines()[-1].endswith(": 7 succeeded")
-    assert shell("command -v provctl").strip() == str(programs / "provctl")
-    made = Path(shell.environ["HOME"]) / ".local/state/provisioning/servers"
-    assert len(list(made.iterdir())) == 5
-
-
-def fresh_environment(folder: Path) -> Path:
-    """Make an environment without provctl; return the folder of its programs.
-
-    What pip would download for it is there already, taken from this one, so that
-    nothing has to be.
-    """
-    subprocess.run(
-        [sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True
-    )
-    (packages,) = folder.glob("lib/python*/site-packages")
-    borrowed = "\n".join(site.getsitepackages()) + "\n"
-    (packages / "borrowed.pth").write_text(borrowed, encoding="utf-8")
-    pip = folder / "bin" / "pip"
-    pip.write_text(
-        f'#!/bin/sh\nexec {folder}/bin/python -m pip "$@" '
-        "--no-index --no-deps --no-build-isolation\n",
-        encoding="utf-8",
-    )
-    pip.chmod(0o755)
-    return folder / "bin"
 
 
 def test_the_second_command_tests() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from typing import TYPE_CHECKING, Dict
 
@@ -11,11 +10,18 @@ import pytest
 from PIL import Image, ImageColor
 
 from provctl.ui.picture import COLOURS
+from tests.support.tools import need
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.installed import Provctl
+
+
+@pytest.fixture(autouse=True)
+def browser() -> None:
+    need("chromium")
+
 
 TASKS = {
     "ok": {"command": ["true"]},
@@ -25,13 +31,10 @@ TASKS = {
 
 def browsed(page: Path, *options: str) -> str:
     """Return what headless Chromium prints of the page, as root with no network."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("Chromium is not installed (apt-get install chromium)")
     apart = ["unshare", "--net"] if os.geteuid() == 0 else []
     asked = [f"--user-data-dir={page.parent / 'profile'}", "--no-sandbox", *options]
     done = subprocess.run(
-        [*apart, program, "--headless", "--disable-gpu", *asked, page.as_uri()],
+        [*apart, "chromium", "--headless", "--disable-gpu", *asked, page.as_uri()],
         capture_output=True,
         timeout=180,
         check=True,

@@ -95,7 +95,10 @@ def test_of_a_run_that_succeeded_what_is_named(
     provctl("run", chain(provctl))
     run = provctl.runs()[0]
     (provctl.folder / "done").unlink()
-    provctl("retry", run, *options, "-w")
+    asked = provctl("retry", run, *options, "-w", code=2).err
+    assert "runs again: it succeeded" in asked
+    assert not (provctl.folder / "done").exists()
+    provctl("retry", run, *options, "-w", "--yes")
     assert sorted(done(provctl)) == again  # `d` waits for no other that runs
 
 
@@ -247,7 +250,7 @@ def test_who_watches_a_run_that_is_reopened_sees_its_new_end(provctl: Provctl) -
     assert out.decode().count(f"run {run} (w) succeeded") == 1
     # And again, once it had ended.
     ok.unlink()
-    provctl("retry", run, "--only", "bad", "-w", code=10)
+    provctl("retry", run, "--only", "bad", "-w", "-y", code=10)
     provctl("wait", run, code=10)
 
 

@@ -18,7 +18,7 @@ def first_then_good(provctl: Provctl, first: str, on: List[Any], **more: Any) ->
     script = f"echo ready; test -e {once} && exit 0; touch {once}; {first}"
     task: Dict[str, Any] = {
         "command": ["sh", "-c", script],
-        "retry": {"attempts": 2, "delay": "50ms", "on": on},
+        "retry": {"attempts": 2, "delay": "50ms", **({"on": on} if on else {})},
         **more,
     }
     return provctl.submit(provctl.file({"a": task}))

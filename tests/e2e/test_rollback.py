@@ -108,9 +108,12 @@ def test_by_hand_the_plan_first(provctl: Provctl) -> None:
         (None, "log", "stands: it succeeded and has no undo"),
         (None, "app", "stands: it failed and has no undo"),
     ]
+    said = provctl("workflow", "rollback", run, code=2).err
+    assert "one      will be undone: it succeeded" in said
+    assert "add --yes" in said
     assert provctl.journal(run) == before
     # Asked for, a rollback that worked is a success.
-    provctl("workflow", "rollback", run, "-w")
+    provctl("workflow", "rollback", run, "-w", "--yes")
     check_order(provctl)
     provctl("wait", run, code=14)
     said = provctl("workflow", "rollback", run, code=41).err
@@ -121,13 +124,13 @@ def test_by_hand_the_plan_first(provctl: Provctl) -> None:
 def test_only_what_came_after_a_task(provctl: Provctl) -> None:
     provctl("run", site(provctl), code=10)
     run = provctl.runs()[0]
-    provctl("workflow", "rollback", run, "--to", "network", "-w")
+    provctl("workflow", "rollback", run, "--to", "network", "-w", "--yes")
     assert sorted(undone(provctl)) == ["begin one", "begin two", "end one", "end two"]
     assert "still there: network (it was not to be undone)" in (
         provctl("workflow", "status", run).out
     )
     # The rest can be undone later, and by then what is undone is left alone.
-    provctl("workflow", "rollback", run, "-w")
+    provctl("workflow", "rollback", run, "-w", "--yes")
     check_order(provctl)
     provctl("workflow", "rollback", run, "--to", "nope", code=40)
 
@@ -167,9 +170,9 @@ def test_what_a_failed_undo_leaves_is_named(provctl: Provctl) -> None:
     assert "    no such disk\n" in done.out
     provctl("wait", run, code=15)
     provctl("watch", run, code=15)
-    provctl("workflow", "rollback", run, "-w", code=15)
+    provctl("workflow", "rollback", run, "-w", "--yes", code=15)
     fix.touch()
-    provctl("workflow", "rollback", run, "-w")
+    provctl("workflow", "rollback", run, "-w", "--yes")
     assert undone(provctl) == ["begin network 7", "end network"]
     provctl("wait", run, code=14)
 
@@ -203,7 +206,7 @@ def test_of_a_batch_each_run_that_has_ended(provctl: Provctl) -> None:
     file = provctl.file(tasks)
     batch = provctl("batch", "submit", file, file).last_word
     provctl("wait", batch)
-    provctl("batch", "rollback", batch, "-w")
+    provctl("batch", "rollback", batch, "-w", "--yes")
     assert sorted((provctl.folder / "u").read_text().split()) == provctl.runs()
     provctl("batch", "rollback", batch, code=41)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from typing import TYPE_CHECKING, Callable, Dict
 
+import psutil
 import pytest
 
 from tests.support.installations import Installation
@@ -65,20 +67,40 @@ def test_an_older_scheduler_says_that_a_journal_is_newer(provctl: Provctl) -> No
     later("scheduler", "stop")
 
 
-def test_what_may_pass_is_told_and_waited_for(provctl: Provctl) -> None:
+def test_a_lock_that_is_no_file_is_named(provctl: Provctl) -> None:
     run = queued(provctl)
     lock = provctl.state / "runs" / run / "owner.lock"
     lock.unlink()
     lock.mkdir()
     provctl("scheduler", "start")
+    for verb in ("wait", "monitor"):
+        assert (
+            f"{lock}: it is no plain file"
+            in provctl("workflow", verb, run, code=33).err
+        )
+    lock.rmdir()
+    provctl("wait", run)
+
+
+@pytest.mark.parametrize("what", ["owner.lock", "journal.jsonl"])
+def test_what_may_pass_is_told_and_waited_for(provctl: Provctl, what: str) -> None:
+    provctl("scheduler", "start")
+    pid = provctl("scheduler", "status", "-o", "json").json()["pid"]
+    labels = [f"-lx{n}={'y' * 200}" for n in range(30)]
+    file = provctl.file({"a": {"command": ["true"]}})
+    # No file may grow beyond this: a lock is small, the journal is large from the start.
+    room = {"owner.lock": 10, "journal.jsonl": 5000}[what]
+    psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    run = provctl.submit(file, *labels, env=OFF)
     said = provctl.folder / "said"
     with said.open("wb") as err, provctl.start("wait", run, stderr=err) as waits:
         provctl.wait_for_text(said, "cannot be taken yet")
         assert waits.poll() is None
-        lock.rmdir()
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, unlimited)
         assert waits.wait(timeout=60) == 0
     text = said.read_text()
-    assert str(lock) in text
+    assert str(provctl.state / "runs" / run / what) in text
     assert text.count("note: ") == 1
     provctl("scheduler", "stop")
 

@@ -66,7 +66,7 @@ def test_a_schedule_from_its_first_to_its_last_day(
     assert shown(provctl, "nightly")["next_at"] == []
     provctl("schedule", "resume", "nightly")
     provctl("schedule", "resume", "nightly", code=41)
-    provctl("schedule", "rm", "nightly")
+    provctl("schedule", "rm", "nightly", "--yes")
     assert provctl("schedule", "list", "-o", "json").json() == []
     provctl("schedule", "show", "nightly", code=40)
 
@@ -173,8 +173,13 @@ def test_a_damaged_one_is_named_and_can_be_removed(
     assert [row.get("damage") is None for row in rows] == [False, True]
     assert "damaged" in provctl("schedule", "show", "nightly", code=33).err
     assert "nightly.json: damaged" in provctl("doctor", code=33).out
-    provctl("schedule", "rm", "nightly")
+    verdicts = provctl("journal", "verify", "-o", "json", code=33).json()
+    told = {each["id"]: (each["kind"], each["verdict"]) for each in verdicts}
+    assert told == {"nightly": ("schedule", "damaged"), "other": ("schedule", "ok")}
+    assert "nightly.json: damaged" in provctl("journal", "verify", code=33).out
+    provctl("schedule", "rm", "nightly", "--yes")
     assert provctl("schedule", "list", "-o", "name").out == "other\n"
+    provctl("journal", "verify")  # the control
 
 
 def test_without_a_scheduler_it_is_said_that_nothing_happens(
@@ -186,7 +191,7 @@ def test_without_a_scheduler_it_is_said_that_nothing_happens(
     assert provctl.schedulers() == []
     assert "nothing is submitted" in provctl("doctor").out
     assert json.loads(provctl("schedule", "list", "-o", "jsonl").out)["run"] is None
-    provctl("schedule", "rm", "nightly")
+    provctl("schedule", "rm", "nightly", "--yes")
     assert provctl.schedulers() == []
 
 

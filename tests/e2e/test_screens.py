@@ -170,7 +170,7 @@ def recorded(museum: Provctl, command: str, done: Done) -> str:
 def test_what_is_recorded_is_what_is_shown(museum: Provctl) -> None:
     # The control: another state is another screen, and a mask does not hide it.
     before = recorded(museum, "stats", museum("stats"))
-    museum("workflow", "rm", "failed1")
+    museum("workflow", "rm", "failed1", "--yes")
     assert recorded(museum, "stats", museum("stats")) != before
 
 

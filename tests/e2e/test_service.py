@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.tools import need
 from tests.support.units import Manager
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def test_a_file_of_somebody_else_stays(provctl: Provctl) -> None:
 
 
 def test_systemd_takes_the_unit(provctl: Provctl, tmp_path: Path) -> None:
+    need("systemd-analyze")
     odd = tmp_path / 'odd $HOME %n "state"'
     unit = installed(provctl)
     text = provctl("--state-dir", odd, "scheduler", "install", "--print").out

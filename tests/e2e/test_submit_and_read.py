@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from typing import TYPE_CHECKING, Any, Dict
 
 import pytest
+
+from provctl.journal.folder import StateFolder
+from tests.support.run_folders import submit
+from tests.support.workflows import chain
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
@@ -95,8 +98,7 @@ def test_a_run_is_named_by_the_start_of_its_id_and_by_last(provctl: Provctl) -> 
     first = _run(provctl)
     # Two ids with one beginning, whatever chance gives.
     for name in (f"{first}2", f"{first}3"):
-        folder = provctl.state / "runs" / first
-        shutil.copytree(str(folder), str(folder.with_name(name)))
+        submit(StateFolder(provctl.state), chain(1), name)
     assert provctl.status(first)["id"] == first  # whole, it is one of three
     assert provctl.status(f"{first}2")["id"] == f"{first}2"
     said = provctl("workflow", "status", first[:6], code=40).err

@@ -29,12 +29,41 @@ def test_values_come_from_everywhere(provctl: Provctl) -> None:
         ("[1]", "needs a record"),
         ("{", "not JSON"),
         ("@nowhere", "No such file"),
-        ('{"a": ' + "[" * 100_000, "not JSON"),
+        ('{"a": ' + "[" * 100_000, "nested too deeply"),
+        ('{"a": 1, "a": 2}', "--values:1:10: `a` stands twice"),
+        ('{"a": NaN}', "--values:1:7: not JSON: NaN is not a JSON number"),
+        ('{"a": [1e400]}', "--values:1:8: not JSON: 1e400 is too large a number"),
+        ('{"a": "\\ud800"}', "half a character"),
     ],
 )
 def test_wrong_values_are_refused(provctl: Provctl, values: str, why: str) -> None:
     file = provctl.text("server.j2", TEXT)
     assert why in provctl("template", "render", file, "--values", values, code=2).err
+
+
+def test_values_in_a_file_are_text_or_refused(provctl: Provctl) -> None:
+    file, values = provctl.text("a.j2", "{{ a }}\n"), provctl.folder / "values.json"
+    render = ("template", "render", file, "--values", f"@{values}")
+    text = '{"a":\n"é"}'
+    for right in (text.encode(), b"\xef\xbb\xbf" + text.encode()):
+        values.write_bytes(right)
+        assert provctl(*render).out == "é\n"
+    values.write_bytes(text.encode("utf-16"))
+    assert f"{values}: is not UTF-8 text but UTF-16" in provctl(*render, code=2).err
+    values.write_bytes(text.encode("latin-1"))
+    assert f"{values}: is not UTF-8 text: wrong byte in line 2" in (
+        provctl(*render, code=2).err
+    )
+    values.write_bytes(b"\xef\xbb\xbf" + b'{"a" 1}')
+    assert f"{values}:1:6: not JSON" in provctl(*render, code=2).err
+
+
+def test_a_name_of_a_method_is_a_field_or_a_mistake(provctl: Provctl) -> None:
+    file = provctl.text("a.j2", "{{ d.items }}\n")
+    render = ("template", "render", file, "--values")
+    assert provctl(*render, '{"d": {"items": [3]}}').out == "[3]\n"
+    done = provctl(*render, '{"d": {"item": [3]}}', code=50)
+    assert f"{file}:1:1: there is no field 'items'" in done.err
 
 
 def test_a_mistake_is_shown_with_its_line(provctl: Provctl) -> None:

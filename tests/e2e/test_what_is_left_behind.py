@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def test_processes_that_outlive_their_task_are_told_of(provctl: Provctl) -> None:
     script = "setsid sleep 600 & exit 0"
     file = provctl.file({"a": {"command": ["sh", "-c", script]}})
-    said = "  a: processes that outlived it and were killed: 1\n"
+    said = "  a: 1 leftover process killed\n"
     assert said in provctl("run", file).out
     assert said in provctl("workflow", "status", "@last").out
     record = json.loads(provctl("workflow", "status", "@last", "-o", "json").out)
@@ -21,4 +21,12 @@ def test_processes_that_outlive_their_task_are_told_of(provctl: Provctl) -> None
 
 def test_the_control_nothing_is_left(provctl: Provctl) -> None:
     file = provctl.file({"a": {"command": ["sh", "-c", "sleep 0.01 & wait"]}})
-    assert "outlived" not in provctl("run", file).out
+    assert "leftover" not in provctl("run", file).out
+
+
+def test_a_cancel_ends_all_that_a_task_began_without_a_word(provctl: Provctl) -> None:
+    script = "setsid sleep 600 & sleep 600"
+    file = provctl.file({"a": {"command": ["sh", "-c", script], "timeout": "1s"}})
+    told = provctl("run", file, code=12).out
+    assert "timed out" in told
+    assert "leftover" not in told + provctl("workflow", "status", "@last").out

@@ -105,7 +105,12 @@ def _foreground(provctl: Provctl, point: Point) -> str:
 def test_the_control_of_case_17_without_the_fence_a_task_runs_twice(
     provctl: Provctl,
 ) -> None:
-    slow = {"PROVCTL_FAILPOINT_NO_FENCE": "1", "PROVCTL_FAILPOINT_SLOW_SHIM_S": "3"}
+    slow = {
+        "PROVCTL_FAILPOINT_NO_FENCE": "1",
+        "PROVCTL_FAILPOINT_SLOW_SHIM_S": "3",
+        # A late shim that finds its slots given up would not start either.
+        "PROVCTL_FAILPOINT_SLOTS_ALONE": "1",
+    }
     after_the_first_order = Point("bind", 1, "the owner's socket")
     done = _killed(provctl, after_the_first_order, "run", chain(provctl), env=slow)
     shims = provctl.processes()

@@ -72,7 +72,7 @@ def failed(provctl: Provctl) -> str:
 # -- by hand, in the background ------------------------------------------------------------
 
 # Named, a task that succeeded would run again if the wish were told twice.
-_NAMED = {"retry": ("--only", "c"), "rollback": ()}
+_NAMED = {"retry": ("--only", "c", "--yes"), "rollback": ("--yes",)}
 _ENDS = {"retry": (0, "abc", ""), "rollback": (14, "ab", "ba")}
 
 
@@ -90,7 +90,7 @@ def test_case_17_whose_owner_is_killed_is_done_if_acknowledged(
     try:
         run = failed(provctl)
         with attached(provctl.schedulers()[0], log, TRACING):
-            provctl("workflow", verb, run, "-w")
+            provctl("workflow", verb, run, "-w", "--yes")
     finally:
         provctl.kill_everything()
     every = points_of(log)
@@ -123,7 +123,7 @@ def _opened(provctl: Provctl, point: Point, *, verb: str, then: Dict[str, str]) 
         return "acknowledged"
     if not asked:
         # Nothing of it is in the way of doing it now.
-        provctl("workflow", verb, run, "-w")
+        provctl("workflow", verb, run, "-w", "--yes")
     return "not acknowledged, " + ("done" if asked else "not done")
 
 

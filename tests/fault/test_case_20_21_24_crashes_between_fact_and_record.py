@@ -50,7 +50,7 @@ def test_case_20_a_crash_between_fence_and_record_is_a_start_that_never_was(
 def test_case_21_a_crash_between_exit_and_record_is_recorded_once(
     provctl: Provctl,
 ) -> None:
-    record = Point("pwrite64", 4, "the end of the first task")
+    record = Point("pwrite64", 5, "the end of the first task")
     done = _killed(provctl, record, "run", chain(provctl))
     (run,) = provctl.runs()
     go = provctl.state / "runs" / run / "attempts" / "0.1.go"

@@ -156,6 +156,59 @@ def test_62_a_submission_while_the_scheduler_ends_is_taken_up_by_the_next(
     assert old not in provctl.schedulers()
 
 
+def test_61_three_that_serve_at_once_leave_one_that_can_be_stopped(
+    provctl: Provctl,
+) -> None:
+    three = [
+        provctl.start("scheduler", "serve", stdout=None, stderr=None) for _ in range(3)
+    ]
+    try:
+        provctl.until(
+            lambda: sum(each.poll() is None for each in three) == 1,
+            "each of them ended for the next",
+        )
+        (left,) = [each for each in three if each.poll() is None]
+        told = provctl.until(
+            lambda: provctl("scheduler", "status", "-o", "json").json()["pid"],
+            "the last one can be reached",
+        )
+        assert told == left.pid
+        assert "stopped" in provctl("scheduler", "stop", within_s=60).err
+        assert left.wait(timeout=60) == 0
+    finally:
+        provctl.kill_everything()
+        for each in three:
+            each.wait(timeout=60)
+
+
+def test_62_who_stops_a_scheduler_does_not_wait_for_the_next(provctl: Provctl) -> None:
+    slow = {"PROVCTL_FAILPOINT_SLOW_END_S": "1.5"}
+    provctl("scheduler", "start", env=slow)
+    (old,) = provctl.schedulers()
+    with provctl.start("scheduler", "stop") as stop:
+        socket = provctl.state / "scheduler" / "control.sock"
+        provctl.until(lambda: not socket.exists(), "it is no longer reached")
+        with provctl.start("scheduler", "serve") as following:
+            assert stop.wait(timeout=60) == 0
+            assert old not in provctl.schedulers()
+            following.terminate()
+            following.communicate(timeout=60)
+
+
+def test_62_who_stops_a_scheduler_that_does_not_end_is_told_so(
+    provctl: Provctl,
+) -> None:
+    never = {"PROVCTL_FAILPOINT_SLOW_END_S": "600"}
+    provctl("scheduler", "start", env=never)
+    (old,) = provctl.schedulers()
+    soon = {"PROVCTL_ORCHESTRATOR_TIMEOUT_SECONDS": "1"}
+    said = provctl("scheduler", "stop", env=soon, code=30).err
+    assert f"process {old}, was told to end, and has not within 1 s" in said
+    assert f"kill -9 {old}" in said
+    assert provctl.schedulers() == [old]
+    provctl.kill_scheduler()
+
+
 def test_62_a_scheduler_that_is_stuck_loses_nothing(provctl: Provctl) -> None:
     provctl("scheduler", "start")
     (pid,) = provctl.schedulers()

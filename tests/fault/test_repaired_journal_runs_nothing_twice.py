@@ -64,7 +64,7 @@ def test_a_start_whose_record_was_dropped_is_found_by_its_file(
     assert journal.read_bytes() == damaged
     assert f"known by its file: {task}, attempt 1" in told
 
-    told = provctl("journal", "repair", run).out
+    told = provctl("journal", "repair", run, "--yes").out
     assert "attempt_finished   after" in told
     (copy,) = journal.parent.glob("journal.jsonl.damaged-*")
     assert copy.read_bytes() == damaged
@@ -81,14 +81,15 @@ def test_a_start_whose_record_was_dropped_is_found_by_its_file(
     assert "ok" in provctl("journal", "verify", run).out
 
 
-def test_without_its_file_it_would_run_again(
+def test_without_its_files_it_would_run_again(
     provctl: Provctl, cut_off: Tuple[str, Path, Path]
 ) -> None:
-    """The negative control: it is the file that keeps it from running twice."""
+    """The negative control: it is these that keep it from running twice."""
     run, journal, ran = cut_off
     damage(journal, b'"task":"ends"')
-    (journal.parent / "attempts" / "0.1.go").unlink()
-    provctl("journal", "repair", run)
+    for name in ("0.1.go", "0.1.log"):
+        (journal.parent / "attempts" / name).unlink()
+    provctl("journal", "repair", run, "--yes")
     (provctl.folder / "go").touch()
     provctl("scheduler", "start")
     provctl("wait", run, code=10)
@@ -115,7 +116,7 @@ def test_a_request_to_cancel_behind_the_damage_has_to_be_made_again(
     provctl("scheduler", "start")
     provctl("scheduler", "stop")
     damage(journal, b'"task":"a"')
-    told = provctl("journal", "repair", run).out
+    told = provctl("journal", "repair", run, "--yes").out
     assert f"it was cancelled in what is dropped: provctl cancel {run}" in told
     assert "known by its file: a, attempt 1: still running" in told
     provctl("cancel", run, "--now")
@@ -140,7 +141,7 @@ def test_what_cannot_be_repaired_is_said_and_left(
     assert "first record" in said
     assert journal.read_bytes() == damaged
     journal.write_bytes(kept)
-    assert "nothing to repair" in provctl("journal", "repair", run).out
+    assert "nothing to repair" in provctl("journal", "repair", run, "--yes").out
 
 
 def test_at_a_terminal_it_asks(

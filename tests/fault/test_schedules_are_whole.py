@@ -82,7 +82,7 @@ def _addition(provctl: Provctl, point: Point) -> str:
     file = provctl.file({"a": {"command": ["true"]}})
     again = ("schedule", "add", file, "--name", "s", *NEVER)
     provctl(*again, code=41 if rows else 0)
-    provctl("schedule", "rm", "s")
+    provctl("schedule", "rm", "s", "--yes")
     provctl(*again)
     left = sorted(path.name for path in (provctl.state / "schedules").iterdir())
     assert left == [".lock", "s.json"]

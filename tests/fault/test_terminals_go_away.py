@@ -144,6 +144,73 @@ def test_59_where_no_scheduler_starts_the_owner_stays(
     assert not gated.marker(run).exists()
 
 
+# -- told to end ------------------------------------------------------------------------
+
+SIGNALS = [(signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_59_who_is_told_to_end_hands_the_run_over(
+    provctl: Provctl, gated: Gated, number: signal.Signals, code: int, enabled: str
+) -> None:
+    env = {"PROVCTL_ORCHESTRATOR_ENABLED": enabled}
+    with provctl.start("run", gated.file, env=env) as owner:
+        run = gated.until_two_run()
+        owner.send_signal(number)
+        _, err = owner.communicate(timeout=60)
+        assert owner.returncode == code
+    assert f"run {run} goes on in the background" in err.decode()
+    assert f"provctl workflow attach {run}" in err.decode()
+    gated.until_in_background(run)
+    gated.check_end(run)
+    assert gated.owners(run) == ["foreground", "scheduler"]
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_59_who_is_told_to_end_stays_where_no_scheduler_starts(
+    provctl: Provctl, gated: Gated, number: signal.Signals, code: int
+) -> None:
+    with provctl.start("run", gated.file) as owner:
+        run = gated.until_two_run()
+        lock = provctl.state / "scheduler" / "lock"
+        lock.mkdir()  # which none can take
+        owner.send_signal(number)
+        provctl.wait_for_text(provctl.state / "scheduler" / "log", run)
+        gated.open()
+        _, err = owner.communicate(timeout=60)
+        assert owner.returncode == 10, code
+    assert "the run goes on here, for nobody can take it" in err.decode()
+    lock.rmdir()
+    gated.check_end(run)
+
+
+def test_59_control_sigint_cancels(provctl: Provctl, gated: Gated) -> None:
+    with provctl.start("run", gated.file) as owner:
+        run = gated.until_two_run()
+        owner.send_signal(signal.SIGINT)
+        owner.communicate(timeout=60)
+        assert owner.returncode == 11
+    assert provctl.status(run)["outcome"] == "cancelled"
+    assert provctl.schedulers() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_59_a_signal_before_the_first_task_is_heeded_too(
+    provctl: Provctl, gated: Gated, number: signal.Signals
+) -> None:
+    with provctl.start("run", gated.file) as owner:
+        (run,) = provctl.until(provctl.runs, "the run is on disk")
+        owner.send_signal(number)
+        owner.communicate(timeout=60)
+        assert owner.returncode == (143 if number == signal.SIGTERM else 11)
+    if number == signal.SIGTERM:
+        gated.until_two_run()
+        gated.check_end(run)
+    else:
+        assert provctl.status(run)["outcome"] == "cancelled"
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_59_killed_at_any_step_somebody_can_go_on(
     provctl: Provctl, gated: Gated, moment: str

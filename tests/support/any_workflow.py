@@ -78,6 +78,7 @@ def _task(draw: st.DrawFn, index: int) -> Task:
         secrets=draw(st.dictionaries(NAMES, NAMES, max_size=2)),
         on_interrupt=draw(st.sampled_from(["hold", "rerun", "fail"])),
         idempotent=draw(st.booleans()),
+        keep_processes=draw(st.booleans()),
         description=draw(st.text(max_size=8)),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
+from tests.support.tools import need
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
@@ -19,8 +19,7 @@ class SetClock:
     """A wall clock that can be set, of whoever is started with `env`."""
 
     def __init__(self, provctl: Provctl) -> None:
-        if not _LIBRARIES:
-            pytest.skip("no libfaketime here: apt-get install faketime")
+        need("libfaketime")
         self._file = provctl.folder / "clock"
         self.set(0)
         self.env = {

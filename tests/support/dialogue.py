@@ -9,6 +9,7 @@ A dialogue is written in lines, so that a history reads as it happened:
     a is stopped         ... since it was told to
     a is lost            its supervisor died (`a is interrupted`: the machine did)
     a is void            it was decided but never began
+    a finds no room      ... for the machine was short of something
     a is adopted         it outlived its owner
     cancel, cancel now   an operator ends the run
     rerun a, accept a, fail a   ... decides over a held task
@@ -36,6 +37,7 @@ from typing import (
     Any,
     Callable,
     Dict,
+    FrozenSet,
     Iterable,
     List,
     Mapping,
@@ -86,6 +88,7 @@ class Dialogue:
     capacity: Mapping[str, int] = field(default_factory=dict)
     now: float = 1000.0
     dice: float = 0.0
+    lacking: FrozenSet[str] = frozenset()  # of which other owners leave too little
 
     def __post_init__(self) -> None:
         self.state = State(slots=self.slots, capacity=self.capacity)
@@ -142,7 +145,7 @@ class Dialogue:
         for event in events:
             self._record(event)
         while True:
-            instructions = decide(self.state, self.now)
+            instructions = decide(self.state, self.now, self.lacking)
             if not instructions:
                 break
             for instruction in instructions:
@@ -198,6 +201,9 @@ class Dialogue:
             "is stopped": lambda: self.ended(name, "stop", exit_code=0),
             "is lost": lambda: rq.Unknown(*key, "lost", "gone"),
             "is interrupted": lambda: rq.Unknown(*key, "interrupted", "gone"),
+            "finds no room": lambda: rq.Voided(
+                *key, "no room: make some", shortage=True
+            ),
             "is void": lambda: rq.Voided(*key, "never began"),
             "is adopted": lambda: rq.Adopted(*key),
         }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Dict, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,18 +42,36 @@ class SmallDisk:
                 except OSError:
                     continue
 
+    def fill_inodes(self, *, but: int = 0) -> None:
+        """Leave room for so many files more. For what is mounted alone."""
+        assert self.mounted
+        files = self._ballast.with_suffix(".files")
+        files.mkdir()
+        made: List[Path] = []
+        with suppress(OSError):
+            while True:
+                made.append(files / str(len(made)))
+                made[-1].touch()
+        for path in made[len(made) - 1 - but : -1]:
+            path.unlink()
+
     def free(self) -> None:
         """Make room again."""
         self.how = {}
         if self.mounted:
-            self._ballast.unlink()
+            shutil.rmtree(str(self._ballast.with_suffix(".files")), ignore_errors=True)
+            with suppress(FileNotFoundError):
+                self._ballast.unlink()
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[SmallDisk]:
-    """A small disk at `folder`; it says which kind it is."""
+def small_disk(folder: Path, *, inodes: int = 0) -> Iterator[SmallDisk]:
+    """A small disk at `folder`, of so many files at most (0: any).
+
+    It says which kind it is.
+    """
     folder.mkdir(mode=0o700)
-    options = f"size={_SIZE},mode=0700,uid={os.geteuid()}"
+    options = f"size={_SIZE},mode=0700,uid={os.geteuid()},nr_inodes={inodes}"
     command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     mounted = os.geteuid() == 0 and subprocess.run(command).returncode == 0
     if not mounted:

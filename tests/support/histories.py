@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Dict
 from tests.support.histories_of_endings import CANCELS, UNKNOWN
 from tests.support.histories_of_groups import GROUPS
 from tests.support.histories_of_operators import PAUSES, PROBES, RERUNS, ROLLBACKS
+from tests.support.histories_of_stale_tasks import EARLY, STALE
 from tests.support.histories_of_tasks import CONDITIONS, NEEDS, RETRIES
 
 if TYPE_CHECKING:
@@ -25,4 +26,6 @@ HISTORIES: Dict[str, History] = {
     **PROBES,
     **RERUNS,
     **ROLLBACKS,
+    **STALE,
+    **EARLY,
 }

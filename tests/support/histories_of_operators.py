@@ -289,20 +289,7 @@ RERUNS = {
         t2 exits 0     => end succeeded
         """,
     ),
-    "what ran because of the failure is not run again": History(
-        a_workflow(
-            task("a"), task("b", [("a", "failure")]), task("c", [("a", "done")])
-        ),
-        """
-        submit     => start a
-        a exits 1  => start b, start c
-        b exits 0  =>
-        c exits 0  => end failed
-        again      => start a again
-        a exits 0  => end succeeded
-        """,
-    ),
-    "unless what is downstream is meant too": History(
+    "and all that is downstream": History(
         a_workflow(task("a"), task("b", [("a", "done")]), task("c")),
         """
         submit            => start a, start c
@@ -334,6 +321,38 @@ RERUNS = {
         t2 exits 0  => end succeeded
         only t1     => start t1 again
         t1 exits 0  => end succeeded
+        """,
+    ),
+    "who waited for a task that is tried again alone is still missing": History(
+        chain(3),
+        """
+        submit      => start t0
+        t0 exits 1  => skip t1, skip t2, end failed
+        only t0     => start t0 again
+        t0 exits 0  => end failed
+        again       => start t1
+        t1 exits 0  => start t2
+        t2 exits 0  => end succeeded
+        """,
+    ),
+    "so are those that a cancel ended": History(
+        a_workflow(task("a"), task("b")),
+        """
+        submit      => start a, start b
+        cancel      => stop a, stop b
+        a is stopped  =>
+        b is stopped  => end cancelled
+        only a      => start a again
+        a exits 0   => end cancelled
+        """,
+    ),
+    "who was skipped for good is not missing": History(
+        a_workflow(task("a"), task("b", [("a", "failure")])),
+        """
+        submit      => start a
+        a exits 0   => skip b, end succeeded
+        only a      => start a again
+        a exits 0   => end succeeded
         """,
     ),
     "from a task on": History(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Tuple
+from zlib import crc32
 
 from provctl.core import events as ev
+from provctl.executors.base import Place
 from provctl.journal.folder import StateFolder
 from provctl.spec.load import LoadContext, load_workflow
 from tests.support.dialogue import RUN, Dialogue, Opened
@@ -229,7 +231,7 @@ def _tell(
     began: Dict[Tuple[str, int], float] = {}
     events += [_dated(replace(event, run=name), began) for event in told]
     append(run, events)
-    _write_logs(run, workflow, began)
+    _write_files(run, workflow, events)
 
 
 def _dated(event: Any, began: Dict[Tuple[str, int], float]) -> Any:
@@ -249,10 +251,31 @@ def _dated(event: Any, began: Dict[Tuple[str, int], float]) -> Any:
     )
 
 
-def _write_logs(
-    run: RunFolder, workflow: Workflow, began: Mapping[Tuple[str, int], float]
-) -> None:
+def _write_files(run: RunFolder, workflow: Workflow, events: List[Any]) -> None:
+    """What supervisors leave of attempts that are over: a log, and an exit record.
+
+    An attempt that is held has none: its supervisor died.
+    """
     places = {task.id: task.index for task in workflow.tasks}
-    for task, attempt in began:
-        log = run.log_of(places[task], attempt)
-        log.write_text(_LOGS.get(task, ""), encoding="utf-8")
+    purposes = {
+        (event.task, event.attempt): event.purpose
+        for event in events
+        if isinstance(event, ev.AttemptStarted)
+    }
+    for event in events:
+        if not isinstance(event, (ev.AttemptFinished, ev.TaskHeld)):
+            continue
+        key = (event.task, event.attempt)
+        where = (run.attempts, places[event.task])
+        place = Place(run.id, *key, *where, purposes[key])
+        place.file("log").write_text(_LOGS.get(event.task, ""), encoding="utf-8")
+        sealed = isinstance(event, ev.AttemptFinished)
+        place.file("go").write_bytes(_record(event, place) if sealed else b"4242\n")
+
+
+def _record(event: Any, place: Place) -> bytes:
+    fields = ("exit_code", "signal", "started_at", "finished_at", "survivors")
+    record = {name: getattr(event, name) for name in fields}
+    told = {"id": place.mark, "cause": "exit", "problem": "", "status": 0, **record}
+    body = json.dumps(told)[:-1].encode("ascii")
+    return body + b',"crc":"%08x"}\n' % crc32(body)

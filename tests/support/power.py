@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import struct
 import subprocess
 from functools import lru_cache
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, List
 import pytest
 
 from tests.support.attempts import wait_until
+from tests.support.tools import need
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,8 +90,6 @@ class PowerDisk:
 def _problem(folder: Path) -> str:
     if os.geteuid() != 0:
         return "only root may mount a disk to cut its power"
-    if shutil.which("mkfs.ext4", path=_PATH) is None:
-        return "mkfs.ext4 is not installed (apt-get install e2fsprogs)"
     try:
         disk = PowerDisk(folder / "probe.img", folder / "probe")
     except subprocess.CalledProcessError as error:
@@ -107,6 +105,7 @@ def _problem(folder: Path) -> str:
 
 def need_power_disk(folder: Path) -> None:
     """Skip the test, saying why, where no power can be cut."""
+    need("mkfs.ext4")
     problem = _problem(folder)
     if problem:
         pytest.skip(problem)

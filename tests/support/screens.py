@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen", "console", "plain_text"]
 
-_CONTROL = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|\r|\n|[^\x1b\r\n]+")
+_CONTROL = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|\x1b[78]|\r|\n|[^\x1b\r\n]+")
 
 
 def console(
@@ -40,20 +40,25 @@ def plain_text(renderable: RenderableType, *, width: int = 80) -> str:
 
 
 class Screen(io.StringIO):
-    """A terminal of endless height: obeys what a live picture says to it.
+    """A terminal: obeys what a live picture says to it.
 
     Of a `width`, it breaks longer lines, also those that were there before, as
-    most terminals do; the cursor moves over rows, not lines.
+    most terminals do; the cursor moves over rows, not lines. The cursor reaches only
+    the last rows, as many as its `height`, though `lines` has also what is above.
+    Asked where the cursor is it has an answer in `answers`.
     """
 
-    def __init__(self, width: int = 10_000) -> None:
+    def __init__(self, width: int = 10_000, height: int = 10_000) -> None:
         super().__init__()
         self.width = width
+        self.height = height
         self.lines: List[str] = [""]
         self.line, self.column = 0, 0
+        self._kept = (0, 0)
         self.cursor_shown = True
         self.writes = 0
         self.drawn = 0  # letters
+        self.answers: List[str] = []
 
     @property
     def text(self) -> str:
@@ -64,6 +69,10 @@ class Screen(io.StringIO):
         for match in _CONTROL.finditer(text):
             if match.group(2):
                 self._obey(match.group(1), match.group(2))
+            elif match.group() == "\x1b7":
+                self._kept = (self.line, self.column)
+            elif match.group() == "\x1b8":
+                self.line, self.column = self._kept
             elif match.group() == "\n":
                 self.line, self.column = self.line + 1, 0
                 if self.line == len(self.lines):
@@ -84,21 +93,53 @@ class Screen(io.StringIO):
 
     def _obey(self, argument: str, command: str) -> None:
         if command == "A":
-            for _ in range(int(argument or "1")):
+            for _ in range(min(int(argument or "1"), self.rows_above)):
                 self._up()
+        elif command == "C":
+            in_row = self.column % self.width
+            self.column += min(int(argument or "1"), self.width - 1 - in_row)
+        elif (argument, command) == ("6", "n"):
+            place = f"{self.rows_above + 1};{self.column % self.width + 1}"
+            self.answers.append(f"\x1b[{place}R")
         elif command in "KJ" and not argument:
+            if self.column and self.column % self.width == 0:
+                self._end_line()
             self.lines[self.line] = self.lines[self.line][: self.column]
             if command == "J":
                 del self.lines[self.line + 1 :]
         elif argument == "?25":
             self.cursor_shown = command == "h"
+        elif argument == "?7":
+            pass  # what is drawn is never too long for it
         else:
             raise AssertionError((argument, command))
+
+    def _end_line(self) -> None:
+        """A row that is erased from its beginning is a line of its own."""
+        line = self.lines[self.line]
+        self.lines[self.line : self.line + 1] = [
+            line[: self.column],
+            line[self.column :],
+        ]
+        self.line, self.column = self.line + 1, 0
+
+    def _rows_of(self, line: str) -> int:
+        return max(-(-len(line) // self.width), 1)
+
+    @property
+    def rows_above(self) -> int:
+        """How many rows are to be seen above that of the cursor."""
+        lines = self.lines[:]
+        while len(lines) > self.line + 1 and not lines[-1]:
+            del lines[-1]  # empty ones below the cursor give way first
+        rows = list(map(self._rows_of, lines))
+        above = sum(rows[: self.line]) + self.column // self.width
+        return above - min(max(sum(rows) - self.height, 0), above)
 
     def _up(self) -> None:
         if self.column >= self.width:
             self.column -= self.width
         elif self.line > 0:
             self.line -= 1
-            rows = max(-(-len(self.lines[self.line]) // self.width), 1)
+            rows = self._rows_of(self.lines[self.line])
             self.column += (rows - 1) * self.width

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Dict, List
@@ -11,6 +10,7 @@ import pyte
 
 from tests.support.attempts import PATIENCE_S
 from tests.support.terminals import Terminal
+from tests.support.tools import need
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
@@ -26,17 +26,18 @@ _CLEAR = "\x05\x15\x0c"  # to the end of the line, away with it, and with all ab
 class Shell(Terminal):
     """An interactive shell, and what its terminal shows."""
 
-    def __init__(self, name: str, provctl: Provctl) -> None:
-        assert shutil.which(name), f"{name} is not here: bash .ci/tools gets it"
+    mute = True  # pyte answers
+
+    def __init__(self, name: str, provctl: Provctl, command: str = "provctl") -> None:
         home = Path(provctl.environ["HOME"])
         script = provctl("completion", name).out
         environ = {**provctl.environ, "TERM": "xterm-256color", "ZDOTDIR": str(home)}
-        command = _INSTALL[name](home, script)
+        argv = _INSTALL[name](home, script, command)
         self._screen = pyte.Screen(110, 40)
         # Nushell asks the terminal where its cursor is, and waits for the answer.
         self._screen.write_process_input = self.press
         self._stream = pyte.Stream(self._screen)
-        super().__init__(command, environ, provctl.folder)
+        super().__init__(argv, environ, provctl.folder)
         self.until(lambda text: text.endswith(_PROMPT.rstrip()), "its prompt")
 
     def type(self, keys: str) -> None:
@@ -76,33 +77,35 @@ class Shell(Terminal):
         return more
 
 
-def _bash(home: Path, script: str) -> List[str]:
+def _bash(home: Path, script: str, _: str) -> List[str]:
     file = home / ".bashrc"
     file.write_text(f"PS1='{_PROMPT}'\n{script}", encoding="utf-8")
     return ["bash", "--noprofile", "--rcfile", str(file), "-i"]
 
 
-def _zsh(home: Path, script: str) -> List[str]:
+def _zsh(home: Path, script: str, command: str) -> List[str]:
+    need("zsh")
     (home / ".zfunc").mkdir()
-    (home / ".zfunc/_provctl").write_text(script, encoding="utf-8")
+    (home / f".zfunc/_{command}").write_text(script, encoding="utf-8")
     config = "fpath=(~/.zfunc $fpath)\nautoload -Uz compinit && compinit -u\n"
     (home / ".zshrc").write_text(f"PS1='{_PROMPT}'\n{config}", encoding="utf-8")
     return ["zsh", "-i"]
 
 
-def _fish(home: Path, script: str) -> List[str]:
+def _fish(home: Path, script: str, command: str) -> List[str]:
+    need("fish")
     folder = home / "config/fish"
     (folder / "completions").mkdir(parents=True)
-    (folder / "completions/provctl.fish").write_text(script, encoding="utf-8")
+    (folder / f"completions/{command}.fish").write_text(script, encoding="utf-8")
     prompt = f"function fish_prompt; printf '{_PROMPT}'; end\nset -g fish_greeting ''\n"
     (folder / "config.fish").write_text(prompt, encoding="utf-8")
     return ["fish"]
 
 
-def _nu(home: Path, script: str) -> List[str]:
+def _nu(home: Path, script: str, command: str) -> List[str]:
     folder = home / "config/nushell"
     (folder / "autoload").mkdir(parents=True)
-    (folder / "autoload/provctl.nu").write_text(script, encoding="utf-8")
+    (folder / f"autoload/{command}.nu").write_text(script, encoding="utf-8")
     prompt = "$env.PROMPT_COMMAND = ''\n$env.PROMPT_COMMAND_RIGHT = ''\n"
     prompt += f"$env.PROMPT_INDICATOR = '{_PROMPT}'\n$env.config.show_banner = false\n"
     (folder / "config.nu").write_text(prompt, encoding="utf-8")
@@ -110,7 +113,7 @@ def _nu(home: Path, script: str) -> List[str]:
     return ["nu"]
 
 
-_INSTALL: Dict[str, Callable[[Path, str], List[str]]] = {
+_INSTALL: Dict[str, Callable[[Path, str, str], List[str]]] = {
     "bash": _bash,
     "zsh": _zsh,
     "fish": _fish,

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, List, Optional
 
 from tests.support.attempts import processes_with, wait_until
+from tests.support.fresh_machine import check_namespaces
 from tests.support.installed import ROOT, Done
+from tests.support.tools import BUILDING, need
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +35,7 @@ def build() -> Path:
 
     Of the workers of one run of the tests the first one builds, the others wait.
     """
+    need(*BUILDING)
     command = ["bash", str(ROOT / ".ci" / "single-file"), sys.executable]
     workers_of = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
     (ROOT / "build").mkdir(exist_ok=True)
@@ -135,6 +138,7 @@ class BareRoot:
 
     def __call__(self, *args: object, code: int = 0) -> Done:
         """Run the single file in it, to its end, which must be `code`."""
+        check_namespaces()
         mapped = [] if os.geteuid() == 0 else ["--map-root-user"]
         enter = ["unshare", "--mount", *mapped, "sh", "-c", _ENTER, "sh"]
         words = ["/bin/provctl", *map(str, args)]

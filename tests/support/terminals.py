@@ -30,15 +30,21 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["Terminal"]
+__all__ = ["QUESTION", "Terminal"]
 
-_SEQUENCE = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
+_SEQUENCE = re.compile(r"\x1b(\[[?\d;]*[A-Za-z]|[78])")
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
+QUESTION = "\x1b[6n"
 _SIZE = (40, 110)  # rows, columns
 
 
 class Terminal:
-    """A program that has this terminal as its own; a context manager that kills it."""
+    """A program that has this terminal as its own; a context manager that kills it.
+
+    Asked where its cursor is it answers, unless `mute`; what it would say is there.
+    """
+
+    mute = False
 
     def __init__(
         self,
@@ -50,7 +56,7 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         self.raw = ""
         self._drawn_to = 0  # of `raw`
-        self._drawn = Screen(size[1])
+        self._drawn = Screen()
         self.resize(*size)
         self.process = subprocess.Popen(
             command,
@@ -70,7 +76,7 @@ class Terminal:
         drawn = self._draw()
         size = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, size)
-        drawn.width = columns
+        drawn.height, drawn.width = rows, columns
 
     def press(self, keys: str) -> None:
         """Type something; "\\x03" is Ctrl-C."""
@@ -137,8 +143,20 @@ class Terminal:
             data = os.read(self._ours, 1 << 16)
         except OSError:  # how Linux tells that nobody has the other end any more
             return False
-        self.raw += self._decoder.decode(data)
+        text = self._decoder.decode(data)
+        self.raw += text
+        # It may come in two pieces.
+        new = self.raw[-len(text) - len(QUESTION) + 1 :]
+        if QUESTION in new and not self.mute:
+            for answer in self.answers():
+                self.press(answer)
         return bool(data)
+
+    def answers(self) -> List[str]:
+        """What it has to say to what it was asked, and did not say yet."""
+        drawn = self._draw()
+        answers, drawn.answers = drawn.answers, []
+        return answers
 
     def _draw(self) -> Screen:
         """Draw what has come, when somebody looks: shells say more than it knows."""

@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 import subprocess
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Dict, List, Mapping, Match, Optional
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ def words_of(line: str, *, command: bool) -> List[str]:
     """The words of a value in which all are quoted; of a `command`, $$ is a $."""
     words = []
     for quoted in _WORD.findall(line):
-        word = re.sub(r"\\(.)", lambda m: _ESCAPES[str(m[1])], quoted)
+        word = re.sub(r"\\(u.{4}|U.{8}|.)", _meant, quoted)
         rest = word.replace("%%", "")
         assert "%" not in rest, f"a specifier in {line}"
         word = word.replace("%%", "%")
@@ -32,6 +32,11 @@ def words_of(line: str, *, command: bool) -> List[str]:
             word = word.replace("$$", "$")
         words.append(word)
     return words
+
+
+def _meant(escape: Match[str]) -> str:
+    said = str(escape[1])
+    return _ESCAPES[said] if len(said) == 1 else chr(int(said[1:], 16))
 
 
 class Manager:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 import pytest
 
 from tests.support.api import Api, start_api
+from tests.support.tools import need_localhost
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
@@ -131,7 +132,7 @@ def test_what_others_ran_is_seen_as_well(provctl: Provctl, unix: Api) -> None:
     (task,) = unix.get("/tasks").data
     assert (task["run"], task["status"]) == (run, "Completed")
     assert unix.get(f"/tasks/{run}").data == task
-    provctl("workflow", "rm", run, code=None)
+    provctl("workflow", "rm", run, "--yes", code=None)
 
 
 def test_a_key_makes_two_submissions_one(provctl: Provctl, unix: Api) -> None:
@@ -351,6 +352,7 @@ let workflow = { tasks: ($sent.tasks | update a { command: ["true"] }) }
 
 
 def test_nushell_speaks_with_it(provctl: Provctl) -> None:
+    need_localhost()
     api = start_api(provctl)
     endpoint = f"http://localhost:{api.port}"
     done = subprocess.run(

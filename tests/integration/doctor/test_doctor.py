@@ -45,7 +45,9 @@ def tools(tmp_path: Path) -> Path:
 def run(tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "etc"))
 
-    def runner(config: Optional[str] = None, output: str = "json") -> Result:
+    def runner(
+        config: Optional[str] = None, output: str = "json", flag: str = ""
+    ) -> Result:
         file = tmp_path / "config.toml"
         if config is not None:
             file.write_text(config, encoding="utf-8")
@@ -54,7 +56,7 @@ def run(tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             environ={"PATH": str(tools)},
             config_file=None if config is None else str(file),
         )
-        return CliRunner().invoke(doctor, [], obj=session)
+        return CliRunner().invoke(doctor, flag.split(), obj=session)
 
     return runner
 
@@ -85,7 +87,7 @@ def test_all_is_well(run: Run) -> None:
 
 def test_each_check_has_a_line_with_a_mark(run: Run) -> None:
     lines = run(output="table").stdout.splitlines()
-    assert [line[:3] for line in lines] == ["✓  "] * 14
+    assert [line[:3] for line in lines] == ["✓  "] * 16
     assert lines[2].startswith("✓  nushell          0.")
 
 
@@ -101,7 +103,50 @@ def test_nushell_missing(run: Run, tools: Path) -> None:
     (tools / "nu").unlink()
     result = run()
     assert list(failed(result)) == ["nushell"]
-    assert "npm install -g nushell" in advice(result, "nushell")
+    assert "provctl doctor --fix" in advice(result, "nushell")
+    assert result.exit_code == 52
+
+
+def test_nushell_is_got(
+    run: Run, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = (tools / "nu").resolve()
+    (tools / "nu").unlink()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    program(
+        tools / "npm",
+        f"""#!{shutil.which("sh")}
+PATH={REAL_PATH}
+while [ "$1" != --prefix ]; do shift; done
+mkdir -p "$2/node_modules/@nushell/{real.parents[1].name}/bin"
+ln "{real}" "$2/node_modules/@nushell/{real.parents[1].name}/bin/nu" 2>/dev/null ||
+    cp "{real}" "$2/node_modules/@nushell/{real.parents[1].name}/bin/nu"
+""",
+    )
+    own = tmp_path / "data/provctl/bin/nu"
+    assert list(failed(run(f"nushell.binary = '{tmp_path}/gone'", flag="--fix")))
+    assert not own.exists()  # who names a program means that one
+    result = run(flag="--fix")
+    assert failed(result) == {}
+    assert result.exit_code == 0
+    assert "getting Nushell" in result.stderr
+    assert str(own) in result.stdout
+    (tools / "npm").unlink()
+    again = run(flag="--fix")
+    assert again.exit_code == 0
+    assert again.stderr == ""
+    (tools / "nu").symlink_to(real)
+    assert str(own) not in run().stdout
+
+
+def test_nushell_that_cannot_be_got(
+    run: Run, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    (tools / "nu").unlink()
+    result = run(flag="--fix")
+    assert "npm, which could get it, is not there either" in failed(result)["nushell"]
+    assert result.stderr == ""
     assert result.exit_code == 52
 
 
@@ -109,7 +154,7 @@ def test_what_is_missing_is_followed_by_what_to_do(run: Run, tools: Path) -> Non
     (tools / "nu").unlink()
     lines = run(output="table").stdout.splitlines()
     assert lines[2].startswith("✗  nushell          ")
-    assert lines[3].startswith(" " * 20 + "install Nushell")
+    assert lines[3].startswith(" " * 20 + "to get it from npm: provctl doctor --fix")
 
 
 def test_nushell_too_old(run: Run, tools: Path) -> None:

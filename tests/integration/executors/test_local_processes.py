@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
+import shutil
 import signal
+import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
-from typing import Iterator
+from typing import TYPE_CHECKING, Iterator
 
 import pytest
 
@@ -27,6 +30,9 @@ from tests.support.attempts import (
 )
 from tests.support.run_folders import disk_full_beyond
 from tests.support.scarcity import no_descriptor_free, no_thread_free
+
+if TYPE_CHECKING:
+    from provctl.executors.base import Place
 
 LEAVES_BEHIND = {
     "background": "sleep 61 & echo $!",
@@ -58,6 +64,86 @@ def test_a_stop_leaves_nothing_behind(bench: Bench, how: str, now: bool) -> None
     bench.stop(place, now=now)
     assert bench.end_of(place, within_s=30).cause == "stop"
     assert marked(place) == []
+
+
+def pid_in(bench: Bench, place: Place) -> int:
+    return int(bench.log(place).split()[0])
+
+
+@pytest.mark.parametrize("how", set(LEAVES_BEHIND) - {"stopped"})
+@pytest.mark.parametrize("code", [0, 3])
+def test_what_a_task_may_leave_lives_on_when_it_ends_by_itself(
+    bench: Bench, how: str, code: int
+) -> None:
+    script = f"{LEAVES_BEHIND[how]}; {UNTIL_SAID}; exit {code}"
+    place = bench.shell(script, keep_processes=True)
+    end = bench.end_of(place)
+    assert (end.cause, end.exit_code, end.survivors) == ("exit", code, 0)
+    pid = pid_in(bench, place)
+    assert alive(pid)
+    # The next attempts, and what ends them, are no concern of its; nor is a new owner.
+    after = bench.shell("setsid sleep 61 & echo ready; sleep 60")
+    bench.until_ready(after)
+    bench.stop(after, now=True)
+    assert bench.end_of(after).cause == "stop"
+    bench.change_owner()
+    assert bench.recover(place).exit_code == code
+    assert alive(pid)
+    assert marked(after) == []
+    for each in marked(place):
+        os.kill(each, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("how", LEAVES_BEHIND)
+@pytest.mark.parametrize("end", ["stop", "timeout"])
+def test_what_a_task_may_leave_ends_with_a_task_that_is_told_to_end(
+    bench: Bench, how: str, end: str
+) -> None:
+    timeout_s = 60.0 if end == "stop" else 1.0
+    script = f"{LEAVES_BEHIND[how]}; {UNTIL_SAID}; echo ready; sleep 60"
+    place = bench.shell(script, keep_processes=True, timeout_s=timeout_s)
+    bench.until_ready(place)
+    if end == "stop":
+        bench.stop(place)
+    assert bench.end_of(place).cause == end
+    assert marked(place) == []
+
+
+def test_what_a_task_may_leave_ends_with_its_supervisor(bench: Bench) -> None:
+    script = "setsid sleep 61 & echo ready; sleep 60"
+    place = bench.shell(script, keep_processes=True)
+    bench.until_ready(place)
+    os.kill(shim_of(place), signal.SIGKILL)
+    assert isinstance(bench.end_of(place), Unknown)
+    wait_until(lambda: not marked(place), "nothing of it lives")
+
+
+def test_what_a_left_process_writes_later_is_in_the_log(bench: Bench) -> None:
+    later = bench.folder / "later"
+    script = f"until [ -e {later} ]; do sleep 0.01; done; echo said; sleep 61"
+    place = bench.shell(f"setsid sh -c '{script}' &", keep_processes=True)
+    assert bench.end_of(place).exit_code == 0
+    later.touch()
+    wait_until(lambda: bench.log(place) == "said\n", "what it said is in the log")
+    wait_until(lambda: len(marked(place)) == 2, "it lives on")
+    for pid in marked(place):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_terminal_multiplexer_is_left_running(bench: Bench, tmp_path: Path) -> None:
+    tmux = shutil.which("tmux")
+    if tmux is None:
+        pytest.skip("there is no tmux")
+    server = [tmux, "-S", str(tmp_path / "socket")]
+    ended = bench.run(*server, "new-session", "-d", "sleep 600", keep_processes=True)
+    assert ended.exit_code == 0
+    assert subprocess.run([*server, "has-session"], check=False).returncode == 0
+    subprocess.run([*server, "kill-server"], check=True)
+    # The control: without the field there is none when the task has ended.
+    ended = bench.run(*server, "new-session", "-d", "sleep 600")
+    assert ended.survivors >= 1
+    gone = subprocess.run([*server, "has-session"], check=False, stderr=PIPE)
+    assert gone.returncode == 1
 
 
 def test_a_survivor_that_ignores_term_is_killed_after_the_grace(bench: Bench) -> None:
@@ -395,9 +481,10 @@ def test_a_stop_while_the_shim_is_slow_is_obeyed(
 def test_what_cannot_be_started_leaves_no_file_open(bench: Bench) -> None:
     ends = [bench.run("no-such-program", input=b"x") for _ in range(20)]
     assert all(end.problem.startswith("cannot start no-such") for end in ends)
-    (shim,) = children_of(_parent())
-    opened = [name for name in _open_files(shim).values() if str(bench.folder) in name]
-    assert opened == []
+    shims = children_of(_parent())  # a second one if the first was slow to be free
+    assert shims
+    opened = [name for shim in shims for name in _open_files(shim).values()]
+    assert [name for name in opened if str(bench.folder) in name] == []
 
 
 @pytest.mark.parametrize("room", [9000, 60_000])
@@ -412,8 +499,51 @@ def test_on_a_full_disk_no_half_of_an_input_is_used(bench: Bench, room: int) -> 
     if room > len(text):
         assert (end.exit_code, bench.log(place)) == (3, "ran\n")  # the control
     else:
-        assert end.problem.startswith("cannot start "), end
+        assert isinstance(end, Voided), end
+        assert end.shortage
+        assert end.reason.startswith(f"files may not become so large for {file}"), end
         assert bench.log(place) == ""
+
+
+def test_a_task_with_secrets_leaves_no_core_dump(bench: Bench) -> None:
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    if before[1] == 0:
+        pytest.skip("this machine lets no process leave a core dump")
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    try:
+        bench.change_owner()  # the shims of this one have this limit
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+    said = []
+    for masked in ((), ("a secret",), ()):
+        place = bench.launch("sh", "-c", "ulimit -Sc", masked=masked)
+        bench.end_of(place)
+        said.append(bench.log(place).strip())
+    assert said[1] == "0"
+    assert said[0] == said[2] != "0"  # the control, and the shim is as it was
+
+
+@pytest.mark.parametrize("more", [0, 800])
+def test_the_kernel_ends_tasks_before_their_shims(bench: Bench, more: int) -> None:
+    own = Path("/proc/self/oom_score_adj")
+    if not own.exists():
+        pytest.skip("this system has no scores for the end of processes")
+    before = int(own.read_text())
+    base = min(before + more, 1000)
+    own.write_text(str(base))
+    try:
+        bench.change_owner()  # whose shims begin with this score
+    finally:
+        own.write_text(str(before))
+    score = "cat /proc/self/oom_score_adj"
+    for _ in range(2):  # of one shim, the second time
+        place = bench.shell(f"{score}; sh -c '{score}'; echo ready; exec sleep 60")
+        bench.until_ready(place)
+        assert bench.log(place).split()[:2] == [str(min(base + 500, 1000))] * 2
+        shim = Path(f"/proc/{shim_of(place)}/oom_score_adj")
+        assert int(shim.read_text()) == base  # the control
+        bench.executor.stop(place, now=True)
+        bench.end_of(place)
 
 
 @pytest.mark.parametrize("keep", [0, 5, -1, -20])

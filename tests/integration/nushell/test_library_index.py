@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import pytest
 
-from provctl.errors import UsageProblem
+from provctl.errors import ToolMissing, UsageProblem
 from provctl.nushell.index import LibraryIndex, Verb
 from provctl.nushell.signatures import Parameter, Signature
 
@@ -103,14 +103,26 @@ class Asked:
     def __init__(self, library: Path, nu: str = NU) -> None:
         self.library, self.cache = library, library.parent / "cache"
         self.starts = library.parent / "starts"
+        # As long as it is there, Nushell hangs over modules that are called slow.
+        self.hangs = library.parent / "hangs"
+        self.timeout_s = 60.0
         self.nu = library.parent / "nu"
-        self.nu.write_text(f'#!/bin/sh\necho >> "{self.starts}"\nexec "{nu}" "$@"\n')
+        self.nu.write_text(f"""#!/bin/sh
+echo >> "{self.starts}"
+[ -e "{self.hangs}" ] && case "$*" in *slow*) exec sleep 600 ;; esac
+exec "{nu}" "$@"
+""")
         self.nu.chmod(0o755)
 
     @property
     def index(self) -> LibraryIndex:
-        environ = dict(os.environ)
-        return LibraryIndex(self.library, self.cache, lambda: str(self.nu), environ)
+        return LibraryIndex(
+            self.library,
+            self.cache,
+            lambda: str(self.nu),
+            dict(os.environ),
+            timeout_s=self.timeout_s,
+        )
 
     def find(self, noun: str, verb: str) -> Optional[Verb]:
         return self.index.find(noun, verb)
@@ -238,6 +250,117 @@ def test_a_module_that_does_not_parse_costs_only_itself(asked: Asked) -> None:
     assert asked.count() == 0, "what does not parse is known too"
     write(asked.library / "servers" / "broken.nu", PLAIN.format("broken-server"))
     assert signature(asked.find("server", "broken")).command == "broken-server"
+
+
+def many(library: Path, noun: str, modules: int, helpers: int = 0) -> None:
+    """Write so many modules of a noun, each with a verb and helpers."""
+    text = PLAIN.format("{0}") + "".join(
+        PLAIN.format(f"helper-{number}") for number in range(helpers)
+    )
+    for number in range(modules):
+        verb = f"do{number:03}"
+        text_of_it = text.replace("{0}", f"{verb}-{noun}")
+        write(library / f"{noun}s" / f"{verb}.nu", text_of_it)
+
+
+def test_a_large_library_is_read_in_portions_by_its_size(tmp_path: Path) -> None:
+    asked = Asked(tmp_path / "library")
+    many(asked.library, "small", 40)
+    assert len(asked.index.nouns()["small"]) == 40
+    assert asked.count() == 1
+    many(asked.library, "large", 40, helpers=100)
+    assert len(asked.index.nouns()["large"]) == 40
+    assert 2 < asked.count() < 10
+    asked.index.nouns()
+    assert asked.count() == 0
+
+
+@pytest.mark.parametrize("modules", [2, 40])
+def test_a_module_that_does_not_parse_costs_one_start_more(
+    tmp_path: Path, modules: int
+) -> None:
+    asked = Asked(tmp_path / "library")
+    many(asked.library, "thing", modules)
+    for name in ("a", "b"):
+        write(asked.library / "things" / f"{name}.nu", "export def x [ {\n")
+    assert len(asked.index.nouns()["thing"]) == modules + 2
+    assert asked.count() == 3
+
+
+def test_what_imports_a_module_that_does_not_parse_costs_nothing_more(
+    tmp_path: Path,
+) -> None:
+    asked = Asked(tmp_path / "library")
+    many(asked.library, "thing", 5)
+    many(asked.library, "user", 20)
+    write(asked.library / "lib" / "broken.nu", "export def x [ {\n")
+    for module in (asked.library / "users").iterdir():
+        write(module, "use ../lib/broken.nu\n" + module.read_text())
+    assert [v.problem for v in asked.index.verbs("thing")] == [""] * 5
+    problems = [verb.problem for verb in asked.index.verbs("user")]
+    assert len(problems) == 20
+    for problem in problems:
+        first = problem.partition("\n")[0]
+        assert "cannot be read by Nushell: " in first
+        assert "lib/broken.nu:1)" in first
+    assert asked.count() == 2
+
+
+def test_a_module_that_takes_too_long_costs_only_itself(tmp_path: Path) -> None:
+    asked = Asked(tmp_path / "library")
+    many(asked.library, "thing", 3)
+    write(asked.library / "things" / "slow.nu", PLAIN.format("slow-thing"))
+    asked.hangs.touch()
+    asked.timeout_s = 5
+    verbs = {verb.name: verb.problem for verb in asked.index.verbs("thing")}
+    slow = "things/slow.nu cannot be read by Nushell: it takes longer than 5 seconds"
+    assert verbs == {"do000": "", "do001": "", "do002": "", "slow": slow}
+    asked.hangs.unlink()
+    assert signature(asked.find("thing", "slow")).command == "slow-thing"
+
+
+def test_what_was_read_is_kept_when_nushell_hangs(tmp_path: Path) -> None:
+    asked = Asked(tmp_path / "library")
+    many(asked.library, "thing", 3)
+    many(asked.library, "slow", 60, helpers=100)
+    asked.hangs.touch()
+    asked.index.verbs("thing")
+    asked.count()
+    asked.timeout_s = 0.2
+    with pytest.raises(ToolMissing) as refusal:
+        asked.index.nouns()
+    assert refusal.value.message.count("\n") == 0
+    assert "takes longer than 0.2 seconds" in refusal.value.message
+    assert asked.count() == 8
+    asked.hangs.unlink()
+    asked.timeout_s = 60
+    asked.index.verbs("thing")
+    assert asked.count() == 0
+    assert len(asked.index.nouns()["slow"]) == 60
+
+
+def test_a_file_at_the_top_is_a_noun_with_all_that_it_exports(tmp_path: Path) -> None:
+    asked = Asked(tmp_path / "library")
+    names = ["create-server", '"main show"', "delete_servers", '"server list"', "stop"]
+    text = "".join(map(PLAIN.format, [*names, "main", '"a.b"', "_own", '"two words"']))
+    write(asked.library / "servers.nu", text)
+    write(asked.library / "mod.nu", PLAIN.format("create-mod"))
+    write(asked.library / "_private.nu", PLAIN.format("create-private"))
+    verbs = ["create", "delete", "list", "show", "stop"]
+    assert asked.index.nouns() == {"server": verbs}
+    commands = {v: signature(asked.find("server", v)).command for v in verbs}
+    assert commands == {
+        "create": "create-server",
+        "delete": "delete_servers",
+        "list": "server list",
+        "show": "main show",
+        "stop": "stop",
+    }
+    assert asked.count() == 1
+    write(asked.library / "servers.nu", "export def x [ {\n")
+    assert asked.index.nouns() == {"server": ["servers.nu"]}
+    with pytest.raises(UsageProblem, match="cannot be read by Nushell"):
+        asked.find("server", "create")
 
 
 def test_completers_are_asked(asked: Asked) -> None:

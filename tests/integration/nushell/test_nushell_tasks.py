@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Tuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from provctl.core.model import Call
+from provctl.core.names import is_module
+from provctl.errors import UsageProblem
 from provctl.nushell.binary import find_nu, nu_version
 from provctl.nushell.driver import (
     Invocation,
@@ -20,6 +22,7 @@ from provctl.nushell.driver import (
     call_invocation,
     script_invocation,
 )
+from provctl.nushell.gist import gist
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,21 +92,42 @@ class Tasks:
             )
         )
 
-    def call(self, module: str, command: str, *args: Any, **flags: Any) -> Ended:
+    def call(
+        self,
+        module: str,
+        command: str,
+        *args: Any,
+        check_success: bool = True,
+        **flags: Any,
+    ) -> Ended:
+        call = Call(module, command, tuple(args), flags, check_success=check_success)
         return self._run(
             call_invocation(
                 self._setting,
-                Call(module, command, tuple(args), flags),
+                call,
                 env=self.env,
                 **self._common,
             )
         )
 
-    def _run(self, invocation: Invocation) -> Ended:
+    def started(self, text: str) -> subprocess.Popen[str]:
+        """Start a script; what it writes can be read while it runs."""
+        how = script_invocation(
+            self._setting, text=text, args={}, env=self.env, **self._common
+        )
+        self._prepare(how)
+        return subprocess.Popen(
+            how.argv, env=how.env, stdout=subprocess.PIPE, encoding="utf-8"
+        )
+
+    def _prepare(self, invocation: Invocation) -> None:
         for file in (self._input, self._output):
             file.unlink() if file.exists() else None
         if invocation.input is not None:
             self._input.write_bytes(invocation.input)
+
+    def _run(self, invocation: Invocation) -> Ended:
+        self._prepare(invocation)
         done = subprocess.run(
             invocation.argv,
             env=invocation.env,
@@ -111,6 +135,7 @@ class Tasks:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
+            errors="replace",
             timeout=60,
         )
         returned = self._output.exists()
@@ -181,9 +206,128 @@ def test_print_and_programs_write_to_the_log(tasks: Tasks) -> None:
     assert ended.output == 5
 
 
+@pytest.mark.parametrize(
+    ("text", "output"),
+    [
+        ("^printf 'Linux\\n'", "Linux"),
+        ("^echo one | ^cat", "one"),
+        ("print before\n^echo last", "last"),
+        ("^echo first\n^echo last", "last"),
+        ("^printf '  a\\n\\nb\\n\\n'", "  a\n\nb\n"),
+        ("^true", ""),
+        ("^printf '\\xff\\x00'", [255, 0]),
+        ("def f [] { ^echo inner }\nf", "inner"),
+        ("if true { ^echo branch }", "branch"),
+        ("try { ^echo tried }", "tried"),
+        ("match 1 { 1 => { ^echo arm } }", "arm"),
+        ("^echo err o+e>| lines", ["err"]),
+    ],
+)
+def test_a_program_at_the_end_is_the_value_that_let_gives(
+    tasks: Tasks, text: str, output: Any
+) -> None:
+    ended = tasks.script(text)
+    assert (ended.code, ended.stderr, ended.returned) == (0, "", True)
+    assert ended.output == output
+    *before, last = text.splitlines()
+    in_let = tasks.script("\n".join([*before, f"let x = ({last})", "$x"]))
+    assert in_let.output == output
+
+
+@pytest.mark.parametrize(
+    "text", ["^echo a | ignore", "^echo a; null", "^true o> /dev/null"]
+)
+def test_who_wants_no_value_of_a_program_says_so(tasks: Tasks, text: str) -> None:
+    assert not tasks.script(text).returned
+
+
 def test_a_program_at_the_end_writes_to_the_log_too(tasks: Tasks) -> None:
-    assert tasks.script("^echo last").stdout == "last\n"
-    assert tasks.call("servers/create.nu", "run-program").stdout == "from the program\n"
+    assert tasks.script("print 1\n^echo last").stdout == "1\nlast\n"
+    ended = tasks.call("servers/create.nu", "run-program")
+    assert (ended.stdout, ended.output) == ("from the program\n", "from the program")
+    ended = tasks.script("^sh -c 'echo out; echo err >&2; exit 4'")
+    assert (ended.code, ended.stdout, ended.stderr) == (4, "out\n", "err\n")
+    assert not ended.returned
+
+
+def test_the_log_has_what_a_program_at_the_end_says_while_it_runs(tasks: Tasks) -> None:
+    # It goes on only when somebody has read its first line.
+    gate = tasks.folder / "gate"
+    text = f"^sh -c 'echo PROGRESS: 1/2; while ! test -e {gate}; do sleep 0.05; done; echo end'"
+    with tasks.started(text) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "PROGRESS: 1/2\n"
+        gate.touch()
+        assert process.stdout.read() == "end\n"
+        assert process.wait(60) == 0
+
+
+def test_what_is_read_from_a_file_is_a_value_and_no_log(tasks: Tasks) -> None:
+    (tasks.folder / "key").write_text("sesame\n", encoding="utf-8")
+    ended = tasks.script(f"open --raw '{tasks.folder}/key'")
+    assert (ended.output, ended.stdout) == ("sesame\n", "")
+
+
+def test_nothing_of_a_script_reaches_what_is_done_with_its_value(tasks: Tasks) -> None:
+    text = "def save [...x] { print mine }\ndef peek [x] { 5 }\nlet made = 1\nlet result = 2\n"
+    ended = tasks.script(text + "def print [...x] { exit 9 }\n^echo a")
+    assert (ended.code, ended.stdout, ended.output) == (0, "a\n", "a")
+    (tasks.library / "verbs.nu").write_text(
+        "export def save [] { 'saved' }\nexport def peek [] { ^echo looked }", "utf-8"
+    )
+    assert tasks.call("verbs.nu", "save").output == "saved"
+    assert tasks.call("verbs.nu", "peek").output == "looked"
+
+
+# --- success: false ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ('{success: false, error: "quota exceeded"}', "quota exceeded"),
+        ("{success: false}", "it returned success: false"),
+        ('{success: false, error: "", message: "busy"}', "busy"),
+        ("{success: false, error: null}", "it returned success: false"),
+        ("{success: false, error: {code: 7}}", '{"code":7}'),
+    ],
+)
+def test_a_call_that_returns_no_success_has_failed(
+    tasks: Tasks, value: str, said: str
+) -> None:
+    file = tasks.library / "outcome.nu"
+    file.write_text(f"export def main [] {{ {value} }}", encoding="utf-8")
+    ended = tasks.call("outcome.nu", "main")
+    assert ended.code == 1
+    assert gist(ended.stderr.splitlines())[0] == said
+    assert ended.output["success"] is False
+    unchecked = tasks.call("outcome.nu", "main", check_success=False)
+    assert (unchecked.code, unchecked.stderr) == (0, "")
+    assert unchecked.output == ended.output
+    script = tasks.script(value)
+    assert (script.code, script.output) == (0, ended.output)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{success: true, error: 'none'}",
+        "{success: 'false'}",
+        "{success: 0}",
+        "{success: null}",
+        "[{success: false}]",
+        "[[success]; [false]]",
+        "{result: {success: false}}",
+        "false",
+    ],
+)
+def test_anything_else_that_a_call_returns_is_a_success(
+    tasks: Tasks, value: str
+) -> None:
+    file = tasks.library / "outcome.nu"
+    file.write_text(f"export def main [] {{ {value} }}", encoding="utf-8")
+    ended = tasks.call("outcome.nu", "main")
+    assert (ended.code, ended.stderr, ended.returned) == (0, "", True)
 
 
 def test_a_value_that_is_not_json_fails_the_task(tasks: Tasks) -> None:
@@ -398,8 +542,14 @@ HOSTILE_MODULES = st.lists(
 
 
 @BATCHES
-@given(name=HOSTILE_MODULES.filter(lambda name: len(name.encode()) < 200))
+@given(name=HOSTILE_MODULES)
+@example(name="\x1f")
 def test_a_path_is_a_literal_whatever_its_name(tasks: Tasks, name: str) -> None:
+    assume(len(name.encode()) < 200)
+    if not is_module(f"m{name}.nu"):
+        with pytest.raises(UsageProblem):
+            tasks.call(f"m{name}.nu", "one")
+        return
     file = tasks.library / f"m{name}.nu"
     file.write_text("export def one [] { 1 }", encoding="utf-8")
     ended = tasks.call(file.name, "one")

@@ -11,6 +11,7 @@ from typing import Callable, List
 import pytest
 
 from provctl import __version__
+from tests.support.fresh_machine import check_namespaces
 from tests.support.single_file import SingleFile, is_in_use
 from tests.support.strace import (
     Point,
@@ -223,6 +224,7 @@ def test_a_file_that_is_cut_off_says_so(single: SingleFile, tmp_path: Path) -> N
 
 
 def on_a_disk(single: SingleFile, options: str) -> List[str]:
+    check_namespaces()
     single.cache.mkdir(exist_ok=True)
     mount = f'mount -t tmpfs -o {options} tmpfs "$0" && exec "$@"'
     mapped = [] if os.geteuid() == 0 else ["--map-root-user"]

@@ -134,7 +134,7 @@ def test_without_the_package_it_is_named(tmp_path: Path) -> None:
     with pytest.raises(ToolMissing) as refusal:
         load(tmp_path, OURS, context=LoadContext(cwd="/", python=python))
     assert "kcl-lib" in refusal.value.message
-    assert refusal.value.hint == "pip install kcl-lib"
+    assert refusal.value.hint == f"{sys.executable} -m pip install kcl-lib"
     # The control: it is the package that is missing.
     context = LoadContext(cwd="/", python=sys.executable)
     assert load(tmp_path, OURS, context=context).name == "ours"

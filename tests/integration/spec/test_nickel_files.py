@@ -88,6 +88,7 @@ def test_the_example(file: Path) -> None:
     assert tasks["apps"].action == Script(
         'print $"on ($args.ip)"',
         {"ip": {"$output": {"task": "server-1", "path": "ip"}}},
+        line=17,
     )
 
 
@@ -145,7 +146,7 @@ def test_what_is_undone_probed_and_secret(file: Path) -> None:
     assert two.retry.on == ("lost", "signal 9", "exit")
     assert tasks["app"].needs == (Need("server-1"),)
     ip = {"$output": {"task": "server-1", "path": "ip"}}
-    assert tasks["app"].undo == Undo(Script("$args", {"x": ip}))
+    assert tasks["app"].undo == Undo(Script("$args", {"x": ip}, line=15))
 
 
 def test_a_mistake_in_an_undo_of_many_tasks(file: Path) -> None:
@@ -433,10 +434,12 @@ def test_an_endless_evaluation_names_its_limit(
     file: Path, content: str, limits: Limits, words: str
 ) -> None:
     context = LoadContext("/", limits=limits)
+    # What grows may also meet the end of its stack first: some machines have less of it.
+    known = [words, "nests too deeply for its language"][: 1 + (content == GROWS)]
     (mistake,) = refused(file, content, context).mistakes
-    assert mistake.message == f"evaluating this file {words}"
+    assert mistake.message in [f"evaluating this file {each}" for each in known]
     (mistake,) = refused(file, content, context, x="1").mistakes
-    assert mistake.message == f"evaluating this file {words}"
+    assert mistake.message in [f"evaluating this file {each}" for each in known]
 
 
 def test_what_an_evaluation_makes_is_bounded(file: Path) -> None:

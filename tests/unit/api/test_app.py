@@ -188,3 +188,72 @@ def test_bodies_are_bounded_and_strict() -> None:
     assert ask(service, "POST", path, b"{}", headers=kind)[0] == 415
     assert service.asked == []
     assert ask(service, "POST", path, b"{}")[0] == 200
+
+
+def test_an_answer_that_is_too_large_is_500() -> None:
+    class Large(_Service):
+        size = (16 << 20) - len(b'{"success":true,"data":}')
+
+        async def tasks(self, page: Page) -> bytes:
+            return b'"' + b"x" * (self.size - 2) + b'"'
+
+    service = Large()
+    status, told = ask(service, "GET", "/tasks")
+    assert (status, told["success"]) == (200, True)
+    service.size += 1
+    status, told = ask(service, "GET", "/tasks")
+    assert (status, told["error"]) == (500, "the answer is larger than 16 MiB")
+    assert "limit" in told["hint"]
+
+
+def test_large_bodies_have_room_for_some_at_a_time() -> None:
+    class Slow(_Service):
+        def __init__(self) -> None:
+            super().__init__()
+            self.go = asyncio.Event()
+
+        async def submit(self, submission: Submission) -> str:
+            await self.go.wait()
+            return "bcdfghjkmn"
+
+    async def play() -> List[int]:
+        service: Any = Slow()
+        app = make_app(service, token=None, hosts={})
+        large, small = 16 << 20, 64 << 10
+        first = [asyncio.ensure_future(_posted(app, large)) for _ in range(4)]
+        await asyncio.sleep(0)
+        refused = [await _posted(app, size) for size in (large, small + 1)]
+        few = asyncio.ensure_future(_posted(app, small))
+        service.go.set()
+        done = [await each for each in (*first, few)]
+        return [*refused, *done, await _posted(app, large)]
+
+    assert asyncio.run(play()) == [503, 503, 202, 202, 202, 202, 202, 202]
+
+
+async def _posted(app: Any, size: int) -> int:
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/workflows/submit",
+        "raw_path": b"/workflows/submit",
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "headers": [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(size).encode()),
+        ],
+        "state": {"door": "unix"},
+    }
+    statuses: List[int] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status", 0))
+
+    await app(scope, receive, send)
+    return statuses[0]

@@ -153,10 +153,8 @@ def test_it_is_not_written_for_each_run_that_grows(
     shelf = shelf_of(cache)
     head = shelf.read_text().splitlines()[1]
     assert len(read_shelf(shelf, head)) == 3
-    many = [folder.runs / f"many-{number:03d}" for number in range(200)]
-    for run in many:
-        run.mkdir()
-        (run / "journal.jsonl").write_bytes(folder.run(one.id).journal.read_bytes())
+    for number in range(200):
+        submit(folder, ONE, f"many-{number:03d}", at=one.created_at)
     Roster(folder, cache).every()
     assert len(read_shelf(shelf, head)) == 203
     before = shelf.read_bytes()

@@ -12,6 +12,7 @@ from provctl.app.submit import Wishes, id_of_key, submit
 from provctl.errors import DuplicateKey, JournalDamaged, UsageProblem
 from provctl.journal.summary import submission, summaries
 from tests.support.run_folders import state_folder
+from tests.support.run_folders import submit as on_disk
 from tests.support.workflows import a_workflow, task
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ def test_a_run_of_a_batch_is_not_one_alone(tmp_path: Path) -> None:
 
 def test_an_id_that_another_key_leads_to_is_no_repetition(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
-    first = submit(folder, ONE, Wishes(key="k"))
-    folder.run(first).path.rename(folder.run(id_of_key("other")).path)
+    on_disk(folder, ONE, id_of_key("other"), key="k")
     with pytest.raises(DuplicateKey, match="of another key"):
         submit(folder, ONE, Wishes(key="other"))
 

@@ -62,6 +62,14 @@ def test_the_last_one_counts() -> None:
     assert there.program == "provctl --state-dir /two"
 
 
+def test_commands_have_the_name_that_it_was_called_by() -> None:
+    there = Called(ABOUT_RUNS, "provisioning")
+    assert there.retold("see: provctl ps") == "see: provisioning ps"
+    assert there.retold("install provctl again") == "install provctl again"
+    there.note("--state-dir", "/s")
+    assert there.retold("provctl ps") == "provisioning --state-dir /s ps"
+
+
 def bare_commands(tree: ast.AST) -> Iterator[int]:
     """Lines where a command is printed as it stands in the source."""
     for node in ast.walk(tree):

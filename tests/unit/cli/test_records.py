@@ -7,7 +7,8 @@ from typing import List, Mapping
 
 import pytest
 
-from provctl.cli.context import Session, emit, plain
+from provctl.cli.context import Session, emit
+from provctl.text import plain
 
 ROWS: List[Mapping[str, object]] = [
     {"id": "a", "name": "first", "extra": None},

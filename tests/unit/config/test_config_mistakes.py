@@ -229,9 +229,22 @@ def test_syntax_errors_have_a_place(
 def test_a_file_must_be_utf8(load: Load, machine: Path) -> None:
     path = machine / "latin.toml"
     path.write_bytes(b"[server]\n# caf\xe9\n")
-    with pytest.raises(ConfigInvalid, match=r"latin\.toml:2: not UTF-8") as caught:
+    with pytest.raises(ConfigInvalid, match=r"latin\.toml:2: is not UTF-8") as caught:
         load(environ={"PROVCTL_CONFIG": str(path)})
     assert caught.value.hint == "save the file as UTF-8; TOML knows no other encoding"
+
+
+def test_a_mark_is_no_part_of_a_file(load: Load, machine: Path) -> None:
+    path = machine / "marked.toml"
+    path.write_bytes(b"\xef\xbb\xbf[server]\nport = 80\n")
+    environ = {"PROVCTL_CONFIG": str(path)}
+    assert load(environ=environ).settings.server.port == 80
+    path.write_bytes(b"\xef\xbb\xbfserver port\n")
+    with pytest.raises(ConfigInvalid, match=r"marked\.toml:1:8: "):
+        load(environ=environ)
+    path.write_bytes("[server]\n".encode("utf-16"))
+    with pytest.raises(ConfigInvalid, match=r"marked\.toml:1: is not UTF-8 .* UTF-16"):
+        load(environ=environ)
 
 
 def test_a_folder_is_no_file(load: Load, machine: Path) -> None:

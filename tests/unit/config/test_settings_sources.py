@@ -139,11 +139,34 @@ def test_variables_that_are_no_settings_are_left_alone(load: Load) -> None:
     others = {
         "PROVCTL_IDEMPOTENCY_KEY": "r/t",
         "PROVCTL_INPUT": "{}",
-        "PROVCTL_EXECUTORS": "x",
+        "PROVCTL_TASK_ID": "r/t",
+        "PROVCTL_FAILPOINT_STATE_DIR": "x",
+        "PROVCTL_TEAM": "x",
+        "PROVCTL_SERVICE": "x",
         "_PROVCTL_COMPLETE": "bash_complete",
         "EXECUTOR_MAX_CONCURRENT_TASKS": "many",
     }
     assert load(environ=others).settings == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("PROVCTL_STATEDIR", "did you mean PROVCTL_STATE_DIR?"),
+        (
+            "PROVCTL_MAX_CONCURRENT_TASKS",
+            "did you mean PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS?",
+        ),
+        ("PROVCTL_POOL", "did you mean PROVCTL_POOLS?"),
+        ("PROVCTL_EXECUTR_TASKS", "config show` lists all keys"),
+    ],
+)
+def test_variables_that_were_meant_as_settings_are_refused(
+    load: Load, variable: str, meant: str
+) -> None:
+    with pytest.raises(ConfigInvalid, match=f"unknown .* {variable}$") as caught:
+        load(environ={variable: "1"})
+    assert meant in str(caught.value.hint)
 
 
 def test_flags_that_are_absent_do_not_count(load: Load) -> None:

@@ -88,5 +88,6 @@ def test_a_link_is_judged_by_where_it_leads(state: Path) -> None:
         check(link, (*LOCAL, Mount(str(state), "cifs")))
 
 
-def test_the_mounts_of_this_machine_have_a_root() -> None:
-    assert "/" in {mount.point for mount in current_mounts()}
+def test_the_mounts_of_this_machine_are_read() -> None:
+    # In a chroot the root is no mount, but this is one wherever mounts can be read.
+    assert "/proc" in {mount.point for mount in current_mounts()}

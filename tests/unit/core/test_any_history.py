@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Dict, List, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from provctl.core import events as ev
 from provctl.core.checkpoint import restore, snapshot
 from provctl.core.model import Command, Group, Need, Retry, Task, Undo, Workflow
 from provctl.core.requests import (
@@ -34,6 +35,7 @@ from provctl.core.requests import (
 )
 from provctl.core.selection import downstream
 from provctl.core.state import State
+from provctl.core.values import references
 from provctl.core.view import view
 from provctl.errors import ProvctlError
 from provctl.journal.codec import START, decode, encode
@@ -43,7 +45,7 @@ from tests.support.workflows import a_workflow, group, output, task
 
 if TYPE_CHECKING:
     from provctl.core.events import Event
-    from provctl.core.state import RunState
+    from provctl.core.state import RunState, TaskState
 
 NEEDS = st.sampled_from(["success", "success", "failure", "done"])
 
@@ -62,7 +64,7 @@ def tasks_of(draw: st.DrawFn, prefix: str = "", depth: int = 0) -> List[Task]:
             made = group(name, timeout_s=draw(st.sampled_from([None, 20])), **fields)
             inside = draw(tasks_of(f"{name}/", depth + 1))
         else:
-            made, inside = draw(plain(name, fields)), []
+            made, inside = draw(plain(name, {**fields, "env": draw(uses(before))})), []
         placed = Task(**{**vars(made), "needs": needs})
         level.append(placed)
         found += [placed, *inside]
@@ -81,6 +83,12 @@ def plain(draw: st.DrawFn, name: str, fields: Any) -> Task:
         undo=draw(st.none() | undos()),
         **fields,
     )
+
+
+def uses(before: List[Task]) -> st.SearchStrategy[Dict[str, Any]]:
+    """Perhaps the output of one of the tasks before."""
+    some = [{"N": output(each.id)} for each in before]
+    return st.sampled_from([{}, {}, *some])
 
 
 def undos() -> st.SearchStrategy[Undo]:
@@ -245,6 +253,31 @@ class AnyHistory(RuleBasedStateMachine):
             assert sum(shown.counts.values()) == shown.total == len(shown.tasks)
             assert (shown.status == "finished") == (shown.outcome is not None)
 
+    @invariant()
+    def no_success_rests_on_what_is_gone(self) -> None:
+        """Nor on what was made anew after it had begun."""
+        began, undone = self.last_times()
+        for name, run in self.state.runs.items():
+            if run.outcome != "succeeded":
+                continue
+            for one, before in succeeded_after(run):
+                start = began.get((name, one.task.id), -1)
+                assert undone.get((name, before.task.id), -1) <= start
+                if before.task.id in used_by(one) and before.outcome == "succeeded":
+                    assert began.get((name, before.task.id), -1) <= start
+
+    def last_times(self) -> Tuple[Dict[Any, int], Dict[Any, int]]:
+        """When the latest try of each task began, and its latest undo ended."""
+        began: Dict[Any, int] = {}
+        undone: Dict[Any, int] = {}
+        for when, step in enumerate(self.dialogue.history):
+            key = (step.run, getattr(step, "task", "")) if hasattr(step, "run") else ()
+            if isinstance(step, ev.AttemptStarted) and step.purpose == "run":
+                began[key] = when
+            elif isinstance(step, ev.AttemptFinished) and step.outcome == "undone":
+                undone[key] = when
+        return began, undone
+
     def teardown(self) -> None:
         """Every run ends, once all that was started ends and all is decided."""
         if not hasattr(self, "dialogue"):
@@ -309,6 +342,21 @@ class AnyHistory(RuleBasedStateMachine):
             for name, run in self.state.runs.items()
             for each in held_of(run)
         ]
+
+
+def succeeded_after(run: RunState) -> Iterator[Tuple[TaskState, TaskState]]:
+    """Each task that succeeded, and each task that it, or what is around it, needs."""
+    for task_id, one in run.tasks.items():
+        around: Optional[str] = task_id
+        while one.outcome == "succeeded" and around is not None:
+            for need in run.tasks[around].task.needs:
+                yield one, run.tasks[need.task]
+            around = run.tasks[around].task.parent
+
+
+def used_by(one: TaskState) -> Set[str]:
+    """The tasks whose outputs a task uses."""
+    return {each.task for each in references([one.task.env, one.task.when])}
 
 
 def held_of(run: RunState) -> List[str]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, List, Optional
 import pytest
 
 from provctl.core.explain import Because, explain, root_causes
+from provctl.core.lanes import SLOTS
 from provctl.core.model import Retry
+from provctl.core.view import task_view
 from tests.support.dialogue import Dialogue
 from tests.support.workflows import a_workflow, group, output, task
 
@@ -81,6 +83,29 @@ def test_a_pool_is_full_and_who_holds_it_in_another_run() -> None:
     (because,) = explain(dialogue.state, "other", "x", no_idea)
     assert because.tasks == (("r", "a"),)
     assert whys(dialogue, "y", "other") == ["running: it runs"]
+
+
+def test_what_other_owners_have_is_named() -> None:
+    dialogue = Dialogue(
+        capacity={"db": 2}, slots=2, lacking=frozenset({"slots", "pool:db"})
+    )
+    dialogue.submit(a_workflow(task("a", pools={"db": 1})))
+    elsewhere = {
+        "pool:db": {("far", "x"): 2},
+        "slots": {("far", "x"): 1, ("w", "y"): 1},
+    }
+    slots, pool = explain(dialogue.state, "r", "a", no_idea, elsewhere=elsewhere)
+    assert slots == Because(
+        "slots",
+        "all 2 slots are taken, 2 of them by other processes",
+        (("far", "x"), ("w", "y")),
+    )
+    assert pool == Because(
+        "pool",
+        "pool db has 2, 2 in use, 2 of them by other processes, and it takes 1",
+        (("far", "x"),),
+    )
+    assert explain(dialogue.state, "r", "a", no_idea) == []
 
 
 def test_the_limit_of_its_own_run() -> None:
@@ -165,3 +190,31 @@ def test_success_is_said_plainly() -> None:
 def test_no_such_task() -> None:
     with pytest.raises(KeyError):
         explain(begun(task("a")).state, "r", "z", no_idea)
+
+
+def test_what_the_machine_has_none_of_keeps_all_from_starting() -> None:
+    """Who holds starts back is the loop: here nothing is left of the slots."""
+    short = begun(task("a"), task("b"), slots=1)
+    short.lacking = frozenset({SLOTS})
+    told(short, "a finds no room")
+    room = "no room: make some; it is tried again until there is"
+    assert whys(short, "a") == [f"shortage: {room}"]
+    assert whys(short, "b") == [
+        f"shortage: nothing starts since a met this: {room}",
+        "behind: 1 task is ahead of it in line",
+    ]
+    shown = task_view(short.task("a"))
+    assert (shown.status, shown.attempt) == ("ready", 0)
+    assert shown.explanation == "no room: make some"
+    short.lacking = frozenset()
+    assert short.settle() == ["start a again"]
+    assert task_view(short.task("a")).explanation == ""
+    assert whys(short, "b") == ["slots: the only slot is taken"]
+
+
+def test_who_lacks_something_is_forgotten_when_it_is_cancelled() -> None:
+    short = begun(task("a"))
+    short.lacking = frozenset({SLOTS})
+    told(short, "a finds no room", "cancel")
+    assert task_view(short.task("a")).lacks == ""
+    assert whys(short, "a") == ["result: it was cancelled"]

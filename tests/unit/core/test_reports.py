@@ -67,6 +67,37 @@ def test_only_success_has_an_output() -> None:
     assert dialogue.task("a").output is None
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"error": "quota exceeded"}, "quota exceeded"),
+        ({}, "it returned success: false"),
+        ({"error": " \n"}, "it returned success: false"),
+        ({"error": "", "message": "busy"}, "busy"),
+        ({"error": {"code": 7}}, '{"code": 7}'),
+        ({"error": "two\nlines\x1b[31m"}, "two lines [31m"),
+        ({"error": "x" * 1000}, "x" * 300 + "..."),
+    ],
+)
+def test_a_call_that_returned_no_success_failed_in_its_own_words(
+    said: Dict[str, Any], reason: str
+) -> None:
+    dialogue = one_running()
+    output = {"success": False, **said}
+    dialogue.report(dialogue.ended("a", exit_code=1, output=output))
+    task = dialogue.task("a")
+    assert (task.outcome, task.reason, task.exit_code) == ("failed", reason, 1)
+    assert task.output == output
+
+
+@pytest.mark.parametrize("output", [{"success": 0}, {"success": True}, False, [], None])
+def test_any_other_output_of_a_failure_says_nothing_of_it(output: Any) -> None:
+    dialogue = one_running()
+    dialogue.report(dialogue.ended("a", exit_code=1, output=output))
+    assert dialogue.task("a").reason == "exit code 1"
+    assert dialogue.task("a").output is None
+
+
 def test_an_exit_record_goes_into_the_journal_whole() -> None:
     dialogue = one_running()
     report = Ended(
@@ -89,6 +120,17 @@ def test_an_exit_record_goes_into_the_journal_whole() -> None:
             log_dropped_bytes=9,
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("cause", "told_of"), [("exit", 2), ("stop", 0), ("timeout", 0)]
+)
+def test_what_is_killed_with_a_task_that_is_told_to_end_is_not_left_by_it(
+    cause: str, told_of: int
+) -> None:
+    dialogue = one_running()
+    dialogue.report(dialogue.ended("a", cause=cause, exit_code=1, survivors=2))
+    assert dialogue.task("a").survivors == told_of
 
 
 @pytest.mark.parametrize(

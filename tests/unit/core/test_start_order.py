@@ -47,6 +47,15 @@ def test_a_task_of_higher_priority_goes_first() -> None:
     assert finish_all(dialogue, first) == ["high", "mid", "low"]
 
 
+def test_an_older_run_goes_first_whoever_took_it_first() -> None:
+    dialogue = Dialogue(slots=1)
+    first = dialogue.submit(a_workflow(task("now")))
+    for run, submitted_at in (("young", 1030.0), ("old", 1010.0), ("middle", 1020.0)):
+        dialogue.now = submitted_at
+        dialogue.submit(a_workflow(task("a")), run=run)
+    assert finish_all(dialogue, first) == ["now", "old:a", "middle:a", "young:a"]
+
+
 def test_a_run_of_higher_priority_goes_first_then_the_task_then_arrival() -> None:
     dialogue = Dialogue(slots=1)
     two = a_workflow(task("a"), task("b", priority=1))
@@ -223,3 +232,28 @@ def test_what_is_used_no_more_is_forgotten() -> None:
     dialogue.submit(a_workflow(task("a", pools={"p": 1})), max_parallel=1)
     dialogue.hear("a exits 0")
     assert dialogue.state.used == {}
+
+
+def test_what_other_owners_have_is_lacking_for_those_who_want_it() -> None:
+    dialogue = Dialogue(capacity={"db": 1}, lacking=frozenset({"pool:db"}))
+    wants = task("wants", pools={"db": 1})
+    assert starts(dialogue.submit(a_workflow(wants, task("other")))) == ["other"]
+    dialogue.lacking = frozenset()
+    assert starts(dialogue.settle()) == ["wants"]
+
+
+def test_nothing_overtakes_what_waits_for_other_owners() -> None:
+    sizes = {"db": 1, "aws": 1}
+    dialogue = Dialogue(capacity=sizes, lacking=frozenset({"pool:db"}))
+    both = task("both", pools=sizes)
+    first = dialogue.submit(a_workflow(both, task("aws", pools={"aws": 1})))
+    assert starts(first) == []
+    dialogue.lacking = frozenset()
+    assert starts(dialogue.settle()) == ["both"]
+
+
+def test_no_slot_is_free_where_other_owners_have_all_of_them() -> None:
+    dialogue = Dialogue(lacking=frozenset({"slots"}))
+    assert starts(dialogue.submit(a_workflow(task("a")))) == []
+    dialogue.lacking = frozenset()
+    assert starts(dialogue.settle()) == ["a"]

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shlex
+import string
 from base64 import b64encode, urlsafe_b64encode
-from urllib.parse import quote
+from binascii import hexlify
+from typing import Callable
+from urllib.parse import quote, quote_plus
+from xml.sax import saxutils
 
+import markupsafe
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from provctl.executors.forms import forms
-from provctl.executors.masking import cover_bytes, cover_json
+from provctl.executors.masking import cover_bytes, cover_json, find
 
 _SECRET = st.text(st.characters(exclude_categories=["Cs"]), min_size=6, max_size=80)
 
@@ -41,16 +48,60 @@ def test_a_secret_within_base64_is_covered(
         assert covered.count(b"*") >= len(secret.encode()) * 8 // 6 - 2
 
 
-@given(_SECRET)
-def test_a_secret_in_an_url_and_in_json_is_covered(secret: str) -> None:
-    for text in (
-        quote(secret),
-        quote(secret, safe=""),
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-    ):
-        raw = text.encode()
-        assert cover_bytes(raw, _raw(secret)) == b"*" * len(raw)
+def _percent(text: str, unquoted: str, digits: str) -> str:
+    letters = string.ascii_letters + string.digits + unquoted
+    return "".join(
+        chr(byte) if chr(byte) in letters else f"%{format(byte, digits)}"
+        for byte in text.encode()
+    )
+
+
+_ENCODERS: dict[str, Callable[[str], str]] = {
+    "url encode": lambda text: _percent(text, "./:", "02X"),
+    "url encode --all": lambda text: _percent(text, "", "02X"),
+    "url encode --all, lower case": lambda text: _percent(text, "", "02x"),
+    "url build-query": lambda t: _percent(t, "*-._", "02X").replace("%20", "+"),
+    "quote": quote,
+    "quote all": lambda text: quote(text, safe=""),
+    "quote_plus": quote_plus,
+    "encodeURI": lambda text: quote(text, safe="!'()*/;,?:@&=+$#"),
+    "hex": lambda text: text.encode().hex(),
+    "hex, upper case": lambda text: text.encode().hex().upper(),
+    "HTML": html.escape,
+    "HTML of Jinja": lambda text: str(markupsafe.escape(text)),
+    "XML": lambda text: saxutils.escape(text, {'"': "&quot;", "'": "&apos;"}),
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON in UTF-8": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "JSON of PHP": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "shlex": lambda text: shlex.quote(f"{text} ")[1:-2],
+    "single quotes": lambda text: text.replace("'", "'\\''"),
+    "CSV": lambda text: text.replace('"', '""'),
+}
+
+
+@pytest.mark.parametrize("encoder", _ENCODERS)
+@given(secret=_SECRET)
+@example(secret="p@ss-w0rd/+&<x>\"y'z$`\\ %_.~!*()")
+def test_a_secret_that_a_program_has_encoded_is_covered(
+    encoder: str, secret: str
+) -> None:
+    raw = _ENCODERS[encoder](secret).encode()
+    assert cover_bytes(raw, _raw(secret)) == b"*" * len(raw)
+
+
+@pytest.mark.parametrize("encoder", _ENCODERS)
+def test_the_control_what_is_no_secret_is_shown(encoder: str) -> None:
+    raw = _ENCODERS[encoder]("p@ss-w0rd/no-secret").encode()
+    assert cover_bytes(raw, _raw("p@ss-w0rd/a-secret")) == raw
+
+
+@given(st.lists(st.text("ab", min_size=6, max_size=20), max_size=6), st.text("ab"))
+def test_all_that_is_found_is_what_each_form_alone_finds(
+    those: list[str], text: str
+) -> None:
+    raw = [each.encode() for each in those]
+    alone = [place for form in raw for place in find(text.encode(), [form])]
+    assert sorted(find(text.encode(), raw)) == sorted(alone)
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), st.lists), _SECRET)
@@ -66,6 +117,12 @@ def test_each_line_of_a_secret_is_one() -> None:
     assert covered == b"x ******** x"
 
 
+def test_a_word_is_covered_by_itself() -> None:
+    text = '["correct-", "horse", 1, "correct-horse", "ÿ"]'
+    covered = cover_json(text, _raw("correct-horse"))
+    assert covered == '["correct-", "horse", 1, "*************", "ÿ"]'
+
+
 def test_a_number_becomes_a_word() -> None:
     assert cover_json('{"pin": 12345678}', _raw("12345678")) == '{"pin": "********"}'
 
@@ -76,10 +133,17 @@ def test_what_is_short_is_left_alone(text: str) -> None:
     assert cover_json('{"a": "short"}', _raw(text)) == '{"a": "short"}'
 
 
-def test_base64_in_lines_is_covered() -> None:
+@pytest.mark.parametrize(
+    ("encode", "width"),
+    [(b64encode, 76), (b64encode, 64), (hexlify, 60)],
+    ids=["base64", "openssl", "xxd"],
+)
+def test_a_code_in_lines_is_covered(
+    encode: Callable[[bytes], bytes], width: int
+) -> None:
     secret = "0123456789" * 12
-    code = b64encode(secret.encode()).decode()
-    wrapped = "\n".join(code[at : at + 76] for at in range(0, len(code), 76))
+    code = encode(secret.encode()).decode()
+    wrapped = "\n".join(code[at : at + width] for at in range(0, len(code), width))
     assert set(cover_bytes(wrapped.encode(), _raw(secret))) == {ord("*"), ord("\n")}
 
 

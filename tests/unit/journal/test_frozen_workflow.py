@@ -44,6 +44,7 @@ FULL = a_workflow(
         secrets={"TOKEN": "env:NAME"},
         on_interrupt="rerun",
         idempotent=True,
+        keep_processes=True,
         description="d",
     ),
     name="full",

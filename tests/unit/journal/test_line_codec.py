@@ -22,7 +22,7 @@ from provctl.journal.codec import (
     decode,
     encode,
 )
-from provctl.journal.seal import seal
+from provctl.journal.seal import OtherRun, seal
 from tests.support.any_event import EXAMPLES, KINDS, any_event
 
 STARTED = ev.AttemptStarted("r", 1763900000.125, "server-1", 1)
@@ -82,7 +82,18 @@ def test_the_first_version_is_written_as_ever(
     for number, event in enumerate(EXAMPLES, 1):
         raw, crc = encode(event, seq=number, durable=number - 1, prev=crc)
         text += raw.decode("ascii")
-    golden("journal/v1.jsonl", text)
+    golden("journal/v1-written.jsonl", text)
+
+
+def test_the_first_line_says_of_which_run_it_is() -> None:
+    first, *others = (GOLDEN / "v1-written.jsonl").read_bytes().splitlines()
+    assert json.loads(first)["run"] == "r"
+    with pytest.raises(OtherRun, match="it is the journal of run r"):
+        decode(first, "another")
+    # Lines of earlier versions, and all others, are of the folder they are in.
+    kept = (GOLDEN / "v1.jsonl").read_bytes().splitlines()[0]
+    for raw in (kept, others[0]):
+        assert decode(raw, "another").event.run == "another"
 
 
 def test_defaults_are_not_written_and_come_back() -> None:

@@ -49,6 +49,43 @@ def test_the_published_file_fits(tmp_path: Path) -> None:
     assert check_library(tmp_path) == "3.2.1"
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "versions.toml",
+        "provisioning-distribution/versions.toml",
+        "provisioning-core/versions.toml",
+        "provisioning-core/nulib/provisioning-distribution/versions.toml",
+    ],
+)
+def test_it_is_found_beside_and_above_the_library(tmp_path: Path, place: str) -> None:
+    library = tmp_path / "provisioning-core" / "nulib"
+    library.mkdir(parents=True)
+    file = tmp_path / place
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(PUBLISHED)
+    assert check_library(library) == "3.2.1"
+    file.write_text(PUBLISHED.replace("^2.5", "^9.9"))
+    with pytest.raises(LibraryIncompatible) as refusal:
+        check_library(library)
+    assert refusal.value.message.startswith(f"{file}: ")
+    # The nearest one counts.
+    (library / "versions.toml").write_text(PUBLISHED)
+    assert check_library(library) == "3.2.1"
+
+
+def test_above_the_library_a_file_of_somebody_else_does_not_count(
+    tmp_path: Path,
+) -> None:
+    library = tmp_path / "a" / "b" / "nulib"
+    library.mkdir(parents=True)
+    (library.parent / "versions.toml").write_text("version = 5\n")
+    assert check_library(library) is None
+    # Further away than the platform has it, it is not looked for.
+    (tmp_path / "versions.toml").write_text(PUBLISHED)
+    assert check_library(library) is None
+
+
 US = f"provctl {__version__} is platform {PLATFORM} with API {API}"
 
 

@@ -37,11 +37,36 @@ def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
     assert find_nu(str(link), "") == str(link)
 
 
-@pytest.mark.parametrize("configured", ["nu", "/nowhere/nu"])
-def test_a_missing_program_says_how_to_get_it(configured: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("configured", "hint"),
+    [("nu", "provctl doctor --fix"), ("/nowhere/nu", "correct nushell.binary")],
+)
+def test_a_missing_program_says_how_to_get_it(
+    configured: str, hint: str, tmp_path: Path
+) -> None:
     with pytest.raises(ToolMissing, match=f"no program '{configured}'") as problem:
         find_nu(configured, str(tmp_path))
-    assert "npm install -g nushell@0.115.1" in (problem.value.hint or "")
+    assert hint in (problem.value.hint or "")
+
+
+def test_its_own_folder_comes_after_path(tmp_path: Path) -> None:
+    own, path = str(tmp_path / "own"), str(tmp_path / "path")
+    ours = program(tmp_path / "own/nu", "#!/bin/sh\necho 0.115.1\n")
+    assert find_nu("nu", path, own) == str(ours)
+    other = program(tmp_path / "path/nu", "#!/bin/sh\necho 0.116.0\n")
+    assert find_nu("nu", path, own) == str(other)
+    with pytest.raises(ToolMissing):  # who names a program means that one
+        find_nu(str(tmp_path / "gone"), path, own)
+    with pytest.raises(ToolMissing):
+        find_nu("nu-0.114", path, own)
+
+
+def test_its_own_is_taken_where_the_one_on_path_does_not_fit(tmp_path: Path) -> None:
+    own, path = str(tmp_path / "own"), str(tmp_path / "path")
+    other = program(tmp_path / "path/nu", "#!/bin/sh\necho 0.90.1\n")
+    assert find_nu("nu", path, own) == str(other)
+    ours = program(tmp_path / "own/nu", "#!/bin/sh\necho 0.115.1\n")
+    assert find_nu("nu", path, own) == str(ours)
 
 
 def test_the_program_behind_the_launcher_of_npm_is_found(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_nothing_is_seen_against_a_sound_call(
         ("servers/create.nu", "commented", "exports no command", "its commands"),
         ("servers/create.nu", "main", "exports no command 'main'", "its commands"),
         ("../secret.nu", "x", "not a path below", "servers/create.nu"),
-        ("servers/list.nu", "a; b", "cannot be the name", "lower-case"),
+        ("servers/list.nu", "a; b", "cannot be the name", "letters, digits"),
     ],
 )
 def test_a_call_that_cannot_work_is_explained(

@@ -5,33 +5,63 @@ from __future__ import annotations
 import pytest
 
 from provctl.errors import UsageProblem
-from provctl.nushell.names import check_command, check_flag, module_path, nu_literal
+from provctl.nushell.names import (
+    check_command,
+    check_flag,
+    main_name,
+    module_path,
+    nu_literal,
+)
 
 
 @pytest.mark.parametrize(
-    "name", ["list", "create-server", "server_create", "server list"]
+    "name",
+    [
+        *("list", "create-server", "server_create_workflow", "on_servers", "_own"),
+        *("server list", "main create", "list 2", "CreateServer", "in"),
+    ],
 )
-def test_a_command_is_one_or_more_lower_case_words(name: str) -> None:
+def test_a_command_is_one_or_more_words(name: str) -> None:
     assert check_command(name) == name
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", "-c", "a;b", "a b;", "a  b", " a", "a\n", "a$(b)", "^rm", "../a", "Ab", "é"],
+    [
+        *("", "-c", "a;b", "a b;", "a  b", " a", "a ", "a\n", "a\tb", "a -x", "a$(b)"),
+        *("^rm", "../a", "a.b", "é", "a'", 'a"', "a|b", "a`b`", "a#b", "(a)", "1kb"),
+    ],
 )
 def test_what_could_be_more_than_a_name_is_no_command(name: str) -> None:
     with pytest.raises(UsageProblem, match="Nushell command"):
         check_command(name)
 
 
-@pytest.mark.parametrize("name", ["zone", "dry-run", "n1", "dry_run"])
-def test_a_flag_is_a_lower_case_word(name: str) -> None:
+@pytest.mark.parametrize("name", ["true", "null", "inf", "let x", "use it", "Not a"])
+def test_what_nushell_reads_as_its_own_is_no_command(name: str) -> None:
+    with pytest.raises(UsageProblem, match="Nushell command"):
+        check_command(name)
+
+
+@pytest.mark.parametrize("module", ["0x1f.nu", "a/2024-01-01.nu", "true.nu", "x;y.nu"])
+def test_a_module_whose_name_is_a_value_has_no_main(module: str) -> None:
+    with pytest.raises(UsageProblem, match="Nushell command"):
+        main_name(module)
+
+
+def test_main_is_called_by_the_name_of_its_file() -> None:
+    assert main_name("/lib/servers/create.nu") == "create"
+    assert main_name("/lib/servers/mod.nu") == "mod"
+    assert main_name("/lib/servers") == "servers"
+    assert main_name("/lib/a.b.nu") == "a.b"
+
+
+@pytest.mark.parametrize("name", ["zone", "dry-run", "n1", "dry_run", "Zone", "_z"])
+def test_a_flag_is_a_word(name: str) -> None:
     assert check_flag(name) == name
 
 
-@pytest.mark.parametrize(
-    "name", ["", "--zone", "zone=1", "a b", "zone\n", "Zone", "help"]
-)
+@pytest.mark.parametrize("name", ["", "--zone", "zone=1", "a b", "zone\n", "1", "help"])
 def test_what_could_be_more_than_a_name_is_no_flag(name: str) -> None:
     with pytest.raises(UsageProblem, match="flag"):
         check_flag(name)

@@ -20,7 +20,7 @@ MADRID = "Europe/Madrid"
 def at(text: str) -> float:
     """Seconds since the epoch of a time with its offset in hours, "2026-03-29 03:00 +2"."""
     moment, offset = text.rsplit(" ", 1)
-    zone = timezone(timedelta(hours=int(offset)))
+    zone = timezone(timedelta(hours=float(offset)))
     return datetime.strptime(moment, "%Y-%m-%d %H:%M").replace(tzinfo=zone).timestamp()
 
 
@@ -28,6 +28,140 @@ def first(
     expression: str, after: str, zone: str = MADRID, most: int = 3
 ) -> List[float]:
     return list(islice(times_after(expression, zone, at(after)), most))
+
+
+# By zone and change: from when to when we look, the offsets before and after, and what
+# comes in between by each expression; ">" is the first one with the offset after it.
+NEW_YORK, LORD_HOWE, SANTIAGO = (
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "America/Santiago",
+)
+CHANGES = {
+    (MADRID, "spring"): ("2026-03-29 00:30 +1", "2026-03-29 04:30 +2"),
+    (MADRID, "autumn"): ("2026-10-25 00:30 +2", "2026-10-25 04:30 +1"),
+    (NEW_YORK, "spring"): ("2026-03-08 00:30 -5", "2026-03-08 04:30 -4"),
+    (NEW_YORK, "autumn"): ("2026-11-01 00:30 -4", "2026-11-01 04:30 -5"),
+    # Its clock is set by half an hour: 2:00 to 2:30, and 2:00 to 1:30.
+    (LORD_HOWE, "spring"): ("2026-10-04 00:30 +10.5", "2026-10-04 04:30 +11"),
+    (LORD_HOWE, "autumn"): ("2026-04-05 00:30 +11", "2026-04-05 04:30 +10.5"),
+    # Midnight is left out, and 23:00 comes twice.
+    (SANTIAGO, "spring"): ("2026-09-05 22:30 -4", "2026-09-06 04:30 -3"),
+    (SANTIAGO, "autumn"): ("2026-04-04 22:30 -3", "2026-04-05 04:30 -4"),
+}
+EVERY_TEN = ["00", "10", "20", "30", "40", "50"]
+
+
+def tens(*hours: str) -> str:
+    return " ".join(f"{hour}:{minute}" for hour in hours for minute in EVERY_TEN)
+
+
+TIMES = {
+    (MADRID, "spring"): {
+        "0 */2 * * *": "> 3:00 4:00",
+        "*/30 2 * * *": "> 3:00",
+        "*/15 2 * * *": "> 3:00",
+        "30 2 * * *": "> 3:00",
+        "0 * * * *": "1:00 > 3:00 4:00",
+        "@hourly": "1:00 > 3:00 4:00",
+        "*/10 * * * *": f"0:40 0:50 {tens('1')} > {tens('3')} 4:00 4:10 4:20 4:30",
+        "@daily": "",
+        "0 2,3 * * *": "> 3:00",
+    },
+    (MADRID, "autumn"): {
+        "0 */2 * * *": "2:00 > 4:00",
+        "*/30 2 * * *": "2:00 2:30 >",
+        "*/15 2 * * *": "2:00 2:15 2:30 2:45 >",
+        "30 2 * * *": "2:30 >",
+        "0 * * * *": "1:00 2:00 > 2:00 3:00 4:00",
+        "@hourly": "1:00 2:00 > 2:00 3:00 4:00",
+        "*/10 * * * *": (
+            f"0:40 0:50 {tens('1', '2')} > {tens('2', '3')} 4:00 4:10 4:20 4:30"
+        ),
+        "@daily": "",
+        "0 2,3 * * *": "2:00 > 3:00",
+    },
+    (NEW_YORK, "spring"): {
+        "0 */2 * * *": "> 3:00 4:00",
+        "*/30 2 * * *": "> 3:00",
+        "*/15 2 * * *": "> 3:00",
+        "30 2 * * *": "> 3:00",
+        "0 * * * *": "1:00 > 3:00 4:00",
+        "@daily": "",
+        "0 2,3 * * *": "> 3:00",
+    },
+    (NEW_YORK, "autumn"): {  # 1:00 comes twice
+        "0 */2 * * *": "> 2:00 4:00",
+        "*/30 1 * * *": "1:00 1:30 >",
+        "*/30 2 * * *": "> 2:00 2:30",
+        "0 * * * *": "1:00 > 1:00 2:00 3:00 4:00",
+        "*/10 * * * *": (
+            f"0:40 0:50 {tens('1')} > {tens('1', '2', '3')} 4:00 4:10 4:20 4:30"
+        ),
+        "0 1,2 * * *": "1:00 > 2:00",
+    },
+    (LORD_HOWE, "spring"): {
+        "0 */2 * * *": "> 2:30 4:00",
+        "*/30 2 * * *": "> 2:30",
+        "*/15 2 * * *": "> 2:30 2:45",
+        "30 2 * * *": "> 2:30",
+        "0 * * * *": "1:00 > 2:30 3:00 4:00",
+        "*/10 * * * *": (
+            f"0:40 0:50 {tens('1')} > 2:30 2:40 2:50 {tens('3')} 4:00 4:10 4:20 4:30"
+        ),
+        "0 2,3 * * *": "> 2:30 3:00",
+    },
+    (LORD_HOWE, "autumn"): {
+        "0 */2 * * *": "> 2:00 4:00",
+        "45 1 * * *": "1:45 >",
+        "*/30 1 * * *": "1:00 1:30 >",
+        "30 2 * * *": "> 2:30",
+        "0 * * * *": "1:00 > 2:00 3:00 4:00",
+        "*/10 * * * *": (
+            f"0:40 0:50 {tens('1')} > 1:30 1:40 1:50 {tens('2', '3')} "
+            "4:00 4:10 4:20 4:30"
+        ),
+    },
+    (SANTIAGO, "spring"): {
+        "@daily": "> 1:00",
+        "30 0 * * *": "> 1:00",
+        "0 */2 * * *": "> 1:00 2:00 4:00",
+        "*/30 2 * * *": "> 2:00 2:30",
+        "0 * * * *": "23:00 > 1:00 2:00 3:00 4:00",
+        "@hourly": "23:00 > 1:00 2:00 3:00 4:00",
+        "0 0 6 9 *": "> 1:00",
+    },
+    (SANTIAGO, "autumn"): {
+        "@daily": "> 0:00",
+        "30 23 * * *": "23:30 >",
+        "0 */2 * * *": "> 0:00 2:00 4:00",
+        "0 * * * *": "23:00 > 23:00 0:00 1:00 2:00 3:00 4:00",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("zone", "change", "expression"),
+    [(*key, expression) for key, row in TIMES.items() for expression in row],
+)
+def test_each_time_on_the_clock_comes_once_over_its_changes(
+    zone: str, change: str, expression: str
+) -> None:
+    since, until = (at(text) for text in CHANGES[zone, change])
+    offsets = [text.rsplit(" ", 1)[1] for text in CHANGES[zone, change]]
+    expected = []
+    for offset, times in zip(offsets, TIMES[zone, change][expression].split(">")):
+        for each in times.split():
+            days = [text.split(" ")[0] for text in CHANGES[zone, change]]
+            day = days[0] if each.startswith(("22", "23")) else days[1]
+            expected.append(at(f"{day} {each} {offset}"))
+    if ">" not in TIMES[zone, change][expression]:
+        expected = []
+    # Whenever we begin to look, even in between, it is the same.
+    for after in (since, since - 86_400, *range(int(since), int(until), 300)):
+        found = list(takewhile(until.__ge__, times_after(expression, zone, after)))
+        wanted = [time for time in expected if time > after]
+        assert [time for time in found if time > since] == wanted
 
 
 def test_a_time_that_is_left_out_in_spring_comes_right_after() -> None:

@@ -30,10 +30,16 @@ def test_durations(written: Any, expected: float) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["", "5", "5x", "s", "-5s", "5 m", "30m1h", "1h1h", "1e3s", True, None, [], "٣s"],
+    ["", "5x", "s", "-5s", "5 m", "30m1h", "1h1h", "1e3s", True, None, [], "٣s"],
 )
 def test_anything_else_is_refused_with_an_example(written: Any) -> None:
     with pytest.raises(ValueError, match="such as 90s, 5m, 1h30m"):
+        seconds(written)
+
+
+@pytest.mark.parametrize("written", ["5", "0", "1.5"])
+def test_a_number_as_text_says_its_unit(written: str) -> None:
+    with pytest.raises(ValueError, match=f"its unit, such as {written}s or {written}m"):
         seconds(written)
 
 

@@ -73,6 +73,7 @@ def test_every_field_of_a_workflow_and_a_task(load: Any, tmp_path: Path) -> None
                     "on_failure": "continue",
                     "on_interrupt": "rerun",
                     "idempotent": True,
+                    "keep_processes": True,
                     "description": "makes one",
                 },
                 "b": {
@@ -97,12 +98,13 @@ def test_every_field_of_a_workflow_and_a_task(load: Any, tmp_path: Path) -> None
         on_failure="continue",
         on_interrupt="rerun",
         idempotent=True,
+        keep_processes=True,
         description="makes one",
     )
     b = Task(
         id="b",
         index=1,
-        action=Script("print hi", {"n": 1}),
+        action=Script("print hi", {"n": 1}, line=1),
         needs=(Need("a"), Need("c", "done")),
         when={"$equals": [1, 1]},
     )
@@ -221,10 +223,53 @@ def test_references_are_renamed_with_their_tasks(load: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("servers/create.nu", "server_create_workflow"),
+        ("servers/create.nu", "on_servers"),
+        ("servers.nu", "main create"),
+        ("core/my servers", "server list"),
+    ],
+)
+def test_a_call_takes_the_names_that_nushell_takes(
+    load: Any, module: str, command: str
+) -> None:
+    call = {"module": module, "command": command, "flags": {"dry_run": True}}
+    action = by_id(load({"tasks": {"a": {"call": call}}}))["a"].action
+    assert action == Call(module, command, (), {"dry_run": True})
+
+
+@pytest.mark.parametrize(
     ("tasks", "words"),
     [
-        ({"-a": TRUE}, "`-a` is not a task id | use up to 100 letters"),
+        ({"-a": TRUE}, "`-a` is not a task id | use up to 200 letters"),
         ({"a/b": TRUE}, "`a/b` is not a task id"),
+        ({"a" * 201: TRUE}, f"`{'a' * 201}` is not a task id | use up to 200"),
+        ({"web-\u0430": TRUE}, "`web-\u0430` (`\u0430` is U+0430) is not a task id"),
+        ({"web ": TRUE}, "`web ` is not a task id"),
+        (
+            {"a": {**TRUE, "timeout": "10"}},
+            "`timeout` must say its unit, such as 10s or 10m",
+        ),
+        (
+            {"a": {**TRUE, "retry": {"factor": 2}}},
+            "task `a`: `retry` has `factor`, which does nothing without `delay`",
+        ),
+        ({"a": {**TRUE, "retry": {"jitter": 0.1}}}, "nothing without `delay`"),
+        ({"a": {**TRUE, "retry": {"max_delay": "9s"}}}, "nothing without `delay`"),
+        ({"a": {**TRUE, "retry": {"on": []}}}, "`retry.on` is empty: leave it out"),
+        (
+            {"a": {**TRUE, "env": {"PROVCTL_RUN": "x"}}},
+            "`env` has `PROVCTL_RUN`, which provctl sets itself",
+        ),
+        (
+            {"a": {**TRUE, "secrets": {"PROVCTL_TASK_ID": "env:X"}}},
+            "`secrets` has `PROVCTL_TASK_ID`, which provctl sets itself",
+        ),
+        (
+            {"a": {**TRUE, "env": {"A": "x"}, "secrets": {"A": "env:B"}}},
+            "task `a`: `A` is in `env` and in `secrets`",
+        ),
         ({"a": 5}, "task `a` must be a record, not a number"),
         ([5], "a task in a list must be a record with its `id`"),
         (5, "`tasks` must be a record or a list of records, not a number"),
@@ -232,12 +277,16 @@ def test_references_are_renamed_with_their_tasks(load: Any) -> None:
         ({"a": {"call": {"module": "../x.nu", "command": "a"}}}, "below the library"),
         ({"a": {"call": {"module": "/x.nu", "command": "a"}}}, "below the library"),
         (
-            {"a": {"call": {"module": "x.nu", "command": "A b"}}},
+            {"a": {"call": {"module": "x.nu", "command": "a;b"}}},
             "must be a command such as create-server",
         ),
         (
             {"a": {"call": {"module": "x.nu", "command": "a", "flags": {"-z": 1}}}},
             "has `-z`, which is not a flag",
+        ),
+        (
+            {"a": {"call": {"module": "x.nu", "command": "a", "flags": {"help": 1}}}},
+            "has `help`, which is not a flag",
         ),
         ({"a": {"script": "  "}}, "`script` is empty"),
         ({"a": {"script": "x" * 70_000}}, "more than 64 KiB"),
@@ -314,6 +363,41 @@ def test_mistakes_in_tasks(load: Any, tasks: Any, words: str) -> None:
     assert words in mistake
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"name": " web"}, "`name` begins or ends with a space"),
+        ({"name": "  "}, "`name` begins or ends with a space"),
+        ({"name": "a\nb"}, "characters that cannot be seen"),
+        ({"name": "a\u202eb"}, "characters that cannot be seen"),
+        ({"library": ""}, "`library` is empty"),
+        ({"defaults": {"env": {"PROVCTL_TASK": "x"}}}, "which provctl sets itself"),
+        (
+            {"defaults": {"env": {"T": "x"}, "secrets": {"T": "env:T"}}},
+            "task `a`: `T` is in `env` and in `secrets`",
+        ),
+    ],
+)
+def test_mistakes_in_a_workflow(load: Any, fields: Any, words: str) -> None:
+    (mistake,) = said(load, {**fields, "tasks": {"a": TRUE}})
+    assert words in mistake
+    assert load({"name": "a b é", "tasks": {"a": TRUE}}).name == "a b é"
+
+
+def test_ids_are_as_long_as_parts_of_a_path_may_be(load: Any) -> None:
+    longest = "a" * 200
+    assert list(by_id(load({"tasks": {longest: TRUE}}))) == [longest]
+
+    def nested(levels: int) -> Any:
+        tasks: Any = {longest: TRUE}
+        for _ in range(levels):
+            tasks = {longest: {"workflow": {"tasks": tasks}}}
+        return {"tasks": tasks}
+
+    assert max(map(len, by_id(load(nested(19))))) == 20 * 201 - 1 < 4_096
+    assert "4095 characters" in said(load, nested(20))[0]
+
+
 def test_defaults_cannot_wait_for_an_output(load: Any) -> None:
     env = {"A": {"$output": {"task": "a"}}}
     (mistake,) = said(load, {"defaults": {"env": env}, "tasks": {"a": {"script": "1"}}})
@@ -355,6 +439,18 @@ def test_parameters_fill_their_places(load: Any) -> None:
         "l": {"$literal": {"$param": "zone"}},
     }
     assert workflow.params["count"] == 2
+
+
+def test_a_parameter_that_is_not_used_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "w.json"
+    text = '{"params": {"a": 1, "b": 1}, "tasks": {"t": {"script": "1", "args": {"x": {"$param": "a"}}}}}'
+    path.write_text(text)
+    told: List[str] = []
+    context = LoadContext(cwd="/", tell=told.append)
+    load_workflow(path, {"a": "2"}, context=context)
+    assert told == []
+    load_workflow(path, {"a": "2", "b": "2"}, context=context)
+    assert told == [f"{path}: -p b: nothing in the file uses `b`"]
 
 
 def test_a_flag_brings_no_special_record(load: Any) -> None:

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provctl.cells import width_of
 from provctl.errors import Mistake, WorkflowInvalid
 from provctl.spec.evaluator import text_literal
 from provctl.spec.nickel_errors import Snippet, parse_errors
-from provctl.spec.problems import nearest
-from provctl.spec.report import render_mistakes
+from provctl.spec.problems import MAX_FOUND, Problems, nearest
+from provctl.spec.report import brief, render_mistakes
 
 
 def test_every_mistake_then_their_number() -> None:
@@ -69,9 +70,36 @@ def test_a_long_line_is_cut_around_the_marks() -> None:
     assert text[marks.index("^") : marks.rindex("^") + 1] == "HERE"
 
 
-def test_marks_stand_below_tabs() -> None:
+def test_marks_stand_below_tabs_and_wide_letters() -> None:
     shown = render_mistakes(WorkflowInvalid([Mistake("m", "f", 1, 3, "\t\tx", 1)]))
-    assert "\n  | \t\t^\n" in shown
+    assert "\n1 |         x\n  |         ^\n" in shown
+    line = "漢字 é = e\u0301xy"
+    shown = render_mistakes(WorkflowInvalid([Mistake("m", "f", 1, 11, line, 1)]))
+    assert "\n  |            ^\n" in shown
+    shown = render_mistakes(WorkflowInvalid([Mistake("m", "f", 1, 1, line, 2)]))
+    assert "\n  | ^^^^\n" in shown
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 160, 300])
+@pytest.mark.parametrize("column", [1, 40, 75, 100, 197])
+@pytest.mark.parametrize("letter", ["x", "漢"])
+def test_marks_stand_below_what_they_mean_at_any_width(
+    width: int, column: int, letter: str
+) -> None:
+    line = letter * (column - 1) + "HERE" + letter * (197 - column)
+    error = WorkflowInvalid([Mistake("m", "f", 1, column, line, 4)])
+    _, text, marks, *_ = render_mistakes(error, width=width).split("\n")
+    assert width_of(text) <= width
+    assert width_of(text[: text.index("HERE")]) == marks.index("^")
+    assert marks.count("^") == 4
+
+
+def test_a_line_that_fits_is_whole() -> None:
+    line = "x" * 70 + "HERE"
+    shown = render_mistakes(
+        WorkflowInvalid([Mistake("m", "f", 1, 71, line, 4)]), width=80
+    )
+    assert f"\n1 | {line}\n" in shown
 
 
 def test_a_file_cannot_steer_the_terminal() -> None:
@@ -158,3 +186,28 @@ def test_nothing_in_a_text_can_end_its_literal(text: str) -> None:
 )
 def test_the_nearest_name(name: str, known: List[str], hint: str) -> None:
     assert nearest(name, known) == hint
+
+
+def test_an_answer_has_a_hundred_of_many_mistakes_and_parts_of_long_lines() -> None:
+    line = "a" * 5_000 + "!" + "b" * 5_000
+    wrong = Mistake("m" * 2_000, "f", 1, 5_001, line, 1, "h" * 2_000)
+    short = Mistake("short", "f", 2, 1, "\tshort line", 1, "hint")
+    told = brief(WorkflowInvalid([short, *[wrong] * 10_000], others=7))
+    assert told.mistakes[0] == short
+    assert (len(told.mistakes), told.others) == (100, 9_908)
+    last = told.mistakes[-1]
+    assert "a!b" in last.source_line
+    assert len(last.source_line) <= 160
+    assert (len(last.message), len(last.hint)) == (1_000, 1_000)
+    assert str(told).endswith("\nand 9908 more mistakes")
+    again = brief(told)
+    assert (again.mistakes, again.others) == (told.mistakes, told.others)
+
+
+def test_mistakes_without_end_are_counted() -> None:
+    problems = Problems()
+    for n in range(MAX_FOUND + 5):
+        problems.add(("tasks", n), "wrong")
+    assert (len(problems.found), problems.others) == (MAX_FOUND, 5)
+    shown = render_mistakes(WorkflowInvalid([Mistake("one", "f")], others=4))
+    assert shown.endswith("5 mistakes found")

@@ -73,7 +73,7 @@ def test_every_field_of_an_undo_and_a_probe(file: Path) -> None:
         retry=Retry(2, 1.0, on=("lost", "75")),
         idempotent=True,
     )
-    assert tasks["a"].probe == Script("$args.x", {"x": out("b")})
+    assert tasks["a"].probe == Script("$args.x", {"x": out("b")}, line=1)
     # What a probe uses is there before its task begins; its own output is no need.
     assert tasks["a"].needs == (Need("b"),)
 

@@ -214,7 +214,7 @@ def test_account_of_what_tasks_left_behind() -> None:
     )
     assert lines.run_finished(run)[1:] == [
         "  a: processes that hang in the kernel and live on: 1",
-        "  a: processes that outlived it and were killed: 2",
+        "  a: 2 leftover processes killed",
         "  b: bytes left out of its log: 4096",
     ]
     many = [replace(done(f"t{i}"), survivors=1) for i in range(50)]

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Callable, List, Tuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import ConsoleDimensions
 
 from provctl.core.view import TaskView
+from provctl.ui.keys import Position
 from provctl.ui.live import LiveView
 from provctl.ui.paint import Painter
 from provctl.ui.plain import PlainView, choose_view
@@ -21,6 +22,7 @@ from tests.support.run_views import done, failed, run_of, running, waiting
 from tests.support.screens import Screen, console, plain_text
 
 if TYPE_CHECKING:
+    from provctl.core.view import RunView
     from provctl.ui.frame import Line
 
 Golden = Callable[[str, str], None]
@@ -331,11 +333,81 @@ def test_any_picture_becomes_any_other(
     for picture, width in zip(every, widths):
         screen.width = width
         cut = [line[:width] for line in picture]
-        painter.paint(painted(*cut), width, 24)
+        # High enough that nothing of a picture is ever out of sight.
+        painter.paint(painted(*cut), width, 100)
         left = "\n".join(line.rstrip() for line in ["$ provctl", *cut])
         assert screen.text.rstrip("\n") == left.rstrip("\n")
     painter.end()
     assert screen.cursor_shown
+
+
+# Width, height, and whether it says where its cursor is.
+terminals = st.tuples(st.integers(1, 20), st.integers(2, 9), st.booleans())
+
+
+@settings(max_examples=30)
+@given(st.lists(pictures.filter(bool), max_size=6), st.lists(terminals, min_size=6))
+def test_what_a_small_terminal_hid_is_gone_when_it_has_room(
+    every: List[List[str]], each_terminal: List[Tuple[int, int, bool]]
+) -> None:
+    screen = Screen()
+    screen.write("$ provctl\n")
+    painter = Painter(console(screen))
+    painter.begin()
+    for picture, (width, height, tells) in zip(every, each_terminal):
+        screen.width, screen.height = width, height
+        cut = [line[:width] for line in picture[:height]]
+        position = Position(screen.rows_above, width) if tells else None
+        painter.paint(painted(*cut), width, height, position=position)
+        text = screen.text.rstrip("\n")
+        assert text.startswith("$ provctl")
+        assert text.endswith("\n".join(line.rstrip() for line in cut).rstrip("\n"))
+    screen.width, screen.height = 80, 1000
+    painter.paint(painted("all", "of it"), 80, 1000)
+    assert screen.text == "$ provctl\nall\nof it"
+
+
+def test_what_a_terminal_hides_though_it_has_room_is_not_looked_for() -> None:
+    """Nor does it stay the only one to fill the room: the picture is at the bottom."""
+    screen = Screen()
+    screen.write("$ provctl\n")
+    painter = Painter(console(screen))
+    painter.paint(painted("x" * 40, "y" * 40, "foot"), 40, 24)
+    # As tmux does, it broke both lines, and hid all but the last three rows.
+    screen.lines = ["y" * 10, "foot", ""]
+    screen.line, screen.column, screen.width, screen.height = 1, 0, 10, 6
+    painter.paint(painted("x", "y", "foot"), 10, 6, position=Position(1, 10))
+    assert screen.lines == ["", "", "", "x", "y", "foot"]
+    painter.paint(painted("x", "foot"), 10, 6)
+    assert screen.lines == ["", "", "", "", "x", "foot"]
+    painter.end()
+    painter.paint(painted("z"), 10, 6)
+    assert screen.lines[-2:] == ["foot", "z"]
+
+
+def test_lines_were_broken_at_the_width_that_the_terminal_tells() -> None:
+    screen = Screen()
+    screen.write("$ provctl\n")
+    painter = Painter(console(screen))
+    painter.paint(painted("x" * 40, "foot"), 40, 24)
+    screen.width, screen.height = 10, 24
+    painter.paint(painted("x" * 9, "foot"), 20, 24, position=Position(5, 10))
+    assert screen.lines == ["$ provctl", "x" * 9, "foot"]
+
+
+def test_what_is_hidden_is_not_looked_for_below_a_prompt() -> None:
+    """What was there before the picture stays, though parts of old ones are hidden."""
+    screen = Screen()
+    painter = Painter(console(screen))
+    painter.paint(painted("x" * 40, "y" * 40, "foot"), 40, 24)
+    screen.width, screen.height = 10, 4
+    painter.paint(painted("a", "b", "foot"), 10, 4)
+    painter.end()
+    screen.write("$ fg\n")
+    painter.paint(painted("c"), 10, 4)
+    screen.width, screen.height = 40, 24
+    painter.paint(painted("d"), 40, 24)
+    assert screen.text.rstrip("\n").split("\n")[-2:] == ["$ fg", "d"]
 
 
 def test_what_is_typed_does_not_stay() -> None:
@@ -366,6 +438,24 @@ def test_a_terminal_that_got_smaller_is_drawn_anew_at_once(clock: Clock) -> None
         view.update([run])
         drawn = render(run, now=1000.0, width=30, height=24)
         assert screen.text + "\n" == "$ provctl\n" + plain_text(drawn, width=30)
+
+
+def test_a_size_that_changes_while_a_picture_is_made_is_not_drawn_for(
+    clock: Clock,
+) -> None:
+    screen = Screen()
+    out = console(screen)
+
+    def fill(_run: RunView, row: TaskView) -> TaskView:
+        out.size = ConsoleDimensions(30, 24)
+        return row
+
+    with LiveView(out, now=clock, fill=fill) as view:
+        view.update([run_of(running("a", 1, "copying"))])
+        assert screen.text == ""
+        assert view.due
+        view.update([run_of(running("a", 1, "copying"))])
+        assert "copying" in screen.text
 
 
 def test_a_picture_is_left_and_begun_again_below(clock: Clock) -> None:

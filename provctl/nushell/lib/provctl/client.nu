@@ -70,7 +70,7 @@ def program [] {
 
 def get [path: string] {
     if $env.PROVCTL_ENDPOINT? == null {
-        http get --unix-socket (socket) --max-time 30sec $"http://localhost($path)"
+        http get --unix-socket (socket) --max-time 30sec $"http://127.0.0.1($path)"
     } else {
         http get --headers (authorization) --max-time 30sec $"($env.PROVCTL_ENDPOINT)($path)"
     }
@@ -79,7 +79,7 @@ def get [path: string] {
 def post [path: string, body: record] {
     let json = "application/json"
     if $env.PROVCTL_ENDPOINT? == null {
-        http post --unix-socket (socket) -t $json --max-time 60sec $"http://localhost($path)" $body
+        http post --unix-socket (socket) -t $json --max-time 60sec $"http://127.0.0.1($path)" $body
     } else {
         http post --headers (authorization) -t $json --max-time 60sec $"($env.PROVCTL_ENDPOINT)($path)" $body
     }

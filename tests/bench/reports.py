@@ -1,0 +1,39 @@
+"""Owns the runs whose reports are measured: as they are on disk when they have ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provctl.core import events as ev
+from provctl.journal.folder import StateFolder
+from provctl.journal.frozen import digest, freeze
+from provctl.journal.log import Journal, recover
+from tests.support.workflows import a_workflow, task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ended_run"]
+
+_PORTION = 1_000  # tasks, between two commits
+
+
+def ended_run(state: Path, size: int) -> str:
+    """Put a run of so many tasks on disk, each tenth of which failed; return its id."""
+    run_id = f"run{size}"
+    frozen = freeze(a_workflow(*(task(f"t{n}") for n in range(size))))
+    submitted = ev.RunSubmitted(run_id, 1000.0, "w", size, digest(frozen))
+    run = StateFolder(state).create_run(submitted, frozen)
+    journal = Journal(run.journal, recover(run.journal, run_id)[1])
+    journal.add(ev.OwnerTook(run_id, 1001.0, "foreground", 1, "boot-1"))
+    for n in range(size):
+        at = 1001.0 + n
+        outcome, code = ("failed", 1) if n % 10 == 3 else ("succeeded", 0)
+        journal.add(ev.AttemptStarted(run_id, at, f"t{n}", 1))
+        journal.add(ev.AttemptFinished(run_id, at + 1, f"t{n}", 1, outcome, code))
+        if n % _PORTION == 0:
+            journal.commit()
+    journal.add(ev.RunFinished(run_id, 1002.0 + size, "failed"))
+    journal.commit()
+    journal.close()
+    return run_id

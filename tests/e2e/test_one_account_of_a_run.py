@@ -1,0 +1,127 @@
+"""What is said of a run whose owner is dead, and of what tasks said last."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Dict
+
+import pytest
+
+from provctl.core import events as ev
+from provctl.executors import exit_record
+from provctl.journal.folder import StateFolder
+from tests.support.run_folders import append, submit
+from tests.support.workflows import a_workflow, task
+
+if TYPE_CHECKING:
+    from tests.support.installed import Provctl
+
+ENDED = "ended with exit code 0, not yet recorded"
+
+
+@pytest.fixture
+def orphan(provctl: Provctl) -> str:
+    """A run whose owner died while `a` ran, which ended since; `b` waits for it."""
+    folder = StateFolder(provctl.state)
+    folder.prepare()
+    run = submit(folder, a_workflow(task("a"), task("b", ["a"])), "orphan")
+    append(run, [ev.AttemptStarted("orphan", 1000.0, "a", 1)])
+    run.attempts.mkdir(exist_ok=True)
+    record: Dict[str, Any] = {"v": 1, "cause": "exit", "problem": "", "survivors": 0}
+    record.update(status=0, exit_code=0, started_at=1000.0, finished_at=1001.0)
+    file = os.open(str(run.attempts / "0.1.go"), os.O_RDWR | os.O_CREAT, 0o600)
+    exit_record.store(file, record)
+    os.close(file)
+    return run.id
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status", "orphan"),
+        ("explain", "orphan"),
+        ("explain", "orphan/a"),
+        ("explain", "orphan/b"),
+        ("workflow", "show", "orphan"),
+        ("workflow", "diff", "orphan", "other", "-o", "json"),
+    ],
+    ids=" ".join,
+)
+def test_all_say_the_same_of_a_task(provctl: Provctl, orphan: str, words: Any) -> None:
+    folder = StateFolder(provctl.state)
+    submit(folder, a_workflow(task("a"), task("b", ["a"])), "other")
+    out = provctl(*words).out
+    assert ENDED in out
+    assert "it runs" not in out
+
+
+def test_so_do_reports(provctl: Provctl, orphan: str) -> None:
+    files = {
+        f"--{form}": provctl.folder / form for form in ("html", "junit", "summary")
+    }
+    options = [word for pair in files.items() for word in pair]
+    provctl("workflow", "report", orphan, *options)
+    for file in files.values():
+        assert ENDED in file.read_text()
+    assert "without an owner" in provctl("graph", orphan).out
+
+
+def test_and_who_watches_or_asks_for_its_output(provctl: Provctl, orphan: str) -> None:
+    assert ENDED in provctl("watch", orphan, code=None).err
+    assert ENDED in provctl("wait", orphan, code=None).err
+    assert ENDED in provctl("workflow", "outputs", orphan, "a", code=40).err
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "print 'PROGRESS: 40% at work'; {message: 'Server wuji created successfully'}",
+        "print 'PROGRESS: 100% Server wuji created successfully'",
+        "print 'PROGRESS: Server wuji created successfully'; print 'and more'; {a: 1}",
+    ],
+)
+def test_what_a_task_said_last_is_seen_when_it_has_ended(
+    provctl: Provctl, script: str
+) -> None:
+    provctl("run", provctl.file({"wuji": {"script": script}}))
+    (run,) = provctl.runs()
+    (shown,) = provctl.status(run)["tasks"]
+    assert shown["message"] == "Server wuji created successfully"
+    assert "Server wuji created successfully" in provctl("status", run).out
+
+
+def test_why_it_failed_comes_first(provctl: Provctl) -> None:
+    script = "print 'PROGRESS: 40% at work'; exit 3"
+    file = provctl.file({"a": {"script": script, "retry": {"attempts": 1}}})
+    provctl("run", file, code=10)
+    (run,) = provctl.runs()
+    (shown,) = provctl.status(run)["tasks"]
+    assert (shown["reason"], shown["message"]) == ("exit code 3", "at work")
+    assert "exit code 3" in provctl("status", run).out
+
+
+def test_runs_start_by_priority_then_by_age(provctl: Provctl) -> None:
+    """Whatever their ids are, and though all of them were there before the scheduler."""
+    order = provctl.folder / "order"
+    idle = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
+    ids = []
+    for number in range(6):
+        word = f"r{number}"
+        command = ["sh", "-c", f"echo {word} >> {order}"]
+        file = provctl.file({"a": {"command": command}}, name=word)
+        wish = ("-P", "1") if number == 4 else ()
+        ids.append(provctl("submit", file, *wish, "-o", "name", env=idle).last_word)
+    files = [
+        provctl.file(
+            {"a": {"command": ["sh", "-c", f"echo b{n} >> {order}"]}}, name=f"b{n}"
+        )
+        for n in range(6)
+    ]
+    batch = provctl("batch", "submit", *files, "-o", "name", env=idle).last_word
+    assert provctl.schedulers() == []
+    one = {"PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS": "1"}
+    provctl("scheduler", "start", env=one)
+    provctl("wait", *ids, batch, within_s=120)
+    told = order.read_text().split()
+    assert told[:6] == ["r4", "r0", "r1", "r2", "r3", "r5"]
+    assert told[6:] == [f"b{n}" for n in range(6)]
