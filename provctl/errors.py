@@ -1,17 +1,17 @@
-"""Owns the error tree: one class for each thing that can go wrong, each with its exit code.
+"""The error tree: one class for each thing that can go wrong, each with its exit code.
 
     ProvctlError                    1    what happened, where, and what to do
-    |- UsageProblem                 2    a flag or an argument
+    |- UsageError                 2    a flag or an argument
     |- SchedulerUnreachable        30    no scheduler, and none could be started
     |- JournalTooNew               31    written by a newer version
-    |- StateUnusable               32    state directory: permissions, disk, lock file
+    |- StateDirError               32    state directory: permissions, disk, lock file
     |- JournalDamaged              33    file, offset and record are named
     |- NotFound                    40    unknown or ambiguous run, batch or task
     |- Refused                     41    right request, wrong status
     |- DuplicateKey                42    same key, other content
-    |- WorkflowInvalid             50    every mistake found, each with its place
+    |- InvalidWorkflow             50    every mistake found, each with its place
     |  `- TemplateInvalid          50    the first mistake in a template
-    `- ToolMissing                 52    nu or nickel is not there
+    `- MissingTool                 52    nu or nickel is not there
        `- LibraryIncompatible      52    the library needs another version
 
 A user's or the world's mistake is always one of these; anything else that
@@ -22,24 +22,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar, Optional, Sequence, Tuple
-
-__all__ = [
-    "ConfigInvalid",
-    "DuplicateKey",
-    "JournalDamaged",
-    "JournalTooNew",
-    "LibraryIncompatible",
-    "Mistake",
-    "NotFound",
-    "ProvctlError",
-    "Refused",
-    "SchedulerUnreachable",
-    "StateUnusable",
-    "TemplateInvalid",
-    "ToolMissing",
-    "UsageProblem",
-    "WorkflowInvalid",
-]
 
 
 class ProvctlError(Exception):
@@ -56,13 +38,13 @@ class ProvctlError(Exception):
         self.hint = hint
 
 
-class UsageProblem(ProvctlError):
+class UsageError(ProvctlError):
     """A flag or an argument that cannot be right."""
 
     exit_code = 2
 
 
-class ConfigInvalid(UsageProblem):
+class InvalidConfig(UsageError):
     """A configuration file or a PROVCTL_* variable that cannot be understood."""
 
 
@@ -78,7 +60,7 @@ class JournalTooNew(ProvctlError):
     exit_code = 31
 
 
-class StateUnusable(ProvctlError):
+class StateDirError(ProvctlError):
     """The state directory cannot be used: permissions, disk or a foreign file."""
 
     exit_code = 32
@@ -106,7 +88,7 @@ class NotFound(ProvctlError):
     exit_code = 40
 
 
-class Refused(ProvctlError):
+class RequestRejected(ProvctlError):
     """The request is understood, but the thing is in the wrong status for it."""
 
     exit_code = 41
@@ -118,18 +100,18 @@ class DuplicateKey(ProvctlError):
     exit_code = 42
 
 
-class ToolMissing(ProvctlError):
+class MissingTool(ProvctlError):
     """A needed program or package (nu, nickel) is not there."""
 
     exit_code = 52
 
 
-class LibraryIncompatible(ToolMissing):
+class LibraryIncompatible(MissingTool):
     """The Nushell library and this program do not fit, by `versions.toml`."""
 
 
 @dataclass(frozen=True)
-class Mistake:
+class Diagnostic:
     """One mistake in a workflow file, with its place.
 
     `line` and `column` count from 1; 0 means the place is not known.
@@ -146,7 +128,7 @@ class Mistake:
     hint: str = ""
 
 
-class WorkflowInvalid(ProvctlError):
+class InvalidWorkflow(ProvctlError):
     """A workflow file with one or more mistakes; carries all that are told.
 
     `others` is the number of those that are not, where there are very many.
@@ -154,14 +136,14 @@ class WorkflowInvalid(ProvctlError):
 
     exit_code = 50
 
-    def __init__(self, mistakes: Sequence[Mistake], *, others: int = 0) -> None:
+    def __init__(self, mistakes: Sequence[Diagnostic], *, others: int = 0) -> None:
         lines = [mistake.message for mistake in mistakes]
         if others:
             lines.append(f"and {others} more mistake{'' if others == 1 else 's'}")
         super().__init__("\n".join(lines))
-        self.mistakes: Tuple[Mistake, ...] = tuple(mistakes)
+        self.mistakes: Tuple[Diagnostic, ...] = tuple(mistakes)
         self.others = others
 
 
-class TemplateInvalid(WorkflowInvalid):
+class TemplateInvalid(InvalidWorkflow):
     """A template with a mistake in it, or without a value that it needs."""

@@ -10,8 +10,8 @@ from typing import Callable, Iterator, List
 import pytest
 from hypothesis import HealthCheck, settings
 
-from provctl.executors.base import MARK
-from provctl.executors.local import LocalExecutor
+from provctl.executors.local.executor import LocalExecutor
+from provctl.executors.protocol import MARK
 from tests.support.attempts import Bench, processes_with, wait_until
 from tests.support.installed import Provctl
 from tests.support.single_file import build

@@ -1,4 +1,4 @@
-"""Owns the program's start and end: the tree of verbs, each loaded when needed."""
+"""The program's start and end: the tree of verbs, each loaded when needed."""
 
 from __future__ import annotations
 
@@ -23,19 +23,17 @@ from typing import (
 import click
 
 from provctl import __version__
-from provctl.cli.called import Called
-from provctl.cli.context import Session, session_of
-from provctl.cli.door import told
-from provctl.cli.options import add_global_options, unknown_verb
-from provctl.cli.words import completed
+from provctl.base.self_command import program_name
+from provctl.base.stdio import Output, open_missing, text_stream
+from provctl.cli.completion.param_types import filter_completions
+from provctl.cli.error_handler import run_with_error_handling
+from provctl.cli.invocation import CommandLine
+from provctl.cli.options.global_options import add_global_options, unknown_verb
+from provctl.cli.session import Session, session_of
 from provctl.errors import ProvctlError
-from provctl.program import program_name
-from provctl.streams import Output, open_missing, text_stream
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-__all__ = ["ABOUT_RUNS", "cli", "main", "orchestrator"]
 
 
 class _Verb(NamedTuple):
@@ -46,7 +44,7 @@ class _Verb(NamedTuple):
     help: str
 
 
-class _Tree(click.Group):
+class _LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for."""
 
     def __init__(self, name: str, help: str, verbs: Mapping[str, _Verb]) -> None:
@@ -72,7 +70,7 @@ class _Tree(click.Group):
         self, ctx: click.Context, incomplete: str
     ) -> List[CompletionItem]:
         return [
-            *completed(self.abouts(ctx), incomplete),
+            *filter_completions(self.abouts(ctx), incomplete),
             *click.Command.shell_complete(self, ctx, incomplete),
         ]
 
@@ -93,10 +91,10 @@ class _Tree(click.Group):
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(_Tree.abouts(self, ctx))
+            formatter.write_dl(_LazyGroup.abouts(self, ctx))
 
 
-class _Root(_Tree):
+class _RootGroup(_LazyGroup):
     """The tree of verbs, and beside them the nouns of the library."""
 
     def list_commands(self, ctx: click.Context) -> List[str]:
@@ -137,7 +135,7 @@ class _Root(_Tree):
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
-        from provctl.cli.library import write_nouns
+        from provctl.cli.library_commands.nouns import write_nouns
 
         super().format_commands(ctx, formatter)
         write_nouns(ctx, formatter)
@@ -153,12 +151,12 @@ class _Root(_Tree):
     def _noun(
         self, ctx: click.Context, name: str, args: List[str]
     ) -> Optional[click.Command]:
-        from provctl.cli.library import find_noun
+        from provctl.cli.library_commands.nouns import find_noun
 
         return find_noun(ctx, name, args)
 
     def _nouns(self, ctx: click.Context) -> List[Tuple[str, str]]:
-        from provctl.cli.library import known_nouns
+        from provctl.cli.library_commands.nouns import known_nouns
 
         with suppress(ProvctlError):
             return [
@@ -169,64 +167,92 @@ class _Root(_Tree):
         return []
 
 
-_RUN = _Verb("start", "run", "Run a workflow file here, and watch it.")
-_SUBMIT = _Verb("start", "submit", "Hand a workflow file to the scheduler.")
-_LIST = _Verb("read", "list_runs", "List runs.")
-_STATUS = _Verb("read", "status", "Show a run and its tasks.")
-_LOGS = _Verb("logs", "logs", "Show what tasks wrote.")
-_MONITOR = _Verb("watch", "monitor", "Watch runs until they end.")
-_CANCEL = _Verb("control", "cancel", "Cancel runs.")
-_RETRY = _Verb("again", "retry", "Run tasks again that did not succeed.")
-_WAIT = _Verb("wait", "wait", "Wait until runs end; their exit code is yours.")
-_EXPLAIN = _Verb("explain", "explain", "Say why a run or a task is where it is.")
-_GRAPH = _Verb("graph", "graph", "Draw a workflow file or a run.")
-_SIMULATE = _Verb("simulate", "simulate", "Say how long a run would take, and why.")
+_RUN = _Verb("commands.submit", "run", "Run a workflow file here, and watch it.")
+_SUBMIT = _Verb("commands.submit", "submit", "Hand a workflow file to the scheduler.")
+_LIST = _Verb("commands.status", "list_runs", "List runs.")
+_STATUS = _Verb("commands.status", "status", "Show a run and its tasks.")
+_LOGS = _Verb("commands.logs", "logs", "Show what tasks wrote.")
+_MONITOR = _Verb("commands.monitor", "monitor", "Watch runs until they end.")
+_CANCEL = _Verb("commands.cancel", "cancel", "Cancel runs.")
+_RETRY = _Verb("commands.retry", "retry", "Run tasks again that did not succeed.")
+_WAIT = _Verb("commands.wait", "wait", "Wait until runs end; their exit code is yours.")
+_EXPLAIN = _Verb(
+    "commands.explain", "explain", "Say why a run or a task is where it is."
+)
+_GRAPH = _Verb("commands.graph", "graph", "Draw a workflow file or a run.")
+_SIMULATE = _Verb(
+    "commands.simulate", "simulate", "Say how long a run would take, and why."
+)
 
 _WORKFLOW = {
     "run": _RUN,
     "submit": _SUBMIT,
-    "validate": _Verb("start", "validate", "Check workflow files, run nothing."),
-    "plan": _Verb("start", "plan", "Show what would run, and in which order."),
+    "validate": _Verb(
+        "commands.submit", "validate", "Check workflow files, run nothing."
+    ),
+    "plan": _Verb(
+        "commands.submit", "plan", "Show what would run, and in which order."
+    ),
     "simulate": _SIMULATE,
     "list": _LIST,
     "status": _STATUS,
     "monitor": _MONITOR,
-    "attach": _Verb("handover", "attach", "Show a run of the background again."),
-    "detach": _Verb("handover", "detach", "Let a foreground run go on without you."),
+    "attach": _Verb("commands.attach", "attach", "Show a run of the background again."),
+    "detach": _Verb(
+        "commands.attach", "detach", "Let a foreground run go on without you."
+    ),
     "wait": _WAIT,
     "logs": _LOGS,
-    "report": _Verb("report", "report", "Write a report of a run, in HTML."),
-    "show": _Verb("moment", "show", "Show a run as it was at a time."),
-    "replay": _Verb("moment", "replay", "Watch a run again, from its journal."),
-    "diff": _Verb("moment", "diff", "Show what differs between two runs."),
+    "report": _Verb("commands.report", "report", "Write a report of a run, in HTML."),
+    "show": _Verb("commands.show", "show", "Show a run as it was at a time."),
+    "replay": _Verb("commands.show", "replay", "Watch a run again, from its journal."),
+    "diff": _Verb("commands.show", "diff", "Show what differs between two runs."),
     "explain": _EXPLAIN,
     "graph": _GRAPH,
-    "outputs": _Verb("read", "outputs", "Show what tasks returned."),
+    "outputs": _Verb("commands.status", "outputs", "Show what tasks returned."),
     "cancel": _CANCEL,
     "retry": _RETRY,
-    "pause": _Verb("control", "pause", "Start no further task until resumed."),
-    "resume": _Verb("control", "resume", "Go on: paused, held, or without an owner."),
-    "rollback": _Verb("again", "rollback", "Undo what a run made."),
-    "pin": _Verb("prune", "pin", "Keep runs from being pruned."),
-    "unpin": _Verb("prune", "unpin", "Let runs be pruned again."),
-    "rm": _Verb("prune", "remove", "Remove finished runs."),
+    "pause": _Verb("commands.cancel", "pause", "Start no further task until resumed."),
+    "resume": _Verb(
+        "commands.cancel", "resume", "Go on: paused, held, or without an owner."
+    ),
+    "rollback": _Verb("commands.retry", "rollback", "Undo what a run made."),
+    "pin": _Verb("commands.prune", "pin", "Keep runs from being pruned."),
+    "unpin": _Verb("commands.prune", "unpin", "Let runs be pruned again."),
+    "rm": _Verb("commands.prune", "remove", "Remove finished runs."),
 }
 
 _TREE = {
     "workflow": _Verb("main", "workflow", "Run, submit and watch workflows."),
-    "batch": _Verb("batch", "batch", "Several runs, submitted together."),
-    "schedule": _Verb("schedule", "schedule", "Submit workflows at certain times."),
-    "scheduler": _Verb("scheduler", "scheduler", "The background scheduler."),
-    "journal": _Verb("journal", "journal", "Verify, read and repair journals."),
-    "template": _Verb("template", "template", "Make files of templates and values."),
-    "stats": _Verb("stats", "stats", "Show how often workflows succeed, how fast."),
-    "prune": _Verb("prune", "prune", "Remove old runs."),
-    "config": _Verb("config", "config", "Show and check the configuration."),
-    "env": _Verb("env", "env", "Show the environment of the library's commands."),
-    "doctor": _Verb("doctor", "doctor", "Check this machine for what is needed."),
-    "completion": _Verb("completion", "completion", "Print shell completion."),
-    "bundle": _Verb("bundle", "bundle", "Put what a bug report needs into a file."),
-    "help": _Verb("help", "show_help", "Show the help of a command, or on a topic."),
+    "batch": _Verb("commands.batch", "batch", "Several runs, submitted together."),
+    "schedule": _Verb(
+        "commands.schedule", "schedule", "Submit workflows at certain times."
+    ),
+    "scheduler": _Verb("commands.scheduler", "scheduler", "The background scheduler."),
+    "journal": _Verb(
+        "commands.journal", "journal", "Verify, read and repair journals."
+    ),
+    "template": _Verb(
+        "commands.template", "template", "Make files of templates and values."
+    ),
+    "stats": _Verb(
+        "commands.stats", "stats", "Show how often workflows succeed, how fast."
+    ),
+    "prune": _Verb("commands.prune", "prune", "Remove old runs."),
+    "config": _Verb("commands.config", "config", "Show and check the configuration."),
+    "env": _Verb(
+        "commands.env", "env", "Show the environment of the library's commands."
+    ),
+    "doctor": _Verb(
+        "doctor.command", "doctor", "Check this machine for what is needed."
+    ),
+    "completion": _Verb("completion.scripts", "completion", "Print shell completion."),
+    "bundle": _Verb(
+        "commands.bundle", "bundle", "Put what a bug report needs into a file."
+    ),
+    "help": _Verb(
+        "commands.help", "show_help", "Show the help of a command, or on a topic."
+    ),
     "version": _Verb("main", "version", "Print the version."),
     "run": _RUN._replace(help="Short for workflow run."),
     "submit": _SUBMIT._replace(help="Short for workflow submit."),
@@ -242,9 +268,9 @@ _TREE = {
     "wait": _WAIT._replace(help="Short for workflow wait."),
 }
 
-workflow = _Tree("workflow", "Run, submit and watch workflows.", _WORKFLOW)
+workflow = _LazyGroup("workflow", "Run, submit and watch workflows.", _WORKFLOW)
 
-cli = _Root(
+cli = _RootGroup(
     "provctl",
     """Run infrastructure workflows written in Nickel and Nushell.
 
@@ -276,7 +302,7 @@ def _print_version(ctx: click.Context) -> None:
 @click.pass_obj
 def version(session: Session) -> None:
     """Print the version."""
-    from provctl.cli.context import emit
+    from provctl.cli.session import emit
 
     if session.output == "table":
         click.echo(f"provctl {__version__}")
@@ -290,7 +316,7 @@ def main() -> NoReturn:
     Where a shell asks for completions, answer that instead.
     """
     shell = os.environ.get("_PROVCTL_COMPLETE")
-    called = Called(ABOUT_RUNS, program_name())
+    called = CommandLine(ABOUT_RUNS, program_name())
     if shell is None:
         _end_with(partial(_run, cli, called.name, called), called)
     _end_with(partial(_answer, shell), called)
@@ -298,9 +324,9 @@ def main() -> NoReturn:
 
 def orchestrator() -> NoReturn:
     """Run `provisioning-orchestrator` and end the process with its exit code."""
-    from provctl.cli.orchestrator import orchestrator as command
+    from provctl.cli.commands.provisioning_orchestrator import orchestrator as command
 
-    called = Called(ABOUT_RUNS)
+    called = CommandLine(ABOUT_RUNS)
     name = "provisioning-orchestrator"
     _end_with(partial(_run, command, name, called), called)
 
@@ -309,7 +335,7 @@ def orchestrator() -> NoReturn:
 ABOUT_RUNS = frozenset(_TREE) - {"completion", "help", "template", "version"}
 
 
-def _end_with(command: Callable[[], int], called: Called) -> NoReturn:
+def _end_with(command: Callable[[], int], called: CommandLine) -> NoReturn:
     open_missing()
     # Imports make many objects and no garbage: the usual 700 costs 30 ms a start.
     gc.set_threshold(50_000)
@@ -317,7 +343,7 @@ def _end_with(command: Callable[[], int], called: Called) -> NoReturn:
     output = Output(1)
     sys.stdout = text_stream(output, sys.stdout)
     sys.stderr = text_stream(Output(2, drops=True), sys.stderr)
-    code = told(partial(_done, command, output), called)
+    code = run_with_error_handling(partial(_done, command, output), called)
     # To take the interpreter apart costs 80 ms when pydantic is in it, for nothing.
     os._exit(code)
 
@@ -339,7 +365,7 @@ def _done(command: Callable[[], int], output: Output) -> int:
     return code
 
 
-def _run(command: click.Command, name: str, called: Called) -> int:
+def _run(command: click.Command, name: str, called: CommandLine) -> int:
     session = Session(environ=dict(os.environ), called=called)
     try:
         # Not by `command.main`: it hides that whoever reads the output has gone.
@@ -351,7 +377,7 @@ def _run(command: click.Command, name: str, called: Called) -> int:
 
 
 def _answer(shell: str) -> int:
-    from provctl.cli.answer import answer
+    from provctl.cli.completion.respond import answer
 
     sys.stdout.write(answer(cli, shell, os.environ))
     return 0

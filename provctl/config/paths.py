@@ -1,4 +1,4 @@
-"""Owns where things are: configuration files, the state directory, provctl's own programs."""
+"""Where things are: configuration files, the state directory, provctl's own programs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Mapping, NamedTuple, Optional, Tuple
 if TYPE_CHECKING:
     from provctl.config.settings import Settings
 
-__all__ = ["ConfigFile", "cache_dir", "config_files", "programs_dir", "state_dir"]
 
 _APPLICATION = "provctl"
 _XDG = {

@@ -1,4 +1,4 @@
-"""Owns the settings: every section, key, default, alias and its one-line help.
+"""The settings: every section, key, default, alias and its one-line help.
 
 A field is the one place where a key is described; parsing, the environment,
 `provctl config show` and the table in the README all follow from it. Spellings
@@ -11,25 +11,12 @@ import re
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Mapping, NamedTuple, Optional, Tuple
 
-from provctl.config import kinds
-from provctl.fixed import fixed
+from provctl.base.light_dataclass import light_dataclass
+from provctl.config import value_types
 
 if TYPE_CHECKING:
-    from provctl.config.kinds import Kind
+    from provctl.config.value_types import ValueType
 
-__all__ = [
-    "Description",
-    "Execution",
-    "Executor",
-    "Hooks",
-    "Nickel",
-    "Nushell",
-    "Orchestrator",
-    "Server",
-    "Settings",
-    "Storage",
-    "Ui",
-]
 
 _HOST, _PORT = "127.0.0.1", 9090
 # An endpoint that has TLS or a path is that of another program in front of ours.
@@ -37,58 +24,64 @@ _OWN_ENDPOINT = r"http://(localhost|127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?/?"
 _YEAR_S = 366 * 24 * 3600
 _TASK_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
-_PATTERNS = kinds.names(kinds.text(), 'a list of patterns such as "server.*"')
+_PATTERNS = value_types.names(
+    value_types.text(), 'a list of patterns such as "server.*"'
+)
 
 
-class Description(NamedTuple):
+class SettingSpec(NamedTuple):
     """What is known of a key beside its name and default.
 
     `aliases` are other spellings in files, `variable` a shorter name in the
     environment, `flag` the command line flag that sets it.
     """
 
-    kind: Kind
+    kind: ValueType
     help: str
     aliases: Tuple[str, ...] = ()
     variable: Optional[str] = None
     flag: Optional[str] = None
 
 
-def _key(default: object, kind: Kind, text: str, *aliases: str, **more: str) -> Any:
-    description = Description(kind, text, aliases, **more)
+def _key(
+    default: object, kind: ValueType, text: str, *aliases: str, **more: str
+) -> Any:
+    description = SettingSpec(kind, text, aliases, **more)
     return field(default=default, metadata={"description": description})
 
 
-def _table(kind: Kind, text: str) -> Any:
-    description = Description(kind, text)
+def _table(kind: ValueType, text: str) -> Any:
+    description = SettingSpec(kind, text)
     return field(default_factory=dict, metadata={"description": description})
 
 
-@fixed
+@light_dataclass
 class Orchestrator:
     """How commands reach the background scheduler."""
 
     enabled: bool = _key(
-        True, kinds.switch(), "Whether the background scheduler may be used at all"
+        True,
+        value_types.switch(),
+        "Whether the background scheduler may be used at all",
     )
     endpoint: Optional[str] = _key(
         None,
-        kinds.text(r"https?://\S+", "a URL that starts with http:// or https://"),
+        value_types.text(r"https?://\S+", "a URL that starts with http:// or https://"),
         "Where its API answers, and listens if that is a port of this machine; when not"
         " set, at server.host and server.port",
     )
     timeout_seconds: float = _key(
         60,
-        kinds.seconds(0.1, _YEAR_S),
+        value_types.seconds(0.1, _YEAR_S),
         "How long a command waits for the scheduler to answer",
         "orchestrator.timeout",
     )
     auto_start: bool = _key(
-        True, kinds.switch(), "Start the scheduler when a command needs it"
+        True, value_types.switch(), "Start the scheduler when a command needs it"
     )
     fallback_to_direct: bool = _key(
         True,
-        kinds.switch(),
+        value_types.switch(),
         "Run in the foreground when no scheduler can be reached or started",
         "execution.fallback_to_direct",
     )
@@ -103,13 +96,13 @@ class Orchestrator:
         return found[1].strip("[]").lower(), port
 
 
-@fixed
+@light_dataclass
 class Execution:
     """Which commands run here and which through the scheduler."""
 
     default_mode: str = _key(
         "auto",
-        kinds.choice("auto", "direct", "orchestrated"),
+        value_types.choice("auto", "direct", "orchestrated"),
         "How a command runs that no pattern below names",
     )
     force_orchestrated: Tuple[str, ...] = _key(
@@ -124,54 +117,58 @@ class Execution:
     )
 
 
-@fixed
+@light_dataclass
 class Executor:
     """How tasks run."""
 
     max_concurrent_tasks: int = _key(
         10,
-        kinds.whole(1, 10_000),
+        value_types.whole(1, 10_000),
         "Tasks that run at the same time, over all runs",
         flag="--jobs",
     )
     task_timeout_seconds: float = _key(
         3600,
-        kinds.seconds(0.1, _YEAR_S),
+        value_types.seconds(0.1, _YEAR_S),
         "Time limit of a task whose workflow gives none",
     )
     checkpoint_interval_seconds: float = _key(
-        30, kinds.seconds(1, 86_400), "Time between two checkpoints of a run's state"
+        30,
+        value_types.seconds(1, 86_400),
+        "Time between two checkpoints of a run's state",
     )
     grace_seconds: float = _key(
         10,
-        kinds.seconds(0, 86_400),
+        value_types.seconds(0, 86_400),
         "Time a task has to end after it was told to, before it is killed",
     )
     log_max_mb: int = _key(
         64,
-        kinds.whole(0, 1_048_576),
+        value_types.whole(0, 1_048_576),
         "Most that is kept of what an attempt writes, in MiB; 0 for all of it",
     )
     env_passthrough: Tuple[str, ...] = _key(
         (),
-        kinds.names(kinds.text(_VARIABLE), "a list of names of environment variables"),
+        value_types.names(
+            value_types.text(_VARIABLE), "a list of names of environment variables"
+        ),
         "Names of more environment variables that are handed to tasks",
     )
 
 
-@fixed
+@light_dataclass
 class Server:
     """Where the scheduler's API listens beside its unix socket, if any of it is set."""
 
     host: Optional[str] = _key(
         None,
-        kinds.text(r"[A-Za-z0-9.:_%-]+", "a host name or an address"),
+        value_types.text(r"[A-Za-z0-9.:_%-]+", "a host name or an address"),
         "Address on which the API listens; when only the port is set, 127.0.0.1",
         "orchestrator.host",
     )
     port: Optional[int] = _key(
         None,
-        kinds.whole(1, 65_535),
+        value_types.whole(1, 65_535),
         "Port on which it listens; when only the host is set, 9090",
         "orchestrator.port",
     )
@@ -184,13 +181,13 @@ class Server:
         return self.host or _HOST, self.port or _PORT
 
 
-@fixed
+@light_dataclass
 class Storage:
     """Where runs are kept."""
 
     backend: str = _key(
         "filesystem",
-        kinds.choice(
+        value_types.choice(
             "filesystem",
             because=" (runs are plain files; there is no other backend)",
         ),
@@ -198,7 +195,7 @@ class Storage:
     )
     data_dir: Optional[str] = _key(
         None,
-        kinds.path(),
+        value_types.path(),
         "State directory; when not set, the platform's place for state",
         "orchestrator.data_dir",
         variable="PROVCTL_STATE_DIR",
@@ -206,27 +203,27 @@ class Storage:
     )
 
 
-@fixed
+@light_dataclass
 class Nushell:
     """The program that runs scripts and calls, and the library they use."""
 
     binary: str = _key(
-        "nu", kinds.program(), "The nu program", "executor.nushell_binary"
+        "nu", value_types.program(), "The nu program", "executor.nushell_binary"
     )
     provisioning_lib: Optional[str] = _key(
         None,
-        kinds.path(),
+        value_types.path(),
         "Folder of the Nushell library whose commands tasks call",
         "executor.provisioning_lib",
     )
     plugins: Tuple[str, ...] = _key(
         (),
-        kinds.names(kinds.path(), "a list of paths"),
+        value_types.names(value_types.path(), "a list of paths"),
         "Nushell plugins that tasks can use",
     )
     env_vars: Mapping[str, str] = _table(
-        kinds.table(
-            kinds.text(r"[^\0]*"),
+        value_types.table(
+            value_types.text(r"[^\0]*"),
             "a table of environment variables with texts as values",
             name=_VARIABLE,
         ),
@@ -234,52 +231,54 @@ class Nushell:
     )
 
 
-@fixed
+@light_dataclass
 class Nickel:
     """Limits on the evaluation of a workflow file, and what evaluates it."""
 
     binary: str = _key(
-        "nickel", kinds.program(), "The nickel program, where the package is missing"
+        "nickel",
+        value_types.program(),
+        "The nickel program, where the package is missing",
     )
     timeout_seconds: float = _key(
-        30, kinds.seconds(0.1, 86_400), "Time limit of the evaluation"
+        30, value_types.seconds(0.1, 86_400), "Time limit of the evaluation"
     )
     memory_mb: int = _key(
-        1024, kinds.whole(64, 1_048_576), "Memory limit of the evaluation, in MiB"
+        1024, value_types.whole(64, 1_048_576), "Memory limit of the evaluation, in MiB"
     )
 
 
-@fixed
+@light_dataclass
 class Ui:
     """How runs are shown to who watches them."""
 
     notify: str = _key(
         "none",
-        kinds.choice("none", "bell", "desktop"),
+        value_types.choice("none", "bell", "desktop"),
         "How the end of a run that was watched for more than 10 seconds is told",
         flag="--notify",
     )
     heartbeat_seconds: float = _key(
         60,
-        kinds.seconds(0, 86_400),
+        value_types.seconds(0, 86_400),
         "Without a terminal: after so long without a line, say what still runs; 0 for"
         " never",
     )
 
 
-@fixed
+@light_dataclass
 class Hooks:
     """Programs that are told of runs, in JSON on stdin. No shell reads their words."""
 
     on_run_finished: Tuple[Tuple[str, ...], ...] = _key(
-        (), kinds.commands(), "Programs that are told how each run has ended"
+        (), value_types.commands(), "Programs that are told how each run has ended"
     )
     timeout_seconds: float = _key(
-        30, kinds.seconds(0.1, 3600), "Time after which a hook is killed"
+        30, value_types.seconds(0.1, 3600), "Time after which a hook is killed"
     )
 
 
-@fixed
+@light_dataclass
 class Settings:
     """Every setting; made by `provctl.config.load.load_settings`."""
 
@@ -293,8 +292,8 @@ class Settings:
     ui: Ui = Ui()
     hooks: Hooks = Hooks()
     pools: Mapping[str, int] = _table(
-        kinds.table(
-            kinds.whole(1, 1_000_000),
+        value_types.table(
+            value_types.whole(1, 1_000_000),
             "a table of pool names with capacities from 1 to 1000000",
             name=_TASK_NAME,
         ),

@@ -1,24 +1,23 @@
-"""Owns the sources of settings: files, environment and flags, each read into entries."""
+"""The sources of settings: files, environment and flags, each read into entries."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Iterable, Iterator, List, Mapping, NamedTuple, Tuple
 
-from provctl.config.document import Document, read_document
-from provctl.config.keys import (
+from provctl.base.suggest import closest_match
+from provctl.config.registry import (
     SECTIONS,
     SPELLINGS,
     VARIABLES,
-    Key,
+    SettingKey,
     variable_of,
 )
-from provctl.errors import ConfigInvalid
-from provctl.near import nearest
+from provctl.config.toml_document import TomlDocument, read_document
+from provctl.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Entry", "read_environment", "read_file", "read_flags"]
 
 _SHOWN_LENGTH = 60
 # Variables that are no settings: of tasks, of completion, of the service, of tests.
@@ -32,22 +31,22 @@ _OWN = frozenset(
 )
 
 
-class Entry(NamedTuple):
+class SettingValue(NamedTuple):
     """One setting as a source gives it.
 
     `origin` says where it stands, `subject` that and how it is spelled there.
     """
 
-    key: Key
+    key: SettingKey
     value: object
     origin: str
     subject: str
 
 
-def read_file(path: Path) -> List[Entry]:
+def read_file(path: Path) -> List[SettingValue]:
     """Return the settings of a TOML file, in its order.
 
-    Raises ConfigInvalid with file and line for whatever is not right in it, and
+    Raises InvalidConfig with file and line for whatever is not right in it, and
     FileNotFoundError if it is not there.
     """
     document = read_document(path)
@@ -60,31 +59,31 @@ def read_file(path: Path) -> List[Entry]:
             what = f"{origin}: unknown key {spelling}"
             raise _unknown(what, spelling, SPELLINGS)
         accepted = _accept(key, value, subject, folder=str(path.parent))
-        entries.append(Entry(key, accepted, origin, subject))
+        entries.append(SettingValue(key, accepted, origin, subject))
     return entries
 
 
-def read_environment(environ: Mapping[str, str]) -> List[Entry]:
+def read_environment(environ: Mapping[str, str]) -> List[SettingValue]:
     """Return the settings among the environment variables; empty ones do not count.
 
-    Raises ConfigInvalid for a variable that looks like a setting and is none,
+    Raises InvalidConfig for a variable that looks like a setting and is none,
     and for a value that is not as expected.
     """
     entries = []
     for variable, text in sorted(environ.items()):
         key = VARIABLES.get(variable)
         if key is None:
-            _refuse_lookalike(variable)
+            _reject_unknown_variable(variable)
         elif text:
             value = _accept(key, _read(key, text, variable), variable)
-            entries.append(Entry(key, value, variable, variable))
+            entries.append(SettingValue(key, value, variable, variable))
     return entries
 
 
-def read_flags(flags: Mapping[str, object]) -> List[Entry]:
+def read_flags(flags: Mapping[str, object]) -> List[SettingValue]:
     """Return the settings given by flags, by key; None means the flag is absent.
 
-    Text is read as in the environment. Raises ConfigInvalid for a value that is
+    Text is read as in the environment. Raises InvalidConfig for a value that is
     not as expected.
     """
     entries = []
@@ -93,11 +92,13 @@ def read_flags(flags: Mapping[str, object]) -> List[Entry]:
         origin = f"flag {key.description.flag or spelling}"
         if given is not None:
             value = _read(key, given, origin) if isinstance(given, str) else given
-            entries.append(Entry(key, _accept(key, value, origin), origin, origin))
+            entries.append(
+                SettingValue(key, _accept(key, value, origin), origin, origin)
+            )
     return entries
 
 
-def _flat(document: Document) -> Iterator[Tuple[str, object]]:
+def _flat(document: TomlDocument) -> Iterator[Tuple[str, object]]:
     for name, value in document.data.items():
         if name in SECTIONS and name not in SPELLINGS:
             yield from _section(document, name, value)
@@ -109,7 +110,7 @@ def _flat(document: Document) -> Iterator[Tuple[str, object]]:
 
 
 def _section(
-    document: Document, name: str, content: object
+    document: TomlDocument, name: str, content: object
 ) -> Iterator[Tuple[str, object]]:
     if not isinstance(content, dict):
         expected, subject = "a section of keys", f"{document.origin(name)}: {name}"
@@ -118,7 +119,7 @@ def _section(
         yield f"{name}.{leaf}", value
 
 
-def _refuse_lookalike(variable: str) -> None:
+def _reject_unknown_variable(variable: str) -> None:
     """Refuse a variable that begins as a section does, or was meant as a setting."""
     for section in SECTIONS:
         prefix = variable_of(section)
@@ -130,37 +131,39 @@ def _refuse_lookalike(variable: str) -> None:
         return
     names = {known[len("PROVCTL_") :]: known for known in VARIABLES}
     sections = [section.upper() for section in SECTIONS]
-    near = nearest(name, names, cutoff=0.8)
-    if near or nearest(name.partition("_")[0], sections, cutoff=0.85):
+    near = closest_match(name, names, cutoff=0.8)
+    if near or closest_match(name.partition("_")[0], sections, cutoff=0.85):
         what = f"unknown environment variable {variable}"
         hint = "`provctl config show` lists all keys"
-        raise ConfigInvalid(what, hint=f"did you mean {names[near]}?" if near else hint)
+        raise InvalidConfig(what, hint=f"did you mean {names[near]}?" if near else hint)
 
 
-def _read(key: Key, text: str, subject: str) -> object:
+def _read(key: SettingKey, text: str, subject: str) -> object:
     try:
         return key.description.kind.read(text)
     except ValueError:
         raise _unexpected(key.description.kind.expected, text, subject) from None
 
 
-def _accept(key: Key, value: object, subject: str, *, folder: str = "") -> object:
+def _accept(
+    key: SettingKey, value: object, subject: str, *, folder: str = ""
+) -> object:
     try:
         return key.description.kind.accept(value, folder)
     except ValueError:
         raise _unexpected(key.description.kind.expected, value, subject) from None
 
 
-def _unexpected(expected: str, value: object, subject: str) -> ConfigInvalid:
+def _unexpected(expected: str, value: object, subject: str) -> InvalidConfig:
     import json
 
     shown = json.dumps(value, default=str, ensure_ascii=False)
     if len(shown) > _SHOWN_LENGTH:
         shown = f"{shown[:_SHOWN_LENGTH]}..."
-    return ConfigInvalid(f"{subject}: expected {expected}, got {shown}")
+    return InvalidConfig(f"{subject}: expected {expected}, got {shown}")
 
 
-def _unknown(what: str, word: str, known: Iterable[str]) -> ConfigInvalid:
-    near = nearest(word, known, cutoff=0.7)
+def _unknown(what: str, word: str, known: Iterable[str]) -> InvalidConfig:
+    near = closest_match(word, known, cutoff=0.7)
     hint = f"did you mean {near}?" if near else "`provctl config show` lists all keys"
-    return ConfigInvalid(what, hint=hint)
+    return InvalidConfig(what, hint=hint)

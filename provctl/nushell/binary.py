@@ -1,4 +1,4 @@
-"""Owns finding the Nushell program, and seeing that its plugins are there."""
+"""Finding the Nushell program, and seeing that its plugins are there."""
 
 from __future__ import annotations
 
@@ -9,15 +9,7 @@ import sys
 from pathlib import Path
 from typing import Optional, Sequence
 
-from provctl.errors import ToolMissing
-
-__all__ = [
-    "MINIMUM_VERSION",
-    "check_plugins",
-    "find_nu",
-    "native_program",
-    "nu_version",
-]
+from provctl.errors import MissingTool
 
 MINIMUM_VERSION = (0, 114)
 
@@ -38,19 +30,19 @@ def find_nu(configured: str, path: str, own: str = "") -> str:
     the folder `own`. Where it names a script that starts Nushell, as npm installs,
     the program behind it is returned. Nothing is started to find it, but where there
     is one in both places: the second counts if the first does not fit. Raises
-    ToolMissing.
+    MissingTool.
     """
     named = os.path.expanduser(configured)  # noqa: PTH111 - keeps a bare name bare
     if os.sep in named:
         found = _look_up(named, "")
         if found is None:
             message = f"Nushell is not there: no program {configured!r}"
-            raise ToolMissing(message, hint="correct nushell.binary, or leave it out")
+            raise MissingTool(message, hint="correct nushell.binary, or leave it out")
         return found
     found, ours = _look_up(named, path), _look_up(named, own)
     if found is None and ours is None:
         message = f"Nushell is not there: no program {configured!r} on PATH"
-        raise ToolMissing(message, hint=_HINT)
+        raise MissingTool(message, hint=_HINT)
     if found is None or (ours is not None and not _fits(found)):
         return str(ours)
     return found
@@ -67,7 +59,7 @@ def _look_up(name: str, path: str) -> Optional[str]:
 def _fits(binary: str) -> bool:
     try:
         nu_version(binary)
-    except ToolMissing:
+    except MissingTool:
         return False
     return True
 
@@ -75,26 +67,26 @@ def _fits(binary: str) -> bool:
 def nu_version(binary: str) -> str:
     """Return the version that `binary` reports, such as "0.115.1".
 
-    Raises ToolMissing if it does not run, is not Nushell, or is older than
+    Raises MissingTool if it does not run, is not Nushell, or is older than
     `MINIMUM_VERSION`: then its tasks could not return values.
     """
     version = _run([binary, "--version"]).strip()
     match = re.fullmatch(_VERSION, version)
     if match is None:
         message = f"{binary} is not Nushell: its version is {version[:40]!r}"
-        raise ToolMissing(message, hint=_HINT)
+        raise MissingTool(message, hint=_HINT)
     if (int(match[1]), int(match[2])) < MINIMUM_VERSION:
         message = f"{binary} is Nushell {version}, which is too old"
-        raise ToolMissing(message, hint=_HINT)
+        raise MissingTool(message, hint=_HINT)
     return version
 
 
 def check_plugins(plugins: Sequence[str]) -> None:
-    """Raise ToolMissing unless all of these plugins are programs that are there."""
+    """Raise MissingTool unless all of these plugins are programs that are there."""
     missing = [plugin for plugin in plugins if not os.access(plugin, os.X_OK)]
     if missing:
         message = f"nushell.plugins: not there, or not programs: {', '.join(missing)}"
-        raise ToolMissing(message, hint="correct nushell.plugins")
+        raise MissingTool(message, hint="correct nushell.plugins")
 
 
 def _is_script(program: Path) -> bool:
@@ -136,5 +128,5 @@ def _run(argv: Sequence[str]) -> str:
         )
     except (OSError, subprocess.SubprocessError) as error:
         message = f"{argv[0]} does not run: {error}"
-        raise ToolMissing(message, hint=_HINT) from error
+        raise MissingTool(message, hint=_HINT) from error
     return done.stdout.decode(errors="replace")

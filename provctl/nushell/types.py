@@ -1,4 +1,4 @@
-"""Owns Nushell's types: which value fits which, and how it gets there.
+"""Nushell's types: which value fits which, and how it gets there.
 
 JSON has no durations, sizes or dates. They travel as text, and the driver turns them
 into Nushell's own with a converter of a fixed table. What the types of a signature
@@ -11,8 +11,6 @@ import json
 import math
 import re
 from typing import Any, Callable, List, Mapping, Optional, Tuple
-
-__all__ = ["accept", "conversion", "expected", "item_type", "read_text"]
 
 # The only Nushell source that a type may add to a call.
 _CONVERTERS = {
@@ -55,7 +53,7 @@ _RANGE = r"(?a)-?\d+\.\.(-?\d+\.\.)?[<=]?(-?\d+)?"
 _INT = r"[+-]?[0-9][0-9_]*"
 
 
-def accept(kind: str, value: Any) -> Any:
+def validate(kind: str, value: Any) -> Any:
     """Return a JSON value as a parameter of the type `kind` gets it.
 
     Raises ValueError if it does not fit, as nothing does where code is expected.
@@ -65,7 +63,7 @@ def accept(kind: str, value: Any) -> Any:
         return _must(isinstance(value, str), value)
     if name == "list":
         _must(isinstance(value, list), value)
-        return [accept(inner, item) for item in value] if inner else value
+        return [validate(inner, item) for item in value] if inner else value
     if name in ("record", "table"):
         return _accept_records(name, inner, value)
     if name == "oneof":
@@ -74,25 +72,25 @@ def accept(kind: str, value: Any) -> Any:
     return value if check is None else check(value)
 
 
-def read_text(kind: str, text: str) -> Any:
+def parse(kind: str, text: str) -> Any:
     """Return the value of a type that a word of the command line stands for.
 
     Lists, records and tables are JSON. Raises like `accept`.
     """
     name, _ = _split(kind)
     if name in _TEXTS or name in _AS_TEXT:
-        return accept(kind, text)
+        return validate(kind, text)
     if name == "bool":
         return _must(text in ("true", "false"), text) == "true"
     if name == "int":
-        return accept(kind, int(_must(re.fullmatch(_INT, text) is not None, text)))
+        return validate(kind, int(_must(re.fullmatch(_INT, text) is not None, text)))
     if name in ("float", "number", "list", "record", "table", "nothing"):
-        return accept(kind, json.loads(text))
+        return validate(kind, json.loads(text))
     value = _meant(text)
     try:
-        return accept(kind, value)
+        return validate(kind, value)
     except ValueError:
-        return accept(kind, text)
+        return validate(kind, text)
 
 
 def item_type(kind: str) -> Optional[str]:
@@ -109,7 +107,7 @@ def expected(kind: str) -> str:
     return "text" if name in _TEXTS else f"a value of the type {kind}"
 
 
-def conversion(kind: str) -> Optional[str]:
+def conversion_code(kind: str) -> Optional[str]:
     """Return the Nushell that makes a value of a type of what arrives as JSON.
 
     None: it arrives as it is. What is returned is constant for a type, never made
@@ -143,7 +141,7 @@ def _accept_records(name: str, inner: str, value: Any) -> Any:
     types = dict(_fields(inner))
     _must(all(field in value for field in types), value)
     return {
-        field: accept(types[field], item) if field in types else item
+        field: validate(types[field], item) if field in types else item
         for field, item in value.items()
     }
 
@@ -151,7 +149,7 @@ def _accept_records(name: str, inner: str, value: Any) -> Any:
 def _accept_one_of(inner: str, value: Any) -> Any:
     for kind in _parts(inner):
         try:
-            return accept(kind, value)
+            return validate(kind, value)
         except ValueError:
             continue
     raise ValueError(value)

@@ -1,10 +1,8 @@
-"""Owns the time: a clock for facts and deadlines, which never goes back, and the wall's."""
+"""The time: a clock for facts and deadlines, which never goes back, and the wall's."""
 
 from __future__ import annotations
 
 import time
-
-__all__ = ["Clock", "WallClock"]
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""Owns the loop: requests, reports and deadlines become facts, facts become effects.
+"""The loop: requests, reports and deadlines become facts, facts become effects.
 
     request --admit--\\                                    /--> executor
     report ---observe--> events -> journal -> apply -> decide
@@ -26,53 +26,52 @@ from typing import (
     Tuple,
 )
 
-from provctl.core import events as ev
-from provctl.core.checkpoint import snapshot
-from provctl.core.decide import (
-    Freeze,
+from provctl.core.engine import events as ev
+from provctl.core.engine.apply import apply, close_run
+from provctl.core.engine.decide import (
     Instruction,
-    Launch,
-    Record,
-    Stop,
+    JournalOnly,
+    LaunchAttempt,
+    StopAttempt,
+    SuspendAttempt,
     decide,
     next_deadline,
 )
-from provctl.core.lanes import SLOTS, pool, taken_by
-from provctl.core.machine import apply, close_run
-from provctl.core.observe import observe
-from provctl.core.requests import (
+from provctl.core.engine.observe import observe
+from provctl.core.engine.requests import (
     REOPENING,
     Report,
     ReportProgress,
     Request,
     admit,
 )
-from provctl.core.state import RunState, State
+from provctl.core.engine.run_queue import SLOTS, pool, taken_by
+from provctl.core.engine.snapshot import snapshot
+from provctl.core.engine.state import RunState, State
 from provctl.errors import (
     JournalDamaged,
     NotFound,
     ProvctlError,
-    Refused,
-    StateUnusable,
+    RequestRejected,
+    StateDirError,
 )
-from provctl.executors.base import Place
-from provctl.journal.checkpoint import Schedule, save
-from provctl.journal.slots import Slots
-from provctl.scheduler.commit import commit_all
-from provctl.scheduler.launch import lacked, never_ran
-from provctl.scheduler.progress import ProgressGate
-from provctl.scheduler.shortage import CircuitBreaker
-from provctl.scheduler.slots import SharedSlots
-from provctl.scheduler.takeover import Owned, take_run
-from provctl.scheduler.world import Facts
+from provctl.executors.protocol import AttemptRef
+from provctl.scheduler.circuit_breaker import CircuitBreaker
+from provctl.scheduler.order_builder import failed_before_start, missing_resource
+from provctl.scheduler.ports import RunUpdate
+from provctl.scheduler.progress_throttle import ProgressThrottle
+from provctl.scheduler.slot_waiter import SharedSlots
+from provctl.scheduler.takeover import OwnedRun, acquire
+from provctl.storage.journal.checkpoint import CheckpointPolicy, save
+from provctl.storage.journal.file import commit_all
+from provctl.storage.slots import Slots
 
 if TYPE_CHECKING:
-    from provctl.scheduler.world import World
+    from provctl.scheduler.ports import SchedulerDeps
 
-__all__ = ["Scheduler"]
 
 # After which an attempt uses nothing any more.
-_ENDS = (ev.AttemptFinished, ev.AttemptVoided, ev.ProbeDue, ev.TaskHeld)
+_ENDS = (ev.AttemptFinished, ev.AttemptDiscarded, ev.ProbeDue, ev.TaskHeld)
 
 _Effect = Tuple[str, Callable[[], None]]  # what to do for a run, when it is durable
 
@@ -82,139 +81,141 @@ class Scheduler:
 
     It runs at most `slots` tasks at once; all owners together, with the same settings,
     as many as `common` (None: the same) and as `capacity` says of pools. Raises
-    StateUnusable where that cannot be shared with others.
+    StateDirError where that cannot be shared with others.
     """
 
     def __init__(
         self,
-        world: World,
+        deps: SchedulerDeps,
         *,
         slots: int,
         capacity: Mapping[str, int],
         common: Optional[int] = None,
     ) -> None:
-        self._world = world
+        self._deps = deps
         self.state = State(slots=slots, capacity=capacity)
         sizes = {pool(name): size for name, size in capacity.items()}
         sizes[SLOTS] = common or slots
-        place = world.folder.slots
+        place = deps.folder.slots
         self._shared = SharedSlots(Slots(place, sizes), place, self._advance)
-        self._owned: Dict[str, Owned] = {}
-        self._checkpoints: Dict[str, Schedule] = {}
+        self._owned: Dict[str, OwnedRun] = {}
+        self._checkpoints: Dict[str, CheckpointPolicy] = {}
         self._news: Dict[str, List[ev.Event]] = {}
         self._alarm: Optional[asyncio.TimerHandle] = None
-        self._progress = ProgressGate(world.clock, self._advance)
-        self._breaker = CircuitBreaker(str(world.folder.path), world.warn)
-        world.executor.start(self._on_reports)
+        self._progress = ProgressThrottle(deps.clock, self._advance)
+        self._breaker = CircuitBreaker(str(deps.folder.path), deps.warn)
+        deps.executor.start(self._on_reports)
 
     # -- doors ---------------------------------------------------------------------
 
-    def take(self, run_id: str, request: Optional[Request] = None) -> None:
+    def acquire_run(self, run_id: str, request: Optional[Request] = None) -> None:
         """Become the owner of a run and go on with it, as `request` says.
 
         A run that has ended is opened again, if that is what the request does.
         Raises Refused if somebody else is its owner or it has ended, NotFound,
-        JournalDamaged, JournalTooNew, StateUnusable; and what the request is
+        JournalDamaged, JournalTooNew, StateDirError; and what the request is
         refused with, the run being taken if it is under way.
         """
-        is_opened = self._begin_to_own(run_id, request)
-        for problem in self._find_out([run_id]).values():
+        is_opened = self._start_owning(run_id, request)
+        for problem in self._recover_attempts([run_id]).values():
             raise problem
         if request is None or is_opened:
             self._advance_with(run_id, [])
             return
         try:
             # Before anything starts, for it may be a wish that nothing does.
-            events = self._admitted(request)
+            events = self._admit(request)
         except ProvctlError:
             self._advance()
             raise
         self._advance_with(run_id, events)
 
-    def _begin_to_own(self, run_id: str, request: Optional[Request] = None) -> bool:
+    def _start_owning(self, run_id: str, request: Optional[Request] = None) -> bool:
         """Lock a run and record that; return if that opened it again."""
-        folder = self._world.folder.run(run_id)
-        owned = take_run(self.state, folder, self._world.holder)
+        folder = self._deps.folder.run(run_id)
+        owned = acquire(self.state, folder, self._deps.holder)
         self._owned[run_id] = owned
-        self._world.begin(run_id)
-        self._checkpoints[run_id] = Schedule(
-            interval_s=self._world.checkpoint_s,
-            now=self._world.clock.now(),
+        self._deps.on_acquire(run_id)
+        self._checkpoints[run_id] = CheckpointPolicy(
+            interval_s=self._deps.checkpoint_s,
+            now=self._deps.clock.now(),
             seq=owned.journal.position.seq,
         )
         run = self.state.runs[run_id]
         is_opened = run.outcome is not None
         if is_opened:
-            self._open_again(run, request)
-        now, holder = self._world.clock.now(), self._world.holder
-        self._record(ev.OwnerTook(run_id, now, holder.kind, holder.pid, holder.boot))
+            self._reopen(run, request)
+        now, holder = self._deps.clock.now(), self._deps.holder
+        self._record(
+            ev.OwnershipTaken(run_id, now, holder.kind, holder.pid, holder.boot)
+        )
         return is_opened
 
-    def take_queued(self) -> None:
+    def acquire_queued(self) -> None:
         """Take every queued run that has no owner; complain where one cannot be.
 
         All of them together: what is first in line of all is what starts first.
         """
         begun: List[str] = []
         try:
-            queued = self._world.folder.queued()
-        except StateUnusable as problem:
-            self._world.complain("", problem)
+            queued = self._deps.folder.queued()
+        except StateDirError as problem:
+            self._deps.on_error("", problem)
             queued = []
         for run_id in queued:
             if run_id in self._owned:
                 continue
             try:
-                self._begin_to_own(run_id)
+                self._start_owning(run_id)
             except ProvctlError as problem:
-                self._world.complain(run_id, problem)
+                self._deps.on_error(run_id, problem)
             else:
                 begun.append(run_id)
-        for run_id, found in self._find_out(begun).items():
-            self._world.complain(run_id, found)
+        for run_id, found in self._recover_attempts(begun).items():
+            self._deps.on_error(run_id, found)
         self._advance()
 
     def request(self, request: Request) -> None:
         """Do as asked, taking the run first if it has no owner; durable on return.
 
-        Raises what `take` does, and StateUnusable if it cannot be written down.
+        Raises what `take` does, and StateDirError if it cannot be written down.
         Progress that comes too fast is written a moment later, the last of it.
         """
         if request.run in self._owned:
-            events = self._progress.sift(self._admitted(request))
+            events = self._progress.filter(self._admit(request))
             self._advance_with(request.run, events)
-        elif self._may_take_for(request):
-            self.take(request.run, request)
+        elif self._may_acquire_for(request):
+            self.acquire_run(request.run, request)
         else:
             message = f"run {request.run} is not in this owner's hands"
             raise NotFound(message)
 
-    def _may_take_for(self, request: Request) -> bool:
-        is_scheduler = self._world.holder.kind == "scheduler"
+    def _may_acquire_for(self, request: Request) -> bool:
+        is_scheduler = self._deps.holder.kind == "scheduler"
         return is_scheduler and not isinstance(request, ReportProgress)
 
-    def _admitted(self, request: Request) -> List[ev.Event]:
-        return admit(self.state, request, self._world.clock.now())
+    def _admit(self, request: Request) -> List[ev.Event]:
+        return admit(self.state, request, self._deps.clock.now())
 
     def _advance_with(self, run_id: str, events: Iterable[ev.Event]) -> None:
         problem = self._advance(events).get(run_id)
         if problem is not None:
             raise problem
 
-    def _open_again(self, run: RunState, request: Optional[Request]) -> None:
+    def _reopen(self, run: RunState, request: Optional[Request]) -> None:
         """Record what opens a finished run; else let go of it. Raises Refused."""
         run_id = run.submitted.run
         try:
             if request is None or not isinstance(request, REOPENING):
                 message = f"run {run_id} has ended: {run.outcome}"
                 hint = "a finished run can only be retried or rolled back"
-                raise Refused(message, hint=hint)
-            events = self._admitted(request)
-            if self._world.holder.kind == "scheduler":
+                raise RequestRejected(message, hint=hint)
+            events = self._admit(request)
+            if self._deps.holder.kind == "scheduler":
                 # First, and with the lock: nobody takes the marker for an old one.
-                self._world.folder.enqueue(run_id)
+                self._deps.folder.enqueue(run_id)
         except ProvctlError:
-            self._let_go(run_id)
+            self._release_run(run_id)
             raise
         for event in events:
             self._record(event)
@@ -224,25 +225,25 @@ class Scheduler:
         if self._alarm is not None:
             self._alarm.cancel()
         self._progress.close()
-        self._world.executor.close()
+        self._deps.executor.close()
         for run_id in list(self._owned):
-            self._let_go(run_id, finished=False)
+            self._release_run(run_id, finished=False)
         self._shared.close()
 
     # -- news ------------------------------------------------------------------------
 
     def _on_reports(self, reports: Sequence[Report]) -> None:
-        now = self._world.clock.now()
+        now = self._deps.clock.now()
         for report in reports:
             self._breaker.hear(report, now)
-            for said in self._progress.last_words(report.run, report.task):
+            for said in self._progress.flush_last(report.run, report.task):
                 self._record(said)
             # One after the other: what is observed depends on the state.
-            for event in observe(self.state, report, now, self._world.dice()):
+            for event in observe(self.state, report, now, self._deps.random()):
                 self._record(event)
         self._advance()
 
-    def _find_out(self, run_ids: Sequence[str]) -> Dict[str, ProvctlError]:
+    def _recover_attempts(self, run_ids: Sequence[str]) -> Dict[str, ProvctlError]:
         """Record what became of the tries under the old owner.
 
         Not before what it wrote is on disk, and that there is a new one. Returns the
@@ -256,13 +257,13 @@ class Scheduler:
                 continue
             try:
                 self._recover(tries[run_id], rebooted=self._owned[run_id].rebooted)
-            except (StateUnusable, JournalDamaged) as problem:
+            except (StateDirError, JournalDamaged) as problem:
                 problems[run_id] = problem
         for run_id in problems:
-            self._let_go(run_id, finished=False)
+            self._release_run(run_id, finished=False)
         return problems
 
-    def _running(self, run_id: str) -> List[Place]:
+    def _running(self, run_id: str) -> List[AttemptRef]:
         run = self.state.runs[run_id]
         tasks = [run.tasks[task_id] for task_id in run.active]
         return [
@@ -271,17 +272,17 @@ class Scheduler:
             if task.status == "running" and task.attempt
         ]
 
-    def _recover(self, tries: Sequence[Place], *, rebooted: bool) -> None:
-        world = self._world
-        now = world.clock.now()
+    def _recover(self, tries: Sequence[AttemptRef], *, rebooted: bool) -> None:
+        deps = self._deps
+        now = deps.clock.now()
         for place in tries:
-            report = world.executor.recover(place, rebooted=rebooted)
-            for event in observe(self.state, report, now, world.dice()):
+            report = deps.executor.recover(place, rebooted=rebooted)
+            for event in observe(self.state, report, now, deps.random()):
                 self._record(event)
 
     # -- facts, then effects -----------------------------------------------------------
 
-    def _advance(self, events: Iterable[ev.Event] = ()) -> Dict[str, StateUnusable]:
+    def _advance(self, events: Iterable[ev.Event] = ()) -> Dict[str, StateDirError]:
         """Write down the facts and all that follows, and do it.
 
         Returns the runs that had to be let go, and why.
@@ -289,7 +290,7 @@ class Scheduler:
         for event in events:
             self._record(event)
         effects: List[_Effect] = []
-        problems: Dict[str, StateUnusable] = {}
+        problems: Dict[str, StateDirError] = {}
         while True:
             effects += self._decided()
             let_go = self._commit()
@@ -305,7 +306,7 @@ class Scheduler:
     def _decided(self) -> List[_Effect]:
         """Record all that is to be done now; return it."""
         effects: List[_Effect] = []
-        now = self._world.clock.now()
+        now = self._deps.clock.now()
         lacking: Set[str] = set()
         while True:
             if self._breaker.holds(now):
@@ -315,20 +316,20 @@ class Scheduler:
                 self._shared.settle()
                 return effects
             for instruction in instructions:
-                if isinstance(instruction, Launch):
+                if isinstance(instruction, LaunchAttempt):
                     lacks = self._take_slots(instruction.event)
                     if lacks:
                         lacking.update(lacks)
                         continue
                     self._breaker.started(now)
-                event, act = self._prepared(instruction, now)
+                event, act = self._to_event_and_effect(instruction, now)
                 self._record(event)
                 effects += [] if act is None else [(event.run, act)]
 
     def _take_slots(self, event: ev.AttemptStarted) -> List[str]:
         run = self.state.runs[event.run]
         wanted = taken_by(run.tasks[event.task].task)
-        return self._shared.take(event.run, event.task, wanted)
+        return self._shared.acquire(event.run, event.task, wanted)
 
     def _record(self, event: ev.Event) -> None:
         apply(self.state, event)
@@ -337,7 +338,7 @@ class Scheduler:
         self._owned[event.run].journal.add(event)
         self._news.setdefault(event.run, []).append(event)
 
-    def _commit(self) -> Dict[str, StateUnusable]:
+    def _commit(self) -> Dict[str, StateDirError]:
         """Make all news durable, then tell it; return where that is impossible."""
         news, self._news = self._news, {}
         problems = commit_all({run: self._owned[run].journal for run in news})
@@ -345,25 +346,25 @@ class Scheduler:
             if run_id in problems:
                 # Nothing of it may have an effect. What runs goes on under its
                 # shims, and the next owner finds it.
-                self._let_go(run_id, finished=False)
-                self._world.complain(run_id, problems[run_id])
+                self._release_run(run_id, finished=False)
+                self._deps.on_error(run_id, problems[run_id])
                 continue
             run = self.state.runs[run_id]
-            self._world.tell(Facts(run, events))
+            self._deps.on_update(RunUpdate(run, events))
             if run.outcome is not None:
-                self._let_go(run_id)
+                self._release_run(run_id)
             else:
-                self._keep(run_id)
+                self._maybe_checkpoint(run_id)
         return problems
 
-    def _keep(self, run_id: str) -> None:
+    def _maybe_checkpoint(self, run_id: str) -> None:
         """Write a checkpoint if it is time for one: all of the run is durable now."""
-        owned, now = self._owned[run_id], self._world.clock.now()
+        owned, now = self._owned[run_id], self._deps.clock.now()
         position = owned.journal.position
         if self._checkpoints[run_id].is_due(now, position.seq):
             save(owned.folder, position, snapshot(self.state, run_id))
 
-    def _let_go(self, run_id: str, *, finished: bool = True) -> None:
+    def _release_run(self, run_id: str, *, finished: bool = True) -> None:
         owned = self._owned.pop(run_id)
         del self._checkpoints[run_id]
         self._news.pop(run_id, None)
@@ -371,10 +372,10 @@ class Scheduler:
         self._shared.forget(run_id)
         close_run(self.state, run_id)
         if finished:
-            self._world.folder.dequeue(run_id)
+            self._deps.folder.dequeue(run_id)
         owned.release()
 
-    def _prepared(
+    def _to_event_and_effect(
         self, instruction: Instruction, now: float
     ) -> Tuple[ev.Event, Optional[Callable[[], None]]]:
         """Return the fact, and what to do when it is durable.
@@ -382,40 +383,44 @@ class Scheduler:
         What a try needs is looked for before: without it the task has failed, and
         no try of it is told to have begun.
         """
-        if isinstance(instruction, Record):
+        if isinstance(instruction, JournalOnly):
             return instruction.event, None
         event = instruction.event
         place = self._place(event.run, event.task, event.attempt)
-        executor, run = self._world.executor, self.state.runs[event.run]
-        if isinstance(instruction, Stop):
+        executor, run = self._deps.executor, self.state.runs[event.run]
+        if isinstance(instruction, StopAttempt):
             return event, partial(executor.stop, place, now=instruction.event.now)
-        if not isinstance(instruction, Launch):
-            freezes = isinstance(instruction, Freeze)
-            return event, partial(executor.freeze if freezes else executor.thaw, place)
+        if not isinstance(instruction, LaunchAttempt):
+            freezes = isinstance(instruction, SuspendAttempt)
+            return event, partial(
+                executor.suspend if freezes else executor.resume, place
+            )
         needs = partial(run.needed_by, event.task)
         try:
-            order = self._world.launcher.order(instruction, run.workflow, place, needs)
+            order = self._deps.launcher.order(instruction, run.workflow, place, needs)
         except ProvctlError as problem:
-            shortage = lacked(place, problem)
+            shortage = missing_resource(place, problem)
             if shortage is not None:
-                return event, partial(self._hear_soon, shortage)
+                return event, partial(self._report_soon, shortage)
             why = "; ".join(filter(None, (problem.message, problem.hint)))
             if instruction.event.purpose == "probe":
                 # Its task's policy decides then, as it does without an answer.
-                return event, partial(self._hear_soon, never_ran(place, why, now))
+                return event, partial(
+                    self._report_soon, failed_before_start(place, why, now)
+                )
             self._shared.give_back(event.run, event.task)
             return ev.TaskFailed(event.run, now, event.task, why), None
         taken = self._shared.taken(event.run, event.task)
         return event, partial(executor.launch, replace(order, taken=taken))
 
-    def _hear_soon(self, report: Report) -> None:
+    def _report_soon(self, report: Report) -> None:
         asyncio.get_running_loop().call_soon(self._on_reports, [report])
 
-    def _place(self, run_id: str, task_id: str, attempt: int) -> Place:
+    def _place(self, run_id: str, task_id: str, attempt: int) -> AttemptRef:
         folder = self._owned[run_id].folder.attempts
         task = self.state.runs[run_id].tasks[task_id]
         index = task.task.index
-        return Place(run_id, task_id, attempt, folder, index, task.purpose)
+        return AttemptRef(run_id, task_id, attempt, folder, index, task.purpose)
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:
@@ -424,6 +429,6 @@ class Scheduler:
         deadlines = (next_deadline(self.state), self._breaker.until)
         deadline = min((at for at in deadlines if at is not None), default=None)
         if deadline is not None:
-            wait = max(0.0, deadline - self._world.clock.now())
+            wait = max(0.0, deadline - self._deps.clock.now())
             loop = asyncio.get_running_loop()
             self._alarm = loop.call_later(wait, self._advance)

@@ -1,4 +1,4 @@
-"""Owns finding the value of a secret, at the moment a task needs it and not before.
+"""Finding the value of a secret, at the moment a task needs it and not before.
 
 Values go into the environment of the task and nowhere else; messages name where a
 value should have been, never what was there.
@@ -10,8 +10,6 @@ import os
 from typing import Mapping
 
 from provctl.errors import NotFound
-
-__all__ = ["find_secret"]
 
 _MAX = 64 * 1024  # bytes; Linux takes no more than 128 KiB in a variable
 

@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from provctl.app.pictures import Pictures
-from provctl.journal.folder import StateFolder
-from provctl.ui.render import render
-from tests.support.dialogue import Dialogue
-from tests.support.household import HandClock
+from provctl.render.live.layout import render
+from provctl.runs.live.view_builder import ViewBuilder
+from provctl.storage.layout import StateDir
+from tests.support.engine_driver import Dialogue
+from tests.support.scheduler_harness import HandClock
 from tests.support.workflows import a_workflow, task
 
 __all__ = ["longest_step", "reporting", "watched"]
@@ -96,16 +96,22 @@ def longest_step(folder: Path, size: int) -> float:
     dialogue = Dialogue(slots=10)
     dialogue.submit(a_workflow(*tasks))
     clock = HandClock()
-    StateFolder(folder).run("r").attempts.mkdir(parents=True, mode=0o700)
-    pictures = Pictures(StateFolder(folder), clock.now)
+    StateDir(folder).run("r").attempts.mkdir(parents=True, mode=0o700)
+    pictures = ViewBuilder(StateDir(folder), clock.now)
     took: List[float] = []
     for frame in range(_FRAMES):
         if frame == _FRAMES // 2:
             dialogue.hear("t0 exits 0")
         clock.time += 0.25
         began = time.thread_time()
-        picture = pictures.of(dialogue.r, _SIZE[0])
-        render(picture, now=clock.now(), width=160, height=_SIZE[0], fill=pictures.fill)
+        picture = pictures.live_view(dialogue.r, _SIZE[0])
+        render(
+            picture,
+            now=clock.now(),
+            width=160,
+            height=_SIZE[0],
+            fill=pictures.enrich_row,
+        )
         took.append(time.thread_time() - began)
         known = len(picture.stages)
     assert known == 100, known

@@ -29,20 +29,21 @@ from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
 
 import psutil
 
-from provctl.core import events as ev
-from provctl.core.checkpoint import snapshot
-from provctl.core.machine import apply, open_run
-from provctl.core.state import State
-from provctl.journal.checkpoint import save
-from provctl.journal.folder import StateFolder, write_synced
-from provctl.journal.frozen import digest, freeze
-from provctl.journal.lock import holder_of
-from provctl.journal.log import Journal, recover
-from tests.support.household import Household
+from provctl.core.engine import events as ev
+from provctl.core.engine.apply import apply, open_run
+from provctl.core.engine.snapshot import snapshot
+from provctl.core.engine.state import State
+from provctl.storage.create_run import create_run
+from provctl.storage.journal.checkpoint import save
+from provctl.storage.journal.file import Journal, recover
+from provctl.storage.layout import StateDir, write_fsync
+from provctl.storage.lock import lock_owner
+from provctl.storage.workflow_json import digest, dump_workflow
+from tests.support.scheduler_harness import Household
 from tests.support.workflows import a_workflow, task
 
 if TYPE_CHECKING:
-    from provctl.core.model import Workflow
+    from provctl.core.model.workflow import Workflow
 
 __all__ = ["main"]
 
@@ -57,7 +58,7 @@ def workflow(number: int) -> Workflow:
 
 def facts(run: str) -> Iterator[ev.Event]:
     """99 facts behind the submission."""
-    yield ev.OwnerTook(run, 1001.0, "scheduler", 1, "boot-1")
+    yield ev.OwnershipTaken(run, 1001.0, "scheduler", 1, "boot-1")
     for n in range(DONE):
         at = 1001.0 + n
         yield ev.AttemptStarted(run, at, f"t{n}", 1)
@@ -66,7 +67,7 @@ def facts(run: str) -> Iterator[ev.Event]:
         )
 
 
-def make(folder: StateFolder, runs: int, *, tail: int, alike: bool) -> None:
+def make(folder: StateDir, runs: int, *, tail: int, alike: bool) -> None:
     """Put the runs on disk, as an owner that was killed leaves them.
 
     Each has a checkpoint, with so many facts behind it.
@@ -74,9 +75,9 @@ def make(folder: StateFolder, runs: int, *, tail: int, alike: bool) -> None:
     for n in range(runs):
         run_id = f"run{n:05}"
         one = workflow(0 if alike else n)
-        frozen = freeze(one)
+        frozen = dump_workflow(one)
         submitted = ev.RunSubmitted(run_id, 1000.0, "w", 70, digest(frozen))
-        run = folder.create_run(submitted, frozen)
+        run = create_run(folder, submitted, frozen)
         journal = Journal(run.journal, recover(run.journal, run_id)[1])
         state = State(slots=0, capacity={})
         open_run(state, submitted, one)
@@ -92,7 +93,7 @@ def make(folder: StateFolder, runs: int, *, tail: int, alike: bool) -> None:
         folder.enqueue(run_id)
 
 
-def take(folder: StateFolder, *, profile: bool) -> Tuple[float, float]:
+def take(folder: StateDir, *, profile: bool) -> Tuple[float, float]:
     """Seconds, and seconds of CPU, to take all runs over in this process, as the scheduler does."""
 
     async def story() -> Tuple[float, float]:
@@ -101,7 +102,7 @@ def take(folder: StateFolder, *, profile: bool) -> Tuple[float, float]:
         began, cpu = time.perf_counter(), time.process_time()
         if profile:
             profiler.enable()
-        house.scheduler.take_queued()
+        house.scheduler.acquire_queued()
         profiler.disable()
         took = time.perf_counter() - began
         spent = time.process_time() - cpu
@@ -114,7 +115,7 @@ def take(folder: StateFolder, *, profile: bool) -> Tuple[float, float]:
     return asyncio.run(story())
 
 
-def start(folder: StateFolder) -> Tuple[float, float]:
+def start(folder: StateDir) -> Tuple[float, float]:
     """Seconds until `provctl scheduler start` says that all is in its hands, and MiB."""
     provctl = str(Path(sys.executable).parent / "provctl")
     env = {"PATH": os.environ["PATH"], "HOME": str(folder.path), "LANG": "C.UTF-8"}
@@ -122,20 +123,20 @@ def start(folder: StateFolder) -> Tuple[float, float]:
     began = time.perf_counter()
     subprocess.run([provctl, "scheduler", "start"], env=env, check=True)
     took = time.perf_counter() - began
-    holder = holder_of(folder.scheduler / "lock")
+    holder = lock_owner(folder.scheduler / "lock")
     assert holder is not None
     size = psutil.Process(holder.pid).memory_info().rss / (1 << 20)
     subprocess.run([provctl, "scheduler", "stop"], env=env, check=True)
     return took, size
 
 
-def sync_ms(folder: StateFolder) -> float:
+def sync_ms(folder: StateDir) -> float:
     """Milliseconds that a sync of a few bytes takes now, the median of many."""
     file = folder.path / "synced"
     times = []
     for _ in range(50):
         began = time.perf_counter()
-        write_synced(file, b"x")
+        write_fsync(file, b"x")
         times.append(time.perf_counter() - began)
     return statistics.median(times) * 1000
 
@@ -155,7 +156,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     options = parser.parse_args(arguments)
     gc.set_threshold(50_000)  # as the command does
     with tempfile.TemporaryDirectory(prefix="provctl-recovery-") as name:
-        folder = StateFolder(Path(name))
+        folder = StateDir(Path(name))
         folder.prepare()
         make(folder, options.runs, tail=options.tail, alike=options.alike)
         both = [take(folder, profile=options.profile) for _ in range(options.repeat)]

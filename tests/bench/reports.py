@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provctl.core import events as ev
-from provctl.journal.folder import StateFolder
-from provctl.journal.frozen import digest, freeze
-from provctl.journal.log import Journal, recover
+from provctl.core.engine import events as ev
+from provctl.storage.create_run import create_run
+from provctl.storage.journal.file import Journal, recover
+from provctl.storage.layout import StateDir
+from provctl.storage.workflow_json import digest, dump_workflow
 from tests.support.workflows import a_workflow, task
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ _PORTION = 1_000  # tasks, between two commits
 def ended_run(state: Path, size: int) -> str:
     """Put a run of so many tasks on disk, each tenth of which failed; return its id."""
     run_id = f"run{size}"
-    frozen = freeze(a_workflow(*(task(f"t{n}") for n in range(size))))
+    frozen = dump_workflow(a_workflow(*(task(f"t{n}") for n in range(size))))
     submitted = ev.RunSubmitted(run_id, 1000.0, "w", size, digest(frozen))
-    run = StateFolder(state).create_run(submitted, frozen)
+    run = create_run(StateDir(state), submitted, frozen)
     journal = Journal(run.journal, recover(run.journal, run_id)[1])
-    journal.add(ev.OwnerTook(run_id, 1001.0, "foreground", 1, "boot-1"))
+    journal.add(ev.OwnershipTaken(run_id, 1001.0, "foreground", 1, "boot-1"))
     for n in range(size):
         at = 1001.0 + n
         outcome, code = ("failed", 1) if n % 10 == 3 else ("succeeded", 0)

@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from provctl.journal.folder import StateFolder
-from provctl.journal.summary import summaries
 from provctl.scheduler.clock import WallClock
+from provctl.storage.layout import StateDir
+from provctl.storage.run_summary import summaries
 from tests.support.installed import Provctl
 from tests.support.timetables import backdated
 
@@ -47,7 +47,7 @@ def measure(provctl: Provctl, count: int) -> None:
     ready = WallClock().now()
     provctl.until(lambda: len(provctl.runs()) == count, "all have fired", within_s=60)
     provctl("wait", *provctl.runs(), within_s=60)
-    at = sorted(run.created_at - ready for run in summaries(StateFolder(provctl.state)))
+    at = sorted(run.created_at - ready for run in summaries(StateDir(provctl.state)))
     print(f"{count} due at once: the first {at[0]:.2f} s, the last {at[-1]:.2f} s")  # noqa: T201
     time.sleep(1)
     before = wakes(provctl)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Iterator
 
 import pytest
 
-from tests.support.gated import Gated
+from tests.support.gated_tasks import Gated
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List
 import pytest
 from junit2htmlreport.parser import Junit
 
-from tests.support.gated import Gated
+from tests.support.gated_tasks import Gated
 from tests.support.installed import ROOT
 from tests.support.job_logs import GitHubJob, GitLabJob
 

@@ -19,8 +19,8 @@ import pytest
 from click import Context, Group
 from click.testing import CliRunner
 
-from provctl.cli.context import Session
 from provctl.cli.main import cli
+from provctl.cli.session import Session
 from tests.support.installed import PROGRAM, ROOT, Provctl
 
 if TYPE_CHECKING:

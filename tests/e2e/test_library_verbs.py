@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Set
 
 import pytest
 
-from provctl.nushell.library import SHIPPED
-from tests.support.hostile import Hostile
+from provctl.nushell.library.scan import SHIPPED
+from tests.support.hostile_texts import Hostile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provctl.cells import width_of
+from provctl.base.cell_width import width_of
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Dict
 
 import pytest
 
-from provctl.core import events as ev
-from provctl.executors import exit_record
-from provctl.journal.folder import StateFolder
+from provctl.core.engine import events as ev
+from provctl.executors.local import exit_record
+from provctl.storage.layout import StateDir
 from tests.support.run_folders import append, submit
 from tests.support.workflows import a_workflow, task
 
@@ -22,7 +22,7 @@ ENDED = "ended with exit code 0, not yet recorded"
 @pytest.fixture
 def orphan(provctl: Provctl) -> str:
     """A run whose owner died while `a` ran, which ended since; `b` waits for it."""
-    folder = StateFolder(provctl.state)
+    folder = StateDir(provctl.state)
     folder.prepare()
     run = submit(folder, a_workflow(task("a"), task("b", ["a"])), "orphan")
     append(run, [ev.AttemptStarted("orphan", 1000.0, "a", 1)])
@@ -48,7 +48,7 @@ def orphan(provctl: Provctl) -> str:
     ids=" ".join,
 )
 def test_all_say_the_same_of_a_task(provctl: Provctl, orphan: str, words: Any) -> None:
-    folder = StateFolder(provctl.state)
+    folder = StateDir(provctl.state)
     submit(folder, a_workflow(task("a"), task("b", ["a"])), "other")
     out = provctl(*words).out
     assert ENDED in out

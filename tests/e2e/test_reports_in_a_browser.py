@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Dict
 import pytest
 from PIL import Image, ImageColor
 
-from provctl.ui.picture import COLOURS
+from provctl.render.graph.layout import COLOURS
 from tests.support.tools import need
 
 if TYPE_CHECKING:

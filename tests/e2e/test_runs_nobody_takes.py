@@ -54,7 +54,7 @@ def test_a_journal_without_a_whole_record_is_named(provctl: Provctl, harm: str) 
 def test_an_older_scheduler_says_that_a_journal_is_newer(provctl: Provctl) -> None:
     provctl("scheduler", "start")
     later = Installation(provctl, "99.0")
-    later.edit("journal/seal.py", "FORMAT = 1", "FORMAT = 2")
+    later.edit("storage/journal/codec.py", "FORMAT = 1", "FORMAT = 2")
     file = provctl.file({"a": {"command": ["true"]}})
     run = later("workflow", "submit", file).split()[-1]
     done = later.run("wait", run)

@@ -14,7 +14,7 @@ from click import Context, Group
 
 from provctl import __version__
 from provctl.cli.main import cli
-from tests.support.museum import fill
+from tests.support.sample_state import fill
 
 if TYPE_CHECKING:
     from tests.support.installed import Done, Provctl

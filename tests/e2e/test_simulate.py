@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Dict, List
 
 import pytest
 
-from provctl.core.events import AttemptFinished, AttemptStarted, RunFinished
-from provctl.journal.folder import StateFolder
+from provctl.core.engine.events import AttemptFinished, AttemptStarted, RunFinished
+from provctl.storage.layout import StateDir
 from tests.support.installed import ROOT
 from tests.support.run_folders import append, submit
 from tests.support.workflows import a_workflow, task
@@ -15,7 +15,7 @@ from tests.support.workflows import a_workflow, task
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from provctl.core.events import Event
+    from provctl.core.engine.events import Event
     from tests.support.installed import Provctl
 
 
@@ -167,7 +167,7 @@ def test_every_example_can_be_asked(provctl: Provctl) -> None:
 
 def _ran_once(provctl: Provctl, took_s: Dict[str, float]) -> None:
     """Put a run of the workflow `once` on disk, of tasks that took so long."""
-    folder = StateFolder(provctl.state)
+    folder = StateDir(provctl.state)
     folder.prepare()
     workflow = a_workflow(*(task(name) for name in took_s), name="once")
     facts: List[Event] = []

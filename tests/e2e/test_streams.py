@@ -86,7 +86,7 @@ def test_no_stream_is_opened_by_its_path() -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if any(f'"{name}' in line or f" {name}" in line for name in names)
         # No stream: the terminal itself, asked where its cursor is.
-        and path != ROOT / "provctl/ui/keys.py"
+        and path != ROOT / "provctl/render/live/terminal_input.py"
         and "such as /dev/stdout" not in line
         and "/dev/stdout and its like" not in line
     ]
@@ -123,7 +123,9 @@ def test_a_closed_stream_changes_nothing(provctl: Provctl, how: str) -> None:
 @pytest.mark.parametrize("opened", [True, False])
 def test_the_next_file_is_no_standard_stream(tmp_path: Path, opened: bool) -> None:
     # The control: without the null device it is one.
-    first = "from provctl.streams import open_missing; open_missing()" if opened else ""
+    first = (
+        "from provctl.base.stdio import open_missing; open_missing()" if opened else ""
+    )
     script = f"import os\n{first}\nfd = os.open('file', os.O_WRONLY | os.O_CREAT)\n"
     script += "os.write(fd, str(fd).encode())"
     words = ["sh", "-c", 'exec "$0" "$@" 0<&- >&- 2>&-', sys.executable, "-c", script]

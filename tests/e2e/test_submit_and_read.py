@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict
 
 import pytest
 
-from provctl.journal.folder import StateFolder
+from provctl.storage.layout import StateDir
 from tests.support.run_folders import submit
 from tests.support.workflows import chain
 
@@ -98,7 +98,7 @@ def test_a_run_is_named_by_the_start_of_its_id_and_by_last(provctl: Provctl) -> 
     first = _run(provctl)
     # Two ids with one beginning, whatever chance gives.
     for name in (f"{first}2", f"{first}3"):
-        submit(StateFolder(provctl.state), chain(1), name)
+        submit(StateDir(provctl.state), chain(1), name)
     assert provctl.status(first)["id"] == first  # whole, it is one of three
     assert provctl.status(f"{first}2")["id"] == f"{first}2"
     said = provctl("workflow", "status", first[:6], code=40).err

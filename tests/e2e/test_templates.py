@@ -42,7 +42,10 @@ def test_wrong_values_are_refused(provctl: Provctl, values: str, why: str) -> No
 
 
 def test_values_in_a_file_are_text_or_refused(provctl: Provctl) -> None:
-    file, values = provctl.text("a.j2", "{{ a }}\n"), provctl.folder / "values.json"
+    file, values = (
+        provctl.text("a.j2", "{{ a }}\n"),
+        provctl.folder / "values.json",
+    )
     render = ("template", "render", file, "--values", f"@{values}")
     text = '{"a":\n"é"}'
     for right in (text.encode(), b"\xef\xbb\xbf" + text.encode()):

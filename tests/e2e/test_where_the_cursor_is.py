@@ -74,7 +74,7 @@ def test_an_answer_in_pieces_and_among_what_is_typed(provctl: Provctl) -> None:
 
 _ASK_AND_LEAVE = """
 import sys
-from provctl.ui.keys import Keys
+from provctl.render.live.terminal_input import Keys
 keys = Keys(1, patience_s=float(sys.argv[1]))
 keys.hold()
 keys.ask()

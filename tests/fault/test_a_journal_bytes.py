@@ -19,9 +19,8 @@ from typing import Callable, Iterator, List, Tuple
 import pytest
 
 from provctl.errors import JournalDamaged, JournalTooNew
-from provctl.journal.codec import decode
-from provctl.journal.log import JournalReader, recover
-from provctl.journal.seal import LINE_MAX
+from provctl.storage.journal.codec import LINE_MAX, decode
+from provctl.storage.journal.file import JournalReader, recover
 from tests.support.installed import Provctl
 from tests.support.real_journal import RealJournal, run_for_real, sealed_again
 

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _OWNER = """
 import sys
 from pathlib import Path
-from provctl.core.events import OwnerTook
-from provctl.journal.log import Journal, Position, recover
+from provctl.core.engine.events import OwnershipTaken
+from provctl.storage.journal.file import Journal, JournalOffset, recover
 
 path = Path(sys.argv[1])
-position = recover(path, "r")[1] if path.exists() else Position()
+position = recover(path, "r")[1] if path.exists() else JournalOffset()
 journal = Journal(path, position)
 for _ in range(2):
-    journal.add(OwnerTook("r", 1.0, "scheduler", 1, "b"))
+    journal.add(OwnershipTaken("r", 1.0, "scheduler", 1, "b"))
     journal.commit()
 """
 

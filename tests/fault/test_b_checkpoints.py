@@ -11,30 +11,30 @@ from typing import TYPE_CHECKING, Any, Dict, Tuple
 
 import pytest
 
-from provctl.core import events as ev
-from provctl.core.checkpoint import snapshot
-from provctl.core.machine import apply
-from provctl.core.model import Retry
-from provctl.core.state import State
+from provctl.core.engine import events as ev
+from provctl.core.engine.apply import apply
+from provctl.core.engine.snapshot import snapshot
+from provctl.core.engine.state import State
+from provctl.core.model.workflow import RetryPolicy
 from provctl.errors import JournalDamaged
-from provctl.journal.checkpoint import RECORDS_MIN, load, save
-from provctl.journal.log import Journal, JournalReader, recover
-from provctl.journal.replay import go_on, replay
-from provctl.journal.seal import seal
-from tests.support.dialogue import picture
+from provctl.storage.journal.checkpoint import RECORDS_MIN, load, save
+from provctl.storage.journal.codec import seal
+from provctl.storage.journal.file import Journal, JournalReader, recover
+from provctl.storage.journal.replay import replay, replay_from_checkpoint
+from tests.support.engine_driver import picture
 from tests.support.fake_executor import adopted
-from tests.support.household import HandClock, Household, in_a_loop
 from tests.support.run_folders import state_folder, submit
+from tests.support.scheduler_harness import HandClock, Household, in_a_loop
 from tests.support.workflows import a_workflow, task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from provctl.journal.folder import RunFolder
+    from provctl.storage.layout import RunDir
 
 WORKFLOW = a_workflow(
     *(task(f"t{n}", pools={"p": 1}) for n in range(5)),
-    task("again", retry=Retry(3, 60.0)),
+    task("again", retry=RetryPolicy(3, 60.0)),
     task("last", ["t0", "again"]),
     timeout_s=3600.0,
 )
@@ -46,12 +46,12 @@ def facts() -> Tuple[ev.Event, ...]:
     started = [ev.AttemptStarted("r", 1001.0 + n, f"t{n}", 1) for n in range(3)]
     failed = ev.AttemptFinished("r", 1005.0, "again", 1, "failed", 3, retry_at=1065.0)
     done = ev.AttemptFinished("r", 1006.0, "t0", 1, "succeeded", 0, output={"a": [1]})
-    took = ev.OwnerTook("r", 1000.0, "scheduler", 1, "boot-1")
+    took = ev.OwnershipTaken("r", 1000.0, "scheduler", 1, "boot-1")
     return (took, *started, ev.AttemptStarted("r", 1004.0, "again", 1), failed, done)
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
+def run(tmp_path: Path) -> RunDir:
     """A run with a checkpoint in the middle of its journal."""
     run = submit(state_folder(tmp_path), WORKFLOW)
     state = State(slots=5, capacity=CAPACITY)
@@ -68,19 +68,19 @@ def run(tmp_path: Path) -> RunFolder:
     return run
 
 
-def replayed(run: RunFolder) -> Dict[str, Any]:
+def replayed(run: RunDir) -> Dict[str, Any]:
     state = State(slots=5, capacity=CAPACITY)
     replay(state, run, JournalReader(run.journal, "r").read())
     return picture(state)
 
 
-def recovered(run: RunFolder) -> Tuple[Dict[str, Any], int]:
+def recovered(run: RunDir) -> Tuple[Dict[str, Any], int]:
     """What the next owner knows, and how many records it replayed for that."""
     checkpoint = load(run)
     state = State(slots=5, capacity=CAPACITY)
     if checkpoint is not None:
         events, _ = recover(run.journal, "r", checkpoint.position)
-        if go_on(state, run, checkpoint, events):
+        if replay_from_checkpoint(state, run, checkpoint, events):
             return picture(state), len(events)
         assert picture(state) == picture(State(slots=5, capacity=CAPACITY))
     events, _ = recover(run.journal, "r")
@@ -88,14 +88,14 @@ def recovered(run: RunFolder) -> Tuple[Dict[str, Any], int]:
     return picture(state), len(events)
 
 
-def test_a_checkpoint_saves_the_replay_of_what_is_before_it(run: RunFolder) -> None:
+def test_a_checkpoint_saves_the_replay_of_what_is_before_it(run: RunDir) -> None:
     """The negative control of all others here: it is used when nothing is wrong."""
     assert recovered(run) == (replayed(run), 2)
     run.checkpoint.unlink()
     assert recovered(run) == (replayed(run), 8)
 
 
-def test_10_any_flipped_bit_in_a_checkpoint(run: RunFolder) -> None:
+def test_10_any_flipped_bit_in_a_checkpoint(run: RunDir) -> None:
     whole, expected = run.checkpoint.read_bytes(), replayed(run)
     flips = 0
     for place in range(len(whole) - 1):
@@ -109,14 +109,14 @@ def test_10_any_flipped_bit_in_a_checkpoint(run: RunFolder) -> None:
     assert recovered(run) == (expected, 8)
 
 
-def test_11_no_checkpoint_at_all_is_no_empty_start(run: RunFolder) -> None:
+def test_11_no_checkpoint_at_all_is_no_empty_start(run: RunDir) -> None:
     expected = replayed(run)
     for content in (b"", b"\0" * 4096, b"{}\n", b"garbage"):
         run.checkpoint.write_bytes(content)
         assert recovered(run) == (expected, 8)
 
 
-def test_23_killed_at_any_byte_of_a_checkpoint(run: RunFolder) -> None:
+def test_23_killed_at_any_byte_of_a_checkpoint(run: RunDir) -> None:
     whole, expected = run.checkpoint.read_bytes(), replayed(run)
     draft = run.path / "checkpoint.json.new"
     for cut in range(0, len(whole) - 1, 7):
@@ -148,7 +148,7 @@ def with_task(record: Dict[str, Any], name: str) -> Dict[str, Any]:
 
 
 @pytest.mark.parametrize("why", FALSE)
-def test_10_a_checkpoint_that_does_not_fit(run: RunFolder, why: str) -> None:
+def test_10_a_checkpoint_that_does_not_fit(run: RunDir, why: str) -> None:
     record = json.loads(run.checkpoint.read_bytes())
     del record["crc"]
     run.checkpoint.write_bytes(seal(json.dumps(FALSE[why](record)))[0])
@@ -157,7 +157,7 @@ def test_10_a_checkpoint_that_does_not_fit(run: RunFolder, why: str) -> None:
 
 @pytest.mark.parametrize("record", [1, 2, 5])
 def test_10_damage_of_the_journal_before_a_checkpoint_is_found(
-    run: RunFolder, record: int
+    run: RunDir, record: int
 ) -> None:
     lines = run.journal.read_bytes().splitlines(keepends=True)
     lines[record - 1] = lines[record - 1].replace(b'"at":1', b'"at":2')
@@ -171,7 +171,7 @@ async def test_a_checkpoint_is_written_when_it_is_time(tmp_path: Path) -> None:
     folder, clock = state_folder(tmp_path), HandClock()
     run = submit(folder, a_workflow(*(task(f"t{n}") for n in range(100))))
     house = Household(folder, clock=clock, slots=1)
-    house.scheduler.take("r")
+    house.scheduler.acquire_run("r")
     ended = 0
 
     def end(count: int) -> None:
@@ -196,11 +196,11 @@ async def test_a_checkpoint_is_written_when_it_is_time(tmp_path: Path) -> None:
     assert checkpoint.position.seq > RECORDS_MIN
     second = Household(folder, clock=clock, slots=1)
     second.executor.found[f"t{ended}"] = adopted
-    second.scheduler.take("r")
+    second.scheduler.acquire_run("r")
     assert picture(second.scheduler.state) == before
 
 
-def test_a_checkpoint_that_cannot_be_written_is_none(run: RunFolder) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_none(run: RunDir) -> None:
     run.checkpoint.unlink()
     (run.path / "checkpoint.json.new").mkdir()
     save(run, JournalReader(run.journal, "r").position, {})

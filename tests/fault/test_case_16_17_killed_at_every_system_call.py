@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
-from provctl.executors.base import MARK
+from provctl.executors.protocol import MARK
 from tests.support.attempts import alive, processes_with
-from tests.support.bars import bar, evenly
-from tests.support.chains import account, chain, check_whole, serve, told, trace
+from tests.support.fault_points import sweep
+from tests.support.fault_workflow import account, chain, check_whole, serve, told, trace
 from tests.support.strace import (
     TRACING,
     Point,
@@ -28,7 +28,7 @@ from tests.support.strace import (
     points_of,
     under,
 )
-from tests.support.sweeps import sweep
+from tests.support.thresholds import bar, evenly
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List
 import pytest
 
 from tests.support.attempts import alive
-from tests.support.bars import bar, evenly
-from tests.support.chains import account, told
+from tests.support.fault_points import sweep
+from tests.support.fault_workflow import account, told
 from tests.support.strace import (
     TRACING,
     Point,
@@ -25,7 +25,7 @@ from tests.support.strace import (
     points_of,
     under,
 )
-from tests.support.sweeps import sweep
+from tests.support.thresholds import bar, evenly
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.api import Api
-from tests.support.chains import trace
+from tests.support.fault_workflow import trace
 from tests.support.strace import (
     Point,
     failing,

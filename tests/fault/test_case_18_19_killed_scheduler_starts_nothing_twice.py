@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Callable, Dict, List
 
-from tests.support.bars import bar
+from tests.support.thresholds import bar
 
 if TYPE_CHECKING:
     from pathlib import Path

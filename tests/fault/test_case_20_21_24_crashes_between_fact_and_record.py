@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Callable
 import pytest
 
 from tests.support.attempts import children_of
-from tests.support.bars import bar
-from tests.support.chains import chain, check_whole
+from tests.support.fault_workflow import chain, check_whole
 from tests.support.strace import (
     TRACING,
     Point,
@@ -20,6 +19,7 @@ from tests.support.strace import (
     points_of,
     under,
 )
+from tests.support.thresholds import bar
 
 if TYPE_CHECKING:
     from tests.support.installed import Done, Provctl

@@ -159,7 +159,14 @@ def _submit_and_kill(
 def _traced(
     provctl: Provctl, command: List[str], file: Path, key: tuple[str, ...]
 ) -> int:
-    program = [*command, provctl.program, "workflow", "submit", str(file), *key]
+    program = [
+        *command,
+        provctl.program,
+        "workflow",
+        "submit",
+        str(file),
+        *key,
+    ]
     return subprocess.run(
         program,
         env=provctl.environ,

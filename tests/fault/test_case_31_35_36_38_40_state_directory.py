@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Callable, Iterator
 
 import pytest
 
-from provctl.api.client import ask
+from provctl.api.control.client import call
 from tests.support.strace import attached, need_strace
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def test_case_36_a_slow_disk_makes_batches_and_answers(
     with attached(scheduler, log, slow):
         run = provctl.submit(file)
         before = syncs()
-        ask(socket, {"verb": "status"}, timeout_s=60)
+        call(socket, {"verb": "status"}, timeout_s=60)
         answered = syncs() - before
         provctl("wait", run)
     records = len(provctl.journal(run))

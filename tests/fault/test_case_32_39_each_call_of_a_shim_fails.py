@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.attempts import children_of
-from tests.support.chains import CODES, chain
+from tests.support.fault_workflow import CODES, chain
 from tests.support.strace import attached, meddled, need_strace
 
 if TYPE_CHECKING:

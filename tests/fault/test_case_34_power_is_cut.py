@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Sequence, Set
 
 import pytest
 
-from tests.support.bars import bar
-from tests.support.power import PowerDisk, need_power_disk
+from tests.support.power_cut import PowerDisk, need_power_disk
 from tests.support.strace import need_strace
+from tests.support.thresholds import bar
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator
 import pytest
 
 from provctl import __version__
-from provctl.journal.lock import Holder, Lock
+from provctl.storage.lock import Lock, LockOwner
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
@@ -385,14 +385,14 @@ def _another_owner(provctl: Provctl, answer: Any) -> Iterator[str]:
     run = provctl.submit(provctl.file({"a": TRUE}), env=off)
     place = provctl.folder / "s"
     version = answer.get("version", "") if isinstance(answer, dict) else ""
-    holder = Holder("scheduler", os.getpid(), "b", str(place), 1.0, version)
+    holder = LockOwner("scheduler", os.getpid(), "b", str(place), 1.0, version)
     # What a later version might say of itself, beyond what this one knows.
     told = json.dumps({**vars(holder), "colour": "red"}) + "\n"
     control = provctl.state / "scheduler" / "control.sock"
     paths = (provctl.state / "scheduler" / "lock", provctl.state / "runs" / run)
     locks = []
     for path in (paths[0], paths[1] / "owner.lock"):
-        locks.append(Lock.take(path))
+        locks.append(Lock.acquire(path))
         path.write_text(told)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(place))

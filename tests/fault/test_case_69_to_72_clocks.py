@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Dict
 
 import pytest
 
-from provctl.journal.folder import StateFolder
 from provctl.scheduler.clock import Clock
+from provctl.storage.layout import StateDir
 from tests.support.clocks import SetClock
 from tests.support.run_folders import submit
 from tests.support.workflows import a_workflow, task
@@ -156,7 +156,7 @@ TIMES = [1_710_054_000.0, 2.0**31 + 0.5, 4e9, 1e11, 1e15, 0.0, -1.0]
 @pytest.mark.parametrize("at", TIMES)
 @pytest.mark.parametrize("zone", ["America/New_York", "UTC", "nowhere/at-all"])
 def test_72_times_are_for_display_only(provctl: Provctl, at: float, zone: str) -> None:
-    folder = StateFolder(provctl.state)
+    folder = StateDir(provctl.state)
     folder.prepare()
     submit(folder, a_workflow(task("a")), run="bcd", at=at)
     for args in (("ps",), ("workflow", "status", "bcd"), ("ps", "-o", "json")):

@@ -14,9 +14,9 @@ from unicodedata import category
 
 import pytest
 
-from provctl.errors import WorkflowInvalid
-from provctl.spec.load import LoadContext, load_workflow
-from tests.support.hostile import Hostile
+from provctl.errors import InvalidWorkflow
+from provctl.workflow_files.load import LoadContext, load_workflow
+from tests.support.hostile_texts import Hostile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,7 +180,7 @@ def test_74_names_that_are_none_are_refused(provctl: Provctl, place: str) -> Non
         ok = ok and (place != "module" or _can_be_seen(name))
         try:
             load_workflow(file, {}, context=LoadContext(cwd="/"))
-        except WorkflowInvalid:
+        except InvalidWorkflow:
             refused += 1
             assert not ok, name
         else:

@@ -379,7 +379,12 @@ def test_case_92_a_folder_that_others_may_write_to_is_refused(
 @pytest.mark.parametrize("mask", ["000", "077"])
 def test_case_92_modes_do_not_depend_on_the_umask(provctl: Provctl, mask: str) -> None:
     subprocess.run(
-        ["sh", "-c", f'umask {mask}; exec "$0" scheduler start', provctl.program],
+        [
+            "sh",
+            "-c",
+            f'umask {mask}; exec "$0" scheduler start',
+            provctl.program,
+        ],
         env=provctl.environ,
         check=True,
         stderr=subprocess.DEVNULL,

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Iterator
 import psutil
 import pytest
 
-from provctl.core.requests import Unknown, Voided
-from provctl.executors.local import LocalExecutor
-from provctl.executors.record import shim_pid
+from provctl.core.engine.requests import NeverStartedReport, UnknownReport
+from provctl.executors.local.attempt_file import shim_pid
+from provctl.executors.local.executor import LocalExecutor
 from provctl.nushell.binary import find_nu
 from tests.support.attempts import Bench, alive, children_of, wait_until
 
 if TYPE_CHECKING:
-    from provctl.executors.base import Place
+    from provctl.executors.protocol import AttemptRef
     from tests.support.installed import Provctl
 
 
@@ -100,7 +100,7 @@ def test_54_a_killed_shim_means_lost(bench: Bench) -> None:
     (task,) = children_of(_shim(place))
     os.kill(_shim(place), signal.SIGKILL)
     end = bench.end_of(place)
-    assert isinstance(end, Unknown)
+    assert isinstance(end, UnknownReport)
     assert end.outcome == "lost"
     wait_until(lambda: not alive(task), "the task is killed")
 
@@ -140,7 +140,7 @@ def test_57_an_attempt_whose_shim_cannot_be_forked_is_void(bench: Bench) -> None
     try:
         places = [bench.shell("exit 3") for _ in range(3)]
         for end in map(bench.end_of, places):
-            assert isinstance(end, Voided)
+            assert isinstance(end, NeverStartedReport)
             assert end.shortage
             assert end.reason.startswith("no file descriptor is free")
     finally:
@@ -165,7 +165,7 @@ def test_57_a_shim_killed_before_the_fence_voids_the_attempt(
     (shim,) = bench.until(shims, "there is a shim")
     bench.work(0.1)
     os.kill(shim, signal.SIGKILL)
-    assert isinstance(bench.end_of(place), Voided)
+    assert isinstance(bench.end_of(place), NeverStartedReport)
     assert bench.log(place) == ""
 
 
@@ -234,7 +234,7 @@ def _of_user(uid: int) -> list[str]:
     return found
 
 
-def _shim(place: Place) -> int:
+def _shim(place: AttemptRef) -> int:
     pid = shim_pid(place)
     assert pid is not None
     return pid

@@ -11,13 +11,13 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, List
 
-from tests.support.bars import bar
 from tests.support.hostile_trees import HostileTree
+from tests.support.thresholds import bar
 
 if TYPE_CHECKING:
     import pytest
 
-    from provctl.executors.base import Place
+    from provctl.executors.protocol import AttemptRef
     from tests.support.attempts import Bench
 
 _AT_ONCE = 10
@@ -79,7 +79,7 @@ def _grow_and_cancel(bench: Bench, dice: Random, trees: List[HostileTree]) -> Li
     return [bench.end_of(place) for place in places]
 
 
-def _is_grown(bench: Bench, place: Place) -> bool:
+def _is_grown(bench: Bench, place: AttemptRef) -> bool:
     return "ready" in bench.log(place) or place.task in bench.reports
 
 

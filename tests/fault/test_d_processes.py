@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provctl.core.requests import Adopted
-from provctl.executors.record import is_frozen
+from provctl.core.engine.requests import AdoptedReport
+from provctl.executors.local.attempt_file import is_frozen
 from provctl.nushell.binary import find_nu
 from tests.support.attempts import (
     Bench,
@@ -164,7 +164,7 @@ def test_48_a_stranger_with_the_number_of_a_shim_is_not_signalled(
     bench.until_ready(place)
     (task,) = children_of(shim_of(place))
     bench.change_owner()
-    assert isinstance(bench.recover(place), Adopted)
+    assert isinstance(bench.recover(place), AdoptedReport)
     shim = shim_of(place)
     os.kill(shim, signal.SIGKILL)
     assert bench.end_of(place).outcome == "lost"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Dict
 
 import pytest
 
-from provctl.core.requests import Adopted
-from provctl.executors.log_reader import LogReader
-from provctl.executors.record import shim_pid
+from provctl.core.engine.requests import AdoptedReport
+from provctl.executors.local.attempt_file import shim_pid
+from provctl.executors.local.log_reader import LogReader
 from tests.support.attempts import Bench, children_of
 
 if TYPE_CHECKING:
-    from provctl.executors.base import Place
+    from provctl.executors.protocol import AttemptRef
     from tests.support.installed import Provctl
 
 _MARKER = re.compile(
@@ -244,7 +244,7 @@ def test_86_an_adopted_attempt_still_covers(bench: Bench) -> None:
     )
     bench.until_ready(place)
     bench.change_owner()
-    assert isinstance(bench.recover(place), Adopted)
+    assert isinstance(bench.recover(place), AdoptedReport)
     go.touch()
     bench.end_of(place)
     assert bench.log(place) == f"ready\n{'*' * len(_SECRET)}\n"
@@ -268,7 +268,7 @@ def _parts(log: Path) -> Any:
     return head, tail, int(dropped)
 
 
-def _shim(place: Place) -> int:
+def _shim(place: AttemptRef) -> int:
     pid = shim_pid(place)
     assert pid is not None
     assert children_of(pid)

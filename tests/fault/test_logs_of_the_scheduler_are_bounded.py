@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
-from provctl.app.log_rotation import LOG_MAX, append, older
+from provctl.storage.log_rotation import LOG_MAX, append, older
 from tests.support.api import Api, start_api
 
 if TYPE_CHECKING:

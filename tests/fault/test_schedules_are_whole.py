@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Callable, List
 
 import pytest
 
+from tests.support.fault_points import sweep
 from tests.support.installed import Provctl
 from tests.support.strace import (
     TRACING,
@@ -17,7 +18,6 @@ from tests.support.strace import (
     points_of,
     under,
 )
-from tests.support.sweeps import sweep
 
 if TYPE_CHECKING:
     from pathlib import Path

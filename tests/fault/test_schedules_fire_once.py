@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Set
 
 import pytest
 
-from provctl.core.schedule import key_of
+from provctl.core.model.schedule import idempotency_key
 from provctl.scheduler.clock import WallClock
-from provctl.scheduler.cron import times_after
-from tests.support.bars import bar
+from provctl.schedules.cron import times_after
 from tests.support.clocks import SetClock
+from tests.support.thresholds import bar
 from tests.support.timetables import backdated
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def test_over_many_kills_each_time_has_one_run(
         made = backdated(provctl, file, hours=30, name=name, **how)
         now = WallClock().now()
         times = takewhile(now.__ge__, times_after(made.cron, "UTC", made.since))
-        due |= {key_of(made, at) for at in times}
+        due |= {idempotency_key(made, at) for at in times}
         provctl("scheduler", "start")
         while _waits(provctl, name):
             time.sleep(dice.uniform(0.0, 0.2))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, List
 
 import pytest
 
-from provctl import byte_locks
+from provctl.base import byte_range_lock
 from tests.support.supervisors import kill_supervisor
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 ONE: Dict[str, str] = {"PROVCTL_POOLS": json.dumps({"db": 1})}
 ALONE = {**ONE, "PROVCTL_FAILPOINT_SLOTS_ALONE": "1"}
 NOTHING_HELD = {**ONE, "PROVCTL_FAILPOINT_SHIM_HOLDS_NOTHING": "1"}
-_FIRST = 1 << 40  # as in `journal.slots`
+_FIRST = 1 << 40  # as in `storage.slots`
 
 
 def gated(provctl: Provctl, name: str, **fields: Any) -> Dict[str, Any]:
@@ -50,7 +50,7 @@ def somebody_waits(provctl: Provctl, resource: str = "pool.db") -> bool:
     """Whether an owner waits first for a resource."""
     fd = os.open(str(provctl.state / "slots" / resource), os.O_RDWR)
     try:
-        return byte_locks.other_lock(fd, _FIRST, 1) is not None
+        return byte_range_lock.other_lock(fd, _FIRST, 1) is not None
     finally:
         os.close(fd)
 

@@ -17,12 +17,12 @@ from zlib import crc32
 
 import pytest
 
-from provctl.app.follow import Follower
 from provctl.errors import ProvctlError
-from provctl.journal.folder import StateFolder
-from tests.support.bars import bar
+from provctl.runs.follow import Follower
+from provctl.storage.layout import StateDir
+from tests.support.fault_points import sweep
 from tests.support.installed import Provctl
-from tests.support.sweeps import sweep
+from tests.support.thresholds import bar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -247,7 +247,7 @@ def _go_on(provctl: Provctl, template: _Template, touched: Tuple[str, ...]) -> _
     for name in set(_ENDS) - {*touched, *_AT_REST}:
         provctl("wait", template.runs[name], code=None, within_s=_HANGS_S)
     log = provctl.state / "scheduler" / "log"
-    folder = StateFolder(provctl.state)
+    folder = StateDir(provctl.state)
     for name in touched:
         run = template.runs[name]
         queued = name not in _AT_REST
@@ -273,7 +273,7 @@ def _looked_at(provctl: Provctl, template: _Template, log: str) -> _Seen:
         ]
         if any(not line.endswith(tuple(ends)) for line in lines):
             told.add(run)
-    folder = StateFolder(provctl.state)
+    folder = StateDir(provctl.state)
     finished: Dict[str, _End] = {}
     held = set()
     for run in template.runs.values():
@@ -292,7 +292,7 @@ def _looked_at(provctl: Provctl, template: _Template, log: str) -> _Seen:
     return _Seen(finished, frozenset(told), frozenset(damaged), frozenset(held), ran)
 
 
-def _is_held(folder: StateFolder, run: str) -> bool:
+def _is_held(folder: StateDir, run: str) -> bool:
     try:
         follower = Follower(folder.run(run))
         follower.read()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Iterator
 import pytest
 
 from tests.support.attempts import alive, processes_with
-from tests.support.gated import Gated
+from tests.support.gated_tasks import Gated
 from tests.support.installed import PROGRAM
 from tests.support.terminals import Terminal
 

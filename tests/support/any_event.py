@@ -7,7 +7,7 @@ from typing import Any, Dict, Tuple
 
 from hypothesis import strategies as st
 
-from provctl.core import events as ev
+from provctl.core.engine import events as ev
 
 __all__ = ["EXAMPLES", "KINDS", "any_event", "json_values"]
 
@@ -57,10 +57,10 @@ def any_event(draw: st.DrawFn, run: str = "r") -> ev.Event:
 
 EXAMPLES: Tuple[ev.Event, ...] = (
     ev.RunSubmitted("r", 1000.5, "w", 3, "5" * 64, 2, "b", 4, fail_fast=True),
-    ev.OwnerTook("r", 1001.0, "scheduler", 4242, "5320a08b"),
+    ev.OwnershipTaken("r", 1001.0, "scheduler", 4242, "5320a08b"),
     ev.GroupStarted("r", 1001.25, "g"),
     ev.AttemptStarted("r", 1001.5, "g/x", 1),
-    ev.AttemptVoided("r", 1002.0, "g/x", 1, "it never began"),
+    ev.AttemptDiscarded("r", 1002.0, "g/x", 1, "it never began"),
     ev.AttemptStarted("r", 1002.0, "g/x", 2),
     ev.AttemptAdopted("r", 1003.0, "g/x", 2),
     ev.AttemptFinished(
@@ -82,9 +82,9 @@ EXAMPLES: Tuple[ev.Event, ...] = (
     ev.RunFinished("r", 1015.0, "cancelled"),
     ev.RetryRequested("r", 1016.0, ["g/x", "a"], downstream=True, reason="again"),
     ev.RunPaused("r", 1016.5, freeze=True, reason="maintenance"),
-    ev.AttemptFrozen("r", 1016.5, "a", 1),
+    ev.AttemptSuspended("r", 1016.5, "a", 1),
     ev.RunResumed("r", 1017.0, "over"),
-    ev.AttemptThawed("r", 1017.0, "a", 1),
+    ev.AttemptResumed("r", 1017.0, "a", 1),
     ev.ProbeDue("r", 1018.0, "a", 1, "lost", "its supervisor died"),
     ev.AttemptStarted("r", 1018.5, "a", 2, "probe"),
     ev.RollbackRequested("r", 1019.0, "failure", "a", "g/x failed"),

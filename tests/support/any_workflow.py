@@ -6,13 +6,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from provctl.core.model import (
-    Call,
+from provctl.core.model.workflow import (
     Command,
-    Group,
-    Need,
-    Retry,
+    Dependency,
+    NushellCall,
+    RetryPolicy,
     Script,
+    SubWorkflow,
     Task,
     Undo,
     Workflow,
@@ -31,16 +31,16 @@ def _lists() -> st.SearchStrategy[Any]:
 
 
 WORK: st.SearchStrategy[Any] = st.one_of(
-    st.builds(Call, module=NAMES, command=NAMES, args=_lists(), flags=RECORDS),
+    st.builds(NushellCall, module=NAMES, command=NAMES, args=_lists(), flags=RECORDS),
     st.builds(Script, text=NAMES, args=RECORDS),
     st.builds(Command, argv=_lists()),
 )
-ACTIONS = WORK | st.just(Group())
+ACTIONS = WORK | st.just(SubWorkflow())
 
-NEEDS = st.builds(Need, NAMES, st.sampled_from(["success", "failure", "done"]))
+NEEDS = st.builds(Dependency, NAMES, st.sampled_from(["success", "failure", "done"]))
 
 RETRIES = st.builds(
-    Retry,
+    RetryPolicy,
     st.integers(1, 100),
     SECONDS,
     SECONDS,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Union
 
-from provctl.api.address import with_short_path
+from provctl.base.unix_socket import with_short_path
 from tests.support.attempts import PATIENCE_S
 
 if TYPE_CHECKING:

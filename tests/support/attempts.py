@@ -20,12 +20,12 @@ from typing import (
     Tuple,
 )
 
-from provctl.executors.base import MARK, Order, Place
-from provctl.executors.record import is_frozen, shim_pid
+from provctl.executors.local.attempt_file import is_frozen, shim_pid
+from provctl.executors.protocol import MARK, AttemptRef, LaunchSpec
 
 if TYPE_CHECKING:
-    from provctl.core.requests import Report
-    from provctl.executors.base import Executor
+    from provctl.core.engine.requests import Report
+    from provctl.executors.protocol import Executor
 
 __all__ = [
     "PATIENCE_S",
@@ -96,11 +96,11 @@ class Bench:
 
     def order(
         self, *argv: str, env: Optional[Mapping[str, str]] = None, **fields: Any
-    ) -> Order:
+    ) -> LaunchSpec:
         """Make an order for a task of its own."""
         self._count += 1
         task, index = f"t{self._count}", self._count
-        place = Place(self.run_id, task, 1, self.folder, index)
+        place = AttemptRef(self.run_id, task, 1, self.folder, index)
         given: Dict[str, Any] = {
             "cwd": str(self.folder),
             "timeout_s": 60.0,
@@ -108,35 +108,35 @@ class Bench:
             **fields,
         }
         told = {"PATH": os.environ["PATH"], MARK: place.mark, **(env or {})}
-        return Order(place, argv, told, **given)
+        return LaunchSpec(place, argv, told, **given)
 
-    def launch(self, *argv: str, **fields: Any) -> Place:
+    def launch(self, *argv: str, **fields: Any) -> AttemptRef:
         """Order a task and return where its files are."""
         order = self.order(*argv, **fields)
         self.executor.launch(order)
         return order.place
 
-    def shell(self, script: str, **fields: Any) -> Place:
+    def shell(self, script: str, **fields: Any) -> AttemptRef:
         """Order a shell script; it says `ready` in its log when it is under way."""
         return self.launch("sh", "-c", script, **fields)
 
-    def until_ready(self, *places: Place) -> None:
+    def until_ready(self, *places: AttemptRef) -> None:
         """Wait until tasks have said so."""
         for place in places:
             said = partial(self._has_said, place, "ready")
             self.until(said, f"{place.name} is ready")
 
-    def _has_said(self, place: Place, word: str) -> bool:
+    def _has_said(self, place: AttemptRef, word: str) -> bool:
         return word in self.log(place)
 
-    def log(self, place: Place) -> str:
+    def log(self, place: AttemptRef) -> str:
         """What a task wrote so far."""
         try:
             return place.file("log").read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
 
-    def end_of(self, place: Place, *, within_s: float = PATIENCE_S) -> Any:
+    def end_of(self, place: AttemptRef, *, within_s: float = PATIENCE_S) -> Any:
         """Wait for the one report about an attempt, and return it."""
         told = self.reports.setdefault(place.task, [])
         self.until(lambda: told, f"a report about {place.name}", within_s=within_s)
@@ -180,29 +180,29 @@ class Bench:
 
         return self._loop.run_until_complete(inside())
 
-    def stop(self, place: Place, *, now: bool = False) -> None:
+    def stop(self, place: AttemptRef, *, now: bool = False) -> None:
         """Tell an attempt to end."""
         self.do(lambda: self.executor.stop(place, now=now))
 
-    def freeze(self, place: Place) -> None:
+    def freeze(self, place: AttemptRef) -> None:
         """Stop the processes of an attempt."""
-        self.do(lambda: self.executor.freeze(place))
+        self.do(lambda: self.executor.suspend(place))
 
-    def thaw(self, place: Place) -> None:
+    def thaw(self, place: AttemptRef) -> None:
         """Let a frozen attempt go on."""
-        self.do(lambda: self.executor.thaw(place))
+        self.do(lambda: self.executor.resume(place))
 
-    def until_frozen(self, place: Place) -> None:
+    def until_frozen(self, place: AttemptRef) -> None:
         """Wait until an attempt stands still."""
         self.until(lambda: is_frozen(place), f"{place.name} is frozen")
 
-    def stands_still(self, place: Place, *, for_s: float = 0.3) -> bool:
+    def stands_still(self, place: AttemptRef, *, for_s: float = 0.3) -> bool:
         """Whether nothing is written to the log for some time."""
         before = self.log(place)
         self.work(for_s)
         return self.log(place) == before
 
-    def recover(self, place: Place, *, rebooted: bool = False) -> Any:
+    def recover(self, place: AttemptRef, *, rebooted: bool = False) -> Any:
         """Ask what became of an attempt of the owner before."""
         return self.do(lambda: self.executor.recover(place, rebooted=rebooted))
 
@@ -272,12 +272,12 @@ def _stat(pid: int) -> Tuple[str, int]:
     return state, int(parent)
 
 
-def marked(place: Place) -> List[int]:
+def marked(place: AttemptRef) -> List[int]:
     """Return the processes of an attempt, known by the mark in their environment."""
     return processes_with(f"{MARK}={place.mark}")
 
 
-def shim_of(place: Place) -> int:
+def shim_of(place: AttemptRef) -> int:
     """Return the process that has an attempt."""
     pid = shim_pid(place)
     assert pid is not None

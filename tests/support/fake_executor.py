@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from provctl.core.requests import Adopted, Ended, Unknown, Voided
+from provctl.core.engine.requests import (
+    AdoptedReport,
+    ExitedReport,
+    NeverStartedReport,
+    UnknownReport,
+)
 
 if TYPE_CHECKING:
-    from provctl.core.requests import Report
-    from provctl.executors.base import Order, Place, Reports
+    from provctl.core.engine.requests import Report
+    from provctl.executors.protocol import AttemptRef, LaunchSpec, ReportCallback
 
 __all__ = ["FakeExecutor", "adopted", "ended", "voided"]
 
 
 class FakeExecutor:
-    """Keeps `executors.base.Executor`; a test says how its attempts end.
+    """Keeps `executors.protocol.Executor`; a test says how its attempts end.
 
     What it is told it keeps in words: `launch a`, `stop a`, `stop a now`,
     `freeze a`, `thaw a`, `recover a`, `recover a rebooted`, `close`; later tries as
@@ -22,19 +27,21 @@ class FakeExecutor:
     called before each start, to look at the world at that moment.
     """
 
-    def __init__(self, at_launch: Optional[Callable[[Order], None]] = None) -> None:
-        self.orders: Dict[str, Order] = {}
+    def __init__(
+        self, at_launch: Optional[Callable[[LaunchSpec], None]] = None
+    ) -> None:
+        self.orders: Dict[str, LaunchSpec] = {}
         # What is found of an attempt that an earlier owner decided; by task.
-        self.found: Dict[str, Callable[[Place], Report]] = {}
+        self.found: Dict[str, Callable[[AttemptRef], Report]] = {}
         self._at_launch = at_launch
         self._said: List[str] = []
-        self._tell: Optional[Reports] = None
+        self._tell: Optional[ReportCallback] = None
 
-    def start(self, tell: Reports) -> None:
+    def start(self, tell: ReportCallback) -> None:
         """Get ready."""
         self._tell = tell
 
-    def launch(self, order: Order) -> None:
+    def launch(self, order: LaunchSpec) -> None:
         """Start an attempt; never the same again."""
         name = _name(order.place)
         assert name not in self.orders, f"{name} was started twice"
@@ -43,25 +50,25 @@ class FakeExecutor:
         self.orders[name] = order
         self._said.append(f"launch {name}")
 
-    def stop(self, place: Place, *, now: bool) -> None:
+    def stop(self, place: AttemptRef, *, now: bool) -> None:
         """Note that an attempt is to end."""
         self._said.append(f"stop {_name(place)}{' now' if now else ''}")
 
-    def freeze(self, place: Place) -> None:
+    def suspend(self, place: AttemptRef) -> None:
         """Note that an attempt is to stand still."""
         self._said.append(f"freeze {_name(place)}")
 
-    def thaw(self, place: Place) -> None:
+    def resume(self, place: AttemptRef) -> None:
         """Note that an attempt is to go on."""
         self._said.append(f"thaw {_name(place)}")
 
-    def recover(self, place: Place, *, rebooted: bool) -> Report:
+    def recover(self, place: AttemptRef, *, rebooted: bool) -> Report:
         """Return what the test wants to have been found; lost if it does not say."""
         self._said.append(f"recover {_name(place)}{' rebooted' if rebooted else ''}")
         find = self.found.get(place.task)
         if find is not None:
             return find(place)
-        return Unknown(place.run, place.task, place.attempt, "lost", "gone")
+        return UnknownReport(place.run, place.task, place.attempt, "lost", "gone")
 
     def close(self) -> None:
         """Let go."""
@@ -86,23 +93,25 @@ class FakeExecutor:
         assert self.said() == []
 
 
-def ended(place: Place, cause: str = "exit", **fields: Any) -> Ended:
+def ended(place: AttemptRef, cause: str = "exit", **fields: Any) -> ExitedReport:
     """The report that an attempt ended, at 1000 and with 0 if not said otherwise."""
     given: Dict[str, Any] = {"exit_code": 0, "signal": None}
     given.update(started_at=1000.0, finished_at=1000.0)
-    return Ended(place.run, place.task, place.attempt, cause, **{**given, **fields})
+    return ExitedReport(
+        place.run, place.task, place.attempt, cause, **{**given, **fields}
+    )
 
 
-def adopted(place: Place) -> Adopted:
+def adopted(place: AttemptRef) -> AdoptedReport:
     """The report that an attempt goes on."""
-    return Adopted(place.run, place.task, place.attempt)
+    return AdoptedReport(place.run, place.task, place.attempt)
 
 
-def voided(place: Place) -> Voided:
+def voided(place: AttemptRef) -> NeverStartedReport:
     """The report that an attempt never began."""
-    return Voided(place.run, place.task, place.attempt, "it never began")
+    return NeverStartedReport(place.run, place.task, place.attempt, "it never began")
 
 
-def _name(place: Place) -> str:
+def _name(place: AttemptRef) -> str:
     _, _, number = place.name.partition(".")
     return place.task if number == "1" else f"{place.task}.{number}"

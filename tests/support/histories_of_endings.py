@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provctl.core.model import Retry, Task
+from provctl.core.model.workflow import RetryPolicy, Task
 from tests.support.history import History
 from tests.support.workflows import a_workflow, chain, group, task
 
@@ -168,7 +168,7 @@ UNKNOWN = {
         """,
     ),
     "a rerun by an operator is beyond the tries": History(
-        a_workflow(uncertain("hold", retry=Retry(attempts=2))),
+        a_workflow(uncertain("hold", retry=RetryPolicy(attempts=2))),
         """
         submit     => start a
         a exits 1  => retry a, start a again

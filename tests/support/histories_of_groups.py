@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provctl.core.model import Retry, Task, Workflow
+from provctl.core.model.workflow import RetryPolicy, Task, Workflow
 from tests.support.history import History
 from tests.support.workflows import a_workflow, group, nested, task
 
@@ -107,8 +107,8 @@ GROUPS = {
     ),
     "nothing in it is tried again when its time is over": History(
         cluster(
-            task("g/a", retry=Retry(attempts=5)),
-            task("g/b", retry=Retry(attempts=5, delay_s=99)),
+            task("g/a", retry=RetryPolicy(attempts=5)),
+            task("g/b", retry=RetryPolicy(attempts=5, delay_s=99)),
             task("g/c", on_interrupt="rerun", idempotent=True),
             task("g/d", on_interrupt="hold"),
             task("g/e"),

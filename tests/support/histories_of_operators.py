@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from provctl.core.model import Command, Retry, Script, Task, Undo, Workflow
+from provctl.core.model.workflow import (
+    Command,
+    RetryPolicy,
+    Script,
+    Task,
+    Undo,
+    Workflow,
+)
 from tests.support.history import History
 from tests.support.workflows import a_workflow, chain, group, output, task
 
@@ -138,7 +145,7 @@ PAUSES = {
         """,
     ),
     "a wait for a retry goes on, the retry does not": History(
-        a_workflow(task("a", retry=Retry(2, 5))),
+        a_workflow(task("a", retry=RetryPolicy(2, 5))),
         """
         submit     => start a
         a exits 1  =>
@@ -234,7 +241,7 @@ PROBES = {
         """,
     ),
     "retry on lost is a decision too": History(
-        a_workflow(task("a", retry=Retry(2, 5, on=("lost",)))),
+        a_workflow(task("a", retry=RetryPolicy(2, 5, on=("lost",)))),
         """
         submit     => start a
         a is lost  =>
@@ -244,7 +251,7 @@ PROBES = {
         """,
     ),
     "only what is worth it is tried again": History(
-        a_workflow(task("a", retry=Retry(9, on=("75", "timeout", "signal 9")))),
+        a_workflow(task("a", retry=RetryPolicy(9, on=("75", "timeout", "signal 9")))),
         """
         submit       => start a
         a exits 75   => retry a, start a again
@@ -267,7 +274,7 @@ RERUNS = {
         """,
     ),
     "with all the tries that it is allowed": History(
-        a_workflow(task("a", retry=Retry(2))),
+        a_workflow(task("a", retry=RetryPolicy(2))),
         """
         submit     => start a
         a exits 1  => retry a, start a again
@@ -435,7 +442,7 @@ RERUNS = {
         """,
     ),
     "what waits for its next try waits for what is open again": History(
-        a_workflow(task("a"), task("b", ["a"], retry=Retry(2, 5))),
+        a_workflow(task("a"), task("b", ["a"], retry=RetryPolicy(2, 5))),
         """
         submit     => start a
         a exits 0  => start b
@@ -447,7 +454,7 @@ RERUNS = {
         """,
     ),
     "and is skipped if that fails": History(
-        a_workflow(task("a"), task("b", ["a"], retry=Retry(2, 5))),
+        a_workflow(task("a"), task("b", ["a"], retry=RetryPolicy(2, 5))),
         """
         submit     => start a
         a exits 0  => start b
@@ -472,7 +479,7 @@ RERUNS = {
         """,
     ),
     "with fail-fast what was given up is not": History(
-        a_workflow(task("a"), task("b"), task("c", retry=Retry(2, 5))),
+        a_workflow(task("a"), task("b"), task("c", retry=RetryPolicy(2, 5))),
         """
         submit     => start a, start b, start c
         c exits 1  =>
@@ -533,7 +540,7 @@ ROLLBACKS = {
             undoable("a", on_failure="rollback"),
             undoable("b"),
             undoable("c", ["b"]),
-            undoable("d", retry=Retry(3, 60)),
+            undoable("d", retry=RetryPolicy(3, 60)),
         ),
         """
         submit     => start a, start b, start d
@@ -587,7 +594,7 @@ ROLLBACKS = {
         """,
     ),
     "what ran before it could not be started is undone": History(
-        a_workflow(undoable("a", undo={"on": "begun"}, retry=Retry(2, 5))),
+        a_workflow(undoable("a", undo={"on": "begun"}, retry=RetryPolicy(2, 5))),
         """
         submit          => start a
         a exits 1       =>
@@ -628,7 +635,7 @@ ROLLBACKS = {
         """,
     ),
     "an undo is tried again": History(
-        a_workflow(undoable("a", undo={"retry": Retry(2, 5)})),
+        a_workflow(undoable("a", undo={"retry": RetryPolicy(2, 5)})),
         """
         submit     => start a
         a exits 0  => end succeeded

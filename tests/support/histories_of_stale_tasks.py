@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provctl.core.model import Command, Retry, Task, Undo, Workflow
+from provctl.core.model.workflow import Command, RetryPolicy, Task, Undo, Workflow
 from tests.support.history import History
 from tests.support.workflows import a_workflow, chain, group, output, task
 
@@ -216,7 +216,7 @@ STALE = {
 
 EARLY = {
     "what waits for its next attempt starts now": History(
-        a_workflow(task("a", retry=Retry(3, 3600))),
+        a_workflow(task("a", retry=RetryPolicy(3, 3600))),
         """
         submit     => start a
         a exits 1  =>
@@ -227,7 +227,7 @@ EARLY = {
         """,
     ),
     "beside what failed": History(
-        a_workflow(task("a", retry=Retry(2, 3600)), task("b"), task("c", ["a"])),
+        a_workflow(task("a", retry=RetryPolicy(2, 3600)), task("b"), task("c", ["a"])),
         """
         submit     => start a, start b
         a exits 1  =>
@@ -239,7 +239,7 @@ EARLY = {
         """,
     ),
     "not what was asked to run again alone beside it": History(
-        a_workflow(task("a", retry=Retry(2, 3600)), task("b")),
+        a_workflow(task("a", retry=RetryPolicy(2, 3600)), task("b")),
         """
         submit     => start a, start b
         a exits 1  =>
@@ -252,7 +252,8 @@ EARLY = {
     ),
     "it waits for what it needs, if that runs again": History(
         a_workflow(
-            task("a", on_failure="continue"), task("b", ["a"], retry=Retry(2, 3600))
+            task("a", on_failure="continue"),
+            task("b", ["a"], retry=RetryPolicy(2, 3600)),
         ),
         """
         submit     => start a
@@ -264,7 +265,7 @@ EARLY = {
         """,
     ),
     "a paused run starts it when it is resumed": History(
-        a_workflow(task("a", retry=Retry(2, 3600))),
+        a_workflow(task("a", retry=RetryPolicy(2, 3600))),
         """
         submit     => start a
         a exits 1  =>
@@ -275,7 +276,7 @@ EARLY = {
         """,
     ),
     "so does an undo": History(
-        a_workflow(task("a", undo=Undo(DELETE, retry=Retry(3, 3600)))),
+        a_workflow(task("a", undo=Undo(DELETE, retry=RetryPolicy(3, 3600)))),
         """
         submit     => start a
         a exits 0  => end succeeded
@@ -293,7 +294,7 @@ EARLY = {
                 "a",
                 probe=Command(("ask",)),
                 idempotent=True,
-                retry=Retry(2, 3600, on=("lost",)),
+                retry=RetryPolicy(2, 3600, on=("lost",)),
             )
         ),
         """

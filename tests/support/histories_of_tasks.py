@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provctl.core.model import Retry, Task, Workflow
+from provctl.core.model.workflow import RetryPolicy, Task, Workflow
 from tests.support.history import History
 from tests.support.workflows import a_workflow, chain, group, output, task
 
@@ -238,7 +238,7 @@ CONDITIONS = {
 
 RETRIES = {
     "a failed try is repeated after its wait": History(
-        a_workflow(task("a", retry=Retry(attempts=3, delay_s=5))),
+        a_workflow(task("a", retry=RetryPolicy(attempts=3, delay_s=5))),
         """
         submit     => start a
         a exits 1  =>
@@ -248,7 +248,9 @@ RETRIES = {
         """,
     ),
     "after the last try it has failed": History(
-        a_workflow(task("a", retry=Retry(attempts=2, delay_s=1)), task("b", ["a"])),
+        a_workflow(
+            task("a", retry=RetryPolicy(attempts=2, delay_s=1)), task("b", ["a"])
+        ),
         """
         submit     => start a
         a exits 1  =>
@@ -257,7 +259,7 @@ RETRIES = {
         """,
     ),
     "without a delay the next try follows at once": History(
-        a_workflow(task("a", retry=Retry(attempts=2))),
+        a_workflow(task("a", retry=RetryPolicy(attempts=2))),
         """
         submit       => start a
         a times out  => retry a, start a again
@@ -265,7 +267,7 @@ RETRIES = {
         """,
     ),
     "a task that waits for its next try leaves its slot": History(
-        a_workflow(task("a", retry=Retry(attempts=2, delay_s=9)), task("b")),
+        a_workflow(task("a", retry=RetryPolicy(attempts=2, delay_s=9)), task("b")),
         """
         submit     => start a
         a exits 1  => start b
@@ -276,7 +278,7 @@ RETRIES = {
         slots=1,
     ),
     "a void try costs none": History(
-        a_workflow(task("a", retry=Retry(attempts=2))),
+        a_workflow(task("a", retry=RetryPolicy(attempts=2))),
         """
         submit     => start a
         a is void  => start a again
@@ -285,7 +287,7 @@ RETRIES = {
         """,
     ),
     "a cancelled run is not tried again": History(
-        a_workflow(task("a", retry=Retry(attempts=9))),
+        a_workflow(task("a", retry=RetryPolicy(attempts=9))),
         """
         submit     => start a
         cancel     => stop a
@@ -293,7 +295,7 @@ RETRIES = {
         """,
     ),
     "nor is a task that waits for its next try": History(
-        a_workflow(task("a", retry=Retry(attempts=9, delay_s=60))),
+        a_workflow(task("a", retry=RetryPolicy(attempts=9, delay_s=60))),
         """
         submit     => start a
         a exits 1  =>

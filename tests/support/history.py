@@ -1,7 +1,7 @@
 """Owns the form of a history: what happens to a workflow, told from start to end.
 
 Left of `=>` is what happens, right of it what the core wants done and the facts
-it derives; `tests.support.dialogue` explains the words.
+it derives; `tests.support.engine_driver` explains the words.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, List, Mapping, Tuple
 
-from tests.support.dialogue import Dialogue
+from tests.support.engine_driver import Dialogue
 
 if TYPE_CHECKING:
-    from provctl.core.model import Workflow
+    from provctl.core.model.workflow import Workflow
 
 __all__ = ["History"]
 

@@ -7,13 +7,13 @@ import subprocess
 from typing import TYPE_CHECKING, Any, Mapping, Tuple
 
 from provctl.nushell.binary import find_nu
-from provctl.nushell.driver import Setting, call_invocation
+from provctl.nushell.invocation import NushellConfig, call_invocation
 from tests.support.installed import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from provctl.core.model import Call
+    from provctl.core.model.workflow import NushellCall
 
 __all__ = ["LIBRARY", "Failed", "called"]
 
@@ -25,13 +25,13 @@ class Failed(Exception):
     """A command of the library failed; the text is its log."""
 
 
-def called(call: Call, env: Mapping[str, str], output: Path) -> Tuple[Any, str]:
+def called(call: NushellCall, env: Mapping[str, str], output: Path) -> Tuple[Any, str]:
     """Make a call; return its output, by way of that file, and its log.
 
     Raises Failed.
     """
     invocation = call_invocation(
-        Setting(nu=find_nu("nu", env["PATH"]), library=str(LIBRARY)),
+        NushellConfig(nu=find_nu("nu", env["PATH"]), library=str(LIBRARY)),
         call,
         env=env,
         input_path=str(output.with_name("unused")),

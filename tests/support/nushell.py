@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Optional
 
 from provctl.nushell.binary import find_nu
-from provctl.nushell.library import SHIPPED
+from provctl.nushell.library.scan import SHIPPED
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from provctl.executors.local import LocalExecutor
+from provctl.executors.local.executor import LocalExecutor
 from tests.support.attempts import Bench
 
 __all__ = ["main"]

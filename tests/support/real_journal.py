@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, List, Optional, Tuple
 from zlib import crc32
 
 from provctl.errors import JournalDamaged
-from provctl.journal.codec import Line, decode
-from provctl.journal.folder import RunFolder
-from provctl.journal.log import JournalReader, Position
+from provctl.storage.journal.codec import JournalRecord, decode
+from provctl.storage.journal.file import JournalOffset, JournalReader
+from provctl.storage.layout import RunDir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,21 +25,21 @@ TASKS = 40
 class RealJournal:
     """What a run left: its lines, and where each begins. `folder` may be damaged."""
 
-    folder: RunFolder
+    folder: RunDir
     lines: Tuple[bytes, ...]
     starts: Tuple[int, ...]
-    records: Tuple[Line, ...]
+    records: Tuple[JournalRecord, ...]
 
     @property
     def whole(self) -> bytes:
         """The file as it was written."""
         return b"".join(self.lines)
 
-    def before(self, index: int) -> Position:
+    def before(self, index: int) -> JournalOffset:
         """Where a reader stands that has read the records before this one."""
         if not index:
-            return Position()
-        return Position(self.starts[index], index, self.records[index - 1].crc)
+            return JournalOffset()
+        return JournalOffset(self.starts[index], index, self.records[index - 1].crc)
 
     def verdict(self, index: int = 0) -> Tuple[str, int]:
         """What the file is found to be, by a reader that starts at a record.
@@ -79,7 +79,7 @@ def run_for_real(provctl: Provctl) -> RealJournal:
 
 def read(path: Path) -> RealJournal:
     """Take a journal that is whole apart."""
-    folder = RunFolder(path)
+    folder = RunDir(path)
     lines = tuple(folder.journal.read_bytes().splitlines(keepends=True))
     starts, at = [], 0
     for line in lines:

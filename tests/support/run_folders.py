@@ -6,38 +6,39 @@ import resource
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterable, Iterator
 
-from provctl.core.events import RunSubmitted
-from provctl.journal.folder import RunFolder, StateFolder
-from provctl.journal.frozen import digest, freeze
-from provctl.journal.log import Journal, recover
+from provctl.core.engine.events import RunSubmitted
+from provctl.storage.create_run import create_run
+from provctl.storage.journal.file import Journal, recover
+from provctl.storage.layout import RunDir, StateDir
+from provctl.storage.workflow_json import digest, dump_workflow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from provctl.core.events import Event
-    from provctl.core.model import Workflow
+    from provctl.core.engine.events import Event
+    from provctl.core.model.workflow import Workflow
 
 __all__ = ["append", "disk_full_beyond", "state_folder", "submit"]
 
 
-def state_folder(path: Path) -> StateFolder:
+def state_folder(path: Path) -> StateDir:
     """A state directory, ready for runs."""
-    folder = StateFolder(path / "state")
+    folder = StateDir(path / "state")
     folder.prepare()
     return folder
 
 
 def submit(
-    folder: StateFolder, workflow: Workflow, run: str = "r", **fields: Any
-) -> RunFolder:
+    folder: StateDir, workflow: Workflow, run: str = "r", **fields: Any
+) -> RunDir:
     """Put a run on disk, submitted at 1000 if not said otherwise."""
-    frozen = freeze(workflow)
+    frozen = dump_workflow(workflow)
     given = {"at": 1000.0, "name": workflow.name, "tasks": len(workflow.tasks)}
     submitted = RunSubmitted(run=run, digest=digest(frozen), **{**given, **fields})
-    return folder.create_run(submitted, frozen)
+    return create_run(folder, submitted, frozen)
 
 
-def append(run: RunFolder, events: Iterable[Event], *, at_once: bool = True) -> None:
+def append(run: RunDir, events: Iterable[Event], *, at_once: bool = True) -> None:
     """Write facts behind those that are there: in one go, or one by one."""
     _, position = recover(run.journal, run.id)
     journal = Journal(run.journal, position)

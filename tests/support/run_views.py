@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from provctl.core.view import Progress, RunView, TaskView
-from provctl.ui.lines import state_of
+from provctl.core.engine.view import Progress, RunView, TaskView
+from provctl.render.text import state_of
 
 __all__ = ["done", "failed", "run_of", "running", "waiting"]
 

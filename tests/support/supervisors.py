@@ -6,8 +6,8 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from provctl.executors.base import Place
-from provctl.executors.record import shim_pid
+from provctl.executors.local.attempt_file import shim_pid
+from provctl.executors.protocol import AttemptRef
 from tests.support.attempts import alive
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def kill_supervisor(
 ) -> None:
     """Wait until a try is under way, then kill the shim that has it."""
     folder = provctl.state / "runs" / run / "attempts"
-    place = Place(run, "", attempt, folder, index, purpose)
+    place = AttemptRef(run, "", attempt, folder, index, purpose)
     pid = provctl.until(lambda: shim_pid(place), f"{place.name} has a supervisor")
     os.kill(pid, signal.SIGKILL)
     provctl.until(lambda: not alive(pid), "it is gone")

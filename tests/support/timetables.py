@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, List, Optional, Set, Type
 
-from provctl.app.firing import Firing
-from provctl.app.timetable import Office, Timetable
 from provctl.config.settings import Settings
-from provctl.core.schedule import Past, Schedule
-from provctl.journal.folder import StateFolder
-from provctl.journal.schedules import Schedules
-from provctl.journal.summary import summaries
+from provctl.core.model.schedule import Schedule, ScheduleState
 from provctl.scheduler.clock import WallClock
-from tests.support.household import HandClock
+from provctl.schedules.fire import ScheduleTrigger
+from provctl.schedules.runner import ScheduleRunner, ScheduleRunnerDeps
+from provctl.storage.layout import StateDir
+from provctl.storage.run_summary import summaries
+from provctl.storage.schedules import Schedules
 from tests.support.run_folders import state_folder
+from tests.support.scheduler_harness import HandClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def backdated(
     now = WallClock().now()
     since, cron = now - 3600 * hours, f"{(int(now) // 60 + 30) % 60} * * * *"
     made = a_schedule(**{"file": str(file), "cron": cron, "since": since, **fields})
-    Schedules(StateFolder(provctl.state)).add(made)
+    Schedules(StateDir(provctl.state)).add(made)
     return made
 
 
@@ -53,8 +53,8 @@ class TimeOffice:
     def __init__(
         self,
         path: Path,
-        folder: Optional[StateFolder] = None,
-        firing: Type[Firing] = Firing,
+        folder: Optional[StateDir] = None,
+        firing: Type[ScheduleTrigger] = ScheduleTrigger,
     ) -> None:
         self.folder = folder or state_folder(path)
         self.file = path / "w.json"
@@ -64,8 +64,8 @@ class TimeOffice:
         self.said: List[str] = []
         self.going: Set[str] = set()
         self.schedules = Schedules(self.folder)
-        self.table = Timetable(
-            Office(
+        self.table = ScheduleRunner(
+            ScheduleRunnerDeps(
                 schedules=self.schedules,
                 firing=firing(Settings(), self.folder),
                 clock=self.clock,
@@ -88,10 +88,10 @@ class TimeOffice:
     async def at(self, hours: float) -> None:
         """Let it be so many hours after noon, and all be done that is due then."""
         self.clock.time = NOON + 3600 * hours
-        self.table.look()
-        await self.table.settled()
+        self.table.reload()
+        await self.table.wait_idle()
 
-    def past(self, name: str = "s") -> Past:
+    def past(self, name: str = "s") -> ScheduleState:
         """What is on disk of what became of it."""
         return self.schedules.past(self.schedules.read(name))
 

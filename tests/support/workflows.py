@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Dict, Iterable, Tuple, Union
 
-from provctl.core.model import Command, Group, Need, Task, Workflow
+from provctl.core.model.workflow import Command, Dependency, SubWorkflow, Task, Workflow
 
 __all__ = ["a_workflow", "chain", "group", "nested", "output", "task"]
 
@@ -18,7 +18,9 @@ def task(name: str, needs: Needs = (), **fields: Any) -> Task:
         id=name,
         index=0,
         action=fields.pop("action", Command(("true",))),
-        needs=tuple(Need(n) if isinstance(n, str) else Need(*n) for n in needs),
+        needs=tuple(
+            Dependency(n) if isinstance(n, str) else Dependency(*n) for n in needs
+        ),
         parent=name.rpartition("/")[0] or None,
         **fields,
     )
@@ -26,7 +28,7 @@ def task(name: str, needs: Needs = (), **fields: Any) -> Task:
 
 def group(name: str, needs: Needs = (), **fields: Any) -> Task:
     """A nested workflow; the tasks inside have its name and a slash before theirs."""
-    return task(name, needs, action=Group(), **fields)
+    return task(name, needs, action=SubWorkflow(), **fields)
 
 
 def a_workflow(*tasks: Task, **fields: Any) -> Workflow:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 import pytest
 
-from provctl.app.submission_process import LARGE
+from provctl.daemon.validation_process import LARGE
 from tests.support.api import JSON, Answer, Api
 from tests.support.attempts import command_of, processes_with
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Dict, Iterator, Tuple
 import psutil
 import pytest
 
-from provctl.api.farewell import MOST
+from provctl.api.http.lingering_close import MOST
 from tests.support.api import Api, start_api
 
 if TYPE_CHECKING:

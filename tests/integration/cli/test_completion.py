@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 # Each takes longer to load than an answer may take.
 HEAVY = {
     *("asyncio", "pydantic", "rich", "nickel", "psutil", "platformdirs", "subprocess"),
-    *("provctl.spec", "provctl.scheduler", "provctl.executors", "provctl.ui"),
+    *(
+        "provctl.workflow_files",
+        "provctl.scheduler",
+        "provctl.executors",
+        "provctl.render",
+    ),
 }
 BAD = "$(touch x) `touch x` \"d\" 'q' !x; ~ \\ * {a,b} & | < > # é"
 
@@ -210,6 +215,6 @@ def test_an_answer_loads_nothing_heavy(
             check=True,
         )
         loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-        assert "provctl.cli.answer" in loaded
+        assert "provctl.cli.completion.respond" in loaded
         assert loaded.isdisjoint(HEAVY)
         assert done.stdout

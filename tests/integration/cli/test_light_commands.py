@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Each takes longer to load than such a command may take.
-HEAVY = ("asyncio", "pydantic", "rich", "nickel", "psutil", "provctl.spec")
+HEAVY = ("asyncio", "pydantic", "rich", "nickel", "psutil", "provctl.workflow_files")
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Callable, Dict, Optional
 import pytest
 from click.testing import CliRunner, Result
 
-from provctl.cli.context import Session
-from provctl.cli.doctor import doctor
+from provctl.cli.doctor.command import doctor
+from provctl.cli.session import Session
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Callable, List
 
 import pytest
 
-from provctl.core.model import Call
-from provctl.nushell.library import check_call, module_needs_std
-from provctl.nushell.progress import parse_progress
+from provctl.core.model.workflow import NushellCall
+from provctl.nushell.library.scan import check_call, module_needs_std
+from provctl.nushell.progress_lines import parse_progress
 from tests.support.library import LIBRARY, Failed, called
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Provisioning:
             "PROVISIONING_SPEED": "0",
             **({"PROVCTL_IDEMPOTENCY_KEY": key} if key else {}),
         }
-        call = Call(MODULES[command], command, tuple(args), flags)
+        call = NushellCall(MODULES[command], command, tuple(args), flags)
         output = self._folder / f"{next(self._numbers)}.out"
         returned, log = called(call, env, output)
         self.log = log.splitlines()

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provctl.core.requests import Adopted, Ended, Unknown, Voided
-from provctl.executors.base import MARK, Place
-from provctl.executors.record import is_frozen, is_running
+from provctl.core.engine.requests import (
+    AdoptedReport,
+    ExitedReport,
+    NeverStartedReport,
+    UnknownReport,
+)
+from provctl.executors.local.attempt_file import is_frozen, is_running
+from provctl.executors.protocol import MARK, AttemptRef
 from tests.support.attempts import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
@@ -25,7 +30,7 @@ class TestEveryExecutor:
     @pytest.mark.parametrize("code", [0, 1, 7, 255])
     def test_reports_the_exit_code(self, bench: Bench, code: int) -> None:
         end = bench.run("sh", "-c", f"exit {code}")
-        assert isinstance(end, Ended)
+        assert isinstance(end, ExitedReport)
         assert (end.cause, end.exit_code, end.signal) == ("exit", code, None)
         assert not end.problem
 
@@ -137,7 +142,7 @@ class TestEveryExecutor:
         self, bench: Bench, word: str
     ) -> None:
         end = bench.run("echo", word)
-        assert isinstance(end, Ended)
+        assert isinstance(end, ExitedReport)
         assert end.problem.startswith("cannot start echo: ")
 
     def test_a_timeout_ends_a_task(self, bench: Bench) -> None:
@@ -193,7 +198,7 @@ class TestEveryExecutor:
     def test_a_stop_before_it_began_voids_it(self, bench: Bench) -> None:
         order = bench.order("sh", "-c", "echo ran")
         bench.stop(order.place)  # decided, but not launched yet
-        assert isinstance(bench.end_of(order.place), Voided)
+        assert isinstance(bench.end_of(order.place), NeverStartedReport)
         bench.executor.launch(order)
         assert bench.run("true").exit_code == 0
         assert not order.place.file("log").exists()
@@ -218,7 +223,7 @@ class TestEveryExecutor:
         place = bench.shell(f"echo ready; {wait}; exit 5")
         bench.until_ready(place)
         bench.change_owner()
-        assert isinstance(bench.recover(place), Adopted)
+        assert isinstance(bench.recover(place), AdoptedReport)
         go.touch()
         end = bench.end_of(place)
         assert (end.cause, end.exit_code) == ("exit", 5)
@@ -234,15 +239,17 @@ class TestEveryExecutor:
     def test_what_never_began_is_void_for_the_next_owner(self, bench: Bench) -> None:
         order = bench.order("sh", "-c", "echo ran")
         bench.change_owner()
-        assert isinstance(bench.recover(order.place), Voided)
-        assert isinstance(bench.recover(order.place), Voided)  # and stays so
+        assert isinstance(bench.recover(order.place), NeverStartedReport)
+        assert isinstance(
+            bench.recover(order.place), NeverStartedReport
+        )  # and stays so
         bench.executor.launch(order)
         assert bench.run("true").exit_code == 0
         assert not order.place.file("log").exists()
 
     def test_what_never_began_before_a_reboot_is_void(self, bench: Bench) -> None:
         place = bench.order("true").place
-        assert isinstance(bench.recover(place, rebooted=True), Voided)
+        assert isinstance(bench.recover(place, rebooted=True), NeverStartedReport)
 
     def test_what_ended_before_a_reboot_has_ended(self, bench: Bench) -> None:
         place = bench.shell("exit 5")
@@ -255,7 +262,7 @@ class TestEveryExecutor:
         # What is left of a task when the machine goes down under it.
         place.file("go").write_bytes(b"4711\n" + b"\0" * 4091)
         end = bench.recover(place, rebooted=True)
-        assert isinstance(end, Unknown)
+        assert isinstance(end, UnknownReport)
         assert end.outcome == "interrupted"
 
     @pytest.mark.parametrize(("now", "signal"), [(False, 15), (True, 9)])
@@ -265,7 +272,7 @@ class TestEveryExecutor:
         place = bench.shell("echo ready; exec sleep 60")
         bench.until_ready(place)
         bench.change_owner()
-        assert isinstance(bench.recover(place), Adopted)
+        assert isinstance(bench.recover(place), AdoptedReport)
         bench.stop(place, now=now)
         end = bench.end_of(place, within_s=30)
         assert (end.cause, end.signal) == ("stop", signal)
@@ -334,7 +341,7 @@ class TestEveryExecutor:
         bench.freeze(place)
         bench.until_frozen(place)
         bench.change_owner()
-        assert isinstance(bench.recover(place), Adopted)
+        assert isinstance(bench.recover(place), AdoptedReport)
         assert bench.stands_still(place)
         bench.thaw(place)
         bench.until(lambda: not is_frozen(place), "it is thawed")
@@ -348,14 +355,14 @@ class TestEveryExecutor:
 _TICKS = "echo ready; while :; do echo tick; sleep 0.02; done"
 
 
-def _stubborn(bench: Bench, *, grace_s: float) -> Place:
+def _stubborn(bench: Bench, *, grace_s: float) -> AttemptRef:
     script = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
     place = bench.shell(script, grace_s=grace_s)
     bench.until_ready(place)
     return place
 
 
-def _writes(bench: Bench, text: str, *, output_max: int = 100_000) -> Place:
+def _writes(bench: Bench, text: str, *, output_max: int = 100_000) -> AttemptRef:
     """Order a task that leaves `text` where its output is looked for."""
     place = bench.order().place
     output = place.folder / f"{place.index + 1}.1.out"

@@ -15,10 +15,15 @@ from typing import TYPE_CHECKING, Iterator
 
 import pytest
 
-from provctl.core.requests import Adopted, Ended, Unknown, Voided
-from provctl.errors import StateUnusable
-from provctl.executors.local import LocalExecutor
-from provctl.executors.record import is_frozen
+from provctl.core.engine.requests import (
+    AdoptedReport,
+    ExitedReport,
+    NeverStartedReport,
+    UnknownReport,
+)
+from provctl.errors import StateDirError
+from provctl.executors.local.attempt_file import is_frozen
+from provctl.executors.local.executor import LocalExecutor
 from tests.support.attempts import (
     Bench,
     alive,
@@ -28,11 +33,11 @@ from tests.support.attempts import (
     shim_of,
     wait_until,
 )
+from tests.support.resource_limits import no_descriptor_free, no_thread_free
 from tests.support.run_folders import disk_full_beyond
-from tests.support.scarcity import no_descriptor_free, no_thread_free
 
 if TYPE_CHECKING:
-    from provctl.executors.base import Place
+    from provctl.executors.protocol import AttemptRef
 
 LEAVES_BEHIND = {
     "background": "sleep 61 & echo $!",
@@ -66,7 +71,7 @@ def test_a_stop_leaves_nothing_behind(bench: Bench, how: str, now: bool) -> None
     assert marked(place) == []
 
 
-def pid_in(bench: Bench, place: Place) -> int:
+def pid_in(bench: Bench, place: AttemptRef) -> int:
     return int(bench.log(place).split()[0])
 
 
@@ -114,7 +119,7 @@ def test_what_a_task_may_leave_ends_with_its_supervisor(bench: Bench) -> None:
     place = bench.shell(script, keep_processes=True)
     bench.until_ready(place)
     os.kill(shim_of(place), signal.SIGKILL)
-    assert isinstance(bench.end_of(place), Unknown)
+    assert isinstance(bench.end_of(place), UnknownReport)
     wait_until(lambda: not marked(place), "nothing of it lives")
 
 
@@ -217,7 +222,7 @@ def test_a_killed_shim_means_lost_and_nothing_goes_on(bench: Bench) -> None:
     bench.until_ready(place)
     os.kill(shim_of(place), signal.SIGKILL)
     end = bench.end_of(place)
-    assert isinstance(end, Unknown)
+    assert isinstance(end, UnknownReport)
     assert end.outcome == "lost"
     assert "killed" in end.reason
     wait_until(lambda: not marked(place), "all of it is killed")
@@ -228,7 +233,7 @@ def test_a_killed_shim_of_an_adopted_task_means_lost(bench: Bench) -> None:
     place = bench.shell("echo ready; sleep 61")
     bench.until_ready(place)
     bench.change_owner()
-    assert isinstance(bench.recover(place), Adopted)
+    assert isinstance(bench.recover(place), AdoptedReport)
     os.kill(shim_of(place), signal.SIGKILL)
     assert bench.end_of(place).outcome == "lost"
     wait_until(lambda: not marked(place), "all of it is killed")
@@ -271,7 +276,7 @@ def test_a_killed_parent_of_shims_harms_no_task(bench: Bench) -> None:
     assert bench.run("true").exit_code == 0
     for order in (late, later):
         # Lost on the way, it is void, and its owner decides it again.
-        assert isinstance(bench.end_of(order), (Ended, Voided))
+        assert isinstance(bench.end_of(order), (ExitedReport, NeverStartedReport))
 
 
 def test_what_the_killed_parent_left_can_be_stopped(bench: Bench) -> None:
@@ -313,7 +318,7 @@ def test_a_killed_owner_leaves_its_output_to_nobody(bench: Bench) -> None:
         owner.kill()
         # Who reads does not wait for the task, which goes on.
         assert owner.communicate(timeout=30) == (b"", b"")
-        assert isinstance(bench.recover(place), Adopted)
+        assert isinstance(bench.recover(place), AdoptedReport)
         go.touch()
         assert bench.end_of(place).exit_code == 5
 
@@ -322,9 +327,9 @@ def test_what_cannot_be_looked_at_now_is_neither_dead_nor_lost(bench: Bench) -> 
     place = bench.shell("echo ready; sleep 1; exit 5")
     bench.until_ready(place)
     bench.change_owner()
-    with no_descriptor_free(), pytest.raises(StateUnusable, match="Too many open"):
+    with no_descriptor_free(), pytest.raises(StateDirError, match="Too many open"):
         bench.recover(place)
-    assert isinstance(bench.recover(place), Adopted)
+    assert isinstance(bench.recover(place), AdoptedReport)
     with no_descriptor_free():
         # Who waits for its end may have a descriptor already, and give it back.
         bench.work(1.5)
@@ -344,7 +349,7 @@ def test_a_stop_that_cannot_be_told_now_is_told_later(bench: Bench) -> None:
     place = bench.shell("echo ready; exec sleep 60")
     bench.until_ready(place)
     bench.change_owner()
-    assert isinstance(bench.recover(place), Adopted)
+    assert isinstance(bench.recover(place), AdoptedReport)
     with no_descriptor_free():
         bench.stop(place)
         bench.work(0.2)
@@ -364,7 +369,9 @@ def test_a_parent_of_shims_that_cannot_be_replaced_at_once_is_later(
         bench.work(0.7)
         assert bench.reports == {}
     assert bench.end_of(place).exit_code == 5
-    assert isinstance(bench.end_of(late), Voided)  # so it is begun once more
+    assert isinstance(
+        bench.end_of(late), NeverStartedReport
+    )  # so it is begun once more
     assert bench.run("sh", "-c", "exit 6").exit_code == 6
 
 
@@ -376,7 +383,8 @@ def test_one_that_is_adopted_without_a_thread_is_awaited_all_the_same(
     with no_thread_free():
         bench.change_owner()
         assert isinstance(
-            bench.do(lambda: bench.executor.recover(place, rebooted=False)), Adopted
+            bench.do(lambda: bench.executor.recover(place, rebooted=False)),
+            AdoptedReport,
         )
         assert bench.end_of(place).exit_code == 5
 
@@ -391,7 +399,7 @@ def test_a_stop_is_obeyed_before_the_old_parent_noticed_the_death(
         os.kill(parent, signal.SIGSTOP)
         owner.kill()
         owner.wait()
-        assert isinstance(bench.recover(place), Adopted)
+        assert isinstance(bench.recover(place), AdoptedReport)
         bench.stop(place)
         bench.work(0.2)
         os.kill(parent, signal.SIGCONT)
@@ -408,7 +416,7 @@ def test_a_freeze_is_obeyed_before_the_old_parent_noticed_the_death(
         os.kill(parent, signal.SIGSTOP)
         owner.kill()
         owner.wait()
-        assert isinstance(bench.recover(place), Adopted)
+        assert isinstance(bench.recover(place), AdoptedReport)
         bench.freeze(place)
         bench.work(0.2)
         assert not is_frozen(place)  # it does not heed signals yet
@@ -442,10 +450,10 @@ def test_a_start_that_was_late_runs_once_or_not_at_all(
         places = [bench.shell("echo ran") for _ in range(20)]
         bench.change_owner()
         first = [bench.recover(place) for place in places]
-    void = [p for p, end in zip(places, first) if isinstance(end, Voided)]
+    void = [p for p, end in zip(places, first) if isinstance(end, NeverStartedReport)]
     assert void, first
     for place, end in zip(places, first):
-        if isinstance(end, Adopted):
+        if isinstance(end, AdoptedReport):
             assert bench.end_of(place).exit_code == 0
     bench.work(1.6)  # the last of the shims has come to its fence
     assert [bench.log(place) for place in void] == [""] * len(void)
@@ -461,7 +469,7 @@ def test_without_the_fence_the_test_before_would_fail(
         places = [bench.shell("echo ran") for _ in range(20)]
         bench.change_owner()
         first = [bench.recover(place) for place in places]
-    void = [p for p, end in zip(places, first) if isinstance(end, Voided)]
+    void = [p for p, end in zip(places, first) if isinstance(end, NeverStartedReport)]
     bench.until(lambda: any(map(bench.log, void)), "what is void runs all the same")
     bench.work(1.6)
 
@@ -475,7 +483,7 @@ def test_a_stop_while_the_shim_is_slow_is_obeyed(
             bench.stop(place)
         for place in places:
             end = bench.end_of(place, within_s=30)
-            assert isinstance(end, Voided) or end.cause == "stop"
+            assert isinstance(end, NeverStartedReport) or end.cause == "stop"
 
 
 def test_what_cannot_be_started_leaves_no_file_open(bench: Bench) -> None:
@@ -499,7 +507,7 @@ def test_on_a_full_disk_no_half_of_an_input_is_used(bench: Bench, room: int) -> 
     if room > len(text):
         assert (end.exit_code, bench.log(place)) == (3, "ran\n")  # the control
     else:
-        assert isinstance(end, Voided), end
+        assert isinstance(end, NeverStartedReport), end
         assert end.shortage
         assert end.reason.startswith(f"files may not become so large for {file}"), end
         assert bench.log(place) == ""
@@ -552,7 +560,7 @@ def test_a_damaged_exit_record_is_no_success(bench: Bench, keep: int) -> None:
     bench.end_of(place)
     raw = place.file("go").read_bytes()
     place.file("go").write_bytes(raw[:keep])
-    assert isinstance(bench.recover(place), Unknown)
+    assert isinstance(bench.recover(place), UnknownReport)
 
 
 def test_every_flipped_bit_of_an_exit_record_is_noticed(bench: Bench) -> None:
@@ -563,7 +571,7 @@ def test_every_flipped_bit_of_an_exit_record_is_noticed(bench: Bench) -> None:
         place.file("go").write_bytes(
             raw[:at] + bytes([raw[at] ^ (1 << at % 8)]) + raw[at + 1 :]
         )
-        assert isinstance(bench.recover(place), Unknown), at
+        assert isinstance(bench.recover(place), UnknownReport), at
     place.file("go").write_bytes(raw)
     assert bench.recover(place) == sound
 

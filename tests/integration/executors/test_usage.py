@@ -7,10 +7,10 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
-from provctl.executors.usage import Meter, Usage
+from provctl.executors.local.resource_usage import ResourceMeter, ResourceUsage
 
 if TYPE_CHECKING:
-    from provctl.executors.base import Place
+    from provctl.executors.protocol import AttemptRef
     from tests.support.attempts import Bench
 
 _MEMORY = (
@@ -18,19 +18,19 @@ _MEMORY = (
 )
 
 
-def end(bench: Bench, *places: Place) -> None:
+def end(bench: Bench, *places: AttemptRef) -> None:
     """End what runs, and wait for it."""
     for place in places:
         bench.stop(place, now=True)
         bench.end_of(place)
 
 
-def over(bench: Bench, place: Place, seconds: float = 0.5) -> Usage:
+def over(bench: Bench, place: AttemptRef, seconds: float = 0.5) -> ResourceUsage:
     """Use of an attempt over some time."""
-    meter = Meter(place)
+    meter = ResourceMeter(place)
     assert meter.read(100.0) is not None
     bench.work(seconds)
-    usage: Optional[Usage] = meter.read(100.0 + seconds)
+    usage: Optional[ResourceUsage] = meter.read(100.0 + seconds)
     assert usage is not None
     assert usage.cpu_percent is not None
     return usage
@@ -58,7 +58,7 @@ def test_memory_of_the_whole_tree(bench: Bench) -> None:
     place = bench.shell(f'{sys.executable} -I -S -c "{_MEMORY}" & wait')
     small = bench.shell("echo ready; sleep 60")
     bench.until_ready(place, small)
-    large, little = Meter(place).read(1.0), Meter(small).read(1.0)
+    large, little = ResourceMeter(place).read(1.0), ResourceMeter(small).read(1.0)
     assert large is not None
     assert little is not None
     assert large.rss_bytes > 20_000_000 > little.rss_bytes > 0
@@ -69,8 +69,8 @@ def test_memory_of_the_whole_tree(bench: Bench) -> None:
 def test_what_does_not_run_uses_nothing(bench: Bench) -> None:
     place = bench.launch("true")
     bench.end_of(place)
-    assert Meter(place).read(1.0) is None
-    assert Meter(replace(place, attempt=7)).read(1.0) is None
+    assert ResourceMeter(place).read(1.0) is None
+    assert ResourceMeter(replace(place, attempt=7)).read(1.0) is None
 
 
 def test_a_number_that_another_process_has_is_not_believed(bench: Bench) -> None:
@@ -79,6 +79,6 @@ def test_a_number_that_another_process_has_is_not_believed(bench: Bench) -> None
     stale = replace(place, attempt=7)
     # As its shim left it, but that none has the lock; the number is ours.
     stale.file("go").write_bytes(b"%d\n" % os.getpid() + bytes(4000))
-    assert Meter(stale).read(1.0) is None
-    assert Meter(place).read(1.0) is not None
+    assert ResourceMeter(stale).read(1.0) is None
+    assert ResourceMeter(place).read(1.0) is not None
     end(bench, place)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Dict, Sequence
 
 import pytest
 
-from provctl.errors import ToolMissing
+from provctl.errors import MissingTool
 from provctl.nushell.binary import find_nu
-from provctl.nushell.check import Checked, check_program, check_scripts
-from provctl.nushell.driver import Setting
+from provctl.nushell.invocation import NushellConfig
+from provctl.nushell.script_check import Checked, check_program, check_scripts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +63,7 @@ def check(tmp_path: Path) -> Any:
         "export def create [name: string, --zone: string] { }", encoding="utf-8"
     )
     (tmp_path / "broken.nu").write_text("export def x [] {", encoding="utf-8")
-    setting = Setting(find_nu("nu", os.environ["PATH"]), str(tmp_path))
+    setting = NushellConfig(find_nu("nu", os.environ["PATH"]), str(tmp_path))
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
 
     def ask(texts: Sequence[str]) -> Dict[str, Checked]:
@@ -114,8 +114,8 @@ def test_nothing_of_a_script_runs(check: Any, tmp_path: Path) -> None:
 def test_where_nushell_does_not_answer_it_says_why(
     tmp_path: Path, nu: str, why: str
 ) -> None:
-    setting = Setting(nu, str(tmp_path))
-    with pytest.raises(ToolMissing, match=why):
+    setting = NushellConfig(nu, str(tmp_path))
+    with pytest.raises(MissingTool, match=why):
         check_scripts(setting, ["("], cwd=str(tmp_path), env={})
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import pytest
 
-from provctl.errors import ToolMissing, UsageProblem
-from provctl.nushell.index import LibraryIndex, Verb
-from provctl.nushell.signatures import Parameter, Signature
+from provctl.errors import MissingTool, UsageError
+from provctl.nushell.library.index import LibraryCommand, LibraryIndex
+from provctl.nushell.library.signatures import Parameter, Signature
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,7 +124,7 @@ exec "{nu}" "$@"
             timeout_s=self.timeout_s,
         )
 
-    def find(self, noun: str, verb: str) -> Optional[Verb]:
+    def find(self, noun: str, verb: str) -> Optional[LibraryCommand]:
         return self.index.find(noun, verb)
 
     def count(self) -> int:
@@ -139,13 +139,13 @@ def asked(library: Path) -> Asked:
     return Asked(library)
 
 
-def signature(found: Optional[Verb]) -> Signature:
+def signature(found: Optional[LibraryCommand]) -> Signature:
     assert found is not None
     assert found.signature is not None, found.problem
     return found.signature
 
 
-def by_name(found: Optional[Verb]) -> Dict[str, Parameter]:
+def by_name(found: Optional[LibraryCommand]) -> Dict[str, Parameter]:
     return {each.name: each for each in signature(found).parameters}
 
 
@@ -241,7 +241,7 @@ def test_a_module_that_does_not_parse_costs_only_itself(asked: Asked) -> None:
     write(asked.library / "servers" / "broken.nu", "export def broken-server [ {\n")
     nouns = asked.index.nouns()
     assert nouns["server"] == ["broken", "create", "delete", "list", "reboot", "resize"]
-    with pytest.raises(UsageProblem) as refusal:
+    with pytest.raises(UsageError) as refusal:
         asked.find("server", "broken")
     assert "broken.nu" in refusal.value.message
     assert "nu::parser" in refusal.value.message
@@ -327,7 +327,7 @@ def test_what_was_read_is_kept_when_nushell_hangs(tmp_path: Path) -> None:
     asked.index.verbs("thing")
     asked.count()
     asked.timeout_s = 0.2
-    with pytest.raises(ToolMissing) as refusal:
+    with pytest.raises(MissingTool) as refusal:
         asked.index.nouns()
     assert refusal.value.message.count("\n") == 0
     assert "takes longer than 0.2 seconds" in refusal.value.message
@@ -359,7 +359,7 @@ def test_a_file_at_the_top_is_a_noun_with_all_that_it_exports(tmp_path: Path) ->
     assert asked.count() == 1
     write(asked.library / "servers.nu", "export def x [ {\n")
     assert asked.index.nouns() == {"server": ["servers.nu"]}
-    with pytest.raises(UsageProblem, match="cannot be read by Nushell"):
+    with pytest.raises(UsageError, match="cannot be read by Nushell"):
         asked.find("server", "create")
 
 
@@ -372,7 +372,7 @@ def test_completers_are_asked(asked: Asked) -> None:
         ("es-mad1", ""),
         ("fi-hel1", ""),
     ]
-    with pytest.raises(UsageProblem):
+    with pytest.raises(UsageError):
         list(asked.index.complete(found, 'x; "ran" | save canary'))
 
 

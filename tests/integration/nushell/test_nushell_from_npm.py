@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Dict, Mapping
 
 import pytest
 
-from provctl.errors import ToolMissing
-from provctl.nushell.fetch import NUSHELL_VERSION, fetch_nu
+from provctl.errors import MissingTool
+from provctl.nushell.install import NUSHELL_VERSION, fetch_nu
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def test_what_went_wrong_changes_nothing(
     get(folder, environ)
     before = (folder / "nu").stat()
     put_npm(tmp_path, says=says, then=then)
-    with pytest.raises(ToolMissing, match=message) as problem:
+    with pytest.raises(MissingTool, match=message) as problem:
         get(folder, environ)
     assert problem.value.hint
     assert (folder / "nu").stat() == before
@@ -100,7 +100,7 @@ def test_without_npm_it_says_how_to_get_it(
     tmp_path: Path, environ: Dict[str, str]
 ) -> None:
     environ["PATH"] = f"{tmp_path}/tools"
-    with pytest.raises(ToolMissing, match="npm") as problem:
+    with pytest.raises(MissingTool, match="npm") as problem:
         get(tmp_path / "own", environ)
     assert "apt-get install npm" in (problem.value.hint or "")
     assert not (tmp_path / "own").exists()
@@ -111,5 +111,5 @@ def test_a_folder_that_cannot_be_made_is_named(
 ) -> None:
     put_npm(tmp_path)
     (tmp_path / "own").write_text("a file", encoding="utf-8")
-    with pytest.raises(ToolMissing, match=f"cannot put Nushell into {tmp_path}/own"):
+    with pytest.raises(MissingTool, match=f"cannot put Nushell into {tmp_path}/own"):
         get(tmp_path / "own" / "bin", environ)

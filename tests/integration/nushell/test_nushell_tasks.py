@@ -12,17 +12,17 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from provctl.core.model import Call
-from provctl.core.names import is_module
-from provctl.errors import UsageProblem
+from provctl.core.model.nushell_names import is_module
+from provctl.core.model.workflow import NushellCall
+from provctl.errors import UsageError
 from provctl.nushell.binary import find_nu, nu_version
-from provctl.nushell.driver import (
+from provctl.nushell.error_summary import error_summary
+from provctl.nushell.invocation import (
     Invocation,
-    Setting,
+    NushellConfig,
     call_invocation,
     script_invocation,
 )
-from provctl.nushell.gist import gist
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +66,7 @@ class Tasks:
         self.nu = nu
         self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "GREETING": "hi"}
         self._input, self._output = folder / "1.1 [*].in", folder / "1.1 [*].out"
-        self._setting = Setting(nu=nu, library=str(self.library))
+        self._setting = NushellConfig(nu=nu, library=str(self.library))
         self._common: Dict[str, Any] = {
             "input_path": str(self._input),
             "output_path": str(self._output),
@@ -100,7 +100,9 @@ class Tasks:
         check_success: bool = True,
         **flags: Any,
     ) -> Ended:
-        call = Call(module, command, tuple(args), flags, check_success=check_success)
+        call = NushellCall(
+            module, command, tuple(args), flags, check_success=check_success
+        )
         return self._run(
             call_invocation(
                 self._setting,
@@ -299,7 +301,7 @@ def test_a_call_that_returns_no_success_has_failed(
     file.write_text(f"export def main [] {{ {value} }}", encoding="utf-8")
     ended = tasks.call("outcome.nu", "main")
     assert ended.code == 1
-    assert gist(ended.stderr.splitlines())[0] == said
+    assert error_summary(ended.stderr.splitlines())[0] == said
     assert ended.output["success"] is False
     unchecked = tasks.call("outcome.nu", "main", check_success=False)
     assert (unchecked.code, unchecked.stderr) == (0, "")
@@ -547,7 +549,7 @@ HOSTILE_MODULES = st.lists(
 def test_a_path_is_a_literal_whatever_its_name(tasks: Tasks, name: str) -> None:
     assume(len(name.encode()) < 200)
     if not is_module(f"m{name}.nu"):
-        with pytest.raises(UsageProblem):
+        with pytest.raises(UsageError):
             tasks.call(f"m{name}.nu", "one")
         return
     file = tasks.library / f"m{name}.nu"

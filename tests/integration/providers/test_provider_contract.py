@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Tuple
 
 import pytest
 
-from provctl.core.model import Call as Wish
+from provctl.core.model.workflow import NushellCall as Wish
 from tests.support.library import Failed, called
 from tests.support.upcloud import PASSWORD, USER, UpCloud
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Callable, Mapping, Optional
 
 import pytest
 
-from provctl.config.load import Loaded, load_settings
+from provctl.config.load import LoadedSettings, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedSettings]
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def load(machine: Path) -> Load:
         user: Optional[str] = None,
         environ: Optional[Mapping[str, str]] = None,
         flags: Optional[Mapping[str, object]] = None,
-    ) -> Loaded:
+    ) -> LoadedSettings:
         places = {
             machine / "etc/provctl/config.toml": system,
             machine / "home/provctl/config.toml": user,

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Callable
 
 import pytest
 
-from provctl.config.keys import KEYS, value_of
-from provctl.config.load import Loaded
-from provctl.errors import ConfigInvalid
+from provctl.config.load import LoadedSettings
+from provctl.config.registry import KEYS, value_of
+from provctl.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedSettings]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_two_spellings_that_agree_are_fine(load: Load) -> None:
 
 
 def test_two_spellings_that_differ_are_both_named(load: Load, machine: Path) -> None:
-    with pytest.raises(ConfigInvalid) as caught:
+    with pytest.raises(InvalidConfig) as caught:
         load("[orchestrator]\ntimeout = 5\n\ntimeout_seconds = 6\n")
     file = machine / "given.toml"
     assert caught.value.message == (
@@ -72,7 +72,7 @@ def test_two_spellings_that_differ_are_both_named(load: Load, machine: Path) -> 
 def test_two_variables_that_differ_are_both_named(load: Load) -> None:
     environ = {"PROVCTL_STATE_DIR": "/a", "PROVCTL_STORAGE_DATA_DIR": "/b"}
     with pytest.raises(
-        ConfigInvalid, match="PROVCTL_STATE_DIR and PROVCTL_STORAGE_DATA_DIR are"
+        InvalidConfig, match="PROVCTL_STATE_DIR and PROVCTL_STORAGE_DATA_DIR are"
     ):
         load(environ=environ)
 
@@ -112,7 +112,7 @@ def test_spellings_in_different_sources_do_not_clash(load: Load) -> None:
 def test_unknown_names_come_with_the_nearest_known(
     load: Load, machine: Path, text: str, message: str, hint: str
 ) -> None:
-    with pytest.raises(ConfigInvalid) as caught:
+    with pytest.raises(InvalidConfig) as caught:
         load(text)
     assert caught.value.message.startswith(f"{machine}/given.toml")
     assert caught.value.message.endswith(message)
@@ -133,7 +133,7 @@ def test_unknown_names_come_with_the_nearest_known(
 def test_variables_that_look_like_settings_must_be(
     load: Load, variable: str, hint: str
 ) -> None:
-    with pytest.raises(ConfigInvalid, match=f"variable {variable}$") as caught:
+    with pytest.raises(InvalidConfig, match=f"variable {variable}$") as caught:
         load(environ={variable: "4"})
     assert caught.value.hint == hint
 
@@ -175,7 +175,7 @@ def test_variables_that_look_like_settings_must_be(
 def test_wrong_values_say_file_line_key_and_what_is_expected(
     load: Load, machine: Path, text: str, expected: str
 ) -> None:
-    with pytest.raises(ConfigInvalid) as caught:
+    with pytest.raises(InvalidConfig) as caught:
         load(text)
     written = text.partition(" =")[0]
     key = "pools" if written.startswith("pools") else written
@@ -196,12 +196,12 @@ def test_wrong_values_say_file_line_key_and_what_is_expected(
     ],
 )
 def test_wrong_variables_are_named(load: Load, variable: str, text: str) -> None:
-    with pytest.raises(ConfigInvalid, match=f"^{variable}: expected "):
+    with pytest.raises(InvalidConfig, match=f"^{variable}: expected "):
         load(environ={variable: text})
 
 
 def test_surrealdb_is_refused_with_the_reason(load: Load) -> None:
-    with pytest.raises(ConfigInvalid) as caught:
+    with pytest.raises(InvalidConfig) as caught:
         load('[storage]\nbackend = "surrealdb"\n')
     assert caught.value.message.endswith(
         'expected "filesystem" (runs are plain files; there is no other backend), '
@@ -221,7 +221,7 @@ def test_surrealdb_is_refused_with_the_reason(load: Load) -> None:
 def test_syntax_errors_have_a_place(
     load: Load, machine: Path, text: str, place: str
 ) -> None:
-    with pytest.raises(ConfigInvalid) as caught:
+    with pytest.raises(InvalidConfig) as caught:
         load(text)
     assert caught.value.message.startswith(f"{machine}/given.toml{place}")
 
@@ -229,7 +229,7 @@ def test_syntax_errors_have_a_place(
 def test_a_file_must_be_utf8(load: Load, machine: Path) -> None:
     path = machine / "latin.toml"
     path.write_bytes(b"[server]\n# caf\xe9\n")
-    with pytest.raises(ConfigInvalid, match=r"latin\.toml:2: is not UTF-8") as caught:
+    with pytest.raises(InvalidConfig, match=r"latin\.toml:2: is not UTF-8") as caught:
         load(environ={"PROVCTL_CONFIG": str(path)})
     assert caught.value.hint == "save the file as UTF-8; TOML knows no other encoding"
 
@@ -240,33 +240,33 @@ def test_a_mark_is_no_part_of_a_file(load: Load, machine: Path) -> None:
     environ = {"PROVCTL_CONFIG": str(path)}
     assert load(environ=environ).settings.server.port == 80
     path.write_bytes(b"\xef\xbb\xbfserver port\n")
-    with pytest.raises(ConfigInvalid, match=r"marked\.toml:1:8: "):
+    with pytest.raises(InvalidConfig, match=r"marked\.toml:1:8: "):
         load(environ=environ)
     path.write_bytes("[server]\n".encode("utf-16"))
-    with pytest.raises(ConfigInvalid, match=r"marked\.toml:1: is not UTF-8 .* UTF-16"):
+    with pytest.raises(InvalidConfig, match=r"marked\.toml:1: is not UTF-8 .* UTF-16"):
         load(environ=environ)
 
 
 def test_a_folder_is_no_file(load: Load, machine: Path) -> None:
-    with pytest.raises(ConfigInvalid, match="cannot be read: Is a directory"):
+    with pytest.raises(InvalidConfig, match="cannot be read: Is a directory"):
         load(environ={"PROVCTL_CONFIG": str(machine)})
 
 
 def test_an_endless_file_is_refused(load: Load) -> None:
-    with pytest.raises(ConfigInvalid, match="too large for a configuration file"):
+    with pytest.raises(InvalidConfig, match="too large for a configuration file"):
         load(environ={"PROVCTL_CONFIG": "/dev/zero"})
 
 
 def test_a_deep_file_is_refused(load: Load) -> None:
-    with pytest.raises(ConfigInvalid, match=r"given\.toml"):
+    with pytest.raises(InvalidConfig, match=r"given\.toml"):
         load("a = " + "[" * 200_000)
 
 
 def test_an_endless_number_is_refused(load: Load) -> None:
-    with pytest.raises(ConfigInvalid, match=r"given\.toml"):
+    with pytest.raises(InvalidConfig, match=r"given\.toml"):
         load("server.port = " + "9" * 5000)
 
 
 def test_a_broken_users_file_is_not_skipped(load: Load) -> None:
-    with pytest.raises(ConfigInvalid, match=r"home/provctl/config\.toml:1:"):
+    with pytest.raises(InvalidConfig, match=r"home/provctl/config\.toml:1:"):
         load(user="[")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Callable
 
 import pytest
 
-from provctl.config.load import Loaded
-from provctl.errors import ConfigInvalid
+from provctl.config.load import LoadedSettings
+from provctl.errors import InvalidConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedSettings]
 
 
 def test_a_program_is_found_from_the_file_and_the_rest_is_as_it_is(
@@ -39,6 +39,6 @@ def test_a_variable_holds_json(load: Load) -> None:
     ['"notify"', '["notify --all"]', "[[]]", "[[1]]", '[["a", 1]]', '[["a\\u0000"]]'],
 )
 def test_anything_else_is_refused_with_an_example(load: Load, value: str) -> None:
-    with pytest.raises(ConfigInvalid) as caught:
+    with pytest.raises(InvalidConfig) as caught:
         load(f"[hooks]\non_run_finished = {value}")
     assert 'each a list of words such as ["notify", "--all"]' in caught.value.message

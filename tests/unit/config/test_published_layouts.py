@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Callable
 
-from provctl.config.load import Loaded
+from provctl.config.load import LoadedSettings
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedSettings]
 
 CORE_OLD = """
 # /usr/local/share/provisioning/config/config.defaults.toml

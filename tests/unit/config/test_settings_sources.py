@@ -7,13 +7,13 @@ from typing import Callable
 
 import pytest
 
-from provctl.config.keys import KEYS, VARIABLES, markdown_table, value_of
-from provctl.config.load import Loaded
+from provctl.config.load import LoadedSettings
 from provctl.config.paths import state_dir
+from provctl.config.registry import KEYS, VARIABLES, markdown_table, value_of
 from provctl.config.settings import Settings
-from provctl.errors import ConfigInvalid
+from provctl.errors import InvalidConfig
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedSettings]
 JOBS = "executor.max_concurrent_tasks"
 
 
@@ -69,7 +69,7 @@ def test_the_flag_for_the_file_is_stronger_than_the_variable(load: Load) -> None
 
 
 def test_a_named_file_must_exist(load: Load) -> None:
-    with pytest.raises(ConfigInvalid, match=r"/nowhere/config\.toml: no such"):
+    with pytest.raises(InvalidConfig, match=r"/nowhere/config\.toml: no such"):
         load(environ={"PROVCTL_CONFIG": "/nowhere/config.toml"})
 
 
@@ -164,7 +164,7 @@ def test_variables_that_are_no_settings_are_left_alone(load: Load) -> None:
 def test_variables_that_were_meant_as_settings_are_refused(
     load: Load, variable: str, meant: str
 ) -> None:
-    with pytest.raises(ConfigInvalid, match=f"unknown .* {variable}$") as caught:
+    with pytest.raises(InvalidConfig, match=f"unknown .* {variable}$") as caught:
         load(environ={variable: "1"})
     assert meant in str(caught.value.hint)
 
@@ -180,7 +180,7 @@ def test_flags_may_be_text(load: Load) -> None:
 
 
 def test_a_bad_flag_is_named(load: Load) -> None:
-    with pytest.raises(ConfigInvalid, match=r"^flag --jobs: expected a whole number"):
+    with pytest.raises(InvalidConfig, match=r"^flag --jobs: expected a whole number"):
         load(flags={JOBS: 0})
 
 

@@ -10,10 +10,15 @@ import pytest
 from click import Context
 
 from provctl import errors
-from provctl.cli.exits import ENDS, EXIT_CODES
+from provctl.cli.exit_codes import ENDS, EXIT_CODES
 from provctl.cli.main import cli, workflow
-from provctl.config.keys import markdown_table
-from provctl.spec.schema import KINDS, PolicyFields, TaskFields, WorkflowFields
+from provctl.config.registry import markdown_table
+from provctl.workflow_files.schema import (
+    KINDS,
+    PolicyFields,
+    TaskFields,
+    WorkflowFields,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from provctl.executors.base import Executor, Place
+from provctl.executors.protocol import AttemptRef, Executor
 from tests.support.fake_executor import FakeExecutor
 
 
@@ -12,10 +12,10 @@ def test_it_says_what_it_was_told() -> None:
     fake = FakeExecutor()
     executor: Executor = fake
     executor.start(lambda reports: None)
-    task = Place("r", "a", 1, Path("nowhere"), 0)
-    undo = Place("r", "a", 2, Path("nowhere"), 0, "undo")
-    executor.freeze(task)
-    executor.thaw(task)
-    executor.freeze(undo)
+    task = AttemptRef("r", "a", 1, Path("nowhere"), 0)
+    undo = AttemptRef("r", "a", 2, Path("nowhere"), 0, "undo")
+    executor.suspend(task)
+    executor.resume(task)
+    executor.suspend(undo)
     executor.stop(undo, now=True)
     assert fake.said() == ["freeze a", "thaw a", "freeze a.2u", "stop a.2u now"]

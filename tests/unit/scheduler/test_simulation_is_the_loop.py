@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Dict, List, Tuple
 
 import pytest
 
-from provctl.core.model import Retry
-from provctl.core.simulate import Luck, simulate
+from provctl.core.analysis.simulate import FailureModel, simulate
+from provctl.core.model.workflow import RetryPolicy
 from tests.support.fake_executor import ended
-from tests.support.household import HandClock, Household, in_a_loop
 from tests.support.run_folders import state_folder, submit
+from tests.support.scheduler_harness import HandClock, Household, in_a_loop
 from tests.support.workflows import a_workflow, group, task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from provctl.core.model import Workflow
-    from provctl.executors.base import Order
+    from provctl.core.model.workflow import Workflow
+    from provctl.executors.protocol import LaunchSpec
 
 POOLS = {"p": 3, "q": 1}
 START = 1000.0
@@ -42,7 +42,7 @@ def some_workflow(rng: random.Random) -> Workflow:
                 [(need, rng.choice(("success", "done"))) for need in needs],
                 pools=pools,
                 priority=rng.randrange(3),
-                retry=Retry(attempts=rng.randrange(1, 4)),
+                retry=RetryPolicy(attempts=rng.randrange(1, 4)),
             )
         )
     return a_workflow(*tasks, max_parallel=rng.choice((None, 4)))
@@ -57,10 +57,10 @@ def played(
 ) -> Starts:
     """What the real loop starts, and when; attempts end when it is their time."""
     starts: Starts = []
-    running: List[Tuple[float, int, Order]] = []
+    running: List[Tuple[float, int, LaunchSpec]] = []
     clock = HandClock(START)
 
-    def at_launch(order: Order) -> None:
+    def at_launch(order: LaunchSpec) -> None:
         place = order.place
         end = clock.time + took[place.task]
         heapq.heappush(running, (end, len(starts), order))
@@ -72,7 +72,7 @@ def played(
     house = Household(
         state, clock=clock, slots=slots, capacity=POOLS, at_launch=at_launch
     )
-    house.scheduler.take_queued()
+    house.scheduler.acquire_queued()
     while running:
         clock.time = running[0][0]
         orders = []
@@ -94,7 +94,7 @@ async def test_the_same_starts_at_the_same_times(tmp_path: Path, seed: int) -> N
     rng = random.Random(seed)
     workflow, slots = some_workflow(rng), rng.choice((1, 2, 5, 40))
     took = {each.id: rng.randrange(1, 9) for each in workflow.tasks}
-    luck = Luck(
+    failure_model = FailureModel(
         {each.id: 0.5 for each in workflow.tasks},
         lambda name, number: 0.9 if fails(name, number) else 0.1,
     )
@@ -103,7 +103,7 @@ async def test_the_same_starts_at_the_same_times(tmp_path: Path, seed: int) -> N
         slots=slots,
         capacity=POOLS,
         took_s=lambda each: took[each.id],
-        luck=luck,
+        failure_model=failure_model,
     )
     happened = played(tmp_path, workflow, took, slots)
     told = [(each.task, each.attempt, each.start_s) for each in foretold.tries]

@@ -1,0 +1,84 @@
+"""The figures for Prometheus: names, help, and the text they are scraped as."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from provctl import __version__
+
+if TYPE_CHECKING:
+    from provctl.api.http.backend import SchedulerBackend
+
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class Metrics(Collector):
+    """Makes the text; one for each app."""
+
+    def __init__(self, service: SchedulerBackend) -> None:
+        self._service = service
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """Return all figures as of now."""
+        return bytes(generate_latest(self._registry))
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing is asked of the service before somebody scrapes."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the figures as families."""
+        told = self._service.stats()
+        build = GaugeMetricFamily(
+            "provctl_build_info", "The version that runs", labels=["version"]
+        )
+        build.add_metric([__version__], 1)
+        yield build
+        yield _gauge("provctl_runs", "Unfinished runs", "status", told.runs)
+        yield _gauge("provctl_tasks", "Tasks of those runs", "status", told.tasks)
+        yield GaugeMetricFamily(
+            "provctl_tasks_running", "Tries that run now", value=told.running
+        )
+        yield GaugeMetricFamily(
+            "provctl_task_slots", "Tries that may run at once", value=told.slots
+        )
+        used = {name: pair[0] for name, pair in told.pools.items()}
+        size = {name: pair[1] for name, pair in told.pools.items()}
+        yield _gauge("provctl_pool_used", "Taken from each pool", "pool", used)
+        yield _gauge("provctl_pool_capacity", "Size of each pool", "pool", size)
+        yield GaugeMetricFamily(
+            "provctl_schedules", "Schedules there are", value=len(told.schedules)
+        )
+        times = {name: at for name, at in told.schedules.items() if at is not None}
+        name = "provctl_schedule_next_timestamp_seconds"
+        yield _gauge(name, "When each comes next", "schedule", times)
+        words = "Runs that ended since the scheduler started"
+        yield _counter("provctl_runs_finished", words, told.runs_finished)
+        words = "Tries that ended since the scheduler started"
+        yield _counter("provctl_attempts_finished", words, told.attempts_finished)
+        yield CounterMetricFamily(
+            "provctl_events", "Facts written since then", value=told.events
+        )
+
+
+def _gauge(name: str, words: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, words, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family
+
+
+def _counter(name: str, words: str, values: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, words, labels=["outcome"])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family

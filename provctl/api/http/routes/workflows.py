@@ -1,0 +1,181 @@
+"""The routes of workflows: submitting, lists, one, its events, and control."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from typing_extensions import Annotated
+
+from provctl.api.http.backend import LibraryCall, ListQuery, Submission
+from provctl.api.http.responses import as_json, success_body
+from provctl.api.http.routes.json_response import (
+    JSON,
+    JsonResponse,
+    conditions_of,
+    service_of,
+    submitted,
+)
+from provctl.api.http.schemas import (
+    RUN_ID,
+    CallRequest,
+    CancelRequest,
+    Ok,
+    PauseRequest,
+    ReasonRequest,
+    RetryRequest,
+    RollbackRequest,
+    RunResponse,
+    RunsResponse,
+    Submitted,
+)
+from provctl.api.http.sse import EventStream
+from provctl.core.engine.requests import Cancel, Pause, Resume, RetryRun, Rollback
+from provctl.errors import UsageError
+
+router = APIRouter(tags=["workflows"])
+
+_EVENTS: Dict[str, Any] = {
+    "responses": {
+        200: {"content": {"text/event-stream": {}}, "description": "Events, by SSE"},
+        204: {"description": "The run has ended, and there is nothing more to say"},
+        **JSON["responses"],
+    },
+    "response_class": Response,
+}
+_WORKFLOW: Dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
+_Key = Annotated[Optional[str], Header(alias="Idempotency-Key", max_length=200)]
+_RunId = Annotated[str, Path(pattern=RUN_ID, description="A run's id")]
+_Word = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+
+
+@router.get("/workflows", response_model=RunsResponse, **JSON)
+async def list_workflows(
+    request: Request,
+    status: Annotated[Optional[str], Query(max_length=40)] = None,
+    label: Annotated[Optional[str], Query(max_length=2000)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
+) -> Response:
+    """List runs, the latest first; `status` is a status or an outcome.
+
+    `label` is what labels have to be, all of it: "env=prod,team!=web,ci,!draft".
+    """
+    labels = conditions_of(label)
+    page = ListQuery(limit=limit, offset=offset, status=status, labels=labels)
+    return JsonResponse(success_body(await service_of(request).runs(page)))
+
+
+@router.get("/workflows/{run}", response_model=RunResponse, **JSON)
+async def show_workflow(request: Request, run: _RunId) -> Response:
+    """Return a run and its tasks."""
+    return JsonResponse(success_body(await service_of(request).run(run)))
+
+
+@router.get("/workflows/{run}/events", **_EVENTS)
+async def follow_workflow(
+    request: Request,
+    run: _RunId,
+    last: Annotated[Optional[str], Header(alias="Last-Event-ID")] = None,
+) -> Response:
+    """Stream the events of a run from its first, or after the one that is named."""
+    if last is not None and not (last.isascii() and last.isdigit() and len(last) < 16):
+        message = f"Last-Event-ID: {last[:40]!r} is no event of a run"
+        raise UsageError(message)
+    feed = await service_of(request).follow(run, int(last or 0))
+    return Response(status_code=204) if feed is None else EventStream(feed)
+
+
+@router.get("/events", **_EVENTS)
+async def follow_everything(
+    request: Request,
+    last: Annotated[Optional[str], Header(alias="Last-Event-ID")] = None,
+) -> Response:
+    """Stream the events of all runs from now on, or after the one that is named.
+
+    An event `reset` says that some were missed: ask for the state again.
+    """
+    return EventStream(await service_of(request).stream_all_events(last))
+
+
+@router.post(
+    "/workflows/submit",
+    response_model=Submitted,
+    status_code=202,
+    openapi_extra=_WORKFLOW,
+    **JSON,
+)
+async def submit_workflow(request: Request, key: _Key = None) -> Response:
+    """Queue a workflow, evaluated already: JSON as in a workflow file.
+
+    It may be wrapped: {"workflow": {...}, "params": {...}, "key": "...",
+    "priority": 0, "labels": {...}}. With a key that was given before, the run that has it is meant.
+    """
+    submission = Submission(await request.body(), key)
+    return submitted(await service_of(request).submit(submission))
+
+
+@router.post("/workflows/{run}/cancel", response_model=Ok, **JSON)
+async def cancel_workflow(
+    request: Request, run: _RunId, body: Optional[CancelRequest] = None
+) -> Response:
+    """End a run: its tasks are told to end, and later killed."""
+    wish = body or CancelRequest()
+    return await _done(request, Cancel(run, wish.reason, wish.now))
+
+
+@router.post("/workflows/{run}/pause", response_model=Ok, **JSON)
+async def pause_workflow(
+    request: Request, run: _RunId, body: Optional[PauseRequest] = None
+) -> Response:
+    """Start no further task of a run."""
+    wish = body or PauseRequest()
+    return await _done(request, Pause(run, wish.freeze, wish.reason))
+
+
+@router.post("/workflows/{run}/resume", response_model=Ok, **JSON)
+async def resume_workflow(
+    request: Request, run: _RunId, body: Optional[ReasonRequest] = None
+) -> Response:
+    """Let a paused run go on."""
+    return await _done(request, Resume(run, (body or ReasonRequest()).reason))
+
+
+@router.post("/workflows/{run}/retry", response_model=Ok, **JSON)
+async def retry_workflow(
+    request: Request, run: _RunId, body: Optional[RetryRequest] = None
+) -> Response:
+    """Run again what did not succeed, or the tasks that are named."""
+    wish = body or RetryRequest()
+    names = tuple(wish.tasks)
+    return await _done(request, RetryRun(run, names, wish.downstream, wish.reason))
+
+
+@router.post("/workflows/{run}/rollback", response_model=Ok, **JSON)
+async def roll_workflow_back(
+    request: Request, run: _RunId, body: Optional[RollbackRequest] = None
+) -> Response:
+    """Undo what a finished run made."""
+    wish = body or RollbackRequest()
+    return await _done(request, Rollback(run, wish.to, wish.reason))
+
+
+@router.post(
+    "/workflows/{noun}/{verb}", response_model=Submitted, status_code=202, **JSON
+)
+async def call_library(
+    request: Request, noun: _Word, verb: _Word, body: CallRequest, key: _Key = None
+) -> Response:
+    """Queue a command of the Nushell library, as a run of one task."""
+    call = LibraryCall(noun, verb, body.model_dump(exclude_unset=True), key)
+    return submitted(await service_of(request).call(call))
+
+
+async def _done(request: Request, wish: Any) -> JsonResponse:
+    await service_of(request).control(wish)
+    return JsonResponse(success_body(as_json(wish.run)))

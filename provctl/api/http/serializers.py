@@ -1,0 +1,152 @@
+"""How runs and tasks look in the API: records that clients of the platform know.
+
+Their five statuses say less than ours, which are there too, as `state` and `outcome`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+
+from provctl.base.timefmt import format_iso
+from provctl.core.engine.view import task_view, view
+from provctl.core.model.workflow import Command, NushellCall, SubWorkflow
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import RunState, TaskState
+    from provctl.core.engine.view import Progress
+    from provctl.storage.run_summary import RunSummary
+
+
+STATUSES = ("Pending", "Running", "Completed", "Failed", "Cancelled")
+# A longer output is only in the record of the task by itself.
+_OUTPUT_MAX = 4096  # bytes of JSON
+_ENDED = {
+    "succeeded": "Completed",
+    "failed": "Failed",
+    "timed_out": "Failed",
+    "lost": "Failed",
+    "interrupted": "Failed",
+    "undo_failed": "Failed",
+    "cancelled": "Cancelled",
+    "skipped": "Cancelled",
+    "undone": "Cancelled",
+}
+
+
+def status_of(task: TaskState) -> str:
+    """Return one of `STATUSES`: what waits, for whatever, is pending."""
+    if task.outcome is not None:
+        return _ENDED[task.outcome]
+    return "Running" if task.status == "running" else "Pending"
+
+
+def task_record(
+    run: RunState,
+    task: TaskState,
+    *,
+    whole: bool,
+    stale: Mapping[str, str],
+    unattended: Mapping[str, str],
+    said: Optional[Progress] = None,
+) -> Dict[str, Any]:
+    """Return a task; of an output longer than 4 KiB only that it is, unless `whole`.
+
+    `said` is its progress where more is known of it than the state says; for the
+    mappings see `core.engine.view.task_view`.
+    """
+    seen = task_view(task, stale, unattended)
+    progress = seen.progress if said is None else said
+    run_id, status = run.submitted.run, status_of(task)
+    command, args = _words_of(task)
+    output, left_out = task.output, False
+    if output is not None and not whole and len(json.dumps(output)) > _OUTPUT_MAX:
+        output, left_out = None, True
+    return {
+        "id": f"{run_id}/{seen.id}",
+        "name": seen.id,
+        "command": command,
+        "args": args,
+        "dependencies": [f"{run_id}/{need.task}" for need in task.task.needs],
+        "status": status,
+        "created_at": format_iso(run.submitted.at),
+        "started_at": format_iso(seen.started_at),
+        "completed_at": format_iso(seen.finished_at),
+        "output": output,
+        "error": _error(task) if status == "Failed" else None,
+        "progress": 100 if status == "Completed" else progress.percent or 0,
+        "message": progress.message,
+        "run": run_id,
+        "state": seen.status,
+        "outcome": seen.outcome,
+        "attempts": seen.attempt,
+        "exit_code": seen.exit_code,
+        "reason": seen.explanation,
+        "output_left_out": left_out,
+    }
+
+
+def _words_of(task: TaskState) -> Tuple[str, List[str]]:
+    """What a task runs, as a command and its arguments."""
+    action = task.task.action
+    if isinstance(action, Command):
+        words = [_text(word) for word in action.argv]
+        return words[0], words[1:]
+    if isinstance(action, NushellCall):
+        args = [_text(value) for value in action.args]
+        for name, value in action.flags.items():
+            args += [f"--{name}", _text(value)]
+        return f"{action.module} {action.command}", args
+    return ("workflow" if isinstance(action, SubWorkflow) else "script"), []
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _error(task: TaskState) -> str:
+    if task.reason:
+        return task.reason
+    if task.signal is not None:
+        return f"signal {task.signal}"
+    if task.exit_code is not None:
+        return f"exit code {task.exit_code}"
+    return str(task.outcome)
+
+
+def run_record(run: RunState, *, owned: bool) -> Dict[str, Any]:
+    """Return a run, without its tasks; `owned`: a process takes care of it."""
+    seen = view(run, rows=0)
+    return {
+        "id": seen.id,
+        "name": seen.name,
+        "status": seen.status,
+        "outcome": seen.outcome,
+        "created_at": format_iso(seen.created_at),
+        "started_at": format_iso(seen.started_at),
+        "finished_at": format_iso(seen.finished_at),
+        "priority": seen.priority,
+        "batch": seen.batch,
+        "labels": dict(seen.labels),
+        "owned": owned,
+        "task_count": seen.total,
+        "counts": dict(seen.counts),
+    }
+
+
+def summary_record(run: RunSummary) -> Dict[str, Any]:
+    """Return a run as lists show it."""
+    return {
+        "id": run.id,
+        "name": run.name,
+        "status": run.status,
+        "outcome": run.outcome,
+        "created_at": format_iso(run.created_at),
+        "finished_at": format_iso(run.finished_at),
+        "priority": run.priority,
+        "batch": run.batch,
+        "labels": dict(run.labels),
+        "owned": run.owned,
+        "task_count": run.tasks,
+        "damage": run.damage or None,
+    }

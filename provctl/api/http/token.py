@@ -1,0 +1,79 @@
+"""The token of the API: made once, for the eyes of its owner, and compared."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import secrets
+import stat
+from typing import TYPE_CHECKING
+
+from provctl.base.safe_open import open_own, reader
+from provctl.errors import StateDirError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+_BYTES = 32
+_LOOK = re.compile(rb"[0-9a-f]{64}\n?")
+
+
+def load_or_create_token(path: Path) -> str:
+    """Return the token in a file, made if there is none: 64 hex digits.
+
+    Raises StateDirError if the file is not ours alone or has no token in it.
+    """
+    try:
+        return _made(path)
+    except FileExistsError:
+        return _read(path)
+    except OSError as problem:
+        raise _unusable(path, problem) from problem
+
+
+def _made(path: Path) -> str:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    token = secrets.token_hex(_BYTES)
+    try:
+        # Under another name first: nobody finds half a token, whoever is killed.
+        with os.fdopen(open_own(draft, flags), "wb") as file:
+            file.write(token.encode("ascii") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(str(draft), str(path))
+    finally:
+        if draft.exists():
+            draft.unlink()
+    return token
+
+
+def _read(path: Path) -> str:
+    try:
+        with reader(path) as file:
+            info = os.fstat(file.fileno())
+            content = file.read(100)
+    except OSError as problem:
+        raise _unusable(path, problem) from problem
+    hint = f"remove {path}: a new one is made at the next start of the scheduler"
+    if stat.S_IMODE(info.st_mode) & 0o077:
+        message = f"{path}: others may read it"
+        raise StateDirError(message, hint=hint)
+    if not _LOOK.fullmatch(content):
+        message = f"{path}: there is no token in it"
+        raise StateDirError(message, hint=hint)
+    return content.decode("ascii").strip()
+
+
+def _unusable(path: Path, problem: OSError) -> StateDirError:
+    message = f"{path}: {problem.strerror}"
+    return StateDirError(message, hint="it must be a plain file of mode 0600")
+
+
+def matches(header: bytes, token: str) -> bool:
+    """Whether an Authorization header bears the token; as long for any wrong one."""
+    scheme, _, given = header.partition(b" ")
+    is_bearer = scheme.lower() == b"bearer"
+    return hmac.compare_digest(given.strip(), token.encode("ascii")) and is_bearer

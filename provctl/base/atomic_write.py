@@ -1,0 +1,57 @@
+"""Writing a file that somebody named: whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+from provctl.base.stdio import fd_of_path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file aside, then put it into its place; what a link leads to changes.
+
+    A new file is for its owner alone, whatever the umask; one that is there keeps its
+    mode. What is no file is written to and never replaced; /dev/stdout and its like go on where
+    they are. Raises OSError, of the file that was named.
+    """
+    try:
+        _write_whole(path, content)
+    except OSError as problem:
+        problem.filename = str(path)
+        raise
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    inherited = fd_of_path(path)
+    if inherited is not None:
+        sys.stdout.flush()
+        with open(inherited, "wb", closefd=False) as stream:  # no path
+            stream.write(content)
+        return
+    target = Path(os.path.realpath(str(path)))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        there = target.stat()
+    except FileNotFoundError:
+        there = None
+    if there is not None and not stat.S_ISREG(there.st_mode):
+        with path.open("wb") as device:
+            device.write(content)
+        return
+    # Not by the process: in a container the next one has the same number.
+    aside = target.with_name(f".provctl-{os.urandom(8).hex()}")
+    draft = os.fdopen(os.open(str(aside), flags, 0o600), "wb")
+    try:
+        with draft:
+            if there is not None:
+                os.fchmod(draft.fileno(), stat.S_IMODE(there.st_mode) & 0o777)
+            draft.write(content)
+            draft.flush()
+            os.fsync(draft.fileno())
+        aside.replace(target)
+    except BaseException:
+        aside.unlink()
+        raise

@@ -1,0 +1,87 @@
+"""Work in a process of its own, with limits: how it is run, and why it ended early."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from typing import Callable, Mapping, Optional, Sequence
+
+
+@dataclass(frozen=True)
+class ProcessLimits:
+    """What a process may use.
+
+    Seconds of time and of CPU, bytes of address space and of JSON that it makes.
+    """
+
+    wall_s: float = 30.0
+    cpu_s: int = 30
+    memory_bytes: int = 1 << 30
+    output_bytes: int = 16 << 20
+
+
+@dataclass(frozen=True)
+class Exit:
+    """What a process wrote, its status as of `subprocess`, and whether its time was over."""
+
+    out: bytes
+    err: bytes
+    code: int
+    late: bool = False
+
+
+def run_with_limits(
+    command: Sequence[str],
+    request: bytes,
+    limits: ProcessLimits,
+    *,
+    env: Optional[Mapping[str, str]] = None,
+    on_start: Callable[[subprocess.Popen[bytes]], object] = lambda _process: None,
+) -> Exit:
+    """Run a program with a request on stdin, and kill it when its time is over.
+
+    The other limits it sets itself. `on_start` is given the process. Raises OSError if it
+    cannot be started.
+    """
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True
+    ) as process:
+        on_start(process)
+        late = False
+        try:
+            out, err = process.communicate(request, timeout=limits.wall_s)
+        except subprocess.TimeoutExpired:
+            late = True
+            kill(process)
+            out, err = process.communicate()
+        except BaseException:
+            kill(process)
+            raise
+    return Exit(out, err, process.returncode, late)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process and the programs that it may have started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def limit_reached(ended: Exit, limits: ProcessLimits, *, died_of: int) -> str:
+    """Return in words which limit ended the work, if one did.
+
+    It is known by the signal that ended it, or by what it said last.
+    """
+    if ended.late:
+        return f"took longer than {limits.wall_s:g} s, the limit on its time"
+    if died_of in (signal.SIGXCPU, signal.SIGKILL):
+        return f"used more than {limits.cpu_s} s of CPU, the limit on it"
+    if died_of == signal.SIGSEGV or b"overflowed its stack" in ended.err:
+        return "nests too deeply for its language"
+    if died_of == signal.SIGABRT or b"MemoryError" in ended.err:
+        size = limits.memory_bytes >> 20
+        return f"used more than {size} MiB of memory, the limit on it"
+    return ""

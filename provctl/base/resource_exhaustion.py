@@ -1,0 +1,62 @@
+"""Telling that the machine ran out of something: no task's fault, and it may pass.
+
+Only the standard library, and little of it: shims use it too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, Tuple
+
+
+# What there is none of, and what to do about it.
+_WHAT: Dict[int, Tuple[str, str]] = {
+    errno.ENOSPC: ("no space is left on the disk", "free some"),
+    errno.EDQUOT: ("the disk quota is used up", "free space, or raise the quota"),
+    errno.EFBIG: ("files may not become so large", "raise ulimit -f"),
+    errno.EMFILE: ("no file descriptor is free for this process", "raise ulimit -n"),
+    errno.ENFILE: ("no file descriptor is free", "raise fs.file-max"),
+    errno.ENOMEM: ("no memory is free", "free some, or raise the limit"),
+    errno.EAGAIN: ("no process is free", "raise ulimit -u, or pids.max of its cgroup"),
+}
+_INODES = ("no inode is free on the disk", "delete files there")
+_FEW = 4  # files, or blocks, with which an attempt cannot begin
+
+
+def is_resource_exhaustion(problem: OSError) -> bool:
+    """Whether it says nothing of a file or a program, only that there is no room now."""
+    return problem.errno in _WHAT
+
+
+def describe(problem: OSError, what: str) -> str:
+    """Say of what there is none for `what` (a path or a program), and what to do."""
+    lacks, remedy = _WHAT[problem.errno or 0]
+    if (
+        problem.errno == errno.ENOSPC
+        and _inodes_left(what.rpartition("/")[0] or "/") == 0
+    ):
+        lacks, remedy = _INODES
+    return f"{lacks} for {what}: {remedy}"
+
+
+def is_full(folder: str) -> bool:
+    """Whether the disk of a folder has no room for the files of one more attempt."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    blocks = disk.f_bavail if os.geteuid() else disk.f_bfree
+    return blocks < _FEW or (disk.f_files > 0 and disk.f_favail < _FEW)
+
+
+def _inodes_left(folder: str) -> int:
+    """How many files more a disk takes; -1 if it does not count them."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return -1
+    return disk.f_favail if disk.f_files else -1

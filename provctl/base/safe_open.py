@@ -1,0 +1,140 @@
+"""Opening files of the state directory: plain ones of ours alone, at no other's mercy.
+
+A link leads anywhere, a FIFO would hold us up for ever, what has a name elsewhere too is
+not ours alone, and what another account owns it may change. None of them is opened for
+reading or writing, nor is a file in a folder that is a link or another account's.
+
+Little is imported, for a fork copies what is (see `executors.local.shim`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO, Tuple, Union
+
+    AnyPath = Union[str, Path]
+
+
+_SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_AT_ONCE = 1 << 30  # bytes that one call reads, on every system
+_MORE = 1 << 13  # bytes by which a file may grow while it is read
+_LINK = "it is a link, and none is followed here"
+_NO_FILE = "it is no plain file"
+_NO_FOLDER = "it is no folder, or a link to one"
+_OTHERS = "it belongs to another account"
+# How the system says that a name is none of a plain file.
+_REFUSED = {errno.ELOOP: _LINK, errno.ENXIO: _NO_FILE, errno.EISDIR: _NO_FILE}
+
+
+class ForeignFile(OSError):
+    """What has the name is no file, or folder, of ours alone; it was left as it is."""
+
+
+def open_own(path: AnyPath, flags: int = os.O_RDONLY) -> int:
+    """Open a file and return its descriptor; one that is made is for its owner alone.
+
+    It is not inherited, and O_NONBLOCK is set, which plain files do not heed. O_TRUNC
+    takes effect only when the file is known to be ours. Raises OSError, and of that
+    ForeignFile.
+    """
+    return _open(os.fspath(path), flags)[0]
+
+
+def _open(name: str, flags: int) -> Tuple[int, int]:
+    """Return the descriptor, and the size of the file."""
+    check_folder(os.path.dirname(name))
+    try:
+        fd = os.open(name, flags & ~os.O_TRUNC | _SAFE, 0o600)
+    except OSError as problem:
+        if problem.errno in _REFUSED:
+            raise _foreign(name, _REFUSED[problem.errno]) from None
+        raise
+    try:
+        info = os.fstat(fd)
+        _check(info, fd, name)
+        if flags & os.O_TRUNC:
+            os.ftruncate(fd, 0)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, info.st_size
+
+
+def reader(path: AnyPath) -> BinaryIO:
+    """Open a file for reading. Raises what `open_own` does."""
+    return os.fdopen(open_own(path), "rb")
+
+
+def read_own(path: AnyPath, start: int = 0) -> bytes:
+    """Return what is in a file, from a place on. Raises what `open_own` does.
+
+    With fewer calls than a `reader` makes: thousands of runs are read at once.
+    """
+    fd, size = _open(os.fspath(path), os.O_RDONLY)
+    try:
+        found = b""
+        while True:
+            wanted = max(size - start, 0) + _MORE
+            data = os.pread(fd, wanted, start)
+            found = found + data if found else data
+            start += len(data)
+            if len(data) < min(wanted, _AT_ONCE):
+                return found
+    finally:
+        os.close(fd)
+
+
+def check_folder(path: AnyPath) -> None:
+    """Raise ForeignFile for what is no folder of ours, which others cannot write to.
+
+    Raises OSError if there is nothing.
+    """
+    info = os.lstat(path)
+    if not stat.S_ISDIR(info.st_mode):
+        raise _foreign(os.fspath(path), _NO_FOLDER)
+    if info.st_uid != os.geteuid() or info.st_mode & 0o022:
+        raise _foreign(os.fspath(path), "others own it or may write to it")
+
+
+def _check(info: os.stat_result, fd: int, name: str) -> None:
+    if not stat.S_ISREG(info.st_mode):
+        raise _foreign(name, _NO_FILE)
+    if info.st_uid != os.geteuid():
+        raise _foreign(name, _OTHERS)
+    if info.st_nlink > 1 and _is_named_elsewhere(fd, name):
+        raise _foreign(name, "it has another name elsewhere (a hard link)")
+
+
+def _is_named_elsewhere(fd: int, name: str) -> bool:
+    """Whether a file of several names has one that is not that of its draft.
+
+    A draft lies beside the file and begins as its name does, `1.1.new` as `1.1.go`: what
+    is made whole gets its final name by a link. Its maker takes the first name away, now
+    or never.
+    """
+    folder, own = os.path.split(name)
+    stem = os.path.splitext(own)[0]
+    while True:
+        info = os.fstat(fd)
+        if info.st_nlink <= 1:
+            return False
+        found = 0
+        for each in os.listdir(folder):
+            if each.startswith(stem):
+                try:
+                    other = os.lstat(os.path.join(folder, each))
+                except FileNotFoundError:
+                    continue
+                found += (other.st_dev, other.st_ino) == (info.st_dev, info.st_ino)
+        if os.fstat(fd).st_nlink == info.st_nlink:
+            return found < info.st_nlink
+
+
+def _foreign(path: str, why: str) -> ForeignFile:
+    return ForeignFile(errno.EPERM, why, path)

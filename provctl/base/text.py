@@ -1,0 +1,60 @@
+"""What is text: bytes of files as UTF-8, and texts of others as they may be shown.
+
+Whatever is printed passes `visible` on its way (see `base.stdio`), whatever has to stay on
+one line `plain` before that.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+_OTHERS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+
+
+class NotText(ValueError):
+    """Bytes that are not UTF-8; says why, in words that follow the name of a file."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def decode(content: bytes) -> str:
+    """Return the text without its mark, which belongs to the encoding; else NotText."""
+    # Text of other encodings with letters of two bytes has zeros at once.
+    if content.startswith(_OTHERS) or b"\0" in content[:4]:
+        message = "is not UTF-8 text but UTF-16 or UTF-32: save it as UTF-8"
+        raise NotText(message, 1)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"is not UTF-8 text: wrong byte in line {line}"
+        raise NotText(message, line) from error
+
+
+# What a terminal obeys, or shows in another order than it is written: control characters,
+# bidirectional controls, separators of lines. And halves of characters, which are no text.
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """Return a text of any lines with all in it escaped that steers a terminal.
+
+    Such as \\x1b and \\u202e. Ends of lines and tabs stay.
+    """
+    return _STEERING.sub(lambda found: _escaped(found.group()), text)
+
+
+def plain(text: str) -> str:
+    """Return a text as one line, with everything in it escaped that cannot be seen."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")

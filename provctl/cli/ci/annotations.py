@@ -1,0 +1,167 @@
+"""Remarks for CI systems that show them at the lines of files: mistakes, failures.
+
+GitHub shows ten of a kind in a step. So what comes after nine is told in one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Tuple
+
+import click
+
+from provctl.core.engine.state import TROUBLES
+from provctl.render.ci_dialects import Annotation, detect_ci_log_format
+from provctl.render.text import humanize, sanitize
+
+if TYPE_CHECKING:
+    from provctl.cli.ci.summary import RunSummaryReport
+    from provctl.cli.session import Session
+    from provctl.core.engine.state import TaskState
+    from provctl.errors import Diagnostic
+
+
+_MOST = 10
+_LOG_LINES = 3
+_Where = Tuple[str, int, int]  # file, line, column
+
+
+def annotate_mistakes(
+    environ: Mapping[str, str], mistakes: Sequence[Diagnostic]
+) -> None:
+    """Print a remark for each mistake in a workflow file, on stderr, if they are shown.
+
+    Those that are alike have one.
+    """
+    dialect = detect_ci_log_format(environ)
+    if not dialect.annotates:
+        return
+    from provctl.workflow_files.diagnostics import group_similar, remaining_count
+
+    remarks = [
+        Annotation(
+            "error",
+            "mistake",
+            "\n".join(
+                map(sanitize, [*_lines_of(group[0]), remaining_count(group)])
+            ).rstrip(),
+            _in_workspace(group[0].file, environ),
+            group[0].line,
+            group[0].column,
+        )
+        for group in group_similar(mistakes)
+    ]
+    for remark in _bounded(remarks):
+        click.echo(dialect.annotation(remark), err=True)
+
+
+def _lines_of(mistake: Diagnostic) -> List[str]:
+    return [*mistake.message.splitlines(), *mistake.hint.splitlines()]
+
+
+def annotate_runs(session: Session, courses: Sequence[RunSummaryReport]) -> None:
+    """Print a remark for each task that failed, or only succeeded after it had failed.
+
+    Those come first that failed by themselves, in the order in which they did.
+    """
+    dialect = detect_ci_log_format(session.environ)
+    if not dialect.annotates:
+        return
+    errors: List[Annotation] = []
+    warnings: List[Annotation] = []
+    for course in courses:
+        failures, flaky = _failures(course), _flaky(course)
+        shown = [*list(failures)[:_MOST], *list(flaky)[:_MOST]]
+        places = _places(session, course, shown)
+        errors += _placed("error", failures, places)
+        warnings += _placed("warning", flaky, places)
+    stream = sys.stdout if session.output == "table" else sys.stderr
+    for each in [*_bounded(errors), *_bounded(warnings)]:
+        click.echo(dialect.annotation(each), file=stream)
+
+
+def _placed(
+    level: str, said: Mapping[str, Tuple[str, str]], places: Mapping[str, _Where]
+) -> List[Annotation]:
+    nowhere = places[""]
+    return [
+        Annotation(level, title, why, *places.get(task, nowhere))
+        for task, (title, why) in said.items()
+    ]
+
+
+def _bounded(remarks: Sequence[Annotation]) -> List[Annotation]:
+    """As many as are shown, the last of them about all the others."""
+    if len(remarks) <= _MOST:
+        return list(remarks)
+    others = remarks[_MOST - 1 :]
+    told = "\n".join(f"{each.title}: {each.message}" for each in others[:100])
+    last = Annotation(others[0].level, f"and {len(others)} more", told[:4000])
+    return [*remarks[: _MOST - 1], last]
+
+
+def _failures(course: RunSummaryReport) -> Dict[str, Tuple[str, str]]:
+    """Title and text about tasks that failed or are held."""
+    return {
+        task.task.id: (
+            f"{task.task.id} {humanize(task.outcome or task.status)}",
+            _why(course, task),
+        )
+        for task in course.run.troubled()
+    }
+
+
+def _flaky(course: RunSummaryReport) -> Dict[str, Tuple[str, str]]:
+    """Title and text about tasks that succeeded after they had failed."""
+    found = {}
+    for each in course.tries:
+        task = course.run.tasks[each.task]
+        failed = each.outcome in TROUBLES and each.purpose == "run"
+        if failed and (task.did or task.outcome) == "succeeded":
+            why = each.reason or humanize(each.outcome or "")
+            told = f"succeeded at attempt {task.tries}, before that: {why}"
+            found[each.task] = (f"{each.task} is flaky", told)
+    return found
+
+
+def _why(course: RunSummaryReport, task: TaskState) -> str:
+    """How it ended, and its last words."""
+    from provctl.core.engine.view import task_view
+    from provctl.render.text import describe_task, elapsed
+    from provctl.runs.log_tail import last_lines
+
+    took = elapsed(task.started_at, task.finished_at)
+    told = describe_task(task_view(task), now=0.0, took=took)
+    log = course.folder.log_of(task.task.index, task.attempt)
+    said = (sanitize(line, limit=300) for line in last_lines(log, _LOG_LINES))
+    return "\n".join([told, *said])
+
+
+def _places(
+    session: Session, course: RunSummaryReport, ids: Sequence[str]
+) -> Mapping[str, _Where]:
+    """Where tasks stand in the workflow file, if it is still there; of others, at ""."""
+    environ, workflow = session.environ, course.run.workflow
+    found: Dict[str, _Where] = {"": (_in_workspace(workflow.source, environ), 0, 0)}
+    if ids and workflow.source:
+        from provctl.runs.load_context import make_context
+        from provctl.workflow_files.task_locations import locate_tasks
+
+        context = make_context(session.loaded.settings, environ, Path.cwd())
+        file = Path(workflow.source)
+        places = locate_tasks(file, workflow.params, ids, context=context)
+        for task, at in places.items():
+            found[task] = (_in_workspace(at.file, environ), at.line, at.column)
+    return found
+
+
+def _in_workspace(file: str, environ: Mapping[str, str]) -> str:
+    """A file as it is called in the repository; as it is, if it is not in there."""
+    root = environ.get("GITHUB_WORKSPACE")
+    if not root or not file:
+        return file
+    whole = os.path.realpath(file)
+    inside = os.path.relpath(whole, os.path.realpath(root))
+    return file if Path(inside).parts[0] == os.pardir else inside

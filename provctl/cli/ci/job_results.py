@@ -1,0 +1,37 @@
+"""Tells the CI system how runs ended: annotations, and the summary of the step."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Sequence
+
+from provctl.cli.ci.annotations import annotate_runs
+from provctl.cli.ci.summary import MOST, markdown_of, summaries_of
+from provctl.cli.session import print_message
+from provctl.render.ci_dialects import detect_ci_log_format
+
+if TYPE_CHECKING:
+    from provctl.cli.session import Session
+
+
+def write_ci_summary(session: Session, run_ids: Sequence[str]) -> None:
+    """Tell the CI system, if it is one that listens, how runs that were watched ended.
+
+    A page that cannot be written is no reason to fail: it is only told.
+    """
+    if not detect_ci_log_format(session.environ).annotates:
+        return
+    courses = summaries_of(session, run_ids)
+    annotate_runs(session, courses)
+    page = session.environ.get("GITHUB_STEP_SUMMARY")
+    if not page:
+        return
+
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        with os.fdopen(os.open(page, flags, 0o600), "ab") as file:
+            room = MOST - file.tell() - 1
+            file.write(f"{markdown_of(courses, room)}\n".encode())
+    except OSError as problem:
+        why = problem.strerror or os.strerror(problem.errno or 0)
+        print_message(f"note: the summary of the step is not written: {why}")

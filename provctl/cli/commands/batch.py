@@ -1,0 +1,114 @@
+"""`provctl batch`: one or more runs submitted together, under one id."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple
+
+import click
+
+from provctl.cli.commands.cancel import cancel, pause, resume
+from provctl.cli.commands.monitor import monitor
+from provctl.cli.commands.retry import retry, rollback
+from provctl.cli.commands.submit import key_option, run_options, submit_runs
+from provctl.cli.completion.param_types import PLACE, RUNS, STATUS
+from provctl.cli.options.global_options import SuggestingGroup
+from provctl.cli.options.run_filters import RunFilter, label_option, run_filter_options
+from provctl.cli.session import Session, emit, print_message
+
+
+@click.group(cls=SuggestingGroup)
+def batch() -> None:
+    """Several runs, submitted together. A run's id is valid for BATCH too."""
+
+
+batch.add_command(monitor)
+batch.add_command(cancel)
+batch.add_command(pause)
+batch.add_command(resume)
+batch.add_command(retry)
+batch.add_command(rollback)
+
+
+@batch.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PLACE)
+@run_options
+@key_option
+@label_option
+@click.pass_obj
+def submit(
+    session: Session,
+    files: Tuple[str, ...],
+    labels: Tuple[Tuple[str, str], ...],
+    params: Tuple[str, ...],
+    priority: int,
+    jobs: Optional[int],
+    fail_fast: bool,
+    key: Optional[str],
+) -> None:
+    """Hand workflow files to the scheduler together, and print the batch's id.
+
+    All are checked before any is submitted. The options are for each of them. With
+    a key that was given before, the same batch is meant.
+    """
+    from provctl.cli.load_workflow import load_all
+    from provctl.runs.submit import SubmitOptions, new_id, run_id_for_key
+
+    workflows = load_all(session, files, params)
+    # Its size is in it: with fewer or more files it is another batch.
+    name = new_id() if key is None else run_id_for_key(key, f"of {len(files)}")
+    batch_id = f"batch-{name}"
+    wishes = SubmitOptions(priority, batch_id, jobs, fail_fast, key, dict(labels))
+    ids = [run.id for run in submit_runs(session, workflows, wishes)]
+    if session.output == "table":
+        for run_id, workflow in zip(ids, workflows):
+            print_message(f"{run_id}  {workflow.name}")
+        click.echo(f"Batch submitted: {batch_id}")
+    else:
+        emit(session, [{"id": batch_id, "runs": ids}], ("id",), name="id")
+
+
+@batch.command()
+@click.argument("batch_id", metavar="BATCH", type=RUNS)
+@click.pass_obj
+def status(session: Session, batch_id: str) -> None:
+    """Show the runs of a batch and their tasks."""
+    from provctl.cli.commands.status import show_runs
+    from provctl.runs.find import find_runs
+
+    found = find_runs(session.folder, batch_id)
+    show_runs(session, [run.id for run in found], many=True)
+
+
+@batch.command("list")
+@click.option(
+    "--status", "wanted", metavar="WORD", type=STATUS, help="Only with such a run."
+)
+@run_filter_options
+@click.pass_obj
+def list_batches(session: Session, choice: RunFilter, wanted: Optional[str]) -> None:
+    """List batches, the latest last; of each the runs that fit the labels and times."""
+    from provctl.cli.commands.status import run_rows, wanted_words
+
+    asked = None if wanted is None else wanted_words(wanted)
+    batches: Dict[str, List[Any]] = {}
+    for run in choice.of(session.accounts()):
+        if run.batch:
+            batches.setdefault(run.batch, []).append(run)
+    rows = []
+    for batch_id, runs in batches.items():
+        words = [run.word for run in runs]
+        if asked is not None and not asked & set(words):
+            continue
+        counts = {word: words.count(word) for word in dict.fromkeys(words)}
+        told = ", ".join(f"{count} {word}" for word, count in counts.items())
+        runs_as_rows = run_rows(runs)
+        rows.append(
+            {
+                "id": batch_id,
+                "status": told,
+                "created_at": runs_as_rows[0]["created_at"],
+                "created": runs_as_rows[0]["created"],
+                "runs": runs_as_rows,
+            }
+        )
+    emit(session, rows, ("id", "status", "created"), name="id")

@@ -1,0 +1,328 @@
+"""`provctl journal`: verify, read, export and repair the journals of runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+
+import click
+
+from provctl.base.text import plain
+from provctl.base.timefmt import format_iso, format_local
+from provctl.cli.completion.param_types import RUN
+from provctl.cli.options.confirm import DECLINED, confirm, yes_option
+from provctl.cli.options.global_options import SuggestingGroup
+from provctl.cli.options.value_types import MOMENT, PAST
+from provctl.cli.session import Session, emit, print_message
+
+if TYPE_CHECKING:
+    from provctl.errors import ProvctlError
+    from provctl.storage.journal.file import JournalReader
+    from provctl.storage.journal.inspect import Inspection
+    from provctl.storage.journal.repair import RepairReport
+    from provctl.storage.layout import RunDir
+
+
+_LOOK_S = 0.1
+_DAMAGED, _NEWER = 33, 31
+# What a line does not say: it is for the chain alone, or said already.
+_CHAIN = {"run", "time", "v", "seq", "dur", "prev", "crc", "digest"}
+_UNSAID = _CHAIN | {"type", "at", "task", "started_at", "finished_at"}
+_VALUE_MAX = 200
+
+
+@click.group(cls=SuggestingGroup)
+def journal() -> None:
+    """The journals of runs: every fact, in order, sealed and chained."""
+
+
+@journal.command()
+@click.argument("runs", metavar="[RUN]...", nargs=-1, type=RUN)
+@click.pass_context
+def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
+    """Check journals from end to end: of all runs, and schedules, if none is named.
+
+    Every record is read, its seal and its place in the chain checked, the run
+    replayed, and what the journal says of attempts compared with their own exit
+    records. Nothing is changed.
+
+    \b
+    ok       whole
+    torn     a last record was begun and never acknowledged; the next owner of
+             the run puts it aside
+    damaged  what was acknowledged is not there; see journal repair
+    newer    written by a later version of provctl
+
+    Exits with 33 if a journal or schedule is damaged, else with 31 if one is newer.
+    """
+    from provctl.runs.find import find_runs
+    from provctl.runs.verify import verify as check
+    from provctl.runs.verify import verify_schedule
+    from provctl.storage.schedules import Schedules
+
+    session: Session = ctx.obj
+    ids = session.folder.run_ids()
+    if runs:
+        found = (run.id for name in runs for run in find_runs(session.folder, name))
+        ids = list(dict.fromkeys(found))
+    verdicts = [check(session.folder.run(run_id)) for run_id in ids]
+    schedules = Schedules(session.folder)
+    names = [] if runs else schedules.names()
+    verdicts += [verify_schedule(schedules, name) for name in names]
+    rows = [
+        {
+            "kind": verdict.kind,
+            "id": verdict.run,
+            "verdict": verdict.verdict,
+            "records": verdict.records,
+            "attempts": verdict.attempts,
+            "file": verdict.file or None,
+            "offset": verdict.offset if verdict.record else None,
+            "record": verdict.record or None,
+            "problem": verdict.problem or None,
+            "mendable": verdict.mendable,
+        }
+        for verdict in verdicts
+    ]
+    columns = ("id", "verdict", "records", "attempts", "problem")
+    emit(session, rows, ("kind", *columns) if names else columns, name="id")
+    for verdict in verdicts:
+        if verdict.mendable:
+            repair_it = f"provctl journal repair {verdict.run} --dry-run"
+            hint = session.called.with_flags(repair_it)
+            print_message(f"what a repair would do: {hint}")
+    words = {verdict.verdict for verdict in verdicts}
+    ctx.exit(_DAMAGED if "damaged" in words else _NEWER if "newer" in words else 0)
+
+
+@journal.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.option(
+    "-n", "--last", metavar="N", type=click.IntRange(0), help="So many records; 20."
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option(
+    "--since", type=PAST, metavar="TIME", help="Written at or after: 2h, 14:03."
+)
+@click.option("--until", type=MOMENT, metavar="TIME", help="Written at or before.")
+@click.pass_obj
+def tail(
+    session: Session,
+    run: str,
+    last: Optional[int],
+    follow: bool,
+    since: Optional[float],
+    until: Optional[float],
+) -> None:
+    """Show the last records of a journal; with -o jsonl as they are.
+
+    With --since or --until all of that time. Before damage that is reported, what
+    is whole is shown.
+    """
+    from provctl.storage.journal.file import JournalReader
+
+    folder = _folder_of(session, run)
+    reader = JournalReader(folder.journal, folder.id)
+    found, problem = _read(folder, reader)
+    ranged = since is not None or until is not None
+    shown = [each for each in found if _is_between(each["at"], since, until)]
+    count = last if last is not None else len(shown) if ranged else 20
+    _show(session, shown[-count:] if count else [])
+    try:
+        while follow and problem is None and not _is_over(found):
+            time.sleep(_LOOK_S)
+            new, problem = _read(folder, reader)
+            _show(session, new)
+            found = new or found[-1:]
+    except KeyboardInterrupt:
+        return
+    if problem is not None:
+        raise problem
+
+
+def _read(
+    folder: RunDir, reader: JournalReader
+) -> Tuple[List[Dict[str, Any]], Optional[ProvctlError]]:
+    """What is new and whole, and what keeps from reading on."""
+    from provctl.errors import JournalDamaged, JournalTooNew
+    from provctl.storage.journal.inspect import records
+
+    start = reader.position.offset
+    problem: Optional[ProvctlError] = None
+    try:
+        reader.read_into([])
+    except (JournalDamaged, JournalTooNew) as caught:
+        problem = caught
+    end = reader.position.offset
+    if end == start:
+        return [], problem
+    return [_record(folder, each) for each in records(folder, start, end)], problem
+
+
+def _is_between(at: float, since: Optional[float], until: Optional[float]) -> bool:
+    return (since is None or at >= since) and (until is None or at <= until)
+
+
+def _is_over(records: List[Dict[str, Any]]) -> bool:
+    return bool(records) and records[-1]["type"] == "run_finished"
+
+
+def _record(folder: RunDir, record: Dict[str, Any]) -> Dict[str, Any]:
+    return {"run": folder.id, "time": format_iso(record["at"]), **record}
+
+
+def _show(session: Session, records: List[Dict[str, Any]]) -> None:
+    if session.output == "table":
+        for record in records:
+            click.echo(_line(record))
+    else:
+        emit(session, records, (), name="type")
+    sys.stdout.flush()
+
+
+def _line(record: Dict[str, Any]) -> str:
+    """Number, time, type, task, and whatever else the record says."""
+    begin = f"{record['seq']:>5}  {format_local(record['at'])}"
+    words = [begin, f"{record['type']:<17}", record.get("task", "")]
+    for name, value in record.items():
+        if name not in _UNSAID:
+            text = value if isinstance(value, str) else json.dumps(value)
+            if len(text) > _VALUE_MAX:
+                text = text[:_VALUE_MAX] + "..."
+            words.append(f"{name}={text}" if " " not in text else f'{name}="{text}"')
+    return plain("  ".join(filter(None, words[:3])) + "  " + " ".join(words[3:]))
+
+
+@journal.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.pass_obj
+def export(session: Session, run: str) -> None:
+    """Print all records that are whole, as JSON lines, or with -o json as one list.
+
+    Each has the run and the time added. Damage ends the output: what is whole
+    before it is printed, then it is reported.
+    """
+    from provctl.storage.journal.inspect import inspect, records
+
+    folder = _folder_of(session, run)
+    finding = inspect(folder)
+    found = []
+    if finding.events:
+        found = [_record(folder, r) for r in records(folder, 0, finding.end.offset)]
+    if session.output == "json":
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for record in found:
+            click.echo(json.dumps(record))
+    if finding.problem is not None:
+        raise finding.problem
+
+
+@journal.command()
+@click.argument("run", metavar="RUN", type=RUN)
+@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@yes_option
+@click.pass_obj
+def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
+    """Cut the damaged part off a journal, and keep a copy of all of it.
+
+    Kept are the records before the damage; what is dropped is said. The run may
+    then go on: what ran is told by the files of its attempts, so nothing is run
+    twice. What people decided behind the damage (cancel, held tasks) has to be
+    decided again. Nobody may own the run meanwhile. At a terminal it asks first,
+    elsewhere it needs --yes.
+    """
+    from provctl.errors import RequestRejected
+    from provctl.storage.journal.inspect import inspect
+    from provctl.storage.journal.repair import dropped_records
+    from provctl.storage.journal.repair import repair as mend
+    from provctl.storage.lock import Lock
+
+    folder = _folder_of(session, run)
+    lock = Lock.acquire(folder.lock)
+    if lock is None:
+        message = f"run {folder.id} has an owner, which writes its journal"
+        raise RequestRejected(message, hint="stop it first: provctl scheduler stop")
+    try:
+        finding = inspect(folder)
+        if finding.problem is None:
+            _nothing_to_do(finding)
+            return
+        if not finding.mendable:
+            raise _beyond_repair(folder, finding)
+        dropped = dropped_records(folder, finding)
+        _account(session, folder, finding, dropped)
+        if dry_run:
+            return
+        if not confirm(f"repair {folder.id}?", yes=yes):
+            click.get_current_context().exit(DECLINED)
+        copy = mend(folder, finding)
+    finally:
+        lock.release()
+    click.echo(plain(f"copied to {copy}"))
+    click.echo(f"repaired: {folder.id}")
+    go_on = session.called.with_flags(f"provctl workflow resume {folder.id}")
+    print_message(f"go on with it: {go_on}")
+
+
+def _nothing_to_do(finding: Inspection) -> None:
+    count = len(finding.events)
+    if finding.torn:
+        click.echo(
+            f"nothing to repair: {count} records are whole; {finding.torn} bytes of one"
+            " that was never acknowledged are put aside by the run's next owner"
+        )
+    else:
+        click.echo(f"nothing to repair: {count} records, all whole")
+
+
+def _beyond_repair(folder: RunDir, finding: Inspection) -> ProvctlError:
+    from provctl.errors import JournalDamaged, JournalTooNew
+
+    problem = finding.problem
+    assert problem is not None
+    if isinstance(problem, JournalTooNew):
+        return problem
+    if finding.file == folder.workflow:
+        digest = getattr(finding.events[0], "digest", "")
+        hint = (
+            "it cannot be made from anything else: put back the file whose SHA-256 is"
+            f" {digest}, or submit the workflow again and delete {folder.path}"
+        )
+    else:
+        hint = (
+            "without its first record nothing is left of a run: put the file back from"
+            " a backup; or submit the workflow again, once what its tasks did is known"
+            f" from {folder.attempts}, and delete {folder.path}"
+        )
+    return JournalDamaged(problem.message, hint=hint)
+
+
+def _account(
+    session: Session, folder: RunDir, finding: Inspection, dropped: RepairReport
+) -> None:
+    from provctl.runs.verify import unknown_attempts
+
+    assert finding.problem is not None
+    click.echo(plain(finding.problem.message))
+    unreadable = dropped.records - len(dropped.readable)
+    click.echo(
+        f"drops {dropped.records} records, {dropped.size} bytes from offset"
+        f" {dropped.offset} on; {unreadable} of them cannot be read"
+    )
+    for record in dropped.readable:
+        click.echo(f"  record {record.get('seq')}: {_line(record)}")
+    click.echo(f"keeps {len(finding.events)} records")
+    if dropped.cancelled:
+        cancel = session.called.with_flags(f"provctl cancel {folder.id}")
+        click.echo(f"it was cancelled in what is dropped: {cancel}")
+    for task, attempt, word in unknown_attempts(folder, finding):
+        click.echo(f"known by its file: {plain(task)}, attempt {attempt}: {word}")
+
+
+def _folder_of(session: Session, run: str) -> RunDir:
+    from provctl.runs.find import find_run
+
+    return session.folder.run(find_run(session.folder, run))

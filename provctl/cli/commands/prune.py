@@ -1,0 +1,235 @@
+"""The verbs of retention: `prune`, `workflow pin`, `unpin` and `rm`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import redirect_stdout
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+
+import click
+
+from provctl.base.timefmt import format_iso, format_local
+from provctl.cli.completion.param_types import RUNS
+from provctl.cli.options.confirm import DECLINED, confirm, yes_option
+from provctl.cli.options.run_filters import (
+    chosen_runs,
+    confirm_runs,
+    label_filter_option,
+)
+from provctl.cli.options.value_types import AGE
+from provctl.cli.session import Session, emit, plural, print_message
+
+if TYPE_CHECKING:
+    from provctl.core.model.labels import Condition
+    from provctl.storage.retention import PruneCandidate
+    from provctl.storage.run_summary import RunSummary
+
+
+_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        match = _SIZE.fullmatch(str(value))
+        if match is None:
+            return self.fail("must be a size such as 500M, 1G or 10K", param, ctx)
+        return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+@click.command()
+@click.option("--older", type=AGE, metavar="AGE", help="Such as 30d or 12h.")
+@click.option("--keep", type=click.IntRange(0), metavar="N", help="The latest N stay.")
+@click.option("--max-size", type=_Size(), metavar="SIZE", help="Such as 1G or 500M.")
+@label_filter_option
+@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@yes_option
+@click.pass_context
+def prune(
+    ctx: click.Context,
+    older: Optional[float],
+    keep: Optional[int],
+    max_size: Optional[int],
+    conditions: Tuple[Condition, ...],
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Remove old runs that have finished, with their journals and logs.
+
+    \b
+    --older AGE      those go that finished longer ago
+    --max-size SIZE  the oldest go, until all runs together take no more on disk
+    --keep N         the latest N finished runs stay, whatever the other two say;
+                     alone, it means that all others go
+
+    A run goes if --older or --max-size says so and --keep does not protect it. With
+    -l all of this is about the runs with that label: -l env=test --keep 0 removes
+    every one of them that has finished.
+    What was incomplete for a day goes too: who submitted it was killed meanwhile.
+    Never touched are runs that are unfinished, owned by a process or pinned
+    (provctl workflow pin), and those whose journal cannot be read. What killed
+    processes left half made or half removed is cleaned up too. It is shown first
+    what would go: at a terminal it asks, elsewhere it needs --yes.
+    """
+    from provctl.errors import UsageError
+    from provctl.scheduler.clock import Clock
+    from provctl.storage import retention
+
+    session: Session = ctx.obj
+    if older is None and keep is None and max_size is None:
+        message = "nothing says what may go"
+        hint = "give --older AGE, --keep N or --max-size SIZE; --dry-run only shows"
+        raise UsageError(message, hint=hint)
+    now = Clock().now()
+    limits = retention.RetentionPolicy(older, keep, max_size, conditions)
+    chosen = retention.select_for_removal(session.folder, limits, now)
+    left = retention.list_orphans(session.folder, now)
+    if chosen and not (dry_run or yes):
+        with redirect_stdout(sys.stderr):
+            _show(replace(session, output="table"), chosen)
+        if not confirm(f"remove {plural(len(chosen), 'run')}?", yes=yes):
+            ctx.exit(DECLINED)
+    if not dry_run:
+        gone = set(retention.remove(session.folder, [each.run.id for each in chosen]))
+        chosen = [each for each in chosen if each.run.id in gone]
+        retention.remove_orphans(left)
+    if dry_run or yes or session.output != "table":
+        _show(session, chosen)
+    freed, runs = _human(sum(each.size for each in chosen)), plural(len(chosen), "run")
+    told = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"
+    print_message(f"{told} {freed}")
+    if left:
+        word = "would be cleaned up" if dry_run else "cleaned up"
+        print_message(f"leftovers {word}: {len(left)}")
+
+
+_WHY = {"size": "--max-size", "incomplete": "incomplete"}
+
+
+def _show(session: Session, chosen: List[PruneCandidate]) -> None:
+    rows: List[Dict[str, Any]] = [
+        {
+            "id": each.run.id,
+            "name": each.run.name,
+            "outcome": each.run.outcome,
+            "finished_at": format_iso(each.run.finished_at),
+            "finished": format_local(each.run.finished_at or each.run.created_at),
+            "bytes": each.size,
+            "size": _human(each.size),
+            "why": _WHY.get(each.why, f"--{each.why}"),
+        }
+        for each in chosen
+    ]
+    if rows or session.output != "table":
+        columns = ("id", "name", "outcome", "finished", "size", "why")
+        emit(session, rows, columns, name="id")
+
+
+def _human(size: int) -> str:
+    value, unit = float(size), "B"
+    for larger in ("K", "M", "G", "T"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{size}B" if unit == "B" else f"{value:.1f}{unit}"
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS)
+@label_filter_option
+@click.pass_obj
+def pin(
+    session: Session, runs: Tuple[str, ...], conditions: Tuple[Condition, ...]
+) -> None:
+    """Keep runs, or the runs of a batch, from being pruned or removed."""
+    for run in chosen_runs(session, runs, conditions):
+        session.folder.pin(run.id)
+        print_message(f"pinned: {run.id}")
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS)
+@label_filter_option
+@click.pass_obj
+def unpin(
+    session: Session, runs: Tuple[str, ...], conditions: Tuple[Condition, ...]
+) -> None:
+    """Let runs, or the runs of a batch, be pruned again."""
+    for run in chosen_runs(session, runs, conditions):
+        session.folder.unpin(run.id)
+        print_message(f"unpinned: {run.id}")
+
+
+@click.command("rm")
+@click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS)
+@label_filter_option
+@yes_option
+@click.pass_context
+def remove(
+    ctx: click.Context,
+    runs: Tuple[str, ...],
+    conditions: Tuple[Condition, ...],
+    yes: bool,
+) -> None:
+    """Remove finished and incomplete runs, with their journals and logs.
+
+    All are looked at before any is removed. Of those with a label the unfinished and
+    the pinned are passed over. They are shown first: at a terminal it asks,
+    elsewhere it needs --yes.
+    """
+    from provctl.errors import RequestRejected
+    from provctl.storage import retention
+
+    session: Session = ctx.obj
+    found = chosen_runs(session, runs, conditions)
+    if conditions:
+        found = _removable(session, found)
+    else:
+        _check_removable(session, found)
+    confirm_runs(ctx, found, "remove", yes=yes)
+    gone = retention.remove(session.folder, [run.id for run in found])
+    for run_id in gone:
+        print_message(f"removed: {run_id}")
+    if len(gone) < len(found):
+        stayed = ", ".join(run.id for run in found if run.id not in gone)
+        message = f"somebody has taken a run meanwhile: {stayed}"
+        raise RequestRejected(message)
+
+
+def _removable(session: Session, found: Sequence[RunSummary]) -> List[RunSummary]:
+    from provctl.errors import RequestRejected
+
+    kept = [
+        run
+        for run in found
+        if _is_over(run) and not session.folder.run(run.id).pin.exists()
+    ]
+    if not kept:
+        message = "nothing to remove: each of these runs is unfinished or pinned"
+        raise RequestRejected(message, hint="end them first: provctl cancel -l LABEL")
+    return kept
+
+
+def _is_over(run: RunSummary) -> bool:
+    return run.outcome is not None or run.status == "incomplete"
+
+
+def _check_removable(session: Session, found: Sequence[RunSummary]) -> None:
+    from provctl.errors import JournalDamaged, RequestRejected
+
+    for run in found:
+        if run.damage:
+            hint = "if nothing of it is needed, delete its folder by hand"
+            raise JournalDamaged(run.damage, hint=hint)
+        if not _is_over(run):
+            message = f"run {run.id} has not finished: it is {run.status}"
+            raise RequestRejected(
+                message, hint=f"end it first: provctl cancel {run.id}"
+            )
+        if session.folder.run(run.id).pin.exists():
+            message = f"run {run.id} is pinned"
+            raise RequestRejected(message, hint=f"provctl workflow unpin {run.id}")

@@ -1,0 +1,260 @@
+"""The checks of what runs need: configuration, programs, library, state, clock.
+
+A check returns what it found in a few words, as a `CheckNote` where something is to be said
+that is no fault, and raises what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, distributions, requires, version
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
+
+from provctl.base.self_command import pip_install
+from provctl.cli.doctor.service_checks import (
+    api_port,
+    api_token,
+    hooks,
+    lingering,
+    schedules,
+    service,
+    submissions,
+)
+from provctl.cli.session import print_message
+from provctl.errors import InvalidConfig, JournalDamaged, MissingTool, StateDirError
+
+if TYPE_CHECKING:
+    from provctl.cli.doctor.check_context import CheckContext, CheckNote
+
+_PROGRAM_TIMEOUT_S = 10
+_RELEASED_AT = 1_735_689_600  # 2025-01-01: no right clock shows an earlier time
+_CLOCK_TOLERANCE_S = 60
+
+
+def _configuration(context: CheckContext) -> str:
+    if context.broken:
+        raise context.broken
+    return ", ".join(map(str, context.files)) or "no file, defaults are used"
+
+
+def _python(_context: CheckContext) -> str:
+
+    missing = [p.name for p in packages() if p.always and p.version is None]
+    if missing:
+        message = f"packages missing: {', '.join(missing)}"
+        raise MissingTool(
+            message, hint="install provctl again: ./install.sh, in its checkout"
+        )
+    version = ".".join(map(str, sys.version_info[:3]))
+    return f"{version} ({sys.executable})"
+
+
+def _nushell(context: CheckContext) -> str:
+    from shutil import which
+
+    from provctl.config.paths import programs_dir
+    from provctl.nushell.binary import find_nu, nu_version
+
+    configured, own = context.settings.nushell.binary, programs_dir()
+    binary = find_nu(configured, context.search_path, str(own))
+    version = nu_version(binary)
+    launcher = which(configured, path=context.search_path)
+    if (
+        launcher is None
+        or Path(binary).parent == own
+        or Path(launcher).samefile(binary)
+    ):
+        return f"{version} ({binary})"
+    return f"{version} ({binary}, which the script {launcher} starts)"
+
+
+def _get_nushell(context: CheckContext) -> None:
+    """Get Nushell, unless the configuration wants a program at a certain path."""
+    from provctl.config.paths import programs_dir
+    from provctl.nushell.install import fetch_nu
+
+    if os.sep not in context.settings.nushell.binary:
+        fetch_nu(
+            programs_dir(),
+            context.environ,
+            tell=print_message,
+        )
+
+
+def _plugins(context: CheckContext) -> str:
+    from provctl.nushell.binary import check_plugins
+
+    plugins = context.settings.nushell.plugins
+    check_plugins(plugins)
+    return ", ".join(plugins) or "none"
+
+
+def _nickel(context: CheckContext) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+    from shutil import which
+
+    try:
+        return f"{version('py-nickel')} (package py-nickel)"
+    except PackageNotFoundError:
+        name = context.settings.nickel.binary
+    program = which(name, path=context.search_path)
+    if program is None:
+        message = f"neither the package py-nickel nor the program {name} is there"
+        hint = (
+            f"on Python 3.11 to 3.13: {pip_install('py-nickel')}; else install the nickel "
+            "program and put it on PATH (or set nickel.binary)"
+        )
+        raise MissingTool(message, hint=hint)
+    return f"{_said_by([program, '--version'])} ({program})"
+
+
+def _said_by(command: Sequence[str]) -> str:
+    import subprocess
+
+    try:
+        said = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=_PROGRAM_TIMEOUT_S,
+        )
+    except (OSError, subprocess.SubprocessError) as problem:
+        message = f"{command[0]} does not work: {problem}"
+        raise MissingTool(message, hint="install it again") from problem
+    return said.stdout.decode(errors="replace").strip()
+
+
+def _library(context: CheckContext) -> str:
+    folder = context.settings.nushell.provisioning_lib
+    if folder is None:
+        return "nushell.provisioning_lib is not set (needed for `call` tasks only)"
+    if not os.access(folder, os.R_OK | os.X_OK) or not Path(folder).is_dir():
+        message = f"nushell.provisioning_lib: {folder} is not a readable folder"
+        raise InvalidConfig(message, hint="set it to the folder of the library")
+    from provctl.nushell.library.compatibility import check_library
+
+    version = check_library(Path(folder))
+    return folder if version is None else f"{folder} (version {version})"
+
+
+def _state(context: CheckContext) -> str:
+    from provctl.storage.state_dir_checks import check_state_dir, current_mounts
+
+    return check_state_dir(context.state_dir, uid=os.geteuid(), mounts=current_mounts())
+
+
+def _runs(context: CheckContext) -> str:
+    """Whether every run can be read, and those under way without an owner are whole."""
+    from provctl.runs.verify import verify
+    from provctl.storage.layout import StateDir
+    from provctl.storage.run_summary import summaries
+
+    folder = StateDir(context.state_dir)
+    runs = summaries(folder)
+    found = {run.id: run.damage for run in runs if run.damage}
+    for run in runs:
+        if run.outcome is None and not run.owned and not run.damage:
+            verdict = verify(folder.run(run.id))
+            if verdict.verdict == "damaged":
+                found[run.id] = verdict.problem
+    if not found:
+        return f"{len(runs)}, none is damaged"
+    first, *others = found
+    names = ", ".join([first, *others][:10])
+    message = f"{len(found)} of {len(runs)} are damaged: {names}; {found[first]}"
+    raise JournalDamaged(message, hint="provctl journal verify")
+
+
+def _clock(context: CheckContext) -> str:
+    from datetime import datetime, timezone
+
+    shown = datetime.fromtimestamp(context.now, timezone.utc)
+    detail = f"{shown:%Y-%m-%d %H:%M:%S} UTC"
+    hint = "set the clock; on most systems: timedatectl set-ntp true"
+    if context.now < _RELEASED_AT:
+        message = f"{detail} cannot be right"
+        raise StateDirError(message, hint=hint)
+    try:
+        changed_at = (context.state_dir / "runs").stat().st_mtime
+    except OSError:
+        return detail
+    if changed_at > context.now + _CLOCK_TOLERANCE_S:
+        message = f"{detail} is before the last change of a run: the clock went back"
+        raise StateDirError(message, hint=hint)
+    return detail
+
+
+CHECKS: Tuple[Tuple[str, Callable[[CheckContext], Union[str, CheckNote]]], ...] = (
+    ("configuration", _configuration),
+    ("python", _python),
+    ("nushell", _nushell),
+    ("plugins", _plugins),
+    ("nickel", _nickel),
+    ("library", _library),
+    ("state directory", _state),
+    ("runs", _runs),
+    ("clock", _clock),
+    ("api", api_port),
+    ("token", api_token),
+    ("service", service),
+    ("logout", lingering),
+    ("schedules", schedules),
+    ("submissions", submissions),
+    ("hooks", hooks),
+)
+
+# What can be done about the fault that a check has found.
+FIXES: Mapping[str, Callable[[CheckContext], None]] = {"nushell": _get_nushell}
+
+
+class Package(NamedTuple):
+    """A package by its name; `version` is None where it is not there.
+
+    `always`: it is needed whatever the version of Python and the extras that were asked for.
+    """
+
+    name: str
+    version: Optional[str]
+    always: bool
+
+
+def packages() -> List[Package]:
+    """Return all packages that provctl uses, but for those of its developers."""
+    try:
+        requirements = requires("provctl") or []
+    except PackageNotFoundError:  # in the single file, where there are no others
+        return [
+            Package(each.metadata["Name"], each.version, always=False)
+            for each in distributions()
+        ]
+    found = []
+    for line in requirements:
+        requirement, _, condition = line.partition(";")
+        if not _DEVELOPERS.search(condition):
+            name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+            found.append(Package(name, _version(name), always=not condition))
+    return found
+
+
+_DEVELOPERS = re.compile(r"extra == .(test|real|dev)\b")
+
+
+def _version(name: str) -> Optional[str]:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,188 @@
+"""The manual: what help adds to a command, and the topics of `provctl help`.
+
+Both are text files beside this module, read when somebody asks. Tables that code knows
+are put into topics where `{name}` stands alone on a line.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Mapping, Tuple
+
+import click
+
+from provctl.cli.exit_codes import EXIT_CODES
+from provctl.cli.session import session_of
+
+_PAGES = Path(__file__).with_name("pages")
+_PROGRAM = "provctl"
+_COMMAND = re.compile(rf"\b{_PROGRAM} (?=[a-z])")
+
+
+@dataclass(frozen=True)
+class HelpPage:
+    """What is added to the help of one command.
+
+    `examples` are command lines, each with a comment in a shell's way if it has one;
+    `exits` the exit codes that matter; `see` what else to read, in commands' words.
+    """
+
+    examples: Tuple[str, ...]
+    exits: Tuple[int, ...] = ()
+    see: Tuple[str, ...] = ()
+
+
+def pages() -> Dict[str, HelpPage]:
+    """Return the page of each command, by its words, such as "workflow run"."""
+    found: Dict[str, HelpPage] = {}
+    text = (_PAGES / "verbs.txt").read_text(encoding="utf-8")
+    for block in text.split("\n["):
+        head, _, body = block.lstrip("[").partition("]\n")
+        lines = [line for line in body.splitlines() if line]
+        notes = dict(
+            line.split(": ", 1) for line in lines if not line.startswith(_PROGRAM)
+        )
+        found[head] = HelpPage(
+            tuple(line for line in lines if line.startswith(_PROGRAM)),
+            tuple(map(int, notes.get("exits", "").split())),
+            tuple(filter(None, notes.get("see", "").split(", "))),
+        )
+    return found
+
+
+def examples() -> Iterator[str]:
+    """Return every command line that is shown as an example, of commands and topics."""
+    for each in pages().values():
+        yield from each.examples
+    for name in topics():
+        lines = topic(name).splitlines()
+        yield from (each[2:] for each in lines if each.startswith(f"  {_PROGRAM} "))
+
+
+def page(ctx: click.Context) -> str:
+    """Return the whole help of a command: what click knows of it, and its page."""
+    text = ctx.get_help()
+    found = pages().get(_words_of(ctx))
+    if found is None:
+        return text
+    formatter = ctx.make_formatter()
+    arguments = dict(_arguments(ctx.command))
+    if arguments:
+        with formatter.section("Arguments"):
+            formatter.write_dl(list(arguments.items()))
+    name = session_of(ctx).called.name
+    with formatter.section("Examples"):
+        for line in (_COMMAND.sub(f"{name} ", each) for each in found.examples):
+            formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+    if found.exits:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), EXIT_CODES[code]) for code in found.exits])
+    if found.see:
+        see = ", ".join(f"{name} {words}" for words in found.see)
+        with formatter.section("See also"):
+            formatter.write_text(see)
+    return f"{text}\n\n{formatter.getvalue().rstrip()}"
+
+
+# What words that stand for arguments mean, wherever they stand.
+_ARGUMENTS = {
+    "RUN": "an id, the start of one, a batch, @last, @last~1, @last:NAME;"
+    " see provctl help selectors",
+    "BATCH": "an id of a batch or of a run, the start of one, or @last",
+    "TASK": "the name of a task; inside a nested workflow cluster/etcd",
+    "FILE": "a file; for a workflow .ncl, .k, .json or .toml,"
+    " see provctl help workflow-file",
+    "PATH": "a part of what a task returned, such as net.0.ip",
+    "WORKFLOW": "the name of a workflow, as its runs have it",
+    "TOPIC": "one of those that provctl help lists",
+}
+
+
+def _arguments(command: click.Command) -> Iterator[Tuple[str, str]]:
+    """The arguments of a command, each with what it is, as far as it is known."""
+    for param in command.params:
+        if isinstance(param, click.Argument):
+            words = re.findall(r"[A-Z]+", param.metavar or str(param.name).upper())
+            yield from ((w, _ARGUMENTS[w]) for w in words if w in _ARGUMENTS)
+
+
+def _words_of(ctx: click.Context) -> str:
+    """The words of a command; of a shortcut those that it is short for."""
+    words = ctx.command_path.split()[1:] or [_PROGRAM]
+    if len(words) != 1:
+        return " ".join(words)
+    long_form: Callable[[str], str]
+    long_form = getattr(ctx.find_root().command, "long_form", str)
+    return long_form(words[0])
+
+
+def topics() -> Dict[str, str]:
+    """Return the topics, each with its first line, which says what it is about."""
+    files = sorted((_PAGES / "topics").glob("*.txt"))
+    return {
+        file.stem: file.read_text(encoding="utf-8").partition("\n")[0] for file in files
+    }
+
+
+def topic(name: str) -> str:
+    """Return the text of a topic, with the tables that code knows in it."""
+    text = (_PAGES / "topics" / f"{name}.txt").read_text(encoding="utf-8")
+    lines: List[str] = []
+    for line in text.rstrip("\n").split("\n"):
+        table = (
+            _TABLES.get(line.strip()[1:-1]) if line.strip().startswith("{") else None
+        )
+        lines += [line] if table is None else table()
+    return "\n".join(lines)
+
+
+def _aligned(rows: Mapping[str, str]) -> List[str]:
+    formatter = click.HelpFormatter(width=79)
+    formatter.indent()
+    formatter.write_dl(list(rows.items()), col_max=34)
+    return formatter.getvalue().rstrip("\n").split("\n")
+
+
+def _exit_codes() -> List[str]:
+    return _aligned({str(code): meaning for code, meaning in EXIT_CODES.items()})
+
+
+def _states(name: str) -> Callable[[], List[str]]:
+    def table() -> List[str]:
+        from provctl.cli import status_words
+
+        return _aligned(getattr(status_words, name))
+
+    return table
+
+
+def _config_keys() -> List[str]:
+    import json
+
+    from provctl.config.registry import KEYS
+
+    rows = {}
+    for key in KEYS:
+        default = "not set" if key.default is None else json.dumps(key.default)
+        rows[key.name] = f"{key.description.help}; default {default}"
+    return _aligned(rows)
+
+
+def _variables() -> List[str]:
+    from provctl.config.registry import KEYS
+
+    rows = {key.description.variable or key.variables[0]: key.name for key in KEYS}
+    return _aligned(rows)
+
+
+_TABLES: Dict[str, Callable[[], List[str]]] = {
+    "exit-codes": _exit_codes,
+    "run-statuses": _states("RUN_STATUSES"),
+    "run-outcomes": _states("RUN_OUTCOMES"),
+    "task-statuses": _states("TASK_STATUSES"),
+    "task-outcomes": _states("TASK_OUTCOMES"),
+    "config-keys": _config_keys,
+    "variables": _variables,
+}

@@ -1,0 +1,47 @@
+"""How provctl was called: what a hint has to repeat, so that its command works.
+
+Words for people are written without it, wherever they are written. It is put in where
+they are told.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import AbstractSet, Dict
+
+_COMMAND = re.compile(r"\bprovctl (?=([a-z][a-z-]*))")
+
+
+class CommandLine:
+    """The flags of this command line that say which runs and which settings are meant.
+
+    What the environment says is there for the next command too. `verbs` are first
+    words of commands that are about these; `name` is what the program was called by.
+    """
+
+    def __init__(
+        self, verbs: AbstractSet[str] = frozenset(), name: str = "provctl"
+    ) -> None:
+        self.name = name
+        self._verbs = verbs
+        self._flags: Dict[str, str] = {}
+
+    def add_flag(self, flag: str, path: str) -> None:
+        """It was called with this flag, whose path is absolute; the last one counts."""
+        self._flags[flag] = path
+
+    @property
+    def program(self) -> str:
+        """What a command begins with that is to mean the same, quoted for a shell."""
+        given = (f"{flag} {shlex.quote(path)}" for flag, path in self._flags.items())
+        return " ".join([self.name, *given])
+
+    def with_flags(self, words: str) -> str:
+        """Return words of ours with name and flags in each command that they name."""
+        program = self.program
+
+        def whole(found: re.Match[str]) -> str:
+            return f"{program} " if found.group(1) in self._verbs else found.group()
+
+        return _COMMAND.sub(whole, words)

@@ -1,0 +1,53 @@
+"""Asking first: before what is not easily taken back is done."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable
+
+import click
+
+from provctl.base.text import plain
+from provctl.cli.session import print_message
+from provctl.errors import UsageError
+
+DECLINED = 130  # exit code, as of Ctrl-C instead of an answer
+
+
+def yes_option(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb that `agreed` is for `-y`, as `yes`."""
+    return click.option(
+        "-y",
+        "--yes",
+        is_flag=True,
+        help="Do not ask first; what destroys needs it without a terminal.",
+    )(verb)
+
+
+def confirm(question: str, *, yes: bool, destroys: bool = True) -> bool:
+    """Whether to go on: with `yes`, or as is answered at the terminal.
+
+    What would happen was shown on stderr. Asks there, also where it is quiet. Where
+    nobody can be asked, what destroys is refused (raises UsageError), all else
+    goes on.
+    """
+    if yes:
+        return True
+    if not is_interactive():
+        if destroys:
+            message = "nothing was done: there is no terminal to ask at"
+            raise UsageError(message, hint="if that is what you want, add --yes")
+        return True
+    from contextlib import redirect_stderr
+
+    with redirect_stderr(sys.__stderr__):
+        answer = click.confirm(plain(question), err=True)
+    if not answer:
+        print_message("nothing was done")
+    return answer
+
+
+def is_interactive() -> bool:
+    """Return whether somebody can be asked at the terminal."""
+    streams = (sys.__stdin__, sys.__stderr__)
+    return all(stream is not None and stream.isatty() for stream in streams)

@@ -1,0 +1,230 @@
+"""What verbs have in common on the command line: global flags, kinds of words.
+
+What a shell completes words with starts no scheduler, no Nickel and no Nushell. It
+checks nothing: what is none of the words offered is told by the verb that gets it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import redirect_stderr
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+import click
+
+from provctl.base.text import plain
+from provctl.cli.completion.param_types import DIRECTORY, PLACE, TARGET
+from provctl.cli.session import OUTPUTS, VIEWS, session_of
+from provctl.errors import UsageError
+
+
+def add_global_options(command: click.Command) -> None:
+    """Let a command, and all below it, take the global flags too.
+
+    A command may stand in several places of the tree, and gets them once. What a
+    command has of its own by the same word stays its own.
+    """
+    known = {param.name for param in command.params}
+    taken = {word for param in command.params for word in param.opts}
+    group = isinstance(command, click.Group)
+    for option in _global_options((*OUTPUTS, *VIEWS) if group else OUTPUTS):
+        option.opts = [word for word in option.opts if word not in taken]
+        if option.opts and option.name not in known:
+            command.params.append(option)
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            add_global_options(child)
+
+
+def view_option(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a verb that shows runs at work be told how, beside the format of its data."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice((*VIEWS, *OUTPUTS)),
+        expose_value=False,
+        callback=_set_output,
+        help="How runs are shown, or the format of what goes to stdout.",
+    )(verb)
+
+
+def report_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the options for files about runs when they have ended."""
+    for option in (
+        click.option(
+            "--summary",
+            metavar="FILE",
+            type=TARGET,
+            help="Write a summary, as Markdown.",
+        ),
+        click.option(
+            "--junit",
+            metavar="FILE",
+            type=TARGET,
+            help="Write JUnit's XML, a case a task.",
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def _global_options(outputs: Sequence[str]) -> List[click.Option]:
+    return [
+        click.Option(
+            ["-o", "--output"],
+            type=click.Choice(outputs),
+            expose_value=False,
+            callback=_set_output,
+            help="Format of what goes to stdout.",
+        ),
+        click.Option(
+            ["--state-dir"],
+            metavar="DIR",
+            type=DIRECTORY,
+            expose_value=False,
+            callback=_set_state_dir,
+            help="Where runs are kept.",
+        ),
+        click.Option(
+            ["--config"],
+            metavar="FILE",
+            type=PLACE,
+            expose_value=False,
+            callback=_set_config,
+            help="Configuration file to use in place of the user's.",
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=_be_quiet,
+            help="On stderr errors only; of a run only how it ended.",
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            count=True,
+            expose_value=False,
+            callback=_be_verbose,
+            help="Say what is done on stderr; -vv says more.",
+        ),
+        click.Option(
+            ["-h", "--help"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_help,
+            help="Show this help and exit.",
+        ),
+    ]
+
+
+def _be_quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    session = session_of(ctx)
+    if not value or session.quiet:
+        return
+    _refuse_both(ctx, quiet=True, verbose=session.verbosity > 0)
+    ctx.obj = replace(session, quiet=True)
+    # Whoever talks, talks to stderr. Errors are told at the door, when this is over.
+    nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    ctx.with_resource(nowhere)
+    ctx.with_resource(redirect_stderr(nowhere))
+
+
+def _be_verbose(ctx: click.Context, _: click.Parameter, value: int) -> None:
+    session = session_of(ctx)
+    if not value:
+        return
+    _refuse_both(ctx, quiet=session.quiet, verbose=True)
+    ctx.obj = louder = replace(session, verbosity=session.verbosity + value)
+    if not session.verbosity:
+        began = time.perf_counter()
+        ctx.call_on_close(
+            lambda: louder.say(f"took {time.perf_counter() - began:.3f}s")
+        )
+    if session.verbosity < 2 <= louder.verbosity:
+        import platform
+
+        from provctl import __version__
+
+        python = f"Python {platform.python_version()}"
+        louder.say(f"provctl {__version__}, {python}, {platform.platform()}", 2)
+
+
+def _refuse_both(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
+    if quiet and verbose:
+        ctx.fail("--quiet and --verbose exclude each other")
+
+
+def _show_help(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from provctl.cli.help_pages import page
+
+        click.echo(page(ctx))
+        ctx.exit()
+
+
+def _set_output(ctx: click.Context, _: click.Parameter, value: Optional[str]) -> None:
+    session = session_of(ctx)
+    if value in VIEWS:
+        stream = sys.stdout if session.output == "table" else sys.stderr
+        if value == "live" and not stream.isatty():
+            message = "-o live: there is no terminal to draw on"
+            raise UsageError(message, hint="-o plain prints a line for each change")
+        ctx.obj = replace(session, shown=value)
+    elif value is not None:
+        ctx.obj = replace(session, output=value)
+
+
+def _set_config(ctx: click.Context, _: click.Parameter, value: Optional[str]) -> None:
+    session = session_of(ctx)
+    if value is not None:
+        ctx.obj = replace(session, config_file=value)
+        session.called.add_flag("--config", str(Path(value).absolute()))
+
+
+def _set_state_dir(
+    ctx: click.Context, _: click.Parameter, value: Optional[str]
+) -> None:
+    session = session_of(ctx)
+    if value is not None:
+        flags: Dict[str, object] = {**session.flags, "storage.data_dir": value}
+        ctx.obj = replace(session, flags=flags)
+        path = Path(os.path.expanduser(value)).absolute()  # noqa: PTH111  # never raises
+        session.called.add_flag("--state-dir", str(path))
+
+
+def unknown_verb(word: str, verbs: List[str]) -> str:
+    """Return what to say of a word that is none of `verbs`."""
+    from provctl.base.suggest import closest_match
+
+    near = closest_match(word, verbs)
+    guess = f" (did you mean {near}?)" if near else ""
+    return f"no such command: {plain(word)}{guess}"
+
+
+class SuggestingGroup(click.Group):
+    """A group of commands that guesses what a mistyped one was meant to be."""
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """List the commands, of each its first sentence; click would cut those short."""
+        rows = [
+            (name, self.commands[name].get_short_help_str(limit=1000))
+            for name in self.list_commands(ctx)
+            if not self.commands[name].hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def resolve_command(
+        self, ctx: click.Context, args: List[str]
+    ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
+        """Find the command, or fail with a guess."""
+        if args and not ctx.resilient_parsing and args[0] not in self.commands:
+            ctx.fail(unknown_verb(args[0], self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)

@@ -1,0 +1,94 @@
+"""A picture as a job of a shell: stopped, ended or in the background, it gives
+the terminal back.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Iterator, Optional
+
+if TYPE_CHECKING:
+    from provctl.render.live.view import LiveView
+
+
+_ENDED = 143  # as shells have it of a SIGTERM
+
+
+class JobControl:
+    """Ctrl-Z leaves the picture as it is, to go on below; SIGTERM ends the watch.
+
+    In the background nothing is drawn: it would be over what the shell does there.
+    `terminal` is the file descriptor that is drawn on.
+
+    Ctrl-\\ and SIGHUP kill it, but not without giving the terminal back. Whoever owns
+    a run heeds SIGTERM and SIGHUP itself, and gets its handlers in place of these.
+    """
+
+    def __init__(self, drawing: LiveView, terminal: int) -> None:
+        self._view = drawing
+        self._terminal = terminal
+        self._away = False
+        self._draws = False
+        self._held: Optional[int] = None
+
+    def heed_signals(self) -> None:
+        """Take the signals, as far as they are not ignored."""
+        for number, heed in (
+            (signal.SIGTERM, _end),
+            (signal.SIGHUP, self._heed),
+            (signal.SIGTSTP, self._heed),
+            (signal.SIGQUIT, self._heed),
+        ):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, heed)
+
+    def away(self) -> bool:
+        """Return whether the terminal is another job's; give it up, or take it again."""
+        away = _in_background(self._terminal)
+        if away != self._away:
+            self._away = away
+            with self.drawing():
+                (self._view.suspend if away else self._view.resume)()
+        return away
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Hold back what would write while something is being written."""
+        self._draws = True
+        try:
+            yield
+        finally:
+            self._draws = False
+            held, self._held = self._held, None
+            if held is not None:
+                self._leave(held)
+
+    def _heed(self, number: int, _frame: Any) -> None:
+        if self._draws:
+            self._held = number
+        else:
+            self._leave(number)
+
+    def _leave(self, number: int) -> None:
+        """Give the terminal back; the next look whose it is comes when continued."""
+        self._view.suspend()
+        if number == signal.SIGTSTP:
+            self._away = True
+            os.kill(os.getpid(), signal.SIGSTOP)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+
+def _end(_number: int, _frame: Any) -> None:
+    sys.exit(_ENDED)
+
+
+def _in_background(terminal: int) -> bool:
+    try:
+        return os.tcgetpgrp(terminal) != os.getpgrp()
+    except OSError:  # nobody's jobs are controlled there
+        return False

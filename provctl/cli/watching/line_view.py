@@ -1,0 +1,179 @@
+"""Watching runs in lines: what changes, in a CI job what tasks write too."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Sequence,
+    TextIO,
+    Tuple,
+)
+
+from provctl.cli.session import print_message
+from provctl.cli.watching.heartbeat import Heartbeat
+from provctl.cli.watching.task_log import TaskLogStream
+from provctl.core.engine.events import (
+    AttemptAdopted,
+    AttemptDiscarded,
+    AttemptFinished,
+    AttemptStarted,
+    ProbeDue,
+    ProgressReported,
+    TaskHeld,
+)
+from provctl.core.engine.state import TROUBLES
+from provctl.core.engine.view import task_view, view
+from provctl.render.plain_view import PlainView
+from provctl.render.text import (
+    FAILED_TASKS_SHOWN,
+)
+from provctl.runs.log_tail import head_and_tail
+
+if TYPE_CHECKING:
+    from provctl.core.engine.events import Event
+    from provctl.core.engine.state import RunState, TaskState
+    from provctl.core.engine.view import RunView
+    from provctl.render.ci_dialects import CiLogFormat
+    from provctl.storage.layout import StateDir
+
+
+_ROWS = 200
+_FAILED_LOG_LINES = 1000
+_FAILED_LOG_BYTES = 1 << 18
+_NEVER_S = 86_400.0
+_BEGUN = (AttemptStarted, AttemptAdopted)
+_OVER = (AttemptFinished, AttemptDiscarded, TaskHeld, ProbeDue)
+
+
+@dataclass(frozen=True)
+class LineViewOptions:
+    """How a run is told: for whom, whether with what tasks write, and how often.
+
+    `heartbeat_s` is the longest silence, 0 for any; `stamp` gives the time of day;
+    `program` is what commands that are named begin with.
+    """
+
+    dialect: CiLogFormat
+    groups: bool
+    heartbeat_s: float
+    now: Callable[[], float]
+    stamp: Callable[[float], str]
+    program: str = "provctl"
+
+
+class LineRunView:
+    """Shows runs in lines; see `open_view.RunObserver`."""
+
+    def __init__(
+        self, folder: StateDir, stream: TextIO, manner: LineViewOptions
+    ) -> None:
+        # Logs are looked at as often as a picture is drawn; without them only silence is.
+        self.tick_s = 0.125 if manner.groups else manner.heartbeat_s / 4 or _NEVER_S
+        self._folder = folder
+        self._manner = manner
+        self._log = TaskLogStream(stream, manner.dialect, manner.now)
+        self._plain = PlainView(
+            self._log.lines,
+            now=manner.now,
+            stamp=manner.stamp,
+            program=manner.program,
+        )
+        self._heartbeat = Heartbeat(folder, manner.heartbeat_s, manner.stamp)
+
+    def tell(self, run: RunState, events: Sequence[Event]) -> None:
+        """Show what changed. With groups, what it looks like waits for the next tick."""
+        picture = view(run, rows=0)
+        changed: Dict[str, List[Any]] = {}
+        for event in events:
+            if hasattr(event, "task") and not isinstance(event, ProgressReported):
+                changed.setdefault(event.task, []).append(event)
+        if not self._manner.groups or not changed:
+            self._plain.changed(picture, [task_view(run.tasks[t]) for t in changed])
+        else:
+            for task_id, own in changed.items():
+                failed = [key for event in own for key in self._heard(run, event)]
+                self._plain.changed(picture, [task_view(run.tasks[task_id])])
+                for key in failed:
+                    self._log.repeat_end(key)
+        if not self._manner.groups:
+            self._log.settle()
+
+    def _heard(self, run: RunState, event: Any) -> List[Any]:
+        """Let the log know which attempts there are; return those that failed."""
+        if not isinstance(event, (*_BEGUN, *_OVER)):
+            return []
+        run_id, task = run.submitted.run, run.tasks[event.task]
+        key = (run_id, event.task, event.attempt)
+        # What ended while nobody owned the run began before anybody looked.
+        if isinstance(event, (*_BEGUN, AttemptFinished)):
+            log = self._folder.run(run_id).log_of(task.task.index, event.attempt)
+            # Secrets are covered soon after they are written: in time for an end.
+            streams = not task.task.secrets
+            self._log.began(key, _title(task, event), log, streams=streams)
+        if isinstance(event, _BEGUN):
+            return []
+        failed = getattr(event, "outcome", "") in TROUBLES
+        self._log.ended(key, failed=failed)
+        return [key] if failed else []
+
+    def tick(self, runs: Iterable[RunState]) -> None:
+        """Show what tasks wrote; after a long silence, what still runs."""
+        self._log.pump()
+        now = self._manner.now()
+        for line in self._heartbeat.after(now - self._log.wrote_at, runs, now=now):
+            self._log.say_now(line)
+
+    def say(self, words: str) -> None:
+        """Say something that is not of a run on stderr."""
+        print_message(words)
+
+    def close(self, runs: Iterable[RunState]) -> None:
+        """Show how everything ended, with the logs of what failed."""
+        with suppress(OSError):
+            self._log.pump()
+            self._log.settle()
+            self._plain.close([self._picture(run) for run in runs])
+            self._log.settle()
+
+    def __enter__(self) -> LineRunView:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        with suppress(OSError):
+            self._log.settle()
+
+    def _picture(self, run: RunState) -> RunView:
+        """The picture of a run, with the logs of what failed, as far as they are told."""
+        picture = view(run, rows=_ROWS)
+        troubled = [task.id for task in picture.tasks if task.troubled]
+        told = troubled[:FAILED_TASKS_SHOWN]
+        tasks = [
+            replace(task, log_tail=self._log_of(run, run.tasks[task.id]))
+            if task.id in told
+            else task
+            for task in picture.tasks
+        ]
+        return replace(picture, tasks=tuple(tasks))
+
+    def _log_of(self, run: RunState, task: TaskState) -> Tuple[str, ...]:
+        if not task.attempt:
+            return ()
+        folder = self._folder.run(run.submitted.run)
+        log = folder.log_of(task.task.index, task.attempt)
+        return tuple(head_and_tail(log, _FAILED_LOG_LINES, _FAILED_LOG_BYTES))
+
+
+def _title(task: TaskState, event: Any) -> str:
+    """What a group is called: its task, what for if not to run it, which try."""
+    purpose = getattr(event, "purpose", task.purpose)
+    told: List[str] = [] if purpose == "run" else [purpose]
+    if event.attempt > 1:
+        told.append(f"attempt {event.attempt}")
+    return f"{task.task.id} ({', '.join(told)})" if told else task.task.id

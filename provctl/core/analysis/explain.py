@@ -1,0 +1,366 @@
+"""The answer to "why": what a task waits for, or what made it end as it did.
+
+Reads the state, which should hold all runs that share the owner's slots and pools,
+or what stands in line before a task cannot be named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+)
+
+from provctl.core.engine.propagate import left_out, unmet_reason
+from provctl.core.engine.reopen import why_stale
+from provctl.core.engine.run_queue import SLOTS, is_queued, resource_key
+from provctl.core.engine.state import FAILURES, TROUBLES, WENT
+from provctl.core.model.expressions import ValueMissing, references, resolve
+from provctl.core.model.workflow import SubWorkflow
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import RunState, State, TaskState
+
+
+_NAMED = 5  # of those that hold something, or are ahead
+_LOOKED_THROUGH = 100_000  # tasks of a chain of needs
+
+# When a running task is expected to end, in seconds since the epoch; None: no idea.
+Estimate = Callable[["RunState", "TaskState"], Optional[float]]
+
+# What other owners have of a resource: how many units each (run, task) takes.
+Elsewhere = Mapping[str, Mapping[Tuple[str, str], int]]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason. `text` says it whole.
+
+    `kind` is need, group, paused, slots, pool, run_limit, behind, backoff, held,
+    shortage, halted, running, unowned, cancelled, failed, root_cause, skipped,
+    condition, result or stale; slack is for those who know what tasks take.
+    `tasks` are (run, task) of those it is about, at most a few; `until` is when that
+    is expected to be over, in seconds since the epoch.
+    """
+
+    kind: str
+    text: str
+    tasks: Tuple[Tuple[str, str], ...] = ()
+    until: Optional[float] = None
+
+
+def explain(
+    state: State,
+    run_id: str,
+    task_id: str,
+    estimate: Estimate,
+    *,
+    unattended: Mapping[str, str] = {},
+    elsewhere: Optional[Elsewhere] = None,
+) -> List[Reason]:
+    """Return why a task is where it is: what matters most first.
+
+    `unattended` says what became of running tasks of a run that nobody owns. Raises
+    KeyError if there is no such run or task.
+    """
+    run = state.runs[run_id]
+    task = run.tasks[task_id]
+    if task.status == "finished":
+        return list(_why_ended(run, task))
+    if task_id in unattended:
+        return [Reason("unowned", unattended[task_id])]
+    if task.status == "running":
+        return list(_why_running(run, task, estimate))
+    if task.status == "held":
+        text = f"held: {task.reason}; an operator has to decide"
+        return [Reason("held", text)]
+    found = list(_standing_still(run, task))
+    if task.status == "retrying":
+        text = (
+            f"attempt {task.tries} failed ({task.reason}); the next comes after a wait"
+        )
+        return [*found, Reason("backoff", text, until=task.retry_at)]
+    if task.status == "waiting":
+        return [*found, *_unmet(run, task, estimate, unattended)]
+    return [*found, *_no_room(state, run, task, estimate, elsewhere or {})]
+
+
+def root_causes(run: RunState, task: TaskState) -> List[TaskState]:
+    """Return the tasks whose own failure is why this one ended; it may be itself.
+
+    In file order; tasks that were skipped or spoiled by others lead to those.
+    """
+    found: Dict[str, TaskState] = {}
+    pending = [task]
+    seen = {task.task.id}
+    while pending and len(seen) < _LOOKED_THROUGH:
+        current = pending.pop()
+        behind = list(_blamed(run, current))
+        if not behind and (current.outcome in FAILURES or current is not task):
+            found[current.task.id] = current
+        for other in behind:
+            if other.task.id not in seen:
+                seen.add(other.task.id)
+                pending.append(other)
+    return sorted(found.values(), key=lambda each: each.task.index)
+
+
+def _blamed(run: RunState, task: TaskState) -> Iterator[TaskState]:
+    """Those by whose end this one could not go on, one step back."""
+    if isinstance(task.task.action, SubWorkflow) and task.outcome in FAILURES:
+        for child in run.children.get(task.task.id, ()):
+            if run.tasks[child].outcome in FAILURES:
+                yield run.tasks[child]
+        return
+    if task.outcome != "skipped":
+        return
+    for need in task.task.needs:
+        needed = run.tasks[need.task]
+        if needed.status == "finished" and unmet_reason(needed, need.on):
+            yield needed
+    parent = task.task.parent
+    if parent is not None and run.tasks[parent].outcome == "skipped":
+        yield run.tasks[parent]
+
+
+# -- what has not begun ------------------------------------------------------------
+
+
+def _standing_still(run: RunState, task: TaskState) -> Iterator[Reason]:
+    if run.paused:
+        how = "paused and frozen" if run.frozen else "paused"
+        yield Reason("paused", f"the run is {how}")
+    if run.halted and task.purpose == "run":
+        yield Reason("halted", f"nothing more starts: {run.halted}")
+
+
+def _unmet(
+    run: RunState,
+    task: TaskState,
+    estimate: Estimate,
+    unattended: Mapping[str, str],
+) -> Iterator[Reason]:
+    """The needs that are not met yet, and the group it is in."""
+    if task.purpose == "undo":
+        yield Reason("need", "what came after it has to be undone first")
+        return
+    parent = task.task.parent
+    if parent is not None and run.tasks[parent].status == "waiting":
+        text = f"{parent}, which it is in, has not begun"
+        yield Reason("group", text, _named(run, parent))
+    for need in task.task.needs:
+        needed = run.tasks[need.task]
+        if needed.status == "finished" and not unmet_reason(needed, need.on):
+            continue
+        wish = {"success": "", "failure": " to fail", "done": " to end"}[need.on]
+        known = unattended.get(need.task)
+        where = f": {known}" if known else f", which is {_where(needed)}"
+        goes_on = needed.status == "running" and not known
+        text = f"waits for {need.task}{wish}{where}"
+        until = estimate(run, needed) if goes_on else None
+        yield Reason("need", text, _named(run, need.task), until)
+
+
+def _no_room(
+    state: State,
+    run: RunState,
+    task: TaskState,
+    estimate: Estimate,
+    elsewhere: Elsewhere,
+) -> Iterator[Reason]:
+    """A task that is ready and has not started: what is full, and who is ahead."""
+    short = task if task.lacks else _short_of_something(state)
+    if short is not None:
+        text = f"{short.lacks}; it is tried again until there is"
+        whose = (
+            "" if short is task else f"nothing starts since {short.task.id} met this: "
+        )
+        yield Reason("shortage", whose + text)
+    others = elsewhere.get(SLOTS, {})
+    if state.running >= state.slots or others:
+        slots = max(state.slots, state.running + len(others))
+        every = f"all {slots} slots are" if slots > 1 else "the only slot is"
+        text = f"{every} taken{_by_others(others)}"
+        holders = [*_running(state), *others]
+        yield _taken("slots", text, holders, estimate, state)
+    for resource, amount in resource_key(run, task.task):
+        kind, _, name = resource.partition(":")
+        others = elsewhere.get(resource, {})
+        holders = [*_users(state, resource), *others]
+        used = state.used.get(resource, 0) + sum(others.values())
+        if kind == "run":
+            limit = run.submitted.max_parallel or 0
+            if used + amount > limit:
+                most = f"{limit} tasks" if limit > 1 else "one task"
+                text = f"the run has its {most} at work"
+                yield _taken("run_limit", text, holders, estimate, state)
+        elif name in state.capacity and used + amount > state.capacity[name]:
+            text = (
+                f"pool {name} has {state.capacity[name]}, {used} in use"
+                f"{_by_others(others)}, and it takes {amount}"
+            )
+            yield _taken("pool", text, holders, estimate, state)
+    ahead = _ahead(state, run, task)
+    if ahead:
+        place = f"{len(ahead)} tasks are" if len(ahead) > 1 else "1 task is"
+        yield Reason("behind", f"{place} ahead of it in line", tuple(ahead[:_NAMED]))
+
+
+def _short_of_something(state: State) -> Optional[TaskState]:
+    """A ready task that met a shortage: for as long no other one starts."""
+    for entries in state.queues.values():
+        for entry in entries:
+            task = state.runs[entry[1]].tasks[entry[2]]
+            if task.lacks and is_queued(state, entry):
+                return task
+    return None
+
+
+def _by_others(others: Mapping[Tuple[str, str], int]) -> str:
+    count = sum(others.values())
+    return f", {count} of them by other processes" if count else ""
+
+
+def _taken(
+    kind: str,
+    text: str,
+    holders: List[Tuple[str, str]],
+    estimate: Estimate,
+    state: State,
+) -> Reason:
+    ends = [
+        end
+        for run_id, task_id in holders
+        if run_id in state.runs and task_id in state.runs[run_id].tasks
+        for end in [estimate(state.runs[run_id], state.runs[run_id].tasks[task_id])]
+        if end is not None
+    ]
+    return Reason(kind, text, tuple(holders[:_NAMED]), min(ends, default=None))
+
+
+def _running(state: State) -> Iterator[Tuple[str, str]]:
+    for run_id, run in state.runs.items():
+        for task_id in run.active:
+            task = run.tasks[task_id]
+            is_try = not isinstance(task.task.action, SubWorkflow)
+            if task.status == "running" and is_try:
+                yield run_id, task_id
+
+
+def _users(state: State, resource: str) -> Iterator[Tuple[str, str]]:
+    for run_id, task_id in _running(state):
+        run = state.runs[run_id]
+        if any(
+            name == resource for name, _ in resource_key(run, run.tasks[task_id].task)
+        ):
+            yield run_id, task_id
+
+
+def _ahead(state: State, run: RunState, task: TaskState) -> List[Tuple[str, str]]:
+    """Ready tasks that start first, of those that want the same or stand in no way."""
+    key = (run.submitted.run, task.task.id)
+    wanted = {resource for resource, _ in resource_key(run, task.task)}
+    entries = [
+        entry
+        for queue, entries in state.queues.items()
+        if not queue or not wanted or wanted & {resource for resource, _ in queue}
+        for entry in entries
+    ]
+    own = [rank for rank, *who in entries if tuple(who) == key]
+    if not own:
+        return []
+    before = sorted(entry for entry in entries if entry[0] < own[0])
+    ready = [(entry[1], entry[2]) for entry in before if is_queued(state, entry)]
+    return list(dict.fromkeys(ready))
+
+
+# -- what runs, or ended -----------------------------------------------------------
+
+
+def _why_running(
+    run: RunState, task: TaskState, estimate: Estimate
+) -> Iterator[Reason]:
+    if task.stop_level:
+        yield Reason("cancelled", "it was told to end, and has not yet")
+    if task.frozen:
+        yield Reason("paused", "it stands still: the run is frozen")
+    if isinstance(task.task.action, SubWorkflow):
+        inside = [run.tasks[child] for child in run.children.get(task.task.id, ())]
+        going = [each for each in inside if each.status != "finished"]
+        text = f"{len(going)} of the {len(inside)} tasks in it have not ended"
+        names = tuple((run.submitted.run, each.task.id) for each in going[:_NAMED])
+        yield Reason("running", text, names)
+        return
+    what = {"run": "it runs", "undo": "its undo runs", "probe": "its probe runs"}
+    again = f", attempt {task.tries}" if task.tries > 1 else ""
+    until = estimate(run, task)
+    yield Reason("running", what[task.purpose] + again, until=until)
+
+
+def _why_ended(run: RunState, task: TaskState) -> Iterator[Reason]:
+    outcome = task.outcome or ""
+    why = f": {task.reason}" if task.reason else ""
+    if outcome == "skipped":
+        now = "; that holds no more: a retry runs it" if left_out(run, task) else ""
+        yield Reason("skipped", f"it was skipped{why}{now}")
+        yield from _condition(run, task)
+    elif outcome in TROUBLES:
+        yield Reason("failed", f"it {_went(task)}{why}")
+    else:
+        yield Reason("result", f"it {WENT[outcome]}{why}")
+    stale = why_stale(run).get(task.task.id) if outcome == "succeeded" else None
+    if stale:
+        yield Reason("stale", f"it {stale}: a retry runs it again")
+    for cause in root_causes(run, task):
+        if cause is not task:
+            said = f": {cause.reason}" if cause.reason else ""
+            text = f"{cause.task.id} {_went(cause)}{said}"
+            yield Reason("root_cause", text, _named(run, cause.task.id))
+
+
+def _went(task: TaskState) -> str:
+    went = WENT[task.outcome or ""]
+    never = task.outcome == "failed" and task.started_at is None
+    return f"{went} before it began" if never else went
+
+
+def _condition(run: RunState, task: TaskState) -> Iterator[Reason]:
+    """The values that its condition was about."""
+    for reference in dict.fromkeys(references(task.task.when)):
+        body = {"task": reference.task, "path": reference.path}
+        try:
+            value: Any = resolve({"$output": body}, run.output_of)
+        except ValueMissing as missing:
+            text = str(missing)
+        else:
+            path = f".{reference.path}" if reference.path else ""
+            text = f"{reference.task}{path} is {_short(value)}"
+        yield Reason("condition", text, _named(run, reference.task))
+
+
+def _short(value: Any) -> str:
+    import json
+
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _where(task: TaskState) -> str:
+    if task.status == "finished":
+        return WENT[task.outcome or ""].replace("was ", "")
+    return {
+        "retrying": "about to be tried again",
+        "ready": "ready, but not started",
+    }.get(task.status, task.status)
+
+
+def _named(run: RunState, task_id: str) -> Tuple[Tuple[str, str], ...]:
+    return ((run.submitted.run, task_id),)

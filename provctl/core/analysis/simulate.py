@@ -1,0 +1,265 @@
+"""Simulation: a run played to its end by the real decisions, in a time of its own.
+
+The same `open_run`, `decide`, `observe` and `apply` as in the scheduler; only the
+clock is a number, and a try ends when its duration says so. Nobody knows what tasks
+would return, so conditions count as true, and values are not filled in.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, replace
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+from provctl.core.analysis.critical_path import critical_path
+from provctl.core.engine.apply import apply, open_run
+from provctl.core.engine.decide import (
+    LaunchAttempt,
+    blocking_resource,
+    decide,
+    next_deadline,
+)
+from provctl.core.engine.events import AttemptFinished, RunSubmitted
+from provctl.core.engine.observe import observe
+from provctl.core.engine.requests import ExitedReport
+from provctl.core.engine.state import State
+from provctl.core.model.workflow import Command, SubWorkflow
+
+if TYPE_CHECKING:
+    from provctl.core.model.workflow import Task, Workflow
+
+
+_RUN = "simulated"
+_SAME = 1e-9  # of the whole, below which two times are one
+
+
+@dataclass(frozen=True)
+class FailureModel:
+    """How tries may fail: `rates` are shares of tries that end well, by task.
+
+    `roll` is from 0 up to 1, the same for the same task and number whenever it is
+    asked: positive numbers are tries, negative ones the waits behind them.
+    """
+
+    rates: Mapping[str, float]
+    roll: Callable[[str, int], float]
+
+
+@dataclass(frozen=True)
+class SimulatedAttempt:
+    """One try, in seconds from the start; `well` is how it ended."""
+
+    task: str
+    attempt: int
+    start_s: float
+    end_s: float
+    well: bool
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """What a run would be. Times in seconds, `tries` in the order of their start.
+
+    `peak` is the most that ran at once; `tail_s` how long at the end some slot had
+    nothing to do. `waits` says for how long something ready stood in line, by what it
+    waited for: "slots", or a resource as in `core.engine.state.State.used`. `spent` has the
+    time of each task that was tried, with the waits between its tries.
+    """
+
+    slots: int
+    outcome: str
+    makespan_s: float
+    work_s: float
+    peak: int
+    tail_s: float
+    waits: Mapping[str, float]
+    tries: Sequence[SimulatedAttempt]
+    spent: Mapping[str, float]
+    skipped: Sequence[str]
+
+    @property
+    def utilisation(self) -> float:
+        """Which share of the time of all slots was used, from 0 to 1."""
+        whole = self.slots * self.makespan_s
+        return self.work_s / whole if whole else 0.0
+
+
+def simulate(
+    workflow: Workflow,
+    *,
+    slots: int,
+    capacity: Mapping[str, int],
+    took_s: Callable[[Task], float],
+    failure_model: Optional[FailureModel] = None,
+) -> SimulationResult:
+    """Play a checked workflow to its end with so many slots and such pools.
+
+    `took_s` gives the seconds of a try, of nested workflows nothing is asked. Without
+    `failure_model` every try succeeds. Time limits do not end anything.
+    """
+    return _Play(
+        workflow, State(slots=slots, capacity=capacity), took_s, failure_model
+    ).whole()
+
+
+def critical_path_length(
+    workflow: Workflow, simulation: SimulationResult
+) -> Tuple[List[str], float]:
+    """Return the critical path and its length in seconds: no run can be shorter.
+
+    What was skipped waits for nobody and takes no time.
+    """
+    skipped = set(simulation.skipped)
+    tasks = [
+        replace(task, needs=()) if task.id in skipped else task
+        for task in workflow.tasks
+    ]
+    path, timings = critical_path(
+        tasks, lambda task: simulation.spent.get(task.id, 0.0)
+    )
+    return path, sum(timings[task].took_s for task in path)
+
+
+def lower_bound(simulation: SimulationResult, critical_s: float) -> str:
+    """Return what decides how long it takes: "needs", "slots", or a resource."""
+    if not simulation.waits or simulation.makespan_s <= critical_s * (1 + _SAME):
+        return "needs"
+    return max(simulation.waits, key=lambda name: simulation.waits[name])
+
+
+class _Play:
+    """One run, from its start to its end."""
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        state: State,
+        took_s: Callable[[Task], float],
+        failure_model: Optional[FailureModel],
+    ) -> None:
+        self._state = state
+        self._took_s = {task.id: took_s(task) for task in _tried(workflow.tasks)}
+        self._failure_model = failure_model
+        self._now = 0.0
+        self._ends: List[Tuple[float, int, SimulatedAttempt]] = []
+        self._tries: List[SimulatedAttempt] = []
+        self._spent: Dict[str, float] = {}
+        self._waits: Dict[str, float] = {}
+        self._peak = 0
+        self._full_until = 0.0
+        submitted = RunSubmitted(
+            _RUN, 0.0, workflow.name, len(workflow.tasks), "",
+            max_parallel=workflow.max_parallel,
+        )  # fmt: skip
+        hollow = replace(
+            workflow, tasks=tuple(map(_hollow, workflow.tasks)), timeout_s=None
+        )
+        open_run(state, submitted, hollow)
+        self._run = state.runs[_RUN]
+
+    def whole(self) -> SimulationResult:
+        while True:
+            self._begin()
+            if self._run.outcome is not None:
+                break
+            self._wait()
+            self._end()
+        return SimulationResult(
+            slots=self._state.slots,
+            outcome=self._run.outcome,
+            makespan_s=self._now,
+            work_s=sum(span.end_s - span.start_s for span in self._tries),
+            peak=self._peak,
+            tail_s=self._now - self._full_until,
+            waits=self._waits,
+            tries=self._tries,
+            spent=self._spent,
+            skipped=[
+                name
+                for name, task in self._run.tasks.items()
+                if task.outcome == "skipped"
+            ],
+        )
+
+    def _begin(self) -> None:
+        """All that is to be done now, as the scheduler's loop does it."""
+        while True:
+            instructions = decide(self._state, self._now)
+            if not instructions:
+                break
+            for instruction in instructions:
+                apply(self._state, instruction.event)
+                if isinstance(instruction, LaunchAttempt):
+                    event = instruction.event
+                    self._launch(event.task, event.attempt)
+        self._peak = max(self._peak, self._state.running)
+
+    def _launch(self, task: str, attempt: int) -> None:
+        end = self._now + self._took_s[task]
+        well = self._failure_model is None or (
+            self._failure_model.roll(task, attempt)
+            < self._failure_model.rates.get(task, 1.0)
+        )
+        span = SimulatedAttempt(task, attempt, self._now, end, well)
+        heapq.heappush(self._ends, (end, len(self._tries), span))
+        self._tries.append(span)
+
+    def _wait(self) -> None:
+        """Let time go on to the next end, of a try or of a wait."""
+        news = [self._ends[0][0]] if self._ends else []
+        deadline = next_deadline(self._state)
+        following = min([*news, deadline] if deadline is not None else news)
+        held_up = blocking_resource(self._state)
+        if held_up is not None:
+            self._waits[held_up] = self._waits.get(held_up, 0.0) + following - self._now
+        if self._state.running >= self._state.slots:
+            self._full_until = following
+        self._now = following
+
+    def _end(self) -> None:
+        """What ends in one moment is news of one moment."""
+        while self._ends and self._ends[0][0] <= self._now:
+            _, _, span = heapq.heappop(self._ends)
+            dice = (
+                self._failure_model.roll(span.task, -span.attempt)
+                if self._failure_model
+                else 0.0
+            )
+            report = ExitedReport(
+                _RUN, span.task, span.attempt, "exit",
+                exit_code=0 if span.well else 1, signal=None,
+                started_at=span.start_s, finished_at=span.end_s,
+            )  # fmt: skip
+            spent = self._spent.get(span.task, 0.0) + span.end_s - span.start_s
+            for event in observe(self._state, report, self._now, dice):
+                apply(self._state, event)
+                if isinstance(event, AttemptFinished) and event.retry_at is not None:
+                    spent += max(event.retry_at - self._now, 0.0)
+            self._spent[span.task] = spent
+
+
+def _tried(tasks: Sequence[Task]) -> List[Task]:
+    return [task for task in tasks if not isinstance(task.action, SubWorkflow)]
+
+
+def _hollow(task: Task) -> Task:
+    """A task with all that decides when it runs, and nothing that it would do."""
+    return replace(
+        task,
+        action=task.action if isinstance(task.action, SubWorkflow) else Command(()),
+        when=None,
+        env={},
+        timeout_s=None,
+        undo=None,
+        probe=None,
+        on_failure="continue" if task.on_failure == "continue" else "fail",
+    )

@@ -1,0 +1,278 @@
+"""The decisions: what is to be done next, read from the state and never written.
+
+The scheduler calls `decide` again and again until nothing comes back. Each
+instruction carries the event to be journaled and applied before its effect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import (
+    TYPE_CHECKING,
+    AbstractSet,
+    Any,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Set,
+    Union,
+)
+
+from provctl.core.engine import events as ev
+from provctl.core.engine.propagate import left_out
+from provctl.core.engine.run_queue import SLOTS
+from provctl.core.model.expressions import ValueMissing, resolve
+from provctl.core.model.workflow import (
+    Command,
+    Executable,
+    NushellCall,
+    Script,
+    SubWorkflow,
+)
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import ResourceKey, RunState, State, TaskState
+
+
+@dataclass(frozen=True)
+class JournalOnly:
+    """A fact to write down; nothing else is to be done."""
+
+    event: ev.Event
+
+
+@dataclass(frozen=True)
+class LaunchAttempt:
+    """Start a try. `action` and `env` have every value filled in."""
+
+    event: ev.AttemptStarted
+    action: Executable
+    env: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StopAttempt:
+    """Tell a running try to end; at once if `event.now`."""
+
+    event: ev.AttemptStopping
+
+
+@dataclass(frozen=True)
+class SuspendAttempt:
+    """Have the processes of a running try stand still."""
+
+    event: ev.AttemptSuspended
+
+
+@dataclass(frozen=True)
+class ResumeAttempt:
+    """Let them go on."""
+
+    event: ev.AttemptResumed
+
+
+Instruction = Union[
+    JournalOnly, LaunchAttempt, StopAttempt, SuspendAttempt, ResumeAttempt
+]
+
+
+def decide(
+    state: State, now: float, lacking: AbstractSet[str] = frozenset()
+) -> List[Instruction]:
+    """Return what to do next; an empty list means wait for news or a deadline.
+
+    First facts that follow already, then waits that are over, then runs that
+    ended, and only then the one start that comes first in line. `lacking` are the
+    resources of which other owners leave too little for it.
+    """
+    if state.due:
+        return [_due(state, run, task, now) for run, task in state.due]
+    if state.timers and state.timers[0][0] <= now:
+        _, run_id, task_id = state.timers[0]
+        return [JournalOnly(_timer(state.runs[run_id], task_id, now))]
+    if state.ending:
+        return [JournalOnly(_end(state.runs[run], now)) for run in state.ending]
+    start = _next_start(state, now, lacking)
+    return [] if start is None else [start]
+
+
+def next_deadline(state: State) -> Optional[float]:
+    """Return when `decide` has to be asked again at the latest, None for never."""
+    return state.timers[0][0] if state.timers else None
+
+
+def blocking_resource(state: State) -> Optional[str]:
+    """Return what keeps those in line from starting when `decide` has nothing to do.
+
+    "slots", a resource as in `state.used`, or None when nobody is ready.
+    """
+    if not state.queues:
+        return None
+    if _best_lane(state) is not None:
+        return SLOTS
+    first = min(state.queues, key=lambda key: state.queues[key][0])
+    return _lacking(state, first)
+
+
+def _due(state: State, run_id: str, task_id: str, now: float) -> Instruction:
+    run = state.runs[run_id]
+    task = run.tasks[task_id]
+    if task.status == "running":
+        if isinstance(task.task.action, SubWorkflow):
+            outcome = _group_outcome(run, task)
+            return JournalOnly(ev.GroupFinished(run_id, now, task_id, outcome))
+        if not run.told_to_end(task):
+            return _suspend_or_resume(run, task, now)
+        cause = run.cancel_cause or "timeout"  # of a group around it
+        at_once = run.stop_level >= 2
+        stopping = ev.AttemptStopping(
+            run_id, now, task_id, task.attempt, cause, now=at_once
+        )
+        return StopAttempt(stopping)
+    if task.broken:
+        return JournalOnly(ev.TaskFailed(run_id, now, task_id, task.broken))
+    if task.doom:
+        return JournalOnly(ev.TaskSkipped(run_id, now, task_id, task.doom))
+    return JournalOnly(ev.GroupStarted(run_id, now, task_id))
+
+
+def _suspend_or_resume(run: RunState, task: TaskState, now: float) -> Instruction:
+    key = (run.submitted.run, now, task.task.id, task.attempt)
+    if run.frozen:
+        return SuspendAttempt(ev.AttemptSuspended(*key))
+    return ResumeAttempt(ev.AttemptResumed(*key))
+
+
+def _end(run: RunState, now: float) -> ev.Event:
+    """All tasks have ended: so has the run, unless it is to be rolled back."""
+    run_id = run.submitted.run
+    if run.rollback_due and not run.stop_level:
+        return ev.RollbackRequested(run_id, now, "failure", reason=run.halted)
+    return ev.RunFinished(run_id, now, _run_outcome(run))
+
+
+def _timer(run: RunState, task_id: str, now: float) -> ev.Event:
+    run_id = run.submitted.run
+    if not task_id:
+        reason = "the run's timeout"
+        return ev.CancelRequested(run_id, now, cause="timeout", reason=reason)
+    if isinstance(run.tasks[task_id].task.action, SubWorkflow):
+        return ev.GroupTimedOut(run_id, now, task_id)
+    return ev.RetryDue(run_id, now, task_id)
+
+
+def _group_outcome(run: RunState, group: TaskState) -> str:
+    if run.stop_level:
+        return "cancelled"
+    return group.spoiled or ("cancelled" if group.stop_level else "succeeded")
+
+
+def _run_outcome(run: RunState) -> str:
+    if run.rolling_back:
+        whole = not run.cancel_cause and not run.counts.get("undo_failed")
+        return "rolled_back" if whole else "rollback_failed"
+    if run.cancel_cause:
+        return "timed_out" if run.cancel_cause == "timeout" else "cancelled"
+    if run.spoiled:
+        return "lost" if run.spoiled == "interrupted" else run.spoiled
+    # What was undone, and did not run again, is no success of the whole.
+    if run.counts.get("undo_failed"):
+        return "rollback_failed"
+    if run.counts.get("undone"):
+        return "rolled_back"
+    # So is what a retry of other tasks alone has left out.
+    if run.counts.get("skipped") or run.counts.get("cancelled"):
+        left = {task.outcome for task in run.tasks.values() if left_out(run, task)}
+        if left:
+            return "cancelled" if "cancelled" in left else "failed"
+    return "succeeded"
+
+
+# -- the next start ----------------------------------------------------------------
+
+
+def _next_start(
+    state: State, now: float, lacking: AbstractSet[str]
+) -> Optional[Instruction]:
+    if state.running >= state.slots or SLOTS in lacking:
+        return None
+    queue = _best_lane(state, lacking)
+    if queue is None:
+        return None
+    _, run_id, task_id = state.queues[queue][0]
+    run = state.runs[run_id]
+    task = run.tasks[task_id]
+    try:
+        action = _filled(_work_of(task), run)
+        env = resolve(task.task.env, run.output_of)
+    except ValueMissing as missing:
+        return JournalOnly(ev.TaskFailed(run_id, now, task_id, str(missing)))
+    number = task.attempt + 1
+    started = ev.AttemptStarted(run_id, now, task_id, number, task.purpose)
+    return LaunchAttempt(started, action, env)
+
+
+def _best_lane(
+    state: State, lacking: AbstractSet[str] = frozenset()
+) -> Optional[ResourceKey]:
+    """Return the lane whose head comes first among those that fit.
+
+    A head that does not fit keeps what it waits for: nothing behind it may take
+    from the same resource, or a task that needs much would wait for ever.
+    """
+    if len(state.queues) == 1:
+        (queue,) = state.queues
+        return queue if _fits(state, queue, lacking) else None
+    claimed: Set[str] = set()
+    for queue in sorted(state.queues, key=lambda key: state.queues[key][0]):
+        wanted = {resource for resource, _ in queue}
+        if not wanted & claimed and _fits(state, queue, lacking):
+            return queue
+        claimed |= wanted
+    return None
+
+
+def _fits(state: State, queue: ResourceKey, lacking: AbstractSet[str]) -> bool:
+    if any(resource in lacking for resource, _ in queue):
+        return False
+    return _lacking(state, queue) is None
+
+
+def _lacking(state: State, queue: ResourceKey) -> Optional[str]:
+    """The first resource that has no room for who stands in a lane."""
+    for resource, amount in queue:
+        if state.used.get(resource, 0) + amount > _capacity(state, resource, amount):
+            return resource
+    return None
+
+
+def _capacity(state: State, resource: str, amount: int) -> int:
+    """Size of a resource; a task that wants more than there is runs alone in it."""
+    kind, _, name = resource.partition(":")
+    if kind == "run":
+        limit = state.runs[name].submitted.max_parallel
+        return amount if limit is None else limit
+    # A pool that the configuration no longer names does not limit.
+    size = state.capacity.get(name)
+    return state.used.get(resource, 0) + amount if size is None else max(size, amount)
+
+
+def _work_of(task: TaskState) -> Any:
+    """What the next try of a task is to do, by its purpose."""
+    if task.purpose == "undo":
+        return task.task.undo and task.task.undo.action
+    return task.task.probe if task.purpose == "probe" else task.task.action
+
+
+def _filled(action: Executable, run: RunState) -> Executable:
+    outputs = run.output_of
+    if isinstance(action, Command):
+        return Command(tuple(resolve(list(action.argv), outputs)))
+    if isinstance(action, Script):
+        return replace(action, args=resolve(action.args, outputs))
+    if isinstance(action, NushellCall):
+        args = tuple(resolve(list(action.args), outputs))
+        flags: Dict[str, Any] = resolve(action.flags, outputs)
+        return replace(action, args=args, flags=flags)
+    raise AssertionError(action)

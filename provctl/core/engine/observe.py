@@ -1,0 +1,243 @@
+"""Making facts of what executors saw: how a try is judged, and what follows.
+
+An end that nobody can know is never a success: a probe is asked if the task has
+one, then its policy decides.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple
+
+from provctl.core.engine import events as ev
+from provctl.core.engine.requests import (
+    AdoptedReport,
+    ExitedReport,
+    NeverStartedReport,
+    Report,
+    UnknownReport,
+)
+from provctl.core.model.expressions import children
+from provctl.core.model.workflow import Command
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import RunState, State, TaskState
+
+
+def observe(state: State, report: Report, now: float, dice: float) -> List[ev.Event]:
+    """Turn what an executor saw into facts; nothing if it is old news.
+
+    `dice` is a random number from 0 up to 1, used for the jitter of a retry.
+    """
+    run = state.runs.get(report.run)
+    task = run.tasks.get(report.task) if run else None
+    if run is None or task is None or task.status != "running":
+        return []
+    if task.attempt != report.attempt:
+        return []
+    key = (report.run, now, report.task, report.attempt)
+    if isinstance(report, AdoptedReport):
+        return [ev.AttemptAdopted(*key)]
+    if isinstance(report, NeverStartedReport):
+        return [ev.AttemptDiscarded(*key, report.reason, report.shortage)]
+    case = _Observation(run, task, report.attempt, now, dice)
+    if isinstance(report, UnknownReport):
+        return [_unknown(case, report)]
+    if task.purpose == "probe":
+        return [_probed(case, report)]
+    return [_ended(case, report)]
+
+
+@dataclass(frozen=True)
+class _Observation:
+    """A try that is over, and the moment at which that is looked at."""
+
+    run: RunState
+    task: TaskState
+    attempt: int
+    now: float
+    dice: float
+
+    @property
+    def told(self) -> bool:
+        return self.run.told_to_end(self.task)
+
+    @property
+    def tries(self) -> int:
+        """Tries of the task itself, or of its undo."""
+        return self.task.tries - (self.task.purpose == "probe")
+
+    @property
+    def key(self) -> Tuple[str, float, str, int]:
+        return (self.run.submitted.run, self.now, self.task.task.id, self.attempt)
+
+    def retry_at(self) -> float:
+        """When the next try is: the wait is exponential, capped, then jittered up."""
+        retry = (
+            self.task.task.retry if self.task.purpose == "probe" else self.task.retry
+        )
+        wait: float = retry.delay_s
+        for _ in range(self.tries - 1):
+            wait *= retry.factor
+            if retry.max_delay_s is not None and wait >= retry.max_delay_s:
+                break
+        if retry.max_delay_s is not None:
+            wait = min(wait, retry.max_delay_s)
+        return round(self.now + wait * (1 + retry.jitter * self.dice), 3)
+
+
+# -- nobody can know --------------------------------------------------------------
+
+
+def _unknown(case: _Observation, report: UnknownReport) -> ev.Event:
+    task = case.task
+    if task.purpose == "probe":
+        return _by_policy(case, f"{task.reason}; {report.reason} (of its probe)")
+    if task.purpose == "run" and task.task.probe is not None and not case.told:
+        return ev.ProbeDue(*case.key, report.outcome, report.reason)
+    return _by_policy(case, report.reason, report.outcome)
+
+
+def _probed(case: _Observation, report: ExitedReport) -> ev.Event:
+    """What a probe found out about its task: done, or not known to be."""
+    task = case.task
+    outcome, why = _judge(report, told=case.told)
+    if outcome != "succeeded":
+        return _by_policy(case, f"{task.reason}; its probe: {why or outcome}")
+    says_yes = report.output not in (None, False)
+    if not says_yes and not isinstance(task.task.probe, Command):
+        return _by_policy(case, f"{task.reason}; its probe says that it is not done")
+    reason = f"{task.reason}; its probe says that it is done"
+    output = None if report.output is True else report.output
+    return replace(_finished(case, report, "succeeded", reason), output=output)
+
+
+def _by_policy(case: _Observation, reason: str, outcome: str = "") -> ev.Event:
+    """Hold the task, try it again, or let it have failed."""
+    task, tries = case.task, case.tries
+    outcome = outcome or task.unknown
+    undo = task.task.undo if task.purpose == "undo" else None
+    if undo is not None:
+        policy = "rerun" if undo.idempotent else "hold"
+        retry = undo.retry
+    else:
+        policy, retry = task.task.on_interrupt, task.task.retry
+    retry_at: Optional[float] = None
+    if "lost" in retry.on and tries < retry.attempts:
+        retry_at = case.retry_at()
+    elif policy == "hold":
+        return ev.TaskHeld(*case.key, outcome, reason)
+    elif policy == "rerun" and tries < _RERUNS_MAX:
+        retry_at = case.now
+    if case.told:
+        retry_at = None
+    if retry_at is None and undo is not None:
+        outcome = "undo_failed"
+    return ev.AttemptFinished(*case.key, outcome, reason=reason, retry_at=retry_at)
+
+
+# A task that takes its supervisor down with it must not do so for ever.
+_RERUNS_MAX = 3
+
+
+# -- it ended -----------------------------------------------------------------------
+
+
+def _ended(case: _Observation, report: ExitedReport) -> ev.Event:
+    outcome, reason = _judge(report, told=case.told)
+    again = (
+        outcome in ("failed", "timed_out")
+        and case.tries < case.task.retry.attempts
+        and not case.told
+        and _is_worth_it(case.task.retry.on, report)
+    )
+    if case.task.purpose == "undo":
+        reason = reason or ("its undo was cancelled" if outcome == "cancelled" else "")
+        outcome = "undone" if outcome == "succeeded" else "undo_failed"
+    event = _finished(case, report, outcome, reason)
+    return replace(event, retry_at=case.retry_at()) if again else event
+
+
+def _finished(
+    case: _Observation, report: ExitedReport, outcome: str, reason: str
+) -> ev.AttemptFinished:
+    return ev.AttemptFinished(
+        *case.key,
+        outcome,
+        exit_code=report.exit_code,
+        signal=report.signal,
+        reason=reason,
+        started_at=report.started_at,
+        finished_at=report.finished_at,
+        cpu_s=report.cpu_s,
+        max_rss_bytes=report.max_rss_bytes,
+        # What is told to end is ended whole: of that nothing has to be said.
+        survivors=report.survivors if report.cause == "exit" else 0,
+        output=report.output if outcome == "succeeded" or _refusal(report) else None,
+        log_dropped_bytes=report.log_dropped_bytes,
+        stuck=report.stuck,
+        ran=report.ran,
+    )
+
+
+def _is_worth_it(on: Tuple[str, ...], report: ExitedReport) -> bool:
+    """Whether a retry's `on` names this end; without one every failure is."""
+    if not on:
+        return True
+    if report.cause == "timeout":
+        return "timeout" in on
+    if report.signal is not None:
+        return "signal" in on or f"signal {report.signal}" in on
+    return "exit" in on or str(report.exit_code) in on
+
+
+def _judge(report: ExitedReport, *, told: bool) -> Tuple[str, str]:
+    """Outcome and reason. Told to end and exit 0 is still cancelled."""
+    if report.cause == "stop":
+        # As when the machine goes down: it was not us, so it is no cancellation.
+        return ("cancelled", "") if told else ("failed", "told to end by others")
+    if report.cause == "timeout":
+        return "timed_out", "it ran longer than its timeout"
+    problem = report.problem or _flaw(report.output)
+    if problem:
+        return "failed", problem
+    if report.signal is not None:
+        return "failed", f"killed by signal {report.signal}"
+    if report.exit_code != 0:
+        return "failed", _refusal(report) or f"exit code {report.exit_code}"
+    return "succeeded", ""
+
+
+def _refusal(report: ExitedReport) -> str:
+    """Why a call failed that returned `success: false`, in its words; else empty."""
+    output = report.output
+    if report.exit_code != 1 or not isinstance(output, dict):
+        return ""
+    if output.get("success") is not False:
+        return ""
+    why = output.get("error") or output.get("message") or "it returned success: false"
+    text = why if isinstance(why, str) else json.dumps(why)
+    seen = "".join(sign if sign.isprintable() else " " for sign in text)
+    words = " ".join(seen.split()) or "it returned success: false"
+    return words if len(words) <= _REASON_MAX else f"{words[:_REASON_MAX]}..."
+
+
+_REASON_MAX = 300  # characters; all of it is in the output
+
+
+def _flaw(output: Any) -> str:
+    """What keeps an output out of the journal; empty for nothing."""
+    work = [(output, 1)]
+    while work:
+        value, depth = work.pop()
+        if depth > _DEPTH_MAX:
+            return f"what it returned is nested more than {_DEPTH_MAX} deep"
+        if isinstance(value, float) and not isfinite(value):
+            return "what it returned has a number that JSON cannot hold"
+        work.extend((part, depth + 1) for _, part in children(value))
+    return ""
+
+
+_DEPTH_MAX = 100  # far below where parsers give up

@@ -1,0 +1,90 @@
+"""Standing still: what a pause takes out of line, and the clocks it stops."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Optional
+
+from provctl.core.engine.run_queue import drop_queues, enqueue, set_timer
+from provctl.core.model.workflow import SubWorkflow
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import RunState, State, TaskState
+
+
+def pause(state: State, run: RunState, *, at: float, freeze: bool) -> None:
+    """Take the run out of line; with `freeze` have its tries be stopped too."""
+    if not run.paused:
+        run.paused = True
+        drop_queues(state, run)
+        _suspend(state, run, at)
+    if freeze and not run.frozen:
+        run.frozen = run.thaws = True
+        _have_told(state, run)
+
+
+def resume(state: State, run: RunState, *, at: float) -> None:
+    """Let the run go on where it was."""
+    run.paused = False
+    for task in run.tasks.values():
+        if task.status == "ready":
+            enqueue(state, run, task)
+    for task_id, left_s in run.suspended.items():
+        set_timer(state, at + left_s, run.submitted.run, task_id)
+    run.suspended.clear()
+    if run.frozen:
+        run.frozen = False
+        _have_told(state, run)
+
+
+def _have_told(state: State, run: RunState) -> None:
+    """Have each running try be told whether it is to stand still."""
+    for task_id in run.active:
+        task = run.tasks[task_id]
+        running = task.status == "running" and not isinstance(
+            task.task.action, SubWorkflow
+        )
+        if running and task.frozen != run.frozen:
+            state.due[(run.submitted.run, task_id)] = None
+
+
+def _suspend(state: State, run: RunState, at: float) -> None:
+    """Stop the clocks of the run and of its groups; waits for a retry go on."""
+    run_id = run.submitted.run
+    kept = []
+    for timer in state.timers:
+        when, owner, task_id = timer
+        is_wait = owner != run_id or _waits(run, task_id)
+        if is_wait:
+            kept.append(timer)
+        else:
+            run.suspended[task_id] = when - at
+    state.timers[:] = kept
+    heapq.heapify(state.timers)
+
+
+def _waits(run: RunState, task_id: str) -> bool:
+    task = run.tasks.get(task_id)
+    return task is not None and task.status == "retrying"
+
+
+def clamp_timers(state: State, run: RunState, at: float) -> None:
+    """The clock was set back: nothing takes longer than it was given from now on."""
+    run_id = run.submitted.run
+    for place, (when, owner, task_id) in enumerate(state.timers):
+        if owner != run_id:
+            continue
+        task = run.tasks.get(task_id)
+        latest = at + _given(run, task)
+        if when > latest:
+            state.timers[place] = (latest, owner, task_id)
+            if task is not None and task.status == "retrying":
+                task.retry_at = latest
+    heapq.heapify(state.timers)
+
+
+def _given(run: RunState, task: Optional[TaskState]) -> float:
+    """Seconds that a timer was set for."""
+    if task is None:
+        return run.workflow.timeout_s or 0.0
+    return task.wait_s if task.status == "retrying" else task.task.timeout_s or 0.0

@@ -1,0 +1,246 @@
+"""What follows from an event without a choice: ends spread, needs are met.
+
+Called by those that apply events, and by nobody else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from provctl.core.engine.run_queue import enqueue
+from provctl.core.engine.state import FAILURES, TROUBLES, WENT
+from provctl.core.model.expressions import ValueMissing, evaluate_condition
+from provctl.core.model.workflow import SubWorkflow
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import RunState, State, TaskState
+
+
+_CONDITION = "its condition is false"
+
+
+def finish_task(
+    state: State,
+    run: RunState,
+    task: TaskState,
+    outcome: str,
+    at: float,
+    *,
+    spread: bool = True,
+) -> None:
+    """The task has its outcome; tell those that wait for it (unless all are told)."""
+    set_outcome(state, run, task, outcome, at)
+    if outcome in FAILURES:
+        fail_group(state, run, task, outcome)
+    _leave_group(state, run, task)
+    if spread:
+        _tell_dependents(state, run, task, outcome)
+
+
+def set_outcome(
+    state: State, run: RunState, task: TaskState, outcome: str, at: float
+) -> None:
+    """Write the outcome down, whatever it means for others."""
+    run_id, task_id = run.submitted.run, task.task.id
+    state.due.pop((run_id, task_id), None)
+    task.outcome = outcome
+    task.finished_at = at
+    task.retry_at = None
+    task.frozen = False
+    set_status(run, task, outcome)
+    run.open_tasks -= 1
+    if run.open_tasks == 0:
+        state.ending[run_id] = None
+    if outcome in TROUBLES:
+        run.failed[task_id] = None
+    else:
+        run.failed.pop(task_id, None)
+
+
+def _leave_group(state: State, run: RunState, task: TaskState) -> None:
+    parent = task.task.parent
+    if parent is None:
+        return
+    group = run.tasks[parent]
+    group.open_children -= 1
+    if group.open_children == 0 and group.status == "running":
+        state.due[(run.submitted.run, parent)] = None
+
+
+def _tell_dependents(
+    state: State, run: RunState, task: TaskState, outcome: str
+) -> None:
+    for dependent_id, on in run.dependents.get(task.task.id, ()):
+        dependent = run.tasks[dependent_id]
+        if dependent.status != "waiting":
+            continue
+        why = unmet_reason(task, on)
+        if why:
+            mark_skipped(state, run, dependent, why)
+        else:
+            dependency_met(state, run, dependent)
+    for child in run.children.get(task.task.id, ()):
+        if run.tasks[child].status == "waiting":
+            mark_skipped(
+                state, run, run.tasks[child], f"{task.task.id} {WENT[outcome]}"
+            )
+
+
+def unmet_reason(task: TaskState, on: str) -> str:
+    """Return why a finished task does not meet a need; empty if it does."""
+    outcome = task.outcome or ""
+    failed = outcome in FAILURES
+    passed = outcome == "succeeded" or (failed and task.task.on_failure == "continue")
+    if on == "done" or (passed if on == "success" else failed):
+        return ""
+    return f"needs {on} of {task.task.id}, which {WENT[outcome]}"
+
+
+def left_out(run: RunState, task: TaskState) -> bool:
+    """Whether a finished task did not run, and nothing of now says that it should not.
+
+    A retry of other tasks alone leaves such behind: what it needs has succeeded since,
+    or the cancel that ended it is forgotten.
+    """
+    parent = task.task.parent
+    if parent is not None and run.tasks[parent].outcome != "succeeded":
+        return False
+    if task.outcome != "skipped" or task.reason == _CONDITION:
+        return task.outcome == "cancelled"
+    needed = ((run.tasks[need.task], need.on) for need in task.task.needs)
+    return not any(each.outcome and unmet_reason(each, on) for each, on in needed)
+
+
+def dependency_met(state: State, run: RunState, task: TaskState) -> None:
+    """One thing less that a waiting task waits for."""
+    if task.status != "waiting":
+        return
+    task.unmet -= 1
+    if task.unmet == 0:
+        make_ready(state, run, task)
+
+
+def make_ready(state: State, run: RunState, task: TaskState) -> None:
+    """All needs are met: look at the condition, then stand in line."""
+    if task.doom:
+        return
+    try:
+        wanted = task.task.when is None or evaluate_condition(
+            task.task.when, run.output_of
+        )
+    except ValueMissing as missing:
+        task.broken = f"its condition cannot be decided: {missing}"
+        state.due[(run.submitted.run, task.task.id)] = None
+        return
+    if not wanted:
+        mark_skipped(state, run, task, _CONDITION)
+    elif isinstance(task.task.action, SubWorkflow):
+        state.due[(run.submitted.run, task.task.id)] = None
+    else:
+        enqueue_task(state, run, task)
+
+
+def recheck_dependencies(state: State, run: RunState, task: TaskState) -> None:
+    """The task could be tried, if its needs are still met: one may be open again."""
+    if task.status != "waiting":
+        set_status(run, task, "waiting")
+    task.unmet = 0
+    for need in task.task.needs:
+        needed = run.tasks[need.task]
+        why = unmet_reason(needed, need.on) if needed.status == "finished" else ""
+        task.unmet += needed.status != "finished" or bool(why)
+        if why:
+            mark_skipped(state, run, task, why)
+    parent = task.task.parent
+    if parent is not None:
+        task.unmet += run.tasks[parent].status == "waiting"
+    if task.unmet == 0:
+        make_ready(state, run, task)
+
+
+def requeue(state: State, run: RunState, task: TaskState) -> None:
+    """The task stands in line once more; before each try of its own it has needs."""
+    if task.purpose == "run":
+        recheck_dependencies(state, run, task)
+    else:
+        enqueue_task(state, run, task)
+
+
+def enqueue_task(state: State, run: RunState, task: TaskState) -> None:
+    """The task could start, as soon as there is room and the run is not paused."""
+    set_status(run, task, "ready")
+    if not run.paused:
+        enqueue(state, run, task)
+
+
+def set_status(run: RunState, task: TaskState, status: str) -> None:
+    """Change the status; `status` may be an outcome, which means finished."""
+    run.counts[task.bucket] -= 1
+    run.counts[status] = run.counts.get(status, 0) + 1
+    task.bucket = status
+    task.lacks = ""
+    task.status = status if status in _STATUSES else "finished"
+    if task.status in ("running", "retrying", "held"):
+        run.active[task.task.id] = None
+    else:
+        run.active.pop(task.task.id, None)
+
+
+_STATUSES = frozenset({"waiting", "ready", "running", "retrying", "held"})
+
+
+def fail_group(state: State, run: RunState, task: TaskState, outcome: str) -> None:
+    """Carry a failure to the group around the task, or to the run."""
+    mark_failed(run, task, outcome)
+    rollback = task.task.on_failure == "rollback"
+    if run.stop_level or not (rollback or run.submitted.fail_fast):
+        return
+    if not _fails_run(run, task):
+        return
+    run.rollback_due = run.rollback_due or rollback
+    if not run.halted:
+        what = "the run is rolled back" if rollback else "--fail-fast"
+        _halt(state, run, f"{task.task.id} failed, and {what}")
+
+
+def mark_failed(run: RunState, task: TaskState, outcome: str) -> None:
+    """Note a failure at the group around the task, or at the run."""
+    if task.task.on_failure == "continue":
+        return
+    parent = task.task.parent
+    holder = run if parent is None else run.tasks[parent]
+    holder.spoiled = worst_outcome(holder.spoiled, outcome)
+
+
+def _fails_run(run: RunState, task: TaskState) -> bool:
+    """Whether a failure goes all the way up: nothing on the way may fail."""
+    around = task.task
+    while around.on_failure != "continue":
+        if around.parent is None:
+            return True
+        around = run.tasks[around.parent].task
+    return False
+
+
+def _halt(state: State, run: RunState, why: str) -> None:
+    """What has not begun never will, and what failed is not tried again."""
+    run.halted = why
+    for other in run.tasks.values():
+        if other.status in ("waiting", "ready"):
+            mark_skipped(state, run, other, why)
+        elif other.status == "retrying":
+            other.broken = f"{other.reason}; not tried again, for {why}"
+            state.due[(run.submitted.run, other.task.id)] = None
+
+
+def worst_outcome(one: str, other: str) -> str:
+    """Return the outcome that says more of what went wrong."""
+    order = ("", "interrupted", "lost", "timed_out", "failed")
+    return max(one, other, key=order.index)
+
+
+def mark_skipped(state: State, run: RunState, task: TaskState, why: str) -> None:
+    """Have a task skipped; the first reason stands."""
+    if not task.doom:
+        task.doom = why
+        state.due[(run.submitted.run, task.task.id)] = None

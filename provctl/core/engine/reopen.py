@@ -1,0 +1,330 @@
+"""Opening tasks again: a retry by hand, as part of applying its event."""
+
+from __future__ import annotations
+
+from typing import (
+    TYPE_CHECKING,
+    Container,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Sequence,
+    Set,
+)
+
+from provctl.core.engine.propagate import (
+    mark_failed,
+    recheck_dependencies,
+    requeue,
+    set_status,
+)
+from provctl.core.engine.run_queue import dequeue, drop_timer
+from provctl.core.engine.state import FAILURES, WENT
+from provctl.core.model.expressions import references
+from provctl.core.model.workflow import Command, NushellCall, Script, SubWorkflow
+
+if TYPE_CHECKING:
+    from provctl.core.engine import events as ev
+    from provctl.core.engine.state import RunState, State, TaskState
+    from provctl.core.model.workflow import Task
+
+
+def reopen_tasks(state: State, run: RunState, event: ev.RetryRequested) -> None:
+    """Let the tasks of a retry wait again, as if they had never run."""
+    rule = event.rule
+    chosen = to_retry(run, event.tasks, downstream_too=event.downstream, rule=rule)
+    tasks = [run.tasks[t] for t in chosen if run.tasks[t].status == "finished"]
+    if tasks:
+        _open(state, run, tasks)
+    if rule > 1:
+        for task in [run.tasks[t] for t in chosen if run.tasks[t].status == "retrying"]:
+            end_wait(state, run, task)
+
+
+def end_wait(state: State, run: RunState, task: TaskState) -> None:
+    """The wait of a task for its next attempt is over."""
+    drop_timer(state, run.submitted.run, task.task.id)
+    requeue(state, run, task)
+
+
+def _open(state: State, run: RunState, tasks: List[TaskState]) -> None:
+    if run.outcome is not None:
+        reopen_run(state, run)
+    run.halted = ""
+    run.rollback_due = False
+    opened = {task.task.id: None for task in tasks}
+    for task in tasks:
+        reset_task(run, task)
+        run.open_tasks += 1
+        _have_dependents_wait(state, run, task, opened)
+    _count_children(run, tasks)
+    _taint_again(run)
+    for task in tasks:
+        recheck_dependencies(state, run, task)
+
+
+def reopen_run(state: State, run: RunState) -> None:
+    """A finished run is under way again; what ended it is forgotten."""
+    run.outcome = None
+    run.finished_at = None
+    run.started_at = None
+    run.stop_level = 0
+    run.cancel_cause = run.cancel_reason = ""
+    run.rolling_back = False
+    state.ending.pop(run.submitted.run, None)
+    for task in run.tasks.values():
+        task.stop_level = 0
+
+
+def reset_task(run: RunState, task: TaskState) -> None:
+    """Bring a finished task back to where it was before its first try."""
+    run.failed.pop(task.task.id, None)
+    task.purpose = "run"
+    task.voided = task.attempt
+    for name in ("outcome", "output", "exit_code", "signal"):
+        setattr(task, name, None)
+    task.started_at = task.finished_at = None
+    task.did = task.unknown = task.doom = task.broken = task.reason = ""
+    task.stop_level = 0
+    set_status(run, task, "waiting")
+
+
+def _have_dependents_wait(
+    state: State, run: RunState, task: TaskState, opened: Dict[str, None]
+) -> None:
+    """What waits for other needs as well had this one met, and has it no more."""
+    for dependent_id, _ in run.dependents.get(task.task.id, ()):
+        dependent = run.tasks[dependent_id]
+        if dependent_id in opened:
+            continue  # `recheck_dependencies` counts its needs anew
+        if dependent.status == "ready" and dependent.purpose == "run":
+            set_status(run, dependent, "waiting")
+            dequeue(state, run, dependent)
+            dependent.unmet = 0
+        if dependent.status == "waiting":
+            dependent.unmet += 1
+
+
+def _count_children(run: RunState, tasks: Iterable[TaskState]) -> None:
+    """Count what each group waits for that is open again, or around one that is."""
+    ids = {t.task.parent for t in tasks if t.task.parent is not None}
+    ids |= {t.task.id for t in tasks if isinstance(t.task.action, SubWorkflow)}
+    for group_id in ids:
+        children = run.children.get(group_id, ())
+        open_ones = (run.tasks[child].status != "finished" for child in children)
+        run.tasks[group_id].open_children = sum(open_ones)
+
+
+def _taint_again(run: RunState) -> None:
+    """What failed and stays so still counts; nothing else does."""
+    run.spoiled = ""
+    for task in run.tasks.values():
+        task.spoiled = ""
+    for task_id in run.failed:
+        task = run.tasks[task_id]
+        if task.outcome in FAILURES and task.status == "finished":
+            mark_failed(run, task, task.outcome or "")
+
+
+RULE = 2  # by which a retry chooses tasks now, see `core.engine.events.RetryRequested`
+
+
+def to_retry(
+    run: RunState, names: Sequence[str], *, downstream_too: bool, rule: int = RULE
+) -> Dict[str, None]:
+    """The tasks that a retry runs again, in file order.
+
+    Those of `targets`, and what rests on one of them. A nested workflow around one of
+    them is opened again.
+    """
+    chosen = targets(run, names, downstream_too=downstream_too, rule=rule)
+    if rule > 1:
+        chosen.update(dict.fromkeys(stale_by(run, chosen)))
+    for task_id in list(chosen):
+        for around in _around(run, task_id):
+            chosen[around] = None
+    return {task_id: None for task_id in run.tasks if task_id in chosen}
+
+
+def targets(
+    run: RunState, names: Sequence[str], *, downstream_too: bool, rule: int = RULE
+) -> Dict[str, None]:
+    """The tasks that a retry is asked for.
+
+    Without `names` those that ended and did not succeed, skipped ones among them:
+    why they were skipped may no longer hold; and those that wait for their next
+    attempt.
+    """
+    chosen = dict.fromkeys(inside(run, names)) if names else _unsuccessful(run, rule)
+    if downstream_too:
+        chosen.update(downstream(run, list(chosen)))
+    return chosen
+
+
+def stale_by(run: RunState, tasks: Container[str]) -> Dict[str, str]:
+    """What began after one of `tasks` had ended, and by that end; each with that task.
+
+    After a task that did not succeed, or was undone, this is all that comes after it;
+    after one that succeeded, what uses its output and all that comes after that. A
+    task that was skipped made nothing.
+    """
+    found: Dict[str, str] = {}
+    pending = [
+        (task_id, task_id)
+        for task_id, task in run.tasks.items()
+        if task_id in tasks and _made_something(task)
+    ]
+    seen = {task_id for task_id, _ in pending}
+    while pending:
+        task_id, first = pending.pop()
+        for after in _after(run, task_id):
+            if after in seen or not (after in tasks or _began(run.tasks[after])):
+                continue
+            if task_id == first and not _rests(run, task_id, after):
+                continue
+            seen.add(after)
+            pending.append((after, first))
+            if after not in tasks:
+                found[after] = first
+    return found
+
+
+def why_stale(run: RunState) -> Dict[str, str]:
+    """Why a task counts no longer as a success: it was undone, or rests on one that was.
+
+    Empty where nothing is undone, or all still is to be.
+    """
+    undone = run.counts.get("undone", 0) + run.counts.get("undo_failed", 0)
+    if not undone or (run.rolling_back and run.outcome is None):
+        return {}
+    why = {
+        task_id: WENT[task.outcome]
+        for task_id, task in run.tasks.items()
+        if task.did == "succeeded" and task.outcome in ("undone", "undo_failed")
+    }
+    rest = stale_by(run, why)
+    for task_id, first in [*zip(why, why), *rest.items()]:
+        for around in _around(run, task_id):
+            rest.setdefault(around, first)
+    for task_id, first in rest.items():
+        if run.tasks[task_id].outcome == "succeeded":
+            why[task_id] = (
+                f"rests on {first}, which {WENT[run.tasks[first].outcome or '']}"
+            )
+    return why
+
+
+def ran_on_failure(run: RunState, task_id: str) -> bool:
+    """Whether a task, or a nested workflow around it, ran because another had failed.
+
+    It waited for a failure, or for any end, and what it waited for did not succeed.
+    """
+    return any(
+        need.on != "success" and not _succeeded(run.tasks[need.task])
+        for each in (task_id, *_around(run, task_id))
+        for need in run.tasks[each].task.needs
+    )
+
+
+def _succeeded(task: TaskState) -> bool:
+    return (task.did or task.outcome) == "succeeded"
+
+
+def _made_something(task: TaskState) -> bool:
+    ended = task.status == "finished" and task.outcome != "skipped"
+    return ended and not isinstance(task.task.action, SubWorkflow)
+
+
+def _began(task: TaskState) -> bool:
+    """Whether it runs, or succeeded; a nested workflow however it ended."""
+    if isinstance(task.task.action, SubWorkflow):
+        return task.started_at is not None
+    return task.outcome == "succeeded" or task.status in ("running", "held")
+
+
+def _rests(run: RunState, task_id: str, after: str) -> bool:
+    if run.tasks[task_id].outcome != "succeeded":
+        return True
+    used = _used(run.tasks[after].task)
+    return bool(used) and any(i in used for i in (task_id, *_around(run, task_id)))
+
+
+def _used(task: Task) -> Set[str]:
+    """The tasks whose outputs a task uses, when it runs or to see whether it does."""
+    values = [task.env, task.when]
+    work = task.action
+    if isinstance(work, Command):
+        values += work.argv
+    elif isinstance(work, Script):
+        values.append(work.args)
+    elif isinstance(work, NushellCall):
+        values += [*work.args, work.flags]
+    return {reference.task for reference in references(values)}
+
+
+def to_undo(run: RunState, to: str) -> Dict[str, None]:
+    """The tasks that a rollback undoes, in file order; with `to` those after it."""
+    if not to:
+        return {t: None for t, task in run.tasks.items() if _can_be_undone(task)}
+    kept = set(inside(run, [to]))
+    after = downstream(run, [to])
+    return {
+        task_id: None
+        for task_id, task in run.tasks.items()
+        if task_id in after and task_id not in kept and _can_be_undone(task)
+    }
+
+
+def _can_be_undone(task: TaskState) -> bool:
+    undo = task.task.undo
+    if undo is None or task.outcome == "undone":
+        return False
+    if (task.did or task.outcome) == "succeeded":
+        return True
+    return undo.on == "begun" and task.started_at is not None
+
+
+def _unsuccessful(run: RunState, rule: int) -> Dict[str, None]:
+    return {
+        task_id: None
+        for task_id, task in run.tasks.items()
+        if (task.status == "finished" and task.outcome != "succeeded")
+        or (task.status == "retrying" and rule > 1)
+    }
+
+
+def downstream(run: RunState, names: Iterable[str]) -> Dict[str, None]:
+    """Everything that comes after the tasks named, directly or not."""
+    found: Dict[str, None] = {}
+    pending = list(names)
+    while pending:
+        for after in _after(run, pending.pop()):
+            if after not in found:
+                found[after] = None
+                pending.append(after)
+    return found
+
+
+def _after(run: RunState, task_id: str) -> Iterator[str]:
+    yield from run.children.get(task_id, ())
+    yield from (dependent for dependent, _ in run.dependents.get(task_id, ()))
+    for around in _around(run, task_id):
+        yield from (dependent for dependent, _ in run.dependents.get(around, ()))
+
+
+def _around(run: RunState, task_id: str) -> Iterator[str]:
+    """The nested workflows that a task is inside of, from the nearest outwards."""
+    parent = run.tasks[task_id].task.parent
+    while parent is not None:
+        yield parent
+        parent = run.tasks[parent].task.parent
+
+
+def inside(run: RunState, names: Iterable[str]) -> Iterator[str]:
+    """The tasks named, and all that is inside them."""
+    pending = list(names)
+    while pending:
+        task_id = pending.pop()
+        yield task_id
+        pending += run.children.get(task_id, ())

@@ -1,0 +1,345 @@
+"""What comes in from outside, requests and reports, and admits or refuses requests.
+
+Requests are what people want, reports are what executors saw (`core.engine.observe` makes
+facts of them). Neither changes anything: both are turned into events, which the
+scheduler journals and applies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Union
+
+from provctl.base.suggest import did_you_mean
+from provctl.core.engine import events as ev
+from provctl.core.engine.reopen import (
+    RULE,
+    ran_on_failure,
+    stale_by,
+    targets,
+    to_retry,
+    to_undo,
+    why_stale,
+)
+from provctl.core.engine.transitions import transition_error
+from provctl.core.model.workflow import SubWorkflow
+from provctl.errors import NotFound, RequestRejected, UsageError
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import RunState, State
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """End a run: its tasks get TERM and a grace time, with `now` KILL at once."""
+
+    run: str
+    reason: str = ""
+    now: bool = False
+
+
+@dataclass(frozen=True)
+class ResolveTask:
+    """Decide over a held task: `how` is rerun, accept or fail."""
+
+    run: str
+    task: str
+    how: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Start no further task of a run; with `freeze` stop those that run (SIGSTOP)."""
+
+    run: str
+    freeze: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Let a paused run go on."""
+
+    run: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RetryRun:
+    """Run tasks again: those named, or all that did not succeed; and what rests on them.
+
+    With `downstream` all that come after them. One that waits for its next attempt
+    starts now.
+    """
+
+    run: str
+    tasks: Tuple[str, ...] = ()
+    downstream: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Undo what a finished run made; with `to` only what came after that task."""
+
+    run: str
+    to: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ReportProgress:
+    """A running task says how far it is: percent (0 to 100, or None), and a text."""
+
+    run: str
+    task: str
+    percent: Optional[float] = None
+    message: str = ""
+
+
+Request = Union[Cancel, ResolveTask, Pause, Resume, RetryRun, Rollback, ReportProgress]
+
+# What each wish becomes, if it is granted and there is anything to do.
+FACTS: Dict[type, type] = {
+    Cancel: ev.CancelRequested,
+    ResolveTask: ev.TaskResolved,
+    Pause: ev.RunPaused,
+    Resume: ev.RunResumed,
+    RetryRun: ev.RetryRequested,
+    Rollback: ev.RollbackRequested,
+    ReportProgress: ev.ProgressReported,
+}
+
+# What opens a run again that has ended.
+REOPENING = (RetryRun, Rollback)
+
+
+@dataclass(frozen=True)
+class AdoptedReport:
+    """The try's supervisor is alive and reports to this owner from now on."""
+
+    run: str
+    task: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class NeverStartedReport:
+    """The try never began, and never will: its fence is ours, or no process was started.
+
+    With `shortage` that is for what this machine had none of, as `reason` says.
+    """
+
+    run: str
+    task: str
+    attempt: int
+    reason: str
+    shortage: bool = False
+
+
+@dataclass(frozen=True)
+class UnknownReport:
+    """Nobody can know how the try ended. `outcome` is lost or interrupted."""
+
+    run: str
+    task: str
+    attempt: int
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ExitedReport:
+    """The try ended, with its exit record.
+
+    `cause` is "exit" (by itself), "timeout" or "stop" (it was told to);
+    `problem` says what failed besides the exit code ("" for nothing); `stuck` counts
+    processes that even KILL did not end. `ran` is false if no process was started.
+    """
+
+    run: str
+    task: str
+    attempt: int
+    cause: str
+    exit_code: Optional[int]
+    signal: Optional[int]
+    started_at: float
+    finished_at: float
+    cpu_s: float = 0.0
+    max_rss_bytes: int = 0
+    survivors: int = 0
+    log_dropped_bytes: int = 0
+    output: Any = None
+    problem: str = ""
+    stuck: int = 0
+    ran: bool = True
+
+
+Report = Union[AdoptedReport, NeverStartedReport, UnknownReport, ExitedReport]
+
+
+def admit(state: State, request: Request, now: float) -> List[ev.Event]:
+    """Turn a wish into facts. Raises NotFound, Refused or UsageError."""
+    run = state.runs.get(request.run)
+    if run is None:
+        message = f"run {request.run} is not in this owner's hands"
+        raise NotFound(message)
+    if run.outcome is not None and not isinstance(request, REOPENING):
+        message = f"run {request.run} has ended: {run.outcome}"
+        raise RequestRejected(
+            message, hint="a finished run can only be retried or rolled back"
+        )
+    return _ADMIT[type(request)](run, request, now)
+
+
+def _admit_cancel(run: RunState, request: Cancel, now: float) -> List[ev.Event]:
+    if run.stop_level >= (2 if request.now else 1):
+        return []
+    reason = request.reason[:_REASON_MAX]
+    return [ev.CancelRequested(request.run, now, reason=reason, now=request.now)]
+
+
+def _admit_resolve(run: RunState, request: ResolveTask, now: float) -> List[ev.Event]:
+    task = run.tasks.get(request.task)
+    if task is None:
+        raise no_task(run, request.task)
+    if task.status != "held":
+        message = f"task {request.task} is {task.outcome or task.status}, not held"
+        raise RequestRejected(message, hint="only a held task waits for a decision")
+    if request.how not in _DECISIONS:
+        message = f"a decision is {', '.join(_DECISIONS)}; not {request.how}"
+        raise UsageError(message)
+    reason = request.reason[:_REASON_MAX]
+    return [ev.TaskResolved(request.run, now, request.task, request.how, reason)]
+
+
+def _admit_pause(run: RunState, request: Pause, now: float) -> List[ev.Event]:
+    if run.stop_level:
+        message = f"run {request.run} is being cancelled"
+        raise RequestRejected(message, hint="there is nothing left to pause")
+    event = ev.RunPaused(request.run, now, request.freeze, request.reason[:_REASON_MAX])
+    return [] if transition_error(run, event) else [event]
+
+
+def _admit_resume(run: RunState, request: Resume, now: float) -> List[ev.Event]:
+    if not run.paused:
+        message = f"run {request.run} is {run.status}, not paused"
+        raise RequestRejected(message, hint="it goes on already")
+    return [ev.RunResumed(request.run, now, request.reason[:_REASON_MAX])]
+
+
+def _admit_retry(run: RunState, request: RetryRun, now: float) -> List[ev.Event]:
+    names, after = list(request.tasks), request.downstream
+    if run.rolling_back and not names:
+        # Only its undos that wait: nothing else can run again meanwhile.
+        names = [t for t in run.active if run.tasks[t].status == "retrying"]
+    reason = request.reason[:_REASON_MAX]
+    event = ev.RetryRequested(request.run, now, names, after, reason, RULE)
+    _refuse_reopening(run, names, event)
+    asked = targets(run, names, downstream_too=after)
+    if not asked:
+        message = f"run {request.run} has nothing to retry: no task failed"
+        hint = "name tasks to run them again: --only TASK or --from TASK"
+        raise RequestRejected(message, hint=hint)
+    others = stale_by(run, asked)
+    for task_id in (*asked, *others):
+        status = run.tasks[task_id].status
+        if status in ("running", "held"):
+            message = f"task {task_id} is {status}, and needs what is to run again"
+            raise RequestRejected(
+                message, hint="wait until it has ended, or cancel the run"
+            )
+    if names:
+        _refuse_part(run, request, others)
+    return [event]
+
+
+def _refuse_part(run: RunState, request: RetryRun, others: Dict[str, str]) -> None:
+    """Refuse to run tasks again without others that would have to as well."""
+    verb = f"provctl workflow retry {request.run}"
+    opened = to_retry(run, request.tasks, downstream_too=request.downstream)
+    why_not = why_stale(run)
+    for task_id in opened:
+        for need in run.tasks[task_id].task.needs:
+            if need.task in why_not and need.task not in opened:
+                why = why_not[need.task]
+                message = f"task {task_id} needs {need.task}, but that {why}"
+                raise RequestRejected(
+                    message, hint=f"run again all that has to: {verb}"
+                )
+    for task_id, first in others.items():
+        if not ran_on_failure(run, task_id):
+            message = f"task {first} cannot run again alone: {task_id} rests on it"
+            raise RequestRejected(
+                message, hint=f"run both again: {verb} --from {first}"
+            )
+
+
+def _admit_rollback(run: RunState, request: Rollback, now: float) -> List[ev.Event]:
+    reason = request.reason[:_REASON_MAX]
+    event = ev.RollbackRequested(request.run, now, "request", request.to, reason)
+    _refuse_reopening(run, [request.to] if request.to else [], event)
+    if not to_undo(run, request.to):
+        message = f"run {request.run} has nothing to undo"
+        hint = "only tasks with an `undo` that began can be undone, each once"
+        raise RequestRejected(message, hint=hint)
+    return [event]
+
+
+def _admit_progress(
+    run: RunState, request: ReportProgress, now: float
+) -> List[ev.Event]:
+    task = run.tasks.get(request.task)
+    if task is None:
+        raise no_task(run, request.task)
+    percent = request.percent
+    if percent is not None and not 0 <= percent <= 100:
+        message = f"a percentage is from 0 to 100, not {percent}"
+        raise UsageError(message)
+    said = request.message[:_SAID_MAX]
+    key = (request.run, now, request.task, task.attempt)
+    event = ev.ProgressReported(*key, percent, said)
+    story = (
+        "it is a nested workflow" if isinstance(task.task.action, SubWorkflow) else ""
+    )
+    story = story or transition_error(run, event)
+    if story:
+        message = f"task {request.task} has no progress to report: {story}"
+        raise RequestRejected(message, hint="only a task that runs makes progress")
+    return [event]
+
+
+def _refuse_reopening(run: RunState, names: List[str], event: ev.Event) -> None:
+    for name in names:
+        if name not in run.tasks:
+            raise no_task(run, name)
+    story = transition_error(run, event)
+    if story:
+        message = f"run {event.run} is {run.status}: {story}"
+        raise RequestRejected(
+            message, hint="wait until that is over, or cancel the run"
+        )
+
+
+def no_task(run: RunState, name: str) -> NotFound:
+    """Return what to raise for a name that no task of a run has."""
+    run_id = run.submitted.run
+    message = f"run {run_id} has no task {name}"
+    see = f"see: provctl workflow status {run_id}"
+    return NotFound(message, hint=did_you_mean(name, run.tasks, see))
+
+
+_Admit = Callable[["RunState", Any, float], List[ev.Event]]
+_ADMIT: Dict[type, _Admit] = {
+    Cancel: _admit_cancel,
+    ResolveTask: _admit_resolve,
+    Pause: _admit_pause,
+    Resume: _admit_resume,
+    RetryRun: _admit_retry,
+    Rollback: _admit_rollback,
+    ReportProgress: _admit_progress,
+}
+_DECISIONS = ("rerun", "accept", "fail")
+_SAID_MAX = 200  # characters
+_REASON_MAX = 1000  # characters; a line of the journal is bounded

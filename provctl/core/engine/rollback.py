@@ -1,0 +1,131 @@
+"""Taking back what a run made: the walk against the needs of its graph.
+
+A task is undone when everything that comes after it is. A nested workflow is two
+nodes here too (see `core.model.graph`): what comes after it opens its end, then its tasks
+are undone, then its own needs. Tasks without an undo pass the walk on at once.
+While a run rolls back, `unmet` counts what comes after a task, `open_children` the
+tasks of a group that are not undone, and the same statuses and tries are used as
+on the way there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterable, Iterator, List, Tuple
+
+from provctl.core.engine.propagate import enqueue_task, set_outcome, set_status
+from provctl.core.engine.reopen import reopen_run, to_undo
+from provctl.core.engine.run_queue import drop_timer
+from provctl.core.model.workflow import SubWorkflow
+
+if TYPE_CHECKING:
+    from provctl.core.engine import events as ev
+    from provctl.core.engine.state import RunState, State, TaskState
+
+
+def roll_back(state: State, run: RunState, event: ev.RollbackRequested) -> None:
+    """Begin to undo; what nothing comes after stands in line at once."""
+    chosen = to_undo(run, event.to)
+    started_at = run.started_at if event.cause == "failure" else event.at
+    reopen_run(state, run)
+    drop_timer(state, event.run, "")
+    run.rollback_due = False
+    run.rolling_back = True
+    run.started_at = started_at
+    for task_id, task in run.tasks.items():
+        task.unmet = len(run.dependents.get(task_id, ()))
+        task.unmet += task.task.parent is not None
+        task.open_children = len(run.children.get(task_id, ()))
+        task.doom = ""
+    for task_id in chosen:
+        _prepare(run, run.tasks[task_id])
+    last = [(task, True) for task in run.tasks.values() if task.unmet == 0]
+    _walk(state, run, last)
+    if run.open_tasks == 0:
+        state.ending[event.run] = None
+
+
+def _prepare(run: RunState, task: TaskState) -> None:
+    run.failed.pop(task.task.id, None)
+    run.open_tasks += 1
+    task.purpose = "undo"
+    task.did = task.did or task.outcome or ""
+    task.outcome = None
+    task.voided = task.attempt
+    task.reason = ""
+    set_status(run, task, "waiting")
+
+
+def undo_ended(
+    state: State, run: RunState, task: TaskState, outcome: str, at: float
+) -> None:
+    """An undo is over, as `outcome` says: undone or undo_failed."""
+    set_outcome(state, run, task, outcome, at)
+    if outcome == "undone":
+        _walk(state, run, [(task, False)])
+    else:
+        _block(state, run, task, at)
+
+
+def keep_as_is(
+    state: State, run: RunState, task: TaskState, why: str, at: float
+) -> None:
+    """A task is not undone after all: what it did stays."""
+    set_outcome(state, run, task, task.did, task.finished_at or at)
+    if task.attempt and task.tries == 0:
+        task.voided = task.attempt - 1  # its undo was not tried; it was
+    task.reason = why
+
+
+def _walk(state: State, run: RunState, work: List[Tuple[TaskState, bool]]) -> None:
+    """Carry on from tasks that are reached (True) or passed (False)."""
+    while work:
+        task, is_reached = work.pop()
+        if not is_reached:
+            work += _reached_from(run, task)
+        elif isinstance(task.task.action, SubWorkflow):
+            children = run.children.get(task.task.id, ())
+            work += [(child, True) for child in _count_down(run, children)]
+            if not children:
+                work.append((task, False))
+        elif task.status == "waiting":
+            enqueue_task(state, run, task)
+        else:
+            work.append((task, False))
+
+
+def _reached_from(run: RunState, task: TaskState) -> Iterator[Tuple[TaskState, bool]]:
+    """What comes before a task that is undone, or has no undo."""
+    needed = [need.task for need in task.task.needs]
+    for before in _count_down(run, needed):
+        yield before, True
+    if task.task.parent is not None:
+        group = run.tasks[task.task.parent]
+        group.open_children -= 1
+        if group.open_children == 0:
+            yield group, False
+
+
+def _count_down(run: RunState, ids: Iterable[str]) -> List[TaskState]:
+    """One thing less comes after these; return those that nothing comes after."""
+    tasks = [run.tasks[task_id] for task_id in ids]
+    for task in tasks:
+        task.unmet -= 1
+    return [task for task in tasks if task.unmet == 0]
+
+
+def _block(state: State, run: RunState, task: TaskState, at: float) -> None:
+    """What a task that still stands needs is to stand too."""
+    why = f"the undo of {task.task.id} failed"
+    work = [task]
+    while work:
+        current = work.pop()
+        before = [need.task for need in current.task.needs]
+        before += [current.task.parent] if current.task.parent is not None else []
+        for task_id in before:
+            blocked = run.tasks[task_id]
+            if blocked.doom:
+                continue
+            blocked.doom = why
+            work.append(blocked)
+            if blocked.status == "waiting":
+                keep_as_is(state, run, blocked, why, at)

@@ -1,0 +1,121 @@
+"""The lines: who is ready and waits for room, what is in use, what is timed.
+
+Called by `machine` alone, as part of applying an event.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import (
+        QueueEntry,
+        ResourceKey,
+        RunState,
+        State,
+        TaskState,
+    )
+    from provctl.core.model.workflow import Task
+
+
+SLOTS = "slots"  # the resource that every attempt takes one of
+
+
+def count_resources(state: State, run: RunState, task: TaskState, sign: int) -> None:
+    """A try begins (`sign` +1) or is over (-1): count what it uses."""
+    state.running += sign
+    run.live += sign
+    for resource, amount in resource_key(run, task.task):
+        used = state.used.pop(resource, 0) + sign * amount
+        if used:
+            state.used[resource] = used
+
+
+def resource_key(run: RunState, task: Task) -> ResourceKey:
+    """What a task takes while it runs, as (resource, amount), sorted."""
+    taken = [(pool(name), amount) for name, amount in task.pools.items()]
+    if run.submitted.max_parallel is not None:
+        taken.append(("run:" + run.submitted.run, 1))
+    return tuple(sorted(taken))
+
+
+def taken_by(task: Task) -> ResourceKey:
+    """What an attempt takes of what all owners of a state directory share."""
+    return ((SLOTS, 1), *((pool(name), n) for name, n in task.pools.items()))
+
+
+def pool(name: str) -> str:
+    """Return what a pool is called as a resource."""
+    return "pool:" + name
+
+
+def enqueue(state: State, run: RunState, task: TaskState) -> None:
+    """Let a task stand in line, by rank."""
+    rank = (
+        -run.submitted.priority,
+        -task.task.priority,
+        run.submitted.at,
+        run.arrival,
+        task.task.index,
+    )
+    queue = state.queues.setdefault(resource_key(run, task.task), [])
+    heapq.heappush(queue, (rank, run.submitted.run, task.task.id))
+
+
+def dequeue(state: State, run: RunState, task: TaskState) -> None:
+    """Take a task that is not ready any more out of its line.
+
+    The head leaves at once, another when it gets there: on replay tasks of many
+    runs stand in one lane, and each of them may be the next to leave.
+    """
+    key = resource_key(run, task.task)
+    queue = state.queues.get(key, [])
+    while queue and not is_queued(state, queue[0]):
+        heapq.heappop(queue)
+    if not queue:
+        state.queues.pop(key, None)  # there is none while the run is paused
+
+
+def is_queued(state: State, entry: QueueEntry) -> bool:
+    """Whether who has an entry still stands there: not if its run is closed."""
+    rank, run_id, task_id = entry
+    run = state.runs.get(run_id)
+    if run is None or run.arrival != rank[3]:
+        return False
+    return run.tasks[task_id].status == "ready"
+
+
+def drop_waiting(state: State, run: RunState) -> None:
+    """Take a whole run out of all lines and timers, in one pass."""
+    if run.outcome is not None:
+        return  # nothing of it waits; no look through all others for it
+    drop_queues(state, run)
+    run_id = run.submitted.run
+    state.timers[:] = [timer for timer in state.timers if timer[1] != run_id]
+    heapq.heapify(state.timers)
+
+
+def drop_queues(state: State, run: RunState) -> None:
+    """Take a whole run out of all lines."""
+    run_id = run.submitted.run
+    for key, queue in list(state.queues.items()):
+        queue[:] = [e for e in queue if e[1] != run_id and is_queued(state, e)]
+        heapq.heapify(queue)
+        if not queue:
+            del state.queues[key]
+
+
+def drop_timer(state: State, run: str, task: str) -> None:
+    """Forget a deadline; cheap for the next one to come."""
+    timers = state.timers
+    if timers and timers[0][1:] == (run, task):
+        heapq.heappop(timers)
+    else:
+        timers[:] = [timer for timer in timers if timer[1:] != (run, task)]
+        heapq.heapify(timers)
+
+
+def set_timer(state: State, when: float, run: str, task: str = "") -> None:
+    """Note a deadline of a task, or of the whole run."""
+    heapq.heappush(state.timers, (when, run, task))

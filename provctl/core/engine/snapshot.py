@@ -1,0 +1,98 @@
+"""A run's state as plain data and back: what a checkpoint holds.
+
+Generic over the fields of `RunState` and `TaskState`: what differs from a run that
+nothing has happened to is carried without being named. What follows from the
+workflow is built anew; lines and what is in use follow from the tasks' states.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any, Dict
+
+from provctl.core.engine.run_queue import count_resources, enqueue
+from provctl.core.engine.state import RunState, TaskState
+from provctl.core.model.workflow import SubWorkflow
+
+if TYPE_CHECKING:
+    from provctl.core.engine.events import RunSubmitted
+    from provctl.core.engine.state import State
+    from provctl.core.model.workflow import Workflow
+
+
+# `arrival` is the place in line of this owner; the next one gives its own.
+_GIVEN = {"submitted", "workflow", "arrival", "tasks", "dependents", "children", "task"}
+# As keys of dicts, for each name that is read is looked up, and their order is told.
+_OF_RUN = dict.fromkeys(name for name in RunState.__slots__ if name not in _GIVEN)
+_OF_TASK = dict.fromkeys(name for name in TaskState.__slots__ if name not in _GIVEN)
+
+# What must be the same in the code that wrote a checkpoint and in that which reads it.
+FIELDS = " ".join((*_OF_RUN, "/", *_OF_TASK))
+
+
+def snapshot(state: State, run_id: str) -> Dict[str, Any]:
+    """Return what is known of a run, as what JSON can hold."""
+    run = state.runs[run_id]
+    fresh = RunState(run.submitted, run.workflow, run.arrival)
+    tasks = {}
+    for task_id, task in run.tasks.items():
+        changed = _changed(task, fresh.tasks[task_id], _OF_TASK)
+        if changed:
+            tasks[task_id] = changed
+    return {
+        "run": _changed(run, fresh, _OF_RUN),
+        "tasks": tasks,
+        "due": [task for name, task in state.due if name == run_id],
+        "ending": run_id in state.ending,
+        "timers": [[when, task] for when, name, task in state.timers if name == run_id],
+    }
+
+
+def restore(
+    state: State, submitted: RunSubmitted, workflow: Workflow, data: Dict[str, Any]
+) -> None:
+    """Add a run to `state` as it was when `data` was taken.
+
+    Raises KeyError, TypeError, ValueError or AttributeError if `data` is not of this
+    run; then `state` has nothing of it.
+    """
+    run_id = submitted.run
+    run = RunState(submitted, workflow, state.arrivals)
+    for task_id, changed in data["tasks"].items():
+        _put(run.tasks[task_id], changed, _OF_TASK)
+    _put(run, data["run"], _OF_RUN)
+    timers = [(float(when), run_id, str(task)) for when, task in data["timers"]]
+    due = [(run_id, run.tasks[task].task.id) for task in data["due"]]
+    busy = [run.tasks[task_id] for task_id in run.active]
+    state.arrivals += 1
+    state.runs[run_id] = run
+    live = run.live
+    for task in busy:
+        if task.status == "running" and not isinstance(task.task.action, SubWorkflow):
+            count_resources(state, run, task, +1)
+    run.live = live
+    for task in run.tasks.values():
+        if task.status == "ready" and not run.paused:
+            enqueue(state, run, task)
+    state.due.update(dict.fromkeys(due))
+    if data["ending"]:
+        state.ending[run_id] = None
+    for timer in timers:
+        heapq.heappush(state.timers, timer)
+
+
+def _changed(thing: Any, fresh: Any, names: Any) -> Dict[str, Any]:
+    changed = {}
+    for name in names:
+        value = getattr(thing, name)
+        if value != getattr(fresh, name):
+            changed[name] = value
+    return changed
+
+
+def _put(thing: Any, values: Dict[str, Any], names: Any) -> None:
+    if not values.keys() <= names.keys():
+        message = f"no such fields: {values.keys() - names.keys()}"
+        raise KeyError(message)
+    for name, value in values.items():
+        setattr(thing, name, value)

@@ -1,0 +1,323 @@
+"""The state: what is known of every run, changed by `machine.apply` alone.
+
+Everything a decision needs is kept at hand as it changes (what is ready, what is
+due, what is in use), so that no decision ever looks through all tasks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+from weakref import WeakValueDictionary
+
+from provctl.core.model.expressions import ValueMissing
+from provctl.core.model.workflow import NO_RETRY, SubWorkflow
+
+if TYPE_CHECKING:
+    from provctl.core.engine.events import RunSubmitted
+    from provctl.core.model.workflow import RetryPolicy, Task, Workflow
+
+
+# Outcomes that fail a run, unless the task says on_failure = "continue".
+FAILURES = frozenset({"failed", "timed_out", "lost", "interrupted"})
+TROUBLES = FAILURES | {"undo_failed"}  # outcomes that somebody has to look into
+
+# What a task takes while it runs: (resource, amount), sorted. Tasks that take the
+# same stand in one lane, so that choosing the next start compares a few heads.
+ResourceKey = Tuple[Tuple[str, int], ...]
+
+# Order of starts: run priority, task priority, age of the run (and of those of one
+# age the arrival at this owner), place in file.
+Priority = Tuple[int, int, float, int, int]
+
+# A ready task in its lane: (rank, run, task).
+QueueEntry = Tuple[Priority, str, str]
+
+
+class TaskState:
+    """What is known of one task. See `core.engine.view.TaskView` for the words."""
+
+    __slots__ = (
+        "attempt",
+        "broken",
+        "bucket",
+        "cpu_s",
+        "did",
+        "doom",
+        "earlier_at",
+        "exit_code",
+        "finished_at",
+        "frozen",
+        "lacks",
+        "log_dropped_bytes",
+        "max_rss_bytes",
+        "open_children",
+        "outcome",
+        "output",
+        "percent",
+        "purpose",
+        "reason",
+        "retry_at",
+        "said",
+        "signal",
+        "spoiled",
+        "started_at",
+        "status",
+        "stop_level",
+        "stuck",
+        "survivors",
+        "task",
+        "unknown",
+        "unmet",
+        "voided",
+        "wait_s",
+    )
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.status = "waiting"
+        self.outcome: Optional[str] = None
+        self.purpose = "run"  # of the next or present try; or "undo", "probe"
+        self.attempt = 0  # number of the latest try, of any purpose
+        self.voided = 0  # tries among them that count no more
+        self.did = ""  # in a rollback: the outcome that is undone, or was to be
+        self.unknown = ""  # lost or interrupted, while its probe is asked
+        self.frozen = False
+        self.lacks = ""  # what the machine had none of for its latest try
+        self.unmet = len(task.needs) + (task.parent is not None)
+        self.bucket = "waiting"  # where `RunState.counts` has it
+        self.doom = ""  # why it must be skipped
+        self.broken = ""  # why it must fail before any try
+        self.stop_level = 0  # 1: told to end, 2: told to end at once
+        self.open_children = 0  # of a group
+        self.spoiled = ""  # of a group: the outcome of its worst child
+        self.started_at: Optional[float] = None  # None: no try of it ever ran
+        self.earlier_at: Optional[float] = None  # the same before its latest try
+        self.finished_at: Optional[float] = None
+        self.retry_at: Optional[float] = None
+        self.wait_s = 0.0  # from the end of the latest try to `retry_at`
+        self.exit_code: Optional[int] = None
+        self.signal: Optional[int] = None
+        self.reason = ""
+        self.output: Any = None
+        self.percent: Optional[float] = None  # what its latest try reported
+        self.said = ""
+        self.survivors = (
+            0  # of its latest try, see `core.engine.events.AttemptFinished`
+        )
+        self.stuck = 0
+        self.log_dropped_bytes = 0
+        self.cpu_s = 0.0
+        self.max_rss_bytes = 0
+
+    @property
+    def tries(self) -> int:
+        """Tries that count against the attempts that a retry allows."""
+        return self.attempt - self.voided
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """How often what it is about to do may be tried."""
+        if self.purpose == "run":
+            return self.task.retry
+        undo = self.task.undo
+        return undo.retry if undo and self.purpose == "undo" else NO_RETRY
+
+
+class RunState:
+    """What is known of one run."""
+
+    __slots__ = (
+        "active",
+        "arrival",
+        "boot",
+        "cancel_cause",
+        "cancel_reason",
+        "children",
+        "counts",
+        "dependents",
+        "failed",
+        "finished_at",
+        "frozen",
+        "halted",
+        "last_at",
+        "live",
+        "open_tasks",
+        "outcome",
+        "paused",
+        "rollback_due",
+        "rolling_back",
+        "spoiled",
+        "started_at",
+        "stop_level",
+        "submitted",
+        "suspended",
+        "tasks",
+        "thaws",
+        "workflow",
+    )
+
+    def __init__(
+        self, submitted: RunSubmitted, workflow: Workflow, arrival: int
+    ) -> None:
+        self.submitted = submitted
+        self.workflow = workflow
+        self.arrival = arrival
+        self.tasks: Dict[str, TaskState] = {t.id: TaskState(t) for t in workflow.tasks}
+        self.dependents: Dict[str, List[Tuple[str, str]]] = {}
+        self.children: Dict[str, List[str]] = {}
+        for task in workflow.tasks:
+            for need in task.needs:
+                self.dependents.setdefault(need.task, []).append((task.id, need.on))
+            if task.parent is not None:
+                self.children.setdefault(task.parent, []).append(task.id)
+                self.tasks[task.parent].open_children += 1
+        self.open_tasks = len(workflow.tasks)
+        self.live = 0  # tries that run now
+        self.counts: Dict[str, int] = {"waiting": len(workflow.tasks)}
+        self.active: Dict[str, None] = {}  # running, retrying, held; an ordered set
+        self.failed: Dict[str, None] = {}
+        self.halted = ""  # why no further task starts, after a failure
+        self.rollback_due = False  # when all tasks have ended
+        self.rolling_back = False
+        self.paused = False
+        self.frozen = False
+        self.thaws = False  # it was frozen once: what is adopted is told which it is
+        self.suspended: Dict[str, float] = {}  # seconds left on timers, while paused
+        self.spoiled = ""  # the worst outcome that fails the run
+        self.cancel_cause = ""
+        self.cancel_reason = ""
+        self.stop_level = 0
+        self.boot = ""
+        self.last_at = submitted.at  # of the latest event
+        self.started_at: Optional[float] = None
+        self.finished_at: Optional[float] = None
+        self.outcome: Optional[str] = None
+
+    @property
+    def status(self) -> str:
+        """Where the run is; the words are those of `core.engine.view.RunView`."""
+        if self.outcome is not None:
+            return "finished"
+        if self.stalled:
+            return "held"
+        if self.stop_level:
+            return "cancelling"
+        if self.paused:
+            return "paused"
+        if self.rolling_back:
+            return "rolling_back"
+        return "running" if self.started_at is not None else "queued"
+
+    @property
+    def stalled(self) -> bool:
+        """Nothing goes on until an operator decides over the held tasks."""
+        counts = self.counts
+        moving = self.live or counts.get("ready", 0) or counts.get("retrying", 0)
+        return counts.get("held", 0) > 0 and not moving
+
+    def troubled(self) -> List[TaskState]:
+        """Return the tasks to look into: those that failed first, then what is held.
+
+        Groups are left out, for they fail because of others. What never began comes
+        last, for so does most of that.
+        """
+        held = (task for task in self.active if self.tasks[task].status == "held")
+        tasks = [self.tasks[task] for task in (*self.failed, *held)]
+        work = [task for task in tasks if not isinstance(task.task.action, SubWorkflow)]
+        last = self.last_at
+        return sorted(work, key=lambda t: (not t.attempt, t.finished_at or last))
+
+    def told_to_end(self, task: TaskState) -> bool:
+        """Whether the run, the group around the task or its try was told to end."""
+        parent = task.task.parent
+        around = self.tasks[parent].stop_level if parent is not None else 0
+        return bool(self.stop_level or around or task.stop_level)
+
+    def output_of(self, task_id: str) -> Any:
+        """Return what a task returned; of a group, the record of all inside it.
+
+        Raises ValueMissing when there is none.
+        """
+        task = self.tasks[task_id]
+        outcome = task.did or task.outcome  # what it returned outlives its undo
+        if outcome is None:
+            message = f"{task_id} has not finished"
+            raise ValueMissing(message)
+        if isinstance(task.task.action, SubWorkflow):
+            return self._group_output(task_id)
+        if outcome != "succeeded":
+            message = f"{task_id} has no output: it {WENT[outcome]}"
+            raise ValueMissing(message)
+        return task.output
+
+    def needed_by(self, task_id: str) -> Dict[str, Any]:
+        """Return the outputs of the tasks that one needs, by the names it calls them.
+
+        Null of a task that has none, such as one that failed.
+        """
+        needs = self.tasks[task_id].task.needs
+        parent = self.tasks[task_id].task.parent
+        prefix = "" if parent is None else f"{parent}/"
+        outputs: Dict[str, Any] = {}
+        for need in needs:
+            try:
+                output = self.output_of(need.task)
+            except ValueMissing:
+                output = None
+            outputs[need.task[len(prefix) :]] = output
+        return outputs
+
+    def _group_output(self, group_id: str) -> Dict[str, Any]:
+        """Outputs of all tasks inside, nested as the groups are; without a stack."""
+        whole: Dict[str, Any] = {}
+        pending: List[Tuple[str, Dict[str, Any]]] = [(group_id, whole)]
+        while pending:
+            current, record = pending.pop()
+            for child in self.children.get(current, ()):
+                name = child[len(current) + 1 :]
+                if isinstance(self.tasks[child].task.action, SubWorkflow):
+                    record[name] = {}
+                    pending.append((child, record[name]))
+                else:
+                    record[name] = self.tasks[child].output
+        return whole
+
+
+# How an outcome is said: "x, which was skipped".
+WENT = {
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "timed_out": "timed out",
+    "lost": "was lost",
+    "interrupted": "was interrupted",
+    "cancelled": "was cancelled",
+    "skipped": "was skipped",
+    "undone": "was undone",
+    "undo_failed": "could not be undone",
+}
+
+
+class State:
+    """Everything one owner knows: its runs and what they use together.
+
+    `slots` is how many tasks may run at once, `capacity` the size of each pool.
+    """
+
+    def __init__(self, *, slots: int, capacity: Mapping[str, int]) -> None:
+        self.slots = slots
+        self.capacity: Dict[str, int] = dict(capacity)
+        self.runs: Dict[str, RunState] = {}
+        # Workflows of these runs by digest: many runs are often of the same one.
+        self.workflows: WeakValueDictionary[str, Workflow] = WeakValueDictionary()
+        self.arrivals = 0
+        self.running = 0
+        self.used: Dict[str, int] = {}
+        # Ready tasks by what they take; each list is a heap of (rank, run, task).
+        # The head is ready; behind it may be entries of tasks that have left.
+        self.queues: Dict[ResourceKey, List[QueueEntry]] = {}
+        # Tasks about which a fact must be written; an ordered set.
+        self.due: Dict[Tuple[str, str], None] = {}
+        # Runs that may have ended; an ordered set.
+        self.ending: Dict[str, None] = {}
+        # A heap of (when, run, task): the end of a wait, or of a run's time ("").
+        self.timers: List[Tuple[float, str, str]] = []

@@ -1,0 +1,101 @@
+"""Labels: words that people give runs, and how runs are chosen by them.
+
+A key is up to 63 letters, digits, `.`, `_`, `-` and `/`, with a letter or a digit at
+both ends. A value is up to 200 characters that can be printed, without a comma,
+which stands between conditions; it may be empty.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Iterable, Mapping, Tuple
+
+MOST = 32  # labels of a run
+
+_KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
+_VALUE_MAX = 200
+_SHOWN = 80
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What labels have to be: `how` is "=", "!=", "has" or "lacks"."""
+
+    key: str
+    how: str
+    value: str = ""
+
+    def fits(self, labels: Mapping[str, str]) -> bool:
+        """Whether labels are so. `!=` also fits where there is no such key."""
+        if self.how == "has":
+            return self.key in labels
+        if self.how == "lacks":
+            return self.key not in labels
+        return (labels.get(self.key) == self.value) is (self.how == "=")
+
+
+def conditions(text: str) -> Tuple[Condition, ...]:
+    """Return what a text such as "env=prod,team!=web,ci,!draft" asks for.
+
+    Raises ValueError, with words for people.
+    """
+    return tuple(_condition(part.strip()) for part in text.split(","))
+
+
+def fit_all(wanted: Iterable[Condition], labels: Mapping[str, str]) -> bool:
+    """Whether labels are all that is asked for."""
+    return all(condition.fits(labels) for condition in wanted)
+
+
+def _condition(text: str) -> Condition:
+    key, equals, value = text.partition("=")
+    if equals:
+        unequal = key.endswith("!")
+        # Two signs are what people know from programming.
+        value = value[1:] if value.startswith("=") and not unequal else value
+        condition = Condition(key.rstrip("!"), "!=" if unequal else "=", value)
+    elif text.startswith("!"):
+        condition = Condition(text[1:], "lacks")
+    else:
+        condition = Condition(text, "has")
+    _check(condition.key, condition.value)
+    return condition
+
+
+def label(text: str) -> Tuple[str, str]:
+    """Return the key and the value of a text "key=value". Raises ValueError."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        message = f"{_shown(text)} is not of the form KEY=VALUE"
+        raise ValueError(message)
+    _check(key, value)
+    return key, value
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Raise ValueError, with words for people, if a run cannot have these labels."""
+    if len(labels) > MOST:
+        message = f"a run has at most {MOST} labels, not {len(labels)}"
+        raise ValueError(message)
+    for key, value in labels.items():
+        _check(key, value)
+
+
+def _check(key: str, value: str) -> None:
+    if not _KEY.fullmatch(key):
+        message = (
+            f"{_shown(key)} is no key of a label: it is up to 63 letters, digits, `.`,"
+            " `_`, `-` and `/`, and begins and ends with a letter or a digit"
+        )
+        raise ValueError(message)
+    if len(value) > _VALUE_MAX or "," in value or not value.isprintable():
+        message = (
+            f"the value of the label {key} is up to {_VALUE_MAX} characters"
+            " that can be printed, without a comma"
+        )
+        raise ValueError(message)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")

@@ -1,0 +1,168 @@
+"""The words: what a workflow and a task are, frozen, as they run.
+
+A workflow here is flat: a nested workflow is a task with a `SubWorkflow` action, and
+the tasks inside it follow it in the table, name it in `parent` and have its id
+and a slash before their own (`cluster/etcd`). Depth therefore costs no stack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any, Mapping, Optional, Tuple, Union
+
+from provctl.base.light_dataclass import light_dataclass
+
+# A JSON value. Inside it, a record with the single key "$output" stands for a
+# value that another task returns; see `core.model.expressions`.
+Value = Any
+
+
+@light_dataclass
+class NushellCall:
+    """A command of the Nushell library: `module` is a path below the library.
+
+    `into` maps values to the Nushell types that JSON does not have, such as
+    "duration": an argument by its place ("0"), a flag by its name. With `check_success`
+    a call that returns a record with `success: false` has failed.
+    """
+
+    module: str
+    command: str
+    args: Tuple[Value, ...] = ()
+    flags: Mapping[str, Value] = field(default_factory=dict)
+    into: Mapping[str, str] = field(default_factory=dict)
+    check_success: bool = True
+
+
+@light_dataclass
+class Script:
+    """Inline Nushell; `args` is what the script sees as `$args`.
+
+    `line` of the workflow file is where it begins, 0 where that is not known.
+    """
+
+    text: str
+    args: Mapping[str, Value] = field(default_factory=dict)
+    line: int = 0
+
+
+@light_dataclass
+class Command:
+    """Any program with its arguments; never parsed by a shell."""
+
+    argv: Tuple[Value, ...]
+
+
+@light_dataclass
+class SubWorkflow:
+    """A nested workflow: starts when its needs are met, ends with its last task."""
+
+
+Executable = Union[NushellCall, Script, Command]
+Action = Union[Executable, SubWorkflow]
+
+
+@light_dataclass
+class Dependency:
+    """An edge: the task waits for `task`, then looks how it ended.
+
+    `on` is "success", "failure" or "done" (whatever the outcome).
+    """
+
+    task: str
+    on: str = "success"
+
+
+@light_dataclass
+class RetryPolicy:
+    """How often to try, and how long to wait between tries (seconds).
+
+    The wait before try n+1 is `delay_s * factor ** (n - 1)`, at most
+    `max_delay_s`, then lengthened by up to the fraction `jitter` of itself.
+    `on` names what is worth another try: exit codes ("75"), signals ("signal 15"),
+    "exit" and "signal" (any of them), "timeout", "lost"; empty for all but "lost".
+    """
+
+    attempts: int = 1
+    delay_s: float = 0.0
+    factor: float = 1.0
+    max_delay_s: Optional[float] = None
+    jitter: float = 0.0
+    on: Tuple[str, ...] = ()
+
+
+NO_RETRY = RetryPolicy()
+
+
+@light_dataclass
+class Undo:
+    """How to take back what a task made, in a rollback.
+
+    `on` is "success", or "begun" for also when the task failed or nobody knows how
+    it ended. `idempotent`: if nobody knows how an undo ended it may be tried again.
+    """
+
+    action: Executable
+    on: str = "success"
+    timeout_s: Optional[float] = None
+    retry: RetryPolicy = NO_RETRY
+    idempotent: bool = False
+
+
+@light_dataclass
+class Task:
+    """A node of the graph.
+
+    `id` is unique in the run, with slashes for nesting; `index` is its place in
+    the table and names its files. `needs` are ids, resolved. `when` is a
+    condition (see `core.model.expressions`), None for always. `timeout_s` None means the
+    configured default, of a group no limit. `probe` tells whether the task is done
+    already, when nobody knows how a try ended. `secrets` maps variables to where
+    their values are: "env:NAME" or "file:PATH". `keep_processes`: what it leaves
+    behind when it ends by itself is not killed.
+    """
+
+    id: str
+    index: int
+    action: Action
+    needs: Tuple[Dependency, ...] = ()
+    parent: Optional[str] = None
+    when: Value = None
+    priority: int = 0
+    timeout_s: Optional[float] = None
+    retry: RetryPolicy = NO_RETRY
+    env: Mapping[str, Value] = field(default_factory=dict)
+    pools: Mapping[str, int] = field(default_factory=dict)
+    # "continue": a failure does not fail the run; "rollback": it undoes the run.
+    on_failure: str = "fail"
+    on_interrupt: str = "hold"  # "rerun" (needs idempotent) or "fail"
+    idempotent: bool = False
+    undo: Optional[Undo] = None
+    probe: Optional[Executable] = None
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    keep_processes: bool = False
+    description: str = ""
+
+
+@light_dataclass
+class Workflow:
+    """What runs: evaluated, validated, frozen at submission.
+
+    `library` is the absolute directory of the Nushell library, None for the
+    configured one; `cwd` where tasks run; `environment` the allow-listed
+    variables of whoever submitted; `source` the file it came from. `max_parallel` is
+    how many of its tasks run at once at most, None for as many as there is room for.
+    `labels` are for the run: its submission keeps them, not its frozen workflow.
+    """
+
+    name: str
+    tasks: Tuple[Task, ...]
+    params: Mapping[str, Value] = field(default_factory=dict)
+    timeout_s: Optional[float] = None
+    description: str = ""
+    library: Optional[str] = None
+    cwd: str = "/"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    max_parallel: Optional[int] = None
+    labels: Mapping[str, str] = field(default_factory=dict)

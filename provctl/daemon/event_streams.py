@@ -1,0 +1,234 @@
+"""The streams of events: of one run from its journal, of all from a short memory.
+
+A stream of one run reads the file, from any event on: nothing is kept for its reader,
+and a slow one costs nobody anything. That of all runs has no file to read; who falls
+behind what is remembered is told to begin anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Any, Deque, Dict, List, Mapping, Optional, Set, Tuple
+
+from provctl.base.safe_open import reader
+from provctl.storage.journal.codec import NewerFormat, as_record, unseal
+
+if TYPE_CHECKING:
+    from provctl.core.engine.events import Event
+    from provctl.storage.layout import RunDir
+
+
+_STEP = 256 * 1024  # bytes of a journal taken at once; a longer line is taken whole
+_LOOK_S = 0.5  # at a journal that another process writes
+_REMEMBERED = 8 << 20  # bytes of frames
+_FRAMES = 200  # given at once
+_ALL = ""
+_INNER = frozenset({"v", "dur", "prev", "crc"})
+
+
+class EventNotifier:
+    """Wakes those who wait for news of a run, or of any. Of the event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: Dict[str, Set[asyncio.Event]] = {}
+        self.closed = False
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def add(self, run_id: str = _ALL) -> asyncio.Event:
+        """Return what is set when there are news."""
+        bell = asyncio.Event()
+        self._waiting.setdefault(run_id, set()).add(bell)
+        return bell
+
+    def remove(self, bell: asyncio.Event, run_id: str = _ALL) -> None:
+        """Wake it no more."""
+        notifier = self._waiting.get(run_id, set())
+        notifier.discard(bell)
+        if not notifier:
+            self._waiting.pop(run_id, None)
+
+    def ring(self, run_id: str) -> None:
+        """There are news of a run."""
+        for key in (run_id, _ALL):
+            for bell in self._waiting.get(key, ()):
+                bell.set()
+
+    def close(self) -> None:
+        """All streams are to end."""
+        self.closed = True
+        for notifier in self._waiting.values():
+            for bell in notifier:
+                bell.set()
+
+
+class RunEventStream:
+    """The events of one run behind a seq; it ends when the run has."""
+
+    def __init__(self, folder: RunDir, after: int, notifier: EventNotifier) -> None:
+        self._folder = folder
+        self._after = after
+        self._notifier = notifier
+        self._bell = notifier.add(folder.id)
+        self._offset = 0
+        self._over = False
+        self._first: List[bytes] = []
+
+    async def has_ended(self) -> bool:
+        """Whether the run is over and there is nothing to tell; to be asked first."""
+        self._first = await self.read(0) or []
+        return self._over and not self._first
+
+    async def read(self, wait_s: float) -> Optional[List[bytes]]:
+        """As `api.http.backend.EventSource` has it."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_s
+        if self._first:
+            frames, self._first = self._first, []
+            return frames
+        while not self._notifier.closed:
+            self._bell.clear()
+            frames, went_on = await loop.run_in_executor(None, self._step)
+            if frames:
+                return frames
+            if went_on:
+                continue
+            left = deadline - loop.time()
+            if self._over:
+                return None
+            if left <= 0:
+                return []
+            await _rung(self._bell, min(left, _LOOK_S))
+        return None
+
+    def close(self) -> None:
+        """As `api.http.backend.EventSource` has it."""
+        self._notifier.remove(self._bell, self._folder.id)
+
+    def _step(self) -> Tuple[List[bytes], bool]:
+        """Take a piece of the journal; return its frames, and whether there was one."""
+        try:
+            lines = self._lines()
+            frames = [frame for frame in map(self._frame, lines) if frame]
+        except (OSError, ValueError, NewerFormat) as problem:
+            self._over = True
+            return [_framed("problem", {"error": str(problem)})], False
+        return frames, bool(lines)
+
+    def _lines(self) -> List[bytes]:
+        size = _STEP
+        with reader(self._folder.journal) as file:
+            file.seek(self._offset)
+            data = file.read(size)
+            while b"\n" not in data and len(data) == size:
+                size *= 2
+                file.seek(self._offset)
+                data = file.read(size)
+        end = data.rfind(b"\n") + 1
+        self._offset += end
+        return data[:end].splitlines()
+
+    def _frame(self, line: bytes) -> Optional[bytes]:
+        record, _ = unseal(line)
+        self._over = record["type"] == "run_finished"
+        seq = record["seq"]
+        if seq <= self._after:
+            return None
+        return _framed(record["type"], _told(record, self._folder.id), str(seq))
+
+
+class EventBuffer:
+    """The last events of all runs, encoded, in a bounded space. Of the event loop."""
+
+    def __init__(self) -> None:
+        self._epoch = os.urandom(4).hex()
+        self._frames: Deque[bytes] = deque()
+        self._size = 0
+        self.first = 1  # the number of the oldest frame
+        self.next = 1
+
+    def add(self, events: List[Event]) -> None:
+        """Remember what happened, and forget what is too long ago."""
+        for event in events:
+            record = as_record(event)
+            name = f"{self._epoch}-{self.next}"
+            frame = _framed(record["type"], _told(record, event.run), name)
+            self._frames.append(frame)
+            self._size += len(frame)
+            self.next += 1
+        while self._size > _REMEMBERED and self._frames:
+            self._size -= len(self._frames.popleft())
+            self.first += 1
+
+    def place_of(self, name: str) -> Optional[int]:
+        """Return the number behind an event's id; None if it is not remembered."""
+        epoch, _, number = name.partition("-")
+        if epoch != self._epoch or not (number.isascii() and number.isdigit()):
+            return None
+        place = int(number[:18]) + 1
+        return place if self.first <= place <= self.next else None
+
+    def frames(self, start: int) -> List[bytes]:
+        """Return some frames from a number on."""
+        begin = start - self.first
+        end = min(len(self._frames), begin + _FRAMES)
+        return [self._frames[index] for index in range(begin, end)]
+
+
+class GlobalEventStream:
+    """The events of all runs from a number of a memory on; it ends with the scheduler."""
+
+    def __init__(
+        self, memory: EventBuffer, after: Optional[str], notifier: EventNotifier
+    ) -> None:
+        self._memory = memory
+        self._notifier = notifier
+        self._bell = notifier.add()
+        place = memory.next if after is None else memory.place_of(after)
+        self._reset = place is None
+        self._at = memory.next if place is None else place
+
+    async def read(self, wait_s: float) -> Optional[List[bytes]]:
+        """As `api.http.backend.EventSource` has it."""
+        if (
+            not self._notifier.closed
+            and not self._reset
+            and self._at == self._memory.next
+        ):
+            self._bell.clear()
+            await _rung(self._bell, wait_s)
+        if self._notifier.closed:
+            return None
+        if self._reset or self._at < self._memory.first:
+            self._reset, self._at = False, self._memory.next
+            return [_framed("reset", {"reason": "events were missed"})]
+        frames = self._memory.frames(self._at)
+        self._at += len(frames)
+        return frames
+
+    def close(self) -> None:
+        """As `api.http.backend.EventSource` has it."""
+        self._notifier.remove(self._bell)
+
+
+def _told(record: Mapping[str, Any], run_id: str) -> Dict[str, Any]:
+    """A record of a journal, without what is for its reader alone."""
+    plain = {name: value for name, value in record.items() if name not in _INNER}
+    return {"run": run_id, **plain}
+
+
+def _framed(kind: str, data: Mapping[str, Any], name: str = "") -> bytes:
+    lines = [f"id: {name}"] if name else []
+    lines += [f"event: {kind}", f"data: {json.dumps(data, separators=(',', ':'))}"]
+    return ("\n".join(lines) + "\n\n").encode("ascii")
+
+
+async def _rung(bell: asyncio.Event, wait_s: float) -> None:
+    try:
+        await asyncio.wait_for(bell.wait(), wait_s)
+    except asyncio.TimeoutError:
+        return

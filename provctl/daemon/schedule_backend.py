@@ -1,0 +1,152 @@
+"""What the API can do with schedules: the contract of `api.http.backend`, over their files.
+
+A workflow is sent with its schedule and kept in it: what comes over the API is never
+the path of a file. It is evaluated as one that is submitted so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
+
+from provctl.api.http.responses import as_json
+from provctl.core.model.labels import fit_all
+from provctl.core.model.schedule import Schedule, paused, resumed
+from provctl.daemon.api_submission import brief_mistakes, put_schedule
+from provctl.daemon.validation_process import LARGE
+from provctl.scheduler.clock import WallClock
+from provctl.schedules.status import (
+    all_schedule_statuses,
+    schedule_status,
+    status_record,
+)
+from provctl.storage.schedules import Schedules
+
+if TYPE_CHECKING:
+    from provctl.api.http.backend import ListQuery, NewSchedule
+    from provctl.config.settings import Settings
+    from provctl.daemon.validation_process import SubmissionProcesses
+    from provctl.schedules.runner import ScheduleRunner
+    from provctl.storage.layout import StateDir
+
+
+_AT_ONCE = 2  # of these: others have threads for what takes no evaluation
+
+
+@dataclass(frozen=True)
+class ScheduleApiDeps:
+    """What schedules are about, and who hears of a change: of the event loop.
+
+    `take` has the scheduler take what was queued; `note` puts a line into the log.
+    """
+
+    settings: Settings
+    folder: StateDir
+    schedule_runner: ScheduleRunner
+    processes: SubmissionProcesses
+    take: Callable[[], None]
+    note: Callable[[str], None]
+
+
+class StoredSchedules:
+    """Answers for the schedules of a state directory. See `api.http.backend.ScheduleBackend`."""
+
+    def __init__(self, api_deps: ScheduleApiDeps) -> None:
+        self._api_deps = api_deps
+        self._files = Schedules(api_deps.folder)
+        self._clock = WallClock()
+        self._pool: Optional[ThreadPoolExecutor] = None
+
+    @property
+    def times(self) -> Mapping[str, Optional[float]]:
+        """The next time of each schedule; None for one that waits for none."""
+        return self._api_deps.schedule_runner.times
+
+    async def all(self, page: ListQuery) -> bytes:
+        """Return records of schedules, by their names."""
+        records: bytes = await self._aside(self._all, page)
+        return records
+
+    def _all(self, page: ListQuery) -> bytes:
+        entries = all_schedule_statuses(
+            self._api_deps.folder, self._files, self._clock.now()
+        )
+        found = [
+            status_record(each) for each in entries if fit_all(page.labels, each.labels)
+        ]
+        return as_json(found[page.offset : page.offset + page.limit])
+
+    async def one(self, name: str) -> bytes:
+        """Return one schedule."""
+        found: bytes = await self._aside(self._one, name)
+        return found
+
+    def _one(self, name: str) -> bytes:
+        now = self._clock.now()
+        return as_json(
+            status_record(
+                schedule_status(self._api_deps.folder, self._files, name, now)
+            )
+        )
+
+    async def add(self, wish: NewSchedule) -> bool:
+        """Add a schedule; return False if it is there and the same."""
+        is_new: bool
+        if len(wish.text) > LARGE:
+            is_new = await self._api_deps.processes.put_schedule(wish)
+        else:
+            settings, folder = self._api_deps.settings, self._api_deps.folder
+            is_new = await self._aside(put_schedule, settings, folder, wish)
+        self._api_deps.schedule_runner.reload()
+        return is_new
+
+    async def remove(self, name: str) -> None:
+        """Remove a schedule; its runs stay."""
+        await self._aside(self._files.remove, name)
+        self._api_deps.schedule_runner.reload()
+
+    async def pause(self, name: str, reason: str) -> None:
+        """Submit nothing of a schedule until it is resumed."""
+        now = self._clock.now()
+        await self._change(name, lambda it: paused(it, now, reason))
+
+    async def resume(self, name: str, reason: str) -> None:
+        """Go on with a paused schedule."""
+        now = self._clock.now()
+        await self._change(name, lambda it: resumed(it, now))
+        self._api_deps.note(
+            f"schedule {name}: resumed" + (f": {reason}" if reason else "")
+        )
+
+    async def _change(self, name: str, change: Callable[[Schedule], Schedule]) -> None:
+        await self._aside(self._files.change, name, change)
+        self._api_deps.schedule_runner.reload()
+
+    async def run(self, name: str, key: Optional[str], labels: Dict[str, str]) -> str:
+        """Queue the workflow of a schedule now and return the run's id."""
+        run_id: str = await self._aside(self._run, name, key, labels)
+        self._api_deps.take()
+        return run_id
+
+    def _run(self, name: str, key: Optional[str], labels: Dict[str, str]) -> str:
+        from provctl.runs.submit import submit_and_enqueue
+        from provctl.schedules.fire import evaluated, wishes_of
+
+        found = self._files.read(name)
+        with brief_mistakes():
+            workflow = evaluated(self._api_deps.settings, found)
+        return submit_and_enqueue(
+            self._api_deps.folder, workflow, wishes_of(found, key, labels)
+        )
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+
+    async def _aside(self, act: Callable[..., Any], *args: Any) -> Any:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_AT_ONCE)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, act, *args)

@@ -1,0 +1,165 @@
+"""Reading an attempt's `go` file: fence, lock, and the exit record inside."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from typing import TYPE_CHECKING, Any, Dict, Optional, Union
+from zlib import crc32
+
+from provctl.base.flock import is_locked
+from provctl.base.resource_exhaustion import is_resource_exhaustion
+from provctl.base.safe_open import ForeignFile, open_own, read_own, reader
+from provctl.core.engine.requests import ExitedReport, NeverStartedReport
+from provctl.errors import JournalDamaged, StateDirError
+from provctl.executors.local.exit_record import FROZEN, FROZEN_AT
+
+if TYPE_CHECKING:
+    from provctl.executors.protocol import AttemptRef
+
+
+_VOID = "void"  # what the fence of an attempt that never begins points to
+
+
+def read_exit_record(
+    place: AttemptRef,
+) -> Optional[Union[ExitedReport, NeverStartedReport]]:
+    """Return how the attempt ended, None if there is no whole exit record.
+
+    Voided says that for a shortage nothing was started.
+
+    Raises OSError where there is no descriptor to look with, as `is_running` does, and
+    JournalDamaged for what is no file of ours, or of another attempt.
+    """
+    record = _exit_record(place)
+    if record is None:
+        return None
+    problem = record["problem"]
+    if record.get("shortage"):
+        return NeverStartedReport(
+            place.run, place.task, place.attempt, problem, shortage=True
+        )
+    output = None
+    if "output" in record and not problem:
+        try:
+            output = json.loads(record["output"])
+        except (ValueError, RecursionError):
+            problem = "what it returned is not JSON"
+    return ExitedReport(
+        place.run,
+        place.task,
+        place.attempt,
+        cause=record["cause"],
+        exit_code=record.get("exit_code"),
+        signal=record.get("signal"),
+        started_at=round(record["started_at"], 6),
+        finished_at=round(record["finished_at"], 6),
+        cpu_s=record.get("cpu_s", 0.0),
+        max_rss_bytes=record.get("max_rss_bytes", 0),
+        survivors=record["survivors"],
+        stuck=record.get("stuck", 0),
+        log_dropped_bytes=record.get("log_dropped_bytes", 0),
+        output=output,
+        problem=problem,
+        ran="status" in record,
+    )
+
+
+def _exit_record(place: AttemptRef) -> Optional[Dict[str, Any]]:
+    go = place.file("go")
+    try:
+        raw = read_own(go)
+    except OSError as problem:
+        if is_resource_exhaustion(problem):
+            raise
+        if isinstance(problem, ForeignFile) and not go.is_symlink():
+            message = f"{go}: {problem.strerror}"
+            raise JournalDamaged(message, hint="nothing was changed") from problem
+        return None
+    body, mark, seal = raw.rpartition(b',"crc":"')
+    if not mark or seal != b'%08x"}\n' % crc32(body):
+        return None
+    record: Dict[str, Any] = json.loads(raw)
+    # Earlier versions did not write whose it is.
+    if record.get("id", place.mark) != place.mark:
+        message = f"{go}: it is the exit record of {record['id']}"
+        raise JournalDamaged(message, hint="nothing was changed")
+    return record
+
+
+def is_running(place: AttemptRef) -> bool:
+    """Whether the attempt's shim is alive and still has it."""
+    return is_locked(place.file("go"))
+
+
+def is_frozen(place: AttemptRef) -> bool:
+    """Whether the shim that has the attempt keeps its processes stopped."""
+    try:
+        with reader(place.file("go")) as file:
+            file.seek(FROZEN_AT)
+            return file.read(len(FROZEN)) == FROZEN and is_running(place)
+    except OSError:
+        return False
+
+
+def wait_for_unlock(place: AttemptRef) -> bool:
+    """Block until no shim has the attempt; return False at once if that cannot be."""
+    try:
+        fd = open_own(place.file("go"))
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    finally:
+        os.close(fd)
+    return True
+
+
+def take_fence(place: AttemptRef) -> bool:
+    """Try to take the fence, so that the attempt never begins; whether we have it.
+
+    A symbolic link has its content from its first moment on, so the fence's author
+    is never in doubt. Raises StateDirError if the disk takes nothing, OSError if it is
+    only full, or there is no descriptor.
+    """
+    go = place.file("go")
+    try:
+        go.symlink_to(_VOID)
+        fd = os.open(str(place.folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except FileExistsError:
+        return go.is_symlink() and os.readlink(go) == _VOID
+    except OSError as problem:
+        if is_resource_exhaustion(problem):
+            raise
+        message = f"{go}: {problem.strerror}"
+        raise StateDirError(message, hint="free space or mend the disk") from problem
+    return True
+
+
+def has_evidence(place: AttemptRef) -> bool:
+    """Whether there is what only a shim behind the fence makes, whatever the fence says.
+
+    Then an attempt whose fence is free, or void, did begin: its file was taken away.
+    """
+    return any(os.path.lexists(place.file(name)) for name in ("in", "log", "out"))
+
+
+def shim_pid(place: AttemptRef) -> Optional[int]:
+    """Return the process that has the attempt; None when its file does not say.
+
+    Raises OSError as `is_running` does.
+    """
+    try:
+        with reader(place.file("go")) as file:
+            return int(file.readline(32))
+    except ValueError:
+        return None
+    except OSError as problem:
+        if is_resource_exhaustion(problem):
+            raise
+        return None

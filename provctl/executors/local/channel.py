@@ -1,0 +1,71 @@
+"""The lines of a shim: orders from its parent, news to the owner.
+
+Like all that a fork copies, it imports little (see `executors.local.shim`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional
+
+
+_LONGEST = 4000  # bytes; every system's pipe takes so much in one piece
+
+
+def notify_owner(news: int, key: str, shortage: str = "") -> None:
+    """Write into the owner's pipe that an attempt is over; short, so in one piece.
+
+    Or that it never begins, for a shortage.
+    """
+    line = f"{key}\t{shortage}".encode("utf-8", "replace") if shortage else key.encode()
+    try:
+        os.write(news, line.replace(b"\n", b" ")[:_LONGEST] + b"\n")
+    except OSError:
+        pass  # the owner is gone; the next one reads the records
+
+
+class Channel:
+    """The shim's end of its line to the parent: one JSON object a line.
+
+    `news` is the owner's pipe.
+    """
+
+    def __init__(self, sock: socket.socket, news: int) -> None:
+        self.sock = sock
+        self.news = news
+        self.closed = False
+        self._lines: List[bytes] = []
+        self._unread = b""
+
+    def receive(self, *, wait: bool) -> Optional[Dict[str, Any]]:
+        """Return the next message; None when there is none, or no parent any more."""
+        while not self._lines and not self.closed:
+            try:
+                flags = 0 if wait else socket.MSG_DONTWAIT
+                data = self.sock.recv(1 << 18, flags)
+            except BlockingIOError:
+                return None
+            except OSError:
+                data = b""
+            self.closed = not data
+            *self._lines, self._unread = (self._unread + data).split(b"\n")
+        return json.loads(self._lines.pop(0)) if self._lines else None
+
+    def report_done(self, key: str, shortage: str = "", *, more: bool) -> None:
+        """Tell the owner that the attempt is over, and the parent that we are free,
+        if we take `more`. With a `shortage` it never begins.
+
+        The owner first, and not through the parent: a slot is empty until it knows.
+        """
+        notify_owner(self.news, key, shortage)
+        if not more:
+            return
+        try:
+            self.sock.sendall(b".")
+        except OSError:
+            self.closed = True

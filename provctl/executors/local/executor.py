@@ -1,0 +1,377 @@
+"""Attempts on this machine: orders to the parent of shims, and adoption."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
+
+from provctl.core.engine.requests import (
+    AdoptedReport,
+    NeverStartedReport,
+    Report,
+    UnknownReport,
+)
+from provctl.errors import JournalDamaged, StateDirError
+from provctl.executors.local import attempt_file
+
+if TYPE_CHECKING:
+    from provctl.executors.protocol import AttemptRef, LaunchSpec, ReportCallback
+
+
+_AGAIN_S = 0.5  # between two signals to a shim of an earlier owner
+# What tells it the same as a message does one of ours.
+_SIGNALS = {
+    "stop": signal.SIGTERM,
+    "kill": signal.SIGQUIT,
+    "freeze": signal.SIGUSR1,
+    "thaw": signal.SIGUSR2,
+}
+_ROOT = str(Path(__file__).parents[3])
+# Isolated and without site packages, for it is copied by every fork.
+_PARENT = (
+    sys.executable,
+    "-I",
+    "-S",
+    "-c",
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from provctl.executors.local.shim_pool import main; main()",
+    _ROOT,
+)
+
+
+class LocalExecutor:
+    """Runs attempts as processes under shims. Keeps `executors.protocol.Executor`."""
+
+    def __init__(self) -> None:
+        self._parent: Optional[subprocess.Popen[bytes]] = None
+        self._socket: Optional[socket.socket] = None
+        self._news = -1  # read end of the pipe into which shims write
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._tell: Optional[ReportCallback] = None
+        self._launched: Dict[str, AttemptRef] = {}
+        self._wishes: Dict[str, str] = {}  # the last one for an attempt, by its mark
+        self._unread = b""
+        self._revival: Optional[asyncio.TimerHandle] = None
+        # At once: it gets ready while this process imports and reads files.
+        self._start_parent()
+
+    def start(self, tell: ReportCallback) -> None:
+        """Get ready; reports come through `tell` from the running loop."""
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self._listen()
+
+    def _listen(self) -> None:
+        assert self._loop is not None
+        assert self._socket is not None
+        self._loop.add_reader(self._socket.fileno(), self._parent_died)
+        self._loop.add_reader(self._news, self._on_pipe_readable)
+
+    def _start_parent(self) -> None:
+        heard, news = os.pipe()
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                # A session of its own: Ctrl-C at the terminal is for the owner alone.
+                self._parent = subprocess.Popen(
+                    [*_PARENT, str(theirs.fileno()), str(news)],
+                    pass_fds=[theirs.fileno(), news],
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+        except OSError:
+            os.close(heard)
+            raise
+        finally:
+            os.close(news)
+        self._socket, self._news = ours, heard
+        self._unread = b""
+
+    def launch(self, order: LaunchSpec) -> None:
+        """Hand an order to the parent of shims."""
+        key = order.place.mark
+        self._launched[key] = order.place
+        message: Dict[str, Any] = {
+            "key": key,
+            "folder": str(order.place.folder),
+            "name": order.place.name,
+            "argv": order.argv,
+            "env": order.env,
+            "cwd": order.cwd,
+            "timeout_s": order.timeout_s,
+            "grace_s": order.grace_s,
+            "output_max": order.output_max,
+            "log_max": order.log_max,
+            "keep_processes": order.keep_processes,
+            "taken": order.taken,
+        }
+        if order.input is not None:
+            message["input"] = order.input.decode()
+        if order.masked:
+            from provctl.executors.local.redact import encodings_of
+
+            message["masked"] = encodings_of(order.masked)
+        self._send(message)
+
+    def stop(self, place: AttemptRef, *, now: bool) -> None:
+        """Tell an attempt to end. One that has not begun never will."""
+        if _fenced_off(place) and not attempt_file.has_evidence(place):
+            self._forget(place)
+            self._report_soon(_voided(place, "it was cancelled before it began"))
+        else:
+            self._send_signal_request(place, "kill" if now else "stop")
+
+    def suspend(self, place: AttemptRef) -> None:
+        """Stop the processes of an attempt until `thaw`."""
+        self._send_signal_request(place, "freeze")
+
+    def resume(self, place: AttemptRef) -> None:
+        """Let a frozen attempt go on."""
+        self._send_signal_request(place, "thaw")
+
+    def _send_signal_request(self, place: AttemptRef, wish: str) -> None:
+        key = place.mark
+        if self._wishes.get(key) in ("stop", "kill") and wish not in ("stop", "kill"):
+            return  # it is about to end
+        self._wishes[key] = wish
+        if key in self._launched:
+            self._send({"tell": key, "what": wish})
+        else:
+            self._signal_adopted(place, wish)
+
+    def _signal_adopted(self, place: AttemptRef, wish: str) -> None:
+        """Signal until it has obeyed, or somebody wishes something else: as long as
+        its old parent has not noticed the death of their owner, it does not heed it."""
+        assert self._loop is not None
+        if self._wishes.get(place.mark) != wish:
+            return
+        try:
+            has_shim = _signal_orphan(place, _SIGNALS[wish])
+        except OSError:  # no descriptor is free: later
+            has_shim = True
+        if has_shim:
+            self._loop.call_later(_AGAIN_S, self._ask_again, place, wish)
+        else:
+            self._forget(place)
+
+    def _ask_again(self, place: AttemptRef, wish: str) -> None:
+        obeyed = {
+            "freeze": attempt_file.is_frozen(place),
+            "thaw": not attempt_file.is_frozen(place),
+        }
+        if not obeyed.get(wish, False):
+            self._signal_adopted(place, wish)
+
+    def _forget(self, place: AttemptRef) -> None:
+        self._launched.pop(place.mark, None)
+        self._wishes.pop(place.mark, None)
+
+    def recover(self, place: AttemptRef, *, rebooted: bool) -> Report:
+        """Find out what became of an attempt; one that is alive is adopted.
+
+        The lock is looked at before the record: a shim seals the record, then
+        unlocks. Seen unlocked, what the file says is final. Raises StateDirError
+        if the disk takes nothing, or there is no descriptor to look with, and
+        JournalDamaged if its file is none that a shim of this attempt wrote.
+        """
+        try:
+            return self._recovered(place, rebooted=rebooted)
+        except OSError as problem:
+            message = f"{place.file('go')}: {problem.strerror}"
+            raise StateDirError(message) from problem
+
+    def _recovered(self, place: AttemptRef, *, rebooted: bool) -> Report:
+        if attempt_file.is_running(place):
+            self._watch(place)
+            return AdoptedReport(place.run, place.task, place.attempt)
+        report = attempt_file.read_exit_record(place)
+        if report is not None:
+            return report
+        if attempt_file.take_fence(place):
+            if attempt_file.has_evidence(place):
+                return _unknown(place, "its exit record is gone", rebooted=rebooted)
+            return _voided(place, "it never began")
+        if attempt_file.is_running(place):
+            # It passed the fence while we looked.
+            self._watch(place)
+            return AdoptedReport(place.run, place.task, place.attempt)
+        what = "the machine was rebooted" if rebooted else "its supervisor died"
+        what += " while it ran"
+        return attempt_file.read_exit_record(place) or _unknown(
+            place, what, rebooted=rebooted
+        )
+
+    def close(self) -> None:
+        """Let go: the parent ends, shims end after their attempt."""
+        if self._revival is not None:
+            self._revival.cancel()
+            self._revival = None
+        if self._socket is not None:
+            if self._loop is not None:
+                self._loop.remove_reader(self._socket.fileno())
+                self._loop.remove_reader(self._news)
+            self._socket.close()
+            self._socket = None
+            os.close(self._news)
+        if self._parent is not None:
+            self._parent.wait()
+            self._parent = None
+
+    # -- news ------------------------------------------------------------------
+
+    def _on_pipe_readable(self) -> None:
+        data = os.read(self._news, 1 << 16)
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        ends = [self._end_of(*line.partition(b"\t")[::2]) for line in lines]
+        self._report([report for report in ends if report is not None])
+
+    def _end_of(self, key: bytes, shortage: bytes) -> Optional[Report]:
+        place = self._launched.get(key.decode())
+        if place is None:  # a shim that ends with its attempt is told of once more
+            return None
+        self._forget(place)
+        if shortage:
+            # No fence keeps it from beginning, for nobody has it any more.
+            return _voided(place, shortage.decode("utf-8", "replace"), shortage=True)
+        return self._outcome(place)
+
+    def _outcome(self, place: AttemptRef) -> Optional[Report]:
+        """What became of an attempt; None if that cannot be known now, but later."""
+        assert self._loop is not None
+        try:
+            return attempt_file.read_exit_record(place) or self._recovered(
+                place, rebooted=False
+            )
+        except OSError:
+            self._loop.call_later(_AGAIN_S, self._check_orphans, place)
+            return None
+        except StateDirError as problem:
+            reason = f"no place for its record: {problem.message}"
+        except JournalDamaged as problem:
+            reason = problem.message
+        return UnknownReport(place.run, place.task, place.attempt, "lost", reason)
+
+    def _check_orphans(self, *places: AttemptRef) -> None:
+        """Nobody tells us of these attempts (any more): see what became of them."""
+        over: List[Report] = []
+        for place in places:
+            report = self._outcome(place)
+            if isinstance(report, AdoptedReport):
+                if place.mark in self._wishes:
+                    # What was told last may not have got through.
+                    self._signal_adopted(place, self._wishes[place.mark])
+            elif report is not None:
+                self._forget(place)
+                over.append(report)
+        self._report(over)
+
+    def _parent_died(self) -> None:
+        """Its shims live: start another parent, and adopt them."""
+        self.close()
+        self._restart_pool()
+
+    def _restart_pool(self) -> None:
+        try:
+            self._start_parent()
+        except OSError:  # what took the old one may leave no room for another yet
+            assert self._loop is not None
+            self._revival = self._loop.call_later(_AGAIN_S, self._restart_pool)
+            return
+        self._listen()
+        orphans = list(self._launched.values())
+        self._launched.clear()
+        self._check_orphans(*orphans)
+
+    def _watch(self, place: AttemptRef) -> None:
+        """Wait for the lock in a thread: no polling, and no process id to mistake."""
+        loop = self._loop
+        assert loop is not None
+
+        def wait() -> None:
+            wait_s = 0.0 if attempt_file.wait_for_unlock(place) else _AGAIN_S
+            try:
+                loop.call_soon_threadsafe(
+                    loop.call_later, wait_s, self._check_orphans, place
+                )
+            except RuntimeError:
+                return  # the loop has ended; the next owner sees the record
+
+        try:
+            threading.Thread(target=wait, daemon=True, name=place.name).start()
+        except RuntimeError:  # none is to be had: so look, until one is
+            loop.call_later(_AGAIN_S, self._check_orphans, place)
+
+    def _report_soon(self, report: Report) -> None:
+        assert self._loop is not None
+        self._loop.call_soon(self._report, [report])
+
+    def _report(self, reports: Sequence[Report]) -> None:
+        assert self._tell is not None
+        if reports:
+            self._tell(reports)
+
+    def _send(self, message: Dict[str, object]) -> None:
+        if self._socket is None:
+            return  # it died, and there is no other yet: the same
+        try:
+            self._socket.sendall(json.dumps(message).encode("ascii") + b"\n")
+        except OSError:
+            return  # the parent died: `_parent_died` recovers the attempt
+
+
+def _fenced_off(place: AttemptRef) -> bool:
+    try:
+        return attempt_file.take_fence(place)
+    except (OSError, StateDirError):
+        return False  # a full disk; then its shim cannot begin it either
+
+
+def _voided(
+    place: AttemptRef, reason: str, *, shortage: bool = False
+) -> NeverStartedReport:
+    return NeverStartedReport(place.run, place.task, place.attempt, reason, shortage)
+
+
+def _unknown(place: AttemptRef, what: str, *, rebooted: bool) -> UnknownReport:
+    outcome = "interrupted" if rebooted else "lost"
+    reason = f"{what}, so nobody can know how it ended"
+    left = 0
+    if not rebooted:
+        from provctl.executors.local.orphans import kill_leftovers
+
+        left = kill_leftovers(place)
+    if left:
+        reason += f"; processes it left, killed now: {left}"
+    return UnknownReport(place.run, place.task, place.attempt, outcome, reason)
+
+
+def _signal_orphan(place: AttemptRef, number: int) -> bool:
+    """Signal the shim of an adopted attempt, and return whether it had one still.
+
+    The lock proves that it is the one.
+    """
+    pid = attempt_file.shim_pid(place)
+    if pid is None or not attempt_file.is_running(place):
+        return False
+    opened: List[int] = []
+    try:
+        if hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal"):
+            opened.append(os.pidfd_open(pid))
+            if attempt_file.is_running(place):
+                signal.pidfd_send_signal(opened[0], number)
+        else:
+            os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        for fd in opened:
+            os.close(fd)
+    return True

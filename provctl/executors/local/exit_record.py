@@ -1,0 +1,112 @@
+"""Writing an exit record: its reserved space, what stands in it, its seal.
+
+`executors.local.attempt_file` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from zlib import crc32
+
+from provctl.base.resource_exhaustion import is_resource_exhaustion
+from provctl.base.safe_open import reader
+from provctl.executors.local.redact import redact_bytes, redact_json
+
+TYPE_CHECKING = False  # see `shim`
+if TYPE_CHECKING:
+    from typing import Any, Dict, List
+
+
+_RESERVED = 4096  # bytes kept for the exit record
+FROZEN_AT = 32  # where `go` says that the attempt is frozen, until it is sealed
+FROZEN = b"frozen"
+
+
+def reserve(record: int) -> None:
+    """Make room for the exit record, begun with who will write it. Raises OSError."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(record, 0, _RESERVED)
+    os.write(record, (b"%d\n" % os.getpid()).ljust(_RESERVED, b"\0"))
+
+
+def note_frozen(record: int, *, frozen: bool) -> None:
+    """Let everybody see whether the attempt is frozen."""
+    try:
+        os.pwrite(record, FROZEN if frozen else bytes(len(FROZEN)), FROZEN_AT)
+    except OSError:
+        pass  # it is for display, and a new owner that does not see it asks again
+
+
+def add_status(result: Dict[str, Any], status: int, usage: Any) -> None:
+    """Put in how the main process ended and what it used."""
+    result["status"] = status
+    if os.WIFSIGNALED(status):
+        result["signal"] = os.WTERMSIG(status)
+    else:
+        result["exit_code"] = os.WEXITSTATUS(status)
+    if usage is not None:
+        unit = 1 if sys.platform == "darwin" else 1024
+        result["cpu_s"] = round(usage.ru_utime + usage.ru_stime, 6)
+        result["max_rss_bytes"] = usage.ru_maxrss * unit
+
+
+def add_output(
+    result: Dict[str, Any], path: str, most: int, forms: List[bytes]
+) -> None:
+    """Move what the task returned from its file into the record."""
+    try:
+        data = _take(path, most)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        result["problem"] = f"its output cannot be read: {error.strerror}"
+        return
+    if len(data) > most:
+        result["problem"] = f"its output is larger than {most} bytes"
+        return
+    text = data.decode("utf-8", "replace")
+    result["output"] = redact_json(text, forms) if forms else text
+
+
+def _take(path: str, most: int) -> bytes:
+    while True:
+        try:
+            with reader(path) as file:
+                data = file.read(most + 1)
+        except OSError as error:
+            if not is_resource_exhaustion(error):
+                raise
+            time.sleep(1)  # it is there, and nobody else has it
+        else:
+            break
+    os.unlink(path)
+    return data
+
+
+def cover_problem(result: Dict[str, Any], forms: List[bytes]) -> None:
+    """Leave no form in what is said of the attempt."""
+    raw = result["problem"].encode("utf-8", "surrogatepass")
+    result["problem"] = redact_bytes(raw, forms).decode("utf-8", "replace")
+
+
+def store(record: int, result: Dict[str, Any]) -> None:
+    """Make the exit record durable. Tries for ever: nobody else knows the status."""
+    while True:
+        try:
+            body = json.dumps(result, separators=(",", ":"))[:-1].encode("ascii")
+            data = body + b',"crc":"%08x"}\n' % crc32(body)
+            written = os.pwrite(record, data, 0)
+            while written < len(data):
+                written += os.pwrite(record, data[written:], written)
+            os.ftruncate(record, len(data))
+            os.fsync(record)
+        except OSError:
+            # The reserved bytes hold a record without output.
+            if result.pop("output", None) is not None:
+                result["problem"] = "the disk was full: its output is lost"
+            time.sleep(1)
+        else:
+            return

@@ -1,0 +1,62 @@
+"""Passing the fence: one `link(2)` decides whether an attempt begins, for ever.
+
+An owner that recovers may take it first (see `executors.local.attempt_file`).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+TYPE_CHECKING = False  # see `shim`
+if TYPE_CHECKING:
+    from typing import Optional, Tuple
+
+
+_TRIES = 5  # on a disk that refuses, a second apart
+# Set in tests: a fence of no effect, to show what it is good for.
+_NO_FENCE = bool(os.environ.get("PROVCTL_FAILPOINT_NO_FENCE"))
+
+
+def pass_fence(new: str, go: str) -> Tuple[bool, Optional[OSError]]:
+    """Return whether the attempt is ours to begin, and what keeps that from the disk.
+
+    `new` is its file, which becomes `go`: `1.1.new` and `1.1.go`. Raises OSError if
+    the disk takes no link; then the owner finds that it never began.
+    """
+    passed = not _has_begun(go) and _link(new, go)
+    problem = None
+    try:
+        os.unlink(new)
+    except OSError:
+        pass  # it stays, and is in nobody's way
+    try:
+        folder = os.open(os.path.dirname(go), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        problem = error
+    return passed, problem
+
+
+def _has_begun(go: str) -> bool:
+    """Whether another shim was behind this fence, though `go` may be gone since."""
+    traces = (f"{go[:-2]}{name}" for name in ("log", "in"))
+    return not _NO_FENCE and any(map(os.path.lexists, traces))
+
+
+def _link(new: str, go: str) -> bool:
+    for left in reversed(range(_TRIES)):
+        try:
+            os.link(new, go)
+        except FileExistsError:
+            return _NO_FENCE
+        except OSError:
+            if not left:
+                raise
+            time.sleep(1)
+        else:
+            break
+    return True

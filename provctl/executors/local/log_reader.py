@@ -1,0 +1,143 @@
+"""Reading an attempt's log while it is written, also over what is cut out of it.
+
+A log that reached its limit loses bytes from its middle, in place (see
+`executors.local.log_writer`), so that an offset alone does not say where a reader was.
+The line that stands where they were says how many they are.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from io import FileIO
+from typing import TYPE_CHECKING, Iterator, Optional, Tuple
+
+from provctl.base.safe_open import open_own
+from provctl.executors.local.log_writer import MARKER, UNFINISHED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+BLOCK = 1 << 16  # bytes read at once; a line without end is cut there
+_TRACE = 64  # bytes by which the place in the file is recognised
+_LOOKED_AT = 1 << 20  # bytes in which the marker is looked for at once
+_MARKER = re.compile(re.escape(MARKER).replace(rb"%d", rb"([0-9]+)"))
+_UNFINISHED = re.compile(re.escape(UNFINISHED).replace(rb"%d", rb"[0-9]+"))
+_TRIES = 50  # a shim that was killed while it cut leaves the log as it is
+_TRY_AGAIN_S = 0.002
+
+
+class LogReader:
+    """Follows one log; every call gives what is new, in memory that is bounded."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = 0  # in the file
+        self._dropped = 0  # bytes left out of what is before
+        self._trace = b""
+
+    def pieces(self, *, last: bool) -> Iterator[bytes]:
+        """Whole new lines, in pieces of about `BLOCK`; `last`: what has no end too."""
+        try:
+            file = FileIO(open_own(self._path))
+        except OSError:
+            return
+        with file:
+            while True:
+                notice, data = self._next(file)
+                if notice:
+                    yield notice
+                whole = len(data)
+                if not last or whole == BLOCK:
+                    whole = data.rfind(b"\n") + 1
+                    if not whole and len(data) == BLOCK:
+                        whole = BLOCK
+                if not whole:
+                    return
+                self._at += whole
+                self._trace = (self._trace + data[:whole])[-_TRACE:]
+                passed = _MARKER.search(data, 0, whole)
+                if passed:
+                    self._dropped = int(passed[1])
+                yield data[:whole]
+
+    def _next(self, file: FileIO) -> Tuple[bytes, bytes]:
+        """Find the place again, and read on from there: a notice, and a block.
+
+        A log is cut from its beginning to its end. So if what is before the place is
+        the same after reading as it was before, what was read is whole.
+        """
+        notice = self._find_place(file)
+        for _ in range(_TRIES):
+            file.seek(self._at)
+            data = file.read(BLOCK)
+            if self._is_here(file):
+                break
+            notice = self._find_place(file) or notice
+        return notice, data
+
+    def _is_here(self, file: FileIO) -> bool:
+        file.seek(self._at - len(self._trace))
+        return file.read(len(self._trace)) == self._trace
+
+    def _find_place(self, file: FileIO) -> bytes:
+        """Notice that the log was cut; go where we were, and say what is missed."""
+        if self._is_here(file):
+            return b""
+        missed = self._move(file)
+        start = max(self._at - _TRACE, 0)
+        file.seek(start)
+        self._trace = file.read(self._at - start)
+        return MARKER % missed if missed else b""
+
+    def _move(self, file: FileIO) -> int:
+        """Go to where our place is now; return how many bytes before it are gone."""
+        for _ in range(_TRIES):
+            marker = _find_marker(file)
+            if marker is not None or not _is_unfinished(file):
+                break
+            time.sleep(_TRY_AGAIN_S)
+        size = file.seek(0, 2)
+        if marker is None:
+            if size < self._at:  # truncated by somebody: all that is there is new
+                self._at = self._dropped = 0
+            return 0
+        begin, end, dropped = marker
+        said = self._at + self._dropped
+        if self._dropped:
+            said -= len(MARKER % self._dropped)
+        tail = begin + dropped  # where what follows the marker stood
+        self._at = min(end + max(said - tail, 0), size)
+        self._dropped = dropped
+        return max(tail - max(said, begin), 0)
+
+
+def _find_marker(file: FileIO) -> Optional[Tuple[int, int, int]]:
+    """Where the marker begins and ends, and the number in it.
+
+    The first half of a log comes before it: of several that look like it, which a
+    task may print, it is the one next to the middle.
+    """
+    size = file.seek(0, 2)
+    best: Optional[Tuple[int, int, int]] = None
+    at = 0
+    while at < size:
+        file.seek(at)
+        for match in _MARKER.finditer(file.read(_LOOKED_AT + 128)):
+            begin, end = at + match.start(), at + match.end()
+            if best is None or abs(size - 2 * begin) < abs(size - 2 * best[0]):
+                best = begin, end, int(match[1])
+        at += _LOOKED_AT
+    return best
+
+
+def _is_unfinished(file: FileIO) -> bool:
+    """Whether the log is being cut at this moment."""
+    at, size = 0, file.seek(0, 2)
+    while at < size:
+        file.seek(at)
+        if _UNFINISHED.search(file.read(_LOOKED_AT + 128)):
+            return True
+        at += _LOOKED_AT
+    return False

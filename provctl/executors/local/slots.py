@@ -1,0 +1,48 @@
+"""An attempt's own hold on what it takes, beside that of its owner.
+
+The owner may be killed: what a running task takes stays taken by its shim. See
+`storage.slots`. Like all that a fork copies, it imports little (see `executors.local.shim`).
+"""
+
+from __future__ import annotations
+
+import os
+
+from provctl.base import byte_range_lock
+from provctl.base.safe_open import open_own
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List, Optional
+
+
+# Set in tests: a shim holds nothing, to show what its hold is good for.
+_HOLDS_NOTHING = bool(os.environ.get("PROVCTL_FAILPOINT_SHIM_HOLDS_NOTHING"))
+
+
+def hold(taken: List[Any]) -> Optional[List[int]]:
+    """Lock what the owner took; None if it is gone, and others may have taken it.
+
+    Asked after the lock is there, the owner's own has never been let go of.
+    """
+    held: List[int] = []
+    if _HOLDS_NOTHING:
+        return held
+    for path, owner, first, count in taken:
+        try:
+            fd = open_own(path, os.O_RDWR)
+        except OSError:
+            continue  # the owner has it; a task is worth more than this
+        held.append(fd)
+        shared = byte_range_lock.share(fd, first, count)
+        if not shared or byte_range_lock.other_lock(fd, owner, 1) is None:
+            release(held)
+            return None
+    return held
+
+
+def release(held: List[int]) -> None:
+    """Give it back; to close the files wakes who waits, when they are free."""
+    for fd in held:
+        byte_range_lock.unlock(fd)
+        os.close(fd)

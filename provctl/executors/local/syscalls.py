@@ -1,0 +1,107 @@
+"""What the shim asks of the kernel and Python has no name for.
+
+All are Linux's. Elsewhere orphans are not inherited, and a log is looked at now
+and then instead of being watched.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import sys
+
+_PR_SET_CHILD_SUBREAPER = 36
+_OOM_MORE, _OOM_MOST = 500, 1000
+_IN_MODIFY_ONCE = 0x00000002 | 0x80000000  # IN_MODIFY | IN_ONESHOT
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_LINUX = sys.platform == "linux"
+
+
+def become_reaper() -> None:
+    """Inherit every orphan below this process."""
+    if _LINUX:
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def signal_when_readable(fd: int) -> None:
+    """Have SIGIO sent to this process whenever there is something to read."""
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+class OomScore:
+    """Has the kernel end tasks before their shims and owners when memory is short.
+
+    A child gets the score of who makes it, so the shim has that of a task while it
+    spawns one. What cannot be read or written is left as it is.
+    """
+
+    def __init__(self) -> None:
+        self._own = 0
+        try:
+            self._fd = os.open("/proc/self/oom_score_adj", os.O_RDWR)
+            self._own = int(os.read(self._fd, 16))
+        except (OSError, ValueError):
+            self._fd = -1
+
+    def be_of_task(self) -> None:
+        """Have the score of tasks."""
+        self._write(min(self._own + _OOM_MORE, _OOM_MOST))
+
+    def be_own(self) -> None:
+        """Have the score again that was there before."""
+        self._write(self._own)
+
+    def _write(self, score: int) -> None:
+        if self._fd >= 0:
+            try:
+                os.write(self._fd, b"%d" % score)
+            except OSError:
+                pass  # then all weigh the same
+
+
+class FileWatch:
+    """Sends SIGIO once when a file is written to: a quiet task costs no wake-up.
+
+    Its descriptor is made when it is first needed and kept, for closing one that
+    watched takes the kernel 16 ms.
+    """
+
+    def __init__(self) -> None:
+        self._fd = -1
+        self._watched = -1
+
+    def arm(self, path: str) -> bool:
+        """Send SIGIO at the next write; False where there is no way to."""
+        if not _LINUX:
+            return False
+        if self._fd < 0:
+            # Users may have but so many; who gets none has to look by the clock.
+            self._fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+            if self._fd < 0:
+                return False
+            signal_when_readable(self._fd)
+        if self._watched < 0:
+            name = os.fsencode(path)
+            self._watched = _libc.inotify_add_watch(self._fd, name, _IN_MODIFY_ONCE)
+        return bool(self._watched >= 0)
+
+    def fired(self) -> bool:
+        """Whether there was a write since it was armed; it then has to be again."""
+        if self._watched < 0:
+            return False
+        try:
+            os.read(self._fd, 4096)
+        except OSError:
+            return False
+        self._watched = -1
+        return True
+
+    def disarm(self) -> None:
+        """Watch nothing any more."""
+        if self._watched >= 0:
+            _libc.inotify_rm_watch(self._fd, self._watched)
+            self.fired()
+            self._watched = -1

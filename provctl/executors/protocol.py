@@ -1,0 +1,116 @@
+"""The contract between the scheduler and whatever runs attempts.
+
+`tests/support` ships a fake that keeps it; one test class holds every executor
+to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable, Mapping, Optional, Protocol, Sequence, Tuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.core.engine.requests import Report
+
+
+# What an attempt is for, as it stands in the names of its files.
+_SUFFIX = {"run": "", "undo": "u", "probe": "p"}
+
+# Every process of an attempt has the attempt's mark in its environment under this
+# name, so that what a dead supervisor left behind can be found.
+MARK = "PROVCTL_ATTEMPT_ID"
+CHECKPOINT = "PROVCTL_CHECKPOINT_FILE"  # where they find `Place.checkpoint`
+
+
+@dataclass(frozen=True)
+class AttemptRef:
+    """One attempt and where its files are: `<folder>/<index>.<attempt>.*`.
+
+    `purpose` is "run" (the task itself), "undo" or "probe"; attempts of a task are
+    counted together, and a letter after the number tells them apart.
+    """
+
+    run: str
+    task: str
+    attempt: int
+    folder: Path
+    index: int
+    purpose: str = "run"
+
+    @property
+    def name(self) -> str:
+        """First part of the names of its files."""
+        return f"{self.index}.{self.attempt}{_SUFFIX[self.purpose]}"
+
+    @property
+    def mark(self) -> str:
+        """What names the attempt among all of this machine."""
+        return f"{self.run}/{self.name}"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What the task keeps from one attempt to the next; all of them have it."""
+        return self.folder / f"{self.index}.checkpoint"
+
+    def file(self, suffix: str) -> Path:
+        """Return one of its files."""
+        return self.folder / f"{self.name}.{suffix}"
+
+
+@dataclass(frozen=True)
+class LaunchSpec:
+    """What to start. Times in seconds; `output_max` in bytes, 0 for no output.
+
+    `log_max` is how many bytes of log are kept at most, 0 for all; `masked` are
+    texts that must stay neither in the log nor in the output. With `keep_processes`
+    only what is told to end is swept. `taken` is what the shim holds beside the
+    owner, see `storage.slots`.
+    """
+
+    place: AttemptRef
+    argv: Tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
+    timeout_s: float
+    grace_s: float
+    output_max: int = 0
+    input: Optional[bytes] = None
+    log_max: int = 0
+    masked: Tuple[str, ...] = ()
+    keep_processes: bool = False
+    taken: Tuple[Tuple[str, int, int, int], ...] = ()
+
+
+ReportCallback = Callable[[Sequence["Report"]], None]
+
+
+class Executor(Protocol):
+    """Runs attempts; says by `ReportCallback` what became of them, in the loop's thread."""
+
+    def start(self, tell: ReportCallback) -> None:
+        """Get ready, inside the running event loop."""
+
+    def launch(self, order: LaunchSpec) -> None:
+        """Start an attempt; its end is reported. At most once, whatever happens."""
+
+    def stop(self, place: AttemptRef, *, now: bool) -> None:
+        """Tell an attempt to end, with grace or at once; its end is reported."""
+
+    def suspend(self, place: AttemptRef) -> None:
+        """Stop the processes of an attempt (SIGSTOP) until `thaw`; no time runs out."""
+
+    def resume(self, place: AttemptRef) -> None:
+        """Let a frozen attempt go on; one that is not frozen does not notice."""
+
+    def recover(self, place: AttemptRef, *, rebooted: bool) -> Report:
+        """Find out what became of an attempt that an earlier owner decided.
+
+        Returns Adopted (its end will be reported), Voided, Unknown or Ended.
+        Raises StateDirError if its files cannot be written, and JournalDamaged if
+        they are none of this attempt.
+        """
+
+    def close(self) -> None:
+        """Let go of everything; what runs goes on."""

@@ -1,0 +1,139 @@
+"""What a report of an error by Nushell says, without the drawing around it."""
+
+from __future__ import annotations
+
+import re
+from typing import List, NamedTuple, Sequence
+
+# A report begins with its code, `Error: nu::shell::io::file_not_found`; then come the
+# message, behind a cross, the lines of code with what is said below them, in a box, and
+# what may help. Without a terminal the drawing is made of ASCII.
+_BEGIN = re.compile(r"Error: \S*$")
+_MESSAGE = re.compile(r"  [x\u00d7] (.+)")
+_BOX = re.compile(r"\s*(?:,-|╭─)\[(.*?)(?::(\d+):\d+)?\]$")
+_BOX_END = re.compile(r"\s*(?:`-{2,}|╰─{2,})$")
+_CODE = re.compile(r"\s*(\d+) [|│] ")
+_OPENED = "opens here"  # of what is never closed, which is told of at its end
+_LABEL = re.compile(r"\s*[:·].*?[`|╰├](?:-{2,}|─{2,}) (.+)")
+_HELP = re.compile(r"  help: (.+)")
+_MORE = re.compile(r" {4,}(?:[|│] )?(\S.*)")  # of a message, or of a help
+
+
+class ErrorReport(NamedTuple):
+    """What a report says: its code, all in a line, what may help, and of what place."""
+
+    code: str = ""
+    message: str = ""
+    help: str = ""
+    file: str = ""
+    line: int = 0
+
+
+def first_report(lines: Sequence[str]) -> ErrorReport:
+    """Return what the first report in these lines says; nothing if there is none."""
+    begin = next((at for at, line in enumerate(lines) if _BEGIN.match(line)), None)
+    if begin is None:
+        return ErrorReport()
+    report = _Report()
+    for line in lines[begin + 1 :]:
+        if not report.takes(line):
+            break
+    code = lines[begin].partition(" ")[2]
+    return ErrorReport(
+        code, report.all_in_one(), report.help(), report.file, report.line
+    )
+
+
+def error_summary(lines: Sequence[str]) -> List[str]:
+    """Return lines of a log, their last report as what it says: a line, and its help.
+
+    "I/O error: Connection refused (line 3)". Lines before and after it stay, and so does what
+    only looks like the beginning of one.
+    """
+    begins = [at for at, line in enumerate(lines) if _BEGIN.match(line)]
+    if not begins:
+        return list(lines)
+    begin = begins[-1]
+    report = _Report()
+    end = begin + 1
+    while end < len(lines) and report.takes(lines[end]):
+        end += 1
+    told = report.told() if report.message else lines[begin:end]
+    return [*lines[:begin], *told, *lines[end:]]
+
+
+class _Report:
+    """What was read of a report."""
+
+    def __init__(self) -> None:
+        self.message: List[str] = []
+        self._labels: List[str] = []
+        self._help: List[str] = []
+        self._last = self.message  # what the next line may go on with
+        self._in_box = False
+        self.file = ""
+        self.line = 0
+        self._code = 0  # the number of the line of code that was read last
+
+    def takes(self, line: str) -> bool:
+        """Read a line, unless it is none of the report."""
+        if not line.strip():
+            return True
+        if self._in_box:
+            self._in_box = not _BOX_END.match(line)
+            self._takes_code(line)
+            return True
+        box = _BOX.match(line)
+        if box is not None:
+            self._in_box = True
+            if not self.line:
+                self.file, self.line = box[1], int(box[2] or 0)
+            return True
+        for pattern, part in ((_MESSAGE, self.message), (_HELP, self._help)):
+            begin = pattern.match(line)
+            if begin is not None and not part:
+                part.append(begin[1])
+                self._last = part
+                return True
+        more = _MORE.match(line)
+        if more is not None and self._last:
+            self._last.append(more[1])
+        return more is not None and bool(self._last)
+
+    def _takes_code(self, line: str) -> None:
+        """Read a line of the box: code, or what is said of the code above."""
+        code = _CODE.match(line)
+        if code is not None:
+            self._code = int(code[1])
+        label = _LABEL.match(line)
+        if label is not None:
+            self._labels.append(label[1])
+            if _OPENED in label[1]:
+                self.line = self._code or self.line
+
+    def told(self) -> List[str]:
+        """The message with what is said of the code, and the help, in a line each."""
+        message = self.all_in_one() + _place(self.file, self.line)
+        return [message, *([f"help: {self.help()}"] if self._help else [])]
+
+    def all_in_one(self) -> str:
+        """The message with what is said of the code, without the place."""
+        message = " ".join(self.message)
+        more = [each for each in self._labels if each.lower() not in message.lower()]
+        if more:
+            message = (
+                f"{message.rstrip('.:')}: {'; '.join(each.strip() for each in more)}"
+            )
+        return message
+
+    def help(self) -> str:
+        """What may help."""
+        return " ".join(self._help)
+
+
+def _place(file: str, line: int) -> str:
+    """Where it is; of a script that has no file of its own only the line."""
+    if not line:
+        return ""
+    own = file in ("source", "script") or file.endswith(".in")
+    return f" (line {line})" if own else f" ({file}:{line})"

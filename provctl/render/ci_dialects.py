@@ -1,0 +1,149 @@
+"""How the job logs of CI systems are written: groups that fold, annotations.
+
+What a task wrote is text. A CI system reads commands off the same lines, so each line
+that is not ours passes through `harmless` before it is written, or through `shown`, which
+also lets colours pass where they are seen.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Mapping
+
+from provctl.render.ansi_colors import keep_sgr
+from provctl.render.text import sanitize
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A remark at a place of a file. `level` is "error" or "warning".
+
+    `line` and `column` count from 1; 0 means not known, as "" does of `file`.
+    """
+
+    level: str
+    title: str
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+
+class CiLogFormat:
+    """A log that nobody folds: a group is a title and what follows.
+
+    With `colours` it shows those of tasks.
+    """
+
+    annotates = False
+
+    def __init__(self, *, colours: bool = False) -> None:
+        self._colours = colours
+
+    def shown(self, line: str, limit: int) -> str:
+        """Return what a task wrote as a line that commands nothing, cut at `limit`.
+
+        What had to be changed for that has no colours: they may stand in the middle of
+        what looks like a command.
+        """
+        plain = sanitize(line, limit=limit)
+        harmless = self.harmless(plain)
+        if self._colours and "\x1b" in line and harmless == plain:
+            with_colours = keep_sgr(line, limit=limit)
+            if self.harmless(with_colours) == with_colours:
+                return with_colours
+        return harmless
+
+    def harmless(self, line: str) -> str:
+        """Return a line without escape sequences as one that commands nothing."""
+        return line
+
+    def begin(self, key: str, title: str, at: float, *, folded: bool) -> str:
+        """Return the line that opens a group.
+
+        `key` is its own among all groups: letters, digits, `_`, `.` and `-`. `at` is in
+        seconds since the epoch. Groups do not nest.
+        """
+        return f"--- {title}"
+
+    def end(self, key: str, at: float) -> str:
+        """Return the line that closes a group, "" for none."""
+        return ""
+
+    def is_folded(self, folded: bool) -> bool:
+        """Whether a group that was begun so is folded in the end."""
+        return False
+
+    def annotation(self, remark: Annotation) -> str:
+        """Return the line that is a remark, if the dialect `annotates`."""
+        raise NotImplementedError
+
+
+class GitHub(CiLogFormat):
+    """Workflow commands. The runner reads `::name ...::` where it begins a line, after
+    any space, and `##[name]` anywhere in it.
+
+    It compares as texts are compared in a language, where some characters count for
+    nothing: so whatever is not visible ASCII may stand between.
+    """
+
+    annotates = True
+
+    _COMMAND = re.compile(r"[^!-~]*:[^ -~]*:")
+    _OLD_COMMAND = re.compile(r"#[^ -~]*#[^ -~]*\[")
+
+    def harmless(self, line: str) -> str:  # noqa: D102
+        if self._COMMAND.match(line):
+            line = f"> {line}"
+        return self._OLD_COMMAND.sub("# #[", line)
+
+    def begin(self, key: str, title: str, at: float, *, folded: bool) -> str:  # noqa: D102
+        return f"::group::{_data(title)}"
+
+    def end(self, key: str, at: float) -> str:  # noqa: D102
+        return "::endgroup::"
+
+    def is_folded(self, folded: bool) -> bool:  # noqa: D102
+        return True  # as soon as it is over
+
+    def annotation(self, remark: Annotation) -> str:  # noqa: D102
+        said = {"file": remark.file, "line": remark.line, "col": remark.column}
+        properties = {**said, "title": remark.title}
+        told = ",".join(f"{k}={_property(str(v))}" for k, v in properties.items() if v)
+        return f"::{remark.level} {told}::{_data(remark.message)}"
+
+
+class GitLab(CiLogFormat):
+    """Sections. Their marks need escape sequences, which no line of a task keeps."""
+
+    def begin(self, key: str, title: str, at: float, *, folded: bool) -> str:  # noqa: D102
+        how = "[collapsed=true]" if folded else ""
+        return f"\x1b[0Ksection_start:{int(at)}:{key}{how}\r\x1b[0K{title}"
+
+    def end(self, key: str, at: float) -> str:  # noqa: D102
+        return f"\x1b[0Ksection_end:{int(at)}:{key}\r\x1b[0K"
+
+    def is_folded(self, folded: bool) -> bool:  # noqa: D102
+        return folded
+
+
+def detect_ci_log_format(environ: Mapping[str, str]) -> CiLogFormat:
+    """Return the dialect of the CI system whose job this is; without one the plain one.
+
+    The logs of both show colours, unless NO_COLOR says that nobody wants them.
+    """
+    colours = not environ.get("NO_COLOR")
+    if environ.get("GITHUB_ACTIONS") == "true":
+        return GitHub(colours=colours)
+    if environ.get("GITLAB_CI") == "true":
+        return GitLab(colours=colours)
+    return CiLogFormat()
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

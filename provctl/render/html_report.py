@@ -1,0 +1,68 @@
+"""The report of a run: one HTML file, with everything in it and no script."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence, Tuple
+
+from provctl.base.text import visible
+from provctl.render.graph.layout import COLOURS
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """One try, as it is shown."""
+
+    task: str
+    attempt: str
+    outcome: str
+    state: str
+    began: str
+    took: str
+    cpu: str
+    memory: str
+    why: str
+    critical: bool
+    slack: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that failed, and the end of its log."""
+
+    task: str
+    why: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report shows. `graph` and `chart` are SVG; all else is text.
+
+    `program` is what commands that are named begin with.
+    """
+
+    program: str
+    name: str
+    run: str
+    outcome: str
+    state: str
+    version: str
+    facts: Sequence[Tuple[str, str]]
+    graph: str
+    chart: str
+    failures: Sequence[Failure]
+    tries: Sequence[AttemptRow]
+
+
+def as_html(report: Report) -> str:
+    """Return the page. Texts are escaped, whatever is in them."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("provctl", "render"),
+        autoescape=True,
+        undefined=StrictUndefined,
+    )
+    template = environment.get_template("report.html")
+    return visible(template.render(colours=COLOURS, **vars(report)))

@@ -1,0 +1,107 @@
+"""Markdown as GitHub and GitLab show it. Texts are data: no mark in them counts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import List, Optional, Sequence
+
+from provctl.render.text import sanitize
+
+_MARKS = re.compile(r"[^\w\s.,;()/+-]|_", re.ASCII)
+_NAME_MAX = 200
+_TEXT_MAX = 4000
+_LEFT_OUT = "\nThe rest is left out: it would be too much here.\n"
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """One task, as it is shown."""
+
+    task: str
+    outcome: str
+    attempts: int
+    took: str
+    cpu: str
+    memory: str
+    why: str
+    good: bool
+
+
+def as_markdown(parts: Sequence[str], most: int) -> str:
+    """Join parts, as many of them as fit into so many bytes of UTF-8."""
+    kept: List[str] = []
+    room = most - len(_LEFT_OUT) - 1
+    if room < 0:
+        return ""
+    for part in filter(None, parts):
+        room -= len(part.encode("utf-8")) + 1
+        if room < 0:
+            kept.append(_LEFT_OUT)
+            break
+        kept.append(part)
+    return "\n".join(kept)
+
+
+def escaped(words: str, limit: int = _NAME_MAX) -> str:
+    """Return text that means nothing in Markdown or HTML but itself."""
+    shown = sanitize(words, limit=limit)
+    return _MARKS.sub(lambda mark: _entity(mark.group()), shown)
+
+
+def _entity(mark: str) -> str:
+    return mark if ord(mark) > 127 else f"&#{ord(mark)};"
+
+
+def heading(words: str, *, good: Optional[bool]) -> str:
+    """A heading, with a sign whether it is good news; None: that is not known yet."""
+    return f"## {_sign(good=good)} {escaped(words)}\n"
+
+
+def text(words: str) -> str:
+    """A paragraph, "" for none."""
+    return f"{escaped(words, _TEXT_MAX)}\n" if words else ""
+
+
+def command(words: str) -> str:
+    """A paragraph that ends in a command: `what it does: the command`."""
+    what, _, line = words.partition(": ")
+    return f"{escaped(what)}: <code>{escaped(line, len(line))}</code>\n"
+
+
+def table(rows: Sequence[TaskRow], unreported: int) -> str:
+    """Tasks, a row each; `unreported` is how many more there are."""
+    lines = [
+        "| | Task | Outcome | Attempts | Took | CPU | Memory | Why |",
+        "|---|---|---|---:|---:|---:|---:|---|",
+    ]
+    for row in rows:
+        cells = [row.task, row.outcome, str(row.attempts or ""), row.took, row.cpu]
+        cells = [*map(escaped, [*cells, row.memory, row.why])]
+        sign = _sign(good=False) if not row.good else ""
+        lines.append(f"| {' | '.join([sign, *cells])} |")
+    if unreported > 0:
+        lines += ["", f"And {unreported} more."]
+    return "\n".join(lines) + "\n"
+
+
+def fenced(language: str, lines: Sequence[str]) -> str:
+    """A block of code; no line in it can end it."""
+    longest = max(
+        (len(run) for line in lines for run in re.findall("`+", line)), default=0
+    )
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([f"{fence}{language}", *lines, fence]) + "\n"
+
+
+def log(title: str, lines: Sequence[str]) -> str:
+    """A log under its title, to be folded, but open at first."""
+    body = fenced("text", lines) if lines else ""
+    summary = f"<summary>{_sign(good=False)} {escaped(title)}</summary>"
+    return f"<details open>{summary}\n\n{body}\n</details>\n"
+
+
+def _sign(*, good: Optional[bool]) -> str:
+    if good is None:
+        return "\N{HOURGLASS WITH FLOWING SAND}"
+    return "\N{WHITE HEAVY CHECK MARK}" if good else "\N{CROSS MARK}"

@@ -1,0 +1,381 @@
+"""The plain lines: what is said of a run where nothing can be drawn.
+
+Pure and light: no rich here. Task ids, messages, reasons and logs are written by
+others; everything of theirs passes through `neutralise` before it is shown.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, List, Mapping, Optional
+
+from provctl.core.engine.state import FAILURES
+
+if TYPE_CHECKING:
+    from provctl.core.engine.view import RunView, TaskView
+
+
+# How tasks and runs can end, then every state they can be in, in the order in
+# which they are counted out loud.
+OUTCOMES = (
+    "undo_failed",
+    "rollback_failed",
+    "failed",
+    "timed_out",
+    "lost",
+    "interrupted",
+    "cancelled",
+    "skipped",
+    "undone",
+    "rolled_back",
+    "succeeded",
+)
+STATES = (
+    "running",
+    "retrying",
+    "cancelling",
+    "rolling_back",
+    "paused",
+    "held",
+    "queued",
+    "incomplete",
+    "ready",
+    "waiting",
+    *OUTCOMES,
+)
+
+FAILED_TASKS_SHOWN = 10
+_STANDING_SHOWN = 20
+
+# What a terminal would obey and nobody would see: colours, cursor moves, titles,
+# links, clipboard writes. A text without its terminator is shown, not swallowed.
+_ESCAPE_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x00-\x1f\x7f-\x9f]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-~]"
+)
+_SPACE = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]")
+# Other control characters, and what changes the order, the width or nothing at all.
+_INVISIBLE = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufe0f\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def sanitize(text: str, *, limit: int = 1000) -> str:
+    """Make foreign text safe to show on one line, at most `limit` characters of it.
+
+    Escape sequences, control characters and bidirectional overrides are dropped,
+    tabs and line ends become spaces, undecodable bytes a replacement character.
+    """
+    text = truncate_text(text, limit)
+    if text.isprintable() and "\ufe0f" not in text:
+        return text
+    text = _ESCAPE_SEQUENCE.sub("", text)
+    text = _SPACE.sub(" ", text)
+    text = _INVISIBLE.sub("", text)
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def truncate_text(text: str, limit: int) -> str:
+    """Return at most `limit` characters of a text, and say if there are more."""
+    return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Put a question mark for whatever an encoding has no letter for."""
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def duration(seconds: float) -> str:
+    """Say a length of time in at most two units: 0.4s, 5s, 12s, 1m05s, 2h03m."""
+    tenths = int(max(seconds, 0.0) * 10)
+    if tenths < 100 and tenths % 10:
+        return f"{tenths / 10}s"
+    minutes, whole_seconds = divmod(tenths // 10, 60)
+    if not minutes:
+        return f"{whole_seconds}s"
+    if minutes < 60:
+        return f"{minutes}m{whole_seconds:02}s"
+    return f"{minutes // 60}h{minutes % 60:02}m"
+
+
+def format_mib(size: int) -> str:
+    """Say how much memory something took, in bytes; nothing of none."""
+    return f"{size / (1 << 20):.0f} MiB" if size else ""
+
+
+def elapsed(
+    started_at: Optional[float],
+    finished_at: Optional[float],
+    now: Optional[float] = None,
+) -> str:
+    """Say how long something took, or has taken until `now`; "" if unknown.
+
+    What still goes on is told in whole seconds, for a calm picture.
+    """
+    if started_at is None:
+        return ""
+    if finished_at is not None:
+        return duration(finished_at - started_at)
+    return duration(int(now - started_at)) if now is not None else ""
+
+
+def state_of(task: TaskView) -> str:
+    """Name the one state a task is counted under: its outcome, else its status."""
+    if task.status == "finished" and task.outcome is not None:
+        return task.outcome
+    return task.status
+
+
+def humanize(state: str) -> str:
+    """Spell a status or an outcome for people."""
+    return state.replace("_", " ")
+
+
+def counts_of(view: RunView) -> Mapping[str, int]:
+    """Count the tasks by state, from the rows if the view does not say."""
+    return view.counts or Counter(map(state_of, view.tasks))
+
+
+def format_counts(counts: Mapping[str, int]) -> str:
+    """Count out loud: "2 running, 1 failed, 12 succeeded"."""
+    told = ", ".join(f"{counts[s]} {humanize(s)}" for s in STATES if counts.get(s))
+    return told or "no tasks"
+
+
+def describe_task(task: TaskView, *, now: float, took: str = "") -> str:
+    """Say where a task is, why, and what there is to do about it.
+
+    `took` is how long it ran, for those who want it in the sentence.
+    """
+    state = state_of(task)
+    if task.unattended:
+        return task.unattended
+    if state == "running":
+        begun = _BEGUN.get(activity(task), activity(task))
+        return begun + _attempt(task, task.attempt)
+    if task.lacks:
+        return f"{state}: {sanitize(task.lacks)}"
+    if state in ("waiting", "ready"):
+        return f"{state} to be undone" if task.purpose == "undo" else _waits(task)
+    why = _cause(task)
+    because = f": {why}" if why else ""
+    if state == "retrying":
+        wait = task.retry_at - now if task.retry_at is not None else 0.0
+        soon = f"in {duration(math.ceil(wait))}" if wait > 0 else "now"
+        again = "undo again" if task.purpose == "undo" else "retrying"
+        return f"{again} {soon}{_attempt(task, task.attempt + 1)}{because}"
+    if state == "held":
+        doubt = f" ({task.outcome})" if task.outcome else ""
+        return f"held{doubt}{because}; see what it did, then decide"
+    if _stands(task):
+        return f"stands{because}"
+    if took:
+        joint = "in" if state in ("succeeded", "undone") else "after"
+        return f"{humanize(state)} {joint} {took}{because}"
+    if state == "failed" and task.started_at is None:
+        return f"failed before it began{because}"
+    return humanize(state) + because
+
+
+def _waits(task: TaskView) -> str:
+    """Say what a task waits for, as far as that is known; shortly."""
+    if task.status == "ready" or not task.waits_for:
+        return task.status
+    names = ", ".join(map(sanitize, task.waits_for))
+    more = f" and {task.waits_more} more" if task.waits_more else ""
+    return f"waits for {names}{more}"
+
+
+def _stands(task: TaskView) -> bool:
+    """Whether it was to be undone, but is not."""
+    undoing = task.purpose == "undo" and task.status == "finished"
+    return undoing and task.outcome not in ("undone", "undo_failed")
+
+
+def activity(task: TaskView) -> str:
+    """Say in one word what a running task is at."""
+    if task.stopping:
+        return "stopping"
+    if task.frozen:
+        return "frozen"
+    return {"undo": "undoing", "probe": "probing"}.get(task.purpose, "running")
+
+
+# How its beginning is told.
+_BEGUN = {"running": "started", "undoing": "undo started", "probing": "probe started"}
+
+
+def task_line(task: TaskView, *, width: int, now: float) -> str:
+    """Tell one change of one task in one line; `width` is the column of ids."""
+    took = elapsed(task.started_at, task.finished_at)
+    return f"{sanitize(task.id):<{width}}  {describe_task(task, now=now, took=took)}"
+
+
+def run_started(view: RunView) -> str:
+    """Open the account of a run."""
+    began = "queued" if view.status == "queued" else "started"
+    tasks = "1 task" if view.total == 1 else f"{view.total} tasks"
+    return f"{_title(view)} {began}: {tasks}"
+
+
+def run_changed(view: RunView) -> str:
+    """Tell a change of the run as a whole."""
+    return (
+        f"{_title(view)} is {humanize(view.status)}: {format_counts(counts_of(view))}"
+    )
+
+
+def run_finished(view: RunView, program: str = "provctl") -> List[str]:
+    """Close the account of a run: how it ended, what failed, how to see more.
+
+    `program` is what a command begins with.
+
+    A run that goes on without us is left with the command to watch it. Tails of logs
+    are told as they are given, of the first failures.
+    """
+    command = partial(_command, program)
+    if view.status == "finished":
+        ended = humanize(view.outcome or view.status)
+        took = elapsed(view.started_at, view.finished_at)
+        joint = "in" if view.outcome == "succeeded" else "after"
+        said = f"{ended} {joint} {took}" if took else ended
+        lines = [f"{_title(view)} {said}: {format_counts(counts_of(view))}"]
+        lines += [*remaining_resources(view), *cleanup_notes(view)]
+    else:
+        lines = [run_changed(view)]
+        if view.status == "paused":
+            lines.append(f"  let it go on: {command('resume', view.id)}")
+        elif view.status != "held":
+            lines.append(f"  it goes on; watch it: {command('monitor', view.id)}")
+    troubled = [task for task in view.tasks if task.troubled]
+    for task in troubled[:FAILED_TASKS_SHOWN]:
+        lines += ["", *_trouble(view, task, program)]
+    unreported = len(troubled) - FAILED_TASKS_SHOWN
+    if unreported > 0:
+        lines += ["", f"and {unreported} more: {command('status', view.id)}"]
+    if view.outcome in ("failed", "timed_out", "cancelled", "lost"):
+        lines += ["", f"run what did not succeed again: {command('retry', view.id)}"]
+    elif view.outcome == "rollback_failed":
+        lines += ["", f"undo what still stands: {command('rollback', view.id)}"]
+    return lines
+
+
+def remaining_resources(view: RunView) -> List[str]:
+    """Say of a run that was rolled back what is still there, or may be."""
+    if view.outcome not in ("rolled_back", "rollback_failed"):
+        return []
+    began = [t for t in view.tasks if t.started_at is not None and not t.is_group]
+    there = [t for t in began if t.outcome == "succeeded"]
+    maybe = [t for t in began if t.outcome in (*FAILURES, "cancelled", "undo_failed")]
+    lines = []
+    for how, tasks in (("still there", there), ("may be there", maybe)):
+        shown = tasks[:_STANDING_SHOWN]
+        lines += [f"  {how}: {sanitize(t.id)} ({_why_it_stands(t)})" for t in shown]
+        if len(tasks) > len(shown):
+            lines.append(f"  {how}: and {len(tasks) - len(shown)} more")
+    return lines
+
+
+def cleanup_notes(view: RunView) -> List[str]:
+    """Say what tasks left that went beyond them: processes, and logs with a gap."""
+    lines = []
+    for task in view.tasks:
+        told = []
+        if task.stuck:
+            told.append(f"processes that hang in the kernel and live on: {task.stuck}")
+        if task.survivors > task.stuck:
+            swept = task.survivors - task.stuck
+            what = "process" if swept == 1 else "processes"
+            told.append(f"{swept} leftover {what} killed")
+        if task.log_dropped_bytes:
+            told.append(f"bytes left out of its log: {task.log_dropped_bytes}")
+        lines += [f"  {sanitize(task.id)}: {said}" for said in told]
+    if len(lines) > _STANDING_SHOWN:
+        unreported = len(lines) - _STANDING_SHOWN
+        lines[_STANDING_SHOWN:] = [f"  and {unreported} more such lines"]
+    return lines
+
+
+def progress_of(task: TaskView) -> str:
+    """Say how far a task is that runs, and what it does; of an ended one the last."""
+    if task.status not in ("running", "finished"):
+        return ""
+    message = sanitize(task.progress.message)
+    percent = task.progress.percent if task.status == "running" else None
+    return " ".join(
+        filter(None, ("" if percent is None else f"{percent:.0f}%", message))
+    )
+
+
+def _why_it_stands(task: TaskView) -> str:
+    if task.outcome != "succeeded":
+        return describe_task(task, now=0.0)
+    if not task.has_undo:
+        return "it has no undo"
+    return _cause(task) or "it was not to be undone"
+
+
+def _trouble(view: RunView, task: TaskView, program: str) -> List[str]:
+    """Tell what became of a failed or held task, with the end of its log."""
+    task_id = sanitize(task.id)
+    took = elapsed(task.started_at, task.finished_at)
+    # A held task waits for no moment in time, so any `now` will do.
+    lines = [f"{task_id} {describe_task(task, now=0.0, took=took)}"]
+    lines += [f"    {sanitize(line)}" for line in task.log_tail]
+    if task.attempt:
+        lines.append(f"  whole log: {_command(program, 'logs', view.id, task_id)}")
+    if task.status == "held":
+        lines += resolve_commands(view.id, task.id, program)
+    return lines
+
+
+def resolve_commands(run_id: str, task_id: str, program: str) -> List[str]:
+    """The commands that decide over a held task."""
+    decide = _command(program, "resume", run_id)
+    task_id = sanitize(task_id)
+    return [
+        f"  run it again: {decide} --rerun {task_id}",
+        f"  it was done:  {decide} --accept {task_id}",
+        f"  it failed:    {decide} --fail {task_id}",
+    ]
+
+
+def _title(view: RunView) -> str:
+    return f"run {sanitize(view.id)} ({sanitize(view.name)})"
+
+
+def _command(program: str, verb: str, *arguments: str) -> str:
+    return " ".join([program, "workflow", verb, *map(sanitize, arguments)])
+
+
+def _attempt(task: TaskView, number: int) -> str:
+    """Say which try it is; the first goes without saying."""
+    return f" (attempt {number}/{max(task.attempts, number)})" if number > 1 else ""
+
+
+def _cause(task: TaskView) -> str:
+    """Say why a task ended as it did: signal or exit code, then the reason."""
+    reason = sanitize(task.reason or task.stale)
+    code = ""
+    if task.signal is not None:
+        code = _signal_name(task.signal)
+    elif task.exit_code:
+        code = f"exit code {task.exit_code}"
+    if code in reason:
+        return reason
+    return f"{code}, {reason}" if reason else code
+
+
+def _signal_name(number: int) -> str:
+    from signal import Signals
+
+    try:
+        return Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"

@@ -1,0 +1,92 @@
+"""Reading along: the state of a run from its journal, with or without an owner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, List
+
+from provctl.base.flock import is_locked
+from provctl.core.engine.apply import apply
+from provctl.core.engine.state import RunState, State
+from provctl.storage.journal.file import JournalReader
+from provctl.storage.journal.replay import replay
+
+if TYPE_CHECKING:
+    from provctl.core.engine.events import Event
+    from provctl.executors.protocol import AttemptRef
+    from provctl.storage.layout import RunDir
+
+
+class Follower:
+    """Folds one run's journal, and goes on where it was at every `read`."""
+
+    def __init__(self, folder: RunDir) -> None:
+        self.folder = folder
+        self.was_owned = False  # just before the latest `read`
+        self._state = State(slots=0, capacity={})
+        self._reader = JournalReader(folder.journal, folder.id)
+
+    def read(self) -> List[Event]:
+        """Take in what is new and return it. Raises JournalDamaged, JournalTooNew."""
+        # First: what an owner wrote that has gone by now is in the journal.
+        self.was_owned = self.owned
+        events = self._reader.read()
+        if not self._state.runs:
+            replay(self._state, self.folder, events)
+        else:
+            for event in events:
+                apply(self._state, event)
+        return events
+
+    @property
+    def run(self) -> RunState:
+        """The run as of the last `read`."""
+        return self._state.runs[self.folder.id]
+
+    @property
+    def owned(self) -> bool:
+        """Whether some process takes care of the run now."""
+        return is_locked(self.folder.lock)
+
+    def unattended(self) -> Dict[str, str]:
+        """What became of running tasks, if nobody owns the run; see `unattended`."""
+        return ownerless_status(self.folder, self.run, owned=self.was_owned)
+
+
+def ownerless_status(folder: RunDir, run: RunState, *, owned: bool) -> Dict[str, str]:
+    """What became of running tasks while nobody owns the run: task to words.
+
+    The next owner writes the same into the journal; until then this is the honest
+    answer. `owned` is whether some process had the run before its journal was read.
+    """
+    from provctl.executors.protocol import AttemptRef
+
+    found: Dict[str, str] = {}
+    for task_id in {} if owned or run.outcome is not None else run.active:
+        task = run.tasks[task_id]
+        if task.status == "running" and task.attempt:
+            key = (folder.id, task_id, task.attempt)
+            place = AttemptRef(*key, folder.attempts, task.task.index, task.purpose)
+            found[task_id] = _word(place)
+    return found
+
+
+def _word(place: AttemptRef) -> str:
+    from provctl.core.engine.requests import NeverStartedReport
+    from provctl.executors.local import attempt_file
+
+    if attempt_file.is_running(place):
+        return "still running, without an owner"
+    ended = attempt_file.read_exit_record(place)
+    if isinstance(ended, NeverStartedReport):
+        return f"never began, not yet recorded: {ended.reason}"
+    if ended is not None and not ended.ran:
+        return f"never began, not yet recorded: {ended.problem}"
+    if ended is not None:
+        how = f"exit code {ended.exit_code}" if ended.signal is None else "a signal"
+        return f"ended with {how}, not yet recorded"
+    go = place.file("go")
+    if go.is_symlink() or not go.exists():
+        if attempt_file.has_evidence(place):
+            return "its exit record is gone: nobody can know how it ended"
+        return "decided, but it never began"
+    return "its supervisor died: nobody can know how it ended"

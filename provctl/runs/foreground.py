@@ -1,0 +1,264 @@
+"""A run in the foreground: this process is its owner until it ends, or leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence
+
+from provctl.api.control.protocol import handle
+from provctl.api.control.server import ControlServer
+from provctl.core.engine.requests import Cancel, Request
+from provctl.errors import ProvctlError, RequestRejected, StateDirError
+from provctl.runs.handover import Handover
+from provctl.runs.wiring import make_holder, make_scheduler
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.config.settings import Settings
+    from provctl.core.engine.state import RunState
+    from provctl.executors.protocol import Executor
+    from provctl.runs.owner_client import OwnerClient
+    from provctl.scheduler.loop import Scheduler
+    from provctl.scheduler.ports import RunUpdate
+    from provctl.storage.layout import StateDir
+
+
+_HELD = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
+# What it means that something cannot be shown; all else, such as a full disk, is no
+# reason to leave.
+_GONE = {errno.EPIPE: "output", errno.EIO: "hangup"}
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Who watches: `tell` hears of facts, `tick` is called every `tick_s` seconds.
+
+    An OSError of either means that nobody sees it any more. `say` is given words
+    about this process.
+    """
+
+    tell: Callable[[RunUpdate], None]
+    say: Callable[[str], None] = lambda _words: None
+    tick: Optional[Callable[[RunState], None]] = None
+    tick_s: float = 0.125
+
+
+@dataclass(frozen=True)
+class ForegroundResult:
+    """The run when this process ceased to own it.
+
+    `left` says why, if it goes on in the background: "hangup" (the terminal is
+    gone), "output" (whoever read the output is), "terminated" (SIGTERM), "detached"
+    (somebody asked); else "".
+    """
+
+    run: RunState
+    left: str
+
+
+def block_signals() -> None:
+    """Let signals that end this process wait until `run_in_foreground` heeds them.
+
+    To be called before a run is on disk, or it could have no owner from the start.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+
+
+def run_in_foreground(
+    settings: Settings,
+    folder: StateDir,
+    run_id: str,
+    audience: Observer,
+    *,
+    executor: Executor,
+    owner_client: OwnerClient,
+    slots: Optional[int] = None,
+    requests: Sequence[Request] = (),
+) -> ForegroundResult:
+    """Own a run until it is finished or held, or the background has it.
+
+    The first SIGINT cancels it with grace, the second at once. SIGTERM, SIGHUP, an
+    audience that is gone and the request "detach" hand it over; with SIGHUP
+    ignored (nohup) a lost audience does not. Raises Refused if the run has an
+    owner, and what makes its journal unusable.
+    """
+    owner = _Foreground(folder, run_id, audience, owner_client)
+
+    def make(socket: Path) -> Scheduler:
+        return make_scheduler(
+            settings,
+            folder,
+            make_holder("foreground", socket, settings, slots=slots),
+            executor=executor,
+            tell=owner.hear,
+            complain=owner.complain,
+            slots=slots,
+        )
+
+    try:
+        return asyncio.run(owner.run(make, requests))
+    finally:
+        if owner.has_ended and settings.hooks.on_run_finished:
+            owner_client.start_hooks([run_id])
+
+
+_NOBODY = Observer(tell=lambda _facts: None)
+
+
+class _Foreground:
+    def __init__(
+        self,
+        folder: StateDir,
+        run_id: str,
+        audience: Observer,
+        owner_client: OwnerClient,
+    ) -> None:
+        self._run_id = run_id
+        self._socket = folder.run(run_id).socket
+        self._audience = audience
+        self._handover = Handover(folder, owner_client, run_id)
+        self._stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._state: Optional[RunState] = None
+        self._problem: Optional[ProvctlError] = None
+        self._fault: Optional[Exception] = None  # a bug of the audience
+        self._interrupts = 0
+        self._over = False
+        self._left = ""
+
+    async def run(
+        self, make: Callable[[Path], Scheduler], requests: Sequence[Request]
+    ) -> ForegroundResult:
+        self._wake = asyncio.Event()
+        self._scheduler = make(self._socket)
+        server = ControlServer(self._socket, self._answer)
+        self._listen_to_signals()
+        try:
+            self._scheduler.acquire_run(self._run_id, *requests[:1])
+            for request in requests[1:]:
+                self._scheduler.request(request)
+            await server.start()
+            await self._until_over_or_left()
+        finally:
+            await server.close()
+            self._scheduler.close()
+        if self._problem is not None:
+            raise self._problem
+        if self._left:
+            self._handover.complete()
+        if self._fault is not None:
+            raise self._fault
+        assert self._state is not None
+        return ForegroundResult(self._state, self._left)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run has, as far as this process knows."""
+        return self._state is not None and self._state.outcome is not None
+
+    # -- what happens to the run ---------------------------------------------------
+
+    def hear(self, facts: RunUpdate) -> None:
+        run = self._state = facts.run
+        self._show(partial(self._audience.tell, facts))
+        # A decision over a held task makes it move again.
+        self._over = run.outcome is not None or run.stalled
+        self._awake()
+
+    def complain(self, _run_id: str, problem: ProvctlError) -> None:
+        self._problem = problem
+        self._over = True
+        self._awake()
+
+    def _awake(self) -> None:
+        if self._over or self._left:
+            self._wake.set()
+        else:
+            self._wake.clear()
+
+    async def _until_over_or_left(self) -> None:
+        while True:
+            await self._until_awake()
+            problem = None if self._over else await self._handover.find_new_owner()
+            if self._over:
+                self._left = ""  # it may have ended while a scheduler started
+            if self._over or problem is None:
+                return
+            self._left = ""  # nobody to take it: it goes on here
+            words = f"the run goes on here, for nobody can take it: {problem.message}"
+            self._show(partial(self._audience.say, words))
+            self._awake()
+
+    async def _until_awake(self) -> None:
+        while not self._wake.is_set():
+            tick, state = self._audience.tick, self._state
+            if tick is not None and state is not None:
+                self._show(partial(tick, state))
+            wait = None if tick is None else self._audience.tick_s
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait)
+            except asyncio.TimeoutError:
+                continue
+
+    # -- reasons to leave ----------------------------------------------------------
+
+    def _show(self, show: Callable[[], None]) -> None:
+        """Show something; the run outlives an audience that cannot see it."""
+        try:
+            show()
+        except OSError as problem:
+            self._audience = _NOBODY
+            gone = _GONE.get(problem.errno or 0)
+            if gone and not self._stays:
+                self._leave_if_possible(gone)
+        except Exception as fault:  # noqa: BLE001  # raised when the run is safe
+            self._audience = _NOBODY
+            self._fault = fault
+            self._leave_if_possible("output")
+
+    def _leave_if_possible(self, why: str) -> None:
+        try:
+            self._leave(why)
+        except StateDirError:
+            return  # no marker, no hand-over: the run goes on here, unseen
+
+    def _leave(self, why: str) -> None:
+        """Begin to hand over; on return it is durable. Raises StateDirError."""
+        if not self._left:
+            self._handover.mark_for_handover()
+            self._left = why
+            self._awake()
+
+    def _answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
+        if message.get("verb") != "detach":
+            return handle(self._scheduler, message)
+        if self._state is not None and self._state.outcome is not None:
+            problem = f"run {self._run_id} has ended: {self._state.outcome}"
+            raise RequestRejected(problem)
+        self._leave("detached")
+        return {"pid": os.getpid()}
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            self._interrupts += 1
+            wish = Cancel(self._run_id, "interrupted", now=self._interrupts > 1)
+            if self._over:
+                return
+            try:
+                self._scheduler.request(wish)
+            except ProvctlError as problem:
+                self.complain(self._run_id, problem)
+
+        leave = self._leave_if_possible
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+        loop.add_signal_handler(signal.SIGTERM, leave, "terminated")
+        if not self._stays:
+            loop.add_signal_handler(signal.SIGHUP, leave, "hangup")
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)

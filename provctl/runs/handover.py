@@ -1,0 +1,80 @@
+"""Handing a run over, from the foreground to the background scheduler.
+
+The order of the steps keeps the run going, whenever the process dies:
+
+ 1. a marker in queue/, durable: whatever scheduler starts from now on takes the run
+ 2. a scheduler that runs; until there is one the old owner stays
+ 3. the owner lets go of the lock (see `Scheduler.close`); tasks never notice
+ 4. a poke: the scheduler takes the run, replays its journal, adopts what is alive
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from functools import partial
+from typing import TYPE_CHECKING, Optional
+
+from provctl.errors import SchedulerUnreachable
+
+if TYPE_CHECKING:
+    from provctl.runs.owner_client import OwnerClient
+    from provctl.storage.layout import StateDir
+
+
+# Set in tests: the moment at which this process is killed, "asked", "marked",
+# "started", "released" or "poked"; or "unmarked", and there is no first step.
+_FAILPOINT = os.environ.get("PROVCTL_FAILPOINT_HANDOVER", "")
+
+
+class Handover:
+    """Hands one run over: `mark`, `find_taker`, let go of it, `pass_on`."""
+
+    def __init__(
+        self, folder: StateDir, owner_client: OwnerClient, run_id: str
+    ) -> None:
+        self._folder = folder
+        self._owner_client = owner_client
+        self._run_id = run_id
+
+    def mark_for_handover(self) -> None:
+        """Mark the run for the scheduler, durably. Raises StateDirError."""
+        _passed("asked")
+        if _FAILPOINT != "unmarked":
+            self._folder.enqueue(self._run_id)
+        _passed("marked")
+
+    async def find_new_owner(self) -> Optional[SchedulerUnreachable]:
+        """Return why no scheduler runs, None if one does; it is started if need be.
+
+        The loop goes on meanwhile. If there is none, the scheduler's log says so.
+        """
+        start = partial(self._owner_client.ensure_scheduler, asked=True)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, start)
+        except SchedulerUnreachable as problem:
+            message = f"stays with process {os.getpid()}: {problem.message}"
+            self._owner_client.log_note(f"run {self._run_id}: {message}")
+            return problem
+        _passed("started")
+        return None
+
+    def complete(self) -> None:
+        """Have the scheduler take the run, after it was let go of.
+
+        If it cannot be reached any more the marker stays, and its log says so.
+        """
+        _passed("released")
+        try:
+            self._owner_client.ensure_scheduler(asked=True)
+            self._owner_client.ask_scheduler("poke")
+        except SchedulerUnreachable as problem:
+            message = f"queued, but not yet taken up: {problem.message}"
+            self._owner_client.log_note(f"run {self._run_id}: {message}")
+        _passed("poked")
+
+
+def _passed(moment: str) -> None:
+    if moment == _FAILPOINT:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,76 @@
+"""The tries of a run: each with its times, its use and its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
+
+from provctl.core.engine import events as ev
+
+if TYPE_CHECKING:
+    from provctl.core.engine.events import Event
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of a task. Times are seconds since the epoch.
+
+    `outcome` is None while it runs, and "voided" if it never began. `retried`: it was
+    tried again after it.
+    """
+
+    task: str
+    attempt: int
+    purpose: str
+    started_at: float
+    finished_at: Optional[float] = None
+    outcome: Optional[str] = None
+    exit_code: Optional[int] = None
+    signal: Optional[int] = None
+    reason: str = ""
+    cpu_s: float = 0.0
+    max_rss_bytes: int = 0
+    retried: bool = False
+
+
+def attempts_of(events: Sequence[Event]) -> List[Attempt]:
+    """Return the tries of a run, in the order in which they began."""
+    found: Dict[Tuple[str, int], Attempt] = {}
+    for event in events:
+        if isinstance(event, ev.AttemptStarted):
+            key = (event.task, event.attempt)
+            found[key] = Attempt(*key, event.purpose, event.at)
+        elif isinstance(event, ev.AttemptFinished):
+            key = (event.task, event.attempt)
+            found[key] = _ended(found[key], event)
+        elif isinstance(event, ev.AttemptDiscarded):
+            key = (event.task, event.attempt)
+            found[key] = replace(
+                found[key], finished_at=event.at, outcome="voided", reason=event.reason
+            )
+        elif isinstance(event, (ev.TaskHeld, ev.ProbeDue)):
+            key = (event.task, event.attempt)
+            found[key] = replace(
+                found[key],
+                finished_at=event.at,
+                outcome=event.outcome,
+                reason=event.reason,
+            )
+    return list(found.values())
+
+
+def _ended(one: Attempt, event: ev.AttemptFinished) -> Attempt:
+    started_at = event.started_at if event.started_at is not None else one.started_at
+    finished_at = event.finished_at if event.finished_at is not None else event.at
+    return replace(
+        one,
+        started_at=started_at,
+        finished_at=finished_at,
+        outcome=event.outcome,
+        exit_code=event.exit_code,
+        signal=event.signal,
+        reason=event.reason,
+        cpu_s=event.cpu_s,
+        max_rss_bytes=event.max_rss_bytes,
+        retried=event.retry_at is not None,
+    )

@@ -1,0 +1,153 @@
+"""Trials: a workflow played with several numbers of jobs, by what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence
+
+from provctl.core.analysis.simulate import FailureModel, critical_path_length, simulate
+from provctl.core.analysis.statistics import quantile
+from provctl.core.model.workflow import SubWorkflow
+from provctl.errors import UsageError
+from provctl.runs.history.estimates import recent_stats
+from provctl.runs.history.past_runs import tasks_of
+
+if TYPE_CHECKING:
+    from provctl.core.analysis.simulate import SimulationResult
+    from provctl.core.analysis.statistics import DurationStats
+    from provctl.core.engine.state import RunState
+    from provctl.core.model.workflow import Task, Workflow
+    from provctl.storage.layout import StateDir
+
+
+_NOTHING_KNOWN_S = 1.0
+
+
+@dataclass(frozen=True)
+class SimulationInput:
+    """What is played: a workflow, the sizes of pools, and a run of it if one is meant."""
+
+    workflow: Workflow
+    capacity: Mapping[str, int]
+    run: Optional[RunState] = None
+
+
+@dataclass(frozen=True)
+class SimulationOptions:
+    """What is asked. Durations in seconds; `default_s` of tasks that never ran.
+
+    `pessimistic` takes the 90th percentile of earlier runs in place of the median.
+    With a `seed` tries fail as often as they did.
+    """
+
+    jobs: Sequence[int]
+    pessimistic: bool = False
+    durations: Mapping[str, float] = field(default_factory=dict)
+    default_s: Optional[float] = None
+    seed: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class SimulationStudy:
+    """The answers: a simulation for each number of jobs, and one `without_limit`.
+
+    No more than `enough` jobs help. `critical` is the critical path, of `critical_s`
+    seconds. The tasks in `assumed` never ran, and were taken to need `assumed_s`.
+    """
+
+    subject: SimulationInput
+    question: SimulationOptions
+    simulations: Sequence[SimulationResult]
+    without_limit: SimulationResult
+    critical: Sequence[str]
+    critical_s: float
+    enough: int
+    assumed: Sequence[str]
+    assumed_s: float
+
+
+def play(
+    folder: StateDir, subject: SimulationInput, question: SimulationOptions
+) -> SimulationStudy:
+    """Play a workflow with each number of jobs. Raises UsageError for wrong tasks."""
+    workflow = subject.workflow
+    tried = {t.id for t in workflow.tasks if not isinstance(t.action, SubWorkflow)}
+    for task in question.durations:
+        if task not in tried:
+            message = f"{workflow.name} has no task {task} that takes time of its own"
+            raise UsageError(message, hint="see: provctl workflow plan FILE")
+    earlier = recent_stats(folder, workflow.name)
+    known = {t: s for t, s in _known(subject, question, earlier).items() if t in tried}
+    assumed_s = question.default_s
+    if assumed_s is None:
+        assumed_s = quantile([*known.values()], 0.5) if known else _NOTHING_KNOWN_S
+    failure_model = (
+        None if question.seed is None else _failure_model(question.seed, earlier)
+    )
+
+    def took_s(task: Task) -> float:
+        return known.get(task.id, assumed_s or 0.0)
+
+    def with_slots(slots: int) -> SimulationResult:
+        return simulate(
+            workflow,
+            slots=slots,
+            capacity=subject.capacity,
+            took_s=took_s,
+            failure_model=failure_model,
+        )
+
+    without_limit = with_slots(max(len(tried), 1))
+    simulations = [with_slots(slots) for slots in question.jobs]
+    # A roll depends on nothing but task and try, so this is the same for all of them.
+    critical, critical_s = critical_path_length(workflow, without_limit)
+    return SimulationStudy(
+        subject,
+        question,
+        simulations,
+        without_limit,
+        critical,
+        critical_s,
+        _enough(simulations, without_limit),
+        [task for task in without_limit.spent if task not in known],
+        assumed_s,
+    )
+
+
+def _known(
+    subject: SimulationInput,
+    question: SimulationOptions,
+    earlier: Mapping[str, DurationStats],
+) -> Dict[str, float]:
+    """What tasks take, in seconds: as said, else as in the run, else as usual."""
+    known: Dict[str, float] = {}
+    for task, pace in earlier.items():
+        usual = pace.p90_s if question.pessimistic else pace.p50_s
+        if usual is not None:
+            known[task] = usual
+    if subject.run is not None and not question.pessimistic:
+        for task, past in tasks_of(subject.run).items():
+            if past.outcome == "succeeded" and past.took_s is not None:
+                known[task] = past.took_s
+    return {**known, **question.durations}
+
+
+def _failure_model(seed: int, earlier: Mapping[str, DurationStats]) -> FailureModel:
+    def roll(task: str, number: int) -> float:
+        whole = sha256(f"{seed}/{number}/{task}".encode()).digest()
+        return int.from_bytes(whole[:6], "big") / (1 << 48)
+
+    rates = {task: pace.success_rate for task, pace in earlier.items()}
+    return FailureModel(
+        {t: rate for t, rate in rates.items() if rate is not None}, roll
+    )
+
+
+def _enough(
+    simulations: Sequence[SimulationResult], without_limit: SimulationResult
+) -> int:
+    """The least jobs known to be as fast as any number of them."""
+    fastest = without_limit.makespan_s * (1 + 1e-9)
+    as_fast: List[int] = [s.slots for s in simulations if s.makespan_s <= fastest]
+    return max(min([*as_fast, without_limit.peak]), 1)

@@ -1,0 +1,146 @@
+"""The tally of a run by stage, and which of its tasks are to begin next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain, islice
+from operator import attrgetter
+from time import perf_counter
+from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Optional, Tuple
+
+from provctl.core.model.workflow import SubWorkflow
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import RunState, TaskState
+
+
+_STEP_S = 0.015  # of looking for the stages, at a time,
+_PIECE = 1000  # but so many tasks at least
+_DEEPEST = 1000  # stages, beyond which they say nothing, at a high price
+_COUNT_S = 0.5  # between two looks through all tasks
+_NEXT = 100  # of those that have not begun
+
+_bucket = attrgetter("bucket")
+
+
+class StageCounts:
+    """Counts anew only when a count of the run changed, and now and then at most.
+
+    Who looks may be the process that runs the tasks, so no look is long: of a large
+    run the first ones find the stages, a few each, and there is no tally until then.
+    """
+
+    def __init__(self, run: RunState) -> None:
+        self.run = run
+        self._walk: Optional[Iterator[Optional[_Found]]] = _staged(run)
+        self._stage_of: List[int] = []
+        self._tasks: List[TaskState] = []
+        self._counted: Mapping[str, int] = {}
+        self._counted_at: Optional[float] = None
+        self.counts: Tuple[Mapping[str, int], ...] = ()
+        self.next_up: List[str] = []
+
+    def refresh(self, now: float) -> None:
+        """Bring `counts` (of each stage, by status or outcome) and `next_up` up to date.
+
+        `now` is in seconds, of a clock that may be set back.
+        """
+        if self._walk is not None and not self._go_on(self._walk):
+            return
+        early = self._counted_at is not None and (
+            0 <= now - self._counted_at < _COUNT_S and self.run.outcome is None
+        )
+        if early or self._counted == self.run.counts:
+            return
+        self._counted_at = now
+        self._counted = dict(self.run.counts)
+        depth = self._stage_of[-1] + 1 if self._stage_of else 0
+        if depth <= _DEEPEST:
+            self.counts = self._tally(depth)
+        both = chain(self._those("ready"), self._those("waiting"))
+        self.next_up = list(islice(both, _NEXT))
+
+    def _go_on(self, walk: Iterator[Optional[_Found]]) -> bool:
+        """Learn the stages of some more tasks; return whether all are known."""
+        until = perf_counter() + _STEP_S
+        for number, found in enumerate(walk, 1):
+            if found is not None:
+                self._stage_of.append(found[0])
+                self._tasks.append(found[1])
+            if number % _PIECE == 0 and perf_counter() >= until:
+                return False
+        self._walk = None
+        return True
+
+    def _tally(self, depth: int) -> Tuple[Mapping[str, int], ...]:
+        counts: List[Dict[str, int]] = [{} for _ in range(depth)]
+        pairs = Counter(zip(self._stage_of, map(_bucket, self._tasks)))
+        for (stage, bucket), number in pairs.items():
+            counts[stage][bucket] = number
+        return tuple(counts)
+
+    def _those(self, bucket: str) -> Iterator[str]:
+        if not self.run.counts.get(bucket):
+            return iter(())
+        return (task.task.id for task in self._tasks if task.bucket == bucket)
+
+
+_Found = Tuple[int, "TaskState"]
+
+# Nodes are names of tasks, and with this behind it the end of a nested workflow. As
+# texts, for the collector of garbage looks through all else that is kept, at length.
+_END = "/"
+
+
+def _staged(run: RunState) -> Iterator[Optional[_Found]]:
+    """Tell the stage of each task, as `core.model.graph.stages` has it, stage by stage.
+
+    One at a time: what the state knows of the graph is enough for that. None is only
+    an occasion to stop.
+    """
+    waits: Dict[str, int] = {}
+    ready: List[str] = []
+    for name, each in run.tasks.items():
+        if not each.task.needs and each.task.parent is None:
+            ready.append(name)
+        yield None
+    stage = 0
+    while ready:
+        following: List[str] = []
+        starts = 0
+        for node in ready:
+            if not node.endswith(_END):
+                starts += 1
+                yield stage, run.tasks[node]
+            for after in _after(run, node):
+                if _is_last(run, waits, after):
+                    following.append(after)
+                yield None
+        ready = following
+        stage += starts > 0
+
+
+def _after(run: RunState, node: str) -> Iterator[str]:
+    """What waits for a node. A nested workflow begins, and ends when all in it have."""
+    name = node.rstrip(_END)
+    task = run.tasks[name].task
+    if isinstance(task.action, SubWorkflow) and name == node:
+        yield from run.children.get(name, ())
+        yield name + _END
+        return
+    yield from (other for other, _ in run.dependents.get(name, ()))
+    if task.parent is not None:
+        yield task.parent + _END
+
+
+def _is_last(run: RunState, waits: Dict[str, int], node: str) -> bool:
+    """Count that a node waits for one thing less; return whether that was the last."""
+    left = waits.get(node)
+    if left is None:
+        name = node.rstrip(_END)
+        task = run.tasks[name].task
+        left = len(task.needs) + (task.parent is not None)
+        if name != node:
+            left = 1 + len(run.children.get(name, ()))
+    waits[node] = left - 1
+    return left == 1

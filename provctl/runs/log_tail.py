@@ -1,0 +1,82 @@
+"""Parts of a log: its last lines, what they say, or both its ends, of however much there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, List, Tuple
+
+from provctl.base.safe_open import reader
+from provctl.nushell.error_summary import error_summary
+from provctl.nushell.progress_lines import is_progress
+from provctl.nushell.source_file import with_origins
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+_LINE = 160  # bytes that are read for each line
+_LOOKED_AT = 40  # lines, to find a few that tell something
+
+
+def last_lines(log: Path, most: int) -> List[str]:
+    """Return at most so many lines of a log; none if it cannot be read.
+
+    Of very long lines fewer, for what is read is bounded; they may hold anything.
+    """
+    size = most * _LINE
+    try:
+        with reader(log) as file:
+            end = file.seek(0, 2)
+            file.seek(max(0, end - size))
+            text = with_origins(file.read()).decode("utf-8", "replace")
+    except OSError:
+        return []
+    lines = text.splitlines()
+    if end > size and len(lines) > 1:
+        del lines[:1]  # begins in the middle
+    return lines[-most:]
+
+
+def error_tail(log: Path, most: int) -> List[str]:
+    """Return at most so many of the last lines of a log that tell why it ended.
+
+    Those that only say how far it was are none of them, and of what Nushell draws
+    about an error what it says is left. None if the log cannot be read.
+    """
+    lines = last_lines(log, max(most, _LOOKED_AT))
+    return error_summary([line for line in lines if not is_progress(line)])[-most:]
+
+
+def head_and_tail(log: Path, lines: int, size: int) -> List[str]:
+    """Return a log, at most so many lines and bytes of it; none if it cannot be read.
+
+    Of a longer one a quarter is its beginning and the rest its end; a line between
+    them says how much is left out, and where all of it is.
+    """
+    try:
+        with reader(log) as file:
+            first, last, gap = _both_ends(file, size)
+    except OSError:
+        return []
+    head, tail = _decoded(first), _decoded(last)
+    if gap or len(head) + len(tail) > lines:
+        said = head if gap else [*head, *tail]
+        tail = (tail if gap else said)[-(lines - lines // 4) :]
+        head = said[: lines // 4]
+        head.append(f"... what is left out here is in {log}")
+    return [*head, *tail]
+
+
+def _both_ends(file: BinaryIO, size: int) -> Tuple[bytes, bytes, bool]:
+    """The beginning and the end, in whole lines, and whether anything is between."""
+    whole = file.seek(0, 2)
+    file.seek(0)
+    if whole <= size:
+        return file.read(size), b"", False
+    first = file.read(size // 4)
+    file.seek(whole - (size - size // 4))
+    last = file.read(size - size // 4)
+    return first[: first.rfind(b"\n") + 1] or first, last.partition(b"\n")[2], True
+
+
+def _decoded(text: bytes) -> List[str]:
+    return with_origins(text).decode("utf-8", "replace").splitlines()

@@ -1,0 +1,386 @@
+"""Reaching an owner: start the scheduler if none runs, find who has a run."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+from provctl import __version__
+from provctl.api.control.client import call
+from provctl.api.control.protocol import encode_request
+from provctl.api.control.readiness import ALREADY, READY
+from provctl.base.safe_open import reader
+from provctl.base.self_command import self_command
+from provctl.base.text import plain
+from provctl.core.engine.requests import FACTS, REOPENING, Request
+from provctl.errors import RequestRejected, SchedulerUnreachable
+from provctl.storage.journal.codec import NewerFormat, decode
+from provctl.storage.lock import Lock, LockOwner, is_process, lock_owner
+from provctl.storage.log_rotation import append, open_log
+from provctl.storage.run_summary import summarise
+
+if TYPE_CHECKING:
+    from provctl.core.engine.requests import Request
+    from provctl.storage.layout import RunDir, StateDir
+
+
+_LOOK_S = 0.02
+_LETS_GO_S = 1.0  # between the last answer of an owner and its lock
+
+
+def log_line(text: str) -> str:
+    """Return a line of the scheduler's log."""
+    from datetime import datetime, timezone
+
+    now = datetime.now(tz=timezone.utc)  # noqa: TID251  # for people only
+    return f"{now:%Y-%m-%dT%H:%M:%SZ} {plain(text)}\n"
+
+
+def version_mismatch(owner: LockOwner) -> Optional[Tuple[str, str]]:
+    """Return what to say of an owner of another version and what to do; or None."""
+    if owner.version == __version__:
+        return None
+    who = "the scheduler" if owner.kind == "scheduler" else "the run's owner"
+    versions = f"{who} is provctl {owner.version}, this is {__version__}"
+    if _numbers(owner.version) > _numbers(__version__):
+        return versions, "use the newer one here too"
+    if owner.kind == "scheduler":
+        return versions, "provctl scheduler restart (tasks never notice)"
+    return versions, f"end process {owner.pid} (tasks go on), then workflow attach"
+
+
+def _wait_a_moment() -> None:
+    # Where the clock is set meanwhile, or played, `time.sleep` may refuse.
+    select.select([], [], [], _LOOK_S)
+
+
+def _numbers(version: str) -> List[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+class OwnerClient:
+    """The way to whoever owns runs in one state directory.
+
+    `environ` is what a scheduler is started with, `timeout_s` how many seconds to
+    wait for an answer; without `auto_start` none is started. `tell` is given words
+    about what is done, and how much is to be asked for to hear them: 1, or 2.
+    """
+
+    def __init__(
+        self,
+        folder: StateDir,
+        *,
+        environ: Mapping[str, str],
+        timeout_s: float,
+        auto_start: bool,
+        tell: Callable[[str, int], None] = lambda _words, _level: None,
+    ) -> None:
+        self._folder = folder
+        self._environ = environ
+        self._timeout_s = timeout_s
+        self._auto_start = auto_start
+        self._tell = tell
+
+    def scheduler(self) -> Optional[LockOwner]:
+        """Return who the running scheduler is, None if there is none."""
+        return lock_owner(self._folder.scheduler / "lock")
+
+    def ensure_scheduler(self, *, asked: bool = False) -> LockOwner:
+        """Return the running scheduler, started if need be.
+
+        Of any number of callers at once one starts it, the others wait for that.
+        `asked`: somebody said so, whatever `auto_start`. Raises
+        SchedulerUnreachable, StateDirError.
+        """
+        holder = self.scheduler()
+        if holder is not None:
+            self._tell(f"scheduler: process {holder.pid}, {holder.version}", 1)
+            return holder
+        if not (self._auto_start or asked):
+            message = "no scheduler is running, and orchestrator.auto_start is off"
+            raise SchedulerUnreachable(message, hint="provctl scheduler start")
+        self._folder.prepare()
+        turn = Lock.wait(self._folder.scheduler / "start.lock")
+        try:
+            holder = self.scheduler()
+            if holder is None:
+                began = time.perf_counter()
+                self._start()
+                took_s = time.perf_counter() - began
+                self._tell(f"scheduler: started in {took_s:.3f}s, log {self.log}", 1)
+                holder = self.scheduler()
+                for problem in self.api_status("api_problems"):
+                    self._tell(problem, 0)
+        finally:
+            turn.release()
+        if holder is None:
+            message = "the scheduler stopped as soon as it had started"
+            raise SchedulerUnreachable(message, hint=f"see {self.log}")
+        return holder
+
+    @property
+    def log(self) -> Path:
+        """The scheduler's own log."""
+        return self._folder.scheduler / "log"
+
+    def wake_scheduler(self, verb: str = "poke") -> LockOwner:
+        """Have the scheduler look at the queue, started if need be; return who it is.
+
+        With the verb "schedules" it looks at these.
+
+        One that is about to end answers nobody any more, one that has just begun
+        nobody yet: it is asked again. Raises SchedulerUnreachable.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            holder = self.ensure_scheduler()
+            try:
+                self.ask_scheduler(verb)
+            except SchedulerUnreachable:
+                if time.monotonic() >= deadline:
+                    raise
+                _wait_a_moment()
+            else:
+                return holder
+
+    def ask_scheduler(self, verb: str, **fields: str) -> Dict[str, Any]:
+        """Ask the running scheduler. Raises SchedulerUnreachable, and its refusal."""
+        socket = self._folder.scheduler / "control.sock"
+        return self._put(socket, {"verb": verb, **fields})
+
+    def start_hooks(self, run_ids: Sequence[str]) -> Optional[subprocess.Popen[bytes]]:
+        """Have the hooks of runs that have ended run, by a process of their own.
+
+        Nobody has to wait for it. None if it cannot be started; then the next
+        scheduler has them run.
+        """
+        try:
+            return self._spawn(["run-hooks", *run_ids])
+        except OSError as problem:
+            self.log_note(f"hooks of runs {' '.join(run_ids)}: {problem}")
+            return None
+
+    def log_note(self, text: str) -> None:
+        """Put a line into the scheduler's log, for who looks there for a reason."""
+        self.write_log(log_line(text))
+
+    def write_log(self, line: str) -> None:
+        """Put a line into the scheduler's log as it is, if the disk takes it."""
+        append(self.log, line)
+
+    def api_status(self, key: str = "api") -> List[str]:
+        """Return where the API of the scheduler listens, empty if none runs.
+
+        With "api_problems" as `key` what is wrong with that.
+        """
+        if self.scheduler() is None:
+            return []
+        with suppress(SchedulerUnreachable):  # it may just have ended
+            return list(self.ask_scheduler("status").get(key, ()))
+        return []
+
+    def stop_scheduler(self) -> Optional[Dict[str, Any]]:
+        """Stop the scheduler and wait until it is gone; None if none was running.
+
+        Not for one that comes next, which nobody asked. Raises SchedulerUnreachable,
+        also when it has not ended in time.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            if self.scheduler() is None:
+                return None
+            try:
+                answer = self.ask_scheduler("stop")
+            except SchedulerUnreachable as problem:
+                # It is about to end, or the next one about to begin.
+                if problem.__cause__ is None or time.monotonic() >= deadline:
+                    raise
+                _wait_a_moment()
+            else:
+                break
+        asked = self.scheduler()
+        if asked is not None and asked.pid == answer.get("pid", asked.pid):
+            self._until_gone(asked, deadline)
+        return answer
+
+    def _until_gone(self, asked: LockOwner, deadline: float) -> None:
+        """Wait for the end of a scheduler that was told to.
+
+        What it wrote stays in the lock until the next one can be reached, but not its
+        process; that is of no account where it cannot be seen from here.
+        """
+        is_seen = is_process(asked.pid)
+        while self.scheduler() == asked and not (is_seen and not is_process(asked.pid)):
+            if time.monotonic() >= deadline:
+                message = (
+                    f"the scheduler, process {asked.pid}, was told to end, and has not"
+                    f" within {self._timeout_s:g} s"
+                )
+                hint = f"wait, or kill -9 {asked.pid}: tasks go on; see {self.log}"
+                raise SchedulerUnreachable(message, hint=hint)
+            _wait_a_moment()
+
+    def enqueue(self, run_ids: Sequence[str]) -> LockOwner:
+        """Give runs that have no owner to the scheduler, and return who that is.
+
+        Markers come first: the runs are queued even where this raises
+        SchedulerUnreachable.
+        """
+        for run_id in run_ids:
+            self._folder.enqueue(run_id)
+        return self.wake_scheduler()
+
+    def send(self, request: Request) -> None:
+        """Bring a request to the owner of its run; durable on return.
+
+        A run without an owner is given to the scheduler first. Raises Refused,
+        NotFound, SchedulerUnreachable.
+        """
+        run = self._folder.run(request.run)
+        start = journal_size(run)
+        holder = lock_owner(run.lock) or self._new_owner(run, request)
+        try:
+            self._ask(holder, encode_request(request))
+        except SchedulerUnreachable:
+            if not self._has_let_go(run, holder, within_s=_LETS_GO_S):
+                raise
+            if was_applied(run, request, start):
+                # It died before it could say so; whoever is next goes on with it.
+                if summarise(run).outcome is None:
+                    self.enqueue([run.id])
+                return
+            # It was just handing the run over, or ended: who has it now?
+            following = lock_owner(run.lock) or self._new_owner(run, request)
+            self._ask(following, encode_request(request))
+
+    def detach(self, run_id: str, owner: LockOwner) -> None:
+        """Have a foreground owner hand its run over; return when it has.
+
+        Raises Refused, StateDirError, and SchedulerUnreachable; then the run stays
+        where it is.
+        """
+        self.ensure_scheduler(asked=True)
+        self._ask(owner, {"verb": "detach", "run": run_id})
+        self._has_let_go(self._folder.run(run_id), owner, within_s=self._timeout_s)
+        # It does so itself, if it was not killed in the middle of it.
+        self.ask_scheduler("poke")
+
+    def _new_owner(self, run: RunDir, request: Request) -> LockOwner:
+        """Return the scheduler, which takes the run together with the request."""
+        account = summarise(run)
+        if account.outcome is None:
+            self._folder.enqueue(run.id)
+        elif not isinstance(request, REOPENING):
+            message = f"run {run.id} has ended: {account.outcome}"
+            hint = "a finished run can only be retried or rolled back"
+            raise RequestRejected(message, hint=hint)
+        return self.ensure_scheduler()
+
+    def _has_let_go(self, run: RunDir, owner: LockOwner, *, within_s: float) -> bool:
+        """Whether an owner has the run no more, and will not write; a scheduler ends."""
+        deadline = time.monotonic() + within_s
+        while owner in (lock_owner(run.lock), self.scheduler()):
+            if time.monotonic() >= deadline:
+                return False
+            _wait_a_moment()
+        return True
+
+    def _ask(self, owner: LockOwner, message: Mapping[str, Any]) -> None:
+        self._put(Path(owner.socket), message)
+
+    def _put(self, socket: Path, message: Mapping[str, Any]) -> Dict[str, Any]:
+        began = time.perf_counter()
+        try:
+            return call(socket, message, timeout_s=self._timeout_s)
+        finally:
+            took_s = time.perf_counter() - began
+            said = f"{message['verb']} {message.get('run', '')}".rstrip()
+            self._tell(f"asked {socket}: {said} ({took_s:.3f}s)", 2)
+
+    def _start(self) -> None:
+        """Start the process and wait for its word. Raises SchedulerUnreachable."""
+        ready, theirs = os.pipe()
+        try:
+            self._spawn(["serve", "--ready-fd", str(theirs)], theirs)
+        except OSError as problem:
+            os.close(ready)
+            message = f"the scheduler cannot be started: {problem}"
+            raise SchedulerUnreachable(message, hint="mend that, then try again") from (
+                problem
+            )
+        finally:
+            os.close(theirs)
+        try:
+            readable, _, _ = select.select([ready], [], [], self._timeout_s)
+            word = os.read(ready, 4096) if readable else b""
+        finally:
+            os.close(ready)
+        if word not in (READY, ALREADY):
+            why = "did not start" if readable else "did not answer in time"
+            told = word.decode(errors="replace")
+            message = f"the scheduler {why}" + (f": {told}" if told else "")
+            raise SchedulerUnreachable(message, hint=f"see {self.log}")
+
+    def _spawn(self, verb: Sequence[str], *fds: int) -> subprocess.Popen[bytes]:
+        """Start a verb of `scheduler` in the background; its output goes into the log."""
+        log = open_log(self.log)
+        try:
+            return subprocess.Popen(
+                [*self_command(), "scheduler", *verb],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=dict(self._environ),
+                pass_fds=fds,
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+
+
+def journal_size(run: RunDir) -> int:
+    """Where the journal ends, before something is asked for; 0 if there is none."""
+    try:
+        return run.journal.stat().st_size
+    except OSError:
+        return 0
+
+
+def was_applied(run: RunDir, request: Request, start: int) -> bool:
+    """Whether what was asked for is among what was written from `start` on.
+
+    To be called when the owner that was asked is gone, so that it writes no more.
+    """
+    fact = FACTS[type(request)]
+    with reader(run.journal) as file:
+        file.seek(start)
+        *lines, _torn = file.read().split(b"\n")
+    for line in lines:
+        try:
+            event = decode(line, run.id).event
+        except (ValueError, NewerFormat):
+            return False  # damage: whoever takes the run says it
+        if isinstance(event, fact) and _is_about(event, request):
+            return True
+    return False
+
+
+def _is_about(event: object, request: Request) -> bool:
+    return getattr(event, "task", "") == getattr(request, "task", "")

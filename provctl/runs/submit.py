@@ -1,0 +1,178 @@
+"""Submission: a workflow becomes a run on disk, and is handed to the scheduler.
+
+Who submits may give a key: submitting twice with it is submitting once. The run's
+id follows from the key, so that the file system decides between any number of
+submitters; there is no other record of keys that could be lost or be stale.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Dict, Mapping, Optional
+
+from provctl.core.engine.events import RunSubmitted
+from provctl.core.model.labels import check_labels
+from provctl.errors import DuplicateKey, UsageError
+from provctl.scheduler.clock import Clock
+from provctl.storage.create_run import RunExists, create_run
+from provctl.storage.workflow_json import canonical_json, digest, dump_workflow
+
+if TYPE_CHECKING:
+    from provctl.core.model.workflow import Workflow
+    from provctl.storage.layout import RunDir, StateDir
+
+
+# No vowels and nothing that is easily mistaken: ids are read aloud and typed.
+_LETTERS = "bcdfghjkmnpqrstvwxz"
+_SYMBOLS = _LETTERS + "23456789"
+_KEY_MAX = 200  # characters
+# Chance does not meet itself again, keys are made by others: 75 bits.
+_KEYED_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class SubmitOptions:
+    """How a run is to be treated. `max_parallel` limits this run alone, if the
+    workflow has no lower limit.
+
+    `key` makes it the same run as any before that has it; None: a run of its own.
+    `labels` are added to those of the workflow, and stronger.
+    """
+
+    priority: int = 0
+    batch: Optional[str] = None
+    max_parallel: Optional[int] = None
+    fail_fast: bool = False
+    key: Optional[str] = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def new_id() -> str:
+    """Return a fresh id: ten symbols, the first a letter; 48 bits of chance."""
+    return _spelled(int.from_bytes(os.urandom(16), "big"), 10)
+
+
+def run_id_for_key(key: str, part: object = 0) -> str:
+    """Return the id that follows from a key, for its first or another `part`."""
+    import json
+    from hashlib import sha256
+
+    whole = json.dumps([key, part])
+    return _spelled(int(sha256(whole.encode("ascii")).hexdigest(), 16), _KEYED_LENGTH)
+
+
+def _spelled(number: int, length: int) -> str:
+    number, first = divmod(number, len(_LETTERS))
+    text = _LETTERS[first]
+    while len(text) < length:
+        number, symbol = divmod(number, len(_SYMBOLS))
+        text += _SYMBOLS[symbol]
+    return text
+
+
+def submit(
+    folder: StateDir, workflow: Workflow, wishes: SubmitOptions, *, part: int = 0
+) -> str:
+    """Put a run on disk and return its id. It survives a power cut by then.
+
+    With a key that was given before, nothing is written and the run that has it is
+    returned. `part` counts the runs of a batch with one key. Raises StateDirError,
+    UsageError for no key, DuplicateKey if it is taken by other content, and
+    JournalDamaged or JournalTooNew if it cannot be known what has it.
+    """
+    folder.prepare()
+    if wishes.key is None:
+        return _create(folder, new_id(), workflow, wishes)
+    _check_key(wishes.key)
+    run = folder.run(run_id_for_key(wishes.key, part))
+    if not run.path.exists():
+        try:
+            return _create(folder, run.id, workflow, wishes)
+        except RunExists:
+            pass  # another one submits it at this moment
+    _check_same(run, workflow, wishes)
+    folder.sync_run_index()
+    return run.id
+
+
+def submit_and_enqueue(
+    folder: StateDir, workflow: Workflow, wishes: SubmitOptions
+) -> str:
+    """Submit a run for the scheduler to take, and return its id; raises what `submit` does."""
+    with folder.submitting():
+        run_id = submit(folder, workflow, wishes)
+        enqueue_if_unfinished(folder, run_id)
+    return run_id
+
+
+def enqueue_if_unfinished(folder: StateDir, run_id: str) -> None:
+    """Queue a run unless it has ended: who submitted it may not have come to that."""
+    from provctl.storage.run_summary import summarise
+
+    if summarise(folder.run(run_id)).outcome is None:
+        folder.enqueue(run_id)
+
+
+def merge_labels(workflow: Workflow, labels: Mapping[str, str]) -> Dict[str, str]:
+    """Return the labels of a run of the workflow. Raises UsageError."""
+    every = {**workflow.labels, **labels}
+    try:
+        check_labels(every)
+    except ValueError as problem:
+        raise UsageError(str(problem)) from None
+    return every
+
+
+def _create(
+    folder: StateDir, run_id: str, workflow: Workflow, wishes: SubmitOptions
+) -> str:
+    frozen = dump_workflow(workflow)
+    labels = merge_labels(workflow, wishes.labels)
+    limits = filter(None, (wishes.max_parallel, workflow.max_parallel))
+    submitted = RunSubmitted(
+        run_id,
+        Clock().now(),
+        workflow.name,
+        len(workflow.tasks),
+        digest(frozen),
+        priority=wishes.priority,
+        batch=wishes.batch,
+        max_parallel=min(limits, default=None),
+        fail_fast=wishes.fail_fast,
+        key=wishes.key or "",
+        labels=labels,
+    )
+    create_run(folder, submitted, frozen)
+    return run_id
+
+
+def _check_key(key: str) -> None:
+    # Empty is most likely a variable of a shell that was never set.
+    if not 1 <= len(key) <= _KEY_MAX:
+        message = f"a key has 1 to {_KEY_MAX} characters, not {len(key)}"
+        raise UsageError(message)
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        message = "a key is text, and this one is not UTF-8"
+        raise UsageError(message) from None
+
+
+def _check_same(run: RunDir, workflow: Workflow, wishes: SubmitOptions) -> None:
+    """Raise DuplicateKey unless a run is what is to be submitted."""
+    from provctl.storage.run_summary import read_submission
+
+    before = read_submission(run)
+    taken = f"the key {wishes.key!r} is taken: run {run.id} ({before.name})"
+    hint = f"see it: provctl workflow status {run.id}; other content needs another key"
+    if before.key != wishes.key:
+        message = f"{taken} of another key has the id that follows from it"
+    elif before.batch != wishes.batch:
+        how = f"in {before.batch}" if before.batch else "by itself"
+        message = f"{taken} was submitted {how}"
+    elif canonical_json(run.load_workflow(before.digest)) != canonical_json(workflow):
+        message = f"{taken} is another workflow than this"
+    else:
+        return
+    raise DuplicateKey(message, hint=hint)

@@ -1,0 +1,238 @@
+"""What a bug report needs of a run and of its scheduler: bounded, read and no more.
+
+Values that a workflow was given are left out unless they are asked for, and whatever
+is known to be a secret is covered wherever it turns up. Nothing here raises for what
+is damaged or missing: that is what such a report is about.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+)
+
+from provctl.base.safe_open import ForeignFile, reader
+from provctl.base.text import plain
+from provctl.errors import ProvctlError
+from provctl.executors.local.redact import encodings_of, redact_bytes
+from provctl.scheduler.secrets import find_secret
+from provctl.storage.log_rotation import older
+
+if TYPE_CHECKING:
+    from provctl.storage.layout import RunDir, StateDir
+
+
+_JOURNAL_MAX = 16 << 20  # bytes
+_HEAD = 64 << 10
+_WORKFLOW_MAX = 64 << 20
+_LOG_END = 64 << 10
+_SCHEDULER_LOG_END = 256 << 10
+_RECORD_MAX = 1 << 20
+_ATTEMPTS = 100
+_LOOKED_AT = 2_000  # attempts, the latest ones
+_LISTED = 10_000  # files
+
+_ATTEMPT = re.compile(r"\d+\.\d+[up]?")
+_LEFT_OUT = "(left out)"
+# What says how a workflow is built, and nothing of what it is given.
+_BUILD = frozenset(
+    {
+        *("v", "name", "id", "parent", "needs", "priority", "timeout_s", "retry"),
+        *("pools", "on_failure", "on_interrupt", "idempotent", "secrets", "library"),
+        "keep_processes",
+        *("cwd", "source", "max_parallel", "module", "on", "workflow", "into"),
+    }
+)
+_NAMES = frozenset({"params", "env", "environment", "flags"})  # names, no values
+_PARTS = frozenset({"call", "script", "command", "undo", "probe"})
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file of the bundle; `about` says what is in it that may matter to people."""
+
+    name: str
+    content: bytes
+    about: str
+
+
+def collect_run(folder: RunDir, *, with_inputs: bool) -> Iterator[Part]:
+    """Return what there is of a run: journal, workflow, exit records, ends of logs."""
+    yield from _journal(folder)
+    yield _workflow(folder.workflow, with_inputs=with_inputs)
+    yield Part("run/files.txt", _listing(folder.path), "names and sizes of its files")
+    for name in _chosen_attempts(folder.attempts):
+        place = folder.attempts / name
+        record = _read(Path(f"{place}.go"), _RECORD_MAX).rstrip(b"\0")
+        yield Part(
+            f"run/attempts/{name}.go", record, "how an attempt ended, its output"
+        )
+        log = _read(Path(f"{place}.log"), _LOG_END, end=True)
+        if log:
+            yield Part(f"run/attempts/{name}.log", log, "the end of what a task wrote")
+        given = _read(Path(f"{place}.in"), _RECORD_MAX) if with_inputs else b""
+        if given:
+            yield Part(f"run/attempts/{name}.in", given, "values that it was given")
+
+
+def collect_scheduler(folder: StateDir) -> Iterator[Part]:
+    """Return what the background scheduler has left to be read."""
+    log = folder.scheduler / "log"
+    said = b"".join(
+        _read(file, _SCHEDULER_LOG_END, end=True) for file in (older(log), log)
+    )
+    about = "the end of the scheduler's log"
+    yield Part("scheduler/log", said[-_SCHEDULER_LOG_END:], about)
+    listing = _listing(folder.scheduler) + _listing(folder.queue)
+    yield Part(
+        "scheduler/files.txt", listing, "names and sizes of its files, the queue"
+    )
+
+
+def secrets(
+    run: Optional[RunDir], state: StateDir, environ: Mapping[str, str]
+) -> List[str]:
+    """Return every secret that can be found: the API's token, those of the run's tasks."""
+    found = [_read(state.scheduler / "token", _RECORD_MAX).decode("utf-8", "replace")]
+    tasks: Any = [] if run is None else _json(run.workflow).get("tasks", [])
+    for name, reference in _references(tasks):
+        try:
+            found.append(find_secret(name, reference, environ))
+        except ProvctlError:
+            continue  # it is not to be had here, so it cannot be looked for
+    return [text.strip() for text in found if text.strip()]
+
+
+def redacted(part: Part, texts: Iterable[str]) -> Part:
+    """Return a part in which these texts are overwritten with `*`, in all their forms."""
+    raw = [form.encode("utf-8", "surrogatepass") for form in encodings_of(texts)]
+    return replace(part, content=redact_bytes(part.content, raw))
+
+
+def write_archive(parts: Iterable[Part], root: str, now: float) -> bytes:
+    """Return a tar archive, compressed, with all parts in the folder `root`."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for part in parts:
+            entry = tarfile.TarInfo(f"{root}/{part.name}")
+            entry.size, entry.mtime, entry.mode = len(part.content), int(now), 0o600
+            archive.addfile(entry, io.BytesIO(part.content))
+    return buffer.getvalue()
+
+
+def _journal(folder: RunDir) -> Iterator[Part]:
+    about = "what happened: outputs of tasks, reasons, labels"
+    if _size(folder.journal) <= _JOURNAL_MAX:
+        yield Part("run/journal.jsonl", _read(folder.journal, _JOURNAL_MAX), about)
+        return
+    yield Part("run/journal.head.jsonl", _read(folder.journal, _HEAD), about)
+    end = _read(folder.journal, _JOURNAL_MAX, end=True)
+    yield Part("run/journal.tail.jsonl", end, about)
+
+
+def _workflow(file: Path, *, with_inputs: bool) -> Part:
+    if with_inputs:
+        content = _read(file, _WORKFLOW_MAX)
+        return Part("run/workflow.json", content, "the workflow WITH ALL VALUES")
+    about = "how the workflow is built, without values"
+    outline = json.dumps(_outline(_json(file)), indent=1).encode("ascii")
+    return Part("run/workflow.json", outline, about)
+
+
+def _outline(record: Mapping[str, Any]) -> Dict[str, Any]:
+    return {key: _outlined(key, value) for key, value in record.items()}
+
+
+def _outlined(key: str, value: Any) -> Any:
+    if key == "tasks" and isinstance(value, list):
+        return [_outline(task) if isinstance(task, dict) else None for task in value]
+    if key in _PARTS and isinstance(value, dict):
+        return _outline(value)
+    if key in _NAMES and isinstance(value, dict):
+        return dict.fromkeys(value, _LEFT_OUT)
+    if key == "argv" and isinstance(value, list):
+        return [*value[:1], f"({len(value) - 1} left out)"]  # the program says much
+    # In a `call` it is a name, in a task what is run.
+    is_name = key == "command" and isinstance(value, str)
+    return value if key in _BUILD or is_name else _LEFT_OUT
+
+
+def _references(tasks: Any) -> Iterator[Tuple[str, str]]:
+    for task in tasks if isinstance(tasks, list) else []:
+        found = task.get("secrets") if isinstance(task, dict) else None
+        if isinstance(found, dict):
+            yield from ((str(name), str(where)) for name, where in found.items())
+
+
+def _chosen_attempts(folder: Path) -> List[str]:
+    """The attempts that say most: those that ended badly, then the latest ones."""
+    try:
+        files = [file for file in folder.iterdir() if file.suffix in (".go", ".log")]
+        dated = [(file.lstat().st_mtime, file.stem) for file in files]
+    except OSError:
+        return []
+    names = dict.fromkeys(name for _, name in sorted(dated, reverse=True))
+    latest = [name for name in names if _ATTEMPT.fullmatch(name)][:_LOOKED_AT]
+    return sorted(latest, key=lambda name: _ended_well(folder / f"{name}.go"))[
+        :_ATTEMPTS
+    ]
+
+
+def _ended_well(file: Path) -> bool:
+    return _json(file).get("exit_code") == 0
+
+
+def _json(file: Path) -> Dict[str, Any]:
+    try:
+        found = json.loads(_read(file, _WORKFLOW_MAX))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _read(file: Path, most: int, *, end: bool = False) -> bytes:
+    """At most so many bytes of a file, from its end if need be; none if it is none."""
+    try:
+        with reader(file) as stream:
+            if end:
+                stream.seek(max(0, _size(file) - most))
+            return stream.read(most)
+    except (FileNotFoundError, ForeignFile):
+        return b""  # also a socket, or what leads elsewhere
+    except OSError as problem:
+        return f"(cannot be read: {problem.strerror})\n".encode()
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def _listing(folder: Path) -> bytes:
+    lines = [f"{plain(str(folder))}\n"]
+    try:
+        for path in sorted(folder.rglob("*"))[:_LISTED]:
+            info = path.lstat()
+            about = (
+                f"{info.st_mode:o} {info.st_uid} {info.st_size:>10} {info.st_mtime:.3f}"
+            )
+            lines.append(f"{about} {plain(str(path.relative_to(folder)))}\n")
+    except OSError as problem:
+        lines.append(f"(cannot be read: {problem.strerror})\n")
+    return "".join(lines).encode("utf-8", "backslashreplace")

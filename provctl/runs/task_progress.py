@@ -1,0 +1,86 @@
+"""What tasks said last: in their logs, by the API, or in what they returned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from heapq import nlargest
+from typing import TYPE_CHECKING, Dict, Tuple
+
+from provctl.core.engine.view import Progress, returned_message
+from provctl.nushell.progress_lines import ProgressReader
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import RunState, TaskState
+    from provctl.core.engine.view import RunView
+    from provctl.storage.layout import StateDir
+
+
+_LOOKED_INTO = 1000  # logs of tasks that ended: of more, a status would take long
+
+
+class _AttemptProgress:
+    """Hears one try. `reported` is what of the state it has heard already."""
+
+    def __init__(self, attempt: int, reader: ProgressReader) -> None:
+        self.attempt = attempt
+        self.reader = reader
+        self.reported = Progress()
+        self.newest = Progress()
+
+
+class TaskProgressReader:
+    """The newest word of each try; of both ways in which it may come, the later.
+
+    Without `logs` only what was reported counts.
+    """
+
+    def __init__(self, folder: StateDir, *, logs: bool = True) -> None:
+        self._folder = folder
+        self._logs = logs
+        self._listeners: Dict[Tuple[str, str], _AttemptProgress] = {}
+
+    def newest(self, run: RunState, task: TaskState) -> Progress:
+        """Return what a task said last, reading only what is new in its log."""
+        key = (run.submitted.run, task.task.id)
+        listener = self._listeners.get(key)
+        if listener is None or listener.attempt != task.attempt:
+            log = self._folder.run(key[0]).log_of(task.task.index, task.attempt)
+            listener = _AttemptProgress(task.attempt, ProgressReader(log))
+            self._listeners[key] = listener
+        reported = Progress(task.percent, task.said)
+        if reported != listener.reported:
+            listener.reported = listener.newest = reported
+        said = listener.reader.read() if self._logs else None
+        if said is not None:
+            listener.newest = said
+        returned = returned_message(task)
+        return (
+            replace(listener.newest, message=returned) if returned else listener.newest
+        )
+
+    def last(self, run: RunState, picture: RunView) -> RunView:
+        """Return a picture with what each task said last, as far as is known.
+
+        Of tasks that ended without a word in what they returned, the logs of the
+        latest are looked into.
+        """
+        tasks = [run.tasks[seen.id] for seen in picture.tasks]
+        silent = [t for t in tasks if t.status == "finished" and t.attempt]
+        silent = [t for t in silent if not returned_message(t)]
+        latest = nlargest(_LOOKED_INTO, silent, key=lambda t: t.finished_at or 0.0)
+        looked = {t.task.id for t in latest}
+        looked |= {t.task.id for t in tasks if t.status == "running" and t.attempt}
+        return replace(
+            picture,
+            tasks=tuple(
+                replace(seen, progress=self.newest(run, run.tasks[seen.id]))
+                if seen.id in looked
+                else seen
+                for seen in picture.tasks
+            ),
+        )
+
+    def forget(self, run_id: str) -> None:
+        """Forget the tasks of a run."""
+        for key in [key for key in self._listeners if key[0] == run_id]:
+            del self._listeners[key]

@@ -1,0 +1,206 @@
+"""The check of a whole run: its journal, and the exit records of its attempts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Iterator, List, Set, Tuple
+
+from provctl.core.engine.events import ProbeDue, TaskHeld
+from provctl.core.engine.requests import NeverStartedReport
+from provctl.errors import JournalDamaged, JournalTooNew
+from provctl.executors.local import attempt_file
+from provctl.executors.protocol import AttemptRef
+from provctl.storage.journal.inspect import Inspection, inspect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.core.engine.state import RunState
+    from provctl.storage.layout import RunDir
+    from provctl.storage.schedules import Schedules
+
+
+_FILE = re.compile(r"(\d+)\.(\d+)([up]?)\.(?:go|in|log|out)")
+_PURPOSES = {"": "run", "u": "undo", "p": "probe"}
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What is to be said of a run, or with `kind` "schedule" of a schedule of that name.
+
+    `verdict` as in `storage.journal.inspect.Inspection`; a run whose exit records say other
+    than its journal is damaged too. `attempts` counts exit records that were
+    compared; `file`, `offset` and `record` are where damage is, if it is anywhere.
+    """
+
+    run: str
+    verdict: str
+    records: int
+    attempts: int = 0
+    file: str = ""
+    offset: int = 0
+    record: int = 0
+    problem: str = ""
+    mendable: bool = False
+    kind: str = "run"
+
+
+def verify_schedule(schedules: Schedules, name: str) -> VerifyResult:
+    """Check the files of a schedule. Raises NotFound, StateDirError."""
+    verdict, problem, kind = "ok", "", "schedule"
+    try:
+        schedules.past(schedules.read(name))
+    except (JournalDamaged, JournalTooNew) as caught:
+        verdict = "newer" if isinstance(caught, JournalTooNew) else "damaged"
+        problem = caught.message
+    return VerifyResult(name, verdict, records=0, problem=problem, kind=kind)
+
+
+def verify(folder: RunDir) -> VerifyResult:
+    """Check a run; nothing is changed."""
+    finding = inspect(folder)
+    count = len(finding.events)
+    if finding.problem is not None:
+        in_journal = finding.file == folder.journal
+        return VerifyResult(
+            folder.id,
+            finding.verdict,
+            count,
+            file=str(finding.file),
+            offset=finding.end.offset if in_journal else 0,
+            record=count + 1 if in_journal else 0,
+            problem=finding.problem.message,
+            mendable=finding.mendable,
+        )
+    compared, faults = _compare(folder, finding)
+    try:
+        folder.check_lock()
+    except JournalDamaged as problem:
+        faults.append((folder.lock, problem.message))
+    if faults:
+        path, message = faults[0]
+        return VerifyResult(
+            folder.id, "damaged", count, compared, file=str(path), problem=message
+        )
+    torn = f"{finding.torn} bytes of a record that was never acknowledged"
+    return VerifyResult(
+        folder.id,
+        finding.verdict,
+        count,
+        compared,
+        problem=torn if finding.torn else "",
+    )
+
+
+def unknown_attempts(folder: RunDir, finding: Inspection) -> List[Tuple[str, int, str]]:
+    """Attempts of which the journal does not know: task, number, what became of them."""
+    assert finding.run is not None
+    known = _known(finding)
+    found = []
+    for place in _places(folder, finding.run):
+        if (place.task, place.attempt) in known or not _began(place):
+            continue
+        found.append((place.task, place.attempt, _became(place)))
+    return found
+
+
+def _began(place: AttemptRef) -> bool:
+    go = place.file("go")
+    is_void = go.is_symlink() or not go.exists()
+    return not is_void or attempt_file.has_evidence(place)
+
+
+def _became(place: AttemptRef) -> str:
+    if attempt_file.is_running(place):
+        return "still running"
+    ended = attempt_file.read_exit_record(place)
+    if ended is None and not place.file("go").is_file():
+        return "its exit record is gone"
+    if ended is None:
+        return "its supervisor died"
+    if isinstance(ended, NeverStartedReport):
+        return f"never began: {ended.reason}"
+    return f"ended with {_end(ended.exit_code, ended.signal)}"
+
+
+def _compare(folder: RunDir, finding: Inspection) -> Tuple[int, List[Tuple[Path, str]]]:
+    """Count the exit records that the journal tells of too; list the faults."""
+    run = finding.run
+    assert run is not None
+    ends: List[Any] = [e for e in finding.events if hasattr(e, "exit_code")]
+    told = {(event.task, event.attempt): event for event in ends}
+    held = {
+        (event.task, event.attempt)
+        for event in finding.events
+        if isinstance(event, (TaskHeld, ProbeDue))
+    }
+    known = _known(finding)
+    compared = 0
+    faults = []
+    for place in _places(folder, run):
+        key = (place.task, place.attempt)
+        try:
+            ended = attempt_file.read_exit_record(place)
+        except JournalDamaged as problem:
+            faults.append((place.file("go"), problem.message))
+            continue
+        if key in told:
+            compared += 1
+            fault = _fault(told[key], ended, place)
+        elif ended is not None and run.outcome is not None and key not in known:
+            fault = "the run has finished, and its journal does not know this attempt"
+        elif ended is None and key in known - held and _has_lost_its_record(place):
+            fault = "its exit record is gone"
+        else:
+            fault = ""
+        if fault:
+            faults.append((place.file("go"), f"{place.file('go')}: {fault}"))
+    return compared, faults
+
+
+def _has_lost_its_record(place: AttemptRef) -> bool:
+    return not place.file("go").is_file() and attempt_file.has_evidence(place)
+
+
+def _fault(event: Any, ended: Any, place: AttemptRef) -> str:
+    says = _end(event.exit_code, event.signal)
+    if ended is None or isinstance(ended, NeverStartedReport):
+        # Of an attempt that was lost or fenced off, nothing is known, and nothing said.
+        silent = event.exit_code is None and event.signal is None
+        in_doubt = silent or attempt_file.is_running(place)
+        return "" if in_doubt else f"no whole exit record; the journal: {says}"
+    same = (event.exit_code, event.signal) == (ended.exit_code, ended.signal)
+    if same and event.finished_at == ended.finished_at:
+        return ""
+    found = _end(ended.exit_code, ended.signal)
+    when = " at another time" if same else ""
+    return f"it ended with {found}{when}; the journal: {event.outcome}, {says}"
+
+
+def _end(exit_code: object, signal: object) -> str:
+    return f"signal {signal}" if signal is not None else f"exit code {exit_code}"
+
+
+def _known(finding: Inspection) -> Set[Tuple[str, int]]:
+    return {
+        (event.task, event.attempt)
+        for event in finding.events
+        if hasattr(event, "task") and hasattr(event, "attempt")
+    }
+
+
+def _places(folder: RunDir, run: RunState) -> Iterator[AttemptRef]:
+    """Every attempt of which there is a file, in the order of tasks and tries."""
+    try:
+        names = [path.name for path in folder.attempts.iterdir()]
+    except OSError:
+        return
+    matches = filter(None, map(_FILE.fullmatch, names))
+    for index, attempt, letter in sorted(
+        {(int(match[1]), int(match[2]), match[3]) for match in matches}
+    ):
+        if index < len(run.workflow.tasks):
+            task = run.workflow.tasks[index].id
+            purpose = _PURPOSES[letter]
+            yield AttemptRef(folder.id, task, attempt, folder.attempts, index, purpose)

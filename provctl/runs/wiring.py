@@ -1,0 +1,109 @@
+"""The composition: which executor, clock and limits an owner of runs works with."""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Optional
+
+from provctl import __version__
+from provctl.base.self_command import program_path
+from provctl.config.paths import programs_dir
+from provctl.errors import StateDirError
+from provctl.executors.local.executor import LocalExecutor
+from provctl.scheduler.clock import Clock
+from provctl.scheduler.loop import Scheduler
+from provctl.scheduler.order_builder import LaunchSpecBuilder, TaskDefaults
+from provctl.scheduler.ports import RunUpdate, SchedulerDeps
+from provctl.storage.lock import LockOwner, boot_id
+from provctl.storage.pending_hooks import PendingHooks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.config.settings import Settings
+    from provctl.errors import ProvctlError
+    from provctl.executors.protocol import Executor
+    from provctl.storage.layout import StateDir
+
+
+def make_holder(
+    kind: str, socket: Path, settings: Settings, *, slots: Optional[int] = None
+) -> LockOwner:
+    """Return what this process writes into the locks it holds."""
+    return LockOwner(
+        kind,
+        os.getpid(),
+        boot_id(),
+        str(socket),
+        round(Clock().now(), 3),
+        __version__,
+        slots or settings.executor.max_concurrent_tasks,
+        settings.pools,
+    )
+
+
+def make_executor() -> Executor:
+    """Return what runs attempts. It gets ready by itself, so make it early."""
+    return LocalExecutor()
+
+
+def make_scheduler(
+    settings: Settings,
+    folder: StateDir,
+    holder: LockOwner,
+    *,
+    executor: Executor,
+    tell: Callable[[RunUpdate], None],
+    complain: Callable[[str, ProvctlError], None],
+    warn: Callable[[str], None] = lambda _words: None,
+    slots: Optional[int] = None,
+) -> Scheduler:
+    """Return an owner of runs, inside the running event loop."""
+    limits = settings.executor
+    nushell = settings.nushell
+    library = nushell.provisioning_lib
+    defaults = TaskDefaults(
+        timeout_s=limits.task_timeout_seconds,
+        grace_s=limits.grace_seconds,
+        nu=nushell.binary,
+        own_programs=str(programs_dir()),
+        library=str(library) if library else None,
+        log_max=limits.log_max_mb << 20,
+        env_vars=nushell.env_vars,
+        plugins=nushell.plugins,
+        state_dir=str(folder.path),
+        program=program_path(),
+        endpoint=settings.endpoint if settings.addresses else "",
+    )
+    marks = PendingHooks(folder)
+
+    def begin(run_id: str) -> None:
+        if settings.hooks.on_run_finished:
+            # No run waits for its hooks. On a disk that is full it is not taken either.
+            with suppress(StateDirError):
+                marks.put(run_id)
+
+    deps = SchedulerDeps(
+        folder=folder,
+        executor=executor,
+        launcher=LaunchSpecBuilder(defaults, os.environ),
+        clock=Clock(),
+        random=random.random,
+        holder=holder,
+        on_update=tell,
+        on_error=complain,
+        checkpoint_s=limits.checkpoint_interval_seconds,
+        on_acquire=begin,
+        warn=warn,
+    )
+    usual = limits.max_concurrent_tasks
+    return Scheduler(
+        deps,
+        slots=slots or usual,
+        capacity=settings.pools,
+        # Who asks for more than usual for one run has the rest of the others too.
+        common=max(slots or 0, usual),
+    )

@@ -1,0 +1,73 @@
+"""A circuit breaker: no attempt starts while this machine is short of what an attempt needs.
+
+After a wait one attempt is let begin as a trial; the next wait is longer if it meets
+the shortage too, and if not all is as before. A disk is not tried while it says itself
+that it is full. Asks no clock; times are seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable, Optional
+
+from provctl.base.resource_exhaustion import is_full
+from provctl.core.engine.requests import ExitedReport, NeverStartedReport
+
+if TYPE_CHECKING:
+    from provctl.core.engine.requests import Report
+
+
+_FIRST_S = 1.0
+_LONGEST_S = 60.0
+_TRIAL_S = 5.0  # with no word of it that long, a trial has begun
+
+
+class CircuitBreaker:
+    """Says when attempts may start; `warn` hears of each shortage once."""
+
+    def __init__(self, folder: str, warn: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._warn = warn
+        self._wait_s = 0.0
+        self._is_trial = False
+        # When to look again: may a trial begin, or is the shortage over.
+        self.until: Optional[float] = None
+
+    def hear(self, report: Report, now: float) -> None:
+        """Take in what became of an attempt."""
+        if isinstance(report, NeverStartedReport) and report.shortage:
+            self._note(report.reason, now)
+        elif isinstance(report, ExitedReport) and report.ran:
+            self._end()
+
+    def _note(self, reason: str, now: float) -> None:
+        if self.until is None:
+            self._wait_s = _FIRST_S
+            self._warn(f"attempts wait: {reason}")
+        elif self._is_trial:
+            self._wait_s = min(2 * self._wait_s, _LONGEST_S)
+        self._is_trial = False
+        self.until = now + self._wait_s
+
+    def holds(self, now: float) -> bool:
+        """Whether no attempt may start now."""
+        if self.until is None:
+            return False
+        if now < self.until:
+            return True
+        if self._is_trial:
+            self._end()
+            return False
+        if is_full(self._folder):
+            self.until = now + self._wait_s
+            return True
+        return False
+
+    def _end(self) -> None:
+        self.until = None
+        self._is_trial = False
+
+    def started(self, now: float) -> None:
+        """An attempt starts; during a shortage it is the trial, and no other may."""
+        if self.until is not None:
+            self._is_trial = True
+            self.until = now + _TRIAL_S

@@ -1,0 +1,209 @@
+"""Turning a decision to start into an order: arguments, environment, limits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
+
+from provctl.base.resource_exhaustion import describe, is_resource_exhaustion
+from provctl.core.engine.requests import ExitedReport, NeverStartedReport
+from provctl.core.model.workflow import Command, NushellCall, Script, Workflow
+from provctl.executors.protocol import CHECKPOINT, MARK, AttemptRef, LaunchSpec
+from provctl.scheduler.secrets import find_secret
+
+if TYPE_CHECKING:
+    from provctl.core.engine.decide import LaunchAttempt
+    from provctl.core.model.workflow import Task
+    from provctl.errors import ProvctlError
+    from provctl.nushell.invocation import Invocation
+
+
+Needs = Callable[[], Mapping[str, Any]]
+
+_OUTPUT_MAX = 256 * 1024  # bytes of JSON; it travels through the journal
+
+
+@dataclass(frozen=True)
+class TaskDefaults:
+    """What the configuration says about tasks. Times in seconds, sizes in bytes.
+
+    `state_dir` and `program` (this one) are absolute; `endpoint` is the URL of the
+    API, where it listens on a port. `own_programs` is the folder of programs that
+    provctl got for itself. What is empty is unknown.
+    """
+
+    timeout_s: float = 3600.0
+    grace_s: float = 10.0
+    nu: str = "nu"
+    own_programs: str = ""
+    library: Optional[str] = None
+    log_max: int = 0
+    env_vars: Mapping[str, str] = field(default_factory=dict)
+    plugins: Tuple[str, ...] = ()
+    state_dir: str = ""
+    program: str = ""
+    endpoint: str = ""
+
+    @property
+    def endpoints(self) -> Tuple[str, ...]:
+        """How modules may spell the endpoint: both names of this machine."""
+        if not self.endpoint:
+            return ()
+        address = self.endpoint.split("//", 1)[1]
+        _, _, port = address.rpartition(":")
+        return (address, f"localhost:{port}", f"127.0.0.1:{port}")
+
+
+class LaunchSpecBuilder:
+    """Makes orders. Remembers where `nu` is for each search path.
+
+    `environ` is where secrets are looked for that are in the environment.
+    """
+
+    def __init__(self, defaults: TaskDefaults, environ: Mapping[str, str]) -> None:
+        self._defaults = defaults
+        self._environ = environ
+        self._nu_at: Dict[str, str] = {}
+
+    def order(
+        self, launch: LaunchAttempt, workflow: Workflow, place: AttemptRef, needs: Needs
+    ) -> LaunchSpec:
+        """Return what to start. Raises ProvctlError if it cannot be started.
+
+        `needs` gives the outputs of the tasks before, to one that asks for them.
+        """
+        task = workflow.tasks[place.index]
+        secrets = {
+            name: find_secret(name, reference, self._environ)
+            for name, reference in task.secrets.items()
+        }
+        env = {**self._environment(launch, workflow, place), **secrets}
+        limits: Dict[str, Any] = {
+            "timeout_s": self._timeout(task, place.purpose),
+            "grace_s": self._defaults.grace_s,
+            "log_max": self._defaults.log_max,
+            "masked": tuple(secrets.values()),
+            "keep_processes": task.keep_processes and place.purpose == "run",
+        }
+        action = launch.action
+        if isinstance(action, Command):
+            argv = tuple(_text(word) for word in action.argv)
+            return LaunchSpec(place, argv, env, workflow.cwd, **limits)
+        started = self._nushell(launch, workflow, place, env, needs)
+        return LaunchSpec(
+            place,
+            started.argv,
+            started.env,
+            workflow.cwd,
+            output_max=_OUTPUT_MAX,
+            input=started.input,
+            **limits,
+        )
+
+    def _timeout(self, task: Task, purpose: str) -> float:
+        timeout_s = task.timeout_s if purpose == "run" else None
+        if purpose == "undo" and task.undo is not None:
+            timeout_s = task.undo.timeout_s
+        return self._defaults.timeout_s if timeout_s is None else timeout_s
+
+    def _environment(
+        self, launch: LaunchAttempt, workflow: Workflow, place: AttemptRef
+    ) -> Dict[str, str]:
+        env = dict(workflow.environment)
+        env.update(self._defaults.env_vars)
+        env.update((name, _text(value)) for name, value in launch.env.items())
+        env[MARK] = place.mark
+        env["PROVCTL_RUN"] = place.run
+        env["PROVCTL_TASK"] = place.task
+        env["PROVCTL_TASK_ID"] = f"{place.run}/{place.task}"
+        env["PROVCTL_ATTEMPT"] = str(place.attempt)
+        env[CHECKPOINT] = str(place.checkpoint)
+        known = {
+            "PROVCTL_STATE_DIR": self._defaults.state_dir,
+            "PROVCTL_PROGRAM": self._defaults.program,
+            "PROVCTL_ENDPOINT": self._defaults.endpoint,
+        }
+        env.update((name, value) for name, value in known.items() if value)
+        # The same in every attempt, so that a provider can tell a repetition.
+        undo = "/undo" if place.purpose == "undo" else ""
+        env["PROVCTL_IDEMPOTENCY_KEY"] = f"{place.run}/{place.task}{undo}"
+        return env
+
+    def _nushell(
+        self,
+        launch: LaunchAttempt,
+        workflow: Workflow,
+        place: AttemptRef,
+        env: Mapping[str, str],
+        needs: Needs,
+    ) -> Invocation:
+        from provctl.nushell.invocation import (
+            NushellConfig,
+            call_invocation,
+            script_invocation,
+        )
+
+        action, defaults = launch.action, self._defaults
+        setting = NushellConfig(
+            nu=self._nu(env.get("PATH", "")),
+            library=workflow.library or defaults.library or workflow.cwd,
+            plugins=defaults.plugins,
+            endpoints=defaults.endpoints,
+        )
+        common: Dict[str, Any] = {
+            "needs": needs,
+            "env": env,
+            "input_path": str(place.file("in")),
+            "output_path": str(place.file("out")),
+        }
+        if isinstance(action, Script):
+            origin = (workflow.source, action.line)
+            return script_invocation(
+                setting, text=action.text, args=action.args, origin=origin, **common
+            )
+        assert isinstance(action, NushellCall)
+        return call_invocation(setting, action, **common)
+
+    def _nu(self, path: str) -> str:
+        from provctl.nushell.binary import find_nu
+
+        if path not in self._nu_at:
+            self._nu_at[path] = find_nu(
+                self._defaults.nu, path, self._defaults.own_programs
+            )
+        return self._nu_at[path]
+
+
+def _text(value: Any) -> str:
+    """A value as a word of argv or as an environment variable."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def missing_resource(
+    place: AttemptRef, problem: ProvctlError
+) -> Optional[NeverStartedReport]:
+    """Return the report if no order could be made for a shortage; None: for another."""
+    cause = problem.__cause__
+    if not isinstance(cause, OSError) or not is_resource_exhaustion(cause):
+        return None
+    reason = describe(cause, str(cause.filename or place.task))
+    return NeverStartedReport(
+        place.run, place.task, place.attempt, reason, shortage=True
+    )
+
+
+def failed_before_start(place: AttemptRef, problem: str, now: float) -> ExitedReport:
+    """Return the report of an attempt for which no order could be made."""
+    return ExitedReport(
+        place.run,
+        place.task,
+        place.attempt,
+        cause="exit",
+        exit_code=None,
+        signal=None,
+        started_at=now,
+        finished_at=now,
+        problem=problem,
+        ran=False,
+    )

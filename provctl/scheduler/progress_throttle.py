@@ -1,0 +1,91 @@
+"""Which reports of progress become facts: a few a second, and always the last.
+
+A task may report as often as it likes. The first report is a fact at once; of those
+that follow within `INTERVAL_S`, the last one is when that time is over, or with the
+end of the try. What waits so is lost if this process is killed, and only that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Tuple
+
+from provctl.core.engine.events import ProgressReported
+
+if TYPE_CHECKING:
+    from provctl.core.engine.events import Event
+    from provctl.scheduler.clock import Clock
+
+
+INTERVAL_S = 0.25  # between two facts about one task
+
+_Key = Tuple[str, str]
+
+
+class ProgressThrottle:
+    """Lets events through; those that had to wait, to `write`. Of the event loop."""
+
+    def __init__(self, clock: Clock, write: Callable[[List[Event]], object]) -> None:
+        self._clock = clock
+        self._write = write
+        self._written_at: Dict[_Key, float] = {}
+        self._waiting: Dict[_Key, ProgressReported] = {}
+        self._alarm: Optional[asyncio.TimerHandle] = None
+
+    def filter(self, events: Iterable[Event]) -> List[Event]:
+        """Return those to write now; what has to wait replaces what waits."""
+        now = self._clock.now()
+        return [
+            event
+            for event in events
+            if not isinstance(event, ProgressReported) or self._passes(event, now)
+        ]
+
+    def _passes(self, event: ProgressReported, now: float) -> bool:
+        key = (event.run, event.task)
+        if self._wait_of(key, now) <= 0:
+            self._written_at[key] = now
+            self._waiting.pop(key, None)
+            return True
+        self._waiting[key] = event
+        if self._alarm is None:
+            self._set_alarm(now)
+        return False
+
+    def flush_last(self, run_id: str, task_id: str) -> List[ProgressReported]:
+        """Return what waits of a task whose try is over, and forget the task."""
+        self._written_at.pop((run_id, task_id), None)
+        said = self._waiting.pop((run_id, task_id), None)
+        return [] if said is None else [said]
+
+    def forget(self, run_id: str) -> None:
+        """Drop what waits of a run that is in other hands."""
+        for key in [key for key in self._written_at if key[0] == run_id]:
+            self.flush_last(*key)
+
+    def close(self) -> None:
+        """Write all that waits, whatever the time."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._let_through(list(self._waiting))
+
+    def _wait_of(self, key: _Key, now: float) -> float:
+        return self._written_at.get(key, -INTERVAL_S) + INTERVAL_S - now
+
+    def _set_alarm(self, now: float) -> None:
+        wait = min(self._wait_of(key, now) for key in self._waiting)
+        self._alarm = asyncio.get_running_loop().call_later(wait, self._wake)
+
+    def _wake(self) -> None:
+        self._alarm = None
+        now = self._clock.now()
+        self._let_through([k for k in self._waiting if self._wait_of(k, now) <= 0])
+        if self._waiting:
+            self._set_alarm(now)
+
+    def _let_through(self, keys: List[_Key]) -> None:
+        self._written_at.update(dict.fromkeys(keys, self._clock.now()))
+        events: List[Event] = [self._waiting.pop(key) for key in keys]
+        if events:
+            self._write(events)

@@ -1,0 +1,265 @@
+"""The schedules of a running scheduler: it waits for the next time, and fires.
+
+A time is put down before anything is done about it, and again when it has its run.
+Whoever dies in between leaves a run whose id follows from the time, so the next one
+finds it and makes no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Set
+
+from provctl.core.model.schedule import (
+    MOST,
+    adjust_to_clock,
+    after_failure,
+    after_fire,
+    after_skip,
+    record_due_times,
+)
+from provctl.errors import InvalidWorkflow, NotFound, ProvctlError, StateDirError
+from provctl.schedules.wall_timer import WallClockTimer
+
+if TYPE_CHECKING:
+    from provctl.core.model.schedule import Schedule, ScheduleState
+    from provctl.scheduler.clock import Clock
+    from provctl.schedules.fire import ScheduleTrigger
+    from provctl.storage.schedules import Schedules
+
+
+_AT_ONCE = 2  # evaluations
+_AGAIN_S = 15.0  # after which a disk that was full is tried again
+
+
+@dataclass(frozen=True)
+class ScheduleRunnerDeps:
+    """What a timetable acts on and hears from.
+
+    `goes_on` says of a schedule's name whether the scheduler has an unfinished run of
+    it; `take` has the scheduler take what was queued; `log` is given words for people.
+    """
+
+    schedules: Schedules
+    firing: ScheduleTrigger
+    clock: Clock
+    goes_on: Callable[[str], bool]
+    take: Callable[[], None]
+    log: Callable[[str], None]
+
+
+class ScheduleRunner:
+    """Fires the schedules of one state directory. Make it inside a running loop."""
+
+    def __init__(self, runner_deps: ScheduleRunnerDeps) -> None:
+        self._runner_deps = runner_deps
+        self._names: List[str] = []
+        self._next: Dict[str, float] = {}
+        self._busy: Dict[str, asyncio.Task[None]] = {}
+        self._again: Set[str] = set()
+        self._told: Dict[str, str] = {}
+        self._pool: Optional[ThreadPoolExecutor] = None
+        self._alarm: Optional[WallClockTimer] = None
+        self._retry: Optional[asyncio.TimerHandle] = None
+
+    @property
+    def times(self) -> Mapping[str, Optional[float]]:
+        """The next time of each schedule; None for one that waits for none."""
+        return {name: self._next.get(name) for name in self._names}
+
+    def reload(self) -> None:
+        """Read all schedules anew, and do what is due; soon after it returns."""
+        try:
+            names = self._runner_deps.schedules.names()
+        except StateDirError as problem:
+            self._tell("", f"{problem.message}; tried again in {_AGAIN_S:g} s")
+            self._look_again()
+            return
+        self._told.pop("", None)
+        self._names = names
+        for name in self._next.keys() - set(names):
+            del self._next[name]
+        for name in names:
+            self.check(name)
+        self._set_alarm()
+
+    def check(self, name: str) -> None:
+        """Look at one schedule: one of its runs has ended, or its time has come."""
+        if name in self._busy:
+            self._again.add(name)
+        else:
+            self._busy[name] = asyncio.ensure_future(self._attend(name))
+
+    async def wait_idle(self) -> None:
+        """Return when nothing is being done."""
+        while self._busy:
+            await asyncio.gather(*self._busy.values())
+
+    def close(self) -> None:
+        """Fire no more. What is half done is found by the next one."""
+        if self._alarm is not None:
+            self._alarm.close()
+        if self._retry is not None:
+            self._retry.cancel()
+        for task in self._busy.values():
+            task.cancel()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+
+    # -- one schedule ------------------------------------------------------------------
+
+    async def _attend(self, name: str) -> None:
+        try:
+            await self._fire_due(name)
+        except NotFound:
+            self._next.pop(name, None)  # it was taken away
+        except StateDirError as problem:
+            self._tell(name, f"{problem.message}; tried again in {_AGAIN_S:g} s")
+            self._look_again()
+        except ProvctlError as problem:
+            self._next.pop(name, None)
+            self._tell(name, f"{problem.message}; it does not fire")
+        except Exception as bug:  # noqa: BLE001  # of one; the others go on
+            self._tell(name, f"{bug!r}, which is a bug in provctl")
+        else:
+            self._told.pop(name, None)
+        finally:
+            del self._busy[name]
+        if name in self._again:
+            self._again.discard(name)
+            self.check(name)
+        self._set_alarm()
+
+    async def _fire_due(self, name: str) -> None:
+        while True:
+            # Anew after each, for it may have been paused or taken away meanwhile.
+            schedule = self._runner_deps.schedules.read(name)
+            past = self._arrived(schedule)
+            if schedule.paused_at is not None or not past.waiting:
+                return
+            following = await self._dispatched(schedule, past)
+            if following is None:
+                return
+            if self._runner_deps.schedules.read(name).made == schedule.made:
+                self._runner_deps.schedules.note(name, following)
+
+    def _arrived(self, schedule: Schedule) -> ScheduleState:
+        """Put down the times that have come; and know which is the next."""
+        from provctl.schedules import cron
+
+        runner_deps = self._runner_deps
+        before = runner_deps.schedules.past(schedule)
+        self._next.pop(schedule.name, None)
+        if schedule.paused_at is not None:
+            return before
+        now = runner_deps.clock.now()
+        past = adjust_to_clock(schedule, before, now)
+        if past.until < before.until:
+            self._log(schedule, "the clock was far ahead: it goes on from now")
+        when = (schedule.cron, schedule.zone)
+        times = cron.latest(*when, after=past.until, now=now, most=MOST + 1)
+        past = record_due_times(schedule, past, times, now)
+        if past != before:
+            runner_deps.schedules.note(schedule.name, past)
+        if past.missed > before.missed:
+            self._log(schedule, f"{past.missed - before.missed} times missed")
+        following = next(cron.times_after(*when, max(now, past.until)), None)
+        if following is not None:
+            self._next[schedule.name] = following
+        return past
+
+    async def _dispatched(
+        self, schedule: Schedule, past: ScheduleState
+    ) -> Optional[ScheduleState]:
+        """Fire the first time that waits; None if it has to go on waiting."""
+        runner_deps, at = self._runner_deps, past.waiting[0]
+        known = runner_deps.firing.has_run(schedule, at)
+        if (
+            not known
+            and schedule.overlap != "allow"
+            and self._is_under_way(schedule, past)
+        ):
+            if schedule.overlap == "queue":
+                return None
+            self._log(schedule, f"skipped: run {past.run} of it has not ended")
+            return after_skip(past)
+        try:
+            run = await self._in_a_thread(runner_deps.firing.fire, schedule, at)
+        except StateDirError:
+            raise
+        except ProvctlError as problem:
+            trouble = _told(problem)
+            self._log(schedule, f"cannot be run: {trouble}")
+            return after_failure(past, trouble)
+        self._log(schedule, f"run {run}")
+        runner_deps.take()
+        return after_fire(past, run)
+
+    def _is_under_way(self, schedule: Schedule, past: ScheduleState) -> bool:
+        """Whether a run of it goes on: the scheduler's, or one that others own now."""
+        runner_deps = self._runner_deps
+        try:
+            return runner_deps.goes_on(schedule.name) or runner_deps.firing.is_running(
+                past.run
+            )
+        except ProvctlError:
+            return False  # what is damaged would go on for ever
+
+    # -- time --------------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        now = self._runner_deps.clock.now()
+        due = [name for name, at in self._next.items() if at <= now]
+        if not due:
+            self.reload()  # the clock was set: what is next may be another time now
+            return
+        for name in due:
+            del self._next[name]  # until it is known anew
+            self.check(name)
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._alarm is None and self._next:
+            self._alarm = WallClockTimer(self._ring)
+        if self._alarm is not None:
+            self._alarm.set(min(self._next.values(), default=None))
+
+    def _look_again(self) -> None:
+        if self._retry is None:
+            loop = asyncio.get_running_loop()
+            self._retry = loop.call_later(_AGAIN_S, self._looks_again)
+
+    def _looks_again(self) -> None:
+        self._retry = None
+        self.reload()
+
+    async def _in_a_thread(
+        self, fire: Callable[[Schedule, float], str], schedule: Schedule, at: float
+    ) -> str:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_AT_ONCE)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, fire, schedule, at)
+
+    # -- words -------------------------------------------------------------------------
+
+    def _log(self, schedule: Schedule, words: str) -> None:
+        self._runner_deps.log(f"schedule {schedule.name}: {words}")
+
+    def _tell(self, name: str, words: str) -> None:
+        """Say what is wrong, once as long as it is the same."""
+        if self._told.get(name) != words:
+            self._told[name] = words
+            self._runner_deps.log(f"schedule {name}: {words}" if name else words)
+
+
+def _told(problem: ProvctlError) -> str:
+    """An error on one line; of many mistakes in a file the first, with its place."""
+    if isinstance(problem, InvalidWorkflow) and problem.mistakes:
+        first, more = problem.mistakes[0], len(problem.mistakes) - 1
+        place = f"{first.file}:{first.line}" if first.line else first.file
+        rest = f" (and {more} more mistakes)" if more else ""
+        return f"{place}: {first.message.splitlines()[0]}{rest}"
+    return problem.message.splitlines()[0]

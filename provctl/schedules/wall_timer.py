@@ -1,0 +1,91 @@
+"""Waking at a time of the wall clock, also of one that is set and after a suspend.
+
+Timers of the event loop count seconds in which the machine is awake. The kernel of
+Linux has timers (timerfd_create(2)) that go by the clock on the wall, and say at once
+if that is set; nothing has to look at it again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import sys
+from typing import Callable, Optional
+
+from provctl.scheduler.clock import WallClock
+
+_CLOCK_REALTIME = 0
+_ABSOLUTE_AND_CANCELLED_BY_SETTING = 0b11
+# Where no such timer is, the clock is looked at so often, in seconds.
+_LOOK_S = 60.0
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _Setting(ctypes.Structure):
+    _fields_ = (("interval", _Timespec), ("value", _Timespec))
+
+
+class WallClockTimer:
+    """Calls `ring` at a time, or earlier: who hears it looks at the clock.
+
+    Make it inside a running loop.
+    """
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+        self._clock = WallClock()
+        self._timer: Optional[asyncio.TimerHandle] = None
+        self._fd = _timer() if sys.platform == "linux" else -1
+        if self._fd >= 0:
+            asyncio.get_running_loop().add_reader(self._fd, self._heard)
+
+    def set(self, at: Optional[float]) -> None:
+        """Ring at a time in seconds since the epoch; None: not at all."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._fd >= 0 and _set(self._fd, at):
+            return
+        if at is not None:
+            wait = min(_LOOK_S, max(0.0, at - self._clock.now()))
+            self._timer = asyncio.get_running_loop().call_later(wait, self._ring)
+
+    def close(self) -> None:
+        """Ring no more."""
+        self.set(None)
+        if self._fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _heard(self) -> None:
+        try:
+            os.read(self._fd, 8)
+        except BlockingIOError:
+            return
+        except OSError:
+            pass  # ECANCELED: the clock was set
+        self._ring()
+
+
+def _timer() -> int:
+    flags = os.O_NONBLOCK | os.O_CLOEXEC  # the same numbers as TFD_NONBLOCK, ...
+    try:
+        made: int = ctypes.CDLL(None).timerfd_create(_CLOCK_REALTIME, flags)
+    except (OSError, AttributeError):
+        return -1
+    return made
+
+
+def _set(fd: int, at: Optional[float]) -> bool:
+    # All zero would stop it, and a time that is over rings at once.
+    nanoseconds = 0 if at is None else max(1, int(at * 1e9))
+    value = _Timespec(*divmod(nanoseconds, 10**9))
+    setting = ctypes.byref(_Setting(_Timespec(0, 0), value))
+    flags = _ABSOLUTE_AND_CANCELLED_BY_SETTING
+    done: int = ctypes.CDLL(None).timerfd_settime(fd, flags, setting, None)
+    return done == 0

@@ -1,0 +1,86 @@
+"""Puts a new run on disk, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from typing import TYPE_CHECKING, Optional
+
+from provctl.errors import StateDirError
+from provctl.storage.journal.file import Journal, JournalOffset
+from provctl.storage.layout import (
+    RunDir,
+    StateDir,
+    fsync_dir,
+    reported,
+    write_fsync,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.core.engine.events import RunSubmitted
+
+
+class RunExists(StateDirError):
+    """There is a run with this id already; it was left as it is."""
+
+
+def create_run(state: StateDir, submitted: RunSubmitted, frozen: bytes) -> RunDir:
+    """Put a new run on disk, whole or not at all, and return its folder.
+
+    When this returns, it survives a power cut. Raises RunExists and, when it
+    cannot be written, StateDirError.
+    """
+    # Of this call alone: what a killed one left is in nobody's way, nor are
+    # others that make the same run. Of them one gets its name.
+    draft = RunDir(state.runs / _draft_name(submitted.run))
+    final = state.run(submitted.run)
+    with reported(state.path):
+        try:
+            draft.attempts.mkdir(mode=0o700, parents=True)
+            draft.path.chmod(0o700)
+            write_fsync(draft.workflow, frozen)
+            write_fsync(draft.lock, b"")
+            _begin_journal(draft.journal, submitted)
+            fsync_dir(draft.attempts)
+            fsync_dir(draft.path)
+            _publish(draft, final)
+            fsync_dir(state.runs)
+        except BaseException:
+            import shutil
+
+            shutil.rmtree(str(draft.path), ignore_errors=True)
+            raise
+    return final
+
+
+def _draft_name(run_id: str) -> str:
+    return f".new-{run_id}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def draft_owner_pid(name: str) -> Optional[int]:
+    """Return the process that makes, or made, the draft of a run; None if it is none."""
+    draft = re.fullmatch(r"\.new-.+-(\d+)-[0-9a-f]{8}", name)
+    return int(draft[1]) if draft is not None else None
+
+
+def _publish(draft: RunDir, final: RunDir) -> None:
+    """Of many that make the same run, one passes here: no folder with files is replaced."""
+    try:
+        draft.path.rename(final.path)
+    except OSError as problem:
+        if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        message = f"there is a run {final.id} already"
+        raise RunExists(message) from None
+
+
+def _begin_journal(path: Path, submitted: RunSubmitted) -> None:
+    journal = Journal(path, JournalOffset())
+    try:
+        journal.add(submitted)
+        journal.commit()
+    finally:
+        journal.close()

@@ -1,0 +1,222 @@
+"""The journal's lines: an event to bytes and back, sealed and chained.
+
+A line is one JSON object, readable with jq and Nushell:
+
+    {"v":1,"seq":7,"dur":6,"type":"attempt_started","at":1763900000.125,
+     "task":"server-1","attempt":1,"prev":"6001f309","crc":"d6e1dc96"}
+
+`crc` is the seal of the line (see `storage.journal.codec`), `prev` the CRC of the line before, so a removed, doubled or foreign line
+shows. `seq` counts from 1. `dur` is the highest seq known to be on disk when
+the line was written: it tells a torn tail from a damaged record.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, Field, fields
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
+from zlib import crc32
+
+from provctl.base.light_dataclass import light_dataclass
+from provctl.core.engine import events as ev
+
+START = "00000000"  # `prev` of the first line
+
+
+@light_dataclass
+class JournalRecord:
+    """One verified line. `crc` is what the next line has as `prev`."""
+
+    seq: int
+    durable: int
+    prev: str
+    crc: str
+    event: ev.Event
+
+
+# The format has names of its own: a class may get a better one.
+_NAMES = {
+    ev.OwnershipTaken: "owner_took",
+    ev.AttemptDiscarded: "attempt_voided",
+    ev.AttemptSuspended: "attempt_frozen",
+    ev.AttemptResumed: "attempt_thawed",
+}
+
+
+def _name_of(kind: Type[Any]) -> str:
+    """AttemptStarted -> attempt_started."""
+    if kind in _NAMES:
+        return _NAMES[kind]
+    text = kind.__name__
+    return "".join("_" + c.lower() if c.isupper() else c for c in text)[1:]
+
+
+def _fields_of(kind: Type[Any]) -> Tuple[Tuple[str, Any], ...]:
+    """(name, default) of each field that is written.
+
+    The run is the folder's; the first line says which that is, so that a folder under
+    another name is known for what it is.
+    """
+    return tuple(
+        (f.name, _default_of(f))
+        for f in fields(kind)
+        if f.name != "run" or kind is ev.RunSubmitted
+    )
+
+
+def _default_of(field: Field[Any]) -> Any:
+    made = field.default_factory
+    return field.default if made is MISSING else made()
+
+
+_KINDS: Dict[str, Type[Any]] = {
+    _name_of(kind): kind
+    for kind in ev.Event.__args__  # type: ignore[attr-defined]
+}
+_LAYOUT: Dict[type, Tuple[str, Tuple[Tuple[str, Any], ...]]] = {
+    kind: (name, _fields_of(kind)) for name, kind in _KINDS.items()
+}
+_KNOWN = {
+    name: frozenset(field for field, _ in _LAYOUT[kind][1] if field != "run")
+    for name, kind in _KINDS.items()
+}
+_to_json = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=True, allow_nan=False
+).encode
+
+
+def encode(event: ev.Event, *, seq: int, durable: int, prev: str) -> Tuple[bytes, str]:
+    """Return the line with its newline, and its CRC. Defaults are left out.
+
+    Raises ValueError for what could not be read back: NaN, or too much of it.
+    """
+    record = {"v": FORMAT, "seq": seq, "dur": durable, **as_record(event)}
+    record["prev"] = prev
+    return seal(_to_json(record))
+
+
+def as_record(event: ev.Event) -> Dict[str, Any]:
+    """Return the type and the fields of an event, as its line has them."""
+    name, layout = _LAYOUT[type(event)]
+    record: Dict[str, Any] = {"type": name}
+    for field, default in layout:
+        value = getattr(event, field)
+        if default is MISSING or value != default:
+            record[field] = value
+    return record
+
+
+def decode(raw: bytes, run: str) -> JournalRecord:
+    """Return the line that `raw` (without newline) is.
+
+    Raises ValueError when it is not whole and sealed, of that OtherRun when it says
+    that it is of another run, NewerFormat when a newer version wrote it.
+    """
+    record, crc = unseal(raw)
+    check_run(record, run)
+    name = str(record.get("type"))
+    kind = _KINDS.get(name)
+    if kind is None:
+        message = f"unknown type of record {name}"
+        raise NewerFormat(message)
+    known = _KNOWN[name]
+    values = {field: value for field, value in record.items() if field in known}
+    try:
+        event = kind(run=run, **values)
+        return JournalRecord(
+            int(record["seq"]), int(record["dur"]), record["prev"], crc, event
+        )
+    except (KeyError, TypeError) as problem:
+        message = f"incomplete record: {problem}"
+        raise ValueError(message) from None
+
+
+FORMAT = 1
+LINE_MAX = 1 << 20  # bytes; larger lines are neither written nor read
+_TAIL = 18  # bytes of `,"crc":"d6e1dc96"}`, newline not counted
+
+
+class NewerFormat(Exception):
+    """The line was written by a newer version."""
+
+
+class OtherRun(ValueError):
+    """The line says that it belongs to another run."""
+
+
+def seal(record: str, *, most: int = LINE_MAX) -> Tuple[bytes, str]:
+    """Return the line, with its newline, for a record in ASCII, and its CRC.
+
+    Raises ValueError if it would be too large to be read.
+    """
+    body = record[:-1].encode("ascii")
+    crc = f"{crc32(body):08x}"
+    line = body + b',"crc":"' + crc.encode("ascii") + b'"}\n'
+    if len(line) > most:
+        message = f"a record of {len(line)} bytes is too large"
+        raise ValueError(message)
+    return line, crc
+
+
+def check_seal(raw: bytes, *, most: int = LINE_MAX) -> str:
+    """Return the CRC of a line (without newline). Raises ValueError: it is not whole."""
+    if len(raw) >= most or raw[-_TAIL:-10] != b',"crc":"' or raw[-2:] != b'"}':
+        message = "not a sealed line"
+        raise ValueError(message)
+    crc = f"{crc32(raw[:-_TAIL]):08x}"
+    if raw[-10:-2] != crc.encode("ascii"):
+        message = "checksum does not match"
+        raise ValueError(message)
+    return crc
+
+
+def unseal(raw: bytes, *, most: int = LINE_MAX) -> Tuple[Dict[str, Any], str]:
+    """Return the record in a line (without newline), and its CRC.
+
+    Raises ValueError when it is not whole and sealed, NewerFormat when it is but a
+    newer version wrote it.
+    """
+    crc = check_seal(raw, most=most)
+    try:
+        # Decoded here, for json would also take UTF-16 and half characters.
+        text = raw.decode("ascii")
+        record: Dict[str, Any]
+        record, end = _from_json(text)
+    except RecursionError:
+        message = "nested too deeply"
+        raise ValueError(message) from None
+    if end != len(text):
+        message = "more than one record"
+        raise ValueError(message)
+    version = record.get("v")
+    if isinstance(version, int) and version > FORMAT:
+        message = f"format {version}, this version knows up to {FORMAT}"
+        raise NewerFormat(message)
+    return record, crc
+
+
+def check_run(record: Mapping[str, Any], run: str) -> None:
+    """Raise OtherRun for a record of another run; older ones do not say of which."""
+    told = record.get("run", run)
+    if told != run:
+        message = f"it is the journal of run {told}"
+        raise OtherRun(message)
+
+
+def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        message = "a key stands twice"
+        raise ValueError(message)
+    return record
+
+
+def _no_constant(text: str) -> Optional[float]:
+    message = f"{text} is not JSON"
+    raise ValueError(message)
+
+
+# Made once: `json.loads` with hooks makes a decoder for every line.
+_from_json = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant
+).raw_decode

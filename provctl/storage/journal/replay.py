@@ -1,0 +1,72 @@
+"""Replaying: a run's journal, folded into a state exactly as it happened live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Sequence
+
+from provctl.core.engine.apply import apply, close_run, open_run
+from provctl.core.engine.events import RunSubmitted
+from provctl.core.engine.snapshot import restore
+from provctl.core.engine.transitions import InvalidTransition
+from provctl.errors import JournalDamaged
+
+if TYPE_CHECKING:
+    from provctl.core.engine.events import Event
+    from provctl.core.engine.state import State
+    from provctl.core.model.workflow import Workflow
+    from provctl.storage.journal.checkpoint import Checkpoint
+    from provctl.storage.layout import RunDir
+
+
+def replay(state: State, folder: RunDir, events: Sequence[Event]) -> None:
+    """Open a run in `state` and apply its journal.
+
+    Raises JournalDamaged or JournalTooNew; then `state` has nothing of the run.
+    """
+    if not events:
+        message = f"{folder.journal}: damaged at record 1: no whole record in it"
+        raise JournalDamaged(message, hint="nothing was changed")
+    first = events[0]
+    if not isinstance(first, RunSubmitted):
+        message = f"{folder.journal}: its first record is not the submission"
+        raise JournalDamaged(message, record=1)
+    open_run(state, first, _workflow(state, folder, first.digest))
+    for record, event in enumerate(events[1:], 2):
+        try:
+            apply(state, event)
+        except InvalidTransition as problem:
+            close_run(state, folder.id)
+            message = f"{folder.journal}: damaged at record {record}: {problem}"
+            raise JournalDamaged(
+                message, hint="nothing was changed", record=record
+            ) from None
+
+
+def replay_from_checkpoint(
+    state: State, folder: RunDir, checkpoint: Checkpoint, events: Sequence[Event]
+) -> bool:
+    """Do what `replay` does, from a checkpoint on; return whether that worked.
+
+    If not, `state` has nothing of the run. Raises JournalDamaged or JournalTooNew
+    for a workflow.json that is not what was submitted.
+    """
+    submitted = checkpoint.submitted
+    workflow = _workflow(state, folder, submitted.digest)
+    try:
+        restore(state, submitted, workflow, checkpoint.state)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+    try:
+        for event in events:
+            apply(state, event)
+    except InvalidTransition:
+        close_run(state, folder.id)
+        return False
+    return True
+
+
+def _workflow(state: State, folder: RunDir, digest: str) -> Workflow:
+    """Return what runs; the same in memory for all runs of the same."""
+    workflow = folder.load_workflow(digest, known=state.workflows)
+    state.workflows[digest] = workflow
+    return workflow

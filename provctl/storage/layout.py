@@ -1,0 +1,313 @@
+"""The layout of the state directory and of a run's folder, and making both.
+
+<state>/                     0700
+  queue/<run>                marker of an unfinished run for the scheduler
+  runs/<run>/
+    workflow.json            what runs, frozen
+    journal.jsonl            facts
+    checkpoint.json          where they led to at some time; may be missing
+    owner.lock               flock held by whoever runs it
+    attempts/<n>.<k>.*       task index and attempt, by the attempt's supervisor
+  schedules/<name>.*         see `storage.schedules`
+  hooks/<run>                see `storage.pending_hooks`
+  slots/<resource>           see `storage.slots`
+  scheduler/                 lock, log, control socket of the background process
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Iterator, List, Mapping, Optional
+
+from provctl.base.safe_open import ForeignFile, check_folder, open_own, read_own
+from provctl.errors import JournalDamaged, StateDirError
+from provctl.storage.read_error import unreadable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.core.model.workflow import Workflow
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Where everything of one run is."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The run's id is its folder's name."""
+        return self.path.name
+
+    @property
+    def workflow(self) -> Path:
+        """workflow.json."""
+        return self.path / "workflow.json"
+
+    @property
+    def journal(self) -> Path:
+        """journal.jsonl."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """checkpoint.json."""
+        return self.path / "checkpoint.json"
+
+    @property
+    def lock(self) -> Path:
+        """owner.lock."""
+        return self.path / "owner.lock"
+
+    @property
+    def socket(self) -> Path:
+        """Control socket of a foreground owner."""
+        return self.path / "control.sock"
+
+    @property
+    def pin(self) -> Path:
+        """Marker that keeps a run from being pruned."""
+        return self.path / "pinned"
+
+    @property
+    def state(self) -> StateDir:
+        """The state directory that it is in."""
+        return StateDir(self.path.parent.parent)
+
+    @property
+    def marker(self) -> Path:
+        """What is there as long as the background scheduler has to do with it."""
+        return self.state.queue / self.id
+
+    @property
+    def attempts(self) -> Path:
+        """Folder of the attempts' files."""
+        return self.path / "attempts"
+
+    def check_lock(self) -> None:
+        """Raise JournalDamaged if there is a lock that is no file of ours."""
+        try:
+            os.close(open_own(self.lock))
+        except FileNotFoundError:
+            return
+        except OSError as problem:
+            raise unreadable(self.lock, problem) from problem
+
+    def log_of(self, index: int, attempt: int) -> Path:
+        """Output of one attempt, whatever it was for."""
+        plain, *others = (
+            self.attempts / f"{index}.{attempt}{purpose}.log"
+            for purpose in ("", "u", "p")
+        )
+        return next(filter(os.path.exists, others), plain)
+
+    def load_workflow(
+        self, digest: str, known: Optional[Mapping[str, Workflow]] = None
+    ) -> Workflow:
+        """Return the frozen workflow, if it is the one that was submitted.
+
+        `known` are workflows by their digests: one of them that is the same is
+        returned itself. Raises JournalDamaged, JournalTooNew, StateDirError.
+        """
+        from provctl.storage import workflow_json
+
+        try:
+            content = read_own(self.workflow)
+        except OSError as problem:
+            raise unreadable(self.workflow, problem) from problem
+        if workflow_json.digest(content) != digest:
+            message = f"{self.workflow}: it is not what was submitted"
+            raise JournalDamaged(message, hint="it was changed, or the disk is bad")
+        same = known.get(digest) if known else None
+        return same or workflow_json.load_workflow(content, str(self.workflow))
+
+
+@dataclass(frozen=True)
+class StateDir:
+    """The state directory."""
+
+    path: Path
+
+    @property
+    def queue(self) -> Path:
+        """Markers of unfinished runs meant for the background scheduler."""
+        return self.path / "queue"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run."""
+        return self.path / "runs"
+
+    @property
+    def scheduler(self) -> Path:
+        """What the background scheduler keeps for itself."""
+        return self.path / "scheduler"
+
+    @property
+    def slots(self) -> Path:
+        """What all owners share; see `storage.slots`."""
+        return self.path / "slots"
+
+    def run(self, run_id: str) -> RunDir:
+        """Return where a run is, or would be."""
+        return RunDir(self.runs / run_id)
+
+    def run_ids(self) -> List[str]:
+        """Return the ids of all runs, sorted; empty when there is no directory."""
+        return _names(self.runs)
+
+    def queued(self) -> List[str]:
+        """Return the ids of the runs that have a marker, sorted."""
+        return _names(self.queue)
+
+    def prepare(self) -> None:
+        """Make what is missing. Raises StateDirError if it is not ours alone."""
+        with reported(self.path):
+            for folder in (self.path, self.queue, self.runs, self.scheduler):
+                if not folder.is_dir():
+                    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    fsync_dir(folder.parent)
+            self._check_parts()
+
+    def _check_parts(self) -> None:
+        """The directory itself may be where a link leads, what is in it must not be."""
+        info = self.path.stat()
+        if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o022:
+            raise _not_ours(self.path, "others own it or may write to it")
+        others = (self.path / name for name in ("schedules", "hooks"))
+        for folder in (self.queue, self.runs, self.scheduler, self.slots, *others):
+            try:
+                check_folder(folder)
+            except FileNotFoundError:
+                continue
+            except ForeignFile as problem:
+                raise _not_ours(folder, str(problem.strerror)) from None
+
+    @contextmanager
+    def submitting(self) -> Iterator[None]:
+        """Let everybody know that somebody submits, from the folder to the marker.
+
+        A run without a marker is not taken for what a killed submit left meanwhile.
+        Raises StateDirError.
+        """
+        self.prepare()
+        with reported(self.path):
+            fd = open_own(self._submitters, os.O_RDWR | os.O_CREAT)
+        try:
+            with reported(self.path):
+                fcntl.flock(fd, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def no_submitters(self) -> Iterator[bool]:
+        """Return whether nobody submits; then nobody can until this is over."""
+        try:
+            fd = open_own(self._submitters, os.O_RDWR | os.O_CREAT)
+        except OSError:
+            yield False  # it cannot be known
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(fd)
+
+    @property
+    def _submitters(self) -> Path:
+        return self.queue / ".submitters"
+
+    def sync_run_index(self) -> None:
+        """Make sure that a run somebody else made survives a power cut.
+
+        Its maker may have died before it came to that. Raises StateDirError.
+        """
+        with reported(self.path):
+            fsync_dir(self.runs)
+
+    def enqueue(self, run_id: str) -> None:
+        """Mark a run for the background scheduler, durably. Raises StateDirError."""
+        with reported(self.path):
+            write_fsync(self.queue / run_id, b"")
+            fsync_dir(self.queue)
+
+    def pin(self, run_id: str) -> None:
+        """Keep a run from being pruned, durably. Raises StateDirError."""
+        run = self.run(run_id)
+        with reported(self.path):
+            write_fsync(run.pin, b"")
+            fsync_dir(run.path)
+
+    def unpin(self, run_id: str) -> None:
+        """Let a run be pruned again. Raises StateDirError."""
+        run = self.run(run_id)
+        with reported(self.path):
+            if run.pin.exists():
+                run.pin.unlink()
+
+    def dequeue(self, run_id: str) -> None:
+        """Take the marker away; a marker of a finished run that stays does no harm."""
+        try:
+            (self.queue / run_id).unlink()
+        except OSError:
+            return
+
+
+def _not_ours(path: Path, why: str) -> StateDirError:
+    is_folder = path.is_dir() and not path.is_symlink()
+    hint = f"chown and chmod 700 {path}" if is_folder else "move it away"
+    return StateDirError(f"{path}: {why}", hint=hint)
+
+
+def fsync_dir(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    fd = os.open(str(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_fsync(path: Path, content: bytes) -> None:
+    """Write a file, for its owner alone, and make its content durable."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with os.fdopen(open_own(path, flags), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _names(folder: Path) -> List[str]:
+    try:
+        check_folder(folder)
+        names = os.listdir(folder)  # noqa: PTH208 - thousands, at every list of runs
+    except FileNotFoundError:
+        return []
+    except ForeignFile as problem:
+        raise _not_ours(folder, str(problem.strerror)) from None
+    except OSError as problem:
+        message = f"{folder}: {problem.strerror}"
+        raise StateDirError(message) from problem
+    return sorted(name for name in names if not name.startswith("."))
+
+
+@contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Raise StateDirError, which names the file, where an OSError passes."""
+    try:
+        yield
+    except OSError as problem:
+        where = problem.filename or path
+        message = f"{where}: {problem.strerror}"
+        raise StateDirError(
+            message, hint="the state directory must be writable; --state-dir names one"
+        ) from problem

@@ -1,0 +1,143 @@
+"""Which runs have hooks still to be run, and starting the process that runs them.
+
+hooks/<run>          put there when a run gets an owner: when it has ended, its hooks run
+hooks/.doing-<run>   its hooks are being run
+
+A mark goes when all hooks of a run were run, whatever came of them. So whoever dies
+in between, they are run at least once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Sequence
+
+from provctl.base.safe_open import check_folder
+from provctl.errors import StateDirError
+from provctl.storage.layout import fsync_dir, write_fsync
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from provctl.storage.layout import StateDir
+
+
+_DOING = ".doing-"
+_AT_ONCE = 200  # runs that one process is given
+
+
+class PendingHooks:
+    """The marks of one state directory."""
+
+    def __init__(self, folder: StateDir) -> None:
+        self._folder = folder.path / "hooks"
+
+    def put(self, run_id: str) -> None:
+        """Mark a run, durably, unless it is marked. Raises StateDirError."""
+        path = self._folder / run_id
+        try:
+            if path.exists():
+                return
+            if not self._folder.is_dir():
+                self._folder.mkdir(mode=0o700, exist_ok=True)
+                fsync_dir(self._folder.parent)
+            write_fsync(path, b"")
+            fsync_dir(self._folder)
+        except OSError as problem:
+            message = f"{path}: {problem.strerror}"
+            raise StateDirError(message) from problem
+
+    def pending(self) -> List[str]:
+        """Return the marked runs, sorted."""
+        try:
+            check_folder(self._folder)
+            names = {path.name for path in self._folder.iterdir()}
+        except OSError:
+            return []
+        begun = {n[len(_DOING) :] for n in names if n.startswith(_DOING)}
+        return sorted(begun | {name for name in names if not name.startswith(".")})
+
+    def waits(self, run_id: str) -> bool:
+        """Whether a run is marked, and nobody has begun with it."""
+        return (self._folder / run_id).exists()
+
+    def claim(self, run_id: str) -> bool:
+        """Begin with a run, so that a mark of its next end is another; if it has one.
+
+        One that somebody began with before is begun with again.
+        """
+        try:
+            check_folder(self._folder)
+            (self._folder / run_id).replace(self._doing(run_id))
+        except OSError:
+            return self._doing(run_id).exists()
+        return True
+
+    def give_back(self, run_id: str) -> None:
+        """It has not ended after all."""
+        with suppress(OSError):
+            self._doing(run_id).replace(self._folder / run_id)
+
+    def done(self, run_id: str) -> None:
+        """All its hooks were run."""
+        with suppress(OSError):
+            self._doing(run_id).unlink()
+
+    def _doing(self, run_id: str) -> Path:
+        return self._folder / f"{_DOING}{run_id}"
+
+
+class HookLauncher:
+    """Has the hooks of runs run, by one process at a time. Of the event loop.
+
+    `start` starts it for some runs; None if that was not possible. Where it dies, the
+    next one has the runs that it had not begun with; what it died of may be the other.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[Sequence[str]], Optional[subprocess.Popen[bytes]]],
+        marks: PendingHooks,
+    ) -> None:
+        self._start = start
+        self._marks = marks
+        self._loop = asyncio.get_running_loop()
+        self._waiting: List[str] = []
+        self._busy = False
+
+    def ended(self, run_ids: Iterable[str]) -> None:
+        """Run the hooks of these, now or when the process before is through."""
+        self._waiting += run_ids
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._busy or not self._waiting:
+            return
+        some, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+        process = self._start(some)
+        if process is not None:
+            self._busy = True
+            # Nobody waits for the thread, nor for the process, at the scheduler's end.
+            watch = threading.Thread(
+                target=self._watch, args=[process, some], daemon=True
+            )
+            try:
+                watch.start()
+            except RuntimeError:  # no thread is to be had
+                self._busy = False  # who comes next waits for the other by itself
+
+    def _watch(self, process: subprocess.Popen[bytes], run_ids: List[str]) -> None:
+        died = process.wait() != 0
+        left = [run for run in run_ids if died and self._marks.waits(run)]
+        if len(left) == len(run_ids):
+            left = []  # it dies before it begins; whoever is next looks again
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._through, left)
+
+    def _through(self, left: List[str]) -> None:
+        self._busy = False
+        self._waiting[:0] = left
+        self._go_on()

@@ -1,0 +1,223 @@
+"""What is kept of the past: which runs go, and how one goes without a trace of half.
+
+Only what has finished goes, or was submitted by halves and for long; and of that
+nothing that is owned, pinned, or cannot be read. A run is renamed aside before anything of it is deleted, so it is there
+whole or not at all; what a killed process left half deleted is swept later.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
+
+from provctl.core.model.labels import fit_all
+from provctl.errors import ProvctlError, StateDirError
+from provctl.storage.create_run import draft_owner_pid
+from provctl.storage.layout import fsync_dir
+from provctl.storage.lock import Lock, is_process
+from provctl.storage.run_summary import looks_incomplete, summaries, summarise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.core.model.labels import Condition
+    from provctl.storage.layout import StateDir
+    from provctl.storage.run_summary import RunSummary
+
+
+_GONE = ".gone-"
+# So young a marker may be of a run that its owner is just about to take, and a draft
+# of one whose process cannot be seen from here.
+_YOUNG_S = 60.0
+_INCOMPLETE_S = 86_400.0  # after which what nobody submitted whole goes
+_AT_ONCE = 50  # runs that are locked together; each takes a descriptor
+
+
+@dataclass(frozen=True)
+class RetentionPolicy:
+    """What is kept. None is no limit.
+
+    `keep` protects so many of the latest runs, whatever the others say. Of the rest
+    those go that finished more than `older_s` ago, and the oldest until all runs
+    together take at most `max_size` bytes; with neither, all of the rest. With
+    `labels` all of this is about the runs that have those, and no others go.
+    """
+
+    older_s: Optional[float] = None
+    keep: Optional[int] = None
+    max_size: Optional[int] = None
+    labels: Tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
+class PruneCandidate:
+    """A run that goes, how many bytes that frees, and why."""
+
+    run: RunSummary
+    size: int
+    why: str
+
+
+def select_for_removal(
+    folder: StateDir, limits: RetentionPolicy, now: float
+) -> List[PruneCandidate]:
+    """Return the runs that go, the oldest first.
+
+    Those incomplete for a day are among them, whatever the limits but labels say.
+    """
+    runs = [run for run in summaries(folder) if fit_all(limits.labels, run.labels)]
+    finished = [run for run in runs if run.outcome is not None]
+    latest_first = sorted(finished, key=_finished_at, reverse=True)
+    removable = [
+        run
+        for run in latest_first[limits.keep or 0 :]
+        if not folder.run(run.id).pin.exists()
+    ]
+    incomplete = [
+        PruneCandidate(run, size_of(folder.run(run.id).path), "incomplete")
+        for run in runs
+        if run.status == "incomplete"
+        and run.created_at < now - _INCOMPLETE_S
+        and not folder.run(run.id).pin.exists()
+    ]
+    sizes: Dict[str, int] = {}
+    excess = 0
+    if limits.max_size is not None:
+        sizes = {run.id: size_of(folder.run(run.id).path) for run in runs}
+        excess = sum(sizes.values()) - limits.max_size
+    chosen = []
+    for run in reversed(removable):
+        why = _why(run, limits, now, excess=excess)
+        if why:
+            size = sizes.get(run.id) or size_of(folder.run(run.id).path)
+            excess -= size
+            chosen.append(PruneCandidate(run, size, why))
+    return incomplete + chosen
+
+
+def _why(run: RunSummary, limits: RetentionPolicy, now: float, *, excess: int) -> str:
+    if limits.older_s is not None and _finished_at(run) < now - limits.older_s:
+        return "older"
+    if limits.max_size is not None and excess > 0:
+        return "size"
+    beyond = limits.older_s is None and limits.max_size is None
+    return "keep" if beyond else ""
+
+
+def _finished_at(run: RunSummary) -> float:
+    return run.finished_at or run.created_at
+
+
+def remove(folder: StateDir, run_ids: Iterable[str]) -> List[str]:
+    """Remove finished and incomplete runs; return those that are gone.
+
+    A run that got an owner or went on since it was chosen stays. Raises StateDirError.
+    """
+    wanted = list(run_ids)
+    gone: List[str] = []
+    for start in range(0, len(wanted), _AT_ONCE):
+        gone += _remove_together(folder, wanted[start : start + _AT_ONCE])
+    return gone
+
+
+def _remove_together(folder: StateDir, run_ids: Iterable[str]) -> List[str]:
+    held: List[Lock] = []
+    gone: Dict[str, Path] = {}
+    try:
+        for run_id in run_ids:
+            run = folder.run(run_id)
+            lock = Lock.acquire(run.lock)
+            if lock is None:
+                continue
+            held.append(lock)
+            aside = folder.runs / f"{_GONE}{run_id}-{os.urandom(4).hex()}"
+            if _has_finished(folder, run_id):
+                run.path.rename(aside)
+                gone[run_id] = aside
+                continue
+            with folder.no_submitters() as alone:
+                # Of one that lives and submits nothing is taken away.
+                if alone and looks_incomplete(run):
+                    run.path.rename(aside)
+                    gone[run_id] = aside
+        # On disk before anything is deleted: a power cut brings no half run back.
+        fsync_dir(folder.runs)
+        for run_id, path in gone.items():
+            folder.dequeue(run_id)
+            shutil.rmtree(str(path))
+    except OSError as problem:
+        message = f"{problem.filename or folder.runs}: {problem.strerror}"
+        raise StateDirError(message) from problem
+    finally:
+        for lock in held:
+            lock.release()
+    return list(gone)
+
+
+def _has_finished(folder: StateDir, run_id: str) -> bool:
+    try:
+        return summarise(folder.run(run_id)).outcome is not None
+    except ProvctlError:
+        return False
+
+
+def list_orphans(folder: StateDir, now: float) -> List[Path]:
+    """Return what dead processes left, and markers of runs that need none."""
+    try:
+        hidden = [path for path in folder.runs.iterdir() if path.name.startswith(".")]
+    except OSError:
+        hidden = []
+    found = [path for path in hidden if _is_left(path, now)]
+    for run_id in folder.queued():
+        marker = folder.queue / run_id
+        if _age(marker, now) > _YOUNG_S and _needs_no_marker(folder, run_id):
+            found.append(marker)
+    return sorted(found)
+
+
+def remove_orphans(paths: Iterable[Path]) -> None:
+    """Delete leftovers."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(str(path), ignore_errors=True)
+        else:
+            path.unlink()
+
+
+def _is_left(path: Path, now: float) -> bool:
+    """Whether it is nobody's: half removed, or the draft of a dead process."""
+    maker = draft_owner_pid(path.name)
+    if maker is None:
+        return path.name.startswith(_GONE)
+    if _age(path, now) <= _YOUNG_S:
+        return False
+    return not is_process(maker)
+
+
+def _needs_no_marker(folder: StateDir, run_id: str) -> bool:
+    return not folder.run(run_id).path.is_dir() or _has_finished(folder, run_id)
+
+
+def _age(path: Path, now: float) -> float:
+    try:
+        return now - path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def size_of(path: Path) -> int:
+    """Bytes on disk of all files below a folder."""
+    total = 0
+    pending = [str(path)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+        except OSError:
+            continue
+    return total

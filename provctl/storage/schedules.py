@@ -1,0 +1,190 @@
+"""The files of schedules: what each is, written by commands, and what became of it.
+
+schedules/<name>.json     the schedule, sealed as lines of journals are
+schedules/<name>.past     what became of its times; the scheduler's alone
+schedules/.lock           held by a command that changes one
+
+Each is written aside, synced and renamed: it is there whole, and stays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import MISSING, asdict, fields
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Set
+
+from provctl.base.safe_open import ForeignFile, check_folder, read_own
+from provctl.core.model.schedule import Schedule, ScheduleState, initial_state
+from provctl.errors import (
+    JournalDamaged,
+    JournalTooNew,
+    NotFound,
+    RequestRejected,
+    StateDirError,
+    UsageError,
+)
+from provctl.storage.journal.codec import FORMAT, NewerFormat, seal, unseal
+from provctl.storage.layout import fsync_dir, write_fsync
+from provctl.storage.lock import Lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.storage.layout import StateDir
+
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+_IS, _WAS = ".json", ".past"
+
+
+class Schedules:
+    """The schedules of one state directory."""
+
+    def __init__(self, folder: StateDir) -> None:
+        self._state = folder
+        self._folder = folder.path / "schedules"
+
+    def names(self) -> List[str]:
+        """Return the names of all, sorted; empty when there are none."""
+        try:
+            check_folder(self._folder)
+            found = [path.name for path in self._folder.iterdir()]
+        except FileNotFoundError:
+            return []
+        except OSError as problem:
+            message = f"{self._folder}: {problem.strerror}"
+            raise StateDirError(message) from problem
+        names = [name[: -len(_IS)] for name in found if name.endswith(_IS)]
+        return sorted(name for name in names if re.fullmatch(NAME, name))
+
+    def read(self, name: str) -> Schedule:
+        """Return a schedule.
+
+        Raises NotFound, JournalDamaged, JournalTooNew, StateDirError.
+        """
+        path = self._folder / (name + _IS)
+        if not re.fullmatch(NAME, name) or not os.path.lexists(path):
+            message = f"no schedule is called {name}"
+            raise NotFound(message, hint="provctl schedule list")
+        return Schedule(**_read(path, name, Schedule))
+
+    def past(self, schedule: Schedule) -> ScheduleState:
+        """Return what became of its times.
+
+        Raises JournalDamaged, JournalTooNew, StateDirError.
+        """
+        path = self._folder / (schedule.name + _WAS)
+        if not os.path.lexists(path):
+            return initial_state(schedule)
+        record = _read(path, schedule.name, ScheduleState)
+        past = ScheduleState(**{**record, "waiting": tuple(record.get("waiting", ()))})
+        # That of an earlier schedule with its name is none of its own.
+        return past if past.made == schedule.made else initial_state(schedule)
+
+    def add(self, schedule: Schedule) -> None:
+        """Put a new one on disk; it survives a power cut. Raises Refused, StateDirError."""
+        with self._held():
+            if os.path.lexists(self._folder / (schedule.name + _IS)):
+                message = f"there is a schedule {schedule.name} already"
+                hint = f"--name another, or: provctl schedule rm {schedule.name}"
+                raise RequestRejected(message, hint=hint)
+            self._write(schedule.name + _IS, schedule)
+
+    def change(self, name: str, change: Callable[[Schedule], Schedule]) -> Schedule:
+        """Put what `change` makes of one in its place; raises what that does."""
+        with self._held():
+            changed = change(self.read(name))
+            self._write(name + _IS, changed)
+            return changed
+
+    def remove(self, name: str) -> None:
+        """Take one away, be it damaged. Raises NotFound, StateDirError."""
+        with self._held():
+            if name not in self.names():
+                self.read(name)
+            # In this order: without its past a schedule would begin anew.
+            for suffix in (_IS, _WAS):
+                path = self._folder / (name + suffix)
+                if os.path.lexists(path):
+                    path.unlink()
+                    fsync_dir(self._folder)
+
+    def note(self, name: str, past: ScheduleState) -> None:
+        """Put down what became of its times; the scheduler alone. Raises StateDirError."""
+        with _reported(self._folder):
+            self._write(name + _WAS, past)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        self._state.prepare()
+        with _reported(self._folder):
+            if not self._folder.is_dir():
+                self._folder.mkdir(mode=0o700, exist_ok=True)
+                fsync_dir(self._folder.parent)
+            lock = Lock.wait(self._folder / ".lock")
+            try:
+                for left in self._folder.glob(f".*{_IS}-*"):
+                    left.unlink()  # of one that was killed
+                yield
+            finally:
+                lock.release()
+
+    def _write(self, name: str, what: Any) -> None:
+        record = json.dumps({"v": FORMAT, **asdict(what)}, separators=(",", ":"))
+        try:
+            line, _ = seal(record)
+        except ValueError as problem:
+            message = f"{self._folder / name}: {problem}"
+            raise UsageError(message, hint="at most 1 MiB, JSON in ASCII") from None
+        beside = self._folder / f".{name}-{os.getpid()}"
+        write_fsync(beside, line)
+        beside.replace(self._folder / name)
+        fsync_dir(self._folder)
+
+
+def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
+    hint = f"take it away and add it again: provctl schedule rm {name}"
+    with _reported(path):  # what cannot be read now may be whole
+        try:
+            content = read_own(path)
+        except ForeignFile as problem:
+            message = f"{path}: damaged: {problem.strerror}"
+            raise JournalDamaged(message, hint=hint) from None
+    try:
+        record, _ = unseal(content[:-1])
+        return {
+            name: record[name] for name in _needed(kind) | record.keys() & _of(kind)
+        }
+    except NewerFormat as newer:
+        message = f"{path}: {newer}"
+        raise JournalTooNew(message) from None
+    except KeyError as missing:
+        message = f"{path}: damaged: it has no {missing}"
+        raise JournalDamaged(message, hint=hint) from None
+    except ValueError as problem:
+        message = f"{path}: damaged: {problem}"
+        raise JournalDamaged(message, hint=hint) from None
+
+
+def _of(kind: Any) -> Set[str]:
+    """The names of its fields; a later version may write more."""
+    return {field.name for field in fields(kind)}
+
+
+def _needed(kind: Any) -> Set[str]:
+    """Those that every version writes: the others came later, or may."""
+    return {f.name for f in fields(kind) if f.default is f.default_factory is MISSING}
+
+
+@contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        message = f"{problem.filename or folder}: {problem.strerror}"
+        raise StateDirError(
+            message, hint="the state directory must be readable and writable"
+        ) from problem

@@ -1,0 +1,174 @@
+"""Workflow.json: a frozen workflow to JSON and back, defaults left out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import MISSING, Field, fields, replace
+from typing import Any, Callable, Dict, Iterable, List, Tuple, Type
+
+from provctl.core.model.workflow import (
+    Action,
+    Command,
+    Dependency,
+    Executable,
+    NushellCall,
+    RetryPolicy,
+    Script,
+    SubWorkflow,
+    Task,
+    Undo,
+    Workflow,
+)
+from provctl.errors import JournalDamaged, JournalTooNew
+
+FORMAT = 1
+
+_ACTIONS: Dict[str, Type[Any]] = {
+    "call": NushellCall,
+    "script": Script,
+    "command": Command,
+    "workflow": SubWorkflow,
+}
+_KIND = {cls: name for name, cls in _ACTIONS.items()}
+
+
+def dump_workflow(workflow: Workflow) -> bytes:
+    """Return the bytes of workflow.json; labels are the submission's."""
+    record = _plain(workflow, skip=("tasks", "labels"))
+    record["v"] = FORMAT
+    record["tasks"] = [_freeze_task(task) for task in workflow.tasks]
+    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def canonical_json(workflow: Workflow) -> str:
+    """Return what a workflow is, without the place and moment of its submission.
+
+    Text, for a comparison of values would take 1 and true for the same.
+    """
+    bare = replace(workflow, cwd="/", environment={}, source="")
+    record = json.loads(dump_workflow(bare))
+    for task in record["tasks"]:
+        for work in (task, task.get("undo", {}), task.get("probe", {})):
+            work.get("script", {}).pop("line", None)
+    return json.dumps(record, sort_keys=True)
+
+
+def digest(frozen: bytes) -> str:
+    """Return the SHA-256 of workflow.json as 64 hex digits."""
+    return hashlib.sha256(frozen).hexdigest()
+
+
+def load_workflow(frozen: bytes, where: str) -> Workflow:
+    """Return the workflow. Raises JournalDamaged or JournalTooNew; `where` is named."""
+    try:
+        record = json.loads(frozen)
+        version = record.pop("v")
+        if version > FORMAT:
+            message = f"{where}: format {version}, this version knows up to {FORMAT}"
+            raise JournalTooNew(message)
+        tasks = record.pop("tasks")
+        parts = tuple(_thaw_task(index, task) for index, task in enumerate(tasks))
+        return Workflow(tasks=parts, **record)
+    except _NOT_A_WORKFLOW as problem:
+        message = f"{where}: not a frozen workflow: {problem}"
+        raise JournalDamaged(message) from None
+
+
+_NOT_A_WORKFLOW = (
+    *(ValueError, TypeError, KeyError, AttributeError),
+    *(RecursionError, RuntimeError),
+)
+
+
+def _freeze_task(task: Task) -> Dict[str, Any]:
+    record = _plain(task, skip=("index", "action", "needs", "retry", "undo", "probe"))
+    record.update(_freeze_action(task.action))
+    if task.needs:
+        record["needs"] = [
+            need.task if need.on == "success" else [need.task, need.on]
+            for need in task.needs
+        ]
+    retry = _plain(task.retry)
+    if retry:
+        record["retry"] = retry
+    if task.probe is not None:
+        record["probe"] = _freeze_action(task.probe)
+    if task.undo is not None:
+        undo = _plain(task.undo, skip=("action", "retry"))
+        undo.update(_freeze_action(task.undo.action), retry=_plain(task.undo.retry))
+        record["undo"] = undo
+    return record
+
+
+def _freeze_action(action: Action) -> Dict[str, Any]:
+    return {_KIND[type(action)]: _plain(action)}
+
+
+def _thaw_task(index: int, record: Dict[str, Any]) -> Task:
+    action = _thaw_action(record)
+    for name, thaw_part in _PARTS:
+        if name in record:
+            record[name] = thaw_part(record[name])
+    return Task(index=index, action=action, **record)
+
+
+def _thaw_action(record: Dict[str, Any]) -> Any:
+    """Take the action out of a record."""
+    for kind, action in _ACTIONS.items():
+        if kind in record:
+            values = record.pop(kind)
+            for name in _LISTS:
+                if name in values and isinstance(values[name], list):
+                    values[name] = tuple(values[name])
+            return action(**values)
+    message = "a task without an action"
+    raise ValueError(message)
+
+
+_LISTS = ("args", "argv")
+
+
+def _thaw_needs(needs: List[Any]) -> Tuple[Dependency, ...]:
+    return tuple(
+        Dependency(need) if isinstance(need, str) else Dependency(*need)
+        for need in needs
+    )
+
+
+def _thaw_retry(values: Dict[str, Any]) -> RetryPolicy:
+    return RetryPolicy(**{**values, "on": tuple(values.get("on", ()))})
+
+
+def _thaw_undo(record: Dict[str, Any]) -> Undo:
+    action: Executable = _thaw_action(record)
+    retry = _thaw_retry(record.pop("retry", {}))
+    return Undo(action, retry=retry, **record)
+
+
+_PARTS: Tuple[Tuple[str, Callable[[Any], Any]], ...] = (
+    ("needs", _thaw_needs),
+    ("retry", _thaw_retry),
+    ("probe", _thaw_action),
+    ("undo", _thaw_undo),
+)
+
+
+def _plain(value: Any, skip: Iterable[str] = ()) -> Dict[str, Any]:
+    """Fields that differ from their default."""
+    record = {}
+    for name, default in _defaults(type(value)):
+        content = getattr(value, name)
+        if name not in skip and content != default:
+            record[name] = content
+    return record
+
+
+def _defaults(kind: Type[Any]) -> List[Tuple[str, Any]]:
+    return [(f.name, _default_of(f)) for f in fields(kind)]
+
+
+def _default_of(field: Field[Any]) -> Any:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default

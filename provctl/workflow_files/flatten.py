@@ -1,0 +1,291 @@
+"""Making flat tasks of nested workflows: whom each waits for, all checked.
+
+The name of a task means the nearest one: of the same level, or of a level around.
+"""
+
+from __future__ import annotations
+
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
+
+from provctl.core.model.expressions import Reference, follow_path, references
+from provctl.core.model.graph import check
+from provctl.core.model.workflow import Dependency, NushellCall, Task
+from provctl.workflow_files.task_table import (
+    TaskNode,
+    TaskTable,
+    build_table,
+    make_task,
+)
+from provctl.workflow_files.validate import ParsedLevel, field_values, read_level
+
+if TYPE_CHECKING:
+    from provctl.workflow_files.problems import CallCheck, DocPath, ValidationIssues
+    from provctl.workflow_files.schema import WorkflowFields
+
+
+MAX_NEEDS = 1_000_000
+
+
+class _Use(NamedTuple):
+    """Where a field, `part`, refers to another task's output."""
+
+    path: DocPath
+    part: str
+    reference: Reference
+
+
+def flatten(
+    document: Mapping[str, Any],
+    problems: ValidationIssues,
+    *,
+    known_pools: Optional[Mapping[str, int]] = None,
+    check_call: Optional[CallCheck] = None,
+    line_of: Callable[[str], int] = lambda _script: 0,
+) -> Tuple[WorkflowFields, Tuple[Task, ...]]:
+    """The outermost workflow's own fields, and the tasks of all levels.
+
+    Mistakes go into `problems`; if there are any the tasks are of no use.
+    `known_pools` maps pools to capacities, None to accept any pool; `check_call`
+    is given the `library` that the workflow names, `line_of` a script.
+    """
+    top = read_level(document, (), problems)
+    table = build_table(top, problems)
+    if known_pools is not None:
+        _check_pools(top, table, known_pools, problems)
+    tasks: List[Task] = []
+    needs = _Needs(table, problems)
+    for node in table.nodes.values():
+        tasks.append(make_task(node, len(tasks), needs.of(node), table, line_of))
+        _check_interrupt(tasks[-1], node, problems)
+        _check_variables(tasks[-1], node, problems)
+        if check_call is not None:
+            _check_call(tasks[-1], node, top.fields.library, check_call, problems)
+    if sum(len(task.needs) for task in tasks) > MAX_NEEDS:
+        problems.add((), f"the workflow has more than {MAX_NEEDS} needs")
+    else:
+        _check_graph(tasks, table, problems)
+    return top.fields, tuple(tasks)
+
+
+def _check_call(
+    task: Task,
+    node: TaskNode,
+    library: Optional[str],
+    check_call: CallCheck,
+    problems: ValidationIssues,
+) -> None:
+    works = {
+        (): task.action,
+        ("undo",): task.undo and task.undo.action,
+        ("probe",): task.probe,
+    }
+    for at, work in works.items():
+        wrong = check_call(library, work) if isinstance(work, NushellCall) else None
+        if wrong is not None:
+            path = (*node.entry.path, *at, "call", wrong.field)
+            problems.add(path, wrong.message, wrong.hint)
+
+
+# --- needs, said and implied -----------------------------------------------------
+
+
+class _Needs:
+    """Finds what tasks wait for: their `needs`, then the tasks whose outputs they use.
+
+    A million needs are of a hundred thousand tasks at most: those that are alike are one.
+    """
+
+    def __init__(self, table: TaskTable, problems: ValidationIssues) -> None:
+        self._table = table
+        self._problems = problems
+        self._alike: Dict[str, Dict[str, Dependency]] = {}
+
+    def of(self, node: TaskNode) -> Tuple[Dependency, ...]:
+        """Return what a task waits for, and note what is wrong with it."""
+        needs: Dict[str, Dependency] = {}
+        for index, said in enumerate(node.entry.fields.needs):
+            target = node.scope.find(said.task)
+            if target is None:
+                path = (*node.entry.path, "needs", index)
+                message = f"task `{node.id}` needs `{said.task}`, which does not exist"
+                _tell_unknown(said.task, node, path, message, self._problems)
+                continue
+            known = needs.setdefault(target, self._one(target, said.on))
+            if known.on != said.on:
+                self._problems.add(
+                    (*node.entry.path, "needs", index),
+                    f"task `{node.id}` needs `{said.task}` twice: on {known.on} and on"
+                    f" {said.on}",
+                    "use `done` to go on however it ends",
+                )
+        for use in _uses(node):
+            target = node.scope.find(use.reference.task)
+            if target is None:
+                message = (
+                    f"task `{node.id}` uses the output of `{use.reference.task}`,"
+                    " which does not exist"
+                )
+                name = use.reference.task
+                _tell_unknown(name, node, use.path, message, self._problems)
+                continue
+            _check_output(node, target, use, self._table, self._problems)
+            if target != node.id or use.part != "undo":
+                needs.setdefault(target, self._one(target, "success"))
+        return tuple(needs.values())
+
+    def _one(self, target: str, on: str) -> Dependency:
+        alike = self._alike.setdefault(on, {})
+        need = alike.get(target)
+        if need is None:
+            need = alike[target] = Dependency(target, on)
+        return need
+
+
+def _path_of_need(node: TaskNode, need: Dependency) -> DocPath:
+    """Where a task says first that it needs another."""
+    for index, said in enumerate(node.entry.fields.needs):
+        if node.scope.find(said.task) == need.task:
+            return (*node.entry.path, "needs", index)
+    uses = (u for u in _uses(node) if node.scope.find(u.reference.task) == need.task)
+    return next(uses).path
+
+
+def _uses(node: TaskNode) -> Iterator[_Use]:
+    for at, value in field_values(node.entry.fields):
+        for reference in references(value):
+            yield _Use((*node.entry.path, *at), str(at[0]), reference)
+
+
+def _tell_unknown(
+    name: str, node: TaskNode, path: DocPath, message: str, problems: ValidationIssues
+) -> None:
+    hint = (
+        "a task inside a nested workflow cannot be named from outside; name the"
+        " nested workflow"
+        if "/" in name
+        else ""
+    )
+    problems.add_unknown(path, message, name, node.scope.names(), hint=hint)
+
+
+def _check_output(
+    node: TaskNode,
+    target: str,
+    use: _Use,
+    table: TaskTable,
+    problems: ValidationIssues,
+) -> None:
+    """Follow a path into nested workflows, as far as it is known what is there."""
+    path, wanted = use.path, use.reference.path
+    parts = wanted.split(".") if wanted else []
+    while parts and target in table.scopes:
+        ids = table.scopes[target].ids
+        found = follow_path(ids, parts)
+        if found is None:
+            problems.add_unknown(
+                path,
+                f"task `{node.id}` uses the output of `{parts[0]}` in `{target}`,"
+                " which does not exist",
+                parts[0],
+                ids,
+            )
+            return
+        target, used = found
+        parts = parts[used:]
+    if table.nodes[target].entry.kind == "command":
+        problems.add(
+            path,
+            f"task `{node.id}` uses the output of `{target}`, but a `command`"
+            " returns nothing",
+            f"make `{target}` a `script` or a `call`, or only name it in `needs`",
+        )
+
+
+# --- checks beside the schema ------------------------------------------------------
+
+
+def _check_graph(
+    tasks: List[Task], table: TaskTable, problems: ValidationIssues
+) -> None:
+    places = {task.id: task.index for task in tasks}
+    for problem in check(tasks):
+        node, needs = table.nodes[problem.task], tasks[places[problem.task]].needs
+        path = (
+            node.entry.path
+            if problem.need is None
+            else _path_of_need(node, needs[problem.need])
+        )
+        hint = "each task needs the next; take one of these needs away"
+        problems.add(path, problem.message, hint if problem.cycle else "")
+
+
+def _check_interrupt(task: Task, node: TaskNode, problems: ValidationIssues) -> None:
+    if "lost" in task.retry.on and not task.idempotent:
+        _tell_lost(task, (*node.entry.path, "retry"), problems)
+    if task.undo and "lost" in task.undo.retry.on and not task.undo.idempotent:
+        _tell_lost(task, (*node.entry.path, "undo", "retry"), problems)
+    if task.on_interrupt == "rerun" and not task.idempotent:
+        problems.add(
+            (*node.entry.path, "on_interrupt"),
+            f'task `{task.id}`: on_interrupt = "rerun" needs idempotent = true',
+            "say that running it twice does no harm, or use `hold`",
+        )
+
+
+def _check_variables(task: Task, node: TaskNode, problems: ValidationIssues) -> None:
+    for name in sorted(set(task.env) & set(task.secrets)):
+        problems.add(
+            (*node.entry.path, "env", name),
+            f"task `{task.id}`: `{name}` is in `env` and in `secrets`",
+            "take it out of one of them, or out of that of `defaults`",
+            on_key=True,
+        )
+
+
+def _tell_lost(task: Task, path: DocPath, problems: ValidationIssues) -> None:
+    problems.add(
+        path,
+        f"task `{task.id}`: to retry what was lost needs idempotent = true beside it",
+        "say that running it twice does no harm, or leave out `lost`",
+    )
+
+
+def _check_pools(
+    top: ParsedLevel,
+    table: TaskTable,
+    known: Mapping[str, int],
+    problems: ValidationIssues,
+) -> None:
+    said = [
+        (level.fields.defaults, (*level.path, "defaults"))
+        for level in [top, *table.levels.values()]
+    ]
+    said.extend((node.entry.fields, node.entry.path) for node in table.nodes.values())
+    for policy, path in said:
+        for name, amount in (policy.pools or {}).items():
+            at = (*path, "pools", name)
+            if name not in known:
+                problems.add_unknown(
+                    at,
+                    f"no pool `{name}` is configured",
+                    name,
+                    known,
+                    hint="pools are named in the configuration",
+                    on_key=True,
+                )
+            elif amount > known[name]:
+                problems.add(
+                    at,
+                    f"takes {amount} of pool `{name}`, which has only {known[name]}",
+                )

@@ -1,0 +1,121 @@
+"""Owns counting a state's books again, from nothing but the statuses of its tasks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Dict, List, Tuple
+
+from provctl.core.engine.state import FAILURES, RunState, State, TaskState
+from provctl.core.model.workflow import SubWorkflow
+from tests.support.engine_driver import lane_of
+
+__all__ = ["audit", "needs_allow", "over_capacity"]
+
+
+def audit(state: State) -> None:
+    """Assert that all a state keeps at hand is what a full count gives."""
+    assert state.running == sum(len(_live(run)) for run in state.runs.values())
+    assert state.used == _used(state)
+    for run in state.runs.values():
+        _audit_run(run)
+    in_line = [entry[1:] for key in state.queues for entry in lane_of(state, key)]
+    ready = _with_status(state, "ready")
+    assert sorted(in_line) == sorted(r for r in ready if not state.runs[r[0]].paused)
+    for queue in state.queues.values():
+        _, run_id, task_id = queue[0]
+        assert state.runs[run_id].tasks[task_id].status == "ready"
+    timed = [(run, task) for _, run, task in state.timers]
+    assert len(timed) == len(set(timed))
+    assert set(_with_status(state, "retrying")) <= set(timed)
+
+
+def over_capacity(state: State) -> List[str]:
+    """What is in use beyond its size, one task that needs more than all apart."""
+    broken = ["slots"] if state.running > state.slots else []
+    takers: Dict[str, int] = Counter()
+    for run in state.runs.values():
+        for task in _live(run):
+            for resource, _ in _wants(run, task):
+                takers[resource] += 1
+    for resource, amount in state.used.items():
+        kind, _, name = resource.partition(":")
+        size = (
+            state.runs[name].submitted.max_parallel
+            if kind == "run"
+            else state.capacity.get(name)
+        )
+        if size is not None and amount > size and takers[resource] > 1:
+            broken.append(resource)
+    return broken
+
+
+def needs_allow(run: RunState, task: TaskState) -> bool:
+    """Whether all that a task waits for ended as it wants, and its group is open."""
+    parent = task.task.parent
+    if parent is not None and run.tasks[parent].status != "running":
+        return False
+    return all(_met(run.tasks[need.task], need.on) for need in task.task.needs)
+
+
+def _met(task: TaskState, on: str) -> bool:
+    if task.status != "finished":
+        return False
+    failed = task.outcome in FAILURES
+    tolerated = failed and task.task.on_failure == "continue"
+    return {
+        "done": True,
+        "failure": failed,
+        "success": task.outcome == "succeeded" or tolerated,
+    }[on]
+
+
+def _audit_run(run: RunState) -> None:
+    tasks = run.tasks.values()
+    bucket = [t.outcome if t.status == "finished" else t.status for t in tasks]
+    assert {k: n for k, n in run.counts.items() if n} == Counter(bucket)
+    assert sum(run.counts.values()) == len(run.tasks)
+    assert run.live == len(_live(run))
+    assert run.open_tasks == sum(task.status != "finished" for task in tasks)
+    bad = {*FAILURES, "undo_failed"}
+    ended = [t for t in tasks if t.status == "finished"]
+    assert set(run.failed) == {t.task.id for t in ended if t.outcome in bad}
+    moving = ("running", "retrying", "held")
+    assert set(run.active) == {t.task.id for t in tasks if t.status in moving}
+    if run.rolling_back:
+        return  # then it counts what is not undone
+    for group, children in run.children.items():
+        left = sum(run.tasks[child].status != "finished" for child in children)
+        assert run.tasks[group].open_children == left
+
+
+def _live(run: RunState) -> List[TaskState]:
+    return [
+        task
+        for task in run.tasks.values()
+        if task.status == "running" and not isinstance(task.task.action, SubWorkflow)
+    ]
+
+
+def _wants(run: RunState, task: TaskState) -> List[Tuple[str, int]]:
+    wanted = [(f"pool:{name}", amount) for name, amount in task.task.pools.items()]
+    if run.submitted.max_parallel is not None:
+        wanted.append((f"run:{run.submitted.run}", 1))
+    return wanted
+
+
+def _used(state: State) -> Dict[str, int]:
+    used: Dict[str, int] = Counter()
+    for run in state.runs.values():
+        for task in _live(run):
+            for resource, amount in _wants(run, task):
+                used[resource] += amount
+    return dict(used)
+
+
+def _with_status(state: State, status: str) -> List[Tuple[str, str]]:
+    return [
+        (run_id, task_id)
+        for run_id, run in state.runs.items()
+        for task_id, task in run.tasks.items()
+        if task.status == status
+    ]

@@ -1,0 +1,120 @@
+"""How shells ask and are answered: words without quotes in, quoted words out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any, List
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provctl.cli.completion.shells import SHELLS, Completion
+
+TEXTS = st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" "), min_size=1)
+BAD = "$(touch x) `y`; a:b=c @d 'q' \"d\" \\ ! ~ * {a,b}"
+
+
+def ask(shell: str, typed: str, **more: str) -> Any:
+    return SHELLS[shell]({"_PROVCTL_WORDS": typed, **more})
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("provctl logs ", ["provctl", "logs", ""]),
+        ("provctl  logs\t@la", ["provctl", "logs", "@la"]),
+        ("provctl run 'a b.ncl' -p z", ["provctl", "run", "a b.ncl", "-p", "z"]),
+        (r"provctl run a\ b.nc", ["provctl", "run", "a b.nc"]),
+        ('provctl "a b', ["provctl", "a b"]),
+        (r'provctl "a\"b\c" ', ["provctl", r'a"b\c', ""]),
+        ("provctl ''", ["provctl", ""]),
+        ("provctl 'it'\\''s' x", ["provctl", "it's", "x"]),
+        ("provctl $(x", ["provctl", "$(x"]),
+        ("", [""]),
+    ],
+)
+def test_bash_says_the_line_as_it_is(line: str, words: List[str]) -> None:
+    assert ask("bash", line).words == words
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "inserted"),
+    [
+        ("p retry --from=we", "--from=web", "web"),
+        ("p -p zone=es:", "zone=es:mad", "mad"),
+        ("p logs @la", "@last", "@last"),  # readline counts an @ as part of the word
+        ("p a\\=", "a=b c", r"a=b\ c"),  # no break, for it was escaped
+        ("p 'a ", "a b's", r"a b'\''s"),
+        ('p "a ', 'a "$x`!', 'a \\"\\$x\\`"\'!\'"'),
+        ("p x'a ", "xa b", "a b"),
+        ("p ", "~", r"\~"),
+    ],
+)
+def test_bash_gets_what_takes_the_place_of_the_end(
+    line: str, value: str, inserted: str
+) -> None:
+    assert ask("bash", line).answer([Completion(value, "about")], "") == f"\n{inserted}"
+
+
+@given(TEXTS)
+def test_what_bash_inserts_is_one_word(text: str) -> None:
+    for start in ("", "'"):
+        _, inserted = (
+            ask("bash", f"p {start}").answer([Completion(text)], "").split("\n")
+        )
+        assert shlex.split(f"{start}{inserted}{start}") == [text]
+
+
+def test_bash_shows_what_is_said_only_beside_others() -> None:
+    offers = [Completion("a", "first"), Completion("bcd", "x" * 100), Completion("e")]
+    dialogue = ask("bash", "p ", _PROVCTL_COLUMNS="20")
+    assert dialogue.answer(offers, "file").split("\n") == [
+        "file",
+        "a    (first)",
+        "bcd  (xxxxxxxxxxxxx",
+        "e",
+    ]
+    assert ask("bash", "p ").answer(offers[:1], "") == "\na"
+    inserting = ask("bash", "p ", _PROVCTL_TYPE="37")
+    assert inserting.answer(offers, "") == "\na\nbcd\ne"
+
+
+def test_zsh_gets_colons_and_backslashes_escaped() -> None:
+    dialogue = ask("zsh", "p\x1fa b\x1fc")
+    assert dialogue.words == ["p", "a b", "c"]
+    offers = [Completion("a:b\\", "c:d\\e\x1b"), Completion("x")]
+    assert dialogue.answer(offers, "open") == "open\na\\:b\\\\:c:d\\\\e\\\\x1b\nx"
+
+
+def test_fish_says_its_last_word_with_quotes() -> None:
+    dialogue = ask("fish", "p\x1fa 'b\x1f'it")
+    assert dialogue.words == ["p", "a 'b", "it"]
+    assert dialogue.answer([Completion(BAD, "a\tb")], "") == f"\n{BAD}\ta\\tb"
+
+
+@pytest.mark.parametrize(
+    ("typed", "word"),
+    [
+        ('"a b"', "a b"),
+        ('"a b', "a b"),
+        ("'a", "a"),
+        ("`a`", "a"),
+        ("a", "a"),
+        ('"', ""),
+    ],
+)
+def test_nushell_says_words_with_quotes(typed: str, word: str) -> None:
+    assert ask("nu", f"provctl\x1f{typed}").words == ["provctl", word]
+
+
+def test_nushell_inserts_what_it_is_given_so_it_is_quoted() -> None:
+    offers = [Completion("@last", "x"), Completion('a b"\\', "y"), Completion("(x)")]
+    answer = ask("nu", "provctl\x1f").answer(offers, "")
+    assert [item["value"] for item in json.loads(answer)] == [
+        "@last",
+        '"a b\\"\\\\"',
+        '"(x)"',
+    ]
+    assert ask("nu", "provctl\x1f").answer([], "file") == "null"

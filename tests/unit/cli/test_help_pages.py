@@ -1,0 +1,156 @@
+"""The manual: a page for every command, examples that are right, topics that are found."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Dict, Iterator, List, Tuple
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from provctl.cli.exit_codes import ENDS, EXIT_CODES
+from provctl.cli.help_pages import examples, pages, topic, topics
+from provctl.cli.main import cli
+from provctl.cli.session import Session
+from provctl.cli.status_words import (
+    RUN_OUTCOMES,
+    RUN_STATUSES,
+    TASK_OUTCOMES,
+    TASK_STATUSES,
+)
+from tests.support.histories import HISTORIES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = ("deploy.ncl", "other.ncl", "motd.j2")
+
+
+def commands(
+    group: click.Group = cli, words: Tuple[str, ...] = ()
+) -> Iterator[Tuple[str, click.Command]]:
+    """Every command with its words, groups included."""
+    ctx = click.Context(group, obj=Session())
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        assert command is not None
+        if not command.hidden:
+            yield " ".join((*words, name)), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*words, name))
+
+
+COMMANDS = {"provctl": cli, **dict(commands())}
+
+
+def meant(words: str) -> click.Command:
+    """The command that a command line begins with."""
+    with ExitStack() as stack:
+        ctx = cli.make_context("provctl", shlex.split(words), obj=Session())
+        stack.callback(ctx.close)
+        while isinstance(ctx.command, click.Group):
+            known = vars(ctx)  # its name is another one in newer versions of click
+            held = known.get("_protected_args", known.get("protected_args", []))
+            left = [*held, *ctx.args]
+            name, command, rest = ctx.command.resolve_command(ctx, left)
+            assert command is not None
+            ctx = command.make_context(name, rest, parent=ctx)
+            stack.callback(ctx.close)
+        return ctx.command
+
+
+def test_every_command_has_a_page_and_every_page_a_command() -> None:
+    there = pages()
+    objects = {id(COMMANDS[words]) for words in there}
+    missing = [words for words, each in COMMANDS.items() if id(each) not in objects]
+    assert not missing
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_help_has_examples(words: str) -> None:
+    asked = words.split() if words != "provctl" else []
+    done = CliRunner().invoke(cli, [*asked, "--help"], obj=Session())
+    assert done.exit_code == 0
+    assert "\n\nExamples:\n  provctl " in done.output
+    told = CliRunner().invoke(cli, ["help", *asked], obj=Session())
+    assert done.output in told.output
+
+
+@pytest.mark.parametrize("line", list(dict.fromkeys(examples())))
+def test_every_example_is_a_command_line(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in FILES:
+        (tmp_path / name).write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(line, comments=True)
+    assert words.pop(0) == "provctl"
+    assert meant(" ".join(map(shlex.quote, words))) in COMMANDS.values()
+
+
+@pytest.mark.parametrize("words", pages())
+def test_what_is_said_to_be_seen_and_to_come_is_there(words: str) -> None:
+    page = pages()[words]
+    assert page.examples
+    assert set(page.exits) <= set(EXIT_CODES)
+    for see in page.see:
+        if see.startswith("help "):
+            assert see[len("help ") :] in topics()
+        else:
+            assert see in COMMANDS
+
+
+@pytest.mark.parametrize("name", topics())
+def test_a_topic_is_short_and_whole(name: str) -> None:
+    text = topic(name)
+    done = CliRunner().invoke(cli, ["help", name], obj=Session())
+    assert done.output.endswith(text + "\n")
+    assert not re.search(r"^\s*\{[a-z-]+\}$", text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) <= 92
+
+
+def test_help_alone_lists_the_topics() -> None:
+    done = CliRunner().invoke(cli, ["help"], obj=Session())
+    for name, about in topics().items():
+        assert name in done.output
+        assert about.split()[0] in done.output
+
+
+def test_a_mistyped_topic_is_guessed() -> None:
+    done = CliRunner().invoke(cli, ["help", "recovry"], obj=Session())
+    assert done.exit_code == 2
+    assert "did you mean recovery?" in done.output
+
+
+@pytest.mark.parametrize("words", ["bacth list", "batch lst", "scheduler strat"])
+def test_a_mistyped_command_is_guessed(words: str) -> None:
+    done = CliRunner().invoke(cli, words.split(), obj=Session())
+    assert done.exit_code == 2
+    assert "did you mean " in done.output
+
+
+def test_a_verb_of_workflow_is_guessed() -> None:
+    done = CliRunner().invoke(cli, ["outputs", "@last"], obj=Session())
+    assert "did you mean workflow outputs?" in done.output
+
+
+def test_the_words_are_those_that_runs_and_tasks_have() -> None:
+    seen: Dict[str, List[str]] = {"run": [], "task": [], "end": [], "outcome": []}
+    for history in HISTORIES.values():
+        dialogue = history.begin()
+        for news, _ in history.lines:
+            history.tell(dialogue, news)
+            for run in dialogue.state.runs.values():
+                seen["run"].append(run.status)
+                seen["end"].append(run.outcome or "")
+                for task in run.tasks.values():
+                    seen["task"].append(task.status)
+                    seen["outcome"].append(task.outcome or "")
+    assert set(seen["run"]) <= set(RUN_STATUSES)
+    assert set(seen["end"]) - {""} <= set(RUN_OUTCOMES)
+    assert set(seen["task"]) <= set(TASK_STATUSES)
+    assert set(seen["outcome"]) - {""} <= set(TASK_OUTCOMES)
+    assert set(RUN_OUTCOMES) == set(ENDS)

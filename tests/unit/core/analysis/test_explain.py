@@ -1,0 +1,220 @@
+"""Why a task is where it is, in all the places it can be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, List, Optional
+
+import pytest
+
+from provctl.core.analysis.explain import Reason, explain, root_causes
+from provctl.core.engine.run_queue import SLOTS
+from provctl.core.engine.view import task_view
+from provctl.core.model.workflow import RetryPolicy
+from tests.support.engine_driver import Dialogue
+from tests.support.workflows import a_workflow, group, output, task
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import RunState, TaskState
+
+
+def no_idea(_run: RunState, _task: TaskState) -> Optional[float]:
+    return None
+
+
+def after_a_minute(_run: RunState, task: TaskState) -> Optional[float]:
+    return None if task.started_at is None else task.started_at + 60
+
+
+def told(dialogue: Dialogue, *news: str) -> Dialogue:
+    for line in news:
+        dialogue.hear(line)
+    return dialogue
+
+
+def whys(dialogue: Dialogue, task_id: str, run: str = "r") -> List[str]:
+    return [
+        f"{because.kind}: {because.text}"
+        for because in explain(dialogue.state, run, task_id, no_idea)
+    ]
+
+
+def begun(*tasks: Any, **fields: Any) -> Dialogue:
+    dialogue = Dialogue(**fields)
+    dialogue.submit(a_workflow(*tasks))
+    return dialogue
+
+
+def test_a_waiting_task_names_the_needs_that_are_not_met() -> None:
+    chain = begun(task("a"), task("b"), task("c", ["a", ("b", "done")]))
+    assert whys(chain, "c") == [
+        "need: waits for a, which is running",
+        "need: waits for b to end, which is running",
+    ]
+    told(chain, "a exits 0")
+    (need,) = explain(chain.state, "r", "c", after_a_minute)
+    assert need == Reason(
+        "need", "waits for b to end, which is running", (("r", "b"),), 1060.0
+    )
+
+
+def test_inside_a_group_that_has_not_begun() -> None:
+    nested = begun(task("a"), group("g", ["a"]), task("g/x"))
+    assert whys(nested, "g/x") == ["group: g, which it is in, has not begun"]
+    told(nested, "a exits 0")
+    assert whys(nested, "g") == ["running: 1 of the 1 tasks in it have not ended"]
+    assert whys(nested, "g/x") == ["running: it runs"]
+
+
+def test_slots_are_full_and_others_are_ahead() -> None:
+    full = begun(task("a"), task("b"), task("c"), slots=1)
+    (slots, behind) = explain(full.state, "r", "c", after_a_minute)
+    assert slots == Reason("slots", "the only slot is taken", (("r", "a"),), 1060.0)
+    assert behind == Reason("behind", "1 task is ahead of it in line", (("r", "b"),))
+    assert whys(full, "b") == ["slots: the only slot is taken"]
+
+
+def test_a_pool_is_full_and_who_holds_it_in_another_run() -> None:
+    pool = {"aws": 2}
+    dialogue = begun(task("a", pools={"aws": 2}), capacity=pool)
+    dialogue.submit(a_workflow(task("x", pools={"aws": 1}), task("y")), run="other")
+    assert whys(dialogue, "x", "other") == [
+        "pool: pool aws has 2, 2 in use, and it takes 1"
+    ]
+    (because,) = explain(dialogue.state, "other", "x", no_idea)
+    assert because.tasks == (("r", "a"),)
+    assert whys(dialogue, "y", "other") == ["running: it runs"]
+
+
+def test_what_other_owners_have_is_named() -> None:
+    dialogue = Dialogue(
+        capacity={"db": 2}, slots=2, lacking=frozenset({"slots", "pool:db"})
+    )
+    dialogue.submit(a_workflow(task("a", pools={"db": 1})))
+    elsewhere = {
+        "pool:db": {("far", "x"): 2},
+        "slots": {("far", "x"): 1, ("w", "y"): 1},
+    }
+    slots, pool = explain(dialogue.state, "r", "a", no_idea, elsewhere=elsewhere)
+    assert slots == Reason(
+        "slots",
+        "all 2 slots are taken, 2 of them by other processes",
+        (("far", "x"), ("w", "y")),
+    )
+    assert pool == Reason(
+        "pool",
+        "pool db has 2, 2 in use, 2 of them by other processes, and it takes 1",
+        (("far", "x"),),
+    )
+    assert explain(dialogue.state, "r", "a", no_idea) == []
+
+
+def test_the_limit_of_its_own_run() -> None:
+    dialogue = Dialogue()
+    dialogue.submit(a_workflow(task("a"), task("b")), max_parallel=1)
+    assert whys(dialogue, "b") == ["run_limit: the run has its one task at work"]
+
+
+def test_backoff_says_until_when() -> None:
+    dialogue = begun(task("a", retry=RetryPolicy(3, delay_s=30)))
+    told(dialogue, "a exits 7")
+    (because,) = explain(dialogue.state, "r", "a", no_idea)
+    assert because.kind == "backoff"
+    assert because.until == 1030.0
+    assert "attempt 1 failed" in because.text
+    told(dialogue, "wait 30")
+    assert whys(dialogue, "a") == ["running: it runs, attempt 2"]
+
+
+def test_paused_and_told_to_end() -> None:
+    dialogue = begun(task("a"), task("b", ["a"]))
+    told(dialogue, "pause")
+    assert whys(dialogue, "b") == [
+        "paused: the run is paused",
+        "need: waits for a, which is running",
+    ]
+    told(dialogue, "resume", "cancel")
+    assert whys(dialogue, "a")[0] == "cancelled: it was told to end, and has not yet"
+
+
+def test_held_waits_for_a_decision() -> None:
+    dialogue = told(begun(task("a")), "a is lost")
+    (why,) = whys(dialogue, "a")
+    assert why.startswith("held: held: ")
+    assert why.endswith("an operator has to decide")
+
+
+def test_a_failure_far_away_is_the_root_cause() -> None:
+    dialogue = begun(
+        task("a"),
+        task("b", ["a"]),
+        group("g", ["b"]),
+        task("g/x"),
+        task("z", ["g"]),
+    )
+    told(dialogue, "a exits 3")
+    assert whys(dialogue, "z")[-1] == "root_cause: a failed: exit code 3"
+    assert whys(dialogue, "g/x")[-1] == "root_cause: a failed: exit code 3"
+    assert whys(dialogue, "a") == ["failed: it failed: exit code 3"]
+
+
+def test_what_could_not_be_started_failed_before_it_began() -> None:
+    dialogue = told(begun(task("a"), task("z", ["a"])), "a cannot start")
+    assert whys(dialogue, "a") == ["failed: it failed before it began: cannot start it"]
+    assert whys(dialogue, "z")[-1] == (
+        "root_cause: a failed before it began: cannot start it"
+    )
+
+
+def test_a_group_failed_because_of_what_is_in_it() -> None:
+    dialogue = begun(group("g"), task("g/x"), task("g/y"))
+    told(dialogue, "g/y exits 4", "g/x exits 0")
+    run = dialogue.state.runs["r"]
+    assert [c.task.id for c in root_causes(run, run.tasks["g"])] == ["g/y"]
+
+
+def test_a_condition_shows_its_values() -> None:
+    when = {"$equals": [output("a", "zone"), "es-mad1"]}
+    dialogue = begun(task("a"), task("b", ["a"], when=when))
+    told(dialogue, 'a returns {"zone": "fi-hel1"}')
+    assert whys(dialogue, "b") == [
+        "skipped: it was skipped: its condition is false",
+        'condition: a.zone is "fi-hel1"',
+    ]
+
+
+def test_success_is_said_plainly() -> None:
+    dialogue = told(begun(task("a")), "a exits 0")
+    assert whys(dialogue, "a") == ["result: it succeeded"]
+
+
+def test_no_such_task() -> None:
+    with pytest.raises(KeyError):
+        explain(begun(task("a")).state, "r", "z", no_idea)
+
+
+def test_what_the_machine_has_none_of_keeps_all_from_starting() -> None:
+    """Who holds starts back is the loop: here nothing is left of the slots."""
+    short = begun(task("a"), task("b"), slots=1)
+    short.lacking = frozenset({SLOTS})
+    told(short, "a finds no room")
+    room = "no room: make some; it is tried again until there is"
+    assert whys(short, "a") == [f"shortage: {room}"]
+    assert whys(short, "b") == [
+        f"shortage: nothing starts since a met this: {room}",
+        "behind: 1 task is ahead of it in line",
+    ]
+    shown = task_view(short.task("a"))
+    assert (shown.status, shown.attempt) == ("ready", 0)
+    assert shown.explanation == "no room: make some"
+    short.lacking = frozenset()
+    assert short.settle() == ["start a again"]
+    assert task_view(short.task("a")).explanation == ""
+    assert whys(short, "b") == ["slots: the only slot is taken"]
+
+
+def test_who_lacks_something_is_forgotten_when_it_is_cancelled() -> None:
+    short = begun(task("a"))
+    short.lacking = frozenset({SLOTS})
+    told(short, "a finds no room", "cancel")
+    assert task_view(short.task("a")).lacks == ""
+    assert whys(short, "a") == ["result: it was cancelled"]

@@ -1,0 +1,245 @@
+"""What is made of reports and requests: outcomes, reasons, old news, refusals."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import pytest
+
+from provctl.core.engine import events as ev
+from provctl.core.engine.observe import observe
+from provctl.core.engine.requests import Cancel, ExitedReport, ResolveTask, admit
+from provctl.core.model.workflow import Command, NushellCall, Script
+from provctl.errors import NotFound, RequestRejected, UsageError
+from tests.support.engine_driver import Dialogue, picture
+from tests.support.workflows import a_workflow, group, output, task
+
+
+def one_running() -> Dialogue:
+    dialogue = Dialogue()
+    dialogue.submit(a_workflow(task("a")))
+    return dialogue
+
+
+def nest(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("report", "outcome", "reason"),
+    [
+        ({}, "succeeded", ""),
+        ({"exit_code": 3}, "failed", "exit code 3"),
+        ({"exit_code": None, "signal": 9}, "failed", "killed by signal 9"),
+        ({"problem": "no such program"}, "failed", "no such program"),
+        ({"cause": "timeout"}, "timed_out", "it ran longer than its timeout"),
+        ({"cause": "stop"}, "failed", "told to end by others"),
+        (
+            {"output": float("nan")},
+            "failed",
+            "what it returned has a number that JSON cannot hold",
+        ),
+        (
+            {"output": {"a": [1e999]}},
+            "failed",
+            "what it returned has a number that JSON cannot hold",
+        ),
+        (
+            {"output": nest(5000)},
+            "failed",
+            "what it returned is nested more than 100 deep",
+        ),
+        ({"output": nest(99)}, "succeeded", ""),
+    ],
+)
+def test_outcome(report: Dict[str, Any], outcome: str, reason: str) -> None:
+    dialogue = one_running()
+    dialogue.report(dialogue.ended("a", **report))
+    assert (dialogue.task("a").outcome, dialogue.task("a").reason) == (outcome, reason)
+
+
+def test_only_success_has_an_output() -> None:
+    dialogue = one_running()
+    dialogue.report(dialogue.ended("a", exit_code=1, output={"ip": "10.0.0.1"}))
+    assert dialogue.task("a").output is None
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"error": "quota exceeded"}, "quota exceeded"),
+        ({}, "it returned success: false"),
+        ({"error": " \n"}, "it returned success: false"),
+        ({"error": "", "message": "busy"}, "busy"),
+        ({"error": {"code": 7}}, '{"code": 7}'),
+        ({"error": "two\nlines\x1b[31m"}, "two lines [31m"),
+        ({"error": "x" * 1000}, "x" * 300 + "..."),
+    ],
+)
+def test_a_call_that_returned_no_success_failed_in_its_own_words(
+    said: Dict[str, Any], reason: str
+) -> None:
+    dialogue = one_running()
+    output = {"success": False, **said}
+    dialogue.report(dialogue.ended("a", exit_code=1, output=output))
+    task = dialogue.task("a")
+    assert (task.outcome, task.reason, task.exit_code) == ("failed", reason, 1)
+    assert task.output == output
+
+
+@pytest.mark.parametrize("output", [{"success": 0}, {"success": True}, False, [], None])
+def test_any_other_output_of_a_failure_says_nothing_of_it(output: Any) -> None:
+    dialogue = one_running()
+    dialogue.report(dialogue.ended("a", exit_code=1, output=output))
+    assert dialogue.task("a").reason == "exit code 1"
+    assert dialogue.task("a").output is None
+
+
+def test_an_exit_record_goes_into_the_journal_whole() -> None:
+    dialogue = one_running()
+    report = ExitedReport(
+        "r", "a", 1, "exit", 0, None, 5.0, 7.0, 0.25, 4096, 2, 9, {"ip": "10.0.0.1"}
+    )
+    assert observe(dialogue.state, report, 9.0, 0.0) == [
+        ev.AttemptFinished(
+            "r",
+            9.0,
+            "a",
+            1,
+            "succeeded",
+            exit_code=0,
+            started_at=5.0,
+            finished_at=7.0,
+            cpu_s=0.25,
+            max_rss_bytes=4096,
+            survivors=2,
+            output={"ip": "10.0.0.1"},
+            log_dropped_bytes=9,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cause", "told_of"), [("exit", 2), ("stop", 0), ("timeout", 0)]
+)
+def test_what_is_killed_with_a_task_that_is_told_to_end_is_not_left_by_it(
+    cause: str, told_of: int
+) -> None:
+    dialogue = one_running()
+    dialogue.report(dialogue.ended("a", cause=cause, exit_code=1, survivors=2))
+    assert dialogue.task("a").survivors == told_of
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"run": "other"}, {"task": "other"}, {"attempt": 0}, {"attempt": 2}],
+    ids=str,
+)
+def test_news_of_something_else_is_no_news(change: Dict[str, Any]) -> None:
+    dialogue = one_running()
+    fields = {**vars(dialogue.ended("a")), **change}
+    assert observe(dialogue.state, ExitedReport(**fields), 1.0, 0.0) == []
+
+
+def test_old_news_is_no_news() -> None:
+    dialogue = one_running()
+    report = dialogue.ended("a")
+    dialogue.report(report)
+    assert observe(dialogue.state, report, 1.0, 0.0) == []
+
+
+@pytest.mark.parametrize("request_", [Cancel("x"), ResolveTask("x", "a", "rerun")])
+def test_a_run_in_other_hands_is_not_found(request_: Any) -> None:
+    with pytest.raises(NotFound, match="run x is not in this owner's hands"):
+        admit(one_running().state, request_, 1.0)
+
+
+def test_only_a_held_task_can_be_decided_over() -> None:
+    dialogue = one_running()
+    with pytest.raises(RequestRejected, match="task a is running, not held"):
+        dialogue.request(ResolveTask("r", "a", "rerun"))
+    with pytest.raises(NotFound, match="run r has no task b"):
+        dialogue.request(ResolveTask("r", "b", "rerun"))
+    dialogue.hear("a is lost")
+    with pytest.raises(UsageError, match="rerun, accept, fail; not forget"):
+        dialogue.request(ResolveTask("r", "a", "forget"))
+
+
+def test_a_finished_run_is_changed_no_more() -> None:
+    dialogue = one_running()
+    dialogue.hear("a exits 0")
+    before = picture(dialogue.state)
+    with pytest.raises(RequestRejected, match="run r has ended: succeeded"):
+        dialogue.hear("cancel")
+    assert picture(dialogue.state) == before
+
+
+def test_reasons_are_kept_but_not_without_end() -> None:
+    dialogue = one_running()
+    dialogue.hear("a is lost")
+    dialogue.request(ResolveTask("r", "a", "rerun", reason="x" * 5000))
+    dialogue.request(Cancel("r", reason="y" * 5000))
+    reasons = [getattr(event, "reason", "") for event in dialogue.history]
+    assert "x" * 1000 in reasons
+    assert "y" * 1000 in reasons
+
+
+def test_a_start_has_every_value_filled_in() -> None:
+    ip = output("a", "ip")
+    actions = (
+        Command(("ping", ip)),
+        Script("x", {"ip": ip}),
+        NushellCall("servers/create.nu", "create", (ip,), {"ip": ip}),
+    )
+    dialogue = Dialogue()
+    dialogue.submit(
+        a_workflow(
+            task("a"),
+            *(
+                task(f"b{n}", ["a"], action=action, env={"IP": ip})
+                for n, action in enumerate(actions)
+            ),
+        )
+    )
+    dialogue.hear('a returns {"ip": "10.0.0.1"}')
+    assert [launch.action for launch in dialogue.launches[1:]] == [
+        Command(("ping", "10.0.0.1")),
+        Script("x", {"ip": "10.0.0.1"}),
+        NushellCall("servers/create.nu", "create", ("10.0.0.1",), {"ip": "10.0.0.1"}),
+    ]
+    assert [launch.env for launch in dialogue.launches[1:]] == [{"IP": "10.0.0.1"}] * 3
+
+
+def test_a_group_returns_what_its_tasks_return() -> None:
+    dialogue = Dialogue()
+    dialogue.submit(
+        a_workflow(
+            group("g"),
+            task("g/x"),
+            group("g/h"),
+            task("g/h/y"),
+            task("z", ["g"], env={"ALL": output("g")}),
+        )
+    )
+    dialogue.hear("g/x returns 1")
+    dialogue.hear("g/h/y returns 2")
+    assert dialogue.launches[-1].env == {"ALL": {"x": 1, "h": {"y": 2}}}
+
+
+@pytest.mark.parametrize(
+    ("ending", "story"),
+    [
+        ("exits 1", "a has no output: it failed"),
+        ("times out", "a has no output: it timed out"),
+    ],
+)
+def test_a_value_that_is_missing_says_whose(ending: str, story: str) -> None:
+    dialogue = Dialogue()
+    dialogue.submit(
+        a_workflow(task("a"), task("b", [("a", "done")], env={"A": output("a")}))
+    )
+    assert dialogue.hear(f"a {ending}")[0] == "refuse b"
+    assert dialogue.task("b").reason == story

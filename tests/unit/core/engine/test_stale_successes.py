@@ -1,0 +1,161 @@
+"""A success that rests on something undone or made anew: what is said, and refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from provctl.core.analysis.explain import explain
+from provctl.core.engine import events as ev
+from provctl.core.engine.reopen import ran_on_failure, to_retry, why_stale
+from provctl.core.engine.view import view
+from provctl.core.model.workflow import RetryPolicy, Workflow
+from provctl.errors import RequestRejected
+from tests.support.engine_driver import Dialogue
+from tests.support.histories_of_stale_tasks import MADE, on_a_server, server, user
+from tests.support.workflows import a_workflow, group, output, task
+
+
+def told(workflow: Workflow, *lines: str) -> Dialogue:
+    """What an owner knows who has heard this."""
+    dialogue = Dialogue()
+    dialogue.submit(workflow)
+    for line in lines:
+        dialogue.hear(line)
+    return dialogue
+
+
+DEPLOYED = (f"server returns {MADE}", "configure exits 0", "app exits 0")
+GONE = (*DEPLOYED, "undo all", "server exits 0")
+
+
+def deployed() -> Dialogue:
+    return told(on_a_server(user("configure")), *DEPLOYED)
+
+
+def gone() -> Dialogue:
+    return told(on_a_server(user("configure")), *GONE)
+
+
+def refusal(dialogue: Dialogue, line: str) -> str:
+    with pytest.raises(RequestRejected) as caught:
+        dialogue.hear(line)
+    return f"{caught.value.message}; {caught.value.hint}"
+
+
+def test_what_succeeded_does_not_run_again_without_what_used_its_output() -> None:
+    said = refusal(deployed(), "only server")
+    assert "task server cannot run again alone: configure rests on it" in said
+    assert "provctl workflow retry r --from server" in said
+
+
+def test_nor_does_what_was_undone() -> None:
+    said = refusal(gone(), "only server")
+    assert "task server cannot run again alone: configure rests on it" in said
+
+
+@pytest.mark.parametrize("line", ["only app", "from app", "only configure"])
+def test_nothing_runs_again_on_what_is_gone(line: str) -> None:
+    assert "provctl workflow retry r" in refusal(gone(), line)
+
+
+def test_the_refusal_says_what_is_gone() -> None:
+    assert "app needs configure, but that rests on server, which was undone" in refusal(
+        gone(), "only app"
+    )
+    assert "configure needs server, but that was undone" in refusal(
+        gone(), "only configure"
+    )
+
+
+def test_with_all_that_comes_after_it_it_does() -> None:
+    assert gone().hear("from server") == ["start server again"]
+    assert deployed().hear("from server") == ["start server again"]
+
+
+def test_what_did_not_run_keeps_nothing_from_running_alone() -> None:
+    dialogue = told(on_a_server(user("configure")), "server exits 1")
+    assert dialogue.hear("only server") == ["start server again"]
+
+
+def test_a_task_inside_a_nested_workflow_whose_output_was_used() -> None:
+    whole = task("b", ["g"], env={"N": output("g")})
+    workflow = a_workflow(group("g"), task("g/a"), whole)
+    dialogue = told(workflow, "g/a returns 1", "b exits 0")
+    assert "b rests on it" in refusal(dialogue, "only g/a")
+
+
+@pytest.mark.parametrize("line", ["only server", "from server"])
+def test_not_while_something_runs_with_the_output(line: str) -> None:
+    dialogue = told(on_a_server(user("configure")), f"server returns {MADE}")
+    assert "task configure is running" in refusal(dialogue, line)
+    dialogue.hear("configure is lost")
+    assert "task configure is held" in refusal(dialogue, line)
+
+
+def test_nor_while_something_runs_because_of_the_failure() -> None:
+    workflow = a_workflow(task("a"), task("alert", [("a", "failure")]))
+    assert "task alert is running" in refusal(told(workflow, "a exits 1"), "again")
+
+
+def test_a_task_whose_server_is_gone_does_not_look_like_a_success() -> None:
+    dialogue = gone()
+    shown = {seen.id: seen.stale for seen in view(dialogue.r).tasks}
+    stale = "rests on server, which was undone"
+    assert shown == {"server": "", "configure": stale, "app": stale}
+    because = [b.text for b in explain(dialogue.state, "r", "app", no_idea)]
+    assert because == ["it succeeded", f"it {stale}: a retry runs it again"]
+    assert not why_stale(deployed().r)
+    assert not any(seen.stale for seen in view(deployed().r).tasks)
+
+
+def test_nor_does_a_nested_workflow_in_which_something_is_gone() -> None:
+    workflow = a_workflow(group("g"), server("g/s"), task("z", ["g"]))
+    dialogue = told(workflow, "g/s exits 0", "z exits 0", "undo all", "g/s exits 0")
+    assert why_stale(dialogue.r) == {
+        "g/s": "was undone",
+        "g": "rests on g/s, which was undone",
+        "z": "rests on g/s, which was undone",
+    }
+    assert "z needs g, but that rests on g/s" in refusal(dialogue, "only z")
+
+
+def test_all_is_a_success_again_after_the_retry() -> None:
+    dialogue = gone()
+    for line in ("again", *DEPLOYED):
+        dialogue.hear(line)
+    assert dialogue.r.outcome == "succeeded"
+    assert not why_stale(dialogue.r)
+
+
+def test_what_ran_because_of_a_failure_is_told_apart() -> None:
+    workflow = a_workflow(task("a"), task("b", [("a", "failure")]), task("c", ["b"]))
+    dialogue = told(workflow, "a exits 1", "b exits 0", "c exits 0")
+    assert ran_on_failure(dialogue.r, "b")
+    assert not ran_on_failure(dialogue.r, "c")
+    assert list(to_retry(dialogue.r, (), downstream_too=False)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "again"), [([], ["server"]), (["server"], ["server"])]
+)
+def test_a_retry_of_an_earlier_version_is_replayed_as_it_happened(
+    tasks: Any, again: Any
+) -> None:
+    dialogue = gone()
+    dialogue.settle([ev.RetryRequested("r", dialogue.now, tasks)])
+    opened = [name for name, each in dialogue.r.tasks.items() if not each.outcome]
+    assert opened == again
+
+
+def test_an_earlier_retry_left_waits_alone() -> None:
+    workflow = a_workflow(task("a", retry=RetryPolicy(2, 3600)), task("b"))
+    dialogue = told(workflow, "a exits 1", "b exits 1")
+    dialogue.settle([ev.RetryRequested("r", dialogue.now, [])])
+    assert dialogue.task("a").status == "retrying"
+    assert dialogue.task("b").status == "running"
+
+
+def no_idea(_run: Any, _task: Any) -> None:
+    """When a task will end."""

@@ -1,0 +1,46 @@
+"""What libraries say of errors is in the scheduler's log; that clients went is not."""
+
+from __future__ import annotations
+
+import logging
+from typing import Iterator, List
+
+import pytest
+
+from provctl.daemon.process import hear_of_errors
+
+
+@pytest.fixture
+def heard() -> Iterator[List[str]]:
+    lines: List[str] = []
+    root = logging.getLogger()
+    before = root.handlers
+    hear_of_errors(lines.append)
+    yield lines
+    root.handlers = before
+
+
+def _raised(error: Exception) -> Exception:
+    try:
+        raise error
+    except (KeyError, OSError) as raised:
+        return raised
+
+
+def test_errors_are_lines_of_the_log(heard: List[str]) -> None:
+    bug = _raised(KeyError("gone"))
+    logging.getLogger("asyncio").error("Exception in callback", exc_info=bug)
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application")
+    first, second = heard
+    assert first[:2] == "20"
+    assert "Z asyncio: Exception in callback\n    Traceback" in first
+    assert "\n    KeyError: 'gone'\n" in first
+    assert second.endswith("Z API: Exception in ASGI application\n")
+
+
+def test_that_a_client_went_away_is_not(heard: List[str]) -> None:
+    logging.getLogger("asyncio").warning("socket.send() raised exception.")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    gone = _raised(ConnectionResetError("gone"))
+    logging.getLogger("asyncio").error("Task exception", exc_info=gone)
+    assert heard == []

@@ -1,0 +1,75 @@
+"""Runs are found by what people type, and what they mistype is guessed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provctl.errors import NotFound
+from provctl.runs.find import find_run, find_runs
+from tests.support.run_folders import state_folder, submit
+from tests.support.workflows import a_workflow, task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.storage.layout import StateDir
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateDir:
+    """Runs w1, d1, w2, d2, of two workflows, in this order."""
+    folder = state_folder(tmp_path)
+    for number, (name, run) in enumerate(
+        [("web", "wbb1"), ("deploy", "dbb1"), ("web", "wbb2"), ("deploy", "dcc2")]
+    ):
+        submit(folder, a_workflow(task("a"), name=name), run, at=1000.0 + number)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "run"),
+    [
+        ("wbb1", "wbb1"),
+        ("dc", "dcc2"),
+        ("@last", "dcc2"),
+        ("@last~0", "dcc2"),
+        ("@last~1", "wbb2"),
+        ("@last~3", "wbb1"),
+        ("@last:web", "wbb2"),
+        ("@last:web~1", "wbb1"),
+        ("@last:deploy", "dcc2"),
+    ],
+)
+def test_what_a_text_means(folder: StateDir, text: str, run: str) -> None:
+    assert find_run(folder, text) == run
+    assert [each.id for each in find_runs(folder, text)] == [run]
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ("w", "is the start of 2 runs: wbb1, wbb2", "give more of the id"),
+        ("wbx1", "no run is called wbx1", "did you mean wbb"),
+        ("web", "no run is called web", "its latest run is @last:web"),
+        ("deplyo", "no run is called deplyo", "did you mean @last:deploy?"),
+        ("@last:wbe", "no run of a workflow called wbe", "did you mean @last:web?"),
+        ("@last~9", "there are only 4 such runs", "workflow list"),
+        ("@lats", "no run is called @lats", "provctl help selectors"),
+        ("zzz", "no run is called zzz", "see: provctl workflow list"),
+    ],
+)
+def test_what_is_not_found_is_guessed(
+    folder: StateDir, text: str, said: str, hint: str
+) -> None:
+    with pytest.raises(NotFound, match=said) as caught:
+        find_run(folder, text)
+    assert hint in str(caught.value.hint)
+
+
+def test_of_one_run_nobody_says_are(tmp_path: Path) -> None:
+    folder = state_folder(tmp_path)
+    submit(folder, a_workflow(task("a")), "wbb1", at=1000.0)
+    with pytest.raises(NotFound, match="there is only 1 such run"):
+        find_run(folder, "@last~1")

@@ -1,0 +1,208 @@
+"""The roster says of every run what is on disk, and reads only what has grown."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, List
+
+import pytest
+
+from provctl.base.record_cache import read_cache, write_cache
+from provctl.core.engine import events as ev
+from provctl.errors import StateDirError
+from provctl.runs.summary_cache import RunSummaryCache
+from provctl.storage.layout import StateDir
+from provctl.storage.lock import Lock
+from provctl.storage.run_summary import summaries
+from tests.support.run_folders import append, state_folder, submit
+from tests.support.workflows import a_workflow, task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ONE = a_workflow(task("a"))
+LABELS = {"env": "prod", "path/to.x": "a=b\\ ø", "none": ""}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateDir:
+    folder = state_folder(tmp_path)
+    for number, run in enumerate(("old", "new", "mid")):
+        at = {"old": 1.0, "mid": 2.0, "new": 3.0}[run]
+        workflow = replace(ONE, name=f"w{number}\t\\")
+        submit(folder, workflow, run, at=at, batch="b-1", labels=LABELS)
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def ids(summary_cache: RunSummaryCache) -> List[str]:
+    return [run.id for run in summary_cache.latest()]
+
+
+def shelf_of(cache: Path) -> Path:
+    (file,) = (cache / "runs").iterdir()
+    return file
+
+
+def test_the_newest_comes_first(folder: StateDir, cache: Path) -> None:
+    for _ in ("read", "kept"):
+        summary_cache = RunSummaryCache(folder, cache)
+        assert ids(summary_cache) == ["new", "mid", "old"]
+        run = summary_cache.latest()[0]
+        assert run[:5] == ("new", "w1\t\\", "queued", None, 3.0)
+        assert (run.status_word, run.batch, run.labels) == ("queued", "b-1", LABELS)
+        assert [run.id for run in summary_cache.latest(most=1)] == ["new"]
+        assert [run.id for run in summary_cache.latest(lambda run: "d" in run.id)] == [
+            "mid",
+            "old",
+        ]
+
+
+@pytest.mark.parametrize("kind", ["queued", "finished", "owned", "damaged", "gone"])
+def test_every_account_is_what_is_on_disk(
+    folder: StateDir, cache: Path, kind: str
+) -> None:
+    assert RunSummaryCache(folder, cache).every() == summaries(folder)
+    run, lock = folder.run("mid"), None
+    if kind == "finished":
+        append(run, [ev.RunFinished("mid", 5.5, "cancelled")])
+    elif kind == "owned":
+        lock = Lock.acquire(run.lock)
+    elif kind == "damaged":
+        run.journal.write_bytes(b"x" + run.journal.read_bytes()[1:])
+    elif kind == "gone":
+        run.journal.unlink()
+    every = summaries(folder)
+    for _ in ("read", "kept"):
+        assert RunSummaryCache(folder, cache).every() == every
+    assert [run.owned for run in every] == [False, lock is not None, False]
+    if lock is not None:
+        lock.release()
+        assert RunSummaryCache(folder, cache).every() == summaries(folder) != every
+
+
+def test_a_run_that_goes_on_is_read_again(folder: StateDir, cache: Path) -> None:
+    run = folder.run("mid")
+    append(run, [ev.RunFinished("mid", 5.0, "failed")])
+    assert RunSummaryCache(folder, cache).every()[1].outcome == "failed"
+    append(run, [ev.RetryRequested("mid", 6.0, ["a"])])
+    assert RunSummaryCache(folder, cache).every() == summaries(folder)
+    assert RunSummaryCache(folder, cache).every()[1].outcome is None
+
+
+@pytest.mark.parametrize(
+    ("text", "run"),
+    [("@last", "new"), ("o", "old"), ("mid", "mid"), ("", None), ("x", None)],
+)
+def test_a_run_is_found_by_what_people_type(
+    folder: StateDir, cache: Path, text: str, run: str
+) -> None:
+    found = RunSummaryCache(folder, cache).find(text)
+    assert (found and found.id) == run
+
+
+def test_what_has_grown_is_read_again(folder: StateDir, cache: Path) -> None:
+    def word() -> str:
+        return RunSummaryCache(folder, cache).latest(most=1)[0].status_word
+
+    assert word() == "queued"
+    append(folder.run("new"), [ev.CancelRequested("new", 4.0)])
+    assert word() == "cancelling"
+    append(folder.run("new"), [ev.RunFinished("new", 5.0, "cancelled")])
+    assert word() == "cancelled"
+
+
+def test_what_has_not_grown_is_not_read(folder: StateDir, cache: Path) -> None:
+    first = RunSummaryCache(folder, cache).latest()
+    for run in first:
+        journal = folder.run(run.id).journal
+        about = journal.stat()
+        # Were it read, it would be said to be damaged.
+        with journal.open("r+b") as file:
+            file.write(b"x" * about.st_size)
+        os.utime(str(journal), ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert RunSummaryCache(folder, cache).latest() == first
+    assert RunSummaryCache(folder, cache).every() == first[::-1]
+    # One that took the place of another looks like another.
+    journal.rename(journal.with_name("away"))
+    journal.write_bytes(b"x" * about.st_size)
+    os.utime(str(journal), ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert [run.status_word for run in RunSummaryCache(folder, cache).every()].count(
+        "damaged"
+    ) == 1
+
+
+def test_who_has_no_time_is_told_what_is_known(folder: StateDir, cache: Path) -> None:
+    hurried = RunSummaryCache(folder, cache, within_s=-1.0)
+    assert hurried.latest() == []
+    RunSummaryCache(folder, cache).latest()
+    append(folder.run("new"), [ev.CancelRequested("new", 4.0)])
+    known = RunSummaryCache(folder, cache, within_s=-1.0).latest()
+    assert [run.status_word for run in known] == ["queued"] * 3
+
+
+def test_it_is_not_written_for_each_run_that_grows(
+    folder: StateDir, cache: Path
+) -> None:
+    (one,) = RunSummaryCache(folder, cache).latest(most=1)
+    shelf = shelf_of(cache)
+    head = shelf.read_text().splitlines()[1]
+    assert len(read_cache(shelf, head)) == 3
+    for number in range(200):
+        submit(folder, ONE, f"many-{number:03d}", at=one.created_at)
+    RunSummaryCache(folder, cache).every()
+    assert len(read_cache(shelf, head)) == 203
+    before = shelf.read_bytes()
+    append(folder.run("new"), [ev.CancelRequested("new", 4.0)])
+    assert RunSummaryCache(folder, cache).every()[-1].status == "cancelling"
+    assert shelf.read_bytes() == before
+
+
+def test_runs_come_and_go(folder: StateDir, cache: Path, tmp_path: Path) -> None:
+    assert ids(RunSummaryCache(folder, cache)) == ["new", "mid", "old"]
+    folder.run("mid").path.rename(tmp_path / "gone")
+    submit(folder, ONE, "newest", at=9.0)
+    assert ids(RunSummaryCache(folder, cache)) == ["newest", "new", "old"]
+
+
+def test_a_damaged_run_is_named_as_such(folder: StateDir, cache: Path) -> None:
+    folder.run("mid").journal.write_bytes(b"nonsense\n")
+    words = {run.id: run.status_word for run in RunSummaryCache(folder, cache).latest()}
+    assert words == {"new": "queued", "mid": "damaged", "old": "queued"}
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"00000000\nruns 1\nx"])
+def test_a_cache_that_is_damaged_or_cannot_be_is_none(
+    folder: StateDir, cache: Path, tmp_path: Path, content: bytes
+) -> None:
+    assert ids(RunSummaryCache(folder, cache))[0] == "new"
+    file = shelf_of(cache)
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.write_bytes(content)
+    assert ids(RunSummaryCache(folder, cache))[0] == "new"
+    blocked = tmp_path / "blocked"
+    blocked.write_bytes(b"")
+    assert ids(RunSummaryCache(folder, blocked))[0] == "new"
+
+
+def test_it_is_the_cache_that_answers(folder: StateDir, cache: Path) -> None:
+    RunSummaryCache(folder, cache).every()
+    shelf = shelf_of(cache)
+    head = shelf.read_text().splitlines()[1]
+    rows = read_cache(shelf, head)
+    write_cache(shelf, head, {k: v.replace("w1", "x1") for k, v in rows.items()})
+    names = [run.name[:2] for run in RunSummaryCache(folder, cache).every()]
+    assert names == ["w0", "w2", "x1"]
+
+
+def test_no_state_directory_has_no_runs(cache: Path, tmp_path: Path) -> None:
+    nothing = RunSummaryCache(StateDir(tmp_path / "none"), cache)
+    assert (nothing.latest(), nothing.every(), nothing.find("@last")) == ([], [], None)
+    (tmp_path / "runs").write_bytes(b"")
+    with pytest.raises(StateDirError):
+        RunSummaryCache(StateDir(tmp_path), cache)

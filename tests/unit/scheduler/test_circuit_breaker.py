@@ -1,0 +1,159 @@
+"""While the machine is short of something nothing starts, but for a trial now and then."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, List
+
+import pytest
+
+from provctl.base.resource_exhaustion import is_full
+from provctl.core.engine.requests import Cancel, ExitedReport, NeverStartedReport
+from provctl.errors import NotFound
+from provctl.scheduler.circuit_breaker import CircuitBreaker
+from provctl.scheduler.secrets import find_secret
+from tests.support.fake_executor import ended, voided
+from tests.support.resource_limits import no_descriptor_free
+from tests.support.run_folders import state_folder, submit
+from tests.support.scheduler_harness import HandClock, Household, in_a_loop
+from tests.support.workflows import a_workflow, task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.executors.protocol import AttemptRef
+    from provctl.storage.layout import StateDir
+
+SHORT = NeverStartedReport("r", "a", 1, "no room: make some", shortage=True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateDir:
+    return state_folder(tmp_path)
+
+
+def short(place: AttemptRef) -> NeverStartedReport:
+    return NeverStartedReport(
+        place.run, place.task, place.attempt, "no room: make some", True
+    )
+
+
+# -- when ---------------------------------------------------------------------------
+
+
+def test_waits_grow_with_each_trial_that_fails_and_are_told_once(
+    tmp_path: Path,
+) -> None:
+    said: List[str] = []
+    breaker = CircuitBreaker(str(tmp_path), said.append)
+    assert not breaker.holds(0)
+    breaker.started(0)  # of no account while there is no shortage
+    assert breaker.until is None
+    breaker.hear(SHORT, 10)
+    breaker.hear(SHORT, 10)  # of the same moment: no trial
+    waits: List[float] = []
+    for _ in range(8):
+        begun = breaker.until
+        assert begun is not None
+        waits.append(begun - 10)
+        assert breaker.holds(begun - 0.1)
+        assert not breaker.holds(begun)
+        breaker.started(begun)
+        assert breaker.holds(begun), "one trial at a time"
+        breaker.hear(SHORT, 10)
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert said == ["attempts wait: no room: make some"]
+
+
+def test_it_is_over_with_a_trial_that_runs_or_ends(tmp_path: Path) -> None:
+    breaker = CircuitBreaker(str(tmp_path), lambda _words: None)
+    breaker.hear(SHORT, 0)
+    assert not breaker.holds(1)
+    breaker.started(1)
+    assert breaker.until == 6
+    assert not breaker.holds(6)
+    assert breaker.until is None
+    breaker.hear(SHORT, 10)
+    assert not breaker.holds(11)
+    breaker.started(11)
+    never_ran = ExitedReport("r", "a", 2, "exit", None, None, 0.0, 0.0, ran=False)
+    breaker.hear(never_ran, 11)
+    assert breaker.holds(11), "it says nothing of the machine"
+    breaker.hear(ExitedReport("r", "a", 2, "exit", 0, None, 0.0, 0.0), 11)
+    assert not breaker.holds(11)
+
+
+def test_a_disk_with_room_is_not_full(tmp_path: Path) -> None:
+    assert not is_full(str(tmp_path))
+    assert not is_full(str(tmp_path / "none"))
+
+
+# -- in the loop --------------------------------------------------------------------
+
+
+@in_a_loop
+async def test_one_that_finds_no_room_is_void_and_begins_later(
+    folder: StateDir,
+) -> None:
+    submit(folder, a_workflow(task("a"), task("b")))
+    clock = HandClock()
+    house = Household(folder, clock=clock, slots=1)
+    house.scheduler.acquire_run("r")
+    assert house.executor.said() == ["launch a"]
+    house.executor.report(short(house.executor.orders["a"].place))
+    assert house.executor.said() == []
+    clock.time += 1
+    house.scheduler.acquire_queued()
+    assert house.executor.said() == ["launch a.2"]
+    house.executor.end("a.2")
+    assert house.executor.said() == ["launch b"]
+    house.executor.end("b")
+    assert house.kinds()[-1] == "RunFinished"
+    assert "TaskFailed" not in house.kinds()
+
+
+@in_a_loop
+async def test_the_control_what_is_void_for_another_reason_begins_at_once(
+    folder: StateDir,
+) -> None:
+    submit(folder, a_workflow(task("a")))
+    house = Household(folder)
+    house.scheduler.acquire_run("r")
+    house.executor.report(voided(house.executor.orders["a"].place))
+    assert house.executor.said() == ["launch a", "launch a.2"]
+
+
+@in_a_loop
+async def test_what_waits_for_room_can_be_cancelled(folder: StateDir) -> None:
+    submit(folder, a_workflow(task("a")))
+    house = Household(folder)
+    house.scheduler.acquire_run("r")
+    house.executor.report(short(house.executor.orders["a"].place))
+    house.scheduler.request(Cancel("r"))
+    assert house.scheduler.state.runs == {}
+    assert house.executor.said() == ["launch a"]
+
+
+@in_a_loop
+async def test_a_secret_that_cannot_be_read_for_want_of_a_descriptor_is_waited_for(
+    folder: StateDir, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    with no_descriptor_free(), pytest.raises(NotFound):
+        find_secret("S", f"file:{secret}", {})
+    clock = HandClock()
+    house = Household(folder, clock=clock)
+    submit(
+        folder, a_workflow(task("a"), task("b", ["a"], secrets={"S": f"file:{secret}"}))
+    )
+    house.scheduler.acquire_run("r")
+    with no_descriptor_free():
+        house.executor.report(ended(house.executor.orders["a"].place))
+        await asyncio.sleep(0)
+    b = house.scheduler.state.runs["r"].tasks["b"]
+    assert (b.status, b.tries) == ("ready", 0)
+    assert str(secret) in b.lacks
+    clock.time += 1
+    house.scheduler.acquire_queued()
+    assert house.executor.said() == ["launch a", "launch b.2"]

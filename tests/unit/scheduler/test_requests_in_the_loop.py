@@ -1,0 +1,232 @@
+"""What operators ask of an owner: open a run again, let it stand still, keep secrets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provctl.base.flock import is_locked
+from provctl.core.engine.requests import Cancel, Pause, Resume, RetryRun, Rollback
+from provctl.core.model.workflow import Command, Undo
+from provctl.errors import NotFound, RequestRejected
+from provctl.scheduler.secrets import find_secret
+from provctl.storage.lock import LockOwner
+from tests.support.fake_executor import adopted, ended
+from tests.support.run_folders import state_folder, submit
+from tests.support.scheduler_harness import Household, in_a_loop
+from tests.support.workflows import a_workflow, output, task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.storage.layout import StateDir
+
+TWO = a_workflow(task("a"), task("b", ["a"]))
+UNDOABLE = a_workflow(
+    task("a", undo=Undo(Command(("rm", output("a", "id"))))),
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateDir:
+    return state_folder(tmp_path)
+
+
+def failed_run(folder: StateDir) -> Household:
+    """A run of which b failed, and nobody's any more."""
+    submit(folder, TWO)
+    house = Household(folder)
+    house.scheduler.acquire_run("r")
+    house.executor.end("a")
+    house.executor.end("b", exit_code=1)
+    assert house.scheduler.state.runs == {}
+    house.executor.said()
+    return house
+
+
+@in_a_loop
+async def test_a_retry_opens_a_finished_run_and_takes_it(folder: StateDir) -> None:
+    house = failed_run(folder)
+    house.scheduler.request(RetryRun("r"))
+    assert house.executor.said() == ["launch b.2"]
+    assert folder.queued() == ["r"]  # whoever comes next finds it
+    kinds = house.kinds()
+    assert kinds[kinds.index("RunFinished") :] == [
+        "RunFinished",
+        "RetryRequested",
+        "OwnershipTaken",
+        "AttemptStarted",
+    ]
+    house.executor.end("b.2")
+    assert house.kinds()[-1] == "RunFinished"
+    assert folder.queued() == []
+
+
+@in_a_loop
+async def test_what_is_refused_leaves_a_finished_run_as_it_was(
+    folder: StateDir,
+) -> None:
+    house = failed_run(folder)
+    before = house.journal()
+    run = folder.run("r")
+    for wish, kind in (
+        (RetryRun("r", ("z",)), NotFound),
+        (Rollback("r"), RequestRejected),
+        (Cancel("r"), RequestRejected),
+        (Pause("r"), RequestRejected),
+    ):
+        with pytest.raises(kind):
+            house.scheduler.request(wish)
+        assert house.journal() == before
+        assert not is_locked(run.lock)
+        assert folder.queued() == []
+        assert house.scheduler.state.runs == {}
+
+
+@in_a_loop
+async def test_an_opened_run_survives_its_owner(folder: StateDir) -> None:
+    first = failed_run(folder)
+    first.scheduler.request(RetryRun("r", ("a",), downstream=True))
+    first.scheduler.close()
+    second = Household(folder)
+    second.executor.found["a"] = ended
+    second.scheduler.acquire_queued()
+    assert second.executor.said() == ["recover a.2", "launch b.2"]
+
+
+@in_a_loop
+async def test_a_foreground_owner_takes_no_other_run(folder: StateDir) -> None:
+    failed_run(folder)
+    holder = LockOwner("foreground", 4242, "boot-1", "", 1000.0)
+    house = Household(folder, holder=holder)
+    with pytest.raises(NotFound, match="not in this owner's hands"):
+        house.scheduler.request(RetryRun("r"))
+    house.scheduler.acquire_run("r", RetryRun("r"))
+    assert house.executor.said() == ["launch b.2"]
+    assert folder.queued() == []  # it is not the scheduler's
+
+
+@in_a_loop
+async def test_an_undo_is_an_attempt_of_its_own(folder: StateDir) -> None:
+    submit(folder, UNDOABLE)
+    house = Household(folder)
+    house.scheduler.acquire_run("r")
+    house.executor.end("a", output={"id": 7})
+    house.scheduler.request(Rollback("r"))
+    order = house.executor.orders["a.2u"]
+    assert order.argv == ("rm", "7")
+    assert order.place.name == "0.2u"
+    assert order.env["PROVCTL_IDEMPOTENCY_KEY"] == "r/a/undo"
+    house.scheduler.close()
+    again = Household(folder)
+    again.executor.found["a"] = adopted
+    again.scheduler.acquire_run("r")
+    assert again.executor.said() == ["recover a.2u"]
+
+
+@in_a_loop
+async def test_a_pause_of_a_run_without_owner_comes_before_any_start(
+    folder: StateDir,
+) -> None:
+    submit(folder, TWO)
+    house = Household(folder)
+    house.scheduler.request(Pause("r"))
+    assert house.executor.said() == []
+    house.scheduler.request(Resume("r"))
+    assert house.executor.said() == ["launch a"]
+
+
+@in_a_loop
+async def test_freezing_reaches_what_runs_and_whoever_adopts_it(
+    folder: StateDir,
+) -> None:
+    submit(folder, TWO)
+    first = Household(folder)
+    first.scheduler.acquire_run("r")
+    first.scheduler.request(Pause("r", freeze=True))
+    assert first.executor.said() == ["launch a", "freeze a"]
+    first.scheduler.close()
+    second = Household(folder)
+    second.executor.found["a"] = adopted
+    second.scheduler.acquire_run("r")
+    assert second.executor.said() == ["recover a", "freeze a"]
+    second.scheduler.request(Resume("r"))
+    assert second.executor.said() == ["thaw a"]
+
+
+@in_a_loop
+async def test_a_secret_travels_with_the_order_and_nowhere_else(
+    folder: StateDir, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("from a file\n")
+    secrets = {"A": "env:OUR_TOKEN", "B": f"file:{file}"}
+    run = submit(folder, a_workflow(task("a", secrets=secrets)))
+    house = Household(folder, environ={"OUR_TOKEN": "from the environment"})
+    house.scheduler.acquire_run("r")
+    order = house.executor.orders["a"]
+    values = ("from the environment", "from a file")
+    assert (order.env["A"], order.env["B"]) == values
+    assert order.masked == values
+    for written in (run.journal, run.workflow):
+        assert all(value not in written.read_text() for value in values)
+
+
+@in_a_loop
+async def test_a_task_whose_secret_is_missing_fails_and_says_so(
+    folder: StateDir,
+) -> None:
+    submit(folder, a_workflow(task("a", secrets={"A": "env:NONE"})))
+    house = Household(folder, environ={})
+    house.scheduler.acquire_run("r")
+    assert house.executor.said() == []
+    assert house.kinds() == ["OwnershipTaken", "TaskFailed", "RunFinished"]
+    assert "secret A: the environment variable NONE is not set" in str(house.journal())
+
+
+@in_a_loop
+async def test_an_undo_whose_secret_is_missing_has_failed(folder: StateDir) -> None:
+    undo = Undo(Command(("rm",)))
+    submit(folder, a_workflow(task("a", undo=undo, secrets={"A": "env:KEY"})))
+    first = Household(folder, environ={"KEY": "there"})
+    first.scheduler.acquire_run("r")
+    first.executor.end("a")
+    second = Household(folder, environ={})
+    second.scheduler.request(Rollback("r"))
+    assert second.executor.said() == []
+    assert second.kinds()[-4:] == [
+        *("RollbackRequested", "OwnershipTaken", "TaskFailed", "RunFinished")
+    ]
+    assert "rollback_failed" in str(second.journal()[-1])
+
+
+@in_a_loop
+async def test_of_a_probe_whose_secret_is_missing_the_policy_decides(
+    folder: StateDir,
+) -> None:
+    asked = task("a", probe=Command(("ask",)), secrets={"A": "env:KEY"})
+    submit(folder, a_workflow(asked))
+    first = Household(folder, environ={"KEY": "there"})
+    first.scheduler.acquire_run("r")
+    first.scheduler.close()
+    second = Household(folder, environ={})
+    second.scheduler.acquire_run("r")
+    await asyncio.sleep(0)  # what no probe could find out is news of the next turn
+    assert second.executor.said() == ["recover a"]
+    assert second.kinds()[-1] == "TaskHeld"
+    assert "its probe: secret A: " in str(second.journal()[-1])
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"\n", b"a\0b", b"\xff", b"x" * 70_000], ids=repr
+)
+def test_what_no_environment_can_hold_is_no_secret(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(NotFound, match="secret A: "):
+        find_secret("A", f"file:{path}", {})

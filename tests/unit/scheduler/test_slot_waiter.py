@@ -1,0 +1,109 @@
+"""Two schedulers over one folder: who waits is woken, and nothing else wakes it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Callable, Iterator
+
+import pytest
+
+from provctl.core.engine import requests as rq
+from provctl.core.engine.run_queue import SLOTS
+from tests.support.attempts import PATIENCE_S
+from tests.support.fake_executor import voided
+from tests.support.run_folders import state_folder, submit
+from tests.support.scheduler_harness import Household, in_a_loop
+from tests.support.workflows import a_workflow, task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.storage.layout import StateDir
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="locks of open files are Linux's"
+)
+
+WANTS = a_workflow(task("a", pools={"db": 1}))
+ONE = {"db": 1}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateDir:
+    return state_folder(tmp_path)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop work until something is so."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE_S
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.001)
+
+
+async def first_and_second(folder: StateDir) -> Iterator[Household]:
+    """Two owners; the second one's task waits for the first one's."""
+    for run in ("r", "s"):
+        submit(folder, WANTS, run)
+    first, second = (Household(folder, capacity=ONE) for _ in range(2))
+    first.scheduler.acquire_run("r")
+    assert first.executor.said() == ["launch a"]
+    second.scheduler.acquire_run("s")
+    second.executor.assert_nothing_else_said()
+    assert second.scheduler.state.running == 0
+    return iter((first, second))
+
+
+@in_a_loop
+async def test_the_end_of_anothers_task_wakes_who_waits(folder: StateDir) -> None:
+    first, second = await first_and_second(folder)
+    first.executor.end("a")
+    await until(lambda: second.executor.said() == ["launch a"])
+    first.scheduler.close()
+    second.scheduler.close()
+
+
+@in_a_loop
+async def test_an_attempt_that_never_began_gives_back_what_it_had(
+    folder: StateDir,
+) -> None:
+    first, second = await first_and_second(folder)
+    first.scheduler.request(rq.Cancel("r"))
+    first.executor.report(voided(first.executor.orders["a"].place))
+    await until(lambda: second.executor.said() == ["launch a"])
+    first.scheduler.close()
+    second.scheduler.close()
+
+
+@in_a_loop
+async def test_an_owner_that_leaves_gives_back_what_it_had(folder: StateDir) -> None:
+    first, second = await first_and_second(folder)
+    first.scheduler.close()
+    await until(lambda: second.executor.said() == ["launch a"])
+    second.scheduler.close()
+
+
+@in_a_loop
+async def test_a_task_that_waits_can_be_cancelled(folder: StateDir) -> None:
+    first, second = await first_and_second(folder)
+    second.scheduler.request(rq.Cancel("s"))
+    assert second.kinds("s")[-1] == "RunFinished"
+    # And is in nobody's way.
+    first.executor.end("a")
+    submit(folder, WANTS, "t")
+    third = Household(folder, capacity=ONE)
+    third.scheduler.acquire_run("t")
+    assert third.executor.said() == ["launch a"]
+    for house in (first, second, third):
+        house.scheduler.close()
+
+
+@in_a_loop
+async def test_an_order_names_what_its_shim_is_to_hold(folder: StateDir) -> None:
+    submit(folder, WANTS)
+    house = Household(folder, capacity=ONE)
+    house.scheduler.acquire_run("r")
+    files = [taken[0] for taken in house.executor.orders["a"].taken]
+    assert files == [str(folder.slots / SLOTS), str(folder.slots / "pool.db")]
+    house.scheduler.close()

@@ -1,0 +1,108 @@
+"""A run whose submitter was killed before it was queued is told from those that wait."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, List
+
+import pytest
+
+from provctl.core.engine.events import OwnershipTaken
+from provctl.runs.summary_cache import RunSummaryCache
+from provctl.storage.lock import Lock
+from provctl.storage.retention import RetentionPolicy, remove, select_for_removal
+from provctl.storage.run_summary import summarise
+from tests.support.run_folders import append, state_folder, submit
+from tests.support.workflows import a_workflow, task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.storage.layout import RunDir, StateDir
+
+DAY_S = 86_400.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateDir:
+    return state_folder(tmp_path)
+
+
+def left(folder: StateDir, run: str = "r") -> RunDir:
+    """What a submit left that was killed some minutes ago; submitted at 1000."""
+    made = submit(folder, a_workflow(task("a")), run)
+    os.utime(str(made.journal), (0, 0))
+    return made
+
+
+def going(folder: StateDir, now: float) -> List[str]:
+    chosen = select_for_removal(folder, RetentionPolicy(keep=0), now)
+    assert all(each.why == "incomplete" for each in chosen)
+    return [each.run.id for each in chosen]
+
+
+def test_without_a_marker_and_an_owner_it_is_incomplete(folder: StateDir) -> None:
+    run = left(folder)
+    assert summarise(run).status == "incomplete"
+    folder.enqueue("r")
+    assert summarise(run).status == "queued"
+
+
+def test_what_was_made_just_now_is_not(folder: StateDir) -> None:
+    assert summarise(submit(folder, a_workflow(task("a")))).status == "queued"
+
+
+def test_what_had_an_owner_is_not(folder: StateDir) -> None:
+    run = left(folder)
+    lock = Lock.acquire(run.lock)
+    assert lock is not None
+    assert summarise(run).status == "queued"
+    lock.release()
+    append(run, [OwnershipTaken("r", 1001.0, "foreground", 1, "boot")])
+    os.utime(str(run.journal), (0, 0))
+    assert summarise(run).status == "queued"
+
+
+def test_it_is_not_while_somebody_submits_and_stays(folder: StateDir) -> None:
+    run = left(folder)
+    with folder.submitting(), folder.submitting():  # any number of them
+        assert summarise(run).status == "queued"
+        assert remove(folder, ["r"]) == []
+    assert summarise(run).status == "incomplete"
+
+
+def test_it_goes_after_a_day_or_when_it_is_named(folder: StateDir) -> None:
+    left(folder)
+    assert going(folder, 1000.0 + DAY_S - 1) == []
+    assert going(folder, 1000.0 + DAY_S + 1) == ["r"]
+    folder.pin("r")
+    assert going(folder, 1000.0 + DAY_S + 1) == []
+    folder.unpin("r")
+    assert remove(folder, ["r"]) == ["r"]
+    assert folder.run_ids() == []
+
+
+def test_what_was_queued_since_it_was_chosen_stays(folder: StateDir) -> None:
+    left(folder)
+    folder.enqueue("r")
+    assert remove(folder, ["r"]) == []
+    assert folder.run_ids() == ["r"]
+
+
+def test_what_is_kept_of_a_list_does_not_hide_it(
+    folder: StateDir, tmp_path: Path
+) -> None:
+    run = submit(folder, a_workflow(task("a")))
+
+    def word() -> str:
+        (found,) = RunSummaryCache(folder, tmp_path / "cache").every()
+        return found.status_word
+
+    assert word() == "queued"
+    about = run.journal.stat()
+    append(run, [])  # it looks the same, but for its time
+    os.utime(str(run.journal), ns=(0, about.st_mtime_ns - 10**12))
+    assert word() == "incomplete"
+    assert word() == "incomplete"
+    folder.enqueue("r")
+    assert word() == "queued"

@@ -1,0 +1,150 @@
+"""Marks of hooks: one of a next end is another than the one that is being worked off."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import TYPE_CHECKING, List, Sequence
+
+import pytest
+
+from provctl.errors import StateDirError
+from provctl.storage.pending_hooks import HookLauncher, PendingHooks
+from tests.support.resource_limits import no_thread_free
+from tests.support.run_folders import state_folder
+from tests.support.scheduler_harness import in_a_loop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> PendingHooks:
+    return PendingHooks(state_folder(tmp_path))
+
+
+def test_a_run_is_marked_until_its_hooks_were_run(marks: PendingHooks) -> None:
+    assert marks.pending() == []
+    marks.put("b")
+    marks.put("a")
+    marks.put("a")
+    assert marks.pending() == ["a", "b"]
+    assert marks.claim("a")
+    assert marks.pending() == ["a", "b"]  # whoever began may die
+    assert marks.claim("a")
+    marks.done("a")
+    assert marks.pending() == ["b"]
+    assert not marks.claim("a")
+
+
+def test_one_that_ends_again_meanwhile_is_marked_again(marks: PendingHooks) -> None:
+    marks.put("a")
+    assert marks.claim("a")
+    marks.put("a")
+    marks.done("a")
+    assert marks.claim("a")
+
+
+def test_one_that_has_not_ended_is_marked_as_before(marks: PendingHooks) -> None:
+    marks.put("a")
+    assert marks.claim("a")
+    marks.give_back("a")
+    assert marks.claim("a")
+    marks.put("a")
+    marks.give_back("a")
+    assert marks.pending() == ["a"]
+
+
+def test_where_no_mark_can_be_put_it_is_said(
+    marks: PendingHooks, tmp_path: Path
+) -> None:
+    (tmp_path / "state" / "hooks").write_text("in the way")
+    with pytest.raises(StateDirError):
+        marks.put("a")
+    assert marks.pending() == []
+
+
+@in_a_loop
+async def test_one_process_at_a_time_is_given_all_that_ended_meanwhile(
+    marks: PendingHooks,
+) -> None:
+    given: List[Sequence[str]] = []
+    second = asyncio.Event()
+
+    def start(run_ids: Sequence[str]) -> subprocess.Popen[bytes]:
+        given.append(run_ids)
+        if len(given) == 2:
+            second.set()
+        return subprocess.Popen([sys.executable, "-c", ""])
+
+    starter = HookLauncher(start, marks)
+    starter.ended([])
+    assert given == []
+    starter.ended(["a"])
+    starter.ended(["b"])
+    starter.ended(["c"])
+    assert given == [["a"]]
+    await second.wait()
+    assert given == [["a"], ["b", "c"]]
+
+
+@in_a_loop
+async def test_one_that_cannot_be_started_is_in_nobodys_way(
+    marks: PendingHooks,
+) -> None:
+    given: List[Sequence[str]] = []
+    starter = HookLauncher(given.append, marks)
+    starter.ended(["a"])
+    starter.ended(["b"])
+    assert given == [["a"], ["b"]]
+
+
+@in_a_loop
+async def test_of_one_that_dies_the_next_has_what_was_not_begun(
+    marks: PendingHooks,
+) -> None:
+    given: List[Sequence[str]] = []
+    through = asyncio.Event()
+
+    def start(run_ids: Sequence[str]) -> subprocess.Popen[bytes]:
+        given.append(run_ids)
+        if len(given) == 3:
+            starter.ended(["f"])
+        if run_ids == ["f"]:
+            through.set()
+        if run_ids[0] in "ab":
+            marks.claim(run_ids[0])
+        return subprocess.Popen(
+            [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+        )
+
+    for run in "abcde":
+        marks.put(run)
+    starter = HookLauncher(start, marks)
+    starter.ended(["a", "b", "c", "d"])
+    starter.ended(["e"])
+    await through.wait()
+    # Of what dies before it begins with any, nobody makes another and another.
+    assert given == [list("abcd"), list("bcde"), list("cde"), ["f"]]
+
+
+@in_a_loop
+async def test_one_that_cannot_be_watched_is_in_nobodys_way(
+    marks: PendingHooks,
+) -> None:
+    given: List[Sequence[str]] = []
+    started: List[subprocess.Popen[bytes]] = []
+
+    def start(run_ids: Sequence[str]) -> subprocess.Popen[bytes]:
+        given.append(run_ids)
+        started.append(subprocess.Popen([sys.executable, "-c", ""]))
+        return started[-1]
+
+    starter = HookLauncher(start, marks)
+    with no_thread_free():
+        starter.ended(["a"])
+        starter.ended(["b"])
+    assert given == [["a"], ["b"]]
+    for process in started:
+        process.wait()

@@ -1,0 +1,149 @@
+"""Files of schedules: whole or not there, private, and damage is named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from provctl.core.model.schedule import ScheduleState, initial_state
+from provctl.errors import (
+    JournalDamaged,
+    JournalTooNew,
+    NotFound,
+    RequestRejected,
+    StateDirError,
+)
+from provctl.storage.journal.codec import seal
+from provctl.storage.schedules import Schedules
+from tests.support.run_folders import disk_full_beyond, state_folder
+from tests.support.timetables import NOON, a_schedule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ONE = a_schedule(params={"zone": "ä b"}, environment={"PATH": "/bin"}, reason="é")
+PAST = ScheduleState(
+    "m", NOON, NOON + 3600, (NOON + 3600,), "bcd", NOON, 1, 2, "why", NOON
+)
+
+
+@pytest.fixture
+def schedules(tmp_path: Path) -> Schedules:
+    return Schedules(state_folder(tmp_path))
+
+
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "schedules"
+
+
+def test_what_is_written_is_read(schedules: Schedules) -> None:
+    assert schedules.names() == []
+    schedules.add(ONE)
+    assert schedules.names() == ["s"]
+    assert schedules.read("s") == ONE
+    assert schedules.past(ONE) == initial_state(ONE)
+    schedules.note("s", PAST)
+    assert schedules.past(ONE) == PAST
+
+
+def test_all_of_it_is_private(schedules: Schedules, tmp_path: Path) -> None:
+    schedules.add(ONE)
+    schedules.note("s", PAST)
+    for path in [place(tmp_path), *place(tmp_path).iterdir()]:
+        assert path.stat().st_mode & 0o077 == 0, path
+    names = sorted(path.name for path in place(tmp_path).iterdir())
+    assert names == [".lock", "s.json", "s.past"]
+
+
+def test_a_name_is_given_once(schedules: Schedules) -> None:
+    schedules.add(ONE)
+    with pytest.raises(RequestRejected, match="there is a schedule s already"):
+        schedules.add(replace(ONE, cron="1 * * * *"))
+    assert schedules.read("s") == ONE
+
+
+def test_a_change_is_of_what_is_there(schedules: Schedules) -> None:
+    schedules.add(ONE)
+    schedules.change("s", lambda it: replace(it, paused_at=NOON))
+    assert schedules.read("s") == replace(ONE, paused_at=NOON)
+    with pytest.raises(NotFound, match="no schedule is called t"):
+        schedules.change("t", lambda it: it)
+
+
+def test_one_of_the_same_name_later_has_no_past(schedules: Schedules) -> None:
+    schedules.add(ONE)
+    schedules.note("s", PAST)
+    schedules.remove("s")
+    assert schedules.names() == []
+    schedules.note("s", PAST)  # a scheduler that had not heard of it
+    other = replace(ONE, made="n")
+    schedules.add(other)
+    assert schedules.past(other) == initial_state(other)
+
+
+@pytest.mark.parametrize("name", ["t", "../runs/x", "", "-x", ".lock", "a/b"])
+def test_what_is_not_there_is_not_found(schedules: Schedules, name: str) -> None:
+    schedules.add(ONE)
+    for verb in (schedules.read, schedules.remove):
+        with pytest.raises(NotFound, match="no schedule is called"):
+            verb(name)
+
+
+@pytest.mark.parametrize("suffix", ["json", "past"])
+@pytest.mark.parametrize("byte", [0, 20, -20, -1])
+def test_a_changed_byte_is_damage_of_this_one(
+    schedules: Schedules, tmp_path: Path, suffix: str, byte: int
+) -> None:
+    schedules.add(ONE)
+    schedules.add(replace(ONE, name="other"))
+    schedules.note("s", PAST)
+    path = place(tmp_path) / f"s.{suffix}"
+    raw = bytearray(path.read_bytes()[:-1])
+    raw[byte] ^= 1
+    path.write_bytes(bytes(raw) + b"\n")
+    with pytest.raises(JournalDamaged) as caught:
+        schedules.past(schedules.read("s"))
+    assert f"s.{suffix}: damaged" in caught.value.message
+    assert "provctl schedule rm s" in str(caught.value.hint)
+    assert schedules.past(schedules.read("other")) == initial_state(ONE)
+    schedules.remove("s")
+    assert schedules.names() == ["other"]
+
+
+def test_an_empty_one_is_damaged_and_a_newer_one_is_not(
+    schedules: Schedules, tmp_path: Path
+) -> None:
+    schedules.add(ONE)
+    path = place(tmp_path) / "s.json"
+    path.write_bytes(b"")
+    with pytest.raises(JournalDamaged):
+        schedules.read("s")
+    path.write_bytes(seal('{"v":99}')[0])
+    with pytest.raises(JournalTooNew):
+        schedules.read("s")
+    path.write_bytes(seal('{"v":1}')[0])
+    with pytest.raises(JournalDamaged, match="damaged: it has no '"):
+        schedules.read("s")
+
+
+def test_one_of_another_version_is_read(schedules: Schedules, tmp_path: Path) -> None:
+    schedules.add(ONE)
+    path = place(tmp_path) / "s.json"
+    record = json.loads(path.read_bytes())
+    del record["crc"], record["reason"], record["paused_at"]
+    record["later"] = 1
+    path.write_bytes(seal(json.dumps(record))[0])
+    assert schedules.read("s") == replace(ONE, reason="")
+
+
+def test_on_a_full_disk_nothing_is_said_to_be_added(schedules: Schedules) -> None:
+    schedules.add(ONE)
+    with disk_full_beyond(20), pytest.raises(StateDirError):
+        schedules.add(replace(ONE, name="t"))
+    with disk_full_beyond(20), pytest.raises(StateDirError):
+        schedules.note("s", PAST)
+    assert schedules.names() == ["s"]
+    assert schedules.past(ONE) == initial_state(ONE)

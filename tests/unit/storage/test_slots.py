@@ -1,0 +1,196 @@
+"""Slots of a state directory: who has them, who is next, and what the dead leave."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping
+
+import pytest
+
+from provctl.errors import StateDirError
+from provctl.executors.local.slots import hold, release
+from provctl.storage.slots import Slots, slot_holders
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="locks of open files are Linux's"
+)
+
+DB = "pool:db"
+
+
+class Owners:
+    """Some owners of one folder, made when they are first named."""
+
+    def __init__(self, folder: Path, sizes: Mapping[str, int]) -> None:
+        self.folder = folder
+        self._sizes = sizes
+        self._owners: Dict[str, Slots] = {}
+
+    def __getitem__(self, name: str) -> Slots:
+        if name not in self._owners:
+            self._owners[name] = Slots(self.folder, self._sizes)
+        return self._owners[name]
+
+    def take(self, name: str, task: str, **amounts: int) -> List[str]:
+        """Let an owner take units of pools for a task; return those that lack."""
+        wanted = [("pool:" + pool, amount) for pool, amount in amounts.items()]
+        return self[name].acquire(name, task, wanted)
+
+    def waits(self, name: str, task: str, **amounts: int) -> List[str]:
+        """The same, and it waits for what lacks."""
+        lacking = self.take(name, task, **amounts)
+        self[name].settle()
+        return lacking
+
+    def close(self) -> None:
+        for owner in self._owners.values():
+            owner.close()
+
+
+@pytest.fixture
+def owners(tmp_path: Path) -> Iterator[Owners]:
+    made = Owners(tmp_path / "slots", {DB: 3, "pool:a": 1, "pool:b": 1})
+    yield made
+    made.close()
+
+
+def test_what_one_owner_has_another_lacks_until_it_is_given_back(
+    owners: Owners,
+) -> None:
+    assert owners.take("x", "one", db=2) == []
+    assert owners.take("y", "one", db=2) == [DB]
+    assert owners.take("y", "one", db=1) == []
+    owners["x"].give_back("x", "one")
+    assert owners.take("y", "two", db=2) == []
+    assert owners.take("x", "one", db=1) == [DB]
+
+
+def test_units_are_taken_where_they_are_free(owners: Owners) -> None:
+    for name, task in (("x", "one"), ("y", "one"), ("x", "two")):
+        assert owners.take(name, task, db=1) == []
+    owners["x"].forget("x")
+    assert owners.take("y", "two", db=2) == []
+    assert len(owners["y"].taken("y", "two")) == 2
+    assert slot_holders(owners.folder, DB, 3) == {("y", "two"): 2, ("y", "one"): 1}
+
+
+def test_all_or_nothing(owners: Owners) -> None:
+    assert owners.take("x", "one", b=1) == []
+    assert owners.take("y", "one", a=1, b=1) == ["pool:b"]
+    assert owners.take("x", "two", a=1) == []
+
+
+def test_a_task_that_wants_more_than_there_is_gets_all(owners: Owners) -> None:
+    assert owners.take("x", "one", db=9) == []
+    assert owners.take("y", "one", db=1) == [DB]
+
+
+def test_a_pool_of_another_size_here_and_a_pool_that_does_not_limit(
+    owners: Owners,
+) -> None:
+    assert owners.take("x", "one", db=3, unknown=7) == []
+    larger = Slots(owners.folder, {DB: 4})
+    assert larger.acquire("z", "one", [(DB, 2)]) == [DB]
+    assert larger.acquire("z", "one", [(DB, 1)]) == []
+    larger.close()
+
+
+def test_who_waits_first_is_not_overtaken(owners: Owners) -> None:
+    assert owners.take("x", "one", db=1) == []
+    assert owners.waits("y", "big", db=3) == [DB]
+    # Two are free, but the first to wait needs them.
+    assert owners.waits("x", "two", db=1) == [DB]
+    owners["x"].give_back("x", "one")
+    assert owners.waits("x", "two", db=1) == [DB]
+    assert owners.waits("y", "big", db=3) == []
+    owners["y"].give_back("y", "big")
+    assert owners.waits("x", "two", db=1) == []
+
+
+def test_who_waits_no_more_is_in_nobodys_way(owners: Owners) -> None:
+    owners.take("x", "one", db=1)
+    assert owners.waits("y", "big", db=3) == [DB]
+    owners["y"].settle()
+    assert owners.take("x", "two", db=1) == []
+
+
+def test_two_that_want_the_same_two_pools_do_not_wait_for_each_other(
+    owners: Owners,
+) -> None:
+    owners.take("z", "has a", a=1)
+    owners.take("z", "has b", b=1)
+    assert owners.waits("x", "only b", b=1) == ["pool:b"]
+    assert owners.waits("y", "only a", a=1) == ["pool:a"]
+    # Each is first for one of them now; both want both.
+    assert owners.waits("x", "both", b=1, a=1) == ["pool:a"]
+    assert owners.waits("y", "both", a=1, b=1) == ["pool:a", "pool:b"]
+    owners["z"].forget("z")
+    left = {"x", "y"}
+    for name in ("y", "x", "y", "x"):
+        if name in left and owners.waits(name, "both", a=1, b=1) == []:
+            owners[name].give_back(name, "both")
+            left.remove(name)
+    assert not left
+
+
+def test_the_dead_have_nothing(owners: Owners) -> None:
+    owners.take("x", "one", db=3)
+    owners["x"].close()
+    assert owners.take("y", "one", db=3) == []
+
+
+def test_a_shim_keeps_what_its_owner_had(owners: Owners) -> None:
+    owners.take("x", "one", db=2)
+    held = hold(list(owners["x"].taken("x", "one")))
+    assert held is not None
+    owners["x"].close()
+    assert owners.take("y", "two", db=2) == [DB]
+    assert slot_holders(owners.folder, DB, 3) == {("x", "one"): 2}
+    release(held)
+    assert owners.take("y", "two", db=2) == []
+
+
+def test_a_shim_that_comes_after_its_owner_died_runs_nothing(owners: Owners) -> None:
+    owners.take("x", "one", db=1)
+    order = list(owners["x"].taken("x", "one"))
+    owners["x"].close()
+    assert owners.take("y", "two", db=3) == []
+    assert hold(order) is None
+    # Nor if nobody took it yet; and it is in nobody's way.
+    owners["y"].give_back("y", "two")
+    assert hold(order) is None
+    assert owners.take("y", "two", db=3) == []
+
+
+def test_a_long_name_and_many_units_cost_little(owners: Owners) -> None:
+    many = Slots(owners.folder, {"pool:memory": 1_000_000})
+    for number in range(50):
+        assert many.acquire("r", "t" * 400, [("pool:memory", 10_000)]) == []
+        if number % 2:
+            many.give_back("r", "t" * 400)
+    assert (owners.folder / "pool.memory").stat().st_size < 2 << 20
+    many.close()
+
+
+def test_files_are_for_their_owner_alone(owners: Owners) -> None:
+    owners.take("x", "one", db=1)
+    modes = [owners.folder, *owners.folder.iterdir()]
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in modes} == {0}
+
+
+def test_a_folder_that_is_none_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "slots").write_text("")
+    with pytest.raises(StateDirError, match="cannot lock what is in it"):
+        Slots(tmp_path / "slots", {DB: 1})
+
+
+def test_a_link_in_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "slots").mkdir()
+    (tmp_path / "slots" / "pool.db").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StateDirError):
+        Slots(tmp_path / "slots", {DB: 1})
+    assert not (tmp_path / "elsewhere").exists()

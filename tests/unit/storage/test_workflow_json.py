@@ -1,0 +1,137 @@
+"""workflow.json: any workflow comes back as it was; what is not one is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Set
+
+import pytest
+from hypothesis import given, settings
+
+from provctl.core.model.workflow import (
+    Command,
+    NushellCall,
+    RetryPolicy,
+    Script,
+    Task,
+    Undo,
+    Workflow,
+)
+from provctl.errors import JournalDamaged, JournalTooNew
+from provctl.storage.workflow_json import FORMAT, digest, dump_workflow, load_workflow
+from tests.support.any_workflow import any_workflow
+from tests.support.workflows import a_workflow, group, output, task
+
+
+@settings(max_examples=settings().max_examples // 2)
+@given(any_workflow())
+def test_any_workflow_comes_back_as_it_was(workflow: Workflow) -> None:
+    again = load_workflow(dump_workflow(workflow), "workflow.json")
+    assert again == workflow
+    assert dump_workflow(again) == dump_workflow(workflow)
+
+
+FULL = a_workflow(
+    task(
+        "a",
+        action=NushellCall("servers/create.nu", "create", ("web", 1), {"zone": "x"}),
+    ),
+    task("b", [("a", "done")], action=Script("$args.ip", {"ip": output("a", "ip")})),
+    group("g", ["a"], when={"$equals": [output("a"), 1]}, timeout_s=60.0),
+    task(
+        "g/c",
+        action=Command(("ping", output("a", "ip"))),
+        priority=1,
+        timeout_s=5.0,
+        retry=RetryPolicy(3, 1.0, 2.0, 9.0, 0.5),
+        env={"A": "1"},
+        pools={"p": 2},
+        on_failure="continue",
+        undo=Undo(
+            Command(("rm", 3)),
+            "begun",
+            5.0,
+            RetryPolicy(3, on=("75",)),
+            idempotent=True,
+        ),
+        probe=Script("ask", {"a": 1}),
+        secrets={"TOKEN": "env:NAME"},
+        on_interrupt="rerun",
+        idempotent=True,
+        keep_processes=True,
+        description="d",
+    ),
+    name="full",
+    params={"zone": "x"},
+    timeout_s=600.0,
+    description="d",
+    library="/lib",
+    cwd="/work",
+    environment={"PATH": "/bin"},
+    source="w.ncl",
+    max_parallel=3,
+)
+
+
+def test_every_field_is_kept() -> None:
+    again = load_workflow(dump_workflow(FULL), "workflow.json")
+    assert again == FULL
+    record = json.loads(dump_workflow(FULL))
+    # Labels are of one submission; its record in the journal has them.
+    assert record.keys() - {"v"} == {f.name for f in fields(Workflow)} - {"labels"}
+    written: Set[str] = set().union(*record["tasks"])
+    kinds = {"call", "script", "workflow", "command"}
+    # The index is its place; the action is named by its kind.
+    assert written - kinds == {f.name for f in fields(Task)} - {"index", "action"}
+
+
+def test_what_is_as_usual_is_not_written() -> None:
+    record = json.loads(dump_workflow(a_workflow(task("a"), task("b", ["a"]))))
+    assert record == {
+        "v": FORMAT,
+        "name": "w",
+        "tasks": [
+            {"id": "a", "command": {"argv": ["true"]}},
+            {"id": "b", "command": {"argv": ["true"]}, "needs": ["a"]},
+        ],
+    }
+
+
+def test_the_digest_is_of_the_bytes() -> None:
+    assert digest(b"") == (
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    )
+
+
+def test_nan_is_not_frozen() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        dump_workflow(a_workflow(params={"x": float("nan")}))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"v":1}',
+        b'{"v":"1","name":"w","tasks":[]}',
+        b'{"v":1,"name":"w","tasks":[{"id":"a"}]}',
+        b'{"v":1,"name":"w","tasks":[{"id":"a","call":{},"script":{}}]}',
+        b'{"v":1,"name":"w","tasks":[{"id":"a","command":{"argv":[]},"x":1}]}',
+        b'{"v":1,"name":"w","tasks":[1]}',
+        b'{"v":1,"name":"w","tasks":' + b"[" * 200_000,
+        dump_workflow(FULL)[:-10],
+    ],
+    ids=range(12),
+)
+def test_what_is_no_frozen_workflow(content: bytes) -> None:
+    with pytest.raises(JournalDamaged, match=r"^here: not a frozen workflow"):
+        load_workflow(content, "here")
+
+
+def test_a_newer_format_is_told_from_damage_whatever_is_in_it() -> None:
+    with pytest.raises(JournalTooNew, match="here: format 2, this version knows up to"):
+        load_workflow(b'{"v":2,"steps":{}}', "here")

@@ -1,0 +1,104 @@
+"""The rules for values as they are written."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, List, Tuple
+
+import pytest
+
+from provctl.workflow_files.check_values import value_problems
+
+OUT = {"$output": {"task": "a", "path": "b.0"}}
+
+
+def found(value: Any, *, condition: bool = False) -> List[Tuple[Any, str]]:
+    return list(value_problems(value, condition=condition))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [1, "a", {"b": [True, 1.5]}],
+        OUT,
+        {"x": {"$output": {"task": "a"}}},
+        {"$format": ["{}-{}", [OUT, {"$literal": {"$x": 1}}]]},
+        {"$literal": {"$anything": {"$not": 5}}},
+    ],
+)
+def test_sound_values(value: Any) -> None:
+    assert found(value) == []
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        True,
+        OUT,
+        {"$equals": [OUT, {"a": 1}]},
+        {"$all": [{"$not": {"$less": [1, 2]}}, {"$any": []}, False]},
+        {"$contains": [[1], 1]},
+    ],
+)
+def test_sound_conditions(condition: Any) -> None:
+    assert found(condition, condition=True) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "words"),
+    [
+        ([{"$outptu": {}}], (0,), "unknown special record `$outptu`"),
+        ({"a": {"$output": {}, "b": 1}}, ("a",), "has no other field"),
+        ({"$output": "a"}, (), "takes a record with `task` and `path`"),
+        ({"$output": {"task": "a", "pat": ""}}, (), "takes a record"),
+        ({"$output": {"task": 1}}, (), "are texts"),
+        ({"$output": {"task": "a", "path": "b..c"}}, (), "an empty part"),
+        ({"$output": {"task": "a", "path": "b" * 5000}}, (), "at most 4096"),
+        ({"$format": ["{}", []]}, (), "has 1 `{}` but there are 0 values"),
+        ({"$format": "{}"}, (), "takes a text and a list"),
+        ({"$format": ["{}", [{"$no": 1}]]}, ("$format", 1, 0), "unknown special"),
+        ({"$equals": [1, 2]}, (), "stands only in `when`"),
+        (float("nan"), (), "must be finite"),
+        ("a" * (1 << 20) + "b", (), "at most 1048576 characters"),
+        ({"a\ud800": 1}, (), "lone surrogate"),
+        (datetime.date(2020, 1, 1), (), "not a JSON value"),
+    ],
+)
+def test_unsound_values(value: Any, path: Any, words: str) -> None:
+    ((where, message),) = found(value)
+    assert where == path
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("condition", "path", "words"),
+    [
+        ("yes", (), "a condition is true, false or a record"),
+        ({"a": 1}, (), "a condition is true, false or a record"),
+        ({"$format": ["", []]}, (), "`$format` is not a condition"),
+        ({"$equals": [1]}, (), "takes a list of two values"),
+        ({"$all": True}, (), "takes a list of conditions"),
+        ({"$not": [True]}, ("$not",), "a condition is true, false"),
+        ({"$any": [True, 5]}, ("$any", 1), "not a number"),
+        ({"$equals": [{"$not": True}, 1]}, ("$equals", 0), "stands only in `when`"),
+    ],
+)
+def test_unsound_conditions(condition: Any, path: Any, words: str) -> None:
+    ((where, message),) = found(condition, condition=True)
+    assert where == path
+    assert words in message
+
+
+def test_depth_is_bounded_and_costs_no_stack() -> None:
+    value: Any = []
+    for _ in range(50_000):
+        value = [value]
+    ((where, message),) = found(value)
+    assert len(where) == 101
+    assert message == "values nest at most 100 levels"
+
+
+def test_every_problem_is_found_in_order() -> None:
+    value = [{"$a": 1}, "fine", {"b": [{"$c": 1}]}]
+    assert [path for path, _ in found(value)] == [(0,), (2, "b", 0)]
