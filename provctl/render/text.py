@@ -12,7 +12,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, List, Mapping, Optional
 
-from provctl.core.engine.state import FAILURES
+from provctl.core.model.status import FAILURES
 
 if TYPE_CHECKING:
     from provctl.core.engine.view import RunView, TaskView

@@ -29,9 +29,18 @@ def ended_run(state: Path, size: int) -> str:
     journal.add(ev.OwnershipTaken(run_id, 1001.0, "foreground", 1, "boot-1"))
     for n in range(size):
         at = 1001.0 + n
-        outcome, code = ("failed", 1) if n % 10 == 3 else ("succeeded", 0)
+        fails = n % 10 == 3
         journal.add(ev.AttemptStarted(run_id, at, f"t{n}", 1))
-        journal.add(ev.AttemptFinished(run_id, at + 1, f"t{n}", 1, outcome, code))
+        journal.add(
+            ev.AttemptFinished(
+                run_id,
+                at + 1,
+                f"t{n}",
+                1,
+                "failed" if fails else "succeeded",
+                int(fails),
+            )
+        )
         if n % _PORTION == 0:
             journal.commit()
     journal.add(ev.RunFinished(run_id, 1002.0 + size, "failed"))

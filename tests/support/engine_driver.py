@@ -61,6 +61,7 @@ from provctl.core.engine.state import (
 )
 
 if TYPE_CHECKING:
+    from provctl.core.model.status import ExitCause
     from provctl.core.model.workflow import Workflow
 
 __all__ = ["Closed", "Dialogue", "Opened", "lane_of", "picture", "replayed"]
@@ -178,7 +179,9 @@ class Dialogue:
         run, task = _place(name)
         return self.state.runs[run].tasks[task]
 
-    def ended(self, name: str, cause: str = "exit", **fields: Any) -> rq.ExitedReport:
+    def ended(
+        self, name: str, cause: ExitCause = "exit", **fields: Any
+    ) -> rq.ExitedReport:
         """The report that a try ended; by itself and with 0, if not said otherwise."""
         given: Dict[str, Any] = {
             "exit_code": 0,

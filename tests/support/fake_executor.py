@@ -13,6 +13,7 @@ from provctl.core.engine.requests import (
 
 if TYPE_CHECKING:
     from provctl.core.engine.requests import Report
+    from provctl.core.model.status import ExitCause
     from provctl.executors.protocol import AttemptRef, LaunchSpec, ReportCallback
 
 __all__ = ["FakeExecutor", "adopted", "ended", "voided"]
@@ -93,7 +94,7 @@ class FakeExecutor:
         assert self.said() == []
 
 
-def ended(place: AttemptRef, cause: str = "exit", **fields: Any) -> ExitedReport:
+def ended(place: AttemptRef, cause: ExitCause = "exit", **fields: Any) -> ExitedReport:
     """The report that an attempt ended, at 1000 and with 0 if not said otherwise."""
     given: Dict[str, Any] = {"exit_code": 0, "signal": None}
     given.update(started_at=1000.0, finished_at=1000.0)

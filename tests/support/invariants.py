@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Dict, List, Tuple
+from typing import TYPE_CHECKING, Dict, List, Tuple
 
-from provctl.core.engine.state import FAILURES, RunState, State, TaskState
+from provctl.core.model.status import FAILURES
 from provctl.core.model.workflow import SubWorkflow
 from tests.support.engine_driver import lane_of
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import RunState, State, TaskState
 
 __all__ = ["audit", "needs_allow", "over_capacity"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Tuple
 
 import click
 
-from provctl.core.engine.state import TROUBLES
+from provctl.core.model.status import TROUBLES
 from provctl.render.ci_dialects import Annotation, detect_ci_log_format
 from provctl.render.text import humanize, sanitize
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Tuple
 
 from provctl.core.engine.reopen import why_stale
-from provctl.core.engine.state import TROUBLES
 from provctl.core.engine.view import task_view, view
+from provctl.core.model.status import TROUBLES
 from provctl.core.model.workflow import SubWorkflow
 from provctl.render.text import (
     counts_of,

@@ -88,7 +88,7 @@ def logs(
 def _tell_of_nothing(run: RunState, task_id: str) -> None:
     """Say so where a task has no log yet, or never will; refuse one that is not there."""
     from provctl.core.engine.requests import no_task
-    from provctl.core.engine.state import WENT
+    from provctl.core.model.status import outcome_phrase
 
     task = run.tasks.get(task_id)
     if task is None:
@@ -99,7 +99,7 @@ def _tell_of_nothing(run: RunState, task_id: str) -> None:
         told = f"{task_id} has not begun: it is {task.status}"
     else:
         why = f": {task.reason}" if task.reason else ""
-        told = f"{task_id} never began: it {WENT[task.outcome]}{why}"
+        told = f"{task_id} never began: it {outcome_phrase(task.outcome)}{why}"
     print_message(f"note: {told}")
 
 

@@ -247,10 +247,9 @@ def _show(verb: str, run_id: str, rows: Rows) -> None:
 
 
 def _went(task: TaskState) -> str:
-    from provctl.core.engine.state import WENT
+    from provctl.core.model.status import outcome_phrase
 
-    outcome = task.outcome or task.status
-    return WENT.get(outcome, f"is {outcome}")
+    return outcome_phrase(task.outcome) if task.outcome else f"is {task.status}"
 
 
 def _retry_rows(run: RunState, names: Sequence[str], *, downstream: bool) -> Rows:

@@ -28,8 +28,8 @@ from provctl.core.engine.events import (
     ProgressReported,
     TaskHeld,
 )
-from provctl.core.engine.state import TROUBLES
 from provctl.core.engine.view import task_view, view
+from provctl.core.model.status import TROUBLES
 from provctl.render.plain_view import PlainView
 from provctl.render.text import (
     FAILED_TASKS_SHOWN,

@@ -22,8 +22,8 @@ from typing import (
 from provctl.core.engine.propagate import left_out, unmet_reason
 from provctl.core.engine.reopen import why_stale
 from provctl.core.engine.run_queue import SLOTS, is_queued, resource_key
-from provctl.core.engine.state import FAILURES, TROUBLES, WENT
 from provctl.core.model.expressions import ValueMissing, references, resolve
+from provctl.core.model.status import FAILURES, TROUBLES, outcome_phrase
 from provctl.core.model.workflow import SubWorkflow
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ def _why_running(
 
 
 def _why_ended(run: RunState, task: TaskState) -> Iterator[Reason]:
-    outcome = task.outcome or ""
+    outcome = task.outcome
     why = f": {task.reason}" if task.reason else ""
     if outcome == "skipped":
         now = "; that holds no more: a retry runs it" if left_out(run, task) else ""
@@ -315,7 +315,7 @@ def _why_ended(run: RunState, task: TaskState) -> Iterator[Reason]:
     elif outcome in TROUBLES:
         yield Reason("failed", f"it {_went(task)}{why}")
     else:
-        yield Reason("result", f"it {WENT[outcome]}{why}")
+        yield Reason("result", f"it {outcome_phrase(outcome)}{why}")
     stale = why_stale(run).get(task.task.id) if outcome == "succeeded" else None
     if stale:
         yield Reason("stale", f"it {stale}: a retry runs it again")
@@ -327,7 +327,7 @@ def _why_ended(run: RunState, task: TaskState) -> Iterator[Reason]:
 
 
 def _went(task: TaskState) -> str:
-    went = WENT[task.outcome or ""]
+    went = outcome_phrase(task.outcome)
     never = task.outcome == "failed" and task.started_at is None
     return f"{went} before it began" if never else went
 
@@ -355,7 +355,7 @@ def _short(value: Any) -> str:
 
 def _where(task: TaskState) -> str:
     if task.status == "finished":
-        return WENT[task.outcome or ""].replace("was ", "")
+        return outcome_phrase(task.outcome).replace("was ", "")
     return {
         "retrying": "about to be tried again",
         "ready": "ready, but not started",

@@ -9,7 +9,7 @@ choice (a need is met) it derives, the rest it leaves in `due`, `ending` and
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Callable, Dict, Type
+from typing import TYPE_CHECKING, Any, Callable, Dict, Type
 
 from provctl.core.engine import events as ev
 from provctl.core.engine.pause import clamp_timers, pause, resume
@@ -36,6 +36,9 @@ from provctl.core.engine.run_queue import (
 from provctl.core.engine.state import RunState, State, TaskState
 from provctl.core.engine.transitions import InvalidTransition, transition_error
 from provctl.core.model.workflow import SubWorkflow, Workflow
+
+if TYPE_CHECKING:
+    from provctl.core.model.status import TaskOutcome
 
 
 def open_run(state: State, submitted: ev.RunSubmitted, workflow: Workflow) -> None:
@@ -233,14 +236,14 @@ def _task_resolved(state: State, run: RunState, event: ev.TaskResolved) -> None:
         accepted = event.how == "accept"
         task.reason = event.reason
         if task.purpose == "undo":
-            how = "undone" if accepted else "undo_failed"
-            undo_ended(state, run, task, how, event.at)
+            undone: TaskOutcome = "undone" if accepted else "undo_failed"
+            undo_ended(state, run, task, undone, event.at)
         else:
-            how = "succeeded" if accepted else "failed"
-            finish_task(state, run, task, how, event.at)
+            outcome: TaskOutcome = "succeeded" if accepted else "failed"
+            finish_task(state, run, task, outcome, event.at)
 
 
-def _end_early(state: State, run: RunState, event: Any, outcome: str) -> None:
+def _end_early(state: State, run: RunState, event: Any, outcome: TaskOutcome) -> None:
     task = run.tasks[event.task]
     task.reason = event.reason
     was = task.status
@@ -332,7 +335,7 @@ def _end_before_start(state: State, run: RunState, task: TaskState, at: float) -
 
 
 def _cancel_silently(
-    state: State, run: RunState, task: TaskState, outcome: str, at: float
+    state: State, run: RunState, task: TaskState, outcome: TaskOutcome, at: float
 ) -> None:
     """It was told to end, and others are too: none of them has to hear of it."""
     if task.purpose == "undo":

@@ -33,6 +33,7 @@ from provctl.core.model.workflow import (
 
 if TYPE_CHECKING:
     from provctl.core.engine.state import ResourceKey, RunState, State, TaskState
+    from provctl.core.model.status import RunOutcome, TaskOutcome
 
 
 @dataclass(frozen=True)
@@ -162,20 +163,29 @@ def _timer(run: RunState, task_id: str, now: float) -> ev.Event:
     return ev.RetryDue(run_id, now, task_id)
 
 
-def _group_outcome(run: RunState, group: TaskState) -> str:
+def _group_outcome(run: RunState, group: TaskState) -> TaskOutcome:
     if run.stop_level:
         return "cancelled"
     return group.spoiled or ("cancelled" if group.stop_level else "succeeded")
 
 
-def _run_outcome(run: RunState) -> str:
+# What a run is whose worst task finished so.
+_OF_FAILED_RUN: Dict[TaskOutcome, RunOutcome] = {
+    "failed": "failed",
+    "timed_out": "timed_out",
+    "lost": "lost",
+    "interrupted": "lost",
+}
+
+
+def _run_outcome(run: RunState) -> RunOutcome:
     if run.rolling_back:
         whole = not run.cancel_cause and not run.counts.get("undo_failed")
         return "rolled_back" if whole else "rollback_failed"
     if run.cancel_cause:
         return "timed_out" if run.cancel_cause == "timeout" else "cancelled"
     if run.spoiled:
-        return "lost" if run.spoiled == "interrupted" else run.spoiled
+        return _OF_FAILED_RUN[run.spoiled]
     # What was undone, and did not run again, is no success of the whole.
     if run.counts.get("undo_failed"):
         return "rollback_failed"

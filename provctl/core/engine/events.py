@@ -9,9 +9,18 @@ epoch, for display and deadlines; the order of facts is the order of lines.
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any, List, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Union
 
 from provctl.base.light_dataclass import light_dataclass
+
+if TYPE_CHECKING:
+    from provctl.core.model.status import (
+        CancelCause,
+        Purpose,
+        RollbackCause,
+        RunOutcome,
+        TaskOutcome,
+    )
 
 
 @light_dataclass
@@ -62,7 +71,7 @@ class AttemptStarted:
     at: float
     task: str
     attempt: int
-    purpose: str = "run"
+    purpose: Purpose = "run"
 
 
 @light_dataclass
@@ -139,7 +148,7 @@ class AttemptFinished:
     at: float
     task: str
     attempt: int
-    outcome: str
+    outcome: TaskOutcome
     exit_code: Optional[int] = None
     signal: Optional[int] = None
     reason: str = ""
@@ -187,7 +196,7 @@ class ProbeDue:
     at: float
     task: str
     attempt: int
-    outcome: str
+    outcome: TaskOutcome
     reason: str
 
 
@@ -199,7 +208,7 @@ class TaskHeld:
     at: float
     task: str
     attempt: int
-    outcome: str
+    outcome: TaskOutcome
     reason: str
 
 
@@ -262,7 +271,7 @@ class GroupFinished:
     run: str
     at: float
     task: str
-    outcome: str
+    outcome: TaskOutcome
 
 
 @light_dataclass
@@ -275,7 +284,7 @@ class CancelRequested:
 
     run: str
     at: float
-    cause: str = "request"
+    cause: CancelCause = "request"
     reason: str = ""
     now: bool = False
 
@@ -325,7 +334,7 @@ class RollbackRequested:
 
     run: str
     at: float
-    cause: str = "request"
+    cause: RollbackCause = "request"
     to: str = ""
     reason: str = ""
 
@@ -336,7 +345,7 @@ class RunFinished:
 
     run: str
     at: float
-    outcome: str
+    outcome: RunOutcome
 
 
 Event = Union[

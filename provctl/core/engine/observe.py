@@ -24,6 +24,7 @@ from provctl.core.model.workflow import Command
 
 if TYPE_CHECKING:
     from provctl.core.engine.state import RunState, State, TaskState
+    from provctl.core.model.status import MaybeOutcome, TaskOutcome
 
 
 def observe(state: State, report: Report, now: float, dice: float) -> List[ev.Event]:
@@ -114,10 +115,11 @@ def _probed(case: _Observation, report: ExitedReport) -> ev.Event:
     return replace(_finished(case, report, "succeeded", reason), output=output)
 
 
-def _by_policy(case: _Observation, reason: str, outcome: str = "") -> ev.Event:
+def _by_policy(case: _Observation, reason: str, outcome: MaybeOutcome = "") -> ev.Event:
     """Hold the task, try it again, or let it have failed."""
     task, tries = case.task, case.tries
-    outcome = outcome or task.unknown
+    final = outcome or task.unknown
+    assert final, "it is lost or interrupted"
     undo = task.task.undo if task.purpose == "undo" else None
     if undo is not None:
         policy = "rerun" if undo.idempotent else "hold"
@@ -128,14 +130,14 @@ def _by_policy(case: _Observation, reason: str, outcome: str = "") -> ev.Event:
     if "lost" in retry.on and tries < retry.attempts:
         retry_at = case.retry_at()
     elif policy == "hold":
-        return ev.TaskHeld(*case.key, outcome, reason)
+        return ev.TaskHeld(*case.key, final, reason)
     elif policy == "rerun" and tries < _RERUNS_MAX:
         retry_at = case.now
     if case.told:
         retry_at = None
     if retry_at is None and undo is not None:
-        outcome = "undo_failed"
-    return ev.AttemptFinished(*case.key, outcome, reason=reason, retry_at=retry_at)
+        final = "undo_failed"
+    return ev.AttemptFinished(*case.key, final, reason=reason, retry_at=retry_at)
 
 
 # A task that takes its supervisor down with it must not do so for ever.
@@ -161,7 +163,7 @@ def _ended(case: _Observation, report: ExitedReport) -> ev.Event:
 
 
 def _finished(
-    case: _Observation, report: ExitedReport, outcome: str, reason: str
+    case: _Observation, report: ExitedReport, outcome: TaskOutcome, reason: str
 ) -> ev.AttemptFinished:
     return ev.AttemptFinished(
         *case.key,
@@ -193,7 +195,7 @@ def _is_worth_it(on: Tuple[str, ...], report: ExitedReport) -> bool:
     return "exit" in on or str(report.exit_code) in on
 
 
-def _judge(report: ExitedReport, *, told: bool) -> Tuple[str, str]:
+def _judge(report: ExitedReport, *, told: bool) -> Tuple[TaskOutcome, str]:
     """Outcome and reason. Told to end and exit 0 is still cancelled."""
     if report.cause == "stop":
         # As when the machine goes down: it was not us, so it is no cancellation.

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provctl.core.engine.run_queue import enqueue
-from provctl.core.engine.state import FAILURES, TROUBLES, WENT
 from provctl.core.model.expressions import ValueMissing, evaluate_condition
+from provctl.core.model.status import FAILURES, TROUBLES, outcome_phrase
 from provctl.core.model.workflow import SubWorkflow
 
 if TYPE_CHECKING:
     from provctl.core.engine.state import RunState, State, TaskState
+    from provctl.core.model.status import MaybeOutcome, TaskOutcome, TaskStatus
 
 
 _CONDITION = "its condition is false"
@@ -23,7 +24,7 @@ def finish_task(
     state: State,
     run: RunState,
     task: TaskState,
-    outcome: str,
+    outcome: TaskOutcome,
     at: float,
     *,
     spread: bool = True,
@@ -38,7 +39,7 @@ def finish_task(
 
 
 def set_outcome(
-    state: State, run: RunState, task: TaskState, outcome: str, at: float
+    state: State, run: RunState, task: TaskState, outcome: TaskOutcome, at: float
 ) -> None:
     """Write the outcome down, whatever it means for others."""
     run_id, task_id = run.submitted.run, task.task.id
@@ -47,7 +48,7 @@ def set_outcome(
     task.finished_at = at
     task.retry_at = None
     task.frozen = False
-    set_status(run, task, outcome)
+    _set_status(run, task, "finished", counted_as=outcome)
     run.open_tasks -= 1
     if run.open_tasks == 0:
         state.ending[run_id] = None
@@ -68,7 +69,7 @@ def _leave_group(state: State, run: RunState, task: TaskState) -> None:
 
 
 def _tell_dependents(
-    state: State, run: RunState, task: TaskState, outcome: str
+    state: State, run: RunState, task: TaskState, outcome: TaskOutcome
 ) -> None:
     for dependent_id, on in run.dependents.get(task.task.id, ()):
         dependent = run.tasks[dependent_id]
@@ -82,18 +83,21 @@ def _tell_dependents(
     for child in run.children.get(task.task.id, ()):
         if run.tasks[child].status == "waiting":
             mark_skipped(
-                state, run, run.tasks[child], f"{task.task.id} {WENT[outcome]}"
+                state,
+                run,
+                run.tasks[child],
+                f"{task.task.id} {outcome_phrase(outcome)}",
             )
 
 
 def unmet_reason(task: TaskState, on: str) -> str:
     """Return why a finished task does not meet a need; empty if it does."""
-    outcome = task.outcome or ""
+    outcome = task.outcome
     failed = outcome in FAILURES
     passed = outcome == "succeeded" or (failed and task.task.on_failure == "continue")
     if on == "done" or (passed if on == "success" else failed):
         return ""
-    return f"needs {on} of {task.task.id}, which {WENT[outcome]}"
+    return f"needs {on} of {task.task.id}, which {outcome_phrase(outcome)}"
 
 
 def left_out(run: RunState, task: TaskState) -> bool:
@@ -173,23 +177,28 @@ def enqueue_task(state: State, run: RunState, task: TaskState) -> None:
         enqueue(state, run, task)
 
 
-def set_status(run: RunState, task: TaskState, status: str) -> None:
-    """Change the status; `status` may be an outcome, which means finished."""
+def set_status(run: RunState, task: TaskState, status: TaskStatus) -> None:
+    """Change the status of a task that is not finished."""
+    _set_status(run, task, status, counted_as=status)
+
+
+def _set_status(
+    run: RunState, task: TaskState, status: TaskStatus, *, counted_as: str
+) -> None:
     run.counts[task.bucket] -= 1
-    run.counts[status] = run.counts.get(status, 0) + 1
-    task.bucket = status
+    run.counts[counted_as] = run.counts.get(counted_as, 0) + 1
+    task.bucket = counted_as
     task.lacks = ""
-    task.status = status if status in _STATUSES else "finished"
+    task.status = status
     if task.status in ("running", "retrying", "held"):
         run.active[task.task.id] = None
     else:
         run.active.pop(task.task.id, None)
 
 
-_STATUSES = frozenset({"waiting", "ready", "running", "retrying", "held"})
-
-
-def fail_group(state: State, run: RunState, task: TaskState, outcome: str) -> None:
+def fail_group(
+    state: State, run: RunState, task: TaskState, outcome: TaskOutcome
+) -> None:
     """Carry a failure to the group around the task, or to the run."""
     mark_failed(run, task, outcome)
     rollback = task.task.on_failure == "rollback"
@@ -203,7 +212,7 @@ def fail_group(state: State, run: RunState, task: TaskState, outcome: str) -> No
         _halt(state, run, f"{task.task.id} failed, and {what}")
 
 
-def mark_failed(run: RunState, task: TaskState, outcome: str) -> None:
+def mark_failed(run: RunState, task: TaskState, outcome: TaskOutcome) -> None:
     """Note a failure at the group around the task, or at the run."""
     if task.task.on_failure == "continue":
         return
@@ -233,7 +242,7 @@ def _halt(state: State, run: RunState, why: str) -> None:
             state.due[(run.submitted.run, other.task.id)] = None
 
 
-def worst_outcome(one: str, other: str) -> str:
+def worst_outcome(one: MaybeOutcome, other: TaskOutcome) -> MaybeOutcome:
     """Return the outcome that says more of what went wrong."""
     order = ("", "interrupted", "lost", "timed_out", "failed")
     return max(one, other, key=order.index)

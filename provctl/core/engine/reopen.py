@@ -20,8 +20,8 @@ from provctl.core.engine.propagate import (
     set_status,
 )
 from provctl.core.engine.run_queue import dequeue, drop_timer
-from provctl.core.engine.state import FAILURES, WENT
 from provctl.core.model.expressions import references
+from provctl.core.model.status import FAILURES, outcome_phrase
 from provctl.core.model.workflow import Command, NushellCall, Script, SubWorkflow
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def why_stale(run: RunState) -> Dict[str, str]:
     if not undone or (run.rolling_back and run.outcome is None):
         return {}
     why = {
-        task_id: WENT[task.outcome]
+        task_id: outcome_phrase(task.outcome)
         for task_id, task in run.tasks.items()
         if task.did == "succeeded" and task.outcome in ("undone", "undo_failed")
     }
@@ -210,7 +210,7 @@ def why_stale(run: RunState) -> Dict[str, str]:
     for task_id, first in rest.items():
         if run.tasks[task_id].outcome == "succeeded":
             why[task_id] = (
-                f"rests on {first}, which {WENT[run.tasks[first].outcome or '']}"
+                f"rests on {first}, which {outcome_phrase(run.tasks[first].outcome)}"
             )
     return why
 

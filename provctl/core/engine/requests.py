@@ -27,6 +27,7 @@ from provctl.errors import NotFound, RequestRejected, UsageError
 
 if TYPE_CHECKING:
     from provctl.core.engine.state import RunState, State
+    from provctl.core.model.status import ExitCause, TaskOutcome
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class UnknownReport:
     run: str
     task: str
     attempt: int
-    outcome: str
+    outcome: TaskOutcome
     reason: str
 
 
@@ -161,7 +162,7 @@ class ExitedReport:
     run: str
     task: str
     attempt: int
-    cause: str
+    cause: ExitCause
     exit_code: Optional[int]
     signal: Optional[int]
     started_at: float

@@ -20,6 +20,7 @@ from provctl.core.model.workflow import SubWorkflow
 if TYPE_CHECKING:
     from provctl.core.engine import events as ev
     from provctl.core.engine.state import RunState, State, TaskState
+    from provctl.core.model.status import TaskOutcome
 
 
 def roll_back(state: State, run: RunState, event: ev.RollbackRequested) -> None:
@@ -56,7 +57,7 @@ def _prepare(run: RunState, task: TaskState) -> None:
 
 
 def undo_ended(
-    state: State, run: RunState, task: TaskState, outcome: str, at: float
+    state: State, run: RunState, task: TaskState, outcome: TaskOutcome, at: float
 ) -> None:
     """An undo is over, as `outcome` says: undone or undo_failed."""
     set_outcome(state, run, task, outcome, at)
@@ -70,6 +71,7 @@ def keep_as_is(
     state: State, run: RunState, task: TaskState, why: str, at: float
 ) -> None:
     """A task is not undone after all: what it did stays."""
+    assert task.did, "it has an outcome to go back to"
     set_outcome(state, run, task, task.did, task.finished_at or at)
     if task.attempt and task.tries == 0:
         task.voided = task.attempt - 1  # its undo was not tried; it was

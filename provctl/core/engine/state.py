@@ -10,16 +10,24 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 from weakref import WeakValueDictionary
 
 from provctl.core.model.expressions import ValueMissing
+from provctl.core.model.status import outcome_phrase
 from provctl.core.model.workflow import NO_RETRY, SubWorkflow
 
 if TYPE_CHECKING:
+    from typing import Literal, Union
+
     from provctl.core.engine.events import RunSubmitted
+    from provctl.core.model.status import (
+        CancelCause,
+        MaybeOutcome,
+        Purpose,
+        RunOutcome,
+        RunStatus,
+        TaskOutcome,
+        TaskStatus,
+    )
     from provctl.core.model.workflow import RetryPolicy, Task, Workflow
 
-
-# Outcomes that fail a run, unless the task says on_failure = "continue".
-FAILURES = frozenset({"failed", "timed_out", "lost", "interrupted"})
-TROUBLES = FAILURES | {"undo_failed"}  # outcomes that somebody has to look into
 
 # What a task takes while it runs: (resource, amount), sorted. Tasks that take the
 # same stand in one lane, so that choosing the next start compares a few heads.
@@ -74,13 +82,15 @@ class TaskState:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.status = "waiting"
-        self.outcome: Optional[str] = None
-        self.purpose = "run"  # of the next or present try; or "undo", "probe"
+        self.status: TaskStatus = "waiting"
+        self.outcome: Optional[TaskOutcome] = None
+        self.purpose: Purpose = "run"  # of the next or present try; or "undo", "probe"
         self.attempt = 0  # number of the latest try, of any purpose
         self.voided = 0  # tries among them that count no more
-        self.did = ""  # in a rollback: the outcome that is undone, or was to be
-        self.unknown = ""  # lost or interrupted, while its probe is asked
+        self.did: MaybeOutcome = (
+            ""  # in a rollback: the outcome that is undone, or was to be
+        )
+        self.unknown: MaybeOutcome = ""  # lost or interrupted, while its probe is asked
         self.frozen = False
         self.lacks = ""  # what the machine had none of for its latest try
         self.unmet = len(task.needs) + (task.parent is not None)
@@ -89,7 +99,7 @@ class TaskState:
         self.broken = ""  # why it must fail before any try
         self.stop_level = 0  # 1: told to end, 2: told to end at once
         self.open_children = 0  # of a group
-        self.spoiled = ""  # of a group: the outcome of its worst child
+        self.spoiled: MaybeOutcome = ""  # of a group: the outcome of its worst child
         self.started_at: Optional[float] = None  # None: no try of it ever ran
         self.earlier_at: Optional[float] = None  # the same before its latest try
         self.finished_at: Optional[float] = None
@@ -183,18 +193,18 @@ class RunState:
         self.frozen = False
         self.thaws = False  # it was frozen once: what is adopted is told which it is
         self.suspended: Dict[str, float] = {}  # seconds left on timers, while paused
-        self.spoiled = ""  # the worst outcome that fails the run
-        self.cancel_cause = ""
+        self.spoiled: MaybeOutcome = ""  # the worst outcome that fails the run
+        self.cancel_cause: Union[CancelCause, Literal[""]] = ""
         self.cancel_reason = ""
         self.stop_level = 0
         self.boot = ""
         self.last_at = submitted.at  # of the latest event
         self.started_at: Optional[float] = None
         self.finished_at: Optional[float] = None
-        self.outcome: Optional[str] = None
+        self.outcome: Optional[RunOutcome] = None
 
     @property
-    def status(self) -> str:
+    def status(self) -> RunStatus:
         """Where the run is; the words are those of `core.engine.view.RunView`."""
         if self.outcome is not None:
             return "finished"
@@ -246,7 +256,7 @@ class RunState:
         if isinstance(task.task.action, SubWorkflow):
             return self._group_output(task_id)
         if outcome != "succeeded":
-            message = f"{task_id} has no output: it {WENT[outcome]}"
+            message = f"{task_id} has no output: it {outcome_phrase(outcome)}"
             raise ValueMissing(message)
         return task.output
 
@@ -281,20 +291,6 @@ class RunState:
                 else:
                     record[name] = self.tasks[child].output
         return whole
-
-
-# How an outcome is said: "x, which was skipped".
-WENT = {
-    "succeeded": "succeeded",
-    "failed": "failed",
-    "timed_out": "timed out",
-    "lost": "was lost",
-    "interrupted": "was interrupted",
-    "cancelled": "was cancelled",
-    "skipped": "was skipped",
-    "undone": "was undone",
-    "undo_failed": "could not be undone",
-}
 
 
 class State:

@@ -1,4 +1,4 @@
-"""The law: which event fits which state.
+"""The transition table: which event is legal in which state.
 
 A task moves only along these edges, each by the event named:
 
@@ -9,7 +9,7 @@ A task moves only along these edges, each by the event named:
     ready    -> running    AttemptStarted
     ready    -> finished   TaskSkipped, TaskFailed, CancelRequested, GroupTimedOut
     running  -> finished   AttemptFinished, GroupFinished
-    running  -> finished   AttemptDiscarded, TaskHeld          (it was told to end)
+    running  -> finished   AttemptDiscarded, TaskHeld       (it was told to end)
     running  -> retrying   AttemptFinished with retry_at
     running  -> ready      AttemptDiscarded, ProbeDue
     running  -> held       TaskHeld
@@ -21,7 +21,7 @@ A task moves only along these edges, each by the event named:
     finished -> ready      RetryRequested, RollbackRequested
     retrying -> ready      RetryRequested                   (its wait ends)
     ready    -> waiting    RetryRequested                   (what it needs is open)
-    running  -> waiting    AttemptDiscarded                    (the same)
+    running  -> waiting    AttemptDiscarded                 (the same)
     retrying -> waiting    RetryDue, RetryRequested         (the same)
     held     -> waiting    TaskResolved rerun               (the same)
 
@@ -38,9 +38,10 @@ from provctl.core.model.workflow import SubWorkflow
 
 if TYPE_CHECKING:
     from provctl.core.engine.state import RunState, TaskState
+    from provctl.core.model.status import TaskStatus
 
 
-_EDGES: Dict[type, Tuple[str, ...]] = {
+_EDGES: Dict[type, Tuple[TaskStatus, ...]] = {
     ev.AttemptStarted: ("ready",),
     ev.AttemptAdopted: ("running",),
     ev.AttemptDiscarded: ("running",),
@@ -59,6 +60,9 @@ _EDGES: Dict[type, Tuple[str, ...]] = {
     ev.GroupTimedOut: ("running",),
     ev.GroupFinished: ("running",),
 }
+
+# Events of an unfinished run, whatever its tasks are.
+_AT_ANY_TIME = (ev.OwnershipTaken, ev.CancelRequested)
 
 _OF_GROUPS = (ev.GroupStarted, ev.GroupTimedOut, ev.GroupFinished)
 
@@ -82,8 +86,12 @@ def transition_error(run: RunState, event: Any) -> str:
         return "it is paused already" if paused else ""
     if isinstance(event, ev.RunResumed):
         return "" if run.paused else "it is not paused"
+    if isinstance(event, _AT_ANY_TIME):
+        return ""
     froms = _EDGES.get(type(event))
-    return "" if froms is None else _task_error(run, event, froms)
+    if froms is None:
+        return "the transition table does not list it"
+    return _task_error(run, event, froms)
 
 
 _REOPENING = (ev.RetryRequested, ev.RollbackRequested)
@@ -113,7 +121,7 @@ def _all_wait(run: RunState, names: Iterable[str]) -> bool:
     return all(run.tasks[name].status == "retrying" for name in names)
 
 
-def _task_error(run: RunState, event: Any, froms: Tuple[str, ...]) -> str:
+def _task_error(run: RunState, event: Any, froms: Tuple[TaskStatus, ...]) -> str:
     task = run.tasks.get(event.task)
     if task is None:
         return "no such task"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple
 from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine.propagate import unmet_reason
 from provctl.core.engine.reopen import why_stale
-from provctl.core.engine.state import TROUBLES
+from provctl.core.model.status import TROUBLES
 from provctl.core.model.workflow import SubWorkflow
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from provctl.errors import JournalDamaged, StateDirError
 from provctl.executors.local import attempt_file
 
 if TYPE_CHECKING:
+    from provctl.core.model.status import TaskOutcome
     from provctl.executors.protocol import AttemptRef, LaunchSpec, ReportCallback
 
 
@@ -341,7 +342,7 @@ def _voided(
 
 
 def _unknown(place: AttemptRef, what: str, *, rebooted: bool) -> UnknownReport:
-    outcome = "interrupted" if rebooted else "lost"
+    outcome: TaskOutcome = "interrupted" if rebooted else "lost"
     reason = f"{what}, so nobody can know how it ended"
     left = 0
     if not rebooted:

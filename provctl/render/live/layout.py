@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from rich.cells import cell_len
 
-from provctl.core.engine.state import FAILURES
+from provctl.core.model.status import FAILURES
 from provctl.render.live import rows
 from provctl.render.live.frame import ASCII, UNICODE, Canvas, Frame
 from provctl.render.text import OUTCOMES, counts_of, state_of

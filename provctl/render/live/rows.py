@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from rich.cells import cell_len
 
-from provctl.core.engine.state import TROUBLES
+from provctl.core.model.status import TROUBLES
 from provctl.render.live.columns import columns, format_eta, format_memory, row_notes
 from provctl.render.text import (
     OUTCOMES,

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Callable, Deque, Dict, Optional, Tuple
 
 from provctl.core.analysis.statistics import expected_end, is_slow
-from provctl.core.engine.state import TROUBLES
 from provctl.core.engine.view import RunView, TaskView, view, waits_of
+from provctl.core.model.status import TROUBLES
 from provctl.executors.protocol import AttemptRef
 from provctl.runs.history.estimates import DurationEstimator
 from provctl.runs.live.stage_counts import StageCounts

@@ -21,6 +21,8 @@ from tests.support.workflows import a_workflow, task
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from provctl.core.model.status import TaskOutcome
+
 Golden = Callable[[str, str], None]
 
 WORKFLOW = a_workflow(
@@ -68,7 +70,7 @@ class Job:
     def start(self, *tasks: str, attempt: int = 1) -> None:
         self.hear(*(ev.AttemptStarted("r", self.now, t, attempt) for t in tasks))
 
-    def end(self, name: str, outcome: str = "succeeded", **fields: Any) -> None:
+    def end(self, name: str, outcome: TaskOutcome = "succeeded", **fields: Any) -> None:
         attempt = fields.pop("attempt", 1)
         code = 0 if outcome == "succeeded" else 1
         self.hear(

@@ -54,6 +54,7 @@ from tests.support.workflows import a_workflow, group, output, task
 if TYPE_CHECKING:
     from provctl.core.engine.events import Event
     from provctl.core.engine.state import RunState, TaskState
+    from provctl.core.model.status import ExitCause, TaskOutcome
 
 NEEDS = st.sampled_from(["success", "success", "failure", "done"])
 
@@ -159,14 +160,15 @@ class AnyHistory(RuleBasedStateMachine):
     @rule(data=st.data(), ending=st.sampled_from(["ok", "ok", "bad", "late", "told"]))
     def end(self, data: st.DataObject, ending: str) -> None:
         key = data.draw(st.sampled_from(self.live()))
-        cause = {"late": "timeout", "told": "stop"}.get(ending, "exit")
+        causes: Dict[str, ExitCause] = {"late": "timeout", "told": "stop"}
+        cause = causes.get(ending, "exit")
         code = 3 if ending == "bad" else 0
         report = ExitedReport(*key, cause, code, None, 0.0, 0.0, output=len(key[1]))
         self.hear(report)
 
     @precondition(lambda self: self.live())
     @rule(data=st.data(), how=st.sampled_from(["lost", "interrupted"]))
-    def lose(self, data: st.DataObject, how: str) -> None:
+    def lose(self, data: st.DataObject, how: TaskOutcome) -> None:
         self.hear(UnknownReport(*data.draw(st.sampled_from(self.live())), how, "gone"))
 
     @precondition(lambda self: self.live())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import TYPE_CHECKING, Any, Dict
 
 import pytest
 
@@ -13,6 +13,9 @@ from provctl.core.model.workflow import Command, NushellCall, Script
 from provctl.errors import NotFound, RequestRejected, UsageError
 from tests.support.engine_driver import Dialogue, picture
 from tests.support.workflows import a_workflow, group, output, task
+
+if TYPE_CHECKING:
+    from provctl.core.model.status import ExitCause
 
 
 def one_running() -> Dialogue:
@@ -126,7 +129,7 @@ def test_an_exit_record_goes_into_the_journal_whole() -> None:
     ("cause", "told_of"), [("exit", 2), ("stop", 0), ("timeout", 0)]
 )
 def test_what_is_killed_with_a_task_that_is_told_to_end_is_not_left_by_it(
-    cause: str, told_of: int
+    cause: ExitCause, told_of: int
 ) -> None:
     dialogue = one_running()
     dialogue.report(dialogue.ended("a", cause=cause, exit_code=1, survivors=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, fields
 from typing import Any, Iterator, Set, Tuple
 
 import pytest
@@ -106,6 +107,34 @@ def test_a_group_has_no_tries_and_ends_after_its_tasks() -> None:
         with pytest.raises(InvalidTransition, match=story):
             apply(dialogue.state, event)
         assert picture(dialogue.state) == before
+
+
+@dataclass(frozen=True)
+class _NewEvent:
+    """An event that somebody adds and forgets to list."""
+
+    run: str
+    at: float
+    task: str
+
+
+def test_an_event_that_the_table_does_not_list_is_refused() -> None:
+    dialogue = Dialogue()
+    dialogue.submit(a_workflow(task("a")))
+    why = transitions.transition_error(dialogue.r, _NewEvent("r", 1.0, "a"))
+    assert why == "the transition table does not list it"
+    known = ev.AttemptAdopted("r", 1.0, "a", 1)
+    assert transitions.transition_error(dialogue.r, known) == ""  # the control
+
+
+def test_every_event_has_a_place_in_the_table() -> None:
+    dialogue = Dialogue()
+    dialogue.submit(a_workflow(task("a")))
+    for kind in KINDS:
+        values = {"run": "r", "at": 1.0, "task": "a", "attempt": 1, "tasks": []}
+        event = kind(**{f.name: values.get(f.name, "a") for f in fields(kind)})
+        why = transitions.transition_error(dialogue.r, event)
+        assert why != "the transition table does not list it", kind.__name__
 
 
 def test_after_the_end_nothing_happens() -> None:
