@@ -39,23 +39,25 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
     workflow = load_workflow(Path(file), given, context=context)
     took_s = time.perf_counter() - began
     tasks = plural(len(workflow.tasks), "task")
-    session.say(f"{file}: {tasks}, checked in {took_s:.3f}s")
+    session.log_verbose(f"{file}: {tasks}, checked in {took_s:.3f}s")
     remember_params(cache_dir(), Path(file), workflow.params, given)
     check_tools(settings, workflow)
     return workflow
 
 
-def load_and_look(session: Session, file: str, params: Sequence[str]) -> Workflow:
+def load_and_check_scripts(
+    session: Session, file: str, params: Sequence[str]
+) -> Workflow:
     """Load and check a workflow file, and what its scripts say and which programs it needs.
 
     What may be otherwise by the time it runs is said on stderr. Raises like `load`.
     """
     from provctl.config.paths import cache_dir
-    from provctl.runs.script_checks import look_at_scripts
+    from provctl.runs.script_checks import inspect_scripts
     from provctl.workflow_files.diagnostics import group_similar, remaining_count
 
     workflow = load(session, file, params)
-    seen = look_at_scripts(session.loaded.settings, workflow, file, cache_dir())
+    seen = inspect_scripts(session.loaded.settings, workflow, file, cache_dir())
     for group in group_similar(seen.warnings):
         first, others = group[0], remaining_count(group)
         place = f"{first.file}:{first.line}" if first.line else first.file

@@ -68,7 +68,7 @@ class Session:
     verbosity: int = 0
     called: CommandLine = field(default_factory=CommandLine)
 
-    def say(self, words: str, level: int = 1) -> None:
+    def log_verbose(self, words: str, level: int = 1) -> None:
         """Tell what is being done, on stderr, to who asked for so much of it."""
         if self.verbosity >= level:
             print_message(words)
@@ -91,10 +91,10 @@ class Session:
         files = config_files(environ=self.environ, config_file=self.config_file)
         for file in files:
             read = "read" if os.access(file.path, os.F_OK) else "not there"
-            self.say(f"configuration: {file.path} ({file.role}, {read})")
+            self.log_verbose(f"configuration: {file.path} ({file.role}, {read})")
         for key, origin in loaded.origins.items():
             if origin != "default":
-                self.say(f"setting: {key} by {origin}", 2)
+                self.log_verbose(f"setting: {key} by {origin}", 2)
 
     @cached_property
     def state_dir(self) -> Path:
@@ -108,7 +108,7 @@ class Session:
         """The layout of the state directory."""
         from provctl.storage.layout import StateDir
 
-        self.say(f"state directory: {self.state_dir.absolute()}")
+        self.log_verbose(f"state directory: {self.state_dir.absolute()}")
         return StateDir(self.state_dir.absolute())
 
     def accounts(self) -> List[RunSummary]:
@@ -159,7 +159,7 @@ class Session:
             environ=environ,
             timeout_s=orchestrator.timeout_seconds,
             auto_start=orchestrator.enabled and orchestrator.auto_start,
-            tell=self.say,
+            tell=self.log_verbose,
         )
 
     @property

@@ -60,7 +60,7 @@ def serve(
         readiness.already()
         return
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    hear_of_errors(log)
+    log_library_errors(log)
     # The kernel lets go of the lock, with the process: who waits for that finds none.
     asyncio.run(_SchedulerProcess(settings, folder, lock, log).run(readiness))
 
@@ -77,14 +77,14 @@ def _locked(
     return lock
 
 
-def say(line: str) -> None:
+def write_line(line: str) -> None:
     """Write a line to stderr; a full disk must not end the scheduler."""
     with suppress(OSError):
         sys.stderr.write(line)
         sys.stderr.flush()
 
 
-def hear_of_errors(log: Callable[[str], None]) -> None:
+def log_library_errors(log: Callable[[str], None]) -> None:
     """Have what asyncio and uvicorn say of errors put into the log, as lines of it."""
     logging.getLogger().handlers = [_ErrorLog(log)]
 
@@ -167,7 +167,7 @@ class _SchedulerProcess:
             self._schedule_runner.reload()
             owned = self._scheduler.state.runs
             pending = marks.pending()
-            self._hooks.ended(run for run in pending if run not in owned)
+            self._hooks.on_run_finished(run for run in pending if run not in owned)
             self._log(f"started, version {__version__}, process {holder.pid}")
             readiness.ready()
             await self._stop.wait()
@@ -269,7 +269,7 @@ class _SchedulerProcess:
             submitted = facts.run.submitted
             self._log(f"run {submitted.run}: {facts.run.outcome}")
             if self._settings.hooks.on_run_finished:
-                self._hooks.ended([submitted.run])
+                self._hooks.on_run_finished([submitted.run])
             if LABEL in submitted.labels:
                 self._schedule_runner.check(submitted.labels[LABEL])
 

@@ -132,13 +132,13 @@ class StoredSchedules:
 
     def _run(self, name: str, key: Optional[str], labels: Dict[str, str]) -> str:
         from provctl.runs.submit import submit_and_enqueue
-        from provctl.schedules.fire import evaluated, wishes_of
+        from provctl.schedules.fire import evaluated, submit_options
 
         found = self._files.read(name)
         with brief_mistakes():
             workflow = evaluated(self._api_deps.settings, found)
         return submit_and_enqueue(
-            self._api_deps.folder, workflow, wishes_of(found, key, labels)
+            self._api_deps.folder, workflow, submit_options(found, key, labels)
         )
 
     def close(self) -> None:

@@ -253,7 +253,7 @@ def run_finished(view: RunView, program: str = "provctl") -> List[str]:
             lines.append(f"  let it go on: {command('resume', view.id)}")
         elif view.status != "held":
             lines.append(f"  it goes on; watch it: {command('monitor', view.id)}")
-    troubled = [task for task in view.tasks if task.troubled]
+    troubled = [task for task in view.tasks if task.needs_attention]
     for task in troubled[:FAILED_TASKS_SHOWN]:
         lines += ["", *_trouble(view, task, program)]
     unreported = len(troubled) - FAILED_TASKS_SHOWN

@@ -43,9 +43,9 @@ class Observer:
     about this process.
     """
 
-    tell: Callable[[RunUpdate], None]
+    on_update: Callable[[RunUpdate], None]
     say: Callable[[str], None] = lambda _words: None
-    tick: Optional[Callable[[RunState], None]] = None
+    on_tick: Optional[Callable[[RunState], None]] = None
     tick_s: float = 0.125
 
 
@@ -96,8 +96,8 @@ def run_in_foreground(
             folder,
             make_holder("foreground", socket, settings, slots=slots),
             executor=executor,
-            tell=owner.hear,
-            complain=owner.complain,
+            tell=owner.on_update,
+            complain=owner.on_error,
             slots=slots,
         )
 
@@ -108,7 +108,7 @@ def run_in_foreground(
             owner_client.start_hooks([run_id])
 
 
-_NOBODY = Observer(tell=lambda _facts: None)
+_NOBODY = Observer(on_update=lambda _facts: None)
 
 
 class _Foreground:
@@ -163,14 +163,14 @@ class _Foreground:
 
     # -- what happens to the run ---------------------------------------------------
 
-    def hear(self, facts: RunUpdate) -> None:
+    def on_update(self, facts: RunUpdate) -> None:
         run = self._state = facts.run
-        self._show(partial(self._audience.tell, facts))
+        self._show(partial(self._audience.on_update, facts))
         # A decision over a held task makes it move again.
-        self._over = run.outcome is not None or run.stalled
+        self._over = run.outcome is not None or run.is_on_hold
         self._awake()
 
-    def complain(self, _run_id: str, problem: ProvctlError) -> None:
+    def on_error(self, _run_id: str, problem: ProvctlError) -> None:
         self._problem = problem
         self._over = True
         self._awake()
@@ -196,7 +196,7 @@ class _Foreground:
 
     async def _until_awake(self) -> None:
         while not self._wake.is_set():
-            tick, state = self._audience.tick, self._state
+            tick, state = self._audience.on_tick, self._state
             if tick is not None and state is not None:
                 self._show(partial(tick, state))
             wait = None if tick is None else self._audience.tick_s
@@ -254,7 +254,7 @@ class _Foreground:
             try:
                 self._scheduler.request(wish)
             except ProvctlError as problem:
-                self.complain(self._run_id, problem)
+                self.on_error(self._run_id, problem)
 
         leave = self._leave_if_possible
         loop.add_signal_handler(signal.SIGINT, interrupt)

@@ -84,7 +84,7 @@ def _failed(folder: RunDir, run: RunState) -> List[Dict[str, Any]]:
         {
             "task": task.task.id,
             "outcome": task.outcome,
-            "attempts": task.tries,
+            "attempts": task.counted_attempts,
             "exit_code": task.exit_code,
             "signal": task.signal,
             "error": task.reason,
@@ -92,7 +92,7 @@ def _failed(folder: RunDir, run: RunState) -> List[Dict[str, Any]]:
                 folder.log_of(task.task.index, task.attempt), _LOG_LINES
             ),
         }
-        for task in run.troubled()[:_FAILED_SHOWN]
+        for task in run.tasks_needing_attention()[:_FAILED_SHOWN]
     ]
 
 
@@ -127,13 +127,13 @@ class HookRunner:
         except ProvctlError as problem:
             if run.path.is_dir():
                 self.note(f"hooks of run {run.id}: {problem.message}")
-                marks.give_back(run.id)
+                marks.release(run.id)
             else:
                 marks.done(run.id)  # it was removed
             return
         outcome = follower.run.outcome
         if outcome is None:
-            marks.give_back(run.id)
+            marks.release(run.id)
             return
         record = _record(run, follower.run, self.exit_code(outcome))
         document = json.dumps(record).encode("ascii") + b"\n"

@@ -37,7 +37,7 @@ class _Piece(NamedTuple):
         )
 
 
-def look_at_scripts(
+def inspect_scripts(
     settings: Settings, workflow: Workflow, file: str, cache: Path
 ) -> Seen:
     """Say what Nushell finds in the scripts of a workflow, and which programs are not there.

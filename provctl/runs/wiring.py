@@ -84,7 +84,7 @@ def make_scheduler(
         if settings.hooks.on_run_finished:
             # No run waits for its hooks. On a disk that is full it is not taken either.
             with suppress(StateDirError):
-                marks.put(run_id)
+                marks.add(run_id)
 
     deps = SchedulerDeps(
         folder=folder,

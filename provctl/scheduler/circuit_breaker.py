@@ -32,7 +32,7 @@ class CircuitBreaker:
         # When to look again: may a trial begin, or is the shortage over.
         self.until: Optional[float] = None
 
-    def hear(self, report: Report, now: float) -> None:
+    def on_report(self, report: Report, now: float) -> None:
         """Take in what became of an attempt."""
         if isinstance(report, NeverStartedReport) and report.shortage:
             self._note(report.reason, now)
@@ -48,7 +48,7 @@ class CircuitBreaker:
         self._is_trial = False
         self.until = now + self._wait_s
 
-    def holds(self, now: float) -> bool:
+    def is_open(self, now: float) -> bool:
         """Whether no attempt may start now."""
         if self.until is None:
             return False
@@ -66,7 +66,7 @@ class CircuitBreaker:
         self.until = None
         self._is_trial = False
 
-    def started(self, now: float) -> None:
+    def on_start(self, now: float) -> None:
         """An attempt starts; during a shortage it is the trial, and no other may."""
         if self.until is not None:
             self._is_trial = True

@@ -235,7 +235,7 @@ class Scheduler:
     def _on_reports(self, reports: Sequence[Report]) -> None:
         now = self._deps.clock.now()
         for report in reports:
-            self._breaker.hear(report, now)
+            self._breaker.on_report(report, now)
             for said in self._progress.flush_last(report.run, report.task):
                 self._record(said)
             # One after the other: what is observed depends on the state.
@@ -309,7 +309,7 @@ class Scheduler:
         now = self._deps.clock.now()
         lacking: Set[str] = set()
         while True:
-            if self._breaker.holds(now):
+            if self._breaker.is_open(now):
                 lacking.add(SLOTS)
             instructions = decide(self.state, now, lacking)
             if not instructions:
@@ -321,7 +321,7 @@ class Scheduler:
                     if lacks:
                         lacking.update(lacks)
                         continue
-                    self._breaker.started(now)
+                    self._breaker.on_start(now)
                 event, act = self._to_event_and_effect(instruction, now)
                 self._record(event)
                 effects += [] if act is None else [(event.run, act)]

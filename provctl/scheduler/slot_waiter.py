@@ -33,7 +33,7 @@ class SharedSlots:
         self._inotify = -1
         self._alarms: List[asyncio.TimerHandle] = []
         self.taken = slots.taken
-        self.give_back = slots.give_back
+        self.give_back = slots.release
         self.forget = slots.forget
 
     def acquire(

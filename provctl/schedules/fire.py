@@ -54,7 +54,7 @@ def evaluated(settings: Settings, schedule: Schedule) -> Workflow:
     return workflow
 
 
-def wishes_of(
+def submit_options(
     schedule: Schedule, key: Optional[str], labels: Mapping[str, str]
 ) -> SubmitOptions:
     """Return how a run of a schedule is treated; `labels` are added to its own."""
@@ -92,7 +92,7 @@ class ScheduleTrigger:
             else:
                 _passed("before")
                 key = None if _FAILPOINT == "unkeyed" else idempotency_key(schedule, at)
-                wishes = wishes_of(schedule, key, {})
+                wishes = submit_options(schedule, key, {})
                 run = self.folder.run(submit(self.folder, workflow, wishes))
                 _passed("after", "unkeyed")
             enqueue_if_unfinished(self.folder, run.id)

@@ -35,7 +35,7 @@ class PendingHooks:
     def __init__(self, folder: StateDir) -> None:
         self._folder = folder.path / "hooks"
 
-    def put(self, run_id: str) -> None:
+    def add(self, run_id: str) -> None:
         """Mark a run, durably, unless it is marked. Raises StateDirError."""
         path = self._folder / run_id
         try:
@@ -76,7 +76,7 @@ class PendingHooks:
             return self._doing(run_id).exists()
         return True
 
-    def give_back(self, run_id: str) -> None:
+    def release(self, run_id: str) -> None:
         """It has not ended after all."""
         with suppress(OSError):
             self._doing(run_id).replace(self._folder / run_id)
@@ -108,7 +108,7 @@ class HookLauncher:
         self._waiting: List[str] = []
         self._busy = False
 
-    def ended(self, run_ids: Iterable[str]) -> None:
+    def on_run_finished(self, run_ids: Iterable[str]) -> None:
         """Run the hooks of these, now or when the process before is through."""
         self._waiting += run_ids
         self._go_on()

@@ -107,7 +107,7 @@ class Slots:
             for begin, end in ranges
         )
 
-    def give_back(self, run: str, task: str) -> None:
+    def release(self, run: str, task: str) -> None:
         """Let others have what an attempt had; nothing if it had nothing of ours."""
         for file, ranges in self._taken.pop((run, task), ()):
             file.unlock(ranges)
@@ -116,7 +116,7 @@ class Slots:
     def forget(self, run: str) -> None:
         """Give back what all attempts of a run have. Their shims keep theirs."""
         for key in [key for key in self._taken if key[0] == run]:
-            self.give_back(*key)
+            self.release(*key)
 
     def settle(self) -> None:
         """Wait first, or be the next to, for what lacked since the last time alone."""

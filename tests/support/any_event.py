@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Tuple, get_args
 
 from hypothesis import strategies as st
 
 from provctl.core.engine import events as ev
+from provctl.core.model import status
 
 __all__ = ["EXAMPLES", "KINDS", "any_event", "json_values"]
 
@@ -41,6 +42,16 @@ _BY_TYPE: Dict[str, st.SearchStrategy[Any]] = {
     "List[str]": st.lists(TEXTS, max_size=3),
     "Mapping[str, str]": st.dictionaries(TEXTS, TEXTS, max_size=3),
     "Any": json_values(),
+    **{
+        name: st.sampled_from(get_args(getattr(status, name)))
+        for name in (
+            "CancelCause",
+            "Purpose",
+            "RollbackCause",
+            "RunOutcome",
+            "TaskOutcome",
+        )
+    },
 }
 
 

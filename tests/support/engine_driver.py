@@ -226,7 +226,7 @@ class Dialogue:
         where = "" if event.run == RUN else f"{event.run}:"
         if isinstance(instruction, LaunchAttempt):
             task = self.task(where + event.task)
-            number = event.attempt if event.purpose == "run" else task.tries
+            number = event.attempt if event.purpose == "run" else task.counted_attempts
             again = " again" if number > 1 and event.purpose != "probe" else ""
             return f"{_STARTS[event.purpose]} {where}{event.task}{again}"
         if isinstance(instruction, StopAttempt):

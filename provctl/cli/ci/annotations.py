@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Tuple
 
 import click
 
-from provctl.core.model.status import TROUBLES
+from provctl.core.model.status import NEEDS_ATTENTION
 from provctl.render.ci_dialects import Annotation, detect_ci_log_format
 from provctl.render.text import humanize, sanitize
 
@@ -109,7 +109,7 @@ def _failures(course: RunSummaryReport) -> Dict[str, Tuple[str, str]]:
             f"{task.task.id} {humanize(task.outcome or task.status)}",
             _why(course, task),
         )
-        for task in course.run.troubled()
+        for task in course.run.tasks_needing_attention()
     }
 
 
@@ -118,10 +118,10 @@ def _flaky(course: RunSummaryReport) -> Dict[str, Tuple[str, str]]:
     found = {}
     for each in course.tries:
         task = course.run.tasks[each.task]
-        failed = each.outcome in TROUBLES and each.purpose == "run"
+        failed = each.outcome in NEEDS_ATTENTION and each.purpose == "run"
         if failed and (task.did or task.outcome) == "succeeded":
             why = each.reason or humanize(each.outcome or "")
-            told = f"succeeded at attempt {task.tries}, before that: {why}"
+            told = f"succeeded at attempt {task.counted_attempts}, before that: {why}"
             found[each.task] = (f"{each.task} is flaky", told)
     return found
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Tuple
 
 from provctl.core.engine.reopen import why_stale
 from provctl.core.engine.view import task_view, view
-from provctl.core.model.status import TROUBLES
+from provctl.core.model.status import NEEDS_ATTENTION
 from provctl.core.model.workflow import SubWorkflow
 from provctl.render.text import (
     counts_of,
@@ -144,7 +144,12 @@ def _rows(course: RunSummaryReport) -> List[TaskRow]:
         for task in course.run.tasks.values()
         if not isinstance(task.task.action, SubWorkflow)
     ]
-    tasks.sort(key=lambda task: (task.outcome not in TROUBLES, task.tries < 2))
+    tasks.sort(
+        key=lambda task: (
+            task.outcome not in NEEDS_ATTENTION,
+            task.counted_attempts < 2,
+        )
+    )
     rows = []
     why = {**why_stale(course.run), **course.unattended}
     for task in tasks[:_ROWS]:
@@ -153,12 +158,12 @@ def _rows(course: RunSummaryReport) -> List[TaskRow]:
             TaskRow(
                 task=task.task.id,
                 outcome=humanize(task.outcome or task.status),
-                attempts=task.tries,
+                attempts=task.counted_attempts,
                 took=_took(task),
                 cpu=duration(cpu_s) if cpu_s else "",
                 memory=format_mib(memory),
                 why=task.reason or why.get(task.task.id, ""),
-                good=task.outcome not in TROUBLES,
+                good=task.outcome not in NEEDS_ATTENTION,
             )
         )
     return rows
@@ -189,7 +194,7 @@ def _critical(run: RunState, now: float) -> str:
 def _failures(course: RunSummaryReport) -> List[Tuple[str, str, List[str]]]:
     """Task, why, and the end of its log, of what failed or is held."""
     found: List[Tuple[str, str, List[str]]] = []
-    for task in course.run.troubled()[:_FAILURES]:
+    for task in course.run.tasks_needing_attention()[:_FAILURES]:
         path = course.folder.log_of(task.task.index, task.attempt)
         log = [sanitize(line, limit=300) for line in last_lines(path, _LOG_LINES)]
         why = describe_task(task_view(task), now=0.0, took=_took(task))

@@ -124,7 +124,7 @@ def watch_runs(
     from provctl.runs.follow import Follower
     from provctl.runs.queue_watch import QueueWatcher
 
-    say = _say if screen is None else screen.say
+    say = _say if screen is None else screen.print_note
     queue_watcher = QueueWatcher(
         session.folder, session.owner_client, lambda why: say(f"note: {why}")
     )
@@ -133,7 +133,7 @@ def watch_runs(
     ids = tuple(dict.fromkeys(found))
     followers = [Follower(session.folder.run(run_id)) for run_id in ids]
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    ticks = HeartbeatTicker(session).tick if screen is None else screen.tick
+    ticks = HeartbeatTicker(session).on_tick if screen is None else screen.on_tick
     try:
         while True:
             still = _look(queue_watcher, followers, screen)
@@ -154,7 +154,7 @@ def watch_runs(
         write_ci_summary(session, ids)
     orphans = [follower for follower in followers if follower in still]
     if orphans:
-        tell_orphans(orphans)
+        report_orphans(orphans)
     return exit_code_of([follower.run.outcome for follower in followers])
 
 
@@ -171,9 +171,9 @@ def _look(
         moves = owned or queue_watcher.is_being_acquired(follower.folder.id)
         events = follower.read()
         if events and screen is not None:
-            screen.tell(follower.run, events)
+            screen.on_update(follower.run, events)
         run = follower.run
-        if owned if run.outcome is not None else not run.stalled:
+        if owned if run.outcome is not None else not run.is_on_hold:
             still[follower] = moves
     return still
 
@@ -187,7 +187,7 @@ def _say(words: str) -> None:
     print_message(words)
 
 
-def tell_orphans(orphans: Sequence[Follower]) -> NoReturn:
+def report_orphans(orphans: Sequence[Follower]) -> NoReturn:
     """Raise SchedulerUnreachable: nobody moves these runs, and what became of tasks."""
     from provctl.errors import SchedulerUnreachable
 

@@ -207,7 +207,7 @@ def _failures(folder: RunDir, run: RunState) -> List[Failure]:
     from provctl.runs.log_tail import last_lines
 
     found = []
-    for task in run.troubled()[:_FAILURES]:
+    for task in run.tasks_needing_attention()[:_FAILURES]:
         why = task.reason or humanize(task.outcome or task.status)
         log = last_lines(folder.log_of(task.task.index, task.attempt), _LOG_LINES)
         found.append(Failure(task.task.id, why, "\n".join(map(sanitize, log))))

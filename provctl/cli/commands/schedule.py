@@ -315,11 +315,11 @@ def resume(session: Session, name: str, reason: str) -> None:
 def run(session: Session, name: str, labels: Tuple[Tuple[str, str], ...]) -> None:
     """Submit the workflow of a schedule now, whatever else of it runs."""
     from provctl.cli.commands.submit import print_submitted, submit_runs
-    from provctl.schedules.fire import evaluated, wishes_of
+    from provctl.schedules.fire import evaluated, submit_options
 
     found = _schedules(session).read(name)
     workflow = evaluated(session.loaded.settings, found)
-    wishes = wishes_of(found, None, dict(labels))
+    wishes = submit_options(found, None, dict(labels))
     (account,) = submit_runs(session, [workflow], wishes)
     print_submitted(session, account)
 

@@ -181,8 +181,8 @@ def serve(session: Session, ready_fd: Optional[int]) -> None:
     and on Ctrl-C, and tasks go on.
     """
     from provctl.api.control.readiness import Pipe, ServiceManager
-    from provctl.daemon.process import say
     from provctl.daemon.process import serve as be_scheduler
+    from provctl.daemon.process import write_line
     from provctl.storage.log_rotation import append
 
     settings, folder = session.loaded.settings, session.folder
@@ -193,7 +193,7 @@ def serve(session: Session, ready_fd: Optional[int]) -> None:
         return
 
     def log(line: str) -> None:
-        say(line)
+        write_line(line)
         session.owner_client.write_log(line)
 
     be_scheduler(

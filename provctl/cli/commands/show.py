@@ -100,10 +100,10 @@ def replay(session: Session, run: str, speed: float) -> None:
             while retold.next_at is not None:
                 left_s = (retold.next_at - now()) / speed
                 if left_s > 0:
-                    screen.tick([retold.run])
+                    screen.on_tick([retold.run])
                     time.sleep(min(left_s, _TICK_S))
                 else:
-                    screen.tell(retold.run, [retold.step()])
+                    screen.on_update(retold.run, [retold.step()])
             screen.close([retold.run])
     except KeyboardInterrupt:
         sys.exit(130)

@@ -154,9 +154,9 @@ def run_foreground(
 
     with open_screen(session) as screen:
         audience = Observer(
-            tell=lambda facts: screen.tell(facts.run, facts.events),
-            say=screen.say,
-            tick=lambda state: screen.tick([state]),
+            on_update=lambda facts: screen.on_update(facts.run, facts.events),
+            say=screen.print_note,
+            on_tick=lambda state: screen.on_tick([state]),
             tick_s=screen.tick_s,
         )
         ending = run_in_foreground(
@@ -308,13 +308,13 @@ def enqueue_runs(session: Session, ids: Sequence[str]) -> None:
 @click.pass_obj
 def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) -> None:
     """Check workflow files and show every mistake; run nothing."""
-    from provctl.cli.load_workflow import load_all, load_and_look
+    from provctl.cli.load_workflow import load_all, load_and_check_scripts
 
     def tell(file: str, workflow: Workflow) -> None:
         tasks = plural(len(workflow.tasks), "task")
         click.echo(plain(f"{file}: {workflow.name}, {tasks}, valid"))
 
-    load_all(session, files, params, tell, load_one=load_and_look)
+    load_all(session, files, params, tell, load_one=load_and_check_scripts)
 
 
 @click.command()
@@ -327,14 +327,14 @@ def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
     Where earlier runs tell how long tasks take, it also shows that, and how much later
     than planned each may end without the whole ending later.
     """
-    from provctl.cli.load_workflow import load_and_look
+    from provctl.cli.load_workflow import load_and_check_scripts
     from provctl.core.model.graph import stages
     from provctl.runs.history.estimates import (
         critical_path_of_workflow,
         median_durations,
     )
 
-    workflow = load_and_look(session, file, params)
+    workflow = load_and_check_scripts(session, file, params)
     known = median_durations(session.folder, workflow.name)
     chart = critical_path_of_workflow(workflow, known)
     rows: List[Dict[str, Any]] = [

@@ -12,7 +12,7 @@ from provctl.cli.commands.monitor import (
     LOOK_S,
     interrupted_hint,
     report_if_asked,
-    tell_orphans,
+    report_orphans,
     timeout_option,
     watch_runs,
 )
@@ -158,7 +158,7 @@ class _Wait:
                 code = self._look()
                 if code is not None:
                     return code
-                self._silence.tick(self._runs())
+                self._silence.on_tick(self._runs())
                 if deadline is not None and time.monotonic() >= deadline:
                     print_message("gave up waiting; the run goes on")
                     return TIMEOUT
@@ -190,7 +190,7 @@ class _Wait:
                 met.append(subject)
             elif verdict is False:
                 ended.append((subject, _end_of(subject) or _NEVER))
-            elif follower.run.stalled:
+            elif follower.run.is_on_hold:
                 ended.append((subject, HELD))
             else:
                 moves = moves or can_move
@@ -200,7 +200,7 @@ class _Wait:
         if ended and (not self._one or len(ended) == len(self._subjects)):
             return self._tell_never(ended)
         if not moves:
-            tell_orphans([subject.follower for subject in stuck])
+            report_orphans([subject.follower for subject in stuck])
         return None
 
     def _tell_never(self, ended: Sequence[Tuple[_Subject, int]]) -> int:

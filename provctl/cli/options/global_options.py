@@ -143,7 +143,7 @@ def _be_verbose(ctx: click.Context, _: click.Parameter, value: int) -> None:
     if not session.verbosity:
         began = time.perf_counter()
         ctx.call_on_close(
-            lambda: louder.say(f"took {time.perf_counter() - began:.3f}s")
+            lambda: louder.log_verbose(f"took {time.perf_counter() - began:.3f}s")
         )
     if session.verbosity < 2 <= louder.verbosity:
         import platform
@@ -151,7 +151,7 @@ def _be_verbose(ctx: click.Context, _: click.Parameter, value: int) -> None:
         from provctl import __version__
 
         python = f"Python {platform.python_version()}"
-        louder.say(f"provctl {__version__}, {python}, {platform.platform()}", 2)
+        louder.log_verbose(f"provctl {__version__}, {python}, {platform.platform()}", 2)
 
 
 def _refuse_both(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:

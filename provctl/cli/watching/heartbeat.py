@@ -55,7 +55,7 @@ class Heartbeat:
         if not 0 < self._every_s / 4 <= silent_s:
             return []
         going = [run for run in runs if run.outcome is None]
-        self._estimator.learn(going)
+        self._estimator.load_history(going)
         if silent_s < self._every_s:
             return []
         return [self._still(run, now) for run in going]
@@ -79,7 +79,7 @@ class Heartbeat:
         told = f"{sanitize(task.task.id)} for {elapsed(task.started_at, None, now)}"
         if task.started_at is None or task.purpose != "run":
             return told
-        pace = self._estimator.pace(run, task.task.id)
+        pace = self._estimator.stats(run, task.task.id)
         end = expected_end(pace, task.started_at, now, task.percent)
         if end is not None and end > now:
             told += f", about {duration(int(end - now))} left"
@@ -103,7 +103,7 @@ class HeartbeatTicker:
         self._heartbeat = Heartbeat(session.folder, every_s, time_of_day)
         self._spoke_at = self._now()
 
-    def tick(self, runs: Iterable[RunState]) -> None:
+    def on_tick(self, runs: Iterable[RunState]) -> None:
         """Say what still runs, if it is time for that."""
         now = self._now()
         lines = self._heartbeat.after(now - self._spoke_at, runs, now=now)

@@ -34,7 +34,7 @@ class JobControl:
         self._draws = False
         self._held: Optional[int] = None
 
-    def heed_signals(self) -> None:
+    def handle_signals(self) -> None:
         """Take the signals, as far as they are not ignored."""
         for number, heed in (
             (signal.SIGTERM, _end),
@@ -45,7 +45,7 @@ class JobControl:
             if signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, heed)
 
-    def away(self) -> bool:
+    def in_background(self) -> bool:
         """Return whether the terminal is another job's; give it up, or take it again."""
         away = _in_background(self._terminal)
         if away != self._away:

@@ -29,7 +29,7 @@ from provctl.core.engine.events import (
     TaskHeld,
 )
 from provctl.core.engine.view import task_view, view
-from provctl.core.model.status import TROUBLES
+from provctl.core.model.status import NEEDS_ATTENTION
 from provctl.render.plain_view import PlainView
 from provctl.render.text import (
     FAILED_TASKS_SHOWN,
@@ -87,7 +87,7 @@ class LineRunView:
         )
         self._heartbeat = Heartbeat(folder, manner.heartbeat_s, manner.stamp)
 
-    def tell(self, run: RunState, events: Sequence[Event]) -> None:
+    def on_update(self, run: RunState, events: Sequence[Event]) -> None:
         """Show what changed. With groups, what it looks like waits for the next tick."""
         picture = view(run, rows=0)
         changed: Dict[str, List[Any]] = {}
@@ -116,21 +116,21 @@ class LineRunView:
             log = self._folder.run(run_id).log_of(task.task.index, event.attempt)
             # Secrets are covered soon after they are written: in time for an end.
             streams = not task.task.secrets
-            self._log.began(key, _title(task, event), log, streams=streams)
+            self._log.on_start(key, _title(task, event), log, streams=streams)
         if isinstance(event, _BEGUN):
             return []
-        failed = getattr(event, "outcome", "") in TROUBLES
-        self._log.ended(key, failed=failed)
+        failed = getattr(event, "outcome", "") in NEEDS_ATTENTION
+        self._log.on_end(key, failed=failed)
         return [key] if failed else []
 
-    def tick(self, runs: Iterable[RunState]) -> None:
+    def on_tick(self, runs: Iterable[RunState]) -> None:
         """Show what tasks wrote; after a long silence, what still runs."""
         self._log.pump()
         now = self._manner.now()
         for line in self._heartbeat.after(now - self._log.wrote_at, runs, now=now):
-            self._log.say_now(line)
+            self._log.print_note_now(line)
 
-    def say(self, words: str) -> None:
+    def print_note(self, words: str) -> None:
         """Say something that is not of a run on stderr."""
         print_message(words)
 
@@ -152,7 +152,7 @@ class LineRunView:
     def _picture(self, run: RunState) -> RunView:
         """The picture of a run, with the logs of what failed, as far as they are told."""
         picture = view(run, rows=_ROWS)
-        troubled = [task.id for task in picture.tasks if task.troubled]
+        troubled = [task.id for task in picture.tasks if task.needs_attention]
         told = troubled[:FAILED_TASKS_SHOWN]
         tasks = [
             replace(task, log_tail=self._log_of(run, run.tasks[task.id]))

@@ -46,13 +46,13 @@ class RunObserver(Protocol):
 
     tick_s: float
 
-    def tell(self, run: RunState, events: Sequence[Event]) -> None:
+    def on_update(self, run: RunState, events: Sequence[Event]) -> None:
         """Show what changed."""
 
-    def tick(self, runs: Iterable[RunState]) -> None:
+    def on_tick(self, runs: Iterable[RunState]) -> None:
         """Show what changes by itself while time passes."""
 
-    def say(self, words: str) -> None:
+    def print_note(self, words: str) -> None:
         """Say something that is not of a run on stderr."""
 
     def close(self, runs: Iterable[RunState]) -> None:
@@ -78,7 +78,7 @@ class LiveRunView:
         self._pictures = pictures
         self._job = JobControl(drawing, terminal.fileno()) if terminal else None
 
-    def tell(self, run: RunState, events: Sequence[Event]) -> None:
+    def on_update(self, run: RunState, events: Sequence[Event]) -> None:
         """Show what changed, when the view is made of lines."""
         if self.live:
             return
@@ -90,7 +90,7 @@ class LiveRunView:
         rows = [task_view(run.tasks[task_id]) for task_id in changed]
         self._view.changed(view(run, rows=0), rows)
 
-    def tick(self, runs: Iterable[RunState]) -> None:
+    def on_tick(self, runs: Iterable[RunState]) -> None:
         """Draw, when the view is a picture and it is time for the next one."""
         if not self._is_here() or not self._view.due:
             return
@@ -100,9 +100,9 @@ class LiveRunView:
 
     def _is_here(self) -> bool:
         """Whether there is a picture, and the terminal is ours."""
-        return self._job is not None and not self._job.away()
+        return self._job is not None and not self._job.in_background()
 
-    def say(self, words: str) -> None:
+    def print_note(self, words: str) -> None:
         """Say something that is not of a run on stderr, above the next picture."""
         here = self._is_here()
         with self._undisturbed():
@@ -115,7 +115,7 @@ class LiveRunView:
     def close(self, runs: Iterable[RunState]) -> None:
         """Show how everything ended."""
         if self._job is not None:
-            self._job.heed_signals()  # again: the loop of an owner took them away
+            self._job.handle_signals()  # again: the loop of an owner took them away
         with self._undisturbed():
             self._view.close(self._pictured(runs, rows=_FINAL_ROWS))
 
@@ -129,7 +129,7 @@ class LiveRunView:
 
     def __enter__(self) -> LiveRunView:
         if self._job is not None:
-            self._job.heed_signals()  # before it changes the terminal
+            self._job.handle_signals()  # before it changes the terminal
         self._view.__enter__()
         return self
 

@@ -90,7 +90,7 @@ class TaskLogStream:
         self, stream: TextIO, dialect: CiLogFormat, now: Callable[[], float]
     ) -> None:
         self.wrote_at = now()
-        self.lines: TextIO = _Lines(self.say)
+        self.lines: TextIO = _Lines(self.print_note)
         self._stream: Optional[TextIO] = raw_output(stream)
         self._dialect = dialect
         self._now = now
@@ -100,16 +100,16 @@ class TaskLogStream:
         self._urgent = False
         self._waits_since = 0.0
 
-    def say(self, text: str) -> None:
+    def print_note(self, text: str) -> None:
         """Write whole lines when no group is open."""
         lines = text.split("\n")[: text.count("\n")]
         self._later(partial(self._write, lines))
 
-    def say_now(self, line: str) -> None:
+    def print_note_now(self, line: str) -> None:
         """Write a line at once, wherever that is."""
         self._write([line])
 
-    def began(self, key: _Key, title: str, log: Path, *, streams: bool) -> None:
+    def on_start(self, key: _Key, title: str, log: Path, *, streams: bool) -> None:
         """An attempt of (run, task, number) writes into a file.
 
         If it does not stream, its log is shown when it has ended.
@@ -117,7 +117,7 @@ class TaskLogStream:
         name = f"provctl_{key[0]}_{log.stem}"
         self._running.setdefault(key, _Attempt(title, name, log, streams=streams))
 
-    def ended(self, key: _Key, *, failed: bool) -> None:
+    def on_end(self, key: _Key, *, failed: bool) -> None:
         """It writes no more. If it failed, its log is shown as soon as can be."""
         attempt = self._running.get(key)
         if attempt is None:

@@ -23,7 +23,7 @@ from provctl.core.engine.propagate import left_out, unmet_reason
 from provctl.core.engine.reopen import why_stale
 from provctl.core.engine.run_queue import SLOTS, is_queued, resource_key
 from provctl.core.model.expressions import ValueMissing, references, resolve
-from provctl.core.model.status import FAILURES, TROUBLES, outcome_phrase
+from provctl.core.model.status import FAILURES, NEEDS_ATTENTION, outcome_phrase
 from provctl.core.model.workflow import SubWorkflow
 
 if TYPE_CHECKING:
@@ -84,9 +84,7 @@ def explain(
         return [Reason("held", text)]
     found = list(_standing_still(run, task))
     if task.status == "retrying":
-        text = (
-            f"attempt {task.tries} failed ({task.reason}); the next comes after a wait"
-        )
+        text = f"attempt {task.counted_attempts} failed ({task.reason}); the next comes after a wait"
         return [*found, Reason("backoff", text, until=task.retry_at)]
     if task.status == "waiting":
         return [*found, *_unmet(run, task, estimate, unattended)]
@@ -300,7 +298,7 @@ def _why_running(
         yield Reason("running", text, names)
         return
     what = {"run": "it runs", "undo": "its undo runs", "probe": "its probe runs"}
-    again = f", attempt {task.tries}" if task.tries > 1 else ""
+    again = f", attempt {task.counted_attempts}" if task.counted_attempts > 1 else ""
     until = estimate(run, task)
     yield Reason("running", what[task.purpose] + again, until=until)
 
@@ -312,7 +310,7 @@ def _why_ended(run: RunState, task: TaskState) -> Iterator[Reason]:
         now = "; that holds no more: a retry runs it" if left_out(run, task) else ""
         yield Reason("skipped", f"it was skipped{why}{now}")
         yield from _condition(run, task)
-    elif outcome in TROUBLES:
+    elif outcome in NEEDS_ATTENTION:
         yield Reason("failed", f"it {_went(task)}{why}")
     else:
         yield Reason("result", f"it {outcome_phrase(outcome)}{why}")

@@ -128,13 +128,13 @@ def _attempt_voided(state: State, run: RunState, event: ev.AttemptDiscarded) -> 
     task.frozen = False
     task.started_at = task.earlier_at
     count_resources(state, run, task, -1)
-    if run.told_to_end(task):
+    if run.is_stopping(task):
         _end_before_start(state, run, task, event.at)
         return
     requeue(state, run, task)
     if event.shortage and task.status == "ready":
         task.lacks = event.reason
-    if run.halted and task.tries == 0 and task.purpose == "run":
+    if run.halted and task.counted_attempts == 0 and task.purpose == "run":
         mark_skipped(state, run, task, run.halted)
 
 
@@ -217,7 +217,7 @@ def _task_held(state: State, run: RunState, event: ev.TaskHeld) -> None:
     task.reason = event.reason
     task.frozen = False
     _release_slot(state, run, task)
-    if run.told_to_end(task):
+    if run.is_stopping(task):
         _cancel_silently(state, run, task, event.outcome, event.at)
         return
     task.outcome = event.outcome

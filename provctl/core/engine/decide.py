@@ -123,7 +123,7 @@ def _due(state: State, run_id: str, task_id: str, now: float) -> Instruction:
         if isinstance(task.task.action, SubWorkflow):
             outcome = _group_outcome(run, task)
             return JournalOnly(ev.GroupFinished(run_id, now, task_id, outcome))
-        if not run.told_to_end(task):
+        if not run.is_stopping(task):
             return _suspend_or_resume(run, task, now)
         cause = run.cancel_cause or "timeout"  # of a group around it
         at_once = run.stop_level >= 2

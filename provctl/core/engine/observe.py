@@ -63,12 +63,12 @@ class _Observation:
 
     @property
     def told(self) -> bool:
-        return self.run.told_to_end(self.task)
+        return self.run.is_stopping(self.task)
 
     @property
     def tries(self) -> int:
         """Tries of the task itself, or of its undo."""
-        return self.task.tries - (self.task.purpose == "probe")
+        return self.task.counted_attempts - (self.task.purpose == "probe")
 
     @property
     def key(self) -> Tuple[str, float, str, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from provctl.core.engine.run_queue import enqueue
 from provctl.core.model.expressions import ValueMissing, evaluate_condition
-from provctl.core.model.status import FAILURES, TROUBLES, outcome_phrase
+from provctl.core.model.status import FAILURES, NEEDS_ATTENTION, outcome_phrase
 from provctl.core.model.workflow import SubWorkflow
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def set_outcome(
     run.open_tasks -= 1
     if run.open_tasks == 0:
         state.ending[run_id] = None
-    if outcome in TROUBLES:
+    if outcome in NEEDS_ATTENTION:
         run.failed[task_id] = None
     else:
         run.failed.pop(task_id, None)

@@ -73,7 +73,7 @@ def keep_as_is(
     """A task is not undone after all: what it did stays."""
     assert task.did, "it has an outcome to go back to"
     set_outcome(state, run, task, task.did, task.finished_at or at)
-    if task.attempt and task.tries == 0:
+    if task.attempt and task.counted_attempts == 0:
         task.voided = task.attempt - 1  # its undo was not tried; it was
     task.reason = why
 

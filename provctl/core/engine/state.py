@@ -120,7 +120,7 @@ class TaskState:
         self.max_rss_bytes = 0
 
     @property
-    def tries(self) -> int:
+    def counted_attempts(self) -> int:
         """Tries that count against the attempts that a retry allows."""
         return self.attempt - self.voided
 
@@ -208,7 +208,7 @@ class RunState:
         """Where the run is; the words are those of `core.engine.view.RunView`."""
         if self.outcome is not None:
             return "finished"
-        if self.stalled:
+        if self.is_on_hold:
             return "held"
         if self.stop_level:
             return "cancelling"
@@ -219,13 +219,13 @@ class RunState:
         return "running" if self.started_at is not None else "queued"
 
     @property
-    def stalled(self) -> bool:
+    def is_on_hold(self) -> bool:
         """Nothing goes on until an operator decides over the held tasks."""
         counts = self.counts
         moving = self.live or counts.get("ready", 0) or counts.get("retrying", 0)
         return counts.get("held", 0) > 0 and not moving
 
-    def troubled(self) -> List[TaskState]:
+    def tasks_needing_attention(self) -> List[TaskState]:
         """Return the tasks to look into: those that failed first, then what is held.
 
         Groups are left out, for they fail because of others. What never began comes
@@ -237,7 +237,7 @@ class RunState:
         last = self.last_at
         return sorted(work, key=lambda t: (not t.attempt, t.finished_at or last))
 
-    def told_to_end(self, task: TaskState) -> bool:
+    def is_stopping(self, task: TaskState) -> bool:
         """Whether the run, the group around the task or its try was told to end."""
         parent = task.task.parent
         around = self.tasks[parent].stop_level if parent is not None else 0

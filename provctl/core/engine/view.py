@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple
 from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine.propagate import unmet_reason
 from provctl.core.engine.reopen import why_stale
-from provctl.core.model.status import TROUBLES
+from provctl.core.model.status import NEEDS_ATTENTION
 from provctl.core.model.workflow import SubWorkflow
 
 if TYPE_CHECKING:
@@ -98,9 +98,9 @@ class TaskView:
         return self.unattended or self.lacks or self.reason or self.stale
 
     @property
-    def troubled(self) -> bool:
+    def needs_attention(self) -> bool:
         """Whether somebody has to look into it: it failed, or it is held."""
-        return self.status == "held" or self.outcome in TROUBLES
+        return self.status == "held" or self.outcome in NEEDS_ATTENTION
 
 
 @light_dataclass
@@ -202,7 +202,7 @@ def task_view(
         id=task.task.id,
         status=task.status,
         outcome=task.outcome,
-        attempt=task.tries,
+        attempt=task.counted_attempts,
         attempts=task.retry.attempts,
         purpose=task.purpose,
         exit_code=task.exit_code,

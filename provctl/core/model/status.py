@@ -62,7 +62,7 @@ FAILURES: FrozenSet[TaskOutcome] = frozenset(
 )
 
 # Outcomes that somebody has to look into.
-TROUBLES: FrozenSet[TaskOutcome] = FAILURES | {"undo_failed"}
+NEEDS_ATTENTION: FrozenSet[TaskOutcome] = FAILURES | {"undo_failed"}
 
 _PHRASES: Dict[TaskOutcome, str] = {
     "succeeded": "succeeded",

@@ -86,7 +86,7 @@ def _take(path: str, most: int) -> bytes:
     return data
 
 
-def cover_problem(result: Dict[str, Any], forms: List[bytes]) -> None:
+def redact_problem(result: Dict[str, Any], forms: List[bytes]) -> None:
     """Leave no form in what is said of the attempt."""
     raw = result["problem"].encode("utf-8", "surrogatepass")
     result["problem"] = redact_bytes(raw, forms).decode("utf-8", "replace")

@@ -66,7 +66,7 @@ class LogLimiter:
         if self._watch.fired():
             self.look_at = now
 
-    def look(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """Do what must be done, and decide when to look again."""
         try:
             grown = self._tidy(self._most + self._most // 4)

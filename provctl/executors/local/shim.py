@@ -158,7 +158,7 @@ class _Attempt:
         if now >= self.kill_at:
             self.kill()
         if self.log and now >= self.log.look_at:
-            self.log.look(now)
+            self.log.check(now)
 
     def _heed(self, number: int, now: float) -> None:
         """Do what the parent says; a signal by itself counts only without a parent."""
@@ -453,7 +453,7 @@ def _result(attempt: _Attempt, status: Optional[int], problem: str) -> Dict[str,
     if most and not problem:
         exit_record.add_output(result, attempt.path("out"), most, attempt.forms)
     if problem and attempt.forms:
-        exit_record.cover_problem(result, attempt.forms)
+        exit_record.redact_problem(result, attempt.forms)
     return result
 
 

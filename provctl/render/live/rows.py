@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from rich.cells import cell_len
 
-from provctl.core.model.status import TROUBLES
+from provctl.core.model.status import NEEDS_ATTENTION
 from provctl.render.live.columns import columns, format_eta, format_memory, row_notes
 from provctl.render.text import (
     OUTCOMES,
@@ -46,11 +46,11 @@ _STYLES = {
     "waiting": "dim",
     "ready": "dim",
     "skipped": "dim",
-    **dict.fromkeys((*TROUBLES, "rollback_failed"), "red"),
+    **dict.fromkeys((*NEEDS_ATTENTION, "rollback_failed"), "red"),
 }
 
 # What is counted first is seen where there is no place for all.
-_LOOKED_INTO = (*TROUBLES, "rollback_failed", "held")
+_LOOKED_INTO = (*NEEDS_ATTENTION, "rollback_failed", "held")
 _COUNTED = sorted(
     STATES, key=lambda state: (state != "running", state not in _LOOKED_INTO)
 )

@@ -189,7 +189,7 @@ class RunContext:
         self._now = now
         self._paces: Dict[str, Dict[str, DurationStats]] = {}
 
-    def paces(self, name: str) -> Dict[str, DurationStats]:
+    def stats(self, name: str) -> Dict[str, DurationStats]:
         """Return what earlier runs of a workflow say of its tasks."""
         if name not in self._paces:
             self._paces[name] = recent_stats(self._folder, name)
@@ -199,7 +199,7 @@ class RunContext:
         """Return what decides when a run ends; None where nothing can be known of it."""
         usual = {
             name: pace.p50_s
-            for name, pace in self.paces(run.submitted.name).items()
+            for name, pace in self.stats(run.submitted.name).items()
             if pace.p50_s is not None
         }
         if run.rolling_back or (run.outcome is None and not usual):
@@ -210,7 +210,7 @@ class RunContext:
         """Return when a task is expected to end, in seconds since the epoch, or None."""
         if task.started_at is None or task.purpose != "run":
             return None
-        pace = self.paces(run.submitted.name).get(task.task.id)
+        pace = self.stats(run.submitted.name).get(task.task.id)
         return expected_end(pace, task.started_at, self._now, task.percent)
 
 
@@ -260,12 +260,12 @@ class DurationEstimator:
         self._known: List[RunSummary] = []
         self._histories: Dict[str, _History] = {}
 
-    def pace(self, run: RunState, task: str = "") -> Optional[DurationStats]:
+    def stats(self, run: RunState, task: str = "") -> Optional[DurationStats]:
         """Return what is known by now of a task, or of whole runs of that workflow."""
         history = self._histories.get(run.submitted.name)
         return None if history is None else history.paces.get(task)
 
-    def learn(self, runs: Iterable[RunState]) -> bool:
+    def load_history(self, runs: Iterable[RunState]) -> bool:
         """Learn a little more for those that go on; return whether there was more."""
         return any(self._step(run) for run in runs if run.outcome is None)
 

@@ -60,7 +60,9 @@ def read_past(folder: StateDir, summary: RunSummary) -> Optional[PastRun]:
 def tasks_of(run: RunState) -> dict[str, PastTask]:
     """Return how each task of a run went so far; nested workflows are left out."""
     return {
-        name: PastTask(task.did or task.outcome or "", _took(task), task.tries)
+        name: PastTask(
+            task.did or task.outcome or "", _took(task), task.counted_attempts
+        )
         for name, task in run.tasks.items()
         if not isinstance(task.task.action, SubWorkflow)
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Callable, Deque, Dict, Optional, Tuple
 
 from provctl.core.analysis.statistics import expected_end, is_slow
 from provctl.core.engine.view import RunView, TaskView, view, waits_of
-from provctl.core.model.status import TROUBLES
+from provctl.core.model.status import NEEDS_ATTENTION
 from provctl.executors.protocol import AttemptRef
 from provctl.runs.history.estimates import DurationEstimator
 from provctl.runs.live.stage_counts import StageCounts
@@ -116,7 +116,7 @@ class ViewBuilder:
 
     def load_history(self) -> None:
         """Read on in earlier runs of those that are at work, a little."""
-        self._estimator.learn(self._runs.values())
+        self._estimator.load_history(self._runs.values())
 
     def _running(self, run: RunState, state: TaskState, task: TaskView) -> TaskView:
         now = self._now()
@@ -137,7 +137,7 @@ class ViewBuilder:
         )
         if state.purpose != "run" or state.frozen:
             return row
-        pace = self._estimator.pace(run, task.id)
+        pace = self._estimator.stats(run, task.id)
         seen.expected_end = expected_end(pace, started_at, now, said.percent)
         slow = is_slow(pace, now - started_at)
         return replace(row, expected_end=seen.expected_end, slow=slow)
@@ -167,7 +167,7 @@ class ViewBuilder:
         parts = sum(each.percent for each in tries.values()) / 100
         done = len(run.tasks) - run.open_tasks + parts
         percent = min(100 * done / max(len(run.tasks), 1), 100.0)
-        end = expected_end(self._estimator.pace(run), run.started_at, now, percent)
+        end = expected_end(self._estimator.stats(run), run.started_at, now, percent)
         ends = [each.expected_end for each in tries.values()]
         latest = max((each for each in ends if each is not None), default=None)
         if end is None or latest is None:
@@ -182,7 +182,7 @@ class ViewBuilder:
     def _with_tails(self, run: RunState, picture: RunView) -> RunView:
         rows = (
             replace(row, log_tail=self._tail_of(run, run.tasks[row.id]))
-            if row.outcome in TROUBLES and row.attempt
+            if row.outcome in NEEDS_ATTENTION and row.attempt
             else row
             for row in picture.tasks
         )

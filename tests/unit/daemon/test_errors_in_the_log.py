@@ -7,7 +7,7 @@ from typing import Iterator, List
 
 import pytest
 
-from provctl.daemon.process import hear_of_errors
+from provctl.daemon.process import log_library_errors
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def heard() -> Iterator[List[str]]:
     lines: List[str] = []
     root = logging.getLogger()
     before = root.handlers
-    hear_of_errors(lines.append)
+    log_library_errors(lines.append)
     yield lines
     root.handlers = before
 

@@ -46,41 +46,41 @@ def test_waits_grow_with_each_trial_that_fails_and_are_told_once(
 ) -> None:
     said: List[str] = []
     breaker = CircuitBreaker(str(tmp_path), said.append)
-    assert not breaker.holds(0)
-    breaker.started(0)  # of no account while there is no shortage
+    assert not breaker.is_open(0)
+    breaker.on_start(0)  # of no account while there is no shortage
     assert breaker.until is None
-    breaker.hear(SHORT, 10)
-    breaker.hear(SHORT, 10)  # of the same moment: no trial
+    breaker.on_report(SHORT, 10)
+    breaker.on_report(SHORT, 10)  # of the same moment: no trial
     waits: List[float] = []
     for _ in range(8):
         begun = breaker.until
         assert begun is not None
         waits.append(begun - 10)
-        assert breaker.holds(begun - 0.1)
-        assert not breaker.holds(begun)
-        breaker.started(begun)
-        assert breaker.holds(begun), "one trial at a time"
-        breaker.hear(SHORT, 10)
+        assert breaker.is_open(begun - 0.1)
+        assert not breaker.is_open(begun)
+        breaker.on_start(begun)
+        assert breaker.is_open(begun), "one trial at a time"
+        breaker.on_report(SHORT, 10)
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
     assert said == ["attempts wait: no room: make some"]
 
 
 def test_it_is_over_with_a_trial_that_runs_or_ends(tmp_path: Path) -> None:
     breaker = CircuitBreaker(str(tmp_path), lambda _words: None)
-    breaker.hear(SHORT, 0)
-    assert not breaker.holds(1)
-    breaker.started(1)
+    breaker.on_report(SHORT, 0)
+    assert not breaker.is_open(1)
+    breaker.on_start(1)
     assert breaker.until == 6
-    assert not breaker.holds(6)
+    assert not breaker.is_open(6)
     assert breaker.until is None
-    breaker.hear(SHORT, 10)
-    assert not breaker.holds(11)
-    breaker.started(11)
+    breaker.on_report(SHORT, 10)
+    assert not breaker.is_open(11)
+    breaker.on_start(11)
     never_ran = ExitedReport("r", "a", 2, "exit", None, None, 0.0, 0.0, ran=False)
-    breaker.hear(never_ran, 11)
-    assert breaker.holds(11), "it says nothing of the machine"
-    breaker.hear(ExitedReport("r", "a", 2, "exit", 0, None, 0.0, 0.0), 11)
-    assert not breaker.holds(11)
+    breaker.on_report(never_ran, 11)
+    assert breaker.is_open(11), "it says nothing of the machine"
+    breaker.on_report(ExitedReport("r", "a", 2, "exit", 0, None, 0.0, 0.0), 11)
+    assert not breaker.is_open(11)
 
 
 def test_a_disk_with_room_is_not_full(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ async def test_a_secret_that_cannot_be_read_for_want_of_a_descriptor_is_waited_f
         house.executor.report(ended(house.executor.orders["a"].place))
         await asyncio.sleep(0)
     b = house.scheduler.state.runs["r"].tasks["b"]
-    assert (b.status, b.tries) == ("ready", 0)
+    assert (b.status, b.counted_attempts) == ("ready", 0)
     assert str(secret) in b.lacks
     clock.time += 1
     house.scheduler.acquire_queued()

@@ -26,9 +26,9 @@ def marks(tmp_path: Path) -> PendingHooks:
 
 def test_a_run_is_marked_until_its_hooks_were_run(marks: PendingHooks) -> None:
     assert marks.pending() == []
-    marks.put("b")
-    marks.put("a")
-    marks.put("a")
+    marks.add("b")
+    marks.add("a")
+    marks.add("a")
     assert marks.pending() == ["a", "b"]
     assert marks.claim("a")
     assert marks.pending() == ["a", "b"]  # whoever began may die
@@ -39,20 +39,20 @@ def test_a_run_is_marked_until_its_hooks_were_run(marks: PendingHooks) -> None:
 
 
 def test_one_that_ends_again_meanwhile_is_marked_again(marks: PendingHooks) -> None:
-    marks.put("a")
+    marks.add("a")
     assert marks.claim("a")
-    marks.put("a")
+    marks.add("a")
     marks.done("a")
     assert marks.claim("a")
 
 
 def test_one_that_has_not_ended_is_marked_as_before(marks: PendingHooks) -> None:
-    marks.put("a")
+    marks.add("a")
     assert marks.claim("a")
-    marks.give_back("a")
+    marks.release("a")
     assert marks.claim("a")
-    marks.put("a")
-    marks.give_back("a")
+    marks.add("a")
+    marks.release("a")
     assert marks.pending() == ["a"]
 
 
@@ -61,7 +61,7 @@ def test_where_no_mark_can_be_put_it_is_said(
 ) -> None:
     (tmp_path / "state" / "hooks").write_text("in the way")
     with pytest.raises(StateDirError):
-        marks.put("a")
+        marks.add("a")
     assert marks.pending() == []
 
 
@@ -79,11 +79,11 @@ async def test_one_process_at_a_time_is_given_all_that_ended_meanwhile(
         return subprocess.Popen([sys.executable, "-c", ""])
 
     starter = HookLauncher(start, marks)
-    starter.ended([])
+    starter.on_run_finished([])
     assert given == []
-    starter.ended(["a"])
-    starter.ended(["b"])
-    starter.ended(["c"])
+    starter.on_run_finished(["a"])
+    starter.on_run_finished(["b"])
+    starter.on_run_finished(["c"])
     assert given == [["a"]]
     await second.wait()
     assert given == [["a"], ["b", "c"]]
@@ -95,8 +95,8 @@ async def test_one_that_cannot_be_started_is_in_nobodys_way(
 ) -> None:
     given: List[Sequence[str]] = []
     starter = HookLauncher(given.append, marks)
-    starter.ended(["a"])
-    starter.ended(["b"])
+    starter.on_run_finished(["a"])
+    starter.on_run_finished(["b"])
     assert given == [["a"], ["b"]]
 
 
@@ -110,7 +110,7 @@ async def test_of_one_that_dies_the_next_has_what_was_not_begun(
     def start(run_ids: Sequence[str]) -> subprocess.Popen[bytes]:
         given.append(run_ids)
         if len(given) == 3:
-            starter.ended(["f"])
+            starter.on_run_finished(["f"])
         if run_ids == ["f"]:
             through.set()
         if run_ids[0] in "ab":
@@ -120,10 +120,10 @@ async def test_of_one_that_dies_the_next_has_what_was_not_begun(
         )
 
     for run in "abcde":
-        marks.put(run)
+        marks.add(run)
     starter = HookLauncher(start, marks)
-    starter.ended(["a", "b", "c", "d"])
-    starter.ended(["e"])
+    starter.on_run_finished(["a", "b", "c", "d"])
+    starter.on_run_finished(["e"])
     await through.wait()
     # Of what dies before it begins with any, nobody makes another and another.
     assert given == [list("abcd"), list("bcde"), list("cde"), ["f"]]
@@ -143,8 +143,8 @@ async def test_one_that_cannot_be_watched_is_in_nobodys_way(
 
     starter = HookLauncher(start, marks)
     with no_thread_free():
-        starter.ended(["a"])
-        starter.ended(["b"])
+        starter.on_run_finished(["a"])
+        starter.on_run_finished(["b"])
     assert given == [["a"], ["b"]]
     for process in started:
         process.wait()

@@ -64,7 +64,7 @@ def test_what_one_owner_has_another_lacks_until_it_is_given_back(
     assert owners.take("x", "one", db=2) == []
     assert owners.take("y", "one", db=2) == [DB]
     assert owners.take("y", "one", db=1) == []
-    owners["x"].give_back("x", "one")
+    owners["x"].release("x", "one")
     assert owners.take("y", "two", db=2) == []
     assert owners.take("x", "one", db=1) == [DB]
 
@@ -104,10 +104,10 @@ def test_who_waits_first_is_not_overtaken(owners: Owners) -> None:
     assert owners.waits("y", "big", db=3) == [DB]
     # Two are free, but the first to wait needs them.
     assert owners.waits("x", "two", db=1) == [DB]
-    owners["x"].give_back("x", "one")
+    owners["x"].release("x", "one")
     assert owners.waits("x", "two", db=1) == [DB]
     assert owners.waits("y", "big", db=3) == []
-    owners["y"].give_back("y", "big")
+    owners["y"].release("y", "big")
     assert owners.waits("x", "two", db=1) == []
 
 
@@ -132,7 +132,7 @@ def test_two_that_want_the_same_two_pools_do_not_wait_for_each_other(
     left = {"x", "y"}
     for name in ("y", "x", "y", "x"):
         if name in left and owners.waits(name, "both", a=1, b=1) == []:
-            owners[name].give_back(name, "both")
+            owners[name].release(name, "both")
             left.remove(name)
     assert not left
 
@@ -161,7 +161,7 @@ def test_a_shim_that_comes_after_its_owner_died_runs_nothing(owners: Owners) -> 
     assert owners.take("y", "two", db=3) == []
     assert hold(order) is None
     # Nor if nobody took it yet; and it is in nobody's way.
-    owners["y"].give_back("y", "two")
+    owners["y"].release("y", "two")
     assert hold(order) is None
     assert owners.take("y", "two", db=3) == []
 
@@ -171,7 +171,7 @@ def test_a_long_name_and_many_units_cost_little(owners: Owners) -> None:
     for number in range(50):
         assert many.acquire("r", "t" * 400, [("pool:memory", 10_000)]) == []
         if number % 2:
-            many.give_back("r", "t" * 400)
+            many.release("r", "t" * 400)
     assert (owners.folder / "pool.memory").stat().st_size < 2 << 20
     many.close()
 

@@ -65,7 +65,7 @@ class Job:
         if events:
             append(self.folder, events)
         news = self._follower.read()
-        self.screen.tell(self._follower.run, news)
+        self.screen.on_update(self._follower.run, news)
 
     def start(self, *tasks: str, attempt: int = 1) -> None:
         self.hear(*(ev.AttemptStarted("r", self.now, t, attempt) for t in tasks))
@@ -89,7 +89,7 @@ class Job:
 
     def tick(self, after_s: float = 0.1) -> None:
         self.now += after_s
-        self.screen.tick([self._follower.run])
+        self.screen.on_tick([self._follower.run])
 
     def close(self) -> None:
         self.screen.close([self._follower.run])

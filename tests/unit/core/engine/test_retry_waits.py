@@ -76,7 +76,7 @@ def test_the_wait_is_shown_while_it_lasts() -> None:
     assert dialogue.task("a").retry_at == 1005
     dialogue.advance(5)
     assert dialogue.task("a").retry_at is None
-    assert dialogue.task("a").tries == 2
+    assert dialogue.task("a").counted_attempts == 2
 
 
 def took(dialogue: Dialogue, at: float) -> None:

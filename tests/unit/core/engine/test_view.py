@@ -129,10 +129,10 @@ def test_what_somebody_has_to_look_into() -> None:
             task("d", ["b"]),
         )
     )
-    assert dialogue.r.troubled() == []
+    assert dialogue.r.tasks_needing_attention() == []
     for seconds, news in ((1, "b exits 1"), (2, "c is lost"), (3, "group/a exits 1")):
         dialogue.advance(seconds)
         dialogue.hear(news)
     assert dialogue.r.tasks["group"].outcome == "failed"
-    troubled = [task.task.id for task in dialogue.r.troubled()]
+    troubled = [task.task.id for task in dialogue.r.tasks_needing_attention()]
     assert troubled == ["b", "group/a", "c"]

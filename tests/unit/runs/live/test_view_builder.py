@@ -316,12 +316,12 @@ def test_of_a_large_journal_only_the_whole_counts(folder: StateDir) -> None:
     ended(folder, "large", 100.0, 10.0, chatter=50)
     run = Watch(folder).dialogue.r
     estimator = DurationEstimator(folder)
-    while estimator.learn([run]):
+    while estimator.load_history([run]):
         continue
-    whole = estimator.pace(run)
+    whole = estimator.stats(run)
     assert whole is not None
     assert whole.p50_s == 10.0
-    assert estimator.pace(run, "a") is None
+    assert estimator.stats(run, "a") is None
 
 
 def test_of_many_runs_a_few_are_read_at_once(folder: StateDir) -> None:
@@ -330,9 +330,9 @@ def test_of_many_runs_a_few_are_read_at_once(folder: StateDir) -> None:
     run = Watch(folder).dialogue.r
     estimator = DurationEstimator(folder)
     steps = 0
-    while estimator.learn([run]):
+    while estimator.load_history([run]):
         steps += 1
     assert steps == 3, "to know them, then two to read them"
-    pace = estimator.pace(run, "a")
+    pace = estimator.stats(run, "a")
     assert pace is not None
     assert pace.succeeded == 4
