@@ -59,7 +59,7 @@ def _open(state: State, run: RunState, tasks: List[TaskState]) -> None:
         run.open_tasks += 1
         _have_dependents_wait(state, run, task, opened)
     _count_children(run, tasks)
-    _taint_again(run)
+    _recount_failures(run)
     for task in tasks:
         recheck_dependencies(state, run, task)
 
@@ -116,7 +116,7 @@ def _count_children(run: RunState, tasks: Iterable[TaskState]) -> None:
         run.tasks[group_id].open_children = sum(open_ones)
 
 
-def _taint_again(run: RunState) -> None:
+def _recount_failures(run: RunState) -> None:
     """What failed and stays so still counts; nothing else does."""
     run.spoiled = ""
     for task in run.tasks.values():
@@ -124,7 +124,7 @@ def _taint_again(run: RunState) -> None:
     for task_id in run.failed:
         task = run.tasks[task_id]
         if task.outcome in FAILURES and task.status == "finished":
-            mark_failed(run, task, task.outcome or "")
+            mark_failed(run, task, task.outcome)
 
 
 RULE = 2  # by which a retry chooses tasks now, see `core.engine.events.RetryRequested`
