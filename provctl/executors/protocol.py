@@ -1,4 +1,6 @@
-"""The contract between the scheduler and whatever runs attempts.
+"""The contract between provctl and whatever runs attempts.
+
+`Executor` is for the owner of a run, `AttemptStore` for everybody who looks.
 
 `tests/support` ships a fake that keeps it; one test class holds every executor
 to it.
@@ -7,12 +9,22 @@ to it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Iterator,
+    Mapping,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from provctl.core.engine.requests import Report
+    from provctl.core.engine.requests import ExitedReport, NeverStartedReport, Report
 
 
 # What an attempt is for, as it stands in the names of its files.
@@ -114,3 +126,62 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Let go of everything; what runs goes on."""
+
+
+@dataclass(frozen=True)
+class ResourceUsage:
+    """What all processes of an attempt use together.
+
+    `cpu_percent` is of one core, since the measurement before; None at the first one.
+    `rss_bytes` counts pages that processes share once for each.
+    """
+
+    cpu_percent: Optional[float]
+    rss_bytes: int
+
+
+class ResourceMeter(Protocol):
+    """Measures one attempt now and then, from any process."""
+
+    def read(self, now: float) -> Optional[ResourceUsage]:
+        """Return what it uses; None if it does not run. `now` is in seconds."""
+
+
+class LogReader(Protocol):
+    """Follows the log of one attempt; its memory is bounded."""
+
+    def pieces(self, *, last: bool) -> Iterator[bytes]:
+        """Whole new lines, in pieces; with `last` also what has no newline yet."""
+
+
+class AttemptStore(Protocol):
+    """Reads the evidence of attempts, from any process; it changes nothing.
+
+    What takes a reference raises OSError where there is no descriptor to look with.
+    """
+
+    def is_running(self, place: AttemptRef) -> bool:
+        """Whether something supervises the attempt now."""
+
+    def exit_report(
+        self, place: AttemptRef
+    ) -> Optional[Union[ExitedReport, NeverStartedReport]]:
+        """Return how the attempt ended; None if there is no whole exit record.
+
+        Raises JournalDamaged if what is there is not of this attempt.
+        """
+
+    def is_claimed(self, place: AttemptRef) -> bool:
+        """Whether an executor claimed the attempt, so that it may have started."""
+
+    def has_evidence(self, place: AttemptRef) -> bool:
+        """Whether files show that the attempt started, claimed or not."""
+
+    def location(self, place: AttemptRef) -> Path:
+        """Return the file that a fault in the evidence is about."""
+
+    def open_log(self, path: Path) -> LogReader:
+        """Return a reader of a log, from its beginning."""
+
+    def open_meter(self, place: AttemptRef) -> ResourceMeter:
+        """Return what measures the attempt's processes."""

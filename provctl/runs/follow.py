@@ -72,11 +72,12 @@ def ownerless_status(folder: RunDir, run: RunState, *, owned: bool) -> Dict[str,
 
 def _word(place: AttemptRef) -> str:
     from provctl.core.engine.requests import NeverStartedReport
-    from provctl.executors.local import attempt_file
+    from provctl.runs.attempt_store import attempt_store
 
-    if attempt_file.is_running(place):
+    store = attempt_store()
+    if store.is_running(place):
         return "still running, without an owner"
-    ended = attempt_file.read_exit_record(place)
+    ended = store.exit_report(place)
     if isinstance(ended, NeverStartedReport):
         return f"never began, not yet recorded: {ended.reason}"
     if ended is not None and not ended.ran:
@@ -84,9 +85,8 @@ def _word(place: AttemptRef) -> str:
     if ended is not None:
         how = f"exit code {ended.exit_code}" if ended.signal is None else "a signal"
         return f"ended with {how}, not yet recorded"
-    go = place.file("go")
-    if go.is_symlink() or not go.exists():
-        if attempt_file.has_evidence(place):
+    if not store.is_claimed(place):
+        if store.has_evidence(place):
             return "its exit record is gone: nobody can know how it ended"
         return "decided, but it never began"
     return "its supervisor died: nobody can know how it ended"

@@ -25,10 +25,10 @@ from typing import (
     Tuple,
 )
 
+from provctl.base.redact import encodings_of, redact_bytes
 from provctl.base.safe_open import ForeignFile, reader
 from provctl.base.text import plain
 from provctl.errors import ProvctlError
-from provctl.executors.local.redact import encodings_of, redact_bytes
 from provctl.scheduler.secrets import find_secret
 from provctl.storage.log_rotation import older
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Iterator, List, Set, Tuple
 from provctl.core.engine.events import ProbeDue, TaskHeld
 from provctl.core.engine.requests import NeverStartedReport
 from provctl.errors import JournalDamaged, JournalTooNew
-from provctl.executors.local import attempt_file
-from provctl.executors.protocol import AttemptRef
+from provctl.executors.protocol import AttemptRef, AttemptStore
+from provctl.runs.attempt_store import attempt_store
 from provctl.storage.journal.inspect import Inspection, inspect
 
 if TYPE_CHECKING:
@@ -98,24 +98,23 @@ def unknown_attempts(folder: RunDir, finding: Inspection) -> List[Tuple[str, int
     assert finding.run is not None
     known = _known(finding)
     found = []
+    store = attempt_store()
     for place in _places(folder, finding.run):
-        if (place.task, place.attempt) in known or not _began(place):
+        if (place.task, place.attempt) in known or not _began(store, place):
             continue
-        found.append((place.task, place.attempt, _became(place)))
+        found.append((place.task, place.attempt, _became(store, place)))
     return found
 
 
-def _began(place: AttemptRef) -> bool:
-    go = place.file("go")
-    is_void = go.is_symlink() or not go.exists()
-    return not is_void or attempt_file.has_evidence(place)
+def _began(store: AttemptStore, place: AttemptRef) -> bool:
+    return store.is_claimed(place) or store.has_evidence(place)
 
 
-def _became(place: AttemptRef) -> str:
-    if attempt_file.is_running(place):
+def _became(store: AttemptStore, place: AttemptRef) -> str:
+    if store.is_running(place):
         return "still running"
-    ended = attempt_file.read_exit_record(place)
-    if ended is None and not place.file("go").is_file():
+    ended = store.exit_report(place)
+    if ended is None and not store.is_claimed(place):
         return "its exit record is gone"
     if ended is None:
         return "its supervisor died"
@@ -138,37 +137,41 @@ def _compare(folder: RunDir, finding: Inspection) -> Tuple[int, List[Tuple[Path,
     known = _known(finding)
     compared = 0
     faults = []
+    store = attempt_store()
     for place in _places(folder, run):
         key = (place.task, place.attempt)
+        file = store.location(place)
         try:
-            ended = attempt_file.read_exit_record(place)
+            ended = store.exit_report(place)
         except JournalDamaged as problem:
-            faults.append((place.file("go"), problem.message))
+            faults.append((file, problem.message))
             continue
         if key in told:
             compared += 1
-            fault = _fault(told[key], ended, place)
+            fault = _fault(store, told[key], ended, place)
         elif ended is not None and run.outcome is not None and key not in known:
             fault = "the run has finished, and its journal does not know this attempt"
-        elif ended is None and key in known - held and _has_lost_its_record(place):
+        elif (
+            ended is None and key in known - held and _has_lost_its_record(store, place)
+        ):
             fault = "its exit record is gone"
         else:
             fault = ""
         if fault:
-            faults.append((place.file("go"), f"{place.file('go')}: {fault}"))
+            faults.append((file, f"{file}: {fault}"))
     return compared, faults
 
 
-def _has_lost_its_record(place: AttemptRef) -> bool:
-    return not place.file("go").is_file() and attempt_file.has_evidence(place)
+def _has_lost_its_record(store: AttemptStore, place: AttemptRef) -> bool:
+    return not store.is_claimed(place) and store.has_evidence(place)
 
 
-def _fault(event: Any, ended: Any, place: AttemptRef) -> str:
+def _fault(store: AttemptStore, event: Any, ended: Any, place: AttemptRef) -> str:
     says = _end(event.exit_code, event.signal)
     if ended is None or isinstance(ended, NeverStartedReport):
         # Of an attempt that was lost or fenced off, nothing is known, and nothing said.
         silent = event.exit_code is None and event.signal is None
-        in_doubt = silent or attempt_file.is_running(place)
+        in_doubt = silent or store.is_running(place)
         return "" if in_doubt else f"no whole exit record; the journal: {says}"
     same = (event.exit_code, event.signal) == (ended.exit_code, ended.signal)
     if same and event.finished_at == ended.finished_at:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from provctl.cli.session import Session
     from provctl.core.engine.state import RunState
-    from provctl.executors.local.log_reader import LogReader
+    from provctl.executors.protocol import LogReader
     from provctl.render.ci_dialects import CiLogFormat
     from provctl.runs.follow import Follower
 
@@ -137,11 +137,12 @@ class _Reader:
 
     def copy(self, *, last: bool) -> None:
         """Print whole new lines; with `last` also what has no newline yet."""
-        from provctl.executors.local.log_reader import LogReader
+        from provctl.runs.attempt_store import attempt_store
 
         for name, path in self._files():
-            reader = self._readers.setdefault(path, LogReader(path))
-            pieces = reader.pieces(last=last)
+            if path not in self._readers:
+                self._readers[path] = attempt_store().open_log(path)
+            pieces = self._readers[path].pieces(last=last)
             if self._most is not None:
                 pieces = iter([_end_of(pieces, self._most)])
             for piece in pieces:

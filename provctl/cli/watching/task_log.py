@@ -25,9 +25,9 @@ from typing import (
 
 from provctl.base.stdio import raw_output
 from provctl.base.text import plain, visible
-from provctl.executors.local.log_reader import LogReader
 from provctl.nushell.source_file import with_origins
 from provctl.render.text import encodable
+from provctl.runs.attempt_store import attempt_store
 from provctl.runs.log_tail import last_lines
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class _Attempt:
         self.streams = streams
         self.key = key
         self.log = log
-        self.reader = LogReader(log)
+        self.reader = attempt_store().open_log(log)
         self.parts = 0  # groups it had
         self.written = 0  # bytes
         self.looked_at = 0  # size of the file

@@ -117,7 +117,7 @@ class LocalExecutor:
         if order.input is not None:
             message["input"] = order.input.decode()
         if order.masked:
-            from provctl.executors.local.redact import encodings_of
+            from provctl.base.redact import encodings_of
 
             message["masked"] = encodings_of(order.masked)
         self._send(message)

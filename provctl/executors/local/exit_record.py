@@ -11,9 +11,9 @@ import sys
 import time
 from zlib import crc32
 
+from provctl.base.redact import redact_bytes, redact_json
 from provctl.base.resource_exhaustion import is_resource_exhaustion
 from provctl.base.safe_open import reader
-from provctl.executors.local.redact import redact_bytes, redact_json
 
 TYPE_CHECKING = False  # see `shim`
 if TYPE_CHECKING:

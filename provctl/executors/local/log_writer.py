@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 
+from provctl.base import redact
 from provctl.base.safe_open import open_own
-from provctl.executors.local import process_tree, redact
+from provctl.executors.local import process_tree
 
 TYPE_CHECKING = False  # see `shim`
 if TYPE_CHECKING:

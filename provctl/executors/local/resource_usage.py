@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
 import psutil
 
 from provctl.executors.local import process_tree
 from provctl.executors.local.attempt_file import is_running, shim_pid
+from provctl.executors.protocol import ResourceUsage
 
 if TYPE_CHECKING:
     from provctl.executors.protocol import AttemptRef
-
-
-@dataclass(frozen=True)
-class ResourceUsage:
-    """What all processes of an attempt use together.
-
-    `cpu_percent` is of one core, since the look before; None at the first look.
-    `rss_bytes` counts pages that processes share once for each.
-    """
-
-    cpu_percent: Optional[float]
-    rss_bytes: int
 
 
 class ResourceMeter:

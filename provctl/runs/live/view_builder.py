@@ -14,6 +14,7 @@ from provctl.core.analysis.statistics import expected_end, is_slow
 from provctl.core.engine.view import RunView, TaskView, view, waits_of
 from provctl.core.model.status import NEEDS_ATTENTION
 from provctl.executors.protocol import AttemptRef
+from provctl.runs.attempt_store import attempt_store
 from provctl.runs.history.estimates import DurationEstimator
 from provctl.runs.live.stage_counts import StageCounts
 from provctl.runs.log_tail import error_tail
@@ -21,7 +22,7 @@ from provctl.runs.task_progress import TaskProgressReader
 
 if TYPE_CHECKING:
     from provctl.core.engine.state import RunState, TaskState
-    from provctl.executors.local.resource_usage import ResourceMeter, ResourceUsage
+    from provctl.executors.protocol import ResourceMeter, ResourceUsage
     from provctl.storage.layout import StateDir
 
 
@@ -150,9 +151,7 @@ class ViewBuilder:
         before = seen.measured_at
         if before is None or not 0 <= now - before < _USAGE_S:
             if seen.meter is None:
-                from provctl.executors.local.resource_usage import ResourceMeter
-
-                seen.meter = ResourceMeter(self._place_of(run, task))
+                seen.meter = attempt_store().open_meter(self._place_of(run, task))
             seen.measured_at = now
             seen.usage = seen.meter.read(now)
         return seen.usage

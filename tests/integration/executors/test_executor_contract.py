@@ -16,6 +16,7 @@ from provctl.core.engine.requests import (
 )
 from provctl.executors.local.attempt_file import is_frozen, is_running
 from provctl.executors.protocol import MARK, AttemptRef
+from provctl.runs.attempt_store import attempt_store
 from tests.support.attempts import PATIENCE_S, wait_until
 
 if TYPE_CHECKING:
@@ -369,3 +370,47 @@ def _writes(bench: Bench, text: str, *, output_max: int = 100_000) -> AttemptRef
     env = {"TEXT": text, "FILE": str(output)}
     script = 'printf %s "$TEXT" > "$FILE"'
     return bench.launch("sh", "-c", script, env=env, output_max=output_max)
+
+
+class TestEveryAttemptStore:
+    """What whoever looks at a run may rely on, beside its owner."""
+
+    def test_a_running_attempt_is_claimed_and_measured(self, bench: Bench) -> None:
+        store = attempt_store()
+        place = bench.launch("sleep", "60")
+        wait_until(lambda: store.is_running(place), "it runs")
+        assert store.is_claimed(place)
+        assert store.exit_report(place) is None
+        usage = store.open_meter(place).read(1.0)
+        assert usage is not None
+        assert usage.rss_bytes > 0
+        bench.executor.stop(place, now=True)
+        bench.end_of(place)
+        assert not store.is_running(place)
+        assert store.open_meter(place).read(1.0) is None
+
+    def test_an_attempt_that_ended_is_as_it_was_reported(self, bench: Bench) -> None:
+        store = attempt_store()
+        place = bench.shell("echo one; printf two; exit 3")
+        end = bench.end_of(place)
+        wait_until(lambda: not store.is_running(place), "nothing supervises it")
+        assert store.exit_report(place) == end
+        assert store.is_claimed(place)
+        assert store.has_evidence(place)
+        assert store.location(place).is_file()
+        log = store.open_log(place.file("log"))
+        assert b"".join(log.pieces(last=False)) == b"one\n"
+        assert b"".join(log.pieces(last=True)) == b"two"
+        assert b"".join(log.pieces(last=True)) == b""
+
+    def test_an_attempt_that_never_started_has_no_evidence(self, bench: Bench) -> None:
+        store = attempt_store()
+        place = bench.order().place
+        for _ in range(2):
+            assert not store.is_running(place)
+            assert not store.is_claimed(place)
+            assert not store.has_evidence(place)
+            assert store.exit_report(place) is None
+            # Fenced off it never will, and that is no evidence either.
+            recovered = bench.executor.recover(place, rebooted=False)
+            assert isinstance(recovered, NeverStartedReport)

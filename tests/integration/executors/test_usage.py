@@ -7,10 +7,10 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
-from provctl.executors.local.resource_usage import ResourceMeter, ResourceUsage
+from provctl.executors.local.resource_usage import ResourceMeter
 
 if TYPE_CHECKING:
-    from provctl.executors.protocol import AttemptRef
+    from provctl.executors.protocol import AttemptRef, ResourceUsage
     from tests.support.attempts import Bench
 
 _MEMORY = (

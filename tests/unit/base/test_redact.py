@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from provctl.executors.local.redact import (
+from provctl.base.redact import (
     encodings_of,
     find_secrets,
     redact_bytes,

@@ -1,7 +1,7 @@
 """Covering texts that must not be seen: what is found becomes as many `*`.
 
 As long as before, so that no offset moves and a full disk does not matter. The
-forms to look for come from the owner (see `executors.local.redact`).
+forms to look for come from the owner (see `base.redact`).
 """
 
 from __future__ import annotations

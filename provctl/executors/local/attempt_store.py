@@ -1,0 +1,53 @@
+"""Evidence of this machine's attempts: their files, for whoever looks at a run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Optional, Union
+
+from provctl.executors.local import attempt_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from provctl.core.engine.requests import ExitedReport, NeverStartedReport
+    from provctl.executors.protocol import AttemptRef, LogReader, ResourceMeter
+
+
+class LocalAttemptStore:
+    """Keeps the contract `executors.protocol.AttemptStore`."""
+
+    def is_running(self, place: AttemptRef) -> bool:
+        """Whether a shim has the attempt."""
+        return attempt_file.is_running(place)
+
+    def exit_report(
+        self, place: AttemptRef
+    ) -> Optional[Union[ExitedReport, NeverStartedReport]]:
+        """Return the exit record in the attempt's file."""
+        return attempt_file.read_exit_record(place)
+
+    def is_claimed(self, place: AttemptRef) -> bool:
+        """Whether a shim, and no owner, took the fence."""
+        go = self.location(place)
+        return os.path.lexists(go) and not go.is_symlink()
+
+    def has_evidence(self, place: AttemptRef) -> bool:
+        """Whether there are files that only a shim behind the fence makes."""
+        return attempt_file.has_evidence(place)
+
+    def location(self, place: AttemptRef) -> Path:
+        """Return the attempt's file."""
+        return place.file("go")
+
+    def open_log(self, path: Path) -> LogReader:
+        """Return a reader that knows what was cut out of the log."""
+        from provctl.executors.local.log_reader import LogReader
+
+        return LogReader(path)
+
+    def open_meter(self, place: AttemptRef) -> ResourceMeter:
+        """Return what adds up the processes below the shim."""
+        from provctl.executors.local.resource_usage import ResourceMeter
+
+        return ResourceMeter(place)
