@@ -143,7 +143,7 @@ def render(file: Path, values: Mapping[str, Any]) -> str:
     environment.filters.update(_filters())
     try:
         pieces = environment.get_template(file.name).generate(dict(values))
-        return "".join(_bounded(pieces))
+        return "".join(_limit(pieces))
     except TemplateSyntaxError as problem:
         where = problem.filename or str(file)
         raise _invalid(problem.message or "", where, problem.lineno) from problem
@@ -159,7 +159,7 @@ def render(file: Path, values: Mapping[str, Any]) -> str:
         raise _at(problem, str(problem), file) from problem
 
 
-def _bounded(pieces: Iterator[str]) -> Iterator[str]:
+def _limit(pieces: Iterator[str]) -> Iterator[str]:
     size = 0
     for piece in pieces:
         size += len(piece)

@@ -43,10 +43,10 @@ def open_own(path: AnyPath, flags: int = os.O_RDONLY) -> int:
     takes effect only when the file is known to be ours. Raises OSError, and of that
     ForeignFile.
     """
-    return _open(os.fspath(path), flags)[0]
+    return _open_checked(os.fspath(path), flags)[0]
 
 
-def _open(name: str, flags: int) -> Tuple[int, int]:
+def _open_checked(name: str, flags: int) -> Tuple[int, int]:
     """Return the descriptor, and the size of the file."""
     check_folder(os.path.dirname(name))
     try:
@@ -76,7 +76,7 @@ def read_own(path: AnyPath, start: int = 0) -> bytes:
 
     With fewer calls than a `reader` makes: thousands of runs are read at once.
     """
-    fd, size = _open(os.fspath(path), os.O_RDONLY)
+    fd, size = _open_checked(os.fspath(path), os.O_RDONLY)
     try:
         found = b""
         while True:

@@ -46,15 +46,15 @@ def visible(text: str) -> str:
 
     Such as \\x1b and \\u202e. Ends of lines and tabs stay.
     """
-    return _STEERING.sub(lambda found: _escaped(found.group()), text)
+    return _STEERING.sub(lambda found: _escape(found.group()), text)
 
 
 def plain(text: str) -> str:
     """Return a text as one line, with everything in it escaped that cannot be seen."""
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")

@@ -138,7 +138,7 @@ def topic(name: str) -> str:
     return "\n".join(lines)
 
 
-def _aligned(rows: Mapping[str, str]) -> List[str]:
+def _align(rows: Mapping[str, str]) -> List[str]:
     formatter = click.HelpFormatter(width=79)
     formatter.indent()
     formatter.write_dl(list(rows.items()), col_max=34)
@@ -146,14 +146,14 @@ def _aligned(rows: Mapping[str, str]) -> List[str]:
 
 
 def _exit_codes() -> List[str]:
-    return _aligned({str(code): meaning for code, meaning in EXIT_CODES.items()})
+    return _align({str(code): meaning for code, meaning in EXIT_CODES.items()})
 
 
 def _states(name: str) -> Callable[[], List[str]]:
     def table() -> List[str]:
         from provctl.cli import status_words
 
-        return _aligned(getattr(status_words, name))
+        return _align(getattr(status_words, name))
 
     return table
 
@@ -167,14 +167,14 @@ def _config_keys() -> List[str]:
     for key in KEYS:
         default = "not set" if key.default is None else json.dumps(key.default)
         rows[key.name] = f"{key.description.help}; default {default}"
-    return _aligned(rows)
+    return _align(rows)
 
 
 def _variables() -> List[str]:
     from provctl.config.registry import KEYS
 
     rows = {key.description.variable or key.variables[0]: key.name for key in KEYS}
-    return _aligned(rows)
+    return _align(rows)
 
 
 _TABLES: Dict[str, Callable[[], List[str]]] = {

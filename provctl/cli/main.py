@@ -343,12 +343,12 @@ def _end_with(command: Callable[[], int], called: CommandLine) -> NoReturn:
     output = Output(1)
     sys.stdout = text_stream(output, sys.stdout)
     sys.stderr = text_stream(Output(2, drops=True), sys.stderr)
-    code = run_with_error_handling(partial(_done, command, output), called)
+    code = run_with_error_handling(partial(_run_and_flush, command, output), called)
     # To take the interpreter apart costs 80 ms when pydantic is in it, for nothing.
     os._exit(code)
 
 
-def _done(command: Callable[[], int], output: Output) -> int:
+def _run_and_flush(command: Callable[[], int], output: Output) -> int:
     """Return the exit code of a command. Raises OSError if it hides that output is lost.
 
     Whoever went before the end has seen enough.

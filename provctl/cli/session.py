@@ -274,10 +274,10 @@ def _table(
         for column in columns
     ]
     if width is None:
-        return _lines([_padded(column) for column in cells])
+        return _lines([_pad(column) for column in cells])
     whole = [max(map(width_of, column)) for column in cells]
     if _total(whole) <= width:
-        return _lines([_padded(column) for column in cells])
+        return _lines([_pad(column) for column in cells])
     named = [column in (name, "id", "run") for column in columns]
     # A name that takes half of the terminal is cut too, or there is room for nothing else.
     kept = [is_name and most <= width // 2 for is_name, most in zip(named, whole)]
@@ -285,7 +285,7 @@ def _table(
         (
             found
             for count in range(len(columns), 0, -1)
-            for found in [_narrowed(whole[:count], kept, width)]
+            for found in [_narrow_columns(whole[:count], kept, width)]
             if found is not None
         ),
         whole[:1],
@@ -295,8 +295,8 @@ def _table(
         for column, room, is_name in zip(cells, widths, named)
     ]
     if columns[len(widths) - 1] not in _FOLDED:
-        return _lines([_padded(column) for column in fit])
-    before = _lines([_padded(column) for column in fit[:-1]])
+        return _lines([_pad(column) for column in fit])
+    before = _lines([_pad(column) for column in fit[:-1]])
     indent = " " * (_total(widths[:-1]) + len(_GAP))
     return [
         (indent if n else line.ljust(len(indent))) + part
@@ -305,7 +305,7 @@ def _table(
     ]
 
 
-def _narrowed(
+def _narrow_columns(
     widths: Sequence[int], kept: Sequence[bool], room: int
 ) -> Optional[List[int]]:
     """Return the widths with which columns fit, the widest ones cut; or None."""
@@ -327,7 +327,7 @@ def _lines(cells: Sequence[Sequence[str]]) -> List[str]:
     return [_GAP.join(line).rstrip() for line in zip(*cells)]
 
 
-def _padded(column: Sequence[str]) -> List[str]:
+def _pad(column: Sequence[str]) -> List[str]:
     """Cells, each with spaces behind it up to the width of the widest."""
     if all(map(str.isascii, column)):
         width = max(map(len, column))
@@ -338,12 +338,14 @@ def _padded(column: Sequence[str]) -> List[str]:
 
 
 def _cells(values: Sequence[object]) -> List[str]:
-    cells = [value if isinstance(value, str) else _written(value) for value in values]
+    cells = [
+        value if isinstance(value, str) else _format_value(value) for value in values
+    ]
     # All at once: of a list of a thousand runs it is most of the time.
     return cells if "".join(cells).isprintable() else list(map(plain, cells))
 
 
-def _written(value: object) -> str:
+def _format_value(value: object) -> str:
     """A value that is no text; JSON is only imported for what needs it."""
     if value is None:
         return "-"

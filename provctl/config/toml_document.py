@@ -37,7 +37,7 @@ def read_document(path: Path) -> TomlDocument:
     FileNotFoundError if it is not there.
     """
     content = _content(path)
-    data = _parsed(path, content)
+    data = _parse(path, content)
     return TomlDocument(path, data, _lines(content, data))
 
 
@@ -61,7 +61,7 @@ def _content(path: Path) -> str:
         raise InvalidConfig(message, hint=hint) from problem
 
 
-def _parsed(path: Path, content: str) -> Dict[str, Any]:
+def _parse(path: Path, content: str) -> Dict[str, Any]:
     if sys.version_info >= (3, 11):
         import tomllib
     else:

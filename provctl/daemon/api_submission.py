@@ -68,7 +68,7 @@ def put_schedule(settings: Settings, folder: StateDir, wish: NewSchedule) -> boo
     Raises Refused if another has its name, and what `put_workflow` does.
     """
     files = Schedules(folder)
-    made = _made(settings, wish)
+    made = _make_schedule(settings, wish)
     try:
         files.add(made)
     except RequestRejected:
@@ -78,7 +78,7 @@ def put_schedule(settings: Settings, folder: StateDir, wish: NewSchedule) -> boo
     return True
 
 
-def _made(settings: Settings, wish: NewSchedule) -> Schedule:
+def _make_schedule(settings: Settings, wish: NewSchedule) -> Schedule:
     from provctl.runs.load_context import check_tools, make_context
     from provctl.runs.submit import merge_labels
     from provctl.schedules import cron

@@ -102,7 +102,7 @@ class RunEventStream:
                 return None
             if left <= 0:
                 return []
-            await _rung(self._bell, min(left, _LOOK_S))
+            await _wait_for_event(self._bell, min(left, _LOOK_S))
         return None
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class RunEventStream:
             frames = [frame for frame in map(self._frame, lines) if frame]
         except (OSError, ValueError, NewerFormat) as problem:
             self._over = True
-            return [_framed("problem", {"error": str(problem)})], False
+            return [_format_frame("problem", {"error": str(problem)})], False
         return frames, bool(lines)
 
     def _lines(self) -> List[bytes]:
@@ -138,7 +138,9 @@ class RunEventStream:
         seq = record["seq"]
         if seq <= self._after:
             return None
-        return _framed(record["type"], _told(record, self._folder.id), str(seq))
+        return _format_frame(
+            record["type"], _public_record(record, self._folder.id), str(seq)
+        )
 
 
 class EventBuffer:
@@ -156,7 +158,9 @@ class EventBuffer:
         for event in events:
             record = as_record(event)
             name = f"{self._epoch}-{self.next}"
-            frame = _framed(record["type"], _told(record, event.run), name)
+            frame = _format_frame(
+                record["type"], _public_record(record, event.run), name
+            )
             self._frames.append(frame)
             self._size += len(frame)
             self.next += 1
@@ -200,12 +204,12 @@ class GlobalEventStream:
             and self._at == self._memory.next
         ):
             self._bell.clear()
-            await _rung(self._bell, wait_s)
+            await _wait_for_event(self._bell, wait_s)
         if self._notifier.closed:
             return None
         if self._reset or self._at < self._memory.first:
             self._reset, self._at = False, self._memory.next
-            return [_framed("reset", {"reason": "events were missed"})]
+            return [_format_frame("reset", {"reason": "events were missed"})]
         frames = self._memory.frames(self._at)
         self._at += len(frames)
         return frames
@@ -215,19 +219,19 @@ class GlobalEventStream:
         self._notifier.remove(self._bell)
 
 
-def _told(record: Mapping[str, Any], run_id: str) -> Dict[str, Any]:
+def _public_record(record: Mapping[str, Any], run_id: str) -> Dict[str, Any]:
     """A record of a journal, without what is for its reader alone."""
     plain = {name: value for name, value in record.items() if name not in _INNER}
     return {"run": run_id, **plain}
 
 
-def _framed(kind: str, data: Mapping[str, Any], name: str = "") -> bytes:
+def _format_frame(kind: str, data: Mapping[str, Any], name: str = "") -> bytes:
     lines = [f"id: {name}"] if name else []
     lines += [f"event: {kind}", f"data: {json.dumps(data, separators=(',', ':'))}"]
     return ("\n".join(lines) + "\n\n").encode("ascii")
 
 
-async def _rung(bell: asyncio.Event, wait_s: float) -> None:
+async def _wait_for_event(bell: asyncio.Event, wait_s: float) -> None:
     try:
         await asyncio.wait_for(bell.wait(), wait_s)
     except asyncio.TimeoutError:

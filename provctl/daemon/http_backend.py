@@ -110,13 +110,13 @@ class SchedulerService:
             self._scheduler.acquire_queued()
             return run_id
         put = partial(put_workflow, self._settings, self._folder)
-        return await self._queued(put, submission)
+        return await self._enqueue(put, submission)
 
     async def call(self, call: LibraryCall) -> str:
         """Queue a command of the library, and return the run's id."""
-        return await self._queued(self._put_call, call)
+        return await self._enqueue(self._put_call, call)
 
-    async def _queued(self, put: Any, *args: Any) -> str:
+    async def _enqueue(self, put: Any, *args: Any) -> str:
         loop = asyncio.get_running_loop()
         run_id: str = await loop.run_in_executor(None, put, *args)
         self._scheduler.acquire_queued()

@@ -52,7 +52,7 @@ def serve(
     another one runs, that is said too, or with `take_over` it is called to end it.
     """
     try:
-        lock = _locked(folder, take_over)
+        lock = _acquire_scheduler_lock(folder, take_over)
     except StateDirError as problem:
         readiness.failed(problem.message)
         raise
@@ -65,7 +65,7 @@ def serve(
     asyncio.run(_SchedulerProcess(settings, folder, lock, log).run(readiness))
 
 
-def _locked(
+def _acquire_scheduler_lock(
     folder: StateDir, take_over: Optional[Callable[[], object]]
 ) -> Optional[Lock]:
     """Return the lock of schedulers; None where another one has it, and keeps it."""

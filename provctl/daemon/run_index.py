@@ -94,8 +94,8 @@ class RunIndex:
         if page.run is not None:
             self._check_there(page.run)
         await self._look()
-        self._listen()
-        return self._kept("tasks", page) or await self._tasks(page)
+        self._read_progress()
+        return self._cached_page("tasks", page) or await self._tasks(page)
 
     async def _tasks(self, page: ListQuery) -> bytes:
         skip, pages = page.offset, self._pages
@@ -117,7 +117,7 @@ class RunIndex:
     async def runs(self, page: ListQuery) -> bytes:
         """Return records of runs, the latest first."""
         await self._look()
-        kept = self._kept("runs", page)
+        kept = self._cached_page("runs", page)
         if kept is not None:
             return kept
         accounts = map(self._summary, self._ids())
@@ -131,7 +131,7 @@ class RunIndex:
         parts = [as_json(summary_record(each)) for each in found]
         return self._keep("runs", page, parts, self._pages)
 
-    def _kept(self, kind: str, page: ListQuery) -> Optional[bytes]:
+    def _cached_page(self, kind: str, page: ListQuery) -> Optional[bytes]:
         return self._pages.get((kind, page))
 
     def _keep(
@@ -153,7 +153,7 @@ class RunIndex:
     async def run(self, run_id: str) -> bytes:
         """Return a run with its tasks, the first thousand. Raises NotFound."""
         book = await self._present(run_id)
-        self._listen()
+        self._read_progress()
         owned = self._is_owned(run_id)
         if not owned:
             book.leave(
@@ -188,7 +188,7 @@ class RunIndex:
     def _is_owned(self, run_id: str) -> bool:
         return run_id in self._live or is_locked(self._folder.run(run_id).lock)
 
-    def _listen(self) -> None:
+    def _read_progress(self) -> None:
         """Read what running tasks say in their logs, if that is not just done."""
         now = asyncio.get_running_loop().time()
         if now - self._listened_at < _FRESH_SAID_S:
@@ -219,7 +219,7 @@ class RunIndex:
         """Return a run as it is now. Raises NotFound, JournalDamaged, JournalTooNew."""
         self._check_there(run_id)
         stamp = "" if run_id in self._live else self._stamp(run_id)
-        return await self._loaded(run_id, stamp)
+        return await self._load_tasks(run_id, stamp)
 
     def _check_there(self, run_id: str) -> None:
         if run_id not in self._live and not self._stamp(run_id):
@@ -258,11 +258,11 @@ class RunIndex:
     async def _book(self, run_id: str) -> Optional[TaskPageCache]:
         card = self._cards.get(run_id)
         try:
-            return await self._loaded(run_id, card.stamp if card else "")
+            return await self._load_tasks(run_id, card.stamp if card else "")
         except (JournalDamaged, JournalTooNew):
             return None  # the list of runs says so
 
-    async def _loaded(self, run_id: str, stamp: str) -> TaskPageCache:
+    async def _load_tasks(self, run_id: str, stamp: str) -> TaskPageCache:
         run = self._live.get(run_id)
         before, book = self._books.get(run_id, (None, None))
         if book is not None and (book.run is run if run else before == stamp):
@@ -307,7 +307,9 @@ class RunIndex:
         loop = asyncio.get_running_loop()
         live, known = set(self._live), dict(self._cards)
         try:
-            seen = await loop.run_in_executor(None, _seen, self._folder, live, known)
+            seen = await loop.run_in_executor(
+                None, _scan_disk, self._folder, live, known
+            )
         finally:
             self._looking = None
         for run_id, card in known.items():
@@ -316,21 +318,21 @@ class RunIndex:
             if is_gone and self._cards.get(run_id) is card:
                 del self._cards[run_id]
                 self._books.pop(run_id, None)
-                self._changed()
+                self._drop_pages()
         for run_id, card in seen.items():
             if self._cards.get(run_id) is known.get(run_id) and card is not known.get(
                 run_id
             ):
                 self._cards[run_id] = card
-                self._changed()
+                self._drop_pages()
         self._looked_at = loop.time()
 
-    def _changed(self) -> None:
+    def _drop_pages(self) -> None:
         self._order = None
         self._pages = {}
 
 
-def _seen(
+def _scan_disk(
     folder: StateDir, live: set[str], known: Mapping[str, _CachedSummary]
 ) -> Dict[str, _CachedSummary]:
     """Accounts of all runs on disk that are not at hand; those known where they hold."""

@@ -66,7 +66,7 @@ class StoredSchedules:
 
     async def all(self, page: ListQuery) -> bytes:
         """Return records of schedules, by their names."""
-        records: bytes = await self._aside(self._all, page)
+        records: bytes = await self._in_thread(self._all, page)
         return records
 
     def _all(self, page: ListQuery) -> bytes:
@@ -80,7 +80,7 @@ class StoredSchedules:
 
     async def one(self, name: str) -> bytes:
         """Return one schedule."""
-        found: bytes = await self._aside(self._one, name)
+        found: bytes = await self._in_thread(self._one, name)
         return found
 
     def _one(self, name: str) -> bytes:
@@ -98,13 +98,13 @@ class StoredSchedules:
             is_new = await self._api_deps.processes.put_schedule(wish)
         else:
             settings, folder = self._api_deps.settings, self._api_deps.folder
-            is_new = await self._aside(put_schedule, settings, folder, wish)
+            is_new = await self._in_thread(put_schedule, settings, folder, wish)
         self._api_deps.schedule_runner.reload()
         return is_new
 
     async def remove(self, name: str) -> None:
         """Remove a schedule; its runs stay."""
-        await self._aside(self._files.remove, name)
+        await self._in_thread(self._files.remove, name)
         self._api_deps.schedule_runner.reload()
 
     async def pause(self, name: str, reason: str) -> None:
@@ -121,12 +121,12 @@ class StoredSchedules:
         )
 
     async def _change(self, name: str, change: Callable[[Schedule], Schedule]) -> None:
-        await self._aside(self._files.change, name, change)
+        await self._in_thread(self._files.change, name, change)
         self._api_deps.schedule_runner.reload()
 
     async def run(self, name: str, key: Optional[str], labels: Dict[str, str]) -> str:
         """Queue the workflow of a schedule now and return the run's id."""
-        run_id: str = await self._aside(self._run, name, key, labels)
+        run_id: str = await self._in_thread(self._run, name, key, labels)
         self._api_deps.take()
         return run_id
 
@@ -146,7 +146,7 @@ class StoredSchedules:
         if self._pool is not None:
             self._pool.shutdown(wait=False)
 
-    async def _aside(self, act: Callable[..., Any], *args: Any) -> Any:
+    async def _in_thread(self, act: Callable[..., Any], *args: Any) -> Any:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_AT_ONCE)
         return await asyncio.get_running_loop().run_in_executor(self._pool, act, *args)

@@ -79,7 +79,7 @@ class SubmissionProcesses:
         from provctl.workflow_files.source_text import invalid
 
         if self._closed:
-            raise _stopped()
+            raise _stopped_error()
         limits = _limits()
         request = b"%b\n%b" % (json.dumps(asked).encode("ascii"), body)
         env = {**os.environ, "PROVCTL_STATE_DIR": str(self._folder.path)}
@@ -93,9 +93,9 @@ class SubmissionProcesses:
         finally:
             self._forget()
         if ended.code == 0:
-            return _told(json.loads(ended.out))
+            return _read_reply(json.loads(ended.out))
         if self._closed:
-            raise _stopped()
+            raise _stopped_error()
         why = limit_reached(ended, limits, died_of=-ended.code)
         if why:
             raise invalid(_NAME, why)
@@ -165,7 +165,7 @@ def _refusal(problem: errors.ProvctlError) -> Dict[str, Any]:
     return {**told, "message": problem.message, "hint": problem.hint}
 
 
-def _told(told: Mapping[str, Any]) -> Any:
+def _read_reply(told: Mapping[str, Any]) -> Any:
     """What was done. Raises what it was refused with."""
     if "done" in told:
         return told["done"]
@@ -175,6 +175,6 @@ def _told(told: Mapping[str, Any]) -> Any:
     raise getattr(errors, told["class"])(told["message"], hint=told["hint"])
 
 
-def _stopped() -> errors.SchedulerUnreachable:
+def _stopped_error() -> errors.SchedulerUnreachable:
     message = "the scheduler stops, and the workflow was not checked"
     return errors.SchedulerUnreachable(message, hint="send it again, with the same key")

@@ -125,11 +125,11 @@ $env.config.hooks.display_output = {{||
 """
 
 
-def _sent(rendered: str, sent: str) -> str:
+def _with_payload(rendered: str, sent: str) -> str:
     return _SENT.replace("RENDERED", rendered).replace("SENT", sent)
 
 
-_RETURNED = _sent(
+_RETURNED = _with_payload(
     "$result | to json --raw", "| save --raw --force $env.PROVCTL_OUTPUT_FILE"
 )
 _APPENDED = "| $in + (char newline) | save --raw --append"
@@ -238,7 +238,7 @@ def direct_invocation(
             if output_path is None
             else f"{_APPENDED} {nu_literal(output_path)}"
         )
-        finish = _COLLECTED + _sent(_FORMS[output], sent) + _CHECKED + _END
+        finish = _COLLECTED + _with_payload(_FORMS[output], sent) + _CHECKED + _END
     return _call_invocation(
         setting,
         imports,

@@ -50,14 +50,14 @@ def parse_progress(line: str) -> Optional[Progress]:
         return None
     if not line.startswith(_PREFIX):
         report = _WITHIN.search(_COLOUR.sub("", line))
-        return report and _counted(report, report["text"].strip(_AROUND))
+        return report and _progress_of_count(report, report["text"].strip(_AROUND))
     text = line[len(_PREFIX) :].strip()
     if text.startswith("{"):
         return _from_json(text)
     report = _REPORT.fullmatch(text)
     if report is None:
         return Progress(None, _clean(text)) if text else None
-    return _counted(report, report["text"] or "")
+    return _progress_of_count(report, report["text"] or "")
 
 
 def is_progress(line: str) -> bool:
@@ -65,7 +65,7 @@ def is_progress(line: str) -> bool:
     return line.startswith(_PREFIX) and parse_progress(line) is not None
 
 
-def _counted(report: Match[str], text: str) -> Progress:
+def _progress_of_count(report: Match[str], text: str) -> Progress:
     part, text = float(report["part"]), _clean(text)
     if report["whole"] is None:
         return Progress(_clamp(part), text)

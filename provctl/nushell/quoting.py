@@ -92,7 +92,7 @@ def encode_payload(value: Any) -> str:
         item, place, depth = pending.pop()
         children = [(child, f"{place}.{name}") for name, child in _inside(item, place)]
         if children and depth == MAX_DEPTH:
-            raise _refused(place, f"it is nested deeper than {MAX_DEPTH} levels")
+            raise _quoting_error(place, f"it is nested deeper than {MAX_DEPTH} levels")
         pending.extend((child, where, depth + 1) for child, where in children)
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
@@ -102,7 +102,7 @@ def check_text(text: str, place: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _refused(place, "it is not valid Unicode") from None
+        raise _quoting_error(place, "it is not valid Unicode") from None
 
 
 def _inside(item: Any, place: str) -> Iterable[Tuple[Any, Any]]:
@@ -110,7 +110,7 @@ def _inside(item: Any, place: str) -> Iterable[Tuple[Any, Any]]:
     if isinstance(item, dict):
         for name in item:
             if not isinstance(name, str):
-                raise _refused(place, f"its field {name!r} is not named by text")
+                raise _quoting_error(place, f"its field {name!r} is not named by text")
             check_text(name, place)
         return item.items()
     if isinstance(item, (list, tuple)):
@@ -123,13 +123,13 @@ def _check_single(item: Any, place: str) -> None:
     if isinstance(item, str):
         check_text(item, place)
     elif isinstance(item, float) and not math.isfinite(item):
-        raise _refused(place, f"{item} is not a number in JSON")
+        raise _quoting_error(place, f"{item} is not a number in JSON")
     elif isinstance(item, int) and not _INT_MIN <= item <= _INT_MAX:
-        raise _refused(place, "the number does not fit into 64 bits")
+        raise _quoting_error(place, "the number does not fit into 64 bits")
     elif not isinstance(item, (int, float, type(None))):
-        raise _refused(place, f"{type(item).__name__} is not JSON")
+        raise _quoting_error(place, f"{type(item).__name__} is not JSON")
 
 
-def _refused(place: str, why: str) -> UsageError:
+def _quoting_error(place: str, why: str) -> UsageError:
     where = place.lstrip(".") or "the value"
     return UsageError(f"{where} cannot be given to Nushell: {why}")

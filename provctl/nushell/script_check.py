@@ -129,7 +129,7 @@ def check_scripts(
         groups.setdefault(chosen, []).append((text, check_prelude(setting, text)))
     found: Dict[str, Checked] = {}
     for chosen, group in groups.items():
-        found.update(_checked(setting, chosen, group, cwd, env))
+        found.update(_check_group(setting, chosen, group, cwd, env))
     return found
 
 
@@ -141,7 +141,7 @@ def check_program(mark: str) -> str:
     return _PROGRAM.replace("MARK", mark)
 
 
-def _checked(
+def _check_group(
     setting: NushellConfig,
     chosen: Sequence[str],
     group: Sequence[Tuple[str, str]],

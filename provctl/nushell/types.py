@@ -86,7 +86,7 @@ def parse(kind: str, text: str) -> Any:
         return validate(kind, int(_must(re.fullmatch(_INT, text) is not None, text)))
     if name in ("float", "number", "list", "record", "table", "nothing"):
         return validate(kind, json.loads(text))
-    value = _meant(text)
+    value = _infer_value(text)
     try:
         return validate(kind, value)
     except ValueError:
@@ -175,7 +175,7 @@ def _parts(inner: str) -> List[str]:
     return [*parts, last] if last else parts
 
 
-def _meant(text: str) -> Any:
+def _infer_value(text: str) -> Any:
     """Return what Nushell would take a bare word for, where anything may stand."""
     try:
         value = json.loads(text)

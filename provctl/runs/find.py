@@ -34,7 +34,7 @@ def find_run(folder: StateDir, text: str) -> str:
     if not fitting:
         message = f"no run is called {text}" if text else "the name of the run is empty"
         raise NotFound(message, hint=_guess(folder, text))
-    message = f"{text} is the start of {len(fitting)} runs: {_some(fitting)}"
+    message = f"{text} is the start of {len(fitting)} runs: {_first_names(fitting)}"
     raise NotFound(message, hint="give more of the id")
 
 
@@ -50,7 +50,9 @@ def find_runs(folder: StateDir, text: str) -> List[RunSummary]:
     if len(fitting) == 1 and text:
         return [run for run in every if run.batch == fitting[0]]
     if len(fitting) > 1 and text:
-        message = f"{text} is the start of {len(fitting)} batches: {_some(fitting)}"
+        message = (
+            f"{text} is the start of {len(fitting)} batches: {_first_names(fitting)}"
+        )
         raise NotFound(message, hint="give more of the id")
     run_id = find_run(folder, text)
     return [run for run in every if run.id == run_id]
@@ -100,5 +102,5 @@ def _guess(folder: StateDir, text: str) -> str:
     return near or "see: provctl workflow list"
 
 
-def _some(names: List[str]) -> str:
+def _first_names(names: List[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -168,14 +168,14 @@ class _Foreground:
         self._show(partial(self._audience.on_update, facts))
         # A decision over a held task makes it move again.
         self._over = run.outcome is not None or run.is_on_hold
-        self._awake()
+        self._update_wake()
 
     def on_error(self, _run_id: str, problem: ProvctlError) -> None:
         self._problem = problem
         self._over = True
-        self._awake()
+        self._update_wake()
 
-    def _awake(self) -> None:
+    def _update_wake(self) -> None:
         if self._over or self._left:
             self._wake.set()
         else:
@@ -192,7 +192,7 @@ class _Foreground:
             self._left = ""  # nobody to take it: it goes on here
             words = f"the run goes on here, for nobody can take it: {problem.message}"
             self._show(partial(self._audience.say, words))
-            self._awake()
+            self._update_wake()
 
     async def _until_awake(self) -> None:
         while not self._wake.is_set():
@@ -232,7 +232,7 @@ class _Foreground:
         if not self._left:
             self._handover.mark_for_handover()
             self._left = why
-            self._awake()
+            self._update_wake()
 
     def _answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
         if message.get("verb") != "detach":

@@ -40,10 +40,10 @@ class Handover:
 
     def mark_for_handover(self) -> None:
         """Mark the run for the scheduler, durably. Raises StateDirError."""
-        _passed("asked")
+        _failpoint("asked")
         if _FAILPOINT != "unmarked":
             self._folder.enqueue(self._run_id)
-        _passed("marked")
+        _failpoint("marked")
 
     async def find_new_owner(self) -> Optional[SchedulerUnreachable]:
         """Return why no scheduler runs, None if one does; it is started if need be.
@@ -57,7 +57,7 @@ class Handover:
             message = f"stays with process {os.getpid()}: {problem.message}"
             self._owner_client.log_note(f"run {self._run_id}: {message}")
             return problem
-        _passed("started")
+        _failpoint("started")
         return None
 
     def complete(self) -> None:
@@ -65,16 +65,16 @@ class Handover:
 
         If it cannot be reached any more the marker stays, and its log says so.
         """
-        _passed("released")
+        _failpoint("released")
         try:
             self._owner_client.ensure_scheduler(asked=True)
             self._owner_client.ask_scheduler("poke")
         except SchedulerUnreachable as problem:
             message = f"queued, but not yet taken up: {problem.message}"
             self._owner_client.log_note(f"run {self._run_id}: {message}")
-        _passed("poked")
+        _failpoint("poked")
 
 
-def _passed(moment: str) -> None:
+def _failpoint(moment: str) -> None:
     if moment == _FAILPOINT:
         os.kill(os.getpid(), signal.SIGKILL)

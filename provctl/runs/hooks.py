@@ -73,12 +73,12 @@ def _record(folder: RunDir, run: RunState, exit_code: int) -> Dict[str, Any]:
         "batch": told.batch,
         "labels": dict(told.labels),
         "counts": {name: n for name, n in run.counts.items() if n},
-        "failed": _failed(folder, run),
+        "failed": _failed_tasks(folder, run),
         "folder": str(folder.path),
     }
 
 
-def _failed(folder: RunDir, run: RunState) -> List[Dict[str, Any]]:
+def _failed_tasks(folder: RunDir, run: RunState) -> List[Dict[str, Any]]:
     """The first tasks that failed."""
     return [
         {
@@ -155,7 +155,7 @@ class HookRunner:
             "PROVCTL_STATE_DIR": str(self.folder.path),
         }
         begun = time.monotonic()
-        problem, output = _told(argv, document, env, limit_s)
+        problem, output = _run_program(argv, document, env, limit_s)
         took = time.monotonic() - begun
         about = f"hook {argv[0]} of run {run.id}"
         self._log(f"{about}: {problem or 'exit code 0'} ({took:.1f} s)", output)
@@ -188,7 +188,7 @@ def failure_file(state_dir: Path) -> Path:
     return state_dir / "scheduler" / "hooks.failed"
 
 
-def _told(
+def _run_program(
     argv: Sequence[str], document: bytes, env: Mapping[str, str], limit_s: float
 ) -> Tuple[str, bytes]:
     """Run a program and return what went wrong, "" if nothing, and what it wrote."""

@@ -57,7 +57,7 @@ def head_and_tail(log: Path, lines: int, size: int) -> List[str]:
             first, last, gap = _both_ends(file, size)
     except OSError:
         return []
-    head, tail = _decoded(first), _decoded(last)
+    head, tail = _decode_lines(first), _decode_lines(last)
     if gap or len(head) + len(tail) > lines:
         said = head if gap else [*head, *tail]
         tail = (tail if gap else said)[-(lines - lines // 4) :]
@@ -78,5 +78,5 @@ def _both_ends(file: BinaryIO, size: int) -> Tuple[bytes, bytes, bool]:
     return first[: first.rfind(b"\n") + 1] or first, last.partition(b"\n")[2], True
 
 
-def _decoded(text: bytes) -> List[str]:
+def _decode_lines(text: bytes) -> List[str]:
     return with_origins(text).decode("utf-8", "replace").splitlines()

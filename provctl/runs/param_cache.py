@@ -41,7 +41,7 @@ def remember_params(
     kept = read_cache(shelf, _HEAD)
     before = json.loads(kept.get(name, "{}"))
     now = {
-        key: before.get(key, "") if key in given else _shown(value)
+        key: before.get(key, "") if key in given else _format_value(value)
         for key, value in params.items()
     }
     if now == before:
@@ -61,11 +61,11 @@ def params_of(cache: Path, file: Path) -> Dict[str, str]:
         kept = read_cache(_shelf(cache), _HEAD)
         found: Dict[str, str] = json.loads(kept.get(_name(file), "{}"))
         return found
-    document = _parsed(file)
+    document = _parse(file)
     params = document.get("params") if isinstance(document, dict) else None
     if not isinstance(params, dict):
         return {}
-    return {key: _shown(value) for key, value in params.items()}
+    return {key: _format_value(value) for key, value in params.items()}
 
 
 def tasks_of(run: RunDir) -> List[Tuple[str, str]]:
@@ -77,7 +77,7 @@ def tasks_of(run: RunDir) -> List[Tuple[str, str]]:
     return [(task["id"], task.get("description", "")) for task in document["tasks"]]
 
 
-def _parsed(file: Path) -> Any:
+def _parse(file: Path) -> Any:
     text = decode(_content(file))
     if file.suffix == ".json":
         return json.loads(text)
@@ -98,7 +98,7 @@ def _content(file: Path) -> bytes:
     return content
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """A value as JSON; TOML has dates, which JSON has not."""
     return json.dumps(value, ensure_ascii=False, default=str)[:_SHOWN]
 

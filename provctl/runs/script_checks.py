@@ -70,12 +70,14 @@ def inspect_scripts(
         for finding in found.findings:
             target = mistakes if finding.sure else warnings
             target.append(
-                _placed(piece, finding.line, _said(finding), finding.hint, source)
+                _locate(
+                    piece, finding.line, _finding_message(finding), finding.hint, source
+                )
             )
         for name, line in dict(found.programs[::-1]).items():
             if missing(name, piece.task):
                 words = f"`{name}` is no Nushell command, and no program on PATH"
-                warnings.append(_placed(piece, line, words, "", source))
+                warnings.append(_locate(piece, line, words, "", source))
     return Seen(tuple(mistakes), tuple(warnings))
 
 
@@ -86,13 +88,13 @@ def _source(file: str) -> SourceText:
         return SourceText(file, "")
 
 
-def _said(finding: Finding) -> str:
+def _finding_message(finding: Finding) -> str:
     return (
         finding.message if finding.sure else f"Nushell may refuse it: {finding.message}"
     )
 
 
-def _placed(
+def _locate(
     piece: _Piece, line: int, words: str, hint: str, source: SourceText
 ) -> Diagnostic:
     """A mistake in a line of a script, in the workflow file where that is known."""

@@ -50,7 +50,7 @@ class SubmitOptions:
 
 def new_id() -> str:
     """Return a fresh id: ten symbols, the first a letter; 48 bits of chance."""
-    return _spelled(int.from_bytes(os.urandom(16), "big"), 10)
+    return _to_base(int.from_bytes(os.urandom(16), "big"), 10)
 
 
 def run_id_for_key(key: str, part: object = 0) -> str:
@@ -59,10 +59,10 @@ def run_id_for_key(key: str, part: object = 0) -> str:
     from hashlib import sha256
 
     whole = json.dumps([key, part])
-    return _spelled(int(sha256(whole.encode("ascii")).hexdigest(), 16), _KEYED_LENGTH)
+    return _to_base(int(sha256(whole.encode("ascii")).hexdigest(), 16), _KEYED_LENGTH)
 
 
-def _spelled(number: int, length: int) -> str:
+def _to_base(number: int, length: int) -> str:
     number, first = divmod(number, len(_LETTERS))
     text = _LETTERS[first]
     while len(text) < length:

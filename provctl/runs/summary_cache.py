@@ -70,7 +70,7 @@ class RunSummaryCache:
                 else:
                     self._known[run.id] = run._replace(owned=owned)
         self._look_at(self._ids)
-        return sorted(self._known.values(), key=_when)
+        return sorted(self._known.values(), key=_creation_key)
 
     def latest(
         self,
@@ -82,7 +82,7 @@ class RunSummaryCache:
         Whether they are `owned` is not looked at.
         """
         self._look_at(run for run in self._ids if run not in self._known)
-        order = sorted(self._known.values(), key=_when, reverse=True)
+        order = sorted(self._known.values(), key=_creation_key, reverse=True)
         shown = [run.id for run in islice(filter(fits, order), most)]
         # Only those: to look at a thousand journals takes 3 ms.
         self._look_at(shown)
@@ -127,7 +127,7 @@ def _may_be_told_apart(folder: RunDir, run: RunSummary) -> bool:
         return True  # whatever it is, the journal is looked at
 
 
-def _when(run: RunSummary) -> Tuple[float, str]:
+def _creation_key(run: RunSummary) -> Tuple[float, str]:
     return run.created_at, run.id
 
 

@@ -154,10 +154,10 @@ def _workflow(file: Path, *, with_inputs: bool) -> Part:
 
 
 def _outline(record: Mapping[str, Any]) -> Dict[str, Any]:
-    return {key: _outlined(key, value) for key, value in record.items()}
+    return {key: _outline_value(key, value) for key, value in record.items()}
 
 
-def _outlined(key: str, value: Any) -> Any:
+def _outline_value(key: str, value: Any) -> Any:
     if key == "tasks" and isinstance(value, list):
         return [_outline(task) if isinstance(task, dict) else None for task in value]
     if key in _PARTS and isinstance(value, dict):

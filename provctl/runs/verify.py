@@ -100,17 +100,17 @@ def unknown_attempts(folder: RunDir, finding: Inspection) -> List[Tuple[str, int
     found = []
     store = attempt_store()
     for place in _places(folder, finding.run):
-        if (place.task, place.attempt) in known or not _began(store, place):
+        if (place.task, place.attempt) in known or not _has_started(store, place):
             continue
-        found.append((place.task, place.attempt, _became(store, place)))
+        found.append((place.task, place.attempt, _attempt_state(store, place)))
     return found
 
 
-def _began(store: AttemptStore, place: AttemptRef) -> bool:
+def _has_started(store: AttemptStore, place: AttemptRef) -> bool:
     return store.is_claimed(place) or store.has_evidence(place)
 
 
-def _became(store: AttemptStore, place: AttemptRef) -> str:
+def _attempt_state(store: AttemptStore, place: AttemptRef) -> str:
     if store.is_running(place):
         return "still running"
     ended = store.exit_report(place)

@@ -292,7 +292,7 @@ class Scheduler:
         effects: List[_Effect] = []
         problems: Dict[str, StateDirError] = {}
         while True:
-            effects += self._decided()
+            effects += self._decide()
             let_go = self._commit()
             if not let_go:
                 break
@@ -303,7 +303,7 @@ class Scheduler:
         self._set_alarm()
         return problems
 
-    def _decided(self) -> List[_Effect]:
+    def _decide(self) -> List[_Effect]:
         """Record all that is to be done now; return it."""
         effects: List[_Effect] = []
         now = self._deps.clock.now()

@@ -22,7 +22,7 @@ def find_secret(name: str, reference: str, environ: Mapping[str, str]) -> str:
     """
     kind, _, place = reference.partition(":")
     if kind == "env":
-        return _checked(name, f"the environment variable {place}", environ.get(place))
+        return _check(name, f"the environment variable {place}", environ.get(place))
     try:
         # Not the blocking kind: a FIFO must not stop whoever owns the run.
         fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -32,10 +32,10 @@ def find_secret(name: str, reference: str, environ: Mapping[str, str]) -> str:
         message = f"secret {name}: {place}: {problem.strerror}"
         raise NotFound(message, hint="the file must be readable here") from problem
     text = (content or b"").decode("utf-8", "replace")
-    return _checked(name, place, text[:-1] if text.endswith("\n") else text)
+    return _check(name, place, text[:-1] if text.endswith("\n") else text)
 
 
-def _checked(name: str, where: str, value: object) -> str:
+def _check(name: str, where: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         message = f"secret {name}: {where} is not set where the run's owner runs"
         hint = "of a submitted run that is the scheduler: set it, then restart it"

@@ -85,20 +85,20 @@ class ScheduleTrigger:
         `evaluated` does, and StateDirError.
         """
         run = self._run(schedule, at)
-        workflow = None if run.path.exists() else self._evaluated(schedule)
+        workflow = None if run.path.exists() else self._evaluate(schedule)
         with self.folder.submitting():
             if workflow is None:
                 self.folder.sync_run_index()
             else:
-                _passed("before")
+                _failpoint("before")
                 key = None if _FAILPOINT == "unkeyed" else idempotency_key(schedule, at)
                 wishes = submit_options(schedule, key, {})
                 run = self.folder.run(submit(self.folder, workflow, wishes))
-                _passed("after", "unkeyed")
+                _failpoint("after", "unkeyed")
             enqueue_if_unfinished(self.folder, run.id)
         return run.id
 
-    def _evaluated(self, schedule: Schedule) -> Workflow:
+    def _evaluate(self, schedule: Schedule) -> Workflow:
         try:
             return evaluated(self.settings, schedule)
         except OSError as problem:  # no process or descriptor is free, say
@@ -114,6 +114,6 @@ class ScheduleTrigger:
         return self.folder.run(run_id_for_key(idempotency_key(schedule, at)))
 
 
-def _passed(*moments: str) -> None:
+def _failpoint(*moments: str) -> None:
     if _FAILPOINT in moments:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -136,16 +136,16 @@ class ScheduleRunner:
         while True:
             # Anew after each, for it may have been paused or taken away meanwhile.
             schedule = self._runner_deps.schedules.read(name)
-            past = self._arrived(schedule)
+            past = self._record_due(schedule)
             if schedule.paused_at is not None or not past.waiting:
                 return
-            following = await self._dispatched(schedule, past)
+            following = await self._fire_first(schedule, past)
             if following is None:
                 return
             if self._runner_deps.schedules.read(name).made == schedule.made:
                 self._runner_deps.schedules.note(name, following)
 
-    def _arrived(self, schedule: Schedule) -> ScheduleState:
+    def _record_due(self, schedule: Schedule) -> ScheduleState:
         """Put down the times that have come; and know which is the next."""
         from provctl.schedules import cron
 
@@ -170,7 +170,7 @@ class ScheduleRunner:
             self._next[schedule.name] = following
         return past
 
-    async def _dispatched(
+    async def _fire_first(
         self, schedule: Schedule, past: ScheduleState
     ) -> Optional[ScheduleState]:
         """Fire the first time that waits; None if it has to go on waiting."""
@@ -190,7 +190,7 @@ class ScheduleRunner:
         except StateDirError:
             raise
         except ProvctlError as problem:
-            trouble = _told(problem)
+            trouble = _first_line(problem)
             self._log(schedule, f"cannot be run: {trouble}")
             return after_failure(past, trouble)
         self._log(schedule, f"run {run}")
@@ -255,7 +255,7 @@ class ScheduleRunner:
             self._runner_deps.log(f"schedule {name}: {words}" if name else words)
 
 
-def _told(problem: ProvctlError) -> str:
+def _first_line(problem: ProvctlError) -> str:
     """An error on one line; of many mistakes in a file the first, with its place."""
     if isinstance(problem, InvalidWorkflow) and problem.mistakes:
         first, more = problem.mistakes[0], len(problem.mistakes) - 1

@@ -41,7 +41,7 @@ class WallClockTimer:
         self._timer: Optional[asyncio.TimerHandle] = None
         self._fd = _timer() if sys.platform == "linux" else -1
         if self._fd >= 0:
-            asyncio.get_running_loop().add_reader(self._fd, self._heard)
+            asyncio.get_running_loop().add_reader(self._fd, self._on_readable)
 
     def set(self, at: Optional[float]) -> None:
         """Ring at a time in seconds since the epoch; None: not at all."""
@@ -62,7 +62,7 @@ class WallClockTimer:
             os.close(self._fd)
             self._fd = -1
 
-    def _heard(self) -> None:
+    def _on_readable(self) -> None:
         try:
             os.read(self._fd, 8)
         except BlockingIOError:

@@ -58,10 +58,10 @@ class Lock:
     @classmethod
     def acquire(cls, path: Path) -> Optional[Lock]:
         """Return the lock, or None while somebody holds it. Raises StateDirError."""
-        fd = _opened(path)
+        fd = _open(path)
         began = time.monotonic()
         try:
-            while not _got(fd, fcntl.LOCK_EX):
+            while not _try_lock(fd, fcntl.LOCK_EX):
                 waited = time.monotonic() - began
                 if waited > _LOOKS_S and (waited > _LATE_S or _is_held(fd)):
                     os.close(fd)
@@ -74,7 +74,7 @@ class Lock:
     @classmethod
     def wait(cls, path: Path) -> Lock:
         """Return the lock, after everyone before has let go. Raises StateDirError."""
-        fd = _opened(path)
+        fd = _open(path)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
         except OSError as problem:
@@ -101,7 +101,7 @@ class Lock:
         os.close(self._fd)
 
 
-def _opened(path: Path) -> int:
+def _open(path: Path) -> int:
     try:
         return open_own(path, os.O_RDWR | os.O_CREAT)
     except OSError as problem:
@@ -109,7 +109,7 @@ def _opened(path: Path) -> int:
         raise StateDirError(message) from problem
 
 
-def _got(fd: int, how: int) -> bool:
+def _try_lock(fd: int, how: int) -> bool:
     try:
         fcntl.flock(fd, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -119,7 +119,7 @@ def _got(fd: int, how: int) -> bool:
 
 def _is_held(fd: int) -> bool:
     """Whether it is held by one alone, of which nothing says that it is dead."""
-    if _got(fd, fcntl.LOCK_SH):
+    if _try_lock(fd, fcntl.LOCK_SH):
         fcntl.flock(fd, fcntl.LOCK_UN)
         return False
     try:

@@ -170,7 +170,7 @@ def _under_way(folder: RunDir, data: bytes) -> str:
     found = re.findall(_KIND, data, re.MULTILINE)
     kinds = Counter(found[_place_of_last(found, b"run_finished") :])
     if kinds[b"task_held"] > kinds[b"task_resolved"]:
-        return _replayed(folder)  # held or not depends on all the others
+        return _replay_status(folder)  # held or not depends on all the others
     if kinds[b"cancel_requested"]:
         return "cancelling"
     paused, resumed = (
@@ -193,7 +193,7 @@ def _place_of_last(found: List[bytes], kind: bytes) -> int:
 _KIND = rb'^{"v":\d+,"seq":\d+,"dur":\d+,"type":"(\w+)"'
 
 
-def _replayed(folder: RunDir) -> str:
+def _replay_status(folder: RunDir) -> str:
     from provctl.core.engine.state import State
     from provctl.storage.journal.file import JournalReader
     from provctl.storage.journal.replay import replay

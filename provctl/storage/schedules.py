@@ -114,13 +114,13 @@ class Schedules:
 
     def note(self, name: str, past: ScheduleState) -> None:
         """Put down what became of its times; the scheduler alone. Raises StateDirError."""
-        with _reported(self._folder):
+        with _report_errors(self._folder):
             self._write(name + _WAS, past)
 
     @contextmanager
     def _held(self) -> Iterator[None]:
         self._state.prepare()
-        with _reported(self._folder):
+        with _report_errors(self._folder):
             if not self._folder.is_dir():
                 self._folder.mkdir(mode=0o700, exist_ok=True)
                 fsync_dir(self._folder.parent)
@@ -147,7 +147,7 @@ class Schedules:
 
 def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
     hint = f"take it away and add it again: provctl schedule rm {name}"
-    with _reported(path):  # what cannot be read now may be whole
+    with _report_errors(path):  # what cannot be read now may be whole
         try:
             content = read_own(path)
         except ForeignFile as problem:
@@ -156,7 +156,8 @@ def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
     try:
         record, _ = unseal(content[:-1])
         return {
-            name: record[name] for name in _needed(kind) | record.keys() & _of(kind)
+            name: record[name]
+            for name in _required_fields(kind) | record.keys() & _of(kind)
         }
     except NewerFormat as newer:
         message = f"{path}: {newer}"
@@ -174,13 +175,13 @@ def _of(kind: Any) -> Set[str]:
     return {field.name for field in fields(kind)}
 
 
-def _needed(kind: Any) -> Set[str]:
+def _required_fields(kind: Any) -> Set[str]:
     """Those that every version writes: the others came later, or may."""
     return {f.name for f in fields(kind) if f.default is f.default_factory is MISSING}
 
 
 @contextmanager
-def _reported(folder: Path) -> Iterator[None]:
+def _report_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:

@@ -144,7 +144,7 @@ class _Units:
         self._size = size
         self._own: List[_Range] = []  # sorted
         self._first = -1  # while this owner waits first
-        self._fd = _opened(path)
+        self._fd = _open(path)
         try:
             byte_range_lock.exclude(self._fd, owner, 1)
         except OSError:
@@ -159,7 +159,7 @@ class _Units:
         wanted = min(amount, self._size)
         found: List[_Range] = []
         for begin, end in self._gaps():
-            for first, last in _unlocked(self._fd, begin, end):
+            for first, last in _unlocked_ranges(self._fd, begin, end):
                 found.append((first, min(last, first + wanted)))
                 wanted -= found[-1][1] - first
                 if not wanted:
@@ -216,7 +216,7 @@ class _Units:
         if self._first >= 0:
             return
         with suppress(OSError):
-            fd = _opened(self.path)
+            fd = _open(self.path)
             if byte_range_lock.exclude(fd, _FIRST, 1):
                 self._first = fd
             else:
@@ -246,7 +246,7 @@ def slot_holders(folder: Path, resource: str, size: int) -> Dict[Tuple[str, str]
         return found
     try:
         begin = 0
-        for first, last in (*_unlocked(fd, 0, size), (size, size)):
+        for first, last in (*_unlocked_ranges(fd, 0, size), (size, size)):
             while begin < min(first, _RECORDS):
                 count, _, who = _record(fd, begin).partition(" ")
                 run, _, task = who.partition("/")
@@ -268,7 +268,7 @@ def _record(fd: int, unit: int) -> str:
     return raw.rstrip(b"\0").decode("utf-8", "replace")
 
 
-def _unlocked(fd: int, begin: int, end: int) -> Iterator[_Range]:
+def _unlocked_ranges(fd: int, begin: int, end: int) -> Iterator[_Range]:
     """Where no other open file has a lock, in order."""
     pending = [(begin, end)]
     while pending:
@@ -285,7 +285,7 @@ def _unlocked(fd: int, begin: int, end: int) -> Iterator[_Range]:
             pending.append((begin, first))
 
 
-def _opened(path: str) -> int:
+def _open(path: str) -> int:
     return open_own(path, os.O_RDWR | os.O_CREAT)
 
 

@@ -44,16 +44,16 @@ def brief(error: InvalidWorkflow) -> InvalidWorkflow:
     told = [
         replace(
             mistake,
-            message=_shortened(mistake.message),
+            message=_shorten(mistake.message),
             source_line=_source(mistake),
-            hint=_shortened(mistake.hint),
+            hint=_shorten(mistake.hint),
         )
         for mistake in error.mistakes[:_TOLD]
     ]
     return InvalidWorkflow(told, others=error.others + len(error.mistakes) - len(told))
 
 
-def _shortened(words: str) -> str:
+def _shorten(words: str) -> str:
     return words if len(words) <= _WORDS else f"{words[: _WORDS - 1]}…"
 
 

@@ -141,7 +141,7 @@ def check_document(
     if is_platform_file(value):
         translation = convert_platform_file(value, problems)
         if problems.found:
-            located = _located(origin, document, problems.found)
+            located = _locate(origin, document, problems.found)
             raise InvalidWorkflow(located, others=problems.others)
         value, source_of = translation.value, translation.origin
         for note in translation.notes:
@@ -163,7 +163,7 @@ def check_document(
     )
     if problems.found:
         found = [replace(each, path=source_of(each.path)) for each in problems.found]
-        located = _located(origin, document, found)
+        located = _locate(origin, document, found)
         raise InvalidWorkflow(located, others=problems.others)
     if origin.sorts and isinstance(value["tasks"], dict):
         tasks = topological_order(tasks)
@@ -250,7 +250,7 @@ def _parse(suffix: str, source: SourceText) -> Document:
     return read_toml(source)
 
 
-def _located(
+def _locate(
     origin: DocumentOrigin, document: Document, problems: Sequence[ValidationIssue]
 ) -> List[Diagnostic]:
     """The problems as mistakes, in the order of the file; unplaced ones last.

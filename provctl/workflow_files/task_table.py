@@ -201,11 +201,11 @@ def make_task(
         action=_work(fields, node.scope, line_of) or SubWorkflow(),
         needs=needs,
         parent=node.parent.id if node.parent else None,
-        when=_renamed(fields.when, node.scope),
+        when=_rename_references(fields.when, node.scope),
         priority=policy.get("priority", 0),
         timeout_s=policy.get("timeout", inner.timeout if inner else None),
         retry=_retry(policy.get("retry")),
-        env=_renamed(policy.get("env", {}), node.scope),
+        env=_rename_references(policy.get("env", {}), node.scope),
         pools=policy.get("pools", {}),
         on_failure=policy.get("on_failure", "fail"),
         on_interrupt=policy.get("on_interrupt", "hold"),
@@ -242,19 +242,19 @@ def _work(
         return NushellCall(
             call.module,
             call.command,
-            tuple(_renamed(call.args, scope)),
-            _renamed(call.flags, scope),
+            tuple(_rename_references(call.args, scope)),
+            _rename_references(call.flags, scope),
             check_success=call.check_success,
         )
     if fields.script is not None:
-        args = _renamed(fields.args or {}, scope)
+        args = _rename_references(fields.args or {}, scope)
         return Script(fields.script, args, line_of(fields.script))
     if fields.command is not None:
-        return Command(tuple(_renamed(fields.command, scope)))
+        return Command(tuple(_rename_references(fields.command, scope)))
     return None
 
 
-def _renamed(value: Any, scope: Scope) -> Any:
+def _rename_references(value: Any, scope: Scope) -> Any:
     """The value with flat ids in its references."""
     if not references(value):
         return value

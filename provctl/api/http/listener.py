@@ -118,7 +118,7 @@ class LazyHttpServer:
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            app, make = await loop.run_in_executor(None, self._loaded)
+            app, make = await loop.run_in_executor(None, self._load_app)
         except ImportError as problem:
             self._say(f"the API cannot be loaded: {problem}")
             for door in self._doors:
@@ -132,7 +132,7 @@ class LazyHttpServer:
             self._servers.append(server)
             self._states.append(state)
 
-    def _loaded(self) -> Any:
+    def _load_app(self) -> Any:
         """Import what it takes; return the app, and what makes connections."""
         from uvicorn.config import Config
         from uvicorn.server import ServerState

@@ -109,7 +109,7 @@ class SecurityMiddleware:
         else:
             wrong = _of_body(scope, body)
             if wrong is None:
-                await self._app(scope, _again(body, receive), send)
+                await self._app(scope, _replay_body(body, receive), send)
                 return
             refusal = wrong
         await _answer(send, refusal)
@@ -204,7 +204,7 @@ async def _whole_body(
             return b"".join(parts)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
+def _replay_body(body: bytes, receive: Receive) -> Receive:
     """Return what gives a body that was read once more, then what else comes."""
     pending = [body]
 

@@ -69,7 +69,7 @@ def _constant(name: str) -> Any:
     raise ValueError(message)
 
 
-def _whole(text: str) -> int:
+def _parse_int(text: str) -> int:
     if len(text) > _DIGITS_MAX:
         message = f"a number in the body has more than {_DIGITS_MAX} digits"
         raise ValueError(message)
@@ -87,6 +87,6 @@ def _real(text: str) -> float:
 _decode = json.JSONDecoder(
     object_pairs_hook=_record,
     parse_constant=_constant,
-    parse_int=_whole,
+    parse_int=_parse_int,
     parse_float=_real,
 ).decode

@@ -26,14 +26,14 @@ def load_or_create_token(path: Path) -> str:
     Raises StateDirError if the file is not ours alone or has no token in it.
     """
     try:
-        return _made(path)
+        return _create(path)
     except FileExistsError:
         return _read(path)
     except OSError as problem:
         raise _unusable(path, problem) from problem
 
 
-def _made(path: Path) -> str:
+def _create(path: Path) -> str:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     token = secrets.token_hex(_BYTES)

@@ -53,7 +53,7 @@ def annotate_mistakes(
         )
         for group in group_similar(mistakes)
     ]
-    for remark in _bounded(remarks):
+    for remark in _limit(remarks):
         click.echo(dialect.annotation(remark), err=True)
 
 
@@ -75,14 +75,14 @@ def annotate_runs(session: Session, courses: Sequence[RunSummaryReport]) -> None
         failures, flaky = _failures(course), _flaky(course)
         shown = [*list(failures)[:_MOST], *list(flaky)[:_MOST]]
         places = _places(session, course, shown)
-        errors += _placed("error", failures, places)
-        warnings += _placed("warning", flaky, places)
+        errors += _annotations("error", failures, places)
+        warnings += _annotations("warning", flaky, places)
     stream = sys.stdout if session.output == "table" else sys.stderr
-    for each in [*_bounded(errors), *_bounded(warnings)]:
+    for each in [*_limit(errors), *_limit(warnings)]:
         click.echo(dialect.annotation(each), file=stream)
 
 
-def _placed(
+def _annotations(
     level: str, said: Mapping[str, Tuple[str, str]], places: Mapping[str, _Where]
 ) -> List[Annotation]:
     nowhere = places[""]
@@ -92,7 +92,7 @@ def _placed(
     ]
 
 
-def _bounded(remarks: Sequence[Annotation]) -> List[Annotation]:
+def _limit(remarks: Sequence[Annotation]) -> List[Annotation]:
     """As many as are shown, the last of them about all the others."""
     if len(remarks) <= _MOST:
         return list(remarks)

@@ -48,11 +48,11 @@ def answer(command: click.Command, shell: str, environ: Mapping[str, str]) -> st
         return ""
     try:
         dialogue = SHELLS[shell](environ)
-        words = [_expanded(word) for word in dialogue.words[1:-1]]
+        words = [_expand_user(word) for word in dialogue.words[1:-1]]
         typed = dialogue.words[-1] if len(dialogue.words) > 1 else ""
         session = _CompletionSession(environ=dict(environ))
         items = _items(command, session, words, typed)
-        return _told(items, typed, dialogue)
+        return _format_answer(items, typed, dialogue)
     except Exception:  # noqa: BLE001  # the line is not to be littered
         return ""
 
@@ -68,7 +68,7 @@ def _items(
     return asked.get_completions(words, typed)
 
 
-def _told(items: List[CompletionItem], typed: str, dialogue: Dialogue) -> str:
+def _format_answer(items: List[CompletionItem], typed: str, dialogue: Dialogue) -> str:
     flag, equals, _ = typed.partition("=")
     # Of `--from=we` click completes what is behind the =, and shells the whole.
     ahead = f"{flag}=" if equals and flag.startswith("-") else ""
@@ -84,5 +84,5 @@ def _told(items: List[CompletionItem], typed: str, dialogue: Dialogue) -> str:
     return dialogue.answer([*offers.values()], rest) if offers or rest else ""
 
 
-def _expanded(word: str) -> str:
+def _expand_user(word: str) -> str:
     return os.path.expanduser(word) if word.startswith("~") else word  # noqa: PTH111

@@ -63,7 +63,7 @@ class _VerbCommand(click.Command):
         from provctl.runs.library.mode import DIRECT, ORCHESTRATED, choose_mode
 
         session: Session = ctx.obj
-        given = self._given(ctx)
+        given = self._call_arguments(ctx)
         asked = [mode for mode in (ORCHESTRATED, DIRECT) if ctx.params.get(f"_{mode}")]
         if len(asked) > 1:
             ctx.fail("--orchestrated and --direct exclude each other")
@@ -113,7 +113,7 @@ class _VerbCommand(click.Command):
             if value.startswith(incomplete)
         ]
 
-    def _given(self, ctx: click.Context) -> CallArguments:
+    def _call_arguments(self, ctx: click.Context) -> CallArguments:
         """Return the typed values. Raises UsageError or click.UsageError."""
         return typed_values(
             self._signature, [*self._args(ctx)], dict(self._flag_values(ctx))

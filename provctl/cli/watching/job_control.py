@@ -38,9 +38,9 @@ class JobControl:
         """Take the signals, as far as they are not ignored."""
         for number, heed in (
             (signal.SIGTERM, _end),
-            (signal.SIGHUP, self._heed),
-            (signal.SIGTSTP, self._heed),
-            (signal.SIGQUIT, self._heed),
+            (signal.SIGHUP, self._on_signal),
+            (signal.SIGTSTP, self._on_signal),
+            (signal.SIGQUIT, self._on_signal),
         ):
             if signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, heed)
@@ -66,7 +66,7 @@ class JobControl:
             if held is not None:
                 self._leave(held)
 
-    def _heed(self, number: int, _frame: Any) -> None:
+    def _on_signal(self, number: int, _frame: Any) -> None:
         if self._draws:
             self._held = number
         else:

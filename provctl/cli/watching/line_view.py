@@ -98,14 +98,14 @@ class LineRunView:
             self._plain.changed(picture, [task_view(run.tasks[t]) for t in changed])
         else:
             for task_id, own in changed.items():
-                failed = [key for event in own for key in self._heard(run, event)]
+                failed = [key for event in own for key in self._on_event(run, event)]
                 self._plain.changed(picture, [task_view(run.tasks[task_id])])
                 for key in failed:
                     self._log.repeat_end(key)
         if not self._manner.groups:
             self._log.settle()
 
-    def _heard(self, run: RunState, event: Any) -> List[Any]:
+    def _on_event(self, run: RunState, event: Any) -> List[Any]:
         """Let the log know which attempts there are; return those that failed."""
         if not isinstance(event, (*_BEGUN, *_OVER)):
             return []

@@ -94,8 +94,8 @@ class LiveRunView:
         """Draw, when the view is a picture and it is time for the next one."""
         if not self._is_here() or not self._view.due:
             return
-        with self._undisturbed():
-            self._view.update(self._pictured(runs, rows=0))
+        with self._hold_drawing():
+            self._view.update(self._views(runs, rows=0))
         self._pictures.load_history()
 
     def _is_here(self) -> bool:
@@ -105,7 +105,7 @@ class LiveRunView:
     def print_note(self, words: str) -> None:
         """Say something that is not of a run on stderr, above the next picture."""
         here = self._is_here()
-        with self._undisturbed():
+        with self._hold_drawing():
             if here:
                 self._view.suspend()
             print_message(words)
@@ -116,13 +116,13 @@ class LiveRunView:
         """Show how everything ended."""
         if self._job is not None:
             self._job.handle_signals()  # again: the loop of an owner took them away
-        with self._undisturbed():
-            self._view.close(self._pictured(runs, rows=_FINAL_ROWS))
+        with self._hold_drawing():
+            self._view.close(self._views(runs, rows=_FINAL_ROWS))
 
-    def _undisturbed(self) -> ContextManager[None]:
+    def _hold_drawing(self) -> ContextManager[None]:
         return nullcontext() if self._job is None else self._job.drawing()
 
-    def _pictured(self, runs: Iterable[RunState], rows: int) -> List[RunView]:
+    def _views(self, runs: Iterable[RunState], rows: int) -> List[RunView]:
         if not self.live:
             return [self._pictures.final_view(run, rows) for run in runs]
         return [self._pictures.live_view(run, self._view.height) for run in runs]
@@ -134,7 +134,7 @@ class LiveRunView:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        with self._undisturbed():
+        with self._hold_drawing():
             self._view.__exit__(*error)
 
 

@@ -101,7 +101,7 @@ def root_causes(run: RunState, task: TaskState) -> List[TaskState]:
     seen = {task.task.id}
     while pending and len(seen) < _LOOKED_THROUGH:
         current = pending.pop()
-        behind = list(_blamed(run, current))
+        behind = list(_causes(run, current))
         if not behind and (current.outcome in FAILURES or current is not task):
             found[current.task.id] = current
         for other in behind:
@@ -111,7 +111,7 @@ def root_causes(run: RunState, task: TaskState) -> List[TaskState]:
     return sorted(found.values(), key=lambda each: each.task.index)
 
 
-def _blamed(run: RunState, task: TaskState) -> Iterator[TaskState]:
+def _causes(run: RunState, task: TaskState) -> Iterator[TaskState]:
     """Those by whose end this one could not go on, one step back."""
     if isinstance(task.task.action, SubWorkflow) and task.outcome in FAILURES:
         for child in run.children.get(task.task.id, ()):
@@ -153,18 +153,18 @@ def _unmet(
     parent = task.task.parent
     if parent is not None and run.tasks[parent].status == "waiting":
         text = f"{parent}, which it is in, has not begun"
-        yield Reason("group", text, _named(run, parent))
+        yield Reason("group", text, _task_link(run, parent))
     for need in task.task.needs:
         needed = run.tasks[need.task]
         if needed.status == "finished" and not unmet_reason(needed, need.on):
             continue
         wish = {"success": "", "failure": " to fail", "done": " to end"}[need.on]
         known = unattended.get(need.task)
-        where = f": {known}" if known else f", which is {_where(needed)}"
+        where = f": {known}" if known else f", which is {_status_words(needed)}"
         goes_on = needed.status == "running" and not known
         text = f"waits for {need.task}{wish}{where}"
         until = estimate(run, needed) if goes_on else None
-        yield Reason("need", text, _named(run, need.task), until)
+        yield Reason("need", text, _task_link(run, need.task), until)
 
 
 def _no_room(
@@ -188,7 +188,7 @@ def _no_room(
         every = f"all {slots} slots are" if slots > 1 else "the only slot is"
         text = f"{every} taken{_by_others(others)}"
         holders = [*_running(state), *others]
-        yield _taken("slots", text, holders, estimate, state)
+        yield _resource_reason("slots", text, holders, estimate, state)
     for resource, amount in resource_key(run, task.task):
         kind, _, name = resource.partition(":")
         others = elsewhere.get(resource, {})
@@ -199,13 +199,13 @@ def _no_room(
             if used + amount > limit:
                 most = f"{limit} tasks" if limit > 1 else "one task"
                 text = f"the run has its {most} at work"
-                yield _taken("run_limit", text, holders, estimate, state)
+                yield _resource_reason("run_limit", text, holders, estimate, state)
         elif name in state.capacity and used + amount > state.capacity[name]:
             text = (
                 f"pool {name} has {state.capacity[name]}, {used} in use"
                 f"{_by_others(others)}, and it takes {amount}"
             )
-            yield _taken("pool", text, holders, estimate, state)
+            yield _resource_reason("pool", text, holders, estimate, state)
     ahead = _ahead(state, run, task)
     if ahead:
         place = f"{len(ahead)} tasks are" if len(ahead) > 1 else "1 task is"
@@ -227,7 +227,7 @@ def _by_others(others: Mapping[Tuple[str, str], int]) -> str:
     return f", {count} of them by other processes" if count else ""
 
 
-def _taken(
+def _resource_reason(
     kind: str,
     text: str,
     holders: List[Tuple[str, str]],
@@ -311,7 +311,7 @@ def _why_ended(run: RunState, task: TaskState) -> Iterator[Reason]:
         yield Reason("skipped", f"it was skipped{why}{now}")
         yield from _condition(run, task)
     elif outcome in NEEDS_ATTENTION:
-        yield Reason("failed", f"it {_went(task)}{why}")
+        yield Reason("failed", f"it {_outcome_words(task)}{why}")
     else:
         yield Reason("result", f"it {outcome_phrase(outcome)}{why}")
     stale = why_stale(run).get(task.task.id) if outcome == "succeeded" else None
@@ -320,11 +320,11 @@ def _why_ended(run: RunState, task: TaskState) -> Iterator[Reason]:
     for cause in root_causes(run, task):
         if cause is not task:
             said = f": {cause.reason}" if cause.reason else ""
-            text = f"{cause.task.id} {_went(cause)}{said}"
-            yield Reason("root_cause", text, _named(run, cause.task.id))
+            text = f"{cause.task.id} {_outcome_words(cause)}{said}"
+            yield Reason("root_cause", text, _task_link(run, cause.task.id))
 
 
-def _went(task: TaskState) -> str:
+def _outcome_words(task: TaskState) -> str:
     went = outcome_phrase(task.outcome)
     never = task.outcome == "failed" and task.started_at is None
     return f"{went} before it began" if never else went
@@ -341,7 +341,7 @@ def _condition(run: RunState, task: TaskState) -> Iterator[Reason]:
         else:
             path = f".{reference.path}" if reference.path else ""
             text = f"{reference.task}{path} is {_short(value)}"
-        yield Reason("condition", text, _named(run, reference.task))
+        yield Reason("condition", text, _task_link(run, reference.task))
 
 
 def _short(value: Any) -> str:
@@ -351,7 +351,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _where(task: TaskState) -> str:
+def _status_words(task: TaskState) -> str:
     if task.status == "finished":
         return outcome_phrase(task.outcome).replace("was ", "")
     return {
@@ -360,5 +360,5 @@ def _where(task: TaskState) -> str:
     }.get(task.status, task.status)
 
 
-def _named(run: RunState, task_id: str) -> Tuple[Tuple[str, str], ...]:
+def _task_link(run: RunState, task_id: str) -> Tuple[Tuple[str, str], ...]:
     return ((run.submitted.run, task_id),)

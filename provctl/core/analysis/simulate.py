@@ -147,7 +147,9 @@ class _Play:
         failure_model: Optional[FailureModel],
     ) -> None:
         self._state = state
-        self._took_s = {task.id: took_s(task) for task in _tried(workflow.tasks)}
+        self._took_s = {
+            task.id: took_s(task) for task in _executable_tasks(workflow.tasks)
+        }
         self._failure_model = failure_model
         self._now = 0.0
         self._ends: List[Tuple[float, int, SimulatedAttempt]] = []
@@ -247,7 +249,7 @@ class _Play:
             self._spent[span.task] = spent
 
 
-def _tried(tasks: Sequence[Task]) -> List[Task]:
+def _executable_tasks(tasks: Sequence[Task]) -> List[Task]:
     return [task for task in tasks if not isinstance(task.action, SubWorkflow)]
 
 

@@ -214,7 +214,7 @@ def _next_start(
     run = state.runs[run_id]
     task = run.tasks[task_id]
     try:
-        action = _filled(_work_of(task), run)
+        action = _resolve_action(_work_of(task), run)
         env = resolve(task.task.env, run.output_of)
     except ValueMissing as missing:
         return JournalOnly(ev.TaskFailed(run_id, now, task_id, str(missing)))
@@ -275,7 +275,7 @@ def _work_of(task: TaskState) -> Any:
     return task.task.probe if task.purpose == "probe" else task.task.action
 
 
-def _filled(action: Executable, run: RunState) -> Executable:
+def _resolve_action(action: Executable, run: RunState) -> Executable:
     outputs = run.output_of
     if isinstance(action, Command):
         return Command(tuple(resolve(list(action.argv), outputs)))

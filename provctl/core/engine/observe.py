@@ -47,8 +47,8 @@ def observe(state: State, report: Report, now: float, dice: float) -> List[ev.Ev
     if isinstance(report, UnknownReport):
         return [_unknown(case, report)]
     if task.purpose == "probe":
-        return [_probed(case, report)]
-    return [_ended(case, report)]
+        return [_probe_event(case, report)]
+    return [_exit_event(case, report)]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _unknown(case: _Observation, report: UnknownReport) -> ev.Event:
     return _by_policy(case, report.reason, report.outcome)
 
 
-def _probed(case: _Observation, report: ExitedReport) -> ev.Event:
+def _probe_event(case: _Observation, report: ExitedReport) -> ev.Event:
     """What a probe found out about its task: done, or not known to be."""
     task = case.task
     outcome, why = _judge(report, told=case.told)
@@ -112,7 +112,7 @@ def _probed(case: _Observation, report: ExitedReport) -> ev.Event:
         return _by_policy(case, f"{task.reason}; its probe says that it is not done")
     reason = f"{task.reason}; its probe says that it is done"
     output = None if report.output is True else report.output
-    return replace(_finished(case, report, "succeeded", reason), output=output)
+    return replace(_attempt_finished(case, report, "succeeded", reason), output=output)
 
 
 def _by_policy(case: _Observation, reason: str, outcome: MaybeOutcome = "") -> ev.Event:
@@ -147,7 +147,7 @@ _RERUNS_MAX = 3
 # -- it ended -----------------------------------------------------------------------
 
 
-def _ended(case: _Observation, report: ExitedReport) -> ev.Event:
+def _exit_event(case: _Observation, report: ExitedReport) -> ev.Event:
     outcome, reason = _judge(report, told=case.told)
     again = (
         outcome in ("failed", "timed_out")
@@ -158,11 +158,11 @@ def _ended(case: _Observation, report: ExitedReport) -> ev.Event:
     if case.task.purpose == "undo":
         reason = reason or ("its undo was cancelled" if outcome == "cancelled" else "")
         outcome = "undone" if outcome == "succeeded" else "undo_failed"
-    event = _finished(case, report, outcome, reason)
+    event = _attempt_finished(case, report, outcome, reason)
     return replace(event, retry_at=case.retry_at()) if again else event
 
 
-def _finished(
+def _attempt_finished(
     case: _Observation, report: ExitedReport, outcome: TaskOutcome, reason: str
 ) -> ev.AttemptFinished:
     return ev.AttemptFinished(

@@ -75,7 +75,7 @@ def clamp_timers(state: State, run: RunState, at: float) -> None:
         if owner != run_id:
             continue
         task = run.tasks.get(task_id)
-        latest = at + _given(run, task)
+        latest = at + _timer_length(run, task)
         if when > latest:
             state.timers[place] = (latest, owner, task_id)
             if task is not None and task.status == "retrying":
@@ -83,7 +83,7 @@ def clamp_timers(state: State, run: RunState, at: float) -> None:
     heapq.heapify(state.timers)
 
 
-def _given(run: RunState, task: Optional[TaskState]) -> float:
+def _timer_length(run: RunState, task: Optional[TaskState]) -> float:
     """Seconds that a timer was set for."""
     if task is None:
         return run.workflow.timeout_s or 0.0

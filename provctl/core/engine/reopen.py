@@ -36,7 +36,7 @@ def reopen_tasks(state: State, run: RunState, event: ev.RetryRequested) -> None:
     chosen = to_retry(run, event.tasks, downstream_too=event.downstream, rule=rule)
     tasks = [run.tasks[t] for t in chosen if run.tasks[t].status == "finished"]
     if tasks:
-        _open(state, run, tasks)
+        _reopen(state, run, tasks)
     if rule > 1:
         for task in [run.tasks[t] for t in chosen if run.tasks[t].status == "retrying"]:
             end_wait(state, run, task)
@@ -48,7 +48,7 @@ def end_wait(state: State, run: RunState, task: TaskState) -> None:
     requeue(state, run, task)
 
 
-def _open(state: State, run: RunState, tasks: List[TaskState]) -> None:
+def _reopen(state: State, run: RunState, tasks: List[TaskState]) -> None:
     if run.outcome is not None:
         reopen_run(state, run)
     run.halted = ""
@@ -178,8 +178,8 @@ def stale_by(run: RunState, tasks: Container[str]) -> Dict[str, str]:
     seen = {task_id for task_id, _ in pending}
     while pending:
         task_id, first = pending.pop()
-        for after in _after(run, task_id):
-            if after in seen or not (after in tasks or _began(run.tasks[after])):
+        for after in _dependents(run, task_id):
+            if after in seen or not (after in tasks or _has_begun(run.tasks[after])):
                 continue
             if task_id == first and not _rests(run, task_id, after):
                 continue
@@ -236,7 +236,7 @@ def _made_something(task: TaskState) -> bool:
     return ended and not isinstance(task.task.action, SubWorkflow)
 
 
-def _began(task: TaskState) -> bool:
+def _has_begun(task: TaskState) -> bool:
     """Whether it runs, or succeeded; a nested workflow however it ended."""
     if isinstance(task.task.action, SubWorkflow):
         return task.started_at is not None
@@ -246,11 +246,11 @@ def _began(task: TaskState) -> bool:
 def _rests(run: RunState, task_id: str, after: str) -> bool:
     if run.tasks[task_id].outcome != "succeeded":
         return True
-    used = _used(run.tasks[after].task)
+    used = _used_outputs(run.tasks[after].task)
     return bool(used) and any(i in used for i in (task_id, *_around(run, task_id)))
 
 
-def _used(task: Task) -> Set[str]:
+def _used_outputs(task: Task) -> Set[str]:
     """The tasks whose outputs a task uses, when it runs or to see whether it does."""
     values = [task.env, task.when]
     work = task.action
@@ -299,14 +299,14 @@ def downstream(run: RunState, names: Iterable[str]) -> Dict[str, None]:
     found: Dict[str, None] = {}
     pending = list(names)
     while pending:
-        for after in _after(run, pending.pop()):
+        for after in _dependents(run, pending.pop()):
             if after not in found:
                 found[after] = None
                 pending.append(after)
     return found
 
 
-def _after(run: RunState, task_id: str) -> Iterator[str]:
+def _dependents(run: RunState, task_id: str) -> Iterator[str]:
     yield from run.children.get(task_id, ())
     yield from (dependent for dependent, _ in run.dependents.get(task_id, ()))
     for around in _around(run, task_id):

@@ -36,11 +36,11 @@ def snapshot(state: State, run_id: str) -> Dict[str, Any]:
     fresh = RunState(run.submitted, run.workflow, run.arrival)
     tasks = {}
     for task_id, task in run.tasks.items():
-        changed = _changed(task, fresh.tasks[task_id], _OF_TASK)
+        changed = _changed_fields(task, fresh.tasks[task_id], _OF_TASK)
         if changed:
             tasks[task_id] = changed
     return {
-        "run": _changed(run, fresh, _OF_RUN),
+        "run": _changed_fields(run, fresh, _OF_RUN),
         "tasks": tasks,
         "due": [task for name, task in state.due if name == run_id],
         "ending": run_id in state.ending,
@@ -81,7 +81,7 @@ def restore(
         heapq.heappush(state.timers, timer)
 
 
-def _changed(thing: Any, fresh: Any, names: Any) -> Dict[str, Any]:
+def _changed_fields(thing: Any, fresh: Any, names: Any) -> Dict[str, Any]:
     changed = {}
     for name in names:
         value = getattr(thing, name)

@@ -207,12 +207,12 @@ def topological_order(tasks: Sequence[Task]) -> Tuple[Task, ...]:
     places: Dict[str, Tuple[_Rank, ...]] = {}
     for task in tasks:
         around = places[task.parent] if task.parent is not None else ()
-        places[task.id] = (*around, (stage[task.id], _counted(task.id)))
+        places[task.id] = (*around, (stage[task.id], _natural_key(task.id)))
     ordered = sorted(tasks, key=lambda task: places[task.id])
     return tuple(replace(task, index=index) for index, task in enumerate(ordered))
 
 
-def _counted(text: str) -> List[Union[str, int]]:
+def _natural_key(text: str) -> List[Union[str, int]]:
     """Text and numbers in turn, so that lists of them can be compared."""
     parts = re.split(r"(\d+)", text)
     return [int(part) if at % 2 else part for at, part in enumerate(parts)]

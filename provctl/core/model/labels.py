@@ -67,7 +67,7 @@ def label(text: str) -> Tuple[str, str]:
     """Return the key and the value of a text "key=value". Raises ValueError."""
     key, equals, value = text.partition("=")
     if not equals:
-        message = f"{_shown(text)} is not of the form KEY=VALUE"
+        message = f"{_abbreviate(text)} is not of the form KEY=VALUE"
         raise ValueError(message)
     _check(key, value)
     return key, value
@@ -85,7 +85,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
 def _check(key: str, value: str) -> None:
     if not _KEY.fullmatch(key):
         message = (
-            f"{_shown(key)} is no key of a label: it is up to 63 letters, digits, `.`,"
+            f"{_abbreviate(key)} is no key of a label: it is up to 63 letters, digits, `.`,"
             " `_`, `-` and `/`, and begins and ends with a letter or a digit"
         )
         raise ValueError(message)
@@ -97,5 +97,5 @@ def _check(key: str, value: str) -> None:
         raise ValueError(message)
 
 
-def _shown(text: str) -> str:
+def _abbreviate(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")

@@ -126,7 +126,7 @@ class LocalExecutor:
         """Tell an attempt to end. One that has not begun never will."""
         if _fenced_off(place) and not attempt_file.has_evidence(place):
             self._forget(place)
-            self._report_soon(_voided(place, "it was cancelled before it began"))
+            self._report_soon(_never_started(place, "it was cancelled before it began"))
         else:
             self._send_signal_request(place, "kill" if now else "stop")
 
@@ -184,12 +184,12 @@ class LocalExecutor:
         JournalDamaged if its file is none that a shim of this attempt wrote.
         """
         try:
-            return self._recovered(place, rebooted=rebooted)
+            return self._recover_report(place, rebooted=rebooted)
         except OSError as problem:
             message = f"{place.file('go')}: {problem.strerror}"
             raise StateDirError(message) from problem
 
-    def _recovered(self, place: AttemptRef, *, rebooted: bool) -> Report:
+    def _recover_report(self, place: AttemptRef, *, rebooted: bool) -> Report:
         if attempt_file.is_running(place):
             self._watch(place)
             return AdoptedReport(place.run, place.task, place.attempt)
@@ -199,7 +199,7 @@ class LocalExecutor:
         if attempt_file.take_fence(place):
             if attempt_file.has_evidence(place):
                 return _unknown(place, "its exit record is gone", rebooted=rebooted)
-            return _voided(place, "it never began")
+            return _never_started(place, "it never began")
         if attempt_file.is_running(place):
             # It passed the fence while we looked.
             self._watch(place)
@@ -241,14 +241,16 @@ class LocalExecutor:
         self._forget(place)
         if shortage:
             # No fence keeps it from beginning, for nobody has it any more.
-            return _voided(place, shortage.decode("utf-8", "replace"), shortage=True)
+            return _never_started(
+                place, shortage.decode("utf-8", "replace"), shortage=True
+            )
         return self._outcome(place)
 
     def _outcome(self, place: AttemptRef) -> Optional[Report]:
         """What became of an attempt; None if that cannot be known now, but later."""
         assert self._loop is not None
         try:
-            return attempt_file.read_exit_record(place) or self._recovered(
+            return attempt_file.read_exit_record(place) or self._recover_report(
                 place, rebooted=False
             )
         except OSError:
@@ -335,7 +337,7 @@ def _fenced_off(place: AttemptRef) -> bool:
         return False  # a full disk; then its shim cannot begin it either
 
 
-def _voided(
+def _never_started(
     place: AttemptRef, reason: str, *, shortage: bool = False
 ) -> NeverStartedReport:
     return NeverStartedReport(place.run, place.task, place.attempt, reason, shortage)

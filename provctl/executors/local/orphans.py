@@ -25,7 +25,7 @@ def kill_leftovers(place: AttemptRef) -> int:
     """Kill all that is found, until nothing is; return how many there were."""
     killed: Set[psutil.Process] = set()
     for _ in range(_ROUNDS):
-        found = [process for process in _found(place) if process not in killed]
+        found = [process for process in _find_processes(place) if process not in killed]
         if not found:
             break
         for process in found:
@@ -37,7 +37,7 @@ def kill_leftovers(place: AttemptRef) -> int:
     return len(killed)
 
 
-def _found(place: AttemptRef) -> List[psutil.Process]:
+def _find_processes(place: AttemptRef) -> List[psutil.Process]:
     # Of the log itself no link is followed: who writes to what it leads to is a stranger.
     log = os.path.realpath(str(place.folder)) + f"/{place.name}.log"
     found = [

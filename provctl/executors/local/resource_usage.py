@@ -33,7 +33,7 @@ class ResourceMeter:
             return None
         cpu_s, _ = _use_of(shim)
         rss_bytes = 0
-        for pid in _below(shim):
+        for pid in _descendants(shim):
             used_cpu_s, used_bytes = _use_of(pid)
             cpu_s += used_cpu_s
             rss_bytes += used_bytes
@@ -48,7 +48,7 @@ class ResourceMeter:
         return ResourceUsage(100 * used_s / (now - before[0]), rss_bytes)
 
 
-def _below(shim: int) -> List[int]:
+def _descendants(shim: int) -> List[int]:
     if sys.platform == "linux":
         return process_tree.descendants(
             shim

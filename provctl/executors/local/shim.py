@@ -136,7 +136,7 @@ class _Attempt:
         if most or self.forms:
             self.log = LogLimiter(self.path("log"), most, self.forms, self.watch, now)
         # What came with the order was signalled before, or to nobody.
-        self._heed(0, now)
+        self._on_signal(0, now)
 
     def live(self, until: float = _NEVER) -> None:
         """Sleep until something happens or is due, at the latest `until`, and do it."""
@@ -152,7 +152,7 @@ class _Attempt:
         if number == signal.SIGALRM:
             self._alarm_at = _NEVER
         elif number != signal.SIGCHLD:
-            self._heed(number, now)
+            self._on_signal(number, now)
         if now >= self.timeout_at:
             self.end("timeout")
         if now >= self.kill_at:
@@ -160,7 +160,7 @@ class _Attempt:
         if self.log and now >= self.log.look_at:
             self.log.check(now)
 
-    def _heed(self, number: int, now: float) -> None:
+    def _on_signal(self, number: int, now: float) -> None:
         """Do what the parent says; a signal by itself counts only without a parent."""
         if self.log:
             self.log.wake(now)

@@ -71,7 +71,7 @@ def _read(path: Path) -> Optional[Dict[str, Any]]:
         message = f"{path}: {problem.strerror}"
         raise LibraryIncompatible(message, hint="check its permissions") from problem
     try:
-        return _parsed(text)
+        return _parse(text)
     except ValueError as problem:
         raise _unclear(path, problem) from problem
 
@@ -114,7 +114,7 @@ def incompatibilities(document: Mapping[str, Any], version: str) -> Iterator[str
         yield f"platform {PLATFORM} is to have API {entry['api-version']}; {us}"
 
 
-def _parsed(text: bytes) -> Dict[str, Any]:
+def _parse(text: bytes) -> Dict[str, Any]:
     if sys.version_info >= (3, 11):
         import tomllib
     else:

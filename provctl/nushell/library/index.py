@@ -203,7 +203,7 @@ class LibraryIndex:
             files = [str(file) for file in paths]
             imports = module_imports(self._library, module, _OF_THIS_MACHINE)
             record = {
-                "files": {file: self._settled(file) for file in files},
+                "files": {file: self._stable_stamp(file) for file in files},
                 "digest": _digest(files),
                 "imports": imports,
             }
@@ -235,7 +235,7 @@ class LibraryIndex:
             self._stamps[file] = _stamp(file)
         return self._stamps[file]
 
-    def _settled(self, file: str) -> Optional[List[int]]:
+    def _stable_stamp(self, file: str) -> Optional[List[int]]:
         """Return the stamp of a file, None if it may change without changing it."""
         import time
 

@@ -124,7 +124,7 @@ def module_files(library: Path, module: str) -> List[Path]:
         return []
     files = [own]
     for file in files:
-        imported = _imported(_read(file) or "", file.parent, library)
+        imported = _imported_files(_read(file) or "", file.parent, library)
         files += [new for new in dict.fromkeys(imported) if new and new not in files]
     return files
 
@@ -171,7 +171,7 @@ def _texts(
             unknown = True
             continue
         texts[place] = text = re.sub(_COMMENT, "", text)
-        for file in _imported(text, directory, library):
+        for file in _imported_files(text, directory, library):
             if file is None:
                 unknown = True
             elif file not in texts:
@@ -180,7 +180,9 @@ def _texts(
     return texts, unknown
 
 
-def _imported(text: str, directory: Path, library: Path) -> Iterator[Optional[Path]]:
+def _imported_files(
+    text: str, directory: Path, library: Path
+) -> Iterator[Optional[Path]]:
     """Yield the file of each module that `text` imports, None if it has none."""
     for match in re.findall(_IMPORT, re.sub(_COMMENT, "", text)):
         name = _bare(match)

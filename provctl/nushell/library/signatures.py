@@ -301,8 +301,8 @@ class SignatureReader:
 
 def signature_to_json(signature: Signature) -> Dict[str, Any]:
     """Return a signature as a JSON record; see `signature_from_json`."""
-    parameters = [_said(each) for each in signature.parameters]
-    return {**_said(signature), "parameters": parameters}
+    parameters = [_changed_fields(each) for each in signature.parameters]
+    return {**_changed_fields(signature), "parameters": parameters}
 
 
 def signature_from_json(record: Mapping[str, Any]) -> Signature:
@@ -316,7 +316,7 @@ def signature_from_json(record: Mapping[str, Any]) -> Signature:
     return Signature(**{**record, **more})
 
 
-def _said(record: Union[Signature, Parameter]) -> Dict[str, Any]:
+def _changed_fields(record: Union[Signature, Parameter]) -> Dict[str, Any]:
     """Return the fields that differ from their default."""
     defaults = record._field_defaults
     fields = record._asdict().items()
@@ -344,14 +344,14 @@ def _parameter(record: Mapping[str, Any]) -> Parameter:
         type="bool" if kind == "switch" else record["type"] or "any",
         required=kind == "positional" and record["required"],
         short=record["short"],
-        default=_shown(record["default"]),
+        default=_format_default(record["default"]),
         description=record["description"] or "",
         choices=tuple(map(str, told)) if isinstance(told, list) else (),
         completer=told if isinstance(told, str) else None,
     )
 
 
-def _shown(default: Optional[str]) -> Optional[str]:
+def _format_default(default: Optional[str]) -> Optional[str]:
     """Return a default for people: a text without its quotes, all else as it is."""
     if default is None or not default.startswith('"'):
         return default

@@ -116,7 +116,7 @@ def _choose(
     below: List[Line] = []
     if staged:
         most = min(room // _STAGED, _STAGES)
-        below = rows.stages(_folded(view, most), paper)
+        below = rows.stages(_fold_stages(view, most), paper)
     tasks = _most_urgent_tasks(view.tasks, room - len(below) - 1)
     shown = Counter(map(state_of, tasks))
     hidden = {state: counts[state] - shown[state] for state in counts}
@@ -154,20 +154,20 @@ def _since(task: TaskView) -> float:
     return task.started_at if task.started_at is not None else float("inf")
 
 
-def _folded(view: RunView, most: int) -> List[rows.Stage]:
+def _fold_stages(view: RunView, most: int) -> List[rows.Stage]:
     """Fold stages if they do not fit: what is done, what has not begun, the rest."""
     found = [(n, n, counts) for n, counts in enumerate(view.stages, 1)]
     if len(found) > most:
         kinds = groupby(found, key=lambda stage: _kind(stage[2]))
         found = []
         for kind, alike in kinds:
-            found += alike if kind == "at work" else [reduce(_joined, alike)]
+            found += alike if kind == "at work" else [reduce(_join_stages, alike)]
     while len(found) > max(most, 1):
         # Of neighbours those two that are the least together.
         sizes = [sum(counts.values()) for _, _, counts in found]
         pairs = [a + b for a, b in zip(sizes, sizes[1:])]
         at = pairs.index(min(pairs))
-        found[at : at + 2] = [_joined(found[at], found[at + 1])]
+        found[at : at + 2] = [_join_stages(found[at], found[at + 1])]
     return found
 
 
@@ -178,7 +178,7 @@ def _kind(counts: Mapping[str, int]) -> str:
     return "before" if states <= _BEFORE else "at work"
 
 
-def _joined(one: rows.Stage, other: rows.Stage) -> rows.Stage:
+def _join_stages(one: rows.Stage, other: rows.Stage) -> rows.Stage:
     return one[0], other[1], Counter(one[2]) + Counter(other[2])
 
 
@@ -194,7 +194,7 @@ def _idle(view: RunView) -> int:
 
 def _shares(views: Sequence[RunView], height: int) -> List[int]:
     """Divide the lines among runs: what each needs, or else one and a fair share."""
-    needs = [_needed(view) for view in views]
+    needs = [_needed_rows(view) for view in views]
     if sum(needs) <= height:
         return needs
     shares = [1] * len(views)
@@ -210,7 +210,7 @@ def _shares(views: Sequence[RunView], height: int) -> List[int]:
     return shares
 
 
-def _needed(view: RunView) -> int:
+def _needed_rows(view: RunView) -> int:
     tails = sum(map(_tail_lines, view.tasks))
     unlisted = sum(counts_of(view).values()) > len(view.tasks)
     return _SMALLEST_RUN - 1 + len(view.tasks) + unlisted + tails

@@ -94,10 +94,10 @@ def _task_row(task: TaskView, label: str, shown: Columns, paper: Canvas) -> Line
     spent = elapsed(task.started_at, task.finished_at, ticking)
     note: List[Span]
     if state == "running":
-        note = [*shown.cells(task, paper), *_said(task, paper)]
+        note = [*shown.cells(task, paper), *_progress_spans(task, paper)]
     else:
         said = paper.clean(describe_task(task, now=paper.now))
-        note = [(said, style), (_used(task, paper), "dim")]
+        note = [(said, style), (_usage_text(task, paper), "dim")]
     return paper.line(
         [
             (f"{paper.glyphs.mark('paused' if task.frozen else state)} ", style),
@@ -124,7 +124,7 @@ def stages(found: Sequence[Stage], paper: Canvas) -> List[Line]:
     """Draw stages of the graph, several in one line: a bar, tasks done, the others."""
     names = [f"stage {a}" if a == b else f"stages {a}-{b}" for a, b, _ in found]
     totals = [sum(counts.values()) for _, _, counts in found]
-    dones = [_done(counts) for _, _, counts in found]
+    dones = [_count_finished(counts) for _, _, counts in found]
     widest = max(map(len, names), default=0)
     number = max((len(f"{d}/{n}") for d, n in zip(dones, totals)), default=0)
     lines = []
@@ -132,7 +132,7 @@ def stages(found: Sequence[Stage], paper: Canvas) -> List[Line]:
         bar = paper.bar(done / whole if whole else 0.0, 8)
         said = f" {f'{done}/{whole}':<{number}}"
         begin: List[Span] = [(f"  {name:<{widest}}  ", "dim"), *bar, (said, "dim")]
-        lines.append(paper.line([*begin, *_counted(counts)]))
+        lines.append(paper.line([*begin, *_count_spans(counts)]))
     return lines
 
 
@@ -150,7 +150,7 @@ def head(view: RunView, paper: Canvas) -> List[Line]:
         (f"  {paper.clean(view.id)}", "dim"),
     ]
     bar = 20 if paper.width >= _ROOMY else 8
-    whole = [*_whole(view, paper, bar), *_counted(counts_of(view))]
+    whole = [*_run_spans(view, paper, bar), *_count_spans(counts_of(view))]
     return [paper.line(title), paper.line(whole)]
 
 
@@ -162,7 +162,7 @@ def summary(view: RunView, paper: Canvas, name_cells: int) -> Line:
         [
             *_title(name, state, paper),
             (f"  {humanize(state):<10}  ", _STYLES.get(state, "")),
-            *_whole(view, paper, 10),
+            *_run_spans(view, paper, 10),
             (f"  {paper.clean(view.id)}", "dim"),
         ]
     )
@@ -178,7 +178,7 @@ def _title(name: str, state: str, paper: Canvas) -> List[Span]:
     return [(f"{paper.glyphs.mark(state)} ", _STYLES.get(state, "")), (name, "bold")]
 
 
-def _said(task: TaskView, paper: Canvas) -> List[Span]:
+def _progress_spans(task: TaskView, paper: Canvas) -> List[Span]:
     """Show what a running task says of itself, or that it runs."""
     unusual = row_notes(task, at_length=paper.width >= _WIDE)
     message = paper.clean(task.progress.message)
@@ -188,19 +188,19 @@ def _said(task: TaskView, paper: Canvas) -> List[Span]:
     return [*unusual, (": " if unusual else "", ""), (message, "")]
 
 
-def _used(task: TaskView, paper: Canvas) -> str:
+def _usage_text(task: TaskView, paper: Canvas) -> str:
     """Say what a task used that has ended."""
     if task.status != "finished" or not task.max_rss_bytes or paper.width < _WIDE:
         return ""
     return f"  cpu {duration(task.cpu_s)}, {format_memory(task.max_rss_bytes)}"
 
 
-def _done(counts: Mapping[str, int]) -> int:
+def _count_finished(counts: Mapping[str, int]) -> int:
     return sum(counts.get(state, 0) for state in OUTCOMES)
 
 
-def _whole(view: RunView, paper: Canvas, bar_cells: int) -> Iterator[Span]:
-    done = _done(counts_of(view))
+def _run_spans(view: RunView, paper: Canvas, bar_cells: int) -> Iterator[Span]:
+    done = _count_finished(counts_of(view))
     yield from paper.bar(done / view.total if view.total else 0.0, bar_cells)
     yield f" {done}/{view.total}", "bold"
     spent = elapsed(view.started_at, view.finished_at, paper.now)
@@ -209,7 +209,7 @@ def _whole(view: RunView, paper: Canvas, bar_cells: int) -> Iterator[Span]:
     yield f"  {left}" if left else "", ""
 
 
-def _counted(counts: Mapping[str, int]) -> Iterator[Span]:
+def _count_spans(counts: Mapping[str, int]) -> Iterator[Span]:
     for state in _COUNTED:
         if counts.get(state):
             yield "  ", ""

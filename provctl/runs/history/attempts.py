@@ -42,7 +42,7 @@ def attempts_of(events: Sequence[Event]) -> List[Attempt]:
             found[key] = Attempt(*key, event.purpose, event.at)
         elif isinstance(event, ev.AttemptFinished):
             key = (event.task, event.attempt)
-            found[key] = _ended(found[key], event)
+            found[key] = _with_end(found[key], event)
         elif isinstance(event, ev.AttemptDiscarded):
             key = (event.task, event.attempt)
             found[key] = replace(
@@ -59,7 +59,7 @@ def attempts_of(events: Sequence[Event]) -> List[Attempt]:
     return list(found.values())
 
 
-def _ended(one: Attempt, event: ev.AttemptFinished) -> Attempt:
+def _with_end(one: Attempt, event: ev.AttemptFinished) -> Attempt:
     started_at = event.started_at if event.started_at is not None else one.started_at
     finished_at = event.finished_at if event.finished_at is not None else event.at
     return replace(

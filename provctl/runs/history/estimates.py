@@ -238,7 +238,7 @@ class _History:
         while self._left and step > 0:
             summary = self._left.pop()
             size = _size_of(self._folder, summary.id)
-            past = _whole(summary)
+            past = _past_run(summary)
             if size <= self._bytes:
                 self._bytes -= size
                 step -= size
@@ -301,7 +301,7 @@ class DurationEstimator:
         ]
 
 
-def _whole(summary: RunSummary) -> Optional[PastRun]:
+def _past_run(summary: RunSummary) -> Optional[PastRun]:
     """Of a run only how it ended and how long it took."""
     if summary.outcome is None or summary.finished_at is None:
         return None

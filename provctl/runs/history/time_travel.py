@@ -31,7 +31,7 @@ def state_at_time(folder: RunDir, at: float) -> RunState:
     if not last:
         message = f"run {folder.id} did not exist yet"
         raise NotFound(message, hint=f"see: provctl journal tail {folder.id}")
-    return _folded(folder, events[:last])
+    return _apply_all(folder, events[:last])
 
 
 def state_at_record(folder: RunDir, seq: int) -> RunState:
@@ -40,10 +40,10 @@ def state_at_record(folder: RunDir, seq: int) -> RunState:
     if not 1 <= seq <= len(events):
         message = f"the journal of run {folder.id} has records 1 to {len(events)}"
         raise NotFound(message, hint=f"see: provctl journal tail {folder.id}")
-    return _folded(folder, events[:seq])
+    return _apply_all(folder, events[:seq])
 
 
-def _folded(folder: RunDir, events: Sequence[Event]) -> RunState:
+def _apply_all(folder: RunDir, events: Sequence[Event]) -> RunState:
     state = State(slots=0, capacity={})
     replay(state, folder, events)
     return state.runs[folder.id]

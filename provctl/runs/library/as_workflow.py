@@ -89,7 +89,7 @@ def values_from_body(signature: Signature, body: Mapping[str, Any]) -> CallArgum
             raise UsageError(message, hint=_takes(signature))
         if value is not None:
             fitting[parameter.name] = _fitting(parameter, value)
-    return _ordered(signature, fitting)
+    return _order_arguments(signature, fitting)
 
 
 def infra_parameter(signature: Signature) -> Parameter:
@@ -144,7 +144,7 @@ def _fitting(parameter: Parameter, value: Any) -> Any:
         raise value_error(parameter, value) from None
 
 
-def _ordered(signature: Signature, values: Mapping[str, Any]) -> CallArguments:
+def _order_arguments(signature: Signature, values: Mapping[str, Any]) -> CallArguments:
     missing = [
         each.name
         for each in signature.positionals

@@ -32,7 +32,7 @@ class StageCounts:
 
     def __init__(self, run: RunState) -> None:
         self.run = run
-        self._walk: Optional[Iterator[Optional[_Found]]] = _staged(run)
+        self._walk: Optional[Iterator[Optional[_Found]]] = _find_stages(run)
         self._stage_of: List[int] = []
         self._tasks: List[TaskState] = []
         self._counted: Mapping[str, int] = {}
@@ -57,7 +57,7 @@ class StageCounts:
         depth = self._stage_of[-1] + 1 if self._stage_of else 0
         if depth <= _DEEPEST:
             self.counts = self._tally(depth)
-        both = chain(self._those("ready"), self._those("waiting"))
+        both = chain(self._tasks_in("ready"), self._tasks_in("waiting"))
         self.next_up = list(islice(both, _NEXT))
 
     def _go_on(self, walk: Iterator[Optional[_Found]]) -> bool:
@@ -79,7 +79,7 @@ class StageCounts:
             counts[stage][bucket] = number
         return tuple(counts)
 
-    def _those(self, bucket: str) -> Iterator[str]:
+    def _tasks_in(self, bucket: str) -> Iterator[str]:
         if not self.run.counts.get(bucket):
             return iter(())
         return (task.task.id for task in self._tasks if task.bucket == bucket)
@@ -92,7 +92,7 @@ _Found = Tuple[int, "TaskState"]
 _END = "/"
 
 
-def _staged(run: RunState) -> Iterator[Optional[_Found]]:
+def _find_stages(run: RunState) -> Iterator[Optional[_Found]]:
     """Tell the stage of each task, as `core.model.graph.stages` has it, stage by stage.
 
     One at a time: what the state knows of the graph is enough for that. None is only
@@ -112,7 +112,7 @@ def _staged(run: RunState) -> Iterator[Optional[_Found]]:
             if not node.endswith(_END):
                 starts += 1
                 yield stage, run.tasks[node]
-            for after in _after(run, node):
+            for after in _dependents(run, node):
                 if _is_last(run, waits, after):
                     following.append(after)
                 yield None
@@ -120,7 +120,7 @@ def _staged(run: RunState) -> Iterator[Optional[_Found]]:
         stage += starts > 0
 
 
-def _after(run: RunState, node: str) -> Iterator[str]:
+def _dependents(run: RunState, node: str) -> Iterator[str]:
     """What waits for a node. A nested workflow begins, and ends when all in it have."""
     name = node.rstrip(_END)
     task = run.tasks[name].task

@@ -170,7 +170,7 @@ class JournalReader:
         base = self._offset
         for start, end in _lines(data, 0):
             try:
-                events.append(self._verified(data[start:end]))
+                events.append(self._verify(data[start:end]))
             except ValueError as problem:
                 if self._is_damage(data, start):
                     raise self._damaged(str(problem)) from None
@@ -179,7 +179,7 @@ class JournalReader:
         self._sum = crc32(data[:read], self._sum)
         self.torn = data[read:]
 
-    def _verified(self, raw: bytes) -> Event:
+    def _verify(self, raw: bytes) -> Event:
         try:
             line = decode(raw, self._run)
         except OtherRun as other:
@@ -275,11 +275,11 @@ _SYNCS = 16  # at a time: a disk syncs many files in little more time than one
 
 def commit_all(journals: Mapping[str, Journal]) -> Dict[str, StateDirError]:
     """Commit each journal; return by their names those that cannot be, and why."""
-    found = _found(list(journals.values()))
+    found = _commit_in_order(list(journals.values()))
     return {name: problem for name, problem in zip(journals, found) if problem}
 
 
-def _found(journals: Sequence[Journal]) -> List[Optional[StateDirError]]:
+def _commit_in_order(journals: Sequence[Journal]) -> List[Optional[StateDirError]]:
     if len(journals) >= _MANY:
         with suppress(RuntimeError), ThreadPoolExecutor(_SYNCS) as pool:
             return list(pool.map(_commit, journals))

@@ -126,10 +126,10 @@ def _mistakes(error: str, source: SourceText) -> Iterator[Diagnostic]:
             yield Diagnostic(message, source.name)
             continue
         line, column = int(where[2]), int(where[3])
-        yield Diagnostic(message, *_seen(where[1], line, column, source))
+        yield Diagnostic(message, *_location(where[1], line, column, source))
 
 
-def _seen(file: str, line: int, column: int, main: SourceText) -> Any:
+def _location(file: str, line: int, column: int, main: SourceText) -> Any:
     """File, line, column and the text of the line."""
     if FilePath(file) != FilePath(main.name).absolute():
         try:

@@ -111,7 +111,7 @@ def read_nickel(
     if params:
         # If the file is broken nothing is chosen, and evaluating it says why.
         chosen = _choose(imported, source, params, problems, evaluator)
-        expression = _merged(imported, chosen)
+        expression = _merge(imported, chosen)
     (answer,) = _ask(evaluator, [expression], source)
     if answer.error:
         raise InvalidWorkflow(_mistakes(answer.error, source, params))
@@ -155,7 +155,7 @@ def _evaluate(
 # --- parameters ------------------------------------------------------------------
 
 
-def _merged(imported: str, chosen: Mapping[str, str]) -> str:
+def _merge(imported: str, chosen: Mapping[str, str]) -> str:
     """The file with Nickel expressions over its parameters."""
     if not chosen:
         return imported
@@ -178,15 +178,15 @@ def _choose(
     A text like 5 can be meant as a number or as text. It is text where the
     default is text, or where only text keeps the contract of the parameter.
     """
-    typed = {name: _typed(text) for name, text in params.items()}
+    typed = {name: _as_nickel(text) for name, text in params.items()}
     doubtful = [name for name, expression in typed.items() if expression]
     questions = [f"std.record.fields {imported}.params"]
     for name in doubtful:
         field = f"params.{text_literal(name)}"
-        as_text = _merged(imported, {name: text_literal(params[name])})
+        as_text = _merge(imported, {name: text_literal(params[name])})
         questions += [
             f"std.typeof {imported}.{field}",
-            f"{_merged(imported, {name: typed[name]})}.{field}",
+            f"{_merge(imported, {name: typed[name]})}.{field}",
             f"{as_text}.{field}",
         ]
     answers = _ask(evaluator, questions, source)
@@ -205,7 +205,7 @@ def _choose(
     return chosen
 
 
-def _typed(text: str) -> str:
+def _as_nickel(text: str) -> str:
     """A Nickel expression for what the text is in JSON; empty if it is just text."""
     value = infer_type(text)
     if isinstance(value, str):

@@ -59,11 +59,11 @@ def nickel_hint(source: SourceText, at: int, message: str) -> str:
         return _unbound(source, message)
     scan = _scan(source.text)
     if message.startswith(_PARSING):
-        return _open(scan, source) or _local(scan, source, at)
+        return _hint_unclosed(scan, source) or _local(scan, source, at)
     if message.startswith(_CONTRACTS):
         return _colon(scan, source, at)
     if message.startswith("not a function"):
-        return _applied(scan, source, at)
+        return _hint_missing_comma(scan, source, at)
     return ""
 
 
@@ -72,7 +72,7 @@ def open_hint(source: SourceText) -> str:
     # What is a text there only, or here only.
     if len(source.text) > _MAX_LENGTH or _ELSEWHERE.search(source.text):
         return ""
-    return _open(_scan(source.text), source)
+    return _hint_unclosed(_scan(source.text), source)
 
 
 def quoted_tag(source: SourceText) -> Optional[int]:
@@ -218,12 +218,12 @@ def _indent(text: str, at: int) -> int:
 # --- what is open ------------------------------------------------------------------
 
 
-def _open(scan: _Scan, source: SourceText) -> str:
+def _hint_unclosed(scan: _Scan, source: SourceText) -> str:
     if scan.sound:
         return ""
     if scan.blocks:
         return _not_closed(scan.blocks[0], source)
-    found = _open_text(scan, source) or _outdented(scan, source)
+    found = _open_text(scan, source) or _find_unmatched(scan, source)
     if found is not None:
         return _not_closed(found, source)
     if scan.lines:
@@ -249,7 +249,7 @@ def _open_text(scan: _Scan, source: SourceText) -> Optional[_Opener]:
             tries -= 1
             if tries < 0:
                 return None
-            mended = _mended(f'{text[:at]}"{text[at:]}', at)
+            mended = _string_start(f'{text[:at]}"{text[at:]}', at)
             if mended is not None:
                 mending.add(mended)
     if len(mending) == 1:
@@ -258,7 +258,7 @@ def _open_text(scan: _Scan, source: SourceText) -> Optional[_Opener]:
     return inner[0] if len(inner) == 1 and not mending else None
 
 
-def _mended(text: str, at: int) -> Optional[int]:
+def _string_start(text: str, at: int) -> Optional[int]:
     """Return where the text begins that a `"` at `at` closes, if all is well by it."""
     scan = _scan(text)
     closed = [n for n, token in enumerate(scan.tokens) if token.end == at + 1]
@@ -271,7 +271,7 @@ def _mended(text: str, at: int) -> Optional[int]:
     return scan.tokens[closed[0]].start
 
 
-def _outdented(scan: _Scan, source: SourceText) -> Optional[_Opener]:
+def _find_unmatched(scan: _Scan, source: SourceText) -> Optional[_Opener]:
     """Return the bracket whose line is never matched: with it closed, all lines are."""
     if not scan.outdented or scan.wrong is not None:
         return None
@@ -367,7 +367,7 @@ def _colon(scan: _Scan, source: SourceText, at: int) -> str:
     return f"write `=` in place of the `:` at {_place(source, sign.start)}"
 
 
-def _applied(scan: _Scan, source: SourceText, at: int) -> str:
+def _hint_missing_comma(scan: _Scan, source: SourceText, at: int) -> str:
     """Say that a comma is missing behind a value, which Nickel takes for a function."""
     tokens = [token for token in scan.tokens if token.start >= at]
     if not scan.sound or not tokens or tokens[0].start != at:

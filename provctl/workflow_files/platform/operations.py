@@ -189,7 +189,7 @@ def read_operation(
     if not isinstance(entry.get("id"), str):
         wrong(path, "an operation has an `id`, which is a text", "")
         return None
-    what = _what(entry, path, wrong)
+    what = _noun_and_verb(entry, path, wrong)
     if what is None:
         return None
     noun, verb = what
@@ -213,7 +213,7 @@ def read_operation(
     return operation
 
 
-def _what(
+def _noun_and_verb(
     entry: Dict[str, Any], path: DocPath, wrong: Wrong
 ) -> Optional[Tuple[str, str]]:
     """Noun and verb."""

@@ -287,10 +287,10 @@ class _Translator:
                     self._add(names, source, target, "success", (*path, index))
             return
         for field in ("dependencies", "edges"):
-            for index, entry in enumerate(self._listed(field)):
+            for index, entry in enumerate(self._list_of(field)):
                 self._add_entry(names, entry, (field, index))
 
-    def _listed(self, field: str) -> List[Any]:
+    def _list_of(self, field: str) -> List[Any]:
         entries = self._top.get(field, [])
         if isinstance(entries, list):
             return entries
@@ -315,13 +315,15 @@ class _Translator:
         self, names: _Names, source: Any, target: Any, on: str, path: DocPath
     ) -> None:
         """`target` waits for `source`; both name an operation, or a thing it makes."""
-        firsts = self._named(names, source, path)
-        for each in self._named(names, target, path):
+        firsts = self._operations_named(names, source, path)
+        for each in self._operations_named(names, target, path):
             for first in firsts:
                 if each is not first:
                     each.needs.setdefault(first.id, on)
 
-    def _named(self, names: _Names, name: Any, path: DocPath) -> List[Operation]:
+    def _operations_named(
+        self, names: _Names, name: Any, path: DocPath
+    ) -> List[Operation]:
         found = names.get(name, []) if isinstance(name, str) else []
         if not found:
             message = f"there is no operation `{name}`, and none that makes it"
