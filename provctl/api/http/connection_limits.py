@@ -76,13 +76,13 @@ class LimitedConnection(HttpToolsProtocol):
                 cycle.message_event.set()
         self._head_is_there()
         if self._line is not None:
-            self._line.over()
+            self._line.closed()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take in what came; no head without an end is kept."""
-        if self._line is not None and self._line.lingers:
-            self._line.drain(len(data))
+        if self._line is not None and self._line.is_lingering:
+            self._line.discard(len(data))
             return
         if self._in_head:
             self._head_bytes += len(data)

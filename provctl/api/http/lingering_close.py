@@ -49,11 +49,11 @@ class LingeringTransport:
 
     def is_closing(self) -> bool:
         """Whether `close` was called."""
-        return self.lingers or self._transport.is_closing()
+        return self.is_lingering or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
         """Send; nothing after `close`."""
-        if not self.lingers:
+        if not self.is_lingering:
             self._transport.write(data)
 
     def close(self) -> None:
