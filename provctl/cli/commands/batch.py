@@ -96,7 +96,7 @@ def list_batches(session: Session, choice: RunFilter, wanted: Optional[str]) -> 
             batches.setdefault(run.batch, []).append(run)
     rows = []
     for batch_id, runs in batches.items():
-        words = [run.word for run in runs]
+        words = [run.status_word for run in runs]
         if asked is not None and not asked & set(words):
             continue
         counts = {word: words.count(word) for word in dict.fromkeys(words)}

@@ -14,7 +14,7 @@ from provctl.cli.session import Session, emit
 from provctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from provctl.core.engine.state import RunState
+    from provctl.core.engine.state import RunState, TaskState
     from provctl.core.engine.view import TaskView
     from provctl.core.model.workflow import Task, Workflow
     from provctl.storage.layout import RunDir
@@ -219,19 +219,19 @@ def _defined(task: Task) -> Dict[str, object]:
     return {key: value for key, value in asdict(task).items() if key != "index"}
 
 
-def _lived(task: Any, seen: TaskView) -> Dict[str, object]:
+def _lived(task: TaskState, seen: TaskView) -> Dict[str, object]:
     """How a task went; times only where they differ by what people would notice."""
     return {
         "status": seen.unattended or task.outcome or task.status,
         "stale": seen.stale or None,
-        "tries": task.tries,
+        "tries": task.counted_attempts,
         "exit_code": task.exit_code,
         "output": task.output,
         "took": _took(task),
     }
 
 
-def _took(task: Any) -> Optional[str]:
+def _took(task: TaskState) -> Optional[str]:
     from provctl.render.text import elapsed
 
     return elapsed(task.started_at, task.finished_at) or None
