@@ -46,7 +46,7 @@ def value_of(settings: Settings, name: str) -> object:
 
 
 def markdown_table() -> str:
-    """Return all keys as a Markdown table, for the README."""
+    """Return all keys as a Markdown table, for the documentation."""
     import json
 
     rows = ["| key | default | accepts | what it is |", "|---|---|---|---|"]

@@ -1,7 +1,7 @@
 """The settings: every section, key, default, alias and its one-line help.
 
 A field is the one place where a key is described; parsing, the environment,
-`provctl config show` and the table in the README all follow from it. Spellings
+`provctl config show` and the table in docs/configuration.md all follow from it. Spellings
 that the platform's older files use are aliases of exactly one key.
 """
 

@@ -59,7 +59,7 @@ def _add_plain_routes(app: FastAPI, metrics: Metrics) -> None:
 
     @app.get("/health", response_model=Health, tags=["service"], **JSON)
     async def check_health() -> Response:
-        """Say that the scheduler is there. Needs no token."""
+        """Check that the scheduler is running. Needs no token."""
         return JsonResponse(health)
 
     @app.get(
@@ -69,7 +69,7 @@ def _add_plain_routes(app: FastAPI, metrics: Metrics) -> None:
         responses={200: {"content": {"text/plain": {}}}, **JSON["responses"]},
     )
     async def show_metrics() -> Response:
-        """Return the figures for Prometheus."""
+        """Return metrics for Prometheus."""
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
 
 

@@ -2,14 +2,14 @@
 
 A task moves only along these edges, each by the event named:
 
-    waiting  -> ready      its last need is met and its condition holds (derived)
+    waiting  -> ready      its last dependency is met and its condition holds (derived)
     waiting  -> running    GroupStarted                     (a nested workflow)
     waiting  -> finished   TaskSkipped, TaskFailed, CancelRequested, GroupTimedOut
-    waiting  -> finished   AttemptFinished, TaskResolved    (an undo before it failed)
+    waiting  -> finished   AttemptFinished, TaskResolved    (an earlier undo failed)
     ready    -> running    AttemptStarted
     ready    -> finished   TaskSkipped, TaskFailed, CancelRequested, GroupTimedOut
     running  -> finished   AttemptFinished, GroupFinished
-    running  -> finished   AttemptDiscarded, TaskHeld       (it was told to end)
+    running  -> finished   AttemptDiscarded, TaskHeld       (it was asked to stop)
     running  -> retrying   AttemptFinished with retry_at
     running  -> ready      AttemptDiscarded, ProbeDue
     running  -> held       TaskHeld
@@ -19,8 +19,8 @@ A task moves only along these edges, each by the event named:
     held     -> finished   TaskResolved accept or fail, CancelRequested, GroupTimedOut
     finished -> waiting    RetryRequested, RollbackRequested
     finished -> ready      RetryRequested, RollbackRequested
-    retrying -> ready      RetryRequested                   (its wait ends)
-    ready    -> waiting    RetryRequested                   (what it needs is open)
+    retrying -> ready      RetryRequested                   (instead of at the end of its delay)
+    ready    -> waiting    RetryRequested                   (a dependency is unfinished again)
     running  -> waiting    AttemptDiscarded                 (the same)
     retrying -> waiting    RetryDue, RetryRequested         (the same)
     held     -> waiting    TaskResolved rerun               (the same)

@@ -232,7 +232,7 @@ def test_an_endpoint_of_an_ipv6_address_has_brackets(load: Load) -> None:
     assert load('[server]\nhost = "::1"\n').settings.endpoint == "http://[::1]:9090"
 
 
-def test_the_readme_table_has_every_spelling_and_default() -> None:
+def test_the_documented_table_has_every_spelling_and_default() -> None:
     table = markdown_table()
     for key in KEYS:
         for spelling in key.spellings:

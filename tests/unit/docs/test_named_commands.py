@@ -1,36 +1,39 @@
-"""Every command that is named, in the README or in a hint, is one that there is."""
+"""Every command that is named, in a document or in a hint, exists."""
 
 from __future__ import annotations
 
 import ast
 import re
 import shlex
-from pathlib import Path
 from typing import Dict, Iterator, List, Set, Tuple
 
 import pytest
 from click import Command, Context, Group
 
 from provctl.cli.main import cli
-
-ROOT = Path(__file__).parents[3]
+from tests.support.documents import DOCUMENTS, ROOT, spans
 
 # Words that begin like a command and are none: why.
 NO_COMMANDS: Dict[str, str] = {
+    "provctl COMMAND --help": "stands for any command",
     "provctl NOUN VERB": "stands for the commands of a library",
     "provctl server --help": "of the library of the examples",
     "provctl load-config": "of the Nushell module provctl.nu",
     'provctl = "^0.1"': "a line of versions.toml",
 }
 _BEHIND = re.compile(r" (?:[|><;]|&&)")  # what a shell does with it
-_SPAN = re.compile(r"`(provctl [^`\n]+)`")
+_WITHIN = re.compile(r"\$\((provctl [^)]+)\)")  # of a longer line of a shell
 # In a hint: words of lower case and what stands for something, up to a sentence's end.
 _HINT = re.compile(r"provctl(?: (?:--?[a-z][a-z-]*|@?[a-z][a-z-]*|[A-Z]+))+")
 
 
-def named_in_the_readme() -> List[str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return sorted(set(_SPAN.findall(text)) - set(NO_COMMANDS))
+def named_in_documents() -> List[str]:
+    """Commands within sentences, and those that are a part of a line of a shell."""
+    found: Set[str] = set()
+    for name, text in DOCUMENTS.items():
+        found.update(span for span in spans(name) if span.startswith("provctl "))
+        found.update(_WITHIN.findall(text))
+    return sorted(found)
 
 
 def named_in_hints() -> List[str]:
@@ -62,8 +65,8 @@ def resolved(command: str) -> Tuple[Command, List[str]]:
     return found, words
 
 
-@pytest.mark.parametrize("command", named_in_the_readme())
-def test_a_command_of_the_readme_is_there(command: str) -> None:
+@pytest.mark.parametrize("command", sorted({*named_in_documents()} - {*NO_COMMANDS}))
+def test_a_command_of_a_document_is_there(command: str) -> None:
     check(command)
 
 
@@ -87,5 +90,4 @@ def test_hints_are_found_and_wrong_ones_too() -> None:
 
 
 def test_what_is_no_command_is_still_named() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert set(_SPAN.findall(text)) >= set(NO_COMMANDS)
+    assert {*named_in_documents()} >= {*NO_COMMANDS}

@@ -55,14 +55,14 @@ async def list_schedules(
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
 ) -> Response:
-    """List schedules by their names; `label` is what labels of their runs have to be."""
+    """List schedules by name. `label` filters by the labels of their runs."""
     page = ListQuery(limit=limit, offset=offset, labels=conditions_of(label))
     return JsonResponse(success_body(await _schedules(request).all(page)))
 
 
 @router.get("/{name}", response_model=ScheduleResponse, **JSON)
 async def show_schedule(request: Request, name: _Name) -> Response:
-    """Return a schedule, its next times, and what became of the last ones."""
+    """Show a schedule: its next times, and the results of the last ones."""
     return JsonResponse(success_body(await _schedules(request).one(name)))
 
 
@@ -70,10 +70,10 @@ async def show_schedule(request: Request, name: _Name) -> Response:
 async def add_schedule(
     request: Request, name: _Name, body: ScheduleRequest
 ) -> Response:
-    """Submit a workflow at the times of a cron expression; sent twice it is once.
+    """Add a schedule; the same request twice adds one.
 
-    The workflow is evaluated already, as in /workflows/submit, and kept. Where
-    another schedule has the name it is refused.
+    The workflow is already evaluated, as in /workflows/submit, and is stored. The
+    request is refused if a different schedule has the name.
     """
     wish = NewSchedule(name, await request.body(), body.model_dump())
     is_new = await _schedules(request).add(wish)
@@ -85,7 +85,7 @@ async def add_schedule(
 
 @router.delete("/{name}", response_model=Ok, **JSON)
 async def remove_schedule(request: Request, name: _Name) -> Response:
-    """Remove a schedule. Its runs stay, and those under way go on."""
+    """Remove a schedule. Its runs remain, and active ones continue."""
     await _schedules(request).remove(name)
     return _done(name)
 
@@ -94,7 +94,7 @@ async def remove_schedule(request: Request, name: _Name) -> Response:
 async def pause_schedule(
     request: Request, name: _Name, body: Optional[ReasonRequest] = None
 ) -> Response:
-    """Submit nothing of a schedule until it is resumed."""
+    """Pause a schedule: submit nothing until it is resumed."""
     await _schedules(request).pause(name, (body or ReasonRequest()).reason)
     return _done(name)
 
@@ -103,7 +103,7 @@ async def pause_schedule(
 async def resume_schedule(
     request: Request, name: _Name, body: Optional[ReasonRequest] = None
 ) -> Response:
-    """Go on with a paused schedule. Times that came meanwhile are not made up for."""
+    """Resume a paused schedule. Times that passed in the meantime are not caught up."""
     await _schedules(request).resume(name, (body or ReasonRequest()).reason)
     return _done(name)
 
@@ -115,7 +115,7 @@ async def run_schedule(
     body: Optional[ScheduleRunRequest] = None,
     key: _Key = None,
 ) -> Response:
-    """Queue the workflow of a schedule now, whatever else of it runs."""
+    """Submit the workflow of a schedule now, even if another run of it is active."""
     labels = (body or ScheduleRunRequest()).labels
     return submitted(await _schedules(request).run(name, key, labels))
 

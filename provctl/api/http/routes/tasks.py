@@ -40,20 +40,20 @@ async def list_tasks(
     offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
     run: Annotated[Optional[str], Query(pattern=RUN_ID)] = None,
 ) -> Response:
-    """List tasks, those of the latest runs first, in the order of their files."""
+    """List tasks: the latest runs first, then the order of the workflow file."""
     page = ListQuery(limit=limit, offset=offset, status=status, run=run)
     return JsonResponse(success_body(await service_of(request).tasks(page)))
 
 
 @router.get("/tasks/{run}", response_model=TaskResponse, **JSON)
 async def show_only_task(request: Request, run: _RunId) -> Response:
-    """Return the task of a run that has exactly one."""
+    """Show the task of a run with exactly one task."""
     return JsonResponse(success_body(await service_of(request).task(run, None)))
 
 
 @router.get("/tasks/{run}/{task:path}", response_model=TaskResponse, **JSON)
 async def show_task(request: Request, run: _RunId, task: _TaskId) -> Response:
-    """Return one task, with its whole output."""
+    """Show a task, with its complete output."""
     return JsonResponse(success_body(await service_of(request).task(run, task)))
 
 
@@ -61,7 +61,7 @@ async def show_task(request: Request, run: _RunId, task: _TaskId) -> Response:
 async def report_progress_of_only_task(
     request: Request, run: _RunId, body: ProgressRequest
 ) -> Response:
-    """Say how far the task of a run is that has exactly one."""
+    """Report the progress of a run with exactly one task."""
     return await _report(request, run, None, body)
 
 
@@ -69,7 +69,7 @@ async def report_progress_of_only_task(
 async def report_progress(
     request: Request, run: _RunId, task: _TaskId, body: ProgressRequest
 ) -> Response:
-    """Say how far a running task is; of what comes too fast the last is kept."""
+    """Report the progress of a running task. If reports come too fast, the last counts."""
     return await _report(request, run, task, body)
 
 

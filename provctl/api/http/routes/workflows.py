@@ -62,9 +62,9 @@ async def list_workflows(
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
 ) -> Response:
-    """List runs, the latest first; `status` is a status or an outcome.
+    """List runs, the latest first. `status` is a status or an outcome.
 
-    `label` is what labels have to be, all of it: "env=prod,team!=web,ci,!draft".
+    `label` filters by labels: "env=prod,team!=web,ci,!draft".
     """
     labels = conditions_of(label)
     page = ListQuery(limit=limit, offset=offset, status=status, labels=labels)
@@ -73,7 +73,7 @@ async def list_workflows(
 
 @router.get("/workflows/{run}", response_model=RunResponse, **JSON)
 async def show_workflow(request: Request, run: _RunId) -> Response:
-    """Return a run and its tasks."""
+    """Show a run and its tasks."""
     return JsonResponse(success_body(await service_of(request).run(run)))
 
 
@@ -83,7 +83,7 @@ async def follow_workflow(
     run: _RunId,
     last: Annotated[Optional[str], Header(alias="Last-Event-ID")] = None,
 ) -> Response:
-    """Stream the events of a run from its first, or after the one that is named."""
+    """Stream the events of a run, from the first one or after Last-Event-ID."""
     if last is not None and not (last.isascii() and last.isdigit() and len(last) < 16):
         message = f"Last-Event-ID: {last[:40]!r} is no event of a run"
         raise UsageError(message)
@@ -96,9 +96,9 @@ async def follow_everything(
     request: Request,
     last: Annotated[Optional[str], Header(alias="Last-Event-ID")] = None,
 ) -> Response:
-    """Stream the events of all runs from now on, or after the one that is named.
+    """Stream the events of all runs, from now on or after Last-Event-ID.
 
-    An event `reset` says that some were missed: ask for the state again.
+    An event `reset` means that events were missed: request the state again.
     """
     return EventStream(await service_of(request).stream_all_events(last))
 
@@ -111,10 +111,10 @@ async def follow_everything(
     **JSON,
 )
 async def submit_workflow(request: Request, key: _Key = None) -> Response:
-    """Queue a workflow, evaluated already: JSON as in a workflow file.
+    """Submit a workflow that is already evaluated: JSON as in a workflow file.
 
-    It may be wrapped: {"workflow": {...}, "params": {...}, "key": "...",
-    "priority": 0, "labels": {...}}. With a key that was given before, the run that has it is meant.
+    It can be wrapped: {"workflow": {...}, "params": {...}, "key": "...",
+    "priority": 0, "labels": {...}}. The same key again returns the existing run.
     """
     submission = Submission(await request.body(), key)
     return submitted(await service_of(request).submit(submission))
@@ -124,7 +124,7 @@ async def submit_workflow(request: Request, key: _Key = None) -> Response:
 async def cancel_workflow(
     request: Request, run: _RunId, body: Optional[CancelRequest] = None
 ) -> Response:
-    """End a run: its tasks are told to end, and later killed."""
+    """Cancel a run: stop its tasks, and kill them after the grace period."""
     wish = body or CancelRequest()
     return await _done(request, Cancel(run, wish.reason, wish.now))
 
@@ -133,7 +133,7 @@ async def cancel_workflow(
 async def pause_workflow(
     request: Request, run: _RunId, body: Optional[PauseRequest] = None
 ) -> Response:
-    """Start no further task of a run."""
+    """Pause a run: start no further tasks."""
     wish = body or PauseRequest()
     return await _done(request, Pause(run, wish.freeze, wish.reason))
 
@@ -142,7 +142,7 @@ async def pause_workflow(
 async def resume_workflow(
     request: Request, run: _RunId, body: Optional[ReasonRequest] = None
 ) -> Response:
-    """Let a paused run go on."""
+    """Resume a paused run."""
     return await _done(request, Resume(run, (body or ReasonRequest()).reason))
 
 
@@ -150,7 +150,7 @@ async def resume_workflow(
 async def retry_workflow(
     request: Request, run: _RunId, body: Optional[RetryRequest] = None
 ) -> Response:
-    """Run again what did not succeed, or the tasks that are named."""
+    """Retry the tasks that did not succeed, or the tasks in the request."""
     wish = body or RetryRequest()
     names = tuple(wish.tasks)
     return await _done(request, RetryRun(run, names, wish.downstream, wish.reason))
@@ -160,7 +160,7 @@ async def retry_workflow(
 async def roll_workflow_back(
     request: Request, run: _RunId, body: Optional[RollbackRequest] = None
 ) -> Response:
-    """Undo what a finished run made."""
+    """Roll a finished run back."""
     wish = body or RollbackRequest()
     return await _done(request, Rollback(run, wish.to, wish.reason))
 
@@ -171,7 +171,7 @@ async def roll_workflow_back(
 async def call_library(
     request: Request, noun: _Word, verb: _Word, body: CallRequest, key: _Key = None
 ) -> Response:
-    """Queue a command of the Nushell library, as a run of one task."""
+    """Submit a command of the Nushell library as a run of one task."""
     call = LibraryCall(noun, verb, body.model_dump(exclude_unset=True), key)
     return submitted(await service_of(request).call(call))
 

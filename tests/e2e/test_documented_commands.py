@@ -1,4 +1,4 @@
-"""What the README shows works as shown: every block of code in it is tried."""
+"""What README and docs/ show works as shown: every block of code in them is run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from typing import Dict, Iterator, List, NamedTuple
 import pytest
 
 from tests.support.api import free_port
+from tests.support.documents import DOCUMENTS, README, Block, all_blocks, blocks, spans
 from tests.support.installed import ROOT, Provctl
 from tests.support.tools import need
-
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # Slow enough for a whole session to happen while servers are being created.
 SPEED = "8"
@@ -64,28 +63,21 @@ NO_SYSTEMD = (
 UNTRIED: Dict[str, str] = {
     "systemctl --user daemon-reload": NO_SYSTEMD,
     "systemctl --user enable --now provctl.service": NO_SYSTEMD,
-    "loginctl enable-linger               # so that it lives on when you log out": (
+    "loginctl enable-linger               # so that it keeps running when you log out": (
         NO_SYSTEMD
     ),
 }
 
 
 class Step(NamedTuple):
-    """A command of a session, and the lines that the README shows it to print."""
+    """A command of a session, and the lines that the document shows."""
 
     command: str
     shown: List[str]
 
 
-def blocks(language: str) -> List[str]:
-    """The blocks of code in one language."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    assert found, f"the README has no block in {language}"
-    return found
-
-
-def steps(block: str) -> Iterator[Step]:
-    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+def steps(text: str) -> Iterator[Step]:
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, *shown = part.splitlines()
         yield Step(command, [line for line in shown if line != "..."])
 
@@ -127,11 +119,11 @@ def shell(provctl: Provctl) -> Shell:
     return shell
 
 
-@pytest.mark.parametrize("block", blocks("console"), ids=lambda block: block[:30])
-def test_a_session_goes_as_shown(shell: Shell, block: str) -> None:
-    if "kill -9" in block:
+@pytest.mark.parametrize("block", blocks("console"), ids=str)
+def test_a_session_goes_as_shown(shell: Shell, block: Block) -> None:
+    if "kill -9" in block.text:
         shell.environ["PROVISIONING_SPEED"] = SPEED
-    for step in steps(block):
+    for step in steps(block.text):
         said = shell(step.command)
         printed = [steady(line) for line in said.splitlines()]
         for line in step.shown:
@@ -145,10 +137,10 @@ def tried(line: str, free: List[int]) -> str:
     return INSTEAD[line].format(free=free) if line in INSTEAD else line
 
 
-@pytest.mark.parametrize("block", blocks("bash"), ids=lambda block: block.split()[0])
-def test_the_lines_in_bash_run(shell: Shell, block: str) -> None:
+@pytest.mark.parametrize("block", blocks("bash"), ids=str)
+def test_the_lines_in_bash_run(shell: Shell, block: Block) -> None:
     free = [free_port(), free_port()]
-    lines = ["set -euo pipefail", *(tried(x, free) for x in block.splitlines())]
+    lines = ["set -euo pipefail", *(tried(x, free) for x in block.text.splitlines())]
     script = "\n".join(lines)
     need(*(tool for tool in ("curl", "jq") if tool in script))
     shell.environ["PROVCTL_SERVER_PORT"] = str(free[1])
@@ -158,15 +150,15 @@ def test_the_lines_in_bash_run(shell: Shell, block: str) -> None:
     template = shell.checkout / "site.conf.j2"
     template.write_text("server_name {{ name }}:{{ port | default(80) }};\n")
     (shell.checkout / "values.json").write_text('{"name": "web-2"}')
-    if "scheduler/api.sock" in block:
+    if "scheduler/api.sock" in block.text:
         shell("provctl scheduler start")
     said = shell(script)
     assert '"success":false' not in said, said
-    assert said.count('"success":true') == (6 if "api.sock" in block else 0), said
+    assert said.count('"success":true') == (6 if "api.sock" in block.text else 0), said
 
 
-def test_what_is_done_otherwise_is_still_in_the_readme() -> None:
-    lines = {line for block in blocks("bash") for line in block.splitlines()}
+def test_what_is_done_otherwise_is_still_in_a_document() -> None:
+    lines = {line for block in blocks("bash") for line in block.text.splitlines()}
     assert lines >= {*INSTEAD, *UNTRIED}
 
 
@@ -175,7 +167,7 @@ def test_the_module_for_tasks_does_as_shown(shell: Shell) -> None:
     (shell.checkout / "site.conf.j2").write_text("server_name {{ name }};\n")
     tasks = {
         "servers": {"script": '{ ips: ["10.0.0.1"] }'},
-        "shown": {"needs": ["servers"], "script": block},
+        "shown": {"needs": ["servers"], "script": block.text},
     }
     file = shell.checkout / "module.json"
     file.write_text(json.dumps({"tasks": tasks}))
@@ -183,20 +175,18 @@ def test_the_module_for_tasks_does_as_shown(shell: Shell) -> None:
     assert "web-1" in shell("provctl workflow outputs @last shown")
 
 
-def test_every_kind_of_block_is_tried() -> None:
-    tried_here = {"bash", "console", "json", "nickel", "nu", "sh", "toml"}
+def test_every_kind_of_block_is_run() -> None:
+    run_here = {"bash", "console", "json", "nickel", "nu", "sh", "toml"}
     # What is in `text` is no code.
-    assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) <= {*tried_here, "text"}
-    for block in re.findall(r"^```json\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
-        json.loads(block)
+    assert {block.language for block in all_blocks()} <= {*run_here, "text"}
 
 
 def test_the_commands_behind_the_figures_are_there() -> None:
     commands = [
-        shlex.split(each)
-        for each in re.findall(
-            r"`([^`\n]*(?:bash tests/|python -m tests)[^`\n]*)`", README
-        )
+        shlex.split(span)
+        for document in DOCUMENTS
+        for span in spans(document)
+        if re.search(r"bash tests/|python -m tests", span)
     ]
     assert len(commands) > 8
     for words in commands:
@@ -226,23 +216,46 @@ def fault_tests() -> List[str]:
     return done.stdout.splitlines()
 
 
-def test_the_workflow_files_run(shell: Shell) -> None:
-    for number, block in enumerate(blocks("nickel")):
-        file = shell.checkout / f"{number}.ncl"
-        file.write_text(block, encoding="utf-8")
-        assert " succeeded in " in shell(f"provctl run {file}").splitlines()[-1]
+ENDINGS = {"nickel": "ncl", "json": "json"}
+WORKFLOWS = [
+    *blocks("nickel"),
+    *(block for block in blocks("json") if "tasks" in json.loads(block.text)),
+]
 
 
-def test_the_configuration_is_right(shell: Shell) -> None:
-    for number, block in enumerate(blocks("toml")):
-        file = shell.checkout / f"{number}.toml"
-        file.write_text(block, encoding="utf-8")
-        shell(f"provctl config check {file}")
+@pytest.mark.parametrize(
+    "block", WORKFLOWS, ids=lambda block: f"{block.language}-{block}"
+)
+def test_a_workflow_file_runs(shell: Shell, block: Block) -> None:
+    file = shell.checkout / f"workflow.{ENDINGS[block.language]}"
+    file.write_text(block.text, encoding="utf-8")
+    shell(f"provctl workflow validate {file}")
+    assert " succeeded in " in shell(f"provctl run {file}").splitlines()[-1]
+
+
+def test_the_two_workflows_of_the_readme_are_the_same(shell: Shell) -> None:
+    plans = []
+    for block in WORKFLOWS:
+        if block.document == README:
+            file = shell.checkout / f"workflow.{ENDINGS[block.language]}"
+            file.write_text(block.text, encoding="utf-8")
+            assert len(block.text.splitlines()) == 6, block.text
+            plans.append(shell(f"provctl workflow plan {file} -o json"))
+    first, second = plans
+    assert first == second
+
+
+@pytest.mark.parametrize("block", blocks("toml"), ids=str)
+def test_the_configuration_is_right(shell: Shell, block: Block) -> None:
+    file = shell.checkout / "config.toml"
+    file.write_text(block.text, encoding="utf-8")
+    shell(f"provctl config check {file}")
 
 
 def test_the_second_command_tests() -> None:
     (block,) = blocks("sh")
-    _, test = block.splitlines()
+    assert block.document == README
+    _, test = block.text.splitlines()
     asked = subprocess.run(
         ["bash", "-c", f"{test} --version"], cwd=ROOT, capture_output=True, check=True
     )
