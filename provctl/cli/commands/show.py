@@ -176,7 +176,8 @@ def _of_tasks(
             rows.append(_row(name, "task", *there))
             continue
         rows += _fields(name, _defined(pair[0].task), _defined(pair[1].task))
-        rows += _fields(name, *map(_lived, pair, (each[name] for each in seen)))
+        views = seen[0][name], seen[1][name]
+        rows += _fields(name, _lived(pair[0], views[0]), _lived(pair[1], views[1]))
     return rows
 
 
