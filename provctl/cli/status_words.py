@@ -1,4 +1,4 @@
-"""The words for where runs and tasks are and how they ended, each with its meaning."""
+"""The statuses and outcomes of runs and tasks, each with its meaning."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from provctl.base.suggest import did_you_mean
 from provctl.errors import UsageError
 
 RUN_STATUSES: Dict[str, str] = {
-    "queued": "on disk, waiting for its turn",
-    "incomplete": "who submitted it was killed before it was queued",
-    "running": "tasks run, or wait for others of it",
-    "paused": "starts no further task until it is resumed",
-    "cancelling": "was told to end; running tasks are being ended",
-    "held": "waits for a decision: nobody can know how a task ended",
-    "rolling_back": "what it made is being undone",
-    "finished": "every task has an outcome",
+    "queued": "submitted, waiting to start",
+    "incomplete": "never fully submitted: the submitting process was killed",
+    "running": "tasks are running, or waiting for other tasks of the run",
+    "paused": "no new tasks start until it is resumed",
+    "cancelling": "being cancelled: running tasks are being stopped",
+    "held": "on hold until you decide: the result of a task is unknown",
+    "rolling_back": "its tasks are being undone",
+    "finished": "all tasks have an outcome",
 }
 RUN_OUTCOMES: Dict[str, str] = {
-    "succeeded": "all went well",
-    "failed": "a task failed that counts",
-    "cancelled": "it was told to end",
-    "timed_out": "it took longer than its `timeout`",
-    "lost": "how a task ended cannot be known",
-    "rolled_back": "what could be undone is undone",
-    "rollback_failed": "an undo failed: something stands",
+    "succeeded": 'no task failed, or only tasks with on_failure = "continue"',
+    "failed": 'at least one task failed (except on_failure = "continue")',
+    "cancelled": "it was cancelled",
+    "timed_out": "it exceeded its `timeout`",
+    "lost": "the result of a task is unknown",
+    "rolled_back": "all tasks with an `undo` were undone",
+    "rollback_failed": "at least one undo failed; resources may remain",
 }
 TASK_STATUSES: Dict[str, str] = {
-    "waiting": "its needs have not ended",
-    "ready": "it could start, and waits for room",
-    "running": "an attempt is under way",
-    "retrying": "the next attempt comes after a wait",
-    "held": "waits for a decision: nobody can know how it ended",
+    "waiting": "its dependencies have not finished",
+    "ready": "ready to start, waiting for a free slot or pool",
+    "running": "an attempt is running",
+    "retrying": "waiting for the delay before the next attempt",
+    "held": "on hold until you decide: its result is unknown",
     "finished": "it has an outcome",
 }
 TASK_OUTCOMES: Dict[str, str] = {
-    "succeeded": "it ended with exit code 0",
-    "failed": "it ended otherwise, or could not be started",
-    "cancelled": "it was told to end, or never began",
-    "timed_out": "it took longer than its `timeout`, and was ended",
-    "lost": "its supervisor was killed: nobody can know how it ended",
-    "interrupted": "the machine rebooted: nobody can know how it ended",
-    "skipped": "what came before it, or its condition, ruled it out",
-    "undone": "a rollback took back what it made",
-    "undo_failed": "its undo failed: what it made stands",
+    "succeeded": "it finished with exit code 0",
+    "failed": "it finished with an error, or could not be started",
+    "cancelled": "it was stopped by a cancel, or never started",
+    "timed_out": "it exceeded its `timeout` and was stopped",
+    "lost": "its result is unknown: its supervisor was killed",
+    "interrupted": "its result is unknown: the machine rebooted",
+    "skipped": "not run, because of its dependencies or its condition",
+    "undone": "a rollback undid it",
+    "undo_failed": "its undo failed; its resources may remain",
 }
 
 
@@ -57,7 +57,7 @@ def check_word(word: str, known: Iterable[str], option: str) -> str:
     small = word.lower().replace("-", "_")
     known = tuple(known)
     if small not in known:
-        message = f"{option} {word}: no status and no outcome is called that"
+        message = f"{option} {word}: no such status or outcome"
         hint = did_you_mean(small, known, f"one of {', '.join(known)}")
         raise UsageError(message, hint=hint)
     return small

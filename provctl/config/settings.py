@@ -62,22 +62,22 @@ class Orchestrator:
     enabled: bool = _key(
         True,
         value_types.switch(),
-        "Whether the background scheduler may be used at all",
+        "Whether commands may use the background scheduler",
     )
     endpoint: Optional[str] = _key(
         None,
         value_types.text(r"https?://\S+", "a URL that starts with http:// or https://"),
-        "Where its API answers, and listens if that is a port of this machine; when not"
-        " set, at server.host and server.port",
+        "URL of the scheduler's API; it listens there if the URL is a port of this"
+        " machine. When not set, server.host and server.port",
     )
     timeout_seconds: float = _key(
         60,
         value_types.seconds(0.1, _YEAR_S),
-        "How long a command waits for the scheduler to answer",
+        "How long a command waits for an answer of the scheduler",
         "orchestrator.timeout",
     )
     auto_start: bool = _key(
-        True, value_types.switch(), "Start the scheduler when a command needs it"
+        True, value_types.switch(), "Start the scheduler automatically when a command needs it"
     )
     fallback_to_direct: bool = _key(
         True,
@@ -103,17 +103,17 @@ class Execution:
     default_mode: str = _key(
         "auto",
         value_types.choice("auto", "direct", "orchestrated"),
-        "How a command runs that no pattern below names",
+        "How library commands run that match no pattern below",
     )
     force_orchestrated: Tuple[str, ...] = _key(
         ("server.create", "cluster.create", "batch.*", "workflow.*"),
         _PATTERNS,
-        "Commands that always go through the scheduler",
+        "Library commands that always run through the scheduler",
     )
     force_direct: Tuple[str, ...] = _key(
         ("*.list", "*.show", "help", "version"),
         _PATTERNS,
-        "Commands that always run here",
+        "Library commands that always run directly",
     )
 
 
@@ -124,35 +124,35 @@ class Executor:
     max_concurrent_tasks: int = _key(
         10,
         value_types.whole(1, 10_000),
-        "Tasks that run at the same time, over all runs",
+        "Maximum number of tasks to run in parallel, for all runs together",
         flag="--jobs",
     )
     task_timeout_seconds: float = _key(
         3600,
         value_types.seconds(0.1, _YEAR_S),
-        "Time limit of a task whose workflow gives none",
+        "Time limit of a task whose workflow sets none",
     )
     checkpoint_interval_seconds: float = _key(
         30,
         value_types.seconds(1, 86_400),
-        "Time between two checkpoints of a run's state",
+        "Interval between checkpoints of a run's state",
     )
     grace_seconds: float = _key(
         10,
         value_types.seconds(0, 86_400),
-        "Time a task has to end after it was told to, before it is killed",
+        "Grace period: time between asking a task to stop and killing it",
     )
     log_max_mb: int = _key(
         64,
         value_types.whole(0, 1_048_576),
-        "Most that is kept of what an attempt writes, in MiB; 0 for all of it",
+        "Maximum log size per attempt in MiB (0 = unlimited)",
     )
     env_passthrough: Tuple[str, ...] = _key(
         (),
         value_types.names(
             value_types.text(_VARIABLE), "a list of names of environment variables"
         ),
-        "Names of more environment variables that are handed to tasks",
+        "Further environment variables to pass to tasks",
     )
 
 
@@ -163,13 +163,13 @@ class Server:
     host: Optional[str] = _key(
         None,
         value_types.text(r"[A-Za-z0-9.:_%-]+", "a host name or an address"),
-        "Address on which the API listens; when only the port is set, 127.0.0.1",
+        "Address that the API listens on; 127.0.0.1 if only the port is set",
         "orchestrator.host",
     )
     port: Optional[int] = _key(
         None,
         value_types.whole(1, 65_535),
-        "Port on which it listens; when only the host is set, 9090",
+        "Port that the API listens on; 9090 if only the host is set",
         "orchestrator.port",
     )
 
@@ -191,12 +191,12 @@ class Storage:
             "filesystem",
             because=" (runs are plain files; there is no other backend)",
         ),
-        "What keeps the runs",
+        "Storage of the runs",
     )
     data_dir: Optional[str] = _key(
         None,
         value_types.path(),
-        "State directory; when not set, the platform's place for state",
+        "State directory, where runs are stored; when not set, the platform's default",
         "orchestrator.data_dir",
         variable="PROVCTL_STATE_DIR",
         flag="--state-dir",
@@ -208,12 +208,12 @@ class Nushell:
     """The program that runs scripts and calls, and the library they use."""
 
     binary: str = _key(
-        "nu", value_types.program(), "The nu program", "executor.nushell_binary"
+        "nu", value_types.program(), "The Nushell program", "executor.nushell_binary"
     )
     provisioning_lib: Optional[str] = _key(
         None,
         value_types.path(),
-        "Folder of the Nushell library whose commands tasks call",
+        "Folder of the Nushell library with the commands for tasks",
         "executor.provisioning_lib",
     )
     plugins: Tuple[str, ...] = _key(
@@ -238,13 +238,13 @@ class Nickel:
     binary: str = _key(
         "nickel",
         value_types.program(),
-        "The nickel program, where the package is missing",
+        "The nickel program, used if the Python package is missing",
     )
     timeout_seconds: float = _key(
-        30, value_types.seconds(0.1, 86_400), "Time limit of the evaluation"
+        30, value_types.seconds(0.1, 86_400), "Time limit for evaluating a workflow file"
     )
     memory_mb: int = _key(
-        1024, value_types.whole(64, 1_048_576), "Memory limit of the evaluation, in MiB"
+        1024, value_types.whole(64, 1_048_576), "Memory limit for evaluating a workflow file, in MiB"
     )
 
 
@@ -255,14 +255,14 @@ class Ui:
     notify: str = _key(
         "none",
         value_types.choice("none", "bell", "desktop"),
-        "How the end of a run that was watched for more than 10 seconds is told",
+        "How to notify you when a run that was watched for over 10 seconds has finished",
         flag="--notify",
     )
     heartbeat_seconds: float = _key(
         60,
         value_types.seconds(0, 86_400),
-        "Without a terminal: after so long without a line, say what still runs; 0 for"
-        " never",
+        "Without a terminal: list the running tasks after this long without output"
+        " (0 = never)",
     )
 
 
@@ -271,7 +271,7 @@ class Hooks:
     """Programs that are told of runs, in JSON on stdin. No shell reads their words."""
 
     on_run_finished: Tuple[Tuple[str, ...], ...] = _key(
-        (), value_types.commands(), "Programs that are told how each run has ended"
+        (), value_types.commands(), "Programs to start when a run has finished; they get its result as JSON on stdin"
     )
     timeout_seconds: float = _key(
         30, value_types.seconds(0.1, 3600), "Time after which a hook is killed"
@@ -297,7 +297,7 @@ class Settings:
             "a table of pool names with capacities from 1 to 1000000",
             name=_TASK_NAME,
         ),
-        "Named capacities that tasks share, over all runs",
+        "Pools: named capacities that the tasks of all runs share",
     )
 
     @property

@@ -66,7 +66,7 @@ def test_a_run_and_its_tasks_are_waited_for(provctl: Provctl) -> None:
         (["{run}/good", "{run}/bad", "--for", "succeeded"], 10, "/bad is failed"),
         (["{run}/good", "{run}/bad", "--for", "succeeded", "--any"], 0, ""),
         (["{run}/godo"], 40, "did you mean good?"),
-        (["{run}", "--for", "skipped"], 2, "no status and no outcome"),
+        (["{run}", "--for", "skipped"], 2, "no such status or outcome"),
         (["{run}", "--for", "suceeded"], 2, "did you mean succeeded?"),
     ],
 )

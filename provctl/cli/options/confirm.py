@@ -20,7 +20,7 @@ def yes_option(verb: Callable[..., Any]) -> Callable[..., Any]:
         "-y",
         "--yes",
         is_flag=True,
-        help="Do not ask first; what destroys needs it without a terminal.",
+        help="Do not ask for confirmation. Without a terminal, destructive commands need it.",
     )(verb)
 
 

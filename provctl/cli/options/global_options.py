@@ -48,7 +48,7 @@ def view_option(verb: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice((*VIEWS, *OUTPUTS)),
         expose_value=False,
         callback=_set_output,
-        help="How runs are shown, or the format of what goes to stdout.",
+        help="How to show runs, or the format of the results.",
     )(verb)
 
 
@@ -59,13 +59,13 @@ def report_options(verb: Callable[..., Any]) -> Callable[..., Any]:
             "--summary",
             metavar="FILE",
             type=TARGET,
-            help="Write a summary, as Markdown.",
+            help="Write a summary in Markdown.",
         ),
         click.option(
             "--junit",
             metavar="FILE",
             type=TARGET,
-            help="Write JUnit's XML, a case a task.",
+            help="Write JUnit XML, with one test case per task.",
         ),
     ):
         verb = option(verb)
@@ -79,7 +79,7 @@ def _global_options(outputs: Sequence[str]) -> List[click.Option]:
             type=click.Choice(outputs),
             expose_value=False,
             callback=_set_output,
-            help="Format of what goes to stdout.",
+            help="Format of the results on stdout.",
         ),
         click.Option(
             ["--state-dir"],
@@ -87,7 +87,7 @@ def _global_options(outputs: Sequence[str]) -> List[click.Option]:
             type=DIRECTORY,
             expose_value=False,
             callback=_set_state_dir,
-            help="Where runs are kept.",
+            help="State directory, where runs are stored.",
         ),
         click.Option(
             ["--config"],
@@ -95,21 +95,21 @@ def _global_options(outputs: Sequence[str]) -> List[click.Option]:
             type=PLACE,
             expose_value=False,
             callback=_set_config,
-            help="Configuration file to use in place of the user's.",
+            help="Configuration file to use instead of the user file.",
         ),
         click.Option(
             ["-q", "--quiet"],
             is_flag=True,
             expose_value=False,
             callback=_be_quiet,
-            help="On stderr errors only; of a run only how it ended.",
+            help="Print only errors and the final result.",
         ),
         click.Option(
             ["-v", "--verbose"],
             count=True,
             expose_value=False,
             callback=_be_verbose,
-            help="Say what is done on stderr; -vv says more.",
+            help="Print progress details to stderr; repeat for more.",
         ),
         click.Option(
             ["-h", "--help"],
