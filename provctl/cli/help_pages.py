@@ -7,7 +7,7 @@ are put into topics where `{name}` stands alone on a line.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Mapping, Tuple
 
@@ -18,6 +18,7 @@ from provctl.cli.session import session_of
 
 _PAGES = Path(__file__).with_name("pages")
 _PROGRAM = "provctl"
+_EXIT = "exit "  # before a code: what it means for this command
 _COMMAND = re.compile(rf"\b{_PROGRAM} (?=[a-z])")
 
 
@@ -27,11 +28,15 @@ class HelpPage:
 
     `examples` are command lines, each with a comment in a shell's way if it has one;
     `exits` the exit codes that matter; `see` what else to read, in commands' words.
+    `arguments` and `meanings` describe arguments and exit codes of this command that
+    mean something else in others.
     """
 
     examples: Tuple[str, ...]
     exits: Tuple[int, ...] = ()
     see: Tuple[str, ...] = ()
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    meanings: Mapping[int, str] = field(default_factory=dict)
 
 
 def pages() -> Dict[str, HelpPage]:
@@ -48,6 +53,12 @@ def pages() -> Dict[str, HelpPage]:
             tuple(line for line in lines if line.startswith(_PROGRAM)),
             tuple(map(int, notes.get("exits", "").split())),
             tuple(filter(None, notes.get("see", "").split(", "))),
+            {name: text for name, text in notes.items() if name.isupper()},
+            {
+                int(name[len(_EXIT) :]): text
+                for name, text in notes.items()
+                if name.startswith(_EXIT)
+            },
         )
     return found
 
@@ -63,12 +74,12 @@ def examples() -> Iterator[str]:
 
 def page(ctx: click.Context) -> str:
     """Return the whole help of a command: what click knows of it, and its page."""
-    text = ctx.get_help()
+    text = ctx.get_help() + _global_options(ctx)
     found = pages().get(_words_of(ctx))
     if found is None:
         return text
     formatter = ctx.make_formatter()
-    arguments = dict(_arguments(ctx.command))
+    arguments = {**dict(_arguments(ctx.command)), **found.arguments}
     if arguments:
         with formatter.section("Arguments"):
             formatter.write_dl(list(arguments.items()))
@@ -78,7 +89,9 @@ def page(ctx: click.Context) -> str:
             formatter.write(f"{'':{formatter.current_indent}}{line}\n")
     if found.exits:
         with formatter.section("Exit codes"):
-            formatter.write_dl([(str(code), EXIT_CODES[code]) for code in found.exits])
+            formatter.write_dl(
+                [(str(c), found.meanings.get(c, EXIT_CODES[c])) for c in found.exits]
+            )
     if found.see:
         see = ", ".join(f"{name} {words}" for words in found.see)
         with formatter.section("See also"):
@@ -86,17 +99,36 @@ def page(ctx: click.Context) -> str:
     return f"{text}\n\n{formatter.getvalue().rstrip()}"
 
 
-# What words that stand for arguments mean, wherever they stand.
+def _global_options(ctx: click.Context) -> str:
+    """Return one line that names the global options; "" for the program itself."""
+    if ctx.parent is None:
+        return ""
+    # They are not hidden, and yet the list of options has no line for them.
+    named = [
+        param.opts[0]
+        for param in ctx.command.params
+        if isinstance(param, click.Option)
+        and param.name != "help"
+        and not param.hidden
+        and param.get_help_record(ctx) is None
+    ]
+    formatter = ctx.make_formatter()
+    name = session_of(ctx).called.name
+    formatter.write_text(f"Global options: {', '.join(named)} (see {name} --help)")
+    return f"\n\n{formatter.getvalue().rstrip()}"
+
+
+# What the names of arguments mean; verbs.txt has those that a command uses differently.
 _ARGUMENTS = {
-    "RUN": "an id, the start of one, a batch, @last, @last~1, @last:NAME;"
-    " see provctl help selectors",
-    "BATCH": "an id of a batch or of a run, the start of one, or @last",
-    "TASK": "the name of a task; inside a nested workflow cluster/etcd",
-    "FILE": "a file; for a workflow .ncl, .k, .json or .toml,"
-    " see provctl help workflow-file",
-    "PATH": "a part of what a task returned, such as net.0.ip",
-    "WORKFLOW": "the name of a workflow, as its runs have it",
-    "TOPIC": "one of those that provctl help lists",
+    "RUN": "an id, the start of an id, @last, @last~1, @last:NAME; where several runs"
+    " are possible, also a batch; see provctl help selectors",
+    "BATCH": "the id of a batch, the start of an id, or @last; the id of a run means"
+    " that run",
+    "TASK": "the name of a task; cluster/etcd for a task of a nested workflow",
+    "FILE": "a workflow file: .ncl, .k, .json or .toml; see provctl help workflow-file",
+    "PATH": "a part of the value that a task returned, such as net.0.ip",
+    "WORKFLOW": "the name of a workflow",
+    "TOPIC": "a topic that provctl help lists",
 }
 
 

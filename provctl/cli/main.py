@@ -1,4 +1,4 @@
-"""The program's start and end: the tree of verbs, each loaded when needed."""
+"""Start and end of the program: the tree of commands, each imported when needed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import sys
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Callable,
+    Dict,
     List,
     Mapping,
     NamedTuple,
@@ -37,19 +39,39 @@ if TYPE_CHECKING:
 
 
 class _Verb(NamedTuple):
-    """Where a command is, and what the list of commands says of it."""
+    """Where a command is defined, and its line in the list of commands."""
 
     module: str
     name: str
     help: str
 
 
-class _LazyGroup(click.Group):
-    """A group whose commands are imported when they are asked for."""
+# The title of each section of a list of commands, with its commands by name.
+_Sections = Mapping[str, Mapping[str, _Verb]]
 
-    def __init__(self, name: str, help: str, verbs: Mapping[str, _Verb]) -> None:
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed.
+
+    `aliases` are other names of commands of the group.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        help: str,
+        sections: _Sections,
+        aliases: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(name, help=help)
-        self.verbs = verbs
+        self._sections = sections
+        self._aliases = aliases
+        self.verbs: Dict[str, _Verb] = {}
+        for verbs in sections.values():
+            self.verbs.update(verbs)
+        for alias, verb in aliases.items():
+            about = f"Alias of {verb}."
+            self.verbs[alias] = self.verbs[verb]._replace(help=about)
 
     def list_commands(self, ctx: click.Context) -> List[str]:
         return list(self.verbs)
@@ -75,7 +97,7 @@ class _LazyGroup(click.Group):
         ]
 
     def abouts(self, ctx: click.Context) -> List[Tuple[str, str]]:
-        """Return the names of its commands, and what is said of each."""
+        """Return the names of its commands, each with its line of help."""
         return [(name, verb.help) for name, verb in self.verbs.items()]
 
     def resolve_command(
@@ -90,12 +112,29 @@ class _LazyGroup(click.Group):
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(_LazyGroup.abouts(self, ctx))
+        names = {
+            verb: ", ".join(
+                [verb, *(a for a, of in self._aliases.items() if of == verb)]
+            )
+            for verbs in self._sections.values()
+            for verb in verbs
+        }
+        width = max(map(len, names.values()))  # of all sections, so that they align
+        for title, verbs in self._sections.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (names[name].ljust(width), verb.help)
+                        for name, verb in verbs.items()
+                    ]
+                )
 
 
 class _RootGroup(_LazyGroup):
-    """The tree of verbs, and beside them the nouns of the library."""
+    """All commands of provctl, and the nouns of the library.
+
+    Of two with the same name, provctl's own command is used.
+    """
 
     def list_commands(self, ctx: click.Context) -> List[str]:
         return [name for name, _ in self.abouts(ctx)]
@@ -114,22 +153,16 @@ class _RootGroup(_LazyGroup):
             noun = self._noun(ctx, args[0], args)
             if noun is not None:
                 return args[0], noun, args[1:]
-            if args[0] in _WORKFLOW and not ctx.resilient_parsing:
-                ctx.fail(
-                    f"no such command: {args[0]} (did you mean workflow {args[0]}?)"
-                )
             if not ctx.resilient_parsing:
                 self._refuse_noun(ctx, args)
         return super().resolve_command(ctx, args)
 
     def _refuse_noun(self, ctx: click.Context, args: List[str]) -> None:
-        """Of what reads as NOUN VERB say where such commands would come from."""
+        """Fail; if the words look like NOUN VERB, say where such commands come from."""
         told = unknown_verb(args[0], self.list_commands(ctx))
         verb = args[1] if len(args) > 1 else "-"
         if not verb.startswith("-") and session_of(ctx).library is None:
-            told += (
-                "; of a library there are more, once nushell.provisioning_lib is set"
-            )
+            told += "; to use commands of a library, set nushell.provisioning_lib"
         ctx.fail(told)
 
     def format_commands(
@@ -138,15 +171,12 @@ class _RootGroup(_LazyGroup):
         from provctl.cli.library_commands.nouns import write_nouns
 
         super().format_commands(ctx, formatter)
-        write_nouns(ctx, formatter)
+        write_nouns(ctx, formatter, self.verbs)
 
     def long_form(self, word: str) -> str:
-        """Return the words that a shortcut is short for; of any other the word itself."""
-        verb = self.verbs.get(word)
-        for name, other in _WORKFLOW.items():
-            if verb is not None and verb[:2] == other[:2]:
-                return f"workflow {name}"
-        return word
+        """Return the words of a command in full: for `ps`, "workflow list"."""
+        verb = self._aliases.get(word, word)
+        return f"workflow {verb}" if verb in workflow.verbs else word
 
     def _noun(
         self, ctx: click.Context, name: str, args: List[str]
@@ -167,117 +197,147 @@ class _RootGroup(_LazyGroup):
         return []
 
 
-_RUN = _Verb("commands.submit", "run", "Run a workflow file here, and watch it.")
-_SUBMIT = _Verb("commands.submit", "submit", "Hand a workflow file to the scheduler.")
-_LIST = _Verb("commands.status", "list_runs", "List runs.")
-_STATUS = _Verb("commands.status", "status", "Show a run and its tasks.")
-_LOGS = _Verb("commands.logs", "logs", "Show what tasks wrote.")
-_MONITOR = _Verb("commands.monitor", "monitor", "Watch runs until they end.")
-_CANCEL = _Verb("commands.cancel", "cancel", "Cancel runs.")
-_RETRY = _Verb("commands.retry", "retry", "Run tasks again that did not succeed.")
-_WAIT = _Verb("commands.wait", "wait", "Wait until runs end; their exit code is yours.")
-_EXPLAIN = _Verb(
-    "commands.explain", "explain", "Say why a run or a task is where it is."
-)
-_GRAPH = _Verb("commands.graph", "graph", "Draw a workflow file or a run.")
-_SIMULATE = _Verb(
-    "commands.simulate", "simulate", "Say how long a run would take, and why."
-)
-
-_WORKFLOW = {
-    "run": _RUN,
-    "submit": _SUBMIT,
+_RUN_WORKFLOWS = {
+    "run": _Verb("commands.submit", "run", "Run a workflow file in the foreground."),
+    "submit": _Verb(
+        "commands.submit",
+        "submit",
+        "Submit a workflow file to the background scheduler.",
+    ),
     "validate": _Verb(
-        "commands.submit", "validate", "Check workflow files, run nothing."
+        "commands.submit", "validate", "Check workflow files without running them."
     ),
     "plan": _Verb(
-        "commands.submit", "plan", "Show what would run, and in which order."
+        "commands.submit", "plan", "Show which tasks would run, in which order."
     ),
-    "simulate": _SIMULATE,
-    "list": _LIST,
-    "status": _STATUS,
-    "monitor": _MONITOR,
-    "attach": _Verb("commands.attach", "attach", "Show a run of the background again."),
+    "simulate": _Verb(
+        "commands.simulate",
+        "simulate",
+        "Estimate how long a workflow would take, and why.",
+    ),
+    "graph": _Verb(
+        "commands.graph", "graph", "Draw the tasks of a workflow file or a run."
+    ),
+}
+
+_INSPECT_RUNS = {
+    "list": _Verb("commands.status", "list_runs", "List runs."),
+    "status": _Verb("commands.status", "status", "Show a run and its tasks."),
+    "monitor": _Verb("commands.monitor", "monitor", "Watch runs until they finish."),
+    "attach": _Verb("commands.attach", "attach", "Watch a run in the background."),
     "detach": _Verb(
-        "commands.attach", "detach", "Let a foreground run go on without you."
+        "commands.attach", "detach", "Move a run in the foreground to the background."
     ),
-    "wait": _WAIT,
-    "logs": _LOGS,
-    "report": _Verb("commands.report", "report", "Write a report of a run, in HTML."),
-    "show": _Verb("commands.show", "show", "Show a run as it was at a time."),
-    "replay": _Verb("commands.show", "replay", "Watch a run again, from its journal."),
-    "diff": _Verb("commands.show", "diff", "Show what differs between two runs."),
-    "explain": _EXPLAIN,
-    "graph": _GRAPH,
-    "outputs": _Verb("commands.status", "outputs", "Show what tasks returned."),
-    "cancel": _CANCEL,
-    "retry": _RETRY,
-    "pause": _Verb("commands.cancel", "pause", "Start no further task until resumed."),
+    "wait": _Verb(
+        "commands.wait",
+        "wait",
+        "Wait for runs to finish and exit with their exit code.",
+    ),
+    "logs": _Verb("commands.logs", "logs", "Show the logs of tasks."),
+    "outputs": _Verb(
+        "commands.status", "outputs", "Show the values that tasks returned."
+    ),
+    "explain": _Verb(
+        "commands.explain",
+        "explain",
+        "Explain why a run or task is waiting, failed or was skipped.",
+    ),
+    "report": _Verb(
+        "commands.report", "report", "Write reports of a run: HTML, JUnit, Markdown."
+    ),
+    "show": _Verb("commands.show", "show", "Show a run as it was at an earlier time."),
+    "replay": _Verb("commands.show", "replay", "Play a run back from its journal."),
+    "diff": _Verb("commands.show", "diff", "Compare two runs."),
+}
+
+_CHANGE_RUNS = {
+    "cancel": _Verb("commands.cancel", "cancel", "Cancel runs."),
+    "pause": _Verb("commands.cancel", "pause", "Pause runs: start no new tasks."),
     "resume": _Verb(
-        "commands.cancel", "resume", "Go on: paused, held, or without an owner."
+        "commands.cancel", "resume", "Resume a paused, on-hold or orphaned run."
     ),
-    "rollback": _Verb("commands.retry", "rollback", "Undo what a run made."),
-    "pin": _Verb("commands.prune", "pin", "Keep runs from being pruned."),
-    "unpin": _Verb("commands.prune", "unpin", "Let runs be pruned again."),
+    "retry": _Verb("commands.retry", "retry", "Retry failed and unfinished tasks."),
+    "rollback": _Verb("commands.retry", "rollback", "Undo the tasks of a run."),
+    "pin": _Verb("commands.prune", "pin", "Protect runs from prune and rm."),
+    "unpin": _Verb("commands.prune", "unpin", "End the protection of pinned runs."),
     "rm": _Verb("commands.prune", "remove", "Remove finished runs."),
 }
 
-_TREE = {
-    "workflow": _Verb("main", "workflow", "Run, submit and watch workflows."),
-    "batch": _Verb("commands.batch", "batch", "Several runs, submitted together."),
-    "schedule": _Verb(
-        "commands.schedule", "schedule", "Submit workflows at certain times."
-    ),
-    "scheduler": _Verb("commands.scheduler", "scheduler", "The background scheduler."),
-    "journal": _Verb(
-        "commands.journal", "journal", "Verify, read and repair journals."
-    ),
-    "template": _Verb(
-        "commands.template", "template", "Make files of templates and values."
-    ),
-    "stats": _Verb(
-        "commands.stats", "stats", "Show how often workflows succeed, how fast."
-    ),
-    "prune": _Verb("commands.prune", "prune", "Remove old runs."),
-    "config": _Verb("commands.config", "config", "Show and check the configuration."),
-    "env": _Verb(
-        "commands.env", "env", "Show the environment of the library's commands."
-    ),
-    "doctor": _Verb(
-        "doctor.command", "doctor", "Check this machine for what is needed."
-    ),
-    "completion": _Verb("completion.scripts", "completion", "Print shell completion."),
-    "bundle": _Verb(
-        "commands.bundle", "bundle", "Put what a bug report needs into a file."
-    ),
-    "help": _Verb(
-        "commands.help", "show_help", "Show the help of a command, or on a topic."
-    ),
-    "version": _Verb("main", "version", "Print the version."),
-    "run": _RUN._replace(help="Short for workflow run."),
-    "submit": _SUBMIT._replace(help="Short for workflow submit."),
-    "ps": _LIST._replace(help="Short for workflow list."),
-    "status": _STATUS._replace(help="Short for workflow status."),
-    "logs": _LOGS._replace(help="Short for workflow logs."),
-    "watch": _MONITOR._replace(help="Short for workflow monitor."),
-    "cancel": _CANCEL._replace(help="Short for workflow cancel."),
-    "retry": _RETRY._replace(help="Short for workflow retry."),
-    "graph": _GRAPH._replace(help="Short for workflow graph."),
-    "simulate": _SIMULATE._replace(help="Short for workflow simulate."),
-    "explain": _EXPLAIN._replace(help="Short for workflow explain."),
-    "wait": _WAIT._replace(help="Short for workflow wait."),
+# Every command on runs: below `workflow`, and without that word.
+_ON_RUNS = {
+    "Run workflows": _RUN_WORKFLOWS,
+    "Inspect runs": _INSPECT_RUNS,
+    "Change runs": _CHANGE_RUNS,
+}
+_ALIASES = {"ps": "list", "watch": "monitor"}
+
+_SECTIONS = {
+    **_ON_RUNS,
+    "Batches and schedules": {
+        "batch": _Verb("commands.batch", "batch", "Submit several runs together."),
+        "schedule": _Verb(
+            "commands.schedule", "schedule", "Run workflows at certain times."
+        ),
+    },
+    "Scheduler": {
+        "scheduler": _Verb(
+            "commands.scheduler", "scheduler", "Manage the background scheduler."
+        ),
+    },
+    "Maintenance": {
+        "stats": _Verb(
+            "commands.stats", "stats", "Show success rates and durations of workflows."
+        ),
+        "prune": _Verb("commands.prune", "prune", "Remove old runs."),
+        "journal": _Verb(
+            "commands.journal", "journal", "Verify, read and repair journals."
+        ),
+        "doctor": _Verb(
+            "doctor.command", "doctor", "Check that provctl has all that it needs."
+        ),
+        "bundle": _Verb(
+            "commands.bundle", "bundle", "Create an archive for a bug report."
+        ),
+        "config": _Verb(
+            "commands.config", "config", "Show and check the configuration."
+        ),
+    },
+    "Other commands": {
+        "workflow": _Verb(
+            "main", "workflow", "Prefix of the commands on runs: workflow list = list."
+        ),
+        "template": _Verb("commands.template", "template", "Render Jinja2 templates."),
+        "env": _Verb(
+            "commands.env", "env", "Show the environment of library commands."
+        ),
+        "completion": _Verb(
+            "completion.scripts", "completion", "Print a shell completion script."
+        ),
+        "help": _Verb(
+            "commands.help", "show_help", "Show the help of a command or a topic."
+        ),
+        "version": _Verb("main", "version", "Print the version."),
+    },
 }
 
-workflow = _LazyGroup("workflow", "Run, submit and watch workflows.", _WORKFLOW)
+workflow = _LazyGroup(
+    "workflow",
+    """Run workflows, and inspect and change their runs.
+
+    These commands also work without the word workflow: provctl list.
+    """,
+    _ON_RUNS,
+)
 
 cli = _RootGroup(
     "provctl",
     """Run infrastructure workflows written in Nickel and Nushell.
 
-    Here, to watch, or in the background, to come back to. COMMAND --help has
-    examples; help lists topics, such as workflow files, states and recovery.
+    Run workflows in the foreground, or submit them to the background scheduler.
+    Run 'provctl COMMAND --help' for examples and 'provctl help' for topics.
     """,
-    _TREE,
+    _SECTIONS,
+    _ALIASES,
 )
 cli.params.append(
     click.Option(
@@ -331,8 +391,8 @@ def orchestrator() -> NoReturn:
     _end_with(partial(_run, command, name, called), called)
 
 
-# The others say the same whichever runs and settings are meant.
-ABOUT_RUNS = frozenset(_TREE) - {"completion", "help", "template", "version"}
+# The excluded ones print the same, whatever the state directory and configuration.
+ABOUT_RUNS = frozenset(cli.verbs) - {"completion", "help", "template", "version"}
 
 
 def _end_with(command: Callable[[], int], called: CommandLine) -> NoReturn:

@@ -77,7 +77,9 @@ class Orchestrator:
         "orchestrator.timeout",
     )
     auto_start: bool = _key(
-        True, value_types.switch(), "Start the scheduler automatically when a command needs it"
+        True,
+        value_types.switch(),
+        "Start the scheduler automatically when a command needs it",
     )
     fallback_to_direct: bool = _key(
         True,
@@ -241,10 +243,14 @@ class Nickel:
         "The nickel program, used if the Python package is missing",
     )
     timeout_seconds: float = _key(
-        30, value_types.seconds(0.1, 86_400), "Time limit for evaluating a workflow file"
+        30,
+        value_types.seconds(0.1, 86_400),
+        "Time limit for evaluating a workflow file",
     )
     memory_mb: int = _key(
-        1024, value_types.whole(64, 1_048_576), "Memory limit for evaluating a workflow file, in MiB"
+        1024,
+        value_types.whole(64, 1_048_576),
+        "Memory limit for evaluating a workflow file, in MiB",
     )
 
 
@@ -271,7 +277,9 @@ class Hooks:
     """Programs that are told of runs, in JSON on stdin. No shell reads their words."""
 
     on_run_finished: Tuple[Tuple[str, ...], ...] = _key(
-        (), value_types.commands(), "Programs to start when a run has finished; they get its result as JSON on stdin"
+        (),
+        value_types.commands(),
+        "Programs to start when a run has finished; they get its result as JSON on stdin",
     )
     timeout_seconds: float = _key(
         30, value_types.seconds(0.1, 3600), "Time after which a hook is killed"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from inspect import cleandoc
 from typing import Any, Dict, List, Optional, Tuple
 
 import click
@@ -21,12 +23,59 @@ def batch() -> None:
     """Several runs, submitted together. A run's id is valid for BATCH too."""
 
 
-batch.add_command(monitor)
-batch.add_command(cancel)
-batch.add_command(pause)
-batch.add_command(resume)
-batch.add_command(retry)
-batch.add_command(rollback)
+def _for_batches(command: click.Command, help: str) -> click.Command:
+    """Return a command on runs as one on batches: the same, but for its help."""
+    changed = copy(command)
+    changed.help, changed.params = help, [*map(copy, command.params)]
+    for param in changed.params:
+        if isinstance(param, click.Argument) and param.metavar:
+            param.metavar = param.metavar.replace("RUN", "BATCH")
+    return changed
+
+
+for _command, _help in (
+    (
+        monitor,
+        """Watch the runs of batches until they finish; exit with their exit code.
+
+        Ctrl-C stops watching; the runs continue.
+        """,
+    ),
+    (
+        cancel,
+        """Cancel the runs of batches.
+
+        Tasks that have not started never start. Running tasks are asked to stop
+        (SIGTERM), and killed after the grace period. Finished runs are left as they are.
+        """,
+    ),
+    (
+        pause,
+        """Pause the runs of batches: start no new tasks until `resume`.
+
+        Running tasks continue until they finish. --freeze also suspends running tasks
+        and their timeouts. The timeout of a run is always suspended.
+        """,
+    ),
+    (resume, "Resume the paused runs of a batch."),
+    (
+        retry,
+        """Retry the failed and unfinished tasks of a batch, in the background.
+
+        This shows the plan first, and asks for confirmation at a terminal. See provctl
+        retry --help for which tasks run again.
+        """,
+    ),
+    (
+        rollback,
+        """Undo the tasks of the finished runs of a batch, in reverse order.
+
+        This shows the plan first, and asks for confirmation; without a terminal it
+        needs --yes. See provctl rollback --help for which tasks are undone.
+        """,
+    ),
+):
+    batch.add_command(_for_batches(_command, cleandoc(_help)))
 
 
 @batch.command()

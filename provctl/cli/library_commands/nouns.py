@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Container, Dict, List, Optional, Tuple
 
 import click
 
@@ -45,17 +45,31 @@ def known_nouns(ctx: click.Context) -> Dict[str, List[str]]:
     return {} if index is None else index.nouns()
 
 
-def write_nouns(ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    """Add the nouns and their verbs to a help text, or why they are not known."""
+def write_nouns(
+    ctx: click.Context, formatter: click.HelpFormatter, taken: Container[str]
+) -> None:
+    """Add the nouns and their verbs to a help text, or why they are not known.
+
+    Nouns in `taken` cannot be used, because other commands have these names.
+    """
     try:
         nouns = known_nouns(ctx)
     except ProvctlError as problem:
         with formatter.section(_TITLE):
             formatter.write_text(plain(f"not known: {_first_line(problem.message)}"))
         return
-    if nouns:
-        with formatter.section(_TITLE):
-            formatter.write_dl([(n, ", ".join(verbs)) for n, verbs in nouns.items()])
+    if not nouns:
+        return
+    rows = [(n, ", ".join(verbs)) for n, verbs in nouns.items() if n not in taken]
+    hidden = [noun for noun in nouns if noun in taken]
+    with formatter.section(_TITLE):
+        if rows:
+            formatter.write_dl(rows)
+        if hidden:
+            formatter.write_text(
+                "not available, because a command of provctl has the same name:"
+                f" {', '.join(hidden)}"
+            )
 
 
 class _Noun(click.Group):

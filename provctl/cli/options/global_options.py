@@ -12,7 +12,7 @@ import time
 from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import click
 
@@ -30,8 +30,7 @@ def add_global_options(command: click.Command) -> None:
     """
     known = {param.name for param in command.params}
     taken = {word for param in command.params for word in param.opts}
-    group = isinstance(command, click.Group)
-    for option in _global_options((*OUTPUTS, *VIEWS) if group else OUTPUTS):
+    for option in _global_options(group=isinstance(command, click.Group)):
         option.opts = [word for word in option.opts if word not in taken]
         if option.opts and option.name not in known:
             command.params.append(option)
@@ -72,16 +71,26 @@ def report_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     return verb
 
 
-def _global_options(outputs: Sequence[str]) -> List[click.Option]:
+class GlobalOption(click.Option):
+    """An option of all commands. Only the help of the program itself describes it."""
+
+    def get_help_record(self, ctx: click.Context) -> Optional[Tuple[str, str]]:
+        """Return what the list of options says; None below the program itself."""
+        return super().get_help_record(ctx) if ctx.parent is None else None
+
+
+def _global_options(*, group: bool) -> List[GlobalOption]:
     return [
-        click.Option(
+        GlobalOption(
             ["-o", "--output"],
-            type=click.Choice(outputs),
+            type=click.Choice((*OUTPUTS, *VIEWS) if group else OUTPUTS),
+            metavar=f"[{'|'.join(OUTPUTS)}]",
             expose_value=False,
             callback=_set_output,
-            help="Format of the results on stdout.",
+            help="Format of the results on stdout. Commands that watch runs also"
+            " accept live, plain and group.",
         ),
-        click.Option(
+        GlobalOption(
             ["--state-dir"],
             metavar="DIR",
             type=DIRECTORY,
@@ -89,7 +98,7 @@ def _global_options(outputs: Sequence[str]) -> List[click.Option]:
             callback=_set_state_dir,
             help="State directory, where runs are stored.",
         ),
-        click.Option(
+        GlobalOption(
             ["--config"],
             metavar="FILE",
             type=PLACE,
@@ -97,21 +106,21 @@ def _global_options(outputs: Sequence[str]) -> List[click.Option]:
             callback=_set_config,
             help="Configuration file to use instead of the user file.",
         ),
-        click.Option(
+        GlobalOption(
             ["-q", "--quiet"],
             is_flag=True,
             expose_value=False,
             callback=_be_quiet,
             help="Print only errors and the final result.",
         ),
-        click.Option(
+        GlobalOption(
             ["-v", "--verbose"],
             count=True,
             expose_value=False,
             callback=_be_verbose,
             help="Print progress details to stderr; repeat for more.",
         ),
-        click.Option(
+        GlobalOption(
             ["-h", "--help"],
             is_flag=True,
             is_eager=True,

@@ -23,6 +23,8 @@ HEAVY = ("asyncio", "pydantic", "rich", "nickel", "psutil", "provctl.workflow_fi
         ["completion", "bash"],
         ["workflow", "list"],
         ["workflow", "list", "-o", "json"],
+        ["list"],
+        ["ps"],
         ["batch", "list"],
         ["schedule", "list"],
         ["config", "path"],

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from provctl.cli.exit_codes import ENDS, EXIT_CODES
 from provctl.cli.help_pages import examples, pages, topic, topics
-from provctl.cli.main import cli
+from provctl.cli.main import cli, workflow
 from provctl.cli.session import Session
 from provctl.cli.status_words import (
     RUN_OUTCOMES,
@@ -44,6 +44,13 @@ def commands(
 
 
 COMMANDS = {"provctl": cli, **dict(commands())}
+
+
+def helped(*words: str) -> str:
+    """The help of a command."""
+    done = CliRunner().invoke(cli, [*words, "--help"], obj=Session())
+    assert done.exit_code == 0
+    return done.output
 
 
 def meant(words: str) -> click.Command:
@@ -132,9 +139,60 @@ def test_a_mistyped_command_is_guessed(words: str) -> None:
     assert "did you mean " in done.output
 
 
-def test_a_verb_of_workflow_is_guessed() -> None:
-    done = CliRunner().invoke(cli, ["outputs", "@last"], obj=Session())
-    assert "did you mean workflow outputs?" in done.output
+@pytest.mark.parametrize("word", ["outptus", "lst", "monitr"])
+def test_a_mistyped_verb_of_workflow_is_guessed_at_top_level(word: str) -> None:
+    done = CliRunner().invoke(cli, [word, "@last"], obj=Session())
+    assert done.exit_code == 2
+    assert re.search(r"did you mean (outputs|list|monitor)\?", done.output)
+
+
+@pytest.mark.parametrize("verb", workflow.verbs)
+def test_every_verb_of_workflow_works_at_top_level(verb: str) -> None:
+    ctx = click.Context(cli, obj=Session())
+    command = cli.get_command(ctx, verb)
+    assert command is not None
+    assert command is workflow.get_command(ctx, verb)
+    short, long = (helped(*words) for words in ([verb], ["workflow", verb]))
+    assert short == long.replace(f"provctl workflow {verb} [", f"provctl {verb} [", 1)
+
+
+@pytest.mark.parametrize(("alias", "verb"), [("ps", "list"), ("watch", "monitor")])
+def test_an_alias_is_the_same_command(alias: str, verb: str) -> None:
+    ctx = click.Context(cli, obj=Session())
+    assert cli.get_command(ctx, alias) is workflow.get_command(ctx, verb)
+    assert helped(alias).replace(f"provctl {alias} [", f"provctl {verb} [") == helped(
+        verb
+    )
+
+
+def test_the_sections_of_the_help_have_every_command_once() -> None:
+    text, _, _ = helped().partition("\nExamples:\n")
+    _, _, commands = text.partition("\nRun workflows:\n")
+    rows = re.findall(r"^  ([a-z]+(?:, [a-z]+)*)  ", commands, re.MULTILINE)
+    names = [name for row in rows for name in row.split(", ")]
+    assert sorted(names) == sorted(cli.verbs)
+
+
+def test_a_command_names_the_global_options_in_one_line() -> None:
+    text = helped("version")
+    assert "Options:\n" not in text
+    (line,) = re.findall(r"^Global options: .*", text, re.MULTILINE)
+    assert line.endswith("-o, --state-dir, --config, -q, -v (see provctl --help)")
+    for words in ("-q, --quiet", "--state-dir DIR", "-v, --verbose", "--config FILE"):
+        assert words in helped()
+        assert words not in text
+    # An option of the command itself is described there.
+    assert "-o, --output" in helped("monitor")
+
+
+def test_arguments_and_exit_codes_are_described_as_the_command_uses_them() -> None:
+    assert ".ncl" in helped("run")
+    for words in (["template", "render"], ["config", "check"]):
+        assert "FILE" in helped(*words)
+        assert ".ncl" not in helped(*words)
+    assert "BATCH" in helped("batch", "cancel")
+    assert "RUN..." not in helped("batch", "cancel")
+    assert "a schedule with this name already exists" in helped("schedule", "add")
 
 
 def test_the_words_are_those_that_runs_and_tasks_have() -> None:

@@ -75,7 +75,7 @@ def test_show_as_json_has_everything_about_a_key(run: Run, file: Path) -> None:
         "origin": f"{file}:2",
         "default": None,
         "accepts": "a whole number from 1 to 65535",
-        "help": "Port on which it listens; when only the host is set, 9090",
+        "help": "Port that the API listens on; 9090 if only the host is set",
         "aliases": ["orchestrator.port"],
         "variables": ["PROVCTL_SERVER_PORT", "PROVCTL_ORCHESTRATOR_PORT"],
     }
