@@ -125,7 +125,7 @@ _ARGUMENTS = {
     "BATCH": "the id of a batch, the start of an id, or @last; the id of a run means"
     " that run",
     "TASK": "the name of a task; cluster/etcd for a task of a nested workflow",
-    "FILE": "a workflow file: .ncl, .k, .json or .toml; see provctl help workflow-file",
+    "FILE": "a workflow file (see provctl help workflow-file): .ncl, .k, .json or .toml",
     "PATH": "a part of the value that a task returned, such as net.0.ip",
     "WORKFLOW": "the name of a workflow",
     "TOPIC": "a topic that provctl help lists",

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 @view_option
 @click.pass_context
 def attach(ctx: click.Context, run: str, notify: Optional[str]) -> None:
-    """Show a run of the background, as monitor does; its exit code is yours.
+    """Watch a run in the background, as monitor does; exit with its exit code.
 
-    A run that nobody owns, for whoever did died, is given to the scheduler first.
-    Ctrl-C stops watching; the run goes on.
+    If the owning process died, the run is first handed to the scheduler. Ctrl-C stops
+    watching; the run continues.
     """
     from provctl.cli.commands.monitor import watch_runs
     from provctl.cli.commands.submit import enqueue_runs
@@ -48,9 +48,10 @@ def attach(ctx: click.Context, run: str, notify: Optional[str]) -> None:
 @click.argument("run", metavar="RUN", type=RUN)
 @click.pass_obj
 def detach(session: Session, run: str) -> None:
-    """Let a run of the foreground go on in the background.
+    """Move a run in the foreground to the background.
 
-    The command that showed it ends and says where the run is. Tasks never notice.
+    The command that shows the run exits, and prints how to attach to the run. Running
+    tasks are not affected.
     """
     from provctl.errors import RequestRejected
     from provctl.runs.find import find_run

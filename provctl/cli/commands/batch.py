@@ -20,7 +20,10 @@ from provctl.cli.session import Session, emit, print_message
 
 @click.group(cls=SuggestingGroup)
 def batch() -> None:
-    """Several runs, submitted together. A run's id is valid for BATCH too."""
+    """Submit several runs together, and manage them as one batch.
+
+    A batch has an id of its own. In place of it, the id of a run works too.
+    """
 
 
 def _for_batches(command: click.Command, help: str) -> click.Command:
@@ -94,10 +97,10 @@ def submit(
     fail_fast: bool,
     key: Optional[str],
 ) -> None:
-    """Hand workflow files to the scheduler together, and print the batch's id.
+    """Submit workflow files together and print the batch's id.
 
-    All are checked before any is submitted. The options are for each of them. With
-    a key that was given before, the same batch is meant.
+    All files are checked before any is submitted. The options apply to each of them. If
+    the key was used before, the existing batch is returned.
     """
     from provctl.cli.load_workflow import load_all
     from provctl.runs.submit import SubmitOptions, new_id, run_id_for_key
@@ -130,12 +133,19 @@ def status(session: Session, batch_id: str) -> None:
 
 @batch.command("list")
 @click.option(
-    "--status", "wanted", metavar="WORD", type=STATUS, help="Only with such a run."
+    "--status",
+    "wanted",
+    metavar="WORD",
+    type=STATUS,
+    help="Only batches that have a run with this status or outcome.",
 )
 @run_filter_options
 @click.pass_obj
 def list_batches(session: Session, choice: RunFilter, wanted: Optional[str]) -> None:
-    """List batches, the latest last; of each the runs that fit the labels and times."""
+    """List batches, latest last.
+
+    With labels or times, only the matching runs of each batch are counted.
+    """
     from provctl.cli.commands.status import run_rows, wanted_words
 
     asked = None if wanted is None else wanted_words(wanted)

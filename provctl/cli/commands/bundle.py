@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     "file",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to write it; else here, named after the run and the time.",
+    help="File to write (default: in this folder, named after the run and the time).",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be in it; write nothing.")
+@click.option("--dry-run", is_flag=True, help="List the contents; write nothing.")
 @click.option(
-    "--with-inputs", is_flag=True, help="With the values that the workflow was given."
+    "--with-inputs",
+    is_flag=True,
+    help="Include parameters, arguments and environment variables.",
 )
 @click.pass_context
 def bundle(
@@ -45,15 +47,18 @@ def bundle(
     dry_run: bool,
     with_inputs: bool,
 ) -> None:
-    """Put what a bug report needs into a file, for its reader alone (tar.gz, 0600).
+    """Create a bug-report archive, readable only by you (tar.gz).
 
-    Of a RUN its journal, how its workflow is built, exit records, the ends of logs,
-    what status, explain and verify say; in any case versions, doctor, the settings
-    and the end of the scheduler's log. What is in it is listed on stderr: look at
-    it before you send it. Parameters, arguments and variables are left out unless
-    --with-inputs is given, secrets always; outputs and logs of tasks are in it.
+    With RUN, it contains the journal of the run, the structure of the workflow, exit
+    records, the last lines of logs, and the output of status, explain and verify. It
+    always contains versions, the output of doctor, the settings and the last lines of
+    the scheduler's log.
 
-    Nothing is changed, no scheduler is needed, and a damaged run does not stop it.
+    The contents are listed on stderr: check them before you send the archive. Outputs
+    and logs of tasks are included. Parameters, arguments and environment variables are
+    left out unless you use --with-inputs. Secrets are always left out.
+
+    Nothing is changed, no scheduler is needed, and the run may be damaged.
     """
     from provctl.runs.support_bundle import redacted, secrets, write_archive
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def _several(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the runs that it is for, by name or by label, and how to ask."""
     for option in (
-        click.option("--reason", default="", help="Why, for the journal."),
+        click.option("--reason", default="", help="Reason, recorded in the journal."),
         yes_option,
         label_filter_option,
         click.argument("runs", metavar="RUN...", nargs=-1, type=RUNS),
@@ -36,7 +36,9 @@ def _several(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @_several
-@click.option("--now", is_flag=True, help="Kill at once, without grace.")
+@click.option(
+    "--now", is_flag=True, help="Kill tasks immediately, without a grace period."
+)
 @click.pass_context
 def cancel(
     ctx: click.Context,
@@ -48,10 +50,10 @@ def cancel(
 ) -> None:
     """Cancel runs, or the runs of a batch.
 
-    Tasks that have not begun never will; running ones are told to end (TERM),
-    and after the grace time they are killed. A batch's finished runs are passed
-    over, as are those with a label. Runs that are chosen by label are shown first:
-    at a terminal it asks, elsewhere it needs --yes.
+    Tasks that have not started never start. Running tasks are asked to stop (SIGTERM),
+    and killed after the grace period. Finished runs of a batch are skipped, and so are
+    those selected by label. Runs selected by label are listed first; at a terminal you
+    are asked to confirm, otherwise --yes is required.
     """
     from provctl.core.engine.requests import Cancel
 
@@ -101,7 +103,7 @@ def _unfinished(found: Sequence[RunSummary], verb: str) -> List[RunSummary]:
 
 @click.command()
 @_several
-@click.option("--freeze", is_flag=True, help="Stop running tasks too (SIGSTOP).")
+@click.option("--freeze", is_flag=True, help="Also suspend running tasks (SIGSTOP).")
 @click.pass_context
 def pause(
     ctx: click.Context,
@@ -111,10 +113,10 @@ def pause(
     reason: str,
     freeze: bool,
 ) -> None:
-    """Start no further task of runs, or of the runs of a batch, until `resume`.
+    """Pause runs, or the runs of a batch: start no new tasks until `resume`.
 
-    What runs ends by itself; with --freeze it stands still, and so do its time
-    limits. The time limit of a run stands still in either case.
+    Running tasks continue until they finish. --freeze also suspends running tasks and
+    their timeouts. The timeout of the run is suspended in both cases.
     """
     from provctl.core.engine.requests import Pause
 
@@ -130,16 +132,33 @@ def pause(
 @click.argument("run", metavar="RUN", required=False, type=RUNS)
 @label_filter_option
 @click.option(
-    "--rerun", multiple=True, metavar="TASK", type=TASK, help="Try a held task again."
+    "--rerun",
+    multiple=True,
+    metavar="TASK",
+    type=TASK,
+    help="Run a task on hold again.",
 )
 @click.option(
-    "--accept", multiple=True, metavar="TASK", type=TASK, help="A held task succeeded."
+    "--accept",
+    multiple=True,
+    metavar="TASK",
+    type=TASK,
+    help="Count a task on hold as succeeded.",
 )
 @click.option(
-    "--fail", multiple=True, metavar="TASK", type=TASK, help="A held task failed."
+    "--fail",
+    multiple=True,
+    metavar="TASK",
+    type=TASK,
+    help="Count a task on hold as failed.",
 )
-@click.option("--reason", default="", help="Why, for the journal.")
-@click.option("-j", "--jobs", type=click.IntRange(1), help="Tasks at the same time.")
+@click.option("--reason", default="", help="Reason, recorded in the journal.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1),
+    help="Maximum number of tasks to run in parallel.",
+)
 @view_option
 @click.pass_context
 def resume(
@@ -152,14 +171,18 @@ def resume(
     reason: str,
     jobs: int,
 ) -> None:
-    """Go on with a run that is paused, or whose owner died.
+    """Resume a paused, on-hold or orphaned run.
 
-    A paused run goes on where it is. One without an owner does here, in the
-    foreground: what still runs is adopted, what ended meanwhile is recorded, what never
-    began is started. Tasks whose end nobody can know are held: decide over them
-    with --rerun, --accept or --fail. To a run that has an owner the decisions
-    are sent. Of a batch, and of runs with a label, each that is paused goes on, in
-    the background.
+    A run is orphaned if the process that owned it died. It continues here, in the
+    foreground: running tasks are adopted, the results of tasks that finished meanwhile
+    are recorded, and the remaining tasks are started. A paused run that has an owner
+    continues where it is.
+
+    A task is on hold if its result is unknown. Resolve tasks on hold with --rerun,
+    --accept or --fail. If the run is active, the decision is sent to the process that
+    owns it.
+
+    With a batch or with labels, every paused run is resumed, in the background.
     """
     from provctl.base.flock import is_locked
     from provctl.cli.commands.submit import run_foreground

@@ -26,7 +26,7 @@ def config() -> None:
 @click.argument("names", metavar="[KEY]...", nargs=-1, type=KEY)
 @click.pass_obj
 def show(session: Session, names: Tuple[str, ...]) -> None:
-    """Show every setting, or those of KEY, its value and where it comes from."""
+    """Show all settings, or those named, with their values and where they come from."""
     from provctl.base.suggest import did_you_mean
     from provctl.config.registry import KEYS, SPELLINGS
 
@@ -57,7 +57,7 @@ def show(session: Session, names: Tuple[str, ...]) -> None:
 @config.command()
 @click.pass_obj
 def path(session: Session) -> None:
-    """Show which configuration files count, from weak to strong."""
+    """Show which configuration files are used; later ones override earlier ones."""
     from provctl.config.paths import config_files
 
     files = config_files(environ=session.environ, config_file=session.config_file)
@@ -76,7 +76,7 @@ def path(session: Session) -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.pass_obj
 def check(session: Session, file: Optional[Path]) -> None:
-    """Check FILE, or else everything that is set; exit with 2 if it is not right."""
+    """Check FILE, or all configuration; exit with 2 if it is invalid."""
     from provctl.config.load import check_file
 
     loaded = check_file(file.absolute()) if file else session.loaded

@@ -22,15 +22,15 @@ from provctl.runs.task_environment import is_text
     "--for",
     "shell",
     type=click.Choice(["sh", "nu"]),
-    help='To load it: eval "$(... --for sh)", or ... --for nu | from json | load-env.',
+    help='Print it so that you can load it: eval "$(... --for sh)", or ... --for nu | from json | load-env.',
 )
 @click.pass_obj
 def env(session: Session, shell: Optional[str]) -> None:
-    """Show what commands of the library have in their environment.
+    """Show the environment of library commands.
 
-    And the programs and places that are used for them; null where there is none. With
-    what is shown in its environment, Nushell finds provctl.nu and provctl/http.nu, and
-    those the scheduler and its token.
+    It includes the programs and folders that they use; null means that there is none.
+    In this environment, Nushell finds provctl.nu and provctl/http.nu, and these find
+    the scheduler and its token.
     """
     settings = session.loaded.settings
     endpoint = session.endpoint

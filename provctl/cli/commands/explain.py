@@ -28,11 +28,11 @@ _TAIL = 5  # lines of the log of what failed
 @click.argument("run", metavar="RUN[/TASK]", type=RUN_OR_TASK)
 @click.pass_obj
 def explain(session: Session, run: str) -> None:
-    """Say why a run, or one of its tasks, is where it is.
+    """Explain why a run or task is waiting, failed or was skipped.
 
-    Of a run what it waits for, or why it failed; of a task why it has not started,
-    or how it ended. Where earlier runs tell how long tasks take, also what is on the
-    critical path, and how much later the others may end.
+    For a run: what it is waiting for, or why it failed. For a task: why it has not
+    started, or what its outcome is. If there are earlier runs, also the critical path
+    and the slack of the other tasks.
     """
     from provctl.base.flock import is_locked
     from provctl.core.analysis.explain import explain as because_of

@@ -18,23 +18,31 @@ _FORMATS = ("text", "mermaid", "dot", "svg")
 
 @click.command()
 @click.argument("what", metavar="FILE|RUN", type=FILE_OR_RUN)
-@click.option("-p", "--param", "params", multiple=True, metavar="KEY=VALUE", type=PARAM)
+@click.option(
+    "-p",
+    "--param",
+    "params",
+    multiple=True,
+    metavar="KEY=VALUE",
+    type=PARAM,
+    help="Set a parameter of the workflow FILE.",
+)
 @click.option(
     "-f", "--format", "form", type=click.Choice(_FORMATS), default="text",
-    show_default=True, help="What to print.",
+    show_default=True, help="Output format.",
 )  # fmt: skip
 @click.pass_obj
 def graph(session: Session, what: str, params: Tuple[str, ...], form: str) -> None:
-    """Draw the tasks of a workflow FILE, or of a RUN coloured by how they ended.
+    """Draw the tasks of a workflow FILE, or of a RUN coloured by outcome.
 
-    The critical path is marked: of a run by the times it took, of a file by what
-    earlier runs took. Slack is how much later a task could end without the whole
-    ending later.
+    The critical path is marked: for a run by its own durations, for a file by those of
+    earlier runs. Slack is how much later a task can finish without delaying the whole
+    run.
 
     \b
-    provctl graph deploy.ncl                    by stages, as text
+    provctl graph deploy.ncl                    as text, by stage
     provctl graph @last -f svg > run.svg        as an image
-    provctl graph @last -f mermaid              for GitHub's and GitLab's pages
+    provctl graph @last -f mermaid              for pages of GitHub and GitLab
     """
     from provctl.cli.load_workflow import is_file
 

@@ -14,9 +14,9 @@ from provctl.cli.options.global_options import unknown_verb
 @click.argument("words", metavar="[COMMAND]...|[TOPIC]", nargs=-1, type=COMMAND)
 @click.pass_context
 def show_help(ctx: click.Context, words: Tuple[str, ...]) -> None:
-    """Show the help of a command, as COMMAND --help does, or on a topic.
+    """Show the help of a command, like COMMAND --help, or of a topic.
 
-    Without words the commands, and the topics there are.
+    Without arguments, list all commands and topics.
     """
     from provctl.cli.help_pages import page, topic, topics
 

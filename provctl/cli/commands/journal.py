@@ -35,27 +35,31 @@ _VALUE_MAX = 200
 
 @click.group(cls=SuggestingGroup)
 def journal() -> None:
-    """The journals of runs: every fact, in order, sealed and chained."""
+    """Verify, read and repair the journals of runs.
+
+    A journal lists all events of a run in order. Each record has a checksum, and refers
+    to the record before it.
+    """
 
 
 @journal.command()
 @click.argument("runs", metavar="[RUN]...", nargs=-1, type=RUN)
 @click.pass_context
 def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
-    """Check journals from end to end: of all runs, and schedules, if none is named.
+    """Check the journals of RUN, or those of all runs and all schedules.
 
-    Every record is read, its seal and its place in the chain checked, the run
-    replayed, and what the journal says of attempts compared with their own exit
-    records. Nothing is changed.
+    This reads every record, checks its checksum and its link to the previous record,
+    replays the run, and compares the journal with the exit records of the attempts.
+    Nothing is changed.
 
     \b
-    ok       whole
-    torn     a last record was begun and never acknowledged; the next owner of
-             the run puts it aside
-    damaged  what was acknowledged is not there; see journal repair
-    newer    written by a later version of provctl
+    ok       intact
+    torn     incomplete last record (crash while writing); ignored and cleaned up
+             automatically
+    damaged  records are missing or changed; see journal repair
+    newer    written by a newer version of provctl
 
-    Exits with 33 if a journal or schedule is damaged, else with 31 if one is newer.
+    Exits with 33 if a journal or schedule is damaged, or else with 31 if one is newer.
     """
     from provctl.runs.find import find_runs
     from provctl.runs.verify import verify as check
@@ -100,13 +104,27 @@ def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
 @journal.command()
 @click.argument("run", metavar="RUN", type=RUN)
 @click.option(
-    "-n", "--last", metavar="N", type=click.IntRange(0), help="So many records; 20."
+    "-n",
+    "--last",
+    metavar="N",
+    type=click.IntRange(0),
+    help="Number of records to show (default: 20).",
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option(
-    "--since", type=PAST, metavar="TIME", help="Written at or after: 2h, 14:03."
+    "-f", "--follow", is_flag=True, help="Follow the journal until the run finishes."
 )
-@click.option("--until", type=MOMENT, metavar="TIME", help="Written at or before.")
+@click.option(
+    "--since",
+    type=PAST,
+    metavar="TIME",
+    help="Only records written at or after this time: 2h, 14:03.",
+)
+@click.option(
+    "--until",
+    type=MOMENT,
+    metavar="TIME",
+    help="Only records written at or before this time.",
+)
 @click.pass_obj
 def tail(
     session: Session,
@@ -116,10 +134,10 @@ def tail(
     since: Optional[float],
     until: Optional[float],
 ) -> None:
-    """Show the last records of a journal; with -o jsonl as they are.
+    """Show the last records of a journal; with -o jsonl, as they are stored.
 
-    With --since or --until all of that time. Before damage that is reported, what
-    is whole is shown.
+    With --since or --until, all records of that time are shown. If the journal is
+    damaged, the intact records are shown before the error.
     """
     from provctl.storage.journal.file import JournalReader
 
@@ -199,10 +217,10 @@ def _line(record: Dict[str, Any]) -> str:
 @click.argument("run", metavar="RUN", type=RUN)
 @click.pass_obj
 def export(session: Session, run: str) -> None:
-    """Print all records that are whole, as JSON lines, or with -o json as one list.
+    """Print all intact records as JSON lines, or with -o json as a list.
 
-    Each has the run and the time added. Damage ends the output: what is whole
-    before it is printed, then it is reported.
+    The run and the time are added to each record. If the journal is damaged, the
+    records before the damage are printed, and then the error.
     """
     from provctl.storage.journal.inspect import inspect, records
 
@@ -222,17 +240,21 @@ def export(session: Session, run: str) -> None:
 
 @journal.command()
 @click.argument("run", metavar="RUN", type=RUN)
-@click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would be done; change nothing."
+)
 @yes_option
 @click.pass_obj
 def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
-    """Cut the damaged part off a journal, and keep a copy of all of it.
+    """Cut off the damaged part of a journal, and keep a copy of the whole journal.
 
-    Kept are the records before the damage; what is dropped is said. The run may
-    then go on: what ran is told by the files of its attempts, so nothing is run
-    twice. What people decided behind the damage (cancel, held tasks) has to be
-    decided again. Nobody may own the run meanwhile. At a terminal it asks first,
-    elsewhere it needs --yes.
+    The records before the damage are kept; the others are dropped and reported. The run
+    can then continue. The files of its attempts show which tasks have run, so that no
+    task runs twice. Decisions recorded after the damage (cancel, tasks on hold) have to
+    be made again.
+
+    The run must not have an owner. At a terminal you are asked to confirm; otherwise
+    --yes is required.
     """
     from provctl.errors import RequestRejected
     from provctl.storage.journal.inspect import inspect

@@ -31,19 +31,25 @@ _LOOK_S = 0.1
 @click.command()
 @click.argument("run", metavar="RUN[/TASK]", type=RUN_OR_TASK)
 @click.argument("task", required=False, type=TASK)
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Follow the log until the run finishes."
+)
 @click.option(
     "-n",
     "--last",
     "most",
     metavar="N",
     type=click.IntRange(0),
-    help="Only the last N lines of a task, and what comes after.",
+    help="Start with the last N lines of each task.",
 )
 @click.option(
-    "--attempt", type=click.IntRange(1), help="Of this attempt, not the last."
+    "--attempt",
+    type=click.IntRange(1),
+    help="Show this attempt instead of the last one.",
 )
-@click.option("--raw", is_flag=True, help="The bytes as the task wrote them.")
+@click.option(
+    "--raw", is_flag=True, help="Print the bytes exactly as the task wrote them."
+)
 @click.pass_obj
 def logs(
     session: Session,
@@ -54,7 +60,7 @@ def logs(
     attempt: Optional[int],
     raw: bool,
 ) -> None:
-    """Print what TASK wrote, or with names in front what all tasks wrote."""
+    """Print the log of TASK, or the logs of all tasks with the names of the tasks."""
     from provctl.render.ci_dialects import detect_ci_log_format
     from provctl.runs.find import find_run
     from provctl.runs.follow import Follower

@@ -43,7 +43,7 @@ def timeout_option(verb: Callable[..., Any]) -> Callable[..., Any]:
         "--timeout",
         metavar="TIME",
         type=DURATION,
-        help="Give up after so long: 90s, 5m, or seconds.",
+        help="Stop waiting after this time: 90s, 5m, or seconds.",
     )(verb)
 
 
@@ -64,9 +64,9 @@ def monitor(
     junit: Optional[str],
     summary: Optional[str],
 ) -> None:
-    """Watch runs, or a batch, until they end; their exit code is yours.
+    """Watch runs, or a batch, until they finish; exit with their exit code.
 
-    Ctrl-C stops watching; the runs go on.
+    Ctrl-C stops watching; the runs continue.
     """
     from provctl.cli.watching.open_view import open_screen
 

@@ -19,17 +19,21 @@ _PORT = 9090  # where the platform's modules look for it
 
 
 @click.command()
-@click.option("--daemon", is_flag=True, help="Start it in the background, and return.")
-@click.option("--port", type=click.IntRange(1, 65_535), help="Where its API listens.")
-@click.option("--data-dir", metavar="DIR", help="Where runs are kept.")
+@click.option("--daemon", is_flag=True, help="Start it in the background and exit.")
+@click.option(
+    "--port", type=click.IntRange(1, 65_535), help="Port that the API listens on."
+)
+@click.option(
+    "--data-dir", metavar="DIR", help="State directory, where runs are stored."
+)
 @click.pass_context
 def orchestrator(
     ctx: click.Context, daemon: bool, port: Optional[int], data_dir: Optional[str]
 ) -> None:
-    """Start the scheduler, listening on a port: `provctl scheduler start` or `serve`.
+    """Start the scheduler with its API on a port: `provctl scheduler start` or `serve`.
 
-    Without --port it is the one of the settings, or else 9090. A scheduler that runs
-    without a port is started again with it; tasks never notice.
+    Without --port, the port of the settings is used, or else 9090. If a scheduler is
+    running without a port, it is restarted with it; running tasks are not affected.
     """
     session: Session = ctx.obj
     if data_dir is not None:

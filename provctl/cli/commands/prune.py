@@ -42,11 +42,28 @@ class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has
 
 
 @click.command()
-@click.option("--older", type=AGE, metavar="AGE", help="Such as 30d or 12h.")
-@click.option("--keep", type=click.IntRange(0), metavar="N", help="The latest N stay.")
-@click.option("--max-size", type=_Size(), metavar="SIZE", help="Such as 1G or 500M.")
+@click.option(
+    "--older",
+    type=AGE,
+    metavar="AGE",
+    help="Remove runs that finished longer ago than AGE: 30d, 12h.",
+)
+@click.option(
+    "--keep",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Always keep the N most recent finished runs.",
+)
+@click.option(
+    "--max-size",
+    type=_Size(),
+    metavar="SIZE",
+    help="Remove the oldest runs until all together take up at most SIZE: 1G, 500M.",
+)
 @label_filter_option
-@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would be removed; remove nothing."
+)
 @yes_option
 @click.pass_context
 def prune(
@@ -58,22 +75,19 @@ def prune(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Remove old runs that have finished, with their journals and logs.
+    """Remove old finished runs, with their journals and logs.
 
-    \b
-    --older AGE      those go that finished longer ago
-    --max-size SIZE  the oldest go, until all runs together take no more on disk
-    --keep N         the latest N finished runs stay, whatever the other two say;
-                     alone, it means that all others go
+    A run is removed if --older or --max-size selects it and --keep does not protect it.
+    Used alone, --keep removes all other finished runs. With labels, all of this applies
+    only to runs with these labels: -l env=test --keep 0 removes every finished run that
+    has the label.
 
-    A run goes if --older or --max-size says so and --keep does not protect it. With
-    -l all of this is about the runs with that label: -l env=test --keep 0 removes
-    every one of them that has finished.
-    What was incomplete for a day goes too: who submitted it was killed meanwhile.
-    Never touched are runs that are unfinished, owned by a process or pinned
-    (provctl workflow pin), and those whose journal cannot be read. What killed
-    processes left half made or half removed is cleaned up too. It is shown first
-    what would go: at a terminal it asks, elsewhere it needs --yes.
+    Incomplete runs, whose submission was interrupted, are removed after a day, and so
+    are leftovers of killed processes. Never removed are runs that are unfinished, owned
+    by a process or pinned (provctl pin), and runs whose journal cannot be read.
+
+    The runs to remove are shown first. At a terminal you are asked to confirm;
+    otherwise --yes is required.
     """
     from provctl.errors import UsageError
     from provctl.scheduler.clock import Clock
@@ -145,7 +159,7 @@ def _human(size: int) -> str:
 def pin(
     session: Session, runs: Tuple[str, ...], conditions: Tuple[Condition, ...]
 ) -> None:
-    """Keep runs, or the runs of a batch, from being pruned or removed."""
+    """Protect runs, or the runs of a batch, from prune and rm."""
     for run in chosen_runs(session, runs, conditions):
         session.folder.pin(run.id)
         print_message(f"pinned: {run.id}")
@@ -158,7 +172,7 @@ def pin(
 def unpin(
     session: Session, runs: Tuple[str, ...], conditions: Tuple[Condition, ...]
 ) -> None:
-    """Let runs, or the runs of a batch, be pruned again."""
+    """Let prune and rm remove runs, or the runs of a batch, again."""
     for run in chosen_runs(session, runs, conditions):
         session.folder.unpin(run.id)
         print_message(f"unpinned: {run.id}")
@@ -177,9 +191,9 @@ def remove(
 ) -> None:
     """Remove finished and incomplete runs, with their journals and logs.
 
-    All are looked at before any is removed. Of those with a label the unfinished and
-    the pinned are passed over. They are shown first: at a terminal it asks,
-    elsewhere it needs --yes.
+    All runs are checked before any is removed. Unfinished and pinned runs that were
+    selected by label are skipped. The runs are listed first. At a terminal you are
+    asked to confirm; otherwise --yes is required.
     """
     from provctl.errors import RequestRejected
     from provctl.storage import retention

@@ -31,7 +31,7 @@ _LOG_LINES = 100
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
 @click.option(
-    "--html", metavar="FILE", type=TARGET, help="Write a page with all in it."
+    "--html", metavar="FILE", type=TARGET, help="Write an HTML page with everything."
 )
 @report_options
 @click.pass_obj
@@ -42,13 +42,13 @@ def report(
     junit: Optional[str],
     summary: Optional[str],
 ) -> None:
-    """Write reports of a RUN, as files.
+    """Write reports of a RUN to files.
 
     \b
-    --html FILE    graph, chart, failures with their logs, use: one file, which
-                   needs no network, and has no script
-    --junit FILE   for the pages of CI systems; retries are shown as flaky
-    --summary FILE graph, table, critical path and ends of logs, as Markdown
+    --html FILE    one page with graph, chart, failures with their logs, and resource
+                   use; it needs no network and has no scripts
+    --junit FILE   for CI systems; tasks that needed a retry are marked as flaky
+    --summary FILE graph, table, critical path and last lines of logs, as Markdown
     """
     from provctl.runs.find import find_run
 

@@ -40,10 +40,12 @@ def _opening(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb what both have."""
     for option in (
         view_option,
-        click.option("--reason", default="", help="Why, for the journal."),
-        click.option("-w", "--wait", "waits", is_flag=True, help="Wait until it ends."),
+        click.option("--reason", default="", help="Reason, recorded in the journal."),
+        click.option(
+            "-w", "--wait", "waits", is_flag=True, help="Wait until the run finishes."
+        ),
         yes_option,
-        click.option("--plan", is_flag=True, help="Only show what would happen."),
+        click.option("--plan", is_flag=True, help="Show the plan and change nothing."),
     ):
         verb = option(verb)
     return verb
@@ -52,17 +54,25 @@ def _opening(verb: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("run", metavar="RUN", required=False, type=RUNS)
 @label_filter_option
-@click.option("--failed", is_flag=True, help="All that did not succeed (the default).")
+@click.option(
+    "--failed", is_flag=True, help="Retry failed and unfinished tasks (the default)."
+)
 @click.option(
     "--from",
     "from_",
     multiple=True,
     metavar="TASK",
     type=TASK,
-    help="It and all after it.",
+    help="Retry TASK and everything that depends on it.",
 )
-@click.option("--only", multiple=True, metavar="TASK", type=TASK, help="It alone.")
-@click.option("--downstream", is_flag=True, help="And all that comes after them.")
+@click.option(
+    "--only", multiple=True, metavar="TASK", type=TASK, help="Retry only TASK."
+)
+@click.option(
+    "--downstream",
+    is_flag=True,
+    help="Also retry everything that depends on these tasks.",
+)
 @_opening
 @click.pass_context
 def retry(
@@ -77,16 +87,18 @@ def retry(
     reason: str,
     **how: bool,
 ) -> None:
-    """Run tasks of a run again, in the background; first the plan is shown.
+    """Retry failed and unfinished tasks of a run, in the background.
 
-    Without options those that did not succeed, and what rests on one of them: on what
-    was undone, or on how it ended. Nothing else that succeeded is run again, and its
-    outputs are used as they are. What waits for its next attempt starts now. Of a batch, and of runs with a label, each
-    that did not succeed.
-    A nested workflow's name means all that is inside it. The workflow is the one that
-    was submitted: a file that was changed since is submitted anew. At a terminal it
-    asks first; elsewhere it needs --yes if something is undone, or runs again that
-    succeeded.
+    Without options, this runs every task again that did not succeed, and every task
+    that depends on the outcome of such a task or on a task that was undone. Other tasks
+    that succeeded are not run again; their outputs are reused. Tasks that are waiting
+    for their next attempt start now. The name of a nested workflow selects all of its
+    tasks. With a batch or with labels, every run that did not succeed is retried.
+
+    The workflow is used as submitted. If the file has changed, submit it again.
+
+    The plan is shown first. At a terminal you are asked to confirm; otherwise --yes is
+    required if tasks are undone, or run again although they succeeded.
     """
     from provctl.core.engine.requests import RetryRun
 
@@ -113,7 +125,7 @@ def retry(
     default="",
     metavar="TASK",
     type=TASK,
-    help="Only what came after this task.",
+    help="Undo only the tasks that depend on TASK.",
 )
 @_opening
 @click.pass_context
@@ -126,11 +138,14 @@ def rollback(
     reason: str,
     **how: bool,
 ) -> None:
-    """Undo what a finished run made, in reverse order; first the plan is shown.
+    """Undo the tasks of a finished run in reverse order.
 
-    Each task that has an `undo` is undone when all that came after it is. What an
-    undo that fails stands on stands too. Of a batch, and of runs with a label, each
-    that has ended. At a terminal it asks first, elsewhere it needs --yes.
+    Each task that has an `undo` is undone after all tasks that depend on it. If an undo
+    fails, the tasks it depends on are not undone. With a batch or with labels, every
+    finished run is rolled back.
+
+    The plan is shown first. At a terminal you are asked to confirm; otherwise --yes is
+    required.
     """
     from provctl.core.engine.requests import Rollback
 

@@ -62,30 +62,41 @@ def _schedules(session: Session) -> Schedules:
 
 @click.group(cls=SuggestingGroup)
 def schedule() -> None:
-    """Workflows that are submitted at certain times, each time once.
+    """Run workflows at certain times.
 
-    The background scheduler submits them; nothing is while it does not run.
+    Requires the background scheduler to be running. Each time starts one run.
     """
 
 
 @schedule.command()
 @click.argument("file", type=click.Path(dir_okay=True))
-@click.option("--cron", required=True, metavar="EXPR", help='Such as "0 3 * * *".')
-@click.option("--name", metavar="NAME", help="The workflow's name if not given.")
-@click.option("--time-zone", metavar="ZONE", help="This machine's if not given.")
+@click.option(
+    "--cron",
+    required=True,
+    metavar="EXPR",
+    help='Cron expression, such as "0 3 * * *".',
+)
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Name of the schedule (default: that of the workflow).",
+)
+@click.option(
+    "--time-zone", metavar="ZONE", help="Time zone (default: that of this machine)."
+)
 @click.option(
     "--catch-up",
     type=click.Choice(CATCH_UP),
     default="latest",
     show_default=True,
-    help="Which of the times that nobody was there for are made up for.",
+    help="Which missed times to run when the scheduler was not running.",
 )
 @click.option(
     "--overlap",
     type=click.Choice(OVERLAP),
     default="skip",
     show_default=True,
-    help="What if the run before has not ended.",
+    help="What to do if the previous run is still active.",
 )
 @run_options
 @label_option
@@ -106,9 +117,9 @@ def add(
 ) -> None:
     """Submit a workflow FILE at the times of a cron expression.
 
-    Its fields are minute, hour, day of month, month and day of week; or @hourly,
-    @daily, @weekly, @monthly. The file is checked now, and read anew each time, so
-    edits count from the next time on. It runs in this folder, with this environment.
+    Its fields are minute, hour, day of month, month and day of week; @hourly, @daily,
+    @weekly and @monthly work too. The file is checked now and read again each time, so
+    edits apply from the next time on. Its runs use the current folder and environment.
     """
     from provctl.cli.load_workflow import load, pairs
     from provctl.core.model.schedule import Schedule
@@ -201,7 +212,7 @@ def _tell_what_it_takes(session: Session) -> None:
 @label_filter_option
 @click.pass_obj
 def list_schedules(session: Session, conditions: Tuple[Condition, ...]) -> None:
-    """List schedules: when each comes next, its last run, and how that ended."""
+    """List schedules, with their next time, and the last run and its outcome."""
     from provctl.core.model.labels import fit_all
     from provctl.scheduler.clock import WallClock
     from provctl.schedules.status import all_schedule_statuses
@@ -221,7 +232,7 @@ def list_schedules(session: Session, conditions: Tuple[Condition, ...]) -> None:
 @click.argument("name", type=_NAME)
 @click.pass_obj
 def show(session: Session, name: str) -> None:
-    """Show a schedule, the next times it comes, and what became of the last ones."""
+    """Show a schedule, its next times, and the results of the last ones."""
     import json
 
     each = _entry(session, name)
@@ -256,9 +267,9 @@ def show(session: Session, name: str) -> None:
 @yes_option
 @click.pass_context
 def remove(ctx: click.Context, names: Tuple[str, ...], yes: bool) -> None:
-    """Remove schedules. Their runs stay, and those under way go on.
+    """Remove schedules. Their runs are kept, and active ones continue.
 
-    At a terminal it asks first, elsewhere it needs --yes.
+    At a terminal you are asked to confirm; otherwise --yes is required.
     """
     session: Session = ctx.obj
     known = _schedules(session).names()
@@ -277,10 +288,10 @@ def remove(ctx: click.Context, names: Tuple[str, ...], yes: bool) -> None:
 
 @schedule.command()
 @click.argument("name", type=_NAME)
-@click.option("--reason", default="", help="Why, for those who see it.")
+@click.option("--reason", default="", help="Reason, shown with the schedule.")
 @click.pass_obj
 def pause(session: Session, name: str, reason: str) -> None:
-    """Submit nothing of a schedule until `resume`. Runs under way go on."""
+    """Pause a schedule: submit nothing until `resume`. Active runs continue."""
     from provctl.scheduler.clock import WallClock
 
     now = WallClock().now()
@@ -293,10 +304,12 @@ def pause(session: Session, name: str, reason: str) -> None:
 
 @schedule.command()
 @click.argument("name", type=_NAME)
-@click.option("--reason", default="", help="Why, for the log.")
+@click.option(
+    "--reason", default="", help="Reason, written to the log of the scheduler."
+)
 @click.pass_obj
 def resume(session: Session, name: str, reason: str) -> None:
-    """Go on with a paused schedule. Times that came meanwhile are not made up for."""
+    """Resume a paused schedule. Times missed meanwhile are not caught up."""
     from provctl.scheduler.clock import WallClock
 
     now = WallClock().now()
@@ -313,7 +326,7 @@ def resume(session: Session, name: str, reason: str) -> None:
 @label_option
 @click.pass_obj
 def run(session: Session, name: str, labels: Tuple[Tuple[str, str], ...]) -> None:
-    """Submit the workflow of a schedule now, whatever else of it runs."""
+    """Submit the workflow of a schedule now, even if another run of it is active."""
     from provctl.cli.commands.submit import print_submitted, submit_runs
     from provctl.schedules.fire import evaluated, submit_options
 

@@ -21,7 +21,7 @@ from provctl.cli.session import Session, emit, print_message, warn_version
 
 @click.group(cls=SuggestingGroup)
 def scheduler() -> None:
-    """The background scheduler. Its end never ends a task."""
+    """Manage the background scheduler. Stopping it does not stop tasks."""
 
 
 scheduler.add_command(install)
@@ -31,7 +31,7 @@ scheduler.add_command(uninstall)
 @scheduler.command()
 @click.pass_obj
 def start(session: Session) -> None:
-    """Start the scheduler, unless one runs."""
+    """Start the scheduler, unless it is running."""
     already = session.owner_client.scheduler()
     holder = already or session.owner_client.ensure_scheduler(asked=True)
     word = "already running" if already else "started"
@@ -44,7 +44,7 @@ def start(session: Session) -> None:
 @scheduler.command()
 @click.pass_obj
 def stop(session: Session) -> None:
-    """Stop the scheduler. Tasks go on; the next scheduler adopts them."""
+    """Stop the scheduler. Tasks continue; the next scheduler adopts them."""
     answer = session.owner_client.stop_scheduler()
     if answer is None:
         print_message("no scheduler is running")
@@ -61,9 +61,9 @@ def stop(session: Session) -> None:
 @scheduler.command()
 @click.pass_obj
 def restart(session: Session) -> None:
-    """Stop the scheduler and start it again. Tasks never notice.
+    """Stop the scheduler and start it again. Running tasks are not affected.
 
-    One that a service manager runs is restarted by that.
+    If a service manager runs the scheduler, the service manager restarts it.
     """
     if session.owner_client.scheduler() is not None:
         scope = session.owner_client.ask_scheduler("status").get("service")
@@ -78,7 +78,7 @@ def restart(session: Session) -> None:
 @scheduler.command()
 @click.pass_obj
 def status(session: Session) -> None:
-    """Show whether the scheduler runs. Exits 0 either way."""
+    """Show whether the scheduler is running. Exits with 0 in both cases."""
     holder = session.owner_client.scheduler()
     record: Dict[str, Any] = {
         "running": holder is not None,
@@ -102,14 +102,23 @@ def status(session: Session) -> None:
 
 
 @scheduler.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the log until Ctrl-C.")
 @click.option(
-    "-n", "--last", type=click.IntRange(1), default=100, help="Lines to show."
+    "-n",
+    "--last",
+    type=click.IntRange(1),
+    default=100,
+    help="Number of lines to show (default: 100).",
 )
-@click.option("--since", type=PAST, metavar="TIME", help="Said at or after: 2h, 14:03.")
+@click.option(
+    "--since",
+    type=PAST,
+    metavar="TIME",
+    help="Only lines written at or after this time: 2h, 14:03.",
+)
 @click.pass_obj
 def logs(session: Session, follow: bool, last: int, since: Optional[float]) -> None:
-    """Show what the scheduler says of itself."""
+    """Show the log of the scheduler."""
     from provctl.storage.log_rotation import LogReader
 
     try:
@@ -145,7 +154,7 @@ def _first(lines: Sequence[str], since: Optional[float]) -> int:
 @click.argument("runs", nargs=-1)
 @click.pass_obj
 def run_hooks(session: Session, runs: Tuple[str, ...]) -> None:
-    """Run the hooks of runs that have ended; whoever owned them starts this."""
+    """Run the hooks of finished runs; the process that owned the runs starts this."""
     from provctl.cli.exit_codes import exit_code_of
     from provctl.runs.hooks import HookRunner
 
@@ -161,7 +170,7 @@ def run_hooks(session: Session, runs: Tuple[str, ...]) -> None:
 @scheduler.command("load-workflow", hidden=True)
 @click.pass_obj
 def load_workflow(session: Session) -> None:
-    """Check and queue what is on stdin; a scheduler starts this for what is large."""
+    """Check and queue the workflow on stdin; the scheduler runs this for large ones."""
     # Pydantic would look through every installed package for plugins of its own.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from provctl.daemon.validation_process import answer
@@ -175,10 +184,10 @@ def load_workflow(session: Session) -> None:
 @click.option("--ready-fd", type=int, hidden=True)
 @click.pass_obj
 def serve(session: Session, ready_fd: Optional[int]) -> None:
-    """Be the scheduler, in the foreground: for service managers and containers.
+    """Run the scheduler in the foreground (for service managers and containers).
 
-    Where another one runs it takes over; tasks never notice. It ends on SIGTERM
-    and on Ctrl-C, and tasks go on.
+    If another scheduler is running, this one replaces it; tasks are not affected. It
+    stops on SIGTERM and Ctrl-C, and tasks continue.
     """
     from provctl.api.control.readiness import Pipe, ServiceManager
     from provctl.daemon.process import serve as be_scheduler

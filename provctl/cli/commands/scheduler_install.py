@@ -27,26 +27,37 @@ _TIMEOUT_S = 60
 def _scoped(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the choice whose service is meant."""
     verb = click.option(
-        "--system", "scope", flag_value="system", help="Of the machine; as root."
+        "--system",
+        "scope",
+        flag_value="system",
+        help="Service of the machine; needs root.",
     )(verb)
     return click.option(
-        "--user", "scope", flag_value="user", default=True, help="Yours; the default."
+        "--user",
+        "scope",
+        flag_value="user",
+        default=True,
+        help="Service of your account (the default).",
     )(verb)
 
 
 @click.command()
 @_scoped
-@click.option("--now", is_flag=True, help="Enable and start it too.")
-@click.option("--print", "only_print", is_flag=True, help="Print it; write nothing.")
-@click.option("--force", is_flag=True, help="Overwrite a file that is not ours.")
+@click.option("--now", is_flag=True, help="Also enable and start the service.")
+@click.option(
+    "--print", "only_print", is_flag=True, help="Print the service file; write nothing."
+)
+@click.option(
+    "--force", is_flag=True, help="Overwrite a file that provctl did not write."
+)
 @click.pass_obj
 def install(
     session: Session, scope: str, now: bool, only_print: bool, force: bool
 ) -> None:
-    """Have the machine run the scheduler: a unit of systemd, or one of launchd.
+    """Install the scheduler as a service of systemd or launchd.
 
-    It gets the state directory, the configuration and the PATH of this command.
-    Running tasks survive its end and its restart.
+    The service uses the state directory, configuration and PATH of this command.
+    Running tasks survive when the service stops or restarts.
     """
     unit = _unit(session, scope)
     if only_print:
@@ -70,7 +81,7 @@ def install(
 @_scoped
 @click.pass_obj
 def uninstall(session: Session, scope: str) -> None:
-    """Stop the service and remove its file. Running tasks go on."""
+    """Stop the service and remove its file. Running tasks continue."""
     unit = _unit(session, scope)
     there = _text_of(unit.path)
     if there is None:

@@ -34,12 +34,12 @@ def _folder_of(session: Session, name: str) -> RunDir:
 @click.option(
     "--at",
     metavar="TIME|SEQ",
-    help="As it was then: 14:03:12 (today, where we are), 2h (ago), an ISO time;"
-    " or after the record of that number.",
+    help="Show the run as it was at this time: 14:03:12 (today, local time), 2h (ago) or"
+    " an ISO time; or after the journal record with this number.",
 )
 @click.pass_obj
 def show(session: Session, run: str, at: Optional[str]) -> None:
-    """Show a run as it is, or as it was at a time or after a record of its journal."""
+    """Show a run as it is now, or as it was at a time or after a journal record."""
     from provctl.cli.commands.status import show_runs, show_state
     from provctl.runs.history.time_travel import state_at_record, state_at_time
 
@@ -77,14 +77,14 @@ def _moment(text: str) -> float:
     type=click.FloatRange(0.01, 1e6),
     default=10.0,
     show_default=True,
-    help="So many times as fast as it happened.",
+    help="Playback speed; 1 is the original speed.",
 )
 @click.pass_obj
 def replay(session: Session, run: str, speed: float) -> None:
-    """Watch a run again, from its journal alone. Ctrl-C ends it.
+    """Play a run back from its journal. Ctrl-C stops it.
 
-    Of progress that is what came by the API: lines in the logs of tasks, PROGRESS:
-    among them, have no times at which they could be shown.
+    Only progress sent through the API is replayed; PROGRESS: lines in logs carry no
+    timestamps.
     """
     from provctl.cli.watching.open_view import open_replay
     from provctl.runs.history.time_travel import JournalPlayer
@@ -114,7 +114,7 @@ def replay(session: Session, run: str, speed: float) -> None:
 @click.argument("other", metavar="RUN", type=RUN)
 @click.pass_obj
 def diff(session: Session, one: str, other: str) -> None:
-    """Show what differs between two runs: parameters, tasks, ends and times."""
+    """Compare two runs: parameters, tasks, outcomes and durations."""
     from provctl.core.engine.view import view
     from provctl.runs.follow import Follower
 

@@ -64,26 +64,28 @@ class _Jobs(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has
 )  # fmt: skip
 @click.option(
     "-j", "--jobs", type=_Jobs(), default=_JOBS, show_default=True,
-    help="Tasks at the same time: one answer for each number.",
+    help="Maximum number of tasks in parallel; one result for each number.",
 )  # fmt: skip
 @click.option(
-    "--pessimistic", is_flag=True, help="With times of the worst in ten runs."
+    "--pessimistic",
+    is_flag=True,
+    help="Use the 90th percentile of durations instead of the median.",
 )
 @click.option(
     "--duration", "durations", multiple=True, metavar="TASK=TIME",
-    help="Take it that a task takes so long: web-1=90s.",
+    help="Assume this duration for a task: web-1=90s.",
 )  # fmt: skip
 @click.option(
     "--default-duration", metavar="TIME",
-    help="Of tasks no earlier run tells of; else the median of the others, or 1s.",
+    help="Duration for tasks without history (default: the median of the others, or 1s).",
 )  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(0),
-    help="Let attempts fail as often as they did; the same for the same number.",
+    help="Let attempts fail as often as in earlier runs; the same seed gives the same result.",
 )  # fmt: skip
 @click.option(
     "--schedule", "--gantt", "schedule", is_flag=True,
-    help="Show when each task runs, with the last number of jobs.",
+    help="Show when each task runs, for the last number of jobs.",
 )  # fmt: skip
 @click.pass_obj
 def simulate(
@@ -97,12 +99,12 @@ def simulate(
     seed: Optional[int],
     schedule: bool,
 ) -> None:
-    """Say how long a workflow FILE, or a RUN once more, would take, and why.
+    """Estimate how long a workflow FILE, or a RUN again, would take, and why.
 
-    Runs nothing: the scheduler's own decisions are played in a time of their own, with
-    needs, priorities and pools. Tasks take what they took: those of a RUN as in
-    that run, else the median of earlier runs. Conditions count as true, tries as
-    successful. What was assumed is said.
+    This runs nothing. It simulates the real scheduler on a virtual clock, with
+    dependencies, priorities and pools. Durations come from RUN, or the median of
+    earlier runs. All conditions are taken as true and all attempts as successful;
+    assumptions are listed.
     """
     from provctl.runs.history.simulation_study import SimulationOptions, play
 

@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 1000),
     default=50,
     show_default=True,
-    help="Look at so many finished runs of each workflow.",
+    help="Number of finished runs of each workflow to use.",
 )
 @run_filter_options
 @click.pass_obj
 def stats(
     session: Session, choice: RunFilter, workflow: Optional[str], last: int
 ) -> None:
-    """Show how often workflows succeed and how long they take.
+    """Show success rates and durations of workflows.
 
-    Without WORKFLOW all workflows, else the tasks of that one. P50 is the median, P90
-    what nine of ten runs stay below. A task is flaky that succeeded after an attempt that
-    failed; it has regressed if its latest run took longer than nine of ten before
-    it and half as long again as their median.
+    Without WORKFLOW, this lists all workflows, otherwise the tasks of that workflow.
+    P50 is the median; nine of ten runs take less than P90. A task is flaky if it
+    succeeded only after a retry. It has regressed if its latest run took longer than
+    nine of ten earlier runs and more than 1.5 times their median.
     """
     from provctl.base.suggest import did_you_mean
     from provctl.core.analysis.statistics import duration_stats

@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     "wanted",
     metavar="WORD[,WORD]...",
     type=STATUS,
-    help="Only with one of these statuses or outcomes.",
+    help="Only runs with one of these statuses or outcomes.",
 )
 @run_filter_options
 @click.option(
-    "-n", "--last", metavar="N", type=click.IntRange(1), help="Only the last N."
+    "-n", "--last", metavar="N", type=click.IntRange(1), help="Only the last N runs."
 )
 @click.pass_obj
 def list_runs(
     session: Session, choice: RunFilter, wanted: Optional[str], last: Optional[int]
 ) -> None:
-    """List runs, the latest last."""
+    """List runs, latest last."""
 
     words = None if wanted is None else wanted_words(wanted)
     runs = choice.of(session.accounts())
@@ -326,9 +326,10 @@ def _state_of(seen: TaskView) -> str:
 def outputs(
     session: Session, run: str, task: Optional[str], path: Optional[str]
 ) -> None:
-    """Print what tasks returned, as JSON: of all, of TASK, or one value at PATH.
+    """Print the values that tasks returned, as JSON.
 
-    What was undone has no output any more.
+    Print those of all tasks, that of TASK, or the part of it at PATH. Tasks that were
+    undone have no output.
     """
     from provctl.cli.commands.monitor import interrupted_hint
     from provctl.core.engine.reopen import why_stale

@@ -53,7 +53,7 @@ def _params(verb: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         metavar="KEY=VALUE",
         type=PARAM,
-        help="Set a parameter of the workflow.",
+        help="Set a parameter of the workflow; repeat for more.",
     )(verb)
 
 
@@ -61,17 +61,22 @@ def run_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the options that say how a new run is to be treated."""
     for option in (
         click.option(
-            "--fail-fast", is_flag=True, help="Start nothing more after a failure."
+            "--fail-fast",
+            is_flag=True,
+            help="Do not start new tasks after the first failure.",
         ),
         click.option(
             "-P",
             "--priority",
             type=click.IntRange(-1000, 1000),
             default=0,
-            help="Runs with a higher one start their tasks first.",
+            help="Run priority; higher starts first (default: 0).",
         ),
         click.option(
-            "-j", "--jobs", type=click.IntRange(1), help="Tasks at the same time."
+            "-j",
+            "--jobs",
+            type=click.IntRange(1),
+            help="Maximum number of tasks to run in parallel.",
         ),
     ):
         verb = option(verb)
@@ -81,7 +86,9 @@ def run_options(verb: Callable[..., Any]) -> Callable[..., Any]:
 def key_option(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the option that makes submitting twice submitting once."""
     return click.option(
-        "--key", metavar="TEXT", help="Submitted again with it, it is the same run."
+        "--key",
+        metavar="TEXT",
+        help="Idempotency key: submitting again with the same key returns the existing run.",
     )(verb)
 
 
@@ -105,12 +112,12 @@ def run(
     junit: Optional[str],
     summary: Optional[str],
 ) -> None:
-    """Run a workflow FILE here and watch it.
+    """Run a workflow FILE in the foreground and watch it.
 
-    Ctrl-C cancels it, giving its tasks time to end; a second Ctrl-C kills them.
-    When the terminal goes away, on SIGTERM, or on provctl workflow detach RUN, it
-    goes on in the background. Should this process die, its tasks go on: provctl
-    workflow attach RUN.
+    Ctrl-C cancels the run and gives its tasks time to stop; a second Ctrl-C kills them.
+    The run continues in the background when the terminal closes, on SIGTERM, and on
+    provctl detach RUN. If this command is killed, running tasks continue: use provctl
+    attach RUN.
     """
     from provctl.cli.load_workflow import load
     from provctl.runs.foreground import block_signals
@@ -204,7 +211,9 @@ def _tell_where(session: Session, run_id: str) -> None:
 @run_options
 @key_option
 @label_option
-@click.option("-w", "--wait", "waits", is_flag=True, help="Wait until it ends.")
+@click.option(
+    "-w", "--wait", "waits", is_flag=True, help="Wait until the run finishes."
+)
 @click.pass_context
 def submit(
     ctx: click.Context,
@@ -217,11 +226,11 @@ def submit(
     labels: Tuple[Tuple[str, str], ...],
     waits: bool,
 ) -> None:
-    """Hand a workflow FILE to the background scheduler, and print the run's id.
+    """Submit a workflow FILE to the background scheduler and print the run's id.
 
-    The id is printed when everything needed to run it is safe on disk. The
-    scheduler is started if none runs. With a key that was given before, the
-    run that has it is meant: it must be the same workflow.
+    The id is printed once the run is safely on disk. The scheduler is started if it is
+    not running. If the key was used before, the existing run is returned; the workflow
+    must be identical.
     """
     from provctl.cli.load_workflow import load
     from provctl.runs.submit import SubmitOptions
@@ -307,7 +316,7 @@ def enqueue_runs(session: Session, ids: Sequence[str]) -> None:
 @_params
 @click.pass_obj
 def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) -> None:
-    """Check workflow files and show every mistake; run nothing."""
+    """Check workflow files and show all errors; run nothing."""
     from provctl.cli.load_workflow import load_all, load_and_check_scripts
 
     def tell(file: str, workflow: Workflow) -> None:
@@ -322,10 +331,10 @@ def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) 
 @_params
 @click.pass_obj
 def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
-    """Show the tasks of FILE in the order their needs allow, stage by stage.
+    """Show the tasks of FILE in the order of their dependencies, stage by stage.
 
-    Where earlier runs tell how long tasks take, it also shows that, and how much later
-    than planned each may end without the whole ending later.
+    If there are earlier runs, it also shows the expected durations and the slack: how
+    much later a task can finish without delaying the whole run.
     """
     from provctl.cli.load_workflow import load_and_check_scripts
     from provctl.core.model.graph import stages

@@ -19,27 +19,33 @@ _MAX_VALUES = 64 << 20  # bytes
 
 @click.group(cls=SuggestingGroup)
 def template() -> None:
-    """Files made of Jinja2 templates and values."""
+    """Render Jinja2 templates."""
 
 
 @template.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, resolve_path=True))
 @click.option(
-    "--values", metavar="JSON", help="A record; @FILE, or - for stdin, reads it."
+    "--values",
+    metavar="JSON",
+    help="Values as a JSON record; @FILE reads a file, - reads stdin.",
 )
 @click.option(
-    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="One value more."
+    "--set",
+    "pairs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set one value; repeat for more.",
 )
 @click.option(
     "-O",
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write in place of stdout; whole or not at all.",
+    help="Write to this file instead of stdout; it is replaced only on success.",
 )
 def render(
     file: str, values: Optional[str], pairs: Tuple[str, ...], out: Optional[Path]
 ) -> None:
-    """Print what the template FILE becomes; a name without a value is a mistake."""
+    """Render a template; undefined variables are an error."""
     given = _values(values)
     given.update(by_key("--set", map(_pair, pairs)))
 

@@ -60,9 +60,11 @@ class _Subject:
     "--for",
     "wanted",
     metavar="WORD",
-    help="Until it is so: a status or an outcome; finished if not given.",
+    help="Status or outcome to wait for (default: finished).",
 )
-@click.option("--any", "one", is_flag=True, help="One of them is enough.")
+@click.option(
+    "--any", "one", is_flag=True, help="Wait for any one of them instead of all."
+)
 @timeout_option
 @report_options
 @notify_option
@@ -78,17 +80,18 @@ def wait(
     junit: Optional[str],
     summary: Optional[str],
 ) -> None:
-    """Wait until runs, a batch or tasks end; their exit code is yours.
+    """Wait for runs, a batch or tasks to finish and exit with their exit code.
 
-    With --for until they are as WORD says, and the exit code is 0: a run queued,
-    running (it has begun), paused, cancelling, held, rolling_back, finished, or
-    ended as succeeded, failed, cancelled, timed_out, lost, rolled_back,
-    rollback_failed; a task waiting, ready, running (it has begun), retrying, held,
-    finished, or ended as one of those, skipped, undone or undo_failed.
+    With --for, wait until they have the status or outcome WORD, and exit with 0. For a
+    run, WORD is queued, running (it has started), paused, cancelling, held (on hold),
+    rolling_back or finished, or an outcome: succeeded, failed, cancelled, timed_out,
+    lost, rolled_back or rollback_failed. For a task, WORD is waiting, ready, running
+    (it has started), retrying, held or finished, or an outcome: succeeded, failed,
+    cancelled, timed_out, lost, interrupted, skipped, undone or undo_failed.
 
-    It returns at once when that can no longer happen: with the exit code of how the
-    run or task ended, with 41 if it succeeded or was skipped. A run that is held
-    ends the wait with 13.
+    If that can no longer happen, wait exits at once: with the exit code of the outcome,
+    or with 41 if the run or task succeeded or was skipped. If a run is on hold, wait
+    exits with 13.
     """
     session: Session = ctx.obj
     began = time.monotonic()

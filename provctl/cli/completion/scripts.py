@@ -113,9 +113,9 @@ SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH, "nu": _NU}
 @click.argument("shell", type=click.Choice([*SCRIPTS]))
 @click.pass_obj
 def completion(session: Session, shell: str) -> None:
-    """Print the completion script of SHELL, for the name by which this was called.
+    """Print a completion script for SHELL, for the name that provctl was called by.
 
-    Put it where the shell looks for completions, or load it now:
+    Save it where the shell looks for completions, or load it now:
 
     \b
     bash   eval "$(provctl completion bash)"

@@ -29,14 +29,15 @@ class _Finding:
 
 
 @click.command()
-@click.option("--fix", is_flag=True, help="Get what is missing: Nushell, from npm.")
+@click.option("--fix", is_flag=True, help="Install Nushell from npm if it is missing.")
 @click.pass_context
 def doctor(context: click.Context, fix: bool) -> None:
-    """Check that everything needed is there; say what to do where it is not.
+    """Check that provctl has all that it needs, and say how to fix what is missing.
 
-    Exits with 0 if so, else with the code of the first thing that is wrong: 2 the
-    configuration, 52 a tool or the library, 32 the state directory, 33 a run or a schedule. A line with ! is
-    a note, and no fault. --fix puts Nushell into provctl's own folder, if no other fits.
+    Exits with 0 if all is well, otherwise with the code of the first problem: 2 for the
+    configuration, 52 for a tool or the library, 32 for the state directory, 33 for a
+    run or a schedule. A line with ! is a note, not a problem. --fix installs Nushell
+    into provctl's own folder, unless a suitable one is found.
     """
     session: Session = context.obj
     surroundings = _look_around(session)

@@ -286,28 +286,32 @@ def _mode_options() -> List[click.Option]:
         click.Option(
             ["_orchestrated", "--orchestrated"],
             is_flag=True,
-            help="Give it to the scheduler, and print the id of the run.",
+            help="Submit it to the scheduler and print the id of the run.",
         ),
-        click.Option(["_direct", "--direct"], is_flag=True, help="Run it here."),
+        click.Option(
+            ["_direct", "--direct"],
+            is_flag=True,
+            help="Run it directly, without a run.",
+        ),
         click.Option(
             ["_infra", "--infra"],
             metavar="NAME",
-            help="The first argument, by the name that is used for it elsewhere.",
+            help="The first argument, under the name that other tools use for it.",
         ),
         click.Option(
             ["_wait", "--wait", "-w"],
             is_flag=True,
-            help="Orchestrated: wait until it ends.",
+            help="Orchestrated: wait until the run finishes.",
         ),
         click.Option(
             ["_key", "--key"],
             metavar="TEXT",
-            help="Orchestrated: submitted again with it, it is the same run.",
+            help="Orchestrated: idempotency key; the same key returns the existing run.",
         ),
         click.Option(
             ["_priority", "--priority", "-P"],
             type=click.IntRange(-1000, 1000),
-            help="Orchestrated: runs with a higher one start their tasks first.",
+            help="Orchestrated: run priority; higher starts first.",
         ),
         click.Option(
             ["_label", "--label", "-l"],
@@ -315,7 +319,7 @@ def _mode_options() -> List[click.Option]:
             metavar="KEY=VALUE",
             multiple=True,
             callback=lambda _ctx, _param, given: tuple(by_key("-l", given).items()),
-            help="Orchestrated: give the run a label. Repeat for more.",
+            help="Orchestrated: add a label to the run. Repeat for more.",
         ),
     ]
 

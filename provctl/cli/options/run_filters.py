@@ -80,10 +80,13 @@ def run_filter_options(verb: Callable[..., Any]) -> Callable[..., Any]:
         "--since",
         type=PAST,
         metavar="TIME",
-        help="Submitted at or after: 2h, 3d, 14:03, 2026-11-01, yesterday.",
+        help="Only runs submitted at or after this time: 2h, 3d, 14:03, 2026-11-01, yesterday.",
     )
     @click.option(
-        "--until", type=MOMENT, metavar="TIME", help="Submitted at or before."
+        "--until",
+        type=MOMENT,
+        metavar="TIME",
+        help="Only runs submitted at or before this time.",
     )
     @wraps(verb)
     def with_choice(
@@ -111,7 +114,7 @@ def label_filter_option(verb: Callable[..., Any]) -> Callable[..., Any]:
         metavar="LABEL",
         multiple=True,
         callback=lambda _ctx, _param, given: tuple(c for each in given for c in each),
-        help="With this label: KEY=VALUE, KEY!=VALUE, KEY, or !KEY. Repeat for more.",
+        help="Only runs with this label: KEY=VALUE, KEY!=VALUE, KEY, or !KEY. Repeat for more.",
     )(verb)
 
 
@@ -125,7 +128,7 @@ def label_option(verb: Callable[..., Any]) -> Callable[..., Any]:
         metavar="KEY=VALUE",
         multiple=True,
         callback=lambda _ctx, _param, given: tuple(by_key("-l", given).items()),
-        help="Give the run a label. Repeat for more.",
+        help="Add a label to the run. Repeat for more.",
     )(verb)
 
 

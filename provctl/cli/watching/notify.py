@@ -31,7 +31,7 @@ def notify_option(verb: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--notify",
         type=click.Choice(KINDS),
-        help="How to tell that it has ended; else ui.notify says, after 10 seconds.",
+        help="How to notify you at the end (default: ui.notify, after 10 seconds).",
     )(verb)
 
 
