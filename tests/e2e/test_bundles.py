@@ -66,7 +66,7 @@ def test_a_bundle_has_what_a_report_needs_and_no_values(provctl: Provctl) -> Non
     token = (provctl.state / "scheduler" / "token").read_text().strip()
     assert token not in whole
     # The control: with the values they are there, the secret is not.
-    wanted = provctl("bundle", run, "--with-inputs", "--output", "b.tgz", env=secrets)
+    wanted = provctl("bundle", run, "--with-inputs", "-O", "b.tgz", env=secrets)
     assert wanted.out == "b.tgz\n"
     whole = "\n".join(unpacked(provctl.folder / "b.tgz").values())
     assert VALUE in whole
@@ -75,9 +75,20 @@ def test_a_bundle_has_what_a_report_needs_and_no_values(provctl: Provctl) -> Non
 
 def test_a_file_that_is_there_stays(provctl: Provctl) -> None:
     provctl.text("mine", "mine")
-    said = provctl("bundle", "--output", "mine", code=2).err
-    assert "there is a file already" in said
+    said = provctl("bundle", "--to", "mine", code=2).err
+    assert "mine: this file already exists" in said
     assert (provctl.folder / "mine").read_text() == "mine"
+
+
+def test_output_is_a_format_and_a_file_there_gets_a_hint(provctl: Provctl) -> None:
+    said = provctl("bundle", "--output", "b.tgz", code=2).err
+    assert "'b.tgz' is not one of" in said
+    assert "To write to a file, use -O/--to FILE" in said
+    assert not (provctl.folder / "b.tgz").exists()
+    rows = provctl("bundle", "-O", "b.tgz", "--output", "json").json()
+    assert rows[0]["file"] == "b.tgz"
+    # The control: a command that writes no file does not speak of one.
+    assert "FILE" not in provctl("list", "-o", "b.tgz", code=2).err
 
 
 def test_dry_run_writes_nothing(provctl: Provctl) -> None:
@@ -95,7 +106,7 @@ def test_damage_and_a_broken_configuration_are_no_obstacles(provctl: Provctl) ->
     content = journal.read_bytes()
     journal.write_bytes(content[:300] + b"X" + content[301:])
     broken = provctl.text("broken.toml", "[executor\n")
-    provctl("bundle", run, "--config", broken, "--output", "b.tgz")
+    provctl("bundle", run, "--config", broken, "-O", "b.tgz")
     found = unpacked(provctl.folder / "b.tgz")
     assert found["run/journal.jsonl"].encode() == journal.read_bytes()
     assert "error: " in found["run/said.txt"]
@@ -106,7 +117,7 @@ def test_damage_and_a_broken_configuration_are_no_obstacles(provctl: Provctl) ->
 
 
 def test_without_a_run_it_is_about_the_machine(provctl: Provctl) -> None:
-    provctl("bundle", "--output", "b.tgz")
+    provctl("bundle", "-O", "b.tgz")
     found = unpacked(provctl.folder / "b.tgz")
     assert not [name for name in found if name.startswith("run/")]
     assert "state directory" in found["doctor.txt"]
@@ -118,7 +129,7 @@ def test_what_hooks_are_given_stays_at_home(provctl: Provctl) -> None:
     file = provctl.text(
         "hooks.toml", f"[hooks]\non_run_finished = [{json.dumps(hook)}]"
     )
-    provctl("bundle", "--config", file, "--output", "b.tgz")
+    provctl("bundle", "--config", file, "-O", "b.tgz")
     found = unpacked(provctl.folder / "b.tgz")
     settings = json.loads(found["config.json"])["hooks.on_run_finished"]
     assert settings["value"] == [["curl", "(2 left out)"]]

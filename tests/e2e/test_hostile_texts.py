@@ -45,7 +45,7 @@ CALLS: Dict[str, List[List[str]]] = {
     "batch rollback": [[RUN, "-y"]],
     "batch status": [[RUN]],
     "batch submit": [[FILE, FILE]],
-    "bundle": [[RUN, "--output", "<new>"], [RUN, "--dry-run"]],
+    "bundle": [[RUN, "-O", "<new>"], [RUN, "--dry-run"]],
     "cancel": [[RUN]],
     "completion": [["bash"], ["zsh"], ["fish"], ["nu"]],
     "config check": [[], [FILE]],
@@ -280,7 +280,7 @@ def test_no_file_has_it(household: Provctl, runs: Dict[str, str]) -> None:
     check("unit", units[0].read_text())
     check("log", (household.state / "scheduler" / "log").read_text())
     bundle = household.folder / "bundle.tar.gz"
-    household("bundle", runs[RUN], "--output", bundle)
+    household("bundle", runs[RUN], "-O", bundle)
     with tarfile.open(bundle) as archive:
         for part in archive.getmembers():
             content = archive.extractfile(part)

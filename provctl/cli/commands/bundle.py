@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run", metavar="[RUN]", required=False, type=RUN)
 @click.option(
-    "--output",
+    "-O",
+    "--to",
     "file",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -107,8 +108,8 @@ def _write(place: Path, content: bytes) -> None:
     from provctl.base.atomic_write import write_whole
 
     if place.is_file():
-        message = f"{place}: there is a file already"
-        raise UsageError(message, hint="name another one: --output FILE")
+        message = f"{place}: this file already exists"
+        raise UsageError(message, hint="choose another one: -O FILE")
     write_whole(place, content)
 
 

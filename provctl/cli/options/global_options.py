@@ -71,6 +71,31 @@ def report_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     return verb
 
 
+class _Format(click.Choice):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
+    """A format of results. If it gets a file, it names the option for that."""
+
+    def convert(
+        self,
+        value: Any,
+        param: Optional[click.Parameter],
+        ctx: Optional[click.Context],
+    ) -> Any:
+        """Return the format. Raises BadParameter."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as problem:
+            command = None if ctx is None else ctx.command
+            for other in () if command is None else command.params:
+                if _FILE in other.opts:
+                    words = "/".join(other.opts)
+                    message = f"{problem.message} To write to a file, use {words} FILE"
+                    return self.fail(message, param, ctx)
+            raise
+
+
+_FILE = "-O"  # of every command that writes its result to a file
+
+
 class GlobalOption(click.Option):
     """An option of all commands. Only the help of the program itself describes it."""
 
@@ -83,7 +108,7 @@ def _global_options(*, group: bool) -> List[GlobalOption]:
     return [
         GlobalOption(
             ["-o", "--output"],
-            type=click.Choice((*OUTPUTS, *VIEWS) if group else OUTPUTS),
+            type=_Format((*OUTPUTS, *VIEWS) if group else OUTPUTS),
             metavar=f"[{'|'.join(OUTPUTS)}]",
             expose_value=False,
             callback=_set_output,
