@@ -91,7 +91,8 @@ def shown(provctl: Provctl, *words: str, **how: Any) -> Dict[str, Any]:
 
 
 def test_help_is_the_signature(thing: Provctl) -> None:
-    assert "thing     ask, broken, create" in thing("--help").out.replace("\n", " ")
+    text = thing("--help").out.replace("\n", " ")
+    assert "  thing  ask, broken, create" in text
     assert "Show what arrives." in thing("thing", "--help").out
     text = thing("thing", "show", "--help").out
     for words in (
@@ -146,13 +147,28 @@ def test_mistakes_are_told_before_anything_runs(
 
 
 def test_without_a_library_nothing_is_new(provctl: Provctl) -> None:
-    assert "library" not in provctl("--help").out.lower().replace("library's", "")
+    assert "library" not in provctl("--help").out.lower().replace(
+        "library commands", ""
+    )
     assert "no such command: thing" in provctl("thing", "list", code=2).err
 
 
-def test_own_verbs_win_over_nouns_and_the_plural_is_a_noun_too(thing: Provctl) -> None:
+def test_own_verbs_win_over_nouns_and_the_plural_is_a_noun_too(
+    thing: Provctl, library: Path
+) -> None:
     assert "never" not in thing("workflow", "list").out
     assert thing("things", "list", "-o", "name").out == "a\nb\n"
+    # A verb of `workflow` wins at top level too, and the help names what it hides.
+    (library / "shows").mkdir()
+    module = "export def main [] { 'never' }\n"
+    (library / "shows" / "list.nu").write_text(module, encoding="utf-8")
+    said = thing("show", "list", code=40)
+    assert "never" not in said.out
+    assert "no run is called list" in said.err
+    text = " ".join(thing("--help").out.partition("Commands of the library")[2].split())
+    assert "a command of provctl has the same name: show, workflow" in text
+    assert "show list" not in text
+    assert thing("shows", "list").out == "never\n"
 
 
 # -- direct ------------------------------------------------------------------------------

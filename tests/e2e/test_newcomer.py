@@ -134,9 +134,9 @@ def test_from_the_help_to_cancel(newcomer: Newcomer, provctl: Provctl) -> None:
     match = _ID.search(said)
     assert match, said
     run = match.group(1)
-    newcomer.begins(f"provctl watch {run}", because="  watch ", until="nap")
+    newcomer.begins(f"provctl watch {run}", because=", watch ", until="nap")
     newcomer.presses("\x03")  # it goes on without somebody who watches
-    said = newcomer.types("provctl ps", because="  ps ")
+    said = newcomer.types("provctl ps", because=", ps ")
     assert re.search(rf"{run} +nap +running", said), said
     said = newcomer.types(f"provctl cancel {run}", because="  cancel ")
     assert run in said
