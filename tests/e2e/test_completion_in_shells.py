@@ -27,8 +27,10 @@ def shell(request: pytest.FixtureRequest, provctl: Provctl) -> Iterator[Shell]:
 def test_verbs_and_flags(shell: Shell) -> None:
     shell.type("provctl workflow mon\t")
     shell.shows("READY> provctl workflow monitor")
+    shell.type("provctl outp\t")  # without the word workflow
+    shell.shows("READY> provctl outputs")
     shell.type("provctl workflow re\t\t")
-    shell.shows("replay", "Watch a run again", "report", "resume", "retry")
+    shell.shows("replay", "Play a run back", "report", "resume", "retry")
     shell.type("provctl workflow retry --downs\t")
     shell.shows("READY> provctl workflow retry --downstream")
 
