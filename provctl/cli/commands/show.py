@@ -225,14 +225,14 @@ def _lived(task: TaskState, seen: TaskView) -> Dict[str, object]:
     return {
         "status": seen.unattended or task.outcome or task.status,
         "stale": seen.stale or None,
-        "tries": task.counted_attempts,
+        "attempts": task.counted_attempts,
         "exit_code": task.exit_code,
         "output": task.output,
-        "took": _took(task),
+        "duration": _duration(task),
     }
 
 
-def _took(task: TaskState) -> Optional[str]:
+def _duration(task: TaskState) -> Optional[str]:
     from provctl.render.text import elapsed
 
     return elapsed(task.started_at, task.finished_at) or None
