@@ -39,34 +39,38 @@ class Metrics(Collector):
         """Return the figures as families."""
         told = self._service.stats()
         build = GaugeMetricFamily(
-            "provctl_build_info", "The version that runs", labels=["version"]
+            "provctl_build_info", "Version of the scheduler", labels=["version"]
         )
         build.add_metric([__version__], 1)
         yield build
         yield _gauge("provctl_runs", "Unfinished runs", "status", told.runs)
-        yield _gauge("provctl_tasks", "Tasks of those runs", "status", told.tasks)
+        yield _gauge("provctl_tasks", "Tasks of unfinished runs", "status", told.tasks)
         yield GaugeMetricFamily(
-            "provctl_tasks_running", "Tries that run now", value=told.running
+            "provctl_tasks_running", "Running attempts", value=told.running
         )
         yield GaugeMetricFamily(
-            "provctl_task_slots", "Tries that may run at once", value=told.slots
+            "provctl_task_slots",
+            "Maximum number of attempts in parallel",
+            value=told.slots,
         )
         used = {name: pair[0] for name, pair in told.pools.items()}
         size = {name: pair[1] for name, pair in told.pools.items()}
-        yield _gauge("provctl_pool_used", "Taken from each pool", "pool", used)
-        yield _gauge("provctl_pool_capacity", "Size of each pool", "pool", size)
+        yield _gauge("provctl_pool_used", "Units of each pool in use", "pool", used)
+        yield _gauge("provctl_pool_capacity", "Capacity of each pool", "pool", size)
         yield GaugeMetricFamily(
-            "provctl_schedules", "Schedules there are", value=len(told.schedules)
+            "provctl_schedules", "Number of schedules", value=len(told.schedules)
         )
         times = {name: at for name, at in told.schedules.items() if at is not None}
         name = "provctl_schedule_next_timestamp_seconds"
-        yield _gauge(name, "When each comes next", "schedule", times)
-        words = "Runs that ended since the scheduler started"
+        yield _gauge(name, "Next time of each schedule", "schedule", times)
+        words = "Runs finished since the scheduler started"
         yield _counter("provctl_runs_finished", words, told.runs_finished)
-        words = "Tries that ended since the scheduler started"
+        words = "Attempts finished since the scheduler started"
         yield _counter("provctl_attempts_finished", words, told.attempts_finished)
         yield CounterMetricFamily(
-            "provctl_events", "Facts written since then", value=told.events
+            "provctl_events",
+            "Journal events written since the scheduler started",
+            value=told.events,
         )
 
 
