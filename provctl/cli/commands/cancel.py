@@ -175,13 +175,10 @@ def resume(
 
     A run is orphaned if the process that owned it died. It continues here, in the
     foreground: running tasks are adopted, the results of tasks that finished meanwhile
-    are recorded, and the remaining tasks are started. A paused run that has an owner
-    continues where it is.
+    are recorded, and the others are started. A paused run continues where it is.
 
-    A task is on hold if its result is unknown. Resolve tasks on hold with --rerun,
-    --accept or --fail. If the run is active, the decision is sent to the process that
-    owns it.
-
+    A task is on hold if its result is unknown: resolve it with --rerun, --accept or
+    --fail. If the run is active, the decision is sent to the process that owns it.
     With a batch or with labels, every paused run is resumed, in the background.
     """
     from provctl.base.flock import is_locked

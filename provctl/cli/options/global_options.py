@@ -96,7 +96,7 @@ class _Format(click.Choice):  # type: ignore[type-arg,unused-ignore]  # 8.1 has 
 _FILE = "-O"  # of every command that writes its result to a file
 
 
-class GlobalOption(click.Option):
+class _GlobalOption(click.Option):
     """An option of all commands. Only the help of the program itself describes it."""
 
     def get_help_record(self, ctx: click.Context) -> Optional[Tuple[str, str]]:
@@ -104,9 +104,9 @@ class GlobalOption(click.Option):
         return super().get_help_record(ctx) if ctx.parent is None else None
 
 
-def _global_options(*, group: bool) -> List[GlobalOption]:
+def _global_options(*, group: bool) -> List[_GlobalOption]:
     return [
-        GlobalOption(
+        _GlobalOption(
             ["-o", "--output"],
             type=_Format((*OUTPUTS, *VIEWS) if group else OUTPUTS),
             metavar=f"[{'|'.join(OUTPUTS)}]",
@@ -115,7 +115,7 @@ def _global_options(*, group: bool) -> List[GlobalOption]:
             help="Format of the results on stdout. Commands that watch runs also"
             " accept live, plain and group.",
         ),
-        GlobalOption(
+        _GlobalOption(
             ["--state-dir"],
             metavar="DIR",
             type=DIRECTORY,
@@ -123,7 +123,7 @@ def _global_options(*, group: bool) -> List[GlobalOption]:
             callback=_set_state_dir,
             help="State directory, where runs are stored.",
         ),
-        GlobalOption(
+        _GlobalOption(
             ["--config"],
             metavar="FILE",
             type=PLACE,
@@ -131,21 +131,21 @@ def _global_options(*, group: bool) -> List[GlobalOption]:
             callback=_set_config,
             help="Configuration file to use instead of the user file.",
         ),
-        GlobalOption(
+        _GlobalOption(
             ["-q", "--quiet"],
             is_flag=True,
             expose_value=False,
             callback=_be_quiet,
             help="Print only errors and the final result.",
         ),
-        GlobalOption(
+        _GlobalOption(
             ["-v", "--verbose"],
             count=True,
             expose_value=False,
             callback=_be_verbose,
             help="Print progress details to stderr; repeat for more.",
         ),
-        GlobalOption(
+        _GlobalOption(
             ["-h", "--help"],
             is_flag=True,
             is_eager=True,
