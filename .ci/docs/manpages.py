@@ -28,6 +28,7 @@ from provctl.cli.session import Session  # noqa: E402
 
 # Wide enough that no sentence of a help is wrapped: that is for `man` to do.
 _WIDE = 2000
+_GLOBAL = "Global options:"
 _HEADING = re.compile(r"^(\S.*):$")
 
 
@@ -136,6 +137,8 @@ def _sections(lines: Sequence[str]) -> Iterator[str]:
         if found:
             heading = found[1]
             yield f".SH {_escaped(heading).upper()}"
+        elif line.startswith(_GLOBAL):
+            yield from (".SH GLOBAL OPTIONS", _escaped(line[len(_GLOBAL) :].strip()))
         elif not line.strip():
             yield from [".PP"] if not heading else []
         elif heading == "Examples":

@@ -87,7 +87,7 @@ def test_no_command_is_told_without_what_was_given() -> None:
     folder = Path(provctl.__file__).parent / "cli"
     found = [
         f"{file.name}:{line}"
-        for file in sorted(folder.glob("*.py"))
+        for file in sorted(folder.rglob("*.py"))
         for line in bare_commands(ast.parse(file.read_text(encoding="utf-8")))
     ]
     assert found == []
