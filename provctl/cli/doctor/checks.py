@@ -250,7 +250,7 @@ def packages() -> List[Package]:
     return found
 
 
-_DEVELOPERS = re.compile(r"extra == .(test|real|dev)\b")
+_DEVELOPERS = re.compile(r"extra == .(test|real|dev|docs)\b")
 
 
 def _version(name: str) -> Optional[str]:
