@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from provctl.config.load import LoadedSettings
     from provctl.nushell.library.index import LibraryIndex
     from provctl.runs.owner_client import OwnerClient
-    from provctl.storage.layout import StateDir
+    from provctl.storage.layout import RunDir, StateDir
     from provctl.storage.lock import LockOwner
     from provctl.storage.run_summary import RunSummary
 
@@ -110,6 +110,12 @@ class Session:
 
         self.log_verbose(f"state directory: {self.state_dir.absolute()}")
         return StateDir(self.state_dir.absolute())
+
+    def run_dir(self, name: str) -> RunDir:
+        """Return the folder of the run that is meant. Raises NotFound."""
+        from provctl.runs.find import find_run
+
+        return self.folder.run(find_run(self.folder, name))
 
     def accounts(self) -> List[RunSummary]:
         """Return the account of every run, oldest first. Raises StateDirError."""

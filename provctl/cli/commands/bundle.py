@@ -64,8 +64,8 @@ def bundle(
     from provctl.runs.support_bundle import redacted, secrets, write_archive
 
     session: Session = ctx.obj
-    usable = _usable(session)
-    folder = None if run is None else _folder_of(usable, run)
+    usable = _with_default_settings(session)
+    folder = None if run is None else usable.run_dir(run)
     known = secrets(folder, usable.folder, session.environ)
     found = _parts(ctx, folder, session, usable, with_inputs=with_inputs)
     parts = [redacted(part, known) for part in found]
@@ -89,13 +89,8 @@ def bundle(
         emit(session, [{"file": str(place), "parts": rows}], (), name="file")
 
 
-def _folder_of(session: Session, run: str) -> RunDir:
-    from provctl.runs.find import find_run
 
-    return session.folder.run(find_run(session.folder, run))
-
-
-def _usable(session: Session) -> Session:
+def _with_default_settings(session: Session) -> Session:
     """The session; where its configuration file is broken, one without that."""
     try:
         _ = session.loaded
@@ -126,7 +121,7 @@ def _parts(
     from provctl.runs.support_bundle import Part, collect_run, collect_scheduler
 
     yield Part("versions.json", _versions(usable), "versions of what is in use")
-    machine = _said(ctx, session, doctor) + _said(ctx, usable, status)
+    machine = _output_of(ctx, session, doctor) + _output_of(ctx, usable, status)
     yield Part("doctor.txt", machine, "what doctor and the scheduler say")
     settings = _settings(session, usable)
     yield Part(
@@ -144,11 +139,11 @@ def _of_the_run(ctx: click.Context, session: Session, run: str) -> bytes:
     from provctl.cli.commands.journal import verify
     from provctl.cli.commands.status import status
 
-    said = _said(ctx, session, status, run=run) + _said(ctx, session, explain, run=run)
-    return said + _said(ctx, session, verify, runs=(run,))
+    said = _output_of(ctx, session, status, run=run) + _output_of(ctx, session, explain, run=run)
+    return said + _output_of(ctx, session, verify, runs=(run,))
 
 
-def _said(
+def _output_of(
     ctx: click.Context, session: Session, verb: click.Command, **given: Any
 ) -> bytes:
     """What a verb prints, and its error if it ends with one."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from provctl.storage.run_summary import RunSummary
 
 
-def _several(verb: Callable[..., Any]) -> Callable[..., Any]:
+def request_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the runs that it is for, by name or by label, and how to ask."""
     for option in (
         click.option("--reason", default="", help="Reason, recorded in the journal."),
@@ -35,7 +35,7 @@ def _several(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@_several
+@request_options
 @click.option(
     "--now", is_flag=True, help="Kill tasks immediately, without a grace period."
 )
@@ -58,13 +58,13 @@ def cancel(
     from provctl.core.engine.requests import Cancel
 
     session: Session = ctx.obj
-    going = _going(ctx, runs, conditions, verb="cancel", yes=yes, destroys=True)
+    going = unfinished_runs(ctx, runs, conditions, verb="cancel", yes=yes, destroys=True)
     for run_id in going:
         session.owner_client.send(Cancel(run_id, reason, now=now))
         print_message(f"cancel requested: {run_id}")
 
 
-def _going(
+def unfinished_runs(
     ctx: click.Context,
     names: Tuple[str, ...],
     conditions: Tuple[Condition, ...],
@@ -102,7 +102,7 @@ def _unfinished(found: Sequence[RunSummary], verb: str) -> List[RunSummary]:
 
 
 @click.command()
-@_several
+@request_options
 @click.option("--freeze", is_flag=True, help="Also suspend running tasks (SIGSTOP).")
 @click.pass_context
 def pause(
@@ -121,7 +121,7 @@ def pause(
     from provctl.core.engine.requests import Pause
 
     session: Session = ctx.obj
-    going = _going(ctx, runs, conditions, verb="pause", yes=yes, destroys=False)
+    going = unfinished_runs(ctx, runs, conditions, verb="pause", yes=yes, destroys=False)
     for run_id in going:
         session.owner_client.send(Pause(run_id, freeze, reason))
         go_on = session.called.with_flags(f"provctl workflow resume {run_id}")
@@ -216,7 +216,7 @@ def resume(
             raise ownership_error(folder)
         for wish in wishes:
             session.owner_client.send(wish)
-            print_message(_told(wish))
+            print_message(_print_decision(wish))
         return
     ctx.exit(
         run_foreground(session, folder.id, make_executor(), jobs=jobs, requests=wishes)
@@ -236,10 +236,10 @@ def _resume_paused(session: Session, found: Sequence[RunSummary], reason: str) -
     for run_id in paused:
         wish = Resume(run_id, reason)
         session.owner_client.send(wish)
-        print_message(_told(wish))
+        print_message(_print_decision(wish))
 
 
-def _told(wish: Any) -> str:
+def _print_decision(wish: Any) -> str:
     return (
         f"{wish.task}: {wish.how}" if hasattr(wish, "task") else f"goes on: {wish.run}"
     )

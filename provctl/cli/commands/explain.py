@@ -54,7 +54,7 @@ def explain(session: Session, run: str) -> None:
     if task_id and task_id not in about.tasks:
         raise no_task(about, task_id)
     run_context = RunContext(session.folder, time.time())  # noqa: TID251  # for people only
-    chosen = [task_id] if task_id else _worth_it(about)
+    chosen = [task_id] if task_id else _select_tasks(about)
     # What nobody owns does not go on, and is late by any measure.
     chart = run_context.chart(about) if goes_on else None
     others = held_elsewhere(session.folder, state, max(slots, state.slots))
@@ -96,7 +96,7 @@ def _print(
         one = session.called.with_flags(f"provctl explain {about.submitted.run}/TASK")
         click.echo(f"and {format_counts(folded)}; of each: {one}")
     if about.outcome is not None and not reasons:
-        click.echo(f"  {_account(about)}")
+        click.echo(f"  {_summary_lines(about)}")
 
 
 def _fold(run: RunState, reasons: Dict[str, List[Reason]]) -> Dict[str, int]:
@@ -115,7 +115,7 @@ def _fold(run: RunState, reasons: Dict[str, List[Reason]]) -> Dict[str, int]:
     return {status: count for status, count in left.items() if count > 0}
 
 
-def _account(run: RunState) -> str:
+def _summary_lines(run: RunState) -> str:
     """How a run ended of which no task has to be explained."""
     from provctl.core.engine.view import view
     from provctl.render.text import counts_of, elapsed, format_counts, humanize
@@ -126,7 +126,7 @@ def _account(run: RunState) -> str:
     return f"{said}: {format_counts(counts_of(view(run, rows=0)))}"
 
 
-def _worth_it(run: RunState) -> List[str]:
+def _select_tasks(run: RunState) -> List[str]:
     """The tasks that say most of a run: what moves it or holds it, or made it fail."""
     from provctl.core.analysis.explain import root_causes
 
@@ -149,7 +149,7 @@ def _record(run: RunState, task_id: str, reasons: List[Reason]) -> Dict[str, Any
         "task": task_id,
         "status": task.status,
         "outcome": task.outcome,
-        "because": [_because(reason) for reason in reasons],
+        "because": [_reason_record(reason) for reason in reasons],
     }
 
 
@@ -182,7 +182,7 @@ def _leeway(
 _SPARE_S = 0.1
 
 
-def _because(reason: Reason) -> Dict[str, Any]:
+def _reason_record(reason: Reason) -> Dict[str, Any]:
     return {
         "kind": reason.kind,
         "text": reason.text,

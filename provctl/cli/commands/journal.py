@@ -141,7 +141,7 @@ def tail(
     """
     from provctl.storage.journal.file import JournalReader
 
-    folder = _folder_of(session, run)
+    folder = session.run_dir(run)
     reader = JournalReader(folder.journal, folder.id)
     found, problem = _read(folder, reader)
     ranged = since is not None or until is not None
@@ -224,7 +224,7 @@ def export(session: Session, run: str) -> None:
     """
     from provctl.storage.journal.inspect import inspect, records
 
-    folder = _folder_of(session, run)
+    folder = session.run_dir(run)
     finding = inspect(folder)
     found = []
     if finding.events:
@@ -262,7 +262,7 @@ def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
     from provctl.storage.journal.repair import repair as mend
     from provctl.storage.lock import Lock
 
-    folder = _folder_of(session, run)
+    folder = session.run_dir(run)
     lock = Lock.acquire(folder.lock)
     if lock is None:
         message = f"run {folder.id} has an owner, which writes its journal"
@@ -343,8 +343,3 @@ def _account(
     for task, attempt, word in unknown_attempts(folder, finding):
         click.echo(f"known by its file: {plain(task)}, attempt {attempt}: {word}")
 
-
-def _folder_of(session: Session, run: str) -> RunDir:
-    from provctl.runs.find import find_run
-
-    return session.folder.run(find_run(session.folder, run))

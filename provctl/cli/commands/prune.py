@@ -113,7 +113,7 @@ def prune(
         retention.remove_orphans(left)
     if dry_run or yes or session.output != "table":
         _show(session, chosen)
-    freed, runs = _human(sum(each.size for each in chosen)), plural(len(chosen), "run")
+    freed, runs = _format_size(sum(each.size for each in chosen)), plural(len(chosen), "run")
     told = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"
     print_message(f"{told} {freed}")
     if left:
@@ -133,7 +133,7 @@ def _show(session: Session, chosen: List[PruneCandidate]) -> None:
             "finished_at": format_iso(each.run.finished_at),
             "finished": format_local(each.run.finished_at or each.run.created_at),
             "bytes": each.size,
-            "size": _human(each.size),
+            "size": _format_size(each.size),
             "why": _WHY.get(each.why, f"--{each.why}"),
         }
         for each in chosen
@@ -143,7 +143,7 @@ def _show(session: Session, chosen: List[PruneCandidate]) -> None:
         emit(session, rows, columns, name="id")
 
 
-def _human(size: int) -> str:
+def _format_size(size: int) -> str:
     value, unit = float(size), "B"
     for larger in ("K", "M", "G", "T"):
         if value < 1024:

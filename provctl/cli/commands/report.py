@@ -141,11 +141,11 @@ def _facts(run: RunState, now: float) -> List[Tuple[str, str]]:
         took = duration(now - run.started_at)
         facts[1:1] = [("Began", format_local(run.started_at)), ("Took", took)]
     facts += [(f"Label {key}", value) for key, value in run.submitted.labels.items()]
-    facts += [(f"Parameter {k}", _short(v)) for k, v in run.workflow.params.items()]
+    facts += [(f"Parameter {k}", _shorten(v)) for k, v in run.workflow.params.items()]
     return facts
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     import json
 
     text = value if isinstance(value, str) else json.dumps(value)
@@ -164,7 +164,7 @@ def _chart(
             each.started_at - zero,
             (each.finished_at or now) - zero,
             each.outcome or "running",
-            f"{each.task}, attempt {each.attempt}: {_said(each)}",
+            f"{each.task}, attempt {each.attempt}: {_bar_title(each)}",
             each.task in critical,
         )
         for each in tries
@@ -173,7 +173,7 @@ def _chart(
     return as_gantt(bars)
 
 
-def _said(one: Attempt) -> str:
+def _bar_title(one: Attempt) -> str:
     from provctl.render.text import humanize
 
     outcome = humanize(one.outcome or "running")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Rows = List[Dict[str, Any]]
 
 
-def _opening(verb: Callable[..., Any]) -> Callable[..., Any]:
+def reopening_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb what both have."""
     for option in (
         view_option,
@@ -73,7 +73,7 @@ def _opening(verb: Callable[..., Any]) -> Callable[..., Any]:
     is_flag=True,
     help="Also retry everything that depends on these tasks.",
 )
-@_opening
+@reopening_options
 @click.pass_context
 def retry(
     ctx: click.Context,
@@ -113,8 +113,8 @@ def retry(
     def rows(state: RunState) -> Rows:
         return _retry_rows(state, names, downstream=after)
 
-    found = _found(ctx.obj, run, lambda each: each.outcome != "succeeded", conditions)
-    ctx.exit(_open(ctx.obj, found, wish, rows, verb="retry", **how))
+    found = reopenable_runs(ctx.obj, run, lambda each: each.outcome != "succeeded", conditions)
+    ctx.exit(reopen_runs(ctx.obj, found, wish, rows, verb="retry", **how))
 
 
 @click.command()
@@ -127,7 +127,7 @@ def retry(
     type=TASK,
     help="Undo only the tasks that depend on TASK.",
 )
-@_opening
+@reopening_options
 @click.pass_context
 def rollback(
     ctx: click.Context,
@@ -152,19 +152,19 @@ def rollback(
     def wish(run_id: str) -> Request:
         return Rollback(run_id, to, reason)
 
-    found = _found(ctx.obj, run, lambda each: each.outcome is not None, conditions)
+    found = reopenable_runs(ctx.obj, run, lambda each: each.outcome is not None, conditions)
 
     def rows(state: RunState) -> Rows:
         return _rollback_rows(state, to)
 
-    code = _open(ctx.obj, found, wish, rows, verb="rollback", **how)
+    code = reopen_runs(ctx.obj, found, wish, rows, verb="rollback", **how)
     ctx.exit(0 if code == _ROLLED_BACK else code)
 
 
 _ROLLED_BACK = 14  # the exit code of such a run: here it is what was asked for
 
 
-def _found(
+def reopenable_runs(
     session: Session,
     name: Optional[str],
     fits: Callable[[RunSummary], bool],
@@ -175,7 +175,7 @@ def _found(
     return [run.id for run in runs if len(runs) == 1 or fits(run)]
 
 
-def _open(
+def reopen_runs(
     session: Session,
     run_ids: Sequence[str],
     wish: Callable[[str], Request],
@@ -252,7 +252,7 @@ def _refuse_nothing(request: Request, run: RunState) -> None:
 def _show(verb: str, run_id: str, rows: Rows) -> None:
 
     print_message(f"{verb} of run {run_id}:")
-    told = [row for row in rows if row["what"] != _KEPT]
+    told = [row for row in rows if row["what"] != UNCHANGED]
     kept = len(rows) - len(told)
     width = max((len(row["id"]) for row in told), default=0)
     for row in told:
@@ -261,7 +261,7 @@ def _show(verb: str, run_id: str, rows: Rows) -> None:
         print_message(f"  and {kept} stay as they are")
 
 
-def _went(task: TaskState) -> str:
+def outcome_words(task: TaskState) -> str:
     from provctl.core.model.status import outcome_phrase
 
     return outcome_phrase(task.outcome) if task.outcome else f"is {task.status}"
@@ -278,12 +278,12 @@ def _retry_rows(run: RunState, names: Sequence[str], *, downstream: bool) -> Row
         for task in (run.tasks[task.id] for task in tasks if task.id in chosen):
             what = _again(run, task, chosen, first)
             runs_again = task.outcome == "succeeded" and what.startswith(_AGAIN)
-            rows.append(_row(task, stage, what, destroys=runs_again))
+            rows.append(plan_row(task, stage, what, destroys=runs_again))
     others = [task for task_id, task in run.tasks.items() if task_id not in chosen]
-    return rows + [_row(task, None, _kept(run, task, chosen)) for task in others]
+    return rows + [plan_row(task, None, _kept(run, task, chosen)) for task in others]
 
 
-_KEPT = "stays as it is"
+UNCHANGED = "stays as it is"
 _AGAIN = "runs again"
 _ANEW = "is decided anew"  # it runs again only if a task fails again, or ends
 
@@ -293,8 +293,8 @@ def _kept(run: RunState, task: TaskState, chosen: Container[str]) -> str:
     before = (need.task for need in task.task.needs if need.task in chosen)
     for name in before if task.outcome == "succeeded" else ():
         if run.tasks[name].outcome == "succeeded":
-            return f"{_KEPT}: it came after {name}, and used no output of it"
-    return _KEPT
+            return f"{UNCHANGED}: it came after {name}, and used no output of it"
+    return UNCHANGED
 
 
 def _again(
@@ -313,16 +313,16 @@ def _again(
             if why:
                 return f"will be skipped: it {why}"
     if isinstance(task.task.action, SubWorkflow):
-        return f"opens again: it {_went(task)}"
+        return f"opens again: it {outcome_words(task)}"
     if task.started_at is None:
-        return f"runs if its needs are met: it {_went(task)}"
+        return f"runs if its needs are met: it {outcome_words(task)}"
     if task.task.id not in first:
-        return f"{_AGAIN}: it {_went(task)}"
+        return f"{_AGAIN}: it {outcome_words(task)}"
     before = run.tasks[first[task.task.id]]
-    why = f"{before.task.id}, which {_went(before)}"
+    why = f"{before.task.id}, which {outcome_words(before)}"
     if ran_on_failure(run, task.task.id):
         return f"{_ANEW}: it ran after {why}"
-    return f"{_AGAIN}: it {_went(task)}, but rests on {why}"
+    return f"{_AGAIN}: it {outcome_words(task)}, but rests on {why}"
 
 
 def _rollback_rows(run: RunState, to: str) -> Rows:
@@ -332,10 +332,10 @@ def _rollback_rows(run: RunState, to: str) -> Rows:
     chosen = to_undo(run, to)
     order = reversed(stages(run.workflow.tasks))
     rows = [
-        _row(
+        plan_row(
             run.tasks[task.id],
             stage,
-            f"will be undone: it {_went(run.tasks[task.id])}",
+            f"will be undone: it {outcome_words(run.tasks[task.id])}",
             destroys=True,
         )
         for stage, tasks in enumerate(order, 1)
@@ -344,18 +344,18 @@ def _rollback_rows(run: RunState, to: str) -> Rows:
     ]
     began = [t for t in run.tasks.values() if t.started_at is not None and t.attempt]
     left = [t for t in began if t.task.id not in chosen and t.outcome != "undone"]
-    return rows + [_row(task, None, _why_it_stands(task, to)) for task in left]
+    return rows + [plan_row(task, None, _why_it_stands(task, to)) for task in left]
 
 
 def _why_it_stands(task: TaskState, to: str) -> str:
     if task.task.undo is None:
-        return f"stands: it {_went(task)} and has no undo"
+        return f"stands: it {outcome_words(task)} and has no undo"
     if to and task.outcome == "succeeded":
         return f"stands: it does not come after {to}"
-    return f"stands: it {_went(task)}, and its undo is for what succeeded"
+    return f"stands: it {outcome_words(task)}, and its undo is for what succeeded"
 
 
-def _row(
+def plan_row(
     task: TaskState, stage: Any, what: str, *, destroys: bool = False
 ) -> Dict[str, Any]:
     """One task of a plan. `destroys`: it is undone, or runs again though it succeeded."""

@@ -134,7 +134,7 @@ def add(
     workflow = load(session, file, params)
     passthrough = session.loaded.settings.executor.env_passthrough
     made = Schedule(
-        name=_named(workflow.name if name is None else name),
+        name=_schedule_name(workflow.name if name is None else name),
         made=os.urandom(8).hex(),
         file=str(Path(file).absolute()),
         cron=cron,
@@ -154,8 +154,8 @@ def add(
     _schedules(session).add(made)
     first = next(times.times_after(cron, zone, now), now)
     print_message(f"next: {format_local(first)} (here), by {zone}")
-    if _tell_scheduler(session):
-        _tell_what_it_takes(session)
+    if _notify_scheduler(session):
+        _print_next_times(session)
     # The last, for what cannot be printed must not be what nobody submits.
     if session.output == "table":
         click.echo(f"Schedule added: {made.name}")
@@ -170,7 +170,7 @@ def _entry(session: Session, name: str) -> ScheduleStatus:
     return schedule_status(session.folder, _schedules(session), name, WallClock().now())
 
 
-def _named(name: str) -> str:
+def _schedule_name(name: str) -> str:
     from provctl.errors import UsageError
     from provctl.storage.schedules import NAME
 
@@ -181,7 +181,7 @@ def _named(name: str) -> str:
     return name
 
 
-def _tell_scheduler(session: Session) -> bool:
+def _notify_scheduler(session: Session) -> bool:
     """Have the scheduler look at the schedules; whether there is one that does."""
     from provctl.errors import SchedulerUnreachable, StateDirError
 
@@ -195,7 +195,7 @@ def _tell_scheduler(session: Session) -> bool:
     return True
 
 
-def _tell_what_it_takes(session: Session) -> None:
+def _print_next_times(session: Session) -> None:
     from provctl.errors import SchedulerUnreachable
 
     try:
@@ -283,7 +283,7 @@ def remove(ctx: click.Context, names: Tuple[str, ...], yes: bool) -> None:
         _schedules(session).remove(name)
         print_message(f"removed: {name}")
     if session.owner_client.scheduler() is not None:
-        _tell_scheduler(session)
+        _notify_scheduler(session)
 
 
 @schedule.command()
@@ -299,7 +299,7 @@ def pause(session: Session, name: str, reason: str) -> None:
     go_on = session.called.with_flags(f"provctl schedule resume {name}")
     print_message(f"paused: {name}; go on: {go_on}")
     if session.owner_client.scheduler() is not None:
-        _tell_scheduler(session)
+        _notify_scheduler(session)
 
 
 @schedule.command()
@@ -318,7 +318,7 @@ def resume(session: Session, name: str, reason: str) -> None:
         f"schedule {name}: resumed" + (f": {reason}" if reason else "")
     )
     print_message(f"goes on: {name}")
-    _tell_scheduler(session)
+    _notify_scheduler(session)
 
 
 @schedule.command()

@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 _TICK_S = 0.05
 
 
-def _folder_of(session: Session, name: str) -> RunDir:
-    from provctl.runs.find import find_run
-
-    return session.folder.run(find_run(session.folder, name))
-
 
 @click.command()
 @click.argument("run", metavar="RUN", type=RUN)
@@ -43,7 +38,7 @@ def show(session: Session, run: str, at: Optional[str]) -> None:
     from provctl.cli.commands.status import show_runs, show_state
     from provctl.runs.history.time_travel import state_at_record, state_at_time
 
-    folder = _folder_of(session, run)
+    folder = session.run_dir(run)
     if at is None:
         show_runs(session, [folder.id], many=False)
     elif at.isdecimal():
@@ -89,7 +84,7 @@ def replay(session: Session, run: str, speed: float) -> None:
     from provctl.cli.watching.open_view import open_replay
     from provctl.runs.history.time_travel import JournalPlayer
 
-    retold = JournalPlayer(_folder_of(session, run))
+    retold = JournalPlayer(session.run_dir(run))
     began, clock_began = retold.run.submitted.at, time.monotonic()
 
     def now() -> float:
@@ -121,7 +116,7 @@ def diff(session: Session, one: str, other: str) -> None:
     runs = []
     pictures = []
     for name in (one, other):
-        follower = Follower(_folder_of(session, name))
+        follower = Follower(session.run_dir(name))
         follower.read()
         runs.append(follower.run)
         picture = view(follower.run, unattended=follower.unattended())
@@ -130,19 +125,19 @@ def diff(session: Session, one: str, other: str) -> None:
     rows += _of_tasks(runs[0], runs[1], pictures)
     columns = ("what", "field", "first", "second")
     if rows or session.output != "table":
-        shown = rows if session.output != "table" else list(map(_shortened, rows))
+        shown = rows if session.output != "table" else list(map(_shorten_cells, rows))
         emit(session, shown, columns, name="what")
     else:
         click.echo("no difference")
 
 
-def _shortened(row: Mapping[str, Any]) -> Dict[str, Any]:
+def _shorten_cells(row: Mapping[str, Any]) -> Dict[str, Any]:
     """A row for a table: both values as JSON that fits beside the other."""
-    short = {key: _short(row[key]) for key in ("first", "second")}
+    short = {key: _shorten(row[key]) for key in ("first", "second")}
     return {**row, **short}
 
 
-def _short(value: Any) -> Optional[str]:
+def _shorten(value: Any) -> Optional[str]:
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value)
@@ -175,9 +170,9 @@ def _of_tasks(
             there = ["there" if task else None for task in pair]
             rows.append(_row(name, "task", *there))
             continue
-        rows += _fields(name, _defined(pair[0].task), _defined(pair[1].task))
+        rows += _fields(name, _definition(pair[0].task), _definition(pair[1].task))
         views = seen[0][name], seen[1][name]
-        rows += _fields(name, _lived(pair[0], views[0]), _lived(pair[1], views[1]))
+        rows += _fields(name, _task_result(pair[0], views[0]), _task_result(pair[1], views[1]))
     return rows
 
 
@@ -213,14 +208,14 @@ def _at(value: Any, name: Any) -> Any:
     return value.get(name) if isinstance(value, dict) else value[name]
 
 
-def _defined(task: Task) -> Dict[str, object]:
+def _definition(task: Task) -> Dict[str, object]:
     """What the workflow says of a task, but for its place in the table."""
     from dataclasses import asdict
 
     return {key: value for key, value in asdict(task).items() if key != "index"}
 
 
-def _lived(task: TaskState, seen: TaskView) -> Dict[str, object]:
+def _task_result(task: TaskState, seen: TaskView) -> Dict[str, object]:
     """How a task went; times only where they differ by what people would notice."""
     return {
         "status": seen.unattended or task.outcome or task.status,

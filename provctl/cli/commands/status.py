@@ -120,7 +120,7 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
     for run_id in ids:
         follower = Follower(session.folder.run(run_id))
         follower.read()
-        pictures.append(_picture_of(session, follower))
+        pictures.append(_view_of(session, follower))
         records.append(_record(pictures[-1], owned=_is_owned(follower)))
         _add_slack(session, records[-1], follower.run)
     if session.output == "table":
@@ -133,19 +133,19 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
             click.echo(record["id"])
     elif session.output == "jsonl":
         for record in records:
-            _print_json(session, record)
+            print_json(session, record)
     else:
-        _print_json(session, records if many else records[0])
+        print_json(session, records if many else records[0])
 
 
-def _print_json(session: Session, record: object) -> None:
+def print_json(session: Session, record: object) -> None:
     import json
 
     indent = None if session.output == "jsonl" else 2
     click.echo(json.dumps(record, indent=indent))
 
 
-def _picture_of(session: Session, follower: Follower) -> RunView:
+def _view_of(session: Session, follower: Follower) -> RunView:
     """The picture of a run, with what its tasks said last, and what became of them."""
     from provctl.core.engine.view import view
     from provctl.runs.task_progress import TaskProgressReader
@@ -184,7 +184,7 @@ def show_state(session: Session, run: RunState) -> None:
     elif session.output == "name":
         click.echo(record["id"])
     else:
-        _print_json(session, record)
+        print_json(session, record)
 
 
 def _record(picture: RunView, *, owned: bool) -> Dict[str, Any]:
@@ -377,4 +377,4 @@ def outputs(
             raise NotFound(str(missing), hint=hint) from None
     for name, why in told.items():
         interrupted_hint(f"{plain(name)} {plain(why)}")
-    _print_json(session, found)
+    print_json(session, found)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from provctl.storage.run_summary import RunSummary
 
 
-def _params(verb: Callable[..., Any]) -> Callable[..., Any]:
+def params_option(verb: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "-p",
         "--param",
@@ -80,7 +80,7 @@ def run_options(verb: Callable[..., Any]) -> Callable[..., Any]:
         ),
     ):
         verb = option(verb)
-    return _params(verb)
+    return params_option(verb)
 
 
 def key_option(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -267,10 +267,10 @@ def submit_runs(
     disk by then are given to the scheduler and named.
     """
     with session.folder.submitting():
-        return _hand_over(session, workflows, wishes)
+        return _submit_loaded(session, workflows, wishes)
 
 
-def _hand_over(
+def _submit_loaded(
     session: Session, workflows: Sequence[Workflow], wishes: SubmitOptions
 ) -> List[RunSummary]:
     from provctl.runs.submit import submit as put
@@ -313,7 +313,7 @@ def enqueue_runs(session: Session, ids: Sequence[str]) -> None:
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
-@_params
+@params_option
 @click.pass_obj
 def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) -> None:
     """Check workflow files and show all errors; run nothing."""
@@ -328,7 +328,7 @@ def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) 
 
 @click.command()
 @click.argument("file", type=FILE)
-@_params
+@params_option
 @click.pass_obj
 def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
     """Show the tasks of FILE in the order of their dependencies, stage by stage.

@@ -100,7 +100,7 @@ def wait(
         code = watch_runs(session, ids, timeout, None)
     else:
         subjects = _subjects(session, names, conditions)
-        word = _checked(wanted or "finished", subjects)
+        word = _check_subjects(wanted or "finished", subjects)
         ids = tuple(dict.fromkeys(each.follower.folder.id for each in subjects))
         code = _Wait(session, subjects, word, one=one).until_over(timeout)
     notify_end(session, ids, code, began, how=notify)
@@ -127,7 +127,7 @@ def _subjects(
     return list(found.values())
 
 
-def _checked(word: str, subjects: Sequence[_Subject]) -> str:
+def _check_subjects(word: str, subjects: Sequence[_Subject]) -> str:
     for subject in subjects:
         known = (RUN_STATUSES, RUN_OUTCOMES)
         if subject.task:
@@ -199,7 +199,7 @@ class _Wait:
                 moves = moves or can_move
                 stuck.append(subject)
         if len(met) == len(self._subjects) or (self._one and met):
-            return _worst(map(_end_of, met)) if self._word == "finished" else 0
+            return _worst_code(map(_end_of, met)) if self._word == "finished" else 0
         if ended and (not self._one or len(ended) == len(self._subjects)):
             return self._tell_never(ended)
         if not moves:
@@ -208,21 +208,21 @@ class _Wait:
 
     def _tell_never(self, ended: Sequence[Tuple[_Subject, int]]) -> int:
         for subject, code in ended:
-            now = _standing(subject)
+            now = _current_word(subject)
             why = (
                 "it waits for a decision" if code == HELD else "nothing will change it"
             )
             print_message(f"{subject.name} is {now}, not {self._word}; {why}")
-        return _worst(code for _, code in ended)
+        return _worst_code(code for _, code in ended)
 
 
-def _worst(codes: object) -> int:
+def _worst_code(codes: object) -> int:
     found = list(codes)  # type: ignore[call-overload]
     order = (15, HELD, 14, 10, 12, 11, _NEVER)
     return next((code for code in order if code in found), 0)
 
 
-def _standing(subject: _Subject) -> str:
+def _current_word(subject: _Subject) -> str:
     run = subject.follower.run
     about = run.tasks[subject.task] if subject.task else run
     return str(about.outcome or about.status)
