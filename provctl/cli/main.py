@@ -198,17 +198,17 @@ class _RootGroup(_LazyGroup):
 
 
 _RUN_WORKFLOWS = {
-    "run": _Verb("commands.submit", "run", "Run a workflow file in the foreground."),
+    "run": _Verb("commands.run", "run", "Run a workflow file in the foreground."),
     "submit": _Verb(
         "commands.submit",
         "submit",
         "Submit a workflow file to the background scheduler.",
     ),
     "validate": _Verb(
-        "commands.submit", "validate", "Check workflow files without running them."
+        "commands.validate", "validate", "Check workflow files without running them."
     ),
     "plan": _Verb(
-        "commands.submit", "plan", "Show which tasks would run, in which order."
+        "commands.plan", "plan", "Show which tasks would run, in which order."
     ),
     "simulate": _Verb(
         "commands.simulate",
@@ -221,12 +221,12 @@ _RUN_WORKFLOWS = {
 }
 
 _INSPECT_RUNS = {
-    "list": _Verb("commands.status", "list_runs", "List runs."),
+    "list": _Verb("commands.list", "list_runs", "List runs."),
     "status": _Verb("commands.status", "status", "Show a run and its tasks."),
     "monitor": _Verb("commands.monitor", "monitor", "Watch runs until they finish."),
     "attach": _Verb("commands.attach", "attach", "Watch a run in the background."),
     "detach": _Verb(
-        "commands.attach", "detach", "Move a run in the foreground to the background."
+        "commands.detach", "detach", "Move a run in the foreground to the background."
     ),
     "wait": _Verb(
         "commands.wait",
@@ -235,7 +235,7 @@ _INSPECT_RUNS = {
     ),
     "logs": _Verb("commands.logs", "logs", "Show the logs of tasks."),
     "outputs": _Verb(
-        "commands.status", "outputs", "Show the values that tasks returned."
+        "commands.outputs", "outputs", "Show the values that tasks returned."
     ),
     "explain": _Verb(
         "commands.explain",
@@ -246,18 +246,18 @@ _INSPECT_RUNS = {
         "commands.report", "report", "Write reports of a run: HTML, JUnit, Markdown."
     ),
     "show": _Verb("commands.show", "show", "Show a run as it was at an earlier time."),
-    "replay": _Verb("commands.show", "replay", "Play a run back from its journal."),
-    "diff": _Verb("commands.show", "diff", "Compare two runs."),
+    "replay": _Verb("commands.replay", "replay", "Play a run back from its journal."),
+    "diff": _Verb("commands.diff", "diff", "Compare two runs."),
 }
 
 _CHANGE_RUNS = {
     "cancel": _Verb("commands.cancel", "cancel", "Cancel runs."),
-    "pause": _Verb("commands.cancel", "pause", "Pause runs: start no new tasks."),
+    "pause": _Verb("commands.pause", "pause", "Pause runs: start no new tasks."),
     "resume": _Verb(
-        "commands.cancel", "resume", "Resume a paused, on-hold or orphaned run."
+        "commands.resume", "resume", "Resume a paused, on-hold or orphaned run."
     ),
     "retry": _Verb("commands.retry", "retry", "Retry failed and unfinished tasks."),
-    "rollback": _Verb("commands.retry", "rollback", "Undo the tasks of a run."),
+    "rollback": _Verb("commands.rollback", "rollback", "Undo the tasks of a run."),
     "pin": _Verb("commands.prune", "pin", "Protect runs from prune and rm."),
     "unpin": _Verb("commands.prune", "unpin", "End the protection of pinned runs."),
     "rm": _Verb("commands.prune", "remove", "Remove finished runs."),
@@ -274,7 +274,7 @@ _ALIASES = {"ps": "list", "watch": "monitor"}
 _SECTIONS = {
     **_ON_RUNS,
     "Batches and schedules": {
-        "batch": _Verb("commands.batch", "batch", "Submit several runs together."),
+        "batch": _Verb("batch", "batch", "Submit several runs together."),
         "schedule": _Verb(
             "commands.schedule", "schedule", "Run workflows at certain times."
         ),
@@ -384,7 +384,7 @@ def main() -> NoReturn:
 
 def orchestrator() -> NoReturn:
     """Run `provisioning-orchestrator` and end the process with its exit code."""
-    from provctl.cli.commands.provisioning_orchestrator import orchestrator as command
+    from provctl.cli.provisioning_orchestrator import orchestrator as command
 
     called = CommandLine(ABOUT_RUNS)
     name = "provisioning-orchestrator"

@@ -89,7 +89,6 @@ def bundle(
         emit(session, [{"file": str(place), "parts": rows}], (), name="file")
 
 
-
 def _with_default_settings(session: Session) -> Session:
     """The session; where its configuration file is broken, one without that."""
     try:
@@ -116,12 +115,13 @@ def _parts(
     *,
     with_inputs: bool,
 ) -> Iterator[Part]:
-    from provctl.cli.commands.scheduler import status
     from provctl.cli.doctor.command import doctor
     from provctl.runs.support_bundle import Part, collect_run, collect_scheduler
 
     yield Part("versions.json", _versions(usable), "versions of what is in use")
-    machine = _output_of(ctx, session, doctor) + _output_of(ctx, usable, status)
+    machine = _output_of(ctx, session, doctor) + _output_of(
+        ctx, usable, _command(ctx, "scheduler", "status")
+    )
     yield Part("doctor.txt", machine, "what doctor and the scheduler say")
     settings = _settings(session, usable)
     yield Part(
@@ -135,12 +135,22 @@ def _parts(
 
 
 def _of_the_run(ctx: click.Context, session: Session, run: str) -> bytes:
-    from provctl.cli.commands.explain import explain
-    from provctl.cli.commands.journal import verify
-    from provctl.cli.commands.status import status
-
-    said = _output_of(ctx, session, status, run=run) + _output_of(ctx, session, explain, run=run)
+    said = b""
+    for name in ("status", "explain"):
+        said += _output_of(ctx, session, _command(ctx, name), run=run)
+    verify = _command(ctx, "journal", "verify")
     return said + _output_of(ctx, session, verify, runs=(run,))
+
+
+def _command(ctx: click.Context, *words: str) -> click.Command:
+    """Return a command of the tree: verbs do not import each other."""
+    found = ctx.find_root().command
+    for word in words:
+        assert isinstance(found, click.Group)
+        inner = found.get_command(ctx, word)
+        assert inner is not None, f"no command {' '.join(words)}"
+        found = inner
+    return found
 
 
 def _output_of(

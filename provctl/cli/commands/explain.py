@@ -200,7 +200,7 @@ def _data(session: Session, records: List[Dict[str, Any]]) -> List[str]:
 
 
 def _headline(session: Session, run: RunState, *, goes_on: bool) -> str:
-    from provctl.cli.commands.status import as_submitted, ownerless_hint, run_title
+    from provctl.cli.run_details import as_submitted, ownerless_hint, run_title
     from provctl.core.engine.view import view
 
     picture = as_submitted(session, view(run, rows=0), owned=goes_on)

@@ -342,4 +342,3 @@ def _account(
         click.echo(f"it was cancelled in what is dropped: {cancel}")
     for task, attempt, word in unknown_attempts(folder, finding):
         click.echo(f"known by its file: {plain(task)}, attempt {attempt}: {word}")
-

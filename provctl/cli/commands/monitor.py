@@ -1,50 +1,26 @@
-"""Watching: `monitor` shows runs until they end."""
+"""`provctl monitor`: watches runs until they finish."""
 
 from __future__ import annotations
 
 import time
 from typing import (
     TYPE_CHECKING,
-    Any,
-    Callable,
-    Dict,
-    List,
-    NoReturn,
     Optional,
-    Sequence,
     Tuple,
 )
 
 import click
 
 from provctl.cli.completion.param_types import RUNS
-from provctl.cli.exit_codes import INTERRUPTED, TIMEOUT, exit_code_of
 from provctl.cli.options.global_options import report_options, view_option
 from provctl.cli.options.run_filters import chosen_runs, label_filter_option
-from provctl.cli.options.value_types import DURATION
-from provctl.cli.session import print_message
+from provctl.cli.options.timeout import timeout_option
 from provctl.cli.watching.notify import notify_end, notify_option
+from provctl.cli.watching.watch_runs import report_if_asked, watch_runs
 
 if TYPE_CHECKING:
     from provctl.cli.session import Session
-    from provctl.cli.watching.open_view import RunObserver
     from provctl.core.model.labels import Condition
-    from provctl.runs.follow import Follower
-    from provctl.runs.queue_watch import QueueWatcher
-
-
-# Readers look at files: they need no scheduler, and it never waits for them.
-LOOK_S = 0.05
-
-
-def timeout_option(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb that waits `--timeout`, in seconds."""
-    return click.option(
-        "--timeout",
-        metavar="TIME",
-        type=DURATION,
-        help="Stop waiting after this time: 90s, 5m, or seconds.",
-    )(verb)
 
 
 @click.command()
@@ -78,125 +54,3 @@ def monitor(
     notify_end(session, ids, code, began, how=notify)
     report_if_asked(session, ids, code, junit=junit, summary=summary)
     ctx.exit(code)
-
-
-def report_if_asked(
-    session: Session,
-    ids: Sequence[str],
-    code: int,
-    *,
-    junit: Optional[str],
-    summary: Optional[str],
-) -> None:
-    """Write the reports that were asked for, unless watching was broken off."""
-    if code != INTERRUPTED and (junit or summary):
-        from provctl.cli.commands.report import write_reports
-
-        write_reports(session, ids, junit=junit, summary=summary)
-
-
-def watch_if_asked(session: Session, ids: Tuple[str, ...]) -> int:
-    """Wait until runs end, and show them if it was said how; return the exit code."""
-    if not session.shown:
-        return watch_runs(session, ids, None, None)
-    from provctl.cli.watching.open_view import open_screen
-
-    with open_screen(session) as screen:
-        return watch_runs(session, ids, None, screen)
-
-
-def watch_runs(
-    session: Session,
-    names: Tuple[str, ...],
-    timeout_s: Optional[float],
-    screen: Optional[RunObserver],
-) -> int:
-    """Follow runs until each is finished or held; return the exit code.
-
-    A finished run can be reopened as long as it has an owner, so the watch ends when
-    it has none. Without a screen, what still runs is said after a long silence.
-
-    A run without an owner does not move: when only such are left, the watch ends
-    too, with words about what became of their tasks.
-    """
-    from provctl.cli.watching.heartbeat import HeartbeatTicker
-    from provctl.runs.find import find_runs
-    from provctl.runs.follow import Follower
-    from provctl.runs.queue_watch import QueueWatcher
-
-    say = _say if screen is None else screen.print_note
-    queue_watcher = QueueWatcher(
-        session.folder, session.owner_client, lambda why: say(f"note: {why}")
-    )
-    # Each once; later @last may be another.
-    found = [run.id for name in names for run in find_runs(session.folder, name)]
-    ids = tuple(dict.fromkeys(found))
-    followers = [Follower(session.folder.run(run_id)) for run_id in ids]
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    ticks = HeartbeatTicker(session).on_tick if screen is None else screen.on_tick
-    try:
-        while True:
-            still = _look(queue_watcher, followers, screen)
-            ticks([follower.run for follower in followers])
-            if not any(still.values()):
-                break
-            if deadline is not None and time.monotonic() >= deadline:
-                say("gave up waiting; the run goes on")
-                return TIMEOUT
-            time.sleep(LOOK_S)
-    except KeyboardInterrupt:
-        say("stopped watching; the run goes on")
-        return INTERRUPTED
-    if screen is not None:
-        from provctl.cli.ci.job_results import write_ci_summary
-
-        screen.close([follower.run for follower in followers])
-        write_ci_summary(session, ids)
-    orphans = [follower for follower in followers if follower in still]
-    if orphans:
-        report_orphans(orphans)
-    return exit_code_of([follower.run.outcome for follower in followers])
-
-
-def _look(
-    queue_watcher: QueueWatcher,
-    followers: List[Follower],
-    screen: Optional[RunObserver],
-) -> Dict[Follower, bool]:
-    """Read what is new; return the runs that have not ended, and if they can move."""
-    still = {}
-    for follower in followers:
-        # The owner first: one that lets go has written everything before.
-        owned = follower.owned
-        moves = owned or queue_watcher.is_being_acquired(follower.folder.id)
-        events = follower.read()
-        if events and screen is not None:
-            screen.on_update(follower.run, events)
-        run = follower.run
-        if owned if run.outcome is not None else not run.is_on_hold:
-            still[follower] = moves
-    return still
-
-
-def interrupted_hint(words: str) -> None:
-    """Tell what may pass by itself."""
-    _say(f"note: {words}")
-
-
-def _say(words: str) -> None:
-    print_message(words)
-
-
-def report_orphans(orphans: Sequence[Follower]) -> NoReturn:
-    """Raise SchedulerUnreachable: nobody moves these runs, and what became of tasks."""
-    from provctl.errors import SchedulerUnreachable
-
-    lines = []
-    for follower in orphans:
-        lines.append(f"run {follower.folder.id} has no owner, so it does not go on")
-        lines += [f"{task}: {word}" for task, word in follower.unattended().items()]
-    raise SchedulerUnreachable(
-        "\n".join(lines),
-        hint="provctl scheduler start, or: provctl workflow resume RUN;"
-        " provctl help recovery",
-    )

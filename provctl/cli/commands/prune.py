@@ -113,7 +113,10 @@ def prune(
         retention.remove_orphans(left)
     if dry_run or yes or session.output != "table":
         _show(session, chosen)
-    freed, runs = _format_size(sum(each.size for each in chosen)), plural(len(chosen), "run")
+    freed, runs = (
+        _format_size(sum(each.size for each in chosen)),
+        plural(len(chosen), "run"),
+    )
     told = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"
     print_message(f"{told} {freed}")
     if left:

@@ -12,11 +12,11 @@ from click.shell_completion import CompletionItem
 
 from provctl.base.text import plain
 from provctl.base.timefmt import format_local
-from provctl.cli.commands.status import labels_line
-from provctl.cli.commands.submit import run_options
 from provctl.cli.options.confirm import DECLINED, confirm, yes_option
 from provctl.cli.options.global_options import SuggestingGroup
 from provctl.cli.options.run_filters import label_filter_option, label_option
+from provctl.cli.options.run_options import run_options
+from provctl.cli.run_list import labels_line
 from provctl.cli.session import (
     Session,
     emit,
@@ -327,7 +327,7 @@ def resume(session: Session, name: str, reason: str) -> None:
 @click.pass_obj
 def run(session: Session, name: str, labels: Tuple[Tuple[str, str], ...]) -> None:
     """Submit the workflow of a schedule now, even if another run of it is active."""
-    from provctl.cli.commands.submit import print_submitted, submit_runs
+    from provctl.cli.submission import print_submitted, submit_runs
     from provctl.schedules.fire import evaluated, submit_options
 
     found = _schedules(session).read(name)

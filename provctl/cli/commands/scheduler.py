@@ -13,9 +13,9 @@ import click
 
 from provctl import __version__
 from provctl.base.stdio import binary_of
-from provctl.cli.commands.scheduler_install import install, restart_service, uninstall
 from provctl.cli.options.global_options import SuggestingGroup
 from provctl.cli.options.value_types import PAST
+from provctl.cli.scheduler_service import install, restart_service, uninstall
 from provctl.cli.session import Session, emit, print_message, warn_version
 
 

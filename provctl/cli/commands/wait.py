@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 import click
 
-from provctl.cli.commands.monitor import (
-    LOOK_S,
-    interrupted_hint,
-    report_if_asked,
-    report_orphans,
-    timeout_option,
-    watch_runs,
-)
 from provctl.cli.completion.param_types import RUN
 from provctl.cli.exit_codes import ENDS, HELD, INTERRUPTED, TIMEOUT, exit_code_of
 from provctl.cli.options.global_options import report_options
 from provctl.cli.options.run_filters import chosen_runs, label_filter_option
+from provctl.cli.options.timeout import timeout_option
 from provctl.cli.session import print_message
 from provctl.cli.status_words import (
     RUN_OUTCOMES,
@@ -29,6 +22,13 @@ from provctl.cli.status_words import (
     check_word,
 )
 from provctl.cli.watching.notify import notify_end, notify_option
+from provctl.cli.watching.watch_runs import (
+    LOOK_S,
+    interrupted_hint,
+    report_if_asked,
+    report_orphans,
+    watch_runs,
+)
 
 if TYPE_CHECKING:
     from provctl.cli.session import Session

@@ -155,8 +155,8 @@ class _VerbCommand(click.Command):
     def _submit(
         self, ctx: click.Context, session: Session, given: CallArguments
     ) -> None:
-        from provctl.cli.commands.monitor import watch_runs
-        from provctl.cli.commands.submit import print_submitted, submit_runs
+        from provctl.cli.submission import print_submitted, submit_runs
+        from provctl.cli.watching.watch_runs import watch_runs
         from provctl.runs.submit import SubmitOptions
         from provctl.runs.task_environment import task_environment
 

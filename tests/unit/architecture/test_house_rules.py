@@ -28,7 +28,7 @@ OTHER_FILES = {
     "cli/doctor/service_checks.py": "unit files of systemd",
     "cli/help_pages.py": "pages that come with the program",
     "cli/options/global_options.py": "/dev/null",
-    "cli/commands/scheduler_install.py": "unit files of systemd",
+    "cli/scheduler_service.py": "unit files of systemd",
     "cli/commands/template.py": "templates",
     "base/atomic_write.py": "what people name for output",
     "config/toml_document.py": "configuration files",

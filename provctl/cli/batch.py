@@ -8,14 +8,18 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import click
 
-from provctl.cli.commands.cancel import cancel, pause, resume
+from provctl.cli.commands.cancel import cancel
 from provctl.cli.commands.monitor import monitor
-from provctl.cli.commands.retry import retry, rollback
-from provctl.cli.commands.submit import key_option, run_options, submit_runs
+from provctl.cli.commands.pause import pause
+from provctl.cli.commands.resume import resume
+from provctl.cli.commands.retry import retry
+from provctl.cli.commands.rollback import rollback
 from provctl.cli.completion.param_types import PLACE, RUNS, STATUS
 from provctl.cli.options.global_options import SuggestingGroup
 from provctl.cli.options.run_filters import RunFilter, label_option, run_filter_options
+from provctl.cli.options.run_options import key_option, run_options
 from provctl.cli.session import Session, emit, print_message
+from provctl.cli.submission import submit_runs
 
 
 @click.group(cls=SuggestingGroup)
@@ -124,7 +128,7 @@ def submit(
 @click.pass_obj
 def status(session: Session, batch_id: str) -> None:
     """Show the runs of a batch and their tasks."""
-    from provctl.cli.commands.status import show_runs
+    from provctl.cli.run_details import show_runs
     from provctl.runs.find import find_runs
 
     found = find_runs(session.folder, batch_id)
@@ -146,7 +150,7 @@ def list_batches(session: Session, choice: RunFilter, wanted: Optional[str]) -> 
 
     With labels or times, only the matching runs of each batch are counted.
     """
-    from provctl.cli.commands.status import run_rows, wanted_words
+    from provctl.cli.run_list import run_rows, wanted_words
 
     asked = None if wanted is None else wanted_words(wanted)
     batches: Dict[str, List[Any]] = {}

@@ -1,0 +1,100 @@
+"""`provctl plan`: the stages of a workflow file."""
+
+from __future__ import annotations
+
+import json
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    List,
+    Mapping,
+    Tuple,
+)
+
+import click
+
+from provctl.cli.completion.param_types import FILE
+from provctl.cli.options.run_options import params_option
+from provctl.cli.session import (
+    Session,
+    emit,
+)
+
+if TYPE_CHECKING:
+    from provctl.core.model.workflow import Task
+    from provctl.runs.history.estimates import CriticalPathReport
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@params_option
+@click.pass_obj
+def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
+    """Show the tasks of FILE in the order of their dependencies, stage by stage.
+
+    If there are earlier runs, it also shows the expected durations and the slack: how
+    much later a task can finish without delaying the whole run.
+    """
+    from provctl.cli.load_workflow import load_and_check_scripts
+    from provctl.core.model.graph import stages
+    from provctl.runs.history.estimates import (
+        critical_path_of_workflow,
+        median_durations,
+    )
+
+    workflow = load_and_check_scripts(session, file, params)
+    known = median_durations(session.folder, workflow.name)
+    chart = critical_path_of_workflow(workflow, known)
+    rows: List[Dict[str, Any]] = [
+        {
+            "stage": number,
+            "id": task.id,
+            "kind": _kind(task.action),
+            "undo": _kind(task.undo.action) if task.undo else None,
+            "needs": ", ".join(
+                need.task if need.on == "success" else f"{need.task} ({need.on})"
+                for need in task.needs
+            )
+            or None,
+            "when": None if task.when is None else json.dumps(task.when),
+            **_timing(chart, task, known),
+        }
+        for number, stage in enumerate(stages(workflow.tasks), 1)
+        for task in stage
+    ]
+    columns = ["stage", "id", "kind", "undo", "needs", "when"]
+    emit(session, rows, columns + (["usual", "slack"] if known else []), name="id")
+
+
+def _timing(
+    chart: CriticalPathReport, task: Task, known: Mapping[str, float]
+) -> Dict[str, Any]:
+    """What earlier runs say of a task: what it takes, and how late it may be."""
+    from provctl.core.model.workflow import SubWorkflow
+    from provctl.render.text import duration
+
+    says = bool(known) and not isinstance(task.action, SubWorkflow)
+    usual_s = known.get(task.id)
+    slack_s = chart.timings[task.id].slack_s if says else None
+    critical = task.id in chart.critical if says else None
+    slack = None if slack_s is None else duration(slack_s)
+    return {
+        "usual_s": usual_s,
+        "slack_s": slack_s,
+        "critical": critical,
+        "usual": None if usual_s is None else duration(usual_s),
+        "slack": "critical" if critical else slack,
+    }
+
+
+def _kind(action: Any) -> str:
+    from provctl.core.model import workflow
+
+    names = {
+        workflow.NushellCall: "call",
+        workflow.Script: "script",
+        workflow.Command: "command",
+        workflow.SubWorkflow: "group",
+    }
+    return names[type(action)]

@@ -1,0 +1,226 @@
+"""Prints one run and its tasks."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
+
+import click
+
+from provctl.base.text import plain
+from provctl.base.timefmt import format_iso
+from provctl.cli.run_list import labels_line
+from provctl.cli.session import Session, emit
+
+if TYPE_CHECKING:
+    from provctl.core.engine.state import RunState
+    from provctl.core.engine.view import RunView, TaskView
+    from provctl.runs.follow import Follower
+
+
+def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
+    """Print runs with their tasks; as one record, or with `many` as a list."""
+    from provctl.runs.follow import Follower
+
+    records = []
+    pictures = []
+    for run_id in ids:
+        follower = Follower(session.folder.run(run_id))
+        follower.read()
+        pictures.append(_view_of(session, follower))
+        records.append(_record(pictures[-1], owned=_is_owned(follower)))
+        _add_slack(session, records[-1], follower.run)
+    if session.output == "table":
+        for record, picture in zip(records, pictures):
+            # Of what nobody owns it is not known that it goes on.
+            now = time.time() if record["owned"] else None  # noqa: TID251  # for people only
+            _print_record(session, record, picture, now)
+    elif session.output == "name":
+        for record in records:
+            click.echo(record["id"])
+    elif session.output == "jsonl":
+        for record in records:
+            print_json(session, record)
+    else:
+        print_json(session, records if many else records[0])
+
+
+def print_json(session: Session, record: object) -> None:
+    """Print one record as JSON, in the form that was asked for."""
+    import json
+
+    indent = None if session.output == "jsonl" else 2
+    click.echo(json.dumps(record, indent=indent))
+
+
+def _view_of(session: Session, follower: Follower) -> RunView:
+    """The picture of a run, with what its tasks said last, and what became of them."""
+    from provctl.core.engine.view import view
+    from provctl.runs.task_progress import TaskProgressReader
+
+    run, left = follower.run, follower.unattended()
+    seen = TaskProgressReader(session.folder).last(run, view(run, unattended=left))
+    return as_submitted(session, seen, owned=follower.was_owned)
+
+
+def as_submitted(session: Session, picture: RunView, *, owned: bool) -> RunView:
+    """Return the picture of a run that says so if it was submitted by halves."""
+    from dataclasses import replace
+
+    from provctl.storage.run_summary import is_incomplete
+
+    if picture.status != "queued" or owned:
+        return picture
+    if not is_incomplete(session.folder.run(picture.id)):
+        return picture
+    return replace(picture, status="incomplete")
+
+
+def _is_owned(follower: Follower) -> bool:
+    return follower.run.outcome is None and follower.was_owned
+
+
+def show_state(session: Session, run: RunState) -> None:
+    """Print a run as it is in a state, whoever has it now."""
+    from provctl.core.engine.view import view
+
+    picture = view(run)
+    record = _record(picture, owned=picture.outcome is None)
+    _add_slack(session, record, run)
+    if session.output == "table":
+        _print_record(session, record, picture, run.last_at)
+    elif session.output == "name":
+        click.echo(record["id"])
+    else:
+        print_json(session, record)
+
+
+def _record(picture: RunView, *, owned: bool) -> Dict[str, Any]:
+    return {
+        "id": picture.id,
+        "name": picture.name,
+        "status": picture.status,
+        "outcome": picture.outcome,
+        "reason": picture.reason,
+        "created_at": format_iso(picture.created_at),
+        "started_at": format_iso(picture.started_at),
+        "finished_at": format_iso(picture.finished_at),
+        "priority": picture.priority,
+        "batch": picture.batch,
+        "labels": dict(picture.labels),
+        "owned": owned,
+        "counts": dict(picture.counts),
+        "tasks": [
+            {
+                "id": task.id,
+                "status": task.status,
+                "outcome": task.outcome,
+                "attempts": task.attempt,
+                "exit_code": task.exit_code,
+                "signal": task.signal,
+                "started_at": format_iso(task.started_at),
+                "finished_at": format_iso(task.finished_at),
+                "reason": task.explanation,
+                "stale": bool(task.stale),
+                "purpose": task.purpose,
+                "progress": task.progress.percent,
+                "message": task.progress.message,
+                "frozen": task.frozen,
+                "survivors": task.survivors,
+                "stuck": task.stuck,
+                "log_dropped_bytes": task.log_dropped_bytes,
+            }
+            for task in picture.tasks
+        ],
+    }
+
+
+def _add_slack(session: Session, record: Dict[str, Any], run: RunState) -> None:
+    """Say of tasks what they decided: for programs, and once all have ended."""
+    if session.output in ("table", "name"):
+        return
+    chart = None
+    if run.finished_at is not None and not run.rolling_back:
+        from provctl.runs.history.estimates import critical_path_of_run
+
+        chart = critical_path_of_run(run, run.finished_at)
+    for task in record["tasks"]:
+        told = chart if task["started_at"] is not None else None
+        task["critical"] = task["id"] in told.critical if told else None
+        task["slack_s"] = told.timings[task["id"]].slack_s if told else None
+
+
+def run_title(picture: RunView) -> str:
+    """Return the line that a run begins with: what it is, where, and why if it was ended."""
+    how = picture.outcome or picture.status
+    why = f": {picture.reason}" if picture.reason else ""
+    return plain(f"{picture.name}  {picture.id}  {how}{why}")
+
+
+def ownerless_hint(session: Session, picture: RunView) -> str:
+    """Return what to say of an unfinished run that nobody owns: what would move it.
+
+    `picture` is that of `as_submitted`.
+    """
+    go_on = f"provctl workflow resume {picture.id}"
+    if picture.status == "incomplete":
+        remove = session.called.with_flags(f"provctl workflow rm {picture.id}")
+        return (
+            "who submitted this run was killed before it was queued, so nobody has it:"
+            f" {session.called.with_flags(go_on)}, or {remove}"
+        )
+    if picture.id in session.folder.queued():
+        go_on = "provctl scheduler start"
+    return f"nobody owns this run, so it does not go on: {session.called.with_flags(go_on)}"
+
+
+def _print_record(
+    session: Session, record: Dict[str, Any], picture: RunView, now: Optional[float]
+) -> None:
+    from provctl.render.text import (
+        cleanup_notes,
+        elapsed,
+        progress_of,
+        remaining_resources,
+        resolve_commands,
+    )
+
+    click.echo(run_title(picture))
+    if record["labels"]:
+        click.echo(f"labels: {plain(labels_line(record['labels']))}")
+    resume = session.called.with_flags(f"provctl workflow resume {record['id']}")
+    if record["status"] == "paused" and record["owned"]:
+        click.echo(f"let it go on: {resume}")
+    elif record["outcome"] is None and not record["owned"]:
+        click.echo(ownerless_hint(session, picture))
+    rows = [
+        {
+            **task,
+            "status": _state_of(seen),
+            "took": elapsed(
+                seen.started_at,
+                seen.finished_at,
+                now if seen.status == "running" else None,
+            )
+            or None,
+            "exit": task["exit_code"],
+            "reason": task["reason"] or progress_of(seen),
+        }
+        for task, seen in zip(record["tasks"], picture.tasks)
+    ]
+    columns = ("id", "status", "took", "attempts", "exit", "reason")
+    emit(session, rows, columns, name="id")
+    for line in (*remaining_resources(picture), *cleanup_notes(picture)):
+        click.echo(line)
+    for seen in picture.tasks:
+        if seen.status == "held":
+            click.echo(f"{plain(seen.id)} is held; see what it did, then decide:")
+            for line in resolve_commands(picture.id, seen.id, session.called.program):
+                click.echo(line)
+
+
+def _state_of(seen: TaskView) -> str:
+    from provctl.render.text import activity, state_of
+
+    state = activity(seen) if seen.status == "running" else state_of(seen)
+    return f"{state}, stale" if seen.stale else state
