@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Callable, Dict, Sequence, Tuple
 
 import click
 
-from provctl.cli.completion.param_types import FILE_OR_RUN, PARAM
+from provctl.cli.completion.param_types import FILE_OR_RUN
+from provctl.cli.options.run_options import params_option
 
 if TYPE_CHECKING:
     from provctl.cli.session import Session
@@ -18,15 +19,7 @@ _FORMATS = ("text", "mermaid", "dot", "svg")
 
 @click.command()
 @click.argument("what", metavar="FILE|RUN", type=FILE_OR_RUN)
-@click.option(
-    "-p",
-    "--param",
-    "params",
-    multiple=True,
-    metavar="KEY=VALUE",
-    type=PARAM,
-    help="Set a parameter of the workflow FILE.",
-)
+@params_option("Set a parameter of the workflow FILE.")
 @click.option(
     "-f", "--format", "form", type=click.Choice(_FORMATS), default="text",
     show_default=True, help="Output format.",

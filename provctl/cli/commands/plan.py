@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=FILE)
-@params_option
+@params_option()
 @click.pass_obj
 def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
     """Show the tasks of FILE in the order of their dependencies, stage by stage.

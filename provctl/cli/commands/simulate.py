@@ -18,7 +18,8 @@ from typing import (
 import click
 
 from provctl.base.text import plain
-from provctl.cli.completion.param_types import FILE_OR_RUN, PARAM
+from provctl.cli.completion.param_types import FILE_OR_RUN
+from provctl.cli.options.run_options import params_option
 from provctl.cli.session import Session, by_key, emit, plural, print_message
 from provctl.errors import UsageError
 
@@ -58,10 +59,7 @@ class _Jobs(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has
 
 @click.command()
 @click.argument("what", metavar="FILE|RUN", type=FILE_OR_RUN)
-@click.option(
-    "-p", "--param", "params", multiple=True, metavar="KEY=VALUE", type=PARAM,
-    help="Set a parameter of the workflow FILE.",
-)  # fmt: skip
+@params_option("Set a parameter of the workflow FILE.")
 @click.option(
     "-j", "--jobs", type=_Jobs(), default=_JOBS, show_default=True,
     help="Maximum number of tasks in parallel; one result for each number.",

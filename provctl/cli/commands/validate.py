@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
-@params_option
+@params_option()
 @click.pass_obj
 def validate(session: Session, files: Tuple[str, ...], params: Tuple[str, ...]) -> None:
     """Check workflow files and show all errors; run nothing."""

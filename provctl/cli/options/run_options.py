@@ -12,8 +12,10 @@ import click
 from provctl.cli.completion.param_types import PARAM
 
 
-def params_option(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the option that sets parameters of a workflow."""
+def params_option(
+    help: str = "Set a parameter of the workflow; repeat for more.",
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what gives a verb the option that sets parameters of a workflow."""
     return click.option(
         "-p",
         "--param",
@@ -21,8 +23,8 @@ def params_option(verb: Callable[..., Any]) -> Callable[..., Any]:
         multiple=True,
         metavar="KEY=VALUE",
         type=PARAM,
-        help="Set a parameter of the workflow; repeat for more.",
-    )(verb)
+        help=help,
+    )
 
 
 def run_options(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,7 +50,7 @@ def run_options(verb: Callable[..., Any]) -> Callable[..., Any]:
         ),
     ):
         verb = option(verb)
-    return params_option(verb)
+    return params_option()(verb)
 
 
 def key_option(verb: Callable[..., Any]) -> Callable[..., Any]:
