@@ -30,6 +30,7 @@ from provctl.workflow_files.task_table import (
 from provctl.workflow_files.validate import ParsedLevel, field_values, read_level
 
 if TYPE_CHECKING:
+    from provctl.core.model.status import DependencyOutcome
     from provctl.workflow_files.problems import CallCheck, DocPath, ValidationIssues
     from provctl.workflow_files.schema import WorkflowFields
 
@@ -144,7 +145,7 @@ class _Needs:
                 needs.setdefault(target, self._one(target, "success"))
         return tuple(needs.values())
 
-    def _one(self, target: str, on: str) -> Dependency:
+    def _one(self, target: str, on: DependencyOutcome) -> Dependency:
         alike = self._alike.setdefault(on, {})
         need = alike.get(target)
         if need is None:

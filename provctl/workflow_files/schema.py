@@ -12,12 +12,18 @@ from pydantic.functional_validators import (
     BeforeValidator,
     model_validator,
 )
-from typing_extensions import Annotated, Literal
+from typing_extensions import Annotated
 
 from provctl.base.timefmt import parse_duration
 from provctl.core.model.expressions import type_name
 from provctl.core.model.labels import check_labels
 from provctl.core.model.nushell_names import is_command, is_flag, is_module
+from provctl.core.model.status import (  # noqa: TC001 - pydantic reads them
+    DependencyOutcome,
+    OnFailure,
+    OnInterrupt,
+    UndoCondition,
+)
 
 KINDS = ("call", "script", "command", "workflow")
 
@@ -215,7 +221,7 @@ class NeedFields(_Fields):
     """A task to wait for, and how it has to end."""
 
     task: str
-    on: Literal["success", "failure", "done"] = "success"
+    on: DependencyOutcome = "success"
 
 
 class RetryFields(_Fields):
@@ -257,7 +263,7 @@ class WorkFields(_Fields):
 class UndoFields(WorkFields):
     """How to take back what the task made."""
 
-    on: Literal["success", "begun"] = "success"
+    on: UndoCondition = "success"
     timeout: Optional[Timeout] = None
     retry: Optional[RetryFields] = None
     idempotent: bool = False
@@ -272,8 +278,8 @@ class PolicyFields(_Fields):
     priority: Optional[Annotated[int, Field(ge=-1000, le=1000)]] = None
     pools: Optional[Annotated[Dict[str, int], AfterValidator(_pools)]] = None
     secrets: Optional[Annotated[Dict[str, str], AfterValidator(_secrets)]] = None
-    on_failure: Optional[Literal["fail", "continue", "rollback"]] = None
-    on_interrupt: Optional[Literal["hold", "rerun", "fail"]] = None
+    on_failure: Optional[OnFailure] = None
+    on_interrupt: Optional[OnInterrupt] = None
     idempotent: Optional[bool] = None
 
 

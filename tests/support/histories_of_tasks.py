@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provctl.core.model.workflow import RetryPolicy, Task, Workflow
 from tests.support.history import History
 from tests.support.workflows import a_workflow, chain, group, output, task
 
+if TYPE_CHECKING:
+    from provctl.core.model.status import DependencyOutcome
+
 __all__ = ["CONDITIONS", "NEEDS", "RETRIES"]
 
 
-def pair(on: str, **first: Any) -> Workflow:
+def pair(on: DependencyOutcome, **first: Any) -> Workflow:
     """Task b after task a, and c after b whatever became of it."""
     return a_workflow(
         task("a", **first), task("b", [("a", on)]), task("c", [("b", "done")])

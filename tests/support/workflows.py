@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Dict, Iterable, Tuple, Union
 
+from provctl.core.model.status import DependencyOutcome
 from provctl.core.model.workflow import Command, Dependency, SubWorkflow, Task, Workflow
 
 __all__ = ["a_workflow", "chain", "group", "nested", "output", "task"]
 
-Needs = Iterable[Union[str, Tuple[str, str]]]
+Needs = Iterable[Union[str, Tuple[str, DependencyOutcome]]]
 
 
 def task(name: str, needs: Needs = (), **fields: Any) -> Task:

@@ -53,8 +53,14 @@ RollbackCause = Literal["request", "failure"]
 # Which outcome of a dependency lets a task start.
 DependencyOutcome = Literal["success", "failure", "done"]
 
-# Whether a failed task fails its run.
-OnFailure = Literal["fail", "continue"]
+# Whether an undo runs only after a success, or whenever its task may have begun.
+UndoCondition = Literal["success", "begun"]
+
+# What a failed task does to its run.
+OnFailure = Literal["fail", "continue", "rollback"]
+
+# What becomes of a task whose result nobody can know.
+OnInterrupt = Literal["hold", "rerun", "fail"]
 
 # Outcomes that fail a run, unless the task says on_failure = "continue".
 FAILURES: FrozenSet[TaskOutcome] = frozenset(

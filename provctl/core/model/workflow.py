@@ -8,9 +8,17 @@ and a slash before their own (`cluster/etcd`). Depth therefore costs no stack.
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Tuple, Union
 
 from provctl.base.light_dataclass import light_dataclass
+
+if TYPE_CHECKING:
+    from provctl.core.model.status import (
+        DependencyOutcome,
+        OnFailure,
+        OnInterrupt,
+        UndoCondition,
+    )
 
 # A JSON value. Inside it, a record with the single key "$output" stands for a
 # value that another task returns; see `core.model.expressions`.
@@ -70,7 +78,7 @@ class Dependency:
     """
 
     task: str
-    on: str = "success"
+    on: DependencyOutcome = "success"
 
 
 @light_dataclass
@@ -103,7 +111,7 @@ class Undo:
     """
 
     action: Executable
-    on: str = "success"
+    on: UndoCondition = "success"
     timeout_s: Optional[float] = None
     retry: RetryPolicy = NO_RETRY
     idempotent: bool = False
@@ -134,8 +142,8 @@ class Task:
     env: Mapping[str, Value] = field(default_factory=dict)
     pools: Mapping[str, int] = field(default_factory=dict)
     # "continue": a failure does not fail the run; "rollback": it undoes the run.
-    on_failure: str = "fail"
-    on_interrupt: str = "hold"  # "rerun" (needs idempotent) or "fail"
+    on_failure: OnFailure = "fail"
+    on_interrupt: OnInterrupt = "hold"  # "rerun" (needs idempotent) or "fail"
     idempotent: bool = False
     undo: Optional[Undo] = None
     probe: Optional[Executable] = None

@@ -54,9 +54,11 @@ from tests.support.workflows import a_workflow, group, output, task
 if TYPE_CHECKING:
     from provctl.core.engine.events import Event
     from provctl.core.engine.state import RunState, TaskState
-    from provctl.core.model.status import ExitCause, TaskOutcome
+    from provctl.core.model.status import DependencyOutcome, ExitCause, TaskOutcome
 
-NEEDS = st.sampled_from(["success", "success", "failure", "done"])
+NEEDS: st.SearchStrategy[DependencyOutcome] = st.sampled_from(
+    ["success", "success", "failure", "done"]
+)
 
 
 @st.composite
