@@ -29,6 +29,7 @@ from provctl.cli.exit_codes import EXIT_CODES  # noqa: E402
 from provctl.config.registry import markdown_table  # noqa: E402
 from provctl.core.engine import transitions  # noqa: E402
 from provctl.core.engine.view import RunView, TaskView  # noqa: E402
+from provctl.core.model.attempt_result import AttemptResult  # noqa: E402
 from provctl.render.live.layout import render  # noqa: E402
 from tests.support.run_views import done, failed, run_of, running, waiting  # noqa: E402
 
@@ -117,7 +118,9 @@ def _table(head: List[str], rows: Iterable[List[str]]) -> str:
 def picture_run() -> RunView:
     """Return the run in the picture: something of each kind."""
     return run_of(
-        replace(done("image", 40.0), started_at=960.0, cpu_s=31.5),
+        replace(
+            done("image", 40.0), result=AttemptResult(cpu_s=31.5), started_at=960.0
+        ),
         replace(
             running("server-1", 20, "reserving an address"),
             expected_end=1061.5,
@@ -132,7 +135,10 @@ def picture_run() -> RunView:
             cpu_percent=87.0,
             rss_bytes=312 << 20,
         ),
-        replace(failed("server-3", "Error: quota exceeded in es-mad1"), cpu_s=0.3),
+        replace(
+            failed("server-3", "Error: quota exceeded in es-mad1"),
+            result=AttemptResult(1, cpu_s=0.3),
+        ),
         replace(waiting("kubernetes"), waits_for=("server-1", "server-2")),
         replace(waiting("apps"), waits_for=("kubernetes",)),
         TaskView("notify", "ready"),

@@ -150,7 +150,9 @@ def list_batches(session: Session, choice: RunFilter, wanted: Optional[str]) -> 
 
     With labels or times, only the matching runs of each batch are counted.
     """
-    from provctl.cli.run_list import run_rows, wanted_words
+    from provctl.api.records import summary_record
+    from provctl.base.timefmt import format_iso, format_local
+    from provctl.cli.run_list import wanted_words
 
     asked = None if wanted is None else wanted_words(wanted)
     batches: Dict[str, List[Any]] = {}
@@ -164,14 +166,12 @@ def list_batches(session: Session, choice: RunFilter, wanted: Optional[str]) -> 
             continue
         counts = {word: words.count(word) for word in dict.fromkeys(words)}
         told = ", ".join(f"{count} {word}" for word, count in counts.items())
-        runs_as_rows = run_rows(runs)
-        rows.append(
-            {
-                "id": batch_id,
-                "status": told,
-                "created_at": runs_as_rows[0]["created_at"],
-                "created": runs_as_rows[0]["created"],
-                "runs": runs_as_rows,
-            }
-        )
+        first_at = runs[0].created_at
+        row: Dict[str, Any] = {"id": batch_id, "status": told}
+        row["created_at"] = format_iso(first_at)
+        if session.output == "table":
+            row["created"] = format_local(first_at)
+        else:
+            row["runs"] = [summary_record(run) for run in runs]
+        rows.append(row)
     emit(session, rows, ("id", "status", "created"), name="id")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 import click
 
 from provctl.base.text import plain
-from provctl.base.timefmt import format_iso
 from provctl.cli.run_list import labels_line
 from provctl.cli.session import Session, emit
 
@@ -96,43 +95,11 @@ def show_state(session: Session, run: RunState) -> None:
 
 
 def _record(picture: RunView, *, owned: bool) -> Dict[str, Any]:
-    return {
-        "id": picture.id,
-        "name": picture.name,
-        "status": picture.status,
-        "outcome": picture.outcome,
-        "reason": picture.reason,
-        "created_at": format_iso(picture.created_at),
-        "started_at": format_iso(picture.started_at),
-        "finished_at": format_iso(picture.finished_at),
-        "priority": picture.priority,
-        "batch": picture.batch,
-        "labels": dict(picture.labels),
-        "owned": owned,
-        "counts": dict(picture.counts),
-        "tasks": [
-            {
-                "id": task.id,
-                "status": task.status,
-                "outcome": task.outcome,
-                "attempts": task.attempt,
-                "exit_code": task.exit_code,
-                "signal": task.signal,
-                "started_at": format_iso(task.started_at),
-                "finished_at": format_iso(task.finished_at),
-                "reason": task.explanation,
-                "stale": bool(task.stale),
-                "purpose": task.purpose,
-                "progress": task.progress.percent,
-                "message": task.progress.message,
-                "frozen": task.frozen,
-                "survivors": task.survivors,
-                "stuck": task.stuck,
-                "log_dropped_bytes": task.log_dropped_bytes,
-            }
-            for task in picture.tasks
-        ],
-    }
+    from provctl.api.records import run_record, task_record
+
+    record = run_record(picture, owned=owned)
+    record["tasks"] = [task_record(task) for task in picture.tasks]
+    return record
 
 
 def _add_slack(session: Session, record: Dict[str, Any], run: RunState) -> None:

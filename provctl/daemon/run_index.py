@@ -14,9 +14,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Tuple
 
 from provctl.api.http.responses import as_json
-from provctl.api.http.serializers import run_record, summary_record, task_record
+from provctl.api.http.serializers import platform_task_record
+from provctl.api.records import run_record, summary_record
 from provctl.base.flock import is_locked
 from provctl.core.engine.reopen import why_stale
+from provctl.core.engine.view import view
 from provctl.core.model.labels import fit_all
 from provctl.daemon.task_pages import TaskPageCache
 from provctl.errors import JournalDamaged, JournalTooNew, NotFound
@@ -159,7 +161,7 @@ class RunIndex:
             book.leave(
                 ownerless_status(self._folder.run(run_id), book.run, owned=False)
             )
-        told = run_record(book.run, owned=owned)
+        told = run_record(view(book.run, rows=0), owned=owned)
         if told["status"] == "queued" and not owned:
             told["status"] = summarise_or_damaged(self._folder.run(run_id)).status
         record = as_json(told)
@@ -182,7 +184,9 @@ class RunIndex:
         folder, owned = self._folder.run(run_id), self._is_owned(run_id)
         left, stale = ownerless_status(folder, run, owned=owned), why_stale(run)
         return as_json(
-            task_record(run, task, whole=True, stale=stale, unattended=left, said=said)
+            platform_task_record(
+                run, task, whole=True, stale=stale, unattended=left, said=said
+            )
         )
 
     def _is_owned(self, run_id: str) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, Optional
 
 from provctl.api.http.responses import as_json
-from provctl.api.http.serializers import status_of, task_record
+from provctl.api.http.serializers import platform_task_record, status_of
 from provctl.core.engine import events as ev
 from provctl.core.engine.reopen import why_stale
 from provctl.core.engine.view import Progress
@@ -111,7 +111,7 @@ class TaskPageCache:
     def _text_of(self, name: str) -> bytes:
         text = self._text.get(name)
         if text is None:
-            record = task_record(
+            record = platform_task_record(
                 self.run,
                 self.run.tasks[name],
                 whole=False,

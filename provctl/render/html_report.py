@@ -21,6 +21,8 @@ class AttemptRow:
     took: str
     cpu: str
     memory: str
+    read: str
+    written: str
     why: str
     critical: bool
     slack: str

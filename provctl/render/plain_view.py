@@ -146,7 +146,7 @@ class PlainView:
         if self._told.get(key) == standing:
             return False
         self._told[key] = standing
-        if task.lacks and key not in self._short:
+        if task.shortage and key not in self._short:
             self._short.add(key)
             return True
         return task.status not in ("waiting", "ready")

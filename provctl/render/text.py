@@ -159,8 +159,8 @@ def describe_task(task: TaskView, *, now: float, took: str = "") -> str:
     if state == "running":
         begun = _BEGUN.get(activity(task), activity(task))
         return begun + _attempt(task, task.attempt)
-    if task.lacks:
-        return f"{state}: {sanitize(task.lacks)}"
+    if task.shortage:
+        return f"{state}: {sanitize(task.shortage)}"
     if state in ("waiting", "ready"):
         return f"{state} to be undone" if task.purpose == "undo" else _waits(task)
     why = _cause(task)
@@ -287,14 +287,16 @@ def cleanup_notes(view: RunView) -> List[str]:
     lines = []
     for task in view.tasks:
         told = []
-        if task.stuck:
-            told.append(f"processes that hang in the kernel and live on: {task.stuck}")
-        if task.survivors > task.stuck:
-            swept = task.survivors - task.stuck
+        if task.result.stuck:
+            told.append(
+                f"processes that hang in the kernel and live on: {task.result.stuck}"
+            )
+        if task.result.survivors > task.result.stuck:
+            swept = task.result.survivors - task.result.stuck
             what = "process" if swept == 1 else "processes"
             told.append(f"{swept} leftover {what} killed")
-        if task.log_dropped_bytes:
-            told.append(f"bytes left out of its log: {task.log_dropped_bytes}")
+        if task.result.log_dropped_bytes:
+            told.append(f"bytes left out of its log: {task.result.log_dropped_bytes}")
         lines += [f"  {sanitize(task.id)}: {said}" for said in told]
     if len(lines) > _STANDING_SHOWN:
         unreported = len(lines) - _STANDING_SHOWN
@@ -363,10 +365,10 @@ def _cause(task: TaskView) -> str:
     """Say why a task ended as it did: signal or exit code, then the reason."""
     reason = sanitize(task.reason or task.stale)
     code = ""
-    if task.signal is not None:
-        code = _signal_name(task.signal)
-    elif task.exit_code:
-        code = f"exit code {task.exit_code}"
+    if task.result.signal is not None:
+        code = _signal_name(task.result.signal)
+    elif task.result.exit_code:
+        code = f"exit code {task.result.exit_code}"
     if code in reason:
         return reason
     return f"{code}, {reason}" if reason else code

@@ -80,10 +80,11 @@ def _word(place: AttemptRef) -> str:
     ended = store.exit_report(place)
     if isinstance(ended, NeverStartedReport):
         return f"never began, not yet recorded: {ended.reason}"
-    if ended is not None and not ended.ran:
+    if ended is not None and not ended.result.ran:
         return f"never began, not yet recorded: {ended.problem}"
     if ended is not None:
-        how = f"exit code {ended.exit_code}" if ended.signal is None else "a signal"
+        code = ended.result.exit_code
+        how = "a signal" if code is None else f"exit code {code}"
         return f"ended with {how}, not yet recorded"
     if not store.is_claimed(place):
         if store.has_evidence(place):

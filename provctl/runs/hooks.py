@@ -26,9 +26,10 @@ from typing import (
     Tuple,
 )
 
+from provctl.api.records import run_record, task_record
 from provctl.base.safe_open import open_own
 from provctl.base.text import plain
-from provctl.base.timefmt import format_iso
+from provctl.core.engine.view import task_view, view
 from provctl.errors import ProvctlError
 from provctl.runs.follow import Follower
 from provctl.runs.log_tail import last_lines
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from provctl.storage.layout import RunDir, StateDir
 
 
-VERSION = 1  # of the record; a field may be added to it
+VERSION = 2  # of the record; a field may be added to it
 _FAILED_SHOWN = 20
 _LOG_LINES = 20
 _OUTPUT_MAX = 8 << 10  # bytes of what one hook writes that are kept
@@ -55,39 +56,24 @@ _LOOK_S = 0.05
 
 def _record(folder: RunDir, run: RunState, exit_code: int) -> Dict[str, Any]:
     """Return the record that hooks are given of a run that has ended."""
-    told = run.submitted
     started, finished = run.started_at, run.finished_at
     took = None if started is None or finished is None else round(finished - started, 3)
     return {
         "version": VERSION,
         "event": "run_finished",
-        "run": folder.id,
-        "name": told.name,
-        "outcome": run.outcome,
+        **run_record(view(run, rows=0), owned=False),
         "exit_code": exit_code,
-        "created_at": format_iso(told.at),
-        "started_at": format_iso(started),
-        "finished_at": format_iso(finished),
         "duration_s": took,
-        "priority": told.priority,
-        "batch": told.batch,
-        "labels": dict(told.labels),
-        "counts": {name: n for name, n in run.counts.items() if n},
         "failed": _failed_tasks(folder, run),
         "folder": str(folder.path),
     }
 
 
 def _failed_tasks(folder: RunDir, run: RunState) -> List[Dict[str, Any]]:
-    """The first tasks that failed."""
+    """The first tasks that failed, each with the end of its log."""
     return [
         {
-            "task": task.task.id,
-            "outcome": task.outcome,
-            "attempts": task.counted_attempts,
-            "exit_code": task.exit_code,
-            "signal": task.signal,
-            "error": task.reason,
+            **task_record(task_view(task)),
             "log_tail": last_lines(
                 folder.log_of(task.task.index, task.attempt), _LOG_LINES
             ),

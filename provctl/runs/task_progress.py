@@ -47,7 +47,7 @@ class TaskProgressReader:
             log = self._folder.run(key[0]).log_of(task.task.index, task.attempt)
             listener = _AttemptProgress(task.attempt, ProgressReader(log))
             self._listeners[key] = listener
-        reported = Progress(task.percent, task.said)
+        reported = Progress(task.percent, task.message)
         if reported != listener.reported:
             listener.reported = listener.newest = reported
         said = listener.reader.read() if self._logs else None

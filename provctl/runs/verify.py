@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Iterator, List, Set, Tuple
+from typing import TYPE_CHECKING, Iterator, List, Optional, Set, Tuple, Union
 
-from provctl.core.engine.events import ProbeDue, TaskHeld
+from provctl.core.engine.events import AttemptFinished, ProbeDue, TaskHeld
 from provctl.core.engine.requests import NeverStartedReport
 from provctl.errors import JournalDamaged, JournalTooNew
 from provctl.executors.protocol import AttemptRef, AttemptStore
@@ -16,7 +16,9 @@ from provctl.storage.journal.inspect import Inspection, inspect
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from provctl.core.engine.requests import ExitedReport
     from provctl.core.engine.state import RunState
+    from provctl.core.model.attempt_result import AttemptResult
     from provctl.storage.layout import RunDir
     from provctl.storage.schedules import Schedules
 
@@ -120,14 +122,14 @@ def _attempt_state(store: AttemptStore, place: AttemptRef) -> str:
         return "its supervisor died"
     if isinstance(ended, NeverStartedReport):
         return f"never began: {ended.reason}"
-    return f"ended with {_end(ended.exit_code, ended.signal)}"
+    return f"ended with {_end(ended.result)}"
 
 
 def _compare(folder: RunDir, finding: Inspection) -> Tuple[int, List[Tuple[Path, str]]]:
     """Count the exit records that the journal tells of too; list the faults."""
     run = finding.run
     assert run is not None
-    ends: List[Any] = [e for e in finding.events if hasattr(e, "exit_code")]
+    ends = [e for e in finding.events if isinstance(e, AttemptFinished)]
     told = {(event.task, event.attempt): event for event in ends}
     held = {
         (event.task, event.attempt)
@@ -166,23 +168,31 @@ def _has_lost_its_record(store: AttemptStore, place: AttemptRef) -> bool:
     return not store.is_claimed(place) and store.has_evidence(place)
 
 
-def _fault(store: AttemptStore, event: Any, ended: Any, place: AttemptRef) -> str:
-    says = _end(event.exit_code, event.signal)
+def _fault(
+    store: AttemptStore,
+    event: AttemptFinished,
+    ended: Optional[Union[ExitedReport, NeverStartedReport]],
+    place: AttemptRef,
+) -> str:
+    told = event.result
+    says = _end(told)
     if ended is None or isinstance(ended, NeverStartedReport):
         # Of an attempt that was lost or fenced off, nothing is known, and nothing said.
-        silent = event.exit_code is None and event.signal is None
+        silent = told.exit_code is None and told.signal is None
         in_doubt = silent or store.is_running(place)
         return "" if in_doubt else f"no whole exit record; the journal: {says}"
-    same = (event.exit_code, event.signal) == (ended.exit_code, ended.signal)
-    if same and event.finished_at == ended.finished_at:
+    found = ended.result
+    same = (told.exit_code, told.signal) == (found.exit_code, found.signal)
+    if same and told.finished_at == found.finished_at:
         return ""
-    found = _end(ended.exit_code, ended.signal)
     when = " at another time" if same else ""
-    return f"it ended with {found}{when}; the journal: {event.outcome}, {says}"
+    return f"it ended with {_end(found)}{when}; the journal: {event.outcome}, {says}"
 
 
-def _end(exit_code: object, signal: object) -> str:
-    return f"signal {signal}" if signal is not None else f"exit code {exit_code}"
+def _end(result: AttemptResult) -> str:
+    if result.signal is not None:
+        return f"signal {result.signal}"
+    return f"exit code {result.exit_code}"
 
 
 def _known(finding: Inspection) -> Set[Tuple[str, int]]:

@@ -36,7 +36,7 @@ class CircuitBreaker:
         """Take in what became of an attempt."""
         if isinstance(report, NeverStartedReport) and report.shortage:
             self._note(report.reason, now)
-        elif isinstance(report, ExitedReport) and report.ran:
+        elif isinstance(report, ExitedReport) and report.result.ran:
             self._end()
 
     def _note(self, reason: str, now: float) -> None:

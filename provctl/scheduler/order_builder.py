@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
 
 from provctl.base.resource_exhaustion import describe, is_resource_exhaustion
 from provctl.core.engine.requests import ExitedReport, NeverStartedReport
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.core.model.workflow import Command, NushellCall, Script, Workflow
 from provctl.executors.protocol import CHECKPOINT, MARK, AttemptRef, LaunchSpec
 from provctl.scheduler.secrets import find_secret
@@ -200,10 +201,6 @@ def failed_before_start(place: AttemptRef, problem: str, now: float) -> ExitedRe
         place.task,
         place.attempt,
         cause="exit",
-        exit_code=None,
-        signal=None,
-        started_at=now,
-        finished_at=now,
+        result=AttemptResult(started_at=now, finished_at=now, ran=False),
         problem=problem,
-        ran=False,
     )

@@ -33,6 +33,7 @@ from provctl.core.engine import events as ev
 from provctl.core.engine.apply import apply, open_run
 from provctl.core.engine.snapshot import snapshot
 from provctl.core.engine.state import State
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.storage.create_run import create_run
 from provctl.storage.journal.checkpoint import save
 from provctl.storage.journal.file import Journal, recover
@@ -63,7 +64,8 @@ def facts(run: str) -> Iterator[ev.Event]:
         at = 1001.0 + n
         yield ev.AttemptStarted(run, at, f"t{n}", 1)
         yield ev.AttemptFinished(
-            *(run, at, f"t{n}", 1, "succeeded", 0, None, "", at, at + 0.5, 0.1, 1 << 23)
+            *(run, at, f"t{n}", 1, "succeeded"),
+            AttemptResult(0, None, at, at + 0.5, 0.1, 1 << 23),
         )
 
 

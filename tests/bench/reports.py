@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provctl.core.engine import events as ev
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.storage.create_run import create_run
 from provctl.storage.journal.file import Journal, recover
 from provctl.storage.layout import StateDir
@@ -38,7 +39,7 @@ def ended_run(state: Path, size: int) -> str:
                 f"t{n}",
                 1,
                 "failed" if fails else "succeeded",
-                int(fails),
+                result=AttemptResult(int(fails)),
             )
         )
         if n % _PORTION == 0:

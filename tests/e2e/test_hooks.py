@@ -59,12 +59,12 @@ def test_a_run_of_the_foreground_is_told(provctl: Provctl, hooks: Hooks) -> None
     provctl("run", file, env={**hooks.env, **secret}, code=10)
     (told,) = hooks.told()
     (run,) = provctl.runs()
-    expected = {"version": 1, "event": "run_finished", "run": run, "name": "w"}
+    expected = {"version": 2, "event": "run_finished", "id": run, "name": "w"}
     expected.update(outcome="failed", exit_code=10, counts={"failed": 1})
     assert {name: told[name] for name in expected} == expected
     assert told["duration_s"] >= 0
     (failed,) = told["failed"]
-    assert (failed["task"], failed["exit_code"]) == ("a", 3)
+    assert (failed["id"], failed["exit_code"]) == ("a", 3)
     assert failed["log_tail"] == ["one", "two"]
     environ = (hooks.heard.with_name("heard.env")).read_text()
     assert f"PROVCTL_RUN={run}\n" in environ

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+from resource import RUSAGE_CHILDREN, getrusage
 from typing import TYPE_CHECKING, Any, Dict
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from provctl.core.engine import events as ev
 from provctl.executors.local import exit_record
 from provctl.storage.layout import StateDir
+from tests.support.api import start_api
 from tests.support.run_folders import append, submit
 from tests.support.workflows import a_workflow, task
 
@@ -98,6 +102,57 @@ def test_why_it_failed_comes_first(provctl: Provctl) -> None:
     (shown,) = provctl.status(run)["tasks"]
     assert (shown["reason"], shown["message"]) == ("exit code 3", "at work")
     assert "exit code 3" in provctl("status", run).out
+
+
+def test_all_interfaces_name_the_same_things_alike(provctl: Provctl) -> None:
+    hook = provctl.folder / "hook"
+    heard = provctl.folder / "heard"
+    hook.write_text(f"#!/bin/sh\ncat >> {heard}.new; mv {heard}.new {heard}\n")
+    hook.chmod(0o700)
+    config = provctl.text("hooks.toml", f'[hooks]\non_run_finished = [["{hook}"]]\n')
+    api = start_api(provctl, PROVCTL_CONFIG=str(config))
+    run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", "exit 3"]}}))
+    provctl("wait", run, code=10)
+    whole = provctl.status(run)
+    (task,) = whole.pop("tasks")
+    (listed,) = provctl("list", "-o", "json").json()
+    assert listed.pop("damage") is None
+    assert whole.items() >= listed.items()
+    shown = provctl("show", run, "-o", "json").json()
+    assert (shown.pop("tasks"), shown) == ([task], whole)
+    told = provctl.until(lambda: heard.exists() and json.loads(heard.read_text()), "it")
+    assert told.items() >= whole.items()
+    (failed,) = told["failed"]
+    served = api.get(f"/workflows/{run}").data
+    (served_task,) = served.pop("tasks")
+    assert served == whole
+    (explained,) = provctl("explain", f"{run}/a", "-o", "json").json()
+    for name in ("critical", "slack_s"):  # of a whole run
+        del task[name]
+    assert failed.items() >= task.items()
+    assert explained.items() >= task.items()
+    # The five statuses are those of the platform, and so are its ids.
+    assert served_task["state"] == task.pop("status")
+    assert served_task["id"] == f"{run}/{task.pop('id')}"
+    assert served_task["progress"] == (task.pop("progress") or 0)
+    assert served_task.items() >= task.items()
+
+
+def test_what_an_attempt_read_and_wrote_is_shown(provctl: Provctl) -> None:
+    size = 3 << 20
+    write = ["dd", "if=/dev/zero", f"of={provctl.folder / 'data'}", "bs=1M", "count=3"]
+    before = getrusage(RUSAGE_CHILDREN).ru_oublock
+    subprocess.run([*write, "conv=fsync"], check=True, capture_output=True)
+    if (getrusage(RUSAGE_CHILDREN).ru_oublock - before) * 512 < size:
+        pytest.skip("this file system does not count what is written")
+    provctl("run", provctl.file({"a": {"command": [*write, "conv=fsync"]}}))
+    (run,) = provctl.runs()
+    (task,) = provctl.status(run)["tasks"]
+    assert size <= task["written_bytes"] < 2 * size
+    assert task["read_bytes"] >= 0
+    report = provctl.folder / "report.html"
+    provctl("report", run, "--html", report)
+    assert '<td class="n">3 MiB</td><td>' in report.read_text()
 
 
 def test_runs_start_by_priority_then_by_age(provctl: Provctl) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List
 import pytest
 
 from provctl.core.engine.events import AttemptFinished, AttemptStarted, RunFinished
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.storage.layout import StateDir
 from tests.support.installed import ROOT
 from tests.support.run_folders import append, submit
@@ -175,8 +176,8 @@ def _ran_once(provctl: Provctl, took_s: Dict[str, float]) -> None:
         facts.append(AttemptStarted("before", 1000.0, name, 1))
         facts.append(
             AttemptFinished(
-                *("before", 1000.0 + seconds, name, 1, "succeeded", 0, None, ""),
-                *(1000.0, 1000.0 + seconds),
+                *("before", 1000.0 + seconds, name, 1, "succeeded"),
+                AttemptResult(0, None, 1000.0, 1000.0 + seconds),
             )
         )
     facts.append(RunFinished("before", 2000.0, "succeeded"))

@@ -15,6 +15,7 @@ from provctl.core.engine import events as ev
 from provctl.core.engine.apply import apply
 from provctl.core.engine.snapshot import snapshot
 from provctl.core.engine.state import State
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.core.model.workflow import RetryPolicy
 from provctl.errors import JournalDamaged
 from provctl.storage.journal.checkpoint import RECORDS_MIN, load, save
@@ -44,8 +45,12 @@ CAPACITY = {"p": 2}
 def facts() -> Tuple[ev.Event, ...]:
     """Some tasks done, two that run, one that waits for its next try."""
     started = [ev.AttemptStarted("r", 1001.0 + n, f"t{n}", 1) for n in range(3)]
-    failed = ev.AttemptFinished("r", 1005.0, "again", 1, "failed", 3, retry_at=1065.0)
-    done = ev.AttemptFinished("r", 1006.0, "t0", 1, "succeeded", 0, output={"a": [1]})
+    failed = ev.AttemptFinished(
+        "r", 1005.0, "again", 1, "failed", result=AttemptResult(3), retry_at=1065.0
+    )
+    done = ev.AttemptFinished(
+        "r", 1006.0, "t0", 1, "succeeded", result=AttemptResult(0), output={"a": [1]}
+    )
     took = ev.OwnershipTaken("r", 1000.0, "scheduler", 1, "boot-1")
     return (took, *started, ev.AttemptStarted("r", 1004.0, "again", 1), failed, done)
 

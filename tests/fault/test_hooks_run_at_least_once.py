@@ -68,7 +68,7 @@ def test_the_owner_dies_between_the_end_and_the_hooks(provctl: Provctl) -> None:
     run = _killed_before_its_hooks(provctl, heard)
     provctl("scheduler", "start", env=heard.env)
     provctl.until(lambda: len(heard.lines()) == 2, "it is told after all")
-    assert heard.lines()[1]["run"] == run
+    assert heard.lines()[1]["id"] == run
     provctl.until(lambda: not _marks(provctl), "nothing is left to be told")
 
 
@@ -80,7 +80,7 @@ def test_the_control_without_the_mark_nobody_is_told(provctl: Provctl) -> None:
     provctl("scheduler", "start", env=heard.env)
     other = provctl.submit(provctl.file({"a": {"command": ["true"]}}), env=heard.env)
     provctl.until(lambda: len(heard.lines()) == 2, "the other one is told")
-    assert heard.lines()[1]["run"] == other
+    assert heard.lines()[1]["id"] == other
 
 
 @pytest.mark.parametrize("who", ["scheduler", "foreground"])
@@ -105,5 +105,5 @@ def test_who_runs_the_hooks_dies_and_they_are_run_again(
     go.touch()
     # Twice, for the hook itself lived on: at least once is what is promised.
     provctl.until(lambda: len(heard.lines()) == 2, "it is told again")
-    assert {told["run"] for told in heard.lines()} == {run}
+    assert {told["id"] for told in heard.lines()} == {run}
     provctl.until(lambda: not _marks(provctl), "nothing is left to be told")

@@ -281,7 +281,9 @@ def _looked_at(provctl: Provctl, template: _Template, log: str) -> _Seen:
             continue
         state = Follower(folder.run(run))
         state.read()
-        tasks = {name: (t.outcome, t.exit_code) for name, t in state.run.tasks.items()}
+        tasks = {
+            name: (t.outcome, t.result.exit_code) for name, t in state.run.tasks.items()
+        }
         if state.run.outcome is not None:
             finished[run] = _End(state.run.outcome, tasks)
         elif any(task.status == "held" for task in state.run.tasks.values()):

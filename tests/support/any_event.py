@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from provctl.core.engine import events as ev
 from provctl.core.model import status
+from provctl.core.model.attempt_result import AttemptResult
 
 __all__ = ["EXAMPLES", "KINDS", "any_event", "json_values"]
 
@@ -42,6 +43,7 @@ _BY_TYPE: Dict[str, st.SearchStrategy[Any]] = {
     "List[str]": st.lists(TEXTS, max_size=3),
     "Mapping[str, str]": st.dictionaries(TEXTS, TEXTS, max_size=3),
     "Any": json_values(),
+    "AttemptResult": st.from_type(AttemptResult),
     **{
         name: st.sampled_from(get_args(getattr(status, name)))
         for name in (
@@ -75,8 +77,10 @@ EXAMPLES: Tuple[ev.Event, ...] = (
     ev.AttemptStarted("r", 1002.0, "g/x", 2),
     ev.AttemptAdopted("r", 1003.0, "g/x", 2),
     ev.AttemptFinished(
-        *("r", 1004.0, "g/x", 2, "failed", 3, None, "exit code 3", 1002.5, 1003.5),
-        *(0.25, 4096, 1, None, 1009.0),
+        *("r", 1004.0, "g/x", 2, "failed"),
+        AttemptResult(3, None, 1002.5, 1003.5, 0.25, 4096, survivors=1),
+        "exit code 3",
+        retry_at=1009.0,
     ),
     ev.RetryDue("r", 1009.0, "g/x"),
     ev.AttemptStarted("r", 1009.0, "g/x", 3),
@@ -87,7 +91,9 @@ EXAMPLES: Tuple[ev.Event, ...] = (
     ev.AttemptStarted("r", 1012.0, "a", 1),
     ev.CancelRequested("r", 1013.0, "request", "enough", now=True),
     ev.AttemptStopping("r", 1013.0, "a", 1, "request", now=True),
-    ev.AttemptFinished("r", 1014.0, "a", 1, "cancelled", signal=9),
+    ev.AttemptFinished(
+        "r", 1014.0, "a", 1, "cancelled", result=AttemptResult(signal=9)
+    ),
     ev.TaskSkipped("r", 1014.0, "b", "its condition is false"),
     ev.TaskFailed("r", 1014.0, "c", "a has no output: it was cancelled"),
     ev.RunFinished("r", 1015.0, "cancelled"),

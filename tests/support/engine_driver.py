@@ -53,12 +53,15 @@ from provctl.core.engine.decide import Instruction, LaunchAttempt, StopAttempt, 
 from provctl.core.engine.observe import observe
 from provctl.core.engine.run_queue import is_queued
 from provctl.core.engine.state import (
+    AttemptState,
+    GroupState,
     QueueEntry,
     ResourceKey,
     RunState,
     State,
     TaskState,
 )
+from tests.support.fake_executor import exited
 
 if TYPE_CHECKING:
     from provctl.core.model.status import ExitCause
@@ -183,13 +186,7 @@ class Dialogue:
         self, name: str, cause: ExitCause = "exit", **fields: Any
     ) -> rq.ExitedReport:
         """The report that a try ended; by itself and with 0, if not said otherwise."""
-        given: Dict[str, Any] = {
-            "exit_code": 0,
-            "signal": None,
-            "started_at": self.now,
-            "finished_at": self.now,
-        }
-        return rq.ExitedReport(*self._try(name), cause, **{**given, **fields})
+        return exited(self._try(name), cause, self.now, fields)
 
     def outcomes(self) -> Dict[str, Optional[str]]:
         """How every task ended, so far."""
@@ -297,10 +294,14 @@ def lane_of(state: State, key: ResourceKey) -> List[QueueEntry]:
     return sorted({entry for entry in state.queues[key] if is_queued(state, entry)})
 
 
-def _parts(thing: Union[RunState, TaskState]) -> Dict[str, Any]:
+def _parts(
+    thing: Union[RunState, TaskState, AttemptState, GroupState],
+) -> Dict[str, Any]:
     return {name: _plain(getattr(thing, name)) for name in thing.__slots__}
 
 
 def _plain(value: Any) -> Any:
     """A copy; of a dict one that knows its order, for decisions follow it."""
+    if isinstance(value, (AttemptState, GroupState)):
+        return _parts(value)
     return list(value.items()) if isinstance(value, dict) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from provctl.core.engine.requests import (
     AdoptedReport,
@@ -10,13 +10,14 @@ from provctl.core.engine.requests import (
     NeverStartedReport,
     UnknownReport,
 )
+from provctl.core.model.attempt_result import RESULT_FIELDS, AttemptResult
 
 if TYPE_CHECKING:
     from provctl.core.engine.requests import Report
     from provctl.core.model.status import ExitCause
     from provctl.executors.protocol import AttemptRef, LaunchSpec, ReportCallback
 
-__all__ = ["FakeExecutor", "adopted", "ended", "voided"]
+__all__ = ["FakeExecutor", "adopted", "ended", "exited", "voided"]
 
 
 class FakeExecutor:
@@ -96,11 +97,18 @@ class FakeExecutor:
 
 def ended(place: AttemptRef, cause: ExitCause = "exit", **fields: Any) -> ExitedReport:
     """The report that an attempt ended, at 1000 and with 0 if not said otherwise."""
-    given: Dict[str, Any] = {"exit_code": 0, "signal": None}
-    given.update(started_at=1000.0, finished_at=1000.0)
-    return ExitedReport(
-        place.run, place.task, place.attempt, cause, **{**given, **fields}
-    )
+    return exited((place.run, place.task, place.attempt), cause, 1000.0, fields)
+
+
+def exited(
+    attempt: Tuple[str, str, int], cause: ExitCause, at: float, fields: Dict[str, Any]
+) -> ExitedReport:
+    """A report with 0; `fields` are those of the report, and of its result."""
+    result: Dict[str, Any] = {"exit_code": 0, "started_at": at, "finished_at": at}
+    result.update({name: fields[name] for name in RESULT_FIELDS if name in fields})
+    others = {name: fields[name] for name in fields if name not in RESULT_FIELDS}
+    run, task, number = attempt
+    return ExitedReport(run, task, number, cause, AttemptResult(**result), **others)
 
 
 def adopted(place: AttemptRef) -> AdoptedReport:

@@ -88,7 +88,7 @@ def _audit_run(run: RunState) -> None:
         return  # then it counts what is not undone
     for group, children in run.children.items():
         left = sum(run.tasks[child].status != "finished" for child in children)
-        assert run.tasks[group].open_children == left
+        assert run.tasks[group].as_group().open_children == left
 
 
 def _live(run: RunState) -> List[TaskState]:

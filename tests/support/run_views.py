@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from provctl.core.engine.view import Progress, RunView, TaskView
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.render.text import state_of
 
 __all__ = ["done", "failed", "run_of", "running", "waiting"]
@@ -40,9 +41,9 @@ def done(task: str, seconds: float = 4.0) -> TaskView:
     return TaskView(
         task,
         "finished",
+        result=AttemptResult(0),
         outcome="succeeded",
         attempt=1,
-        exit_code=0,
         started_at=1000.0,
         finished_at=1000.0 + seconds,
     )
@@ -52,7 +53,7 @@ def failed(task: str, *log_tail: str, **fields: Any) -> TaskView:
     given = {
         "outcome": "failed",
         "attempt": 1,
-        "exit_code": 1,
+        "result": AttemptResult(1),
         "started_at": 1000.0,
         "finished_at": 1012.0,
     }

@@ -244,10 +244,15 @@ def _dated(event: Any, began: Dict[Tuple[str, int], float]) -> Any:
     took_s = event.at - began_at
     return replace(
         event,
-        started_at=began_at,
-        finished_at=event.at,
-        cpu_s=took_s / 8,
-        max_rss_bytes=24 << 20,
+        result=replace(
+            event.result,
+            started_at=began_at,
+            finished_at=event.at,
+            cpu_s=took_s / 8,
+            max_rss_bytes=24 << 20,
+            read_bytes=3 << 20,
+            written_bytes=5 << 20,
+        ),
     )
 
 

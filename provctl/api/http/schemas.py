@@ -127,6 +127,8 @@ class _Task(BaseModel):
     created_at: Optional[str]
     started_at: Optional[str]
     completed_at: Optional[str]
+    finished_at: Optional[str]
+    retry_at: Optional[str]
     output: Any
     error: Optional[str]
     progress: float
@@ -135,8 +137,19 @@ class _Task(BaseModel):
     state: str
     outcome: Optional[str]
     attempts: int
-    exit_code: Optional[int]
+    purpose: str
     reason: str
+    stale: bool
+    frozen: bool
+    exit_code: Optional[int]
+    signal: Optional[int]
+    cpu_s: float
+    max_rss_bytes: int
+    read_bytes: int
+    written_bytes: int
+    survivors: int
+    stuck: int
+    log_dropped_bytes: int
     output_left_out: bool
 
 
@@ -159,6 +172,7 @@ class _ListedRun(_Run):
 
 
 class _WholeRun(_Run):
+    reason: str
     started_at: Optional[str]
     counts: Dict[str, int]
     tasks: List[_Task]

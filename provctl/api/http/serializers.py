@@ -1,21 +1,23 @@
-"""How runs and tasks look in the API: records that clients of the platform know.
+"""How tasks look in the API: records that clients of the platform know.
 
-Their five statuses say less than ours, which are there too, as `state` and `outcome`.
+Their five statuses say less than ours, which are there too, as `state` and `outcome`,
+and so is everything else that `api.records` says of a task.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
+from provctl.api.records import task_record
 from provctl.base.timefmt import format_iso
-from provctl.core.engine.view import task_view, view
+from provctl.core.engine.view import task_view
 from provctl.core.model.workflow import Command, NushellCall, SubWorkflow
 
 if TYPE_CHECKING:
     from provctl.core.engine.state import RunState, TaskState
     from provctl.core.engine.view import Progress
-    from provctl.storage.run_summary import RunSummary
 
 
 STATUSES = ("Pending", "Running", "Completed", "Failed", "Cancelled")
@@ -41,7 +43,7 @@ def status_of(task: TaskState) -> str:
     return "Running" if task.status == "running" else "Pending"
 
 
-def task_record(
+def platform_task_record(
     run: RunState,
     task: TaskState,
     *,
@@ -56,13 +58,16 @@ def task_record(
     mappings see `core.engine.view.task_view`.
     """
     seen = task_view(task, stale, unattended)
-    progress = seen.progress if said is None else said
+    if said is not None:
+        seen = replace(seen, progress=said)
     run_id, status = run.submitted.run, status_of(task)
     command, args = _words_of(task)
     output, left_out = task.output, False
     if output is not None and not whole and len(json.dumps(output)) > _OUTPUT_MAX:
         output, left_out = None, True
+    record = task_record(seen)
     return {
+        **record,
         "id": f"{run_id}/{seen.id}",
         "name": seen.id,
         "command": command,
@@ -70,18 +75,12 @@ def task_record(
         "dependencies": [f"{run_id}/{need.task}" for need in task.task.needs],
         "status": status,
         "created_at": format_iso(run.submitted.at),
-        "started_at": format_iso(seen.started_at),
-        "completed_at": format_iso(seen.finished_at),
+        "completed_at": record["finished_at"],
         "output": output,
         "error": _error(task) if status == "Failed" else None,
-        "progress": 100 if status == "Completed" else progress.percent or 0,
-        "message": progress.message,
+        "progress": 100 if status == "Completed" else record["progress"] or 0,
         "run": run_id,
-        "state": seen.status,
-        "outcome": seen.outcome,
-        "attempts": seen.attempt,
-        "exit_code": seen.exit_code,
-        "reason": seen.explanation,
+        "state": record["status"],
         "output_left_out": left_out,
     }
 
@@ -107,46 +106,8 @@ def _text(value: Any) -> str:
 def _error(task: TaskState) -> str:
     if task.reason:
         return task.reason
-    if task.signal is not None:
-        return f"signal {task.signal}"
-    if task.exit_code is not None:
-        return f"exit code {task.exit_code}"
+    if task.result.signal is not None:
+        return f"signal {task.result.signal}"
+    if task.result.exit_code is not None:
+        return f"exit code {task.result.exit_code}"
     return str(task.outcome)
-
-
-def run_record(run: RunState, *, owned: bool) -> Dict[str, Any]:
-    """Return a run, without its tasks; `owned`: a process takes care of it."""
-    seen = view(run, rows=0)
-    return {
-        "id": seen.id,
-        "name": seen.name,
-        "status": seen.status,
-        "outcome": seen.outcome,
-        "created_at": format_iso(seen.created_at),
-        "started_at": format_iso(seen.started_at),
-        "finished_at": format_iso(seen.finished_at),
-        "priority": seen.priority,
-        "batch": seen.batch,
-        "labels": dict(seen.labels),
-        "owned": owned,
-        "task_count": seen.total,
-        "counts": dict(seen.counts),
-    }
-
-
-def summary_record(run: RunSummary) -> Dict[str, Any]:
-    """Return a run as lists show it."""
-    return {
-        "id": run.id,
-        "name": run.name,
-        "status": run.status,
-        "outcome": run.outcome,
-        "created_at": format_iso(run.created_at),
-        "finished_at": format_iso(run.finished_at),
-        "priority": run.priority,
-        "batch": run.batch,
-        "labels": dict(run.labels),
-        "owned": run.owned,
-        "task_count": run.tasks,
-        "damage": run.damage or None,
-    }

@@ -119,7 +119,7 @@ def _flaky(course: RunSummaryReport) -> Dict[str, Tuple[str, str]]:
     for each in course.tries:
         task = course.run.tasks[each.task]
         failed = each.outcome in NEEDS_ATTENTION and each.purpose == "run"
-        if failed and (task.did or task.outcome) == "succeeded":
+        if failed and (task.outcome_before_undo or task.outcome) == "succeeded":
             why = each.reason or humanize(each.outcome or "")
             told = f"succeeded at attempt {task.counted_attempts}, before that: {why}"
             found[each.task] = (f"{each.task} is flaky", told)

@@ -53,7 +53,7 @@ def _case(
         took_s = last.finished_at - last.started_at
     return JUnitTestCase(
         name=task.task.id,
-        outcome=task.did or task.outcome or "waiting",
+        outcome=task.outcome_before_undo or task.outcome or "waiting",
         took_s=max(took_s, 0.0),
         message=sanitize(course.unattended.get(task.task.id, task.reason)),
         faults=[

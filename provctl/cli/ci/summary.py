@@ -138,7 +138,10 @@ def _rows(course: RunSummaryReport) -> List[TaskRow]:
     used: Dict[str, Tuple[float, int]] = {}
     for each in course.tries:
         cpu_s, memory = used.get(each.task, (0.0, 0))
-        used[each.task] = cpu_s + each.cpu_s, max(memory, each.max_rss_bytes)
+        used[each.task] = (
+            cpu_s + each.result.cpu_s,
+            max(memory, each.result.max_rss_bytes),
+        )
     tasks = [
         task
         for task in course.run.tasks.values()

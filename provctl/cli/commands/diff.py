@@ -135,7 +135,7 @@ def _task_result(task: TaskState, seen: TaskView) -> Dict[str, object]:
         "status": seen.unattended or task.outcome or task.status,
         "stale": seen.stale or None,
         "attempts": task.counted_attempts,
-        "exit_code": task.exit_code,
+        "exit_code": task.result.exit_code,
         "output": task.output,
         "duration": _duration(task),
     }

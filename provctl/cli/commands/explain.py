@@ -73,7 +73,10 @@ def explain(session: Session, run: str) -> None:
 
     reasons = {each: reasons_of(each) for each in chosen}
     if session.output != "table":
-        for line in _data(session, [_record(about, *item) for item in reasons.items()]):
+        records = [
+            _record(about, each, because, left) for each, because in reasons.items()
+        ]
+        for line in _data(session, records):
             click.echo(line)
         return
     click.echo(_headline(session, about, goes_on=goes_on))
@@ -142,13 +145,16 @@ def _select_tasks(run: RunState) -> List[str]:
     return list(causes)[:_SHOWN]
 
 
-def _record(run: RunState, task_id: str, reasons: List[Reason]) -> Dict[str, Any]:
-    task = run.tasks[task_id]
+def _record(
+    run: RunState, task_id: str, reasons: List[Reason], unattended: Dict[str, str]
+) -> Dict[str, Any]:
+    from provctl.api.records import task_record
+    from provctl.core.engine.reopen import why_stale
+    from provctl.core.engine.view import task_view
+
     return {
         "run": run.submitted.run,
-        "task": task_id,
-        "status": task.status,
-        "outcome": task.outcome,
+        **task_record(task_view(run.tasks[task_id], why_stale(run), unattended)),
         "because": [_reason_record(reason) for reason in reasons],
     }
 
@@ -193,7 +199,7 @@ def _reason_record(reason: Reason) -> Dict[str, Any]:
 
 def _data(session: Session, records: List[Dict[str, Any]]) -> List[str]:
     if session.output == "name":
-        return [f"{record['run']}/{record['task']}" for record in records]
+        return [f"{record['run']}/{record['id']}" for record in records]
     if session.output == "jsonl":
         return [json.dumps(record) for record in records]
     return [json.dumps(records, indent=2)]

@@ -9,7 +9,7 @@ import click
 from provctl.base.timefmt import format_local
 from provctl.cli.completion.param_types import STATUS
 from provctl.cli.options.run_filters import RunFilter, run_filter_options
-from provctl.cli.run_list import labels_line, run_rows, wanted_words
+from provctl.cli.run_list import labels_line, wanted_words
 from provctl.cli.session import Session, emit
 
 if TYPE_CHECKING:
@@ -39,7 +39,12 @@ def list_runs(
     if words is not None:
         runs = [run for run in runs if words & {run.status, run.outcome}]
     shown = runs[-last:] if last else runs
-    rows = list(map(_cells, shown)) if session.output == "table" else run_rows(shown)
+    if session.output == "table":
+        rows = [_cells(run) for run in shown]
+    else:
+        from provctl.api.records import summary_record
+
+        rows = [summary_record(run) for run in shown]
     columns: Tuple[str, ...] = ("id", "name", "status", "outcome", "tasks", "created")
     if any(run.labels for run in shown):
         columns = (*columns, "labels")

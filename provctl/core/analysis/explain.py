@@ -175,9 +175,9 @@ def _no_room(
     elsewhere: Elsewhere,
 ) -> Iterator[Reason]:
     """A task that is ready and has not started: what is full, and who is ahead."""
-    short = task if task.lacks else _short_of_something(state)
+    short = task if task.shortage else _short_of_something(state)
     if short is not None:
-        text = f"{short.lacks}; it is tried again until there is"
+        text = f"{short.shortage}; it is tried again until there is"
         whose = (
             "" if short is task else f"nothing starts since {short.task.id} met this: "
         )
@@ -217,7 +217,7 @@ def _short_of_something(state: State) -> Optional[TaskState]:
     for entries in state.queues.values():
         for entry in entries:
             task = state.runs[entry[1]].tasks[entry[2]]
-            if task.lacks and is_queued(state, entry):
+            if task.shortage and is_queued(state, entry):
                 return task
     return None
 
@@ -288,7 +288,7 @@ def _why_running(
 ) -> Iterator[Reason]:
     if task.stop_level:
         yield Reason("cancelled", "it was told to end, and has not yet")
-    if task.frozen:
+    if task.is_suspended:
         yield Reason("paused", "it stands still: the run is frozen")
     if isinstance(task.task.action, SubWorkflow):
         inside = [run.tasks[child] for child in run.children.get(task.task.id, ())]

@@ -32,6 +32,7 @@ from provctl.core.engine.events import AttemptFinished, RunSubmitted
 from provctl.core.engine.observe import observe
 from provctl.core.engine.requests import ExitedReport
 from provctl.core.engine.state import State
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.core.model.workflow import Command, SubWorkflow
 
 if TYPE_CHECKING:
@@ -238,8 +239,10 @@ class _Play:
             )
             report = ExitedReport(
                 _RUN, span.task, span.attempt, "exit",
-                exit_code=0 if span.well else 1, signal=None,
-                started_at=span.start_s, finished_at=span.end_s,
+                AttemptResult(
+                    0 if span.well else 1,
+                    started_at=span.start_s, finished_at=span.end_s,
+                ),
             )  # fmt: skip
             spent = self._spent.get(span.task, 0.0) + span.end_s - span.start_s
             for event in observe(self._state, report, self._now, dice):

@@ -33,7 +33,13 @@ from provctl.core.engine.run_queue import (
     drop_waiting,
     set_timer,
 )
-from provctl.core.engine.state import RunState, State, TaskState
+from provctl.core.engine.state import (
+    AttemptState,
+    RetryDelay,
+    RunState,
+    State,
+    TaskState,
+)
 from provctl.core.engine.transitions import InvalidTransition, transition_error
 from provctl.core.model.workflow import SubWorkflow, Workflow
 
@@ -81,7 +87,7 @@ def apply(state: State, event: ev.Event) -> None:
 # -- what each event does ------------------------------------------------------
 
 
-def _owner_took(state: State, run: RunState, event: ev.OwnershipTaken) -> None:
+def _ownership_taken(state: State, run: RunState, event: ev.OwnershipTaken) -> None:
     run.boot = event.boot
     if event.at < run.last_at:
         clamp_timers(state, run, event.at)
@@ -91,17 +97,22 @@ def _attempt_started(state: State, run: RunState, event: ev.AttemptStarted) -> N
     task = run.tasks[event.task]
     task.attempt = event.attempt
     task.purpose = event.purpose
-    task.earlier_at, task.started_at = task.started_at, event.at
+    if task.latest is not None:
+        task.latest.previous = None
+    task.latest = AttemptState(previous=task.latest)
+    task.started_before, task.started_at = task.started_at, event.at
     task.finished_at = None
-    task.retry_at = None
-    task.percent, task.said = None, ""
-    task.survivors = task.stuck = task.log_dropped_bytes = 0
-    task.cpu_s, task.max_rss_bytes = 0.0, 0
+    task.delay = None
     task.stop_level = 0
     count_resources(state, run, task, +1)
     _begin(state, run, event.at)
     set_status(run, task, "running")
     dequeue(state, run, task)
+
+
+def _latest(task: TaskState) -> AttemptState:
+    assert task.latest is not None, "it has begun an attempt"
+    return task.latest
 
 
 def _begin(state: State, run: RunState, at: float) -> None:
@@ -116,24 +127,24 @@ def _begin(state: State, run: RunState, at: float) -> None:
 def _attempt_adopted(state: State, run: RunState, event: ev.AttemptAdopted) -> None:
     task = run.tasks[event.task]
     # The old owner may have died between a fact and its signal: say it again.
-    if run.thaws:
-        task.frozen = not run.frozen
-    if task.stop_level or run.thaws:
+    if run.was_suspended:
+        _latest(task).suspended = not run.frozen
+    if task.stop_level or run.was_suspended:
         state.due[(event.run, event.task)] = None
 
 
-def _attempt_voided(state: State, run: RunState, event: ev.AttemptDiscarded) -> None:
+def _attempt_discarded(state: State, run: RunState, event: ev.AttemptDiscarded) -> None:
     task = run.tasks[event.task]
-    task.voided += 1
-    task.frozen = False
-    task.started_at = task.earlier_at
+    task.discarded += 1
+    task.latest = _latest(task).previous
+    task.started_at = task.started_before
     count_resources(state, run, task, -1)
     if run.is_stopping(task):
         _end_before_start(state, run, task, event.at)
         return
     requeue(state, run, task)
     if event.shortage and task.status == "ready":
-        task.lacks = event.reason
+        task.shortage = event.reason
     if run.halted and task.counted_attempts == 0 and task.purpose == "run":
         mark_skipped(state, run, task, run.halted)
 
@@ -141,50 +152,45 @@ def _attempt_voided(state: State, run: RunState, event: ev.AttemptDiscarded) -> 
 def _attempt_stopping(state: State, run: RunState, event: ev.AttemptStopping) -> None:
     task = run.tasks[event.task]
     task.stop_level = 2 if event.now else 1
-    task.frozen = False
+    _latest(task).suspended = False
     state.due.pop((event.run, event.task), None)
 
 
-def _attempt_frozen(state: State, run: RunState, event: ev.AttemptSuspended) -> None:
-    run.tasks[event.task].frozen = True
+def _attempt_suspended(state: State, run: RunState, event: ev.AttemptSuspended) -> None:
+    _latest(run.tasks[event.task]).suspended = True
     state.due.pop((event.run, event.task), None)
 
 
-def _attempt_thawed(state: State, run: RunState, event: ev.AttemptResumed) -> None:
-    run.tasks[event.task].frozen = False
+def _attempt_resumed(state: State, run: RunState, event: ev.AttemptResumed) -> None:
+    _latest(run.tasks[event.task]).suspended = False
     state.due.pop((event.run, event.task), None)
 
 
 def _progress_reported(state: State, run: RunState, event: ev.ProgressReported) -> None:
-    task = run.tasks[event.task]
-    task.percent, task.said = event.percent, event.message
+    latest = _latest(run.tasks[event.task])
+    latest.percent, latest.message = event.percent, event.message
 
 
 def _attempt_finished(state: State, run: RunState, event: ev.AttemptFinished) -> None:
     task = run.tasks[event.task]
-    task.exit_code = event.exit_code
-    task.signal = event.signal
+    result, latest = event.result, _latest(task)
+    latest.result, latest.previous = result, None
     task.reason = event.reason
-    task.frozen = False
-    task.survivors, task.stuck = event.survivors, event.stuck
-    task.log_dropped_bytes = event.log_dropped_bytes
-    task.cpu_s, task.max_rss_bytes = event.cpu_s, event.max_rss_bytes
     if task.purpose != "undo":
         task.output = event.output
-    if task.purpose == "run" and not event.ran:
-        task.started_at = task.earlier_at
-    elif event.started_at is not None:
-        task.started_at = event.started_at
+    if task.purpose == "run" and not result.ran:
+        task.started_at = task.started_before
+    elif result.started_at is not None:
+        task.started_at = result.started_at
     _release_slot(state, run, task)
     if event.retry_at is None:
-        ended = event.finished_at if event.finished_at is not None else event.at
+        ended = event.at if result.finished_at is None else result.finished_at
         if task.purpose == "undo":
             undo_ended(state, run, task, event.outcome, ended)
         else:
             finish_task(state, run, task, event.outcome, ended)
         return
-    task.retry_at = event.retry_at
-    task.wait_s = event.retry_at - event.at
+    task.delay = RetryDelay(event.retry_at, event.retry_at - event.at)
     set_status(run, task, "retrying")
     set_timer(state, event.retry_at, event.run, event.task)
 
@@ -195,8 +201,8 @@ def _release_slot(state: State, run: RunState, task: TaskState) -> None:
     state.due.pop((run.submitted.run, task.task.id), None)
     if task.purpose == "probe":
         task.purpose = "run"
-        task.unknown = ""
-        task.voided += 1
+        task.unconfirmed = ""
+        task.discarded += 1
 
 
 def _retry_due(state: State, run: RunState, event: ev.RetryDue) -> None:
@@ -207,7 +213,7 @@ def _probe_due(state: State, run: RunState, event: ev.ProbeDue) -> None:
     task = run.tasks[event.task]
     _release_slot(state, run, task)
     task.reason = event.reason
-    task.unknown = event.outcome
+    task.unconfirmed = event.outcome
     task.purpose = "probe"
     enqueue_task(state, run, task)
 
@@ -215,7 +221,6 @@ def _probe_due(state: State, run: RunState, event: ev.ProbeDue) -> None:
 def _task_held(state: State, run: RunState, event: ev.TaskHeld) -> None:
     task = run.tasks[event.task]
     task.reason = event.reason
-    task.frozen = False
     _release_slot(state, run, task)
     if run.is_stopping(task):
         _cancel_silently(state, run, task, event.outcome, event.at)
@@ -230,7 +235,7 @@ def _task_resolved(state: State, run: RunState, event: ev.TaskResolved) -> None:
         task.outcome = None
         task.reason = ""
         # An operator's rerun is a try of its own, beyond `retry.attempts`.
-        task.voided = task.attempt
+        task.discarded = task.attempt
         requeue(state, run, task)
     else:
         accepted = event.how == "accept"
@@ -251,7 +256,7 @@ def _end_early(state: State, run: RunState, event: Any, outcome: TaskOutcome) ->
         undo_ended(state, run, task, "undo_failed", event.at)
     else:
         # A probe that cannot be asked leaves unknown what was.
-        finish_task(state, run, task, task.unknown or outcome, event.at)
+        finish_task(state, run, task, task.unconfirmed or outcome, event.at)
     _leave_line(state, run, task, was)
 
 
@@ -272,14 +277,14 @@ def _group_started(state: State, run: RunState, event: ev.GroupStarted) -> None:
         set_timer(state, event.at + task.task.timeout_s, event.run, event.task)
     for child in run.children.get(event.task, ()):
         dependency_met(state, run, run.tasks[child])
-    if task.open_children == 0:
+    if task.as_group().open_children == 0:
         state.due[(event.run, event.task)] = None
 
 
 def _group_timed_out(state: State, run: RunState, event: ev.GroupTimedOut) -> None:
     drop_timer(state, event.run, event.task)
-    group = run.tasks[event.task]
-    group.spoiled = worst_outcome(group.spoiled, "timed_out")
+    group = run.tasks[event.task].as_group()
+    group.worst_failure = worst_outcome(group.worst_failure, "timed_out")
     pending = [event.task]
     while pending:
         inside = pending.pop()
@@ -331,7 +336,7 @@ def _end_before_start(state: State, run: RunState, task: TaskState, at: float) -
     if task.purpose == "undo":
         keep_as_is(state, run, task, "the rollback was cancelled", at)
     else:
-        _cancel_silently(state, run, task, task.unknown or "cancelled", at)
+        _cancel_silently(state, run, task, task.unconfirmed or "cancelled", at)
 
 
 def _cancel_silently(
@@ -355,7 +360,7 @@ def _run_resumed(state: State, run: RunState, event: ev.RunResumed) -> None:
 def _run_finished(state: State, run: RunState, event: ev.RunFinished) -> None:
     run.outcome = event.outcome
     run.finished_at = event.at
-    run.paused = run.frozen = run.thaws = False
+    run.paused = run.frozen = run.was_suspended = False
     run.suspended.clear()
     state.ending.pop(event.run, None)
     drop_timer(state, event.run, "")
@@ -363,13 +368,13 @@ def _run_finished(state: State, run: RunState, event: ev.RunFinished) -> None:
 
 _Handler = Callable[[State, RunState, Any], None]
 _APPLY: Dict[Type[Any], _Handler] = {
-    ev.OwnershipTaken: _owner_took,
+    ev.OwnershipTaken: _ownership_taken,
     ev.AttemptStarted: _attempt_started,
     ev.AttemptAdopted: _attempt_adopted,
-    ev.AttemptDiscarded: _attempt_voided,
+    ev.AttemptDiscarded: _attempt_discarded,
     ev.AttemptStopping: _attempt_stopping,
-    ev.AttemptSuspended: _attempt_frozen,
-    ev.AttemptResumed: _attempt_thawed,
+    ev.AttemptSuspended: _attempt_suspended,
+    ev.AttemptResumed: _attempt_resumed,
     ev.AttemptFinished: _attempt_finished,
     ev.ProgressReported: _progress_reported,
     ev.RetryDue: _retry_due,

@@ -131,10 +131,10 @@ def _due(state: State, run_id: str, task_id: str, now: float) -> Instruction:
             run_id, now, task_id, task.attempt, cause, now=at_once
         )
         return StopAttempt(stopping)
-    if task.broken:
-        return JournalOnly(ev.TaskFailed(run_id, now, task_id, task.broken))
-    if task.doom:
-        return JournalOnly(ev.TaskSkipped(run_id, now, task_id, task.doom))
+    if task.fail_reason:
+        return JournalOnly(ev.TaskFailed(run_id, now, task_id, task.fail_reason))
+    if task.skip_reason:
+        return JournalOnly(ev.TaskSkipped(run_id, now, task_id, task.skip_reason))
     return JournalOnly(ev.GroupStarted(run_id, now, task_id))
 
 
@@ -166,7 +166,9 @@ def _timer(run: RunState, task_id: str, now: float) -> ev.Event:
 def _group_outcome(run: RunState, group: TaskState) -> TaskOutcome:
     if run.stop_level:
         return "cancelled"
-    return group.spoiled or ("cancelled" if group.stop_level else "succeeded")
+    return group.as_group().worst_failure or (
+        "cancelled" if group.stop_level else "succeeded"
+    )
 
 
 # What a run is whose worst task finished so.
@@ -184,8 +186,8 @@ def _run_outcome(run: RunState) -> RunOutcome:
         return "rolled_back" if whole else "rollback_failed"
     if run.cancel_cause:
         return "timed_out" if run.cancel_cause == "timeout" else "cancelled"
-    if run.spoiled:
-        return _OF_FAILED_RUN[run.spoiled]
+    if run.worst_failure:
+        return _OF_FAILED_RUN[run.worst_failure]
     # What was undone, and did not run again, is no success of the whole.
     if run.counts.get("undo_failed"):
         return "rollback_failed"

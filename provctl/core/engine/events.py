@@ -12,6 +12,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Union
 
 from provctl.base.light_dataclass import light_dataclass
+from provctl.core.model.attempt_result import NO_RESULT, AttemptResult
 
 if TYPE_CHECKING:
     from provctl.core.model.status import (
@@ -136,12 +137,9 @@ class AttemptFinished:
     """A try ended, as its supervisor's exit record says.
 
     `outcome` is succeeded, failed, cancelled, timed_out, lost or interrupted; of an
-    undo undone or undo_failed instead. A probe's is what is true of its task. With `retry_at` the task is tried again then; without, this is its outcome.
-    `cpu_s` is user plus system time, `max_rss_bytes` the largest process.
-    `survivors` counts processes that had to be swept after the main one ended by
-    itself, `stuck` those that hang in the kernel and live on, `log_dropped_bytes`
-    what is missing from the middle of its log. Where it did not run (`ran` is false)
-    its program could not be started: nothing was done, and nothing is to be undone.
+    undo undone or undo_failed instead. A probe's is what is true of its task. With
+    `retry_at` another attempt follows then; without, this is the task's outcome.
+    The fields of `result` are written as if they were fields of the event.
     """
 
     run: str
@@ -149,19 +147,10 @@ class AttemptFinished:
     task: str
     attempt: int
     outcome: TaskOutcome
-    exit_code: Optional[int] = None
-    signal: Optional[int] = None
+    result: AttemptResult = NO_RESULT
     reason: str = ""
-    started_at: Optional[float] = None
-    finished_at: Optional[float] = None
-    cpu_s: float = 0.0
-    max_rss_bytes: int = 0
-    survivors: int = 0
     output: Any = None
     retry_at: Optional[float] = None
-    log_dropped_bytes: int = 0
-    stuck: int = 0
-    ran: bool = True
 
 
 @light_dataclass

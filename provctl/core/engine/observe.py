@@ -118,7 +118,7 @@ def _probe_event(case: _Observation, report: ExitedReport) -> ev.Event:
 def _by_policy(case: _Observation, reason: str, outcome: MaybeOutcome = "") -> ev.Event:
     """Hold the task, try it again, or let it have failed."""
     task, tries = case.task, case.tries
-    final = outcome or task.unknown
+    final = outcome or task.unconfirmed
     assert final, "it is lost or interrupted"
     undo = task.task.undo if task.purpose == "undo" else None
     if undo is not None:
@@ -165,22 +165,14 @@ def _exit_event(case: _Observation, report: ExitedReport) -> ev.Event:
 def _attempt_finished(
     case: _Observation, report: ExitedReport, outcome: TaskOutcome, reason: str
 ) -> ev.AttemptFinished:
+    result = report.result
     return ev.AttemptFinished(
         *case.key,
         outcome,
-        exit_code=report.exit_code,
-        signal=report.signal,
-        reason=reason,
-        started_at=report.started_at,
-        finished_at=report.finished_at,
-        cpu_s=report.cpu_s,
-        max_rss_bytes=report.max_rss_bytes,
         # What is told to end is ended whole: of that nothing has to be said.
-        survivors=report.survivors if report.cause == "exit" else 0,
-        output=report.output if outcome == "succeeded" or _refusal(report) else None,
-        log_dropped_bytes=report.log_dropped_bytes,
-        stuck=report.stuck,
-        ran=report.ran,
+        result if report.cause == "exit" else replace(result, survivors=0),
+        reason,
+        report.output if outcome == "succeeded" or _refusal(report) else None,
     )
 
 
@@ -190,9 +182,10 @@ def _is_worth_it(on: Tuple[str, ...], report: ExitedReport) -> bool:
         return True
     if report.cause == "timeout":
         return "timeout" in on
-    if report.signal is not None:
-        return "signal" in on or f"signal {report.signal}" in on
-    return "exit" in on or str(report.exit_code) in on
+    result = report.result
+    if result.signal is not None:
+        return "signal" in on or f"signal {result.signal}" in on
+    return "exit" in on or str(result.exit_code) in on
 
 
 def _judge(report: ExitedReport, *, told: bool) -> Tuple[TaskOutcome, str]:
@@ -205,17 +198,18 @@ def _judge(report: ExitedReport, *, told: bool) -> Tuple[TaskOutcome, str]:
     problem = report.problem or _flaw(report.output)
     if problem:
         return "failed", problem
-    if report.signal is not None:
-        return "failed", f"killed by signal {report.signal}"
-    if report.exit_code != 0:
-        return "failed", _refusal(report) or f"exit code {report.exit_code}"
+    result = report.result
+    if result.signal is not None:
+        return "failed", f"killed by signal {result.signal}"
+    if result.exit_code != 0:
+        return "failed", _refusal(report) or f"exit code {result.exit_code}"
     return "succeeded", ""
 
 
 def _refusal(report: ExitedReport) -> str:
     """Why a call failed that returned `success: false`, in its words; else empty."""
     output = report.output
-    if report.exit_code != 1 or not isinstance(output, dict):
+    if report.result.exit_code != 1 or not isinstance(output, dict):
         return ""
     if output.get("success") is not False:
         return ""

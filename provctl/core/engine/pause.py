@@ -6,6 +6,7 @@ import heapq
 from typing import TYPE_CHECKING, Optional
 
 from provctl.core.engine.run_queue import drop_queues, enqueue, set_timer
+from provctl.core.engine.state import RetryDelay
 from provctl.core.model.workflow import SubWorkflow
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def pause(state: State, run: RunState, *, at: float, freeze: bool) -> None:
         drop_queues(state, run)
         _suspend(state, run, at)
     if freeze and not run.frozen:
-        run.frozen = run.thaws = True
+        run.frozen = run.was_suspended = True
         _have_told(state, run)
 
 
@@ -44,7 +45,7 @@ def _have_told(state: State, run: RunState) -> None:
         running = task.status == "running" and not isinstance(
             task.task.action, SubWorkflow
         )
-        if running and task.frozen != run.frozen:
+        if running and task.is_suspended != run.frozen:
             state.due[(run.submitted.run, task_id)] = None
 
 
@@ -78,8 +79,8 @@ def clamp_timers(state: State, run: RunState, at: float) -> None:
         latest = at + _timer_length(run, task)
         if when > latest:
             state.timers[place] = (latest, owner, task_id)
-            if task is not None and task.status == "retrying":
-                task.retry_at = latest
+            if task is not None and task.status == "retrying" and task.delay:
+                task.delay = RetryDelay(latest, task.delay.delay_s)
     heapq.heapify(state.timers)
 
 
@@ -87,4 +88,6 @@ def _timer_length(run: RunState, task: Optional[TaskState]) -> float:
     """Seconds that a timer was set for."""
     if task is None:
         return run.workflow.timeout_s or 0.0
-    return task.wait_s if task.status == "retrying" else task.task.timeout_s or 0.0
+    if task.status == "retrying" and task.delay:
+        return task.delay.delay_s
+    return task.task.timeout_s or 0.0

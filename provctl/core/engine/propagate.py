@@ -46,8 +46,7 @@ def set_outcome(
     state.due.pop((run_id, task_id), None)
     task.outcome = outcome
     task.finished_at = at
-    task.retry_at = None
-    task.frozen = False
+    task.delay = None
     _set_status(run, task, "finished", counted_as=outcome)
     run.open_tasks -= 1
     if run.open_tasks == 0:
@@ -63,8 +62,8 @@ def _leave_group(state: State, run: RunState, task: TaskState) -> None:
     if parent is None:
         return
     group = run.tasks[parent]
-    group.open_children -= 1
-    if group.open_children == 0 and group.status == "running":
+    group.as_group().open_children -= 1
+    if group.as_group().open_children == 0 and group.status == "running":
         state.due[(run.submitted.run, parent)] = None
 
 
@@ -126,14 +125,14 @@ def dependency_met(state: State, run: RunState, task: TaskState) -> None:
 
 def make_ready(state: State, run: RunState, task: TaskState) -> None:
     """All needs are met: look at the condition, then stand in line."""
-    if task.doom:
+    if task.skip_reason:
         return
     try:
         wanted = task.task.when is None or evaluate_condition(
             task.task.when, run.output_of
         )
     except ValueMissing as missing:
-        task.broken = f"its condition cannot be decided: {missing}"
+        task.fail_reason = f"its condition cannot be decided: {missing}"
         state.due[(run.submitted.run, task.task.id)] = None
         return
     if not wanted:
@@ -185,10 +184,10 @@ def set_status(run: RunState, task: TaskState, status: TaskStatus) -> None:
 def _set_status(
     run: RunState, task: TaskState, status: TaskStatus, *, counted_as: str
 ) -> None:
-    run.counts[task.bucket] -= 1
+    run.counts[task.counted_as] -= 1
     run.counts[counted_as] = run.counts.get(counted_as, 0) + 1
-    task.bucket = counted_as
-    task.lacks = ""
+    task.counted_as = counted_as
+    task.shortage = ""
     task.status = status
     if task.status in ("running", "retrying", "held"):
         run.active[task.task.id] = None
@@ -217,8 +216,8 @@ def mark_failed(run: RunState, task: TaskState, outcome: TaskOutcome) -> None:
     if task.task.on_failure == "continue":
         return
     parent = task.task.parent
-    holder = run if parent is None else run.tasks[parent]
-    holder.spoiled = worst_outcome(holder.spoiled, outcome)
+    holder = run if parent is None else run.tasks[parent].as_group()
+    holder.worst_failure = worst_outcome(holder.worst_failure, outcome)
 
 
 def _fails_run(run: RunState, task: TaskState) -> bool:
@@ -238,7 +237,7 @@ def _halt(state: State, run: RunState, why: str) -> None:
         if other.status in ("waiting", "ready"):
             mark_skipped(state, run, other, why)
         elif other.status == "retrying":
-            other.broken = f"{other.reason}; not tried again, for {why}"
+            other.fail_reason = f"{other.reason}; not tried again, for {why}"
             state.due[(run.submitted.run, other.task.id)] = None
 
 
@@ -250,6 +249,6 @@ def worst_outcome(one: MaybeOutcome, other: TaskOutcome) -> MaybeOutcome:
 
 def mark_skipped(state: State, run: RunState, task: TaskState, why: str) -> None:
     """Have a task skipped; the first reason stands."""
-    if not task.doom:
-        task.doom = why
+    if not task.skip_reason:
+        task.skip_reason = why
         state.due[(run.submitted.run, task.task.id)] = None

@@ -81,11 +81,11 @@ def reset_task(run: RunState, task: TaskState) -> None:
     """Bring a finished task back to where it was before its first try."""
     run.failed.pop(task.task.id, None)
     task.purpose = "run"
-    task.voided = task.attempt
-    for name in ("outcome", "output", "exit_code", "signal"):
-        setattr(task, name, None)
+    task.discarded = task.attempt
+    task.outcome = task.output = task.latest = None
     task.started_at = task.finished_at = None
-    task.did = task.unknown = task.doom = task.broken = task.reason = ""
+    task.outcome_before_undo = task.unconfirmed = ""
+    task.skip_reason = task.fail_reason = task.reason = ""
     task.stop_level = 0
     set_status(run, task, "waiting")
 
@@ -113,14 +113,15 @@ def _count_children(run: RunState, tasks: Iterable[TaskState]) -> None:
     for group_id in ids:
         children = run.children.get(group_id, ())
         open_ones = (run.tasks[child].status != "finished" for child in children)
-        run.tasks[group_id].open_children = sum(open_ones)
+        run.tasks[group_id].as_group().open_children = sum(open_ones)
 
 
 def _recount_failures(run: RunState) -> None:
     """What failed and stays so still counts; nothing else does."""
-    run.spoiled = ""
+    run.worst_failure = ""
     for task in run.tasks.values():
-        task.spoiled = ""
+        if task.group is not None:
+            task.group.worst_failure = ""
     for task_id in run.failed:
         task = run.tasks[task_id]
         if task.outcome in FAILURES and task.status == "finished":
@@ -201,7 +202,8 @@ def why_stale(run: RunState) -> Dict[str, str]:
     why = {
         task_id: outcome_phrase(task.outcome)
         for task_id, task in run.tasks.items()
-        if task.did == "succeeded" and task.outcome in ("undone", "undo_failed")
+        if task.outcome_before_undo == "succeeded"
+        and task.outcome in ("undone", "undo_failed")
     }
     rest = stale_by(run, why)
     for task_id, first in [*zip(why, why), *rest.items()]:
@@ -228,7 +230,7 @@ def ran_on_failure(run: RunState, task_id: str) -> bool:
 
 
 def _succeeded(task: TaskState) -> bool:
-    return (task.did or task.outcome) == "succeeded"
+    return (task.outcome_before_undo or task.outcome) == "succeeded"
 
 
 def _made_something(task: TaskState) -> bool:
@@ -280,7 +282,7 @@ def _can_be_undone(task: TaskState) -> bool:
     undo = task.task.undo
     if undo is None or task.outcome == "undone":
         return False
-    if (task.did or task.outcome) == "succeeded":
+    if (task.outcome_before_undo or task.outcome) == "succeeded":
         return True
     return undo.on == "begun" and task.started_at is not None
 

@@ -27,6 +27,7 @@ from provctl.errors import NotFound, RequestRejected, UsageError
 
 if TYPE_CHECKING:
     from provctl.core.engine.state import RunState, State
+    from provctl.core.model.attempt_result import AttemptResult
     from provctl.core.model.status import ExitCause, TaskOutcome
 
 
@@ -155,26 +156,16 @@ class ExitedReport:
     """The try ended, with its exit record.
 
     `cause` is "exit" (by itself), "timeout" or "stop" (it was told to);
-    `problem` says what failed besides the exit code ("" for nothing); `stuck` counts
-    processes that even KILL did not end. `ran` is false if no process was started.
+    `problem` says what failed besides the exit code ("" for nothing).
     """
 
     run: str
     task: str
     attempt: int
     cause: ExitCause
-    exit_code: Optional[int]
-    signal: Optional[int]
-    started_at: float
-    finished_at: float
-    cpu_s: float = 0.0
-    max_rss_bytes: int = 0
-    survivors: int = 0
-    log_dropped_bytes: int = 0
+    result: AttemptResult
     output: Any = None
     problem: str = ""
-    stuck: int = 0
-    ran: bool = True
 
 
 Report = Union[AdoptedReport, NeverStartedReport, UnknownReport, ExitedReport]

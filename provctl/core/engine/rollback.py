@@ -35,8 +35,9 @@ def roll_back(state: State, run: RunState, event: ev.RollbackRequested) -> None:
     for task_id, task in run.tasks.items():
         task.unmet = len(run.dependents.get(task_id, ()))
         task.unmet += task.task.parent is not None
-        task.open_children = len(run.children.get(task_id, ()))
-        task.doom = ""
+        if task.group is not None:
+            task.group.open_children = len(run.children.get(task_id, ()))
+        task.skip_reason = ""
     for task_id in chosen:
         _prepare(run, run.tasks[task_id])
     last = [(task, True) for task in run.tasks.values() if task.unmet == 0]
@@ -49,9 +50,9 @@ def _prepare(run: RunState, task: TaskState) -> None:
     run.failed.pop(task.task.id, None)
     run.open_tasks += 1
     task.purpose = "undo"
-    task.did = task.did or task.outcome or ""
+    task.outcome_before_undo = task.outcome_before_undo or task.outcome or ""
     task.outcome = None
-    task.voided = task.attempt
+    task.discarded = task.attempt
     task.reason = ""
     set_status(run, task, "waiting")
 
@@ -71,10 +72,11 @@ def keep_as_is(
     state: State, run: RunState, task: TaskState, why: str, at: float
 ) -> None:
     """A task is not undone after all: what it did stays."""
-    assert task.did, "it has an outcome to go back to"
-    set_outcome(state, run, task, task.did, task.finished_at or at)
+    before = task.outcome_before_undo
+    assert before, "it has an outcome to go back to"
+    set_outcome(state, run, task, before, task.finished_at or at)
     if task.attempt and task.counted_attempts == 0:
-        task.voided = task.attempt - 1  # its undo was not tried; it was
+        task.discarded = task.attempt - 1  # its undo was not tried; it was
     task.reason = why
 
 
@@ -102,8 +104,8 @@ def _reached_from(run: RunState, task: TaskState) -> Iterator[Tuple[TaskState, b
         yield before, True
     if task.task.parent is not None:
         group = run.tasks[task.task.parent]
-        group.open_children -= 1
-        if group.open_children == 0:
+        group.as_group().open_children -= 1
+        if group.as_group().open_children == 0:
             yield group, False
 
 
@@ -125,9 +127,9 @@ def _block(state: State, run: RunState, task: TaskState, at: float) -> None:
         before += [current.task.parent] if current.task.parent is not None else []
         for task_id in before:
             blocked = run.tasks[task_id]
-            if blocked.doom:
+            if blocked.skip_reason:
                 continue
-            blocked.doom = why
+            blocked.skip_reason = why
             work.append(blocked)
             if blocked.status == "waiting":
                 keep_as_is(state, run, blocked, why, at)

@@ -7,11 +7,19 @@ workflow is built anew; lines and what is in use follow from the tasks' states.
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Dict, Type
 
 from provctl.core.engine.run_queue import count_resources, enqueue
-from provctl.core.engine.state import RunState, TaskState
+from provctl.core.engine.state import (
+    AttemptState,
+    GroupState,
+    RetryDelay,
+    RunState,
+    TaskState,
+)
+from provctl.core.model.attempt_result import RESULT_FIELDS, AttemptResult
 from provctl.core.model.workflow import SubWorkflow
 
 if TYPE_CHECKING:
@@ -26,8 +34,24 @@ _GIVEN = {"submitted", "workflow", "arrival", "tasks", "dependents", "children",
 _OF_RUN = dict.fromkeys(name for name in RunState.__slots__ if name not in _GIVEN)
 _OF_TASK = dict.fromkeys(name for name in TaskState.__slots__ if name not in _GIVEN)
 
+# Records that exist while they mean something, by the fields that hold them.
+_RECORDS: Dict[str, Type[Any]] = {
+    "latest": AttemptState,
+    "previous": AttemptState,
+    "result": AttemptResult,
+    "delay": RetryDelay,
+}
+_IN_RECORDS = {
+    AttemptState: AttemptState.__slots__,
+    AttemptResult: RESULT_FIELDS,
+    RetryDelay: tuple(field.name for field in dataclasses.fields(RetryDelay)),
+    GroupState: GroupState.__slots__,
+}
+
 # What must be the same in the code that wrote a checkpoint and in that which reads it.
-FIELDS = " ".join((*_OF_RUN, "/", *_OF_TASK))
+FIELDS = " ".join(
+    (*_OF_RUN, "/", *_OF_TASK, *("/ " + " ".join(n) for n in _IN_RECORDS.values()))
+)
 
 
 def snapshot(state: State, run_id: str) -> Dict[str, Any]:
@@ -84,10 +108,29 @@ def restore(
 def _changed_fields(thing: Any, fresh: Any, names: Any) -> Dict[str, Any]:
     changed = {}
     for name in names:
-        value = getattr(thing, name)
-        if value != getattr(fresh, name):
-            changed[name] = value
+        value, before = getattr(thing, name), getattr(fresh, name)
+        if isinstance(value, GroupState):
+            if group := _changed_fields(value, before, GroupState.__slots__):
+                changed[name] = group
+        elif value != before:
+            changed[name] = _as_plain(value)
     return changed
+
+
+def _as_plain(value: Any) -> Any:
+    """Return a record as a dict; anything else as it is."""
+    names = _IN_RECORDS.get(type(value))
+    if names is None:
+        return value
+    return {name: _as_plain(getattr(value, name)) for name in names}
+
+
+def _as_record(name: str, value: Any) -> Any:
+    """Return the record that `_as_plain` made a dict of."""
+    kind = _RECORDS.get(name)
+    if kind is None or value is None:
+        return value
+    return kind(**{field: _as_record(field, each) for field, each in value.items()})
 
 
 def _put(thing: Any, values: Dict[str, Any], names: Any) -> None:
@@ -95,4 +138,7 @@ def _put(thing: Any, values: Dict[str, Any], names: Any) -> None:
         message = f"no such fields: {values.keys() - names.keys()}"
         raise KeyError(message)
     for name, value in values.items():
-        setattr(thing, name, value)
+        if name == "group":
+            _put(thing.as_group(), value, dict.fromkeys(GroupState.__slots__))
+        else:
+            setattr(thing, name, _as_record(name, value))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 from weakref import WeakValueDictionary
 
+from provctl.base.light_dataclass import light_dataclass
+from provctl.core.model.attempt_result import NO_RESULT, AttemptResult
 from provctl.core.model.expressions import ValueMissing
 from provctl.core.model.status import outcome_phrase
 from provctl.core.model.workflow import NO_RETRY, SubWorkflow
@@ -41,92 +43,140 @@ Priority = Tuple[int, int, float, int, int]
 QueueEntry = Tuple[Priority, str, str]
 
 
+class AttemptState:
+    """The latest attempt of a task, from its start until the next one or a reopening.
+
+    `previous` is the attempt before it, in case that this one never began.
+    """
+
+    __slots__ = ("message", "percent", "previous", "result", "suspended")
+
+    def __init__(
+        self,
+        *,
+        percent: Optional[float] = None,
+        message: str = "",
+        suspended: bool = False,
+        result: AttemptResult = NO_RESULT,
+        previous: Optional[AttemptState] = None,
+    ) -> None:
+        self.percent = percent  # what it reported last, as is `message`
+        self.message = message
+        self.suspended = suspended  # its processes were told to stop (SIGSTOP)
+        self.result = result
+        self.previous = previous
+
+
+@light_dataclass
+class RetryDelay:
+    """The wait of a task for its next attempt: `delay_s` long, until `until`."""
+
+    until: float
+    delay_s: float
+
+
+class GroupState:
+    """What is known of a nested workflow besides what is of every task."""
+
+    __slots__ = ("open_children", "worst_failure")
+
+    def __init__(self) -> None:
+        self.open_children = 0
+        self.worst_failure: MaybeOutcome = ""  # of its tasks, if it fails the group
+
+
 class TaskState:
     """What is known of one task. See `core.engine.view.TaskView` for the words."""
 
     __slots__ = (
         "attempt",
-        "broken",
-        "bucket",
-        "cpu_s",
-        "did",
-        "doom",
-        "earlier_at",
-        "exit_code",
+        "counted_as",
+        "delay",
+        "discarded",
+        "fail_reason",
         "finished_at",
-        "frozen",
-        "lacks",
-        "log_dropped_bytes",
-        "max_rss_bytes",
-        "open_children",
+        "group",
+        "latest",
         "outcome",
+        "outcome_before_undo",
         "output",
-        "percent",
         "purpose",
         "reason",
-        "retry_at",
-        "said",
-        "signal",
-        "spoiled",
+        "shortage",
+        "skip_reason",
         "started_at",
+        "started_before",
         "status",
         "stop_level",
-        "stuck",
-        "survivors",
         "task",
-        "unknown",
+        "unconfirmed",
         "unmet",
-        "voided",
-        "wait_s",
     )
 
     def __init__(self, task: Task) -> None:
         self.task = task
         self.status: TaskStatus = "waiting"
         self.outcome: Optional[TaskOutcome] = None
-        self.purpose: Purpose = "run"  # of the next or present try; or "undo", "probe"
-        self.attempt = 0  # number of the latest try, of any purpose
-        self.voided = 0  # tries among them that count no more
-        self.did: MaybeOutcome = (
-            ""  # in a rollback: the outcome that is undone, or was to be
-        )
-        self.unknown: MaybeOutcome = ""  # lost or interrupted, while its probe is asked
-        self.frozen = False
-        self.lacks = ""  # what the machine had none of for its latest try
-        self.unmet = len(task.needs) + (task.parent is not None)
-        self.bucket = "waiting"  # where `RunState.counts` has it
-        self.doom = ""  # why it must be skipped
-        self.broken = ""  # why it must fail before any try
-        self.stop_level = 0  # 1: told to end, 2: told to end at once
-        self.open_children = 0  # of a group
-        self.spoiled: MaybeOutcome = ""  # of a group: the outcome of its worst child
-        self.started_at: Optional[float] = None  # None: no try of it ever ran
-        self.earlier_at: Optional[float] = None  # the same before its latest try
-        self.finished_at: Optional[float] = None
-        self.retry_at: Optional[float] = None
-        self.wait_s = 0.0  # from the end of the latest try to `retry_at`
-        self.exit_code: Optional[int] = None
-        self.signal: Optional[int] = None
         self.reason = ""
         self.output: Any = None
-        self.percent: Optional[float] = None  # what its latest try reported
-        self.said = ""
-        self.survivors = (
-            0  # of its latest try, see `core.engine.events.AttemptFinished`
-        )
-        self.stuck = 0
-        self.log_dropped_bytes = 0
-        self.cpu_s = 0.0
-        self.max_rss_bytes = 0
+        self.started_at: Optional[float] = None  # None: no attempt ever ran
+        self.started_before: Optional[float] = None  # it, before the latest attempt
+        self.finished_at: Optional[float] = None
+        self.purpose: Purpose = "run"  # of the next or present attempt
+        self.attempt = 0  # number of the latest attempt, of any purpose
+        self.discarded = 0  # attempts among them that no longer count
+        self.latest: Optional[AttemptState] = None
+        self.delay: Optional[RetryDelay] = None
+        is_group = isinstance(task.action, SubWorkflow)
+        self.group = GroupState() if is_group else None
+        self.outcome_before_undo: MaybeOutcome = ""
+        self.unconfirmed: MaybeOutcome = ""  # lost or interrupted, until its probe ends
+        self.unmet = len(task.needs) + (task.parent is not None)
+        self.counted_as = "waiting"  # where `RunState.counts` has it
+        self.skip_reason = ""  # why it must be skipped
+        self.fail_reason = ""  # why it must fail before another attempt
+        self.shortage = ""  # what the machine lacked for its latest attempt
+        self.stop_level = 0  # 1: told to end, 2: told to end at once
+
+    def as_group(self) -> GroupState:
+        """Return what is known of it as a nested workflow."""
+        assert self.group is not None, "it is a nested workflow"
+        return self.group
+
+    @property
+    def result(self) -> AttemptResult:
+        """How its latest attempt ended; nothing where it has not."""
+        return NO_RESULT if self.latest is None else self.latest.result
+
+    @property
+    def percent(self) -> Optional[float]:
+        """What its latest attempt reported last, 0 to 100."""
+        return None if self.latest is None else self.latest.percent
+
+    @property
+    def message(self) -> str:
+        """What its latest attempt reported with that, in words."""
+        return "" if self.latest is None else self.latest.message
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether the processes of its attempt were told to stop (SIGSTOP)."""
+        latest = self.latest
+        return latest is not None and latest.suspended and self.status == "running"
+
+    @property
+    def retry_at(self) -> Optional[float]:
+        """When its next attempt is due, seconds since the epoch."""
+        return None if self.delay is None else self.delay.until
 
     @property
     def counted_attempts(self) -> int:
-        """Tries that count against the attempts that a retry allows."""
-        return self.attempt - self.voided
+        """Attempts that count against those that a retry allows."""
+        return self.attempt - self.discarded
 
     @property
     def retry(self) -> RetryPolicy:
-        """How often what it is about to do may be tried."""
+        """How often what it is about to do may be attempted."""
         if self.purpose == "run":
             return self.task.retry
         undo = self.task.undo
@@ -156,14 +206,14 @@ class RunState:
         "paused",
         "rollback_due",
         "rolling_back",
-        "spoiled",
         "started_at",
         "stop_level",
         "submitted",
         "suspended",
         "tasks",
-        "thaws",
+        "was_suspended",
         "workflow",
+        "worst_failure",
     )
 
     def __init__(
@@ -180,7 +230,8 @@ class RunState:
                 self.dependents.setdefault(need.task, []).append((task.id, need.on))
             if task.parent is not None:
                 self.children.setdefault(task.parent, []).append(task.id)
-                self.tasks[task.parent].open_children += 1
+        for task_id, children in self.children.items():
+            self.tasks[task_id].as_group().open_children = len(children)
         self.open_tasks = len(workflow.tasks)
         self.live = 0  # tries that run now
         self.counts: Dict[str, int] = {"waiting": len(workflow.tasks)}
@@ -191,9 +242,9 @@ class RunState:
         self.rolling_back = False
         self.paused = False
         self.frozen = False
-        self.thaws = False  # it was frozen once: what is adopted is told which it is
+        self.was_suspended = False  # once: what is adopted is told which it is
         self.suspended: Dict[str, float] = {}  # seconds left on timers, while paused
-        self.spoiled: MaybeOutcome = ""  # the worst outcome that fails the run
+        self.worst_failure: MaybeOutcome = ""  # of its tasks, if it fails the run
         self.cancel_cause: Union[CancelCause, Literal[""]] = ""
         self.cancel_reason = ""
         self.stop_level = 0
@@ -249,7 +300,9 @@ class RunState:
         Raises ValueMissing when there is none.
         """
         task = self.tasks[task_id]
-        outcome = task.did or task.outcome  # what it returned outlives its undo
+        outcome = (
+            task.outcome_before_undo or task.outcome
+        )  # what it returned outlives its undo
         if outcome is None:
             message = f"{task_id} has not finished"
             raise ValueMissing(message)

@@ -147,5 +147,6 @@ def _group_error(group: TaskState, event: Any) -> str:
     if isinstance(event, ev.GroupStarted):
         return f"{group.unmet} needs are not met" if group.unmet else ""
     if isinstance(event, ev.GroupFinished):
-        return f"{group.open_children} tasks are open" if group.open_children else ""
+        left = group.as_group().open_children
+        return f"{left} tasks are open" if left else ""
     return ""

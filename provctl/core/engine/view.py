@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple
 from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine.propagate import unmet_reason
 from provctl.core.engine.reopen import why_stale
+from provctl.core.model.attempt_result import NO_RESULT, AttemptResult
 from provctl.core.model.status import NEEDS_ATTENTION
 from provctl.core.model.workflow import SubWorkflow
 
@@ -45,13 +46,13 @@ class TaskView:
     the outcome may also be undone or undo_failed. `frozen`: it was told to stand
     still. `is_group`: it is a nested workflow; `has_undo`: it can be undone.
     `retry_at` is when a retrying task is tried again. `stopping`: it was told
-    to end. `stale` says what its success rests on that was undone. `survivors`, `stuck` and `log_dropped_bytes` are as in
-    `core.engine.events.AttemptFinished`, and so are `cpu_s` and `max_rss_bytes`.
+    to end. `stale` says what its success depends on that was undone. `result` is
+    that of the latest attempt, empty until it has ended.
 
     The rest is not known of the state alone, and filled in by who draws: `log_tail`
     holds the last lines of a failed task's log, `unattended` says what became of a
-    running task if nobody owns its run. `lacks` is what the machine had none of for a
-    ready task to begin. Of a running task: `rate` is its
+    running task if nobody owns its run. `shortage` is what the machine had none of for
+    a ready task to begin. Of a running task: `rate` is its
     progress a second (of `progress.done` if there is one, else of percent);
     `expected_end` a time; `slow`: slower than usual; `cpu_percent` of one core and
     `rss_bytes` are what its processes use now. `waits_for` names the first tasks that
@@ -64,8 +65,7 @@ class TaskView:
     attempt: int = 0
     attempts: int = 1
     purpose: str = "run"
-    exit_code: Optional[int] = None
-    signal: Optional[int] = None
+    result: AttemptResult = NO_RESULT
     started_at: Optional[float] = None
     finished_at: Optional[float] = None
     retry_at: Optional[float] = None
@@ -75,15 +75,10 @@ class TaskView:
     has_undo: bool = False
     stopping: bool = False
     frozen: bool = False
-    survivors: int = 0
-    stuck: int = 0
-    log_dropped_bytes: int = 0
-    cpu_s: float = 0.0
-    max_rss_bytes: int = 0
     progress: Progress = Progress()
     log_tail: Tuple[str, ...] = ()
     unattended: str = ""
-    lacks: str = ""
+    shortage: str = ""
     rate: Optional[float] = None
     expected_end: Optional[float] = None
     slow: bool = False
@@ -95,7 +90,7 @@ class TaskView:
     @property
     def explanation(self) -> str:
         """Why it is where it is, in words; "" where nothing is to be said."""
-        return self.unattended or self.lacks or self.reason or self.stale
+        return self.unattended or self.shortage or self.reason or self.stale
 
     @property
     def needs_attention(self) -> bool:
@@ -205,8 +200,7 @@ def task_view(
         attempt=task.counted_attempts,
         attempts=task.retry.attempts,
         purpose=task.purpose,
-        exit_code=task.exit_code,
-        signal=task.signal,
+        result=task.result,
         started_at=task.started_at,
         finished_at=task.finished_at,
         retry_at=task.retry_at,
@@ -215,15 +209,10 @@ def task_view(
         is_group=isinstance(task.task.action, SubWorkflow),
         has_undo=task.task.undo is not None,
         stopping=task.stop_level > 0,
-        frozen=task.frozen,
-        survivors=task.survivors,
-        stuck=task.stuck,
-        log_dropped_bytes=task.log_dropped_bytes,
-        cpu_s=task.cpu_s,
-        max_rss_bytes=task.max_rss_bytes,
+        frozen=task.is_suspended,
         unattended=unattended.get(task.task.id, ""),
-        lacks=task.lacks,
-        progress=Progress(task.percent, returned_message(task) or task.said),
+        shortage=task.shortage,
+        progress=Progress(task.percent, returned_message(task) or task.message),
     )
 
 

@@ -12,6 +12,7 @@ from provctl.base.flock import is_locked
 from provctl.base.resource_exhaustion import is_resource_exhaustion
 from provctl.base.safe_open import ForeignFile, open_own, read_own, reader
 from provctl.core.engine.requests import ExitedReport, NeverStartedReport
+from provctl.core.model.attempt_result import RESULT_FIELDS, AttemptResult
 from provctl.errors import JournalDamaged, StateDirError
 from provctl.executors.local.exit_record import FROZEN, FROZEN_AT
 
@@ -51,19 +52,18 @@ def read_exit_record(
         place.task,
         place.attempt,
         cause=record["cause"],
-        exit_code=record.get("exit_code"),
-        signal=record.get("signal"),
-        started_at=round(record["started_at"], 6),
-        finished_at=round(record["finished_at"], 6),
-        cpu_s=record.get("cpu_s", 0.0),
-        max_rss_bytes=record.get("max_rss_bytes", 0),
-        survivors=record["survivors"],
-        stuck=record.get("stuck", 0),
-        log_dropped_bytes=record.get("log_dropped_bytes", 0),
+        result=_result(record),
         output=output,
         problem=problem,
-        ran="status" in record,
     )
+
+
+def _result(record: Dict[str, Any]) -> AttemptResult:
+    measured = {name: record[name] for name in RESULT_FIELDS if name in record}
+    measured["started_at"] = round(record["started_at"], 6)
+    measured["finished_at"] = round(record["finished_at"], 6)
+    measured["ran"] = "status" in record
+    return AttemptResult(**measured)
 
 
 def _exit_record(place: AttemptRef) -> Optional[Dict[str, Any]]:

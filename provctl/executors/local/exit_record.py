@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _RESERVED = 4096  # bytes kept for the exit record
+_BLOCK = 512  # bytes; the unit of getrusage(2) for disks
 FROZEN_AT = 32  # where `go` says that the attempt is frozen, until it is sealed
 FROZEN = b"frozen"
 
@@ -51,6 +52,8 @@ def add_status(result: Dict[str, Any], status: int, usage: Any) -> None:
         unit = 1 if sys.platform == "darwin" else 1024
         result["cpu_s"] = round(usage.ru_utime + usage.ru_stime, 6)
         result["max_rss_bytes"] = usage.ru_maxrss * unit
+        result["read_bytes"] = usage.ru_inblock * _BLOCK
+        result["written_bytes"] = usage.ru_oublock * _BLOCK
 
 
 def add_output(

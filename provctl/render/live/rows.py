@@ -190,9 +190,13 @@ def _progress_spans(task: TaskView, paper: Canvas) -> List[Span]:
 
 def _usage_text(task: TaskView, paper: Canvas) -> str:
     """Say what a task used that has ended."""
-    if task.status != "finished" or not task.max_rss_bytes or paper.width < _WIDE:
+    if (
+        task.status != "finished"
+        or not task.result.max_rss_bytes
+        or paper.width < _WIDE
+    ):
         return ""
-    return f"  cpu {duration(task.cpu_s)}, {format_memory(task.max_rss_bytes)}"
+    return f"  cpu {duration(task.result.cpu_s)}, {format_memory(task.result.max_rss_bytes)}"
 
 
 def _count_finished(counts: Mapping[str, int]) -> int:

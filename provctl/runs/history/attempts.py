@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 from provctl.core.engine import events as ev
+from provctl.core.model.attempt_result import NO_RESULT, AttemptResult
 
 if TYPE_CHECKING:
     from provctl.core.engine.events import Event
@@ -25,11 +26,8 @@ class Attempt:
     started_at: float
     finished_at: Optional[float] = None
     outcome: Optional[str] = None
-    exit_code: Optional[int] = None
-    signal: Optional[int] = None
+    result: AttemptResult = NO_RESULT
     reason: str = ""
-    cpu_s: float = 0.0
-    max_rss_bytes: int = 0
     retried: bool = False
 
 
@@ -60,17 +58,15 @@ def attempts_of(events: Sequence[Event]) -> List[Attempt]:
 
 
 def _with_end(one: Attempt, event: ev.AttemptFinished) -> Attempt:
-    started_at = event.started_at if event.started_at is not None else one.started_at
-    finished_at = event.finished_at if event.finished_at is not None else event.at
+    result = event.result
+    started_at = one.started_at if result.started_at is None else result.started_at
+    finished_at = event.at if result.finished_at is None else result.finished_at
     return replace(
         one,
         started_at=started_at,
         finished_at=finished_at,
         outcome=event.outcome,
-        exit_code=event.exit_code,
-        signal=event.signal,
+        result=result,
         reason=event.reason,
-        cpu_s=event.cpu_s,
-        max_rss_bytes=event.max_rss_bytes,
         retried=event.retry_at is not None,
     )

@@ -61,7 +61,9 @@ def tasks_of(run: RunState) -> dict[str, PastTask]:
     """Return how each task of a run went so far; nested workflows are left out."""
     return {
         name: PastTask(
-            task.did or task.outcome or "", _took(task), task.counted_attempts
+            task.outcome_before_undo or task.outcome or "",
+            _took(task),
+            task.counted_attempts,
         )
         for name, task in run.tasks.items()
         if not isinstance(task.task.action, SubWorkflow)
@@ -71,6 +73,6 @@ def tasks_of(run: RunState) -> dict[str, PastTask]:
 def _took(task: TaskState) -> Optional[float]:
     if task.started_at is None or task.finished_at is None:
         return None
-    if task.did:
+    if task.outcome_before_undo:
         return None  # the times are those of its undo
     return task.finished_at - task.started_at

@@ -20,7 +20,7 @@ _DEEPEST = 1000  # stages, beyond which they say nothing, at a high price
 _COUNT_S = 0.5  # between two looks through all tasks
 _NEXT = 100  # of those that have not begun
 
-_bucket = attrgetter("bucket")
+_counted_as = attrgetter("counted_as")
 
 
 class StageCounts:
@@ -74,7 +74,7 @@ class StageCounts:
 
     def _tally(self, depth: int) -> Tuple[Mapping[str, int], ...]:
         counts: List[Dict[str, int]] = [{} for _ in range(depth)]
-        pairs = Counter(zip(self._stage_of, map(_bucket, self._tasks)))
+        pairs = Counter(zip(self._stage_of, map(_counted_as, self._tasks)))
         for (stage, bucket), number in pairs.items():
             counts[stage][bucket] = number
         return tuple(counts)
@@ -82,7 +82,7 @@ class StageCounts:
     def _tasks_in(self, bucket: str) -> Iterator[str]:
         if not self.run.counts.get(bucket):
             return iter(())
-        return (task.task.id for task in self._tasks if task.bucket == bucket)
+        return (task.task.id for task in self._tasks if task.counted_as == bucket)
 
 
 _Found = Tuple[int, "TaskState"]

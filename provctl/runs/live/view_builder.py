@@ -136,7 +136,7 @@ class ViewBuilder:
             cpu_percent=usage.cpu_percent if usage else None,
             rss_bytes=usage.rss_bytes if usage else None,
         )
-        if state.purpose != "run" or state.frozen:
+        if state.purpose != "run" or state.is_suspended:
             return row
         pace = self._estimator.stats(run, task.id)
         seen.expected_end = expected_end(pace, started_at, now, said.percent)

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import MISSING, Field, fields
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
+from operator import attrgetter
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
 from zlib import crc32
 
 from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine import events as ev
+from provctl.core.model.attempt_result import NO_RESULT, RESULT_FIELDS, AttemptResult
 
 START = "00000000"  # `prev` of the first line
 
@@ -51,17 +53,46 @@ def _name_of(kind: Type[Any]) -> str:
     return "".join("_" + c.lower() if c.isupper() else c for c in text)[1:]
 
 
-def _fields_of(kind: Type[Any]) -> Tuple[Tuple[str, Any], ...]:
-    """(name, default) of each field that is written.
+def _fields_of(kind: Type[Any]) -> Tuple[_Field, ...]:
+    """The fields of an event that are written.
 
     The run is the folder's; the first line says which that is, so that a folder under
-    another name is known for what it is.
+    another name is known for what it is. The fields of a result stand among the others.
     """
-    return tuple(
-        (f.name, _default_of(f))
+    found = [
+        (f.name, _default_of(f), attrgetter(f.name))
         for f in fields(kind)
-        if f.name != "run" or kind is ev.RunSubmitted
-    )
+        if f.name != "result" and (f.name != "run" or kind is ev.RunSubmitted)
+    ]
+    if kind is ev.AttemptFinished:
+        found += [
+            (name, getattr(NO_RESULT, name), attrgetter(f"result.{name}"))
+            for name in RESULT_FIELDS
+        ]
+        order = [name for name, _, _ in found if name not in _AS_EVER] + _AS_EVER
+        found.sort(key=lambda each: order.index(each[0]))
+    return tuple(found)
+
+
+# Each field that is written: its name, its default, and what reads it of an event.
+_Field = Tuple[str, Any, Callable[[Any], Any]]
+
+# Fields of `attempt_finished` in the order of the first version; later ones go before.
+_AS_EVER = [
+    "exit_code",
+    "signal",
+    "reason",
+    "started_at",
+    "finished_at",
+    "cpu_s",
+    "max_rss_bytes",
+    "survivors",
+    "output",
+    "retry_at",
+    "log_dropped_bytes",
+    "stuck",
+    "ran",
+]
 
 
 def _default_of(field: Field[Any]) -> Any:
@@ -73,11 +104,11 @@ _KINDS: Dict[str, Type[Any]] = {
     _name_of(kind): kind
     for kind in ev.Event.__args__  # type: ignore[attr-defined]
 }
-_LAYOUT: Dict[type, Tuple[str, Tuple[Tuple[str, Any], ...]]] = {
+_LAYOUT: Dict[type, Tuple[str, Tuple[_Field, ...]]] = {
     kind: (name, _fields_of(kind)) for name, kind in _KINDS.items()
 }
 _KNOWN = {
-    name: frozenset(field for field, _ in _LAYOUT[kind][1] if field != "run")
+    name: frozenset(field for field, *_ in _LAYOUT[kind][1] if field != "run")
     for name, kind in _KINDS.items()
 }
 _to_json = json.JSONEncoder(
@@ -99,8 +130,8 @@ def as_record(event: ev.Event) -> Dict[str, Any]:
     """Return the type and the fields of an event, as its line has them."""
     name, layout = _LAYOUT[type(event)]
     record: Dict[str, Any] = {"type": name}
-    for field, default in layout:
-        value = getattr(event, field)
+    for field, default, read in layout:
+        value = read(event)
         if default is MISSING or value != default:
             record[field] = value
     return record
@@ -121,6 +152,9 @@ def decode(raw: bytes, run: str) -> JournalRecord:
         raise NewerFormat(message)
     known = _KNOWN[name]
     values = {field: value for field, value in record.items() if field in known}
+    if kind is ev.AttemptFinished:
+        measured = {name: values.pop(name) for name in RESULT_FIELDS if name in values}
+        values["result"] = AttemptResult(**measured)
     try:
         event = kind(run=run, **values)
         return JournalRecord(

@@ -32,13 +32,21 @@ class TestEveryExecutor:
     def test_reports_the_exit_code(self, bench: Bench, code: int) -> None:
         end = bench.run("sh", "-c", f"exit {code}")
         assert isinstance(end, ExitedReport)
-        assert (end.cause, end.exit_code, end.signal) == ("exit", code, None)
+        assert (end.cause, end.result.exit_code, end.result.signal) == (
+            "exit",
+            code,
+            None,
+        )
         assert not end.problem
 
     @pytest.mark.parametrize("number", [9, 15, 11])
     def test_reports_the_signal(self, bench: Bench, number: int) -> None:
         end = bench.run("sh", "-c", f"kill -{number} $$")
-        assert (end.cause, end.exit_code, end.signal) == ("exit", None, number)
+        assert (end.cause, end.result.exit_code, end.result.signal) == (
+            "exit",
+            None,
+            number,
+        )
 
     def test_reports_times_and_use(self, bench: Bench) -> None:
         before = time.time()  # noqa: TID251

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provctl.core.engine.view import TaskView
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.render import text as lines
 from tests.support.run_views import done, failed, run_of, running, waiting
 
@@ -22,7 +23,12 @@ HELD = TaskView(
     "kubernetes", "held", outcome="lost", attempt=1, reason="its supervisor died"
 )
 RETRYING = TaskView(
-    "server-2", "retrying", attempt=1, attempts=3, exit_code=75, retry_at=1004.2
+    "server-2",
+    "retrying",
+    result=AttemptResult(75),
+    attempt=1,
+    attempts=3,
+    retry_at=1004.2,
 )
 
 
@@ -87,15 +93,15 @@ def test_neutralise_leaves_nothing_to_obey(text: str) -> None:
         (running("a", 0, "", stopping=True), "stopping"),
         (RETRYING, "retrying in 5s (attempt 2/3): exit code 75"),
         (
-            replace(RETRYING, retry_at=999.0, exit_code=None),
+            replace(RETRYING, result=AttemptResult(), retry_at=999.0),
             "retrying now (attempt 2/3)",
         ),
         (done("a", 12.0), "succeeded in 12s"),
         (failed("a"), "failed after 12s: exit code 1"),
-        (failed("a", exit_code=None, signal=9), "failed after 12s: SIGKILL"),
-        (failed("a", exit_code=None, signal=45), "failed after 12s: signal 45"),
+        (failed("a", result=AttemptResult(signal=9)), "failed after 12s: SIGKILL"),
+        (failed("a", result=AttemptResult(signal=45)), "failed after 12s: signal 45"),
         (
-            failed("a", exit_code=0, reason="its output is not JSON"),
+            failed("a", result=AttemptResult(0), reason="its output is not JSON"),
             "failed after 12s: its output is not JSON",
         ),
         (failed("a", reason="disk\nfull"), "failed after 12s: exit code 1, disk full"),
@@ -103,8 +109,14 @@ def test_neutralise_leaves_nothing_to_obey(text: str) -> None:
             failed("a", reason="exit code 1: oops"),
             "failed after 12s: exit code 1: oops",
         ),
-        (failed("a", exit_code=None, outcome="timed_out"), "timed out after 12s"),
-        (failed("a", exit_code=None, outcome="cancelled"), "cancelled after 12s"),
+        (
+            failed("a", result=AttemptResult(), outcome="timed_out"),
+            "timed out after 12s",
+        ),
+        (
+            failed("a", result=AttemptResult(), outcome="cancelled"),
+            "cancelled after 12s",
+        ),
         (
             TaskView("a", "finished", outcome="skipped", reason="server-1 failed"),
             "skipped: server-1 failed",
@@ -155,7 +167,7 @@ def test_account_of_a_bad_end(golden: Golden) -> None:
     run = run_of(
         done("server-1"),
         failed("server-2", "creating disk", "\x1b[31mError:\x1b[0m\tquota exceeded"),
-        failed("cluster/etcd", exit_code=None, signal=9),
+        failed("cluster/etcd", result=AttemptResult(signal=9)),
         TaskView("dns", "finished", outcome="failed", reason="no output `ip`"),
         TaskView("apps", "finished", outcome="skipped", reason="server-2 failed"),
         status="finished",
@@ -205,8 +217,8 @@ def test_account_of_what_stands_is_bounded() -> None:
 
 def test_account_of_what_tasks_left_behind() -> None:
     run = run_of(
-        replace(done("a"), survivors=3, stuck=1),
-        replace(done("b"), log_dropped_bytes=4096),
+        replace(done("a"), result=AttemptResult(survivors=3, stuck=1)),
+        replace(done("b"), result=AttemptResult(log_dropped_bytes=4096)),
         done("c"),
         status="finished",
         outcome="succeeded",
@@ -217,7 +229,9 @@ def test_account_of_what_tasks_left_behind() -> None:
         "  a: 2 leftover processes killed",
         "  b: bytes left out of its log: 4096",
     ]
-    many = [replace(done(f"t{i}"), survivors=1) for i in range(50)]
+    many = [
+        replace(done(f"t{i}"), result=AttemptResult(survivors=1)) for i in range(50)
+    ]
     said = lines.cleanup_notes(run_of(*many))
     assert said[20:] == ["  and 30 more such lines"]
 

@@ -9,6 +9,7 @@ import pytest
 
 from provctl.base.resource_exhaustion import is_full
 from provctl.core.engine.requests import Cancel, ExitedReport, NeverStartedReport
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.errors import NotFound
 from provctl.scheduler.circuit_breaker import CircuitBreaker
 from provctl.scheduler.secrets import find_secret
@@ -76,10 +77,25 @@ def test_it_is_over_with_a_trial_that_runs_or_ends(tmp_path: Path) -> None:
     breaker.on_report(SHORT, 10)
     assert not breaker.is_open(11)
     breaker.on_start(11)
-    never_ran = ExitedReport("r", "a", 2, "exit", None, None, 0.0, 0.0, ran=False)
+    never_ran = ExitedReport(
+        "r",
+        "a",
+        2,
+        "exit",
+        result=AttemptResult(started_at=0.0, finished_at=0.0, ran=False),
+    )
     breaker.on_report(never_ran, 11)
     assert breaker.is_open(11), "it says nothing of the machine"
-    breaker.on_report(ExitedReport("r", "a", 2, "exit", 0, None, 0.0, 0.0), 11)
+    breaker.on_report(
+        ExitedReport(
+            "r",
+            "a",
+            2,
+            "exit",
+            result=AttemptResult(0, started_at=0.0, finished_at=0.0),
+        ),
+        11,
+    )
     assert not breaker.is_open(11)
 
 
@@ -153,7 +169,7 @@ async def test_a_secret_that_cannot_be_read_for_want_of_a_descriptor_is_waited_f
         await asyncio.sleep(0)
     b = house.scheduler.state.runs["r"].tasks["b"]
     assert (b.status, b.counted_attempts) == ("ready", 0)
-    assert str(secret) in b.lacks
+    assert str(secret) in b.shortage
     clock.time += 1
     house.scheduler.acquire_queued()
     assert house.executor.said() == ["launch a", "launch b.2"]

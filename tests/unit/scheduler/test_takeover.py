@@ -9,6 +9,7 @@ import pytest
 from provctl.base.flock import is_locked
 from provctl.core.engine import events as ev
 from provctl.core.engine.requests import Cancel, ResolveTask, UnknownReport
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.errors import JournalDamaged, JournalTooNew, RequestRejected, StateDirError
 from provctl.executors.protocol import AttemptRef
 from provctl.storage.journal.codec import seal
@@ -203,7 +204,10 @@ async def test_nothing_begins_again_in_a_group_whose_time_is_over(
 @in_a_loop
 async def test_what_a_crash_left_undone_is_done(folder: StateDir) -> None:
     # The end of a was written down, but not the start of b that follows.
-    crashed(folder, ev.AttemptFinished("r", 1002.0, "a", 1, "succeeded", 0))
+    crashed(
+        folder,
+        ev.AttemptFinished("r", 1002.0, "a", 1, "succeeded", result=AttemptResult(0)),
+    )
     house = Household(folder)
     house.scheduler.acquire_queued()
     assert house.executor.said() == ["launch b"]

@@ -11,6 +11,7 @@ from provctl.cli.ci.summary import markdown_of, summaries_of
 from provctl.cli.session import Session
 from provctl.cli.watching.line_view import LineRunView, LineViewOptions
 from provctl.core.engine import events as ev
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.core.model.workflow import RetryPolicy, Workflow
 from provctl.render.ci_dialects import CiLogFormat, GitHub, GitLab
 from provctl.runs.follow import Follower
@@ -75,7 +76,13 @@ class Job:
         code = 0 if outcome == "succeeded" else 1
         self.hear(
             ev.AttemptFinished(
-                "r", self.now, name, attempt, outcome, exit_code=code, **fields
+                "r",
+                self.now,
+                name,
+                attempt,
+                outcome,
+                result=AttemptResult(code),
+                **fields,
             )
         )
 
@@ -371,7 +378,9 @@ def test_the_summary_of_many_tasks_is_bounded(
     for name in names:
         events.append(ev.AttemptStarted("r", 1000.0, name, 1))
         job.write(name, "`" * 500 + "\n" + "x" * 5000 + "\n")
-        events.append(ev.AttemptFinished("r", 1001.0, name, 1, "failed", exit_code=1))
+        events.append(
+            ev.AttemptFinished("r", 1001.0, name, 1, "failed", result=AttemptResult(1))
+        )
     job.hear(*events, ev.RunFinished("r", 1001.0, "failed"))
     text = summary_of(job, tmp_path)
     assert ("```mermaid" in text) == drawn
@@ -397,7 +406,9 @@ def test_many_tasks_cost_no_more_each(tmp_path: Path) -> None:
     for name, attempt in began:
         events += [
             ev.AttemptStarted("r", 1000.0, name, attempt),
-            ev.AttemptFinished("r", 1001.0, name, attempt, "succeeded", exit_code=0),
+            ev.AttemptFinished(
+                "r", 1001.0, name, attempt, "succeeded", result=AttemptResult(0)
+            ),
         ]
     job.hear(*events)
     job.close()

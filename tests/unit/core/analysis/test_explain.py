@@ -216,5 +216,5 @@ def test_who_lacks_something_is_forgotten_when_it_is_cancelled() -> None:
     short = begun(task("a"))
     short.lacking = frozenset({SLOTS})
     told(short, "a finds no room", "cancel")
-    assert task_view(short.task("a")).lacks == ""
+    assert task_view(short.task("a")).shortage == ""
     assert whys(short, "a") == ["result: it was cancelled"]

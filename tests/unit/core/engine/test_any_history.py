@@ -35,6 +35,7 @@ from provctl.core.engine.requests import (
 from provctl.core.engine.snapshot import restore, snapshot
 from provctl.core.engine.state import State
 from provctl.core.engine.view import view
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.core.model.expressions import references
 from provctl.core.model.workflow import (
     Command,
@@ -165,7 +166,7 @@ class AnyHistory(RuleBasedStateMachine):
         causes: Dict[str, ExitCause] = {"late": "timeout", "told": "stop"}
         cause = causes.get(ending, "exit")
         code = 3 if ending == "bad" else 0
-        report = ExitedReport(*key, cause, code, None, 0.0, 0.0, output=len(key[1]))
+        report = ExitedReport(*key, cause, AttemptResult(code), output=len(key[1]))
         self.hear(report)
 
     @precondition(lambda self: self.live())
@@ -192,7 +193,7 @@ class AnyHistory(RuleBasedStateMachine):
         if old:
             before = picture(self.state)
             key = data.draw(st.sampled_from(old))
-            self.hear(ExitedReport(*key, "exit", 0, None, 0.0, 0.0))
+            self.hear(ExitedReport(*key, "exit", AttemptResult(0)))
             assert picture(self.state) == before
 
     @precondition(lambda self: self.open_runs())
@@ -302,7 +303,7 @@ class AnyHistory(RuleBasedStateMachine):
             if not self.open_runs():
                 break
             for key in self.live():
-                self.hear(ExitedReport(*key, "exit", 0, None, 0.0, 0.0))
+                self.hear(ExitedReport(*key, "exit", AttemptResult(0)))
             for run, name in self.held():
                 self.dialogue.request(ResolveTask(run, name, "accept"))
             for run in self.open_runs():

@@ -9,6 +9,7 @@ import pytest
 from provctl.core.engine import events as ev
 from provctl.core.engine.observe import observe
 from provctl.core.engine.requests import Cancel, ExitedReport, ResolveTask, admit
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.core.model.workflow import Command, NushellCall, Script
 from provctl.errors import NotFound, RequestRejected, UsageError
 from tests.support.engine_driver import Dialogue, picture
@@ -89,7 +90,7 @@ def test_a_call_that_returned_no_success_failed_in_its_own_words(
     output = {"success": False, **said}
     dialogue.report(dialogue.ended("a", exit_code=1, output=output))
     task = dialogue.task("a")
-    assert (task.outcome, task.reason, task.exit_code) == ("failed", reason, 1)
+    assert (task.outcome, task.reason, task.result.exit_code) == ("failed", reason, 1)
     assert task.output == output
 
 
@@ -104,7 +105,20 @@ def test_any_other_output_of_a_failure_says_nothing_of_it(output: Any) -> None:
 def test_an_exit_record_goes_into_the_journal_whole() -> None:
     dialogue = one_running()
     report = ExitedReport(
-        "r", "a", 1, "exit", 0, None, 5.0, 7.0, 0.25, 4096, 2, 9, {"ip": "10.0.0.1"}
+        "r",
+        "a",
+        1,
+        "exit",
+        result=AttemptResult(
+            0,
+            started_at=5.0,
+            finished_at=7.0,
+            cpu_s=0.25,
+            max_rss_bytes=4096,
+            survivors=2,
+            log_dropped_bytes=9,
+        ),
+        output={"ip": "10.0.0.1"},
     )
     assert observe(dialogue.state, report, 9.0, 0.0) == [
         ev.AttemptFinished(
@@ -113,14 +127,16 @@ def test_an_exit_record_goes_into_the_journal_whole() -> None:
             "a",
             1,
             "succeeded",
-            exit_code=0,
-            started_at=5.0,
-            finished_at=7.0,
-            cpu_s=0.25,
-            max_rss_bytes=4096,
-            survivors=2,
+            result=AttemptResult(
+                0,
+                started_at=5.0,
+                finished_at=7.0,
+                cpu_s=0.25,
+                max_rss_bytes=4096,
+                survivors=2,
+                log_dropped_bytes=9,
+            ),
             output={"ip": "10.0.0.1"},
-            log_dropped_bytes=9,
         )
     ]
 
@@ -133,7 +149,7 @@ def test_what_is_killed_with_a_task_that_is_told_to_end_is_not_left_by_it(
 ) -> None:
     dialogue = one_running()
     dialogue.report(dialogue.ended("a", cause=cause, exit_code=1, survivors=2))
-    assert dialogue.task("a").survivors == told_of
+    assert dialogue.task("a").result.survivors == told_of
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from provctl.core.engine.events import (
     AttemptStarted,
     RunFinished,
 )
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.core.model.workflow import RetryPolicy
 from tests.support.engine_driver import Dialogue
 from tests.support.invariants import audit
@@ -205,7 +206,7 @@ def test_a_run_that_ended_and_comes_back_is_not_found_where_it_stood() -> None:
     # It leaves the line from its middle, and its entry stays behind.
     for event in (
         AttemptStarted("other", 1.0, "a", 1),
-        AttemptFinished("other", 1.0, "a", 1, "succeeded", 0),
+        AttemptFinished("other", 1.0, "a", 1, "succeeded", result=AttemptResult(0)),
         RunFinished("other", 1.0, "succeeded"),
     ):
         apply(dialogue.state, event)

@@ -79,7 +79,11 @@ def test_tries_are_counted_without_those_that_never_began() -> None:
     dialogue.hear("a exits 1")
     (row,) = view(dialogue.r).tasks
     assert (row.status, row.attempt, row.attempts) == ("retrying", 1, 3)
-    assert (row.retry_at, row.exit_code, row.reason) == (1009.0, 1, "exit code 1")
+    assert (row.retry_at, row.result.exit_code, row.reason) == (
+        1009.0,
+        1,
+        "exit code 1",
+    )
 
 
 def test_what_is_told_to_end_says_so() -> None:

@@ -43,7 +43,7 @@ def test_a_record_of_this_attempt_is_read(place: AttemptRef) -> None:
     _write(place, id="r/0.1")
     ended = attempt_file.read_exit_record(place)
     assert isinstance(ended, ExitedReport)
-    assert ended.exit_code == 0
+    assert ended.result.exit_code == 0
 
 
 def test_a_record_of_a_version_that_did_not_say_whose_it_is_is_read(

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from provctl.core.engine.view import Progress, RunView, TaskView
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.render.live.layout import render, render_many
 from tests.support.run_views import done, failed, run_of, running, waiting
 from tests.support.screens import plain_text
@@ -55,8 +56,8 @@ ENDED_BADLY = run_of(
         attempts=3,
         attempt=3,
     ),
-    failed("server-3", exit_code=None, signal=9, reason="out of memory"),
-    replace(failed("server-4", exit_code=None), outcome="timed_out"),
+    failed("server-3", result=AttemptResult(signal=9), reason="out of memory"),
+    replace(failed("server-4", result=AttemptResult()), outcome="timed_out"),
     TaskView("apps", "finished", outcome="skipped", reason="server-2 failed"),
     status="finished",
     outcome="failed",
@@ -91,9 +92,9 @@ THOUSAND = run_of(
     TaskView(
         "shard-309",
         "retrying",
+        result=AttemptResult(75),
         attempt=1,
         attempts=3,
-        exit_code=75,
         started_at=1000.0,
         finished_at=1001.0,
         retry_at=1017.0,
@@ -105,7 +106,7 @@ ROLLING_BACK = run_of(
     running("web-1", 50, "stopping web-1", purpose="undo", has_undo=True),
     replace(done("web-2"), outcome="undone", purpose="undo", has_undo=True),
     done("log"),
-    failed("apps", exit_code=3, reason="exit code 3"),
+    failed("apps", result=AttemptResult(3), reason="exit code 3"),
     TaskView(
         "dns",
         "finished",
@@ -124,13 +125,17 @@ STANDING = run_of(
     failed("web-1", "no such server", outcome="undo_failed", purpose="undo"),
     replace(done("web-2"), outcome="undone", purpose="undo", has_undo=True),
     done("log"),
-    failed("apps", exit_code=3, reason="exit code 3"),
+    failed("apps", result=AttemptResult(3), reason="exit code 3"),
     status="finished",
     outcome="rollback_failed",
     finished_at=1065.0,
 )
 AT_WORK = run_of(
-    replace(done("image", 40.0), started_at=960.0, cpu_s=31.5, max_rss_bytes=700 << 20),
+    replace(
+        done("image", 40.0),
+        result=AttemptResult(cpu_s=31.5, max_rss_bytes=700 << 20),
+        started_at=960.0,
+    ),
     replace(
         running("server-1", 20, "reserving an address"),
         expected_end=1061.5,
@@ -156,7 +161,8 @@ AT_WORK = run_of(
         rss_bytes=3_400_000,
     ),
     replace(
-        failed("server-4", "Error: quota exceeded"), cpu_s=0.31, max_rss_bytes=9 << 20
+        failed("server-4", "Error: quota exceeded"),
+        result=AttemptResult(1, cpu_s=0.31, max_rss_bytes=9 << 20),
     ),
     replace(waiting("kubernetes"), waits_for=("server-1", "server-2"), waits_more=1),
     replace(waiting("apps"), waits_for=("kubernetes",)),
@@ -372,8 +378,13 @@ tasks = st.builds(
     outcome=st.sampled_from(OUTCOMES),
     attempt=counts,
     attempts=counts,
-    exit_code=st.none() | st.integers(-1, 255),
-    signal=st.none() | st.integers(0, 70),
+    result=st.builds(
+        AttemptResult,
+        exit_code=st.none() | st.integers(-1, 255),
+        signal=st.none() | st.integers(0, 70),
+        cpu_s=st.floats(0, 1e9),
+        max_rss_bytes=st.integers(0, 1 << 50),
+    ),
     started_at=times,
     finished_at=times,
     retry_at=times,
@@ -383,8 +394,6 @@ tasks = st.builds(
         Progress, st.none() | st.floats(0, 100), texts, amounts, amounts
     ),
     log_tail=st.lists(texts, max_size=6).map(tuple),
-    cpu_s=st.floats(0, 1e9),
-    max_rss_bytes=st.integers(0, 1 << 50),
     rate=amounts,
     expected_end=times,
     slow=st.booleans(),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 import pytest
 
 from provctl.core.engine import events as ev
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.core.model.workflow import Command, Undo
 from provctl.errors import UsageError
 from provctl.runs.follow import Follower
@@ -46,10 +47,7 @@ def ran(folder: StateDir, run: str, took_s: float, tries: int = 1) -> RunState:
         well = number == tries
         end = at + took_s
         events.append(
-            ev.AttemptFinished(
-                run, end, "a", number, "succeeded" if well else "failed",
-                started_at=at, finished_at=end, retry_at=None if well else end,
-            )
+            ev.AttemptFinished(run, end, "a", number, "succeeded" if well else "failed", result=AttemptResult(started_at=at, finished_at=end), retry_at=None if well else end)
         )  # fmt: skip
         if not well:
             events.append(ev.RetryDue(run, end, "a"))
@@ -117,10 +115,7 @@ def test_of_large_workflows_the_latest_runs_speak(folder: StateDir) -> None:
             large,
             [
                 ev.AttemptStarted(large.id, 1000.0, "a", 1),
-                ev.AttemptFinished(
-                    large.id, 1000.0 + number, "a", 1, "succeeded",
-                    started_at=1000.0, finished_at=1000.0 + number,
-                ),
+                ev.AttemptFinished(large.id, 1000.0 + number, "a", 1, "succeeded", result=AttemptResult(started_at=1000.0, finished_at=1000.0 + number)),
                 ev.RunFinished(large.id, 1100.0, "succeeded"),
             ],
         )  # fmt: skip

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provctl.core.engine import events as ev
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.core.model.graph import stages
 from provctl.render.live.layout import render
 from provctl.runs.history.estimates import DurationEstimator
@@ -208,7 +209,7 @@ def test_stages_are_those_of_the_graph(tasks: List[Task]) -> None:
     levels = StageCounts(dialogue.r)
     levels.refresh(1000.0)
     states = [[t.id for t in stage] for stage in stages(workflow.tasks)]
-    expected = [Counter(dialogue.task(name).bucket for name in s) for s in states]
+    expected = [Counter(dialogue.task(name).counted_as for name in s) for s in states]
     assert list(levels.counts) == [dict(each) for each in expected]
 
 
@@ -278,9 +279,7 @@ def ended(
             "a",
             1,
             "succeeded",
-            exit_code=0,
-            started_at=at,
-            finished_at=at + took_s,
+            result=AttemptResult(0, started_at=at, finished_at=at + took_s),
         ),
         ev.RunFinished(run, at + took_s, "succeeded"),
     ]

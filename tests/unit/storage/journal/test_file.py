@@ -9,6 +9,7 @@ from typing import List, Sequence, Tuple
 import pytest
 
 from provctl.core.engine import events as ev
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.errors import JournalDamaged, StateDirError
 from provctl.storage.journal.codec import decode
 from provctl.storage.journal.file import Journal, JournalOffset, JournalReader, recover
@@ -18,9 +19,9 @@ EVENTS: Tuple[ev.Event, ...] = (
     ev.RunSubmitted("r", 1.0, "w", 2, "d"),
     ev.OwnershipTaken("r", 2.0, "scheduler", 1, "b"),
     ev.AttemptStarted("r", 3.0, "a", 1),
-    ev.AttemptFinished("r", 4.0, "a", 1, "succeeded", 0),
+    ev.AttemptFinished("r", 4.0, "a", 1, "succeeded", result=AttemptResult(0)),
     ev.AttemptStarted("r", 4.0, "b", 1),
-    ev.AttemptFinished("r", 5.0, "b", 1, "failed", 3),
+    ev.AttemptFinished("r", 5.0, "b", 1, "failed", result=AttemptResult(3)),
     ev.RunFinished("r", 5.0, "failed"),
 )
 

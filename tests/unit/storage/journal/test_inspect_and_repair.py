@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, List
 import pytest
 
 from provctl.core.engine import events as ev
+from provctl.core.model.attempt_result import AttemptResult
 from provctl.errors import StateDirError
 from provctl.runs.verify import verify
 from provctl.storage.journal.codec import seal
@@ -26,7 +27,12 @@ FACTS: List[ev.Event] = [
     ev.OwnershipTaken("r", 1001.0, "scheduler", 1, "b"),
     ev.AttemptStarted("r", 1001.0, "a", 1),
     ev.AttemptFinished(
-        "r", 1002.0, "a", 1, "failed", 3, started_at=1001.0, finished_at=1002.0
+        "r",
+        1002.0,
+        "a",
+        1,
+        "failed",
+        result=AttemptResult(3, started_at=1001.0, finished_at=1002.0),
     ),
     ev.RunFinished("r", 1002.0, "failed"),
 ]
