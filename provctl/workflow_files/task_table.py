@@ -5,6 +5,7 @@ A list of levels still to read takes the place of the stack, so depth is free.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import (
     TYPE_CHECKING,
@@ -32,14 +33,13 @@ from provctl.core.model.workflow import (
     Task,
     Undo,
 )
-from provctl.workflow_files.schema import PolicyFields
+from provctl.workflow_files.schema import PolicyFields, TaskFields
 from provctl.workflow_files.validate import ParsedLevel, ParsedTask, read_level
 
 if TYPE_CHECKING:
     from provctl.workflow_files.problems import ValidationIssues
     from provctl.workflow_files.schema import (
         RetryFields,
-        TaskFields,
         UndoFields,
         WorkFields,
     )
@@ -51,6 +51,10 @@ MAX_NESTING = 1_000
 MAX_ID = 4_095
 
 _POLICY = frozenset(PolicyFields.model_fields)
+# Fields of a task that are the same in the file; all others are made of what it says.
+_AS_GIVEN = frozenset(field.name for field in dataclasses.fields(Task)) & frozenset(
+    TaskFields.model_fields
+) - {"needs", "when", "retry", "env", "undo", "probe", "description"}
 
 
 @dataclass(frozen=True)
@@ -202,20 +206,20 @@ def make_task(
         needs=needs,
         parent=node.parent.id if node.parent else None,
         when=_rename_references(fields.when, node.scope),
-        priority=policy.get("priority", 0),
         timeout_s=policy.get("timeout", inner.timeout if inner else None),
         retry=_retry(policy.get("retry")),
         env=_rename_references(policy.get("env", {}), node.scope),
-        pools=policy.get("pools", {}),
-        on_failure=policy.get("on_failure", "fail"),
-        on_interrupt=policy.get("on_interrupt", "hold"),
-        idempotent=policy.get("idempotent", False),
         undo=_undo(fields.undo, node.scope, line_of),
         probe=_work(fields.probe, node.scope, line_of) if fields.probe else None,
-        keep_processes=fields.keep_processes,
-        secrets=policy.get("secrets", {}),
         description=fields.description or (inner.description if inner else ""),
+        **_as_given(fields, policy),
     )
+
+
+def _as_given(fields: TaskFields, policy: Mapping[str, Any]) -> Dict[str, Any]:
+    """What a task has as the file says it, or its defaults do."""
+    own = {name: getattr(fields, name) for name in fields.model_fields_set & _AS_GIVEN}
+    return {**own, **{name: policy[name] for name in _AS_GIVEN if name in policy}}
 
 
 def _undo(

@@ -63,20 +63,8 @@ _MODELS: Mapping[Any, Type[BaseModel]] = {
     "retry": RetryFields,
     "undo": UndoFields,
 }
-# Fields that only mean something for a task that runs a program.
-_NOT_FOR_GROUPS = (
-    "args",
-    "retry",
-    "env",
-    "priority",
-    "pools",
-    "on_interrupt",
-    "idempotent",
-    "undo",
-    "probe",
-    "secrets",
-    "keep_processes",
-)
+# Fields that also mean something for a nested workflow; the others do not go with it.
+_OF_GROUPS = (*KINDS, "needs", "when", "timeout", "on_failure", "description")
 
 Fields = TypeVar("Fields", bound=BaseModel)
 
@@ -221,8 +209,8 @@ def _check_pairs(
 ) -> None:
     """Fields that do not go with the kind of the task."""
     if only == "workflow":
-        for field in _NOT_FOR_GROUPS:
-            if field in raw:
+        for field in raw:
+            if field in TaskFields.model_fields and field not in _OF_GROUPS:
                 problems.add(
                     (*path, field),
                     f"{what}: `{field}` does not go with a nested workflow",

@@ -46,12 +46,12 @@ def test_51_a_fork_bomb_ends_with_its_task(bench: Bench) -> None:
     place = bench.launch(*limited, "sh", "-c", bomb, cwd="/", grace_s=0.3)
     bench.until_ready(place)
     bench.work(0.5)
-    assert bench.run("true").exit_code == 0  # others are served meanwhile
+    assert bench.run("true").result.exit_code == 0  # others are served meanwhile
     assert place.task not in bench.reports
     bench.stop(place)
     end = bench.end_of(place, within_s=30)
     assert end.cause == "stop"
-    assert end.stuck == 0
+    assert end.result.stuck == 0
     if os.geteuid() == 0:
         assert _of_user(54321) == []
 
@@ -63,7 +63,11 @@ def test_52_a_memory_bomb_fails_with_its_signal(bench: Bench) -> None:
     end = bench.run(
         *("prlimit", f"--as={1 << 30}", _nu(), "-n", "--no-std-lib", "-c", script)
     )
-    assert (end.cause, end.exit_code, end.signal) == ("exit", None, signal.SIGABRT)
+    assert (end.cause, end.result.exit_code, end.result.signal) == (
+        "exit",
+        None,
+        signal.SIGABRT,
+    )
 
 
 def test_53_a_cpu_bomb_times_out(bench: Bench) -> None:
@@ -71,7 +75,7 @@ def test_53_a_cpu_bomb_times_out(bench: Bench) -> None:
         *(_nu(), "-n", "--no-std-lib", "-c", "loop {}"), timeout_s=1.0, grace_s=0.5
     )
     assert end.cause == "timeout"
-    assert end.cpu_s > 0.1
+    assert end.result.cpu_s > 0.1
 
 
 def test_54_a_killed_task_failed_by_its_signal(bench: Bench) -> None:
@@ -80,7 +84,7 @@ def test_54_a_killed_task_failed_by_its_signal(bench: Bench) -> None:
     (task,) = children_of(_shim(place))
     os.kill(task, signal.SIGKILL)
     end = bench.end_of(place)
-    assert (end.cause, end.signal) == ("exit", 9)
+    assert (end.cause, end.result.signal) == ("exit", 9)
 
 
 def test_54_a_killed_frozen_task_failed_by_its_signal(bench: Bench) -> None:
@@ -91,7 +95,7 @@ def test_54_a_killed_frozen_task_failed_by_its_signal(bench: Bench) -> None:
     bench.until_frozen(place)
     os.kill(task, signal.SIGKILL)
     end = bench.end_of(place)
-    assert (end.cause, end.signal, end.survivors) == ("exit", 9, 1)
+    assert (end.cause, end.result.signal, end.result.survivors) == ("exit", 9, 1)
 
 
 def test_54_a_killed_shim_means_lost(bench: Bench) -> None:
@@ -127,8 +131,8 @@ def test_55_nu_that_cannot_be_started_fails_once(provctl: Provctl, how: str) -> 
 def test_56_nu_that_crashes_failed_by_its_signal(bench: Bench) -> None:
     script = "(" * 5000 + "1" + ")" * 5000
     end = bench.run(_nu(), "-n", "--no-std-lib", "-c", script)
-    assert (end.cause, end.exit_code) == ("exit", None)
-    assert end.signal in (signal.SIGSEGV, signal.SIGABRT)
+    assert (end.cause, end.result.exit_code) == ("exit", None)
+    assert end.result.signal in (signal.SIGSEGV, signal.SIGABRT)
 
 
 def test_57_an_attempt_whose_shim_cannot_be_forked_is_void(bench: Bench) -> None:
@@ -146,7 +150,7 @@ def test_57_an_attempt_whose_shim_cannot_be_forked_is_void(bench: Bench) -> None
     finally:
         resource.prlimit(parent, resource.RLIMIT_NOFILE, before)
     # The control: with descriptors others begin, and what is void never does.
-    assert bench.end_of(bench.shell("exit 3")).exit_code == 3
+    assert bench.end_of(bench.shell("exit 3")).result.exit_code == 3
     assert "".join(map(bench.log, places)) == ""
     bench.stop(first)
     bench.end_of(first)
@@ -178,7 +182,7 @@ def test_58_a_starter_that_ignores_the_end_of_children_is_no_problem(
     finally:
         signal.signal(signal.SIGCHLD, before)
     try:
-        assert bench.run("sh", "-c", "exit 7").exit_code == 7
+        assert bench.run("sh", "-c", "exit 7").result.exit_code == 7
     finally:
         bench.close()
 
@@ -212,11 +216,11 @@ def test_45_what_not_even_kill_ends_is_counted_and_left(
     place = bench.shell(script, grace_s=0.2)
     end = bench.end_of(place, within_s=30)
     child = int(bench.log(place))
-    assert (end.exit_code, end.survivors, end.stuck) == (4, 1, 1)
+    assert (end.result.exit_code, end.result.survivors, end.result.stuck) == (4, 1, 1)
     assert alive(child)
     # The next attempt has another shim, which knows nothing of it.
     after = bench.run("true")
-    assert (after.survivors, after.stuck) == (0, 0)
+    assert (after.result.survivors, after.result.stuck) == (0, 0)
     subprocess.run(["fsfreeze", "--unfreeze", str(frozen_disk)], check=True)
     wait_until(lambda: not alive(child), "it ends as soon as it can")
 

@@ -31,7 +31,7 @@ def test_42_no_process_of_a_hostile_tree_survives_its_cancel(bench: Bench) -> No
     for begin in range(0, amount, _AT_ONCE):
         trees = [_tree(dice, bench) for _ in range(min(_AT_ONCE, amount - begin))]
         ends = _grow_and_cancel(bench, dice, trees)
-        swept += sum(end.survivors for end in ends)
+        swept += sum(end.result.survivors for end in ends)
         left += _survivors(trees)
     print(f"seed {seed}: {amount} trees, {swept} processes swept, left: {len(left)}")  # noqa: T201
     assert swept > amount / 2, "the trees are not hostile"

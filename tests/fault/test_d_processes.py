@@ -87,7 +87,7 @@ def test_43_a_child_in_a_session_of_its_own_is_gone(bench: Bench) -> None:
     bench.until_ready(place)
     bench.until(lambda: len(marked(place)) == 2, "both run")
     bench.stop(place)
-    assert bench.end_of(place, within_s=30).survivors == 1
+    assert bench.end_of(place, within_s=30).result.survivors == 1
     assert marked(place) == []
 
 
@@ -107,7 +107,7 @@ def test_43_control_without_the_sweep_it_lives_on(
 
 def test_44_a_process_without_the_mark_is_swept_too(bench: Bench) -> None:
     place = bench.shell("env -i setsid sleep 61 >&- 2>&- & echo $!; sleep 0.2")
-    assert bench.end_of(place).survivors == 1
+    assert bench.end_of(place).result.survivors == 1
     assert not alive(int(bench.log(place)))
 
 
@@ -129,8 +129,8 @@ def test_45_who_ignores_term_is_killed_after_the_grace(bench: Bench) -> None:
     # Time enough to come to its trap, on a busy machine too.
     place = bench.shell(_STUBBORN, timeout_s=1.5, grace_s=0.3)
     end = bench.end_of(place, within_s=30)
-    assert (end.cause, end.signal) == ("timeout", 9)
-    assert end.finished_at - end.started_at > 1.75
+    assert (end.cause, end.result.signal) == ("timeout", 9)
+    assert end.result.finished_at - end.result.started_at > 1.75
 
 
 def test_45_control_within_the_grace_it_lives(bench: Bench) -> None:
@@ -148,13 +148,13 @@ def test_46_what_nushell_does_not_wait_for_is_swept_and_counted(bench: Bench) ->
     script = "^sh -c 'echo begun >&2; sleep 61; echo over >&2' | 5"
     place = bench.launch(nu, "-n", "--no-std-lib", "-c", script)
     end = bench.end_of(place, within_s=30)
-    assert end.survivors >= 1
+    assert end.result.survivors >= 1
     assert "over" not in bench.log(place)
 
 
 def test_47_a_child_that_keeps_the_output_open_delays_nothing(bench: Bench) -> None:
     place = bench.shell("sleep 60 & exit 4")
-    assert bench.end_of(place, within_s=30).exit_code == 4
+    assert bench.end_of(place, within_s=30).result.exit_code == 4
 
 
 def test_48_a_stranger_with_the_number_of_a_shim_is_not_signalled(
@@ -192,7 +192,7 @@ def test_49_a_stopped_task_can_be_ended(bench: Bench) -> None:
     wait_until(lambda: "\nState:\tT" in _status(task), "it is stopped")
     bench.stop(place)
     end = bench.end_of(place, within_s=30)
-    assert (end.cause, end.signal) == ("stop", 15)
+    assert (end.cause, end.result.signal) == ("stop", 15)
 
 
 def test_49_what_a_task_stopped_itself_stays_so_after_a_thaw(bench: Bench) -> None:
@@ -212,7 +212,7 @@ def test_49_what_a_task_stopped_itself_stays_so_after_a_thaw(bench: Bench) -> No
 def test_50_a_thousand_short_tasks_leave_no_zombie(bench: Bench) -> None:
     for _ in range(50):
         places = [bench.shell("true & exit 3") for _ in range(20)]
-        assert {bench.end_of(place).exit_code for place in places} == {3}
+        assert {bench.end_of(place).result.exit_code for place in places} == {3}
     parents = children_of(os.getpid())
     family = [*parents, *(shim for pid in parents for shim in children_of(pid))]
     family += [pid for shim in family for pid in children_of(shim)]

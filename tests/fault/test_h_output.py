@@ -40,15 +40,15 @@ def test_81_an_endless_log_is_kept_within_its_limit(bench: Bench) -> None:
     assert max(memory) - memory[0] < 2048, memory
     assert log.stat().st_size <= 1_000_000
     assert log.stat().st_size > 900_000
-    assert end.log_dropped_bytes > 1_000_000
+    assert end.result.log_dropped_bytes > 1_000_000
     head, tail, dropped = _parts(log)
-    assert dropped == end.log_dropped_bytes
+    assert dropped == end.result.log_dropped_bytes
     assert set(head.split(b"\n")) == set(tail.split(b"\n")[:-1]) == {b"a line of a log"}
 
 
 def test_81_control_without_a_limit_everything_is_kept(bench: Bench) -> None:
     place = bench.shell("head -c 3000000 /dev/zero")
-    assert bench.end_of(place).log_dropped_bytes == 0
+    assert bench.end_of(place).result.log_dropped_bytes == 0
     assert place.file("log").stat().st_size == 3_000_000
 
 
@@ -60,7 +60,7 @@ def test_81_every_byte_is_kept_or_counted(bench: Bench, pause: str) -> None:
     head, tail, dropped = _parts(place.file("log"))
     written = sum(len(f"line {i}\n") for i in range(40000))
     assert len(head) + 1 + len(tail) + dropped == written
-    assert dropped == end.log_dropped_bytes
+    assert dropped == end.result.log_dropped_bytes
     first = [int(line.split()[1]) for line in head.splitlines()]
     last = [int(line.split()[1]) for line in tail.splitlines()]
     assert first == list(range(len(first)))
@@ -219,7 +219,7 @@ def test_86_a_secret_is_covered_while_the_task_runs(bench: Bench) -> None:
 def test_86_a_secret_is_covered_beside_what_is_left_out(bench: Bench) -> None:
     script = f"i=0; while [ $i -lt 20000 ]; do echo {_SECRET} $i; i=$((i+1)); done"
     place = bench.shell(script, log_max=_CAP, masked=(_SECRET,))
-    assert bench.end_of(place).log_dropped_bytes > _CAP
+    assert bench.end_of(place).result.log_dropped_bytes > _CAP
     log = bench.log(place)
     assert _SECRET[:6] not in log
     assert _SECRET[-6:] not in log

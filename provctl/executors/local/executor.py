@@ -101,19 +101,13 @@ class LocalExecutor:
         key = order.place.mark
         self._launched[key] = order.place
         message: Dict[str, Any] = {
+            **vars(order),
             "key": key,
             "folder": str(order.place.folder),
             "name": order.place.name,
-            "argv": order.argv,
-            "env": order.env,
-            "cwd": order.cwd,
-            "timeout_s": order.timeout_s,
-            "grace_s": order.grace_s,
-            "output_max": order.output_max,
-            "log_max": order.log_max,
-            "keep_processes": order.keep_processes,
-            "taken": order.taken,
         }
+        for name in ("place", "input", "masked"):
+            del message[name]
         if order.input is not None:
             message["input"] = order.input.decode()
         if order.masked:

@@ -51,10 +51,10 @@ class TestEveryExecutor:
     def test_reports_times_and_use(self, bench: Bench) -> None:
         before = time.time()  # noqa: TID251
         end = bench.run("sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done")
-        assert before - 1 < end.started_at < end.finished_at < before + 60
-        assert end.cpu_s > 0
-        assert end.max_rss_bytes > 1 << 16
-        assert end.survivors == 0
+        assert before - 1 < end.result.started_at < end.result.finished_at < before + 60
+        assert end.result.cpu_s > 0
+        assert end.result.max_rss_bytes > 1 << 16
+        assert end.result.survivors == 0
 
     def test_writes_output_and_errors_to_the_log_in_order(self, bench: Bench) -> None:
         place = bench.shell("echo one; echo two >&2; printf three")
@@ -77,7 +77,9 @@ class TestEveryExecutor:
         assert bench.log(place) == "".join(f"{word}|" for word in hostile)
 
     def test_a_task_reads_nothing(self, bench: Bench) -> None:
-        assert bench.run("sh", "-c", "read line && exit 3; exit 0").exit_code == 0
+        assert (
+            bench.run("sh", "-c", "read line && exit 3; exit 0").result.exit_code == 0
+        )
 
     def test_input_is_there_before_the_start_and_private(self, bench: Bench) -> None:
         place = bench.order().place
@@ -115,7 +117,7 @@ class TestEveryExecutor:
         self, bench: Bench, text: str, problem: str
     ) -> None:
         end = bench.end_of(_writes(bench, text, output_max=1000))
-        assert (end.exit_code, end.output, end.problem) == (0, None, problem)
+        assert (end.result.exit_code, end.output, end.problem) == (0, None, problem)
 
     def test_no_output_is_no_problem(self, bench: Bench) -> None:
         end = bench.run("true", output_max=1000)
@@ -123,8 +125,12 @@ class TestEveryExecutor:
 
     def test_a_missing_program_is_a_problem(self, bench: Bench) -> None:
         end = bench.run("no-such-program")
-        assert (end.exit_code, end.signal, end.ran) == (None, None, False)
-        assert bench.run("true").ran
+        assert (end.result.exit_code, end.result.signal, end.result.ran) == (
+            None,
+            None,
+            False,
+        )
+        assert bench.run("true").result.ran
         assert end.problem == (
             "cannot start no-such-program: there is no such program on PATH"
         )
@@ -137,7 +143,7 @@ class TestEveryExecutor:
         here.chmod(0o755)
         end = bench.run("deploy", cwd=str(tmp_path))
         assert "there is no such program on PATH" in end.problem
-        assert bench.run("./deploy", cwd=str(tmp_path)).exit_code == 0
+        assert bench.run("./deploy", cwd=str(tmp_path)).result.exit_code == 0
 
     def test_a_program_that_is_none_is_a_problem(self, bench: Bench) -> None:
         assert "Permission denied" in bench.run("/etc/passwd").problem
@@ -156,15 +162,15 @@ class TestEveryExecutor:
 
     def test_a_timeout_ends_a_task(self, bench: Bench) -> None:
         end = bench.run("sleep", "60", timeout_s=0.2)
-        assert (end.cause, end.signal) == ("timeout", 15)
-        assert 0.15 < end.finished_at - end.started_at < 30
+        assert (end.cause, end.result.signal) == ("timeout", 15)
+        assert 0.15 < end.result.finished_at - end.result.started_at < 30
 
     def test_a_timeout_kills_after_the_grace_time(self, bench: Bench) -> None:
         script = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
         # Time enough to come to its trap, on a busy machine too.
         end = bench.run("sh", "-c", script, timeout_s=1.5, grace_s=0.3)
-        assert (end.cause, end.signal) == ("timeout", 9)
-        assert 1.75 < end.finished_at - end.started_at < 30
+        assert (end.cause, end.result.signal) == ("timeout", 9)
+        assert 1.75 < end.result.finished_at - end.result.started_at < 30
 
     def test_a_task_may_end_well_within_its_grace_time(self, bench: Bench) -> None:
         script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do :; done"
@@ -172,19 +178,19 @@ class TestEveryExecutor:
         bench.until_ready(place)
         bench.stop(place)
         end = bench.end_of(place)
-        assert (end.cause, end.exit_code) == ("stop", 0)
+        assert (end.cause, end.result.exit_code) == ("stop", 0)
         assert bench.log(place) == "ready\nbye\n"
 
     def test_a_stop_kills_after_the_grace_time(self, bench: Bench) -> None:
         place = _stubborn(bench, grace_s=0.3)
         bench.stop(place)
         end = bench.end_of(place)
-        assert (end.cause, end.signal) == ("stop", 9)
+        assert (end.cause, end.result.signal) == ("stop", 9)
 
     def test_a_stop_at_once_gives_no_grace(self, bench: Bench) -> None:
         place = _stubborn(bench, grace_s=60.0)
         bench.stop(place, now=True)
-        assert bench.end_of(place, within_s=30).signal == 9
+        assert bench.end_of(place, within_s=30).result.signal == 9
 
     def test_a_stop_at_once_ends_the_grace_time(self, bench: Bench) -> None:
         place = _stubborn(bench, grace_s=60.0)
@@ -193,7 +199,7 @@ class TestEveryExecutor:
         assert place.task not in bench.reports
         bench.stop(place, now=True)
         end = bench.end_of(place, within_s=30)
-        assert (end.cause, end.signal) == ("stop", 9)
+        assert (end.cause, end.result.signal) == ("stop", 9)
 
     def test_a_second_stop_does_not_prolong_the_grace_time(self, bench: Bench) -> None:
         place = _stubborn(bench, grace_s=0.4)
@@ -202,29 +208,29 @@ class TestEveryExecutor:
             assert time.monotonic() < deadline, "its grace never ends"
             bench.stop(place)
             bench.work(0.05)
-        assert bench.end_of(place).signal == 9
+        assert bench.end_of(place).result.signal == 9
 
     def test_a_stop_before_it_began_voids_it(self, bench: Bench) -> None:
         order = bench.order("sh", "-c", "echo ran")
         bench.stop(order.place)  # decided, but not launched yet
         assert isinstance(bench.end_of(order.place), NeverStartedReport)
         bench.executor.launch(order)
-        assert bench.run("true").exit_code == 0
+        assert bench.run("true").result.exit_code == 0
         assert not order.place.file("log").exists()
 
     def test_a_stop_when_it_is_over_changes_nothing(self, bench: Bench) -> None:
         place = bench.shell("exit 3")
-        assert bench.end_of(place).exit_code == 3
+        assert bench.end_of(place).result.exit_code == 3
         bench.stop(place, now=True)
         bench.work(0.05)
-        assert bench.end_of(place).exit_code == 3
+        assert bench.end_of(place).result.exit_code == 3
 
     def test_attempts_run_side_by_side(self, bench: Bench) -> None:
         # Each waits for all others, so one after the other none would end.
         here = f'echo >> "{bench.folder}/here"; '
         wait = f'until [ "$(wc -l < "{bench.folder}/here")" = 8 ]; do sleep 0.02; done'
         places = [bench.shell(here + wait) for _ in range(8)]
-        assert all(bench.end_of(place).exit_code == 0 for place in places)
+        assert all(bench.end_of(place).result.exit_code == 0 for place in places)
 
     def test_the_next_owner_adopts_what_runs(self, bench: Bench) -> None:
         go = bench.folder / "go-on"
@@ -235,7 +241,7 @@ class TestEveryExecutor:
         assert isinstance(bench.recover(place), AdoptedReport)
         go.touch()
         end = bench.end_of(place)
-        assert (end.cause, end.exit_code) == ("exit", 5)
+        assert (end.cause, end.result.exit_code) == ("exit", 5)
 
     def test_the_next_owner_hears_of_what_ended_meanwhile(self, bench: Bench) -> None:
         place = bench.shell("echo ready; exit 5")
@@ -243,7 +249,7 @@ class TestEveryExecutor:
         bench.change_owner()
         wait_until(lambda: not is_running(place), "it ended")
         end = bench.recover(place)
-        assert (end.cause, end.exit_code) == ("exit", 5)
+        assert (end.cause, end.result.exit_code) == ("exit", 5)
 
     def test_what_never_began_is_void_for_the_next_owner(self, bench: Bench) -> None:
         order = bench.order("sh", "-c", "echo ran")
@@ -253,7 +259,7 @@ class TestEveryExecutor:
             bench.recover(order.place), NeverStartedReport
         )  # and stays so
         bench.executor.launch(order)
-        assert bench.run("true").exit_code == 0
+        assert bench.run("true").result.exit_code == 0
         assert not order.place.file("log").exists()
 
     def test_what_never_began_before_a_reboot_is_void(self, bench: Bench) -> None:
@@ -264,7 +270,7 @@ class TestEveryExecutor:
         place = bench.shell("exit 5")
         bench.end_of(place)
         bench.change_owner()
-        assert bench.recover(place, rebooted=True).exit_code == 5
+        assert bench.recover(place, rebooted=True).result.exit_code == 5
 
     def test_what_ran_through_a_reboot_was_interrupted(self, bench: Bench) -> None:
         place = bench.order("true").place
@@ -284,7 +290,7 @@ class TestEveryExecutor:
         assert isinstance(bench.recover(place), AdoptedReport)
         bench.stop(place, now=now)
         end = bench.end_of(place, within_s=30)
-        assert (end.cause, end.signal) == ("stop", signal)
+        assert (end.cause, end.result.signal) == ("stop", signal)
 
     def test_a_frozen_attempt_stands_still_until_it_is_thawed(
         self, bench: Bench
@@ -311,7 +317,7 @@ class TestEveryExecutor:
         bench.thaw(place)
         end = bench.end_of(place, within_s=30)
         assert end.cause == "timeout"
-        assert end.finished_at - end.started_at > 1.6
+        assert end.result.finished_at - end.result.started_at > 1.6
 
     @pytest.mark.parametrize(("now", "signal"), [(False, 15), (True, 9)])
     def test_a_frozen_attempt_can_be_stopped(
@@ -323,7 +329,7 @@ class TestEveryExecutor:
         bench.until_frozen(place)
         bench.stop(place, now=now)
         end = bench.end_of(place, within_s=30)
-        assert (end.cause, end.signal) == ("stop", signal)
+        assert (end.cause, end.result.signal) == ("stop", signal)
 
     def test_a_freeze_before_the_start_is_not_lost(self, bench: Bench) -> None:
         places = [bench.shell(_TICKS) for _ in range(5)]
@@ -338,11 +344,11 @@ class TestEveryExecutor:
     def test_a_thaw_of_what_is_not_frozen_does_nothing(self, bench: Bench) -> None:
         place = bench.shell("sleep 0.4; exit 5")
         bench.thaw(place)
-        assert bench.end_of(place).exit_code == 5
+        assert bench.end_of(place).result.exit_code == 5
         bench.freeze(place)
         bench.thaw(place)
         bench.work(0.05)
-        assert bench.end_of(place).exit_code == 5
+        assert bench.end_of(place).result.exit_code == 5
 
     def test_a_frozen_attempt_stays_so_for_the_next_owner(self, bench: Bench) -> None:
         place = bench.shell(_TICKS)

@@ -56,8 +56,8 @@ UNTIL_SAID = "until [ -s /proc/$$/fd/1 ]; do sleep 0.01; done"
 def test_what_a_task_leaves_behind_is_swept_and_counted(bench: Bench, how: str) -> None:
     place = bench.shell(f"{LEAVES_BEHIND[how]}; {UNTIL_SAID}")
     end = bench.end_of(place)
-    assert (end.cause, end.exit_code) == ("exit", 0)
-    assert end.survivors == (2 if how == "grandchild" else 1)
+    assert (end.cause, end.result.exit_code) == ("exit", 0)
+    assert end.result.survivors == (2 if how == "grandchild" else 1)
     assert marked(place) == []
 
 
@@ -83,7 +83,7 @@ def test_what_a_task_may_leave_lives_on_when_it_ends_by_itself(
     script = f"{LEAVES_BEHIND[how]}; {UNTIL_SAID}; exit {code}"
     place = bench.shell(script, keep_processes=True)
     end = bench.end_of(place)
-    assert (end.cause, end.exit_code, end.survivors) == ("exit", code, 0)
+    assert (end.cause, end.result.exit_code, end.result.survivors) == ("exit", code, 0)
     pid = pid_in(bench, place)
     assert alive(pid)
     # The next attempts, and what ends them, are no concern of its; nor is a new owner.
@@ -92,7 +92,7 @@ def test_what_a_task_may_leave_lives_on_when_it_ends_by_itself(
     bench.stop(after, now=True)
     assert bench.end_of(after).cause == "stop"
     bench.change_owner()
-    assert bench.recover(place).exit_code == code
+    assert bench.recover(place).result.exit_code == code
     assert alive(pid)
     assert marked(after) == []
     for each in marked(place):
@@ -127,7 +127,7 @@ def test_what_a_left_process_writes_later_is_in_the_log(bench: Bench) -> None:
     later = bench.folder / "later"
     script = f"until [ -e {later} ]; do sleep 0.01; done; echo said; sleep 61"
     place = bench.shell(f"setsid sh -c '{script}' &", keep_processes=True)
-    assert bench.end_of(place).exit_code == 0
+    assert bench.end_of(place).result.exit_code == 0
     later.touch()
     wait_until(lambda: bench.log(place) == "said\n", "what it said is in the log")
     wait_until(lambda: len(marked(place)) == 2, "it lives on")
@@ -141,12 +141,12 @@ def test_a_terminal_multiplexer_is_left_running(bench: Bench, tmp_path: Path) ->
         pytest.skip("there is no tmux")
     server = [tmux, "-S", str(tmp_path / "socket")]
     ended = bench.run(*server, "new-session", "-d", "sleep 600", keep_processes=True)
-    assert ended.exit_code == 0
+    assert ended.result.exit_code == 0
     assert subprocess.run([*server, "has-session"], check=False).returncode == 0
     subprocess.run([*server, "kill-server"], check=True)
     # The control: without the field there is none when the task has ended.
     ended = bench.run(*server, "new-session", "-d", "sleep 600")
-    assert ended.survivors >= 1
+    assert ended.result.survivors >= 1
     gone = subprocess.run([*server, "has-session"], check=False, stderr=PIPE)
     assert gone.returncode == 1
 
@@ -156,8 +156,8 @@ def test_a_survivor_that_ignores_term_is_killed_after_the_grace(bench: Bench) ->
     script = f'setsid sh -c "{stubborn}" & sleep 0.2'
     place = bench.shell(script, grace_s=0.3)
     end = bench.end_of(place, within_s=30)
-    assert (end.cause, end.exit_code) == ("exit", 0)
-    assert end.survivors >= 1
+    assert (end.cause, end.result.exit_code) == ("exit", 0)
+    assert end.result.survivors >= 1
     assert marked(place) == []
 
 
@@ -200,12 +200,12 @@ def test_a_shim_keeps_nothing_of_its_owner(bench: Bench) -> None:
 
 
 def test_three_hundred_tasks_leave_nothing(bench: Bench) -> None:
-    assert bench.run("true").exit_code == 0
+    assert bench.run("true").result.exit_code == 0
     parent = _parent()
     files = len(_open_files(parent)), len(_open_files(os.getpid()))
     for _ in range(30):
         places = [bench.shell("exit 3") for _ in range(10)]
-        assert {bench.end_of(place).exit_code for place in places} == {3}
+        assert {bench.end_of(place).result.exit_code for place in places} == {3}
     wait_until(lambda: len(children_of(parent)) <= 5, "shims without work end")
     shims = children_of(parent)
     assert [pid for pid in shims if children_of(pid)] == []
@@ -226,7 +226,7 @@ def test_a_killed_shim_means_lost_and_nothing_goes_on(bench: Bench) -> None:
     assert end.outcome == "lost"
     assert "killed" in end.reason
     wait_until(lambda: not marked(place), "all of it is killed")
-    assert bench.run("true").exit_code == 0
+    assert bench.run("true").result.exit_code == 0
 
 
 def test_a_killed_shim_of_an_adopted_task_means_lost(bench: Bench) -> None:
@@ -260,7 +260,7 @@ def test_a_stop_of_a_task_whose_shim_was_killed_harms_no_other(bench: Bench) -> 
     bench.stop(place)
     os.kill(parent, signal.SIGCONT)
     assert bench.end_of(place).outcome == "lost"
-    assert bench.end_of(other).exit_code == 6
+    assert bench.end_of(other).result.exit_code == 6
     assert _parent() == parent
 
 
@@ -272,8 +272,8 @@ def test_a_killed_parent_of_shims_harms_no_task(bench: Bench) -> None:
     wait_until(lambda: not alive(parent), "the parent is gone")
     late = bench.shell("exit 6")  # given to a parent that is no more
     later = bench.do(lambda: bench.launch("true"))
-    assert [bench.end_of(place).exit_code for place in places] == [3, 4, 5]
-    assert bench.run("true").exit_code == 0
+    assert [bench.end_of(place).result.exit_code for place in places] == [3, 4, 5]
+    assert bench.run("true").result.exit_code == 0
     for order in (late, later):
         # Lost on the way, it is void, and its owner decides it again.
         assert isinstance(bench.end_of(order), (ExitedReport, NeverStartedReport))
@@ -303,7 +303,7 @@ def test_a_late_alarm_is_not_for_the_next_attempt(bench: Bench) -> None:
     assert shim_of(after) == shim
     second.touch()
     end = bench.end_of(after)
-    assert (end.cause, end.exit_code) == ("exit", 4)
+    assert (end.cause, end.result.exit_code) == ("exit", 4)
 
 
 # -- owners that die --------------------------------------------------------------
@@ -320,7 +320,7 @@ def test_a_killed_owner_leaves_its_output_to_nobody(bench: Bench) -> None:
         assert owner.communicate(timeout=30) == (b"", b"")
         assert isinstance(bench.recover(place), AdoptedReport)
         go.touch()
-        assert bench.end_of(place).exit_code == 5
+        assert bench.end_of(place).result.exit_code == 5
 
 
 def test_what_cannot_be_looked_at_now_is_neither_dead_nor_lost(bench: Bench) -> None:
@@ -333,7 +333,7 @@ def test_what_cannot_be_looked_at_now_is_neither_dead_nor_lost(bench: Bench) -> 
     with no_descriptor_free():
         # Who waits for its end may have a descriptor already, and give it back.
         bench.work(1.5)
-    assert bench.end_of(place).exit_code == 5
+    assert bench.end_of(place).result.exit_code == 5
 
 
 def test_an_end_that_cannot_be_looked_at_now_is_told_later(bench: Bench) -> None:
@@ -342,7 +342,7 @@ def test_an_end_that_cannot_be_looked_at_now_is_told_later(bench: Bench) -> None
     with no_descriptor_free():
         bench.work(1)
         assert bench.reports == {}
-    assert bench.end_of(place).exit_code == 5
+    assert bench.end_of(place).result.exit_code == 5
 
 
 def test_a_stop_that_cannot_be_told_now_is_told_later(bench: Bench) -> None:
@@ -368,11 +368,11 @@ def test_a_parent_of_shims_that_cannot_be_replaced_at_once_is_later(
         late = bench.launch("true")
         bench.work(0.7)
         assert bench.reports == {}
-    assert bench.end_of(place).exit_code == 5
+    assert bench.end_of(place).result.exit_code == 5
     assert isinstance(
         bench.end_of(late), NeverStartedReport
     )  # so it is begun once more
-    assert bench.run("sh", "-c", "exit 6").exit_code == 6
+    assert bench.run("sh", "-c", "exit 6").result.exit_code == 6
 
 
 def test_one_that_is_adopted_without_a_thread_is_awaited_all_the_same(
@@ -386,7 +386,7 @@ def test_one_that_is_adopted_without_a_thread_is_awaited_all_the_same(
             bench.do(lambda: bench.executor.recover(place, rebooted=False)),
             AdoptedReport,
         )
-        assert bench.end_of(place).exit_code == 5
+        assert bench.end_of(place).result.exit_code == 5
 
 
 def test_a_stop_is_obeyed_before_the_old_parent_noticed_the_death(
@@ -454,7 +454,7 @@ def test_a_start_that_was_late_runs_once_or_not_at_all(
     assert void, first
     for place, end in zip(places, first):
         if isinstance(end, AdoptedReport):
-            assert bench.end_of(place).exit_code == 0
+            assert bench.end_of(place).result.exit_code == 0
     bench.work(1.6)  # the last of the shims has come to its fence
     assert [bench.log(place) for place in void] == [""] * len(void)
     ran = [place for place in places if place not in void]
@@ -505,7 +505,7 @@ def test_on_a_full_disk_no_half_of_an_input_is_used(bench: Bench, room: int) -> 
     place = bench.launch("sh", str(file), input=text.encode())
     end = bench.end_of(place)
     if room > len(text):
-        assert (end.exit_code, bench.log(place)) == (3, "ran\n")  # the control
+        assert (end.result.exit_code, bench.log(place)) == (3, "ran\n")  # the control
     else:
         assert isinstance(end, NeverStartedReport), end
         assert end.shortage
