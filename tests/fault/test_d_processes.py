@@ -199,6 +199,7 @@ def test_49_what_a_task_stopped_itself_stays_so_after_a_thaw(bench: Bench) -> No
     place = bench.shell("sleep 61 & kill -STOP $!; echo $!; echo ready; exec sleep 60")
     bench.until_ready(place)
     child = int(bench.log(place).split()[0])
+    bench.until(lambda: "\nState:\tT" in _status(child), "it has stopped itself")
     bench.freeze(place)
     bench.until_frozen(place)
     bench.thaw(place)
