@@ -30,8 +30,8 @@ SAID = HOSTILE.replace("SPOOFED", "said")
 STEERING = re.compile(
     "[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
-# What the live view prints: colours, the cursor, the rest of a line.
-OWN = re.compile("\x1b(?:\\[(?:\\?25[hl]|\\?7[hl]|\\d*A|K|J|[0-9;]*m)|[78])")
+# What the live view prints: colours, the cursor, and rows that are erased.
+OWN = re.compile("\x1b\\[(?:\\?25[hl]|1A|2K|[0-9;]*m)")
 
 FILE, RUN, OTHER = "<file>", "<run>", "<other>"
 # How each verb is called; all are also given names that nothing has.

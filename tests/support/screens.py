@@ -54,6 +54,8 @@ class Screen(io.StringIO):
         self.height = height
         self.lines: List[str] = [""]
         self.line, self.column = 0, 0
+        self._top = 0  # rows out of sight
+        self._sized = (width, height)
         self._kept = (0, 0)
         self.cursor_shown = True
         self.writes = 0
@@ -62,7 +64,14 @@ class Screen(io.StringIO):
 
     @property
     def text(self) -> str:
-        return "\n".join(line.rstrip() for line in self.lines)
+        """What is there, without empty lines below the cursor."""
+        return "\n".join(line.rstrip() for line in self._lines_in_use())
+
+    def _lines_in_use(self) -> List[str]:
+        lines = self.lines[:]
+        while len(lines) > self.line + 1 and not lines[-1]:
+            del lines[-1]
+        return lines
 
     def write(self, text: str) -> int:
         self.writes += bool(text)
@@ -79,7 +88,8 @@ class Screen(io.StringIO):
                     self.lines.append("")
             elif match.group() == "\r":
                 # Behind its last column the cursor is still in the same row.
-                self.column -= (self.column - 1) % self.width + 1 if self.column else 0
+                behind = self.column >= max(len(self.lines[self.line]), 1)
+                self.column -= (self.column - behind) % self.width + behind
             else:
                 self._draw(match.group())
         return len(text)
@@ -92,12 +102,8 @@ class Screen(io.StringIO):
         self.lines[self.line] = before[: self.column - len(text)] + text + after
 
     def _obey(self, argument: str, command: str) -> None:
-        if command == "A":
-            for _ in range(min(int(argument or "1"), self.rows_above)):
-                self._up()
-        elif command == "C":
-            in_row = self.column % self.width
-            self.column += min(int(argument or "1"), self.width - 1 - in_row)
+        if command in "ABC":
+            self._move(int(argument or "1"), command)
         elif (argument, command) == ("6", "n"):
             place = f"{self.rows_above + 1};{self.column % self.width + 1}"
             self.answers.append(f"\x1b[{place}R")
@@ -107,12 +113,23 @@ class Screen(io.StringIO):
             self.lines[self.line] = self.lines[self.line][: self.column]
             if command == "J":
                 del self.lines[self.line + 1 :]
+        elif (argument, command) == ("2", "K"):
+            self._erase_row()
         elif argument == "?25":
             self.cursor_shown = command == "h"
-        elif argument == "?7":
-            pass  # what is drawn is never too long for it
         else:
             raise AssertionError((argument, command))
+
+    def _move(self, count: int, command: str) -> None:
+        if command == "A":
+            for _ in range(min(count, self.rows_above)):
+                self._up()
+        elif command == "B":
+            for _ in range(count):
+                self._down()
+        else:
+            in_row = self.column % self.width
+            self.column += min(count, self.width - 1 - in_row)
 
     def _end_line(self) -> None:
         """A row that is erased from its beginning is a line of its own."""
@@ -123,18 +140,37 @@ class Screen(io.StringIO):
         ]
         self.line, self.column = self.line + 1, 0
 
+    def _erase_row(self) -> None:
+        """A row that is erased is a line of its own."""
+        line, start = self.lines[self.line], self.column // self.width * self.width
+        before, after = line[:start], line[start + self.width :]
+        self.lines[self.line : self.line + 1] = [
+            *([before] if start else []),
+            "",
+            *([after] if after else []),
+        ]
+        self.line, self.column = self.line + bool(start), self.column - start
+
     def _rows_of(self, line: str) -> int:
         return max(-(-len(line) // self.width), 1)
 
     @property
     def rows_above(self) -> int:
         """How many rows are to be seen above that of the cursor."""
-        lines = self.lines[:]
-        while len(lines) > self.line + 1 and not lines[-1]:
-            del lines[-1]  # empty ones below the cursor give way first
-        rows = list(map(self._rows_of, lines))
-        above = sum(rows[: self.line]) + self.column // self.width
-        return above - min(max(sum(rows) - self.height, 0), above)
+        rows = list(map(self._rows_of, self._lines_in_use()))
+        row = sum(rows[: self.line]) + self.column // self.width
+        if self._sized != (self.width, self.height):
+            # Empty ones below the cursor give way first.
+            self._sized = (self.width, self.height)
+            self._top = min(max(sum(rows) - self.height, 0), row)
+        self._top = max(self._top, row - self.height + 1)
+        return row - self._top
+
+    def _down(self) -> None:
+        if self.column + self.width < len(self.lines[self.line]):
+            self.column += self.width
+        elif self.line + 1 < len(self.lines):
+            self.line, self.column = self.line + 1, self.column % self.width
 
     def _up(self) -> None:
         if self.column >= self.width:

@@ -202,7 +202,8 @@ def _live(
     from provctl.render.live.view import LiveView
 
     drawing = LiveView(
-        Console(file=raw_output(stream)),  # what is of others in it was made harmless
+        # What is of others in it was made harmless.
+        Console(file=raw_output(stream), force_terminal=True, force_interactive=True),
         now=now,
         frames_per_s=_FRAMES_PER_S / speed,
         fill=pictures.enrich_row,

@@ -22,7 +22,7 @@ from typing import (
 from provctl.render.live.cursor_position import Location
 from provctl.render.live.frame import Frame
 from provctl.render.live.layout import no_enrichment, render_many
-from provctl.render.live.painter import DiffPainter
+from provctl.render.live.painter import Painter
 from provctl.render.live.terminal_input import Keys
 from provctl.render.text import encodable, run_finished
 
@@ -69,7 +69,7 @@ class LiveView:
         self._drawn_size: Optional[Tuple[int, int]] = None
         self._gone: Optional[OSError] = None
         self._ended = True
-        self._painter = DiffPainter(console)
+        self._painter = Painter(console)
         self._keys = Keys(_fd_of(console))
         self._location = Location(self._keys, settle_s=self._interval_s)
 
