@@ -1,10 +1,11 @@
-"""A TOML file as it was read: its data, and the line on which each key stands."""
+"""A configuration file in TOML, read."""
 
 from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Dict, Mapping
 
 from provctl.base.text import NotText, decode
 from provctl.errors import InvalidConfig
@@ -12,22 +13,34 @@ from provctl.errors import InvalidConfig
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from provctl.base.toml_positions import KeyPath, Position
+
 
 _MAX_BYTES = 1024 * 1024
 _PLACE = r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)"
 
 
-class TomlDocument(NamedTuple):
-    """A TOML file; `lines` knows keys and sections by their dotted names."""
+class TomlDocument:
+    """A TOML file as it was read: its data, and the line on which each key stands."""
 
-    path: Path
-    data: Mapping[str, Any]
-    lines: Mapping[str, int]
+    def __init__(self, path: Path, text: str, data: Mapping[str, Any]) -> None:
+        self.data = data
+        self._path = path
+        self._text = text
+
+    @cached_property
+    def _spans(self) -> Dict[KeyPath, Position]:
+        from provctl.base.toml_positions import scan  # most machines have no file
+
+        return scan(self._text)
 
     def origin(self, name: str) -> str:
-        """Return "path:line" of a key, or of the section around it, if known."""
-        line = self.lines.get(name) or self.lines.get(name.partition(".")[0])
-        return f"{self.path}:{line}" if line else str(self.path)
+        """Return "path:line" of a dotted key, or of the section around it, if known."""
+        path: KeyPath = tuple(name.split("."))
+        span = self._spans.get(path) or self._spans.get(path[:1])
+        if span is None:
+            return str(self._path)
+        return f"{self._path}:{self._text.count(chr(10), 0, span.key_start) + 1}"
 
 
 def read_document(path: Path) -> TomlDocument:
@@ -37,8 +50,7 @@ def read_document(path: Path) -> TomlDocument:
     FileNotFoundError if it is not there.
     """
     content = _content(path)
-    data = _parse(path, content)
-    return TomlDocument(path, data, _lines(content, data))
+    return TomlDocument(path, content, _parse(path, content))
 
 
 def _content(path: Path) -> str:
@@ -79,26 +91,3 @@ def _parse(path: Path, content: str) -> Dict[str, Any]:
     except RecursionError as problem:
         message = f"{path}: nested too deep"
         raise InvalidConfig(message) from problem
-
-
-def _lines(content: str, data: Mapping[str, Any]) -> Dict[str, int]:
-    # The parser keeps no places. A plain look finds them in all files but those
-    # that hold what looks like TOML inside a text of several lines.
-    lines: Dict[str, int] = {}
-    prefix = ""
-    for number, line in enumerate(content.split("\n"), start=1):
-        name, equals, _ = line.partition("=")
-        header = line.partition("#")[0].strip()
-        if equals:
-            key = prefix + _bare(name)
-            lines.setdefault(key, number)
-            lines.setdefault(key.partition(".")[0], number)
-        elif header[:1] == "[" and _bare(header[1:-1]) in data:
-            section = _bare(header[1:-1])
-            prefix = f"{section}."
-            lines.setdefault(section, number)
-    return lines
-
-
-def _bare(name: str) -> str:
-    return ".".join(part.strip().strip("\"'") for part in name.split("."))

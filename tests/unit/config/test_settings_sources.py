@@ -220,6 +220,10 @@ def test_the_state_directory_follows_the_platform_or_the_setting(
         ('\n"server" . "port" = 1\n', ":2"),
         ("\nserver = { port = 1 }\n", ":2"),
         ('[pools]\nx = 1\n[ "server" ]\nport = 1', ":4"),
+        (
+            '[hooks]\non_run_finished = [["""\n[server]\nport = 2"""]]\n[server]\nport = 1',
+            ":6",
+        ),
     ],
 )
 def test_origins_name_the_line(load: Load, machine: Path, text: str, line: str) -> None:
