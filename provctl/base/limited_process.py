@@ -1,4 +1,4 @@
-"""Work in a process of its own, with limits: how it is run, and why it ended early."""
+"""Programs that are run for what they print: with limits on their work, or in passing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import signal
 import subprocess
 from dataclasses import dataclass
 from typing import Callable, Mapping, Optional, Sequence
+
+from provctl.errors import MissingTool
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,25 @@ def run_with_limits(
             kill(process)
             raise
     return Exit(out, err, process.returncode, late)
+
+
+def output_of(command: Sequence[str], *, timeout_s: float, hint: str) -> str:
+    """Return what a program prints on stdout, without spaces around it.
+
+    Raises MissingTool with `hint` if it cannot be run, fails, or takes too long.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=timeout_s,
+        )
+    except (OSError, subprocess.SubprocessError) as problem:
+        message = f"{command[0]} does not run: {problem}"
+        raise MissingTool(message, hint=hint) from problem
+    return done.stdout.decode(errors="replace").strip()
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

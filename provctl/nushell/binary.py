@@ -70,7 +70,7 @@ def nu_version(binary: str) -> str:
     Raises MissingTool if it does not run, is not Nushell, or is older than
     `MINIMUM_VERSION`: then its tasks could not return values.
     """
-    version = _run([binary, "--version"]).strip()
+    version = _run([binary, "--version"])
     match = re.fullmatch(_VERSION, version)
     if match is None:
         message = f"{binary} is not Nushell: its version is {version[:40]!r}"
@@ -103,7 +103,7 @@ def _behind_script(script: Path) -> Path:
     packaged = next(filter(None, map(native_program, above)), None)
     if packaged is not None:
         return packaged
-    answer = _run([str(script), "-n", "--no-std-lib", "-c", "$nu.current-exe"]).strip()
+    answer = _run([str(script), "-n", "--no-std-lib", "-c", "$nu.current-exe"])
     return Path(answer) if os.access(answer, os.X_OK) else script
 
 
@@ -116,17 +116,6 @@ def native_program(folder: Path) -> Optional[Path]:
 
 
 def _run(argv: Sequence[str]) -> str:
-    import subprocess  # most callers start nothing
+    from provctl.base.limited_process import output_of  # most callers start nothing
 
-    try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        message = f"{argv[0]} does not run: {error}"
-        raise MissingTool(message, hint=_HINT) from error
-    return done.stdout.decode(errors="replace")
+    return output_of(argv, timeout_s=_TIMEOUT_S, hint=_HINT)

@@ -18,11 +18,11 @@ from typing import (
     Mapping,
     NamedTuple,
     Optional,
-    Sequence,
     Tuple,
     Union,
 )
 
+from provctl.base.limited_process import output_of
 from provctl.base.self_command import pip_install
 from provctl.cli.doctor.service_checks import (
     api_port,
@@ -118,24 +118,9 @@ def _nickel(context: CheckContext) -> str:
             "program and put it on PATH (or set nickel.binary)"
         )
         raise MissingTool(message, hint=hint)
-    return f"{_said_by([program, '--version'])} ({program})"
-
-
-def _said_by(command: Sequence[str]) -> str:
-    import subprocess
-
-    try:
-        said = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=True,
-            timeout=_PROGRAM_TIMEOUT_S,
-        )
-    except (OSError, subprocess.SubprocessError) as problem:
-        message = f"{command[0]} does not work: {problem}"
-        raise MissingTool(message, hint="install it again") from problem
-    return said.stdout.decode(errors="replace").strip()
+    command, hint = [program, "--version"], "install it again"
+    said = output_of(command, timeout_s=_PROGRAM_TIMEOUT_S, hint=hint)
+    return f"{said} ({program})"
 
 
 def _library(context: CheckContext) -> str:

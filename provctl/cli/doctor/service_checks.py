@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Tuple, Union
 
+from provctl.base.limited_process import output_of
 from provctl.base.safe_open import read_own
 from provctl.cli.doctor.check_context import CheckNote
 from provctl.errors import MissingTool, StateDirError
@@ -208,12 +208,7 @@ def _property(name: str) -> str:
         *("/org/freedesktop/login1", "org.freedesktop.login1.Manager", name),
     ]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_ASK_S,
-        )
-    except (OSError, subprocess.SubprocessError):
+        said = output_of(command, timeout_s=_ASK_S, hint="")
+    except MissingTool:
         return ""
-    return {b"b true": "yes", b"b false": "no"}.get(done.stdout.strip(), "")
+    return {"b true": "yes", "b false": "no"}.get(said, "")

@@ -197,7 +197,7 @@ def test_nickel_missing(run: Run, tools: Path) -> None:
 def test_nickel_that_does_not_work(run: Run, tools: Path) -> None:
     program(tools / "nickel", "#!/bin/sh\nexit 3\n")
     result = run()
-    assert "does not work" in failed(result)["nickel"]
+    assert "does not run" in failed(result)["nickel"]
     assert result.exit_code == 52
 
 
