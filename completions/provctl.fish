@@ -1,5 +1,5 @@
 # fish completion for provctl
-function __provctl_complete
+function _provctl_completion
     set -lx _PROVCTL_COMPLETE fish
     set -lx _PROVCTL_WORDS (string join \x1f -- (commandline -opc) (commandline -ct))
     set -l lines (command provctl 2>/dev/null)
@@ -19,4 +19,4 @@ function __provctl_complete
         end
     end
 end
-complete --command provctl --no-files --keep-order --arguments '(__provctl_complete)'
+complete --command provctl --no-files --keep-order --arguments '(_provctl_completion)'

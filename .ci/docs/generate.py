@@ -1,4 +1,4 @@
-"""Writes the parts of docs/ that follow from the code.
+"""Writes the parts of docs/ that follow from the code, and completions/.
 
     python .ci/docs/generate.py             writes them
     python .ci/docs/generate.py --check     exits with 1 and names what is stale
@@ -25,7 +25,9 @@ if str(ROOT) not in sys.path:
 from rich.console import Console  # noqa: E402
 
 from provctl.api.http.app import make_app  # noqa: E402
+from provctl.cli.completion.shells import COMPLETE_VAR, SHELLS  # noqa: E402
 from provctl.cli.exit_codes import EXIT_CODES  # noqa: E402
+from provctl.cli.main import cli  # noqa: E402
 from provctl.config.registry import markdown_table  # noqa: E402
 from provctl.core.engine import transitions  # noqa: E402
 from provctl.core.engine.view import RunView, TaskView  # noqa: E402
@@ -39,6 +41,12 @@ else:
     import tomli as tomllib
 
 PICTURE = "images/live-view.svg"
+COMPLETIONS = {
+    "bash": "provctl.bash",
+    "zsh": "_provctl",
+    "fish": "provctl.fish",
+    "nu": "provctl.nu",
+}
 _WIDTH = 96
 _MARKED = r"(<!-- begin generated: ([\w-]+) -->\n).*?(<!-- end generated: \2 -->\n)"
 
@@ -193,6 +201,9 @@ def generated() -> Dict[Path, str]:
         text = page.read_text(encoding="utf-8")
         if "<!-- begin generated: " in text:
             found[page] = filled(text)
+    for shell, name in COMPLETIONS.items():
+        script = SHELLS[shell](cli, {}, "provctl", COMPLETE_VAR).source()
+        found[ROOT / "completions" / name] = script
     return {**found, ROOT / "docs" / PICTURE: live_view()}
 
 

@@ -439,5 +439,5 @@ def _run(command: click.Command, name: str, called: CommandLine) -> int:
 def _answer(shell: str) -> int:
     from provctl.cli.completion.respond import answer
 
-    sys.stdout.write(answer(cli, shell, os.environ))
+    sys.stdout.write(answer(cli, shell))
     return 0

@@ -1,8 +1,9 @@
 """How each shell asks what may come next, and the form in which it wants it.
 
-The script of a shell (`cli/completion/scripts.py`) sets `_PROVCTL_COMPLETE` to the shell's
-name and `_PROVCTL_WORDS` to what is typed up to the cursor: its words with a unit
-separator between them; of bash, which splits them its own way, the line as it is.
+The script of a shell sets `_PROVCTL_COMPLETE` to the shell's name and `_PROVCTL_WORDS` to
+what is typed up to the cursor: its words with a unit separator between them; of bash,
+which splits them its own way, the line as it is. No script evaluates what it is answered.
+click's own scripts do, show no descriptions in bash, and put a space behind `name=`.
 
 The answer to all but Nushell has a first line that says what else may stand there:
 `file`, `dir`, or `open` if no space follows the word. Then come the offers. All that
@@ -11,32 +12,15 @@ an offer says is data: it is escaped here for whatever the shell does with it.
 
 from __future__ import annotations
 
-from typing import (
-    TYPE_CHECKING,
-    Callable,
-    Dict,
-    List,
-    Mapping,
-    NamedTuple,
-    Sequence,
-    Tuple,
-)
+import os
+from typing import Any, Dict, List, Sequence, Tuple, Type
+
+from click.shell_completion import CompletionItem, ShellComplete
 
 from provctl.base.cell_width import truncate_to_width, width_of
 from provctl.base.text import plain
 
-if TYPE_CHECKING:
-    from typing_extensions import Protocol
-
-    class Dialogue(Protocol):
-        """One question of a shell: the words so far, the last one to be completed."""
-
-        words: List[str]
-
-        def answer(self, offers: Sequence[Completion], rest: str) -> str:
-            """Return what the shell reads."""
-
-
+COMPLETE_VAR = "_PROVCTL_COMPLETE"
 _SEPARATOR = "\x1f"
 _BARE = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"
@@ -45,37 +29,92 @@ _BARE = frozenset(
 _INSERTS = ("37", "42")  # COMP_TYPE: the characters % and *
 
 
-class Completion(NamedTuple):
-    """A word that may stand there, and what is said of it."""
+class _Shell(ShellComplete):
+    """One question of a shell: the words so far, the last one to be completed."""
 
-    value: str
-    about: str = ""
+    words: List[str]
+
+    def answer(self, offers: Sequence[CompletionItem], rest: str) -> str:
+        """Return what the shell reads."""
+        raise NotImplementedError
+
+    def get_completion_args(self) -> Tuple[List[str], str]:
+        """Return the words behind the program without the last, and the last."""
+        args = [_expand_user(word) for word in self.words[1:-1]]
+        typed = self.words[-1] if len(self.words) > 1 else ""
+        if args and args[-1][:1] == "-" and args[-1] != "--" and typed[:1] != "-":
+            # An option without its value would end the parsing, and what else is on
+            # the line would not be known. With a = click takes the two apart itself.
+            return args[:-1], f"{args[-1]}={typed}"
+        return args, typed
+
+    def complete(self) -> str:
+        """Return what the shell reads; empty if there is nothing."""
+        items = self.get_completions(*self.get_completion_args())
+        flag, equals, _ = self.words[-1].partition("=")
+        # Of `--from=we` click completes what is behind the =, and shells the whole.
+        ahead = f"{flag}=" if equals and flag.startswith("-") else ""
+        offers = {
+            item.value: CompletionItem(f"{ahead}{item.value}", help=item.help)
+            for item in items
+            # What a terminal would act upon, or a line cannot hold, is no word.
+            if item.type == "plain" and item.value.isprintable()
+        }
+        rest = next((item.type for item in items if item.type in ("file", "dir")), "")
+        if offers and all(value.endswith("=") for value in offers):
+            rest = "open"
+        return self.answer([*offers.values()], rest) if offers or rest else ""
 
 
-class Bash:
+class Bash(_Shell):
     """The line as it was typed, for bash replaces a part of a word as it sees fit."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        breaks = environ.get("_PROVCTL_BREAKS", " \t\n\"'@><=;|&(:")
-        line = environ.get("_PROVCTL_WORDS", "")
-        self.words, self._stays, self._quote = _split(line, breaks)
-        self._columns = _number(environ.get("_PROVCTL_COLUMNS", ""), 80)
-        self._inserts = environ.get("_PROVCTL_TYPE") in _INSERTS
+    name = "bash"
+    # Bash 4.4 and newer; older ones sort, and put a space behind `name=`.
+    source_template = r"""# bash completion for %(prog_name)s
+%(complete_func)s() {
+    local rest="" line
+    COMPREPLY=()
+    {
+        IFS= read -r rest
+        while IFS= read -r line || [ -n "$line" ]; do COMPREPLY+=("$line"); done
+    } <<< "$(
+        %(complete_var)s=bash _PROVCTL_WORDS="${COMP_LINE:0:COMP_POINT}" \
+        _PROVCTL_BREAKS=$COMP_WORDBREAKS _PROVCTL_TYPE=$COMP_TYPE \
+        _PROVCTL_COLUMNS=$COLUMNS "$1" 2>/dev/null
+    )"
+    case $rest in
+        file) compopt -o default ;;
+        dir) compopt -o dirnames ;;
+        open) compopt -o nospace ;;
+    esac 2>/dev/null
+}
+complete -o nosort -F %(complete_func)s %(prog_name)s 2>/dev/null ||
+    complete -F %(complete_func)s %(prog_name)s
+"""
 
-    def answer(self, offers: Sequence[Completion], rest: str) -> str:
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        breaks = os.environ.get("_PROVCTL_BREAKS", " \t\n\"'@><=;|&(:")
+        line = os.environ.get("_PROVCTL_WORDS", "")
+        self.words, self._stays, self._quote = _split(line, breaks)
+        self._columns = _number(os.environ.get("_PROVCTL_COLUMNS", ""), 80)
+        self._inserts = os.environ.get("_PROVCTL_TYPE") in _INSERTS
+
+    def answer(self, offers: Sequence[CompletionItem], rest: str) -> str:
         """One line an offer: what takes the place of the end of the word.
 
         Where there are several nothing is inserted but what they begin with, so
         that behind each there is room for what is said of it.
         """
         words = [self._quoted(offer.value[self._stays :]) for offer in offers]
-        if len(words) == 1 or self._inserts or not any(o.about for o in offers):
+        if len(words) == 1 or self._inserts or not any(o.help for o in offers):
             return "\n".join([rest, *words])
         width = max(map(width_of, words))
         lines = [rest]
         for word, offer in zip(words, offers):
             gap = " " * (width - width_of(word))
-            about = f"{gap}  ({plain(offer.about)})" if offer.about else ""
+            about = f"{gap}  ({_about(offer)})" if offer.help else ""
             room = self._columns - width_of(word) - 1
             lines.append(f"{word}{truncate_to_width(about, room, mark='')}")
         return "\n".join(lines)
@@ -94,42 +133,117 @@ class Bash:
         )
 
 
-class Zsh:
+class Zsh(_Shell):
     """Words without their quotes; zsh puts quotes around what it inserts."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.words = _words(environ)
+    name = "zsh"
+    source_template = r"""#compdef %(prog_name)s
+_%(prog_name)s() {
+    local -a lines words_so_far
+    words_so_far=("${(@Q)words[1,CURRENT-1]}" "${(Q)PREFIX}")
+    lines=("${(@f)$(
+        %(complete_var)s=zsh _PROVCTL_WORDS="${(pj:\x1f:)words_so_far}" \
+        command %(prog_name)s 2>/dev/null
+    )}")
+    local rest=$lines[1] found=1
+    shift lines
+    if (( $#lines )); then
+        local -a how
+        [[ $rest == open ]] && how=(-S '')
+        _describe -V -t %(prog_name)s %(prog_name)s lines "${how[@]}" && found=0
+    fi
+    if [[ $rest == (file|dir) ]]; then
+        compset -P '--*='
+        [[ $rest == dir ]] && _path_files -/ && found=0
+        [[ $rest == file ]] && _path_files && found=0
+    fi
+    return found
+}
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    _%(prog_name)s "$@"
+else
+    compdef _%(prog_name)s %(prog_name)s
+fi
+"""
 
-    def answer(self, offers: Sequence[Completion], rest: str) -> str:
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        self.words = _words()
+
+    def answer(self, offers: Sequence[CompletionItem], rest: str) -> str:
         """One line an offer, as `_describe` reads it: word, colon, what is said."""
         lines = [rest]
-        for value, about in offers:
-            word = value.replace("\\", "\\\\").replace(":", "\\:")
-            told = plain(about).replace("\\", "\\\\")
-            lines.append(f"{word}:{told}" if about else word)
+        for offer in offers:
+            word = offer.value.replace("\\", "\\\\").replace(":", "\\:")
+            told = _about(offer).replace("\\", "\\\\")
+            lines.append(f"{word}:{told}" if told else word)
         return "\n".join(lines)
 
 
-class Fish:
+class Fish(_Shell):
     """Words without quotes but for the last; fish quotes what it inserts."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        *words, last = _words(environ) or [""]
+    name = "fish"
+    source_template = r"""# fish completion for %(prog_name)s
+function %(complete_func)s
+    set -lx %(complete_var)s fish
+    set -lx _PROVCTL_WORDS (string join \x1f -- (commandline -opc) (commandline -ct))
+    set -l lines (command %(prog_name)s 2>/dev/null)
+    set -l rest $lines[1]
+    set -e lines[1]
+    if set -q lines[1]
+        printf '%%s\n' $lines
+    end
+    if contains -- "$rest" file dir
+        set -l typed (commandline -ct)
+        set -l flag (string match -r -- '^--[^=]*=' $typed)
+        set -l path (string replace -r -- '^--[^=]*=' '' $typed)
+        if test "$rest" = dir
+            __fish_complete_directories "$path" '' | string replace -r '^' -- "$flag"
+        else
+            __fish_complete_path "$path" | string replace -r '^' -- "$flag"
+        end
+    end
+end
+complete --command %(prog_name)s --no-files --keep-order --arguments '(%(complete_func)s)'
+"""
+
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        *words, last = _words() or [""]
         self.words = [*words, _split(f" {last}", "")[0][-1]]
 
-    def answer(self, offers: Sequence[Completion], rest: str) -> str:
+    def answer(self, offers: Sequence[CompletionItem], rest: str) -> str:
         """One line an offer: word, tab, what is said."""
-        told = (f"{value}\t{plain(about)}" for value, about in offers)
+        told = (f"{offer.value}\t{_about(offer)}" for offer in offers)
         return "\n".join([rest, *told])
 
 
-class Nu:
+class Nu(_Shell):
     """Words as they were typed. Nushell inserts what it is given, so it is quoted."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.words = [_unquoted(word) for word in _words(environ)]
+    name = "nu"
+    # A completer for all words of one command (Nushell 0.108 and newer), so that the
+    # completer for external commands stays whoever's it is.
+    source_template = r"""# Nushell completion for %(prog_name)s
+def "nu-complete %(prog_name)s" [words: list<string>] {
+    let asked = {
+        %(complete_var)s: nu
+        _PROVCTL_WORDS: ($words | str join (char unit_separator))
+    }
+    let answer = with-env $asked { ^%(prog_name)s | complete | get stdout }
+    if ($answer | is-empty) { [] } else { $answer | from json }
+}
 
-    def answer(self, offers: Sequence[Completion], rest: str) -> str:
+@complete "nu-complete %(prog_name)s"
+export extern %(prog_name)s []
+"""
+
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        self.words = [_unquoted(word) for word in _words()]
+
+    def answer(self, offers: Sequence[CompletionItem], rest: str) -> str:
         """A list of records as JSON; null, which stands for files, where they may be."""
         import json
 
@@ -137,22 +251,25 @@ class Nu:
             return "null"
         return json.dumps(
             [
-                {"value": _nu_word(value), "description": plain(about)}
-                for value, about in offers
+                {"value": _nu_word(offer.value), "description": _about(offer)}
+                for offer in offers
             ]
         )
 
 
-SHELLS: Dict[str, Callable[[Mapping[str, str]], Dialogue]] = {
-    "bash": Bash,
-    "zsh": Zsh,
-    "fish": Fish,
-    "nu": Nu,
-}
+SHELLS: Dict[str, Type[_Shell]] = {each.name: each for each in (Bash, Zsh, Fish, Nu)}
 
 
-def _words(environ: Mapping[str, str]) -> List[str]:
-    return environ.get("_PROVCTL_WORDS", "").split(_SEPARATOR)
+def _about(offer: CompletionItem) -> str:
+    return plain(offer.help or "")
+
+
+def _expand_user(word: str) -> str:
+    return os.path.expanduser(word) if word.startswith("~") else word  # noqa: PTH111
+
+
+def _words() -> List[str]:
+    return os.environ.get("_PROVCTL_WORDS", "").split(_SEPARATOR)
 
 
 def _split(line: str, breaks: str) -> Tuple[List[str], int, str]:

@@ -15,7 +15,9 @@ from tests.support.scripts import load_script
 GENERATE = load_script(".ci/docs/generate.py")
 PICTURE = ROOT / "docs" / GENERATE.PICTURE
 PAGES: Dict[str, str] = {
-    path.name: text for path, text in GENERATE.generated().items() if path != PICTURE
+    path.name: text
+    for path, text in GENERATE.generated().items()
+    if path.suffix == ".md"
 }
 RENEW = "this is stale: python .ci/docs/generate.py"
 

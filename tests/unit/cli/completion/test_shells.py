@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from typing import Any, List
+from unittest.mock import patch
 
 import pytest
+from click import Command
+from click.shell_completion import CompletionItem
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provctl.cli.completion.shells import SHELLS, Completion
+from provctl.cli.completion.shells import COMPLETE_VAR, SHELLS
 
 TEXTS = st.text(st.characters(exclude_categories=("C", "Z")) | st.just(" "), min_size=1)
 BAD = "$(touch x) `y`; a:b=c @d 'q' \"d\" \\ ! ~ * {a,b}"
 
 
 def ask(shell: str, typed: str, **more: str) -> Any:
-    return SHELLS[shell]({"_PROVCTL_WORDS": typed, **more})
+    with patch.dict(os.environ, {"_PROVCTL_WORDS": typed, **more}):
+        return SHELLS[shell](Command("p"), {}, "p", COMPLETE_VAR)
+
+
+def offer(value: str, about: str = "") -> CompletionItem:
+    return CompletionItem(value, help=about)
 
 
 @pytest.mark.parametrize(
@@ -55,20 +64,18 @@ def test_bash_says_the_line_as_it_is(line: str, words: List[str]) -> None:
 def test_bash_gets_what_takes_the_place_of_the_end(
     line: str, value: str, inserted: str
 ) -> None:
-    assert ask("bash", line).answer([Completion(value, "about")], "") == f"\n{inserted}"
+    assert ask("bash", line).answer([offer(value, "about")], "") == f"\n{inserted}"
 
 
 @given(TEXTS)
 def test_what_bash_inserts_is_one_word(text: str) -> None:
     for start in ("", "'"):
-        _, inserted = (
-            ask("bash", f"p {start}").answer([Completion(text)], "").split("\n")
-        )
+        _, inserted = ask("bash", f"p {start}").answer([offer(text)], "").split("\n")
         assert shlex.split(f"{start}{inserted}{start}") == [text]
 
 
 def test_bash_shows_what_is_said_only_beside_others() -> None:
-    offers = [Completion("a", "first"), Completion("bcd", "x" * 100), Completion("e")]
+    offers = [offer("a", "first"), offer("bcd", "x" * 100), offer("e")]
     dialogue = ask("bash", "p ", _PROVCTL_COLUMNS="20")
     assert dialogue.answer(offers, "file").split("\n") == [
         "file",
@@ -84,14 +91,14 @@ def test_bash_shows_what_is_said_only_beside_others() -> None:
 def test_zsh_gets_colons_and_backslashes_escaped() -> None:
     dialogue = ask("zsh", "p\x1fa b\x1fc")
     assert dialogue.words == ["p", "a b", "c"]
-    offers = [Completion("a:b\\", "c:d\\e\x1b"), Completion("x")]
+    offers = [offer("a:b\\", "c:d\\e\x1b"), offer("x")]
     assert dialogue.answer(offers, "open") == "open\na\\:b\\\\:c:d\\\\e\\\\x1b\nx"
 
 
 def test_fish_says_its_last_word_with_quotes() -> None:
     dialogue = ask("fish", "p\x1fa 'b\x1f'it")
     assert dialogue.words == ["p", "a 'b", "it"]
-    assert dialogue.answer([Completion(BAD, "a\tb")], "") == f"\n{BAD}\ta\\tb"
+    assert dialogue.answer([offer(BAD, "a\tb")], "") == f"\n{BAD}\ta\\tb"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +117,7 @@ def test_nushell_says_words_with_quotes(typed: str, word: str) -> None:
 
 
 def test_nushell_inserts_what_it_is_given_so_it_is_quoted() -> None:
-    offers = [Completion("@last", "x"), Completion('a b"\\', "y"), Completion("(x)")]
+    offers = [offer("@last", "x"), offer('a b"\\', "y"), offer("(x)")]
     answer = ask("nu", "provctl\x1f").answer(offers, "")
     assert [item["value"] for item in json.loads(answer)] == [
         "@last",
