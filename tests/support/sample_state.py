@@ -280,7 +280,7 @@ def _write_files(run: RunDir, workflow: Workflow, events: List[Any]) -> None:
 
 def _record(event: Any, place: AttemptRef) -> bytes:
     fields = ("exit_code", "signal", "started_at", "finished_at", "survivors")
-    record = {name: getattr(event, name) for name in fields}
+    record = {name: getattr(event.result, name) for name in fields}
     told = {"id": place.mark, "cause": "exit", "problem": "", "status": 0, **record}
     body = json.dumps(told)[:-1].encode("ascii")
     return body + b',"crc":"%08x"}\n' % crc32(body)
