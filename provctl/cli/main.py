@@ -197,127 +197,91 @@ class _RootGroup(_LazyGroup):
         return []
 
 
-_RUN_WORKFLOWS = {
-    "run": _Verb("commands.run", "run", "Run a workflow file in the foreground."),
-    "submit": _Verb(
-        "commands.submit",
-        "submit",
-        "Submit a workflow file to the background scheduler.",
-    ),
-    "validate": _Verb(
-        "commands.validate", "validate", "Check workflow files without running them."
-    ),
-    "plan": _Verb(
-        "commands.plan", "plan", "Show which tasks would run, in which order."
-    ),
-    "simulate": _Verb(
-        "commands.simulate",
-        "simulate",
-        "Estimate how long a workflow would take, and why.",
-    ),
-    "graph": _Verb(
-        "commands.graph", "graph", "Draw the tasks of a workflow file or a run."
-    ),
+# Commands that are not in the module of their name, or not called as it is.
+_ELSEWHERE = {
+    "list": ("commands.list", "list_runs"),
+    "pin": ("commands.prune", "pin"),
+    "unpin": ("commands.prune", "unpin"),
+    "rm": ("commands.prune", "remove"),
+    "batch": ("batch", "batch"),
+    "doctor": ("doctor.command", "doctor"),
+    "workflow": ("main", "workflow"),
+    "completion": ("completion.scripts", "completion"),
+    "help": ("commands.help", "show_help"),
+    "version": ("main", "version"),
 }
 
-_INSPECT_RUNS = {
-    "list": _Verb("commands.list", "list_runs", "List runs."),
-    "status": _Verb("commands.status", "status", "Show a run and its tasks."),
-    "monitor": _Verb("commands.monitor", "monitor", "Watch runs until they finish."),
-    "attach": _Verb("commands.attach", "attach", "Watch a run in the background."),
-    "detach": _Verb(
-        "commands.detach", "detach", "Move a run in the foreground to the background."
-    ),
-    "wait": _Verb(
-        "commands.wait",
-        "wait",
-        "Wait for runs to finish and exit with their exit code.",
-    ),
-    "logs": _Verb("commands.logs", "logs", "Show the logs of tasks."),
-    "outputs": _Verb(
-        "commands.outputs", "outputs", "Show the values that tasks returned."
-    ),
-    "explain": _Verb(
-        "commands.explain",
-        "explain",
-        "Explain why a run or task is waiting, failed or was skipped.",
-    ),
-    "report": _Verb(
-        "commands.report", "report", "Write reports of a run: HTML, JUnit, Markdown."
-    ),
-    "show": _Verb("commands.show", "show", "Show a run as it was at an earlier time."),
-    "replay": _Verb("commands.replay", "replay", "Play a run back from its journal."),
-    "diff": _Verb("commands.diff", "diff", "Compare two runs."),
-}
 
-_CHANGE_RUNS = {
-    "cancel": _Verb("commands.cancel", "cancel", "Cancel runs."),
-    "pause": _Verb("commands.pause", "pause", "Pause runs: start no new tasks."),
-    "resume": _Verb(
-        "commands.resume", "resume", "Resume a paused, on-hold or orphaned run."
-    ),
-    "retry": _Verb("commands.retry", "retry", "Retry failed and unfinished tasks."),
-    "rollback": _Verb("commands.rollback", "rollback", "Undo the tasks of a run."),
-    "pin": _Verb("commands.prune", "pin", "Protect runs from prune and rm."),
-    "unpin": _Verb("commands.prune", "unpin", "End the protection of pinned runs."),
-    "rm": _Verb("commands.prune", "remove", "Remove finished runs."),
-}
+def _verbs(**helps: str) -> Dict[str, _Verb]:
+    return {
+        name: _Verb(*_ELSEWHERE.get(name, (f"commands.{name}", name)), text)
+        for name, text in helps.items()
+    }
+
 
 # Every command on runs: below `workflow`, and without that word.
 _ON_RUNS = {
-    "Run workflows": _RUN_WORKFLOWS,
-    "Inspect runs": _INSPECT_RUNS,
-    "Change runs": _CHANGE_RUNS,
+    "Run workflows": _verbs(
+        run="Run a workflow file in the foreground.",
+        submit="Submit a workflow file to the background scheduler.",
+        validate="Check workflow files without running them.",
+        plan="Show which tasks would run, in which order.",
+        simulate="Estimate how long a workflow would take, and why.",
+        graph="Draw the tasks of a workflow file or a run.",
+    ),
+    "Inspect runs": _verbs(
+        list="List runs.",
+        status="Show a run and its tasks.",
+        monitor="Watch runs until they finish.",
+        attach="Watch a run in the background.",
+        detach="Move a run in the foreground to the background.",
+        wait="Wait for runs to finish and exit with their exit code.",
+        logs="Show the logs of tasks.",
+        outputs="Show the values that tasks returned.",
+        explain="Explain why a run or task is waiting, failed or was skipped.",
+        report="Write reports of a run: HTML, JUnit, Markdown.",
+        show="Show a run as it was at an earlier time.",
+        replay="Play a run back from its journal.",
+        diff="Compare two runs.",
+    ),
+    "Change runs": _verbs(
+        cancel="Cancel runs.",
+        pause="Pause runs: start no new tasks.",
+        resume="Resume a paused, on-hold or orphaned run.",
+        retry="Retry failed and unfinished tasks.",
+        rollback="Undo the tasks of a run.",
+        pin="Protect runs from prune and rm.",
+        unpin="End the protection of pinned runs.",
+        rm="Remove finished runs.",
+    ),
 }
 _ALIASES = {"ps": "list", "watch": "monitor"}
 
 _SECTIONS = {
     **_ON_RUNS,
-    "Batches and schedules": {
-        "batch": _Verb("batch", "batch", "Submit several runs together."),
-        "schedule": _Verb(
-            "commands.schedule", "schedule", "Run workflows at certain times."
-        ),
-    },
-    "Scheduler": {
-        "scheduler": _Verb(
-            "commands.scheduler", "scheduler", "Manage the background scheduler."
-        ),
-    },
-    "Maintenance": {
-        "stats": _Verb(
-            "commands.stats", "stats", "Show success rates and durations of workflows."
-        ),
-        "prune": _Verb("commands.prune", "prune", "Remove old runs."),
-        "journal": _Verb(
-            "commands.journal", "journal", "Verify, read and repair journals."
-        ),
-        "doctor": _Verb(
-            "doctor.command", "doctor", "Check that provctl has all that it needs."
-        ),
-        "bundle": _Verb(
-            "commands.bundle", "bundle", "Create an archive for a bug report."
-        ),
-        "config": _Verb(
-            "commands.config", "config", "Show and check the configuration."
-        ),
-    },
-    "Other commands": {
-        "workflow": _Verb(
-            "main", "workflow", "Prefix of the commands on runs: workflow list = list."
-        ),
-        "template": _Verb("commands.template", "template", "Render Jinja2 templates."),
-        "env": _Verb(
-            "commands.env", "env", "Show the environment of library commands."
-        ),
-        "completion": _Verb(
-            "completion.scripts", "completion", "Print a shell completion script."
-        ),
-        "help": _Verb(
-            "commands.help", "show_help", "Show the help of a command or a topic."
-        ),
-        "version": _Verb("main", "version", "Print the version."),
-    },
+    "Batches and schedules": _verbs(
+        batch="Submit several runs together.",
+        schedule="Run workflows at certain times.",
+    ),
+    "Scheduler": _verbs(
+        scheduler="Manage the background scheduler.",
+    ),
+    "Maintenance": _verbs(
+        stats="Show success rates and durations of workflows.",
+        prune="Remove old runs.",
+        journal="Verify, read and repair journals.",
+        doctor="Check that provctl has all that it needs.",
+        bundle="Create an archive for a bug report.",
+        config="Show and check the configuration.",
+    ),
+    "Other commands": _verbs(
+        workflow="Prefix of the commands on runs: workflow list = list.",
+        template="Render Jinja2 templates.",
+        env="Show the environment of library commands.",
+        completion="Print a shell completion script.",
+        help="Show the help of a command or a topic.",
+        version="Print the version.",
+    ),
 }
 
 workflow = _LazyGroup(
