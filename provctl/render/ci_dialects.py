@@ -11,8 +11,12 @@ import re
 from dataclasses import dataclass
 from typing import Mapping
 
-from provctl.render.ansi_colors import keep_sgr
-from provctl.render.text import sanitize
+from provctl.render.text import sanitize, truncate_text
+
+# "Select graphic rendition": colours, bold, underlined. Other sequences move, erase
+# or set something.
+_COLOUR = re.compile(r"(\x1b\[[0-9;:]{0,40}m)")
+_PLAIN = "\x1b[0m"
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class CiLogFormat:
         plain = sanitize(line, limit=limit)
         harmless = self.harmless(plain)
         if self._colours and "\x1b" in line and harmless == plain:
-            with_colours = keep_sgr(line, limit=limit)
+            with_colours = _keep_sgr(line, limit)
             if self.harmless(with_colours) == with_colours:
                 return with_colours
         return harmless
@@ -139,6 +143,20 @@ def detect_ci_log_format(environ: Mapping[str, str]) -> CiLogFormat:
     if environ.get("GITLAB_CI") == "true":
         return GitLab(colours=colours)
     return CiLogFormat()
+
+
+def _keep_sgr(text: str, limit: int) -> str:
+    """Make foreign text safe to show on one line as `sanitize` does, with its colours.
+
+    They end with the line, whatever it says itself.
+    """
+    parts = _COLOUR.split(truncate_text(text, limit))
+    if len(parts) == 1:
+        return sanitize(text, limit=limit)
+    # Between two colours there is no escape sequence that both of them are part of.
+    parts[::2] = [sanitize(part, limit=limit) for part in parts[::2]]
+    shown = "".join(parts)
+    return shown if shown.endswith(_PLAIN) else shown + _PLAIN
 
 
 def _data(text: str) -> str:
