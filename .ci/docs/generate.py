@@ -11,6 +11,7 @@ test fails when one of them is stale.
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 from dataclasses import replace
@@ -28,7 +29,7 @@ from provctl.api.http.app import make_app  # noqa: E402
 from provctl.cli.completion.shells import COMPLETE_VAR, SHELLS  # noqa: E402
 from provctl.cli.exit_codes import EXIT_CODES  # noqa: E402
 from provctl.cli.main import cli  # noqa: E402
-from provctl.config.registry import markdown_table  # noqa: E402
+from provctl.config.registry import KEYS  # noqa: E402
 from provctl.core.engine import transitions  # noqa: E402
 from provctl.core.engine.view import RunView, TaskView  # noqa: E402
 from provctl.core.model.attempt_result import AttemptResult  # noqa: E402
@@ -53,7 +54,14 @@ _MARKED = r"(<!-- begin generated: ([\w-]+) -->\n).*?(<!-- end generated: \2 -->
 
 def settings() -> str:
     """Return all keys of the configuration as a table."""
-    return markdown_table()
+    return _table(["key", "default", "values", "meaning"], _settings())
+
+
+def _settings() -> Iterator[List[str]]:
+    for key in KEYS:
+        names = " = ".join(f"`{spelling}`" for spelling in key.spellings)
+        default = "not set" if key.default is None else f"`{json.dumps(key.default)}`"
+        yield [names, default, key.description.kind.expected, key.description.help]
 
 
 def exit_codes() -> str:

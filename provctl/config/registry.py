@@ -45,19 +45,6 @@ def value_of(settings: Settings, name: str) -> object:
     return value
 
 
-def markdown_table() -> str:
-    """Return all keys as a Markdown table, for the documentation."""
-    import json
-
-    rows = ["| key | default | accepts | what it is |", "|---|---|---|---|"]
-    for key in KEYS:
-        names = " = ".join(f"`{spelling}`" for spelling in key.spellings)
-        default = "not set" if key.default is None else f"`{json.dumps(key.default)}`"
-        about = key.description
-        rows.append(f"| {names} | {default} | {about.kind.expected} | {about.help} |")
-    return "\n".join(rows) + "\n"
-
-
 def _keys() -> Iterator[SettingKey]:
     defaults = Settings()
     for section in fields(defaults):

@@ -9,7 +9,7 @@ import pytest
 
 from provctl.config.load import LoadedSettings
 from provctl.config.paths import state_dir
-from provctl.config.registry import KEYS, VARIABLES, markdown_table, value_of
+from provctl.config.registry import KEYS, VARIABLES, value_of
 from provctl.config.settings import Settings
 from provctl.errors import InvalidConfig
 
@@ -234,11 +234,3 @@ def test_origins_name_the_line(load: Load, machine: Path, text: str, line: str) 
 
 def test_an_endpoint_of_an_ipv6_address_has_brackets(load: Load) -> None:
     assert load('[server]\nhost = "::1"\n').settings.endpoint == "http://[::1]:9090"
-
-
-def test_the_documented_table_has_every_spelling_and_default() -> None:
-    table = markdown_table()
-    for key in KEYS:
-        for spelling in key.spellings:
-            assert f"`{spelling}`" in table
-    assert "| `server.port` = `orchestrator.port` | not set |" in table

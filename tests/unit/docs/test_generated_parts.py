@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from provctl.config.registry import KEYS
 from tests.support.documents import DOCUMENTS, ROOT, page
 from tests.support.scripts import load_script
 
@@ -62,6 +63,14 @@ def test_a_stale_part_is_found() -> None:
     changed = text.replace("| 10 |", "| 99 |")
     assert changed != text
     assert GENERATE.filled(changed) == text
+
+
+def test_the_table_of_settings_has_every_spelling_and_default() -> None:
+    table = GENERATE.settings()
+    for key in KEYS:
+        for spelling in key.spellings:
+            assert f"`{spelling}`" in table
+    assert "| `server.port` = `orchestrator.port` | not set |" in table
 
 
 def test_every_transition_and_every_route_is_there() -> None:
