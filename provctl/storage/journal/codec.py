@@ -69,30 +69,19 @@ def _fields_of(kind: Type[Any]) -> Tuple[_Field, ...]:
             (name, getattr(NO_RESULT, name), attrgetter(f"result.{name}"))
             for name in RESULT_FIELDS
         ]
-        order = [name for name, _, _ in found if name not in _AS_EVER] + _AS_EVER
-        found.sort(key=lambda each: order.index(each[0]))
+        found.sort(key=lambda each: (*_AS_EVER, each[0]).index(each[0]))
     return tuple(found)
 
 
 # Each field that is written: its name, its default, and what reads it of an event.
 _Field = Tuple[str, Any, Callable[[Any], Any]]
 
-# Fields of `attempt_finished` in the order of the first version; later ones go before.
-_AS_EVER = [
-    "exit_code",
-    "signal",
-    "reason",
-    "started_at",
-    "finished_at",
-    "cpu_s",
-    "max_rss_bytes",
-    "survivors",
-    "output",
-    "retry_at",
-    "log_dropped_bytes",
-    "stuck",
-    "ran",
-]
+# Fields of `attempt_finished` in the order of the first version; later ones follow.
+_AS_EVER = (
+    *("at", "task", "attempt", "outcome", "exit_code", "signal", "reason"),
+    *("started_at", "finished_at", "cpu_s", "max_rss_bytes", "survivors", "output"),
+    *("retry_at", "log_dropped_bytes", "stuck", "ran"),
+)
 
 
 def _default_of(field: Field[Any]) -> Any:
