@@ -107,7 +107,7 @@ class SchedulerService:
         """Queue a workflow that was sent, and return the run's id."""
         if len(submission.body) > LARGE:
             run_id = await self._processes.put_workflow(submission)
-            self._scheduler.acquire_queued()
+            await self._scheduler.acquire_queued()
             return run_id
         put = partial(put_workflow, self._settings, self._folder)
         return await self._enqueue(put, submission)
@@ -119,7 +119,7 @@ class SchedulerService:
     async def _enqueue(self, put: Any, *args: Any) -> str:
         loop = asyncio.get_running_loop()
         run_id: str = await loop.run_in_executor(None, put, *args)
-        self._scheduler.acquire_queued()
+        await self._scheduler.acquire_queued()
         return run_id
 
     def _put_call(self, call: LibraryCall) -> str:
@@ -155,7 +155,7 @@ class SchedulerService:
     async def control(self, request: Request) -> None:
         """Bring a request to the owner of its run."""
         if request.run in self._scheduler.state.runs:
-            self._scheduler.request(request)
+            await self._scheduler.request(request)
             return
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._send, request)

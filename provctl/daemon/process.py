@@ -125,7 +125,7 @@ class _SchedulerProcess:
         self._folder = folder
         self._lock = lock
         self._write = log
-        self._again: Optional[asyncio.TimerHandle] = None
+        self._again: Optional[asyncio.Task[None]] = None
         self._api_problems: List[str] = []
 
     async def run(self, readiness: Readiness) -> None:
@@ -163,7 +163,7 @@ class _SchedulerProcess:
             loop.add_signal_handler(number, self._stop.set)
         try:
             self._listener.open()
-            self._scheduler.acquire_queued()
+            await self._scheduler.acquire_queued()
             self._schedule_runner.reload()
             owned = self._scheduler.state.runs
             pending = marks.pending()
@@ -235,7 +235,7 @@ class _SchedulerProcess:
         self._api_problems.append(problem)
         self._log(problem)
 
-    def _answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
+    async def _answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
         scheduler = self._scheduler
         verb = message.get("verb")
         if verb == "stop":
@@ -253,14 +253,14 @@ class _SchedulerProcess:
         if verb == "take":
             # Refused with the reason; whoever waits for the run wants to know it.
             if message.get("run") in self._folder.queued():
-                scheduler.acquire_run(message["run"])
+                await scheduler.acquire_run(message["run"])
             return {}
         if verb == "schedules":
             self._schedule_runner.reload()
             return {}
         # The wish first: it may be that nothing starts of a run just queued.
-        told = {} if verb == "poke" else handle(scheduler, message)
-        scheduler.acquire_queued()
+        told = {} if verb == "poke" else await handle(scheduler, message)
+        await scheduler.acquire_queued()
         return told
 
     def _hear(self, facts: RunUpdate) -> None:
@@ -276,12 +276,12 @@ class _SchedulerProcess:
     def _complain(self, run_id: str, problem: ProvctlError) -> None:
         self._log(f"run {run_id}: {problem.message}" if run_id else problem.message)
         if isinstance(problem, StateDirError) and self._again is None:
-            loop = asyncio.get_running_loop()
-            self._again = loop.call_later(_AGAIN_S, self._take_again)
+            self._again = asyncio.ensure_future(self._take_again())
 
-    def _take_again(self) -> None:
+    async def _take_again(self) -> None:
+        await asyncio.sleep(_AGAIN_S)
         self._again = None
-        self._scheduler.acquire_queued()
+        await self._scheduler.acquire_queued()
 
     def _log(self, text: str) -> None:
         self._write(log_line(text))

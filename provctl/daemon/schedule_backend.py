@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Mapping, Optional
 
 from provctl.api.http.responses import as_json
 from provctl.core.model.labels import fit_all
@@ -46,7 +46,7 @@ class ScheduleApiDeps:
     folder: StateDir
     schedule_runner: ScheduleRunner
     processes: SubmissionProcesses
-    take: Callable[[], None]
+    take: Callable[[], Awaitable[None]]
     note: Callable[[str], None]
 
 
@@ -127,7 +127,7 @@ class StoredSchedules:
     async def run(self, name: str, key: Optional[str], labels: Dict[str, str]) -> str:
         """Queue the workflow of a schedule now and return the run's id."""
         run_id: str = await self._in_thread(self._run, name, key, labels)
-        self._api_deps.take()
+        await self._api_deps.take()
         return run_id
 
     def _run(self, name: str, key: Optional[str], labels: Dict[str, str]) -> str:

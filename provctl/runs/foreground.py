@@ -128,6 +128,7 @@ class _Foreground:
         self._problem: Optional[ProvctlError] = None
         self._fault: Optional[Exception] = None  # a bug of the audience
         self._interrupts = 0
+        self._interrupting: Optional[asyncio.Task[None]] = None
         self._over = False
         self._left = ""
 
@@ -139,9 +140,9 @@ class _Foreground:
         server = ControlServer(self._socket, self._answer)
         self._listen_to_signals()
         try:
-            self._scheduler.acquire_run(self._run_id, *requests[:1])
+            await self._scheduler.acquire_run(self._run_id, *requests[:1])
             for request in requests[1:]:
-                self._scheduler.request(request)
+                await self._scheduler.request(request)
             await server.start()
             await self._until_over_or_left()
         finally:
@@ -234,14 +235,20 @@ class _Foreground:
             self._left = why
             self._update_wake()
 
-    def _answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
+    async def _answer(self, message: Mapping[str, Any]) -> Dict[str, Any]:
         if message.get("verb") != "detach":
-            return handle(self._scheduler, message)
+            return await handle(self._scheduler, message)
         if self._state is not None and self._state.outcome is not None:
             problem = f"run {self._run_id} has ended: {self._state.outcome}"
             raise RequestRejected(problem)
         self._leave("detached")
         return {"pid": os.getpid()}
+
+    async def _request(self, request: Request) -> None:
+        try:
+            await self._scheduler.request(request)
+        except ProvctlError as problem:
+            self.on_error(self._run_id, problem)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -249,12 +256,8 @@ class _Foreground:
         def interrupt() -> None:
             self._interrupts += 1
             wish = Cancel(self._run_id, "interrupted", now=self._interrupts > 1)
-            if self._over:
-                return
-            try:
-                self._scheduler.request(wish)
-            except ProvctlError as problem:
-                self.on_error(self._run_id, problem)
+            if not self._over:
+                self._interrupting = asyncio.ensure_future(self._request(wish))
 
         leave = self._leave_if_possible
         loop.add_signal_handler(signal.SIGINT, interrupt)

@@ -5,7 +5,8 @@
     deadline ---------/      (fsync before any effect)     \\--> watchers
 
 All of it happens in one thread, between two waits of asyncio. A batch of news is
-worked off as a whole: one write and one fsync for each run it touches.
+worked off as a whole: one write and one fsync for each run it touches. Only the wait
+for a busy lock is another thread's.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ from provctl.scheduler.circuit_breaker import CircuitBreaker
 from provctl.scheduler.order_builder import failed_before_start, missing_resource
 from provctl.scheduler.ports import RunUpdate
 from provctl.scheduler.progress_throttle import ProgressThrottle
+from provctl.scheduler.run_locks import RunLocks
 from provctl.scheduler.slot_waiter import SharedSlots
-from provctl.scheduler.takeover import OwnedRun, acquire
+from provctl.scheduler.takeover import OwnedRun, acquire, ownership_error
 from provctl.storage.journal.checkpoint import CheckpointPolicy, save
 from provctl.storage.journal.file import commit_all
 from provctl.storage.slots import Slots
@@ -99,6 +101,7 @@ class Scheduler:
         place = deps.folder.slots
         self._shared = SharedSlots(Slots(place, sizes), place, self._advance)
         self._owned: Dict[str, OwnedRun] = {}
+        self._locks = RunLocks()
         self._checkpoints: Dict[str, CheckpointPolicy] = {}
         self._news: Dict[str, List[ev.Event]] = {}
         self._alarm: Optional[asyncio.TimerHandle] = None
@@ -108,7 +111,7 @@ class Scheduler:
 
     # -- doors ---------------------------------------------------------------------
 
-    def acquire_run(self, run_id: str, request: Optional[Request] = None) -> None:
+    async def acquire_run(self, run_id: str, request: Optional[Request] = None) -> None:
         """Become the owner of a run and go on with it, as `request` says.
 
         A run that has ended is opened again, if that is what the request does.
@@ -116,6 +119,18 @@ class Scheduler:
         JournalDamaged, JournalTooNew, StateDirError; and what the request is
         refused with, the run being taken if it is under way.
         """
+        folder = self._deps.folder.run(run_id)
+        if run_id in self._owned:
+            raise ownership_error(folder)
+        if not self._locks.hold_now(folder):
+            await self._locks.wait([folder])
+            if run_id in self._owned:  # somebody else here waited for it, too
+                if request is not None:
+                    self._request_of_owned(request)
+                return
+        self._acquire_and_advance(run_id, request)
+
+    def _acquire_and_advance(self, run_id: str, request: Optional[Request]) -> None:
         is_opened = self._start_owning(run_id, request)
         for problem in self._recover_attempts([run_id]).values():
             raise problem
@@ -133,7 +148,7 @@ class Scheduler:
     def _start_owning(self, run_id: str, request: Optional[Request] = None) -> bool:
         """Lock a run and record that; return if that opened it again."""
         folder = self._deps.folder.run(run_id)
-        owned = acquire(self.state, folder, self._deps.holder)
+        owned = acquire(self.state, folder, self._deps.holder, self._locks)
         self._owned[run_id] = owned
         self._deps.on_acquire(run_id)
         self._checkpoints[run_id] = CheckpointPolicy(
@@ -151,20 +166,35 @@ class Scheduler:
         )
         return is_opened
 
-    def acquire_queued(self) -> None:
+    async def acquire_queued(self) -> None:
         """Take every queued run that has no owner; complain where one cannot be.
 
-        All of them together: what is first in line of all is what starts first.
+        All of them together: what is first in line of all is what starts first. But
+        none waits for those whose lock is busy.
         """
-        begun: List[str] = []
         try:
             queued = self._deps.folder.queued()
         except StateDirError as problem:
             self._deps.on_error("", problem)
             queued = []
-        for run_id in queued:
-            if run_id in self._owned:
-                continue
+        wanted = {
+            run_id: self._deps.folder.run(run_id)
+            for run_id in queued
+            if run_id not in self._owned
+        }
+        busy = {
+            run_id: folder
+            for run_id, folder in wanted.items()
+            if not self._locks.hold_now(folder)
+        }
+        self._acquire_all(run_id for run_id in wanted if run_id not in busy)
+        if busy:
+            await self._locks.wait(busy.values())
+            self._acquire_all(run_id for run_id in busy if run_id not in self._owned)
+
+    def _acquire_all(self, run_ids: Iterable[str]) -> None:
+        begun: List[str] = []
+        for run_id in run_ids:
             try:
                 self._start_owning(run_id)
             except ProvctlError as problem:
@@ -175,20 +205,23 @@ class Scheduler:
             self._deps.on_error(run_id, found)
         self._advance()
 
-    def request(self, request: Request) -> None:
+    async def request(self, request: Request) -> None:
         """Do as asked, taking the run first if it has no owner; durable on return.
 
         Raises what `take` does, and StateDirError if it cannot be written down.
         Progress that comes too fast is written a moment later, the last of it.
         """
         if request.run in self._owned:
-            events = self._progress.filter(self._admit(request))
-            self._advance_with(request.run, events)
+            self._request_of_owned(request)
         elif self._may_acquire_for(request):
-            self.acquire_run(request.run, request)
+            await self.acquire_run(request.run, request)
         else:
             message = f"run {request.run} is not in this owner's hands"
             raise NotFound(message)
+
+    def _request_of_owned(self, request: Request) -> None:
+        events = self._progress.filter(self._admit(request))
+        self._advance_with(request.run, events)
 
     def _may_acquire_for(self, request: Request) -> bool:
         is_scheduler = self._deps.holder.kind == "scheduler"
@@ -228,6 +261,7 @@ class Scheduler:
         self._deps.executor.close()
         for run_id in list(self._owned):
             self._release_run(run_id, finished=False)
+        self._locks.close()
         self._shared.close()
 
     # -- news ------------------------------------------------------------------------

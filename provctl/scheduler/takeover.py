@@ -10,13 +10,14 @@ from provctl.errors import NotFound, RequestRejected, StateDirError
 from provctl.storage.journal.checkpoint import load
 from provctl.storage.journal.file import Journal, recover
 from provctl.storage.journal.replay import replay, replay_from_checkpoint
-from provctl.storage.lock import Lock, lock_owner
+from provctl.storage.lock import lock_owner
 
 if TYPE_CHECKING:
     from provctl.core.engine.state import State
+    from provctl.scheduler.run_locks import RunLocks
     from provctl.storage.journal.file import JournalOffset
     from provctl.storage.layout import RunDir
-    from provctl.storage.lock import LockOwner
+    from provctl.storage.lock import Lock, LockOwner
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,20 @@ class OwnedRun:
         self.lock.release()
 
 
-def acquire(state: State, folder: RunDir, holder: LockOwner) -> OwnedRun:
+def acquire(
+    state: State, folder: RunDir, holder: LockOwner, locks: RunLocks
+) -> OwnedRun:
     """Lock a run and bring `state` up to its journal's end.
 
-    Raises Refused if it has an owner, NotFound, JournalDamaged, JournalTooNew,
+    The lock comes from `locks`, without a wait. Raises Refused if it has an owner, NotFound, JournalDamaged, JournalTooNew,
     StateDirError; then `state` has nothing of it.
     """
-    if not folder.path.is_dir():
-        message = f"there is no run {folder.id}"
-        raise NotFound(message)
     try:
-        lock = Lock.acquire(folder.lock)
+        lock = locks.take(folder)
     except StateDirError:
+        if not folder.path.is_dir():
+            message = f"there is no run {folder.id}"
+            raise NotFound(message) from None
         folder.check_lock()
         raise
     if lock is None:

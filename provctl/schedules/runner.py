@@ -10,7 +10,18 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Set
+from functools import partial
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Awaitable,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Set,
+)
 
 from provctl.core.model.schedule import (
     MOST,
@@ -46,7 +57,7 @@ class ScheduleRunnerDeps:
     firing: ScheduleTrigger
     clock: Clock
     goes_on: Callable[[str], bool]
-    take: Callable[[], None]
+    take: Callable[[], Awaitable[None]]
     log: Callable[[str], None]
 
 
@@ -136,7 +147,7 @@ class ScheduleRunner:
         while True:
             # Anew after each, for it may have been paused or taken away meanwhile.
             schedule = self._runner_deps.schedules.read(name)
-            past = self._record_due(schedule)
+            past = await self._record_due(schedule)
             if schedule.paused_at is not None or not past.waiting:
                 return
             following = await self._fire_first(schedule, past)
@@ -145,7 +156,7 @@ class ScheduleRunner:
             if self._runner_deps.schedules.read(name).made == schedule.made:
                 self._runner_deps.schedules.note(name, following)
 
-    def _record_due(self, schedule: Schedule) -> ScheduleState:
+    async def _record_due(self, schedule: Schedule) -> ScheduleState:
         """Put down the times that have come; and know which is the next."""
         from provctl.schedules import cron
 
@@ -159,7 +170,8 @@ class ScheduleRunner:
         if past.until < before.until:
             self._log(schedule, "the clock was far ahead: it goes on from now")
         when = (schedule.cron, schedule.zone)
-        times = cron.latest(*when, after=past.until, now=now, most=MOST + 1)
+        missed = partial(cron.latest, after=past.until, now=now, most=MOST + 1)
+        times = await _in_thread(missed, *when)
         past = record_due_times(schedule, past, times, now)
         if past != before:
             runner_deps.schedules.note(schedule.name, past)
@@ -179,14 +191,14 @@ class ScheduleRunner:
         if (
             not known
             and schedule.overlap != "allow"
-            and self._is_under_way(schedule, past)
+            and await self._is_under_way(schedule, past)
         ):
             if schedule.overlap == "queue":
                 return None
             self._log(schedule, f"skipped: run {past.run} of it has not ended")
             return after_skip(past)
         try:
-            run = await self._in_a_thread(runner_deps.firing.fire, schedule, at)
+            run = await self._in_pool(runner_deps.firing.fire, schedule, at)
         except StateDirError:
             raise
         except ProvctlError as problem:
@@ -194,15 +206,15 @@ class ScheduleRunner:
             self._log(schedule, f"cannot be run: {trouble}")
             return after_failure(past, trouble)
         self._log(schedule, f"run {run}")
-        runner_deps.take()
+        await runner_deps.take()
         return after_fire(past, run)
 
-    def _is_under_way(self, schedule: Schedule, past: ScheduleState) -> bool:
+    async def _is_under_way(self, schedule: Schedule, past: ScheduleState) -> bool:
         """Whether a run of it goes on: the scheduler's, or one that others own now."""
         runner_deps = self._runner_deps
         try:
-            return runner_deps.goes_on(schedule.name) or runner_deps.firing.is_running(
-                past.run
+            return runner_deps.goes_on(schedule.name) or await _in_thread(
+                runner_deps.firing.is_running, past.run
             )
         except ProvctlError:
             return False  # what is damaged would go on for ever
@@ -235,7 +247,7 @@ class ScheduleRunner:
         self._retry = None
         self.reload()
 
-    async def _in_a_thread(
+    async def _in_pool(
         self, fire: Callable[[Schedule, float], str], schedule: Schedule, at: float
     ) -> str:
         if self._pool is None:
@@ -253,6 +265,11 @@ class ScheduleRunner:
         if self._told.get(name) != words:
             self._told[name] = words
             self._runner_deps.log(f"schedule {name}: {words}" if name else words)
+
+
+async def _in_thread(act: Callable[..., Any], *args: Any) -> Any:
+    """Call what is short, but too long for the event loop; no evaluation delays it."""
+    return await asyncio.get_running_loop().run_in_executor(None, act, *args)
 
 
 def _first_line(problem: ProvctlError) -> str:

@@ -57,7 +57,10 @@ class Lock:
 
     @classmethod
     def acquire(cls, path: Path) -> Optional[Lock]:
-        """Return the lock, or None while somebody holds it. Raises StateDirError."""
+        """Return the lock, or None while somebody holds it. Raises StateDirError.
+
+        Sleeps, for 5 seconds at most: never call it in an event loop.
+        """
         fd = _open(path)
         began = time.monotonic()
         try:
@@ -70,6 +73,18 @@ class Lock:
         except OSError as problem:
             raise _not_locked(path, fd, problem) from problem
         return cls(path, fd)
+
+    @classmethod
+    def acquire_now(cls, path: Path) -> Optional[Lock]:
+        """Return the lock if nobody has it, not even for a look. Raises StateDirError."""
+        fd = _open(path)
+        try:
+            if _try_lock(fd, fcntl.LOCK_EX):
+                return cls(path, fd)
+        except OSError as problem:
+            raise _not_locked(path, fd, problem) from problem
+        os.close(fd)
+        return None
 
     @classmethod
     def wait(cls, path: Path) -> Lock:

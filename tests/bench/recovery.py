@@ -104,7 +104,7 @@ def take(folder: StateDir, *, profile: bool) -> Tuple[float, float]:
         began, cpu = time.perf_counter(), time.process_time()
         if profile:
             profiler.enable()
-        house.scheduler.acquire_queued()
+        await house.scheduler.acquire_queued()
         profiler.disable()
         took = time.perf_counter() - began
         spent = time.process_time() - cpu

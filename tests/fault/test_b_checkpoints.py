@@ -176,7 +176,7 @@ async def test_a_checkpoint_is_written_when_it_is_time(tmp_path: Path) -> None:
     folder, clock = state_folder(tmp_path), HandClock()
     run = submit(folder, a_workflow(*(task(f"t{n}") for n in range(100))))
     house = Household(folder, clock=clock, slots=1)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     ended = 0
 
     def end(count: int) -> None:
@@ -201,7 +201,7 @@ async def test_a_checkpoint_is_written_when_it_is_time(tmp_path: Path) -> None:
     assert checkpoint.position.seq > RECORDS_MIN
     second = Household(folder, clock=clock, slots=1)
     second.executor.found[f"t{ended}"] = adopted
-    second.scheduler.acquire_run("r")
+    await second.scheduler.acquire_run("r")
     assert picture(second.scheduler.state) == before
 
 

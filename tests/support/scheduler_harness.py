@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -83,7 +84,7 @@ class Household:
             launcher=LaunchSpecBuilder(defaults or TaskDefaults(), environ or {}),
             clock=clock or HandClock(),
             random=lambda: 0.0,
-            holder=holder or LockOwner("scheduler", 4242, boot, "", 1000.0),
+            holder=holder or LockOwner("scheduler", os.getpid(), boot, "", 1000.0),
             on_update=self.told.append,
             on_error=lambda run, problem: self.complaints.append((run, problem)),
         )

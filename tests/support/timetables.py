@@ -47,6 +47,10 @@ def backdated(
     return made
 
 
+async def _take_nothing() -> None:
+    pass
+
+
 class TimeOffice:
     """A timetable with real files, at a time of your choice. Make it inside a loop."""
 
@@ -70,7 +74,7 @@ class TimeOffice:
                 firing=firing(Settings(), self.folder),
                 clock=self.clock,
                 goes_on=self.going.__contains__,
-                take=lambda: None,
+                take=_take_nothing,
                 log=self.said.append,
             )
         )

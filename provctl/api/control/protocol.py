@@ -28,9 +28,9 @@ def encode_request(request: rq.Request) -> Dict[str, Any]:
     return {"verb": _NAMES[type(request)], **vars(request)}
 
 
-def handle(scheduler: Scheduler, message: Mapping[str, Any]) -> Dict[str, Any]:
+async def handle(scheduler: Scheduler, message: Mapping[str, Any]) -> Dict[str, Any]:
     """Do what a message asks; durable on return. Raises ProvctlError to refuse."""
-    scheduler.request(_request_of(message))
+    await scheduler.request(_request_of(message))
     return {}
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Mapping, Optional
 
 from provctl import __version__, errors
 from provctl.base.unix_socket import bind_private, is_ours
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-Handler = Callable[[Mapping[str, Any]], Dict[str, Any]]
+Handler = Callable[[Mapping[str, Any]], Awaitable[Dict[str, Any]]]
 
 _LINE_MAX = 64 * 1024  # bytes
 _CLIENTS_MAX = 64
@@ -78,15 +78,16 @@ class ControlServer:
                 return  # longer than any request is
             if not line:
                 return
-            writer.write(json.dumps(self._answer(line)).encode("ascii") + b"\n")
+            answer = await self._answer(line)
+            writer.write(json.dumps(answer).encode("ascii") + b"\n")
             await writer.drain()
 
-    def _answer(self, line: bytes) -> Dict[str, Any]:
+    async def _answer(self, line: bytes) -> Dict[str, Any]:
         try:
             request = json.loads(line)
             if not isinstance(request, dict):
                 return _refusal(errors.UsageError("a request is a record"))
-            return {"ok": True, **self._handler(request)}
+            return {"ok": True, **await self._handler(request)}
         except (ValueError, RecursionError):
             return _refusal(errors.UsageError("a request is one JSON record a line"))
         except errors.ProvctlError as problem:

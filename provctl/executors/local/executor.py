@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
@@ -60,6 +61,7 @@ class LocalExecutor:
         self._launched: Dict[str, AttemptRef] = {}
         self._wishes: Dict[str, str] = {}  # the last one for an attempt, by its mark
         self._unread = b""
+        self._unsent = bytearray()  # for the parent, which has enough to do
         self._revival: Optional[asyncio.TimerHandle] = None
         # At once: it gets ready while this process imports and reads files.
         self._start_parent()
@@ -95,6 +97,7 @@ class LocalExecutor:
             os.close(news)
         self._socket, self._news = ours, heard
         self._unread = b""
+        self._unsent.clear()
 
     def launch(self, order: LaunchSpec) -> None:
         """Hand an order to the parent of shims."""
@@ -212,7 +215,10 @@ class LocalExecutor:
         if self._socket is not None:
             if self._loop is not None:
                 self._loop.remove_reader(self._socket.fileno())
+                self._loop.remove_writer(self._socket.fileno())
                 self._loop.remove_reader(self._news)
+            with suppress(OSError):  # the parent died
+                self._socket.sendall(self._unsent)
             self._socket.close()
             self._socket = None
             os.close(self._news)
@@ -318,10 +324,28 @@ class LocalExecutor:
     def _send(self, message: Dict[str, object]) -> None:
         if self._socket is None:
             return  # it died, and there is no other yet: the same
+        is_waiting = bool(self._unsent)
+        self._unsent += json.dumps(message).encode("ascii") + b"\n"
+        if not is_waiting and not self._send_some():
+            assert self._loop is not None
+            self._loop.add_writer(self._socket.fileno(), self._on_socket_writable)
+
+    def _send_some(self) -> bool:
+        """Send what the parent takes without a wait; return if nothing is left."""
+        assert self._socket is not None
         try:
-            self._socket.sendall(json.dumps(message).encode("ascii") + b"\n")
-        except OSError:
-            return  # the parent died: `_parent_died` recovers the attempt
+            del self._unsent[: self._socket.send(self._unsent, socket.MSG_DONTWAIT)]
+        except BlockingIOError:
+            return False
+        except OSError:  # the parent died: `_parent_died` recovers the attempts
+            self._unsent.clear()
+        return not self._unsent
+
+    def _on_socket_writable(self) -> None:
+        assert self._loop is not None
+        assert self._socket is not None
+        if self._send_some():
+            self._loop.remove_writer(self._socket.fileno())
 
 
 def _fenced_off(place: AttemptRef) -> bool:

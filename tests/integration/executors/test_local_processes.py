@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import TYPE_CHECKING, Iterator, List
@@ -287,6 +288,52 @@ def test_what_the_killed_parent_left_can_be_stopped(bench: Bench) -> None:
     bench.until(lambda: _parents() not in ([], [parent]), "there is another parent")
     bench.stop(place)
     assert bench.end_of(place, within_s=30).cause == "stop"
+
+
+@pytest.fixture
+def stopped_parent(bench: Bench) -> Iterator[threading.Timer]:
+    """The parent reads nothing until this is over; 10 seconds at most."""
+    assert bench.run("true").exit_code == 0
+    parent = _parent()
+    os.kill(parent, signal.SIGSTOP)
+    end = threading.Timer(10, os.kill, (parent, signal.SIGCONT))
+    end.start()
+    try:
+        yield end
+    finally:
+        end.cancel()
+        with suppress(ProcessLookupError):  # its owner has let go of it
+            os.kill(parent, signal.SIGCONT)
+
+
+# More than the socket to the parent takes in.
+_MUCH = {f"LARGE_{number}": "x" * 100_000 for number in range(8)}
+
+
+def test_an_owner_does_not_wait_for_a_busy_parent(
+    bench: Bench, stopped_parent: threading.Timer
+) -> None:
+    places = [bench.do(lambda: bench.launch("true", env=_MUCH)) for _ in range(4)]
+    bench.stop(places[0])
+    assert stopped_parent.is_alive(), "the owner waited"
+    assert isinstance(bench.end_of(places[0]), NeverStartedReport)
+    os.kill(_parent(), signal.SIGCONT)
+    assert {bench.end_of(place).exit_code for place in places[1:]} == {0}
+
+
+def test_what_a_busy_parent_had_not_read_is_not_lost_at_the_end(
+    bench: Bench, stopped_parent: threading.Timer
+) -> None:
+    places = [bench.do(lambda: bench.launch("true", env=_MUCH)) for _ in range(4)]
+    assert stopped_parent.is_alive(), "the owner waited"
+    threading.Timer(0.1, os.kill, (_parent(), signal.SIGCONT)).start()
+    bench.change_owner()
+    wait_until(lambda: all(place.file("go").exists() for place in places), "all begin")
+    for place in places:
+        found = bench.recover(place)
+        if isinstance(found, AdoptedReport):
+            found = bench.end_of(place)
+        assert found.exit_code == 0
 
 
 def test_a_late_alarm_is_not_for_the_next_attempt(bench: Bench) -> None:

@@ -114,12 +114,12 @@ async def test_one_that_finds_no_room_is_void_and_begins_later(
     submit(folder, a_workflow(task("a"), task("b")))
     clock = HandClock()
     house = Household(folder, clock=clock, slots=1)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     assert house.executor.said() == ["launch a"]
     house.executor.report(short(house.executor.orders["a"].place))
     assert house.executor.said() == []
     clock.time += 1
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert house.executor.said() == ["launch a.2"]
     house.executor.end("a.2")
     assert house.executor.said() == ["launch b"]
@@ -134,7 +134,7 @@ async def test_the_control_what_is_void_for_another_reason_begins_at_once(
 ) -> None:
     submit(folder, a_workflow(task("a")))
     house = Household(folder)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     house.executor.report(voided(house.executor.orders["a"].place))
     assert house.executor.said() == ["launch a", "launch a.2"]
 
@@ -143,9 +143,9 @@ async def test_the_control_what_is_void_for_another_reason_begins_at_once(
 async def test_what_waits_for_room_can_be_cancelled(folder: StateDir) -> None:
     submit(folder, a_workflow(task("a")))
     house = Household(folder)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     house.executor.report(short(house.executor.orders["a"].place))
-    house.scheduler.request(Cancel("r"))
+    await house.scheduler.request(Cancel("r"))
     assert house.scheduler.state.runs == {}
     assert house.executor.said() == ["launch a"]
 
@@ -163,7 +163,7 @@ async def test_a_secret_that_cannot_be_read_for_want_of_a_descriptor_is_waited_f
     submit(
         folder, a_workflow(task("a"), task("b", ["a"], secrets={"S": f"file:{secret}"}))
     )
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     with no_descriptor_free():
         house.executor.report(ended(house.executor.orders["a"].place))
         await asyncio.sleep(0)
@@ -171,5 +171,5 @@ async def test_a_secret_that_cannot_be_read_for_want_of_a_descriptor_is_waited_f
     assert (b.status, b.counted_attempts) == ("ready", 0)
     assert str(secret) in b.shortage
     clock.time += 1
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert house.executor.said() == ["launch a", "launch b.2"]

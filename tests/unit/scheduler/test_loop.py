@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, List
 
 import pytest
@@ -44,7 +45,7 @@ async def test_a_run_from_its_start_to_its_end(folder: StateDir) -> None:
     run = submit(folder, TWO)
     folder.enqueue("r")
     house = Household(folder)
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert house.executor.said() == ["launch a"]
     house.executor.end("a")
     assert house.executor.said() == ["launch b"]
@@ -81,7 +82,7 @@ async def test_a_start_is_on_disk_before_the_executor_hears_of_it(
         on_disk.append((place.task, place.attempt) in started)
 
     house = Household(folder, at_launch=look)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     house.executor.end("a")
     house.executor.end("b")
     assert on_disk == [True, True]
@@ -98,7 +99,7 @@ async def test_an_order_says_what_to_run_and_who_it_is(folder: StateDir) -> None
     run = submit(folder, workflow)
     defaults = TaskDefaults(timeout_s=60.0, grace_s=2.0, env_vars={"SITE": "x"})
     house = Household(folder, defaults=defaults)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     house.executor.end("a", output={"ip": "10.0.0.1"})
     a, b = house.executor.orders["a"], house.executor.orders["b"]
     assert (a.argv, a.cwd, a.timeout_s, a.grace_s) == (("true",), "/work", 60.0, 2.0)
@@ -124,7 +125,7 @@ async def test_an_order_says_what_to_run_and_who_it_is(folder: StateDir) -> None
 async def test_news_of_one_moment_are_written_at_once(folder: StateDir) -> None:
     submit(folder, a_workflow(task("a"), task("b"), task("c", ["a", "b"])))
     house = Household(folder)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     orders = house.executor.orders
     house.told.clear()
     house.executor.report(ended(orders["a"].place), ended(orders["b"].place))
@@ -137,9 +138,9 @@ async def test_news_of_one_moment_are_written_at_once(folder: StateDir) -> None:
 async def test_a_cancel_is_on_disk_when_it_returns(folder: StateDir) -> None:
     submit(folder, TWO)
     house = Household(folder)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     house.executor.said()
-    house.scheduler.request(Cancel("r", "enough", now=True))
+    await house.scheduler.request(Cancel("r", "enough", now=True))
     assert house.executor.said() == ["stop a now"]
     assert house.kinds()[-2:] == ["CancelRequested", "AttemptStopping"]
     house.executor.end("a", cause="stop")
@@ -151,12 +152,12 @@ async def test_a_wish_about_nothing_is_refused(folder: StateDir) -> None:
     submit(folder, ONE)
     house = Household(folder)
     with pytest.raises(NotFound, match="there is no run y"):
-        house.scheduler.request(Cancel("y"))
+        await house.scheduler.request(Cancel("y"))
     with pytest.raises(NotFound, match="there is no run x"):
-        house.scheduler.acquire_run("x")
-    house.scheduler.acquire_run("r")
+        await house.scheduler.acquire_run("x")
+    await house.scheduler.acquire_run("r")
     with pytest.raises(RequestRejected, match="a is running, not held"):
-        house.scheduler.request(ResolveTask("r", "a", "rerun"))
+        await house.scheduler.request(ResolveTask("r", "a", "rerun"))
 
 
 @in_a_loop
@@ -168,7 +169,7 @@ async def test_an_alarm_rings_for_the_next_deadline(folder: StateDir) -> None:
         clock=Clock(),
         at_launch=lambda order: again.set() if order.place.attempt == 2 else None,
     )
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     house.executor.end("a", exit_code=1)
     assert house.executor.said() == ["launch a"]
     await again.wait()
@@ -181,7 +182,7 @@ async def test_after_the_owner_has_let_go_nothing_happens(folder: StateDir) -> N
     run = submit(folder, a_workflow(task("a"), timeout_s=0.001))
     clock = HandClock()
     house = Household(folder, clock=clock)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     house.scheduler.close()
     assert house.executor.said() == ["launch a", "close"]
     assert not is_locked(run.lock)
@@ -197,7 +198,7 @@ async def test_what_cannot_be_started_has_failed(folder: StateDir) -> None:
     call = NushellCall("servers/create.nu", "create")
     submit(folder, a_workflow(task("a", action=call), task("b", [("a", "failure")])))
     house = Household(folder, defaults=TaskDefaults(nu="/nowhere/nu"))
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     assert house.executor.said() == ["launch b"]
     assert house.kinds() == ["OwnershipTaken", "TaskFailed", "AttemptStarted"]
     failed = house.journal()[-2]
@@ -211,7 +212,7 @@ async def test_what_cannot_be_started_has_failed(folder: StateDir) -> None:
 async def test_a_try_that_never_began_is_made_again(folder: StateDir) -> None:
     submit(folder, ONE)
     house = Household(folder)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     house.executor.report(voided(house.executor.orders["a"].place))
     assert house.executor.said() == ["launch a", "launch a.2"]
 
@@ -224,7 +225,7 @@ async def test_what_cannot_be_written_is_not_done(folder: StateDir) -> None:
     run = submit(folder, TWO)
     folder.enqueue("r")
     house = Household(folder)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     house.executor.said()
     house.told.clear()
     before = run.journal.read_bytes()
@@ -238,7 +239,7 @@ async def test_what_cannot_be_written_is_not_done(folder: StateDir) -> None:
     # Nothing is lost: the marker is there, and the next owner may have it.
     assert folder.queued() == ["r"]
     assert not is_locked(run.lock)
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert house.executor.said() == ["recover a"]
 
 
@@ -248,11 +249,11 @@ async def test_a_cancel_that_cannot_be_written_is_not_acknowledged(
 ) -> None:
     run = submit(folder, ONE)
     house = Household(folder)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     house.executor.said()
     size = run.journal.stat().st_size
     with disk_full_beyond(size), pytest.raises(StateDirError):
-        house.scheduler.request(Cancel("r"))
+        await house.scheduler.request(Cancel("r"))
     house.executor.assert_nothing_else_said()
 
 
@@ -264,8 +265,8 @@ async def test_a_run_that_cannot_be_written_leaves_its_slots_to_others(
     submit(folder, large, run="large")
     submit(folder, ONE, run="small")
     house = Household(folder, slots=1)
-    house.scheduler.acquire_run("large")
-    house.scheduler.acquire_run("small")
+    await house.scheduler.acquire_run("large")
+    await house.scheduler.acquire_run("small")
     assert house.executor.said() == ["launch a"]
     place = house.executor.orders.pop("a").place
     with disk_full_beyond(4000):
@@ -284,8 +285,8 @@ async def test_a_failing_disk_of_one_run_does_not_stop_the_others(
             folder, a_workflow(task(f"{run}-a"), task(f"{run}-b", [f"{run}-a"])), run
         )
     house = Household(folder)
-    house.scheduler.acquire_run("bad")
-    house.scheduler.acquire_run("good")
+    await house.scheduler.acquire_run("bad")
+    await house.scheduler.acquire_run("good")
     house.executor.said()
     orders = house.executor.orders
     with disk_full_beyond(4000):
@@ -305,15 +306,15 @@ async def test_an_owner_that_cannot_sign_does_not_take_the_run(
     folder.enqueue("r")
     house = Household(folder)
     with disk_full_beyond(10):
-        house.scheduler.acquire_queued()
+        await house.scheduler.acquire_queued()
     assert [type(problem) for _, problem in house.complaints] == [StateDirError]
     assert not is_locked(run.lock)
     assert house.scheduler.state.runs == {}
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert house.executor.said() == ["launch a"]
     holder = lock_owner(run.lock)
     assert holder is not None
-    assert holder.pid == 4242
+    assert holder.pid == os.getpid()
 
 
 @in_a_loop
@@ -325,7 +326,7 @@ async def test_many_journals_are_written_without_a_thread_too(
         folder.enqueue(run.id)
     house = Household(folder, slots=20)
     with no_thread_free():
-        house.scheduler.acquire_queued()
+        await house.scheduler.acquire_queued()
     assert len(house.executor.orders) == 20
     for run in runs:
         events = JournalReader(run.journal, run.id).read()

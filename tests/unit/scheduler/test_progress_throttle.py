@@ -26,10 +26,10 @@ def folder(tmp_path: Path) -> StateDir:
     return state_folder(tmp_path)
 
 
-def a_house(folder: StateDir, clock: Optional[HandClock] = None) -> Household:
+async def a_house(folder: StateDir, clock: Optional[HandClock] = None) -> Household:
     submit(folder, a_workflow(task("a"), task("b"), group("g", ["a"]), task("g/x")))
     house = Household(folder, clock=clock)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     return house
 
 
@@ -48,8 +48,8 @@ def shown(house: Household, task_id: str = "a") -> Progress:
 
 @in_a_loop
 async def test_a_report_is_a_fact_that_is_shown(folder: StateDir) -> None:
-    house = a_house(folder)
-    house.scheduler.request(ReportProgress("r", "a", 40, "pulling"))
+    house = await a_house(folder)
+    await house.scheduler.request(ReportProgress("r", "a", 40, "pulling"))
     assert written(house) == [40]
     assert shown(house) == Progress(40, "pulling")
     assert shown(house, "b") == Progress()
@@ -60,11 +60,11 @@ async def test_at_most_four_a_second_and_the_last_before_the_end(
     folder: StateDir,
 ) -> None:
     clock = HandClock()
-    house = a_house(folder, clock)
+    house = await a_house(folder, clock)
     for number in range(1000):
         clock.time += 0.001
-        house.scheduler.request(ReportProgress("r", "a", number / 10))
-        house.scheduler.request(ReportProgress("r", "b", 100 - number / 10))
+        await house.scheduler.request(ReportProgress("r", "a", number / 10))
+        await house.scheduler.request(ReportProgress("r", "b", 100 - number / 10))
     # One task never holds back another.
     assert len(written(house)) == len(written(house, "b")) == 4
     house.executor.end("a")
@@ -77,9 +77,9 @@ async def test_at_most_four_a_second_and_the_last_before_the_end(
 @in_a_loop
 async def test_what_waits_is_written_when_the_time_is_over(folder: StateDir) -> None:
     clock = HandClock()
-    house = a_house(folder, clock)
+    house = await a_house(folder, clock)
     for percent in (1, 2, 3):
-        house.scheduler.request(ReportProgress("r", "a", percent))
+        await house.scheduler.request(ReportProgress("r", "a", percent))
     assert written(house) == [1]
     clock.time += 0.25
     for _ in range(500):
@@ -93,9 +93,9 @@ async def test_what_waits_is_written_when_the_time_is_over(folder: StateDir) -> 
 async def test_what_waits_is_written_before_the_owner_lets_go(
     folder: StateDir,
 ) -> None:
-    house = a_house(folder)
-    house.scheduler.request(ReportProgress("r", "a", 1))
-    house.scheduler.request(ReportProgress("r", "a", 2, "halfway"))
+    house = await a_house(folder)
+    await house.scheduler.request(ReportProgress("r", "a", 1))
+    await house.scheduler.request(ReportProgress("r", "a", 2, "halfway"))
     house.scheduler.close()
     assert written(house) == [1, 2]
 
@@ -106,18 +106,18 @@ async def test_another_try_begins_without(folder: StateDir) -> None:
 
     submit(folder, a_workflow(task("a", retry=RetryPolicy(2))))
     house = Household(folder)
-    house.scheduler.acquire_run("r")
-    house.scheduler.request(ReportProgress("r", "a", 90, "nearly"))
+    await house.scheduler.acquire_run("r")
+    await house.scheduler.request(ReportProgress("r", "a", 90, "nearly"))
     house.executor.end("a", exit_code=1)
     assert house.executor.said()[-1] == "launch a.2"
     assert shown(house) == Progress()
-    house.scheduler.request(ReportProgress("r", "a", 10))
+    await house.scheduler.request(ReportProgress("r", "a", 10))
     assert written(house) == [90, 10]  # a try of its own does not wait
 
 
 @in_a_loop
 async def test_what_cannot_be(folder: StateDir) -> None:
-    house = a_house(folder)
+    house = await a_house(folder)
     house.executor.end("b")
     before = house.journal()
     for wish, kind in (
@@ -129,15 +129,15 @@ async def test_what_cannot_be(folder: StateDir) -> None:
         (ReportProgress("x", "a", 1), NotFound),
     ):
         with pytest.raises(kind):
-            house.scheduler.request(wish)
+            await house.scheduler.request(wish)
     assert house.journal() == before
 
 
 @in_a_loop
 async def test_a_report_takes_no_run_that_nobody_owns(folder: StateDir) -> None:
-    house = a_house(folder)
+    house = await a_house(folder)
     house.scheduler.close()
     other = Household(folder)
     with pytest.raises(NotFound):
-        other.scheduler.request(ReportProgress("r", "a", 1))
+        await other.scheduler.request(ReportProgress("r", "a", 1))
     assert not other.scheduler.state.runs

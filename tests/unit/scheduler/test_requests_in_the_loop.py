@@ -34,11 +34,11 @@ def folder(tmp_path: Path) -> StateDir:
     return state_folder(tmp_path)
 
 
-def failed_run(folder: StateDir) -> Household:
+async def failed_run(folder: StateDir) -> Household:
     """A run of which b failed, and nobody's any more."""
     submit(folder, TWO)
     house = Household(folder)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     house.executor.end("a")
     house.executor.end("b", exit_code=1)
     assert house.scheduler.state.runs == {}
@@ -48,8 +48,8 @@ def failed_run(folder: StateDir) -> Household:
 
 @in_a_loop
 async def test_a_retry_opens_a_finished_run_and_takes_it(folder: StateDir) -> None:
-    house = failed_run(folder)
-    house.scheduler.request(RetryRun("r"))
+    house = await failed_run(folder)
+    await house.scheduler.request(RetryRun("r"))
     assert house.executor.said() == ["launch b.2"]
     assert folder.queued() == ["r"]  # whoever comes next finds it
     kinds = house.kinds()
@@ -68,7 +68,7 @@ async def test_a_retry_opens_a_finished_run_and_takes_it(folder: StateDir) -> No
 async def test_what_is_refused_leaves_a_finished_run_as_it_was(
     folder: StateDir,
 ) -> None:
-    house = failed_run(folder)
+    house = await failed_run(folder)
     before = house.journal()
     run = folder.run("r")
     for wish, kind in (
@@ -78,7 +78,7 @@ async def test_what_is_refused_leaves_a_finished_run_as_it_was(
         (Pause("r"), RequestRejected),
     ):
         with pytest.raises(kind):
-            house.scheduler.request(wish)
+            await house.scheduler.request(wish)
         assert house.journal() == before
         assert not is_locked(run.lock)
         assert folder.queued() == []
@@ -87,23 +87,23 @@ async def test_what_is_refused_leaves_a_finished_run_as_it_was(
 
 @in_a_loop
 async def test_an_opened_run_survives_its_owner(folder: StateDir) -> None:
-    first = failed_run(folder)
-    first.scheduler.request(RetryRun("r", ("a",), downstream=True))
+    first = await failed_run(folder)
+    await first.scheduler.request(RetryRun("r", ("a",), downstream=True))
     first.scheduler.close()
     second = Household(folder)
     second.executor.found["a"] = ended
-    second.scheduler.acquire_queued()
+    await second.scheduler.acquire_queued()
     assert second.executor.said() == ["recover a.2", "launch b.2"]
 
 
 @in_a_loop
 async def test_a_foreground_owner_takes_no_other_run(folder: StateDir) -> None:
-    failed_run(folder)
+    await failed_run(folder)
     holder = LockOwner("foreground", 4242, "boot-1", "", 1000.0)
     house = Household(folder, holder=holder)
     with pytest.raises(NotFound, match="not in this owner's hands"):
-        house.scheduler.request(RetryRun("r"))
-    house.scheduler.acquire_run("r", RetryRun("r"))
+        await house.scheduler.request(RetryRun("r"))
+    await house.scheduler.acquire_run("r", RetryRun("r"))
     assert house.executor.said() == ["launch b.2"]
     assert folder.queued() == []  # it is not the scheduler's
 
@@ -112,9 +112,9 @@ async def test_a_foreground_owner_takes_no_other_run(folder: StateDir) -> None:
 async def test_an_undo_is_an_attempt_of_its_own(folder: StateDir) -> None:
     submit(folder, UNDOABLE)
     house = Household(folder)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     house.executor.end("a", output={"id": 7})
-    house.scheduler.request(Rollback("r"))
+    await house.scheduler.request(Rollback("r"))
     order = house.executor.orders["a.2u"]
     assert order.argv == ("rm", "7")
     assert order.place.name == "0.2u"
@@ -122,7 +122,7 @@ async def test_an_undo_is_an_attempt_of_its_own(folder: StateDir) -> None:
     house.scheduler.close()
     again = Household(folder)
     again.executor.found["a"] = adopted
-    again.scheduler.acquire_run("r")
+    await again.scheduler.acquire_run("r")
     assert again.executor.said() == ["recover a.2u"]
 
 
@@ -132,9 +132,9 @@ async def test_a_pause_of_a_run_without_owner_comes_before_any_start(
 ) -> None:
     submit(folder, TWO)
     house = Household(folder)
-    house.scheduler.request(Pause("r"))
+    await house.scheduler.request(Pause("r"))
     assert house.executor.said() == []
-    house.scheduler.request(Resume("r"))
+    await house.scheduler.request(Resume("r"))
     assert house.executor.said() == ["launch a"]
 
 
@@ -144,15 +144,15 @@ async def test_freezing_reaches_what_runs_and_whoever_adopts_it(
 ) -> None:
     submit(folder, TWO)
     first = Household(folder)
-    first.scheduler.acquire_run("r")
-    first.scheduler.request(Pause("r", freeze=True))
+    await first.scheduler.acquire_run("r")
+    await first.scheduler.request(Pause("r", freeze=True))
     assert first.executor.said() == ["launch a", "freeze a"]
     first.scheduler.close()
     second = Household(folder)
     second.executor.found["a"] = adopted
-    second.scheduler.acquire_run("r")
+    await second.scheduler.acquire_run("r")
     assert second.executor.said() == ["recover a", "freeze a"]
-    second.scheduler.request(Resume("r"))
+    await second.scheduler.request(Resume("r"))
     assert second.executor.said() == ["thaw a"]
 
 
@@ -165,7 +165,7 @@ async def test_a_secret_travels_with_the_order_and_nowhere_else(
     secrets = {"A": "env:OUR_TOKEN", "B": f"file:{file}"}
     run = submit(folder, a_workflow(task("a", secrets=secrets)))
     house = Household(folder, environ={"OUR_TOKEN": "from the environment"})
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     order = house.executor.orders["a"]
     values = ("from the environment", "from a file")
     assert (order.env["A"], order.env["B"]) == values
@@ -180,7 +180,7 @@ async def test_a_task_whose_secret_is_missing_fails_and_says_so(
 ) -> None:
     submit(folder, a_workflow(task("a", secrets={"A": "env:NONE"})))
     house = Household(folder, environ={})
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     assert house.executor.said() == []
     assert house.kinds() == ["OwnershipTaken", "TaskFailed", "RunFinished"]
     assert "secret A: the environment variable NONE is not set" in str(house.journal())
@@ -191,10 +191,10 @@ async def test_an_undo_whose_secret_is_missing_has_failed(folder: StateDir) -> N
     undo = Undo(Command(("rm",)))
     submit(folder, a_workflow(task("a", undo=undo, secrets={"A": "env:KEY"})))
     first = Household(folder, environ={"KEY": "there"})
-    first.scheduler.acquire_run("r")
+    await first.scheduler.acquire_run("r")
     first.executor.end("a")
     second = Household(folder, environ={})
-    second.scheduler.request(Rollback("r"))
+    await second.scheduler.request(Rollback("r"))
     assert second.executor.said() == []
     assert second.kinds()[-4:] == [
         *("RollbackRequested", "OwnershipTaken", "TaskFailed", "RunFinished")
@@ -209,10 +209,10 @@ async def test_of_a_probe_whose_secret_is_missing_the_policy_decides(
     asked = task("a", probe=Command(("ask",)), secrets={"A": "env:KEY"})
     submit(folder, a_workflow(asked))
     first = Household(folder, environ={"KEY": "there"})
-    first.scheduler.acquire_run("r")
+    await first.scheduler.acquire_run("r")
     first.scheduler.close()
     second = Household(folder, environ={})
-    second.scheduler.acquire_run("r")
+    await second.scheduler.acquire_run("r")
     await asyncio.sleep(0)  # what no probe could find out is news of the next turn
     assert second.executor.said() == ["recover a"]
     assert second.kinds()[-1] == "TaskHeld"

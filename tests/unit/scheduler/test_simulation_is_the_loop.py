@@ -52,7 +52,7 @@ def fails(name: str, attempt: int) -> bool:
     return (len(name) + 3 * attempt + ord(name[-1])) % 5 == 0
 
 
-def played(
+async def played(
     folder: Path, workflow: Workflow, took: Dict[str, int], slots: int
 ) -> Starts:
     """What the real loop starts, and when; attempts end when it is their time."""
@@ -72,7 +72,7 @@ def played(
     house = Household(
         state, clock=clock, slots=slots, capacity=POOLS, at_launch=at_launch
     )
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     while running:
         clock.time = running[0][0]
         orders = []
@@ -105,7 +105,7 @@ async def test_the_same_starts_at_the_same_times(tmp_path: Path, seed: int) -> N
         took_s=lambda each: took[each.id],
         failure_model=failure_model,
     )
-    happened = played(tmp_path, workflow, took, slots)
+    happened = await played(tmp_path, workflow, took, slots)
     told = [(each.task, each.attempt, each.start_s) for each in foretold.tries]
     assert told == happened
     assert len(happened) > 20

@@ -47,9 +47,9 @@ async def first_and_second(folder: StateDir) -> Iterator[Household]:
     for run in ("r", "s"):
         submit(folder, WANTS, run)
     first, second = (Household(folder, capacity=ONE) for _ in range(2))
-    first.scheduler.acquire_run("r")
+    await first.scheduler.acquire_run("r")
     assert first.executor.said() == ["launch a"]
-    second.scheduler.acquire_run("s")
+    await second.scheduler.acquire_run("s")
     second.executor.assert_nothing_else_said()
     assert second.scheduler.state.running == 0
     return iter((first, second))
@@ -69,7 +69,7 @@ async def test_an_attempt_that_never_began_gives_back_what_it_had(
     folder: StateDir,
 ) -> None:
     first, second = await first_and_second(folder)
-    first.scheduler.request(rq.Cancel("r"))
+    await first.scheduler.request(rq.Cancel("r"))
     first.executor.report(voided(first.executor.orders["a"].place))
     await until(lambda: second.executor.said() == ["launch a"])
     first.scheduler.close()
@@ -87,13 +87,13 @@ async def test_an_owner_that_leaves_gives_back_what_it_had(folder: StateDir) -> 
 @in_a_loop
 async def test_a_task_that_waits_can_be_cancelled(folder: StateDir) -> None:
     first, second = await first_and_second(folder)
-    second.scheduler.request(rq.Cancel("s"))
+    await second.scheduler.request(rq.Cancel("s"))
     assert second.kinds("s")[-1] == "RunFinished"
     # And is in nobody's way.
     first.executor.end("a")
     submit(folder, WANTS, "t")
     third = Household(folder, capacity=ONE)
-    third.scheduler.acquire_run("t")
+    await third.scheduler.acquire_run("t")
     assert third.executor.said() == ["launch a"]
     for house in (first, second, third):
         house.scheduler.close()
@@ -103,7 +103,7 @@ async def test_a_task_that_waits_can_be_cancelled(folder: StateDir) -> None:
 async def test_an_order_names_what_its_shim_is_to_hold(folder: StateDir) -> None:
     submit(folder, WANTS)
     house = Household(folder, capacity=ONE)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     files = [taken[0] for taken in house.executor.orders["a"].taken]
     assert files == [str(folder.slots / SLOTS), str(folder.slots / "pool.db")]
     house.scheduler.close()

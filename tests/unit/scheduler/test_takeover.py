@@ -67,7 +67,7 @@ async def test_what_became_of_a_try_is_found_and_written_down(
     house = Household(folder)
     if found is not None:
         house.executor.found["a"] = found
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert house.executor.said() == ["recover a", *then]
     assert house.kinds()[2:4] == ["OwnershipTaken", fact]
 
@@ -85,7 +85,7 @@ async def test_a_try_is_looked_at_when_it_is_on_disk_who_does(
         return adopted(place)
 
     house.executor.found["a"] = look
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert before == [["OwnershipTaken", "AttemptStarted", "OwnershipTaken"]]
 
 
@@ -95,7 +95,7 @@ async def test_runs_of_the_same_workflow_share_it(folder: StateDir) -> None:
         submit(folder, workflow, run=run)
         folder.enqueue(run)
     house = Household(folder, slots=1)
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     runs = house.scheduler.state.runs
     assert runs["r"].workflow is runs["s"].workflow
     assert runs["r"].workflow == TWO
@@ -109,7 +109,7 @@ async def test_what_is_shared_is_what_each_has_on_disk(folder: StateDir) -> None
         folder.enqueue(run)
     damage(folder, "changed", name="s")
     house = Household(folder)
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert list(house.scheduler.state.runs) == ["r"]
     assert [about for about, _ in house.complaints] == ["s"]
 
@@ -119,7 +119,7 @@ async def test_an_adopted_try_ends_like_any_other(folder: StateDir) -> None:
     crashed(folder)
     house = Household(folder)
     house.executor.found["a"] = adopted
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     house.executor.said()
     house.executor.report(ended(AttemptRef("r", "a", 1, folder.run("r").attempts, 0)))
     assert house.executor.said() == ["launch b"]
@@ -129,12 +129,12 @@ async def test_an_adopted_try_ends_like_any_other(folder: StateDir) -> None:
 async def test_a_reboot_is_told_from_a_crash(folder: StateDir) -> None:
     crashed(folder)
     house = Household(folder, boot="boot-2")
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert house.executor.said() == ["recover a rebooted"]
     house.scheduler.close()
     again = Household(folder, boot="boot-2")
     again.executor.found["a"] = adopted
-    again.scheduler.acquire_queued()
+    await again.scheduler.acquire_queued()
     # It is held by now: there is nothing to be found any more.
     again.executor.assert_nothing_else_said()
 
@@ -150,7 +150,7 @@ async def test_a_stop_that_may_not_have_been_sent_is_sent_again(
     )
     house = Household(folder)
     house.executor.found["a"] = adopted
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert house.executor.said() == ["recover a", "stop a now"]
 
 
@@ -159,7 +159,7 @@ async def test_a_stop_that_was_not_even_decided_is(folder: StateDir) -> None:
     crashed(folder, ev.CancelRequested("r", 1002.0))
     house = Household(folder)
     house.executor.found["a"] = adopted
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert house.executor.said() == ["recover a", "stop a"]
 
 
@@ -170,7 +170,7 @@ async def test_a_try_that_never_began_in_a_cancelled_run_does_not_begin(
     crashed(folder, ev.CancelRequested("r", 1002.0))
     house = Household(folder)
     house.executor.found["a"] = voided
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert house.executor.said() == ["recover a"]
     assert house.journal()[-1] == ev.RunFinished("r", 1000.0, "cancelled")
 
@@ -196,7 +196,7 @@ async def test_nothing_begins_again_in_a_group_whose_time_is_over(
     house = Household(folder)
     if found is not None:
         house.executor.found["g/x"] = found
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     assert house.executor.said() == ["recover g/x"]
     assert house.kinds()[3:] == ["OwnershipTaken", fact, "GroupFinished", "RunFinished"]
 
@@ -209,7 +209,7 @@ async def test_what_a_crash_left_undone_is_done(folder: StateDir) -> None:
         ev.AttemptFinished("r", 1002.0, "a", 1, "succeeded", result=AttemptResult(0)),
     )
     house = Household(folder)
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert house.executor.said() == ["launch b"]
 
 
@@ -219,14 +219,14 @@ async def test_the_next_owner_has_the_state_that_the_one_before_had(
 ) -> None:
     submit(folder, a_workflow(task("a"), task("b"), task("c", ["a"]), timeout_s=60))
     first = Household(folder)
-    first.scheduler.acquire_run("r")
+    await first.scheduler.acquire_run("r")
     first.executor.end("a")
     second = Household(folder)
     for task_id in ("b", "c"):
         second.executor.found[task_id] = adopted
     before = picture(first.scheduler.state)
     first.scheduler.close()
-    second.scheduler.acquire_run("r")
+    await second.scheduler.acquire_run("r")
     assert picture(second.scheduler.state) == before
 
 
@@ -234,9 +234,9 @@ async def test_the_next_owner_has_the_state_that_the_one_before_had(
 async def test_a_held_task_waits_for_any_owner(folder: StateDir) -> None:
     crashed(folder, ev.TaskHeld("r", 1002.0, "a", 1, "lost", "gone"))
     house = Household(folder)
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     house.executor.assert_nothing_else_said()
-    house.scheduler.request(ResolveTask("r", "a", "rerun"))
+    await house.scheduler.request(ResolveTask("r", "a", "rerun"))
     assert house.executor.said() == ["launch a.2"]
 
 
@@ -245,20 +245,20 @@ async def test_there_is_no_second_owner(folder: StateDir) -> None:
     run = submit(folder, ONE)
     folder.enqueue("r")
     first, second = Household(folder), Household(folder)
-    first.scheduler.acquire_run("r")
+    await first.scheduler.acquire_run("r")
     before = run.journal.read_bytes()
     with pytest.raises(
         RequestRejected, match="r has an owner already: the scheduler, process"
     ):
-        second.scheduler.acquire_run("r")
-    second.scheduler.acquire_queued()
+        await second.scheduler.acquire_run("r")
+    await second.scheduler.acquire_queued()
     assert [type(problem) for _, problem in second.complaints] == [RequestRejected]
     assert run.journal.read_bytes() == before
     assert second.scheduler.state.runs == {}
-    first.scheduler.acquire_queued()
+    await first.scheduler.acquire_queued()
     assert first.complaints == []
     first.scheduler.close()
-    second.scheduler.acquire_run("r")
+    await second.scheduler.acquire_run("r")
     assert second.executor.said() == ["recover a"]
 
 
@@ -272,7 +272,7 @@ async def test_a_finished_run_is_not_taken_and_loses_its_marker(
     before = run.journal.read_bytes()
     house = Household(folder)
     with pytest.raises(RequestRejected, match="run r has ended: succeeded"):
-        house.scheduler.acquire_run("r")
+        await house.scheduler.acquire_run("r")
     assert folder.queued() == []
     assert run.journal.read_bytes() == before
     assert not is_locked(run.lock)
@@ -318,7 +318,7 @@ async def test_damage_touches_one_run(folder: StateDir, how: str, kind: type) ->
     damage(folder, how)
     before = {p.name: p.read_bytes() for p in run.path.iterdir() if p.is_file()}
     house = Household(folder)
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert [(about, type(problem)) for about, problem in house.complaints] == [
         ("r", kind)
     ]
@@ -337,7 +337,7 @@ async def test_a_torn_tail_is_no_damage(folder: StateDir) -> None:
         file.write(b'{"v":1,"seq":4,"dur":3,"type":"attempt_fin')
     house = Household(folder)
     house.executor.found["a"] = ended
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert house.executor.said() == ["recover a", "launch b"]
 
 
@@ -351,13 +351,13 @@ async def test_a_run_that_cannot_be_looked_after_is_let_go(
     crashed(folder)
     house = Household(folder)
     house.executor.found["a"] = unable
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert [type(problem) for _, problem in house.complaints] == [StateDirError]
     assert not is_locked(folder.run("r").lock)
     assert (house.scheduler.state.runs, house.scheduler.state.running) == ({}, 0)
     house.executor.found["a"] = adopted
-    house.scheduler.acquire_queued()
-    house.scheduler.request(Cancel("r"))
+    await house.scheduler.acquire_queued()
+    await house.scheduler.request(Cancel("r"))
     assert house.executor.said() == ["recover a", "recover a", "stop a"]
 
 
@@ -370,9 +370,9 @@ async def test_what_cannot_be_read_now_is_not_called_damaged(
     folder.enqueue("r")
     house = Household(folder)
     with no_descriptor_free(but=but):  # for the lock, and none for the journal
-        house.scheduler.acquire_queued()
+        await house.scheduler.acquire_queued()
     ((_, problem),) = house.complaints
     assert isinstance(problem, StateDirError)
     assert "Too many open files" in problem.message
-    house.scheduler.acquire_queued()
+    await house.scheduler.acquire_queued()
     assert list(house.scheduler.state.runs) == ["r"]
