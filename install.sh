@@ -234,7 +234,7 @@ finish() {
                 "mend that, then run this again; tasks that are commands need no Nushell"
         fi
         cd "$checkout"
-        say "$ provctl workflow run examples/$EXAMPLE"
+        say "$ provctl run examples/$EXAMPLE"
         code=0
         "$program" workflow run "examples/$EXAMPLE" || code=$?
     fi

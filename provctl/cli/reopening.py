@@ -90,9 +90,7 @@ def reopen_runs(
         changed.update(_changed_file(follower.run))
     if not plans:
         message = f"none of these runs has anything to {verb}"
-        raise RequestRejected(
-            message, hint="see: provctl workflow list, or batch status"
-        )
+        raise RequestRejected(message, hint="see: provctl list, or batch status")
     for file in changed:
         interrupted_hint(
             f"{file} was changed since; {verb} goes by what was submitted then"

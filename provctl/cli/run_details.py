@@ -129,9 +129,9 @@ def ownerless_hint(session: Session, picture: RunView) -> str:
 
     `picture` is that of `as_submitted`.
     """
-    go_on = f"provctl workflow resume {picture.id}"
+    go_on = f"provctl resume {picture.id}"
     if picture.status == "incomplete":
-        remove = session.called.with_flags(f"provctl workflow rm {picture.id}")
+        remove = session.called.with_flags(f"provctl rm {picture.id}")
         return (
             "who submitted this run was killed before it was queued, so nobody has it:"
             f" {session.called.with_flags(go_on)}, or {remove}"
@@ -155,7 +155,7 @@ def _print_record(
     click.echo(run_title(picture))
     if record["labels"]:
         click.echo(f"labels: {plain(labels_line(record['labels']))}")
-    resume = session.called.with_flags(f"provctl workflow resume {record['id']}")
+    resume = session.called.with_flags(f"provctl resume {record['id']}")
     if record["status"] == "paused" and record["owned"]:
         click.echo(f"let it go on: {resume}")
     elif record["outcome"] is None and not record["owned"]:

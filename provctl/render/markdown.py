@@ -11,7 +11,7 @@ from provctl.render.text import sanitize
 _MARKS = re.compile(r"[^\w\s.,;()/+-]|_", re.ASCII)
 _NAME_MAX = 200
 _TEXT_MAX = 4000
-_LEFT_OUT = "\nThe rest is left out: it would be too much here.\n"
+_LEFT_OUT = "\nThe rest is omitted: the size limit is reached.\n"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def command(words: str) -> str:
 def table(rows: Sequence[TaskRow], unreported: int) -> str:
     """Tasks, a row each; `unreported` is how many more there are."""
     lines = [
-        "| | Task | Outcome | Attempts | Took | CPU | Memory | Why |",
+        "| | Task | Outcome | Attempts | Duration | CPU | Memory | Why |",
         "|---|---|---|---:|---:|---:|---:|---|",
     ]
     for row in rows:

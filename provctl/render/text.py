@@ -168,18 +168,18 @@ def describe_task(task: TaskView, *, now: float, took: str = "") -> str:
     if state == "retrying":
         wait = task.retry_at - now if task.retry_at is not None else 0.0
         soon = f"in {duration(math.ceil(wait))}" if wait > 0 else "now"
-        again = "undo again" if task.purpose == "undo" else "retrying"
+        again = "retrying undo" if task.purpose == "undo" else "retrying"
         return f"{again} {soon}{_attempt(task, task.attempt + 1)}{because}"
     if state == "held":
         doubt = f" ({task.outcome})" if task.outcome else ""
-        return f"held{doubt}{because}; see what it did, then decide"
+        return f"held{doubt}{because}; check its effects, then resolve it"
     if _stands(task):
-        return f"stands{because}"
+        return f"not undone{because}"
     if took:
         joint = "in" if state in ("succeeded", "undone") else "after"
         return f"{humanize(state)} {joint} {took}{because}"
     if state == "failed" and task.started_at is None:
-        return f"failed before it began{because}"
+        return f"failed before it started{because}"
     return humanize(state) + because
 
 
@@ -189,7 +189,7 @@ def _waits(task: TaskView) -> str:
         return task.status
     names = ", ".join(map(sanitize, task.waits_for))
     more = f" and {task.waits_more} more" if task.waits_more else ""
-    return f"waits for {names}{more}"
+    return f"waiting for {names}{more}"
 
 
 def _stands(task: TaskView) -> bool:
@@ -250,9 +250,11 @@ def run_finished(view: RunView, program: str = "provctl") -> List[str]:
     else:
         lines = [run_changed(view)]
         if view.status == "paused":
-            lines.append(f"  let it go on: {command('resume', view.id)}")
+            lines.append(f"  resume it: {command('resume', view.id)}")
         elif view.status != "held":
-            lines.append(f"  it goes on; watch it: {command('monitor', view.id)}")
+            lines.append(
+                f"  the run continues; watch it: {command('monitor', view.id)}"
+            )
     troubled = [task for task in view.tasks if task.needs_attention]
     for task in troubled[:FAILED_TASKS_SHOWN]:
         lines += ["", *_trouble(view, task, program)]
@@ -260,9 +262,9 @@ def run_finished(view: RunView, program: str = "provctl") -> List[str]:
     if unreported > 0:
         lines += ["", f"and {unreported} more: {command('status', view.id)}"]
     if view.outcome in ("failed", "timed_out", "cancelled", "lost"):
-        lines += ["", f"run what did not succeed again: {command('retry', view.id)}"]
+        lines += ["", f"retry the unsuccessful tasks: {command('retry', view.id)}"]
     elif view.outcome == "rollback_failed":
-        lines += ["", f"undo what still stands: {command('rollback', view.id)}"]
+        lines += ["", f"retry the rollback: {command('rollback', view.id)}"]
     return lines
 
 
@@ -274,7 +276,7 @@ def remaining_resources(view: RunView) -> List[str]:
     there = [t for t in began if t.outcome == "succeeded"]
     maybe = [t for t in began if t.outcome in (*FAILURES, "cancelled", "undo_failed")]
     lines = []
-    for how, tasks in (("still there", there), ("may be there", maybe)):
+    for how, tasks in (("remains", there), ("may remain", maybe)):
         shown = tasks[:_STANDING_SHOWN]
         lines += [f"  {how}: {sanitize(t.id)} ({_why_it_stands(t)})" for t in shown]
         if len(tasks) > len(shown):
@@ -289,18 +291,18 @@ def cleanup_notes(view: RunView) -> List[str]:
         told = []
         if task.result.stuck:
             told.append(
-                f"processes that hang in the kernel and live on: {task.result.stuck}"
+                f"processes stuck in the kernel that cannot be killed: {task.result.stuck}"
             )
         if task.result.survivors > task.result.stuck:
             swept = task.result.survivors - task.result.stuck
             what = "process" if swept == 1 else "processes"
             told.append(f"{swept} leftover {what} killed")
         if task.result.log_dropped_bytes:
-            told.append(f"bytes left out of its log: {task.result.log_dropped_bytes}")
+            told.append(f"bytes dropped from its log: {task.result.log_dropped_bytes}")
         lines += [f"  {sanitize(task.id)}: {said}" for said in told]
     if len(lines) > _STANDING_SHOWN:
         unreported = len(lines) - _STANDING_SHOWN
-        lines[_STANDING_SHOWN:] = [f"  and {unreported} more such lines"]
+        lines[_STANDING_SHOWN:] = [f"  and {unreported} more"]
     return lines
 
 
@@ -319,8 +321,8 @@ def _why_it_stands(task: TaskView) -> str:
     if task.outcome != "succeeded":
         return describe_task(task, now=0.0)
     if not task.has_undo:
-        return "it has no undo"
-    return _cause(task) or "it was not to be undone"
+        return "no undo"
+    return _cause(task) or "not part of the rollback"
 
 
 def _trouble(view: RunView, task: TaskView, program: str) -> List[str]:
@@ -331,7 +333,7 @@ def _trouble(view: RunView, task: TaskView, program: str) -> List[str]:
     lines = [f"{task_id} {describe_task(task, now=0.0, took=took)}"]
     lines += [f"    {sanitize(line)}" for line in task.log_tail]
     if task.attempt:
-        lines.append(f"  whole log: {_command(program, 'logs', view.id, task_id)}")
+        lines.append(f"  full log: {_command(program, 'logs', view.id, task_id)}")
     if task.status == "held":
         lines += resolve_commands(view.id, task.id, program)
     return lines
@@ -342,9 +344,9 @@ def resolve_commands(run_id: str, task_id: str, program: str) -> List[str]:
     decide = _command(program, "resume", run_id)
     task_id = sanitize(task_id)
     return [
-        f"  run it again: {decide} --rerun {task_id}",
-        f"  it was done:  {decide} --accept {task_id}",
-        f"  it failed:    {decide} --fail {task_id}",
+        f"  rerun it:        {decide} --rerun {task_id}",
+        f"  accept as done:  {decide} --accept {task_id}",
+        f"  mark as failed:  {decide} --fail {task_id}",
     ]
 
 
@@ -353,7 +355,7 @@ def _title(view: RunView) -> str:
 
 
 def _command(program: str, verb: str, *arguments: str) -> str:
-    return " ".join([program, "workflow", verb, *map(sanitize, arguments)])
+    return " ".join([program, verb, *map(sanitize, arguments)])
 
 
 def _attempt(task: TaskView, number: int) -> str:

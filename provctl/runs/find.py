@@ -78,13 +78,13 @@ def _last(folder: StateDir, text: str) -> RunSummary:
     if not found:
         message = f"no run of a workflow called {name}"
         names = dict.fromkeys(f"@last:{run.name}" for run in every)
-        hint = did_you_mean(f"@last:{name}", names, "see: provctl workflow list")
+        hint = did_you_mean(f"@last:{name}", names, "see: provctl list")
         raise NotFound(message, hint=hint)
     there = (
         "is only 1 such run" if len(found) == 1 else f"are only {len(found)} such runs"
     )
     message = f"{text}: there {there}"
-    raise NotFound(message, hint="see: provctl workflow list")
+    raise NotFound(message, hint="see: provctl list")
 
 
 def _guess(folder: StateDir, text: str) -> str:
@@ -99,7 +99,7 @@ def _guess(folder: StateDir, text: str) -> str:
     near = did_you_mean(text, known)
     if not near and did_you_mean(text, names):
         near = did_you_mean(f"@last:{text}", [f"@last:{name}" for name in names])
-    return near or "see: provctl workflow list"
+    return near or "see: provctl list"
 
 
 def _first_names(names: List[str]) -> str:

@@ -165,7 +165,7 @@ def _check_same(run: RunDir, workflow: Workflow, wishes: SubmitOptions) -> None:
 
     before = read_submission(run)
     taken = f"the key {wishes.key!r} is taken: run {run.id} ({before.name})"
-    hint = f"see it: provctl workflow status {run.id}; other content needs another key"
+    hint = f"see it: provctl status {run.id}; other content needs another key"
     if before.key != wishes.key:
         message = f"{taken} of another key has the id that follows from it"
     elif before.batch != wishes.batch:

@@ -216,7 +216,7 @@ class Scheduler:
         elif self._may_acquire_for(request):
             await self.acquire_run(request.run, request)
         else:
-            message = f"run {request.run} is not in this owner's hands"
+            message = f"this process does not own run {request.run}"
             raise NotFound(message)
 
     def _request_of_owned(self, request: Request) -> None:
@@ -240,7 +240,7 @@ class Scheduler:
         run_id = run.submitted.run
         try:
             if request is None or not isinstance(request, REOPENING):
-                message = f"run {run_id} has ended: {run.outcome}"
+                message = f"run {run_id} has already finished ({run.outcome})"
                 hint = "a finished run can only be retried or rolled back"
                 raise RequestRejected(message, hint=hint)
             events = self._admit(request)

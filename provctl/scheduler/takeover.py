@@ -88,6 +88,4 @@ def ownership_error(folder: RunDir) -> RequestRejected:
         what = "the scheduler" if holder.kind == "scheduler" else "a foreground run"
         who = f"{what}, process {holder.pid}"
     message = f"run {folder.id} has an owner already: {who}"
-    return RequestRejected(
-        message, hint=f"watch it: provctl workflow monitor {folder.id}"
-    )
+    return RequestRejected(message, hint=f"watch it: provctl monitor {folder.id}")

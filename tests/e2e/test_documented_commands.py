@@ -172,7 +172,7 @@ def test_the_module_for_tasks_does_as_shown(shell: Shell) -> None:
     file = shell.checkout / "module.json"
     file.write_text(json.dumps({"tasks": tasks}))
     assert "2 succeeded" in shell(f"provctl run {file}").splitlines()[-1]
-    assert "web-1" in shell("provctl workflow outputs @last shown")
+    assert "web-1" in shell("provctl outputs @last shown")
 
 
 def test_every_kind_of_block_is_run() -> None:
@@ -229,7 +229,7 @@ WORKFLOWS = [
 def test_a_workflow_file_runs(shell: Shell, block: Block) -> None:
     file = shell.checkout / f"workflow.{ENDINGS[block.language]}"
     file.write_text(block.text, encoding="utf-8")
-    shell(f"provctl workflow validate {file}")
+    shell(f"provctl validate {file}")
     assert " succeeded in " in shell(f"provctl run {file}").splitlines()[-1]
 
 
@@ -240,7 +240,7 @@ def test_the_two_workflows_of_the_readme_are_the_same(shell: Shell) -> None:
             file = shell.checkout / f"workflow.{ENDINGS[block.language]}"
             file.write_text(block.text, encoding="utf-8")
             assert len(block.text.splitlines()) == 6, block.text
-            plans.append(shell(f"provctl workflow plan {file} -o json"))
+            plans.append(shell(f"provctl plan {file} -o json"))
     first, second = plans
     assert first == second
 

@@ -54,7 +54,7 @@ LAST: Dict[str, str] = {
     "schedule add": "succeeded",
     "schedule resume": "a paused schedule",
     "schedule ": "a schedule",
-    "workflow detach": "in the foreground",
+    "detach": "in the foreground",
     "batch cancel": "a batch at work",
     "batch pause": "a batch at work",
     "batch resume": "a batch at work, paused",
@@ -78,8 +78,8 @@ KUBERNETES = {
 
 # By the whole line: what is run in its place, for it speaks of one moment.
 INSTEAD: Dict[str, str] = {
-    "provctl workflow show @last --at 2026-05-04T12:00:00Z": (
-        "provctl workflow show @last --at $(date -u +%FT%TZ)"
+    "provctl show @last --at 2026-05-04T12:00:00Z": (
+        "provctl show @last --at $(date -u +%FT%TZ)"
     ),
 }
 

@@ -128,7 +128,7 @@ def test_links_completion_and_the_line_for_path(machine: FreshMachine) -> None:
     assert done.code == 0, done.out
     assert done.out.splitlines() == [
         "installed: provctl 1.0, as /mnt/a home/.local/bin/provctl",
-        "$ provctl workflow run examples/multi-cloud-deployment.ncl",
+        "$ provctl run examples/multi-cloud-deployment.ncl",
         "did: workflow run examples/multi-cloud-deployment.ncl",
         "provctl is not on PATH yet. Run this line, and add it to ~/.profile:"
         '  export PATH="$HOME/.local/bin:$PATH"',

@@ -36,7 +36,7 @@ def test_a_watcher_sees_rate_use_and_what_is_waited_for(provctl: Provctl) -> Non
     with provctl.terminal("watch", run) as terminal:
         told = re.compile(r"▶ a .* 42% ~\S+ left .*/(s|min) +cpu \d+% \S+M copying")
         terminal.watch(lambda screen: bool(told.search(screen)))
-        assert "· b         waits for a" in terminal.screen
+        assert "· b         waiting for a" in terminal.screen
         open_gate(provctl)
         assert terminal.wait() == 0
     used = re.compile(r"✓ a +\S+  succeeded  cpu \S+, \S+[KM]\n")

@@ -28,7 +28,7 @@ def test_a_log_keeps_its_head_and_its_tail(provctl: Provctl) -> None:
     dropped = ended["log_dropped_bytes"]
     assert 18 * MB < dropped < 20_000_011
     status = provctl("workflow", "status", run).out
-    assert f"  a: bytes left out of its log: {dropped}\n" in status
+    assert f"  a: bytes dropped from its log: {dropped}\n" in status
     assert re.sub(r"[ ,_]", "", str(dropped)) in re.sub(r"[ ,_]", "", marker)
 
 

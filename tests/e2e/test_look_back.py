@@ -47,11 +47,13 @@ def test_explain_of_a_run_that_waits(provctl: Provctl) -> None:
         "c": {"command": ["true"], "needs": ["a"]},
     }
     run = provctl("workflow", "submit", provctl.file(tasks), env=env).last_word
-    provctl.until(lambda: "it runs" in provctl("explain", f"{run}/a").out, "a runs")
+    provctl.until(
+        lambda: "it is running" in provctl("explain", f"{run}/a").out, "a runs"
+    )
     # The limits are those of who owns the run, whoever asks.
     said = provctl("explain", f"{run}/b").out
-    assert "pool disk has 1, 1 in use, and it takes 1: a\n" in said
-    assert "waits for a, which is running\n" in provctl("explain", f"{run}/c").out
+    assert "pool disk: 1 of 1 in use; this task needs 1: a\n" in said
+    assert "waiting for a (running)\n" in provctl("explain", f"{run}/c").out
     gate.touch()
     provctl("wait", run)
     assert "it succeeded" in provctl("explain", f"{run}/b").out
@@ -66,7 +68,7 @@ def test_of_many_tasks_explain_tells_a_few(provctl: Provctl) -> None:
     assert said.endswith(
         f"and 1 running, 1 ready; of each: provctl explain {run}/TASK\n"
     )
-    assert "it runs" in provctl("explain", f"{run}/t05").out
+    assert "it is running" in provctl("explain", f"{run}/t05").out
     provctl("cancel", run, "--now", "--reason", "seen enough")
     provctl("wait", run, code=11)
     said = provctl("explain", run).out
@@ -80,7 +82,9 @@ def test_explain_knows_the_slots_of_the_owner(provctl: Provctl) -> None:
     env = {"PROVCTL_CONFIG": str(config)}
     submitted = provctl("workflow", "submit", provctl.file(tasks), env=env)
     run = submitted.last_word
-    provctl.until(lambda: "it runs" in provctl("explain", f"{run}/a").out, "a runs")
+    provctl.until(
+        lambda: "it is running" in provctl("explain", f"{run}/a").out, "a runs"
+    )
     assert "the only slot is taken: a" in provctl("explain", f"{run}/b").out
     provctl("cancel", run, "--now")
 

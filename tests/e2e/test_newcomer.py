@@ -104,25 +104,23 @@ def test_from_the_help_to_submit_monitor_and_retry(
     one_that_fails_until_repaired(provctl)
     newcomer.types("provctl --help")
     newcomer.types("provctl workflow --help", because="  workflow ")
-    newcomer.types("provctl workflow submit --help", because="  submit ")
-    said = newcomer.types("provctl workflow submit mine.json", because="  submit ")
+    newcomer.types("provctl submit --help", because="  submit ")
+    said = newcomer.types("provctl submit mine.json", because="  submit ")
     match = _ID.search(said)
     assert match, said
     run = match.group(1)
-    said = newcomer.types(f"provctl workflow monitor {run}", because="  monitor ")
+    said = newcomer.types(f"provctl monitor {run}", because="  monitor ")
     assert "failed" in said
     # What failed says what to do next, and names the run.
-    retry = f"provctl workflow retry {run}"
-    said = newcomer.types(f"provctl workflow logs {run} first", because="  logs ")
+    retry = f"provctl retry {run}"
+    said = newcomer.types(f"provctl logs {run} first", because="  logs ")
     assert "hello" in said
     newcomer.types("touch repaired")
     newcomer.begins(retry, because=retry, until="go on? [y/N]")
     newcomer.presses("y\n")
-    said = newcomer.types(
-        f"provctl workflow wait {run}; echo code $?", because="  wait "
-    )
+    said = newcomer.types(f"provctl wait {run}; echo code $?", because="  wait ")
     assert "code 0" in said
-    said = newcomer.types(f"provctl workflow status {run}", because="  status ")
+    said = newcomer.types(f"provctl status {run}", because="  status ")
     assert re.search(r"second +succeeded", said), said
 
 
@@ -130,7 +128,7 @@ def test_from_the_help_to_cancel(newcomer: Newcomer, provctl: Provctl) -> None:
     one_that_naps(provctl)
     newcomer.types("provctl --help")
     newcomer.types("provctl workflow --help", because="  workflow ")
-    said = newcomer.types("provctl workflow submit nap.json", because="  submit ")
+    said = newcomer.types("provctl submit nap.json", because="  submit ")
     match = _ID.search(said)
     assert match, said
     run = match.group(1)
@@ -155,5 +153,5 @@ def test_who_types_what_nothing_has_named_is_noticed(newcomer: Newcomer) -> None
 def test_a_mistake_leads_on(newcomer: Newcomer) -> None:
     said = newcomer.types("provctl workflow monitro x")
     assert "did you mean monitor?" in said
-    said = newcomer.types("provctl workflow status @last")
+    said = newcomer.types("provctl status @last")
     assert "provctl run FILE" in said

@@ -56,7 +56,7 @@ def test_all_say_the_same_of_a_task(provctl: Provctl, orphan: str, words: Any) -
     submit(folder, a_workflow(task("a"), task("b", ["a"])), "other")
     out = provctl(*words).out
     assert ENDED in out
-    assert "it runs" not in out
+    assert "it is running" not in out
 
 
 def test_so_do_reports(provctl: Provctl, orphan: str) -> None:

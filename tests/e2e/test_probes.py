@@ -54,7 +54,7 @@ def test_a_yes_with_the_output_is_a_success(
     provctl("wait", run)
     assert provctl("logs", run, "b").out == "by the probe\n"
     assert tries(provctl) == 1
-    assert "its probe says that it is done" in provctl.task(run, "a")["reason"]
+    assert "its probe reports that it is done" in provctl.task(run, "a")["reason"]
 
 
 def test_a_call_can_be_a_probe(provctl: Provctl) -> None:
@@ -83,10 +83,10 @@ def test_after_a_no_the_policy_decides_hold(
     provctl("wait", run, code=13)
     held = provctl.task(run, "a")
     assert held["status"] == "held"
-    assert "its probe" in held["reason"]
+    assert "probe" in held["reason"]
     said = provctl("workflow", "status", run).out
     for how in ("rerun", "accept", "fail"):
-        assert f"provctl workflow resume {run} --{how} a\n" in said
+        assert f"provctl resume {run} --{how} a\n" in said
     provctl("workflow", "resume", run, "--rerun", "a")
     provctl("wait", run)
     assert provctl("logs", run, "b").out == "by the task\n"
@@ -109,7 +109,7 @@ def test_without_a_probe_it_is_held_and_the_commands_are_shown(
 ) -> None:
     run = lost(provctl)
     out = provctl("watch", run, code=13).out
-    assert f"  it was done:  provctl workflow resume {run} --accept a\n" in out
+    assert f"  accept as done:  provctl resume {run} --accept a\n" in out
     provctl("workflow", "resume", run, "--fail", "a")
     provctl("wait", run, code=10)
     assert tries(provctl) == 1

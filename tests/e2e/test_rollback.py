@@ -72,8 +72,8 @@ ROLLS_BACK = {"app": {"on_failure": "rollback"}}
 def test_a_failure_rolls_back_in_the_foreground(provctl: Provctl) -> None:
     out = provctl("workflow", "run", site(provctl, **ROLLS_BACK), code=14).out
     check_order(provctl)
-    assert "  still there: log (it has no undo)\n" in out
-    assert "  may be there: app (failed: exit code 1)\n" in out
+    assert "  remains: log (no undo)\n" in out
+    assert "  may remain: app (failed: exit code 1)\n" in out
     assert (
         out.index("app      failed") < out.index("is rolling back") < out.index("undo ")
     )
@@ -86,8 +86,8 @@ def test_a_failure_rolls_back_in_the_background(provctl: Provctl) -> None:
     check_order(provctl)
     assert provctl.status(run)["outcome"] == "rolled_back"
     said = provctl("workflow", "status", run).out
-    assert "still there: log (it has no undo)" in said
-    assert "may be there: app (failed: exit code 1)" in said
+    assert "remains: log (no undo)" in said
+    assert "may remain: app (failed: exit code 1)" in said
 
 
 def test_without_a_failure_nothing_is_undone(provctl: Provctl) -> None:
@@ -126,7 +126,7 @@ def test_only_what_came_after_a_task(provctl: Provctl) -> None:
     run = provctl.runs()[0]
     provctl("workflow", "rollback", run, "--to", "network", "-w", "--yes")
     assert sorted(undone(provctl)) == ["begin one", "begin two", "end one", "end two"]
-    assert "still there: network (it was not to be undone)" in (
+    assert "remains: network (not part of the rollback)" in (
         provctl("workflow", "status", run).out
     )
     # The rest can be undone later, and by then what is undone is left alone.
@@ -159,14 +159,12 @@ def test_what_a_failed_undo_leaves_is_named(provctl: Provctl) -> None:
         code=15,
     )
     run = provctl.runs()[0]
-    assert done.out.splitlines()[-1] == (
-        f"undo what still stands: provctl workflow rollback {run}"
-    )
+    assert done.out.splitlines()[-1] == (f"retry the rollback: provctl rollback {run}")
     for told in (done.out, provctl("workflow", "status", run).out):
-        assert "  still there: network (the undo of " in told
-        assert "  may be there: one (undo failed: exit code 1)\n" in told
-        assert "  may be there: two (undo failed: exit code 1)\n" in told
-        assert "  still there: log (it has no undo)\n" in told
+        assert "  remains: network (the undo of " in told
+        assert "  may remain: one (undo failed: exit code 1)\n" in told
+        assert "  may remain: two (undo failed: exit code 1)\n" in told
+        assert "  remains: log (no undo)\n" in told
     assert "    no such disk\n" in done.out
     provctl("wait", run, code=15)
     provctl("watch", run, code=15)
@@ -279,7 +277,7 @@ def test_an_undo_that_nobody_knows_the_end_of_is_held(
     provctl("scheduler", "start")
     provctl("wait", run, code=13)
     said = provctl("workflow", "status", run).out
-    assert f"provctl workflow resume {run} --accept vm" in said
+    assert f"provctl resume {run} --accept vm" in said
     (provctl.folder / "go").touch()
     provctl("workflow", "resume", run, f"--{how}", "vm")
     provctl("wait", run, code=code)
@@ -301,5 +299,5 @@ def test_a_rollback_that_is_cancelled_says_what_stands(provctl: Provctl) -> None
     provctl("cancel", run, "--now")
     provctl("wait", run, code=15)
     said = provctl("workflow", "status", run).out
-    assert "still there: net (the rollback was cancelled)" in said
-    assert "may be there: vm (undo failed" in said
+    assert "remains: net (the rollback was cancelled)" in said
+    assert "may remain: vm (undo failed" in said

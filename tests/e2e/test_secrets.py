@@ -141,7 +141,7 @@ def test_a_missing_one_fails_the_task_and_says_what_to_do(
     assert (task["attempts"], task["started_at"]) == (0, None)
     kinds = [record["type"] for record in provctl.journal(run)]
     assert kinds == ["run_submitted", "owner_took", "task_failed", "run_finished"]
-    assert f"failed before it began: {words}" in provctl("explain", run).out
+    assert f"failed before it started: {words}" in provctl("explain", run).out
     assert not (provctl.folder / "received").exists()
 
 

@@ -60,9 +60,9 @@ def test_a_retry_runs_again_what_used_the_server(provctl: Provctl, gone: str) ->
 @pytest.mark.parametrize(
     ("task", "said"),
     [
-        ("server", "cannot run again alone: configure rests on it"),
-        ("configure", "needs server, but that was undone"),
-        ("app", "needs configure, but that rests on server, which was undone"),
+        ("server", "cannot be retried alone: configure depends on it"),
+        ("configure", "needs server, but server was undone"),
+        ("app", "needs configure, but configure depends on server, which was undone"),
     ],
 )
 def test_a_part_that_would_be_wrong_is_refused(
@@ -71,12 +71,12 @@ def test_a_part_that_would_be_wrong_is_refused(
     before = provctl.journal(gone)
     err = provctl("retry", gone, "--only", task, "--yes", code=41).err
     assert f"task {task} {said}" in err
-    assert f"provctl workflow retry {gone}" in err
+    assert f"provctl retry {gone}" in err
     assert provctl.journal(gone) == before
 
 
 def test_nothing_shows_it_as_a_plain_success(provctl: Provctl, gone: str) -> None:
-    stale = "rests on server, which was undone"
+    stale = "depends on server, which was undone"
     tasks = {task["id"]: task for task in provctl.status(gone)["tasks"]}
     assert tasks["configure"]["reason"] == stale
     assert [name for name, task in tasks.items() if task["stale"]] == ["configure"]

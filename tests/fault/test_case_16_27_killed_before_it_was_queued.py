@@ -75,9 +75,9 @@ def test_case_16_27_it_is_incomplete_wherever_it_is_shown_and_can_be_removed(
     for verb in (("workflow", "status", run), ("explain", run)):
         shown = provctl(*verb).out
         assert f"{run}  incomplete" in shown
-        assert f"provctl workflow rm {run}" in shown
+        assert f"provctl rm {run}" in shown
     doctor = provctl("doctor", code=None).out
-    assert f"provctl workflow rm {run}" in doctor
+    assert f"provctl rm {run}" in doctor
     assert whole not in doctor
     api = Api(provctl.state)
     assert api.get(f"/workflows/{run}").data["status"] == "incomplete"

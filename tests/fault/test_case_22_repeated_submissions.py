@@ -117,7 +117,7 @@ def test_67_other_content_with_the_same_key_is_refused(provctl: Provctl) -> None
         done = provctl("workflow", "submit", *args, *KEY, code=42)
         assert done.out == ""
         assert f"run {run}" in done.err
-        assert f"provctl workflow status {run}" in done.err
+        assert f"provctl status {run}" in done.err
     assert provctl.runs() == [run]
 
 

@@ -43,7 +43,7 @@ def test_without_resume_it_is_said_that_nobody_goes_on(provctl: Provctl) -> None
     assert provctl.task(run, "first")["reason"] == "still running, without an owner"
     said = provctl("workflow", "status", run).out
     assert "nobody owns this run" in said
-    assert f"provctl workflow resume {run}" in said
+    assert f"provctl resume {run}" in said
     provctl("wait", run, code=30)
     _open(provctl)
 

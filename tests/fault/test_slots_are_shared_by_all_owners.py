@@ -72,7 +72,7 @@ def test_two_foreground_runs_share_a_pool(provctl: Provctl) -> None:
             assert not begun(provctl, "two")
             said = explained(provctl, "two")
             holder = f"{run_of(provctl, 'one')}/t"
-            assert f"1 of them by other processes, and it takes 1: {holder}" in said
+            assert f"1 of them by other processes; this task needs 1: {holder}" in said
             let_end(provctl, "one")
             provctl.until(lambda: begun(provctl, "two"), "the second runs")
             let_end(provctl, "two")

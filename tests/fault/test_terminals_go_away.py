@@ -52,7 +52,7 @@ def test_59_hangups_that_come_twice_are_one(provctl: Provctl, gated: Gated) -> N
         os.kill(terminal.process.pid, signal.SIGHUP)
         assert terminal.wait() == 129
     assert f"run {run} goes on in the background" in terminal.plain
-    assert f"provctl workflow attach {run}" in terminal.plain
+    assert f"provctl attach {run}" in terminal.plain
     assert "\x1b[?25h" in terminal.raw  # the cursor is back
     gated.check_end(run)
 
@@ -161,7 +161,7 @@ def test_59_who_is_told_to_end_hands_the_run_over(
         _, err = owner.communicate(timeout=60)
         assert owner.returncode == code
     assert f"run {run} goes on in the background" in err.decode()
-    assert f"provctl workflow attach {run}" in err.decode()
+    assert f"provctl attach {run}" in err.decode()
     gated.until_in_background(run)
     gated.check_end(run)
     assert gated.owners(run) == ["foreground", "scheduler"]

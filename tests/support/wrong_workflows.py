@@ -65,7 +65,7 @@ c = {command = ["true"], needs = ["b"]}""",
   b = { command = ["true"], needs = ["a"] },
   c = { command = ["true"], needs = ["b"] } } }""",
         },
-        ((2, '"c"', "wait for each other: a -> c -> b -> a", "take one of these"),),
+        ((2, '"c"', "dependency cycle: a -> c -> b -> a", "take one of these"),),
     ),
     "duplicate id": Wrong(
         {

@@ -110,7 +110,7 @@ def _parts(course: RunSummaryReport) -> List[str]:
     parts += [
         markdown.command(line.strip())
         for line in run_finished(picture, course.program)
-        if f"{course.program} workflow" in line
+        if f": {course.program} " in line and not line.startswith("    ")
     ]
     return parts
 

@@ -31,7 +31,7 @@ def detach(session: Session, run: str) -> None:
     account = summarise(folder)
     if account.outcome is not None:
         message = f"run {folder.id} has ended: {account.outcome}"
-        raise RequestRejected(message, hint=f"provctl workflow status {folder.id}")
+        raise RequestRejected(message, hint=f"provctl status {folder.id}")
     owner = lock_owner(folder.lock)
     if owner is not None and owner.kind == "scheduler":
         said = f"run {folder.id} is in the background already"
@@ -42,4 +42,4 @@ def detach(session: Session, run: str) -> None:
             session.owner_client.detach(folder.id, owner)
         said = f"run {folder.id} goes on in the background"
     print_message(said)
-    print_hint(session, f"provctl workflow attach {folder.id}")
+    print_hint(session, f"provctl attach {folder.id}")

@@ -285,7 +285,7 @@ def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
         lock.release()
     click.echo(plain(f"copied to {copy}"))
     click.echo(f"repaired: {folder.id}")
-    go_on = session.called.with_flags(f"provctl workflow resume {folder.id}")
+    go_on = session.called.with_flags(f"provctl resume {folder.id}")
     print_message(f"go on with it: {go_on}")
 
 

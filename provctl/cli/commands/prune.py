@@ -249,4 +249,4 @@ def _check_removable(session: Session, found: Sequence[RunSummary]) -> None:
             )
         if session.folder.run(run.id).pin.exists():
             message = f"run {run.id} is pinned"
-            raise RequestRejected(message, hint=f"provctl workflow unpin {run.id}")
+            raise RequestRejected(message, hint=f"provctl unpin {run.id}")

@@ -93,9 +93,7 @@ def resume(
     account = summarise(folder)
     if account.outcome is not None:
         message = f"run {folder.id} has ended: {account.outcome}"
-        raise RequestRejected(
-            message, hint=f"try again: provctl workflow retry {folder.id}"
-        )
+        raise RequestRejected(message, hint=f"try again: provctl retry {folder.id}")
     wishes: List[Request] = [
         ResolveTask(folder.id, task, how, reason)
         for how, tasks in (("rerun", rerun), ("accept", accept), ("fail", fail))
@@ -122,9 +120,7 @@ def _resume_paused(session: Session, found: Sequence[RunSummary], reason: str) -
     paused = [run.id for run in found if run.status == "paused"]
     if not paused:
         message = "none of these runs is paused"
-        raise RequestRejected(
-            message, hint="see: provctl workflow list --status paused"
-        )
+        raise RequestRejected(message, hint="see: provctl list --status paused")
     for run_id in paused:
         wish = Resume(run_id, reason)
         session.owner_client.send(wish)

@@ -66,7 +66,7 @@ def run(
     try:
         code = run_foreground(session, run_id, executor, jobs=jobs)
     except ProvctlError:
-        print_hint(session, f"resume the run: provctl workflow resume {run_id}")
+        print_hint(session, f"resume the run: provctl resume {run_id}")
         raise
     notify_end(session, [run_id], code, began, how=notify)
     if junit or summary:

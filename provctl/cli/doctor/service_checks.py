@@ -137,7 +137,7 @@ def submissions(surroundings: CheckContext) -> Union[str, CheckNote]:
     if not left:
         return "all whole"
     names = ", ".join(left[:_SHOWN])
-    advice = f"provctl workflow rm {' '.join(left[:_SHOWN])} (or: workflow resume)"
+    advice = f"provctl rm {' '.join(left[:_SHOWN])} (or: workflow resume)"
     return CheckNote(f"incomplete, for submit was killed: {len(left)}: {names}", advice)
 
 

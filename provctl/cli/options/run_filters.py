@@ -154,7 +154,7 @@ def chosen_runs(
     found = RunFilter(conditions).of(session.accounts())
     if not found:
         message = "no run has these labels"
-        raise NotFound(message, hint="see: provctl workflow list -l KEY")
+        raise NotFound(message, hint="see: provctl list -l KEY")
     return found
 
 

@@ -79,4 +79,4 @@ _LEFT = {"hangup": 129, "output": READER_GONE, "terminated": 143, "detached": 13
 def _tell_where(session: Session, run_id: str) -> None:
     """Say that a run goes on in the background, to whoever may still read it."""
     print_message(f"run {run_id} goes on in the background")
-    print_hint(session, f"provctl workflow attach {run_id}")
+    print_hint(session, f"provctl attach {run_id}")

@@ -144,6 +144,5 @@ def report_orphans(orphans: Sequence[Follower]) -> NoReturn:
         lines += [f"{task}: {word}" for task, word in follower.unattended().items()]
     raise SchedulerUnreachable(
         "\n".join(lines),
-        hint="provctl scheduler start, or: provctl workflow resume RUN;"
-        " provctl help recovery",
+        hint="provctl scheduler start, or: provctl resume RUN; provctl help recovery",
     )

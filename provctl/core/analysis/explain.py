@@ -80,11 +80,11 @@ def explain(
     if task.status == "running":
         return list(_why_running(run, task, estimate))
     if task.status == "held":
-        text = f"held: {task.reason}; an operator has to decide"
+        text = f"held: {task.reason}; an operator must resolve it"
         return [Reason("held", text)]
     found = list(_standing_still(run, task))
     if task.status == "retrying":
-        text = f"attempt {task.counted_attempts} failed ({task.reason}); the next comes after a wait"
+        text = f"attempt {task.counted_attempts} failed ({task.reason}); waiting before the next attempt"
         return [*found, Reason("backoff", text, until=task.retry_at)]
     if task.status == "waiting":
         return [*found, *_unmet(run, task, estimate, unattended)]
@@ -137,7 +137,7 @@ def _standing_still(run: RunState, task: TaskState) -> Iterator[Reason]:
         how = "paused and frozen" if run.frozen else "paused"
         yield Reason("paused", f"the run is {how}")
     if run.halted and task.purpose == "run":
-        yield Reason("halted", f"nothing more starts: {run.halted}")
+        yield Reason("halted", f"no further tasks start: {run.halted}")
 
 
 def _unmet(
@@ -148,21 +148,21 @@ def _unmet(
 ) -> Iterator[Reason]:
     """The needs that are not met yet, and the group it is in."""
     if task.purpose == "undo":
-        yield Reason("need", "what came after it has to be undone first")
+        yield Reason("need", "the tasks that depend on it must be undone first")
         return
     parent = task.task.parent
     if parent is not None and run.tasks[parent].status == "waiting":
-        text = f"{parent}, which it is in, has not begun"
+        text = f"the nested workflow {parent} has not started"
         yield Reason("group", text, _task_link(run, parent))
     for need in task.task.needs:
         needed = run.tasks[need.task]
         if needed.status == "finished" and not unmet_reason(needed, need.on):
             continue
-        wish = {"success": "", "failure": " to fail", "done": " to end"}[need.on]
+        wish = {"success": "", "failure": " to fail", "done": " to finish"}[need.on]
         known = unattended.get(need.task)
-        where = f": {known}" if known else f", which is {_status_words(needed)}"
+        where = f": {known}" if known else f" ({_status_words(needed)})"
         goes_on = needed.status == "running" and not known
-        text = f"waits for {need.task}{wish}{where}"
+        text = f"waiting for {need.task}{wish}{where}"
         until = estimate(run, needed) if goes_on else None
         yield Reason("need", text, _task_link(run, need.task), until)
 
@@ -177,9 +177,11 @@ def _no_room(
     """A task that is ready and has not started: what is full, and who is ahead."""
     short = task if task.shortage else _short_of_something(state)
     if short is not None:
-        text = f"{short.shortage}; it is tried again until there is"
+        text = f"{short.shortage}; retried until it is available"
         whose = (
-            "" if short is task else f"nothing starts since {short.task.id} met this: "
+            ""
+            if short is task
+            else f"no task starts because {short.task.id} hit this shortage: "
         )
         yield Reason("shortage", whose + text)
     others = elsewhere.get(SLOTS, {})
@@ -198,18 +200,20 @@ def _no_room(
             limit = run.submitted.max_parallel or 0
             if used + amount > limit:
                 most = f"{limit} tasks" if limit > 1 else "one task"
-                text = f"the run has its {most} at work"
+                text = f"max_parallel of the run is reached: {most} running"
                 yield _resource_reason("run_limit", text, holders, estimate, state)
         elif name in state.capacity and used + amount > state.capacity[name]:
             text = (
-                f"pool {name} has {state.capacity[name]}, {used} in use"
-                f"{_by_others(others)}, and it takes {amount}"
+                f"pool {name}: {used} of {state.capacity[name]} in use"
+                f"{_by_others(others)}; this task needs {amount}"
             )
             yield _resource_reason("pool", text, holders, estimate, state)
     ahead = _ahead(state, run, task)
     if ahead:
         place = f"{len(ahead)} tasks are" if len(ahead) > 1 else "1 task is"
-        yield Reason("behind", f"{place} ahead of it in line", tuple(ahead[:_NAMED]))
+        yield Reason(
+            "behind", f"{place} ahead of it in the queue", tuple(ahead[:_NAMED])
+        )
 
 
 def _short_of_something(state: State) -> Optional[TaskState]:
@@ -287,17 +291,21 @@ def _why_running(
     run: RunState, task: TaskState, estimate: Estimate
 ) -> Iterator[Reason]:
     if task.stop_level:
-        yield Reason("cancelled", "it was told to end, and has not yet")
+        yield Reason("cancelled", "it was asked to stop and is still running")
     if task.is_suspended:
-        yield Reason("paused", "it stands still: the run is frozen")
+        yield Reason("paused", "it is suspended: the run is frozen")
     if isinstance(task.task.action, SubWorkflow):
         inside = [run.tasks[child] for child in run.children.get(task.task.id, ())]
         going = [each for each in inside if each.status != "finished"]
-        text = f"{len(going)} of the {len(inside)} tasks in it have not ended"
+        text = f"{len(going)} of its {len(inside)} tasks have not finished"
         names = tuple((run.submitted.run, each.task.id) for each in going[:_NAMED])
         yield Reason("running", text, names)
         return
-    what = {"run": "it runs", "undo": "its undo runs", "probe": "its probe runs"}
+    what = {
+        "run": "it is running",
+        "undo": "its undo is running",
+        "probe": "its probe is running",
+    }
     again = f", attempt {task.counted_attempts}" if task.counted_attempts > 1 else ""
     until = estimate(run, task)
     yield Reason("running", what[task.purpose] + again, until=until)
@@ -307,7 +315,11 @@ def _why_ended(run: RunState, task: TaskState) -> Iterator[Reason]:
     outcome = task.outcome
     why = f": {task.reason}" if task.reason else ""
     if outcome == "skipped":
-        now = "; that holds no more: a retry runs it" if left_out(run, task) else ""
+        now = (
+            "; this is no longer the case: a retry runs it"
+            if left_out(run, task)
+            else ""
+        )
         yield Reason("skipped", f"it was skipped{why}{now}")
         yield from _condition(run, task)
     elif outcome in NEEDS_ATTENTION:
@@ -327,7 +339,7 @@ def _why_ended(run: RunState, task: TaskState) -> Iterator[Reason]:
 def _outcome_words(task: TaskState) -> str:
     went = outcome_phrase(task.outcome)
     never = task.outcome == "failed" and task.started_at is None
-    return f"{went} before it began" if never else went
+    return f"{went} before it started" if never else went
 
 
 def _condition(run: RunState, task: TaskState) -> Iterator[Reason]:
@@ -355,8 +367,8 @@ def _status_words(task: TaskState) -> str:
     if task.status == "finished":
         return outcome_phrase(task.outcome).replace("was ", "")
     return {
-        "retrying": "about to be tried again",
-        "ready": "ready, but not started",
+        "retrying": "waiting for its next attempt",
+        "ready": "ready, not started",
     }.get(task.status, task.status)
 
 

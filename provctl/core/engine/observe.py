@@ -95,7 +95,7 @@ class _Observation:
 def _unknown(case: _Observation, report: UnknownReport) -> ev.Event:
     task = case.task
     if task.purpose == "probe":
-        return _by_policy(case, f"{task.reason}; {report.reason} (of its probe)")
+        return _by_policy(case, f"{task.reason}; probe: {report.reason}")
     if task.purpose == "run" and task.task.probe is not None and not case.told:
         return ev.ProbeDue(*case.key, report.outcome, report.reason)
     return _by_policy(case, report.reason, report.outcome)
@@ -106,11 +106,11 @@ def _probe_event(case: _Observation, report: ExitedReport) -> ev.Event:
     task = case.task
     outcome, why = _judge(report, told=case.told)
     if outcome != "succeeded":
-        return _by_policy(case, f"{task.reason}; its probe: {why or outcome}")
+        return _by_policy(case, f"{task.reason}; probe: {why or outcome}")
     says_yes = report.output not in (None, False)
     if not says_yes and not isinstance(task.task.probe, Command):
-        return _by_policy(case, f"{task.reason}; its probe says that it is not done")
-    reason = f"{task.reason}; its probe says that it is done"
+        return _by_policy(case, f"{task.reason}; its probe reports that it is not done")
+    reason = f"{task.reason}; its probe reports that it is done"
     output = None if report.output is True else report.output
     return replace(_attempt_finished(case, report, "succeeded", reason), output=output)
 
@@ -192,9 +192,9 @@ def _judge(report: ExitedReport, *, told: bool) -> Tuple[TaskOutcome, str]:
     """Outcome and reason. Told to end and exit 0 is still cancelled."""
     if report.cause == "stop":
         # As when the machine goes down: it was not us, so it is no cancellation.
-        return ("cancelled", "") if told else ("failed", "told to end by others")
+        return ("cancelled", "") if told else ("failed", "stopped by another process")
     if report.cause == "timeout":
-        return "timed_out", "it ran longer than its timeout"
+        return "timed_out", "it exceeded its timeout"
     problem = report.problem or _flaw(report.output)
     if problem:
         return "failed", problem
@@ -229,9 +229,9 @@ def _flaw(output: Any) -> str:
     while work:
         value, depth = work.pop()
         if depth > _DEPTH_MAX:
-            return f"what it returned is nested more than {_DEPTH_MAX} deep"
+            return f"its output is nested more than {_DEPTH_MAX} levels deep"
         if isinstance(value, float) and not isfinite(value):
-            return "what it returned has a number that JSON cannot hold"
+            return "its output contains a number that JSON cannot represent"
         work.extend((part, depth + 1) for _, part in children(value))
     return ""
 

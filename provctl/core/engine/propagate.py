@@ -132,7 +132,7 @@ def make_ready(state: State, run: RunState, task: TaskState) -> None:
             task.task.when, run.output_of
         )
     except ValueMissing as missing:
-        task.fail_reason = f"its condition cannot be decided: {missing}"
+        task.fail_reason = f"its condition cannot be evaluated: {missing}"
         state.due[(run.submitted.run, task.task.id)] = None
         return
     if not wanted:
@@ -237,7 +237,7 @@ def _halt(state: State, run: RunState, why: str) -> None:
         if other.status in ("waiting", "ready"):
             mark_skipped(state, run, other, why)
         elif other.status == "retrying":
-            other.fail_reason = f"{other.reason}; not tried again, for {why}"
+            other.fail_reason = f"{other.reason}; not retried: {why}"
             state.due[(run.submitted.run, other.task.id)] = None
 
 

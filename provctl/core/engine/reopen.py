@@ -212,7 +212,7 @@ def why_stale(run: RunState) -> Dict[str, str]:
     for task_id, first in rest.items():
         if run.tasks[task_id].outcome == "succeeded":
             why[task_id] = (
-                f"rests on {first}, which {outcome_phrase(run.tasks[first].outcome)}"
+                f"depends on {first}, which {outcome_phrase(run.tasks[first].outcome)}"
             )
     return why
 

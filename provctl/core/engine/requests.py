@@ -175,10 +175,10 @@ def admit(state: State, request: Request, now: float) -> List[ev.Event]:
     """Turn a wish into facts. Raises NotFound, Refused or UsageError."""
     run = state.runs.get(request.run)
     if run is None:
-        message = f"run {request.run} is not in this owner's hands"
+        message = f"this process does not own run {request.run}"
         raise NotFound(message)
     if run.outcome is not None and not isinstance(request, REOPENING):
-        message = f"run {request.run} has ended: {run.outcome}"
+        message = f"run {request.run} has already finished ({run.outcome})"
         raise RequestRejected(
             message, hint="a finished run can only be retried or rolled back"
         )
@@ -198,9 +198,9 @@ def _admit_resolve(run: RunState, request: ResolveTask, now: float) -> List[ev.E
         raise no_task(run, request.task)
     if task.status != "held":
         message = f"task {request.task} is {task.outcome or task.status}, not held"
-        raise RequestRejected(message, hint="only a held task waits for a decision")
+        raise RequestRejected(message, hint="only a held task can be resolved")
     if request.how not in _DECISIONS:
-        message = f"a decision is {', '.join(_DECISIONS)}; not {request.how}"
+        message = f"unknown decision {request.how}: use one of {', '.join(_DECISIONS)}"
         raise UsageError(message)
     reason = request.reason[:_REASON_MAX]
     return [ev.TaskResolved(request.run, now, request.task, request.how, reason)]
@@ -209,7 +209,9 @@ def _admit_resolve(run: RunState, request: ResolveTask, now: float) -> List[ev.E
 def _admit_pause(run: RunState, request: Pause, now: float) -> List[ev.Event]:
     if run.stop_level:
         message = f"run {request.run} is being cancelled"
-        raise RequestRejected(message, hint="there is nothing left to pause")
+        raise RequestRejected(
+            message, hint="a run that is being cancelled cannot be paused"
+        )
     event = ev.RunPaused(request.run, now, request.freeze, request.reason[:_REASON_MAX])
     return [] if transition_error(run, event) else [event]
 
@@ -217,7 +219,7 @@ def _admit_pause(run: RunState, request: Pause, now: float) -> List[ev.Event]:
 def _admit_resume(run: RunState, request: Resume, now: float) -> List[ev.Event]:
     if not run.paused:
         message = f"run {request.run} is {run.status}, not paused"
-        raise RequestRejected(message, hint="it goes on already")
+        raise RequestRejected(message, hint="only a paused run can be resumed")
     return [ev.RunResumed(request.run, now, request.reason[:_REASON_MAX])]
 
 
@@ -232,15 +234,15 @@ def _admit_retry(run: RunState, request: RetryRun, now: float) -> List[ev.Event]
     asked = targets(run, names, downstream_too=after)
     if not asked:
         message = f"run {request.run} has nothing to retry: no task failed"
-        hint = "name tasks to run them again: --only TASK or --from TASK"
+        hint = "to retry other tasks, name them: --only TASK or --from TASK"
         raise RequestRejected(message, hint=hint)
     others = stale_by(run, asked)
     for task_id in (*asked, *others):
         status = run.tasks[task_id].status
         if status in ("running", "held"):
-            message = f"task {task_id} is {status}, and needs what is to run again"
+            message = f"cannot retry while task {task_id} is {status}"
             raise RequestRejected(
-                message, hint="wait until it has ended, or cancel the run"
+                message, hint="wait until it finishes, or cancel the run"
             )
     if names:
         _refuse_part(run, request, others)
@@ -249,23 +251,21 @@ def _admit_retry(run: RunState, request: RetryRun, now: float) -> List[ev.Event]
 
 def _refuse_part(run: RunState, request: RetryRun, others: Dict[str, str]) -> None:
     """Refuse to run tasks again without others that would have to as well."""
-    verb = f"provctl workflow retry {request.run}"
+    verb = f"provctl retry {request.run}"
     opened = to_retry(run, request.tasks, downstream_too=request.downstream)
     why_not = why_stale(run)
     for task_id in opened:
         for need in run.tasks[task_id].task.needs:
             if need.task in why_not and need.task not in opened:
                 why = why_not[need.task]
-                message = f"task {task_id} needs {need.task}, but that {why}"
+                message = f"task {task_id} needs {need.task}, but {need.task} {why}"
                 raise RequestRejected(
-                    message, hint=f"run again all that has to: {verb}"
+                    message, hint=f"retry all tasks that must run again: {verb}"
                 )
     for task_id, first in others.items():
         if not ran_on_failure(run, task_id):
-            message = f"task {first} cannot run again alone: {task_id} rests on it"
-            raise RequestRejected(
-                message, hint=f"run both again: {verb} --from {first}"
-            )
+            message = f"task {first} cannot be retried alone: {task_id} depends on it"
+            raise RequestRejected(message, hint=f"retry both: {verb} --from {first}")
 
 
 def _admit_rollback(run: RunState, request: Rollback, now: float) -> List[ev.Event]:
@@ -274,7 +274,7 @@ def _admit_rollback(run: RunState, request: Rollback, now: float) -> List[ev.Eve
     _refuse_reopening(run, [request.to] if request.to else [], event)
     if not to_undo(run, request.to):
         message = f"run {request.run} has nothing to undo"
-        hint = "only tasks with an `undo` that began can be undone, each once"
+        hint = "only tasks that started and have an `undo` can be undone, each once"
         raise RequestRejected(message, hint=hint)
     return [event]
 
@@ -287,7 +287,7 @@ def _admit_progress(
         raise no_task(run, request.task)
     percent = request.percent
     if percent is not None and not 0 <= percent <= 100:
-        message = f"a percentage is from 0 to 100, not {percent}"
+        message = f"percent must be from 0 to 100, not {percent}"
         raise UsageError(message)
     said = request.message[:_SAID_MAX]
     key = (request.run, now, request.task, task.attempt)
@@ -297,8 +297,8 @@ def _admit_progress(
     )
     story = story or transition_error(run, event)
     if story:
-        message = f"task {request.task} has no progress to report: {story}"
-        raise RequestRejected(message, hint="only a task that runs makes progress")
+        message = f"cannot report progress of task {request.task}: {story}"
+        raise RequestRejected(message, hint="only a running task can report progress")
     return [event]
 
 
@@ -310,7 +310,7 @@ def _refuse_reopening(run: RunState, names: List[str], event: ev.Event) -> None:
     if story:
         message = f"run {event.run} is {run.status}: {story}"
         raise RequestRejected(
-            message, hint="wait until that is over, or cancel the run"
+            message, hint="wait until that is finished, or cancel the run"
         )
 
 
@@ -318,7 +318,7 @@ def no_task(run: RunState, name: str) -> NotFound:
     """Return what to raise for a name that no task of a run has."""
     run_id = run.submitted.run
     message = f"run {run_id} has no task {name}"
-    see = f"see: provctl workflow status {run_id}"
+    see = f"see: provctl status {run_id}"
     return NotFound(message, hint=did_you_mean(name, run.tasks, see))
 
 

@@ -78,12 +78,12 @@ def transition_error(run: RunState, event: Any) -> str:
     if run.outcome is not None:
         return "the run is finished"
     if isinstance(event, ev.RunSubmitted):
-        return "it was submitted already"
+        return "it was already submitted"
     if isinstance(event, ev.RunFinished):
-        return f"{run.open_tasks} tasks are open" if run.open_tasks else ""
+        return f"{run.open_tasks} tasks are unfinished" if run.open_tasks else ""
     if isinstance(event, ev.RunPaused):
         paused = run.paused and (run.frozen or not event.freeze)
-        return "it is paused already" if paused else ""
+        return "it is already paused" if paused else ""
     if isinstance(event, ev.RunResumed):
         return "" if run.paused else "it is not paused"
     if isinstance(event, _AT_ANY_TIME):
@@ -112,7 +112,7 @@ def _reopening_error(run: RunState, event: Any) -> str:
     if run.stop_level or (run.rolling_back and not undo_waits):
         return f"the run is {run.status}"
     if isinstance(event, ev.RollbackRequested) and run.open_tasks:
-        return f"{run.open_tasks} tasks are open"
+        return f"{run.open_tasks} tasks are unfinished"
     return ""
 
 
@@ -133,12 +133,12 @@ def _task_error(run: RunState, event: Any, froms: Tuple[TaskStatus, ...]) -> str
         return "it has no probe"
     purpose = getattr(event, "purpose", task.purpose)
     if purpose != task.purpose:
-        return f"its next try is for {task.purpose}"
+        return f"its next attempt is for {task.purpose}"
     attempt = getattr(event, "attempt", None)
     expected = task.attempt + isinstance(event, ev.AttemptStarted)
     if attempt is None or (attempt == expected and attempt > 0):
         return ""
-    return f"the latest try is {task.attempt}"
+    return f"the latest attempt is {task.attempt}"
 
 
 def _group_error(group: TaskState, event: Any) -> str:
@@ -148,5 +148,5 @@ def _group_error(group: TaskState, event: Any) -> str:
         return f"{group.unmet} needs are not met" if group.unmet else ""
     if isinstance(event, ev.GroupFinished):
         left = group.as_group().open_children
-        return f"{left} tasks are open" if left else ""
+        return f"{left} tasks are unfinished" if left else ""
     return ""

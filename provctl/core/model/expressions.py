@@ -217,7 +217,7 @@ def _contents(value: Any, most: int = 10) -> str:
         names = [f"`{name}`" for name in list(value)[:most]]
         return f"it has {', '.join(names)}{', ...' if len(value) > most else ''}"
     if isinstance(value, list):
-        return f"it is a list of {len(value)}"
+        return f"it is a list of length {len(value)}"
     return "it is empty" if value == {} else f"it is {type_name(value)}"
 
 
@@ -242,7 +242,7 @@ def _compare(key: str, resolved: Any) -> bool:
     """Decide a comparison, or an output that stands for a condition."""
     if key == "$output":
         if not isinstance(resolved, bool):
-            message = f"a condition is true or false, not {type_name(resolved)}"
+            message = f"a condition must be true or false, not {type_name(resolved)}"
             raise ValueMissing(message)
         return resolved
     left, right = resolved[key]

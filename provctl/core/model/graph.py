@@ -180,7 +180,7 @@ def _describe(nodes: Sequence[int], tasks: Sequence[Task]) -> GraphProblem:
     return GraphProblem(
         cycle[0],
         needs[first],
-        f"tasks wait for each other: {_path(cycle)}",
+        f"dependency cycle: {_path(cycle)}",
         cycle,
     )
 

@@ -1,7 +1,7 @@
 """Labels: words that people give runs, and how runs are chosen by them.
 
 A key is up to 63 letters, digits, `.`, `_`, `-` and `/`, with a letter or a digit at
-both ends. A value is up to 200 characters that can be printed, without a comma,
+both ends. A value is up to 200 printable characters, without commas,
 which stands between conditions; it may be empty.
 """
 
@@ -85,13 +85,13 @@ def check_labels(labels: Mapping[str, str]) -> None:
 def _check(key: str, value: str) -> None:
     if not _KEY.fullmatch(key):
         message = (
-            f"{_abbreviate(key)} is no key of a label: it is up to 63 letters, digits, `.`,"
-            " `_`, `-` and `/`, and begins and ends with a letter or a digit"
+            f"invalid label key {_abbreviate(key)}: use up to 63 letters, digits, `.`,"
+            " `_`, `-` and `/`, and begin and end with a letter or a digit"
         )
         raise ValueError(message)
     if len(value) > _VALUE_MAX or "," in value or not value.isprintable():
         message = (
-            f"the value of the label {key} is up to {_VALUE_MAX} characters"
+            f"invalid value of label {key}: use up to {_VALUE_MAX} characters"
             " that can be printed, without a comma"
         )
         raise ValueError(message)

@@ -76,7 +76,7 @@ def play(
     for task in question.durations:
         if task not in tried:
             message = f"{workflow.name} has no task {task} that takes time of its own"
-            raise UsageError(message, hint="see: provctl workflow plan FILE")
+            raise UsageError(message, hint="see: provctl plan FILE")
     earlier = recent_stats(folder, workflow.name)
     known = {t: s for t, s in _known(subject, question, earlier).items() if t in tried}
     assumed_s = question.default_s

@@ -114,7 +114,7 @@ def test_refusals_are_told_in_the_providers_words(
     params = at(aws, upcloud)
     # Whether it was made cannot be asked either, so the account says what may be there.
     done = clouds("run", EXAMPLE, *params, code=15, within_s=300)
-    assert "may be there: upcloud-1" in done.out
+    assert "may remain: upcloud-1" in done.out
     log = clouds("logs", "@last", "upcloud-1").out
     assert "Authentication failed" in log
     assert "AUTHENTICATION_FAILED" in log

@@ -28,11 +28,11 @@ def test_without_flags_words_stay_as_they_are() -> None:
 
 def test_each_command_gets_what_was_given() -> None:
     told = called(state_dir="/tmp/a b", config="/c.toml").with_flags(
-        "provctl scheduler start, or: provctl workflow resume RUN; provctl help recovery"
+        "provctl scheduler start, or: provctl resume RUN; provctl help recovery"
     )
     given = "--state-dir '/tmp/a b' --config /c.toml"
     assert told == (
-        f"provctl {given} scheduler start, or: provctl {given} workflow resume RUN;"
+        f"provctl {given} scheduler start, or: provctl {given} resume RUN;"
         " provctl help recovery"
     )
 
@@ -94,5 +94,5 @@ def test_no_command_is_told_without_what_was_given() -> None:
 
 
 def test_the_control_such_a_line_is_found() -> None:
-    line = 'click.echo(f"help:  provctl workflow attach {run}", err=True)'
+    line = 'click.echo(f"help:  provctl attach {run}", err=True)'
     assert list(bare_commands(ast.parse(line))) == [1]

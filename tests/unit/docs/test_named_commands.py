@@ -83,7 +83,7 @@ def check(command: str) -> None:
 
 
 def test_hints_are_found_and_wrong_ones_too() -> None:
-    assert "provctl workflow list" in named_in_hints()
+    assert "provctl list" in named_in_hints()
     for wrong in ("provctl workflow lits", "provctl run --fast"):
         with pytest.raises(AssertionError):
             check(wrong)

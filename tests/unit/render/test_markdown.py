@@ -107,7 +107,7 @@ def test_what_does_not_fit_is_left_out_from_the_end() -> None:
         text = markdown.as_markdown(parts, most)
         assert len(text.encode()) <= most
         assert text.startswith("first")
-    assert "left out" in markdown.as_markdown(parts, 80)
+    assert "omitted" in markdown.as_markdown(parts, 80)
 
 
 def test_a_log_is_open_and_a_command_is_code() -> None:

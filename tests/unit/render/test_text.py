@@ -124,15 +124,15 @@ def test_neutralise_leaves_nothing_to_obey(text: str) -> None:
         (TaskView("a", "finished", outcome="cancelled"), "cancelled"),
         (
             HELD,
-            "held (lost): its supervisor died; see what it did, then decide",
+            "held (lost): its supervisor died; check its effects, then resolve it",
         ),
-        (TaskView("a", "held"), "held; see what it did, then decide"),
+        (TaskView("a", "held"), "held; check its effects, then resolve it"),
         (running("a", 0, "", frozen=True), "frozen"),
         (running("a", 0, "", purpose="undo"), "undo started"),
         (running("a", 0, "", purpose="probe"), "probe started"),
         (
             replace(RETRYING, purpose="undo"),
-            "undo again in 5s (attempt 2/3): exit code 75",
+            "retrying undo in 5s (attempt 2/3): exit code 75",
         ),
         (replace(done("a"), outcome="undone", purpose="undo"), "undone in 4s"),
         (
@@ -141,7 +141,7 @@ def test_neutralise_leaves_nothing_to_obey(text: str) -> None:
         ),
         (
             replace(done("a"), purpose="undo", reason="the undo of b failed"),
-            "stands: the undo of b failed",
+            "not undone: the undo of b failed",
         ),
     ],
 )
@@ -211,7 +211,7 @@ def test_account_of_what_stands_is_bounded() -> None:
     many = [done(f"t{i}") for i in range(500)]
     run = run_of(*many, status="finished", outcome="rolled_back", finished_at=1065.0)
     said = lines.run_finished(run)
-    assert said[-1] == "  still there: and 480 more"
+    assert said[-1] == "  remains: and 480 more"
     assert len(said) == 1 + 20 + 1
 
 
@@ -225,27 +225,27 @@ def test_account_of_what_tasks_left_behind() -> None:
         finished_at=1065.0,
     )
     assert lines.run_finished(run)[1:] == [
-        "  a: processes that hang in the kernel and live on: 1",
+        "  a: processes stuck in the kernel that cannot be killed: 1",
         "  a: 2 leftover processes killed",
-        "  b: bytes left out of its log: 4096",
+        "  b: bytes dropped from its log: 4096",
     ]
     many = [
         replace(done(f"t{i}"), result=AttemptResult(survivors=1)) for i in range(50)
     ]
     said = lines.cleanup_notes(run_of(*many))
-    assert said[20:] == ["  and 30 more such lines"]
+    assert said[20:] == ["  and 30 more"]
 
 
 def test_account_of_a_paused_run_says_how_to_go_on() -> None:
     said = lines.run_finished(run_of(waiting("b"), status="paused"))
-    assert said[1:] == ["  let it go on: provctl workflow resume 01J8ZQ4T6K"]
+    assert said[1:] == ["  resume it: provctl resume 01J8ZQ4T6K"]
 
 
 def test_account_of_a_run_that_goes_on() -> None:
     said = lines.run_finished(run_of(running("a", 1, ""), waiting("b")))
     assert said == [
         "run 01J8ZQ4T6K (multi-cloud-deployment) is running: 1 running, 1 waiting",
-        "  it goes on; watch it: provctl workflow monitor 01J8ZQ4T6K",
+        "  the run continues; watch it: provctl monitor 01J8ZQ4T6K",
     ]
 
 
@@ -258,7 +258,7 @@ def test_account_of_many_failures_is_bounded() -> None:
         finished_at=1065.0,
     )
     said = lines.run_finished(run)
-    assert said[-3] == "and 490 more: provctl workflow status 01J8ZQ4T6K"
+    assert said[-3] == "and 490 more: provctl status 01J8ZQ4T6K"
     assert len(said) == 1 + 10 * (1 + 1 + 20 + 1) + 2 + 2
 
 

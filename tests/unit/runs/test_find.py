@@ -55,9 +55,9 @@ def test_what_a_text_means(folder: StateDir, text: str, run: str) -> None:
         ("web", "no run is called web", "its latest run is @last:web"),
         ("deplyo", "no run is called deplyo", "did you mean @last:deploy?"),
         ("@last:wbe", "no run of a workflow called wbe", "did you mean @last:web?"),
-        ("@last~9", "there are only 4 such runs", "workflow list"),
+        ("@last~9", "there are only 4 such runs", "provctl list"),
         ("@lats", "no run is called @lats", "provctl help selectors"),
-        ("zzz", "no run is called zzz", "see: provctl workflow list"),
+        ("zzz", "no run is called zzz", "see: provctl list"),
     ],
 )
 def test_what_is_not_found_is_guessed(

@@ -65,7 +65,7 @@ def test_other_content_is_refused_and_the_run_is_named(tmp_path: Path) -> None:
     for other in others:
         with pytest.raises(DuplicateKey, match=f"run {first}") as caught:
             submit(folder, other, SubmitOptions(key="k"))
-        assert f"provctl workflow status {first}" in str(caught.value.hint)
+        assert f"provctl status {first}" in str(caught.value.hint)
         assert caught.value.exit_code == 42
     assert folder.run_ids() == [first]
 

@@ -101,7 +101,7 @@ async def test_a_foreground_owner_takes_no_other_run(folder: StateDir) -> None:
     await failed_run(folder)
     holder = LockOwner("foreground", 4242, "boot-1", "", 1000.0)
     house = Household(folder, holder=holder)
-    with pytest.raises(NotFound, match="not in this owner's hands"):
+    with pytest.raises(NotFound, match="does not own run"):
         await house.scheduler.request(RetryRun("r"))
     await house.scheduler.acquire_run("r", RetryRun("r"))
     assert house.executor.said() == ["launch b.2"]
@@ -216,7 +216,7 @@ async def test_of_a_probe_whose_secret_is_missing_the_policy_decides(
     await asyncio.sleep(0)  # what no probe could find out is news of the next turn
     assert second.executor.said() == ["recover a"]
     assert second.kinds()[-1] == "TaskHeld"
-    assert "its probe: secret A: " in str(second.journal()[-1])
+    assert "probe: secret A: " in str(second.journal()[-1])
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,7 @@ async def test_a_finished_run_is_not_taken_and_loses_its_marker(
     append(run, [ev.RunFinished("r", 1001.0, "succeeded")])
     before = run.journal.read_bytes()
     house = Household(folder)
-    with pytest.raises(RequestRejected, match="run r has ended: succeeded"):
+    with pytest.raises(RequestRejected, match="run r has already finished"):
         await house.scheduler.acquire_run("r")
     assert folder.queued() == []
     assert run.journal.read_bytes() == before

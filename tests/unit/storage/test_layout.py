@@ -179,7 +179,7 @@ def test_a_journal_that_tells_the_impossible_is_damage(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), ONE)
     events, _ = recover(run.journal, "r")
     state = State(slots=1, capacity={})
-    with pytest.raises(JournalDamaged, match="it was submitted already"):
+    with pytest.raises(JournalDamaged, match="it was already submitted"):
         replay(state, run, [*events, *events])
     with pytest.raises(JournalDamaged, match="not the submission"):
         replay(state, run, [RunFinished("r", 1.0, "succeeded")])

@@ -280,7 +280,7 @@ def test_a_failed_log_is_shown_in_the_end_with_both_its_ends(tmp_path: Path) -> 
     assert told[0] == "line 0"
     assert told[250] == f"... what is left out here is in {log}"
     assert told[-1] == "line 4999"
-    assert job.text.splitlines()[-1].endswith("provctl workflow retry r")
+    assert job.text.splitlines()[-1].endswith("provctl retry r")
 
 
 def test_tasks_are_seen_in_their_colours(tmp_path: Path) -> None:
@@ -386,7 +386,7 @@ def test_the_summary_of_many_tasks_is_bounded(
     assert ("```mermaid" in text) == drawn
     assert len(text) < 1 << 18
     assert text.count("<details") == 10
-    assert text.endswith("<code>provctl workflow retry r</code>\n")
+    assert text.endswith("<code>provctl retry r</code>\n")
 
 
 def test_needs_that_mermaid_refuses_are_told_in_words(tmp_path: Path) -> None:

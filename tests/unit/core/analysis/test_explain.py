@@ -47,29 +47,31 @@ def begun(*tasks: Any, **fields: Any) -> Dialogue:
 def test_a_waiting_task_names_the_needs_that_are_not_met() -> None:
     chain = begun(task("a"), task("b"), task("c", ["a", ("b", "done")]))
     assert whys(chain, "c") == [
-        "need: waits for a, which is running",
-        "need: waits for b to end, which is running",
+        "need: waiting for a (running)",
+        "need: waiting for b to finish (running)",
     ]
     told(chain, "a exits 0")
     (need,) = explain(chain.state, "r", "c", after_a_minute)
     assert need == Reason(
-        "need", "waits for b to end, which is running", (("r", "b"),), 1060.0
+        "need", "waiting for b to finish (running)", (("r", "b"),), 1060.0
     )
 
 
 def test_inside_a_group_that_has_not_begun() -> None:
     nested = begun(task("a"), group("g", ["a"]), task("g/x"))
-    assert whys(nested, "g/x") == ["group: g, which it is in, has not begun"]
+    assert whys(nested, "g/x") == ["group: the nested workflow g has not started"]
     told(nested, "a exits 0")
-    assert whys(nested, "g") == ["running: 1 of the 1 tasks in it have not ended"]
-    assert whys(nested, "g/x") == ["running: it runs"]
+    assert whys(nested, "g") == ["running: 1 of its 1 tasks have not finished"]
+    assert whys(nested, "g/x") == ["running: it is running"]
 
 
 def test_slots_are_full_and_others_are_ahead() -> None:
     full = begun(task("a"), task("b"), task("c"), slots=1)
     (slots, behind) = explain(full.state, "r", "c", after_a_minute)
     assert slots == Reason("slots", "the only slot is taken", (("r", "a"),), 1060.0)
-    assert behind == Reason("behind", "1 task is ahead of it in line", (("r", "b"),))
+    assert behind == Reason(
+        "behind", "1 task is ahead of it in the queue", (("r", "b"),)
+    )
     assert whys(full, "b") == ["slots: the only slot is taken"]
 
 
@@ -78,11 +80,11 @@ def test_a_pool_is_full_and_who_holds_it_in_another_run() -> None:
     dialogue = begun(task("a", pools={"aws": 2}), capacity=pool)
     dialogue.submit(a_workflow(task("x", pools={"aws": 1}), task("y")), run="other")
     assert whys(dialogue, "x", "other") == [
-        "pool: pool aws has 2, 2 in use, and it takes 1"
+        "pool: pool aws: 2 of 2 in use; this task needs 1"
     ]
     (because,) = explain(dialogue.state, "other", "x", no_idea)
     assert because.tasks == (("r", "a"),)
-    assert whys(dialogue, "y", "other") == ["running: it runs"]
+    assert whys(dialogue, "y", "other") == ["running: it is running"]
 
 
 def test_what_other_owners_have_is_named() -> None:
@@ -102,7 +104,7 @@ def test_what_other_owners_have_is_named() -> None:
     )
     assert pool == Reason(
         "pool",
-        "pool db has 2, 2 in use, 2 of them by other processes, and it takes 1",
+        "pool db: 2 of 2 in use, 2 of them by other processes; this task needs 1",
         (("far", "x"),),
     )
     assert explain(dialogue.state, "r", "a", no_idea) == []
@@ -111,7 +113,9 @@ def test_what_other_owners_have_is_named() -> None:
 def test_the_limit_of_its_own_run() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a"), task("b")), max_parallel=1)
-    assert whys(dialogue, "b") == ["run_limit: the run has its one task at work"]
+    assert whys(dialogue, "b") == [
+        "run_limit: max_parallel of the run is reached: one task running"
+    ]
 
 
 def test_backoff_says_until_when() -> None:
@@ -122,7 +126,7 @@ def test_backoff_says_until_when() -> None:
     assert because.until == 1030.0
     assert "attempt 1 failed" in because.text
     told(dialogue, "wait 30")
-    assert whys(dialogue, "a") == ["running: it runs, attempt 2"]
+    assert whys(dialogue, "a") == ["running: it is running, attempt 2"]
 
 
 def test_paused_and_told_to_end() -> None:
@@ -130,17 +134,19 @@ def test_paused_and_told_to_end() -> None:
     told(dialogue, "pause")
     assert whys(dialogue, "b") == [
         "paused: the run is paused",
-        "need: waits for a, which is running",
+        "need: waiting for a (running)",
     ]
     told(dialogue, "resume", "cancel")
-    assert whys(dialogue, "a")[0] == "cancelled: it was told to end, and has not yet"
+    assert (
+        whys(dialogue, "a")[0] == "cancelled: it was asked to stop and is still running"
+    )
 
 
 def test_held_waits_for_a_decision() -> None:
     dialogue = told(begun(task("a")), "a is lost")
     (why,) = whys(dialogue, "a")
     assert why.startswith("held: held: ")
-    assert why.endswith("an operator has to decide")
+    assert why.endswith("an operator must resolve it")
 
 
 def test_a_failure_far_away_is_the_root_cause() -> None:
@@ -159,9 +165,11 @@ def test_a_failure_far_away_is_the_root_cause() -> None:
 
 def test_what_could_not_be_started_failed_before_it_began() -> None:
     dialogue = told(begun(task("a"), task("z", ["a"])), "a cannot start")
-    assert whys(dialogue, "a") == ["failed: it failed before it began: cannot start it"]
+    assert whys(dialogue, "a") == [
+        "failed: it failed before it started: cannot start it"
+    ]
     assert whys(dialogue, "z")[-1] == (
-        "root_cause: a failed before it began: cannot start it"
+        "root_cause: a failed before it started: cannot start it"
     )
 
 
@@ -197,11 +205,11 @@ def test_what_the_machine_has_none_of_keeps_all_from_starting() -> None:
     short = begun(task("a"), task("b"), slots=1)
     short.lacking = frozenset({SLOTS})
     told(short, "a finds no room")
-    room = "no room: make some; it is tried again until there is"
+    room = "no room: make some; retried until it is available"
     assert whys(short, "a") == [f"shortage: {room}"]
     assert whys(short, "b") == [
-        f"shortage: nothing starts since a met this: {room}",
-        "behind: 1 task is ahead of it in line",
+        f"shortage: no task starts because a hit this shortage: {room}",
+        "behind: 1 task is ahead of it in the queue",
     ]
     shown = task_view(short.task("a"))
     assert (shown.status, shown.attempt) == ("ready", 0)

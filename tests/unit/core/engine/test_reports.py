@@ -39,22 +39,22 @@ def nest(depth: int) -> Any:
         ({"exit_code": 3}, "failed", "exit code 3"),
         ({"exit_code": None, "signal": 9}, "failed", "killed by signal 9"),
         ({"problem": "no such program"}, "failed", "no such program"),
-        ({"cause": "timeout"}, "timed_out", "it ran longer than its timeout"),
-        ({"cause": "stop"}, "failed", "told to end by others"),
+        ({"cause": "timeout"}, "timed_out", "it exceeded its timeout"),
+        ({"cause": "stop"}, "failed", "stopped by another process"),
         (
             {"output": float("nan")},
             "failed",
-            "what it returned has a number that JSON cannot hold",
+            "its output contains a number that JSON cannot represent",
         ),
         (
             {"output": {"a": [1e999]}},
             "failed",
-            "what it returned has a number that JSON cannot hold",
+            "its output contains a number that JSON cannot represent",
         ),
         (
             {"output": nest(5000)},
             "failed",
-            "what it returned is nested more than 100 deep",
+            "its output is nested more than 100 levels deep",
         ),
         ({"output": nest(99)}, "succeeded", ""),
     ],
@@ -172,7 +172,7 @@ def test_old_news_is_no_news() -> None:
 
 @pytest.mark.parametrize("request_", [Cancel("x"), ResolveTask("x", "a", "rerun")])
 def test_a_run_in_other_hands_is_not_found(request_: Any) -> None:
-    with pytest.raises(NotFound, match="run x is not in this owner's hands"):
+    with pytest.raises(NotFound, match="this process does not own run x"):
         admit(one_running().state, request_, 1.0)
 
 
@@ -183,7 +183,9 @@ def test_only_a_held_task_can_be_decided_over() -> None:
     with pytest.raises(NotFound, match="run r has no task b"):
         dialogue.request(ResolveTask("r", "b", "rerun"))
     dialogue.hear("a is lost")
-    with pytest.raises(UsageError, match="rerun, accept, fail; not forget"):
+    with pytest.raises(
+        UsageError, match="unknown decision forget: use one of rerun, accept, fail"
+    ):
         dialogue.request(ResolveTask("r", "a", "forget"))
 
 
@@ -191,7 +193,7 @@ def test_a_finished_run_is_changed_no_more() -> None:
     dialogue = one_running()
     dialogue.hear("a exits 0")
     before = picture(dialogue.state)
-    with pytest.raises(RequestRejected, match="run r has ended: succeeded"):
+    with pytest.raises(RequestRejected, match="run r has already finished"):
         dialogue.hear("cancel")
     assert picture(dialogue.state) == before
 

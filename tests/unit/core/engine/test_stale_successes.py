@@ -46,25 +46,26 @@ def refusal(dialogue: Dialogue, line: str) -> str:
 
 def test_what_succeeded_does_not_run_again_without_what_used_its_output() -> None:
     said = refusal(deployed(), "only server")
-    assert "task server cannot run again alone: configure rests on it" in said
-    assert "provctl workflow retry r --from server" in said
+    assert "task server cannot be retried alone: configure depends on it" in said
+    assert "provctl retry r --from server" in said
 
 
 def test_nor_does_what_was_undone() -> None:
     said = refusal(gone(), "only server")
-    assert "task server cannot run again alone: configure rests on it" in said
+    assert "task server cannot be retried alone: configure depends on it" in said
 
 
 @pytest.mark.parametrize("line", ["only app", "from app", "only configure"])
 def test_nothing_runs_again_on_what_is_gone(line: str) -> None:
-    assert "provctl workflow retry r" in refusal(gone(), line)
+    assert "provctl retry r" in refusal(gone(), line)
 
 
 def test_the_refusal_says_what_is_gone() -> None:
-    assert "app needs configure, but that rests on server, which was undone" in refusal(
-        gone(), "only app"
+    assert (
+        "app needs configure, but configure depends on server, which was undone"
+        in refusal(gone(), "only app")
     )
-    assert "configure needs server, but that was undone" in refusal(
+    assert "configure needs server, but server was undone" in refusal(
         gone(), "only configure"
     )
 
@@ -83,7 +84,7 @@ def test_a_task_inside_a_nested_workflow_whose_output_was_used() -> None:
     whole = task("b", ["g"], env={"N": output("g")})
     workflow = a_workflow(group("g"), task("g/a"), whole)
     dialogue = told(workflow, "g/a returns 1", "b exits 0")
-    assert "b rests on it" in refusal(dialogue, "only g/a")
+    assert "b depends on it" in refusal(dialogue, "only g/a")
 
 
 @pytest.mark.parametrize("line", ["only server", "from server"])
@@ -102,7 +103,7 @@ def test_nor_while_something_runs_because_of_the_failure() -> None:
 def test_a_task_whose_server_is_gone_does_not_look_like_a_success() -> None:
     dialogue = gone()
     shown = {seen.id: seen.stale for seen in view(dialogue.r).tasks}
-    stale = "rests on server, which was undone"
+    stale = "depends on server, which was undone"
     assert shown == {"server": "", "configure": stale, "app": stale}
     because = [b.text for b in explain(dialogue.state, "r", "app", no_idea)]
     assert because == ["it succeeded", f"it {stale}: a retry runs it again"]
@@ -115,10 +116,10 @@ def test_nor_does_a_nested_workflow_in_which_something_is_gone() -> None:
     dialogue = told(workflow, "g/s exits 0", "z exits 0", "undo all", "g/s exits 0")
     assert why_stale(dialogue.r) == {
         "g/s": "was undone",
-        "g": "rests on g/s, which was undone",
-        "z": "rests on g/s, which was undone",
+        "g": "depends on g/s, which was undone",
+        "z": "depends on g/s, which was undone",
     }
-    assert "z needs g, but that rests on g/s" in refusal(dialogue, "only z")
+    assert "z needs g, but g depends on g/s" in refusal(dialogue, "only z")
 
 
 def test_all_is_a_success_again_after_the_retry() -> None:

@@ -69,12 +69,12 @@ RUNNING = ev.AttemptStarted("r", 1.0, "a", 1)
 
 BROKEN = {
     "unknown run": ev.OwnershipTaken("x", 1.0, "scheduler", 1, "boot"),
-    "it was submitted already": ev.RunSubmitted("r", 1.0, "w", 3, ""),
-    "4 tasks are open": ev.RunFinished("r", 1.0, "succeeded"),
+    "it was already submitted": ev.RunSubmitted("r", 1.0, "w", 3, ""),
+    "4 tasks are unfinished": ev.RunFinished("r", 1.0, "succeeded"),
     "no such task": ev.TaskSkipped("r", 1.0, "z", ""),
     "the task is waiting": ev.AttemptStarted("r", 1.0, "b", 1),
     "the task is running": ev.AttemptStarted("r", 1.0, "a", 2),
-    "the latest try is 1": ev.AttemptFinished("r", 1.0, "a", 2, "succeeded"),
+    "the latest attempt is 1": ev.AttemptFinished("r", 1.0, "a", 2, "succeeded"),
     "it is not a nested workflow": ev.GroupFinished("r", 1.0, "a", "succeeded"),
     "1 needs are not met": ev.GroupStarted("r", 1.0, "g"),
     "it has no probe": ev.ProbeDue("r", 1.0, "a", 1, "lost", ""),
@@ -99,9 +99,9 @@ def test_a_group_has_no_tries_and_ends_after_its_tasks() -> None:
     dialogue.submit(a_workflow(group("g"), task("g/x")))
     before = picture(dialogue.state)
     for event, story in (
-        (ev.AttemptFinished("r", 1.0, "g", 0, "succeeded"), "the latest try is 0"),
-        (ev.AttemptStopping("r", 1.0, "g", 0, "request"), "the latest try is 0"),
-        (ev.GroupFinished("r", 1.0, "g", "succeeded"), "1 tasks are open"),
+        (ev.AttemptFinished("r", 1.0, "g", 0, "succeeded"), "the latest attempt is 0"),
+        (ev.AttemptStopping("r", 1.0, "g", 0, "request"), "the latest attempt is 0"),
+        (ev.GroupFinished("r", 1.0, "g", "succeeded"), "1 tasks are unfinished"),
         (ev.GroupTimedOut("r", 1.0, "g/x"), "it is not a nested workflow"),
     ):
         with pytest.raises(InvalidTransition, match=story):

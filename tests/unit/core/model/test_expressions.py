@@ -93,7 +93,7 @@ def test_resolve_leaves_the_value_it_was_given() -> None:
         ),
         (
             out("server-1", "net.5"),
-            "output of server-1 has no field `5` in `net`; it is a list of 1",
+            "output of server-1 has no field `5` in `net`; it is a list of length 1",
         ),
         (out("count", "x"), "output of count has no field `x`; it is a number"),
         (out("nothing", "x"), "output of nothing has no field `x`; it is null"),
@@ -139,7 +139,7 @@ def test_holds(condition: Any, expected: bool) -> None:
     ("condition", "message"),
     [
         (out("gone"), "task gone has no output"),
-        (out("count"), "a condition is true or false, not a number"),
+        (out("count"), "a condition must be true or false, not a number"),
         ({"$less": [1, "a"]}, "cannot order a number and text"),
         ({"$contains": [5, 5]}, "a number cannot contain a number"),
         ({"$not": out("gone")}, "task gone has no output"),
