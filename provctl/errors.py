@@ -139,7 +139,7 @@ class InvalidWorkflow(ProvctlError):
     def __init__(self, mistakes: Sequence[Diagnostic], *, others: int = 0) -> None:
         lines = [mistake.message for mistake in mistakes]
         if others:
-            lines.append(f"and {others} more mistake{'' if others == 1 else 's'}")
+            lines.append(f"and {others} more error{'' if others == 1 else 's'}")
         super().__init__("\n".join(lines))
         self.mistakes: Tuple[Diagnostic, ...] = tuple(mistakes)
         self.others = others

@@ -70,7 +70,9 @@ class _Environment(ImmutableSandboxedEnvironment):
             return found
         if not callable(found):
             return self.undefined(obj=obj, name=attribute)
-        hint = f"there is no field {attribute!r}, only a method to call: {attribute}()"
+        hint = (
+            f"there is no field {attribute!r}; to call the method write {attribute}()"
+        )
         wrapped = _Method(hint, obj, attribute)
         wrapped.method = found
         return wrapped
@@ -100,7 +102,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" and isinstance(left, int) and isinstance(right, int):
             if left.bit_length() * right > _MAX_BITS:
-                message = "the power is too large"
+                message = "the result of ** is too large"
                 raise OverflowError(message)
         elif operator == "%" and isinstance(left, str):
             right = _arguments(right)
@@ -148,10 +150,10 @@ def render(file: Path, values: Mapping[str, Any]) -> str:
         where = problem.filename or str(file)
         raise _invalid(problem.message or "", where, problem.lineno) from problem
     except TemplateNotFound as problem:
-        why = f"no template {problem.name!r} in {file.parent}"
+        why = f"template {problem.name!r} not found in {file.parent}"
         raise _at(problem, why, file) from problem
     except UnicodeDecodeError as problem:
-        why = "a template that is not UTF-8 text: save it as UTF-8"
+        why = "the template is not UTF-8 text: save it as UTF-8"
         raise _at(problem, why, file) from problem
     except (TemplateError, ArithmeticError, LookupError, TypeError) as problem:
         raise _at(problem, str(problem), file) from problem
@@ -164,7 +166,7 @@ def _limit(pieces: Iterator[str]) -> Iterator[str]:
     for piece in pieces:
         size += len(piece)
         if size > MAX_OUTPUT:
-            message = f"it becomes more than {MAX_OUTPUT} characters"
+            message = f"the output is longer than {MAX_OUTPUT} characters"
             raise OverflowError(message)
         yield piece
 
@@ -219,7 +221,8 @@ def _text(value: Any) -> str:
         return str(value)  # raises what it is the mistake of
     if value is None:
         message = (
-            "null has no text; say what to print, `default('none', true)`, or `tojson`"
+            "null cannot be printed; give a default, `default('none', true)`, or"
+            " `tojson`"
         )
         raise TemplateRuntimeError(message)
     return _tojson(value)
@@ -234,7 +237,7 @@ def _tojson(value: Any, indent: Optional[int] = None) -> str:
 def _refuse(value: Any) -> str:
     if isinstance(value, StrictUndefined):
         return str(value)  # raises what it is the mistake of
-    message = f"{type(value).__name__} has no text; add `| list` if it is a list"
+    message = f"{type(value).__name__} cannot be printed; if it is a list, add `| list`"
     raise TemplateRuntimeError(message)
 
 

@@ -80,7 +80,7 @@ def output_of(command: Sequence[str], *, timeout_s: float, hint: str) -> str:
             timeout=timeout_s,
         )
     except (OSError, subprocess.SubprocessError) as problem:
-        message = f"{command[0]} does not run: {problem}"
+        message = f"cannot run {command[0]}: {problem}"
         raise MissingTool(message, hint=hint) from problem
     return done.stdout.decode(errors="replace").strip()
 
@@ -97,12 +97,12 @@ def limit_reached(ended: Exit, limits: ProcessLimits, *, died_of: int) -> str:
     It is known by the signal that ended it, or by what it said last.
     """
     if ended.late:
-        return f"took longer than {limits.wall_s:g} s, the limit on its time"
+        return f"exceeded the time limit of {limits.wall_s:g} s"
     if died_of in (signal.SIGXCPU, signal.SIGKILL):
-        return f"used more than {limits.cpu_s} s of CPU, the limit on it"
+        return f"exceeded the CPU limit of {limits.cpu_s} s"
     if died_of == signal.SIGSEGV or b"overflowed its stack" in ended.err:
-        return "nests too deeply for its language"
+        return "is nested too deeply"
     if died_of == signal.SIGABRT or b"MemoryError" in ended.err:
         size = limits.memory_bytes >> 20
-        return f"used more than {size} MiB of memory, the limit on it"
+        return f"exceeded the memory limit of {size} MiB"
     return ""

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 # What there is none of, and what to do about it.
 _WHAT: Dict[int, Tuple[str, str]] = {
-    errno.ENOSPC: ("no space is left on the disk", "free some"),
+    errno.ENOSPC: ("no space left on the disk", "free disk space"),
     errno.EDQUOT: ("the disk quota is used up", "free space, or raise the quota"),
-    errno.EFBIG: ("files may not become so large", "raise ulimit -f"),
+    errno.EFBIG: ("the file size limit is reached", "raise ulimit -f"),
     errno.EMFILE: ("no file descriptor is free for this process", "raise ulimit -n"),
     errno.ENFILE: ("no file descriptor is free", "raise fs.file-max"),
-    errno.ENOMEM: ("no memory is free", "free some, or raise the limit"),
+    errno.ENOMEM: ("no memory is free", "free memory, or raise the limit"),
     errno.EAGAIN: ("no process is free", "raise ulimit -u, or pids.max of its cgroup"),
 }
 _INODES = ("no inode is free on the disk", "delete files there")

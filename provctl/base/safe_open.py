@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _AT_ONCE = 1 << 30  # bytes that one call reads, on every system
 _MORE = 1 << 13  # bytes by which a file may grow while it is read
-_LINK = "it is a link, and none is followed here"
-_NO_FILE = "it is no plain file"
-_NO_FOLDER = "it is no folder, or a link to one"
-_OTHERS = "it belongs to another account"
+_LINK = "it is a symbolic link, which is not allowed here"
+_NO_FILE = "it is not a regular file"
+_NO_FOLDER = "it is not a directory, or it is a symbolic link"
+_OTHERS = "it belongs to another user"
 # How the system says that a name is none of a plain file.
 _REFUSED = {errno.ELOOP: _LINK, errno.ENXIO: _NO_FILE, errno.EISDIR: _NO_FILE}
 
@@ -99,7 +99,7 @@ def check_folder(path: AnyPath) -> None:
     if not stat.S_ISDIR(info.st_mode):
         raise _foreign(os.fspath(path), _NO_FOLDER)
     if info.st_uid != os.geteuid() or info.st_mode & 0o022:
-        raise _foreign(os.fspath(path), "others own it or may write to it")
+        raise _foreign(os.fspath(path), "other users own it or can write to it")
 
 
 def _check(info: os.stat_result, fd: int, name: str) -> None:
@@ -108,7 +108,7 @@ def _check(info: os.stat_result, fd: int, name: str) -> None:
     if info.st_uid != os.geteuid():
         raise _foreign(name, _OTHERS)
     if info.st_nlink > 1 and _is_named_elsewhere(fd, name):
-        raise _foreign(name, "it has another name elsewhere (a hard link)")
+        raise _foreign(name, "it has other hard links")
 
 
 def _is_named_elsewhere(fd: int, name: str) -> bool:

@@ -30,7 +30,7 @@ def decode(content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        message = f"is not UTF-8 text: wrong byte in line {line}"
+        message = f"is not UTF-8 text: invalid byte in line {line}"
         raise NotText(message, line) from error
 
 

@@ -20,7 +20,7 @@ def format_iso(at: Optional[float]) -> Optional[str]:
 
 
 _KNOWN = (
-    "is no time: give an age such as 2h or 3d, 14:03, 2026-11-01, 2026-11-01T03:00,"
+    "is not a time: use an age such as 2h or 3d, 14:03, 2026-11-01, 2026-11-01T03:00,"
     " 2026-11-01T03:00:00Z, today or yesterday"
 )
 
@@ -123,7 +123,7 @@ def parse_duration(value: Any) -> float:
     else:
         match = _DURATION.fullmatch(value) if isinstance(value, str) else None
         if isinstance(value, str) and re.fullmatch(_NUMBER, value):
-            message = f"must say its unit, such as {value}s or {value}m"
+            message = f"needs a unit, such as {value}s or {value}m"
             raise ValueError(message)
         if not value or match is None:
             message = (

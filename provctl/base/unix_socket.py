@@ -57,8 +57,8 @@ def _make_way(path: Path) -> None:
     if path.is_socket() and not path.is_symlink():
         path.unlink()
     elif path.exists() or path.is_symlink():
-        message = f"{path}: this is in the place of a socket"
-        raise StateDirError(message, hint="move it away")
+        message = f"{path}: a file that is not a socket has this path"
+        raise StateDirError(message, hint="move it to another place")
 
 
 def is_ours(sock: socket.socket) -> bool:

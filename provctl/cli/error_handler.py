@@ -54,7 +54,9 @@ def run_with_error_handling(command: Callable[[], int], called: CommandLine) -> 
         import traceback
 
         traceback.print_exc()
-        return _tell("this is a bug in provctl", "please report it with the above", 1)
+        return _tell(
+            "this is a bug in provctl", "please report it with the output above", 1
+        )
 
 
 # What a group of commands raises by itself; older versions of click print its help.

@@ -39,7 +39,7 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
     workflow = load_workflow(Path(file), given, context=context)
     took_s = time.perf_counter() - began
     tasks = plural(len(workflow.tasks), "task")
-    session.log_verbose(f"{file}: {tasks}, checked in {took_s:.3f}s")
+    session.log_verbose(f"{file}: {tasks}, validated in {took_s:.3f}s")
     remember_params(cache_dir(), Path(file), workflow.params, given)
     check_tools(settings, workflow)
     return workflow

@@ -64,7 +64,7 @@ def _make_way(session: Session, port: int) -> None:
         return
     scope = session.owner_client.ask_scheduler("status").get("service")
     if scope is not None:
-        message = "the scheduler is a service, and listens on no port"
+        message = "the scheduler is a service and does not listen on a port"
         hint = f"set server.port = {port} in its configuration, then scheduler restart"
         raise RequestRejected(message, hint=hint)
     session.owner_client.stop_scheduler()
@@ -79,12 +79,12 @@ def _check(session: Session, port: int, *, by_name: bool) -> None:
     if port in ports or (ports and not by_name):
         return
     if not ports:
-        message = f"the scheduler runs, but does not listen on port {port}"
+        message = f"the scheduler is running, but does not listen on port {port}"
         raise StateDirError(message, hint="see: provctl scheduler logs")
     others = ", ".join(map(str, ports))
-    message = f"the scheduler listens on port {others} already, and not on {port}"
+    message = f"the scheduler already listens on port {others}, not on {port}"
     raise RequestRejected(
-        message, hint="provctl scheduler stop, then start it with the port"
+        message, hint="provctl scheduler stop, then start it with this port"
     )
 
 

@@ -89,11 +89,12 @@ def reopen_runs(
         plans[run_id] = rows(follower.run)
         changed.update(_changed_file(follower.run))
     if not plans:
-        message = f"none of these runs has anything to {verb}"
+        message = f"nothing to {verb} in these runs"
         raise RequestRejected(message, hint="see: provctl list, or batch status")
     for file in changed:
         interrupted_hint(
-            f"{file} was changed since; {verb} goes by what was submitted then"
+            f"{file} has changed since; {verb} uses the submitted version; to use the"
+            " new one, submit it again"
         )
     if plan:
         told = [{"run": run, **row} for run, rows_ in plans.items() for row in rows_]
@@ -102,7 +103,7 @@ def reopen_runs(
     for run_id, rows_ in plans.items():
         _show(verb, run_id, rows_)
     destroys = any(row["destroys"] for rows_ in plans.values() for row in rows_)
-    if not confirm("go on?", yes=yes, destroys=destroys):
+    if not confirm("continue?", yes=yes, destroys=destroys):
         return DECLINED
     for run_id in plans:
         session.owner_client.send(wish(run_id))
@@ -139,7 +140,7 @@ def _show(verb: str, run_id: str, rows: Rows) -> None:
     for row in told:
         print_message(f"  {row['id']:<{width}}  {row['what']}")
     if kept:
-        print_message(f"  and {kept} stay as they are")
+        print_message(f"  {kept} unchanged")
 
 
 def outcome_words(task: TaskState) -> str:
@@ -149,7 +150,7 @@ def outcome_words(task: TaskState) -> str:
     return outcome_phrase(task.outcome) if task.outcome else f"is {task.status}"
 
 
-UNCHANGED = "stays as it is"
+UNCHANGED = "unchanged"
 
 
 def plan_row(

@@ -133,12 +133,16 @@ def ownerless_hint(session: Session, picture: RunView) -> str:
     if picture.status == "incomplete":
         remove = session.called.with_flags(f"provctl rm {picture.id}")
         return (
-            "who submitted this run was killed before it was queued, so nobody has it:"
+            "the submitting process was killed before this run was queued. Continue"
+            " or remove it:"
             f" {session.called.with_flags(go_on)}, or {remove}"
         )
     if picture.id in session.folder.queued():
         go_on = "provctl scheduler start"
-    return f"nobody owns this run, so it does not go on: {session.called.with_flags(go_on)}"
+    return (
+        "this run is stalled, because no process owns it. To continue it:"
+        f" {session.called.with_flags(go_on)}"
+    )
 
 
 def _print_record(
@@ -157,14 +161,14 @@ def _print_record(
         click.echo(f"labels: {plain(labels_line(record['labels']))}")
     resume = session.called.with_flags(f"provctl resume {record['id']}")
     if record["status"] == "paused" and record["owned"]:
-        click.echo(f"let it go on: {resume}")
+        click.echo(f"to resume it: {resume}")
     elif record["outcome"] is None and not record["owned"]:
         click.echo(ownerless_hint(session, picture))
     rows = [
         {
             **task,
             "status": _state_of(seen),
-            "took": elapsed(
+            "duration": elapsed(
                 seen.started_at,
                 seen.finished_at,
                 now if seen.status == "running" else None,
@@ -175,13 +179,13 @@ def _print_record(
         }
         for task, seen in zip(record["tasks"], picture.tasks)
     ]
-    columns = ("id", "status", "took", "attempts", "exit", "reason")
+    columns = ("id", "status", "duration", "attempts", "exit", "reason")
     emit(session, rows, columns, name="id")
     for line in (*remaining_resources(picture), *cleanup_notes(picture)):
         click.echo(line)
     for seen in picture.tasks:
         if seen.status == "held":
-            click.echo(f"{plain(seen.id)} is held; see what it did, then decide:")
+            click.echo(f"{plain(seen.id)} is held; check its effects, then resolve it:")
             for line in resolve_commands(picture.id, seen.id, session.called.program):
                 click.echo(line)
 

@@ -39,7 +39,7 @@ def picture_of_run(
     said = {
         name: "stale" for name in why_stale(run) if seen[name].outcome == "succeeded"
     }
-    said.update(dict.fromkeys(unattended, "without an owner"))
+    said.update(dict.fromkeys(unattended, "orphaned"))
     title = f"{run.submitted.name} {run.submitted.run}: {run.outcome or run.status}"
     chart = critical_path_of_run(run, now)
     # What may still change says nothing of who has time.

@@ -123,8 +123,10 @@ def _unit(session: Session, scope: str) -> ServiceFile:
     )
     unit = unit_of(service, session.environ)
     if unit is None:
-        message = f"there is no service manager that is known here ({sys.platform})"
-        raise UsageError(message, hint="provctl scheduler serve, under one of yours")
+        message = f"no supported service manager found ({sys.platform})"
+        raise UsageError(
+            message, hint="run provctl scheduler serve under your own service manager"
+        )
     return unit
 
 
@@ -167,7 +169,7 @@ def _check_ours(path: Path, text: str) -> None:
     from provctl.daemon.service_units import is_ours
 
     if not is_ours(text):
-        message = f"{path}: this was not written by provctl scheduler install"
+        message = f"{path}: this file was not written by provctl scheduler install"
         raise RequestRejected(message, hint="move it away, or --force to overwrite it")
 
 
@@ -184,7 +186,7 @@ def _write(unit: ServiceFile) -> None:
 
 def _unusable(path: Path, problem: OSError) -> StateDirError:
     message = f"{path}: {problem.strerror}"
-    return StateDirError(message, hint="--system needs root; --user needs nobody")
+    return StateDirError(message, hint="--system needs root; --user does not")
 
 
 def _try(command: Sequence[str]) -> None:
@@ -192,7 +194,7 @@ def _try(command: Sequence[str]) -> None:
     try:
         _run(command)
     except StateDirError as problem:
-        print_message(f"not done: {problem.message}")
+        print_message(f"failed: {problem.message}")
 
 
 def _run(command: Sequence[str]) -> None:
@@ -206,10 +208,12 @@ def _run(command: Sequence[str]) -> None:
         )
     except (OSError, subprocess.SubprocessError) as problem:
         message = f"{shlex.join(command)}: {problem}"
-        raise StateDirError(message, hint="is this its service manager?") from problem
+        raise StateDirError(
+            message, hint="check that this machine uses this service manager"
+        ) from problem
     if done.returncode:
         said = done.stdout.decode(errors="replace").strip()
         message = f"{shlex.join(command)} failed: {said or done.returncode}"
         raise StateDirError(
-            message, hint="see what it says, then: " + shlex.join(command)
+            message, hint="see its message, then: " + shlex.join(command)
         )

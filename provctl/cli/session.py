@@ -90,7 +90,7 @@ class Session:
 
         files = config_files(environ=self.environ, config_file=self.config_file)
         for file in files:
-            read = "read" if os.access(file.path, os.F_OK) else "not there"
+            read = "read" if os.access(file.path, os.F_OK) else "not found"
             self.log_verbose(f"configuration: {file.path} ({file.role}, {read})")
         for key, origin in loaded.origins.items():
             if origin != "default":
@@ -217,8 +217,8 @@ def by_key(flag: str, pairs: Iterable[Tuple[str, Value]]) -> Dict[str, Value]:
     found: Dict[str, Value] = {}
     for key, value in pairs:
         if found.setdefault(key, value) != value:
-            message = f"{flag} {key} is given twice, with different values"
-            raise UsageError(plain(message), hint="take one of them away")
+            message = f"{flag} {key} is given twice with different values"
+            raise UsageError(plain(message), hint="remove one of them")
     return found
 
 

@@ -63,7 +63,7 @@ def _submit_loaded(
     except ProvctlError:
         if ids:
             some = f"{len(ids)} of {plural(len(workflows), 'run')}"
-            print_message(f"only {some} could be submitted: {', '.join(ids)}")
+            print_message(f"only {some} submitted: {', '.join(ids)}")
             enqueue_runs(session, ids)
         raise
     accounts = [summarise(folder.run(run_id)) for run_id in ids]
@@ -84,7 +84,7 @@ def enqueue_runs(session: Session, ids: Sequence[str]) -> None:
     try:
         holder = session.owner_client.enqueue(ids)
     except (SchedulerUnreachable, StateDirError) as problem:
-        print_message(f"queued, but not yet taken up: {problem.message}")
+        print_message(f"queued, but no scheduler could be reached: {problem.message}")
         print_hint(session, problem.hint or "")
     else:
         warn_version(session, holder)

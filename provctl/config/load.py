@@ -72,7 +72,7 @@ def _read(file: ConfigFile) -> List[SettingValue]:
     except FileNotFoundError as missing:
         if file.role != "given":
             return []
-        message = f"{file.path}: no such configuration file"
+        message = f"{file.path}: configuration file not found"
         raise InvalidConfig(message) from missing
 
 
@@ -84,10 +84,12 @@ def _merge_aliases(entries: Iterable[SettingValue]) -> Dict[str, SettingValue]:
         first = settled.setdefault(name, entry)
         if first.value != entry.value:
             message = (
-                f"{first.subject} and {entry.subject} are the same setting, "
-                "with different values"
+                f"{first.subject} and {entry.subject} are the same setting but have"
+                " different values"
             )
-            raise InvalidConfig(message, hint=f"keep one of them, best {name}")
+            raise InvalidConfig(
+                message, hint=f"keep only one of them, preferably {name}"
+            )
     return settled
 
 

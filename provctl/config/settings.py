@@ -261,7 +261,8 @@ class Ui:
     notify: str = _key(
         "none",
         value_types.choice("none", "bell", "desktop"),
-        "How to notify you when a run that was watched for over 10 seconds has finished",
+        "How to notify you when a run that was watched for more than 10 seconds has"
+        " finished",
         flag="--notify",
     )
     heartbeat_seconds: float = _key(
@@ -339,5 +340,5 @@ class Settings:
             return None
         return (
             f"orchestrator.endpoint has port {own[1]}, but server.port is {port}: "
-            "the API listens on both; give both the same port, or leave one out"
+            "both set the port of the API; use the same port, or remove one"
         )

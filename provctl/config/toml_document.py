@@ -69,7 +69,7 @@ def _content(path: Path) -> str:
         return decode(raw)
     except NotText as problem:
         message = f"{path}:{problem.line}: {problem}"
-        hint = "save the file as UTF-8; TOML knows no other encoding"
+        hint = "save the file as UTF-8, the only encoding of TOML"
         raise InvalidConfig(message, hint=hint) from problem
 
 
@@ -89,5 +89,5 @@ def _parse(path: Path, content: str) -> Dict[str, Any]:
         message = f"{path}:{place}: {what}"
         raise InvalidConfig(message) from problem
     except RecursionError as problem:
-        message = f"{path}: nested too deep"
+        message = f"{path}: nested too deeply"
         raise InvalidConfig(message) from problem

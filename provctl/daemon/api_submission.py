@@ -55,7 +55,7 @@ def put_workflow(settings: Settings, folder: StateDir, submission: Submission) -
         body = load_body(text, context=context)
     check_tools(settings, body.workflow)
     if None not in (body.key, submission.key) and body.key != submission.key:
-        message = "the key in the body is not that of Idempotency-Key"
+        message = "the key in the body differs from the Idempotency-Key header"
         raise UsageError(message)
     key = submission.key if body.key is None else body.key
     wishes = SubmitOptions(priority=body.priority, key=key, labels=body.labels)

@@ -163,10 +163,12 @@ class SchedulerService:
     def _send(self, request: Request) -> None:
         run = self._folder.run(request.run)
         if not run.journal.exists():
-            message = f"no run is called {request.run}"
+            message = f"run {request.run} not found"
             raise NotFound(message, hint="GET /workflows lists them")
         if isinstance(request, ReportProgress) and lock_owner(run.lock) is None:
-            message = f"run {request.run} does not run: no task of it makes progress"
+            message = (
+                f"run {request.run} is not running, so progress cannot be reported"
+            )
             raise RequestRejected(message)
         self._owner_client.send(request)
 
@@ -198,7 +200,7 @@ class SchedulerService:
         self._check_feeds()
         folder = self._folder.run(run_id)
         if not folder.journal.exists():
-            message = f"no run is called {run_id}"
+            message = f"run {run_id} not found"
             raise NotFound(message, hint="GET /workflows lists them")
         feed = RunEventStream(folder, after, self._notifier)
         if await feed.has_ended():
@@ -215,7 +217,7 @@ class SchedulerService:
 
     def _check_feeds(self) -> None:
         if len(self._notifier) >= _FEEDS_MAX:
-            message = f"{_FEEDS_MAX} clients read events already"
+            message = f"{_FEEDS_MAX} clients are already reading events"
             raise RequestRejected(message, hint="close one of them")
 
     def stats(self) -> Stats:

@@ -227,7 +227,7 @@ class RunIndex:
 
     def _check_there(self, run_id: str) -> None:
         if run_id not in self._live and not self._stamp(run_id):
-            message = f"no run is called {run_id}"
+            message = f"run {run_id} not found"
             raise NotFound(message, hint="GET /workflows lists them")
 
     # -- what is known ----------------------------------------------------------------

@@ -63,21 +63,23 @@ def systemd(service: ServiceSpec, config_home: Path) -> ServiceFile:
         f"ExecStart={' '.join(map(_word, service.argv))}",
         *(f"Environment={_value(k, v)}" for k, v in environment.items()),
         *([f"User={service.user}"] if service.user else []),
-        "# Only the scheduler itself is ended: tasks go on, and the next one adopts them.",
+        "# Only the scheduler itself is stopped: tasks continue, and the next"
+        " scheduler adopts them.",
         "KillMode=process",
-        "# A task that takes too much memory is that task's failure alone.",
+        "# If a task uses too much memory, only that task fails.",
         "OOMPolicy=continue",
         "Restart=on-failure",
         "RestartSec=2",
         "UMask=0077",
         "LimitNOFILE=65536",
-        "# Nothing is taken away from it (NoNewPrivileges, ProtectSystem, ...), for it",
-        "# would be taken from the tasks, which may have to use sudo or write anywhere.",
+        "# The service is not sandboxed (NoNewPrivileges, ProtectSystem, ...),"
+        " because the",
+        "# tasks inherit such limits and may have to use sudo or write anywhere.",
         "",
         "[Install]",
         f"WantedBy={'default.target' if own else 'multi-user.target'}",
     ]
-    linger = "loginctl enable-linger    (so that it lives on when you log out)"
+    linger = "loginctl enable-linger    (so that it keeps running after you log out)"
     return ServiceFile(
         folder / name,
         "\n".join(lines) + "\n",

@@ -176,5 +176,7 @@ def _read_reply(told: Mapping[str, Any]) -> Any:
 
 
 def _stopped_error() -> errors.SchedulerUnreachable:
-    message = "the scheduler stops, and the workflow was not checked"
-    return errors.SchedulerUnreachable(message, hint="send it again, with the same key")
+    message = "the scheduler is stopping; the workflow was not checked"
+    return errors.SchedulerUnreachable(
+        message, hint="submit it again with the same key"
+    )

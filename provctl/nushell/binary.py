@@ -14,8 +14,8 @@ from provctl.errors import MissingTool
 MINIMUM_VERSION = (0, 114)
 
 _HINT = (
-    "to get it from npm: provctl doctor --fix; or put Nushell 0.114 or newer on PATH, "
-    "or set nushell.binary"
+    "install it from npm: provctl doctor --fix; or put Nushell 0.114 or newer on"
+    " PATH; or set nushell.binary"
 )
 _TIMEOUT_S = 10.0
 _VERSION = r"(\d+)\.(\d+)\.\d+\S*"
@@ -36,12 +36,12 @@ def find_nu(configured: str, path: str, own: str = "") -> str:
     if os.sep in named:
         found = _look_up(named, "")
         if found is None:
-            message = f"Nushell is not there: no program {configured!r}"
-            raise MissingTool(message, hint="correct nushell.binary, or leave it out")
+            message = f"Nushell not found: no program {configured!r}"
+            raise MissingTool(message, hint="correct nushell.binary, or remove it")
         return found
     found, ours = _look_up(named, path), _look_up(named, own)
     if found is None and ours is None:
-        message = f"Nushell is not there: no program {configured!r} on PATH"
+        message = f"Nushell not found: no program {configured!r} on PATH"
         raise MissingTool(message, hint=_HINT)
     if found is None or (ours is not None and not _fits(found)):
         return str(ours)
@@ -85,7 +85,7 @@ def check_plugins(plugins: Sequence[str]) -> None:
     """Raise MissingTool unless all of these plugins are programs that are there."""
     missing = [plugin for plugin in plugins if not os.access(plugin, os.X_OK)]
     if missing:
-        message = f"nushell.plugins: not there, or not programs: {', '.join(missing)}"
+        message = f"nushell.plugins: not found or not executable: {', '.join(missing)}"
         raise MissingTool(message, hint="correct nushell.plugins")
 
 

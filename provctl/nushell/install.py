@@ -44,12 +44,10 @@ def fetch_nu(
     """
     npm = shutil.which("npm", path=environ.get("PATH", os.defpath))
     if npm is None:
-        message = (
-            "Nushell is not there, and npm, which could get it, is not there either"
-        )
+        message = "Nushell not found, and npm, which could install it, is not installed"
         hint = f"install npm (on Debian, as root: apt-get install npm), {_OTHERWISE}"
         raise MissingTool(message, hint=hint)
-    tell(f"getting Nushell {NUSHELL_VERSION} into {folder}")
+    tell(f"installing Nushell {NUSHELL_VERSION} into {folder}")
     stage = folder / ".new"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -63,7 +61,7 @@ def fetch_nu(
             finally:
                 shutil.rmtree(stage, ignore_errors=True)
     except OSError as problem:
-        message = f"cannot put Nushell into {folder}: {problem.strerror}"
+        message = f"cannot install Nushell into {folder}: {problem.strerror}"
         hint = f"make that folder writable, {_OTHERWISE}"
         raise MissingTool(message, hint=hint) from problem
 
@@ -82,12 +80,12 @@ def _install(npm: str, stage: Path, environ: Mapping[str, str]) -> None:
             timeout=_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired as problem:
-        message = f"npm did not get {package} within {_TIMEOUT_S:g} s"
-        raise MissingTool(message, hint=f"try it again, {_OTHERWISE}") from problem
+        message = f"npm did not install {package} within {_TIMEOUT_S:g} s"
+        raise MissingTool(message, hint=f"try again, {_OTHERWISE}") from problem
     if done.returncode:
         said = done.stdout.decode(errors="replace").strip().splitlines()
-        message = "\n".join([f"npm could not get {package}", *said[:5]])
-        hint = f"mend that, then: provctl doctor --fix; {_OTHERWISE}"
+        message = "\n".join([f"npm could not install {package}", *said[:5]])
+        hint = f"fix the problem, then: provctl doctor --fix; {_OTHERWISE}"
         raise MissingTool(message, hint=hint)
 
 

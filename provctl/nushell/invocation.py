@@ -93,7 +93,7 @@ _SENT = """\
 if $result != null {
     let text = try { let text = (RENDERED); $text } catch {|err|
         let why = ($err.details?.labels?.0?.text? | default $err.msg)
-        error make --unspanned {msg: $"the returned value cannot become JSON: ($why)"}
+        error make --unspanned {msg: $"the returned value cannot be converted to JSON: ($why)"}
     }
     $text SENT
 }

@@ -25,9 +25,9 @@ def check_command(name: str) -> str:
     """
     if is_command(name):
         return name
-    message = f"{name!r} cannot be the name of a Nushell command"
+    message = f"{name!r} is not a valid name of a Nushell command"
     raise UsageError(
-        message, hint="letters, digits, - and _, for example create-server"
+        message, hint="use letters, digits, - and _, for example create-server"
     )
 
 
@@ -38,9 +38,9 @@ def check_flag(name: str) -> str:
     """
     if is_flag(name):
         return name
-    message = f"{name!r} cannot be the name of a flag"
+    message = f"{name!r} is not a valid name of a flag"
     raise UsageError(
-        message, hint="the long name without dashes, for example zone for --zone"
+        message, hint="use the long name without dashes, for example zone for --zone"
     )
 
 
@@ -52,7 +52,7 @@ def module_path(library: str, module: str) -> str:
     if not is_module(module):
         message = f"{module!r} is not a path below the Nushell library"
         raise UsageError(
-            message, hint="a path below the library, for example servers/create.nu"
+            message, hint="use a path below the library, for example servers/create.nu"
         )
     parts = PurePosixPath(module).parts
     return os.path.join(os.path.abspath(library), *parts)  # noqa: PTH100, PTH118
@@ -110,7 +110,9 @@ def _inside(item: Any, place: str) -> Iterable[Tuple[Any, Any]]:
     if isinstance(item, dict):
         for name in item:
             if not isinstance(name, str):
-                raise _quoting_error(place, f"its field {name!r} is not named by text")
+                raise _quoting_error(
+                    place, f"the name of its field {name!r} is not text"
+                )
             check_text(name, place)
         return item.items()
     if isinstance(item, (list, tuple)):
@@ -123,13 +125,13 @@ def _check_single(item: Any, place: str) -> None:
     if isinstance(item, str):
         check_text(item, place)
     elif isinstance(item, float) and not math.isfinite(item):
-        raise _quoting_error(place, f"{item} is not a number in JSON")
+        raise _quoting_error(place, f"{item} is not a valid JSON number")
     elif isinstance(item, int) and not _INT_MIN <= item <= _INT_MAX:
-        raise _quoting_error(place, "the number does not fit into 64 bits")
+        raise _quoting_error(place, "the number is larger than 64 bits")
     elif not isinstance(item, (int, float, type(None))):
-        raise _quoting_error(place, f"{type(item).__name__} is not JSON")
+        raise _quoting_error(place, f"{type(item).__name__} is not a JSON type")
 
 
 def _quoting_error(place: str, why: str) -> UsageError:
     where = place.lstrip(".") or "the value"
-    return UsageError(f"{where} cannot be given to Nushell: {why}")
+    return UsageError(f"{where} cannot be passed to Nushell: {why}")

@@ -32,10 +32,12 @@ def find_run(folder: StateDir, text: str) -> str:
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
-        message = f"no run is called {text}" if text else "the name of the run is empty"
+        message = f"run {text} not found" if text else "the run id is empty"
         raise NotFound(message, hint=_guess(folder, text))
-    message = f"{text} is the start of {len(fitting)} runs: {_first_names(fitting)}"
-    raise NotFound(message, hint="give more of the id")
+    message = (
+        f"{text} is ambiguous, it matches {len(fitting)} runs: {_first_names(fitting)}"
+    )
+    raise NotFound(message, hint="give more characters of the id")
 
 
 def find_runs(folder: StateDir, text: str) -> List[RunSummary]:
@@ -51,9 +53,10 @@ def find_runs(folder: StateDir, text: str) -> List[RunSummary]:
         return [run for run in every if run.batch == fitting[0]]
     if len(fitting) > 1 and text:
         message = (
-            f"{text} is the start of {len(fitting)} batches: {_first_names(fitting)}"
+            f"{text} is ambiguous, it matches {len(fitting)} batches:"
+            f" {_first_names(fitting)}"
         )
-        raise NotFound(message, hint="give more of the id")
+        raise NotFound(message, hint="give more characters of the id")
     run_id = find_run(folder, text)
     return [run for run in every if run.id == run_id]
 
@@ -61,7 +64,7 @@ def find_runs(folder: StateDir, text: str) -> List[RunSummary]:
 def _last(folder: StateDir, text: str) -> RunSummary:
     asked = _LAST.fullmatch(text)
     if asked is None:
-        message = f"no run is called {text}"
+        message = f"run {text} not found"
         raise NotFound(
             message, hint="@last, @last~2, @last:NAME; provctl help selectors"
         )
@@ -69,14 +72,14 @@ def _last(folder: StateDir, text: str) -> RunSummary:
 
     every, name = accounts(folder), asked["name"]
     if not every:
-        message = "there is no run yet"
-        raise NotFound(message, hint="provctl run FILE starts one")
+        message = "there are no runs yet"
+        raise NotFound(message, hint="start one: provctl run FILE")
     found = every if name is None else [run for run in every if run.name == name]
     before = int(asked["before"] or 0)
     if before < len(found):
         return found[-1 - before]
     if not found:
-        message = f"no run of a workflow called {name}"
+        message = f"no run of workflow {name} found"
         names = dict.fromkeys(f"@last:{run.name}" for run in every)
         hint = did_you_mean(f"@last:{name}", names, "see: provctl list")
         raise NotFound(message, hint=hint)
@@ -94,7 +97,7 @@ def _guess(folder: StateDir, text: str) -> str:
     every = accounts(folder)
     names = {run.name for run in every}
     if text in names:
-        return f"that is a workflow; its latest run is @last:{text}"
+        return f"{text} is a workflow; its latest run is @last:{text}"
     known = [run.id for run in every] + [run.batch for run in every if run.batch]
     near = did_you_mean(text, known)
     if not near and did_you_mean(text, names):

@@ -76,18 +76,18 @@ def _word(place: AttemptRef) -> str:
 
     store = attempt_store()
     if store.is_running(place):
-        return "still running, without an owner"
+        return "still running, but orphaned"
     ended = store.exit_report(place)
     if isinstance(ended, NeverStartedReport):
-        return f"never began, not yet recorded: {ended.reason}"
+        return f"never started, not yet recorded: {ended.reason}"
     if ended is not None and not ended.result.ran:
-        return f"never began, not yet recorded: {ended.problem}"
+        return f"never started, not yet recorded: {ended.problem}"
     if ended is not None:
         code = ended.result.exit_code
         how = "a signal" if code is None else f"exit code {code}"
-        return f"ended with {how}, not yet recorded"
+        return f"finished with {how}, not yet recorded"
     if not store.is_claimed(place):
         if store.has_evidence(place):
-            return "its exit record is gone: nobody can know how it ended"
-        return "decided, but it never began"
-    return "its supervisor died: nobody can know how it ended"
+            return "its exit record is missing: the result is unknown"
+        return "scheduled, but never started"
+    return "its supervisor died: the result is unknown"

@@ -191,7 +191,10 @@ class _Foreground:
             if self._over or problem is None:
                 return
             self._left = ""  # nobody to take it: it goes on here
-            words = f"the run goes on here, for nobody can take it: {problem.message}"
+            words = (
+                "the run continues in this process, because it cannot be handed over:"
+                f" {problem.message}"
+            )
             self._show(partial(self._audience.say, words))
             self._update_wake()
 
@@ -239,7 +242,7 @@ class _Foreground:
         if message.get("verb") != "detach":
             return await handle(self._scheduler, message)
         if self._state is not None and self._state.outcome is not None:
-            problem = f"run {self._run_id} has ended: {self._state.outcome}"
+            problem = f"run {self._run_id} has already finished ({self._state.outcome})"
             raise RequestRejected(problem)
         self._leave("detached")
         return {"pid": os.getpid()}

@@ -54,7 +54,7 @@ class Handover:
         try:
             await asyncio.get_running_loop().run_in_executor(None, start)
         except SchedulerUnreachable as problem:
-            message = f"stays with process {os.getpid()}: {problem.message}"
+            message = f"the run stays with process {os.getpid()}: {problem.message}"
             self._owner_client.log_note(f"run {self._run_id}: {message}")
             return problem
         _failpoint("started")
@@ -70,7 +70,7 @@ class Handover:
             self._owner_client.ensure_scheduler(asked=True)
             self._owner_client.ask_scheduler("poke")
         except SchedulerUnreachable as problem:
-            message = f"queued, but not yet taken up: {problem.message}"
+            message = f"queued, but no scheduler could be reached: {problem.message}"
             self._owner_client.log_note(f"run {self._run_id}: {message}")
         _failpoint("poked")
 

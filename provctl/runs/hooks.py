@@ -193,7 +193,7 @@ def _run_program(
                 start_new_session=True,
             )
         except OSError as problem:
-            return f"cannot be started: {problem.strerror}", b""
+            return f"could not be started: {problem.strerror}", b""
     output = _Output(process)
     deadline = time.monotonic() + limit_s
     while process.poll() is None and time.monotonic() < deadline:
@@ -206,7 +206,7 @@ def _run_program(
     output.take(0)
     output.close()
     if late:
-        return f"took longer than {limit_s:g} s, and was killed", output.kept
+        return f"exceeded its time limit of {limit_s:g} s and was killed", output.kept
     if code:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return f"failed: {how}", output.kept

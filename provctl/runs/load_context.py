@@ -27,7 +27,7 @@ def make_context(
         folder = library or settings.nushell.provisioning_lib
         if folder is None:
             hint = "set `library` in the workflow, or nushell.provisioning_lib"
-            return CallError("module", "there is no library to call from", hint)
+            return CallError("module", "no Nushell library is configured", hint)
         wrong = check_call(Path(folder), call.module, call.command)
         if wrong is None:
             return None

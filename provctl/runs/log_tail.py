@@ -62,7 +62,7 @@ def head_and_tail(log: Path, lines: int, size: int) -> List[str]:
         said = head if gap else [*head, *tail]
         tail = (tail if gap else said)[-(lines - lines // 4) :]
         head = said[: lines // 4]
-        head.append(f"... what is left out here is in {log}")
+        head.append(f"... see {log} for the lines omitted here")
     return [*head, *tail]
 
 

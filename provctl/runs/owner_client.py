@@ -56,13 +56,19 @@ def version_mismatch(owner: LockOwner) -> Optional[Tuple[str, str]]:
     """Return what to say of an owner of another version and what to do; or None."""
     if owner.version == __version__:
         return None
-    who = "the scheduler" if owner.kind == "scheduler" else "the run's owner"
-    versions = f"{who} is provctl {owner.version}, this is {__version__}"
+    who = "the scheduler" if owner.kind == "scheduler" else "the owner of the run"
+    versions = (
+        f"version mismatch: {who} is provctl {owner.version}, this command is"
+        f" {__version__}"
+    )
     if _numbers(owner.version) > _numbers(__version__):
-        return versions, "use the newer one here too"
+        return versions, "use the newer version here too"
     if owner.kind == "scheduler":
-        return versions, "provctl scheduler restart (tasks never notice)"
-    return versions, f"end process {owner.pid} (tasks go on), then workflow attach"
+        return versions, "provctl scheduler restart (running tasks are not affected)"
+    return (
+        versions,
+        f"stop process {owner.pid} (running tasks continue), then: provctl attach RUN",
+    )
 
 
 def _wait_a_moment() -> None:
@@ -113,7 +119,7 @@ class OwnerClient:
             self._tell(f"scheduler: process {holder.pid}, {holder.version}", 1)
             return holder
         if not (self._auto_start or asked):
-            message = "no scheduler is running, and orchestrator.auto_start is off"
+            message = "no scheduler is running and orchestrator.auto_start is off"
             raise SchedulerUnreachable(message, hint="provctl scheduler start")
         self._folder.prepare()
         turn = Lock.wait(self._folder.scheduler / "start.lock")
@@ -123,14 +129,16 @@ class OwnerClient:
                 began = time.perf_counter()
                 self._start()
                 took_s = time.perf_counter() - began
-                self._tell(f"scheduler: started in {took_s:.3f}s, log {self.log}", 1)
+                self._tell(
+                    f"scheduler: started in {took_s:.3f}s, log file {self.log}", 1
+                )
                 holder = self.scheduler()
                 for problem in self.api_status("api_problems"):
                     self._tell(problem, 0)
         finally:
             turn.release()
         if holder is None:
-            message = "the scheduler stopped as soon as it had started"
+            message = "the scheduler exited immediately after starting"
             raise SchedulerUnreachable(message, hint=f"see {self.log}")
         return holder
 
@@ -229,10 +237,13 @@ class OwnerClient:
         while self.scheduler() == asked and not (is_seen and not is_process(asked.pid)):
             if time.monotonic() >= deadline:
                 message = (
-                    f"the scheduler, process {asked.pid}, was told to end, and has not"
-                    f" within {self._timeout_s:g} s"
+                    f"the scheduler, process {asked.pid}, was asked to stop but is"
+                    f" still running after {self._timeout_s:g} s"
                 )
-                hint = f"wait, or kill -9 {asked.pid}: tasks go on; see {self.log}"
+                hint = (
+                    f"wait, or kill -9 {asked.pid}: running tasks continue; see"
+                    f" {self.log}"
+                )
                 raise SchedulerUnreachable(message, hint=hint)
             _wait_a_moment()
 
@@ -287,7 +298,7 @@ class OwnerClient:
         if account.outcome is None:
             self._folder.enqueue(run.id)
         elif not isinstance(request, REOPENING):
-            message = f"run {run.id} has ended: {account.outcome}"
+            message = f"run {run.id} has already finished ({account.outcome})"
             hint = "a finished run can only be retried or rolled back"
             raise RequestRejected(message, hint=hint)
         return self.ensure_scheduler()
@@ -311,7 +322,7 @@ class OwnerClient:
         finally:
             took_s = time.perf_counter() - began
             said = f"{message['verb']} {message.get('run', '')}".rstrip()
-            self._tell(f"asked {socket}: {said} ({took_s:.3f}s)", 2)
+            self._tell(f"request to {socket}: {said} ({took_s:.3f}s)", 2)
 
     def _start(self) -> None:
         """Start the process and wait for its word. Raises SchedulerUnreachable."""
@@ -320,10 +331,10 @@ class OwnerClient:
             self._spawn(["serve", "--ready-fd", str(theirs)], theirs)
         except OSError as problem:
             os.close(ready)
-            message = f"the scheduler cannot be started: {problem}"
-            raise SchedulerUnreachable(message, hint="mend that, then try again") from (
-                problem
-            )
+            message = f"cannot start the scheduler: {problem}"
+            raise SchedulerUnreachable(
+                message, hint="fix the problem, then try again"
+            ) from (problem)
         finally:
             os.close(theirs)
         try:

@@ -51,7 +51,7 @@ class QueueWatcher:
         except (RequestRejected, SchedulerUnreachable):
             return  # it has an owner by now, has ended, or the scheduler is ending
         except StateDirError as problem:
-            words = f"run {run_id} cannot be taken yet: {problem.message}"
+            words = f"run {run_id} cannot be started yet: {problem.message}"
             if (run_id, words) not in self._told:
                 self._told.add((run_id, words))
                 self._tell(words)

@@ -52,7 +52,7 @@ def inspect_scripts(
     try:
         checked = _ask(settings, workflow, [each.work for each in pieces], cache)
     except MissingTool as problem:
-        warnings.append(Diagnostic(f"its scripts are not checked: {problem}", file))
+        warnings.append(Diagnostic(f"its scripts were not checked: {problem}", file))
     missing = _Missing(settings, workflow)
     source = _source(file)
     for piece in pieces:
@@ -60,7 +60,9 @@ def inspect_scripts(
             program = piece.work.argv[0]
             if missing(program, piece.task):
                 warnings.append(
-                    Diagnostic(f"{piece.name}: no program `{program}` is on PATH", file)
+                    Diagnostic(
+                        f"{piece.name}: program `{program}` not found on PATH", file
+                    )
                 )
             continue
         assert isinstance(piece.work, Script)
@@ -76,7 +78,7 @@ def inspect_scripts(
             )
         for name, line in dict(found.programs[::-1]).items():
             if missing(name, piece.task):
-                words = f"`{name}` is no Nushell command, and no program on PATH"
+                words = f"`{name}` is neither a Nushell command nor a program on PATH"
                 warnings.append(_locate(piece, line, words, "", source))
     return Seen(tuple(mistakes), tuple(warnings))
 

@@ -150,12 +150,14 @@ def _create(
 def _check_key(key: str) -> None:
     # Empty is most likely a variable of a shell that was never set.
     if not 1 <= len(key) <= _KEY_MAX:
-        message = f"a key has 1 to {_KEY_MAX} characters, not {len(key)}"
+        message = (
+            f"an idempotency key must have 1 to {_KEY_MAX} characters, not {len(key)}"
+        )
         raise UsageError(message)
     try:
         key.encode()
     except UnicodeEncodeError:
-        message = "a key is text, and this one is not UTF-8"
+        message = "an idempotency key must be valid UTF-8"
         raise UsageError(message) from None
 
 
@@ -164,15 +166,20 @@ def _check_same(run: RunDir, workflow: Workflow, wishes: SubmitOptions) -> None:
     from provctl.storage.run_summary import read_submission
 
     before = read_submission(run)
-    taken = f"the key {wishes.key!r} is taken: run {run.id} ({before.name})"
-    hint = f"see it: provctl status {run.id}; other content needs another key"
+    taken = (
+        f"idempotency key {wishes.key!r} is already used: run {run.id} ({before.name})"
+    )
+    hint = (
+        "use another key for different content; to see the run: provctl status"
+        f" {run.id}"
+    )
     if before.key != wishes.key:
-        message = f"{taken} of another key has the id that follows from it"
+        message = f"{taken} has the id derived from this key, but another key"
     elif before.batch != wishes.batch:
         how = f"in {before.batch}" if before.batch else "by itself"
         message = f"{taken} was submitted {how}"
     elif canonical_json(run.load_workflow(before.digest)) != canonical_json(workflow):
-        message = f"{taken} is another workflow than this"
+        message = f"{taken} has a different workflow"
     else:
         return
     raise DuplicateKey(message, hint=hint)

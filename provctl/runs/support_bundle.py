@@ -47,7 +47,7 @@ _LOOKED_AT = 2_000  # attempts, the latest ones
 _LISTED = 10_000  # files
 
 _ATTEMPT = re.compile(r"\d+\.\d+[up]?")
-_LEFT_OUT = "(left out)"
+_LEFT_OUT = "(omitted)"
 # What says how a workflow is built, and nothing of what it is given.
 _BUILD = frozenset(
     {
@@ -74,19 +74,19 @@ def collect_run(folder: RunDir, *, with_inputs: bool) -> Iterator[Part]:
     """Return what there is of a run: journal, workflow, exit records, ends of logs."""
     yield from _journal(folder)
     yield _workflow(folder.workflow, with_inputs=with_inputs)
-    yield Part("run/files.txt", _listing(folder.path), "names and sizes of its files")
+    yield Part(
+        "run/files.txt", _listing(folder.path), "names and sizes of the run's files"
+    )
     for name in _chosen_attempts(folder.attempts):
         place = folder.attempts / name
         record = _read(Path(f"{place}.go"), _RECORD_MAX).rstrip(b"\0")
-        yield Part(
-            f"run/attempts/{name}.go", record, "how an attempt ended, its output"
-        )
+        yield Part(f"run/attempts/{name}.go", record, "result and output of an attempt")
         log = _read(Path(f"{place}.log"), _LOG_END, end=True)
         if log:
-            yield Part(f"run/attempts/{name}.log", log, "the end of what a task wrote")
+            yield Part(f"run/attempts/{name}.log", log, "the end of the log of a task")
         given = _read(Path(f"{place}.in"), _RECORD_MAX) if with_inputs else b""
         if given:
-            yield Part(f"run/attempts/{name}.in", given, "values that it was given")
+            yield Part(f"run/attempts/{name}.in", given, "values passed to it")
 
 
 def collect_scheduler(folder: StateDir) -> Iterator[Part]:
@@ -99,7 +99,7 @@ def collect_scheduler(folder: StateDir) -> Iterator[Part]:
     yield Part("scheduler/log", said[-_SCHEDULER_LOG_END:], about)
     listing = _listing(folder.scheduler) + _listing(folder.queue)
     yield Part(
-        "scheduler/files.txt", listing, "names and sizes of its files, the queue"
+        "scheduler/files.txt", listing, "names and sizes of the run's files, the queue"
     )
 
 
@@ -135,7 +135,7 @@ def write_archive(parts: Iterable[Part], root: str, now: float) -> bytes:
 
 
 def _journal(folder: RunDir) -> Iterator[Part]:
-    about = "what happened: outputs of tasks, reasons, labels"
+    about = "events: outputs of tasks, reasons, labels"
     if _size(folder.journal) <= _JOURNAL_MAX:
         yield Part("run/journal.jsonl", _read(folder.journal, _JOURNAL_MAX), about)
         return
@@ -148,7 +148,7 @@ def _workflow(file: Path, *, with_inputs: bool) -> Part:
     if with_inputs:
         content = _read(file, _WORKFLOW_MAX)
         return Part("run/workflow.json", content, "the workflow WITH ALL VALUES")
-    about = "how the workflow is built, without values"
+    about = "the structure of the workflow, without values"
     outline = json.dumps(_outline(_json(file)), indent=1).encode("ascii")
     return Part("run/workflow.json", outline, about)
 
@@ -165,7 +165,7 @@ def _outline_value(key: str, value: Any) -> Any:
     if key in _NAMES and isinstance(value, dict):
         return dict.fromkeys(value, _LEFT_OUT)
     if key == "argv" and isinstance(value, list):
-        return [*value[:1], f"({len(value) - 1} left out)"]  # the program says much
+        return [*value[:1], f"({len(value) - 1} omitted)"]  # the program says much
     # In a `call` it is a name, in a task what is run.
     is_name = key == "command" and isinstance(value, str)
     return value if key in _BUILD or is_name else _LEFT_OUT

@@ -85,7 +85,7 @@ def verify(folder: RunDir) -> VerifyResult:
         return VerifyResult(
             folder.id, "damaged", count, compared, file=str(path), problem=message
         )
-    torn = f"{finding.torn} bytes of a record that was never acknowledged"
+    torn = f"{finding.torn} bytes of an incomplete last record"
     return VerifyResult(
         folder.id,
         finding.verdict,
@@ -117,12 +117,12 @@ def _attempt_state(store: AttemptStore, place: AttemptRef) -> str:
         return "still running"
     ended = store.exit_report(place)
     if ended is None and not store.is_claimed(place):
-        return "its exit record is gone"
+        return "its exit record is missing"
     if ended is None:
         return "its supervisor died"
     if isinstance(ended, NeverStartedReport):
-        return f"never began: {ended.reason}"
-    return f"ended with {_end(ended.result)}"
+        return f"never started: {ended.reason}"
+    return f"finished with {_end(ended.result)}"
 
 
 def _compare(folder: RunDir, finding: Inspection) -> Tuple[int, List[Tuple[Path, str]]]:
@@ -152,11 +152,11 @@ def _compare(folder: RunDir, finding: Inspection) -> Tuple[int, List[Tuple[Path,
             compared += 1
             fault = _fault(store, told[key], ended, place)
         elif ended is not None and run.outcome is not None and key not in known:
-            fault = "the run has finished, and its journal does not know this attempt"
+            fault = "the run has finished, but this attempt is not in its journal"
         elif (
             ended is None and key in known - held and _has_lost_its_record(store, place)
         ):
-            fault = "its exit record is gone"
+            fault = "its exit record is missing"
         else:
             fault = ""
         if fault:
@@ -180,13 +180,13 @@ def _fault(
         # Of an attempt that was lost or fenced off, nothing is known, and nothing said.
         silent = told.exit_code is None and told.signal is None
         in_doubt = silent or store.is_running(place)
-        return "" if in_doubt else f"no whole exit record; the journal: {says}"
+        return "" if in_doubt else f"no complete exit record, but the journal has {says}"
     found = ended.result
     same = (told.exit_code, told.signal) == (found.exit_code, found.signal)
     if same and told.finished_at == found.finished_at:
         return ""
     when = " at another time" if same else ""
-    return f"it ended with {_end(found)}{when}; the journal: {event.outcome}, {says}"
+    return f"exit record: {_end(found)}{when}; journal: {event.outcome}, {says}"
 
 
 def _end(result: AttemptResult) -> str:

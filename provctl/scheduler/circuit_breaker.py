@@ -42,7 +42,7 @@ class CircuitBreaker:
     def _note(self, reason: str, now: float) -> None:
         if self.until is None:
             self._wait_s = _FIRST_S
-            self._warn(f"attempts wait: {reason}")
+            self._warn(f"no attempts are started: {reason}")
         elif self._is_trial:
             self._wait_s = min(2 * self._wait_s, _LONGEST_S)
         self._is_trial = False

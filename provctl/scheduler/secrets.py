@@ -30,19 +30,24 @@ def find_secret(name: str, reference: str, environ: Mapping[str, str]) -> str:
             content = file.read(_MAX + 1)
     except OSError as problem:
         message = f"secret {name}: {place}: {problem.strerror}"
-        raise NotFound(message, hint="the file must be readable here") from problem
+        raise NotFound(
+            message, hint="the file must be readable by the owner of the run"
+        ) from problem
     text = (content or b"").decode("utf-8", "replace")
     return _check(name, place, text[:-1] if text.endswith("\n") else text)
 
 
 def _check(name: str, where: str, value: object) -> str:
     if not isinstance(value, str) or not value:
-        message = f"secret {name}: {where} is not set where the run's owner runs"
-        hint = "of a submitted run that is the scheduler: set it, then restart it"
+        message = f"secret {name}: {where} is not set in the process that owns the run"
+        hint = (
+            "the scheduler owns submitted runs: set it there, then restart the"
+            " scheduler"
+        )
         raise NotFound(message, hint=hint)
     # What is no UTF-8 could not be found again in logs and outputs.
     raw = value.encode(errors="replace")
     if {"\0", "\ufffd"} & {*value} or raw.decode() != value or len(raw) > _MAX:
-        message = f"secret {name}: {where} is not text of at most 64 KiB"
+        message = f"secret {name}: {where} must be UTF-8 text of at most 64 KiB"
         raise NotFound(message, hint="encode it, with base64 for example")
     return value

@@ -47,7 +47,7 @@ def acquire(
         lock = locks.take(folder)
     except StateDirError:
         if not folder.path.is_dir():
-            message = f"there is no run {folder.id}"
+            message = f"run {folder.id} does not exist"
             raise NotFound(message) from None
         folder.check_lock()
         raise
@@ -87,5 +87,5 @@ def ownership_error(folder: RunDir) -> RequestRejected:
     if holder is not None:
         what = "the scheduler" if holder.kind == "scheduler" else "a foreground run"
         who = f"{what}, process {holder.pid}"
-    message = f"run {folder.id} has an owner already: {who}"
+    message = f"run {folder.id} already has an owner: {who}"
     return RequestRejected(message, hint=f"watch it: provctl monitor {folder.id}")

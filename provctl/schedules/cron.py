@@ -46,7 +46,7 @@ _FIELDS = {
 }
 _EXAMPLE = (
     'minute, hour, day of month, month, day of week: "0 3 * * *" is every day at 3:00, '
-    '"*/15 8-18 * * MON-FRI" every quarter of an hour at work; or @hourly, @daily, ...'
+    '"*/15 8-18 * * MON-FRI" every 15 minutes during working hours; or @hourly, @daily, ...'
 )
 _FIRST_SPAN_S = 3600.0
 _TWICE_MAX = timedelta(hours=3)  # so long a clock is set back at most
@@ -58,10 +58,10 @@ def check(expression: str, zone: str, now: float) -> None:
     start = datetime.fromtimestamp(now, tz=_zone(zone)).replace(tzinfo=None)
     fields = _spelled_out(expression).split()
     if len(fields) != len(_FIELDS):
-        message = f"cron {expression!r}: {len(fields)} fields, and there are five"
+        message = f"cron {expression!r}: it has {len(fields)} fields instead of five"
         raise UsageError(message, hint=_EXAMPLE)
     if next(_moments(expression, start), None) is None:
-        message = f"cron {expression!r}: such a day never comes"
+        message = f"cron {expression!r}: this date never occurs"
         raise UsageError(message, hint=_EXAMPLE)
 
 
@@ -69,7 +69,7 @@ def _moments(expression: str, start: datetime) -> CronSim:
     """Return what the clock shows, without a zone, at the times after `start`."""
     spelled = _spelled_out(expression)
     if len(expression) > _LONGEST:
-        message = f"cron: an expression has at most {_LONGEST} characters"
+        message = f"cron: an expression can have at most {_LONGEST} characters"
         raise UsageError(message, hint=_EXAMPLE)
     try:
         return CronSim(spelled, start)
@@ -82,7 +82,7 @@ def _wrong(expression: str, fields: List[str], problem: str) -> UsageError:
     about = f"cron {expression!r}"
     if name in _FIELDS:
         part = fields[list(_FIELDS).index(name)]
-        about += f": {part!r} is no {name.replace('-', ' ')} ({_FIELDS[name]})"
+        about += f": {part!r} is not a valid {name.replace('-', ' ')} ({_FIELDS[name]})"
     return UsageError(about, hint=_EXAMPLE)
 
 
@@ -157,8 +157,10 @@ def local_zone(now: float) -> str:
             name = None
     # Where it knows nothing better it guesses; TZ may be rules without a name.
     if not name or not _is_as_here(name, now, time.localtime(now).tm_gmtoff):
-        message = "the time zone of this machine has no name"
-        raise UsageError(message, hint="give a time zone, such as Europe/Madrid or UTC")
+        message = "the time zone of this machine cannot be determined"
+        raise UsageError(
+            message, hint="specify a time zone, such as Europe/Madrid or UTC"
+        )
     return name
 
 
@@ -175,9 +177,10 @@ def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        message = f"no time zone is called {name!r} here"
+        message = f"time zone {name!r} not found"
         hint = (
-            "such as Europe/Madrid, America/New_York or UTC; where the system has none: "
-            f"install its package tzdata, or {pip_install('tzdata')}"
+            "use a name such as Europe/Madrid, America/New_York or UTC; if the system"
+            " has no time zones, install its package tzdata, or"
+            f" {pip_install('tzdata')}"
         )
         raise UsageError(message, hint=hint) from None

@@ -85,7 +85,7 @@ class ScheduleRunner:
         try:
             names = self._runner_deps.schedules.names()
         except StateDirError as problem:
-            self._tell("", f"{problem.message}; tried again in {_AGAIN_S:g} s")
+            self._tell("", f"{problem.message}; retrying in {_AGAIN_S:g} s")
             self._look_again()
             return
         self._told.pop("", None)
@@ -127,11 +127,11 @@ class ScheduleRunner:
         except NotFound:
             self._next.pop(name, None)  # it was taken away
         except StateDirError as problem:
-            self._tell(name, f"{problem.message}; tried again in {_AGAIN_S:g} s")
+            self._tell(name, f"{problem.message}; retrying in {_AGAIN_S:g} s")
             self._look_again()
         except ProvctlError as problem:
             self._next.pop(name, None)
-            self._tell(name, f"{problem.message}; it does not fire")
+            self._tell(name, f"{problem.message}; the schedule is not active")
         except Exception as bug:  # noqa: BLE001  # of one; the others go on
             self._tell(name, f"{bug!r}, which is a bug in provctl")
         else:
@@ -168,7 +168,9 @@ class ScheduleRunner:
         now = runner_deps.clock.now()
         past = adjust_to_clock(schedule, before, now)
         if past.until < before.until:
-            self._log(schedule, "the clock was far ahead: it goes on from now")
+            self._log(
+                schedule, "the clock was set back: continuing from the current time"
+            )
         when = (schedule.cron, schedule.zone)
         missed = partial(cron.latest, after=past.until, now=now, most=MOST + 1)
         times = await _in_thread(missed, *when)
@@ -195,7 +197,7 @@ class ScheduleRunner:
         ):
             if schedule.overlap == "queue":
                 return None
-            self._log(schedule, f"skipped: run {past.run} of it has not ended")
+            self._log(schedule, f"skipped: run {past.run} has not finished")
             return after_skip(past)
         try:
             run = await self._in_pool(runner_deps.firing.fire, schedule, at)
@@ -203,7 +205,7 @@ class ScheduleRunner:
             raise
         except ProvctlError as problem:
             trouble = _first_line(problem)
-            self._log(schedule, f"cannot be run: {trouble}")
+            self._log(schedule, f"could not be submitted: {trouble}")
             return after_failure(past, trouble)
         self._log(schedule, f"run {run}")
         await runner_deps.take()
@@ -277,6 +279,6 @@ def _first_line(problem: ProvctlError) -> str:
     if isinstance(problem, InvalidWorkflow) and problem.mistakes:
         first, more = problem.mistakes[0], len(problem.mistakes) - 1
         place = f"{first.file}:{first.line}" if first.line else first.file
-        rest = f" (and {more} more mistakes)" if more else ""
+        rest = f" (and {more} more errors)" if more else ""
         return f"{place}: {first.message.splitlines()[0]}{rest}"
     return problem.message.splitlines()[0]

@@ -73,7 +73,7 @@ def _publish(draft: RunDir, final: RunDir) -> None:
     except OSError as problem:
         if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        message = f"there is a run {final.id} already"
+        message = f"run {final.id} already exists"
         raise RunExists(message) from None
 
 

@@ -121,8 +121,8 @@ class RunDir:
         except OSError as problem:
             raise unreadable(self.workflow, problem) from problem
         if workflow_json.digest(content) != digest:
-            message = f"{self.workflow}: it is not what was submitted"
-            raise JournalDamaged(message, hint="it was changed, or the disk is bad")
+            message = f"{self.workflow}: it differs from what was submitted"
+            raise JournalDamaged(message, hint="it was modified, or the disk is faulty")
         same = known.get(digest) if known else None
         return same or workflow_json.load_workflow(content, str(self.workflow))
 
@@ -178,7 +178,7 @@ class StateDir:
         """The directory itself may be where a link leads, what is in it must not be."""
         info = self.path.stat()
         if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o022:
-            raise _not_ours(self.path, "others own it or may write to it")
+            raise _not_ours(self.path, "other users own it or can write to it")
         others = (self.path / name for name in ("schedules", "hooks"))
         for folder in (self.queue, self.runs, self.scheduler, self.slots, *others):
             try:
@@ -309,5 +309,9 @@ def reported(path: Path) -> Iterator[None]:
         where = problem.filename or path
         message = f"{where}: {problem.strerror}"
         raise StateDirError(
-            message, hint="the state directory must be writable; --state-dir names one"
+            message,
+            hint=(
+                "the state directory must be writable; choose another one with"
+                " --state-dir"
+            ),
         ) from problem

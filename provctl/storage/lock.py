@@ -108,7 +108,7 @@ class Lock:
             while written < len(text):
                 written += os.pwrite(self._fd, text[written:], written)
         except OSError as problem:
-            message = f"{self._path}: cannot write who holds it: {problem.strerror}"
+            message = f"{self._path}: cannot record the lock owner: {problem.strerror}"
             raise StateDirError(message) from problem
 
     def release(self) -> None:
@@ -156,7 +156,7 @@ def is_process(pid: int) -> bool:
 
 def _not_locked(path: Path, fd: int, problem: OSError) -> StateDirError:
     os.close(fd)
-    return StateDirError(f"{path}: cannot lock it: {problem.strerror}")
+    return StateDirError(f"{path}: cannot lock: {problem.strerror}")
 
 
 def lock_owner(path: Path) -> Optional[LockOwner]:

@@ -67,7 +67,7 @@ class Schedules:
         """
         path = self._folder / (name + _IS)
         if not re.fullmatch(NAME, name) or not os.path.lexists(path):
-            message = f"no schedule is called {name}"
+            message = f"schedule {name} not found"
             raise NotFound(message, hint="provctl schedule list")
         return Schedule(**_read(path, name, Schedule))
 
@@ -88,8 +88,11 @@ class Schedules:
         """Put a new one on disk; it survives a power cut. Raises Refused, StateDirError."""
         with self._held():
             if os.path.lexists(self._folder / (schedule.name + _IS)):
-                message = f"there is a schedule {schedule.name} already"
-                hint = f"--name another, or: provctl schedule rm {schedule.name}"
+                message = f"schedule {schedule.name} already exists"
+                hint = (
+                    "choose another --name, or remove it: provctl schedule rm"
+                    f" {schedule.name}"
+                )
                 raise RequestRejected(message, hint=hint)
             self._write(schedule.name + _IS, schedule)
 
@@ -138,7 +141,9 @@ class Schedules:
             line, _ = seal(record)
         except ValueError as problem:
             message = f"{self._folder / name}: {problem}"
-            raise UsageError(message, hint="at most 1 MiB, JSON in ASCII") from None
+            raise UsageError(
+                message, hint="a schedule is at most 1 MiB of JSON in ASCII"
+            ) from None
         beside = self._folder / f".{name}-{os.getpid()}"
         write_fsync(beside, line)
         beside.replace(self._folder / name)
@@ -146,7 +151,7 @@ class Schedules:
 
 
 def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
-    hint = f"take it away and add it again: provctl schedule rm {name}"
+    hint = f"remove it and add it again: provctl schedule rm {name}"
     with _report_errors(path):  # what cannot be read now may be whole
         try:
             content = read_own(path)
@@ -163,7 +168,7 @@ def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
         message = f"{path}: {newer}"
         raise JournalTooNew(message) from None
     except KeyError as missing:
-        message = f"{path}: damaged: it has no {missing}"
+        message = f"{path}: damaged: field {missing} is missing"
         raise JournalDamaged(message, hint=hint) from None
     except ValueError as problem:
         message = f"{path}: damaged: {problem}"

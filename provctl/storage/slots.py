@@ -66,7 +66,7 @@ class Slots:
                 self._files[resource] = _Units(path, size, owner)
         except OSError as problem:
             self.close()
-            message = f"{folder}: cannot lock what is in it: {problem.strerror}"
+            message = f"{folder}: cannot lock the files in it: {problem.strerror}"
             raise StateDirError(message) from problem
 
     def acquire(

@@ -56,7 +56,7 @@ def check_state_dir(path: Path, *, uid: int, mounts: Sequence[Mount]) -> str:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         _check_creatable(path)
-        return f"{path} (not there yet; it will be created)"
+        return f"{path} (does not exist yet; it will be created)"
     except OSError as problem:
         raise _unusable(path, str(problem.strerror)) from problem
     if not stat.S_ISDIR(status.st_mode):
@@ -64,10 +64,12 @@ def check_state_dir(path: Path, *, uid: int, mounts: Sequence[Mount]) -> str:
     if status.st_uid != uid:
         raise _unusable(path, f"belongs to user {status.st_uid}, you are user {uid}")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise _unusable(path, "others can write to it", hint=f"chmod 700 {path}")
+        raise _unusable(path, "other users can write to it", hint=f"chmod 700 {path}")
     kind = _file_system(path, mounts)
     if kind in _NETWORK:
-        what = f"is on a network file system ({kind}), where locks may be lost"
+        what = (
+            f"is on a network file system ({kind}), where file locks are not reliable"
+        )
         raise _unusable(path, what)
     _check_disk(path)
     return f"{path} ({_free_gib(path):.1f} GiB free)"
@@ -98,7 +100,9 @@ def _check_disk(path: Path) -> None:
             os.fsync(file.fileno())
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _can_lock(file.name):
-                raise _unusable(path, "locks are not kept there (flock)")
+                raise _unusable(
+                    path, "its file system does not support file locks (flock)"
+                )
     except OSError as problem:
         what = f"cannot be written to: {problem.strerror}"
         raise _unusable(path, what) from problem

@@ -71,7 +71,7 @@ def load_workflow(frozen: bytes, where: str) -> Workflow:
         parts = tuple(_thaw_task(index, task) for index, task in enumerate(tasks))
         return Workflow(tasks=parts, **record)
     except _NOT_A_WORKFLOW as problem:
-        message = f"{where}: not a frozen workflow: {problem}"
+        message = f"{where}: not a stored workflow: {problem}"
         raise JournalDamaged(message) from None
 
 
@@ -122,7 +122,7 @@ def _thaw_action(record: Dict[str, Any]) -> Any:
                 if name in values and isinstance(values[name], list):
                     values[name] = tuple(values[name])
             return action(**values)
-    message = "a task without an action"
+    message = "a task has no action"
     raise ValueError(message)
 
 

@@ -47,7 +47,7 @@ def value_problems(value: Any, *, condition: bool = False) -> Iterator[ValueProb
         path, node, role = work.pop()
         message = _wrong(node, role)
         if message is None and len(path) > MAX_DEPTH:
-            message = f"values nest at most {MAX_DEPTH} levels"
+            message = f"values can be nested at most {MAX_DEPTH} levels deep"
         if message is not None:
             yield ValueProblem(path, message)
             continue
@@ -63,7 +63,7 @@ def _wrong(node: Any, role: str) -> Optional[str]:
             return _wrong_record(node, dollars[0], role)
     if role == "condition" and not isinstance(node, bool):
         return (
-            'a condition is true, false or a record such as {"$equals": [a, b]},'
+            'a condition must be true, false or a record such as {"$equals": [a, b]},'
             f" not {type_name(node)}"
         )
     return _wrong_data(node)
@@ -72,16 +72,16 @@ def _wrong(node: Any, role: str) -> Optional[str]:
 def _wrong_record(node: Any, key: str, role: str) -> Optional[str]:
     if key not in SPECIAL:
         return (
-            f"unknown special record `{key}`; data with such a key goes into"
+            f"unknown special record `{key}`; wrap data that has such a key in"
             ' {"$literal": ...}'
         )
     if len(node) > 1:
         return (
-            f"a record with `{key}` has no other field; data with such a key goes"
+            f"a record with `{key}` cannot have other fields; data with such a key goes"
             ' into {"$literal": ...}'
         )
     if role == "value" and key not in FILLED:
-        return f"`{key}` is a condition and stands only in `when`"
+        return f"`{key}` is a condition and can only be used in `when`"
     if role == "condition" and key not in CONDITIONS:
         return f"`{key}` is not a condition"
     return _wrong_shape(key, node[key])
@@ -100,7 +100,7 @@ def _wrong_shape(key: str, body: Any) -> Optional[str]:
             return "`$format` takes a text and a list of values"
         gaps = body[0].count("{}")
         if gaps != len(body[1]):
-            return f"the text has {gaps} `{{}}` but there are {len(body[1])} values"
+            return f"the text has {gaps} `{{}}` but {len(body[1])} values are given"
     elif key in COMPARISONS:
         if not isinstance(body, list) or len(body) != 2:
             return f"`{key}` takes a list of two values"
@@ -114,9 +114,9 @@ def _wrong_output(body: Any) -> Optional[str]:
         return "`$output` takes a record with `task` and `path`"
     task, path = body["task"], body.get("path", "")
     if not isinstance(task, str) or not isinstance(path, str) or not task:
-        return "`task` and `path` of `$output` are texts"
+        return "`task` and `path` of `$output` must be text"
     if len(path) > MAX_PATH:
-        return f"a path has at most {MAX_PATH} characters"
+        return f"a path can have at most {MAX_PATH} characters"
     if path and "" in path.split("."):
         return f"the path `{path}` has an empty part"
     return None
@@ -128,12 +128,15 @@ def _wrong_data(node: Any) -> Optional[str]:
     if isinstance(node, float) and not math.isfinite(node):
         return "a number must be finite"
     if isinstance(node, (dict, list)) and len(node) > MAX_PARTS:
-        return f"{type_name(node)} has at most {MAX_PARTS} parts; put more into a file"
+        return (
+            f"{type_name(node)} can have at most {MAX_PARTS} parts; move large data to"
+            " a file"
+        )
     if isinstance(node, dict):
         wrong = (_wrong_text(key) for key in node)
         return next((message for message in wrong if message), None)
     if isinstance(node, int) and not -(2**63) <= node < 2**63:
-        return "a whole number must fit into 64 bits; write it as text"
+        return "an integer must fit into 64 bits; write it as text"
     if node is None or isinstance(node, (bool, int, float, list)):
         return None
     return f"{type_name(node)} is not a JSON value; write it as text"
@@ -141,12 +144,12 @@ def _wrong_data(node: Any) -> Optional[str]:
 
 def _wrong_text(text: str) -> Optional[str]:
     if len(text) > MAX_TEXT:
-        return f"a text has at most {MAX_TEXT} characters"
+        return f"text can have at most {MAX_TEXT} characters"
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            return "a text with half a character (a lone surrogate)"
+            return "the text contains a lone surrogate"
     return None
 
 

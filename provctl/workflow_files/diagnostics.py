@@ -32,7 +32,7 @@ def render_mistakes(error: InvalidWorkflow, *, width: int = MAX_WIDTH) -> str:
     blocks = [
         "\n".join(_block(group, width)) for group in group_similar(error.mistakes)
     ]
-    total = f"{count} mistake{'' if count == 1 else 's'} found"
+    total = f"{count} error{'' if count == 1 else 's'} found"
     return "\n\n".join([*blocks, total])
 
 
@@ -88,10 +88,10 @@ def remaining_count(group: Sequence[Diagnostic]) -> str:
     found = (_NAME.search(mistake.message) for mistake in group[1:])
     names = [match.group() for match in found if match]
     if not names:
-        return f"and {len(group) - 1} times more" if len(group) > 1 else ""
+        return f"and {len(group) - 1} more like this" if len(group) > 1 else ""
     told = ", ".join(names[:_NAMED])
     more = len(group) - 1 - len(names[:_NAMED])
-    return f"the same of {told}" + (f" and {more} more" if more else "")
+    return f"same for {told}" + (f" and {more} more" if more else "")
 
 
 def _block(group: Sequence[Diagnostic], width: int) -> Iterator[str]:

@@ -128,7 +128,7 @@ class _Needs:
                     (*node.entry.path, "needs", index),
                     f"task `{node.id}` needs `{said.task}` twice: on {known.on} and on"
                     f" {said.on}",
-                    "use `done` to go on however it ends",
+                    "use `done` to continue whatever its outcome",
                 )
         for use in _uses(node):
             target = node.scope.find(use.reference.task)
@@ -172,8 +172,8 @@ def _tell_unknown(
     name: str, node: TaskNode, path: DocPath, message: str, problems: ValidationIssues
 ) -> None:
     hint = (
-        "a task inside a nested workflow cannot be named from outside; name the"
-        " nested workflow"
+        "a task inside a nested workflow cannot be referenced from outside; reference"
+        " the nested workflow"
         if "/" in name
         else ""
     )
@@ -207,9 +207,9 @@ def _check_output(
     if table.nodes[target].entry.kind == "command":
         problems.add(
             path,
-            f"task `{node.id}` uses the output of `{target}`, but a `command`"
-            " returns nothing",
-            f"make `{target}` a `script` or a `call`, or only name it in `needs`",
+            f"task `{node.id}` uses the output of `{target}`, but a `command` has no"
+            " output",
+            f"make `{target}` a `script` or a `call`, or use `needs` only",
         )
 
 
@@ -227,7 +227,7 @@ def _check_graph(
             if problem.need is None
             else _path_of_need(node, needs[problem.need])
         )
-        hint = "each task needs the next; take one of these needs away"
+        hint = "each task needs the next; remove one of these needs"
         problems.add(path, problem.message, hint if problem.cycle else "")
 
 
@@ -240,7 +240,7 @@ def _check_interrupt(task: Task, node: TaskNode, problems: ValidationIssues) -> 
         problems.add(
             (*node.entry.path, "on_interrupt"),
             f'task `{task.id}`: on_interrupt = "rerun" needs idempotent = true',
-            "say that running it twice does no harm, or use `hold`",
+            "set it if running the task twice is safe, or use `hold`",
         )
 
 
@@ -249,7 +249,7 @@ def _check_variables(task: Task, node: TaskNode, problems: ValidationIssues) -> 
         problems.add(
             (*node.entry.path, "env", name),
             f"task `{task.id}`: `{name}` is in `env` and in `secrets`",
-            "take it out of one of them, or out of that of `defaults`",
+            "remove it from one of them, or from `defaults`",
             on_key=True,
         )
 
@@ -257,8 +257,8 @@ def _check_variables(task: Task, node: TaskNode, problems: ValidationIssues) -> 
 def _tell_lost(task: Task, path: DocPath, problems: ValidationIssues) -> None:
     problems.add(
         path,
-        f"task `{task.id}`: to retry what was lost needs idempotent = true beside it",
-        "say that running it twice does no harm, or leave out `lost`",
+        f"task `{task.id}`: retrying after `lost` needs idempotent = true",
+        "set it if running the task twice is safe, or remove `lost`",
     )
 
 
@@ -279,10 +279,10 @@ def _check_pools(
             if name not in known:
                 problems.add_unknown(
                     at,
-                    f"no pool `{name}` is configured",
+                    f"pool `{name}` is not configured",
                     name,
                     known,
-                    hint="pools are named in the configuration",
+                    hint="define pools in the configuration",
                     on_key=True,
                 )
             elif amount > known[name]:

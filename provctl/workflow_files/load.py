@@ -137,7 +137,8 @@ def check_document(
 
     value, source_of = document.value, _itself
     if not isinstance(value, dict):
-        raise invalid(origin.file, f"a workflow is a record, not {type_name(value)}")
+        wrong = f"a workflow must be a record, not {type_name(value)}"
+        raise invalid(origin.file, wrong)
     if is_platform_file(value):
         translation = convert_platform_file(value, problems)
         if problems.found:
@@ -204,8 +205,10 @@ def _absolute(place: str, origin: DocumentOrigin) -> str:
     if origin.folder is not None:
         return str(origin.folder / place)
     if not os.path.isabs(place):  # noqa: PTH117
-        message = f"{place}: the path is relative, and there is no file it could be to"
-        raise invalid(origin.file, message, "give the whole path")
+        message = (
+            f"{place}: the path is relative, but the workflow does not come from a file"
+        )
+        raise invalid(origin.file, message, "give an absolute path")
     return place
 
 
@@ -218,7 +221,7 @@ def read_document(
     """Read a file as what it says, before that is checked. Raises as `load_workflow`."""
     suffix = path.suffix
     if suffix not in SUFFIXES:
-        hint = "name it .ncl, .json, .toml or .k"
+        hint = "use the extension .ncl, .json, .toml or .k"
         raise invalid(path, "is not a workflow file", hint)
     source = read_source(path)
     if suffix in (".ncl", ".k"):
@@ -236,7 +239,7 @@ def read_document(
 
         used = with_params(document.value, params, problems)
         for name in sorted(params.keys() - used):
-            context.tell(f"{path}: -p {name}: nothing in the file uses `{name}`")
+            context.tell(f"{path}: -p {name}: the file does not use `{name}`")
     return document
 
 

@@ -80,7 +80,7 @@ def with_params(
         if default is not None and type_name(value) != type_name(default):
             problems.add(
                 ("params", name),
-                f"-p {name}={text}: the parameter is {type_name(default)}",
+                f"-p {name}={text}: the parameter must be {type_name(default)}",
             )
         declared[name] = value
     return _fill(document, declared, problems)
@@ -122,8 +122,8 @@ def _fill(
             elif left + sizes[wanted] >= 0:  # told once
                 problems.add(
                     _path(at),
-                    f"parameters fill in more than {MAX_FILLED >> 20} MiB",
-                    "let the tasks read what is large from a file",
+                    f"parameters insert more than {MAX_FILLED >> 20} MiB",
+                    "let the tasks read large data from a file",
                 )
     return used
 

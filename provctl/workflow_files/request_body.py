@@ -100,14 +100,15 @@ def load_body(
 def _check_wrapper(record: Mapping[str, Any], known: Set[str]) -> None:
     unknown = sorted(record.keys() - known)
     if unknown:
-        hint = "around a workflow there may be: params, key, priority, labels"
+        hint = "fields allowed beside `workflow`: params, key, priority, labels"
         raise invalid(_NAME, f"unknown field {unknown[0]!r}", hint)
     if not isinstance(record.get("key"), (str, type(None))):
-        raise invalid(_NAME, "`key` is a text")
+        raise invalid(_NAME, "`key` must be text")
     priority = record.get("priority", 0)
     if type(priority) is not int or abs(priority) > _PRIORITY_MAX:
         message = (
-            f"`priority` is a whole number from -{_PRIORITY_MAX} to {_PRIORITY_MAX}"
+            f"`priority` must be a whole number from -{_PRIORITY_MAX} to"
+            f" {_PRIORITY_MAX}"
         )
         raise invalid(_NAME, message)
     _check_labels(record.get("labels", {}))
@@ -118,7 +119,7 @@ def _check_labels(labels: Any) -> None:
         isinstance(v, str) for v in labels.values()
     )
     if not texts:
-        raise invalid(_NAME, "`labels` is a record of texts")
+        raise invalid(_NAME, "`labels` must be a record of texts")
     try:
         check_labels(labels)
     except ValueError as problem:
@@ -128,7 +129,7 @@ def _check_labels(labels: Any) -> None:
 def _texts(params: Any) -> Dict[str, str]:
     """Parameters as the flag -p would give them: no record can be brought in."""
     if not isinstance(params, dict):
-        raise invalid(_NAME, f"`params` is a record, not {type_name(params)}")
+        raise invalid(_NAME, f"`params` must be a record, not {type_name(params)}")
     for name, value in params.items():
         if isinstance(value, dict):
             raise invalid(_NAME, f"params.{name}: a parameter cannot be a record")

@@ -52,7 +52,7 @@ def _reject(message: str) -> NoReturn:
 
 def _positive(value: float) -> float:
     if value <= 0:
-        _reject("must be longer than nothing")
+        _reject("must be longer than 0 seconds")
     return value
 
 
@@ -71,21 +71,21 @@ def _command(text: str) -> str:
 def _flags(flags: Dict[str, Any]) -> Dict[str, Any]:
     for name in flags:
         if not is_flag(name):
-            _reject(f"has `{name}`, which is not a flag: write zone for --zone")
+            _reject(f"has `{name}`, which is not a flag name: write zone for --zone")
     return flags
 
 
 def _arguments(arguments: Dict[str, Any]) -> Dict[str, Any]:
     for name in arguments:
         if not _ARGUMENT.fullmatch(name):
-            _reject(f"has `{name}`, which $args cannot have as a name")
+            _reject(f"has `{name}`, which is not a valid name in $args")
     return arguments
 
 
 def _env(env: Dict[str, Any]) -> Dict[str, Any]:
     for name, value in env.items():
         if not _VARIABLE.fullmatch(name):
-            _reject(f"has `{name}`, which is not a name for a variable")
+            _reject(f"has `{name}`, which is not a valid variable name")
         if name in GIVEN_VARIABLES:
             _reject(f"has `{name}`, which provctl sets itself")
         _check_word(value, f"`{name}`")
@@ -96,18 +96,20 @@ def _secrets(secrets: Dict[str, str]) -> Dict[str, str]:
     for name, reference in secrets.items():
         if not _VARIABLE.fullmatch(name):
             # Without what was given, here and below: it may be the secret itself.
-            _reject("has a name that no variable can have")
+            _reject("has a name that is not a valid variable name")
         if name in GIVEN_VARIABLES:
             _reject(f"has `{name}`, which provctl sets itself")
         if not _SECRET.fullmatch(reference):
-            _reject(f'says of `{name}` neither "env:NAME" nor "file:PATH"')
+            _reject(
+                f'has a value for `{name}` that is neither "env:NAME" nor "file:PATH"'
+            )
     return secrets
 
 
 def _worth_it(entries: List[Any]) -> List[str]:
     """What a retry is for, in the words of `core.model.workflow.Retry`."""
     if not entries:
-        _reject("is empty: leave it out for another try after any failure")
+        _reject("is empty: remove it to retry after any failure")
     words = [_one_worth_it(entry) for entry in entries]
     return list(dict.fromkeys(words))
 
@@ -121,8 +123,8 @@ def _one_worth_it(entry: Any) -> str:
     if number is None:
         given = f"`{entry}`" if isinstance(entry, (str, int)) else type_name(entry)
         _reject(
-            "takes exit codes (1 to 255), signals (SIGKILL), exit, signal, timeout and"
-            f" lost, not {given[:40]}"
+            "accepts exit codes (1 to 255), signals (SIGKILL), exit, signal, timeout"
+            f" and lost, not {given[:40]}"
         )
     return f"signal {int(number)}"
 
@@ -151,20 +153,20 @@ def _script(text: str) -> str:
     if not text.strip():
         _reject("is empty")
     if len(text.encode(errors="replace")) > MAX_SCRIPT:
-        _reject("has more than 64 KiB; put it into a module and use `call`")
+        _reject("is larger than 64 KiB; move it to a module and use `call`")
     return text
 
 
 def _pools(pools: Dict[str, int]) -> Dict[str, int]:
     for name, amount in pools.items():
         if amount < 1:
-            _reject(f"takes at least 1 of `{name}`")
+            _reject(f"must take at least 1 of `{name}`")
     return pools
 
 
 def _name(text: str) -> str:
     if text != text.strip() or not text.isprintable():
-        _reject("begins or ends with a space, or has characters that cannot be seen")
+        _reject("begins or ends with a space, or has invisible characters")
     return text
 
 
@@ -238,7 +240,7 @@ class RetryFields(_Fields):
     def _check_delay(self) -> RetryFields:
         idle = self.model_fields_set & {"factor", "max_delay", "jitter"}
         if idle and "delay" not in self.model_fields_set:
-            _reject(f"has `{min(idle)}`, which does nothing without `delay`")
+            _reject(f"has `{min(idle)}`, which has no effect without `delay`")
         return self
 
 
@@ -254,9 +256,9 @@ class WorkFields(_Fields):
     def _check_kind(self) -> WorkFields:
         kinds = [name for name in KINDS[:3] if getattr(self, name) is not None]
         if len(kinds) != 1:
-            _reject("has exactly one of `call`, `script` and `command`")
+            _reject("must have exactly one of `call`, `script` and `command`")
         if self.args is not None and kinds != ["script"]:
-            _reject("has `args`, which goes with `script` only")
+            _reject("has `args`, which is only allowed with `script`")
         return self
 
 

@@ -116,8 +116,8 @@ def build_table(top: ParsedLevel, problems: ValidationIssues) -> TaskTable:
         if node.id.count("/") > MAX_NESTING or len(node.id) > MAX_ID:
             problems.add(
                 node.entry.path,
-                f"workflows nest too deeply here: at most {MAX_NESTING} levels, and"
-                f" {MAX_ID} characters for the ids of a task and those around it",
+                f"workflows are nested too deeply: at most {MAX_NESTING} levels, and"
+                f" {MAX_ID} characters for the full id of a task",
             )
             continue
         table.nodes[node.id] = node
@@ -176,7 +176,7 @@ def _check_library(
     if level.fields.library not in (None, top.fields.library):
         problems.add(
             (*level.path, "library"),
-            "a nested workflow uses the library of the outermost one",
+            "a nested workflow uses the library of the outermost workflow",
             "set `library` there",
         )
 

@@ -103,9 +103,13 @@ def read_level(
     for name in ("max_parallel", "labels"):
         if path and getattr(fields, name):
             at = (*path, name)
-            problems.add(at, f"`{name}` is of the whole run, not of a part of it")
+            problems.add(at, f"`{name}` cannot be set in a nested workflow")
     if "tasks" not in raw:
-        problems.add(path, "the workflow has no `tasks`", "add a record of tasks by id")
+        problems.add(
+            path,
+            "the workflow has no `tasks`",
+            "add `tasks`, a record with a task for each id",
+        )
     known: Dict[Any, Any] = {}
     entries = tuple(
         _read_entry(name, task, at, problems, known)
@@ -132,7 +136,7 @@ def _tasks(
         if not _ID.fullmatch(name):
             problems.add(
                 at,
-                f"{_not_an_id(name)} is not a task id",
+                f"{_not_an_id(name)} is not a valid task id",
                 "use up to 200 letters (a to z, A to Z), digits, `.`, `_` and `-`, a"
                 " letter or digit first",
                 on_key=isinstance(tasks, dict),
@@ -185,14 +189,14 @@ def _read_entry(
         problems.add(
             path,
             f"{what} has nothing to run",
-            "give it one of `call`, `script`, `command` or `workflow`",
+            "add one of `call`, `script`, `command` or `workflow`",
         )
     elif len(kinds) > 1:
         listed = ", ".join(f"`{field}`" for field in kinds)
         problems.add(
             (*path, kinds[1]),
-            f"{what} has {listed}; a task has exactly one of them",
-            "make two tasks of it",
+            f"{what} has {listed}; a task must have exactly one of them",
+            "split it into two tasks",
             on_key=True,
         )
     only = kinds[0] if len(kinds) == 1 else ""
@@ -213,15 +217,15 @@ def _check_pairs(
             if field in TaskFields.model_fields and field not in _OF_GROUPS:
                 problems.add(
                     (*path, field),
-                    f"{what}: `{field}` does not go with a nested workflow",
-                    "put it on its tasks, or into its `defaults`",
+                    f"{what}: `{field}` is not allowed on a nested workflow",
+                    "set it on its tasks, or in its `defaults`",
                     on_key=True,
                 )
     elif only in ("call", "command") and "args" in raw:
         problems.add(
             (*path, "args"),
-            f"{what}: `args` goes with `script` only",
-            "put it into `call`" if only == "call" else "put it into the list",
+            f"{what}: `args` is only allowed with `script`",
+            "move it into `call`" if only == "call" else "add it to the list",
             on_key=True,
         )
 
@@ -237,7 +241,7 @@ def _without_outputs(
             problems.add(
                 (*path, "env", name),
                 f"`defaults`: `{name}` uses the output of a task",
-                "put it into the `env` of the tasks that need it",
+                "move it to the `env` of the tasks that need it",
             )
             wrong = {"env"}
     if not wrong:
@@ -327,7 +331,7 @@ def _tell(
             f"{what}: unknown field `{where}`",
             at[-1],
             list(holder.model_fields),
-            hint=f"it can have {', '.join(holder.model_fields)}",
+            hint=f"allowed fields: {', '.join(holder.model_fields)}",
             on_key=True,
         )
     elif rule == "missing":

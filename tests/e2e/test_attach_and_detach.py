@@ -25,16 +25,16 @@ def test_a_detached_run_goes_on_and_is_attached_again(
     with provctl.terminal("run", gated.file) as terminal:
         run = gated.until_two_run()
         said = provctl("workflow", "detach", run).err
-        assert f"run {run} goes on in the background" in said
+        assert f"run {run} continues in the background" in said
         assert terminal.wait() == 130
-    for words in (f"run {run} goes on in the background", f"workflow attach {run}"):
+    for words in (f"run {run} continues in the background", f"provctl attach {run}"):
         assert words in terminal.plain
     assert gated.owners(run) == ["foreground", "scheduler"]
     with provctl.terminal("workflow", "attach", run) as terminal:
         terminal.read_until("running")
         terminal.press("\x03")
         assert terminal.wait() == 130
-    assert "the run goes on" in terminal.plain
+    assert "the run continues" in terminal.plain
     with provctl.terminal("workflow", "attach", run) as terminal:
         terminal.read_until("running")
         gated.open()
@@ -48,9 +48,12 @@ def test_to_detach_what_is_in_the_background_is_no_mistake(
 ) -> None:
     run = provctl.submit(gated.file)
     gated.until_two_run()
-    assert "in the background already" in provctl("workflow", "detach", run).err
+    assert "already in the background" in provctl("workflow", "detach", run).err
     gated.check_end(run)
-    assert "has ended: failed" in provctl("workflow", "detach", run, code=41).err
+    assert (
+        "has already finished (failed)"
+        in provctl("workflow", "detach", run, code=41).err
+    )
     shown = provctl("workflow", "attach", run, code=10).out
     assert f"run {run} (w) failed" in shown
 
@@ -79,7 +82,7 @@ def test_attach_without_a_scheduler_says_so(provctl: Provctl, gated: Gated) -> N
         owner.kill()
         owner.communicate(timeout=60)
     said = provctl("workflow", "attach", run, env=off, code=30).err
-    assert "queued, but not yet taken up" in said
+    assert "queued, but no scheduler could be reached" in said
     provctl("scheduler", "start", env=off)
     gated.check_end(run)
 

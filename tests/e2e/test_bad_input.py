@@ -148,7 +148,7 @@ def test_a_key_is_not_given_two_values(provctl: Provctl, flag: str) -> None:
     file = provctl.text("w.json", json.dumps(document))
     done = provctl(*words, file, first, key, second, other, code=2)
     name = key.partition("=")[0]
-    assert f"{flag} {name} is given twice, with different values" in done.err
+    assert f"{flag} {name} is given twice with different values" in done.err
     if flag in ("-p", "--set"):
         provctl(*words, file, first, key, second, key)
 
@@ -157,11 +157,11 @@ def test_an_attempt_that_never_was_is_refused(provctl: Provctl) -> None:
     run = provctl("run", provctl.file({"a": TRUE}), "-o", "json").json()["id"]
     for what in (run, f"{run}/a"):
         done = provctl("logs", what, "--attempt", "2", code=40)
-        assert "there is no attempt 2" in done.err
+        assert "attempt 2 not found" in done.err
     provctl("logs", run, "--attempt", "1")
 
 
 def test_an_age_says_its_unit(provctl: Provctl) -> None:
     done = provctl("prune", "--older", "30", "--dry-run", code=2)
-    assert "must say its unit, such as 30s or 30m" in done.err
+    assert "needs a unit, such as 30s or 30m" in done.err
     provctl("prune", "--older", "30d", "--dry-run")

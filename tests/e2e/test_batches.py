@@ -58,7 +58,7 @@ def test_a_batch_stands_still_and_goes_on_as_a_whole(provctl: Provctl) -> None:
     told = provctl("batch", "status", batch, "-o", "json").json()
     assert [run["status"] for run in told] == ["paused", "paused"]
     said = provctl("batch", "resume", batch).err
-    assert said == "".join(f"goes on: {run['id']}\n" for run in told)
+    assert said == "".join(f"resumed: {run['id']}\n" for run in told)
     told = provctl("batch", "status", batch, "-o", "json").json()
     assert {run["status"] for run in told} == {"running"}
     assert "is paused" in provctl("batch", "resume", batch, code=41).err

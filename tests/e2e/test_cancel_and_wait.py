@@ -37,7 +37,7 @@ def test_a_queued_run_without_a_scheduler_can_be_cancelled(provctl: Provctl) -> 
     off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     done = provctl("workflow", "submit", provctl.endless(), env=off)
     run = done.last_word
-    assert "not yet taken up" in done.err
+    assert "no scheduler could be reached" in done.err
     assert provctl.schedulers() == []
     assert provctl.status(run)["status"] == "queued"
     provctl("wait", run, code=30, env=off)
@@ -50,7 +50,7 @@ def test_wait_and_monitor_give_up_when_told(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     for verb in ("wait", "monitor"):
         said = provctl("workflow", verb, run, "--timeout", "0.2", code=124).err
-        assert "the run goes on" in said
+        assert "the run continues" in said
     provctl.until_ready(run)
     provctl("cancel", run, "--now")
     provctl("wait", run, code=11)
@@ -74,7 +74,7 @@ def test_reading_needs_no_scheduler(provctl: Provctl) -> None:
     provctl("scheduler", "stop")
     assert provctl.schedulers() == []
     assert [row["id"] for row in provctl("ps", "-o", "json").json()] == [run]
-    assert provctl.task(run, "a")["reason"] == "still running, without an owner"
+    assert provctl.task(run, "a")["reason"] == "still running, but orphaned"
     assert provctl("logs", run, "a").out == "ready\n"
     assert provctl("workflow", "outputs", run).json() == {}
     assert provctl("scheduler", "status", "-o", "json").json()["running"] is False

@@ -48,7 +48,7 @@ def test_an_error_of_syntax_is_a_mistake_at_its_line(
         done = provctl("workflow", verb, file, code=50)
         assert f"{file}:7:9: `web`: Incomplete math expression." in done.err
         assert "7 |         let x = 1 +\n" in done.err
-        assert "1 mistake found" in done.err
+        assert "1 error found" in done.err
 
 
 @pytest.mark.parametrize("verb", ["validate", "plan"])
@@ -58,8 +58,7 @@ def test_what_is_not_there_is_a_warning(provctl: Provctl, verb: str) -> None:
         done = provctl("workflow", verb, file)
         assert done.err.splitlines() == [
             f"warning: {file}: `db`: no program `no-such-program` is on PATH",
-            f"warning: {file}:7: `web`: `no-such-thing` is no Nushell command, and no"
-            " program on PATH",
+            f"warning: {file}:7: `web`: `no-such-thing` is neither a Nushell command nor a program on PATH",
         ]
 
 
@@ -113,7 +112,7 @@ def test_a_nushell_that_does_not_answer_is_named(provctl: Provctl) -> None:
     file = nickel(provctl, "1")
     err = provctl("--config", "config.toml", "workflow", "validate", file).err
     (line,) = err.splitlines()
-    assert line.startswith(f"warning: {file}: its scripts are not checked: {nu} ")
+    assert line.startswith(f"warning: {file}: its scripts were not checked: {nu} ")
 
 
 def test_an_error_of_a_run_names_the_line_of_the_file(provctl: Provctl) -> None:

@@ -64,7 +64,7 @@ def gated(provctl: Provctl) -> Iterator[Gated]:
 
 def said_by(job: Any, task: str) -> List[str]:
     """All lines of a task, from all its groups."""
-    title = re.compile(rf"{task}( \(attempt \d\))?(, goes on)?")
+    title = re.compile(rf"{task}( \(attempt \d\))?(, continued)?")
     groups = [group for group in job.groups if title.fullmatch(group.title)]
     return [line for group in groups for line in group.lines]
 
@@ -257,7 +257,7 @@ def test_a_page_that_cannot_be_written_is_told_and_no_more(
 ) -> None:
     file = provctl.file({"a": {"command": ["true"]}})
     env = {**github, "GITHUB_STEP_SUMMARY": str(provctl.folder / "no" / "page")}
-    assert "summary of the step is not written" in provctl("run", file, env=env).err
+    assert "step summary could not be written" in provctl("run", file, env=env).err
     full = provctl.text("full.md", "x" * (1 << 20))
     provctl("run", file, env={**github, "GITHUB_STEP_SUMMARY": str(full)})
     assert full.stat().st_size <= (1 << 20) + 1
@@ -343,12 +343,12 @@ def test_a_silent_run_is_heard_of(provctl: Provctl, gated: Gated) -> None:
     file = provctl.file({"nap": {"command": ["sleep", "3"]}})
     env = {"PROVCTL_UI_HEARTBEAT_SECONDS": "1"}
     out = provctl("run", file, env=env).out
-    beats = [line for line in out.splitlines() if "goes on: nap for " in line]
+    beats = [line for line in out.splitlines() if "still running: nap for " in line]
     assert 1 <= len(beats) <= 3
-    assert "goes on" not in provctl("run", file).out
+    assert "still running" not in provctl("run", file).out
     # What it usually takes is known by now.
     out = provctl("run", file, env=env).out
-    assert re.search(r"goes on: nap for [12]s, about [012](\.\d)?s left", out)
+    assert re.search(r"still running: nap for [12]s, about [012](\.\d)?s left", out)
 
 
 def test_a_silent_wait_is_heard_of_where_nobody_sees_it(
@@ -357,25 +357,27 @@ def test_a_silent_wait_is_heard_of_where_nobody_sees_it(
     often = {"PROVCTL_UI_HEARTBEAT_SECONDS": "0.3"}
     run = provctl.submit(gated.file)
     gated.until_two_run()
-    beat = re.compile(rf"^\d\d:\d\d:\d\d run {run} goes on: first for ", re.MULTILINE)
+    beat = re.compile(
+        rf"^\d\d:\d\d:\d\d run {run} still running: first for ", re.MULTILINE
+    )
     for words in ([run], [f"{run}/after"], [run, "--for", "paused"]):
         done = provctl("wait", *words, "--timeout", "1.5", env=often, code=124)
         assert 1 <= len(beat.findall(done.err)) <= 5, done.err
         assert done.out == ""
     for silent in ({"PROVCTL_UI_HEARTBEAT_SECONDS": "0"}, {}):
         done = provctl("wait", run, "--timeout", "1", env=silent, code=124)
-        assert "goes on:" not in done.err
+        assert "still running:" not in done.err
     assert provctl("wait", run, "-q", "--timeout", "1", env=often, code=124).err == ""
     with provctl.terminal("wait", run, "--timeout", "1.5", env=often) as terminal:
         assert terminal.wait() == 124
-    assert "goes on:" not in terminal.raw
+    assert "still running:" not in terminal.raw
 
 
 def test_who_submits_and_waits_is_heard_of(provctl: Provctl) -> None:
     file = provctl.file({"nap": {"command": ["sleep", "2"]}})
     often = {"PROVCTL_UI_HEARTBEAT_SECONDS": "0.5"}
     done = provctl("workflow", "submit", file, "-w", "-o", "name", env=often)
-    assert f"run {done.last_word} goes on: nap for " in done.err
+    assert f"run {done.last_word} still running: nap for " in done.err
     assert done.out == f"{done.last_word}\n"
 
 

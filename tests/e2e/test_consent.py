@@ -50,7 +50,7 @@ def test_with_yes_each_is_done(provctl: Provctl, past: str) -> None:
     assert provctl.task(past, "a")["attempts"] == 1
     provctl(*DESTROY["rollback"], "-y", "--wait")
     assert (provctl.folder / "undone").exists()
-    provctl("retry", "@last", "--wait")  # what was undone is not there any more
+    provctl("retry", "@last", "--wait")  # what was undone no longer exists
     provctl(*DESTROY["schedule rm"], "--yes")
     assert provctl("schedule", "list", "-o", "name").out == ""
     provctl(*DESTROY["rm"], "--yes")

@@ -121,11 +121,11 @@ CASES: Dict[str, Tuple[_Case, str]] = {
     "30 unreachable": (_unreachable, "provctl scheduler start"),
     "32 state unusable": (_unusable, "state"),
     "33 damaged": (_damaged, "journal.jsonl"),
-    "40 not found": (_not_found, "there is no run yet"),
+    "40 not found": (_not_found, "there are no runs yet"),
     "41 refused": (_refused, "nothing to cancel"),
     "50 invalid": (_invalid, "w-1.json:"),
     "52 tool missing": (_tool_missing, "Nushell"),
-    "124 gave up": (_gave_up, "the run goes on"),
+    "124 gave up": (_gave_up, "the run continues"),
 }
 
 

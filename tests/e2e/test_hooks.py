@@ -104,7 +104,7 @@ def test_a_hook_that_hangs_or_fails_delays_and_fails_nothing(
     assert "    why\n" in (provctl.state / "scheduler" / "hooks.log").read_text()
     doctor = provctl("doctor", "-o", "json", env=hooks.env, code=None)
     (found,) = [row for row in doctor.json() if row["check"] == "hooks"]
-    assert "no program no-such-program" in found["detail"]
+    assert "program no-such-program not found" in found["detail"]
     hooks.set(bad)
     doctor = provctl("doctor", "-o", "json", env=hooks.env, code=None)
     (found,) = [row for row in doctor.json() if row["check"] == "hooks"]

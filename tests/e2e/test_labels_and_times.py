@@ -41,7 +41,7 @@ def test_a_key_means_the_same_run_whatever_its_labels(provctl: Provctl) -> None:
     ("labels", "said"),
     [
         ({"a b": "x"}, "no key of a label"),
-        ({"a": "x,y"}, "without a comma"),
+        ({"a": "x,y"}, "without commas"),
         ({"a": 3}, "labels"),
         ({f"k{n}": "" for n in range(33)}, "at most 32 labels"),
     ],
@@ -83,12 +83,12 @@ def test_lists_are_of_a_time(provctl: Provctl) -> None:
     later = time.strftime("%Y-%m-%dT%H:%M", in_an_hour)
     for verb in ("ps", "stats", "journal tail " + run, "scheduler logs"):
         done = provctl(*verb.split(), "--since", later, code=2)
-        assert "which is still to come" in done.err
+        assert "which is in the future" in done.err
     done = provctl("workflow", "show", run, "--at", later, code=2)
-    assert "which is still to come" in done.err
+    assert "which is in the future" in done.err
     assert provctl("workflow", "show", run, "--at", "now").out
     assert ids(provctl, "--until", later) == [run]
-    assert "is no time" in provctl("ps", "--since", "soon", code=2).err
+    assert "is not a time" in provctl("ps", "--since", "soon", code=2).err
     said = provctl("ps", "--since", "1h", "--until", "2h", code=2).err
     assert "--since is later than --until" in said
     records = provctl("journal", "tail", run, "--since", "1h", "-o", "jsonl").out
@@ -126,7 +126,7 @@ def test_cancel_by_label_says_what_it_means(provctl: Provctl) -> None:
     assert provctl.status(other)["outcome"] is None
     assert "nothing to cancel" in provctl("cancel", "-l", "env=test", code=41).err
     assert "no run has these labels" in provctl("cancel", "-l", "env=x", code=40).err
-    assert "no run is named" in provctl("cancel", code=2).err
+    assert "no run is given" in provctl("cancel", code=2).err
     assert "either RUN or -l" in provctl("cancel", other, "-l", "env", code=2).err
     provctl("workflow", "pause", "-l", "env=prod")
     assert provctl.status(other)["status"] == "paused"
@@ -161,7 +161,7 @@ def test_what_is_kept_and_what_goes_is_chosen_by_label(provctl: Provctl) -> None
     kept = provctl.submit(file, "-l", "env=test", "-l", "keep=", "--wait")
     prod = provctl.submit(file, "-l", "env=prod", "--wait")
     said = provctl("prune", "-l", "env=test", code=2).err
-    assert "nothing says what may go" in said
+    assert "no selection given" in said
     provctl("workflow", "pin", "-l", "keep")
     prune = ("prune", "-l", "env=test", "--keep", "0", "-o", "json")
     (row,) = provctl(*prune, "--yes").json()
@@ -175,7 +175,7 @@ def test_what_is_kept_and_what_goes_is_chosen_by_label(provctl: Provctl) -> None
     going = provctl.submit(provctl.endless(), "-l", "env=test")
     assert f"removed: {kept}" in provctl("workflow", "rm", "-l", "env=test", "-y").err
     assert set(provctl.runs()) == {prod, going}
-    assert "no run is named" in provctl("workflow", "rm", code=2).err
+    assert "no run is given" in provctl("workflow", "rm", code=2).err
     provctl("cancel", going, "--now")
 
 
@@ -187,12 +187,12 @@ def test_paused_runs_go_on_by_label_and_as_a_batch(provctl: Provctl) -> None:
     provctl("batch", "pause", batch)
     assert provctl.status(first)["status"] == "paused"
     said = provctl("workflow", "resume", "-l", "env=test").err
-    assert said == f"goes on: {first}\n"
+    assert said == f"resumed: {first}\n"
     assert provctl.status(first)["status"] != "paused"
     assert "is paused" in provctl("workflow", "resume", "-l", "env", code=41).err
     refused = provctl("batch", "resume", batch, "--accept", "a", code=2)
-    assert "for one run" in refused.err
-    assert provctl("batch", "resume", batch).err.count("goes on: ") == 2
+    assert "need a single run" in refused.err
+    assert provctl("batch", "resume", batch).err.count("resumed: ") == 2
     provctl("cancel", first, "--now")
     provctl("batch", "cancel", batch, "--now")
 

@@ -130,8 +130,8 @@ def test_help_is_the_signature(thing: Provctl) -> None:
         (["show", "--nope"], "--nope"),
         (["shaw"], "did you mean show?"),
         (["broken"], "broken.nu"),
-        (["list", "--key", "k"], "--key is for --orchestrated"),
-        (["list", "-l", "a=b"], "--label is for --orchestrated"),
+        (["list", "--key", "k"], "--key requires --orchestrated"),
+        (["list", "-l", "a=b"], "--label requires --orchestrated"),
         (["list", "--orchestrated", "-l", "a"], "KEY=VALUE"),
         (["list", "--direct", "--orchestrated"], "exclude each other"),
     ],
@@ -164,7 +164,7 @@ def test_own_verbs_win_over_nouns_and_the_plural_is_a_noun_too(
     (library / "shows" / "list.nu").write_text(module, encoding="utf-8")
     said = thing("show", "list", code=40)
     assert "never" not in said.out
-    assert "no run is called list" in said.err
+    assert "run list not found" in said.err
     text = " ".join(thing("--help").out.partition("Commands of the library")[2].split())
     assert "a command of provctl has the same name: show, workflow" in text
     assert "show list" not in text
@@ -356,14 +356,14 @@ def test_without_a_scheduler_it_runs_here_and_says_so(thing: Provctl) -> None:
     none = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     done = thing("thing", "create", "w", "-o", "json", env=none)
     assert done.json()["name"] == "w"
-    assert "no scheduler, so this runs here" in done.err
+    assert "no scheduler, running in the foreground" in done.err
     assert thing.runs() == []
     # Where that is not wanted, or would be twice with a key, it waits on disk.
     never = {**none, "PROVCTL_ORCHESTRATOR_FALLBACK_TO_DIRECT": "false"}
     for words, env in ((["a"], never), (["b", "--key", "k"], none)):
         done = thing("thing", "create", *words, env=env)
         assert done.out.startswith("Workflow submitted: ")
-        assert "queued, but not yet taken up" in done.err
+        assert "queued, but no scheduler could be reached" in done.err
     assert len(thing.runs()) == 2
 
 

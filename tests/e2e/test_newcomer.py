@@ -116,7 +116,7 @@ def test_from_the_help_to_submit_monitor_and_retry(
     said = newcomer.types(f"provctl logs {run} first", because="  logs ")
     assert "hello" in said
     newcomer.types("touch repaired")
-    newcomer.begins(retry, because=retry, until="go on? [y/N]")
+    newcomer.begins(retry, because=retry, until="continue? [y/N]")
     newcomer.presses("y\n")
     said = newcomer.types(f"provctl wait {run}; echo code $?", because="  wait ")
     assert "code 0" in said

@@ -63,7 +63,7 @@ def frozen(provctl: Provctl, timeout: str = "1h") -> str:
     provctl.until_ready(run)
     provctl.wait_for_text(provctl.folder / "ticks", ".")
     said = provctl("workflow", "pause", run, "--freeze", "--reason", "lunch").err
-    assert said == f"paused: {run}; let it go on: provctl resume {run}\n"
+    assert said == f"paused: {run}; to resume it: provctl resume {run}\n"
     provctl.until(lambda: set(states(provctl)) == {"T"}, "all are stopped")
     return run
 
@@ -77,7 +77,7 @@ def test_paused_what_runs_goes_on_and_nothing_else_starts(provctl: Provctl) -> N
     assert provctl.status(run)["status"] == "paused"
     assert provctl.task(run, "c")["attempts"] == 0
     said = provctl("workflow", "status", run).out
-    assert f"let it go on: provctl resume {run}" in said
+    assert f"to resume it: provctl resume {run}" in said
     provctl("wait", run, "--timeout", "0.3", code=124)
     provctl("workflow", "resume", run)
     provctl("wait", run)

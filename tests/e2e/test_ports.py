@@ -70,7 +70,7 @@ def test_an_endpoint_here_is_where_the_scheduler_listens(provctl: Provctl) -> No
     provctl("wait", run)
     assert provctl("workflow", "outputs", run).json() == {"t": True}
     assert healthy(provctl, port)
-    assert checked(provctl)["detail"] == f"the API answers at 127.0.0.1:{port}"
+    assert checked(provctl)["detail"] == f"the API is available at 127.0.0.1:{port}"
 
 
 def test_an_endpoint_elsewhere_opens_nothing(provctl: Provctl) -> None:
@@ -82,10 +82,7 @@ def test_an_endpoint_elsewhere_opens_nothing(provctl: Provctl) -> None:
 def test_two_ports_are_told_of_and_both_opened(provctl: Provctl) -> None:
     one, two = free_port(), free_port()
     file = configure(provctl, f"server.port = {two}\n{endpoint(one)}")
-    told = (
-        f"orchestrator.endpoint has port {one}, but server.port is {two}: the API"
-        " listens on both; give both the same port, or leave one out"
-    )
+    told = f"orchestrator.endpoint has port {one}, but server.port is {two}: both set the port of the API; use the same port, or remove one"
     assert provctl("config", "check").err == f"{told}\n"
     assert provctl("config", "check", file).err == f"{told}\n"
     assert checked(provctl)["advice"] == told
@@ -94,7 +91,9 @@ def test_two_ports_are_told_of_and_both_opened(provctl: Provctl) -> None:
     assert healthy(provctl, one)
     assert healthy(provctl, two)
     found = checked(provctl)
-    assert found["detail"] == f"the API answers at 127.0.0.1:{one}, 127.0.0.1:{two}"
+    assert (
+        found["detail"] == f"the API is available at 127.0.0.1:{one}, 127.0.0.1:{two}"
+    )
     assert found["advice"] == told
     provctl("scheduler", "stop")
     run = provctl("workflow", "submit", provctl.file({"t": {"command": ["true"]}}))
@@ -146,7 +145,7 @@ def test_a_port_is_opened_when_it_is_asked_for(provctl: Provctl) -> None:
     assert orchestrator(provctl, "--daemon").returncode == 0
     done = orchestrator(provctl, "--daemon", "--port", port + 1)
     assert done.returncode == 41
-    said = f"the scheduler listens on port {port} already, and not on {port + 1}"
+    said = f"the scheduler already listens on port {port}, not on {port + 1}"
     assert said in done.stderr
     assert provctl.schedulers() == [scheduler]
     provctl("cancel", run, "--wait", code=None)

@@ -59,8 +59,8 @@ def test_what_failed_runs_again_and_what_waited_for_it(
     assert said.splitlines() == [
         f"retry of run {failed}:",
         "  c  runs again: it failed",
-        "  d  runs if its needs are met: it was skipped",
-        "  and 2 stay as they are",
+        "  d  runs if its dependencies are met: it was skipped",
+        "  2 unchanged",
         f"retry requested: {failed}",
     ]
     # The output of `a`, which did not run again, is used as it was.
@@ -109,9 +109,9 @@ def test_the_plan_says_what_would_be_skipped_and_why_and_does_nothing(
     out = provctl("retry", failed, "--only", "d", "--plan", "-o", "json").json()
     assert [(row["id"], row["what"]) for row in out] == [
         ("d", "will be skipped: it needs success of c, which failed"),
-        ("a", "stays as it is"),
-        ("b", "stays as it is"),
-        ("c", "stays as it is"),
+        ("a", "unchanged"),
+        ("b", "unchanged"),
+        ("c", "unchanged"),
     ]
     assert provctl.journal(failed) == before
     assert provctl.schedulers() == []
@@ -132,7 +132,7 @@ def test_at_a_terminal_it_asks(
 ) -> None:
     mend(provctl)
     with provctl.terminal("retry", failed, "-w") as terminal:
-        terminal.read_until("go on? [y/N]")
+        terminal.read_until("continue? [y/N]")
         terminal.press(f"{answer}\n")
         assert terminal.wait() == code
     assert provctl.status(failed)["outcome"] == ("failed" if code else "succeeded")
@@ -142,7 +142,7 @@ def test_at_a_terminal_yes_is_an_answer(provctl: Provctl, failed: str) -> None:
     mend(provctl)
     with provctl.terminal("retry", failed, "-w", "-y") as terminal:
         assert terminal.wait() == 0
-        assert "go on?" not in terminal.plain
+        assert "continue?" not in terminal.plain
 
 
 def test_of_a_run_under_way_what_failed_runs_again(provctl: Provctl) -> None:
@@ -213,7 +213,7 @@ def test_of_a_batch_each_run_that_did_not_succeed(provctl: Provctl) -> None:
     assert done(provctl) == ["a", "b", "c of 7", "d"]
     assert (provctl.folder / "g").read_text() == "g\n"
     said = provctl("batch", "retry", batch, code=41).err
-    assert "none of these runs has anything to retry" in said
+    assert "nothing to retry in these runs" in said
 
 
 def test_of_a_batch_those_are_passed_over_that_have_nothing_to_retry(
@@ -260,5 +260,5 @@ def test_a_file_that_was_changed_since_is_named(provctl: Provctl, failed: str) -
     (file,) = provctl.folder.glob("chain*.json")
     file.touch()
     said = provctl("workflow", "retry", failed, "--plan").err
-    told = f"note: {file} was changed since; retry goes by what was submitted then\n"
+    told = f"note: {file} has changed since; retry uses the submitted version; to use the new one, submit it again\n"
     assert said == unchanged + told

@@ -105,8 +105,8 @@ def test_by_hand_the_plan_first(provctl: Provctl) -> None:
         (2, "one", "will be undone: it succeeded"),
         (2, "two", "will be undone: it succeeded"),
         (3, "network", "will be undone: it succeeded"),
-        (None, "log", "stands: it succeeded and has no undo"),
-        (None, "app", "stands: it failed and has no undo"),
+        (None, "log", "not undone: it succeeded and has no undo"),
+        (None, "app", "not undone: it failed and has no undo"),
     ]
     said = provctl("workflow", "rollback", run, code=2).err
     assert "one      will be undone: it succeeded" in said
@@ -138,13 +138,13 @@ def test_only_what_came_after_a_task(provctl: Provctl) -> None:
 def test_at_a_terminal_it_asks(provctl: Provctl) -> None:
     provctl("run", site(provctl), code=10)
     with provctl.terminal("workflow", "rollback", "@last", "-w") as terminal:
-        terminal.read_until("go on? [y/N]")
+        terminal.read_until("continue? [y/N]")
         terminal.press("n\n")
         assert terminal.wait() == 130
         assert "nothing was done" in terminal.plain
     assert not (provctl.folder / "undone").exists()
     with provctl.terminal("workflow", "rollback", "@last", "-w") as terminal:
-        terminal.read_until("go on? [y/N]")
+        terminal.read_until("continue? [y/N]")
         terminal.press("y\n")
         assert terminal.wait() == 0
     check_order(provctl)

@@ -60,7 +60,7 @@ def test_an_older_scheduler_says_that_a_journal_is_newer(provctl: Provctl) -> No
     done = later.run("wait", run)
     assert done.returncode == 31, done.stderr
     assert "format 2, this version knows up to 1" in done.stderr
-    assert "use the version that wrote it" in done.stderr
+    assert "use the provctl version that wrote it" in done.stderr
     # The control: its own scheduler takes it.
     later("scheduler", "restart")
     later("wait", run)
@@ -75,7 +75,7 @@ def test_a_lock_that_is_no_file_is_named(provctl: Provctl) -> None:
     provctl("scheduler", "start")
     for verb in ("wait", "monitor"):
         assert (
-            f"{lock}: it is no plain file"
+            f"{lock}: it is not a regular file"
             in provctl("workflow", verb, run, code=33).err
         )
     lock.rmdir()
@@ -94,7 +94,7 @@ def test_what_may_pass_is_told_and_waited_for(provctl: Provctl, what: str) -> No
     run = provctl.submit(file, *labels, env=OFF)
     said = provctl.folder / "said"
     with said.open("wb") as err, provctl.start("wait", run, stderr=err) as waits:
-        provctl.wait_for_text(said, "cannot be taken yet")
+        provctl.wait_for_text(said, "cannot be started yet")
         assert waits.poll() is None
         unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
         psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, unlimited)

@@ -76,8 +76,8 @@ def test_mistakes_are_told_at_once_and_nothing_is_added(
 ) -> None:
     broken = provctl.file({"a": {}})
     for code, words, args in [
-        (2, "'99' is no minute", (file, "--cron", "99 * * * *")),
-        (2, "no time zone is called", (file, "--cron", NEVER, "--time-zone", "Mars")),
+        (2, "'99' is not a valid minute", (file, "--cron", "99 * * * *")),
+        (2, "time zone", (file, "--cron", NEVER, "--time-zone", "Mars")),
         (2, "cannot be the name", (file, "--cron", NEVER, "--name", "../x")),
         (2, "at most 32 labels", (file, "--cron", NEVER, *MANY)),
         (50, "has nothing to run", (broken, "--cron", NEVER)),
@@ -187,7 +187,7 @@ def test_without_a_scheduler_it_is_said_that_nothing_happens(
 ) -> None:
     off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     done = provctl("schedule", "add", file, "--cron", NEVER, env=off)
-    assert "nothing is submitted yet" in done.err
+    assert "the schedule is not active yet" in done.err
     assert provctl.schedulers() == []
     assert "nothing is submitted" in provctl("doctor").out
     assert json.loads(provctl("schedule", "list", "-o", "jsonl").out)["run"] is None
@@ -219,4 +219,4 @@ def test_an_evaluation_without_end_is_in_nobodys_way(
     row = provctl.until(
         lambda: shown(provctl)["last_error"] and shown(provctl), "it was ended"
     )
-    assert "took longer than 1 s" in row["last_error"]
+    assert "exceeded its time limit of 1 s" in row["last_error"]

@@ -117,14 +117,12 @@ def test_the_control_what_is_no_secret_is_found(provctl: Provctl) -> None:
     [
         (
             "env:NOT_THERE",
-            "secret TOKEN: the environment variable NOT_THERE is not set where the"
-            " run's owner runs; of a submitted run that is the scheduler: set it,"
-            " then restart it",
+            "secret TOKEN: the environment variable NOT_THERE is not set in the process that owns the run; the scheduler owns submitted runs: set it there, then restart the scheduler",
         ),
         (
             "file:/not/there",
             "secret TOKEN: /not/there: No such file or directory;"
-            " the file must be readable here",
+            " the file must be readable by the owner of the run",
         ),
     ],
 )

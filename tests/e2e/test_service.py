@@ -75,12 +75,12 @@ def _kill_and_restart(provctl: Provctl, manager: Manager) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     manager.kill()
-    assert provctl.task(run, "a")["reason"] == "still running, without an owner"
+    assert provctl.task(run, "a")["reason"] == "still running, but orphaned"
     manager.start()
     provctl.until(lambda: provctl.status(run)["owned"], "it has an owner again")
     assert manager.stop() == 0
     assert manager.until("STOPPING=1")
-    assert provctl.task(run, "a")["reason"] == "still running, without an owner"
+    assert provctl.task(run, "a")["reason"] == "still running, but orphaned"
     manager.start()
     provctl("cancel", run)
     provctl("wait", run, code=11)

@@ -65,7 +65,7 @@ def test_a_killed_scheduler_loses_nothing_where_there_is_nothing_else(
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: not alive(before), "the scheduler is gone")
     status = root("workflow", "status", run, "-o", "json").json()
-    assert status["tasks"][0]["reason"] == "still running, without an owner"
+    assert status["tasks"][0]["reason"] == "still running, but orphaned"
     root("scheduler", "start")
     (root.folder / "tmp" / "gate").touch()
     root("workflow", "wait", run)

@@ -99,7 +99,7 @@ def test_what_waits_for_an_hour_starts_now(provctl: Provctl) -> None:
     run = provctl("submit", provctl.file({"a": task}), "-o", "name").last_word
     provctl("wait", run + "/a", "--for", "retrying")
     (row,) = provctl("retry", run, "--plan", "-o", "json").json()
-    assert row["what"] == "starts now, without the wait for its next attempt"
+    assert row["what"] == "starts now instead of waiting for its next attempt"
     ok.touch()
     provctl("retry", run, "--only", "a", "--yes", "-w")
     assert provctl.status(run)["tasks"][0]["attempts"] == 2

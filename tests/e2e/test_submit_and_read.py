@@ -102,12 +102,12 @@ def test_a_run_is_named_by_the_start_of_its_id_and_by_last(provctl: Provctl) -> 
     assert provctl.status(first)["id"] == first  # whole, it is one of three
     assert provctl.status(f"{first}2")["id"] == f"{first}2"
     said = provctl("workflow", "status", first[:6], code=40).err
-    assert f"{first[:6]} is the start of 3 runs" in said
+    assert f"{first[:6]} is ambiguous, it matches 3 runs" in said
     last = _run(provctl)
     assert provctl.status("@last")["id"] == last
     if last[:4] != first[:4]:
         assert provctl.status(last[:4])["id"] == last
-    assert "no run is called zzz" in provctl("logs", "zzz", code=40).err
+    assert "run zzz not found" in provctl("logs", "zzz", code=40).err
 
 
 def test_outputs_of_all_of_one_and_of_a_path(provctl: Provctl) -> None:

@@ -26,13 +26,13 @@ def test_values_come_from_everywhere(provctl: Provctl) -> None:
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        ("[1]", "needs a record"),
+        ("[1]", "values must be a record"),
         ("{", "not JSON"),
         ("@nowhere", "No such file"),
         ('{"a": ' + "[" * 100_000, "nested too deeply"),
-        ('{"a": 1, "a": 2}', "--values:1:10: `a` stands twice"),
-        ('{"a": NaN}', "--values:1:7: not JSON: NaN is not a JSON number"),
-        ('{"a": [1e400]}', "--values:1:8: not JSON: 1e400 is too large a number"),
+        ('{"a": 1, "a": 2}', "--values:1:10: duplicate key `a`"),
+        ('{"a": NaN}', "--values:1:7: not JSON: NaN is not a valid JSON number"),
+        ('{"a": [1e400]}', "--values:1:8: not JSON: 1e400 is too large for a number"),
         ('{"a": "\\ud800"}', "half a character"),
     ],
 )
@@ -54,7 +54,7 @@ def test_values_in_a_file_are_text_or_refused(provctl: Provctl) -> None:
     values.write_bytes(text.encode("utf-16"))
     assert f"{values}: is not UTF-8 text but UTF-16" in provctl(*render, code=2).err
     values.write_bytes(text.encode("latin-1"))
-    assert f"{values}: is not UTF-8 text: wrong byte in line 2" in (
+    assert f"{values}: is not UTF-8 text: invalid byte in line 2" in (
         provctl(*render, code=2).err
     )
     values.write_bytes(b"\xef\xbb\xbf" + b'{"a" 1}')

@@ -36,11 +36,11 @@ def test_another_installation_goes_on(provctl: Provctl, old: str) -> None:
     before = story.until_four_run()
     told = provctl("scheduler", "status", "-o", "json")
     assert told.json()["version"] == old
-    assert f"the scheduler is provctl {old}, this is {__version__}" in told.err
+    assert f"the scheduler is provctl {old}, this command is {__version__}" in told.err
     if old < __version__:
         assert "provctl scheduler restart" in told.err
     else:
-        assert "use the newer one" in told.err
+        assert "use the newer version" in told.err
     provctl("scheduler", "stop")
     other.remove()
     provctl("scheduler", "start")

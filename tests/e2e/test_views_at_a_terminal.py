@@ -76,7 +76,7 @@ def test_ctrl_c_in_monitor_only_stops_watching(provctl: Provctl) -> None:
             terminal.press("\x03")
             assert terminal.wait() == 130
         last = terminal.screen.strip().splitlines()[-1]
-        said = "stopped watching; the run goes on"
+        said = "stopped watching; the run continues"
         assert last == (said if verb == "monitor" else f"^C{said}")
         assert provctl.task(run, "a")["status"] == "running"
     provctl("cancel", run)

@@ -40,7 +40,7 @@ def test_a_run_and_its_tasks_are_waited_for(provctl: Provctl) -> None:
         [run, "--for", "paused"],
     ):
         said = provctl("wait", *words, "--timeout", "0.2", code=124).err
-        assert "gave up waiting" in said
+        assert "stopped waiting (timeout)" in said
     provctl("workflow", "pause", run)
     provctl("wait", run, "--for", "paused")
     provctl("workflow", "resume", run)
@@ -59,7 +59,7 @@ def test_a_run_and_its_tasks_are_waited_for(provctl: Provctl) -> None:
         (["{run}/bad"], 10, ""),
         (["{run}/bad", "--for", "succeeded"], 10, "/bad is failed, not succeeded"),
         (["{run}/good", "--for", "failed"], 41, "/good is succeeded, not failed"),
-        (["{run}/good", "--for", "undone"], 41, "nothing will change it"),
+        (["{run}/good", "--for", "undone"], 41, "this is final"),
         (["{run}/after", "--for", "running"], 41, "/after is skipped, not running"),
         (["{run}/after", "--for", "skipped"], 0, ""),
         (["{run}/good", "{run}/bad"], 10, ""),
@@ -93,4 +93,4 @@ def test_a_run_that_nobody_moves_ends_the_wait(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless(), env=off)
     provctl("wait", run, "--for", "queued", env=off)
     said = provctl("wait", run, "--for", "running", code=30, env=off).err
-    assert "has no owner" in said
+    assert "because no process owns it" in said

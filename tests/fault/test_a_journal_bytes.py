@@ -265,7 +265,7 @@ def test_12_a_newer_format_is_left_untouched(real: RealJournal) -> None:
     )
     with pytest.raises(JournalTooNew, match="record 21: format 2") as caught:
         recover(real.folder.journal, real.folder.id)
-    assert caught.value.hint == "use the version that wrote it, or a later one"
+    assert caught.value.hint == "use the provctl version that wrote it, or a newer one"
     assert real.folder.journal.read_bytes() == content
     assert sorted(real.folder.path.iterdir()) == beside
 
@@ -274,7 +274,7 @@ def test_12_a_newer_format_is_left_untouched(real: RealJournal) -> None:
 def test_13_an_empty_journal_is_no_fresh_start(real: RealJournal, cut: int) -> None:
     first = real.lines[0][:cut]
     write(real, first)
-    with pytest.raises(JournalDamaged, match="no whole record in it"):
+    with pytest.raises(JournalDamaged, match="it contains no complete record"):
         recover(real.folder.journal, real.folder.id)
     assert real.folder.journal.read_bytes() == first
 

@@ -89,7 +89,7 @@ def test_case_16_27_it_is_incomplete_wherever_it_is_shown_and_can_be_removed(
     assert provctl.status(run)["status"] == "incomplete"
     provctl("workflow", "rm", run, "--yes")
     assert provctl.runs() == [whole]
-    assert "all whole" in provctl("doctor", code=None).out
+    assert "all complete" in provctl("doctor", code=None).out
 
 
 def test_case_16_27_it_can_be_gone_on_with(provctl: Provctl, point: Point) -> None:

@@ -94,7 +94,7 @@ def test_case_31_an_attempt_waits_for_inodes(
 @pytest.mark.parametrize(
     ("call", "lacks"),
     [
-        ("fallocate:error=ENOSPC", "no space is left on the disk"),
+        ("fallocate:error=ENOSPC", "no space left on the disk"),
         ("fallocate:error=EDQUOT", "the disk quota is used up"),
         ("openat:error=ENFILE", "no file descriptor is free"),
         ("clone,?clone3,?vfork:error=ENOMEM", "no memory is free"),

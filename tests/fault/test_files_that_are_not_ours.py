@@ -147,7 +147,7 @@ def test_a_folder_that_is_a_link_is_refused(provctl: Provctl, name: str) -> None
         *([("ps",)] if name == "runs" else []),
     ):
         done = provctl(*command, code=32, within_s=_HANGS_S)
-        assert f"{path}: it is no folder, or a link to one" in done.err
+        assert f"{path}: it is not a directory, or it is a symbolic link" in done.err
     assert list(real.iterdir()) == []
     path.unlink()  # the control
     if (provctl.folder / "kept").exists():

@@ -40,9 +40,9 @@ def test_without_resume_it_is_said_that_nobody_goes_on(provctl: Provctl) -> None
     run = _killed_foreground_run(provctl, starts)
     told = provctl.status(run)
     assert (told["status"], told["outcome"], told["owned"]) == ("running", None, False)
-    assert provctl.task(run, "first")["reason"] == "still running, without an owner"
+    assert provctl.task(run, "first")["reason"] == "still running, but orphaned"
     said = provctl("workflow", "status", run).out
-    assert "nobody owns this run" in said
+    assert "this run is stalled" in said
     assert f"provctl resume {run}" in said
     provctl("wait", run, code=30)
     _open(provctl)
@@ -104,7 +104,7 @@ def test_case_25_shim_and_scheduler_killed_together_is_lost_and_held(
     told = provctl.status(run)
     assert (told["status"], told["outcome"]) == ("held", None)
     assert told["tasks"][0]["status"] == "held"
-    assert "nobody can know how it ended" in told["tasks"][0]["reason"]
+    assert "the result is unknown" in told["tasks"][0]["reason"]
     assert ran.read_text() == "x\n"
     provctl("workflow", "resume", run, "--accept", "a")
     provctl("wait", run)

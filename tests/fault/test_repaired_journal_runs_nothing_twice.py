@@ -62,7 +62,7 @@ def test_a_start_whose_record_was_dropped_is_found_by_its_file(
     provctl("workflow", "resume", run, code=33)
     told = provctl("journal", "repair", run, "--dry-run").out
     assert journal.read_bytes() == damaged
-    assert f"known by its file: {task}, attempt 1" in told
+    assert f"found in its attempt file: {task}, attempt 1" in told
 
     told = provctl("journal", "repair", run, "--yes").out
     assert "attempt_finished   after" in told
@@ -118,7 +118,7 @@ def test_a_request_to_cancel_behind_the_damage_has_to_be_made_again(
     damage(journal, b'"task":"a"')
     told = provctl("journal", "repair", run, "--yes").out
     assert f"it was cancelled in what is dropped: provctl cancel {run}" in told
-    assert "known by its file: a, attempt 1: still running" in told
+    assert "found in its attempt file: a, attempt 1: still running" in told
     provctl("cancel", run, "--now")
     provctl("wait", run, code=11)
     assert provctl.task(run, "a")["outcome"] == "cancelled"

@@ -51,7 +51,7 @@ def test_59_hangups_that_come_twice_are_one(provctl: Provctl, gated: Gated) -> N
         os.kill(terminal.process.pid, signal.SIGHUP)
         os.kill(terminal.process.pid, signal.SIGHUP)
         assert terminal.wait() == 129
-    assert f"run {run} goes on in the background" in terminal.plain
+    assert f"run {run} continues in the background" in terminal.plain
     assert f"provctl attach {run}" in terminal.plain
     assert "\x1b[?25h" in terminal.raw  # the cursor is back
     gated.check_end(run)
@@ -160,7 +160,7 @@ def test_59_who_is_told_to_end_hands_the_run_over(
         owner.send_signal(number)
         _, err = owner.communicate(timeout=60)
         assert owner.returncode == code
-    assert f"run {run} goes on in the background" in err.decode()
+    assert f"run {run} continues in the background" in err.decode()
     assert f"provctl attach {run}" in err.decode()
     gated.until_in_background(run)
     gated.check_end(run)
@@ -180,7 +180,10 @@ def test_59_who_is_told_to_end_stays_where_no_scheduler_starts(
         gated.open()
         _, err = owner.communicate(timeout=60)
         assert owner.returncode == 10, code
-    assert "the run goes on here, for nobody can take it" in err.decode()
+    assert (
+        "the run continues in this process, because it cannot be handed over"
+        in err.decode()
+    )
     lock.rmdir()
     gated.check_end(run)
 

@@ -134,20 +134,26 @@ def test_where_there_is_no_such_field_it_is_a_mistake(
         ("{{ name.upper }}", "'upper'"),
         ("{{ ips.append }}", "append"),
         ("{{ port.real }}", "real"),
-        ("{{ d.items() }}", "dict_items has no text; add `| list`"),
-        ("{{ [d.items()] }}", "dict_items has no text"),
-        ("{{ ips | map('upper') }}", "generator has no text; add `| list`"),
-        ("{{ range(3) }}", "range has no text"),
-        ("{{ lipsum }}", "function has no text"),
-        ("{% macro m() %}{% endmacro %}{{ m }}", "Macro has no text"),
+        (
+            "{{ d.items() }}",
+            "dict_items cannot be printed; if it is a list, add `| list`",
+        ),
+        ("{{ [d.items()] }}", "dict_items cannot be printed"),
+        (
+            "{{ ips | map('upper') }}",
+            "generator cannot be printed; if it is a list, add `| list`",
+        ),
+        ("{{ range(3) }}", "range cannot be printed"),
+        ("{{ lipsum }}", "function cannot be printed"),
+        ("{% macro m() %}{% endmacro %}{{ m }}", "Macro cannot be printed"),
         ("{{ [nobody] }}", "'nobody' is undefined"),
         ("{{ nobody | tojson }}", "'nobody' is undefined"),
-        ("{{ nothing }}", "null has no text"),
-        ("{{ 'a' ~ nothing }}", "null has no text"),
-        ("{{ [nothing] | join }}", "null has no text"),
-        ("{{ nothing | lower }}", "null has no text"),
-        ("{{ d.get('b') }}", "null has no text"),
-        ("{{ '%s' % nothing }}", "null has no text"),
+        ("{{ nothing }}", "null cannot be printed"),
+        ("{{ 'a' ~ nothing }}", "null cannot be printed"),
+        ("{{ [nothing] | join }}", "null cannot be printed"),
+        ("{{ nothing | lower }}", "null cannot be printed"),
+        ("{{ d.get('b') }}", "null cannot be printed"),
+        ("{{ '%s' % nothing }}", "null cannot be printed"),
         ("{{ '%s' % d.items }}", "items"),
         ("{{ 10.0 ** 308 * 10 }}", "JSON"),
     ],
@@ -175,7 +181,7 @@ def test_what_is_included_lies_in_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "inner"
     folder.mkdir()
     for name in ("../part.j2", str(tmp_path / "part.j2")):
-        with pytest.raises(TemplateInvalid, match="no template"):
+        with pytest.raises(TemplateInvalid, match="template"):
             render(template(folder, f"{{% include '{name}' %}}"), {"x": 1})
 
 
@@ -192,7 +198,7 @@ def test_what_is_included_lies_in_the_folder(tmp_path: Path) -> None:
         ("a\n{{ 'x' * 10 ** 10 }}", 2, "too large"),
         ("{{ 10 ** 100000 }}", 1, "too large"),
         ("{{ range(10 ** 9) | list }}", 1, "Range too big"),
-        ("{% include 'b.j2' %}", 1, "no template 'b.j2'"),
+        ("{% include 'b.j2' %}", 1, "template 'b.j2' not found"),
         ("{{ it + 1 }}", 1, "unsupported operand"),
     ],
 )
@@ -219,7 +225,7 @@ def test_output_is_bounded(tmp_path: Path) -> None:
     assert MAX_OUTPUT < 70 * 1000000
     mistake = wrong(template(tmp_path, loop))
     assert mistake is not None
-    assert "more than" in mistake.message
+    assert "longer than" in mistake.message
     assert wrong(template(tmp_path, loop.replace("70", "7"))) is None
 
 

@@ -29,7 +29,7 @@ def call(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Dict[st
             sock.sendall(json.dumps(request).encode("ascii") + b"\n")
             answer = _answer_in(sock.makefile("rb").readline())
     except (OSError, ValueError) as problem:
-        message = f"nobody answers at {path}"
+        message = f"no answer at {path}"
         raise errors.SchedulerUnreachable(
             message, hint="start the scheduler: provctl scheduler start"
         ) from problem
@@ -40,10 +40,12 @@ def call(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Dict[st
     if kind is errors.UsageError and theirs != __version__:
         # What a command sends is right for an owner of its own version.
         message = (
-            f"the owner, of version {theirs or '?'}, does not understand this command,"
-            f" of version {__version__}: {answer['error']}"
+            f"the owner, of version {theirs or '?'}, does not support this command, of"
+            f" version {__version__}: {answer['error']}"
         )
-        hint = "provctl scheduler restart changes its version; tasks never notice"
+        hint = (
+            "to update it: provctl scheduler restart (running tasks are not affected)"
+        )
         raise errors.SchedulerUnreachable(message, hint=hint)
     raise kind(answer["error"], hint=answer["hint"])
 

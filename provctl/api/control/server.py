@@ -86,10 +86,12 @@ class ControlServer:
         try:
             request = json.loads(line)
             if not isinstance(request, dict):
-                return _refusal(errors.UsageError("a request is a record"))
+                return _refusal(errors.UsageError("a request must be a record"))
             return {"ok": True, **await self._handler(request)}
         except (ValueError, RecursionError):
-            return _refusal(errors.UsageError("a request is one JSON record a line"))
+            return _refusal(
+                errors.UsageError("a request must be one JSON record per line")
+            )
         except errors.ProvctlError as problem:
             return _refusal(problem)
 

@@ -109,11 +109,11 @@ class LimitedConnection(HttpToolsProtocol):
 
     def _refusal_of_head(self) -> Optional[_Refusal]:
         if self._surplus:
-            return 503, f"there are more than {CONNECTIONS_MAX} connections"
+            return 503, f"more than {CONNECTIONS_MAX} connections are open"
         if len(self.url) > _URL_MAX:
             return 414, "the address is longer than 8 KiB"
         if len(self.headers) > _HEADERS_MAX:
-            return 431, f"there are more than {_HEADERS_MAX} headers"
+            return 431, f"the request has more than {_HEADERS_MAX} headers"
         if sum(len(name) + len(value) + 4 for name, value in self.headers) > _HEAD_MAX:
             return 431, "the headers are larger than 16 KiB"
         return None
@@ -133,7 +133,7 @@ class LimitedConnection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed, or was refused while it was."""
-        self._refuse(*(self._refusal or (400, "this is not a request in HTTP/1.1")))
+        self._refuse(*(self._refusal or (400, "this is not an HTTP/1.1 request")))
 
     def _await_head(self) -> None:
         if self._head_alarm is None:
@@ -148,9 +148,9 @@ class LimitedConnection(HttpToolsProtocol):
     def _head_is_late(self) -> None:
         self._head_alarm = None
         if self._surplus:
-            self._refuse(503, f"there are more than {CONNECTIONS_MAX} connections")
+            self._refuse(503, f"more than {CONNECTIONS_MAX} connections are open")
         else:
-            self._refuse(408, f"the head of a request may take {HEAD_S:g} seconds")
+            self._refuse(408, f"no complete request headers within {HEAD_S:g} seconds")
 
     def _refuse(self, status: int, message: str) -> None:
         """Say why, if nothing else is being said, and hang up."""

@@ -60,8 +60,8 @@ def tcp_socket(host: str, port: int) -> BoundSocket:
     """
     where = _LOOPBACK.get(host.strip("[]").lower())
     if where is None:
-        message = f"server.host = {host}: the API listens on loopback only"
-        hint = "127.0.0.1, ::1 or localhost; from elsewhere use ssh -L"
+        message = f"server.host = {host}: the API can only listen on loopback"
+        hint = "use 127.0.0.1, ::1 or localhost; for remote access use ssh -L"
         raise InvalidConfig(message, hint=hint)
     family = socket.AF_INET6 if ":" in where else socket.AF_INET
     # By its protocol asyncio knows that answers must not wait for acknowledgements.
@@ -74,7 +74,7 @@ def tcp_socket(host: str, port: int) -> BoundSocket:
     except OSError as problem:
         sock.close()
         message = f"{name}:{port}: {problem.strerror}"
-        raise StateDirError(message, hint="set another server.port") from problem
+        raise StateDirError(message, hint="choose another server.port") from problem
     sock.setblocking(False)
     return BoundSocket("tcp", sock, f"http://{name}:{sock.getsockname()[1]}")
 

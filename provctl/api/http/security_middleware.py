@@ -84,7 +84,7 @@ class SecurityMiddleware:
             taken = _room_for(headers, most)
             if taken > self._room:
                 size = f"{_BODIES_MAX >> 20} MiB"
-                message = f"the bodies of requests under way have {size}, and no more"
+                message = f"the bodies of current requests exceed {size} in total"
                 await _answer(send, _Refusal(503, message, "try again later"))
                 return
             self._room -= taken
@@ -101,7 +101,7 @@ class SecurityMiddleware:
             reading = _whole_body(receive, _as_lists(scope["headers"]), most)
             body = await asyncio.wait_for(reading, _BODY_S)
         except asyncio.TimeoutError:
-            refusal = _Refusal(408, f"a body may take {_BODY_S:g} seconds")
+            refusal = _Refusal(408, f"no complete body within {_BODY_S:g} seconds")
         except _TooLarge:
             refusal = _Refusal(413, f"the body is larger than {most >> 20} MiB")
         except _Gone:
@@ -122,9 +122,9 @@ class SecurityMiddleware:
         if door != "unix":
             hosts = headers.get(b"host", [])
             if len(hosts) != 1 or hosts[0].lower() not in self._hosts[door]:
-                return _Refusal(421, "this is not a name of this server")
+                return _Refusal(421, "the Host header does not name this server")
         if b"origin" in headers:
-            return _Refusal(403, "web pages may not use this API")
+            return _Refusal(403, "requests from web pages are not allowed")
         if door == "unix" or scope["path"] in _OPEN:
             return None
         bearers = headers.get(b"authorization", [])
@@ -133,7 +133,10 @@ class SecurityMiddleware:
             or len(bearers) != 1
             or not matches(bearers[0], self._token)
         ):
-            hint = "send the header Authorization: Bearer TOKEN; scheduler/token has it"
+            hint = (
+                "send the header Authorization: Bearer TOKEN; the token is in the"
+                " file scheduler/token of the state directory"
+            )
             return _Refusal(401, "the token is missing or wrong", hint)
         return None
 
@@ -148,13 +151,13 @@ def _as_lists(pairs: List[Tuple[bytes, bytes]]) -> Dict[bytes, List[bytes]]:
 def _of_shape(scope: Message, headers: Dict[bytes, List[bytes]]) -> Optional[_Refusal]:
     """What is asked for, as far as headers and address say it."""
     if _BAD_ESCAPE.search(scope["raw_path"]):
-        return _Refusal(400, "a slash in an address is never escaped")
+        return _Refusal(400, "the path must not contain escaped slashes")
     if scope["method"] in _READS:
         return None
     kinds = headers.get(b"content-type", [])
     if len(kinds) != 1 or not _JSON.fullmatch(kinds[0]):
         hint = "send the header Content-Type: application/json"
-        return _Refusal(415, "what changes something is sent as JSON", hint)
+        return _Refusal(415, "requests that change something must be JSON", hint)
     return None
 
 

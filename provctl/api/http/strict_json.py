@@ -53,19 +53,19 @@ def _check_depth(value: Any) -> None:
 
 
 def _too_deep() -> ValueError:
-    return ValueError(f"the body nests more than {_DEPTH_MAX} deep")
+    return ValueError(f"the body is nested more than {_DEPTH_MAX} levels deep")
 
 
 def _record(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     record = dict(pairs)
     if len(record) != len(pairs):
-        message = "a key stands twice in the body"
+        message = "the body contains a duplicate key"
         raise ValueError(message)
     return record
 
 
 def _constant(name: str) -> Any:
-    message = f"{name} is not JSON"
+    message = f"{name} is not valid JSON"
     raise ValueError(message)
 
 

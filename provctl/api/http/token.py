@@ -57,19 +57,19 @@ def _read(path: Path) -> str:
             content = file.read(100)
     except OSError as problem:
         raise _unusable(path, problem) from problem
-    hint = f"remove {path}: a new one is made at the next start of the scheduler"
+    hint = f"remove {path}: the scheduler creates a new one when it starts"
     if stat.S_IMODE(info.st_mode) & 0o077:
-        message = f"{path}: others may read it"
+        message = f"{path}: other users can read it"
         raise StateDirError(message, hint=hint)
     if not _LOOK.fullmatch(content):
-        message = f"{path}: there is no token in it"
+        message = f"{path}: it does not contain a token"
         raise StateDirError(message, hint=hint)
     return content.decode("ascii").strip()
 
 
 def _unusable(path: Path, problem: OSError) -> StateDirError:
     message = f"{path}: {problem.strerror}"
-    return StateDirError(message, hint="it must be a plain file of mode 0600")
+    return StateDirError(message, hint="it must be a regular file with mode 0600")
 
 
 def matches(header: bytes, token: str) -> bool:

@@ -121,7 +121,9 @@ def _flaky(course: RunSummaryReport) -> Dict[str, Tuple[str, str]]:
         failed = each.outcome in NEEDS_ATTENTION and each.purpose == "run"
         if failed and (task.outcome_before_undo or task.outcome) == "succeeded":
             why = each.reason or humanize(each.outcome or "")
-            told = f"succeeded at attempt {task.counted_attempts}, before that: {why}"
+            told = (
+                f"succeeded on attempt {task.counted_attempts}; earlier attempts: {why}"
+            )
             found[each.task] = (f"{each.task} is flaky", told)
     return found
 

@@ -34,4 +34,4 @@ def write_ci_summary(session: Session, run_ids: Sequence[str]) -> None:
             file.write(f"{markdown_of(courses, room)}\n".encode())
     except OSError as problem:
         why = problem.strerror or os.strerror(problem.errno or 0)
-        print_message(f"note: the summary of the step is not written: {why}")
+        print_message(f"note: the step summary could not be written: {why}")

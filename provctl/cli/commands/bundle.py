@@ -118,19 +118,19 @@ def _parts(
     from provctl.cli.doctor.command import doctor
     from provctl.runs.support_bundle import Part, collect_run, collect_scheduler
 
-    yield Part("versions.json", _versions(usable), "versions of what is in use")
+    yield Part("versions.json", _versions(usable), "versions of the tools in use")
     machine = _output_of(ctx, session, doctor) + _output_of(
         ctx, usable, _command(ctx, "scheduler", "status")
     )
-    yield Part("doctor.txt", machine, "what doctor and the scheduler say")
+    yield Part("doctor.txt", machine, "output of doctor and the scheduler status")
     settings = _settings(session, usable)
     yield Part(
-        "config.json", settings, "settings, without what tasks and hooks are given"
+        "config.json", settings, "settings, without the values given to tasks and hooks"
     )
     yield from collect_scheduler(usable.folder)
     if folder is not None:
         said = _of_the_run(ctx, usable, folder.id)
-        yield Part("run/said.txt", said, "what status, explain and verify say")
+        yield Part("run/said.txt", said, "output of status, explain and verify")
         yield from collect_run(folder, with_inputs=with_inputs)
 
 
@@ -208,9 +208,9 @@ def _settings(session: Session, usable: Session) -> bytes:
     for key in KEYS:
         value = value_of(loaded.settings, key.name)
         if key.name == _VARIABLES and isinstance(value, dict):
-            value = dict.fromkeys(value, "(left out)")
+            value = dict.fromkeys(value, "(omitted)")
         elif key.name == _COMMANDS and isinstance(value, tuple):
-            value = [[argv[0], f"({len(argv) - 1} left out)"] for argv in value]
+            value = [[argv[0], f"({len(argv) - 1} omitted)"] for argv in value]
         elif isinstance(value, str):
             value = re.sub(r"(://)[^/@]*@", r"\1***@", value)
         rows[key.name] = {"value": value, "origin": loaded.origins[key.name]}

@@ -32,7 +32,7 @@ def show(session: Session, names: Tuple[str, ...]) -> None:
 
     for name in names:
         if name not in SPELLINGS:
-            message = f"no setting is called {name}"
+            message = f"unknown setting {name}"
             hint = did_you_mean(name, SPELLINGS, "see: provctl config show")
             raise NotFound(message, hint=hint)
     wanted = {SPELLINGS[name].name for name in names}

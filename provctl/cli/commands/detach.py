@@ -30,16 +30,16 @@ def detach(session: Session, run: str) -> None:
     folder = session.folder.run(find_run(session.folder, run))
     account = summarise(folder)
     if account.outcome is not None:
-        message = f"run {folder.id} has ended: {account.outcome}"
+        message = f"run {folder.id} has already finished ({account.outcome})"
         raise RequestRejected(message, hint=f"provctl status {folder.id}")
     owner = lock_owner(folder.lock)
     if owner is not None and owner.kind == "scheduler":
-        said = f"run {folder.id} is in the background already"
+        said = f"run {folder.id} is already in the background"
     else:
         if owner is None:
             session.owner_client.enqueue([folder.id])
         else:
             session.owner_client.detach(folder.id, owner)
-        said = f"run {folder.id} goes on in the background"
+        said = f"run {folder.id} continues in the background"
     print_message(said)
     print_hint(session, f"provctl attach {folder.id}")

@@ -40,7 +40,7 @@ def diff(session: Session, one: str, other: str) -> None:
         shown = rows if session.output != "table" else list(map(_shorten_cells, rows))
         emit(session, shown, columns, name="what")
     else:
-        click.echo("no difference")
+        click.echo("no differences")
 
 
 def _shorten_cells(row: Mapping[str, Any]) -> Dict[str, Any]:

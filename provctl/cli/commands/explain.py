@@ -97,7 +97,7 @@ def _print(
         from provctl.render.text import format_counts
 
         one = session.called.with_flags(f"provctl explain {about.submitted.run}/TASK")
-        click.echo(f"and {format_counts(folded)}; of each: {one}")
+        click.echo(f"and {format_counts(folded)}; to explain one: {one}")
     if about.outcome is not None and not reasons:
         click.echo(f"  {_summary_lines(about)}")
 
@@ -173,16 +173,12 @@ def _leeway(
         return
     spare = chart.timings[task.task.id].slack_s
     if task.task.id in chart.critical:
-        text = "on the critical path: if it ends later, so does the run"
+        text = "on the critical path: a delay of this task delays the run"
         if run.outcome is not None:
-            text = "on the critical path: it decided when the run could end"
+            text = "on the critical path: it determined the duration of the run"
         yield Reason("slack", text)
-    elif task.outcome is None and spare >= _SPARE_S:
-        text = f"by the needs alone it may end {duration(spare)} later without harm"
-        yield Reason("slack", text)
-    elif run.outcome is not None and spare >= _SPARE_S:
-        text = f"by the needs alone it could have ended {duration(spare)} later"
-        yield Reason("slack", text)
+    elif spare >= _SPARE_S and (task.outcome is None or run.outcome is not None):
+        yield Reason("slack", f"slack: {duration(spare)}")
 
 
 _SPARE_S = 0.1

@@ -27,7 +27,7 @@ def show_help(ctx: click.Context, words: Tuple[str, ...]) -> None:
     for word in words:
         group = place.command
         if not isinstance(group, click.Group):
-            place.fail(f"{place.command_path} has no commands of its own")
+            place.fail(f"{place.command_path} has no subcommands")
         command = group.get_command(place, word)
         if command is None and asked:
             break

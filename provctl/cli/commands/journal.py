@@ -96,7 +96,7 @@ def verify(ctx: click.Context, runs: Tuple[str, ...]) -> None:
         if verdict.mendable:
             repair_it = f"provctl journal repair {verdict.run} --dry-run"
             hint = session.called.with_flags(repair_it)
-            print_message(f"what a repair would do: {hint}")
+            print_message(f"to preview a repair: {hint}")
     words = {verdict.verdict for verdict in verdicts}
     ctx.exit(_DAMAGED if "damaged" in words else _NEWER if "newer" in words else 0)
 
@@ -265,7 +265,7 @@ def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
     folder = session.run_dir(run)
     lock = Lock.acquire(folder.lock)
     if lock is None:
-        message = f"run {folder.id} has an owner, which writes its journal"
+        message = f"run {folder.id} has an owner, which is writing its journal"
         raise RequestRejected(message, hint="stop it first: provctl scheduler stop")
     try:
         finding = inspect(folder)
@@ -286,18 +286,18 @@ def repair(session: Session, run: str, dry_run: bool, yes: bool) -> None:
     click.echo(plain(f"copied to {copy}"))
     click.echo(f"repaired: {folder.id}")
     go_on = session.called.with_flags(f"provctl resume {folder.id}")
-    print_message(f"go on with it: {go_on}")
+    print_message(f"to continue the run: {go_on}")
 
 
 def _nothing_to_do(finding: Inspection) -> None:
     count = len(finding.events)
     if finding.torn:
         click.echo(
-            f"nothing to repair: {count} records are whole; {finding.torn} bytes of one"
-            " that was never acknowledged are put aside by the run's next owner"
+            f"nothing to repair: {count} records are intact; the next owner of the run"
+            f" removes {finding.torn} bytes of an incomplete last record"
         )
     else:
-        click.echo(f"nothing to repair: {count} records, all whole")
+        click.echo(f"nothing to repair: {count} records, all intact")
 
 
 def _beyond_repair(folder: RunDir, finding: Inspection) -> ProvctlError:
@@ -310,14 +310,14 @@ def _beyond_repair(folder: RunDir, finding: Inspection) -> ProvctlError:
     if finding.file == folder.workflow:
         digest = getattr(finding.events[0], "digest", "")
         hint = (
-            "it cannot be made from anything else: put back the file whose SHA-256 is"
-            f" {digest}, or submit the workflow again and delete {folder.path}"
+            "the file cannot be reconstructed: restore it (SHA-256"
+            f" {digest}), or submit the workflow again and delete {folder.path}"
         )
     else:
         hint = (
-            "without its first record nothing is left of a run: put the file back from"
-            " a backup; or submit the workflow again, once what its tasks did is known"
-            f" from {folder.attempts}, and delete {folder.path}"
+            "a run cannot be recovered without its first record: restore the file from"
+            f" a backup; or find out from {folder.attempts} what its tasks did, submit"
+            f" the workflow again and delete {folder.path}"
         )
     return JournalDamaged(problem.message, hint=hint)
 
@@ -332,13 +332,15 @@ def _account(
     unreadable = dropped.records - len(dropped.readable)
     click.echo(
         f"drops {dropped.records} records, {dropped.size} bytes from offset"
-        f" {dropped.offset} on; {unreadable} of them cannot be read"
+        f" {dropped.offset}; {unreadable} of them cannot be read"
     )
     for record in dropped.readable:
         click.echo(f"  record {record.get('seq')}: {_line(record)}")
     click.echo(f"keeps {len(finding.events)} records")
     if dropped.cancelled:
         cancel = session.called.with_flags(f"provctl cancel {folder.id}")
-        click.echo(f"it was cancelled in what is dropped: {cancel}")
+        click.echo(f"a dropped record cancelled the run; to cancel it again: {cancel}")
     for task, attempt, word in unknown_attempts(folder, finding):
-        click.echo(f"known by its file: {plain(task)}, attempt {attempt}: {word}")
+        click.echo(
+            f"found in its attempt file: {plain(task)}, attempt {attempt}: {word}"
+        )

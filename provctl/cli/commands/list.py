@@ -56,7 +56,7 @@ def _cells(run: RunSummary) -> Dict[str, Any]:
     status = run.status
     # Of a submitted run that waits for its turn this is no news.
     if not run.owned and status in ("running", "cancelling"):
-        status += ", without an owner"
+        status += ", orphaned"
     return {
         "id": run.id,
         "name": run.name,

@@ -67,8 +67,10 @@ def logs(
 
     run, *named = run.split("/", 1)
     if named and task is not None:
-        message = f"two tasks are named, {named[0]} and {task}"
-        raise UsageError(message, hint="without any, the logs of all are printed")
+        message = f"two tasks are given: {named[0]} and {task}"
+        raise UsageError(
+            message, hint="give only one; without a task the logs of all are printed"
+        )
     task = named[0] if named else task
     follower = Follower(session.folder.run(find_run(session.folder, run)))
     follower.read()
@@ -102,10 +104,10 @@ def _tell_of_nothing(run: RunState, task_id: str) -> None:
     if task.attempt:
         return
     if task.outcome is None:
-        told = f"{task_id} has not begun: it is {task.status}"
+        told = f"{task_id} has not started: it is {task.status}"
     else:
         why = f": {task.reason}" if task.reason else ""
-        told = f"{task_id} never began: it {outcome_phrase(task.outcome)}{why}"
+        told = f"{task_id} never started: it {outcome_phrase(task.outcome)}{why}"
     print_message(f"note: {told}")
 
 
@@ -115,7 +117,7 @@ def _refuse_attempt(run: RunState, task_id: Optional[str], attempt: int) -> None
     most = max((task.attempt for task in tasks), default=0)
     if attempt > most:
         who = task_id or "a task of the run"
-        message = f"there is no attempt {attempt}: {who} has had at most {most}"
+        message = f"attempt {attempt} not found: {who} had at most {most}"
         raise NotFound(message)
 
 

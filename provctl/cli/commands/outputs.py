@@ -37,8 +37,8 @@ def outputs(
 
     run, *named = run.split("/", 1)
     if named and path is not None:
-        message = f"two tasks are named, {named[0]} and {task}"
-        raise UsageError(message, hint="RUN TASK PATH, or RUN/TASK PATH")
+        message = f"two tasks are given: {named[0]} and {task}"
+        raise UsageError(message, hint="use RUN TASK PATH or RUN/TASK PATH")
     if named:
         task, path = named[0], task
     follower = Follower(session.folder.run(find_run(session.folder, run)))

@@ -40,4 +40,4 @@ def pause(
     for run_id in going:
         session.owner_client.send(Pause(run_id, freeze, reason))
         go_on = session.called.with_flags(f"provctl resume {run_id}")
-        print_message(f"paused: {run_id}; let it go on: {go_on}")
+        print_message(f"paused: {run_id}; to resume it: {go_on}")

@@ -95,8 +95,10 @@ def prune(
 
     session: Session = ctx.obj
     if older is None and keep is None and max_size is None:
-        message = "nothing says what may go"
-        hint = "give --older AGE, --keep N or --max-size SIZE; --dry-run only shows"
+        message = "no selection given"
+        hint = (
+            "specify --older AGE, --keep N or --max-size SIZE; add --dry-run to preview"
+        )
         raise UsageError(message, hint=hint)
     now = Clock().now()
     limits = retention.RetentionPolicy(older, keep, max_size, conditions)
@@ -121,7 +123,7 @@ def prune(
     print_message(f"{told} {freed}")
     if left:
         word = "would be cleaned up" if dry_run else "cleaned up"
-        print_message(f"leftovers {word}: {len(left)}")
+        print_message(f"leftover files {word}: {len(left)}")
 
 
 _WHY = {"size": "--max-size", "incomplete": "incomplete"}
@@ -213,7 +215,7 @@ def remove(
         print_message(f"removed: {run_id}")
     if len(gone) < len(found):
         stayed = ", ".join(run.id for run in found if run.id not in gone)
-        message = f"somebody has taken a run meanwhile: {stayed}"
+        message = f"not removed, because another process now owns them: {stayed}"
         raise RequestRejected(message)
 
 
@@ -226,8 +228,10 @@ def _removable(session: Session, found: Sequence[RunSummary]) -> List[RunSummary
         if _is_over(run) and not session.folder.run(run.id).pin.exists()
     ]
     if not kept:
-        message = "nothing to remove: each of these runs is unfinished or pinned"
-        raise RequestRejected(message, hint="end them first: provctl cancel -l LABEL")
+        message = "nothing to remove: all of these runs are unfinished or pinned"
+        raise RequestRejected(
+            message, hint="cancel them first: provctl cancel -l LABEL"
+        )
     return kept
 
 
@@ -240,12 +244,12 @@ def _check_removable(session: Session, found: Sequence[RunSummary]) -> None:
 
     for run in found:
         if run.damage:
-            hint = "if nothing of it is needed, delete its folder by hand"
+            hint = "if you do not need it, delete its folder manually"
             raise JournalDamaged(run.damage, hint=hint)
         if not _is_over(run):
             message = f"run {run.id} has not finished: it is {run.status}"
             raise RequestRejected(
-                message, hint=f"end it first: provctl cancel {run.id}"
+                message, hint=f"cancel it first: provctl cancel {run.id}"
             )
         if session.folder.run(run.id).pin.exists():
             message = f"run {run.id} is pinned"

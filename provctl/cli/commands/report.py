@@ -40,7 +40,9 @@ def report(
     from provctl.runs.find import find_run
 
     if html is None and junit is None and summary is None:
-        message = "no report is asked for"
-        raise UsageError(message, hint="--html FILE, --junit FILE or --summary FILE")
+        message = "no report was requested"
+        raise UsageError(
+            message, hint="use --html FILE, --junit FILE or --summary FILE"
+        )
     found = find_run(session.folder, run)
     write_reports(session, [found], html=html, junit=junit, summary=summary)

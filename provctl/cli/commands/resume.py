@@ -85,15 +85,15 @@ def resume(
     found = chosen_runs(session, [] if run is None else [run], conditions)
     if conditions or len(found) > 1:
         if jobs or rerun or accept or fail:
-            message = "--rerun, --accept, --fail and --jobs are for one run"
-            raise UsageError(message, hint="name it")
+            message = "--rerun, --accept, --fail and --jobs need a single run"
+            raise UsageError(message, hint="name the run")
         _resume_paused(session, found, reason)
         return
     folder = session.folder.run(found[0].id)
     account = summarise(folder)
     if account.outcome is not None:
-        message = f"run {folder.id} has ended: {account.outcome}"
-        raise RequestRejected(message, hint=f"try again: provctl retry {folder.id}")
+        message = f"run {folder.id} has already finished ({account.outcome})"
+        raise RequestRejected(message, hint=f"to retry it: provctl retry {folder.id}")
     wishes: List[Request] = [
         ResolveTask(folder.id, task, how, reason)
         for how, tasks in (("rerun", rerun), ("accept", accept), ("fail", fail))
@@ -129,5 +129,5 @@ def _resume_paused(session: Session, found: Sequence[RunSummary], reason: str) -
 
 def _print_decision(wish: Any) -> str:
     return (
-        f"{wish.task}: {wish.how}" if hasattr(wish, "task") else f"goes on: {wish.run}"
+        f"{wish.task}: {wish.how}" if hasattr(wish, "task") else f"resumed: {wish.run}"
     )

@@ -84,7 +84,7 @@ def retry(
     from provctl.core.engine.requests import RetryRun
 
     if sum(map(bool, (failed, from_, only))) > 1:
-        message = "--failed, --from and --only exclude each other"
+        message = "use only one of --failed, --from and --only"
         raise UsageError(message)
     names, after = from_ or only, downstream or bool(from_)
 
@@ -119,7 +119,7 @@ def _retry_rows(run: RunState, names: Sequence[str], *, downstream: bool) -> Row
 _AGAIN = "runs again"
 
 
-_ANEW = "is decided anew"  # it runs again only if a task fails again, or ends
+_ANEW = "is re-evaluated"  # it runs again only if a task fails again, or ends
 
 
 def _kept(run: RunState, task: TaskState, chosen: Container[str]) -> str:
@@ -127,7 +127,7 @@ def _kept(run: RunState, task: TaskState, chosen: Container[str]) -> str:
     before = (need.task for need in task.task.needs if need.task in chosen)
     for name in before if task.outcome == "succeeded" else ():
         if run.tasks[name].outcome == "succeeded":
-            return f"{UNCHANGED}: it came after {name}, and used no output of it"
+            return f"{UNCHANGED}: it depends on {name}, but does not use its output"
     return UNCHANGED
 
 
@@ -139,7 +139,7 @@ def _again(
     from provctl.core.model.workflow import SubWorkflow
 
     if task.status == "retrying":
-        return "starts now, without the wait for its next attempt"
+        return "starts now instead of waiting for its next attempt"
     for need in task.task.needs:
         needed = run.tasks[need.task]
         if need.task not in chosen and needed.status == "finished":
@@ -147,13 +147,13 @@ def _again(
             if why:
                 return f"will be skipped: it {why}"
     if isinstance(task.task.action, SubWorkflow):
-        return f"opens again: it {outcome_words(task)}"
+        return f"reopened: it {outcome_words(task)}"
     if task.started_at is None:
-        return f"runs if its needs are met: it {outcome_words(task)}"
+        return f"runs if its dependencies are met: it {outcome_words(task)}"
     if task.task.id not in first:
         return f"{_AGAIN}: it {outcome_words(task)}"
     before = run.tasks[first[task.task.id]]
     why = f"{before.task.id}, which {outcome_words(before)}"
     if ran_on_failure(run, task.task.id):
         return f"{_ANEW}: it ran after {why}"
-    return f"{_AGAIN}: it {outcome_words(task)}, but rests on {why}"
+    return f"{_AGAIN}: it {outcome_words(task)}, but depends on {why}"

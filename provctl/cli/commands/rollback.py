@@ -100,7 +100,7 @@ def _rollback_rows(run: RunState, to: str) -> Rows:
 
 def _why_it_stands(task: TaskState, to: str) -> str:
     if task.task.undo is None:
-        return f"stands: it {outcome_words(task)} and has no undo"
+        return f"not undone: it {outcome_words(task)} and has no undo"
     if to and task.outcome == "succeeded":
-        return f"stands: it does not come after {to}"
-    return f"stands: it {outcome_words(task)}, and its undo is for what succeeded"
+        return f"not undone: it does not depend on {to}"
+    return f"not undone: it {outcome_words(task)}, and its undo only runs after success"

@@ -153,7 +153,7 @@ def add(
     merge_labels(workflow, made.labels_of_runs)  # what is wrong with them is told now
     _schedules(session).add(made)
     first = next(times.times_after(cron, zone, now), now)
-    print_message(f"next: {format_local(first)} (here), by {zone}")
+    print_message(f"next: {format_local(first)} (local time; time zone {zone})")
     if _notify_scheduler(session):
         _print_next_times(session)
     # The last, for what cannot be printed must not be what nobody submits.
@@ -175,8 +175,11 @@ def _schedule_name(name: str) -> str:
     from provctl.storage.schedules import NAME
 
     if not re.fullmatch(NAME, name):
-        message = f"{plain(name)} cannot be the name of a schedule"
-        hint = "--name: up to 100 letters, digits, dots, dashes, the first no dash"
+        message = f"{plain(name)} is not a valid schedule name"
+        hint = (
+            "--name: use up to 100 letters, digits, dots and dashes, not beginning"
+            " with a dash"
+        )
         raise UsageError(message, hint=hint)
     return name
 
@@ -188,7 +191,7 @@ def _notify_scheduler(session: Session) -> bool:
     try:
         holder = session.owner_client.wake_scheduler("schedules")
     except (SchedulerUnreachable, StateDirError) as problem:
-        print_message(f"nothing is submitted yet: {problem.message}")
+        print_message(f"the schedule is not active yet: {problem.message}")
         print_hint(session, problem.hint or "")
         return False
     warn_version(session, holder)
@@ -203,7 +206,10 @@ def _print_next_times(session: Session) -> None:
     except SchedulerUnreachable:
         service = None  # it is just ending
     if service is None:
-        words = "note: nothing is submitted while no scheduler runs, as after a reboot"
+        words = (
+            "note: the schedule is only active while a scheduler is running; to start"
+            " one at boot:"
+        )
         print_message(words)
         print_hint(session, "provctl scheduler install")
 
@@ -224,7 +230,7 @@ def list_schedules(session: Session, conditions: Tuple[Condition, ...]) -> None:
     columns = ("name", "cron", "time_zone", "next", "last", "run", "outcome", "note")
     emit(session, rows, columns, name="name")
     if entries and session.owner_client.scheduler() is None:
-        print_message("no scheduler is running: nothing is submitted")
+        print_message("no scheduler is running: schedules are not active")
         print_hint(session, "provctl scheduler start")
 
 
@@ -246,14 +252,14 @@ def show(session: Session, name: str) -> None:
         return
     lines = {
         "schedule": name,
-        "file": found.file or "none: it was sent by the API",
+        "file": found.file or "none (added through the API)",
         "parameters": " ".join(f"{k}={v}" for k, v in row["params"].items()) or "-",
         "times": f"{found.cron} ({found.zone})",
         "catch-up, overlap": f"{found.catch_up}, {found.overlap}",
-        "state": row["note"] or "waits for its time",
-        "last run": f"{row['run']} {row['outcome']}, of {row['last']}",
+        "state": row["note"] or "waiting for its next time",
+        "last run": f"{row['run']} {row['outcome']}, scheduled for {row['last']}",
         "labels": labels_line(found.labels) or "-",
-        "left out": f"{row['missed']} missed, {row['skipped']} skipped",
+        "not run": f"{row['missed']} missed, {row['skipped']} skipped",
         "next": ", ".join(format_local(at) for at in each.next_at) or "-",
     }
     if row["run"] is None:
@@ -297,7 +303,7 @@ def pause(session: Session, name: str, reason: str) -> None:
     now = WallClock().now()
     _schedules(session).change(name, lambda it: paused(it, now, reason))
     go_on = session.called.with_flags(f"provctl schedule resume {name}")
-    print_message(f"paused: {name}; go on: {go_on}")
+    print_message(f"paused: {name}; to resume it: {go_on}")
     if session.owner_client.scheduler() is not None:
         _notify_scheduler(session)
 
@@ -317,7 +323,7 @@ def resume(session: Session, name: str, reason: str) -> None:
     session.owner_client.log_note(
         f"schedule {name}: resumed" + (f": {reason}" if reason else "")
     )
-    print_message(f"goes on: {name}")
+    print_message(f"resumed: {name}")
     _notify_scheduler(session)
 
 
@@ -360,5 +366,5 @@ def _note(found: Schedule, past: ScheduleState) -> Optional[str]:
     if past.trouble_at is not None:
         notes.append(f"failed at {format_local(past.trouble_at)}: {past.trouble}")
     if past.waiting:
-        notes.append(f"{len(past.waiting)} wait for the run before")
+        notes.append(f"{len(past.waiting)} waiting for the previous run")
     return "; ".join(notes) or None

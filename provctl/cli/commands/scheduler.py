@@ -50,11 +50,11 @@ def stop(session: Session) -> None:
         print_message("no scheduler is running")
         return
     running = answer["running"]
-    rest = f"; {running} tasks go on and are adopted at the next start"
+    rest = f"; {running} tasks continue; the next scheduler adopts them"
     print_message("scheduler stopped" + (rest if running else ""))
     following = session.owner_client.scheduler()
     if following is not None and following.pid != answer.get("pid"):
-        words = f"another one has taken its place: process {following.pid}"
+        words = f"another scheduler has replaced it: process {following.pid}"
         print_message(words)
 
 

@@ -45,11 +45,14 @@ def _moment(text: str) -> float:
     try:
         at = parse_time(text, now, end=True)
     except ValueError:
-        message = f"--at {text}: no time, and no number of a record"
-        hint = "14:03:12, 2h, 2026-05-04T12:00:00Z or a number as in journal tail"
+        message = f"--at {text}: neither a time nor a record number"
+        hint = (
+            "use 14:03:12, 2h, 2026-05-04T12:00:00Z or a record number from journal"
+            " tail"
+        )
         raise UsageError(message, hint=hint) from None
     if int(at) > now:
-        message = f"--at {text}: that is {format_local(at)}, which is still to come"
-        hint = "a time without a date is one of today"
+        message = f"--at {text}: that is {format_local(at)}, which is in the future"
+        hint = "a time without a date is today"
         raise UsageError(message, hint=hint)
     return at

@@ -53,7 +53,7 @@ class _Jobs(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has
             self.fail(f"{plain(str(value))} is not of the form 4,8,16", param, ctx)
         numbers = tuple(dict.fromkeys(int(word) for word in words))
         if not all(1 <= number <= _JOBS_MAX for number in numbers):
-            self.fail(f"jobs are from 1 to {_JOBS_MAX}", param, ctx)
+            self.fail(f"jobs must be from 1 to {_JOBS_MAX}", param, ctx)
         return numbers
 
 
@@ -140,7 +140,7 @@ def _subject(session: Session, what: str, params: Sequence[str]) -> SimulationIn
     from provctl.runs.follow import Follower
 
     if params:
-        message = "-p sets parameters of a file, and a run has them already"
+        message = "-p sets parameters of a file, but a run already has its parameters"
         raise UsageError(message, hint="give the workflow file")
     follower = Follower(session.folder.run(find_run(session.folder, what)))
     follower.read()
@@ -174,22 +174,22 @@ def _notes(trial: SimulationStudy) -> Iterator[str]:
     workflow = trial.subject.workflow
     if trial.assumed:
         each = duration(trial.assumed_s)
-        yield f"not known from earlier runs, taken to need {each} each: {_some(trial.assumed)}"
+        yield f"no earlier runs, assumed duration {each}: {_some(trial.assumed)}"
     conditions = [task.id for task in workflow.tasks if task.when is not None]
     if conditions:
-        yield f"conditions taken to be true: {_some(conditions)}"
+        yield f"conditions assumed true: {_some(conditions)}"
     if trial.without_limit.skipped:
-        why = ", as nothing is taken to fail" if trial.question.seed is None else ""
+        why = ", because no failures are assumed" if trial.question.seed is None else ""
         yield f"skipped{why}: {_some(trial.without_limit.skipped)}"
     pools = dict.fromkeys(name for task in workflow.tasks for name in task.pools)
     unknown = [name for name in pools if name not in trial.subject.capacity]
     if unknown:
-        yield f"pools that no setting names do not limit: {_some(unknown)}"
+        yield f"pools without a configured capacity are unlimited: {_some(unknown)}"
     limit = workflow.timeout_s
     late = [s for s in trial.simulations if limit is not None and s.makespan_s > limit]
     if limit is not None and late:
         jobs = ", ".join(str(each.slots) for each in late)
-        yield f"the timeout of {duration(limit)} would end it with {jobs} jobs"
+        yield f"the timeout of {duration(limit)} would be exceeded with {jobs} jobs"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -278,7 +278,7 @@ def _conclusions(trial: SimulationStudy) -> Iterator[str]:
     then = _bound(trial.without_limit, trial.critical_s)
     jobs = "job does" if trial.enough == 1 else "jobs do"
     article = "the " if then == _PATH else ""
-    yield f"more than {trial.enough} {jobs} not help: then {article}{then} decides"
+    yield f"more than {trial.enough} {jobs} not help: {article}{then} is the limit"
 
 
 def _chart(trial: SimulationStudy) -> List[str]:
@@ -293,4 +293,4 @@ def _chart(trial: SimulationStudy) -> List[str]:
     ]
     width = min(get_terminal_size((80, 24)).columns, _WIDTH_MAX)
     jobs = plural(one.slots, "job")
-    return ["", f"with {jobs}; # is on the critical path", *as_lines(bars, width=width)]
+    return ["", f"with {jobs}; # marks the critical path", *as_lines(bars, width=width)]

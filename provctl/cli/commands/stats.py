@@ -44,7 +44,7 @@ def stats(
     every = choice.of(session.accounts())
     names = sorted({run.name for run in every if run.outcome is not None})
     if workflow is not None and workflow not in names:
-        message = f"no run of a workflow called {workflow} has finished here"
+        message = f"no finished run of workflow {workflow} found"
         hint = did_you_mean(workflow, names, "see: provctl stats")
         raise NotFound(message, hint=hint)
     rows: List[Dict[str, Any]] = []
@@ -66,7 +66,7 @@ def _row(kind: str, name: str, pace: DurationStats) -> Dict[str, Any]:
     if pace.flaky:
         notes.append(f"flaky in {pace.flaky}")
     if pace.regressed:
-        notes.append("slower than it was")
+        notes.append("slower than before")
     times = {"p50": pace.p50_s, "p90": pace.p90_s, "latest": pace.last_s}
     rate = pace.succeeded / pace.runs if pace.runs else None
     return {

@@ -54,8 +54,10 @@ def submit(
 
     session: Session = ctx.obj
     if ctx.args:
-        message = f"one FILE is one run, and there is another: {ctx.args[0]}"
-        raise UsageError(message, hint="several at once: provctl batch submit FILE...")
+        message = f"submit takes one FILE, but another is given: {ctx.args[0]}"
+        raise UsageError(
+            message, hint="to submit several files: provctl batch submit FILE..."
+        )
     workflow = load(session, file, params)
     wishes = SubmitOptions(priority, None, jobs, fail_fast, key, dict(labels))
     (account,) = submit_runs(session, [workflow], wishes)

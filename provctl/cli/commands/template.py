@@ -80,7 +80,7 @@ def _values(given: Optional[str]) -> Dict[str, Any]:
         raise UsageError(message)
     values = _read(where, content)
     if not isinstance(values, dict):
-        message = f"{where}: a template needs a record of values"
+        message = f"{where}: the values must be a record"
         raise UsageError(message, hint='for example --values \'{"name": "web-1"}\'')
     return values
 

@@ -163,11 +163,11 @@ class _Wait:
                     return code
                 self._silence.on_tick(self._runs())
                 if deadline is not None and time.monotonic() >= deadline:
-                    print_message("gave up waiting; the run goes on")
+                    print_message("stopped waiting (timeout); the run continues")
                     return TIMEOUT
                 time.sleep(LOOK_S)
         except KeyboardInterrupt:
-            print_message("stopped watching; the run goes on")
+            print_message("stopped watching; the run continues")
             return INTERRUPTED
 
     def _runs(self) -> List[RunState]:
@@ -209,9 +209,7 @@ class _Wait:
     def _tell_never(self, ended: Sequence[Tuple[_Subject, int]]) -> int:
         for subject, code in ended:
             now = _current_word(subject)
-            why = (
-                "it waits for a decision" if code == HELD else "nothing will change it"
-            )
+            why = "it is on hold" if code == HELD else "this is final"
             print_message(f"{subject.name} is {now}, not {self._word}; {why}")
         return _worst_code(code for _, code in ended)
 

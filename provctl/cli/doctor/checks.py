@@ -47,7 +47,7 @@ _CLOCK_TOLERANCE_S = 60
 def _configuration(context: CheckContext) -> str:
     if context.broken:
         raise context.broken
-    return ", ".join(map(str, context.files)) or "no file, defaults are used"
+    return ", ".join(map(str, context.files)) or "no configuration file; using defaults"
 
 
 def _python(_context: CheckContext) -> str:
@@ -56,7 +56,7 @@ def _python(_context: CheckContext) -> str:
     if missing:
         message = f"packages missing: {', '.join(missing)}"
         raise MissingTool(
-            message, hint="install provctl again: ./install.sh, in its checkout"
+            message, hint="reinstall provctl: ./install.sh in its checkout"
         )
     version = ".".join(map(str, sys.version_info[:3]))
     return f"{version} ({sys.executable})"
@@ -112,13 +112,13 @@ def _nickel(context: CheckContext) -> str:
         name = context.settings.nickel.binary
     program = which(name, path=context.search_path)
     if program is None:
-        message = f"neither the package py-nickel nor the program {name} is there"
+        message = f"neither the package py-nickel nor the program {name} was found"
         hint = (
-            f"on Python 3.11 to 3.13: {pip_install('py-nickel')}; else install the nickel "
-            "program and put it on PATH (or set nickel.binary)"
+            f"on Python 3.11 to 3.13: {pip_install('py-nickel')}; otherwise install"
+            " the nickel program and put it on PATH (or set nickel.binary)"
         )
         raise MissingTool(message, hint=hint)
-    command, hint = [program, "--version"], "install it again"
+    command, hint = [program, "--version"], "reinstall it"
     said = output_of(command, timeout_s=_PROGRAM_TIMEOUT_S, hint=hint)
     return f"{said} ({program})"
 
@@ -129,7 +129,7 @@ def _library(context: CheckContext) -> str:
         return "nushell.provisioning_lib is not set (needed for `call` tasks only)"
     if not os.access(folder, os.R_OK | os.X_OK) or not Path(folder).is_dir():
         message = f"nushell.provisioning_lib: {folder} is not a readable folder"
-        raise InvalidConfig(message, hint="set it to the folder of the library")
+        raise InvalidConfig(message, hint="set it to the library folder")
     from provctl.nushell.library.compatibility import check_library
 
     version = check_library(Path(folder))
@@ -157,7 +157,7 @@ def _runs(context: CheckContext) -> str:
             if verdict.verdict == "damaged":
                 found[run.id] = verdict.problem
     if not found:
-        return f"{len(runs)}, none is damaged"
+        return f"{len(runs)}, none damaged"
     first, *others = found
     names = ", ".join([first, *others][:10])
     message = f"{len(found)} of {len(runs)} are damaged: {names}; {found[first]}"
@@ -171,14 +171,16 @@ def _clock(context: CheckContext) -> str:
     detail = f"{shown:%Y-%m-%d %H:%M:%S} UTC"
     hint = "set the clock; on most systems: timedatectl set-ntp true"
     if context.now < _RELEASED_AT:
-        message = f"{detail} cannot be right"
+        message = f"{detail} is not plausible"
         raise StateDirError(message, hint=hint)
     try:
         changed_at = (context.state_dir / "runs").stat().st_mtime
     except OSError:
         return detail
     if changed_at > context.now + _CLOCK_TOLERANCE_S:
-        message = f"{detail} is before the last change of a run: the clock went back"
+        message = (
+            f"{detail} is earlier than the last change of a run: the clock was set back"
+        )
         raise StateDirError(message, hint=hint)
     return detail
 

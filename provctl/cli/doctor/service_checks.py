@@ -26,7 +26,7 @@ def api_port(surroundings: CheckContext) -> Union[str, CheckNote]:
     """Whether the ports on which the API is to listen are free, or our scheduler's."""
     addresses = surroundings.settings.addresses
     if not addresses:
-        return "by its unix socket only; [server] names no port"
+        return "unix socket only; no port is set in [server]"
     from provctl.storage.lock import lock_owner
 
     runs = lock_owner(surroundings.state_dir / "scheduler" / "lock") is not None
@@ -40,15 +40,17 @@ def api_port(surroundings: CheckContext) -> Union[str, CheckNote]:
         elif runs and _is_api(host, port):
             said.append(where)
         else:
-            message = f"the API is to listen at {where}: {problem}"
-            hint = "another program has it; choose another port"
+            message = f"the API cannot listen at {where}: {problem}"
+            hint = "the port is in use by another program; choose another port"
             raise StateDirError(message, hint=hint)
     if unused:
-        detail = f"{', '.join(unused)}: the scheduler that runs does not listen there"
-        return CheckNote(detail, "provctl scheduler restart (tasks never notice)")
+        detail = f"{', '.join(unused)}: the running scheduler does not listen there"
+        return CheckNote(
+            detail, "provctl scheduler restart (running tasks are not affected)"
+        )
     found = ", ".join(said)
     are = "is" if len(said) == 1 else "are"
-    detail = f"the API answers at {found}" if runs else f"{found} {are} free"
+    detail = f"the API is available at {found}" if runs else f"{found} {are} free"
     conflict = surroundings.settings.port_conflict
     return detail if conflict is None else CheckNote(detail, conflict)
 
@@ -83,11 +85,11 @@ def api_token(surroundings: CheckContext) -> str:
     try:
         info = os.lstat(path)
     except OSError:
-        return "not there yet; the scheduler makes it"
+        return "not created yet; the scheduler creates it"
     mode = stat.S_IMODE(info.st_mode)
     if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid() or mode & 0o077:
-        message = f"{path}: others can read or change it"
-        hint = f"make a new one: rm {path}, then provctl scheduler restart"
+        message = f"{path}: other users can read or change it"
+        hint = f"replace it: rm {path}, then provctl scheduler restart"
         raise StateDirError(message, hint=hint)
     return f"{path} (mode {mode:04o})"
 
@@ -96,12 +98,12 @@ def service(surroundings: CheckContext) -> Union[str, CheckNote]:
     """Whether the unit of the scheduler, if there is one, still starts something."""
     found = [path for path in _units(surroundings) if path.exists()]
     if not found:
-        return "not installed; the scheduler starts when a command needs it"
+        return "not installed; the scheduler starts on demand"
     for path in found:
         program = _program_of(path)
         if program is not None and not os.access(program, os.X_OK):
-            message = f"{path}: its program is not there any more: {program}"
-            hint = "provctl scheduler install --force writes it anew"
+            message = f"{path}: its program no longer exists: {program}"
+            hint = "provctl scheduler install --force rewrites it"
             raise StateDirError(message, hint=hint)
     return ", ".join(map(str, found))
 
@@ -120,9 +122,12 @@ def schedules(surroundings: CheckContext) -> Union[str, CheckNote]:
         return "none"
     detail = f"{len(names)}: {', '.join(names[:_SHOWN])}"
     if lock_owner(surroundings.state_dir / "scheduler" / "lock") is None:
-        advice = "provctl scheduler start, or have it run: provctl scheduler install"
+        advice = (
+            "provctl scheduler start, or install it as a service: provctl scheduler"
+            " install"
+        )
         return CheckNote(
-            f"{detail}; no scheduler runs, so nothing is submitted", advice
+            f"{detail}; no scheduler is running, so nothing is submitted", advice
         )
     return detail
 
@@ -135,10 +140,14 @@ def submissions(surroundings: CheckContext) -> Union[str, CheckNote]:
     found = accounts(StateDir(surroundings.state_dir))
     left = [run.id for run in found if run.status == "incomplete"]
     if not left:
-        return "all whole"
+        return "all complete"
     names = ", ".join(left[:_SHOWN])
-    advice = f"provctl rm {' '.join(left[:_SHOWN])} (or: workflow resume)"
-    return CheckNote(f"incomplete, for submit was killed: {len(left)}: {names}", advice)
+    advice = (
+        f"provctl rm {' '.join(left[:_SHOWN])} (or continue it: provctl resume RUN)"
+    )
+    return CheckNote(
+        f"incomplete, because submit was killed: {len(left)}: {names}", advice
+    )
 
 
 def hooks(surroundings: CheckContext) -> Union[str, CheckNote]:
@@ -150,8 +159,8 @@ def hooks(surroundings: CheckContext) -> Union[str, CheckNote]:
     commands = surroundings.settings.hooks.on_run_finished
     for argv in commands:
         if which(argv[0], path=surroundings.search_path) is None:
-            message = f"hooks.on_run_finished: there is no program {argv[0]}"
-            raise MissingTool(message, hint="install it, or name it with its path")
+            message = f"hooks.on_run_finished: program {argv[0]} not found"
+            raise MissingTool(message, hint="install it, or give its full path")
     try:
         failure = read_own(failure_file(surroundings.state_dir)).decode(
             "utf-8", "replace"
@@ -187,19 +196,19 @@ def _program_of(path: Path) -> Optional[str]:
 def lingering(surroundings: CheckContext) -> Union[str, CheckNote]:
     """Whether what runs in the background survives the end of the login."""
     if not sys.platform.startswith("linux") or not Path("/run/systemd/system").is_dir():
-        return "no systemd, so nobody ends processes at logout"
+        return "no systemd: background processes survive logout"
     user = surroundings.environ.get("USER") or str(os.geteuid())
     if os.geteuid() == 0 or Path("/var/lib/systemd/linger", user).exists():
-        return "processes in the background survive the end of the login"
+        return "lingering is enabled: background processes survive logout"
     kills = _property("KillUserProcesses")
     advice = f"loginctl enable-linger {user}"
     if kills == "yes":
-        detail = "at logout systemd kills what runs in the background, tasks too"
+        detail = "systemd kills background processes at logout, including tasks"
         return CheckNote(detail, advice)
     if any(path.exists() for path in _units(surroundings)):
-        detail = "at logout systemd ends the service of your account"
+        detail = "systemd stops your user services at logout"
         return CheckNote(detail, advice)
-    return "systemd leaves processes in the background alone at logout"
+    return "systemd does not kill background processes at logout"
 
 
 def _property(name: str) -> str:

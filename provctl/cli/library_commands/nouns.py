@@ -56,7 +56,9 @@ def write_nouns(
         nouns = known_nouns(ctx)
     except ProvctlError as problem:
         with formatter.section(_TITLE):
-            formatter.write_text(plain(f"not known: {_first_line(problem.message)}"))
+            formatter.write_text(
+                plain(f"not available: {_first_line(problem.message)}")
+            )
         return
     if not nouns:
         return
@@ -118,7 +120,7 @@ class _Noun(click.Group):
                 formatter.write_dl(rows)
             else:
                 formatter.write_text(
-                    f"none: no module for {self.name} exports a command for it"
+                    f"none: no module exports a command for {self.name}"
                 )
 
     def _abouts(self) -> List[Tuple[str, str]]:

@@ -66,14 +66,17 @@ class _VerbCommand(click.Command):
         given = self._call_arguments(ctx)
         asked = [mode for mode in (ORCHESTRATED, DIRECT) if ctx.params.get(f"_{mode}")]
         if len(asked) > 1:
-            ctx.fail("--orchestrated and --direct exclude each other")
+            ctx.fail("use only one of --orchestrated and --direct")
         verb, settings = self._verb, session.loaded.settings
         mode = choose_mode(settings, verb.noun, verb.name, next(iter(asked), None))
         check_library(Path(str(session.library_folder)))
         if mode == DIRECT:
             for name in ("key", "label", "priority", "wait"):
                 if ctx.params.get(f"_{name}"):
-                    ctx.fail(f"--{name} is for --orchestrated, and this runs here")
+                    ctx.fail(
+                        f"--{name} requires --orchestrated, but this command runs"
+                        " directly"
+                    )
             _run_here(ctx, self._verb, given)
         self._submit(ctx, session, given)
 
@@ -134,7 +137,7 @@ class _VerbCommand(click.Command):
         positionals = self._signature.positionals
         for n, text in enumerate(texts):
             if n >= len(positionals) and rest is None:
-                ctx.fail(f"one argument too many: {plain(text)}")
+                ctx.fail(f"unexpected argument: {plain(text)}")
             yield _read(positionals[n] if n < len(positionals) else rest, text)  # type: ignore[arg-type]
         for missing in positionals[len(texts) :]:
             if missing.required:
@@ -189,7 +192,7 @@ class _VerbCommand(click.Command):
         try:
             session.owner_client.ensure_scheduler()
         except SchedulerUnreachable as problem:
-            print_message(f"no scheduler, so this runs here: {problem.message}")
+            print_message(f"no scheduler, running in the foreground: {problem.message}")
             _run_here(ctx, self._verb, given)
 
 

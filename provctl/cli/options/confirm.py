@@ -35,8 +35,8 @@ def confirm(question: str, *, yes: bool, destroys: bool = True) -> bool:
         return True
     if not is_interactive():
         if destroys:
-            message = "nothing was done: there is no terminal to ask at"
-            raise UsageError(message, hint="if that is what you want, add --yes")
+            message = "nothing was done: confirmation needs a terminal"
+            raise UsageError(message, hint="to confirm without a terminal, add --yes")
         return True
     from contextlib import redirect_stderr
 

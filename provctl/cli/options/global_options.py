@@ -12,7 +12,7 @@ import time
 from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import click
 
@@ -177,7 +177,9 @@ def _be_verbose(ctx: click.Context, _: click.Parameter, value: int) -> None:
     if not session.verbosity:
         began = time.perf_counter()
         ctx.call_on_close(
-            lambda: louder.log_verbose(f"took {time.perf_counter() - began:.3f}s")
+            lambda: louder.log_verbose(
+                f"finished in {time.perf_counter() - began:.3f}s"
+            )
         )
     if session.verbosity < 2 <= louder.verbosity:
         import platform
@@ -190,7 +192,7 @@ def _be_verbose(ctx: click.Context, _: click.Parameter, value: int) -> None:
 
 def _refuse_both(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
     if quiet and verbose:
-        ctx.fail("--quiet and --verbose exclude each other")
+        ctx.fail("use only one of --quiet and --verbose")
 
 
 def _show_help(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -201,16 +203,31 @@ def _show_help(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-def _set_output(ctx: click.Context, _: click.Parameter, value: Optional[str]) -> None:
+def _set_output(
+    ctx: click.Context, param: click.Parameter, value: Optional[str]
+) -> None:
     session = session_of(ctx)
+    shown = value if value in VIEWS else session.shown
+    if shown and shown not in _formats(param) and not ctx.resilient_parsing:
+        ctx.fail(
+            f"-o {shown}: `{ctx.command_path}` does not watch runs; it has the formats"
+            f" {', '.join(_formats(param))}"
+        )
     if value in VIEWS:
         stream = sys.stdout if session.output == "table" else sys.stderr
         if value == "live" and not stream.isatty():
-            message = "-o live: there is no terminal to draw on"
-            raise UsageError(message, hint="-o plain prints a line for each change")
+            message = "-o live: stdout is not a terminal"
+            raise UsageError(
+                message, hint="use -o plain, which prints a line for each change"
+            )
         ctx.obj = replace(session, shown=value)
     elif value is not None:
         ctx.obj = replace(session, output=value)
+
+
+def _formats(param: click.Parameter) -> Sequence[str]:
+    assert isinstance(param.type, click.Choice)
+    return param.type.choices
 
 
 def _set_config(ctx: click.Context, _: click.Parameter, value: Optional[str]) -> None:

@@ -97,7 +97,7 @@ def run_filter_options(verb: Callable[..., Any]) -> Callable[..., Any]:
         **options: Any,
     ) -> Any:
         if since is not None and until is not None and since > until:
-            message = "--since is later than --until: no run can fit"
+            message = "--since is later than --until"
             raise UsageError(message)
         return verb(*args, choice=RunFilter(conditions, since, until), **options)
 
@@ -143,11 +143,11 @@ def chosen_runs(
 
     names = tuple(names)
     if not names and not conditions:
-        message = "no run is named"
-        raise UsageError(message, hint="name runs, @last, or a label: -l KEY=VALUE")
+        message = "no run is given"
+        raise UsageError(message, hint="give runs, @last, or a label: -l KEY=VALUE")
     if names and conditions:
-        message = "runs are named, and asked for by label"
-        raise UsageError(message, hint="give either RUN or -l")
+        message = "runs are given both by name and by label"
+        raise UsageError(message, hint="use either RUN or -l")
     if names:
         every = (run for name in names for run in find_runs(session.folder, name))
         return list({run.id: run for run in every}.values())

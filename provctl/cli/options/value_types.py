@@ -53,7 +53,7 @@ def _past(text: str) -> float:
     now = time.time()  # noqa: TID251  # ages are from now
     at = parse_time(text, now)
     if at > now:
-        message = f"{text!r} is {format_local(at)}, which is still to come"
+        message = f"{text!r} is {format_local(at)}, which is in the future"
         raise ValueError(message)
     return at
 

@@ -70,7 +70,7 @@ class Heartbeat:
         named = [self._since(run, task, now) for task in running[:_STILL_RUNNING]]
         if len(running) > _STILL_RUNNING:
             named.append(f"and {len(running) - _STILL_RUNNING} more")
-        told = f"goes on: {'; '.join(named)}"
+        told = f"still running: {'; '.join(named)}"
         if not named:
             told = f"is {humanize(run.status)}: {format_counts(counts_of(view(run, rows=0)))}"
         return f"{self._stamp(now)} run {sanitize(run.submitted.run)} {told}"

@@ -71,12 +71,12 @@ def run_foreground(
     return code
 
 
-# Exit code of a command whose run goes on in the background, as shells have it:
+# Exit code of a command whose run continues in the background, as shells have it:
 # of a SIGHUP, of a closed pipe, of a SIGTERM, of a watcher that was told to stop.
 _LEFT = {"hangup": 129, "output": READER_GONE, "terminated": 143, "detached": 130}
 
 
 def _tell_where(session: Session, run_id: str) -> None:
-    """Say that a run goes on in the background, to whoever may still read it."""
-    print_message(f"run {run_id} goes on in the background")
+    """Say that a run continues in the background, to whoever may still read it."""
+    print_message(f"run {run_id} continues in the background")
     print_hint(session, f"provctl attach {run_id}")

@@ -209,7 +209,9 @@ class TaskLogStream:
             attempt.written += len(piece)
             self._write_log(attempt, _text_of(piece), folded=folded)
             if attempt.is_full:
-                told = f"... its end follows; all of it is in {attempt.log}"
+                told = (
+                    f"... lines omitted; the full log is {attempt.log}; its end follows"
+                )
                 self._write([plain(told)])
                 return
 
@@ -220,7 +222,7 @@ class TaskLogStream:
             self._open = attempt
             attempt.parts += 1
             attempt.was_folded = attempt.was_folded or dialect.is_folded(folded)
-            goes_on = ", goes on" if attempt.parts > 1 else ""
+            goes_on = ", continued" if attempt.parts > 1 else ""
             key = f"{attempt.key}_{attempt.parts}"
             title = attempt.title + goes_on
             self._put([dialect.begin(key, title, at, folded=folded)])

@@ -88,11 +88,11 @@ def watch_runs(
             if not any(still.values()):
                 break
             if deadline is not None and time.monotonic() >= deadline:
-                say("gave up waiting; the run goes on")
+                say("stopped waiting (timeout); the run continues")
                 return TIMEOUT
             time.sleep(LOOK_S)
     except KeyboardInterrupt:
-        say("stopped watching; the run goes on")
+        say("stopped watching; the run continues")
         return INTERRUPTED
     if screen is not None:
         from provctl.cli.ci.job_results import write_ci_summary
@@ -140,9 +140,12 @@ def report_orphans(orphans: Sequence[Follower]) -> NoReturn:
 
     lines = []
     for follower in orphans:
-        lines.append(f"run {follower.folder.id} has no owner, so it does not go on")
+        lines.append(f"run {follower.folder.id} is stalled, because no process owns it")
         lines += [f"{task}: {word}" for task, word in follower.unattended().items()]
     raise SchedulerUnreachable(
         "\n".join(lines),
-        hint="provctl scheduler start, or: provctl resume RUN; provctl help recovery",
+        hint=(
+            "start a scheduler: provctl scheduler start; or continue it: provctl"
+            " resume RUN; provctl help recovery"
+        ),
     )

@@ -84,7 +84,10 @@ def explain(
         return [Reason("held", text)]
     found = list(_standing_still(run, task))
     if task.status == "retrying":
-        text = f"attempt {task.counted_attempts} failed ({task.reason}); waiting before the next attempt"
+        text = (
+            f"attempt {task.counted_attempts} failed ({task.reason}); waiting before"
+            " the next attempt"
+        )
         return [*found, Reason("backoff", text, until=task.retry_at)]
     if task.status == "waiting":
         return [*found, *_unmet(run, task, estimate, unattended)]

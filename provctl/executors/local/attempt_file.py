@@ -46,7 +46,7 @@ def read_exit_record(
         try:
             output = json.loads(record["output"])
         except (ValueError, RecursionError):
-            problem = "what it returned is not JSON"
+            problem = "its output is not valid JSON"
     return ExitedReport(
         place.run,
         place.task,
@@ -83,7 +83,7 @@ def _exit_record(place: AttemptRef) -> Optional[Dict[str, Any]]:
     record: Dict[str, Any] = json.loads(raw)
     # Earlier versions did not write whose it is.
     if record.get("id", place.mark) != place.mark:
-        message = f"{go}: it is the exit record of {record['id']}"
+        message = f"{go}: this is the exit record of {record['id']}"
         raise JournalDamaged(message, hint="nothing was changed")
     return record
 
@@ -137,7 +137,9 @@ def take_fence(place: AttemptRef) -> bool:
         if is_resource_exhaustion(problem):
             raise
         message = f"{go}: {problem.strerror}"
-        raise StateDirError(message, hint="free space or mend the disk") from problem
+        raise StateDirError(
+            message, hint="free disk space or repair the disk"
+        ) from problem
     return True
 
 

@@ -123,7 +123,9 @@ class LocalExecutor:
         """Tell an attempt to end. One that has not begun never will."""
         if _fenced_off(place) and not attempt_file.has_evidence(place):
             self._forget(place)
-            self._report_soon(_never_started(place, "it was cancelled before it began"))
+            self._report_soon(
+                _never_started(place, "it was cancelled before it started")
+            )
         else:
             self._send_signal_request(place, "kill" if now else "stop")
 
@@ -195,8 +197,8 @@ class LocalExecutor:
             return report
         if attempt_file.take_fence(place):
             if attempt_file.has_evidence(place):
-                return _unknown(place, "its exit record is gone", rebooted=rebooted)
-            return _never_started(place, "it never began")
+                return _unknown(place, "its exit record is missing", rebooted=rebooted)
+            return _never_started(place, "it never started")
         if attempt_file.is_running(place):
             # It passed the fence while we looked.
             self._watch(place)
@@ -257,7 +259,7 @@ class LocalExecutor:
             self._loop.call_later(_AGAIN_S, self._check_orphans, place)
             return None
         except StateDirError as problem:
-            reason = f"no place for its record: {problem.message}"
+            reason = f"its exit record could not be written: {problem.message}"
         except JournalDamaged as problem:
             reason = problem.message
         return UnknownReport(place.run, place.task, place.attempt, "lost", reason)
@@ -363,14 +365,14 @@ def _never_started(
 
 def _unknown(place: AttemptRef, what: str, *, rebooted: bool) -> UnknownReport:
     outcome: TaskOutcome = "interrupted" if rebooted else "lost"
-    reason = f"{what}, so nobody can know how it ended"
+    reason = f"{what}; the result is unknown"
     left = 0
     if not rebooted:
         from provctl.executors.local.orphans import kill_leftovers
 
         left = kill_leftovers(place)
     if left:
-        reason += f"; processes it left, killed now: {left}"
+        reason += f"; leftover processes killed: {left}"
     return UnknownReport(place.run, place.task, place.attempt, outcome, reason)
 
 

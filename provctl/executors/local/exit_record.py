@@ -109,7 +109,7 @@ def store(record: int, result: Dict[str, Any]) -> None:
         except OSError:
             # The reserved bytes hold a record without output.
             if result.pop("output", None) is not None:
-                result["problem"] = "the disk was full: its output is lost"
+                result["problem"] = "its output was lost because the disk was full"
             time.sleep(1)
         else:
             return

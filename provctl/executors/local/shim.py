@@ -284,10 +284,10 @@ def _pass(attempt: _Attempt) -> Tuple[bool, str]:
     except OSError as error:
         if is_resource_exhaustion(error):
             raise
-        problem = attempt.refuse(error, "keep", f"its exit record in {new}")
+        problem = attempt.refuse(error, "create", f"its exit record in {new}")
     passed, unsynced = pass_fence(new, go)
     if unsynced is not None:
-        problem = attempt.refuse(unsynced, "make durable", f"its start in {go}")
+        problem = attempt.refuse(unsynced, "sync", f"its start record in {go}")
     return passed, problem
 
 
@@ -381,7 +381,7 @@ def _program(name: str, path: str) -> str:
         candidate = f"{folder}/{name}"
         if folder and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
             return candidate
-    raise FileNotFoundError(errno.ENOENT, "there is no such program on PATH")
+    raise FileNotFoundError(errno.ENOENT, "no such program on PATH")
 
 
 def _reap(attempt: _Attempt) -> Optional[int]:

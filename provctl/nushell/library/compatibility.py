@@ -45,7 +45,9 @@ _FILES = ("versions.toml", "provisioning-distribution/versions.toml")
 _LEVELS_ABOVE = 2  # of <library> in provisioning-core/nulib
 _TABLES = "compatibility"
 _SIZE_MAX = 1 << 20  # bytes
-_HINT = "take a library and a provctl that fit; provctl doctor names both"
+_HINT = (
+    "install compatible versions of the library and provctl; provctl doctor shows both"
+)
 
 
 def check_library(folder: Path) -> Optional[str]:
@@ -88,7 +90,7 @@ def _check(path: Path, document: Mapping[str, Any]) -> Optional[str]:
 
 
 def _unclear(path: Path, problem: ValueError) -> LibraryIncompatible:
-    return LibraryIncompatible(f"{path}: {problem}", hint="mend it, or remove it")
+    return LibraryIncompatible(f"{path}: {problem}", hint="correct it, or remove it")
 
 
 def incompatibilities(document: Mapping[str, Any], version: str) -> Iterator[str]:
@@ -109,9 +111,9 @@ def incompatibilities(document: Mapping[str, Any], version: str) -> Iterator[str
     entry = _entry(tables, "platform", PLATFORM)
     if own is not None:
         for wish in _unmet(entry, "core", "min-core", own):
-            yield f"platform {PLATFORM} needs {wish}; {name} does not fit"
+            yield f"platform {PLATFORM} needs {wish}; {name} is not compatible"
     if entry.get("api-version", API) != API:
-        yield f"platform {PLATFORM} is to have API {entry['api-version']}; {us}"
+        yield f"platform {PLATFORM} must have API {entry['api-version']}; {us}"
 
 
 def _parse(text: bytes) -> Dict[str, Any]:
@@ -135,7 +137,7 @@ def _version_of(document: Mapping[str, Any]) -> Optional[str]:
         if isinstance(given, str):
             return given
         if given is not None and key == "version":
-            message = "version: a text such as 3.2.1 is expected"
+            message = "version: expected a text such as 3.2.1"
             raise ValueError(message)
     known = list(_table(_table(document, _TABLES), "core"))
     return known[0] if len(known) == 1 else None
@@ -144,7 +146,7 @@ def _version_of(document: Mapping[str, Any]) -> Optional[str]:
 def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = document.get(key, {})
     if not isinstance(found, dict):
-        message = f"{key}: a table is expected"
+        message = f"{key}: expected a table"
         raise ValueError(message)  # noqa: TRY004  # of the file, not of our types
     return found
 
@@ -163,7 +165,7 @@ def _entry(
         entry = _table(_table(tables, kind), name)
         for key, value in entry.items():
             if not isinstance(value, str):
-                message = f"{place}.{key}: a text is expected"
+                message = f"{place}.{key}: expected a text"
                 raise ValueError(message)  # noqa: TRY004  # as above
         return entry
     return {}
@@ -179,7 +181,7 @@ def _unmet(
         try:
             wish = NpmSpec(entry[key])
         except ValueError:
-            message = f"{key}: {entry[key]!r} is no range such as ^3.2"
+            message = f"{key}: {entry[key]!r} is not a version range such as ^3.2"
             raise ValueError(message) from None
         if not wish.match(there):
             yield f"{key} {entry[key]}"
@@ -194,5 +196,5 @@ def _number(text: str, place: str) -> Any:
     try:
         return Version.coerce(text)
     except ValueError:
-        message = f"{place}: {text!r} is no version such as 3.2.1"
+        message = f"{place}: {text!r} is not a version such as 3.2.1"
         raise ValueError(message) from None

@@ -63,7 +63,7 @@ def check_call(library: Path, module: str, command: str) -> Optional[LibraryCall
         )
     file = _module_file(library / module)
     if file is None:
-        message = f"no module {module!r}: looked for {library / module}"
+        message = f"module {module!r} not found: looked for {library / module}"
         return LibraryCallError(message, _suggest(module, _modules(library), "modules"))
     text = _read(file)
     if text is None:
@@ -71,7 +71,7 @@ def check_call(library: Path, module: str, command: str) -> Optional[LibraryCall
     exported = [_bare(match) for match in re.findall(_EXPORT, text)]
     if command in exported or re.search(_REEXPORT, text):
         return None
-    message = f"{file} exports no command {command!r}"
+    message = f"{file} does not export a command {command!r}"
     return LibraryCallError(
         message, _suggest(command, exported, "its commands"), field="command"
     )

@@ -167,8 +167,8 @@ class _Failure(NamedTuple):
         """The problem of a module, in one line; those behind it have all of it."""
         from provctl.nushell.error_summary import error_summary
 
-        lines = self.report.splitlines() or ["it does not say why"]
-        said = f"{module} cannot be read by Nushell: {error_summary(lines)[0]}"
+        lines = self.report.splitlines() or ["no error message"]
+        said = f"{module} cannot be parsed by Nushell: {error_summary(lines)[0]}"
         return UsageError("\n".join([said, *(lines if len(lines) > 1 else ())]))
 
 
@@ -221,7 +221,7 @@ class SignatureReader:
         module = signature.module
         path = _file(self._library, module)
         if not is_command(completer):
-            message = f"{completer!r} cannot be asked for completions"
+            message = f"{completer!r} cannot provide completions"
             raise UsageError(message)
         body = f"source {nu_literal(path)}\n{completer} | to json --raw"
         said = self._run(body, std=module_needs_std(self._library, module))
@@ -283,13 +283,13 @@ class SignatureReader:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            late = f"it takes longer than {self._timeout_s:g} seconds"
+            late = f"no answer within {self._timeout_s:g} seconds"
             self._timeouts += 1
             if self._timeouts < _TIMEOUTS_MAX:
                 return _Failure(late)
             message = f"Nushell does not answer: {late}, {self._timeouts} times"
             raise MissingTool(
-                message, hint="try again: what was read is kept"
+                message, hint="try again; results so far are cached"
             ) from None
         except OSError as error:
             message = f"Nushell does not answer: {error.strerror}"

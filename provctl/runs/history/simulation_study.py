@@ -75,7 +75,7 @@ def play(
     tried = {t.id for t in workflow.tasks if not isinstance(t.action, SubWorkflow)}
     for task in question.durations:
         if task not in tried:
-            message = f"{workflow.name} has no task {task} that takes time of its own"
+            message = f"{workflow.name} has no task {task} with a duration of its own"
             raise UsageError(message, hint="see: provctl plan FILE")
     earlier = recent_stats(folder, workflow.name)
     known = {t: s for t, s in _known(subject, question, earlier).items() if t in tried}

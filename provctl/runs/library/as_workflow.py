@@ -100,7 +100,7 @@ def infra_parameter(signature: Signature) -> Parameter:
     flags = [flag for flag in signature.flags if flag.name == "infra"]
     for each in (*flags, *signature.positionals):
         return each
-    message = f"{signature.command} takes no name of an infrastructure"
+    message = f"{signature.command} does not take the name of an infrastructure"
     raise UsageError(message, hint=_takes(signature))
 
 
@@ -110,7 +110,7 @@ def value_error(parameter: Parameter, value: Any) -> UsageError:
     if len(shown) > _SHOWN_LENGTH:
         shown = f"{shown[:_SHOWN_LENGTH]}..."
     item = item_type(parameter.type)
-    what = f"a list, of which each is {expected(item)}" if item else None
+    what = f"a list where each item is {expected(item)}" if item else None
     message = f"{metavar(parameter)}: expected {what or expected(parameter.type)}"
     return UsageError(f"{message}, got {shown!r}")
 
@@ -127,7 +127,7 @@ def _params(body: Mapping[str, Any]) -> Dict[str, Any]:
     if params is None:
         return {}
     if not isinstance(params, dict):
-        message = "params: expected a record of parameters by their names"
+        message = "params: expected a record of parameter names and values"
         raise UsageError(message)
     return dict(params)
 
@@ -172,7 +172,7 @@ def _positional(signature: Signature, values: Mapping[str, Any]) -> Iterable[Any
     )
     for name in names[:length]:
         if name not in values:
-            message = f"{name} has to be given too: what follows it is"
+            message = f"missing {name}: a later argument is given"
             raise UsageError(message)
     return [*(values[name] for name in names[:length]), *further]
 

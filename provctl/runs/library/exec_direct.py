@@ -60,7 +60,7 @@ def run_directly(
         except OSError as problem:
             if problem.filename != setting.nu:
                 raise
-            message = f"{setting.nu} does not run: {problem.strerror}"
+            message = f"{setting.nu} could not be started: {problem.strerror}"
             raise MissingTool(message) from problem
 
 

@@ -23,7 +23,7 @@ def choose_mode(settings: Settings, noun: str, verb: str, flag: Optional[str]) -
     """
     if flag == ORCHESTRATED and not settings.orchestrator.enabled:
         message = "--orchestrated: orchestrator.enabled is false"
-        raise UsageError(message, hint="provctl config show says where that is set")
+        raise UsageError(message, hint="provctl config show tells where it is set")
     if flag is not None or not settings.orchestrator.enabled:
         return flag or DIRECT
     execution, name = settings.execution, f"{noun}.{verb}"

@@ -137,7 +137,7 @@ def decode(raw: bytes, run: str) -> JournalRecord:
     name = str(record.get("type"))
     kind = _KINDS.get(name)
     if kind is None:
-        message = f"unknown type of record {name}"
+        message = f"unknown record type {name}"
         raise NewerFormat(message)
     known = _KNOWN[name]
     values = {field: value for field, value in record.items() if field in known}
@@ -184,7 +184,7 @@ def seal(record: str, *, most: int = LINE_MAX) -> Tuple[bytes, str]:
 def check_seal(raw: bytes, *, most: int = LINE_MAX) -> str:
     """Return the CRC of a line (without newline). Raises ValueError: it is not whole."""
     if len(raw) >= most or raw[-_TAIL:-10] != b',"crc":"' or raw[-2:] != b'"}':
-        message = "not a sealed line"
+        message = "not a complete record"
         raise ValueError(message)
     crc = f"{crc32(raw[:-_TAIL]):08x}"
     if raw[-10:-2] != crc.encode("ascii"):
@@ -222,14 +222,14 @@ def check_run(record: Mapping[str, Any], run: str) -> None:
     """Raise OtherRun for a record of another run; older ones do not say of which."""
     told = record.get("run", run)
     if told != run:
-        message = f"it is the journal of run {told}"
+        message = f"this is the journal of run {told}"
         raise OtherRun(message)
 
 
 def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     record = dict(pairs)
     if len(record) != len(pairs):
-        message = "a key stands twice"
+        message = "duplicate key"
         raise ValueError(message)
     return record
 

@@ -85,7 +85,7 @@ class Journal:
         when it was written.
         """
         if self._poisoned:
-            message = f"{self._path}: not written since an earlier error"
+            message = f"{self._path}: not written because of an earlier error"
             raise StateDirError(message)
         if not self._pending:
             return
@@ -187,7 +187,7 @@ class JournalReader:
         except NewerFormat as newer:
             message = f"{self._path}: record {self._seq + 1}: {newer}"
             raise JournalTooNew(
-                message, hint="use the version that wrote it, or a later one"
+                message, hint="use the provctl version that wrote it, or a newer one"
             ) from None
         if line.seq != self._seq + 1 or line.prev != self._crc:
             message = "does not follow the record before"
@@ -241,7 +241,7 @@ def recover(
     journal = JournalReader(path, run, start)
     events = journal.read()
     if not journal.position.seq:
-        message = f"{path}: no whole record in it"
+        message = f"{path}: it contains no complete record"
         raise JournalDamaged(message, hint="nothing was changed")
     if journal.torn:
         try:
@@ -265,7 +265,7 @@ def _cut(path: Path, offset: int, torn: bytes) -> None:
 
 def _unusable(path: Path, problem: OSError) -> StateDirError:
     message = f"{path}: cannot write the journal: {problem.strerror}"
-    hint = "running tasks go on; free space or mend the disk"
+    hint = "running tasks continue; free disk space or repair the disk"
     return StateDirError(message, hint=hint)
 
 

@@ -48,7 +48,9 @@ def inspect(folder: RunDir) -> Inspection:
     try:
         journal.read_into(events)
         if not events:
-            message = f"{folder.journal}: damaged at record 1: no whole record in it"
+            message = (
+                f"{folder.journal}: damaged at record 1: it contains no complete record"
+            )
             problem = JournalDamaged(message)
     except (JournalDamaged, JournalTooNew) as caught:
         problem = caught

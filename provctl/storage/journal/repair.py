@@ -74,7 +74,7 @@ def repair(folder: RunDir, finding: Inspection) -> Path:
     except OSError as problem:
         where = problem.filename or folder.journal
         message = f"{where}: {problem.strerror}"
-        hint = "the journal is as it was; free space or mend the disk"
+        hint = "the journal was not changed; free disk space or repair the disk"
         raise StateDirError(message, hint=hint) from problem
     return copy
 

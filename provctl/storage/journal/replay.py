@@ -24,7 +24,9 @@ def replay(state: State, folder: RunDir, events: Sequence[Event]) -> None:
     Raises JournalDamaged or JournalTooNew; then `state` has nothing of the run.
     """
     if not events:
-        message = f"{folder.journal}: damaged at record 1: no whole record in it"
+        message = (
+            f"{folder.journal}: damaged at record 1: it contains no complete record"
+        )
         raise JournalDamaged(message, hint="nothing was changed")
     first = events[0]
     if not isinstance(first, RunSubmitted):

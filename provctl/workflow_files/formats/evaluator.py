@@ -82,7 +82,7 @@ class Evaluator:
         request = {"language": "kcl", "sources": [str(path)]}
         outcome = self._evaluate({**request, "arguments": dict(arguments)})
         if outcome is None:
-            message = f"{path}: KCL files need the Python package kcl-lib"
+            message = f"{path}: KCL files require the Python package kcl-lib"
             raise MissingTool(message, hint=pip_install("kcl-lib"))
         return outcome
 
@@ -116,11 +116,11 @@ class Evaluator:
         last = lines[-1] if lines else {}
         if "too_large" in last and not ended.late:
             size = self.limits.output_bytes >> 20
-            return f"made more than {size} MiB of JSON, the limit on its size"
+            return f"exceeded the limit of {size} MiB of JSON"
         died_of = last.get("signal", -ended.code)
         why = limit_reached(ended, self.limits, died_of=died_of)
         tail = ended.err.decode(errors="replace").strip().rpartition("\n")[2]
-        return why or f"ended without an answer (status {ended.code}): {tail}"
+        return why or f"exited without a result (status {ended.code}): {tail}"
 
 
 def text_literal(text: str) -> str:
@@ -135,8 +135,10 @@ def text_literal(text: str) -> str:
 
 def _missing(program: str) -> MissingTool:
     return MissingTool(
-        f"Nickel files need the Python package py-nickel or the program `{program}`;"
-        " neither is there",
-        hint=f"on Python 3.11 to 3.13: {pip_install('py-nickel')};"
-        " else put `nickel` on PATH",
+        "Nickel files require the Python package py-nickel or the program"
+        f" `{program}`; neither was found",
+        hint=(
+            f"on Python 3.11 to 3.13: {pip_install('py-nickel')}; otherwise put"
+            " `nickel` on PATH"
+        ),
     )

@@ -88,7 +88,7 @@ def read_json(source: SourceText) -> JsonFile:
 def _record(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     record = dict(pairs)
     if len(record) != len(pairs):
-        message = "a key stands twice"
+        message = "duplicate key"
         raise ValueError(message)
     return record
 
@@ -112,15 +112,15 @@ def _hint(source: SourceText, at: int) -> str:
     """Return what to do about a character that JSON does not have there."""
     here, before = source.text[at : at + 1], source.text[:at].rstrip()
     if here == "," and source.text[at + 1 :].lstrip()[:1] in ("}", "]"):
-        return "take away the `,`: nothing follows it"
+        return "remove the `,`: nothing follows it"
     if here in ("}", "]") and before.endswith(","):
         place = source.place(len(before) - 1, len(before))
         where = f"{place.file}:{place.line}:{place.column}"
-        return f"take away the `,` at {where}: nothing follows it"
+        return f"remove the `,` at {where}: nothing follows it"
     if here == "'":
-        return "texts stand in double quotes"
+        return "strings must be in double quotes"
     if here in ("/", "#"):
-        return "JSON has no comments"
+        return "JSON does not allow comments"
     return open_hint(source)
 
 
@@ -232,7 +232,7 @@ class _Scanner:
             hint = _hint(self._source, error.pos)
             raise self._source.invalid(_words(error), hint, at=error.pos) from error
         except UnicodeEncodeError:
-            self._fail("a text with half a character (a lone surrogate)")
+            self._fail("the text contains a lone surrogate")
         except ValueError:
             self._fail("a number with too many digits")
         return value, end
@@ -292,8 +292,8 @@ class _Scanner:
             self._twice_more += 1
             return
         place = self._source.place(key.start, key.end)
-        message = f"`{key.name}` stands twice in one record"
-        hint = "rename one of them, or take it away"
+        message = f"duplicate key `{key.name}`"
+        hint = "rename or remove one of them"
         self._twice.append(
             Diagnostic(
                 message,
@@ -310,10 +310,10 @@ class _Scanner:
         try:
             return _finite(text)
         except ValueError:
-            self._fail(f"{text[:40]} is too large a number")
+            self._fail(f"{text[:40]} is too large for a number")
 
     def _refuse(self, name: str) -> Any:
-        self._fail(f"{name} is not a JSON number")
+        self._fail(f"{name} is not a valid JSON number")
 
     def _fail(self, message: str) -> NoReturn:
         message = f"not JSON: {message}"

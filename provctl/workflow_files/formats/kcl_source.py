@@ -102,7 +102,7 @@ def read_kcl(
     document = read_json(SourceText(source.name, answer.json)).value
     for name in params:
         if name not in document["options"]:
-            hint = f'ask for it in the file: option("{name}")'
+            hint = f'read it in the file: option("{name}")'
             message = f"-p {name}: the file has no option `{name}`"
             problems.add((), message, hint)
     return KclFile(source, document["value"])
@@ -113,7 +113,9 @@ def _mistakes(error: str, source: SourceText) -> Iterator[Diagnostic]:
     text = _COLOUR.sub("", error)
     starts = [match.start() for match in _ERROR.finditer(text)]
     if not starts:
-        yield Diagnostic(text.strip() or "KCL failed without a word", source.name)
+        yield Diagnostic(
+            text.strip() or "KCL failed without an error message", source.name
+        )
         return
     parts = [text[a:b].strip() for a, b in zip(starts, [*starts[1:], len(text)])]
     for part in dict.fromkeys(parts):

@@ -117,8 +117,8 @@ def read_nickel(
         raise InvalidWorkflow(_mistakes(answer.error, source, params))
     tag = quoted_tag(source)
     if tag is not None:
-        message = "in single quotes this is no text, but a tag that ends with a quote"
-        raise source.invalid(message, 'texts stand in double quotes: "..."', at=tag)
+        message = "a single quote begins an enum tag, not a string"
+        raise source.invalid(message, 'write strings in double quotes: "..."', at=tag)
     value = read_json(SourceText(source.name, answer.json)).value
     return NickelFile(source, value, expression, evaluator)
 
@@ -261,7 +261,9 @@ def _mistakes(
     diagnostics = parse_errors(error)
     if not diagnostics:
         return [
-            Diagnostic(error.strip() or "Nickel failed without a word", source.name)
+            Diagnostic(
+                error.strip() or "Nickel failed without an error message", source.name
+            )
         ]
     mistakes = [_mistake(diagnostic, source, params) for diagnostic in diagnostics]
     hints = [mistake.hint for mistake in mistakes]
@@ -279,10 +281,13 @@ def _mistake(
     message = diagnostic.message
     hint = diagnostic.notes[0] if diagnostic.notes else ""
     if message.startswith("infinite recursion"):
-        hint = hint or "in `x = x` the field means itself, not an argument: rename one"
+        hint = (
+            hint
+            or "in `x = x` the field refers to itself, not to the argument: rename one"
+        )
     for name, text in params.items():
         if f"`{name}`" in message:
-            hint = f"its value was given by -p {name}={text}"
+            hint = f"its value was set with -p {name}={text}"
     if snippet is None:
         return Diagnostic(message, source.name, hint=hint)
     if snippet.label:

@@ -233,7 +233,7 @@ def _hint_unclosed(scan: _Scan, source: SourceText) -> str:
         closer = f"`{source.text[at]}` at {_place(source, at)}"
         return f"{_not_closed(opener, source)} before the {closer}"
     if scan.open:
-        return f"{_not_closed(scan.open[-1], source)} when the file ends"
+        return f"{_not_closed(scan.open[-1], source)} at the end of the file"
     return ""
 
 
@@ -305,13 +305,13 @@ def _local(scan: _Scan, source: SourceText, at: int) -> str:
         return ""
     last = tokens[0]
     if here.text == "//":
-        return "a comment begins with `#`"
+        return "comments begin with `#`"
     if here.text in ("}", "]", ")", ",") and last.text == "=":
-        return f"after the `=` at {_place(source, last.start)} there is no value"
+        return f"the value after the `=` at {_place(source, last.start)} is missing"
     if here.text == "->" and "fun" in [token.text for token in tokens[:6]]:
-        return "write `=>` behind the arguments of a function"
+        return "write `=>` after the arguments of a function"
     if _is_import(tokens[:5]):
-        return f"after the import at {_place(source, tokens[1].start)} `in` is missing"
+        return f"`in` is missing after the import at {_place(source, tokens[1].start)}"
     return _at_equals(here, tokens, source)
 
 
@@ -325,7 +325,7 @@ def _at_equals(here: _Token, tokens: List[_Token], source: SourceText) -> str:
     if here.text == "==":
         return "write `=`: `==` compares" if before.text in ("{", ",") else ""
     if before.text == ";":
-        return f"write `,` in place of the `;` at {_place(source, before.start)}"
+        return f"write `,` instead of the `;` at {_place(source, before.start)}"
     if _ends_value(before):
         return f"a `,` is missing after {_place(source, before.end - 1)}"
     return ""
@@ -364,7 +364,7 @@ def _colon(scan: _Scan, source: SourceText, at: int) -> str:
     sign = next((t for t in (*before[-1:], *later[:1]) if t.text == ":"), None)
     if sign is None:
         return ""
-    return f"write `=` in place of the `:` at {_place(source, sign.start)}"
+    return f"write `=` instead of the `:` at {_place(source, sign.start)}"
 
 
 def _hint_missing_comma(scan: _Scan, source: SourceText, at: int) -> str:
@@ -391,7 +391,7 @@ def _unbound(source: SourceText, message: str) -> str:
         return ""
     imported = _IMPORT.search(source.text)
     if imported is not None and imported[1] != name:
-        return f"the file calls provctl.ncl `{imported[1]}`"
+        return f"the file imports provctl.ncl as `{imported[1]}`"
     used = re.search(rf"(?<![\w.]){name}\s*\.\s*[A-Za-z_]", source.text)
     if imported is None and used:
         return f'begin the file with: let {name} = import "provctl.ncl" in'

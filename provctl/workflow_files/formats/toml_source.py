@@ -35,7 +35,7 @@ MAX_NAMES = 50
 MAX_DEPTH = 1_000
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
-_TOO_DEEP = "not TOML that can be read: nested too deeply"
+_TOO_DEEP = "not TOML: nested too deeply"
 _TWICE = re.compile(r"Cannot declare \((.+?),?\) twice")
 
 
@@ -116,7 +116,7 @@ def _check_depth(document: TomlFile) -> None:
 
 def _in_words(found: Match[str]) -> str:
     name = ".".join(part.strip(" '\"") for part in found.group(1).split(","))
-    return f"`{name}` stands twice"
+    return f"duplicate key `{name}`"
 
 
 def _place(

@@ -183,11 +183,11 @@ def read_operation(
 ) -> Optional[Operation]:
     """Return an operation, None if it cannot be understood; what is wrong is told."""
     if not isinstance(entry, dict):
-        wrong(path, f"an operation is a record, not {type_name(entry)}", "")
+        wrong(path, f"an operation must be a record, not {type_name(entry)}", "")
         return None
     entry = {key: value for key, value in entry.items() if value is not None}
     if not isinstance(entry.get("id"), str):
-        wrong(path, "an operation has an `id`, which is a text", "")
+        wrong(path, "an operation must have an `id`, a text", "")
         return None
     what = _noun_and_verb(entry, path, wrong)
     if what is None:
@@ -197,7 +197,7 @@ def read_operation(
         wrong((*path, key), f"unknown field `{key}` of an operation", "")
     on_failure = _on_failure(entry, path, common, wrong)
     if not isinstance(entry.get("parallel", True), bool):
-        wrong((*path, "parallel"), "`parallel` is true or false", "")
+        wrong((*path, "parallel"), "`parallel` must be true or false", "")
     operation = Operation(
         id=entry["id"],
         path=path,
@@ -232,7 +232,7 @@ def _noun_and_verb(
     hint = (
         'for example type = "server_batch", or type = "create" with target = "server"'
     )
-    wrong(at, f"it is not clear what `{entry['id']}` does: type {said!r}", hint)
+    wrong(at, f"cannot tell what `{entry['id']}` does: type {said!r}", hint)
     return None
 
 
@@ -244,7 +244,11 @@ def _on_failure(
         strategy = said.get("strategy") if isinstance(said, dict) else said
         found = _ON_ERROR.get(str(strategy))
         if found is None:
-            wrong((*path, "on_error"), f"on_error is {', '.join(_ON_ERROR)}", "")
+            wrong(
+                (*path, "on_error"),
+                f"on_error must be one of {', '.join(_ON_ERROR)}",
+                "",
+            )
         return found
     found = entry.get("on_failure")
     return "rollback" if found is None and common.has_rollback else found
@@ -255,7 +259,11 @@ def _retry(
 ) -> Optional[Dict[str, Any]]:
     retries = entry.get("max_retries", 0)
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        wrong((*path, "max_retries"), "`max_retries` is a whole number from 0", "")
+        wrong(
+            (*path, "max_retries"),
+            "`max_retries` must be a whole number, 0 or more",
+            "",
+        )
         return None
     return {"attempts": retries + 1} if retries else None
 
@@ -277,14 +285,17 @@ def _things(
         single = _Thing(None, dict(_record(entry.get("params"))), ())
         return [_for(single, p) for p in _providers(entry)]
     if not isinstance(listed, list):
-        wrong((*path, key), f"`{key}` is a list, not {type_name(listed)}", "")
+        wrong((*path, key), f"`{key}` must be a list, not {type_name(listed)}", "")
         return []
     things = []
     for index, item in enumerate(listed):
         at: DocPath = (key, index) if key != noun else (key,)
         thing = _thing(item, at)
         if thing is None:
-            message = f"one of `{key}` is a name or a record with `name`, not {type_name(item)}"
+            message = (
+                f"an item of `{key}` must be a name or a record with `name`, not"
+                f" {type_name(item)}"
+            )
             wrong((*path, *at), message, "")
             continue
         shared = {**_record(entry.get("params")), **thing.flags}
@@ -338,7 +349,7 @@ def _add_needs(operation: Operation, entry: Dict[str, Any], wrong: Wrong) -> Non
         if not isinstance(listed, list):
             wrong(
                 (*operation.path, key),
-                f"`{key}` is a list, not {type_name(listed)}",
+                f"`{key}` must be a list, not {type_name(listed)}",
                 "",
             )
             continue
@@ -349,7 +360,7 @@ def _add_needs(operation: Operation, entry: Dict[str, Any], wrong: Wrong) -> Non
                 how = str(said.get("kind", said.get("type", "hard")))
             if not isinstance(name, str) or how not in DEPENDS_ON:
                 kinds = ", ".join(DEPENDS_ON)
-                message = f"a dependency is an id, with a kind of {kinds} if it has one"
+                message = f"a dependency must be an id, optionally with a kind: {kinds}"
                 wrong((*operation.path, key, index), message, "")
                 continue
             operation.needs[name] = DEPENDS_ON[how]

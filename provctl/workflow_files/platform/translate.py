@@ -135,7 +135,9 @@ class _Translator:
             self._root = ("batch_workflow",)
             value = value["batch_workflow"]
         if not isinstance(value, dict):
-            self._wrong((), f"`batch_workflow` is a record, not {type_name(value)}")
+            self._wrong(
+                (), f"`batch_workflow` must be a record, not {type_name(value)}"
+            )
             value = {}
         self._top = {key: each for key, each in value.items() if each is not None}
         # What is sent to the platform has some of the fields a level further in.
@@ -179,10 +181,10 @@ class _Translator:
     def _check_fields(self) -> None:
         unused = sorted(_UNUSED & self._settings.keys())
         if unused:
-            self._notes.append(f"not used: {', '.join(unused)}")
+            self._notes.append(f"ignored: {', '.join(unused)}")
         backend = self._settings.get("storage_backend", "filesystem")
         if backend != "filesystem":
-            self._notes.append(f"runs are kept in files, not in {backend}")
+            self._notes.append(f"runs are stored in files, not in {backend}")
         self._check_names(self._top, _KNOWN | _UNUSED, self._root)
 
     def _check_names(
@@ -194,7 +196,7 @@ class _Translator:
                 f"unknown field `{key}`",
                 key,
                 known,
-                hint="take it away; a variable of KCL begins with _ to stay inside",
+                hint="remove it; a KCL variable that begins with _ is not exported",
                 on_key=True,
             )
 
@@ -210,7 +212,7 @@ class _Translator:
             return {}
         if not isinstance(given, dict):
             self._problems.add(
-                self._place(key), f"`{key}` is a record, not {type_name(given)}"
+                self._place(key), f"`{key}` must be a record, not {type_name(given)}"
             )
             return {}
         return {name: each for name, each in given.items() if each is not None}
@@ -219,7 +221,7 @@ class _Translator:
         field = "nodes" if "nodes" in self._top else "operations"
         entries = self._top.get(field)
         if not isinstance(entries, list) or not entries:
-            self._wrong((field,), f"`{field}` is a list of at least one")
+            self._wrong((field,), f"`{field}` must be a list with at least one item")
             return []
         common = Common(has_rollback=self._has_rollback())
         found: Dict[str, Operation] = {}
@@ -229,7 +231,7 @@ class _Translator:
             if operation is None:
                 continue
             if operation.id in found:
-                self._wrong((*path, "id"), f"`{operation.id}` stands twice")
+                self._wrong((*path, "id"), f"duplicate id `{operation.id}`")
             found[operation.id] = operation
         return list(found.values())
 
@@ -244,7 +246,7 @@ class _Translator:
             retry[ours] = policy.get(theirs, default)
             self._origins[("defaults", "retry", ours)] = (*place, theirs)
         if retry["factor"] not in list(_FACTORS):
-            message = f"`backoff` is {' or '.join(_FACTORS)}"
+            message = f"`backoff` must be {' or '.join(_FACTORS)}"
             self._problems.add((*place, "backoff"), message)
             return None
         retry["factor"] = _FACTORS[retry["factor"]]
@@ -266,7 +268,7 @@ class _Translator:
     ) -> bool:
         given = fields.get(key, default)
         if not isinstance(given, bool):
-            message = f"`{key}` is true or false, not {type_name(given)}"
+            message = f"`{key}` must be true or false, not {type_name(given)}"
             self._problems.add(place, message)
             return default
         return given
@@ -294,21 +296,23 @@ class _Translator:
         entries = self._top.get(field, [])
         if isinstance(entries, list):
             return entries
-        self._wrong((field,), f"`{field}` is a list, not {type_name(entries)}")
+        self._wrong((field,), f"`{field}` must be a list, not {type_name(entries)}")
         return []
 
     def _add_entry(self, names: _Names, entry: Any, path: DocPath) -> None:
         if not isinstance(entry, dict):
-            self._wrong(path, f"a dependency is a record, not {type_name(entry)}")
+            self._wrong(path, f"a dependency must be a record, not {type_name(entry)}")
             return
         source = entry.get("source", entry.get("from"))
         target = entry.get("target", entry.get("to"))
         on = DEPENDS_ON.get(str(entry.get("type", entry.get("kind", "hard"))))
         if on is None:
-            self._wrong((*path, "type"), f"a dependency is {', '.join(DEPENDS_ON)}")
+            self._wrong(
+                (*path, "type"), f"a dependency must be one of {', '.join(DEPENDS_ON)}"
+            )
             return
         if entry.get("wait_condition"):
-            self._notes.append("not used: wait_condition")
+            self._notes.append("ignored: wait_condition")
         self._add(names, source, target, on, path)
 
     def _add(
@@ -326,7 +330,7 @@ class _Translator:
     ) -> List[Operation]:
         found = names.get(name, []) if isinstance(name, str) else []
         if not found:
-            message = f"there is no operation `{name}`, and none that makes it"
+            message = f"no operation is named `{name}` or creates it"
             self._problems.add_unknown((*self._root, *path), message, str(name), names)
         return found
 

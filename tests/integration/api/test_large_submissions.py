@@ -141,7 +141,7 @@ def _check_many(answer: Answer) -> None:
     told = answer.json()
     assert len(told["mistakes"]) == 100
     assert told["more_mistakes"] == 5_900
-    assert told["error"].endswith("\nand 5900 more mistakes")
+    assert told["error"].endswith("\nand 5900 more errors")
     last = told["mistakes"][-1]
     assert "no-such-task-99" in last["message"]
     assert "no-such-task-99" in last["source_line"]

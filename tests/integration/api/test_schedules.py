@@ -103,7 +103,7 @@ def test_the_command_line_and_the_api_have_the_same(
     assert row["name"] == "sent"
     assert [s["name"] for s in api.get("/schedules?label=n").data] == ["added"]
     assert [s["name"] for s in api.get("/schedules?limit=1&offset=1").data] == ["sent"]
-    assert "sent by the API" in provctl("schedule", "show", "sent").out
+    assert "added through the API" in provctl("schedule", "show", "sent").out
     run = provctl("schedule", "run", "sent", "-l", "by=hand").last_word
     labels = {"env": "test", "by": "hand", "schedule": "sent"}
     assert provctl.status(run)["labels"] == labels
@@ -118,9 +118,9 @@ def test_the_command_line_and_the_api_have_the_same(
 @pytest.mark.parametrize(
     ("name", "fields", "status", "said"),
     [
-        ("s", {"cron": "99 * * * *"}, 400, "'99' is no minute"),
+        ("s", {"cron": "99 * * * *"}, 400, "'99' is not a valid minute"),
         ("s", {"cron": "* * *"}, 400, "3 fields"),
-        ("s", {"time_zone": "Mars"}, 400, "no time zone is called"),
+        ("s", {"time_zone": "Mars"}, 400, "time zone"),
         ("s", {"workflow": {"tasks": {"a": {}}}}, 422, "nothing to run"),
         ("s", {"workflow": {}}, 422, "tasks"),
         ("s", {"workflow": "/etc/passwd"}, 422, "workflow"),

@@ -28,7 +28,7 @@ def test_the_port_of_the_api(provctl: Provctl) -> None:
         assert f"127.0.0.1:{port}" in found["detail"]
         assert "another port" in found["advice"]
     assert "is free" in checked(provctl, env=env)["api"]["detail"]
-    assert "names no port" in checked(provctl)["api"]["detail"]
+    assert "no port is set" in checked(provctl)["api"]["detail"]
 
 
 def test_the_port_is_our_schedulers(provctl: Provctl) -> None:
@@ -36,7 +36,7 @@ def test_the_port_is_our_schedulers(provctl: Provctl) -> None:
     env = {"PROVCTL_SERVER_PORT": str(port)}
     provctl("scheduler", "start", env=env)
     found = checked(provctl, env=env)["api"]
-    assert found["detail"] == f"the API answers at 127.0.0.1:{port}"
+    assert found["detail"] == f"the API is available at 127.0.0.1:{port}"
 
 
 def test_plugins_that_are_not_there(provctl: Provctl) -> None:
@@ -53,7 +53,7 @@ def test_a_token_that_others_can_read(provctl: Provctl) -> None:
     token.write_text("0" * 64)
     token.chmod(0o644)
     found = checked(provctl, code=32)["token"]
-    assert "others can read" in found["detail"]
+    assert "other users can read" in found["detail"]
     assert f"rm {token}" in found["advice"]
     token.chmod(0o600)
     assert checked(provctl)["token"]["ok"]
@@ -70,7 +70,7 @@ def test_a_unit_whose_program_is_gone(provctl: Provctl) -> None:
     broken = unit.replace(program, program + ".gone")
     provctl.text(path, broken)
     found = checked(provctl, code=32)["service"]
-    assert "is not there any more" in found["detail"]
+    assert "no longer exists" in found["detail"]
     assert "--force" in found["advice"]
 
 

@@ -108,9 +108,9 @@ class TestEveryExecutor:
         ("text", "problem"),
         [
             (json.dumps("x" * 999), "its output is larger than 1000 bytes"),
-            ("{", "what it returned is not JSON"),
-            ("", "what it returned is not JSON"),
-            ("[" * 999, "what it returned is not JSON"),
+            ("{", "its output is not valid JSON"),
+            ("", "its output is not valid JSON"),
+            ("[" * 999, "its output is not valid JSON"),
         ],
     )
     def test_output_that_is_none_is_a_problem(
@@ -132,7 +132,7 @@ class TestEveryExecutor:
         )
         assert bench.run("true").result.ran
         assert end.problem == (
-            "cannot start no-such-program: there is no such program on PATH"
+            "cannot start no-such-program: no such program on PATH"
         )
 
     def test_a_program_is_looked_for_on_the_path_alone(
@@ -142,7 +142,7 @@ class TestEveryExecutor:
         here.write_text("#!/bin/sh\nexit 0\n")
         here.chmod(0o755)
         end = bench.run("deploy", cwd=str(tmp_path))
-        assert "there is no such program on PATH" in end.problem
+        assert "no such program on PATH" in end.problem
         assert bench.run("./deploy", cwd=str(tmp_path)).result.exit_code == 0
 
     def test_a_program_that_is_none_is_a_problem(self, bench: Bench) -> None:

@@ -301,7 +301,7 @@ def test_what_imports_a_module_that_does_not_parse_costs_nothing_more(
     assert len(problems) == 20
     for problem in problems:
         first = problem.partition("\n")[0]
-        assert "cannot be read by Nushell: " in first
+        assert "cannot be parsed by Nushell: " in first
         assert "lib/broken.nu:1)" in first
     assert asked.count() == 2
 
@@ -313,7 +313,7 @@ def test_a_module_that_takes_too_long_costs_only_itself(tmp_path: Path) -> None:
     asked.hangs.touch()
     asked.timeout_s = 5
     verbs = {verb.name: verb.problem for verb in asked.index.verbs("thing")}
-    slow = "things/slow.nu cannot be read by Nushell: it takes longer than 5 seconds"
+    slow = "things/slow.nu cannot be parsed by Nushell: no answer within 5 seconds"
     assert verbs == {"do000": "", "do001": "", "do002": "", "slow": slow}
     asked.hangs.unlink()
     assert signature(asked.find("thing", "slow")).command == "slow-thing"
@@ -359,7 +359,7 @@ def test_a_file_at_the_top_is_a_noun_with_all_that_it_exports(tmp_path: Path) ->
     assert asked.count() == 1
     write(asked.library / "servers.nu", "export def x [ {\n")
     assert asked.index.nouns() == {"server": ["servers.nu"]}
-    with pytest.raises(UsageError, match="cannot be read by Nushell"):
+    with pytest.raises(UsageError, match="cannot be parsed by Nushell"):
         asked.find("server", "create")
 
 

@@ -61,7 +61,7 @@ def test_the_program_alone_is_left(tmp_path: Path, environ: Dict[str, str]) -> N
     ("says", "then", "message"),
     [
         ("echo 0.115.1", "echo npm error code ENOTFOUND; exit 1", "code ENOTFOUND"),
-        ("exit 126", ":", "does not run"),
+        ("exit 126", ":", "cannot run"),
         ("echo 0.80.0", ":", "too old"),
         ("echo 0.115.1", 'rm -r "$bin"', "no Nushell for this kind of machine"),
     ],
@@ -111,5 +111,7 @@ def test_a_folder_that_cannot_be_made_is_named(
 ) -> None:
     put_npm(tmp_path)
     (tmp_path / "own").write_text("a file", encoding="utf-8")
-    with pytest.raises(MissingTool, match=f"cannot put Nushell into {tmp_path}/own"):
+    with pytest.raises(
+        MissingTool, match=f"cannot install Nushell into {tmp_path}/own"
+    ):
         get(tmp_path / "own" / "bin", environ)

@@ -336,7 +336,7 @@ def test_a_value_that_is_not_json_fails_the_task(tasks: Tasks) -> None:
     ended = tasks.script("{code: {|| 1}}")
     assert ended.code == 1
     assert not ended.returned
-    assert "the returned value cannot become JSON: closures" in ended.stderr
+    assert "the returned value cannot be converted to JSON: closures" in ended.stderr
     assert "display_output" not in ended.stderr
 
 

@@ -23,7 +23,7 @@ async def test_what_cannot_be_evaluated_now_is_tried_again(tmp_path: Path) -> No
     for hours in (2, 2.01):
         with no_descriptor_free(but=1):  # for a file, and none for a process
             await runner_deps.at(hours)
-        again = f"{file}: cannot be read now: Too many open files; tried again in 15 s"
+        again = f"{file}: cannot be read now: Too many open files; retrying in 15 s"
         assert runner_deps.said.count(f"schedule s: {again}") == 1
         assert runner_deps.past().waiting == (NOON + 7200,)
     await runner_deps.at(2.02)

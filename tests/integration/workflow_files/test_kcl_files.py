@@ -119,7 +119,7 @@ def test_a_mistake_is_in_the_value_and_not_in_its_schema(tmp_path: Path) -> None
     (mistake,) = said(tmp_path, text)
     assert mistake.startswith("4:16 W {name"), mistake
     typed = text.replace("operations = []", "operations: []")
-    assert "`operations` is a list of at least one" in said(tmp_path, typed)[0]
+    assert "`operations` must be a list with at least one" in said(tmp_path, typed)[0]
 
 
 def test_what_never_ends_is_ended(tmp_path: Path) -> None:

@@ -398,7 +398,7 @@ def test_what_nickel_finds(
 @pytest.mark.parametrize("content", ["5", "[]", '"x"'])
 def test_a_file_that_is_no_record(file: Path, content: str) -> None:
     (mistake,) = refused(file, content).mistakes
-    assert "a workflow is a record, not" in mistake.message
+    assert "a workflow must be a record, not" in mistake.message
 
 
 def test_an_unreadable_file(tmp_path: Path) -> None:
@@ -416,7 +416,7 @@ def test_how_mistakes_look(file: Path) -> None:
 help: did you mean `needs`?
 """
     )
-    assert text.endswith("2 mistakes found")
+    assert text.endswith("2 errors found")
 
 
 # --- limits, and where there is no Nickel ---------------------------------------------
@@ -432,13 +432,13 @@ ENDLESS = """let rec f = fun n => if n < 2 then n else f (n - 1) + f (n - 2) in 
         (
             ENDLESS,
             ProcessLimits(wall_s=0.5),
-            "took longer than 0.5 s, the limit on its time",
+            "exceeded the time limit of 0.5 s",
         ),
-        (ENDLESS, ProcessLimits(cpu_s=1), "used more than 1 s of CPU, the limit on it"),
+        (ENDLESS, ProcessLimits(cpu_s=1), "exceeded the CPU limit of 1 s"),
         (
             GROWS,
             ProcessLimits(memory_bytes=400 << 20),
-            "used more than 400 MiB of memory, the limit on it",
+            "exceeded the memory limit of 400 MiB",
         ),
     ],
 )
@@ -447,7 +447,7 @@ def test_an_endless_evaluation_names_its_limit(
 ) -> None:
     context = LoadContext("/", limits=limits)
     # What grows may also meet the end of its stack first: some machines have less of it.
-    known = [words, "nests too deeply for its language"][: 1 + (content == GROWS)]
+    known = [words, "is nested too deeply"][: 1 + (content == GROWS)]
     (mistake,) = refused(file, content, context).mistakes
     assert mistake.message in [f"evaluating this file {each}" for each in known]
     (mistake,) = refused(file, content, context, x="1").mistakes
@@ -457,12 +457,12 @@ def test_an_endless_evaluation_names_its_limit(
 def test_what_an_evaluation_makes_is_bounded(file: Path) -> None:
     context = LoadContext("/", limits=ProcessLimits(output_bytes=1 << 20))
     (mistake,) = refused(file, "std.array.range 0 300000", context).mistakes
-    assert "made more than 1 MiB of JSON, the limit on its size" in mistake.message
+    assert "exceeded the limit of 1 MiB of JSON" in mistake.message
 
 
 def test_brackets_without_end(file: Path) -> None:
     (mistake,) = refused(file, "[" * 300_000 + "]" * 300_000).mistakes
-    assert "nests too deeply for its language" in mistake.message
+    assert "is nested too deeply" in mistake.message
 
 
 @pytest.fixture(scope="module")
@@ -504,8 +504,8 @@ def test_the_program_has_the_same_limits(
     file: Path, bare_python: str, program: str
 ) -> None:
     for content, limits, words in (
-        (ENDLESS, ProcessLimits(wall_s=1), "took longer"),
-        (GROWS, ProcessLimits(memory_bytes=400 << 20), "MiB of memory"),
+        (ENDLESS, ProcessLimits(wall_s=1), "exceeded the time limit"),
+        (GROWS, ProcessLimits(memory_bytes=400 << 20), "exceeded the memory limit"),
     ):
         context = LoadContext(
             "/", nickel_binary=program, limits=limits, python=bare_python

@@ -122,11 +122,11 @@ BROKEN: Dict[str, Tuple[str, str]] = {
     ),
     "no value": (
         "{ name = , tasks = {} }",
-        "after the `=` at FILE:1:8 there is no value",
+        "the value after the `=` at FILE:1:8 is missing",
     ),
     "no in": (
         'let p = import "provctl.ncl"\n{ tasks = {} } | p.Workflow',
-        "after the import at FILE:1:9 `in` is missing",
+        "`in` is missing after the import at FILE:1:9",
     ),
     "no import": (
         "{ tasks = {} } | p.Workflow",
@@ -134,11 +134,11 @@ BROKEN: Dict[str, Tuple[str, str]] = {
     ),
     "an import by another name": (
         'let q = import "provctl.ncl" in { tasks = {} } | p.Workflow',
-        "the file calls provctl.ncl `q`",
+        "the file imports provctl.ncl as `q`",
     ),
     "an arrow": (
         "let f = fun x -> x in { tasks = {} }",
-        "write `=>` behind the arguments of a function",
+        "write `=>` after the arguments of a function",
     ),
     "a comment of another language": (
         '{ name = "x", // a name\n  tasks = {} }',
@@ -150,7 +150,7 @@ BROKEN: Dict[str, Tuple[str, str]] = {
     ),
     "a text in single quotes": (
         "{ tasks.a.command = ['echo'] }",
-        'texts stand in double quotes: "..."',
+        'strings must be in double quotes: "..."',
     ),
     # Nothing is sure: a `|` is missing, and no comma; a brace too many, or too few.
     "a field that is none": ('{ a | String default = "x", tasks = {} }', ""),
@@ -230,12 +230,12 @@ OTHERS: Dict[str, Tuple[str, str, str]] = {
     "a comma at the end of a record": (
         "json",
         '{"tasks": {"a": {"command": ["x"],\n}}}',
-        "take away the `,` at FILE:1:34: nothing follows it",
+        "remove the `,` at FILE:1:34: nothing follows it",
     ),
     "a comma at the end of a list": (
         "json",
         '{"tasks": {"a": {"command": ["x",]}}}',
-        "take away the `,` at FILE:1:33: nothing follows it",
+        "remove the `,` at FILE:1:33: nothing follows it",
     ),
     "a brace, by the lines": (
         "json",
@@ -258,8 +258,12 @@ OTHERS: Dict[str, Tuple[str, str, str]] = {
         '{"name": "x,\n"tasks": {"a": {"command": ["x"]}}}',
         'the `"` at FILE:1:10 is not closed',
     ),
-    "a comment": ("json", '{"tasks": {} // x\n}', "JSON has no comments"),
-    "a text in other quotes": ("json", "{'tasks': {}}", "texts stand in double quotes"),
+    "a comment": ("json", '{"tasks": {} // x\n}', "JSON does not allow comments"),
+    "a text in other quotes": (
+        "json",
+        "{'tasks': {}}",
+        "strings must be in double quotes",
+    ),
     "a comma between, which the message names": (
         "json",
         '{"name": "x" "tasks": {}}',

@@ -42,11 +42,11 @@ def _of_another(path: Path, _: Path) -> None:
 
 
 MAKERS: Dict[str, Callable[[Path, Path], None]] = {
-    "it is a link": _link,
-    "another name elsewhere": _hard_link,
-    "no plain file": _fifo,
-    "it is no plain file": _folder,
-    "belongs to another account": _of_another,
+    "it is a symbolic link": _link,
+    "other hard links": _hard_link,
+    "not a regular file": _fifo,
+    "it is not a regular file": _folder,
+    "belongs to another user": _of_another,
 }
 
 
@@ -102,7 +102,7 @@ def test_the_draft_of_a_file_may_still_have_its_name_too(folder: Path) -> None:
     assert read_own(folder / "1.1.go") == TEXT
     os.link(str(folder / "1.1.new"), str(folder / "2.1.go"))
     for name in ("1.1.go", "2.1.go"):
-        with pytest.raises(ForeignFile, match="another name"):
+        with pytest.raises(ForeignFile, match="other hard links"):
             read_own(folder / name)
 
 

@@ -32,7 +32,7 @@ def test_other_encodings_are_named(name: str) -> None:
 
 
 def test_a_wrong_byte_is_placed() -> None:
-    with pytest.raises(NotText, match="wrong byte in line 3") as caught:
+    with pytest.raises(NotText, match="invalid byte in line 3") as caught:
         decode(b"a\nb\n\xff")
     assert caught.value.line == 3
 

@@ -28,11 +28,12 @@ def test_without_flags_words_stay_as_they_are() -> None:
 
 def test_each_command_gets_what_was_given() -> None:
     told = called(state_dir="/tmp/a b", config="/c.toml").with_flags(
-        "provctl scheduler start, or: provctl resume RUN; provctl help recovery"
+        "start a scheduler: provctl scheduler start; or continue it: provctl resume RUN;"
+        " provctl help recovery"
     )
     given = "--state-dir '/tmp/a b' --config /c.toml"
     assert told == (
-        f"provctl {given} scheduler start, or: provctl {given} resume RUN;"
+        f"start a scheduler: provctl {given} scheduler start; or continue it: provctl {given} resume RUN;"
         " provctl help recovery"
     )
 

@@ -57,5 +57,5 @@ def test_a_second_can_be_meant_to_its_end() -> None:
     ["", "soon", "25:00", "2026-13-01", "3600", "2 weeks", "\x1b[2J", "1e9d", "@5"],
 )
 def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
-    with pytest.raises(ValueError, match="is no time: give an age such as 2h"):
+    with pytest.raises(ValueError, match="is not a time: use an age such as 2h"):
         parse_time(text, NOON)

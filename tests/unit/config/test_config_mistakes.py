@@ -64,9 +64,12 @@ def test_two_spellings_that_differ_are_both_named(load: Load, machine: Path) -> 
     file = machine / "given.toml"
     assert caught.value.message == (
         f"{file}:2: orchestrator.timeout and {file}:4: orchestrator.timeout_seconds "
-        "are the same setting, with different values"
+        "are the same setting but have different values"
     )
-    assert caught.value.hint == "keep one of them, best orchestrator.timeout_seconds"
+    assert (
+        caught.value.hint
+        == "keep only one of them, preferably orchestrator.timeout_seconds"
+    )
 
 
 def test_two_variables_that_differ_are_both_named(load: Load) -> None:
@@ -231,7 +234,7 @@ def test_a_file_must_be_utf8(load: Load, machine: Path) -> None:
     path.write_bytes(b"[server]\n# caf\xe9\n")
     with pytest.raises(InvalidConfig, match=r"latin\.toml:2: is not UTF-8") as caught:
         load(environ={"PROVCTL_CONFIG": str(path)})
-    assert caught.value.hint == "save the file as UTF-8; TOML knows no other encoding"
+    assert caught.value.hint == "save the file as UTF-8, the only encoding of TOML"
 
 
 def test_a_mark_is_no_part_of_a_file(load: Load, machine: Path) -> None:

@@ -69,7 +69,9 @@ def test_the_flag_for_the_file_is_stronger_than_the_variable(load: Load) -> None
 
 
 def test_a_named_file_must_exist(load: Load) -> None:
-    with pytest.raises(InvalidConfig, match=r"/nowhere/config\.toml: no such"):
+    with pytest.raises(
+        InvalidConfig, match=r"/nowhere/config\.toml: configuration file not found"
+    ):
         load(environ={"PROVCTL_CONFIG": "/nowhere/config.toml"})
 
 

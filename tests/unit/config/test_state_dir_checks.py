@@ -34,14 +34,14 @@ def test_a_good_one_is_left_as_it_was(state: Path) -> None:
 
 def test_one_that_can_be_created_is_not_created(state: Path) -> None:
     path = state / "a/b"
-    assert check(path) == f"{path} (not there yet; it will be created)"
+    assert check(path) == f"{path} (does not exist yet; it will be created)"
     assert list(state.iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707])
 def test_others_must_not_write(state: Path, mode: int) -> None:
     state.chmod(mode)
-    with pytest.raises(StateDirError, match="others can write to it") as caught:
+    with pytest.raises(StateDirError, match="other users can write to it") as caught:
         check(state)
     assert caught.value.hint == f"chmod 700 {state}"
 

@@ -92,7 +92,7 @@ def test_a_script_that_does_not_tell_is_used_itself(tmp_path: Path) -> None:
 
 def test_a_script_that_fails_is_no_nushell(tmp_path: Path) -> None:
     program(tmp_path / "nu", "#!/bin/sh\nexit 1\n")
-    with pytest.raises(MissingTool, match="does not run"):
+    with pytest.raises(MissingTool, match="cannot run"):
         find_nu("nu", str(tmp_path))
 
 
@@ -106,7 +106,7 @@ def test_the_version_is_what_the_program_says(tmp_path: Path) -> None:
     [
         ("echo 0.108.0", "Nushell 0.108.0, which is too old"),
         ("echo nu the editor", "is not Nushell"),
-        ("exit 3", "does not run"),
+        ("exit 3", "cannot run"),
     ],
 )
 def test_another_program_or_an_old_one_is_refused(

@@ -134,7 +134,7 @@ def test_what_json_does_not_have_is_converted_by_a_fixed_table() -> None:
 
 def test_types_are_told_in_words() -> None:
     assert "whole number" in expected("int")
-    assert "code" in expected("closure(any)")
+    assert "closure" in expected("closure(any)")
     assert item_type("list<string>") == "string"
     assert item_type("list") == "any"
     assert item_type("record<a: list<int>>") is None

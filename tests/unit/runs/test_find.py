@@ -50,14 +50,18 @@ def test_what_a_text_means(folder: StateDir, text: str, run: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said", "hint"),
     [
-        ("w", "is the start of 2 runs: wbb1, wbb2", "give more of the id"),
-        ("wbx1", "no run is called wbx1", "did you mean wbb"),
-        ("web", "no run is called web", "its latest run is @last:web"),
-        ("deplyo", "no run is called deplyo", "did you mean @last:deploy?"),
-        ("@last:wbe", "no run of a workflow called wbe", "did you mean @last:web?"),
+        (
+            "w",
+            "is ambiguous, it matches 2 runs: wbb1, wbb2",
+            "give more characters of the id",
+        ),
+        ("wbx1", "run wbx1 not found", "did you mean wbb"),
+        ("web", "run web not found", "its latest run is @last:web"),
+        ("deplyo", "run deplyo not found", "did you mean @last:deploy?"),
+        ("@last:wbe", "no run of workflow wbe", "did you mean @last:web?"),
         ("@last~9", "there are only 4 such runs", "provctl list"),
-        ("@lats", "no run is called @lats", "provctl help selectors"),
-        ("zzz", "no run is called zzz", "see: provctl list"),
+        ("@lats", "run @lats not found", "provctl help selectors"),
+        ("zzz", "run zzz not found", "see: provctl list"),
     ],
 )
 def test_what_is_not_found_is_guessed(

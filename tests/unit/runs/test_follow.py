@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        ({"status": 0, "exit_code": 3}, "ended with exit code 3, not yet recorded"),
-        ({"status": 9, "signal": 9}, "ended with a signal, not yet recorded"),
+        ({"status": 0, "exit_code": 3}, "finished with exit code 3, not yet recorded"),
+        ({"status": 9, "signal": 9}, "finished with a signal, not yet recorded"),
         (
             {"problem": "cannot start nope: No such file or directory"},
-            "never began, not yet recorded: cannot start nope: No such file or directory",
+            "never started, not yet recorded: cannot start nope: No such file or directory",
         ),
     ],
 )

@@ -82,7 +82,7 @@ def test_a_run_of_a_batch_is_not_one_alone(tmp_path: Path) -> None:
 def test_an_id_that_another_key_leads_to_is_no_repetition(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     on_disk(folder, ONE, run_id_for_key("other"), key="k")
-    with pytest.raises(DuplicateKey, match="of another key"):
+    with pytest.raises(DuplicateKey, match="but another key"):
         submit(folder, ONE, SubmitOptions(key="other"))
 
 

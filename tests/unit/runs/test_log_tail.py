@@ -27,13 +27,13 @@ def test_what_fits_is_whole(log: Path) -> None:
 
 def test_of_too_many_lines_both_ends_are_kept(log: Path) -> None:
     told = head_and_tail(log, 100, 9000)
-    gap = f"... what is left out here is in {log}"
+    gap = f"... see {log} for the lines omitted here"
     assert told == [*LINES[:25], gap, *LINES[-75:]]
 
 
 def test_of_too_many_bytes_both_ends_are_kept(log: Path) -> None:
     told = head_and_tail(log, 1000, 900)
-    at = told.index(f"... what is left out here is in {log}")
+    at = told.index(f"... see {log} for the lines omitted here")
     assert told[:at] == LINES[:at]
     assert told[at + 1 :] == LINES[-(len(told) - at - 1) :]
     assert 20 <= at <= 25

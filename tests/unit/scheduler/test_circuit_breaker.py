@@ -63,7 +63,7 @@ def test_waits_grow_with_each_trial_that_fails_and_are_told_once(
         assert breaker.is_open(begun), "one trial at a time"
         breaker.on_report(SHORT, 10)
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
-    assert said == ["attempts wait: no room: make some"]
+    assert said == ["no attempts are started: no room: make some"]
 
 
 def test_it_is_over_with_a_trial_that_runs_or_ends(tmp_path: Path) -> None:

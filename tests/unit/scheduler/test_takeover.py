@@ -248,7 +248,7 @@ async def test_there_is_no_second_owner(folder: StateDir) -> None:
     await first.scheduler.acquire_run("r")
     before = run.journal.read_bytes()
     with pytest.raises(
-        RequestRejected, match="r has an owner already: the scheduler, process"
+        RequestRejected, match="r already has an owner: the scheduler, process"
     ):
         await second.scheduler.acquire_run("r")
     await second.scheduler.acquire_queued()

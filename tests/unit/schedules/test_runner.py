@@ -101,7 +101,7 @@ async def test_a_run_that_goes_on_has_the_next_one_skipped(tmp_path: Path) -> No
     (run,) = runner_deps.runs()  # nobody runs it: it has not ended
     await runner_deps.at(2)
     assert runner_deps.runs() == [run]
-    assert runner_deps.said[-1] == f"schedule s: skipped: run {run} of it has not ended"
+    assert runner_deps.said[-1] == f"schedule s: skipped: run {run} has not finished"
     assert runner_deps.past().skipped == 1
     runner_deps.close()
 
@@ -150,7 +150,7 @@ async def test_a_file_with_a_mistake_is_told_and_the_next_time_tries_anew(
     past = runner_deps.past()
     assert past.trouble_at == NOON + 3600
     assert past.trouble.startswith(f"{runner_deps.file}:1: ")
-    assert runner_deps.said == [f"schedule s: cannot be run: {past.trouble}"]
+    assert runner_deps.said == [f"schedule s: could not be submitted: {past.trouble}"]
     runner_deps.write(["true"])
     await runner_deps.at(2)
     assert len(runner_deps.runs()) == 1
@@ -215,7 +215,7 @@ async def test_damage_stops_this_one_and_is_said_once(tmp_path: Path) -> None:
     assert summarise(runner_deps.folder.run(run)).labels == {"schedule": "t"}
     (damage,) = [line for line in runner_deps.said if "schedule s: " in line]
     assert "s.json: damaged" in damage
-    assert damage.endswith("; it does not fire")
+    assert damage.endswith("; the schedule is not active")
     runner_deps.close()
 
 
@@ -226,7 +226,7 @@ async def test_on_a_full_disk_a_time_is_not_lost(tmp_path: Path) -> None:
     with disk_full_beyond(20):
         await runner_deps.at(1)
     assert runner_deps.runs() == []
-    assert "tried again in 15 s" in runner_deps.said[-1]
+    assert "retrying in 15 s" in runner_deps.said[-1]
     await runner_deps.at(1.01)
     assert len(runner_deps.runs()) == 1
     runner_deps.close()
@@ -284,7 +284,9 @@ async def test_a_clock_that_was_a_year_ahead_is_no_year_of_silence(
     await runner_deps.at(365 * 24)
     assert len(runner_deps.runs()) == 1
     await runner_deps.at(0.5)
-    assert runner_deps.said[-1].endswith("the clock was far ahead: it goes on from now")
+    assert runner_deps.said[-1].endswith(
+        "the clock was set back: continuing from the current time"
+    )
     seen: List[int] = []
     for hours in (1, 1, 2, 0.9, 1, 2):
         await runner_deps.at(hours)
@@ -300,13 +302,13 @@ async def test_a_schedule_that_cannot_be_read_is_not_damaged(tmp_path: Path) -> 
     with no_descriptor_free():
         await runner_deps.at(1)
     assert runner_deps.said == [
-        f"{tmp_path}/state/schedules: Too many open files; tried again in 15 s"
+        f"{tmp_path}/state/schedules: Too many open files; retrying in 15 s"
     ]
     with no_descriptor_free():
         runner_deps.clock.time = NOON + 3600
         runner_deps.table.check("s")
         await runner_deps.table.wait_idle()
-    assert runner_deps.said[-1].endswith("Too many open files; tried again in 15 s")
+    assert runner_deps.said[-1].endswith("Too many open files; retrying in 15 s")
     await runner_deps.at(1.01)
     assert len(runner_deps.runs()) == 1
     runner_deps.close()

@@ -123,7 +123,9 @@ def test_a_directory_that_others_may_write_to_is_refused(
     folder = StateDir(tmp_path / "state")
     folder.path.mkdir()
     folder.path.chmod(mode)
-    with pytest.raises(StateDirError, match="others own it or may write") as caught:
+    with pytest.raises(
+        StateDirError, match="other users own it or can write"
+    ) as caught:
         folder.prepare()
     assert caught.value.hint == f"chown and chmod 700 {folder.path}"
 
@@ -161,7 +163,7 @@ def test_a_workflow_that_was_changed_is_damage(tmp_path: Path) -> None:
     changed = run.workflow.read_bytes().replace(b"true", b"evil")
     run.workflow.write_bytes(changed)
     state = State(slots=1, capacity={})
-    with pytest.raises(JournalDamaged, match="it is not what was submitted"):
+    with pytest.raises(JournalDamaged, match="it differs from what was submitted"):
         replay(state, run, events)
     assert state.runs == {}
     assert run.workflow.read_bytes() == changed

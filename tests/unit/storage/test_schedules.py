@@ -60,7 +60,7 @@ def test_all_of_it_is_private(schedules: Schedules, tmp_path: Path) -> None:
 
 def test_a_name_is_given_once(schedules: Schedules) -> None:
     schedules.add(ONE)
-    with pytest.raises(RequestRejected, match="there is a schedule s already"):
+    with pytest.raises(RequestRejected, match="schedule s already exists"):
         schedules.add(replace(ONE, cron="1 * * * *"))
     assert schedules.read("s") == ONE
 
@@ -69,7 +69,7 @@ def test_a_change_is_of_what_is_there(schedules: Schedules) -> None:
     schedules.add(ONE)
     schedules.change("s", lambda it: replace(it, paused_at=NOON))
     assert schedules.read("s") == replace(ONE, paused_at=NOON)
-    with pytest.raises(NotFound, match="no schedule is called t"):
+    with pytest.raises(NotFound, match="schedule t not found"):
         schedules.change("t", lambda it: it)
 
 
@@ -88,7 +88,7 @@ def test_one_of_the_same_name_later_has_no_past(schedules: Schedules) -> None:
 def test_what_is_not_there_is_not_found(schedules: Schedules, name: str) -> None:
     schedules.add(ONE)
     for verb in (schedules.read, schedules.remove):
-        with pytest.raises(NotFound, match="no schedule is called"):
+        with pytest.raises(NotFound, match="schedule"):
             verb(name)
 
 
@@ -125,7 +125,7 @@ def test_an_empty_one_is_damaged_and_a_newer_one_is_not(
     with pytest.raises(JournalTooNew):
         schedules.read("s")
     path.write_bytes(seal('{"v":1}')[0])
-    with pytest.raises(JournalDamaged, match="damaged: it has no '"):
+    with pytest.raises(JournalDamaged, match="damaged: field '"):
         schedules.read("s")
 
 

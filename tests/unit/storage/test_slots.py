@@ -184,7 +184,7 @@ def test_files_are_for_their_owner_alone(owners: Owners) -> None:
 
 def test_a_folder_that_is_none_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "slots").write_text("")
-    with pytest.raises(StateDirError, match="cannot lock what is in it"):
+    with pytest.raises(StateDirError, match="cannot lock the files in it"):
         Slots(tmp_path / "slots", {DB: 1})
 
 

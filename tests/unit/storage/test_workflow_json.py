@@ -128,7 +128,7 @@ def test_nan_is_not_frozen() -> None:
     ids=range(12),
 )
 def test_what_is_no_frozen_workflow(content: bytes) -> None:
-    with pytest.raises(JournalDamaged, match=r"^here: not a frozen workflow"):
+    with pytest.raises(JournalDamaged, match=r"^here: not a stored workflow"):
         load_workflow(content, "here")
 
 

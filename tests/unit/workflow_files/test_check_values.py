@@ -49,16 +49,16 @@ def test_sound_conditions(condition: Any) -> None:
     ("value", "path", "words"),
     [
         ([{"$outptu": {}}], (0,), "unknown special record `$outptu`"),
-        ({"a": {"$output": {}, "b": 1}}, ("a",), "has no other field"),
+        ({"a": {"$output": {}, "b": 1}}, ("a",), "cannot have other fields"),
         ({"$output": "a"}, (), "takes a record with `task` and `path`"),
         ({"$output": {"task": "a", "pat": ""}}, (), "takes a record"),
-        ({"$output": {"task": 1}}, (), "are texts"),
+        ({"$output": {"task": 1}}, (), "must be text"),
         ({"$output": {"task": "a", "path": "b..c"}}, (), "an empty part"),
         ({"$output": {"task": "a", "path": "b" * 5000}}, (), "at most 4096"),
-        ({"$format": ["{}", []]}, (), "has 1 `{}` but there are 0 values"),
+        ({"$format": ["{}", []]}, (), "has 1 `{}` but 0 values are given"),
         ({"$format": "{}"}, (), "takes a text and a list"),
         ({"$format": ["{}", [{"$no": 1}]]}, ("$format", 1, 0), "unknown special"),
-        ({"$equals": [1, 2]}, (), "stands only in `when`"),
+        ({"$equals": [1, 2]}, (), "can only be used in `when`"),
         (float("nan"), (), "must be finite"),
         ("a" * (1 << 20) + "b", (), "at most 1048576 characters"),
         ({"a\ud800": 1}, (), "lone surrogate"),
@@ -74,14 +74,18 @@ def test_unsound_values(value: Any, path: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("condition", "path", "words"),
     [
-        ("yes", (), "a condition is true, false or a record"),
-        ({"a": 1}, (), "a condition is true, false or a record"),
+        ("yes", (), "a condition must be true, false or a record"),
+        ({"a": 1}, (), "a condition must be true, false or a record"),
         ({"$format": ["", []]}, (), "`$format` is not a condition"),
         ({"$equals": [1]}, (), "takes a list of two values"),
         ({"$all": True}, (), "takes a list of conditions"),
-        ({"$not": [True]}, ("$not",), "a condition is true, false"),
+        ({"$not": [True]}, ("$not",), "a condition must be true, false"),
         ({"$any": [True, 5]}, ("$any", 1), "not a number"),
-        ({"$equals": [{"$not": True}, 1]}, ("$equals", 0), "stands only in `when`"),
+        (
+            {"$equals": [{"$not": True}, 1]},
+            ("$equals", 0),
+            "can only be used in `when`",
+        ),
     ],
 )
 def test_unsound_conditions(condition: Any, path: Any, words: str) -> None:
@@ -96,7 +100,7 @@ def test_depth_is_bounded_and_costs_no_stack() -> None:
         value = [value]
     ((where, message),) = found(value)
     assert len(where) == 101
-    assert message == "values nest at most 100 levels"
+    assert message == "values can be nested at most 100 levels deep"
 
 
 def test_every_problem_is_found_in_order() -> None:

@@ -32,7 +32,7 @@ help: add it
 
 w.json: cannot be read
 
-2 mistakes found"""
+2 errors found"""
     )
 
 
@@ -48,17 +48,17 @@ def test_what_is_wrong_with_all_of_a_loop_is_shown_once() -> None:
 3 | needs = [x]
   |         ^
 help: did you mean `y`?
-the same of `t-1`, `t-2`, `t-3` and 3 more
+same for `t-1`, `t-2`, `t-3` and 3 more
 
 w.ncl:7:1: task `u` needs `x`"""
     )
     assert "\nw.ncl:3:9: task `t-0` needs `z`\n" in shown
-    assert shown.endswith("\n9 mistakes found")
+    assert shown.endswith("\n9 errors found")
 
 
 def test_one_mistake_is_one() -> None:
     assert render_mistakes(InvalidWorkflow([Diagnostic("m", "f")])).endswith(
-        "\n1 mistake found"
+        "\n1 error found"
     )
 
 
@@ -120,7 +120,7 @@ def test_a_file_cannot_steer_the_terminal() -> None:
     )
 )
 def test_any_mistake_can_be_shown(mistake: Diagnostic) -> None:
-    assert render_mistakes(InvalidWorkflow([mistake])).endswith("1 mistake found")
+    assert render_mistakes(InvalidWorkflow([mistake])).endswith("1 error found")
 
 
 NICKEL = """\x1b[0m\x1b[1m\x1b[38;5;9merror\x1b[0m\x1b[1m: contract broken by the value of `k`
@@ -199,7 +199,7 @@ def test_an_answer_has_a_hundred_of_many_mistakes_and_parts_of_long_lines() -> N
     assert "a!b" in last.source_line
     assert len(last.source_line) <= 160
     assert (len(last.message), len(last.hint)) == (1_000, 1_000)
-    assert str(told).endswith("\nand 9908 more mistakes")
+    assert str(told).endswith("\nand 9908 more errors")
     again = brief(told)
     assert (again.mistakes, again.others) == (told.mistakes, told.others)
 
@@ -210,4 +210,4 @@ def test_mistakes_without_end_are_counted() -> None:
         problems.add(("tasks", n), "wrong")
     assert (len(problems.found), problems.others) == (MAX_FOUND, 5)
     shown = render_mistakes(InvalidWorkflow([Diagnostic("one", "f")], others=4))
-    assert shown.endswith("5 mistakes found")
+    assert shown.endswith("5 errors found")

@@ -39,7 +39,9 @@ def test_anything_else_is_refused_with_an_example(written: Any) -> None:
 
 @pytest.mark.parametrize("written", ["5", "0", "1.5"])
 def test_a_number_as_text_says_its_unit(written: str) -> None:
-    with pytest.raises(ValueError, match=f"its unit, such as {written}s or {written}m"):
+    with pytest.raises(
+        ValueError, match=f"needs a unit, such as {written}s or {written}m"
+    ):
         parse_duration(written)
 
 

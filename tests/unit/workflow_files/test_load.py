@@ -257,22 +257,25 @@ def test_a_call_takes_the_names_that_nushell_takes(
 @pytest.mark.parametrize(
     ("tasks", "words"),
     [
-        ({"-a": TRUE}, "`-a` is not a task id | use up to 200 letters"),
-        ({"a/b": TRUE}, "`a/b` is not a task id"),
-        ({"a" * 201: TRUE}, f"`{'a' * 201}` is not a task id | use up to 200"),
-        ({"web-\u0430": TRUE}, "`web-\u0430` (`\u0430` is U+0430) is not a task id"),
-        ({"web ": TRUE}, "`web ` is not a task id"),
+        ({"-a": TRUE}, "`-a` is not a valid task id | use up to 200 letters"),
+        ({"a/b": TRUE}, "`a/b` is not a valid task id"),
+        ({"a" * 201: TRUE}, f"`{'a' * 201}` is not a valid task id | use up to 200"),
+        (
+            {"web-\u0430": TRUE},
+            "`web-\u0430` (`\u0430` is U+0430) is not a valid task id",
+        ),
+        ({"web ": TRUE}, "`web ` is not a valid task id"),
         (
             {"a": {**TRUE, "timeout": "10"}},
-            "`timeout` must say its unit, such as 10s or 10m",
+            "`timeout` needs a unit, such as 10s or 10m",
         ),
         (
             {"a": {**TRUE, "retry": {"factor": 2}}},
-            "task `a`: `retry` has `factor`, which does nothing without `delay`",
+            "task `a`: `retry` has `factor`, which has no effect without `delay`",
         ),
-        ({"a": {**TRUE, "retry": {"jitter": 0.1}}}, "nothing without `delay`"),
-        ({"a": {**TRUE, "retry": {"max_delay": "9s"}}}, "nothing without `delay`"),
-        ({"a": {**TRUE, "retry": {"on": []}}}, "`retry.on` is empty: leave it out"),
+        ({"a": {**TRUE, "retry": {"jitter": 0.1}}}, "no effect without `delay`"),
+        ({"a": {**TRUE, "retry": {"max_delay": "9s"}}}, "no effect without `delay`"),
+        ({"a": {**TRUE, "retry": {"on": []}}}, "`retry.on` is empty: remove it"),
         (
             {"a": {**TRUE, "env": {"PROVCTL_RUN": "x"}}},
             "`env` has `PROVCTL_RUN`, which provctl sets itself",
@@ -304,7 +307,7 @@ def test_a_call_takes_the_names_that_nushell_takes(
             "has `help`, which is not a flag",
         ),
         ({"a": {"script": "  "}}, "`script` is empty"),
-        ({"a": {"script": "x" * 70_000}}, "more than 64 KiB"),
+        ({"a": {"script": "x" * 70_000}}, "larger than 64 KiB"),
         (
             {"a": {"command": ["a", None]}},
             "has null for an argument, which must be text or a number",
@@ -313,27 +316,30 @@ def test_a_call_takes_the_names_that_nushell_takes(
         ({"a": {"command": [""]}}, "must begin with the program to run"),
         (
             {"a": {**TRUE, "env": {"A-B": 1}}},
-            "has `A-B`, which is not a name for a variable",
+            "has `A-B`, which is not a valid variable name",
         ),
-        ({"a": {**TRUE, "args": {}}}, "`args` goes with `script` only | put it into"),
+        (
+            {"a": {**TRUE, "args": {}}},
+            "`args` is only allowed with `script` | add it to",
+        ),
         ({"a": {**TRUE, "retry": {"attempts": 0}}}, "must be at least 1"),
         ({"a": {**TRUE, "retry": {"jitter": 1.5}}}, "must be at most 1"),
         ({"a": {**TRUE, "priority": "1"}}, "must be a whole number, not text"),
         ({"a": {**TRUE, "priority": 1.5}}, "must be a whole number, not a number"),
-        ({"a": {**TRUE, "timeout": 0}}, "must be longer than nothing"),
+        ({"a": {**TRUE, "timeout": 0}}, "must be longer than 0 seconds"),
         (
             {"a": {**TRUE, "on_failure": "stop"}},
             "must be 'fail', 'continue' or 'rollback'",
         ),
-        ({"a": {**TRUE, "pools": {"x": 0}}}, "takes at least 1 of `x`"),
+        ({"a": {**TRUE, "pools": {"x": 0}}}, "must take at least 1 of `x`"),
         ({"a": {**TRUE, "on_interrupt": "rerun"}}, "needs idempotent = true"),
-        ({"a": {**TRUE, "when": "yes"}}, "a condition is true, false or a record"),
+        ({"a": {**TRUE, "when": "yes"}}, "a condition must be true, false or a record"),
         ({"a": {**TRUE, "needs": "b"}}, "`needs` must be a list, not text"),
         ({"a": {**TRUE, "needs": [{"task": "a", "on": "x"}]}}, "'success', 'failure'"),
         ({"a": {"command": ["echo", {"$outptu": 1}]}}, "unknown special record"),
         (
             {"a": {"workflow": {"tasks": {}}, "retry": {}}},
-            "`retry` does not go with a nested workflow | put it on its tasks",
+            "`retry` is not allowed on a nested workflow | set it on its tasks",
         ),
         (
             {"a": {"workflow": {"tasks": {}, "library": "x"}}},
@@ -369,7 +375,7 @@ def test_a_call_takes_the_names_that_nushell_takes(
                     "when": {"$output": {"task": "g", "path": "web.x"}},
                 },
             },
-            "uses the output of `g/web`, but a `command` returns nothing",
+            "uses the output of `g/web`, but a `command` has no output",
         ),
     ],
 )
@@ -383,8 +389,8 @@ def test_mistakes_in_tasks(load: Any, tasks: Any, words: str) -> None:
     [
         ({"name": " web"}, "`name` begins or ends with a space"),
         ({"name": "  "}, "`name` begins or ends with a space"),
-        ({"name": "a\nb"}, "characters that cannot be seen"),
-        ({"name": "a\u202eb"}, "characters that cannot be seen"),
+        ({"name": "a\nb"}, "invisible characters"),
+        ({"name": "a\u202eb"}, "invisible characters"),
         ({"library": ""}, "`library` is empty"),
         ({"defaults": {"env": {"PROVCTL_TASK": "x"}}}, "which provctl sets itself"),
         (
@@ -425,7 +431,7 @@ def test_pools_must_be_configured_and_large_enough(load: Any) -> None:
         "tasks": {"a": {**TRUE, "pools": {"cloud": 3}}, "b": TRUE},
     }
     assert said(load, document, pools={"cloud": 2}) == [
-        "no pool `clowd` is configured | did you mean `cloud`?",
+        "pool `clowd` is not configured | did you mean `cloud`?",
         "takes 3 of pool `cloud`, which has only 2 | ",
     ]
     assert load(document).tasks[1].pools == {"clowd": 1}
@@ -465,7 +471,7 @@ def test_a_parameter_that_is_not_used_is_told(tmp_path: Path) -> None:
     load_workflow(path, {"a": "2"}, context=context)
     assert told == []
     load_workflow(path, {"a": "2", "b": "2"}, context=context)
-    assert told == [f"{path}: -p b: nothing in the file uses `b`"]
+    assert told == [f"{path}: -p b: the file does not use `b`"]
 
 
 def test_a_flag_brings_no_special_record(load: Any) -> None:
@@ -480,7 +486,7 @@ def test_mistakes_in_parameters(load: Any) -> None:
         "tasks": {"a": {"command": ["echo", {"$param": "cuont"}]}},
     }
     assert said(load, document, params={"count": "x"}) == [
-        "-p count=x: the parameter is a number | ",
+        "-p count=x: the parameter must be a number | ",
         "no parameter `cuont` is declared | did you mean `count`?",
     ]
 
@@ -504,7 +510,7 @@ def test_depth_is_bounded(tmp_path: Path) -> None:
     with pytest.raises(InvalidWorkflow) as caught:
         load_workflow(path, {}, context=LoadContext(cwd="/"))
     (mistake,) = caught.value.mistakes
-    assert "workflows nest too deeply here" in mistake.message
+    assert "workflows are nested too deeply" in mistake.message
 
 
 def test_a_long_chain_costs_no_stack(load: Any) -> None:

@@ -112,7 +112,7 @@ def test_an_undo_waits_for_whose_output_it_uses(file: Path) -> None:
     )
 
 
-ONE = "has exactly one of `call`, `script` and `command`"
+ONE = "must have exactly one of `call`, `script` and `command`"
 
 
 @pytest.mark.parametrize("name", ["undo", "probe"])
@@ -123,9 +123,12 @@ ONE = "has exactly one of `call`, `script` and `command`"
         ({**TRUE, "script": "1"}, f"`{{}}` {ONE}"),
         ({"workflow": {"tasks": {}}}, "unknown field `{}.workflow`"),
         ({**TRUE, "env": {}}, "unknown field `{}.env`"),
-        ({**TRUE, "args": {}}, "`{}` has `args`, which goes with `script` only"),
+        ({**TRUE, "args": {}}, "`{}` has `args`, which is only allowed with `script`"),
         ({"script": ""}, "`{}.script` is empty"),
-        ({"script": "1", "args": {"a b": 1}}, "`{}.args` has `a b`, which $args"),
+        (
+            {"script": "1", "args": {"a b": 1}},
+            "`{}.args` has `a b`, which is not a valid name in $args",
+        ),
         ({"script": "1", "args": {"a": 2**64}}, "must fit into 64 bits"),
         ({"command": ["rm", None]}, "`{}.command` has null for an argument"),
         ({"command": ["rm", {"$outptu": 1}]}, "unknown special record `$outptu`"),
@@ -133,7 +136,7 @@ ONE = "has exactly one of `call`, `script` and `command`"
         ({"call": {"module": "m.nu", "command": "og"}}, "no command `og`"),
         ({"call": {**CALL, "falgs": {}}}, "unknown field `{}.call.falgs`"),
         ({"command": ["rm", out("gone")]}, "uses the output of `gone`, which does"),
-        ({"command": ["rm", out("c")]}, "`c`, but a `command` returns nothing"),
+        ({"command": ["rm", out("c")]}, "`c`, but a `command` has no output"),
         ("rm", "`{}` must be a record, not text"),
     ],
 )
@@ -150,9 +153,9 @@ def test_mistakes_in_what_is_run(
     ("undo", "words"),
     [
         ({"on": "failure"}, "`undo.on` must be 'success' or 'begun'"),
-        ({"timeout": 0}, "`undo.timeout` must be longer than nothing"),
+        ({"timeout": 0}, "`undo.timeout` must be longer than 0 seconds"),
         ({"retry": {"atempts": 1}}, "unknown field `undo.retry.atempts`"),
-        ({"retry": {"on": ["lost"]}}, "to retry what was lost needs idempotent"),
+        ({"retry": {"on": ["lost"]}}, "retrying after `lost` needs idempotent"),
         ({"idempotent": "yes"}, "`undo.idempotent` must be true or false, not text"),
     ],
 )
@@ -167,7 +170,7 @@ def test_who_can_use_its_own_output(file: Path) -> None:
     (mistake,) = refused(file, {"a": {"script": "1", "probe": own}}).mistakes
     assert "task `a` needs itself" in mistake.message
     (mistake,) = refused(file, {"a": {**TRUE, "undo": own}}).mistakes
-    assert "`a`, but a `command` returns nothing" in mistake.message
+    assert "`a`, but a `command` has no output" in mistake.message
 
 
 def test_an_undo_can_use_nothing_that_comes_later(file: Path) -> None:
@@ -184,7 +187,7 @@ def test_nested_workflows_have_none_of_their_own(file: Path, name: str) -> None:
     value = {"A": "env:A"} if name == "secrets" else TRUE
     group = {"workflow": {"tasks": {"a": TRUE}}, name: value}
     (mistake,) = refused(file, {"g": group}).mistakes
-    assert f"`{name}` does not go with a nested workflow" in mistake.message
+    assert f"`{name}` is not allowed on a nested workflow" in mistake.message
 
 
 @pytest.mark.parametrize("name", ["undo", "probe"])
@@ -304,7 +307,7 @@ def test_what_is_worth_a_retry(file: Path) -> None:
 )
 def test_what_is_no_reason_for_a_retry(file: Path, entry: Any) -> None:
     (mistake,) = refused(file, {"a": {**TRUE, "retry": {"on": [entry]}}}).mistakes
-    assert "`retry.on` takes exit codes (1 to 255), signals (SIGKILL)" in (
+    assert "`retry.on` accepts exit codes (1 to 255), signals (SIGKILL)" in (
         mistake.message
     )
     assert len(mistake.message) < 200
@@ -323,7 +326,7 @@ def test_what_was_lost_is_retried_only_where_that_does_no_harm(
     task = {**TRUE, **(policy if where == "task" else {})}
     defaults = policy if where == "defaults" else {}
     (mistake,) = refused(file, {"a": task}, defaults=defaults).mistakes
-    assert "task `a`: to retry what was lost needs idempotent = true" in (
+    assert "task `a`: retrying after `lost` needs idempotent = true" in (
         mistake.message
     )
     load(file, {"a": {**task, "idempotent": True}}, defaults=defaults)
@@ -344,7 +347,7 @@ def test_what_parameters_fill_in_is_bounded(file: Path) -> None:
     tasks = {"a": {"script": "1", "args": args}, "b": {"command": [use]}}
     params = {"x": "x" * (1 << 20)}
     (mistake,) = refused(file, tasks, params=params).mistakes
-    assert mistake.message == "parameters fill in more than 64 MiB"
+    assert mistake.message == "parameters insert more than 64 MiB"
     assert (mistake.line, mistake.column > 1) == (1, True)
     args["x"] = [use] * 60
     del tasks["b"]
@@ -354,7 +357,7 @@ def test_what_parameters_fill_in_is_bounded(file: Path) -> None:
 def test_the_parts_of_a_value_are_bounded(file: Path) -> None:
     args = {"x": [0] * 100_001, "y": [0] * 100_000}
     (mistake,) = refused(file, {"a": {"script": "1", "args": args}}).mistakes
-    assert "a list has at most 100000 parts" in mistake.message
+    assert "a list can have at most 100000 parts" in mistake.message
 
 
 def test_a_wide_file_at_the_bottom_of_a_deep_one_costs_no_time(file: Path) -> None:
@@ -364,5 +367,7 @@ def test_a_wide_file_at_the_bottom_of_a_deep_one_costs_no_time(file: Path) -> No
     task = f'{{"script": "1", "args": {{"x": {bottom}}}}}'
     file.write_text(f'{{"tasks": {{"a": {task}}}}}')
     assert file.stat().st_size < 1 << 20
-    with pytest.raises(InvalidWorkflow, match="values nest at most 100 levels"):
+    with pytest.raises(
+        InvalidWorkflow, match="values can be nested at most 100 levels deep"
+    ):
         load_workflow(file, {}, context=CONTEXT)

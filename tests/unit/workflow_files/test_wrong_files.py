@@ -50,9 +50,9 @@ def test_every_mistake_is_told_at_its_place(
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("w.json", b"[1, 2]", "a workflow is a record, not a list"),
+        ("w.json", b"[1, 2]", "a workflow must be a record, not a list"),
         ("w.json", b"{}", "the workflow has no `tasks`"),
-        ("w.json", b'"\xff"', "is not UTF-8 text: wrong byte in line 1"),
+        ("w.json", b'"\xff"', "is not UTF-8 text: invalid byte in line 1"),
         ("w.yaml", b"", "is not a workflow file"),
         ("w", b"", "is not a workflow file"),
     ],

@@ -43,7 +43,7 @@ class JsonResponse(Response):
     ) -> None:
         if len(content) > _ANSWER_MAX:
             message = f"the answer is larger than {_ANSWER_MAX >> 20} MiB"
-            hint = "ask for less of it: lists have limit and offset, GET /tasks has run"
+            hint = "request less: lists have limit and offset, GET /tasks has run"
             content, status_code = error_body(message, hint=hint, code=1), 500
         super().__init__(content, status_code, headers)
 

@@ -41,7 +41,7 @@ _ADDED: Dict[str, Any] = {
     "responses": {
         200: {
             "model": ScheduleResponse,
-            "description": "It was there, and is the same",
+            "description": "It already existed and is identical",
         },
         **JSON["responses"],
     }

@@ -37,8 +37,11 @@ router = APIRouter(tags=["workflows"])
 
 _EVENTS: Dict[str, Any] = {
     "responses": {
-        200: {"content": {"text/event-stream": {}}, "description": "Events, by SSE"},
-        204: {"description": "The run has ended, and there is nothing more to say"},
+        200: {
+            "content": {"text/event-stream": {}},
+            "description": "Events, as server-sent events",
+        },
+        204: {"description": "The run has finished and there are no more events"},
         **JSON["responses"],
     },
     "response_class": Response,
@@ -85,7 +88,7 @@ async def follow_workflow(
 ) -> Response:
     """Stream the events of a run, from the first one or after Last-Event-ID."""
     if last is not None and not (last.isascii() and last.isdigit() and len(last) < 16):
-        message = f"Last-Event-ID: {last[:40]!r} is no event of a run"
+        message = f"Last-Event-ID: {last[:40]!r} is not the id of an event of a run"
         raise UsageError(message)
     feed = await service_of(request).follow(run, int(last or 0))
     return Response(status_code=204) if feed is None else EventStream(feed)

@@ -37,8 +37,8 @@ def test_what_is_not_is_a_value_error_and_nothing_else(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "word"),
     [
-        (b'{"a": 1, "a": 1}', "twice"),
-        (b'[{"b": {"a": 1, "a": 2}}]', "twice"),
+        (b'{"a": 1, "a": 1}', "duplicate"),
+        (b'[{"b": {"a": 1, "a": 2}}]', "duplicate"),
         (b"NaN", "NaN"),
         (b"[-Infinity]", "Infinity"),
         (b"1e999", "too large"),

@@ -30,7 +30,7 @@ def test_a_file_without_a_token_is_refused(tmp_path: Path, content: str) -> None
     place = tmp_path / "token"
     place.write_text(content)
     place.chmod(0o600)
-    with pytest.raises(StateDirError, match="no token"):
+    with pytest.raises(StateDirError, match="does not contain a token"):
         load_or_create_token(place)
 
 

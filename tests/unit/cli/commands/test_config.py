@@ -129,4 +129,4 @@ def test_check_of_a_file_looks_at_that_file_alone(run: Run, file: Path) -> None:
     assert isinstance(refused, InvalidConfig)
     assert isinstance(missing, InvalidConfig)
     assert refused.message.startswith(f"{other}:2: server.port: expected")
-    assert missing.message == "/nowhere.toml: no such configuration file"
+    assert missing.message == "/nowhere.toml: configuration file not found"

@@ -136,7 +136,7 @@ def test_as_github_gets_it(tmp_path: Path, golden: Golden) -> None:
     assert [group.title for group in job.groups] == [
         "server-1",
         "dns",
-        "server-1, goes on",
+        "server-1, continued",
         "server-2",
         "dns (attempt 2)",
     ]
@@ -149,7 +149,7 @@ def test_as_gitlab_gets_it(tmp_path: Path, golden: Golden) -> None:
     assert folded == {
         "server-1": True,
         "dns": False,
-        "server-1, goes on": True,
+        "server-1, continued": True,
         "server-2": True,
         "dns (attempt 2)": True,
     }
@@ -203,7 +203,7 @@ def test_others_wait_for_their_turn_but_not_for_ever(tmp_path: Path) -> None:
     assert job.text.endswith("::endgroup::\n::group::server-2\ntwo\n")
     job.write("server-1", "three\n")
     job.tick(10.0)
-    assert job.text.endswith("::endgroup::\n::group::server-1, goes on\nthree\n")
+    assert job.text.endswith("::endgroup::\n::group::server-1, continued\nthree\n")
     job.close()
     assert len(GitHubJob(job.text).groups) == 3
 
@@ -278,7 +278,7 @@ def test_a_failed_log_is_shown_in_the_end_with_both_its_ends(tmp_path: Path) -> 
     told = [line.strip() for line in job.text.splitlines() if line.startswith("    ")]
     assert len(told) == 1001
     assert told[0] == "line 0"
-    assert told[250] == f"... what is left out here is in {log}"
+    assert told[250] == f"... see {log} for the lines omitted here"
     assert told[-1] == "line 4999"
     assert job.text.splitlines()[-1].endswith("provctl retry r")
 
@@ -304,11 +304,11 @@ def test_after_a_long_silence_it_says_what_still_runs(tmp_path: Path) -> None:
     job.tick(2.0)
     job.tick(2.0)
     news = job.text[len(said) :]
-    assert news == "1061 run r goes on: server-1 for 1m01s; server-2 for 1m01s\n"
+    assert news == "1061 run r still running: server-1 for 1m01s; server-2 for 1m01s\n"
     job.end("server-1")
     job.tick(59.0)
     job.tick(2.0)
-    assert job.text.splitlines()[-1] == "1124 run r goes on: server-2 for 2m04s"
+    assert job.text.splitlines()[-1] == "1124 run r still running: server-2 for 2m04s"
 
 
 def test_a_heartbeat_can_be_stopped(tmp_path: Path) -> None:
@@ -329,7 +329,7 @@ def test_in_an_open_group_a_heartbeat_closes_nothing(tmp_path: Path) -> None:
     job.close()
     (group,) = GitHubJob(job.text).groups
     assert group.lines[0] == "one"
-    assert "goes on: server-1" in group.lines[1]
+    assert "still running: server-1" in group.lines[1]
     assert group.lines[2] == "two"
 
 

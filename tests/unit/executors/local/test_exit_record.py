@@ -58,7 +58,7 @@ def test_a_record_of_another_run_task_attempt_or_purpose_is_damage(
     place: AttemptRef, whose: Any
 ) -> None:
     _write(place, id=whose)
-    with pytest.raises(JournalDamaged, match="it is the exit record of"):
+    with pytest.raises(JournalDamaged, match="this is the exit record of"):
         attempt_file.read_exit_record(place)
 
 

@@ -112,17 +112,17 @@ US = f"provctl {__version__} is platform {PLATFORM} with API {API}"
         (
             '"^3.2"',
             '"^4"',
-            f"platform {PLATFORM} needs core ^4; the library 3.2.1 does not fit",
+            f"platform {PLATFORM} needs core ^4; the library 3.2.1 is not compatible",
         ),
         (
             '"3.2.0"',
             '"3.3"',
-            f"platform {PLATFORM} needs core 3.3 or newer; the library 3.2.1 does not fit",
+            f"platform {PLATFORM} needs core 3.3 or newer; the library 3.2.1 is not compatible",
         ),
         (
             'api-version = "v1"',
             'api-version = "v9"',
-            f"platform {PLATFORM} is to have API v9; {US}",
+            f"platform {PLATFORM} must have API v9; {US}",
         ),
     ],
 )
@@ -144,12 +144,15 @@ def test_entries_of_other_versions_say_nothing_of_this_one(tmp_path: Path) -> No
     ("text", "said"),
     [
         ("version = ", "Invalid value"),
-        ("version = 3", "version: a text such as 3.2.1 is expected"),
-        ("compatibility = 1", "compatibility: a table is expected"),
-        ("[compatibility]\ncore = 1", "core: a table is expected"),
-        (PUBLISHED.replace('"^2.5"', "2"), 'core."3.2.1".platform: a text is expected'),
-        (PUBLISHED.replace('"^2.5"', '"newer"'), "'newer' is no range such as ^3.2"),
-        (PUBLISHED.replace('"2.5.0"', '"x"'), "'x' is no version such as 3.2.1"),
+        ("version = 3", "version: expected a text such as 3.2.1"),
+        ("compatibility = 1", "compatibility: expected a table"),
+        ("[compatibility]\ncore = 1", "core: expected a table"),
+        (PUBLISHED.replace('"^2.5"', "2"), 'core."3.2.1".platform: expected a text'),
+        (
+            PUBLISHED.replace('"^2.5"', '"newer"'),
+            "'newer' is not a version range such as ^3.2",
+        ),
+        (PUBLISHED.replace('"2.5.0"', '"x"'), "'x' is not a version such as 3.2.1"),
         ("a = " + "[" * 5000, ""),
     ],
 )

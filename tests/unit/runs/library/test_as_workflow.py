@@ -62,7 +62,7 @@ def test_infra_is_a_flag_where_there_is_one() -> None:
         ({"infra": "w", "params": {"tags": [1]}}, ["--tags", "list", "text", "[1]"]),
         ({"infra": "w", "params": {"dry_run": "yes"}}, ["--dry-run", "true or false"]),
         ({"infra": "w", "params": {"rest": "a"}}, ["REST", "a"]),
-        ({"infra": "w", "params": {"rest": ["a"]}}, ["count", "follows"]),
+        ({"infra": "w", "params": {"rest": ["a"]}}, ["count", "later"]),
         ({"params": {"boot-time": "1s", "boot_time": "2s", "name": "w"}}, ["twice"]),
     ],
 )

@@ -89,7 +89,7 @@ def test_the_first_version_is_written_as_ever(
 def test_the_first_line_says_of_which_run_it_is() -> None:
     first, *others = (GOLDEN / "v1-written.jsonl").read_bytes().splitlines()
     assert json.loads(first)["run"] == "r"
-    with pytest.raises(OtherRun, match="it is the journal of run r"):
+    with pytest.raises(OtherRun, match="this is the journal of run r"):
         decode(first, "another")
     # Lines of earlier versions, and all others, are of the folder they are in.
     kept = (GOLDEN / "v1.jsonl").read_bytes().splitlines()[0]
@@ -139,7 +139,7 @@ def with_checksum_that_number_parsers_take_many_ways() -> bytes:
 
 
 REFUSED = {
-    "a key stands twice": crafted(attempt='"task":"x","attempt":'),
+    "duplicate key": crafted(attempt='"task":"x","attempt":'),
     "NaN is not JSON": crafted(at='"x":NaN,"at":'),
     "Infinity is not JSON": crafted(at='"x":Infinity,"at":'),
     "-Infinity is not JSON": crafted(at='"x":-Infinity,"at":'),
@@ -186,7 +186,7 @@ def test_only_ascii_is_read(encoding: str) -> None:
     ids=range(7),
 )
 def test_what_is_no_line_at_all(raw: bytes) -> None:
-    with pytest.raises(ValueError, match=r"not a sealed line|does not match"):
+    with pytest.raises(ValueError, match=r"not a complete record|does not match"):
         decode(raw, "r")
 
 
@@ -194,7 +194,7 @@ def test_a_huge_line_is_neither_written_nor_parsed() -> None:
     huge = replace(STARTED, task="x" * LINE_MAX)
     with pytest.raises(ValueError, match="too large"):
         line(huge)
-    with pytest.raises(ValueError, match="not a sealed line"):
+    with pytest.raises(ValueError, match="not a complete record"):
         decode(b'{"task":"' + b"x" * LINE_MAX + line()[-40:], "r")
 
 
@@ -216,8 +216,11 @@ def test_what_json_cannot_hold_is_not_written(number: float) -> None:
     ("raw", "story"),
     [
         (crafted(v=f'"v":{FORMAT + 1},"w":'), f"format {FORMAT + 1}"),
-        (crafted(type='"type":"attempt_dreamt","x":'), "unknown type .*attempt_dreamt"),
-        (crafted(type='"type":[1],"x":'), "unknown type"),
+        (
+            crafted(type='"type":"attempt_dreamt","x":'),
+            "unknown record type .*attempt_dreamt",
+        ),
+        (crafted(type='"type":[1],"x":'), "unknown record type"),
     ],
 )
 def test_what_a_newer_version_wrote_is_told_from_damage(raw: bytes, story: str) -> None:

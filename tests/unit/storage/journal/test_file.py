@@ -180,7 +180,10 @@ def test_a_short_write_leaves_no_half_line(path: Path, room: int) -> None:
     refused = pytest.raises(StateDirError, match="cannot write the journal")
     with disk_full_beyond(len(written) + room), refused as caught:
         journal.commit()
-    assert caught.value.hint == "running tasks go on; free space or mend the disk"
+    assert (
+        caught.value.hint
+        == "running tasks continue; free disk space or repair the disk"
+    )
     assert path.read_bytes() == written
     journal.close()
     assert recover(path, "r")[0] == list(EVENTS[:2])
@@ -193,7 +196,7 @@ def test_after_a_failed_write_nothing_more_is_written(path: Path) -> None:
     with disk_full_beyond(len(written)), pytest.raises(StateDirError):
         journal.commit()
     journal.add(EVENTS[3])
-    with pytest.raises(StateDirError, match="not written since an earlier error"):
+    with pytest.raises(StateDirError, match="not written because of an earlier error"):
         journal.commit()
     with pytest.raises(StateDirError):
         journal.commit()
@@ -210,11 +213,11 @@ def test_a_disk_that_takes_nothing_is_said(path: Path) -> None:
 
 
 def test_a_journal_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StateDirError, match="it is no folder"):
+    with pytest.raises(StateDirError, match="it is not a directory"):
         Journal(Path(__file__) / "journal.jsonl", JournalOffset())
-    with pytest.raises(StateDirError, match="it is no plain file"):
+    with pytest.raises(StateDirError, match="it is not a regular file"):
         Journal(tmp_path, JournalOffset())
-    with pytest.raises(StateDirError, match=r"it is no plain file|others own it"):
+    with pytest.raises(StateDirError, match=r"it is not a regular file|others own it"):
         Journal(Path("/dev/full"), JournalOffset())
 
 

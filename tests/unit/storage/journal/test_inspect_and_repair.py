@@ -70,7 +70,7 @@ def test_a_torn_one_is_no_fault(run: RunDir) -> None:
     run.journal.write_bytes(run.journal.read_bytes()[:-5])
     verdict = verify(run)
     assert (verdict.verdict, verdict.records) == ("torn", 4)
-    assert "never acknowledged" in verdict.problem
+    assert "an incomplete last record" in verdict.problem
 
 
 @pytest.mark.parametrize("record", [2, 3])
@@ -149,7 +149,7 @@ def test_an_exit_record_that_says_other_is_a_fault(run: RunDir) -> None:
     exit_record(run, 0)
     verdict = verify(run)
     assert (verdict.verdict, verdict.mendable) == ("damaged", False)
-    told = "it ended with exit code 0; the journal: failed, exit code 3"
+    told = "exit record: exit code 0; journal: failed, exit code 3"
     assert verdict.problem == f"{run.attempts / '0.1.go'}: {told}"
 
 
@@ -157,14 +157,14 @@ def test_an_exit_record_that_is_damaged_is_a_fault(run: RunDir) -> None:
     exit_record(run, 3)
     path = run.attempts / "0.1.go"
     path.write_bytes(path.read_bytes().replace(b"3", b"4", 1))
-    assert "no whole exit record" in verify(run).problem
+    assert "no complete exit record" in verify(run).problem
 
 
 def test_an_attempt_that_a_finished_run_does_not_know_is_a_fault(
     run: RunDir,
 ) -> None:
     exit_record(run, 0, "0.2")
-    assert "does not know this attempt" in verify(run).problem
+    assert "this attempt is not in its journal" in verify(run).problem
 
 
 def test_an_end_that_is_not_yet_recorded_is_none(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_every_part_of_the_document_has_a_place() -> None:
     [
         ("a = ", 1, "invalid value"),
         ("a = 1\na = 2", 2, "cannot overwrite a value"),
-        ("[a.b]\n[a.b]", 2, "`a.b` stands twice"),
+        ("[a.b]\n[a.b]", 2, "duplicate key `a.b`"),
         ("\na = [1", 2, "unclosed array"),
         ("a = " + "[" * 5000, 1, "nested too deeply"),
         ("\n" + ".".join("a" * 101) + " = 1", 2, "nested too deeply"),

@@ -91,7 +91,9 @@ def test_a_batch_is_a_workflow_of_calls(tmp_path: Path) -> None:
     )
     assert tasks["k8s"].needs == (Dependency("upcloud_servers"),)
     assert tasks["k8s"].on_failure == "rollback"
-    assert notes == [f"{tmp_path / 'w.json'}: runs are kept in files, not in surrealdb"]
+    assert notes == [
+        f"{tmp_path / 'w.json'}: runs are stored in files, not in surrealdb"
+    ]
 
 
 def test_as_it_is_sent_to_the_platform(tmp_path: Path) -> None:
@@ -222,40 +224,52 @@ def retried(**policy: Any) -> Dict[str, Any]:
     ("value", "said"),
     [
         ({**PLAN, "nmae": 1}, '"nmae": 1 | unknown field `nmae`'),
-        (changed(type="paint"), '"type": "paint", | it is not clear what `servers`'),
-        (changed(items="web"), '"items": "web", | `items` is a list, not text'),
-        (changed(items=[7]), "7 | one of `items` is a name or a record"),
+        (changed(type="paint"), '"type": "paint", | cannot tell what `servers`'),
+        (changed(items="web"), '"items": "web", | `items` must be a list, not text'),
+        (changed(items=[7]), "7 | an item of `items` must be a name or a record"),
         (changed(colour=1), '"colour": 1 | unknown field `colour` of an operation'),
         (changed(depends_on=["nope"]), '"nope" | task `servers` needs `nope`'),
-        (changed(depends_on=[{"id": "k8s", "kind": "x"}]), "| a dependency is an id"),
+        (
+            changed(depends_on=[{"id": "k8s", "kind": "x"}]),
+            "| a dependency must be an id",
+        ),
         (changed(timeout="soon"), '"timeout": "soon", | task `servers`: `timeout`'),
         (changed(on_failure="cry"), '"on_failure": "cry" | task `servers`'),
-        (changed(id="a b"), '"id": "a b", | `a b` is not a task id'),
-        (changed(id="k8s"), "`k8s` stands twice"),
-        ({"operations": []}, "`operations` is a list of at least one"),
-        ({"operations": [{}]}, "an operation has an `id`"),
-        ({"batch_workflow": 1}, "`batch_workflow` is a record, not a number"),
+        (changed(id="a b"), '"id": "a b", | `a b` is not a valid task id'),
+        (changed(id="k8s"), "duplicate id `k8s`"),
+        ({"operations": []}, "`operations` must be a list with at least one"),
+        ({"operations": [{}]}, "an operation must have an `id`"),
+        ({"batch_workflow": 1}, "`batch_workflow` must be a record, not a number"),
         (
             {**PLAN, "dependencies": [{"source": "x", "target": "k8s"}]},
-            "there is no operation `x`, and none that makes it",
+            "no operation is named `x` or creates it",
         ),
         ({**PLAN, "parallel_limit": 0}, '"parallel_limit": 0'),
         ({"batch_workflow": PLAN, "nmae": 1}, '"nmae": 1 | unknown field `nmae`'),
         (retried(max_attempts=0), '"max_attempts": 0 | '),
         (retried(max_attemps=2), '"max_attemps": 2 | unknown field'),
-        (retried(backoff="rare"), '"backoff": "rare" | `backoff` is linear or'),
-        ({**PLAN, "retry_policy": 5}, '"retry_policy": 5, | `retry_policy` is a rec'),
-        ({**PLAN, "configuration": 5}, '"configuration": 5 | `configuration` is a r'),
+        (retried(backoff="rare"), '"backoff": "rare" | `backoff` must be linear or'),
+        (
+            {**PLAN, "retry_policy": 5},
+            '"retry_policy": 5, | `retry_policy` must be a rec',
+        ),
+        (
+            {**PLAN, "configuration": 5},
+            '"configuration": 5 | `configuration` must be a r',
+        ),
         (
             {"operations": PLAN["operations"], "rollback_enabled": "false"},
-            '"rollback_enabled": "false" | `rollback_enabled` is true or false',
+            '"rollback_enabled": "false" | `rollback_enabled` must be true or false',
         ),
         (
             {**PLAN, "rollback_strategy": {"enabled": 1}},
-            '"enabled": 1 | `enabled` is true or false',
+            '"enabled": 1 | `enabled` must be true or false',
         ),
-        (changed(parallel="no"), '"parallel": "no", | `parallel` is true or false'),
-        (changed(max_retries=-1), '"max_retries": -1 | `max_retries` is a whole'),
+        (
+            changed(parallel="no"),
+            '"parallel": "no", | `parallel` must be true or false',
+        ),
+        (changed(max_retries=-1), '"max_retries": -1 | `max_retries` must be a whole'),
     ],
 )
 def test_mistakes_are_at_their_place_in_the_file(
