@@ -47,7 +47,7 @@ main() {
             --no-example) example=no ;;
             --uninstall) uninstall=yes ;;
             -h | --help) usage && exit ;;
-            -*) fail "there is no option $1" "./install.sh --help" ;;
+            -*) fail "unknown option $1" "./install.sh --help" ;;
             *) source=$1 ;;
         esac
         shift
@@ -108,14 +108,14 @@ look_at_source() {
         '')
             kind=checkout
             [ -e "$checkout/pyproject.toml" ] && [ -d "$checkout/provctl" ] ||
-                fail "$checkout is no checkout of provctl" \
+                fail "$checkout is not a checkout of provctl" \
                     "name a wheel or the single file: ./install.sh FILE"
             return
             ;;
         *.whl) kind=wheel ;;
         *) kind=single ;;
     esac
-    [ -f "$source" ] || fail "there is no file $source" "./install.sh --help"
+    [ -f "$source" ] || fail "file $source not found" "./install.sh --help"
     case $source in /*) ;; *) source=$PWD/$source ;; esac
 }
 
@@ -157,7 +157,7 @@ make_environment() {
         PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 "$env/bin/python" -m pip install -q \
             --disable-pip-version-check "$source"
     fi || fail "provctl and the packages that it needs could not be installed" \
-        "see what is said above; is there a network, and a package index?"
+        "see the output above; check the network and the package index"
     rm -rf "$env/source"
 }
 
@@ -180,7 +180,7 @@ find_python() {
         "as root: apt-get install python3-venv (or what your system calls it); or install uv"
     [ -z "$old" ] || fail "$old is older than 3.8, the oldest Python that provctl runs on" \
         "install a newer Python, or uv; PYTHON=/path/to/python3 ./install.sh takes that one"
-    fail "there is no Python here${PYTHON:+ by the name $PYTHON}" \
+    fail "Python not found${PYTHON:+: $PYTHON}" \
         "install Python 3.11 to 3.13, or uv"
 }
 

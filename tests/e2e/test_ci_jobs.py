@@ -331,12 +331,20 @@ def test_how_it_is_shown_can_be_chosen(
 
 def test_to_draw_there_must_be_a_terminal(provctl: Provctl) -> None:
     file = provctl.file({"a": {"command": ["true"]}})
-    assert "no terminal" in provctl("run", file, "-o", "live", code=2).err
+    assert "not a terminal" in provctl("run", file, "-o", "live", code=2).err
     assert provctl.runs() == []
     with provctl.terminal("run", file, "-o", "live", env=GITLAB) as terminal:
         assert terminal.wait() == 0
     assert "\x1b[?25l" in terminal.raw
-    assert "group" in provctl("ps", "-o", "group", code=2).err
+
+
+@pytest.mark.parametrize("words", [["ps"], ["schedule", "list"]])
+def test_a_view_is_only_accepted_by_commands_that_watch_runs(
+    provctl: Provctl, words: List[str]
+) -> None:
+    assert "group" in provctl(*words, "-o", "group", code=2).err
+    said = provctl("-o", "group", *words, code=2).err
+    assert "table, json, jsonl, name" in said
 
 
 def test_a_silent_run_is_heard_of(provctl: Provctl, gated: Gated) -> None:

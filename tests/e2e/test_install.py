@@ -301,7 +301,7 @@ def test_without_nushell_the_example_is_not_run(machine: FreshMachine) -> None:
     [
         ("bare", "without its module venv", "apt-get install python3-venv"),
         ("old", "older than 3.8", "install a newer Python, or uv"),
-        ("", "there is no Python here", "install Python 3.11 to 3.13, or uv"),
+        ("", "Python not found", "install Python 3.11 to 3.13, or uv"),
     ],
 )
 def test_a_python_that_will_not_do(
@@ -335,9 +335,9 @@ def test_a_home_that_cannot_be_written_to(machine: FreshMachine) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["--fast"], "there is no option --fast"),
-        (["gone.whl"], "there is no file gone.whl"),
-        ([], "/mnt/checkout is no checkout of provctl"),
+        (["--fast"], "unknown option --fast"),
+        (["gone.whl"], "file gone.whl not found"),
+        ([], "/mnt/checkout is not a checkout of provctl"),
     ],
 )
 def test_wrong_usage_makes_nothing(

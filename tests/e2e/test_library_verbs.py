@@ -133,7 +133,7 @@ def test_help_is_the_signature(thing: Provctl) -> None:
         (["list", "--key", "k"], "--key requires --orchestrated"),
         (["list", "-l", "a=b"], "--label requires --orchestrated"),
         (["list", "--orchestrated", "-l", "a"], "KEY=VALUE"),
-        (["list", "--direct", "--orchestrated"], "exclude each other"),
+        (["list", "--direct", "--orchestrated"], "use only one of"),
     ],
     ids=" ".join,
 )

@@ -58,4 +58,4 @@ def test_verbose_says_what_is_done(provctl: Provctl) -> None:
 
 def test_quiet_and_verbose_exclude_each_other(provctl: Provctl) -> None:
     for words in (["-q", "ps", "-v"], ["-v", "ps", "-q"], ["ps", "-q", "-v"]):
-        assert "exclude each other" in provctl(*words, code=2).err
+        assert "use only one of" in provctl(*words, code=2).err

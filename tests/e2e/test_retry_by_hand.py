@@ -122,7 +122,7 @@ def test_what_is_refused_changes_nothing(provctl: Provctl, failed: str) -> None:
     said = provctl("retry", failed, "--only", "nope", code=40).err
     assert f"run {failed} has no task nope" in said
     said = provctl("retry", failed, "--only", "a", "--from", "b", code=2).err
-    assert "exclude each other" in said
+    assert "use only one of" in said
     assert provctl.journal(failed) == before
 
 

@@ -17,14 +17,14 @@ const PROVIDERS = [local aws upcloud]
 export def chosen [named?: string]: nothing -> string {
     let chosen = ($named | default $env.PROVISIONING_PROVIDER? | default local)
     if $chosen not-in $PROVIDERS {
-        error make --unspanned {msg: $"there is no provider ($chosen); there are: ($PROVIDERS | str join ', ')"}
+        error make --unspanned {msg: $"unknown provider ($chosen); use one of: ($PROVIDERS | str join ', ')"}
     }
     $chosen
 }
 
 # An error unless the server that is there is the one that is wanted.
 #
-# A task that is tried again may find what its first try made under way, with whatever
+# A task that is retried may find what its first attempt created in progress, with whatever
 # zone and plan it was; that is its own.
 export def check-same [existing: record, wanted: record]: nothing -> nothing {
     let key = ($env.PROVCTL_IDEMPOTENCY_KEY? | default "")

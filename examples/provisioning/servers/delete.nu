@@ -5,7 +5,7 @@ use ../providers/local.nu
 use ../providers/aws.nu
 use ../providers/upcloud.nu
 
-# Delete a server. What is not there is deleted already.
+# Delete a server. It succeeds if the server does not exist.
 export def delete-server [
     name: string
     --zone: string # where it is, for a provider that asks

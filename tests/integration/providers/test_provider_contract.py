@@ -119,7 +119,7 @@ def test_a_server_under_way_is_deleted_once_it_can_be(
 
 
 def test_a_provider_that_does_not_exist_is_named(call: Call) -> None:
-    with pytest.raises(Failed, match="there is no provider gcp"):
+    with pytest.raises(Failed, match="unknown provider gcp"):
         call("list", provider="gcp")
 
 
