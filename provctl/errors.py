@@ -7,15 +7,15 @@
     |- StateDirError               32    state directory: permissions, disk, lock file
     |- JournalDamaged              33    file, offset and record are named
     |- NotFound                    40    unknown or ambiguous run, batch or task
-    |- Refused                     41    right request, wrong status
+    |- RequestRejected             41    right request, wrong status
     |- DuplicateKey                42    same key, other content
-    |- InvalidWorkflow             50    every mistake found, each with its place
-    |  `- TemplateInvalid          50    the first mistake in a template
-    `- MissingTool                 52    nu or nickel is not there
+    |- InvalidWorkflow             50    all errors found, each with its location
+    |  `- TemplateInvalid          50    the first error in a template
+    `- MissingTool                 52    nu or nickel was not found
        `- LibraryIncompatible      52    the library needs another version
 
-A user's or the world's mistake is always one of these; anything else that
-reaches the door is a bug and exits with 1.
+An error of the user or the environment is always one of these; anything else that
+reaches the error handler is a bug and exits with 1.
 """
 
 from __future__ import annotations
@@ -129,9 +129,9 @@ class Diagnostic:
 
 
 class InvalidWorkflow(ProvctlError):
-    """A workflow file with one or more mistakes; carries all that are told.
+    """A workflow file with one or more errors; carries those that are reported.
 
-    `others` is the number of those that are not, where there are very many.
+    `others` is the number of further errors that are not reported.
     """
 
     exit_code = 50
@@ -146,4 +146,4 @@ class InvalidWorkflow(ProvctlError):
 
 
 class TemplateInvalid(InvalidWorkflow):
-    """A template with a mistake in it, or without a value that it needs."""
+    """A template with an error, or with an undefined variable."""

@@ -11,11 +11,11 @@ from provctl.base.stdio import fd_of_path
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file aside, then put it into its place; what a link leads to changes.
+    """Write a temporary file, then rename it over the target; a link is followed.
 
-    A new file is for its owner alone, whatever the umask; one that is there keeps its
-    mode. What is no file is written to and never replaced; /dev/stdout and its like go on where
-    they are. Raises OSError, of the file that was named.
+    A new file is readable only by its owner, whatever the umask; an existing file keeps
+    its mode. Targets that are not regular files, such as /dev/stdout, are written to
+    and never replaced. Raises OSError with the name of the target.
     """
     try:
         _write_whole(path, content)

@@ -44,17 +44,17 @@ def other_lock(fd: int, start: int, length: int) -> Optional[Tuple[int, int]]:
 
     Of many it may be any one.
     """
-    wish = struct.pack(_LAYOUT, fcntl.F_WRLCK, 0, start, length, 0)
+    query = struct.pack(_LAYOUT, fcntl.F_WRLCK, 0, start, length, 0)
     kind, _, first, count, _ = struct.unpack(
-        _LAYOUT, fcntl.fcntl(fd, _F_OFD_GETLK, wish)
+        _LAYOUT, fcntl.fcntl(fd, _F_OFD_GETLK, query)
     )
     return None if kind == fcntl.F_UNLCK else (first, count)
 
 
 def _set(fd: int, kind: int, start: int, length: int) -> bool:
-    wish = struct.pack(_LAYOUT, kind, 0, start, length, 0)
+    request = struct.pack(_LAYOUT, kind, 0, start, length, 0)
     try:
-        fcntl.fcntl(fd, _F_OFD_SETLK, wish)
+        fcntl.fcntl(fd, _F_OFD_SETLK, request)
     except OSError as problem:
         if problem.errno in _HELD:
             return False

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds a flock on the file. A missing file is not locked,
-    nor what is none of ours.
+    """Whether a process holds a flock on the file; a missing or foreign file has none.
 
-    Raises OSError where that cannot be known for want of a descriptor: who took that
-    for no would take what lives for dead.
-    The look takes the lock, shared, for some microseconds: who wants to hold it
-    must try again before it believes in a real holder.
+    Raises OSError if that is unknown because no descriptor is free: a caller that took
+    this for "no" would think that a living process is dead. The check takes the lock,
+    shared, for some microseconds, so a process that wants the lock must retry before it
+    assumes a real holder.
     """
     try:
         fd = open_own(path)

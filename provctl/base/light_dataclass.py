@@ -1,9 +1,9 @@
-"""`light_dataclass`: dataclasses that are frozen for who writes the program, and fast for it.
+"""`light_dataclass`: dataclasses that are frozen for mypy and fast to define.
 
-mypy refuses to change them, as it does with `frozen=True`. While it runs nothing does:
-what would is compiled anew for each class, as is what compares, hashes and shows them.
-That is most of what it takes to define one, and some commands define a hundred before
-they can start. To make a frozen one also takes three times as long.
+mypy rejects assignments to their fields, as with `frozen=True`; at run time nothing
+does. The checks, comparisons, hashes and reprs of dataclasses are compiled for each
+class. That is most of the cost of defining one, and some commands define a hundred
+before they can start. Creating a frozen instance also takes three times as long.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Class = TypeVar("_Class")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def light_dataclass(cls: Type[_Class]) -> Type[_Class]:
-    """Make a dataclass of it. Meant for what there is much of, or what many commands load."""
+    """Make a light dataclass: for classes with many instances, or loaded often."""
     for special in (_eq, _hash, _repr):
         setattr(cls, f"_{special.__name__}__", special)
     return dataclass(repr=False, eq=False)(cls)

@@ -24,8 +24,8 @@ def cache_path(folder: Path, about: Path) -> Path:
 def read_cache(path: Path, head: Optional[str]) -> Dict[str, str]:
     """Return the records at `path` by name.
 
-    None if there are none, if they are damaged or somebody else's, or if their head is
-    another one; with None for `head` any will do.
+    None if the file is missing, damaged or owned by another user, or if its head
+    differs from `head`; with None for `head` any head is accepted.
     """
     try:
         # A cache may be where others write, too: no link, and no FIFO to wait for.

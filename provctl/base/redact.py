@@ -73,8 +73,8 @@ def _read(token: str) -> bytes:
         word = json.loads(token)
     except ValueError:
         word = token
-    said = word if isinstance(word, str) else token
-    return said.encode("utf-8", "surrogatepass")
+    text = word if isinstance(word, str) else token
+    return text.encode("utf-8", "surrogatepass")
 
 
 LEAST = 6  # characters
@@ -136,11 +136,11 @@ def _forms(text: str) -> Iterator[str]:
 
 def _in_json(text: str) -> Iterator[str]:
     for ascii_only in (True, False):
-        told = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
-        yield told
-        yield told.replace("/", "\\/")  # PHP
+        form = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        yield form
+        yield form.replace("/", "\\/")  # PHP
         # Go and others write what means something in HTML as its number.
-        yield re.sub("[<>&]", lambda sign: f"\\u{ord(sign.group()):04x}", told)
+        yield re.sub("[<>&]", lambda sign: f"\\u{ord(sign.group()):04x}", form)
 
 
 def _in_urls(text: str) -> Iterator[str]:
@@ -148,9 +148,9 @@ def _in_urls(text: str) -> Iterator[str]:
     for unquoted in _UNQUOTED:
         others = b"[^A-Za-z0-9%s]" % re.escape(unquoted)
         for digits in (b"%%%02X", b"%%%02x"):
-            told = re.sub(others, partial(_quote, digits), raw).decode()
-            yield told
-            yield told.replace("%20", "+")
+            form = re.sub(others, partial(_quote, digits), raw).decode()
+            yield form
+            yield form.replace("%20", "+")
 
 
 def _quote(digits: bytes, byte: re.Match[bytes]) -> bytes:
@@ -158,9 +158,9 @@ def _quote(digits: bytes, byte: re.Match[bytes]) -> bytes:
 
 
 def _in_pages(text: str) -> Iterator[str]:
-    told = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    form = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for signs in _ENTITIES:
-        yield told.translate(dict(zip(map(ord, "\"'/"), signs)))
+        yield form.translate(dict(zip(map(ord, "\"'/"), signs)))
 
 
 def _quoted(text: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""Telling that the machine ran out of something: no task's fault, and it may pass.
+"""Errors that mean that the machine ran out of a resource, not that a task failed.
 
-Only the standard library, and little of it: shims use it too.
+Imports only little of the standard library, because shims use it too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Dict, Tuple
 
 
-# What there is none of, and what to do about it.
+# Which resource is exhausted, and what to do.
 _WHAT: Dict[int, Tuple[str, str]] = {
     errno.ENOSPC: ("no space left on the disk", "free disk space"),
     errno.EDQUOT: ("the disk quota is used up", "free space, or raise the quota"),
@@ -28,12 +28,12 @@ _FEW = 4  # files, or blocks, with which an attempt cannot begin
 
 
 def is_resource_exhaustion(problem: OSError) -> bool:
-    """Whether it says nothing of a file or a program, only that there is no room now."""
+    """Whether an error means that a resource of the machine is exhausted."""
     return problem.errno in _WHAT
 
 
 def describe(problem: OSError, what: str) -> str:
-    """Say of what there is none for `what` (a path or a program), and what to do."""
+    """Describe what is exhausted for `what` (a path or a program), and what to do."""
     lacks, remedy = _WHAT[problem.errno or 0]
     if (
         problem.errno == errno.ENOSPC
@@ -44,7 +44,7 @@ def describe(problem: OSError, what: str) -> str:
 
 
 def is_full(folder: str) -> bool:
-    """Whether the disk of a folder has no room for the files of one more attempt."""
+    """Whether the disk of a folder has no room for the files of another attempt."""
     try:
         disk = os.statvfs(folder)
     except OSError:

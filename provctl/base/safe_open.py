@@ -1,10 +1,10 @@
-"""Opening files of the state directory: plain ones of ours alone, at no other's mercy.
+"""Safe opening of files in the state directory: only regular files of this user.
 
-A link leads anywhere, a FIFO would hold us up for ever, what has a name elsewhere too is
-not ours alone, and what another account owns it may change. None of them is opened for
-reading or writing, nor is a file in a folder that is a link or another account's.
+A link can point anywhere, opening a FIFO would block forever, a file with another hard
+link can be changed through it, and another user can change files that they own. None of
+these is opened, nor is a file in a folder that is a link or belongs to another user.
 
-Little is imported, for a fork copies what is (see `executors.local.shim`).
+Few imports: a fork copies them (see `executors.local.shim`).
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _REFUSED = {errno.ELOOP: _LINK, errno.ENXIO: _NO_FILE, errno.EISDIR: _NO_FILE}
 
 
 class ForeignFile(OSError):
-    """What has the name is no file, or folder, of ours alone; it was left as it is."""
+    """The path is not a regular file or folder of this user only; it was not changed."""
 
 
 def open_own(path: AnyPath, flags: int = os.O_RDONLY) -> int:
-    """Open a file and return its descriptor; one that is made is for its owner alone.
+    """Open a file and return its descriptor; a new file is readable only by its owner.
 
     It is not inherited, and O_NONBLOCK is set, which plain files do not heed. O_TRUNC
     takes effect only when the file is known to be ours. Raises OSError, and of that
@@ -114,9 +114,9 @@ def _check(info: os.stat_result, fd: int, name: str) -> None:
 def _is_named_elsewhere(fd: int, name: str) -> bool:
     """Whether a file of several names has one that is not that of its draft.
 
-    A draft lies beside the file and begins as its name does, `1.1.new` as `1.1.go`: what
-    is made whole gets its final name by a link. Its maker takes the first name away, now
-    or never.
+    A draft lies beside the file and begins as its name does, `1.1.new` as `1.1.go`:
+    what is made whole gets its final name by a link. Its maker takes the first name
+    away, now or never.
     """
     folder, own = os.path.split(name)
     stem = os.path.splitext(own)[0]

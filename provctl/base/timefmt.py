@@ -78,7 +78,7 @@ def _age(words: str) -> Optional[float]:
 
 
 def _on_the_clock(words: str, now: float) -> Optional[float]:
-    """A time of today; None if it is none."""
+    """Parse a time of today; None if it is not one."""
     import re
     from datetime import datetime
 

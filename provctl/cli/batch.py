@@ -165,9 +165,9 @@ def list_batches(session: Session, choice: RunFilter, wanted: Optional[str]) -> 
         if asked is not None and not asked & set(words):
             continue
         counts = {word: words.count(word) for word in dict.fromkeys(words)}
-        told = ", ".join(f"{count} {word}" for word, count in counts.items())
+        summary = ", ".join(f"{count} {word}" for word, count in counts.items())
         first_at = runs[0].created_at
-        row: Dict[str, Any] = {"id": batch_id, "status": told}
+        row: Dict[str, Any] = {"id": batch_id, "status": summary}
         row["created_at"] = format_iso(first_at)
         if session.output == "table":
             row["created"] = format_local(first_at)

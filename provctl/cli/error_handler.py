@@ -1,4 +1,4 @@
-"""The door: what people are told of a command that failed, and its exit code."""
+"""Prints the error of a failed command and returns its exit code."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def run_with_error_handling(command: Callable[[], int], called: CommandLine) -> int:
-    """Return the exit code of a command; what it raises is told to people."""
+    """Run a command, print what it raises, and return its exit code."""
     try:
-        # Whatever becomes of stderr meanwhile, errors go where it leads now.
+        # Errors go to the current stderr, even if the command redirects it.
         with redirect_stderr(sys.stderr):
             return command()
     except InvalidWorkflow as problem:

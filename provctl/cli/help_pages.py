@@ -1,7 +1,7 @@
-"""The manual: what help adds to a command, and the topics of `provctl help`.
+"""Help: examples and exit codes of commands, and the topics of `provctl help`.
 
-Both are text files beside this module, read when somebody asks. Tables that code knows
-are put into topics where `{name}` stands alone on a line.
+Both are text files beside this module, read when needed. A line `{name}` in a topic is
+replaced by a generated table.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How provctl was called: what a hint has to repeat, so that its command works.
+"""The global options of this invocation, which commands in hints have to repeat.
 
-Words for people are written without it, wherever they are written. It is put in where
-they are told.
+Hints in the code name commands without options; the options are inserted when a hint is
+printed.
 """
 
 from __future__ import annotations

@@ -48,9 +48,9 @@ def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
 def load_and_check_scripts(
     session: Session, file: str, params: Sequence[str]
 ) -> Workflow:
-    """Load and check a workflow file, and what its scripts say and which programs it needs.
+    """Load and check a workflow file, its scripts and the programs that it needs.
 
-    What may be otherwise by the time it runs is said on stderr. Raises like `load`.
+    Prints warnings about problems that may be gone when it runs. Raises like `load`.
     """
     from provctl.config.paths import cache_dir
     from provctl.runs.script_checks import inspect_scripts

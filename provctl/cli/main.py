@@ -159,11 +159,11 @@ class _RootGroup(_LazyGroup):
 
     def _refuse_noun(self, ctx: click.Context, args: List[str]) -> None:
         """Fail; if the words look like NOUN VERB, say where such commands come from."""
-        told = unknown_verb(args[0], self.list_commands(ctx))
+        message = unknown_verb(args[0], self.list_commands(ctx))
         verb = args[1] if len(args) > 1 else "-"
         if not verb.startswith("-") and session_of(ctx).library is None:
-            told += "; to use commands of a library, set nushell.provisioning_lib"
-        ctx.fail(told)
+            message += "; to use commands of a library, set nushell.provisioning_lib"
+        ctx.fail(message)
 
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
@@ -373,7 +373,7 @@ def _end_with(command: Callable[[], int], called: CommandLine) -> NoReturn:
 
 
 def _run_and_flush(command: Callable[[], int], output: Output) -> int:
-    """Return the exit code of a command. Raises OSError if it hides that output is lost.
+    """Return the exit code of a command. Raises OSError if output was lost.
 
     Whoever went before the end has seen enough.
     """
@@ -392,7 +392,7 @@ def _run_and_flush(command: Callable[[], int], output: Output) -> int:
 def _run(command: click.Command, name: str, called: CommandLine) -> int:
     session = Session(environ=dict(os.environ), called=called)
     try:
-        # Not by `command.main`: it hides that whoever reads the output has gone.
+        # Not `command.main`: it hides that the output pipe is closed.
         with command.make_context(name, sys.argv[1:], obj=session) as ctx:
             command.invoke(ctx)
     except click.exceptions.Exit as end:

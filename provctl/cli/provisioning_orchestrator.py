@@ -58,7 +58,7 @@ def orchestrator(
 def _make_way(session: Session, port: int) -> None:
     """Stop a scheduler that listens on no port, so that the next one can.
 
-    Raises Refused for one that a service manager would start again as it was.
+    Raises RequestRejected for one that a service manager would start again as it was.
     """
     if session.owner_client.scheduler() is None or _ports(session):
         return
@@ -71,9 +71,9 @@ def _make_way(session: Session, port: int) -> None:
 
 
 def _check(session: Session, port: int, *, by_name: bool) -> None:
-    """Raise Refused if the scheduler listens elsewhere, or StateDirError if nowhere.
+    """Raise RequestRejected or StateDirError unless the scheduler listens there.
 
-    Elsewhere is good enough where nobody gave the port by name.
+    Another port is accepted if the port was not given explicitly.
     """
     ports = _ports(session)
     if port in ports or (ports and not by_name):

@@ -69,7 +69,7 @@ def reopen_runs(
     yes: bool,
     waits: bool,
 ) -> int:
-    """Show the plan of each run, ask, do it; return the exit code."""
+    """Show the plan of each run, ask for confirmation, send the requests."""
     from provctl.cli.session import emit
     from provctl.cli.watching.watch_runs import interrupted_hint, watch_if_asked
     from provctl.errors import NotFound, RequestRejected
@@ -85,7 +85,7 @@ def reopen_runs(
         except (NotFound, RequestRejected):
             if len(run_ids) == 1:
                 raise
-            continue  # of a batch those are meant for which it can be done
+            continue  # in a batch, runs to which it does not apply are skipped
         plans[run_id] = rows(follower.run)
         changed.update(_changed_file(follower.run))
     if not plans:
@@ -97,8 +97,10 @@ def reopen_runs(
             " new one, submit it again"
         )
     if plan:
-        told = [{"run": run, **row} for run, rows_ in plans.items() for row in rows_]
-        emit(session, told, ("run", "stage", "id", "was", "what"), name="id")
+        plan_rows = [
+            {"run": run, **row} for run, rows_ in plans.items() for row in rows_
+        ]
+        emit(session, plan_rows, ("run", "stage", "id", "was", "what"), name="id")
         return 0
     for run_id, rows_ in plans.items():
         _show(verb, run_id, rows_)
@@ -116,13 +118,13 @@ def _changed_file(run: RunState) -> Dict[str, None]:
     source = run.workflow.source
     try:
         changed = os.stat(source).st_mtime > run.submitted.at  # noqa: PTH116  may be ""
-    except OSError:  # it is gone, or came by the API
+    except OSError:  # the file is gone, or the workflow came through the API
         return {}
     return {source: None} if changed else {}
 
 
 def _refuse_nothing(request: Request, run: RunState) -> None:
-    """Raise now what the owner would refuse: a wish is never a silent nothing."""
+    """Raise now what the owner would refuse: a request is never silently ignored."""
     from provctl.core.engine.requests import admit
     from provctl.core.engine.state import State
 
@@ -134,10 +136,10 @@ def _refuse_nothing(request: Request, run: RunState) -> None:
 def _show(verb: str, run_id: str, rows: Rows) -> None:
 
     print_message(f"{verb} of run {run_id}:")
-    told = [row for row in rows if row["what"] != UNCHANGED]
-    kept = len(rows) - len(told)
-    width = max((len(row["id"]) for row in told), default=0)
-    for row in told:
+    changes = [row for row in rows if row["what"] != UNCHANGED]
+    kept = len(rows) - len(changes)
+    width = max((len(row["id"]) for row in changes), default=0)
+    for row in changes:
         print_message(f"  {row['id']:<{width}}  {row['what']}")
     if kept:
         print_message(f"  {kept} unchanged")

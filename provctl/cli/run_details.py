@@ -31,7 +31,7 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
         _add_slack(session, records[-1], follower.run)
     if session.output == "table":
         for record, picture in zip(records, pictures):
-            # Of what nobody owns it is not known that it goes on.
+            # Whether tasks of an orphaned run still run is unknown.
             now = time.time() if record["owned"] else None  # noqa: TID251  # for people only
             _print_record(session, record, picture, now)
     elif session.output == "name":
@@ -80,7 +80,7 @@ def _is_owned(follower: Follower) -> bool:
 
 
 def show_state(session: Session, run: RunState) -> None:
-    """Print a run as it is in a state, whoever has it now."""
+    """Print a run as of a state, whoever owns it now."""
     from provctl.core.engine.view import view
 
     picture = view(run)
@@ -112,20 +112,20 @@ def _add_slack(session: Session, record: Dict[str, Any], run: RunState) -> None:
 
         chart = critical_path_of_run(run, run.finished_at)
     for task in record["tasks"]:
-        told = chart if task["started_at"] is not None else None
-        task["critical"] = task["id"] in told.critical if told else None
-        task["slack_s"] = told.timings[task["id"]].slack_s if told else None
+        known = chart if task["started_at"] is not None else None
+        task["critical"] = task["id"] in known.critical if known else None
+        task["slack_s"] = known.timings[task["id"]].slack_s if known else None
 
 
 def run_title(picture: RunView) -> str:
-    """Return the line that a run begins with: what it is, where, and why if it was ended."""
+    """Return the title line of a run: name, id, status and reason."""
     how = picture.outcome or picture.status
     why = f": {picture.reason}" if picture.reason else ""
     return plain(f"{picture.name}  {picture.id}  {how}{why}")
 
 
 def ownerless_hint(session: Session, picture: RunView) -> str:
-    """Return what to say of an unfinished run that nobody owns: what would move it.
+    """Return the message for an unfinished run without an owner: how to continue it.
 
     `picture` is that of `as_submitted`.
     """

@@ -29,23 +29,23 @@ def picture_of_run(
 ) -> GraphLayout:
     """Return the picture of a run; `now`, in seconds since the epoch, ends what runs.
 
-    `unattended` are its running tasks, if nobody owns it.
+    `unattended` are the running tasks of an orphaned run.
     """
     from provctl.core.engine.reopen import why_stale
     from provctl.core.engine.view import task_view
     from provctl.runs.history.estimates import critical_path_of_run
 
     seen = {name: task_view(task) for name, task in run.tasks.items()}
-    said = {
+    notes = {
         name: "stale" for name in why_stale(run) if seen[name].outcome == "succeeded"
     }
-    said.update(dict.fromkeys(unattended, "orphaned"))
+    notes.update(dict.fromkeys(unattended, "orphaned"))
     title = f"{run.submitted.name} {run.submitted.run}: {run.outcome or run.status}"
     chart = critical_path_of_run(run, now)
     # What may still change says nothing of who has time.
     has_ended = run.outcome is not None
     return task_graph(
-        title, run.workflow.tasks, seen, chart, slack=has_ended, said=said
+        title, run.workflow.tasks, seen, chart, slack=has_ended, said=notes
     )
 
 

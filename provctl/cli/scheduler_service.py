@@ -190,7 +190,7 @@ def _unusable(path: Path, problem: OSError) -> StateDirError:
 
 
 def _try(command: Sequence[str]) -> None:
-    """Run a command of the manager; where there is none, nothing is to be done."""
+    """Run a command of the service manager; ignore that it is missing."""
     try:
         _run(command)
     except StateDirError as problem:
@@ -212,8 +212,8 @@ def _run(command: Sequence[str]) -> None:
             message, hint="check that this machine uses this service manager"
         ) from problem
     if done.returncode:
-        said = done.stdout.decode(errors="replace").strip()
-        message = f"{shlex.join(command)} failed: {said or done.returncode}"
+        output = done.stdout.decode(errors="replace").strip()
+        message = f"{shlex.join(command)} failed: {output or done.returncode}"
         raise StateDirError(
             message, hint="see its message, then: " + shlex.join(command)
         )

@@ -50,13 +50,13 @@ VIEWS = ("live", "plain", "group")
 
 @dataclass(frozen=True)
 class Session:
-    """One invocation of provctl: what was asked, and the settings that follow.
+    """One invocation of provctl: global options and settings.
 
-    `output` is one of `OUTPUTS`; `shown` one of `VIEWS`, "" for what fits; `flags`
-    maps keys to what flags gave (see `load_settings`). Settings are read when first asked for, so that verbs
-    which need none work beside a broken file; then InvalidConfig is raised.
-    `quiet`: only results and errors are told; `verbosity` counts how much more is.
-    `called` knows the flags for commands that people are told of.
+    `output` is one of `OUTPUTS`; `shown` one of `VIEWS`, "" for what fits; `flags` maps
+    keys to what flags gave (see `load_settings`). Settings are read when first asked
+    for, so that verbs which need none work beside a broken file; then InvalidConfig is
+    raised. `quiet`: print only results and errors; `verbosity`: print more. `called`
+    adds the global options to commands in hints.
     """
 
     output: str = "table"
@@ -156,7 +156,7 @@ class Session:
 
         orchestrator = self.loaded.settings.orchestrator
         environ = dict(self.environ)
-        # The scheduler starts in another directory, and is told no flags.
+        # The scheduler starts in another directory and gets no flags.
         environ["PROVCTL_STATE_DIR"] = str(self.folder.path)
         if self.config_file:
             environ["PROVCTL_CONFIG"] = str(Path(self.config_file).absolute())
@@ -203,7 +203,7 @@ def warn_version(session: Session, owner: LockOwner) -> None:
 
 
 def plural(count: int, word: str) -> str:
-    """Return so many of what a word stands for: "1 task", "2 tasks"."""
+    """Return a count with its noun: "1 task", "2 tasks"."""
     return f"1 {word}" if count == 1 else f"{count} {word}s"
 
 
@@ -239,9 +239,8 @@ def emit(
 ) -> None:
     """Print records to stdout in the session's output format.
 
-    A table shows `columns`, at a terminal as far as they fit, unless it is said that
-    all is to be shown; json and jsonl hold the whole records; name is the column
-    `name` alone, one value a line.
+    A table shows `columns`, at a terminal as many as fit if `fits`; json and jsonl
+    contain the whole records; name prints only the column `name`, one value per line.
     """
     if session.output == "table":
         width = terminal_width(sys.stdout) if fits else None
@@ -258,7 +257,7 @@ def emit(
             click.echo(json.dumps(record, indent=indent))
 
 
-# What is longer than this may be cut to it before a column is left out.
+# Cells longer than this are cut to it before a column is omitted.
 _LEAST = 12
 _GAP = "  "
 _FOLDED = ("reason", "problem", "note")  # columns of sentences, if they are the last
@@ -285,7 +284,8 @@ def _table(
     if _total(whole) <= width:
         return _lines([_pad(column) for column in cells])
     named = [column in (name, "id", "run") for column in columns]
-    # A name that takes half of the terminal is cut too, or there is room for nothing else.
+    # A name that takes half of the terminal is cut too, or there is room for nothing
+    # else.
     kept = [is_name and most <= width // 2 for is_name, most in zip(named, whole)]
     widths = next(
         (

@@ -38,12 +38,12 @@ def print_submitted(session: Session, account: RunSummary) -> None:
 def submit_runs(
     session: Session, workflows: Sequence[Workflow], wishes: SubmitOptions
 ) -> List[RunSummary]:
-    """Put runs on disk, give them to the scheduler, and return what they were then.
+    """Write runs to disk, hand them to the scheduler, and return their summaries.
 
-    They stay queued, and are said to be, if no scheduler can be reached. Runs that
-    were submitted before, with the same key, are given to it again: whoever did it
-    may not have come to that. Raises what `runs.submit.submit` does; runs that are on
-    disk by then are given to the scheduler and named.
+    If no scheduler can be reached, they stay queued and a note says so. Existing runs
+    with the same key are queued again, in case the first submit was killed before it
+    did so. Raises what `runs.submit.submit` does; runs that are on disk by then are
+    handed to the scheduler and named.
     """
     with session.folder.submitting():
         return _submit_loaded(session, workflows, wishes)
@@ -69,8 +69,8 @@ def _submit_loaded(
     accounts = [summarise(folder.run(run_id)) for run_id in ids]
     for run in accounts:
         if run.status != "queued":
-            said = f"submitted before with this key: {run.id} {run.status_word}"
-            print_message(said)
+            message = f"submitted before with this key: {run.id} {run.status_word}"
+            print_message(message)
     going = [run.id for run in accounts if run.outcome is None]
     if going:
         enqueue_runs(session, going)

@@ -41,7 +41,7 @@ def unfinished_runs(
     yes: bool,
     destroys: bool,
 ) -> List[str]:
-    """The runs that are meant and have not ended. Raises Refused for none.
+    """The runs that are meant and have not ended. Raises RequestRejected for none.
 
     Of every name there has to be one; runs that only have a label are shown, and
     it is asked, see `agreed`.

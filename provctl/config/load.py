@@ -36,8 +36,7 @@ def load_settings(
 
     From weak to strong: defaults, the system's file, the user's file or else the
     given one, the environment, `flags` (key to value, None for an absent flag).
-    A list or a table is replaced as a whole. Raises InvalidConfig for the first
-    thing that is not right.
+    A list or a table is replaced as a whole. Raises InvalidConfig for the first error.
     """
     settled: Dict[str, SettingValue] = {}
     for entries in _sources(flags, environ, config_file):
@@ -48,7 +47,7 @@ def load_settings(
 
 
 def check_file(path: Path) -> LoadedSettings:
-    """Return what a configuration file gives, and where each of its keys stands in it.
+    """Return the settings of a configuration file, and the location of each key.
 
     Raises InvalidConfig for the first thing that is not right.
     """

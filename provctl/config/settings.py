@@ -1,8 +1,8 @@
 """The settings: every section, key, default, alias and its one-line help.
 
-A field is the one place where a key is described; parsing, the environment,
-`provctl config show` and the table in docs/configuration.md all follow from it. Spellings
-that the platform's older files use are aliases of exactly one key.
+A field is the one place where a key is described; parsing, the environment, `provctl
+config show` and the table in docs/configuration.md all follow from it. Spellings that
+the platform's older files use are aliases of exactly one key.
 """
 
 from __future__ import annotations
@@ -275,7 +275,7 @@ class Ui:
 
 @light_dataclass
 class Hooks:
-    """Programs that are told of runs, in JSON on stdin. No shell reads their words."""
+    """Programs that get results of runs as JSON on stdin, started without a shell."""
 
     on_run_finished: Tuple[Tuple[str, ...], ...] = _key(
         (),
@@ -334,7 +334,7 @@ class Settings:
 
     @property
     def port_conflict(self) -> Optional[str]:
-        """What to say of an endpoint here whose port is not that of the server."""
+        """The error for a local endpoint whose port differs from the server's."""
         own, port = self.orchestrator.own_address, self.server.port
         if own is None or port in (None, own[1]):
             return None

@@ -34,7 +34,7 @@ _OWN = frozenset(
 class SettingValue(NamedTuple):
     """One setting as a source gives it.
 
-    `origin` says where it stands, `subject` that and how it is spelled there.
+    `origin` is its location, `subject` its location and spelling.
     """
 
     key: SettingKey
@@ -66,8 +66,8 @@ def read_file(path: Path) -> List[SettingValue]:
 def read_environment(environ: Mapping[str, str]) -> List[SettingValue]:
     """Return the settings among the environment variables; empty ones do not count.
 
-    Raises InvalidConfig for a variable that looks like a setting and is none,
-    and for a value that is not as expected.
+    Raises InvalidConfig for a variable that looks like a setting but is not, and for an
+    invalid value.
     """
     entries = []
     for variable, text in sorted(environ.items()):

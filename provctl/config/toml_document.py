@@ -1,4 +1,4 @@
-"""A configuration file in TOML, read."""
+"""A parsed configuration file in TOML."""
 
 from __future__ import annotations
 

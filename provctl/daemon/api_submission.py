@@ -1,7 +1,7 @@
 """What is submitted over the API: workflows become runs, and schedules are added.
 
-It is done in a thread of the scheduler or in a process of its own (`submission_process`),
-and both do the same.
+It is done in a thread of the scheduler or in a process of its own
+(`submission_process`), and both do the same.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def put_workflow(settings: Settings, folder: StateDir, submission: Submission) -
 def put_schedule(settings: Settings, folder: StateDir, wish: NewSchedule) -> bool:
     """Check a schedule and add it; return False if it is there and the same.
 
-    Raises Refused if another has its name, and what `put_workflow` does.
+    Raises RequestRejected if another has its name, and what `put_workflow` does.
     """
     files = Schedules(folder)
     made = _make_schedule(settings, wish)

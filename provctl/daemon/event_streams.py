@@ -1,8 +1,8 @@
-"""The streams of events: of one run from its journal, of all from a short memory.
+"""Event streams: of one run from its journal, of all runs from a buffer.
 
-A stream of one run reads the file, from any event on: nothing is kept for its reader,
-and a slow one costs nobody anything. That of all runs has no file to read; who falls
-behind what is remembered is told to begin anew.
+The stream of one run reads its journal from any event on, so slow readers cost nothing.
+The stream of all runs has no file; a reader that falls behind the buffer is told to
+start again.
 """
 
 from __future__ import annotations

@@ -46,10 +46,10 @@ def serve(
     log: Callable[[str], None],
     take_over: Optional[Callable[[], object]] = None,
 ) -> None:
-    """Be the scheduler until told to stop; `log` is given lines with their time.
+    """Run the scheduler until it is stopped; `log` gets lines with their time.
 
-    Says by `readiness` when it can be reached, or why it could not start. Where
-    another one runs, that is said too, or with `take_over` it is called to end it.
+    Reports through `readiness` when it is ready, or why it could not start. If another
+    scheduler is running, this reports that, or stops it with `take_over`.
     """
     try:
         lock = _acquire_scheduler_lock(folder, take_over)
@@ -85,7 +85,7 @@ def write_line(line: str) -> None:
 
 
 def log_library_errors(log: Callable[[str], None]) -> None:
-    """Have what asyncio and uvicorn say of errors put into the log, as lines of it."""
+    """Write errors of asyncio and uvicorn to the log."""
     logging.getLogger().handlers = [_ErrorLog(log)]
 
 
@@ -109,7 +109,7 @@ class _ErrorLog(logging.Handler):
 
 # Set in tests: how long it takes to end, in seconds, once it can no longer be reached.
 _SLOW_END_S = float(os.environ.get("PROVCTL_FAILPOINT_SLOW_END_S") or 0)
-# A run that was let go for want of disk space is taken again after so many seconds.
+# A run that was released because the disk was full is taken again after this time.
 _AGAIN_S = 15.0
 
 
@@ -231,7 +231,7 @@ class _SchedulerProcess:
             self._note(f"API: {problem.message}; {problem.hint}")
 
     def _note(self, problem: str) -> None:
-        """Log a problem of the API, and tell it to whoever asks."""
+        """Log a problem of the API, and keep it for `scheduler status`."""
         self._api_problems.append(problem)
         self._log(problem)
 
@@ -251,7 +251,7 @@ class _SchedulerProcess:
                 "service": os.environ.get(SERVICE),
             }
         if verb == "take":
-            # Refused with the reason; whoever waits for the run wants to know it.
+            # Refuse with the reason, for processes that wait for the run.
             if message.get("run") in self._folder.queued():
                 await scheduler.acquire_run(message["run"])
             return {}

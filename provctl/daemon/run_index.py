@@ -74,7 +74,7 @@ class RunIndex:
         self._pages = {}
         run, run_id = facts.run, facts.run.submitted.run
         if self._looked_at is None and not self._books:
-            return  # nobody has asked yet
+            return  # not requested yet
         if run_id not in self._cards:
             self._order = None
             self._cards[run_id] = _CachedSummary("", _summary_of(run))
@@ -176,16 +176,16 @@ class RunIndex:
         if task is None:
             message = f"run {run_id} has no task {name}"
             raise NotFound(message)
-        said = None
+        progress = None
         if task.attempt and task.status in ("running", "finished"):
-            said = self._said.newest(run, task)
+            progress = self._said.newest(run, task)
         if run_id not in self._live:
             self._said.forget(run_id)
         folder, owned = self._folder.run(run_id), self._is_owned(run_id)
         left, stale = ownerless_status(folder, run, owned=owned), why_stale(run)
         return as_json(
             platform_task_record(
-                run, task, whole=True, stale=stale, unattended=left, said=said
+                run, task, whole=True, stale=stale, unattended=left, said=progress
             )
         )
 
@@ -317,7 +317,7 @@ class RunIndex:
         finally:
             self._looking = None
         for run_id, card in known.items():
-            # What was heard of meanwhile is newer than what was seen.
+            # Events received meanwhile are newer than what was read.
             is_gone = run_id not in seen and run_id not in live
             if is_gone and self._cards.get(run_id) is card:
                 del self._cards[run_id]
@@ -367,17 +367,17 @@ def _from_disk(folder: StateDir, run_id: str) -> TaskPageCache:
 
 
 def _summary_of(run: RunState) -> RunSummary:
-    told = run.submitted
+    submitted = run.submitted
     return RunSummary(
-        id=told.run,
-        name=told.name,
+        id=submitted.run,
+        name=submitted.name,
         status=run.status,
         outcome=run.outcome,
-        created_at=told.at,
+        created_at=submitted.at,
         finished_at=run.finished_at,
         tasks=len(run.tasks),
-        priority=told.priority,
-        batch=told.batch,
-        labels=told.labels,
+        priority=submitted.priority,
+        batch=submitted.batch,
+        labels=submitted.labels,
         owned=run.outcome is None,
     )

@@ -126,7 +126,7 @@ def launchd(service: ServiceSpec, home: Path) -> ServiceFile:
         "EnvironmentVariables": {**service.environment, SERVICE: service.scope},
         "RunAtLoad": True,
         "KeepAlive": {"SuccessfulExit": False},
-        # Only the scheduler itself is ended: tasks go on.
+        # Only the scheduler itself is stopped: tasks continue.
         "AbandonProcessGroup": True,
         "Umask": 0o077,
     }

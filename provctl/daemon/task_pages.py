@@ -80,7 +80,7 @@ class TaskPageCache:
         return True
 
     def leave(self, unattended: Mapping[str, str]) -> None:
-        """Take in what became of running tasks while nobody owns the run."""
+        """Add the state of running tasks of an orphaned run."""
         changed = {**self._unattended, **unattended}
         self._unattended = unattended
         self._renew(changed)

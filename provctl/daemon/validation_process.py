@@ -158,11 +158,11 @@ def _as_line(told: Mapping[str, Any]) -> bytes:
 
 
 def _refusal(problem: errors.ProvctlError) -> Dict[str, Any]:
-    told: Dict[str, Any] = {"class": type(problem).__name__}
+    record: Dict[str, Any] = {"class": type(problem).__name__}
     if isinstance(problem, errors.InvalidWorkflow):
         mistakes = [asdict(mistake) for mistake in problem.mistakes]
-        return {**told, "mistakes": mistakes, "others": problem.others}
-    return {**told, "message": problem.message, "hint": problem.hint}
+        return {**record, "mistakes": mistakes, "others": problem.others}
+    return {**record, "message": problem.message, "hint": problem.hint}
 
 
 def _read_reply(told: Mapping[str, Any]) -> Any:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from provctl.core.engine.requests import ExitedReport, NeverStartedReport, Report
 
 
-# What an attempt is for, as it stands in the names of its files.
+# The purpose of an attempt in the names of its files.
 _SUFFIX = {"run": "", "undo": "u", "probe": "p"}
 
 # Every process of an attempt has the attempt's mark in its environment under this
@@ -99,7 +99,7 @@ ReportCallback = Callable[[Sequence["Report"]], None]
 
 
 class Executor(Protocol):
-    """Runs attempts; says by `ReportCallback` what became of them, in the loop's thread."""
+    """Runs attempts; reports results by `ReportCallback`, in the loop's thread."""
 
     def start(self, tell: ReportCallback) -> None:
         """Get ready, inside the running event loop."""
@@ -114,10 +114,10 @@ class Executor(Protocol):
         """Stop the processes of an attempt (SIGSTOP) until `thaw`; no time runs out."""
 
     def resume(self, place: AttemptRef) -> None:
-        """Let a frozen attempt go on; one that is not frozen does not notice."""
+        """Resume a suspended attempt; no effect on others."""
 
     def recover(self, place: AttemptRef, *, rebooted: bool) -> Report:
-        """Find out what became of an attempt that an earlier owner decided.
+        """Find out the state of an attempt that an earlier owner scheduled.
 
         Returns Adopted (its end will be reported), Voided, Unknown or Ended.
         Raises StateDirError if its files cannot be written, and JournalDamaged if
@@ -125,7 +125,7 @@ class Executor(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of everything; what runs goes on."""
+        """Release everything; running attempts continue."""
 
 
 @dataclass(frozen=True)

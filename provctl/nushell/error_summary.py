@@ -30,7 +30,7 @@ class ErrorReport(NamedTuple):
 
 
 def first_report(lines: Sequence[str]) -> ErrorReport:
-    """Return what the first report in these lines says; nothing if there is none."""
+    """Return the content of the first error report in these lines; empty if none."""
     begin = next((at for at, line in enumerate(lines) if _BEGIN.match(line)), None)
     if begin is None:
         return ErrorReport()
@@ -47,8 +47,8 @@ def first_report(lines: Sequence[str]) -> ErrorReport:
 def error_summary(lines: Sequence[str]) -> List[str]:
     """Return lines of a log, their last report as what it says: a line, and its help.
 
-    "I/O error: Connection refused (line 3)". Lines before and after it stay, and so does what
-    only looks like the beginning of one.
+    "I/O error: Connection refused (line 3)". Lines before and after it stay, and so
+    does what only looks like the beginning of one.
     """
     begins = [at for at, line in enumerate(lines) if _BEGIN.match(line)]
     if not begins:
@@ -58,8 +58,8 @@ def error_summary(lines: Sequence[str]) -> List[str]:
     end = begin + 1
     while end < len(lines) and report.takes(lines[end]):
         end += 1
-    told = report.told() if report.message else lines[begin:end]
-    return [*lines[:begin], *told, *lines[end:]]
+    lines_shown = report.told() if report.message else lines[begin:end]
+    return [*lines[:begin], *lines_shown, *lines[end:]]
 
 
 class _Report:
@@ -69,14 +69,14 @@ class _Report:
         self.message: List[str] = []
         self._labels: List[str] = []
         self._help: List[str] = []
-        self._last = self.message  # what the next line may go on with
+        self._last = self.message  # text that the next line may continue
         self._in_box = False
         self.file = ""
         self.line = 0
         self._code = 0  # the number of the line of code that was read last
 
     def takes(self, line: str) -> bool:
-        """Read a line, unless it is none of the report."""
+        """Read a line, if it belongs to the report."""
         if not line.strip():
             return True
         if self._in_box:
@@ -101,7 +101,7 @@ class _Report:
         return more is not None and bool(self._last)
 
     def _takes_code(self, line: str) -> None:
-        """Read a line of the box: code, or what is said of the code above."""
+        """Read a line of the box: code, or a label of the code above."""
         code = _CODE.match(line)
         if code is not None:
             self._code = int(code[1])
@@ -112,12 +112,12 @@ class _Report:
                 self.line = self._code or self.line
 
     def told(self) -> List[str]:
-        """The message with what is said of the code, and the help, in a line each."""
+        """The message with the labels of the code, and the help, one line each."""
         message = self.all_in_one() + _place(self.file, self.line)
         return [message, *([f"help: {self.help()}"] if self._help else [])]
 
     def all_in_one(self) -> str:
-        """The message with what is said of the code, without the place."""
+        """The message with the labels of the code, without the location."""
         message = " ".join(self.message)
         more = [each for each in self._labels if each.lower() not in message.lower()]
         if more:

@@ -83,8 +83,8 @@ def _install(npm: str, stage: Path, environ: Mapping[str, str]) -> None:
         message = f"npm did not install {package} within {_TIMEOUT_S:g} s"
         raise MissingTool(message, hint=f"try again, {_OTHERWISE}") from problem
     if done.returncode:
-        said = done.stdout.decode(errors="replace").strip().splitlines()
-        message = "\n".join([f"npm could not install {package}", *said[:5]])
+        output = done.stdout.decode(errors="replace").strip().splitlines()
+        message = "\n".join([f"npm could not install {package}", *output[:5]])
         hint = f"fix the problem, then: provctl doctor --fix; {_OTHERWISE}"
         raise MissingTool(message, hint=hint)
 

@@ -1,4 +1,4 @@
-"""What a task says of its progress: lines that have `PROGRESS:` in them.
+"""Progress of tasks from their logs: lines that contain `PROGRESS:`.
 
     PROGRESS: 40                                     percent
     PROGRESS: 40% pulling images                     percent and what it does

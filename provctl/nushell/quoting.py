@@ -1,4 +1,4 @@
-"""What may stand in Nushell source: checked names and generated literals.
+"""Checked names and generated literals for Nushell source.
 
 Everything else a workflow contains is data and travels as JSON.
 """

@@ -1,8 +1,8 @@
-"""What Nushell finds wrong with scripts that nobody has run yet.
+"""Checks scripts with Nushell before they run.
 
 One `nu` parses all of them as a task would have them parsed: it reads the same modules,
-knows `$args`, and runs nothing. What it calls an error of syntax is certain. What may be
-otherwise by the time a task runs, such as a module that another task makes, is not.
+knows `$args`, and runs nothing. What it calls an error of syntax is certain. What may
+be otherwise by the time a task runs, such as a module that another task makes, is not.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def check_scripts_cached(
     env: Mapping[str, str],
     cache: Path,
 ) -> Dict[str, Checked]:
-    """Return the same as `check_scripts`; what is in the file `cache` is not asked again.
+    """Return the same as `check_scripts`; results in the file `cache` are reused.
 
     What a script imports may change, so those that import something are asked always.
     """
@@ -171,18 +171,18 @@ def _check_group(
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         message = f"{setting.nu} does not answer: {error}"
         raise MissingTool(message) from error
-    said = done.stderr.decode("utf-8", "replace").split(f"{mark}\n")
+    reports = done.stderr.decode("utf-8", "replace").split(f"{mark}\n")
     return {
         text: _read(text, prelude, answer, report)
-        for (text, prelude), answer, report in zip(group, answers, said)
+        for (text, prelude), answer, report in zip(group, answers, reports)
     }
 
 
 def _read(text: str, prelude: str, answer: Mapping[str, Any], said: str) -> Checked:
     above = prelude.count("\n")
     if answer["error"] is not None:
-        told = first_report(said.splitlines())
-        return Checked((_finding(told, above, answer["error"]),))
+        report = first_report(said.splitlines())
+        return Checked((_finding(report, above, answer["error"]),))
     source = (prelude + text).encode()
     programs = (
         (word["name"], source.count(b"\n", 0, word["start"]) + 1 - above)

@@ -1,8 +1,8 @@
-"""The file from which `nu` reads a script, and what its errors say of it.
+"""The file from which `nu` reads a script, and locations in its errors.
 
-A script begins in that file in the line in which it begins in the workflow file, whose
-name stands above it. So the lines that Nushell names in an error are those of the workflow
-file, and where a log is shown the name is, too.
+A script begins there on the same line as in the workflow file, whose name is in a
+comment above it. So line numbers in errors of Nushell are those of the workflow file,
+and logs show its name.
 """
 
 from __future__ import annotations

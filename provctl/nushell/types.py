@@ -73,7 +73,7 @@ def validate(kind: str, value: Any) -> Any:
 
 
 def parse(kind: str, text: str) -> Any:
-    """Return the value of a type that a word of the command line stands for.
+    """Convert a command-line argument to a value of a type.
 
     Lists, records and tables are JSON. Raises like `accept`.
     """
@@ -164,7 +164,7 @@ def _fields(inner: str) -> List[Tuple[str, str]]:
 
 
 def _parts(inner: str) -> List[str]:
-    """Return what stands between the outermost commas."""
+    """Return the parts between the outermost commas."""
     parts, depth, start = [], 0, 0
     for at, sign in enumerate(inner):
         depth += (sign == "<") - (sign == ">")

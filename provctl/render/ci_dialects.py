@@ -1,8 +1,8 @@
 """How the job logs of CI systems are written: groups that fold, annotations.
 
 What a task wrote is text. A CI system reads commands off the same lines, so each line
-that is not ours passes through `harmless` before it is written, or through `shown`, which
-also lets colours pass where they are seen.
+that is not ours passes through `harmless` before it is written, or through `shown`,
+which also lets colours pass where they are seen.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Annotation:
 
 
 class CiLogFormat:
-    """A log that nobody folds: a group is a title and what follows.
+    """A log without folding: a group is a title and its lines.
 
     With `colours` it shows those of tasks.
     """
@@ -76,7 +76,7 @@ class CiLogFormat:
         return ""
 
     def is_folded(self, folded: bool) -> bool:
-        """Whether a group that was begun so is folded in the end."""
+        """Whether a group that was opened like this is folded when it is closed."""
         return False
 
     def annotation(self, remark: Annotation) -> str:
@@ -112,10 +112,12 @@ class GitHub(CiLogFormat):
         return True  # as soon as it is over
 
     def annotation(self, remark: Annotation) -> str:  # noqa: D102
-        said = {"file": remark.file, "line": remark.line, "col": remark.column}
-        properties = {**said, "title": remark.title}
-        told = ",".join(f"{k}={_property(str(v))}" for k, v in properties.items() if v)
-        return f"::{remark.level} {told}::{_data(remark.message)}"
+        fields = {"file": remark.file, "line": remark.line, "col": remark.column}
+        properties = {**fields, "title": remark.title}
+        encoded = ",".join(
+            f"{k}={_property(str(v))}" for k, v in properties.items() if v
+        )
+        return f"::{remark.level} {encoded}::{_data(remark.message)}"
 
 
 class GitLab(CiLogFormat):
@@ -135,7 +137,7 @@ class GitLab(CiLogFormat):
 def detect_ci_log_format(environ: Mapping[str, str]) -> CiLogFormat:
     """Return the dialect of the CI system whose job this is; without one the plain one.
 
-    The logs of both show colours, unless NO_COLOR says that nobody wants them.
+    The logs of both show colours, unless NO_COLOR is set.
     """
     colours = not environ.get("NO_COLOR")
     if environ.get("GITHUB_ACTIONS") == "true":

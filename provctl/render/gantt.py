@@ -1,4 +1,4 @@
-"""The chart of a run over time: one line a task, one bar a try, as SVG."""
+"""The Gantt chart of a run: one line per task, one bar per attempt, as SVG."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TICKS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 6 * 3600, 86_400)
 
 @dataclass(frozen=True)
 class Bar:
-    """One try: seconds from the start of the run, and a state of `COLOURS`."""
+    """One attempt: seconds from the start of the run, and a state of `COLOURS`."""
 
     task: str
     start_s: float

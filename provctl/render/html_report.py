@@ -11,7 +11,7 @@ from provctl.render.graph.layout import COLOURS
 
 @dataclass(frozen=True)
 class AttemptRow:
-    """One try, as it is shown."""
+    """One attempt, as shown."""
 
     task: str
     attempt: str

@@ -1,7 +1,7 @@
-"""A run as JUnit's XML, for the pages of CI systems: a test case for each task.
+"""A run as JUnit XML for CI systems: a test case for each task.
 
-A task that succeeded after a try that failed is flaky, in the words of Maven Surefire
-(`flakyFailure`); the earlier tries of one that failed are its reruns.
+A task that succeeded after a failed attempt is flaky, as in Maven Surefire
+(`flakyFailure`); the earlier attempts of a failed task are its reruns.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, List, Sequence
 
 @dataclass(frozen=True)
 class JUnitFailure:
-    """Why a try, or a task, did not succeed. `kind` is the outcome, `log` its end."""
+    """A failure of an attempt or a task; `kind` is the outcome, `log` its last lines."""
 
     kind: str
     message: str
@@ -21,7 +21,7 @@ class JUnitFailure:
 
 @dataclass(frozen=True)
 class JUnitTestCase:
-    """A task. `outcome` as in `core.engine.view.TaskView`; `faults` of all its tries, in order."""
+    """A task: `outcome` as in `TaskView`; `faults` of all its attempts, in order."""
 
     name: str
     outcome: str
@@ -59,7 +59,7 @@ def as_junit(suites: Sequence[JUnitTestSuite]) -> bytes:
         written = xunit2.TestSuite(suite.name)
         written.timestamp = suite.began
         written.hostname = suite.run
-        # Its `add_testcase` counts all cases anew, `add_testsuite` compares all suites.
+        # `add_testcase` recounts all cases, `add_testsuite` compares all suites.
         written.extend(_case(case, suite, xunit2) for case in suite.cases)
         document.append(written)
     document.update_statistics()

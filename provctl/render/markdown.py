@@ -29,7 +29,7 @@ class TaskRow:
 
 
 def as_markdown(parts: Sequence[str], most: int) -> str:
-    """Join parts, as many of them as fit into so many bytes of UTF-8."""
+    """Join as many parts as fit into `most` bytes of UTF-8."""
     kept: List[str] = []
     room = most - len(_LEFT_OUT) - 1
     if room < 0:
@@ -44,7 +44,7 @@ def as_markdown(parts: Sequence[str], most: int) -> str:
 
 
 def escaped(words: str, limit: int = _NAME_MAX) -> str:
-    """Return text that means nothing in Markdown or HTML but itself."""
+    """Escape text for Markdown and HTML."""
     shown = sanitize(words, limit=limit)
     return _MARKS.sub(lambda mark: _entity(mark.group()), shown)
 
@@ -54,7 +54,7 @@ def _entity(mark: str) -> str:
 
 
 def heading(words: str, *, good: Optional[bool]) -> str:
-    """A heading, with a sign whether it is good news; None: that is not known yet."""
+    """A heading with a mark for success or failure; None: not known yet."""
     return f"## {_sign(good=good)} {escaped(words)}\n"
 
 
@@ -70,9 +70,9 @@ def command(words: str) -> str:
 
 
 def table(rows: Sequence[TaskRow], unreported: int) -> str:
-    """Tasks, a row each; `unreported` is how many more there are."""
+    """A table with a row for each task; `unreported` is the number of other tasks."""
     lines = [
-        "| | Task | Outcome | Attempts | Duration | CPU | Memory | Why |",
+        "| | Task | Outcome | Attempts | Duration | CPU | Memory | Reason |",
         "|---|---|---|---:|---:|---:|---:|---|",
     ]
     for row in rows:
@@ -86,7 +86,7 @@ def table(rows: Sequence[TaskRow], unreported: int) -> str:
 
 
 def fenced(language: str, lines: Sequence[str]) -> str:
-    """A block of code; no line in it can end it."""
+    """A code block that no line in it can close."""
     longest = max(
         (len(run) for line in lines for run in re.findall("`+", line)), default=0
     )
@@ -95,7 +95,7 @@ def fenced(language: str, lines: Sequence[str]) -> str:
 
 
 def log(title: str, lines: Sequence[str]) -> str:
-    """A log under its title, to be folded, but open at first."""
+    """A log under its title, foldable and initially open."""
     body = fenced("text", lines) if lines else ""
     summary = f"<summary>{_sign(good=False)} {escaped(title)}</summary>"
     return f"<details open>{summary}\n\n{body}\n</details>\n"

@@ -35,7 +35,7 @@ _Standing = Tuple[str, Optional[str], int]
 
 
 def choose_view(stream: TextIO, environ: Mapping[str, str]) -> str:
-    """Choose "live" for a terminal that can be drawn on, "group" in a CI job, or "plain".
+    """Choose "live" for a suitable terminal, "group" in a CI job, else "plain".
 
     Jobs are those of CI systems whose logs have groups, see `render.ci_dialects`.
     """
@@ -112,13 +112,13 @@ class PlainView:
                 self._write(lines.run_finished(view, self._program))
 
     def _account(self, run: RunView, tasks: Sequence[TaskView]) -> List[str]:
-        told = self._run_status.get(run.id, "")
+        status = self._run_status.get(run.id, "")
         self._run_status[run.id] = run.status
         account: List[str] = []
         change: List[str] = []
-        if not told:
+        if not status:
             account.append(lines.run_started(run))
-        elif told != run.status != "finished":  # `close` tells the end
+        elif status != run.status != "finished":  # `close` tells the end
             change.append(lines.run_changed(run))
         fresh = [task for task in tasks if self._is_news(run.id, task)]
         if run.status != "rolling_back":
@@ -167,7 +167,7 @@ class ResultView(PlainView):
     """Prints how each run ended, and nothing before."""
 
     def update(self, views: Sequence[RunView]) -> None:
-        """Say nothing of what goes on."""
+        """Say nothing of what continues."""
 
     def changed(self, run: RunView, tasks: Sequence[TaskView]) -> None:
         """Say nothing of what changed."""

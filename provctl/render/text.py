@@ -1,7 +1,7 @@
-"""The plain lines: what is said of a run where nothing can be drawn.
+"""Plain text about runs: event lines, the final report and hints.
 
-Pure and light: no rich here. Task ids, messages, reasons and logs are written by
-others; everything of theirs passes through `neutralise` before it is shown.
+No rich here, so it is fast to import. Task ids, messages, reasons and logs are
+untrusted: all of them pass through `sanitize` before they are shown.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from provctl.core.engine.view import RunView, TaskView
 
 
-# How tasks and runs can end, then every state they can be in, in the order in
-# which they are counted out loud.
+# The outcomes of tasks and runs, then all their states, in the order in which counts
+# are shown.
 OUTCOMES = (
     "undo_failed",
     "rollback_failed",
@@ -50,8 +50,8 @@ STATES = (
 FAILED_TASKS_SHOWN = 10
 _STANDING_SHOWN = 20
 
-# What a terminal would obey and nobody would see: colours, cursor moves, titles,
-# links, clipboard writes. A text without its terminator is shown, not swallowed.
+# Escape sequences: colours, cursor moves, titles, links, clipboard writes. A sequence
+# without its terminator is shown, not dropped.
 _ESCAPE_SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x00-\x1f\x7f-\x9f]*(?:\x07|\x1b\\|\x9c)"
@@ -67,7 +67,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def sanitize(text: str, *, limit: int = 1000) -> str:
-    """Make foreign text safe to show on one line, at most `limit` characters of it.
+    """Make untrusted text safe to show on one line, at most `limit` characters of it.
 
     Escape sequences, control characters and bidirectional overrides are dropped,
     tabs and line ends become spaces, undecodable bytes a replacement character.
@@ -82,17 +82,17 @@ def sanitize(text: str, *, limit: int = 1000) -> str:
 
 
 def truncate_text(text: str, limit: int) -> str:
-    """Return at most `limit` characters of a text, and say if there are more."""
+    """Truncate a text to `limit` characters; "..." marks the cut."""
     return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."
 
 
 def encodable(text: str, encoding: str) -> str:
-    """Put a question mark for whatever an encoding has no letter for."""
+    """Replace characters that an encoding does not have by question marks."""
     return text.encode(encoding, "replace").decode(encoding)
 
 
 def duration(seconds: float) -> str:
-    """Say a length of time in at most two units: 0.4s, 5s, 12s, 1m05s, 2h03m."""
+    """Format a duration in at most two units: 0.4s, 5s, 12s, 1m05s, 2h03m."""
     tenths = int(max(seconds, 0.0) * 10)
     if tenths < 100 and tenths % 10:
         return f"{tenths / 10}s"
@@ -105,7 +105,7 @@ def duration(seconds: float) -> str:
 
 
 def format_mib(size: int) -> str:
-    """Say how much memory something took, in bytes; nothing of none."""
+    """Format a size in bytes as MiB; "" for 0."""
     return f"{size / (1 << 20):.0f} MiB" if size else ""
 
 
@@ -114,9 +114,9 @@ def elapsed(
     finished_at: Optional[float],
     now: Optional[float] = None,
 ) -> str:
-    """Say how long something took, or has taken until `now`; "" if unknown.
+    """Format the time from start to finish, or to `now`; "" if unknown.
 
-    What still goes on is told in whole seconds, for a calm picture.
+    A running time is shown in whole seconds, so that it does not flicker.
     """
     if started_at is None:
         return ""
@@ -126,32 +126,32 @@ def elapsed(
 
 
 def state_of(task: TaskView) -> str:
-    """Name the one state a task is counted under: its outcome, else its status."""
+    """Return the state under which a task is counted: its outcome, else its status."""
     if task.status == "finished" and task.outcome is not None:
         return task.outcome
     return task.status
 
 
 def humanize(state: str) -> str:
-    """Spell a status or an outcome for people."""
+    """Format a status or an outcome for people."""
     return state.replace("_", " ")
 
 
 def counts_of(view: RunView) -> Mapping[str, int]:
-    """Count the tasks by state, from the rows if the view does not say."""
+    """Count the tasks by state, from the rows if the view has no counts."""
     return view.counts or Counter(map(state_of, view.tasks))
 
 
 def format_counts(counts: Mapping[str, int]) -> str:
-    """Count out loud: "2 running, 1 failed, 12 succeeded"."""
-    told = ", ".join(f"{counts[s]} {humanize(s)}" for s in STATES if counts.get(s))
-    return told or "no tasks"
+    """Format counts: "2 running, 1 failed, 12 succeeded"."""
+    text = ", ".join(f"{counts[s]} {humanize(s)}" for s in STATES if counts.get(s))
+    return text or "no tasks"
 
 
 def describe_task(task: TaskView, *, now: float, took: str = "") -> str:
-    """Say where a task is, why, and what there is to do about it.
+    """Describe the state of a task, its reason, and what to do.
 
-    `took` is how long it ran, for those who want it in the sentence.
+    `took` is its duration; "" to leave it out.
     """
     state = state_of(task)
     if task.unattended:
@@ -184,7 +184,7 @@ def describe_task(task: TaskView, *, now: float, took: str = "") -> str:
 
 
 def _waits(task: TaskView) -> str:
-    """Say what a task waits for, as far as that is known; shortly."""
+    """Describe briefly what a task is waiting for, if known."""
     if task.status == "ready" or not task.waits_for:
         return task.status
     names = ", ".join(map(sanitize, task.waits_for))
@@ -193,13 +193,13 @@ def _waits(task: TaskView) -> str:
 
 
 def _stands(task: TaskView) -> bool:
-    """Whether it was to be undone, but is not."""
+    """Whether a rollback should have undone the task, but did not."""
     undoing = task.purpose == "undo" and task.status == "finished"
     return undoing and task.outcome not in ("undone", "undo_failed")
 
 
 def activity(task: TaskView) -> str:
-    """Say in one word what a running task is at."""
+    """Return one word for the activity of a running task."""
     if task.stopping:
         return "stopping"
     if task.frozen:
@@ -207,45 +207,45 @@ def activity(task: TaskView) -> str:
     return {"undo": "undoing", "probe": "probing"}.get(task.purpose, "running")
 
 
-# How its beginning is told.
+# The words for the start of each activity.
 _BEGUN = {"running": "started", "undoing": "undo started", "probing": "probe started"}
 
 
 def task_line(task: TaskView, *, width: int, now: float) -> str:
-    """Tell one change of one task in one line; `width` is the column of ids."""
+    """Format a change of one task in one line; `width` is the width of the ids."""
     took = elapsed(task.started_at, task.finished_at)
     return f"{sanitize(task.id):<{width}}  {describe_task(task, now=now, took=took)}"
 
 
 def run_started(view: RunView) -> str:
-    """Open the account of a run."""
+    """Format the start of a run."""
     began = "queued" if view.status == "queued" else "started"
     tasks = "1 task" if view.total == 1 else f"{view.total} tasks"
     return f"{_title(view)} {began}: {tasks}"
 
 
 def run_changed(view: RunView) -> str:
-    """Tell a change of the run as a whole."""
+    """Format a change of the run as a whole."""
     return (
         f"{_title(view)} is {humanize(view.status)}: {format_counts(counts_of(view))}"
     )
 
 
 def run_finished(view: RunView, program: str = "provctl") -> List[str]:
-    """Close the account of a run: how it ended, what failed, how to see more.
+    """Return the final report of a run: outcome, failures and next commands.
 
-    `program` is what a command begins with.
+    `program` is the prefix of commands.
 
-    A run that goes on without us is left with the command to watch it. Tails of logs
-    are told as they are given, of the first failures.
+    For a run that continues elsewhere, this shows the command to watch it. The first
+    failures are shown with the ends of their logs.
     """
     command = partial(_command, program)
     if view.status == "finished":
         ended = humanize(view.outcome or view.status)
         took = elapsed(view.started_at, view.finished_at)
         joint = "in" if view.outcome == "succeeded" else "after"
-        said = f"{ended} {joint} {took}" if took else ended
-        lines = [f"{_title(view)} {said}: {format_counts(counts_of(view))}"]
+        outcome = f"{ended} {joint} {took}" if took else ended
+        lines = [f"{_title(view)} {outcome}: {format_counts(counts_of(view))}"]
         lines += [*remaining_resources(view), *cleanup_notes(view)]
     else:
         lines = [run_changed(view)]
@@ -269,7 +269,7 @@ def run_finished(view: RunView, program: str = "provctl") -> List[str]:
 
 
 def remaining_resources(view: RunView) -> List[str]:
-    """Say of a run that was rolled back what is still there, or may be."""
+    """List what remains, or may remain, after a rollback."""
     if view.outcome not in ("rolled_back", "rollback_failed"):
         return []
     began = [t for t in view.tasks if t.started_at is not None and not t.is_group]
@@ -285,21 +285,21 @@ def remaining_resources(view: RunView) -> List[str]:
 
 
 def cleanup_notes(view: RunView) -> List[str]:
-    """Say what tasks left that went beyond them: processes, and logs with a gap."""
+    """List leftover processes and dropped log bytes of tasks."""
     lines = []
     for task in view.tasks:
-        told = []
+        notes = []
         if task.result.stuck:
-            told.append(
+            notes.append(
                 f"processes stuck in the kernel that cannot be killed: {task.result.stuck}"
             )
         if task.result.survivors > task.result.stuck:
             swept = task.result.survivors - task.result.stuck
             what = "process" if swept == 1 else "processes"
-            told.append(f"{swept} leftover {what} killed")
+            notes.append(f"{swept} leftover {what} killed")
         if task.result.log_dropped_bytes:
-            told.append(f"bytes dropped from its log: {task.result.log_dropped_bytes}")
-        lines += [f"  {sanitize(task.id)}: {said}" for said in told]
+            notes.append(f"bytes dropped from its log: {task.result.log_dropped_bytes}")
+        lines += [f"  {sanitize(task.id)}: {note}" for note in notes]
     if len(lines) > _STANDING_SHOWN:
         unreported = len(lines) - _STANDING_SHOWN
         lines[_STANDING_SHOWN:] = [f"  and {unreported} more"]
@@ -307,7 +307,7 @@ def cleanup_notes(view: RunView) -> List[str]:
 
 
 def progress_of(task: TaskView) -> str:
-    """Say how far a task is that runs, and what it does; of an ended one the last."""
+    """Format the progress of a running task; of a finished one the last message."""
     if task.status not in ("running", "finished"):
         return ""
     message = sanitize(task.progress.message)
@@ -326,10 +326,10 @@ def _why_it_stands(task: TaskView) -> str:
 
 
 def _trouble(view: RunView, task: TaskView, program: str) -> List[str]:
-    """Tell what became of a failed or held task, with the end of its log."""
+    """Describe a failed or held task, with the end of its log."""
     task_id = sanitize(task.id)
     took = elapsed(task.started_at, task.finished_at)
-    # A held task waits for no moment in time, so any `now` will do.
+    # A held task has no retry time, so any `now` works.
     lines = [f"{task_id} {describe_task(task, now=0.0, took=took)}"]
     lines += [f"    {sanitize(line)}" for line in task.log_tail]
     if task.attempt:
@@ -340,7 +340,7 @@ def _trouble(view: RunView, task: TaskView, program: str) -> List[str]:
 
 
 def resolve_commands(run_id: str, task_id: str, program: str) -> List[str]:
-    """The commands that decide over a held task."""
+    """The commands that resolve a held task."""
     decide = _command(program, "resume", run_id)
     task_id = sanitize(task_id)
     return [
@@ -359,12 +359,12 @@ def _command(program: str, verb: str, *arguments: str) -> str:
 
 
 def _attempt(task: TaskView, number: int) -> str:
-    """Say which try it is; the first goes without saying."""
+    """Format the attempt number; "" for the first."""
     return f" (attempt {number}/{max(task.attempts, number)})" if number > 1 else ""
 
 
 def _cause(task: TaskView) -> str:
-    """Say why a task ended as it did: signal or exit code, then the reason."""
+    """Format why a task finished as it did: signal or exit code, then the reason."""
     reason = sanitize(task.reason or task.stale)
     code = ""
     if task.result.signal is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Follower:
-    """Folds one run's journal, and goes on where it was at every `read`."""
+    """Reads the journal of one run; each `read` continues where the last one stopped."""
 
     def __init__(self, folder: RunDir) -> None:
         self.folder = folder
@@ -44,19 +44,19 @@ class Follower:
 
     @property
     def owned(self) -> bool:
-        """Whether some process takes care of the run now."""
+        """Whether a process owns the run now."""
         return is_locked(self.folder.lock)
 
     def unattended(self) -> Dict[str, str]:
-        """What became of running tasks, if nobody owns the run; see `unattended`."""
+        """The state of running tasks, if the run is orphaned."""
         return ownerless_status(self.folder, self.run, owned=self.was_owned)
 
 
 def ownerless_status(folder: RunDir, run: RunState, *, owned: bool) -> Dict[str, str]:
-    """What became of running tasks while nobody owns the run: task to words.
+    """Describe the running tasks of an orphaned run: task to text.
 
-    The next owner writes the same into the journal; until then this is the honest
-    answer. `owned` is whether some process had the run before its journal was read.
+    The next owner records the same in the journal. `owned` is whether a process owned
+    the run before its journal was read.
     """
     from provctl.executors.protocol import AttemptRef
 

@@ -37,10 +37,10 @@ _GONE = {errno.EPIPE: "output", errno.EIO: "hangup"}
 
 @dataclass(frozen=True)
 class Observer:
-    """Who watches: `tell` hears of facts, `tick` is called every `tick_s` seconds.
+    """Watches the run: gets events, and a tick every `tick_s` seconds.
 
-    An OSError of either means that nobody sees it any more. `say` is given words
-    about this process.
+    An OSError of either means that the terminal has gone. `say` gets messages about
+    this process.
     """
 
     on_update: Callable[[RunUpdate], None]
@@ -51,11 +51,10 @@ class Observer:
 
 @dataclass(frozen=True)
 class ForegroundResult:
-    """The run when this process ceased to own it.
+    """The result when this process stopped owning the run.
 
-    `left` says why, if it goes on in the background: "hangup" (the terminal is
-    gone), "output" (whoever read the output is), "terminated" (SIGTERM), "detached"
-    (somebody asked); else "".
+    `left` is why it continues in the background: "hangup" (terminal closed), "output"
+    (output pipe closed), "terminated" (SIGTERM), "detached" (by command); else "".
     """
 
     run: RunState
@@ -85,7 +84,7 @@ def run_in_foreground(
 
     The first SIGINT cancels it with grace, the second at once. SIGTERM, SIGHUP, an
     audience that is gone and the request "detach" hand it over; with SIGHUP
-    ignored (nohup) a lost audience does not. Raises Refused if the run has an
+    ignored (nohup) a lost audience does not. Raises RequestRejected if the run has an
     owner, and what makes its journal unusable.
     """
     owner = _Foreground(folder, run_id, audience, owner_client)
@@ -190,7 +189,7 @@ class _Foreground:
                 self._left = ""  # it may have ended while a scheduler started
             if self._over or problem is None:
                 return
-            self._left = ""  # nobody to take it: it goes on here
+            self._left = ""  # no scheduler: the run continues here
             words = (
                 "the run continues in this process, because it cannot be handed over:"
                 f" {problem.message}"
@@ -229,7 +228,7 @@ class _Foreground:
         try:
             self._leave(why)
         except StateDirError:
-            return  # no marker, no hand-over: the run goes on here, unseen
+            return  # without a marker there is no handover: the run continues here without output
 
     def _leave(self, why: str) -> None:
         """Begin to hand over; on return it is durable. Raises StateDirError."""

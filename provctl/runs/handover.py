@@ -46,9 +46,9 @@ class Handover:
         _failpoint("marked")
 
     async def find_new_owner(self) -> Optional[SchedulerUnreachable]:
-        """Return why no scheduler runs, None if one does; it is started if need be.
+        """Start a scheduler if none is running; return why that failed, or None.
 
-        The loop goes on meanwhile. If there is none, the scheduler's log says so.
+        The loop continues meanwhile. A failure is written to the scheduler's log.
         """
         start = partial(self._owner_client.ensure_scheduler, asked=True)
         try:
@@ -61,9 +61,9 @@ class Handover:
         return None
 
     def complete(self) -> None:
-        """Have the scheduler take the run, after it was let go of.
+        """Make the scheduler take the run, after this process released it.
 
-        If it cannot be reached any more the marker stays, and its log says so.
+        If the scheduler cannot be reached, the marker remains and its log says so.
         """
         _failpoint("released")
         try:

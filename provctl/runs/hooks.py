@@ -1,7 +1,7 @@
-"""Running hooks: programs that are told, in JSON on stdin, how a run has ended.
+"""Runs hooks: programs that get the result of a run as JSON on stdin.
 
-It is done in a process of its own, which nobody waits for: no hook can delay or fail a
-run. What hooks write goes into a log that is bounded.
+A separate process runs them, and no process waits for it: a hook cannot delay or fail a
+run. The output of hooks goes to a log of limited size.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class HookRunner:
 
 
 def failure_file(state_dir: Path) -> Path:
-    """Return where the last failure of a hook stands, if it was the latest to run."""
+    """Return the last failure of a hook, if it was the latest to run."""
     return state_dir / "scheduler" / "hooks.failed"
 
 

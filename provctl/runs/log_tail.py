@@ -1,4 +1,4 @@
-"""Parts of a log: its last lines, what they say, or both its ends, of however much there is."""
+"""Parts of a log: its last lines, their error, or both ends, whatever its size."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def last_lines(log: Path, most: int) -> List[str]:
 
 
 def error_tail(log: Path, most: int) -> List[str]:
-    """Return at most so many of the last lines of a log that tell why it ended.
+    """Return at most `lines` of the last lines of a log that explain a failure.
 
-    Those that only say how far it was are none of them, and of what Nushell draws
-    about an error what it says is left. None if the log cannot be read.
+    Progress lines are skipped, and error boxes of Nushell are reduced to their text.
+    Empty if the log cannot be read.
     """
     lines = last_lines(log, max(most, _LOOKED_AT))
     return error_summary([line for line in lines if not is_progress(line)])[-most:]
@@ -59,9 +59,9 @@ def head_and_tail(log: Path, lines: int, size: int) -> List[str]:
         return []
     head, tail = _decode_lines(first), _decode_lines(last)
     if gap or len(head) + len(tail) > lines:
-        said = head if gap else [*head, *tail]
-        tail = (tail if gap else said)[-(lines - lines // 4) :]
-        head = said[: lines // 4]
+        shown = head if gap else [*head, *tail]
+        tail = (tail if gap else shown)[-(lines - lines // 4) :]
+        head = shown[: lines // 4]
         head.append(f"... see {log} for the lines omitted here")
     return [*head, *tail]
 

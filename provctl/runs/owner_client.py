@@ -53,7 +53,7 @@ def log_line(text: str) -> str:
 
 
 def version_mismatch(owner: LockOwner) -> Optional[Tuple[str, str]]:
-    """Return what to say of an owner of another version and what to do; or None."""
+    """Return a message and a hint for an owner of another version; or None."""
     if owner.version == __version__:
         return None
     who = "the scheduler" if owner.kind == "scheduler" else "the owner of the run"
@@ -72,7 +72,7 @@ def version_mismatch(owner: LockOwner) -> Optional[Tuple[str, str]]:
 
 
 def _wait_a_moment() -> None:
-    # Where the clock is set meanwhile, or played, `time.sleep` may refuse.
+    # `time.sleep` can fail if the clock is set meanwhile or is faked.
     select.select([], [], [], _LOOK_S)
 
 
@@ -81,11 +81,11 @@ def _numbers(version: str) -> List[int]:
 
 
 class OwnerClient:
-    """The way to whoever owns runs in one state directory.
+    """Talks to the owners of runs in one state directory.
 
-    `environ` is what a scheduler is started with, `timeout_s` how many seconds to
-    wait for an answer; without `auto_start` none is started. `tell` is given words
-    about what is done, and how much is to be asked for to hear them: 1, or 2.
+    `environ` is the environment for starting a scheduler, `timeout_s` the time to wait
+    for an answer; without `auto_start` no scheduler is started. `tell` gets progress
+    messages and their verbosity level: 1, or 2.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class OwnerClient:
         self._tell = tell
 
     def scheduler(self) -> Optional[LockOwner]:
-        """Return who the running scheduler is, None if there is none."""
+        """Return the lock owner of the running scheduler, None if there is none."""
         return lock_owner(self._folder.scheduler / "lock")
 
     def ensure_scheduler(self, *, asked: bool = False) -> LockOwner:
@@ -148,12 +148,13 @@ class OwnerClient:
         return self._folder.scheduler / "log"
 
     def wake_scheduler(self, verb: str = "poke") -> LockOwner:
-        """Have the scheduler look at the queue, started if need be; return who it is.
+        """Make the scheduler read the queue, starting it if needed; return its lock
+        owner.
 
         With the verb "schedules" it looks at these.
 
-        One that is about to end answers nobody any more, one that has just begun
-        nobody yet: it is asked again. Raises SchedulerUnreachable.
+        A scheduler that is stopping or starting does not answer, so the request is
+        repeated. Raises SchedulerUnreachable.
         """
         deadline = time.monotonic() + self._timeout_s
         while True:
@@ -228,7 +229,7 @@ class OwnerClient:
         return answer
 
     def _until_gone(self, asked: LockOwner, deadline: float) -> None:
-        """Wait for the end of a scheduler that was told to.
+        """Wait until a scheduler that was asked to stop has exited.
 
         What it wrote stays in the lock until the next one can be reached, but not its
         process; that is of no account where it cannot be seen from here.
@@ -258,9 +259,9 @@ class OwnerClient:
         return self.wake_scheduler()
 
     def send(self, request: Request) -> None:
-        """Bring a request to the owner of its run; durable on return.
+        """Send a request to the owner of its run; durable on return.
 
-        A run without an owner is given to the scheduler first. Raises Refused,
+        A run without an owner is given to the scheduler first. Raises RequestRejected,
         NotFound, SchedulerUnreachable.
         """
         run = self._folder.run(request.run)
@@ -272,7 +273,7 @@ class OwnerClient:
             if not self._has_let_go(run, holder, within_s=_LETS_GO_S):
                 raise
             if was_applied(run, request, start):
-                # It died before it could say so; whoever is next goes on with it.
+                # It died before it could answer; the next owner continues with it.
                 if summarise(run).outcome is None:
                     self.enqueue([run.id])
                 return
@@ -281,10 +282,10 @@ class OwnerClient:
             self._ask(following, encode_request(request))
 
     def detach(self, run_id: str, owner: LockOwner) -> None:
-        """Have a foreground owner hand its run over; return when it has.
+        """Make a foreground owner hand its run over; return when it has.
 
-        Raises Refused, StateDirError, and SchedulerUnreachable; then the run stays
-        where it is.
+        Raises RequestRejected, StateDirError, and SchedulerUnreachable; then the run
+        stays where it is.
         """
         self.ensure_scheduler(asked=True)
         self._ask(owner, {"verb": "detach", "run": run_id})
@@ -304,7 +305,7 @@ class OwnerClient:
         return self.ensure_scheduler()
 
     def _has_let_go(self, run: RunDir, owner: LockOwner, *, within_s: float) -> bool:
-        """Whether an owner has the run no more, and will not write; a scheduler ends."""
+        """Whether an owner has released the run and will not write to it."""
         deadline = time.monotonic() + within_s
         while owner in (lock_owner(run.lock), self.scheduler()):
             if time.monotonic() >= deadline:
@@ -321,11 +322,11 @@ class OwnerClient:
             return call(socket, message, timeout_s=self._timeout_s)
         finally:
             took_s = time.perf_counter() - began
-            said = f"{message['verb']} {message.get('run', '')}".rstrip()
-            self._tell(f"request to {socket}: {said} ({took_s:.3f}s)", 2)
+            request = f"{message['verb']} {message.get('run', '')}".rstrip()
+            self._tell(f"request to {socket}: {request} ({took_s:.3f}s)", 2)
 
     def _start(self) -> None:
-        """Start the process and wait for its word. Raises SchedulerUnreachable."""
+        """Start the process and wait until it is ready. Raises SchedulerUnreachable."""
         ready, theirs = os.pipe()
         try:
             self._spawn(["serve", "--ready-fd", str(theirs)], theirs)
@@ -344,8 +345,8 @@ class OwnerClient:
             os.close(ready)
         if word not in (READY, ALREADY):
             why = "did not start" if readable else "did not answer in time"
-            told = word.decode(errors="replace")
-            message = f"the scheduler {why}" + (f": {told}" if told else "")
+            reason = word.decode(errors="replace")
+            message = f"the scheduler {why}" + (f": {reason}" if reason else "")
             raise SchedulerUnreachable(message, hint=f"see {self.log}")
 
     def _spawn(self, verb: Sequence[str], *fds: int) -> subprocess.Popen[bytes]:
@@ -367,7 +368,7 @@ class OwnerClient:
 
 
 def journal_size(run: RunDir) -> int:
-    """Where the journal ends, before something is asked for; 0 if there is none."""
+    """The size of the journal before a request; 0 if there is none."""
     try:
         return run.journal.stat().st_size
     except OSError:
@@ -387,7 +388,7 @@ def was_applied(run: RunDir, request: Request, start: int) -> bool:
         try:
             event = decode(line, run.id).event
         except (ValueError, NewerFormat):
-            return False  # damage: whoever takes the run says it
+            return False  # damage is reported by the process that takes the run
         if isinstance(event, fact) and _is_about(event, request):
             return True
     return False

@@ -1,7 +1,7 @@
-"""What can be said of a workflow without evaluating it: its parameters, its tasks.
+"""Caches parameters and tasks of workflow files, to know them without evaluation.
 
-Nickel and KCL files say their parameters only when they are evaluated. So whoever
-loads one has them kept; they are believed until it is loaded again.
+The parameters of Nickel and KCL files are only known after evaluation. So loading a
+file caches them until it is loaded again.
 """
 
 from __future__ import annotations

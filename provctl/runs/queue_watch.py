@@ -1,4 +1,4 @@
-"""What a watcher does about queued runs that nobody takes: ask, and learn why."""
+"""Asks the scheduler about queued runs that it does not take."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from provctl.storage.layout import StateDir
 
 
-# A scheduler that is well takes what is queued at once; so nobody asks it often.
+# A healthy scheduler takes queued runs at once, so it is rarely asked.
 _ASK_S = 1.0
 
 

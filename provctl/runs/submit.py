@@ -33,8 +33,7 @@ _KEYED_LENGTH = 16
 
 @dataclass(frozen=True)
 class SubmitOptions:
-    """How a run is to be treated. `max_parallel` limits this run alone, if the
-    workflow has no lower limit.
+    """Options of a run. `max_parallel` applies if the workflow has no lower limit.
 
     `key` makes it the same run as any before that has it; None: a run of its own.
     `labels` are added to those of the workflow, and stronger.
@@ -99,7 +98,9 @@ def submit(
 def submit_and_enqueue(
     folder: StateDir, workflow: Workflow, wishes: SubmitOptions
 ) -> str:
-    """Submit a run for the scheduler to take, and return its id; raises what `submit` does."""
+    """Submit a run for the scheduler to take, and return its id; raises what `submit`
+    does.
+    """
     with folder.submitting():
         run_id = submit(folder, workflow, wishes)
         enqueue_if_unfinished(folder, run_id)

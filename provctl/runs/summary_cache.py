@@ -89,7 +89,7 @@ class RunSummaryCache:
         return [self._known[run] for run in shown]
 
     def find(self, text: str) -> Optional[RunSummary]:
-        """Return the one run that `text` names: the start of an id, or @last.
+        """Return the run that `text` names: the start of an id, or @last.
 
         None if there is none, or if there are several.
         """

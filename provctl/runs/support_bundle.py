@@ -205,7 +205,7 @@ def _json(file: Path) -> Dict[str, Any]:
 
 
 def _read(file: Path, most: int, *, end: bool = False) -> bytes:
-    """At most so many bytes of a file, from its end if need be; none if it is none."""
+    """At most `most` bytes of a file, from its end; empty if it is not a regular file."""
     try:
         with reader(file) as stream:
             if end:

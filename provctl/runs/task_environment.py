@@ -1,4 +1,4 @@
-"""Which variables of whoever submits reach the tasks: an allow-list."""
+"""The allow-list of environment variables that tasks get from the submitter."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _LOOKED_INTO = 1000  # logs of tasks that ended: of more, a status would take lo
 
 
 class _AttemptProgress:
-    """Hears one try. `reported` is what of the state it has heard already."""
+    """Follows the progress of one attempt."""
 
     def __init__(self, attempt: int, reader: ProgressReader) -> None:
         self.attempt = attempt
@@ -29,7 +29,7 @@ class _AttemptProgress:
 
 
 class TaskProgressReader:
-    """The newest word of each try; of both ways in which it may come, the later.
+    """The newest progress of each attempt, from the log or the API.
 
     Without `logs` only what was reported counts.
     """
@@ -50,9 +50,9 @@ class TaskProgressReader:
         reported = Progress(task.percent, task.message)
         if reported != listener.reported:
             listener.reported = listener.newest = reported
-        said = listener.reader.read() if self._logs else None
-        if said is not None:
-            listener.newest = said
+        progress = listener.reader.read() if self._logs else None
+        if progress is not None:
+            listener.newest = progress
         returned = returned_message(task)
         return (
             replace(listener.newest, message=returned) if returned else listener.newest

@@ -29,10 +29,10 @@ _PURPOSES = {"": "run", "u": "undo", "p": "probe"}
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """What is to be said of a run, or with `kind` "schedule" of a schedule of that name.
+    """The verdict about a run, or with `kind` "schedule" about a schedule.
 
-    `verdict` as in `storage.journal.inspect.Inspection`; a run whose exit records say other
-    than its journal is damaged too. `attempts` counts exit records that were
+    `verdict` as in `storage.journal.inspect.Inspection`; a run whose exit records say
+    other than its journal is damaged too. `attempts` counts exit records that were
     compared; `file`, `offset` and `record` are where damage is, if it is anywhere.
     """
 
@@ -60,7 +60,7 @@ def verify_schedule(schedules: Schedules, name: str) -> VerifyResult:
 
 
 def verify(folder: RunDir) -> VerifyResult:
-    """Check a run; nothing is changed."""
+    """Check a run without changing anything."""
     finding = inspect(folder)
     count = len(finding.events)
     if finding.problem is not None:
@@ -96,7 +96,7 @@ def verify(folder: RunDir) -> VerifyResult:
 
 
 def unknown_attempts(folder: RunDir, finding: Inspection) -> List[Tuple[str, int, str]]:
-    """Attempts of which the journal does not know: task, number, what became of them."""
+    """Attempts that are missing in the journal: task, number, state."""
     assert finding.run is not None
     known = _known(finding)
     found = []
@@ -126,11 +126,11 @@ def _attempt_state(store: AttemptStore, place: AttemptRef) -> str:
 
 
 def _compare(folder: RunDir, finding: Inspection) -> Tuple[int, List[Tuple[Path, str]]]:
-    """Count the exit records that the journal tells of too; list the faults."""
+    """Compare exit records with the journal; return their count and the faults."""
     run = finding.run
     assert run is not None
     ends = [e for e in finding.events if isinstance(e, AttemptFinished)]
-    told = {(event.task, event.attempt): event for event in ends}
+    events = {(event.task, event.attempt): event for event in ends}
     held = {
         (event.task, event.attempt)
         for event in finding.events
@@ -148,9 +148,9 @@ def _compare(folder: RunDir, finding: Inspection) -> Tuple[int, List[Tuple[Path,
         except JournalDamaged as problem:
             faults.append((file, problem.message))
             continue
-        if key in told:
+        if key in events:
             compared += 1
-            fault = _fault(store, told[key], ended, place)
+            fault = _fault(store, events[key], ended, place)
         elif ended is not None and run.outcome is not None and key not in known:
             fault = "the run has finished, but this attempt is not in its journal"
         elif (
@@ -180,7 +180,9 @@ def _fault(
         # Of an attempt that was lost or fenced off, nothing is known, and nothing said.
         silent = told.exit_code is None and told.signal is None
         in_doubt = silent or store.is_running(place)
-        return "" if in_doubt else f"no complete exit record, but the journal has {says}"
+        return (
+            "" if in_doubt else f"no complete exit record, but the journal has {says}"
+        )
     found = ended.result
     same = (told.exit_code, told.signal) == (found.exit_code, found.signal)
     if same and told.finished_at == found.finished_at:
@@ -204,7 +206,7 @@ def _known(finding: Inspection) -> Set[Tuple[str, int]]:
 
 
 def _places(folder: RunDir, run: RunState) -> Iterator[AttemptRef]:
-    """Every attempt of which there is a file, in the order of tasks and tries."""
+    """Every attempt that has a file, ordered by task and attempt."""
     try:
         names = [path.name for path in folder.attempts.iterdir()]
     except OSError:

@@ -1,4 +1,4 @@
-"""A circuit breaker: no attempt starts while this machine is short of what an attempt needs.
+"""A circuit breaker: no attempt starts while a resource of the machine is exhausted.
 
 After a wait one attempt is let begin as a trial; the next wait is longer if it meets
 the shortage too, and if not all is as before. A disk is not tried while it says itself
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _FIRST_S = 1.0
 _LONGEST_S = 60.0
-_TRIAL_S = 5.0  # with no word of it that long, a trial has begun
+_TRIAL_S = 5.0  # a trial without a report for this long counts as started
 
 
 class CircuitBreaker:

@@ -114,10 +114,10 @@ class Scheduler:
     async def acquire_run(self, run_id: str, request: Optional[Request] = None) -> None:
         """Become the owner of a run and go on with it, as `request` says.
 
-        A run that has ended is opened again, if that is what the request does.
-        Raises Refused if somebody else is its owner or it has ended, NotFound,
-        JournalDamaged, JournalTooNew, StateDirError; and what the request is
-        refused with, the run being taken if it is under way.
+        A finished run is reopened, if the request does that. Raises RequestRejected if
+        it has another owner or is finished, NotFound, JournalDamaged, JournalTooNew,
+        StateDirError; and what the request is refused with, the run being taken if it
+        is under way.
         """
         folder = self._deps.folder.run(run_id)
         if run_id in self._owned:
@@ -138,7 +138,7 @@ class Scheduler:
             self._advance_with(run_id, [])
             return
         try:
-            # Before anything starts, for it may be a wish that nothing does.
+            # Before anything starts, because the request may be a pause or cancel.
             events = self._admit(request)
         except ProvctlError:
             self._advance()
@@ -236,7 +236,7 @@ class Scheduler:
             raise problem
 
     def _reopen(self, run: RunState, request: Optional[Request]) -> None:
-        """Record what opens a finished run; else let go of it. Raises Refused."""
+        """Record what reopens a finished run, or release it. Raises RequestRejected."""
         run_id = run.submitted.run
         try:
             if request is None or not isinstance(request, REOPENING):
@@ -254,7 +254,7 @@ class Scheduler:
             self._record(event)
 
     def close(self) -> None:
-        """Let go of everything. Tasks go on; the next owner adopts them."""
+        """Release everything. Tasks continue; the next owner adopts them."""
         if self._alarm is not None:
             self._alarm.cancel()
         self._progress.close()
@@ -270,15 +270,15 @@ class Scheduler:
         now = self._deps.clock.now()
         for report in reports:
             self._breaker.on_report(report, now)
-            for said in self._progress.flush_last(report.run, report.task):
-                self._record(said)
+            for progress in self._progress.flush_last(report.run, report.task):
+                self._record(progress)
             # One after the other: what is observed depends on the state.
             for event in observe(self.state, report, now, self._deps.random()):
                 self._record(event)
         self._advance()
 
     def _recover_attempts(self, run_ids: Sequence[str]) -> Dict[str, ProvctlError]:
-        """Record what became of the tries under the old owner.
+        """Record the results of attempts under the old owner.
 
         Not before what it wrote is on disk, and that there is a new one. Returns the
         runs that had to be let go, and why.
@@ -317,7 +317,7 @@ class Scheduler:
     # -- facts, then effects -----------------------------------------------------------
 
     def _advance(self, events: Iterable[ev.Event] = ()) -> Dict[str, StateDirError]:
-        """Write down the facts and all that follows, and do it.
+        """Record events and their consequences, then carry out the instructions.
 
         Returns the runs that had to be let go, and why.
         """
@@ -378,7 +378,7 @@ class Scheduler:
         problems = commit_all({run: self._owned[run].journal for run in news})
         for run_id, events in news.items():
             if run_id in problems:
-                # Nothing of it may have an effect. What runs goes on under its
+                # Nothing of it may have an effect. What runs continues under its
                 # shims, and the next owner finds it.
                 self._release_run(run_id, finished=False)
                 self._deps.on_error(run_id, problems[run_id])
@@ -414,8 +414,8 @@ class Scheduler:
     ) -> Tuple[ev.Event, Optional[Callable[[], None]]]:
         """Return the fact, and what to do when it is durable.
 
-        What a try needs is looked for before: without it the task has failed, and
-        no try of it is told to have begun.
+        What an attempt needs is looked for before: without it the task has failed, and
+        no attempt of it is told to have begun.
         """
         if isinstance(instruction, JournalOnly):
             return instruction.event, None

@@ -1,4 +1,4 @@
-"""What stands around a scheduler: what it acts on, and who hears of it."""
+"""The ports of the scheduler: what it acts on, and who gets its reports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RunUpdate:
 
 @dataclass(frozen=True)
 class SchedulerDeps:
-    """What the scheduler acts on and hears from.
+    """The collaborators of the scheduler.
 
     `dice` rolls from 0 up to 1; `checkpoint_s` is the time between checkpoints.
     `begin` hears of a run that is taken, before anything of it is written; `complain`

@@ -1,8 +1,8 @@
-"""Which reports of progress become facts: a few a second, and always the last.
+"""Limits how many progress reports become events: a few a second, always the last.
 
-A task may report as often as it likes. The first report is a fact at once; of those
-that follow within `INTERVAL_S`, the last one is when that time is over, or with the
-end of the try. What waits so is lost if this process is killed, and only that.
+A task may report at any rate. The first report becomes an event at once; of those that
+follow within `INTERVAL_S`, the last one does after that time, or when the attempt ends.
+Only such a delayed report is lost if this process is killed.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class ProgressThrottle:
         return False
 
     def flush_last(self, run_id: str, task_id: str) -> List[ProgressReported]:
-        """Return what waits of a task whose try is over, and forget the task."""
+        """Return and forget the delayed report of a task whose attempt has ended."""
         self._written_at.pop((run_id, task_id), None)
-        said = self._waiting.pop((run_id, task_id), None)
-        return [] if said is None else [said]
+        report = self._waiting.pop((run_id, task_id), None)
+        return [] if report is None else [report]
 
     def forget(self, run_id: str) -> None:
         """Drop what waits of a run that is in other hands."""

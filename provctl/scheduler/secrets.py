@@ -24,7 +24,7 @@ def find_secret(name: str, reference: str, environ: Mapping[str, str]) -> str:
     if kind == "env":
         return _check(name, f"the environment variable {place}", environ.get(place))
     try:
-        # Not the blocking kind: a FIFO must not stop whoever owns the run.
+        # Opened non-blocking: a FIFO must not block the owner of the run.
         fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(fd, "rb") as file:
             content = file.read(_MAX + 1)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from provctl.storage.slots import Slots
 
 
-# When its holder was killed, the kernel tells of the end of a lock right before it.
+# If the holder is killed, the kernel reports the close right before it frees the lock.
 _ONCE_MORE_S = (0.01, 0.1, 1.0)
 _UNWATCHED_S = 1.0  # where folders cannot be watched
 _IN_CLOSE_WRITE = 0x00000008

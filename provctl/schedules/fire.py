@@ -1,7 +1,7 @@
-"""Firing: a time of a schedule becomes a run on disk, one and the same if repeated.
+"""Firing: a time of a schedule becomes a run on disk, the same run if repeated.
 
-The workflow is evaluated anew each time, as it would be for who submits it at the
-terminal: in the folder and with the environment in which the schedule was added.
+The workflow is evaluated each time, in the folder and with the environment in which the
+schedule was added.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class ScheduleTrigger:
             raise StateDirError(message) from problem
 
     def is_running(self, run_id: str) -> bool:
-        """Whether a run is there and has not ended. Raises JournalDamaged, JournalTooNew."""
+        """Whether a run is unfinished. Raises JournalDamaged, JournalTooNew."""
         run = self.folder.run(run_id)
         return bool(run_id) and run.path.exists() and summarise(run).outcome is None
 

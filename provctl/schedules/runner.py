@@ -1,8 +1,8 @@
 """The schedules of a running scheduler: it waits for the next time, and fires.
 
-A time is put down before anything is done about it, and again when it has its run.
-Whoever dies in between leaves a run whose id follows from the time, so the next one
-finds it and makes no other.
+A time is recorded before it fires, and again when it has its run. The id of the run is
+derived from the time, so after a crash in between the next scheduler finds the run and
+creates no second one.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 
 
 _AT_ONCE = 2  # evaluations
-_AGAIN_S = 15.0  # after which a disk that was full is tried again
+_AGAIN_S = 15.0  # after which a disk that was full is retried
 
 
 @dataclass(frozen=True)
 class ScheduleRunnerDeps:
-    """What a timetable acts on and hears from.
+    """The collaborators of the runner.
 
     `goes_on` says of a schedule's name whether the scheduler has an unfinished run of
     it; `take` has the scheduler take what was queued; `log` is given words for people.
@@ -81,7 +81,7 @@ class ScheduleRunner:
         return {name: self._next.get(name) for name in self._names}
 
     def reload(self) -> None:
-        """Read all schedules anew, and do what is due; soon after it returns."""
+        """Reload all schedules and fire what is due, in the background."""
         try:
             names = self._runner_deps.schedules.names()
         except StateDirError as problem:
@@ -132,7 +132,7 @@ class ScheduleRunner:
         except ProvctlError as problem:
             self._next.pop(name, None)
             self._tell(name, f"{problem.message}; the schedule is not active")
-        except Exception as bug:  # noqa: BLE001  # of one; the others go on
+        except Exception as bug:  # noqa: BLE001  # of one; the others continue
             self._tell(name, f"{bug!r}, which is a bug in provctl")
         else:
             self._told.pop(name, None)
@@ -145,7 +145,8 @@ class ScheduleRunner:
 
     async def _fire_due(self, name: str) -> None:
         while True:
-            # Anew after each, for it may have been paused or taken away meanwhile.
+            # Read again after each, because it may have been paused or removed
+            # meanwhile.
             schedule = self._runner_deps.schedules.read(name)
             past = await self._record_due(schedule)
             if schedule.paused_at is not None or not past.waiting:
@@ -187,7 +188,7 @@ class ScheduleRunner:
     async def _fire_first(
         self, schedule: Schedule, past: ScheduleState
     ) -> Optional[ScheduleState]:
-        """Fire the first time that waits; None if it has to go on waiting."""
+        """Fire the first pending time; None if it has to wait longer."""
         runner_deps, at = self._runner_deps, past.waiting[0]
         known = runner_deps.firing.has_run(schedule, at)
         if (
@@ -219,7 +220,7 @@ class ScheduleRunner:
                 runner_deps.firing.is_running, past.run
             )
         except ProvctlError:
-            return False  # what is damaged would go on for ever
+            return False  # a damaged run would block it forever
 
     # -- time --------------------------------------------------------------------------
 
@@ -263,7 +264,7 @@ class ScheduleRunner:
         self._runner_deps.log(f"schedule {schedule.name}: {words}")
 
     def _tell(self, name: str, words: str) -> None:
-        """Say what is wrong, once as long as it is the same."""
+        """Log a problem once until it changes."""
         if self._told.get(name) != words:
             self._told[name] = words
             self._runner_deps.log(f"schedule {name}: {words}" if name else words)
@@ -275,7 +276,7 @@ async def _in_thread(act: Callable[..., Any], *args: Any) -> Any:
 
 
 def _first_line(problem: ProvctlError) -> str:
-    """An error on one line; of many mistakes in a file the first, with its place."""
+    """An error on one line; of many errors in a file the first, with its location."""
     if isinstance(problem, InvalidWorkflow) and problem.mistakes:
         first, more = problem.mistakes[0], len(problem.mistakes) - 1
         place = f"{first.file}:{first.line}" if first.line else first.file

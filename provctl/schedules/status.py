@@ -1,6 +1,6 @@
-"""What is told of schedules: each with its next times, and what became of the last.
+"""The status of schedules: next times, and the result of the last one.
 
-Read from disk: it takes no scheduler.
+Read from disk, without a scheduler.
 """
 
 from __future__ import annotations

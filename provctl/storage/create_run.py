@@ -61,13 +61,13 @@ def _draft_name(run_id: str) -> str:
 
 
 def draft_owner_pid(name: str) -> Optional[int]:
-    """Return the process that makes, or made, the draft of a run; None if it is none."""
+    """Return the process that creates, or created, a draft; None if it is not a draft."""
     draft = re.fullmatch(r"\.new-.+-(\d+)-[0-9a-f]{8}", name)
     return int(draft[1]) if draft is not None else None
 
 
 def _publish(draft: RunDir, final: RunDir) -> None:
-    """Of many that make the same run, one passes here: no folder with files is replaced."""
+    """Only one creator of a run succeeds here: no folder with files is replaced."""
     try:
         draft.path.rename(final.path)
     except OSError as problem:

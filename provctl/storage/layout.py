@@ -5,8 +5,8 @@
   runs/<run>/
     workflow.json            what runs, frozen
     journal.jsonl            facts
-    checkpoint.json          where they led to at some time; may be missing
-    owner.lock               flock held by whoever runs it
+    checkpoint.json          the state at some time; may be missing
+    owner.lock               flock held by the owner
     attempts/<n>.<k>.*       task index and attempt, by the attempt's supervisor
   schedules/<name>.*         see `storage.schedules`
   hooks/<run>                see `storage.pending_hooks`
@@ -190,7 +190,7 @@ class StateDir:
 
     @contextmanager
     def submitting(self) -> Iterator[None]:
-        """Let everybody know that somebody submits, from the folder to the marker.
+        """Mark that a submission is in progress, from the folder to the marker.
 
         A run without a marker is not taken for what a killed submit left meanwhile.
         Raises StateDirError.
@@ -207,7 +207,7 @@ class StateDir:
 
     @contextmanager
     def no_submitters(self) -> Iterator[bool]:
-        """Return whether nobody submits; then nobody can until this is over."""
+        """Return whether no submission is in progress; none can start meanwhile."""
         try:
             fd = open_own(self._submitters, os.O_RDWR | os.O_CREAT)
         except OSError:
@@ -255,7 +255,7 @@ class StateDir:
                 run.pin.unlink()
 
     def dequeue(self, run_id: str) -> None:
-        """Take the marker away; a marker of a finished run that stays does no harm."""
+        """Remove the marker; a marker of a finished run that remains does no harm."""
         try:
             (self.queue / run_id).unlink()
         except OSError:

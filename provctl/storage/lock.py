@@ -16,11 +16,11 @@ from provctl.base.safe_open import open_own, read_own
 from provctl.errors import StateDirError
 
 # Who takes a lock and gives it up at once, as whoever waits for its holder's end, is in
-# the way for some microseconds: so long it is tried again.
+# the way for some microseconds: so long it is retried.
 _LOOKS_S = 0.1
-# So is who only looks, and has it shared; and what its holder had just forked when it was
-# killed, until that runs a program. Both can be told from a holder, so they may be late to
-# let go, on a busy machine.
+# So is who only looks, and has it shared; and what its holder had just forked when it
+# was killed, until that runs a program. Both can be told from a holder, so they may be
+# late to let go, on a busy machine.
 _LATE_S = 5.0
 
 

@@ -1,8 +1,8 @@
-"""Logs of the scheduler and its hooks: bounded, each with one older file beside it.
+"""Log rotation for the scheduler and its hooks: each log has one older file.
 
-Several processes write to one log, each a whole line at a time. Whoever finds it too
-large renames it, and holds a kernel lock on the file meanwhile. Who has opened the file
-but does not find it at its place any more renames nothing.
+Several processes write to one log, a whole line at a time. The process that finds it
+too large renames it under a file lock. A process whose open file is no longer at its
+path renames nothing.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def append(path: Path, text: str, *, streams: Tuple[int, ...] = ()) -> None:
 
 
 def _rotate(fd: int, path: Path) -> bool:
-    """Make the open log the older one. False if another process does it, or nobody can."""
+    """Rename the open log to the older one. False on failure or if another does it."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,10 +1,10 @@
-"""Which runs have hooks still to be run, and starting the process that runs them.
+"""Marks runs whose hooks are pending, and starts the process that runs them.
 
-hooks/<run>          put there when a run gets an owner: when it has ended, its hooks run
-hooks/.doing-<run>   its hooks are being run
+hooks/<run>          created when a run gets an owner; its hooks run when it has
+finished hooks/.doing-<run>   its hooks are being run
 
-A mark goes when all hooks of a run were run, whatever came of them. So whoever dies
-in between, they are run at least once.
+A mark is removed when all hooks of a run have run, whatever their result. So they run
+at least once, even after a crash.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ class PendingHooks:
         return sorted(begun | {name for name in names if not name.startswith(".")})
 
     def waits(self, run_id: str) -> bool:
-        """Whether a run is marked, and nobody has begun with it."""
+        """Whether a run is marked, and no process has started its hooks."""
         return (self._folder / run_id).exists()
 
     def claim(self, run_id: str) -> bool:
-        """Begin with a run, so that a mark of its next end is another; if it has one.
+        """Claim the mark of a run, so that its next finish sets a new one.
 
         One that somebody began with before is begun with again.
         """
@@ -133,7 +133,7 @@ class HookLauncher:
         died = process.wait() != 0
         left = [run for run in run_ids if died and self._marks.waits(run)]
         if len(left) == len(run_ids):
-            left = []  # it dies before it begins; whoever is next looks again
+            left = []  # it dies before it starts; the next process checks again
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._through, left)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def unreadable(
     path: Path, problem: OSError, *, hint: Optional[str] = None
 ) -> ProvctlError:
-    """Return the error. Who takes care of a run tries it again after StateDirError."""
+    """Return the error. The owner of a run retries after StateDirError."""
     message = f"{path}: {problem.strerror}"
     if is_resource_exhaustion(problem):
         hint = f"nothing is damaged; {describe(problem, str(path))}"

@@ -1,8 +1,9 @@
 """What is kept of the past: which runs go, and how one goes without a trace of half.
 
 Only what has finished goes, or was submitted by halves and for long; and of that
-nothing that is owned, pinned, or cannot be read. A run is renamed aside before anything of it is deleted, so it is there
-whole or not at all; what a killed process left half deleted is swept later.
+nothing that is owned, pinned, or cannot be read. A run is renamed aside before anything
+of it is deleted, so it is there whole or not at all; what a killed process left half
+deleted is swept later.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _GONE = ".gone-"
 # So young a marker may be of a run that its owner is just about to take, and a draft
 # of one whose process cannot be seen from here.
 _YOUNG_S = 60.0
-_INCOMPLETE_S = 86_400.0  # after which what nobody submitted whole goes
+_INCOMPLETE_S = 86_400.0  # after which incomplete runs are removed
 _AT_ONCE = 50  # runs that are locked together; each takes a descriptor
 
 
@@ -187,7 +188,7 @@ def remove_orphans(paths: Iterable[Path]) -> None:
 
 
 def _is_left(path: Path, now: float) -> bool:
-    """Whether it is nobody's: half removed, or the draft of a dead process."""
+    """Whether it is an orphan: partly removed, or the draft of a dead process."""
     maker = draft_owner_pid(path.name)
     if maker is None:
         return path.name.startswith(_GONE)

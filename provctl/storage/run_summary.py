@@ -28,12 +28,11 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 class RunSummary(NamedTuple):
     """What lists show. `status` and `outcome` as in `core.engine.view.RunView`.
 
-    Or "incomplete": who submitted it died before it was handed over, and told nobody
-    its id; nobody goes on with it unless told to.
-    Times are seconds since the epoch. `owned`: a process takes care of it now.
-    `damage` says what is wrong with a journal that cannot be read; then the status
-    is "damaged". A tuple, for lists make thousands, and a dataclass takes five times
-    as long.
+    Or "incomplete": the submitting process died before the run was handed over and
+    before it printed the id; it only continues on request. Times are seconds since the
+    epoch. `owned`: a process owns it now. `damage` says what is wrong with a journal
+    that cannot be read; then the status is "damaged". A tuple, for lists make
+    thousands, and a dataclass takes five times as long.
     """
 
     id: str
@@ -134,7 +133,7 @@ def is_left_alone(folder: RunDir) -> bool:
 
 
 def journal_fingerprint(runs: str, run_id: str) -> str:
-    """Return what the journal of a run in the folder `runs` looks like, "" if it is none.
+    """Return a fingerprint of the journal of a run in the folder `runs`, "" if none.
 
     To `stat`, that is. A journal only ever grows: what looks the same says the same.
     """
@@ -185,7 +184,7 @@ def _under_way(folder: RunDir, data: bytes) -> str:
 
 
 def _place_of_last(found: List[bytes], kind: bytes) -> int:
-    """How many records there are up to the last of a kind, 0 if there is none."""
+    """The number of records up to the last of a kind, 0 if there is none."""
     return len(found) - found[::-1].index(kind) if kind in found else 0
 
 

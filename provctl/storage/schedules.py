@@ -81,11 +81,11 @@ class Schedules:
             return initial_state(schedule)
         record = _read(path, schedule.name, ScheduleState)
         past = ScheduleState(**{**record, "waiting": tuple(record.get("waiting", ()))})
-        # That of an earlier schedule with its name is none of its own.
+        # The state of an earlier schedule of the same name does not apply.
         return past if past.made == schedule.made else initial_state(schedule)
 
     def add(self, schedule: Schedule) -> None:
-        """Put a new one on disk; it survives a power cut. Raises Refused, StateDirError."""
+        """Store a new one durably. Raises RequestRejected, StateDirError."""
         with self._held():
             if os.path.lexists(self._folder / (schedule.name + _IS)):
                 message = f"schedule {schedule.name} already exists"
@@ -108,7 +108,7 @@ class Schedules:
         with self._held():
             if name not in self.names():
                 self.read(name)
-            # In this order: without its past a schedule would begin anew.
+            # In this order: without its state a schedule would start over.
             for suffix in (_IS, _WAS):
                 path = self._folder / (name + suffix)
                 if os.path.lexists(path):

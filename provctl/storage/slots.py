@@ -1,9 +1,9 @@
-"""The slots of a state directory: what all its owners may use at once.
+"""Slots and pools that all owners of a state directory share.
 
 A resource has a file, a unit of it is a byte, and a unit is taken while somebody has a
 shared lock on its byte: the owner that started the attempt, and the attempt's shim (see
-`executors.local.slots`). So nothing is taken by what is dead, and a task keeps what it takes
-while it runs, whoever was killed. Beside the units there are bytes
+`executors.local.slots`). So nothing is taken by what is dead, and a task keeps what it
+takes while it runs, whoever was killed. Beside the units there are bytes
 
  * for who waits first, and alone may take what becomes free: who waits for much would
    otherwise wait for ever

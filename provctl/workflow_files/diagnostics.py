@@ -1,4 +1,4 @@
-"""Showing the mistakes of a workflow file as plain text for a terminal."""
+"""Formats the errors of a workflow file as plain text for a terminal."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _WORDS = 1_000  # characters; a message has names in it that somebody gave
 
 
 def render_mistakes(error: InvalidWorkflow, *, width: int = MAX_WIDTH) -> str:
-    """Every mistake with its place, its line and what to do, then their number.
+    """Each error with its location, source line and hint, then their number.
 
-    Lines of files are cut to `width` columns. Those that are alike are shown once, with the names of the others.
+    Lines of files are cut to `width` columns. Those that are alike are shown once, with
+    the names of the others.
     """
     count = len(error.mistakes) + error.others
     blocks = [
@@ -41,7 +42,7 @@ def brief(error: InvalidWorkflow) -> InvalidWorkflow:
 
     The others are counted. What is brief already stays as it is.
     """
-    told = [
+    shown = [
         replace(
             mistake,
             message=_shorten(mistake.message),
@@ -50,7 +51,9 @@ def brief(error: InvalidWorkflow) -> InvalidWorkflow:
         )
         for mistake in error.mistakes[:_TOLD]
     ]
-    return InvalidWorkflow(told, others=error.others + len(error.mistakes) - len(told))
+    return InvalidWorkflow(
+        shown, others=error.others + len(error.mistakes) - len(shown)
+    )
 
 
 def _shorten(words: str) -> str:
@@ -71,8 +74,8 @@ def group_similar(mistakes: Sequence[Diagnostic]) -> List[List[Diagnostic]]:
     groups: Dict[Tuple[object, ...], List[Diagnostic]] = {}
     placed: Dict[Tuple[object, ...], List[Diagnostic]] = {}
     for mistake in mistakes:
-        told = _NAME.sub("``", mistake.message, count=1)
-        kind = (mistake.file, told, mistake.hint)
+        message = _NAME.sub("``", mistake.message, count=1)
+        kind = (mistake.file, message, mistake.hint)
         if not mistake.line and kind in placed:
             placed[kind].append(mistake)
             continue
@@ -84,14 +87,14 @@ def group_similar(mistakes: Sequence[Diagnostic]) -> List[List[Diagnostic]]:
 
 
 def remaining_count(group: Sequence[Diagnostic]) -> str:
-    """Return of whom a group tells the same as of its first; empty for nobody."""
+    """Return the other names of a group of similar errors; empty if there are none."""
     found = (_NAME.search(mistake.message) for mistake in group[1:])
     names = [match.group() for match in found if match]
     if not names:
         return f"and {len(group) - 1} more like this" if len(group) > 1 else ""
-    told = ", ".join(names[:_NAMED])
+    shown = ", ".join(names[:_NAMED])
     more = len(group) - 1 - len(names[:_NAMED])
-    return f"same for {told}" + (f" and {more} more" if more else "")
+    return f"same for {shown}" + (f" and {more} more" if more else "")
 
 
 def _block(group: Sequence[Diagnostic], width: int) -> Iterator[str]:

@@ -102,9 +102,10 @@ def _check_call(
 
 
 class _Needs:
-    """Finds what tasks wait for: their `needs`, then the tasks whose outputs they use.
+    """Finds the dependencies of tasks: their `needs`, then outputs that they use.
 
-    A million needs are of a hundred thousand tasks at most: those that are alike are one.
+    A million needs are of a hundred thousand tasks at most: those that are alike are
+    one.
     """
 
     def __init__(self, table: TaskTable, problems: ValidationIssues) -> None:
@@ -113,21 +114,21 @@ class _Needs:
         self._alike: Dict[str, Dict[str, Dependency]] = {}
 
     def of(self, node: TaskNode) -> Tuple[Dependency, ...]:
-        """Return what a task waits for, and note what is wrong with it."""
+        """Return the dependencies of a task, and report problems."""
         needs: Dict[str, Dependency] = {}
-        for index, said in enumerate(node.entry.fields.needs):
-            target = node.scope.find(said.task)
+        for index, need in enumerate(node.entry.fields.needs):
+            target = node.scope.find(need.task)
             if target is None:
                 path = (*node.entry.path, "needs", index)
-                message = f"task `{node.id}` needs `{said.task}`, which does not exist"
-                _tell_unknown(said.task, node, path, message, self._problems)
+                message = f"task `{node.id}` needs `{need.task}`, which does not exist"
+                _tell_unknown(need.task, node, path, message, self._problems)
                 continue
-            known = needs.setdefault(target, self._one(target, said.on))
-            if known.on != said.on:
+            known = needs.setdefault(target, self._one(target, need.on))
+            if known.on != need.on:
                 self._problems.add(
                     (*node.entry.path, "needs", index),
-                    f"task `{node.id}` needs `{said.task}` twice: on {known.on} and on"
-                    f" {said.on}",
+                    f"task `{node.id}` needs `{need.task}` twice: on {known.on} and on"
+                    f" {need.on}",
                     "use `done` to continue whatever its outcome",
                 )
         for use in _uses(node):
@@ -268,12 +269,12 @@ def _check_pools(
     known: Mapping[str, int],
     problems: ValidationIssues,
 ) -> None:
-    said = [
+    uses = [
         (level.fields.defaults, (*level.path, "defaults"))
         for level in [top, *table.levels.values()]
     ]
-    said.extend((node.entry.fields, node.entry.path) for node in table.nodes.values())
-    for policy, path in said:
+    uses.extend((node.entry.fields, node.entry.path) for node in table.nodes.values())
+    for policy, path in uses:
         for name, amount in (policy.pools or {}).items():
             at = (*path, "pools", name)
             if name not in known:

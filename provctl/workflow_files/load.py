@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from provctl.core.model.workflow import NushellCall, Task
 
     class Document(Protocol):
-        """A parsed file that knows where its parts stand."""
+        """A parsed file that knows the locations of its parts."""
 
         @property
         def value(self) -> Any:
@@ -195,7 +195,7 @@ def _with_absolute_secrets(task: Task, origin: DocumentOrigin) -> Task:
     for name, reference in task.secrets.items():
         where, _, place = reference.partition(":")
         if where == "file":
-            # With a ~ that is nobody's home it is a file that does not exist.
+            # A ~ of an unknown user is a file that does not exist.
             place = _absolute(os.path.expanduser(place), origin)  # noqa: PTH111
         secrets[name] = f"{where}:{place}"
     return replace(task, secrets=secrets)
@@ -256,9 +256,9 @@ def _parse(suffix: str, source: SourceText) -> Document:
 def _locate(
     origin: DocumentOrigin, document: Document, problems: Sequence[ValidationIssue]
 ) -> List[Diagnostic]:
-    """The problems as mistakes, in the order of the file; unplaced ones last.
+    """The problems as diagnostics, in file order; those without a location last.
 
-    Where a secret may stand in the file itself, no line of it is shown.
+    If the file may contain a secret, no line of it is shown.
     """
     shown = not any("secrets" in problem.path for problem in problems)
     mistakes = [

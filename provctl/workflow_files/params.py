@@ -1,6 +1,6 @@
 """`-p name=text`: what type the text has, and where it goes in JSON and TOML.
 
-In those files a value `{"$param": "zone"}` stands for the parameter `zone`,
+In those files a value `{"$param": "zone"}` is replaced by the parameter `zone`,
 which the record `params` declares with its default.
 """
 
@@ -64,7 +64,7 @@ def with_params(
 ) -> Set[str]:
     """Put `-p` over the declared parameters, then fill every `$param`; in place.
 
-    Returns the names that stand for something in the file.
+    Returns the names of the parameters that the file uses.
     """
     if not isinstance(document, dict):
         return set()
@@ -95,7 +95,7 @@ def _fill(
     work: List[Tuple[Optional[_Link], Any]] = [(None, document)]
     while work:
         link, holder = work.pop()
-        # What is put in takes the place of something, so this can go on meanwhile.
+        # What is put in takes the place of something, so this can continue meanwhile.
         parts = holder.items() if isinstance(holder, dict) else enumerate(holder)
         for name, node in parts:
             at = (link, name)
@@ -119,7 +119,7 @@ def _fill(
             left -= sizes[wanted]
             if left >= 0:
                 holder[name] = declared[wanted]
-            elif left + sizes[wanted] >= 0:  # told once
+            elif left + sizes[wanted] >= 0:  # reported once
                 problems.add(
                     _path(at),
                     f"parameters insert more than {MAX_FILLED >> 20} MiB",

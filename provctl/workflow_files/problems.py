@@ -20,7 +20,7 @@ MAX_HINTS = 50
 
 @dataclass(frozen=True)
 class SourceLocation:
-    """Where something stands: line and column from 1, and the text of the line."""
+    """A location: line and column from 1, and the text of the line."""
 
     file: str
     line: int

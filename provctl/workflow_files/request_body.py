@@ -54,7 +54,7 @@ class SubmissionBody:
 
 @dataclass(frozen=True)
 class _Wrapped:
-    """The document in a wrapper, which knows where its parts stand in the whole."""
+    """The document in a wrapper, which knows the locations of its parts in the whole."""
 
     whole: JsonFile
 

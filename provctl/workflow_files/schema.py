@@ -107,7 +107,7 @@ def _secrets(secrets: Dict[str, str]) -> Dict[str, str]:
 
 
 def _worth_it(entries: List[Any]) -> List[str]:
-    """What a retry is for, in the words of `core.model.workflow.Retry`."""
+    """The causes of a retry, in the words of `core.model.workflow.Retry`."""
     if not entries:
         _reject("is empty: remove it to retry after any failure")
     words = [_one_worth_it(entry) for entry in entries]
@@ -138,7 +138,7 @@ def _argv(argv: List[Any]) -> List[Any]:
 
 
 def _check_word(value: Any, what: str) -> None:
-    """Refuse what cannot be one word in argv or a variable of the environment.
+    """Refuse a value that cannot be an argument or an environment variable.
 
     Special records are let through; whether they are sound is checked later.
     """
@@ -176,7 +176,7 @@ def _labels(labels: Dict[str, str]) -> Dict[str, str]:
 
 
 def _needs(entries: Any, info: ValidationInfo) -> Any:
-    """Names are short for records with a `task`; `info.context` has those that were read."""
+    """Expand names to records with a `task`; `info.context` caches them."""
     if not isinstance(entries, list):
         return entries
     known = cast("_Known", info.context)
@@ -227,7 +227,7 @@ class NeedFields(_Fields):
 
 
 class RetryFields(_Fields):
-    """How often to try, and how long to wait between tries."""
+    """Number of attempts, and the delay between them."""
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 3
     delay: Duration = 0.0
@@ -263,7 +263,7 @@ class WorkFields(_Fields):
 
 
 class UndoFields(WorkFields):
-    """How to take back what the task made."""
+    """How to undo the task."""
 
     on: UndoCondition = "success"
     timeout: Optional[Timeout] = None

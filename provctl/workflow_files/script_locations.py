@@ -1,4 +1,4 @@
-"""Where scripts stand in the text of their workflow file, line by line.
+"""Finds the lines of scripts in their workflow file.
 
 A script is looked for as it is, not by its path: what Nickel computes has no place, and
 to ask Nickel for the place of one field takes as long as to evaluate the file.
@@ -19,7 +19,7 @@ _FILLED = "%{"  # where Nickel puts a value in
 
 
 def line_finder(source: Optional[SourceText]) -> Callable[[str], int]:
-    """Return what tells in which line of a file a script begins; 0 for not known.
+    """Return a function from a script to its first line in a file; 0 if unknown.
 
     Line n of such a script is line n - 1 further down in the file. A script that stands
     there twice, or with its lines escaped as in JSON, has none; nor has any without a
@@ -84,7 +84,7 @@ def _line_finder(source: str) -> Callable[[str], int]:
 
 
 def _quoted(rest: str) -> bool:
-    """Whether what goes on behind a line of a script is the end of a text."""
+    """Whether the text after a line of a script ends a string."""
     return rest.lstrip()[:1] in ('"', "'")
 
 

@@ -1,4 +1,4 @@
-"""Where tasks stand in their workflow file, for who wants to point at them."""
+"""Finds the locations of tasks in their workflow file."""
 
 from __future__ import annotations
 

@@ -159,15 +159,15 @@ def _members(
 
 def _merge(outer: Mapping[str, Any], inner: PolicyFields) -> Mapping[str, Any]:
     """What `inner` says over what `outer` says; variables one by one."""
-    said = {
+    own = {
         name: getattr(inner, name)
         for name in inner.model_fields_set & _POLICY
         if getattr(inner, name) is not None
     }
     for name in ("env", "secrets"):
-        if name in said and name in outer:
-            said[name] = {**outer[name], **said[name]}
-    return {**outer, **said}
+        if name in own and name in outer:
+            own[name] = {**outer[name], **own[name]}
+    return {**outer, **own}
 
 
 def _check_library(

@@ -126,7 +126,7 @@ def test_the_end_has_the_log_of_what_failed_and_how_to_go_on(
     assert [line for line in shown if line.startswith("::add-mask")] == lines
     assert GitHubJob(done.out).obeyed == [] or system == "plain"
     _, command = next(
-        line for line in done.out.splitlines() if "workflow retry" in line
+        line for line in done.out.splitlines() if "provctl retry" in line
     ).split(": ")
     provctl.text("mended", "")
     provctl(*shlex.split(command)[1:])

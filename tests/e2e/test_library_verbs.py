@@ -119,14 +119,14 @@ def test_help_is_the_signature(thing: Provctl) -> None:
         (["show", "a", "--limits", '{"cpu": "x"}'], "--limits: expected a record"),
         (
             ["show", "a", "--times", "soon"],
-            "--times: expected a list, of which each is",
+            "--times: expected a list where each item is",
         ),
         (
             ["show", "a", "--code", "{|| 1}"],
-            "--code: expected code, which only Nushell",
+            "--code: expected a closure, which can only",
         ),
         (["list", "a"], "unexpected extra argument"),
-        (["list", "--infra", "a"], "one argument too many: a"),
+        (["list", "--infra", "a"], "unexpected argument: a"),
         (["show", "--nope"], "--nope"),
         (["shaw"], "did you mean show?"),
         (["broken"], "broken.nu"),

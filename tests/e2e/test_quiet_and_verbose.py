@@ -44,16 +44,16 @@ def test_verbose_says_what_is_done(provctl: Provctl) -> None:
     assert first.out.startswith("Workflow submitted: ")
     assert f"configuration: {config} (given, read)" in first.err
     assert f"state directory: {provctl.state}" in first.err
-    assert "1 task, checked in " in first.err
+    assert "1 task, validated in " in first.err
     assert "scheduler: started in " in first.err
-    assert "took " in first.err
+    assert "finished in " in first.err
     assert "asked " not in first.err
     again = provctl("workflow", "submit", file, "-vv").err
     (pid,) = provctl.schedulers()
     assert f"scheduler: process {pid}" in again
     assert "control.sock: poke (" in again
     assert "Python " in again
-    assert "took " not in provctl("workflow", "submit", file).err
+    assert "finished in " not in provctl("workflow", "submit", file).err
 
 
 def test_quiet_and_verbose_exclude_each_other(provctl: Provctl) -> None:

@@ -90,7 +90,7 @@ def test_case_30_a_task_that_finds_no_room_waits_and_says_so(provctl: Provctl) -
             assert not ran.exists()
         out, err = owner.communicate(timeout=60)
         assert owner.returncode == 0, (out, err)
-    said = f"files may not become so large for {provctl.state}/runs/{run}/attempts/1.1"
+    said = f"the file size limit is reached for {provctl.state}/runs/{run}/attempts/1.1"
     assert out.decode().count(said) == 1
     assert ran.exists()
 

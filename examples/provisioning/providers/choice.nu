@@ -17,7 +17,7 @@ const PROVIDERS = [local aws upcloud]
 export def chosen [named?: string]: nothing -> string {
     let chosen = ($named | default $env.PROVISIONING_PROVIDER? | default local)
     if $chosen not-in $PROVIDERS {
-        error make --unspanned {msg: $"unknown provider ($chosen); use one of: ($PROVIDERS | str join ', ')"}
+        error make --unspanned {msg: $"unknown provider ($chosen); known providers: ($PROVIDERS | str join ', ')"}
     }
     $chosen
 }

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def call(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Dict[str, Any]:
     """Send a request and return the answer.
 
-    Raises what the owner refused with, and SchedulerUnreachable when nobody
-    answers within `timeout_s` seconds.
+    Raises the error that the owner returned, and SchedulerUnreachable if there is no
+    answer within `timeout_s` seconds.
     """
     try:
         with socket.socket(socket.AF_UNIX) as sock:

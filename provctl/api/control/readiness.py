@@ -65,7 +65,7 @@ class Pipe:
 
 
 class ServiceManager:
-    """systemd, if the environment names it; else nobody is told."""
+    """Notifies systemd, if the environment names its socket."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")

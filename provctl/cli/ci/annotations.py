@@ -1,6 +1,6 @@
 """Remarks for CI systems that show them at the lines of files: mistakes, failures.
 
-GitHub shows ten of a kind in a step. So what comes after nine is told in one.
+GitHub shows ten of each kind per step. The tenth summarizes all that remain.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def _limit(remarks: Sequence[Annotation]) -> List[Annotation]:
     if len(remarks) <= _MOST:
         return list(remarks)
     others = remarks[_MOST - 1 :]
-    told = "\n".join(f"{each.title}: {each.message}" for each in others[:100])
-    last = Annotation(others[0].level, f"and {len(others)} more", told[:4000])
+    message = "\n".join(f"{each.title}: {each.message}" for each in others[:100])
+    last = Annotation(others[0].level, f"and {len(others)} more", message[:4000])
     return [*remarks[: _MOST - 1], last]
 
 
@@ -121,10 +121,10 @@ def _flaky(course: RunSummaryReport) -> Dict[str, Tuple[str, str]]:
         failed = each.outcome in NEEDS_ATTENTION and each.purpose == "run"
         if failed and (task.outcome_before_undo or task.outcome) == "succeeded":
             why = each.reason or humanize(each.outcome or "")
-            told = (
+            notes = (
                 f"succeeded on attempt {task.counted_attempts}; earlier attempts: {why}"
             )
-            found[each.task] = (f"{each.task} is flaky", told)
+            found[each.task] = (f"{each.task} is flaky", notes)
     return found
 
 
@@ -135,16 +135,16 @@ def _why(course: RunSummaryReport, task: TaskState) -> str:
     from provctl.runs.log_tail import last_lines
 
     took = elapsed(task.started_at, task.finished_at)
-    told = describe_task(task_view(task), now=0.0, took=took)
+    reason = describe_task(task_view(task), now=0.0, took=took)
     log = course.folder.log_of(task.task.index, task.attempt)
-    said = (sanitize(line, limit=300) for line in last_lines(log, _LOG_LINES))
-    return "\n".join([told, *said])
+    lines = (sanitize(line, limit=300) for line in last_lines(log, _LOG_LINES))
+    return "\n".join([reason, *lines])
 
 
 def _places(
     session: Session, course: RunSummaryReport, ids: Sequence[str]
 ) -> Mapping[str, _Where]:
-    """Where tasks stand in the workflow file, if it is still there; of others, at ""."""
+    """The locations of tasks in the workflow file, if it still exists."""
     environ, workflow = session.environ, course.run.workflow
     found: Dict[str, _Where] = {"": (_in_workspace(workflow.source, environ), 0, 0)}
     if ids and workflow.source:

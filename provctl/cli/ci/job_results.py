@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def write_ci_summary(session: Session, run_ids: Sequence[str]) -> None:
-    """Tell the CI system, if it is one that listens, how runs that were watched ended.
+    """Report the results of watched runs to the CI system.
 
-    A page that cannot be written is no reason to fail: it is only told.
+    If the summary page cannot be written, this prints a note and does not fail.
     """
     if not detect_ci_log_format(session.environ).annotates:
         return

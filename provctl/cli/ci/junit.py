@@ -1,4 +1,4 @@
-"""What JUnit's XML says of a run: tasks as cases, tries that failed as faults."""
+"""JUnit XML of a run: tasks as test cases, failed attempts as faults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOG_LINES = 100
 
 
 def junit_suite(course: RunSummaryReport) -> JUnitTestSuite:
-    """Return what the file is to say of a run."""
+    """Return the JUnit data of a run."""
     from provctl.render.junit_xml import JUnitTestSuite
 
     folder, run, tries = course.folder, course.run, course.tries

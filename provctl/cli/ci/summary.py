@@ -1,4 +1,4 @@
-"""What a summary in Markdown says of a run: its end, graph, tasks and failures."""
+"""The Markdown summary of a run: outcome, graph, tasks and failures."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ _TEXT_LINES = 100
 
 @dataclass(frozen=True)
 class RunSummaryReport:
-    """How a run went: as it is on disk, with all its tries, up to `now`.
+    """A run as it is on disk, with all its attempts, up to `now`.
 
-    `program` is what commands about it begin with. `unattended` says what became of
-    running tasks if nobody owns it.
+    `program` is the prefix of commands about it. `unattended` is the state of running
+    tasks of an orphaned run.
     """
 
     folder: RunDir

@@ -129,17 +129,17 @@ def _parts(
     )
     yield from collect_scheduler(usable.folder)
     if folder is not None:
-        said = _of_the_run(ctx, usable, folder.id)
-        yield Part("run/said.txt", said, "output of status, explain and verify")
+        output = _of_the_run(ctx, usable, folder.id)
+        yield Part("run/said.txt", output, "output of status, explain and verify")
         yield from collect_run(folder, with_inputs=with_inputs)
 
 
 def _of_the_run(ctx: click.Context, session: Session, run: str) -> bytes:
-    said = b""
+    output = b""
     for name in ("status", "explain"):
-        said += _output_of(ctx, session, _command(ctx, name), run=run)
+        output += _output_of(ctx, session, _command(ctx, name), run=run)
     verify = _command(ctx, "journal", "verify")
-    return said + _output_of(ctx, session, verify, runs=(run,))
+    return output + _output_of(ctx, session, verify, runs=(run,))
 
 
 def _command(ctx: click.Context, *words: str) -> click.Command:
@@ -188,8 +188,8 @@ def _versions(session: Session) -> bytes:
     return json.dumps(found, indent=1).encode("ascii")
 
 
-# What is set for tasks may be anything, and so may what hooks are told beside the run:
-# the address of a chat is enough to write there. Or what stands before an @ in a URL.
+# Environment variables of tasks and arguments of hooks can contain secrets: the URL of
+# a chat webhook allows posting to it. So can the user part of a URL.
 _VARIABLES = "nushell.env_vars"
 _COMMANDS = "hooks.on_run_finished"
 

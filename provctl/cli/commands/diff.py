@@ -123,7 +123,7 @@ def _at(value: Any, name: Any) -> Any:
 
 
 def _definition(task: Task) -> Dict[str, object]:
-    """What the workflow says of a task, but for its place in the table."""
+    """The definition of a task, without its index."""
     from dataclasses import asdict
 
     return {key: value for key, value in asdict(task).items() if key != "index"}

@@ -55,7 +55,7 @@ def explain(session: Session, run: str) -> None:
         raise no_task(about, task_id)
     run_context = RunContext(session.folder, time.time())  # noqa: TID251  # for people only
     chosen = [task_id] if task_id else _select_tasks(about)
-    # What nobody owns does not go on, and is late by any measure.
+    # An orphaned run makes no progress, so estimates would be wrong.
     chart = run_context.chart(about) if goes_on else None
     others = held_elsewhere(session.folder, state, max(slots, state.slots))
 
@@ -103,7 +103,7 @@ def _print(
 
 
 def _fold(run: RunState, reasons: Dict[str, List[Reason]]) -> Dict[str, int]:
-    """Keep a few tasks of each status of a run that goes on; return how many more are."""
+    """Keep a few tasks of each status of an active run; return how many were removed."""
     if run.outcome is not None:
         return {}
     shown: Dict[str, int] = {}
@@ -119,18 +119,18 @@ def _fold(run: RunState, reasons: Dict[str, List[Reason]]) -> Dict[str, int]:
 
 
 def _summary_lines(run: RunState) -> str:
-    """How a run ended of which no task has to be explained."""
+    """Summarize a finished run that has no task to explain."""
     from provctl.core.engine.view import view
     from provctl.render.text import counts_of, elapsed, format_counts, humanize
 
     joint = "in" if run.outcome == "succeeded" else "after"
     took = elapsed(run.started_at, run.finished_at)
-    said = f"{humanize(run.outcome or '')} {joint} {took}" if took else run.outcome
-    return f"{said}: {format_counts(counts_of(view(run, rows=0)))}"
+    outcome = f"{humanize(run.outcome or '')} {joint} {took}" if took else run.outcome
+    return f"{outcome}: {format_counts(counts_of(view(run, rows=0)))}"
 
 
 def _select_tasks(run: RunState) -> List[str]:
-    """The tasks that say most of a run: what moves it or holds it, or made it fail."""
+    """The tasks that explain a run best: active or waiting ones, or causes of failure."""
     from provctl.core.analysis.explain import root_causes
 
     if run.outcome is None:
@@ -162,7 +162,7 @@ def _record(
 def _leeway(
     chart: CriticalPathReport, run: RunState, task: TaskState
 ) -> Iterator[Reason]:
-    """How much later a task could end, where that means something."""
+    """The slack of a task, if it is meaningful."""
     from provctl.core.analysis.explain import Reason
     from provctl.core.model.workflow import SubWorkflow
     from provctl.render.text import duration
@@ -206,10 +206,10 @@ def _headline(session: Session, run: RunState, *, goes_on: bool) -> str:
     from provctl.core.engine.view import view
 
     picture = as_submitted(session, view(run, rows=0), owned=goes_on)
-    said = run_title(picture)
+    headline = run_title(picture)
     if not goes_on:
-        said += f"\n{ownerless_hint(session, picture)}"
-    return said
+        headline += f"\n{ownerless_hint(session, picture)}"
+    return headline
 
 
 def _lines(
@@ -245,7 +245,7 @@ def _until(at: Optional[float]) -> str:
 
 
 def _tail_of(session: Session, run: RunState, task_id: str) -> List[str]:
-    """The last lines that a failed task wrote."""
+    """The last lines of the log of a failed task."""
     task = run.tasks[task_id]
     if not task.attempt:
         return []

@@ -104,11 +104,11 @@ def _tell_of_nothing(run: RunState, task_id: str) -> None:
     if task.attempt:
         return
     if task.outcome is None:
-        told = f"{task_id} has not started: it is {task.status}"
+        message = f"{task_id} has not started: it is {task.status}"
     else:
         why = f": {task.reason}" if task.reason else ""
-        told = f"{task_id} never started: it {outcome_phrase(task.outcome)}{why}"
-    print_message(f"note: {told}")
+        message = f"{task_id} never started: it {outcome_phrase(task.outcome)}{why}"
+    print_message(f"note: {message}")
 
 
 def _refuse_attempt(run: RunState, task_id: Optional[str], attempt: int) -> None:

@@ -46,21 +46,21 @@ def outputs(
     tasks = follower.run.tasks
     stale = why_stale(follower.run)
     gone = {name for name in stale if tasks[name].outcome != "succeeded"}
-    told = {}
+    known = {}
     if task is None:
         found: Any = {
             name: state.output
             for name, state in tasks.items()
             if state.output is not None and name not in gone
         }
-        told = {name: stale[name] for name in found if name in stale}
+        known = {name: stale[name] for name in found if name in stale}
     elif task not in tasks:
         raise no_task(follower.run, task)
     elif task in gone:
         message = f"{task} has no output: it {stale[task]}"
         raise NotFound(message)
     else:
-        told = {task: stale[task]} if task in stale else {}
+        known = {task: stale[task]} if task in stale else {}
         wanted = {"$output": {"task": task, "path": path or ""}}
         # A call that returned `success: false` has failed, and has an output.
         own = tasks[task].output
@@ -71,6 +71,6 @@ def outputs(
         except ValueMissing as missing:
             hint = follower.unattended().get(task)
             raise NotFound(str(missing), hint=hint) from None
-    for name, why in told.items():
+    for name, why in known.items():
         interrupted_hint(f"{plain(name)} {plain(why)}")
     print_json(session, found)

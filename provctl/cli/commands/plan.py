@@ -70,7 +70,7 @@ def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
 def _timing(
     chart: CriticalPathReport, task: Task, known: Mapping[str, float]
 ) -> Dict[str, Any]:
-    """What earlier runs say of a task: what it takes, and how late it may be."""
+    """Statistics of a task from earlier runs: duration and slack."""
     from provctl.core.model.workflow import SubWorkflow
     from provctl.render.text import duration
 

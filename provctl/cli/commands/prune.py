@@ -119,8 +119,8 @@ def prune(
         _format_size(sum(each.size for each in chosen)),
         plural(len(chosen), "run"),
     )
-    told = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"
-    print_message(f"{told} {freed}")
+    done = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"
+    print_message(f"{done} {freed}")
     if left:
         word = "would be cleaned up" if dry_run else "cleaned up"
         print_message(f"leftover files {word}: {len(left)}")

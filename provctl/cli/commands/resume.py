@@ -94,22 +94,24 @@ def resume(
     if account.outcome is not None:
         message = f"run {folder.id} has already finished ({account.outcome})"
         raise RequestRejected(message, hint=f"to retry it: provctl retry {folder.id}")
-    wishes: List[Request] = [
+    requests: List[Request] = [
         ResolveTask(folder.id, task, how, reason)
         for how, tasks in (("rerun", rerun), ("accept", accept), ("fail", fail))
         for task in tasks
     ]
     if account.status == "paused":
-        wishes.append(Resume(folder.id, reason))
+        requests.append(Resume(folder.id, reason))
     if is_locked(folder.lock):
-        if not wishes:
+        if not requests:
             raise ownership_error(folder)
-        for wish in wishes:
-            session.owner_client.send(wish)
-            print_message(_print_decision(wish))
+        for request in requests:
+            session.owner_client.send(request)
+            print_message(_print_decision(request))
         return
     ctx.exit(
-        run_foreground(session, folder.id, make_executor(), jobs=jobs, requests=wishes)
+        run_foreground(
+            session, folder.id, make_executor(), jobs=jobs, requests=requests
+        )
     )
 
 
@@ -122,9 +124,9 @@ def _resume_paused(session: Session, found: Sequence[RunSummary], reason: str) -
         message = "none of these runs is paused"
         raise RequestRejected(message, hint="see: provctl list --status paused")
     for run_id in paused:
-        wish = Resume(run_id, reason)
-        session.owner_client.send(wish)
-        print_message(_print_decision(wish))
+        request = Resume(run_id, reason)
+        session.owner_client.send(request)
+        print_message(_print_decision(request))
 
 
 def _print_decision(wish: Any) -> str:

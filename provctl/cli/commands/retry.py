@@ -123,7 +123,7 @@ _ANEW = "is re-evaluated"  # it runs again only if a task fails again, or ends
 
 
 def _kept(run: RunState, task: TaskState, chosen: Container[str]) -> str:
-    """What is said of a task that does not run again: where it could have to."""
+    """Describe a task that is not retried, with a note if its dependency is."""
     before = (need.task for need in task.task.needs if need.task in chosen)
     for name in before if task.outcome == "succeeded" else ():
         if run.tasks[name].outcome == "succeeded":

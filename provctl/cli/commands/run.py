@@ -58,7 +58,7 @@ def run(
     session: Session = ctx.obj
     executor = make_executor()  # gets ready while the file is loaded
     workflow = load(session, file, params)
-    # The limit is the run's, for whoever goes on with it.
+    # The limit is stored with the run, so that a later owner keeps it.
     wishes = SubmitOptions(priority, None, jobs, fail_fast, labels=dict(labels))
     block_signals()
     run_id = submit(session.folder, workflow, wishes)

@@ -150,13 +150,13 @@ def add(
         environment=task_environment(session.environ, passthrough),
         labels=dict(labels),
     )
-    merge_labels(workflow, made.labels_of_runs)  # what is wrong with them is told now
+    merge_labels(workflow, made.labels_of_runs)  # reports wrong labels now
     _schedules(session).add(made)
     first = next(times.times_after(cron, zone, now), now)
     print_message(f"next: {format_local(first)} (local time; time zone {zone})")
     if _notify_scheduler(session):
         _print_next_times(session)
-    # The last, for what cannot be printed must not be what nobody submits.
+    # Printed last: if printing fails, the schedule is already active.
     if session.output == "table":
         click.echo(f"Schedule added: {made.name}")
     else:
@@ -185,7 +185,7 @@ def _schedule_name(name: str) -> str:
 
 
 def _notify_scheduler(session: Session) -> bool:
-    """Have the scheduler look at the schedules; whether there is one that does."""
+    """Make the scheduler reload the schedules; return whether one is running."""
     from provctl.errors import SchedulerUnreachable, StateDirError
 
     try:
@@ -281,7 +281,7 @@ def remove(ctx: click.Context, names: Tuple[str, ...], yes: bool) -> None:
     known = _schedules(session).names()
     for name in names:
         if name not in known:
-            _schedules(session).read(name)  # which says so
+            _schedules(session).read(name)  # raises NotFound
         print_message(name)
     if not confirm(f"remove {plural(len(names), 'schedule')}?", yes=yes):
         ctx.exit(DECLINED)
@@ -344,7 +344,7 @@ def run(session: Session, name: str, labels: Tuple[Tuple[str, str], ...]) -> Non
 
 
 def _row(each: ScheduleStatus) -> Dict[str, Any]:
-    """A schedule as a record; of a damaged one what is wrong with it."""
+    """A schedule as a record; a damaged one has its error as note."""
     from provctl.schedules.status import status_record
 
     found, past = each.schedule, each.past

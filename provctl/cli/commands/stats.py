@@ -1,4 +1,4 @@
-"""`stats`: what earlier runs say of workflows and of their tasks."""
+"""`stats`: success rates and durations of workflows and tasks in earlier runs."""
 
 from __future__ import annotations
 

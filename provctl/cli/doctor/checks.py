@@ -1,7 +1,7 @@
 """The checks of what runs need: configuration, programs, library, state, clock.
 
-A check returns what it found in a few words, as a `CheckNote` where something is to be said
-that is no fault, and raises what is wrong.
+A check returns what it found in a few words, as a `CheckNote` where something is to be
+said that is no fault, and raises what is wrong.
 """
 
 from __future__ import annotations
@@ -211,7 +211,8 @@ FIXES: Mapping[str, Callable[[CheckContext], None]] = {"nushell": _get_nushell}
 class Package(NamedTuple):
     """A package by its name; `version` is None where it is not there.
 
-    `always`: it is needed whatever the version of Python and the extras that were asked for.
+    `always`: it is needed whatever the version of Python and the extras that were asked
+    for.
     """
 
     name: str

@@ -30,15 +30,15 @@ def api_port(surroundings: CheckContext) -> Union[str, CheckNote]:
     from provctl.storage.lock import lock_owner
 
     runs = lock_owner(surroundings.state_dir / "scheduler" / "lock") is not None
-    said: List[str] = []
+    notes: List[str] = []
     unused: List[str] = []
     for host, port in addresses:
         where = f"{host}:{port}"
         problem = _why_taken(host, port)
         if problem is None:
-            (unused if runs else said).append(where)
+            (unused if runs else notes).append(where)
         elif runs and _is_api(host, port):
-            said.append(where)
+            notes.append(where)
         else:
             message = f"the API cannot listen at {where}: {problem}"
             hint = "the port is in use by another program; choose another port"
@@ -48,8 +48,8 @@ def api_port(surroundings: CheckContext) -> Union[str, CheckNote]:
         return CheckNote(
             detail, "provctl scheduler restart (running tasks are not affected)"
         )
-    found = ", ".join(said)
-    are = "is" if len(said) == 1 else "are"
+    found = ", ".join(notes)
+    are = "is" if len(notes) == 1 else "are"
     detail = f"the API is available at {found}" if runs else f"{found} {are} free"
     conflict = surroundings.settings.port_conflict
     return detail if conflict is None else CheckNote(detail, conflict)

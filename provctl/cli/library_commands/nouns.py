@@ -124,7 +124,7 @@ class _Noun(click.Group):
                 )
 
     def _abouts(self) -> List[Tuple[str, str]]:
-        """The verbs by name, each with the first line of what is said of it."""
+        """The verbs by name, each with the first line of its description."""
         return sorted(
             (
                 verb.name,

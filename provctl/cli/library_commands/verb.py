@@ -340,5 +340,7 @@ def _about(parameter: Parameter, *, with_type: bool = False) -> str:
         "default": parameter.default,
         "one of": ", ".join(parameter.choices) or None,
     }
-    said = "; ".join(f"{name}: {text}" for name, text in notes.items() if text)
-    return plain(f"{parameter.description}{f'  [{said}]' if said else ''}".strip())
+    notes_text = "; ".join(f"{name}: {text}" for name, text in notes.items() if text)
+    return plain(
+        f"{parameter.description}{f'  [{notes_text}]' if notes_text else ''}".strip()
+    )

@@ -25,11 +25,11 @@ def yes_option(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def confirm(question: str, *, yes: bool, destroys: bool = True) -> bool:
-    """Whether to go on: with `yes`, or as is answered at the terminal.
+    """Return whether to continue: `yes`, or the answer at the terminal.
 
-    What would happen was shown on stderr. Asks there, also where it is quiet. Where
-    nobody can be asked, what destroys is refused (raises UsageError), all else
-    goes on.
+    The caller has shown the plan on stderr. The question appears there, also with
+    --quiet. Without a terminal, destructive actions are refused (UsageError) and all
+    others continue.
     """
     if yes:
         return True

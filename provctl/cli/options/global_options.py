@@ -1,7 +1,7 @@
-"""What verbs have in common on the command line: global flags, kinds of words.
+"""Options that all commands have.
 
-What a shell completes words with starts no scheduler, no Nickel and no Nushell. It
-checks nothing: what is none of the words offered is told by the verb that gets it.
+Completion of their values starts no scheduler, no Nickel and no Nushell. It checks
+nothing; the command reports values that do not exist.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from provctl.errors import UsageError
 
 
 def add_global_options(command: click.Command) -> None:
-    """Let a command, and all below it, take the global flags too.
+    """Add the global options to a command and all its subcommands.
 
-    A command may stand in several places of the tree, and gets them once. What a
-    command has of its own by the same word stays its own.
+    A command that is in several groups gets them once. A command's own option of the
+    same name is kept.
     """
     known = {param.name for param in command.params}
     taken = {word for param in command.params for word in param.opts}
@@ -40,7 +40,7 @@ def add_global_options(command: click.Command) -> None:
 
 
 def view_option(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a verb that shows runs at work be told how, beside the format of its data."""
+    """Add -o with views of active runs beside the formats of results."""
     return click.option(
         "-o",
         "--output",
@@ -52,7 +52,7 @@ def view_option(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def report_options(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the options for files about runs when they have ended."""
+    """Add the options for report files of finished runs."""
     for option in (
         click.option(
             "--summary",
@@ -162,7 +162,7 @@ def _be_quiet(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         return
     _refuse_both(ctx, quiet=True, verbose=session.verbosity > 0)
     ctx.obj = replace(session, quiet=True)
-    # Whoever talks, talks to stderr. Errors are told at the door, when this is over.
+    # All messages go to stderr. Errors are printed later, by the error handler.
     nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     ctx.with_resource(nowhere)
     ctx.with_resource(redirect_stderr(nowhere))
@@ -249,7 +249,7 @@ def _set_state_dir(
 
 
 def unknown_verb(word: str, verbs: List[str]) -> str:
-    """Return what to say of a word that is none of `verbs`."""
+    """Return the error for a word that is not one of `verbs`."""
     from provctl.base.suggest import closest_match
 
     near = closest_match(word, verbs)

@@ -47,9 +47,9 @@ class RunFilter(NamedTuple):
         return all(each.fits(run.labels) for each in self.conditions)
 
     def of(self, runs: Iterable[RunSummary]) -> List[RunSummary]:
-        """Return the runs that are meant; say so where a label is on none of them.
+        """Return the matching runs; print a note for a label that no run has.
 
-        A key that no run has is more often a slip than a wish.
+        A key that no run has is probably a typo.
         """
         every = list(runs)
         found = [run for run in every if self.fits(run)]

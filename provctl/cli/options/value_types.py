@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Kind(CompletableType):
-    """A text that is read by `read`; its ValueErrors are told."""
+    """A value that `read` parses; its ValueErrors become usage errors."""
 
     def __init__(
         self, name: str, read: Callable[[str], Any], offers: Optional[Offers] = None
@@ -116,7 +116,8 @@ def _asked_labels(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
         yield f"{before}{comma}{offer}", about
 
 
-# Seconds since the epoch, of a time or an age, and of one that is over; seconds, and with their unit; key and value; what labels are.
+# Seconds since the epoch, of a time or an age, and of one that is over; seconds, and
+# with their unit; key and value; what labels are.
 MOMENT = _Kind("time", _moment)
 PAST = _Kind("time", _past)
 DURATION = _Kind("duration", _duration)

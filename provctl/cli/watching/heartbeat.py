@@ -32,7 +32,7 @@ _STILL_RUNNING = 5  # that are named
 
 
 class Heartbeat:
-    """Words about runs that go on, after `every_s` seconds of silence; 0 for never.
+    """Lists running tasks after `every_s` seconds without output; 0 for never.
 
     `stamp` gives the time of day.
     """
@@ -47,10 +47,10 @@ class Heartbeat:
     def after(
         self, silent_s: float, runs: Iterable[RunState], *, now: float
     ) -> List[str]:
-        """Return what is to be said by now of those that have not ended.
+        """Return the lines that are due about unfinished runs.
 
-        To be asked often, for it learns a little at a time (see `DurationEstimator`), and only
-        when nobody had anything to say for a while. `now` is in seconds since the epoch.
+        Call it often, because it reads history in small steps (see
+        `DurationEstimator`). `now` is in seconds since the epoch.
         """
         if not 0 < self._every_s / 4 <= silent_s:
             return []
@@ -70,20 +70,20 @@ class Heartbeat:
         named = [self._since(run, task, now) for task in running[:_STILL_RUNNING]]
         if len(running) > _STILL_RUNNING:
             named.append(f"and {len(running) - _STILL_RUNNING} more")
-        told = f"still running: {'; '.join(named)}"
+        text = f"still running: {'; '.join(named)}"
         if not named:
-            told = f"is {humanize(run.status)}: {format_counts(counts_of(view(run, rows=0)))}"
-        return f"{self._stamp(now)} run {sanitize(run.submitted.run)} {told}"
+            text = f"is {humanize(run.status)}: {format_counts(counts_of(view(run, rows=0)))}"
+        return f"{self._stamp(now)} run {sanitize(run.submitted.run)} {text}"
 
     def _since(self, run: RunState, task: TaskState, now: float) -> str:
-        told = f"{sanitize(task.task.id)} for {elapsed(task.started_at, None, now)}"
+        text = f"{sanitize(task.task.id)} for {elapsed(task.started_at, None, now)}"
         if task.started_at is None or task.purpose != "run":
-            return told
+            return text
         pace = self._estimator.stats(run, task.task.id)
         end = expected_end(pace, task.started_at, now, task.percent)
         if end is not None and end > now:
-            told += f", about {duration(int(end - now))} left"
-        return told
+            text += f", about {duration(int(end - now))} left"
+        return text
 
 
 class HeartbeatTicker:

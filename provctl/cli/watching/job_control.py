@@ -1,6 +1,4 @@
-"""A picture as a job of a shell: stopped, ended or in the background, it gives
-the terminal back.
-"""
+"""Job control of the live view: it restores the terminal when stopped or killed."""
 
 from __future__ import annotations
 
@@ -18,9 +16,9 @@ _ENDED = 143  # as shells have it of a SIGTERM
 
 
 class JobControl:
-    """Ctrl-Z leaves the picture as it is, to go on below; SIGTERM ends the watch.
+    """Ctrl-Z keeps the picture and continues below it; SIGTERM stops watching.
 
-    In the background nothing is drawn: it would be over what the shell does there.
+    Nothing is drawn while in the background, where it would overwrite the shell.
     `terminal` is the file descriptor that is drawn on.
 
     Ctrl-\\ and SIGHUP kill it, but not without giving the terminal back. Whoever owns

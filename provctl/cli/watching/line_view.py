@@ -54,10 +54,10 @@ _OVER = (AttemptFinished, AttemptDiscarded, TaskHeld, ProbeDue)
 
 @dataclass(frozen=True)
 class LineViewOptions:
-    """How a run is told: for whom, whether with what tasks write, and how often.
+    """Settings of the line view: program name, logs or not, and heartbeat.
 
-    `heartbeat_s` is the longest silence, 0 for any; `stamp` gives the time of day;
-    `program` is what commands that are named begin with.
+    `heartbeat_s` is the longest time without output, 0 for no limit; `stamp` gives the
+    time of day; `program` is the prefix of commands in hints.
     """
 
     dialect: CiLogFormat
@@ -74,7 +74,8 @@ class LineRunView:
     def __init__(
         self, folder: StateDir, stream: TextIO, manner: LineViewOptions
     ) -> None:
-        # Logs are looked at as often as a picture is drawn; without them only silence is.
+        # Logs are looked at as often as a picture is drawn; without them only silence
+        # is.
         self.tick_s = 0.125 if manner.groups else manner.heartbeat_s / 4 or _NEVER_S
         self._folder = folder
         self._manner = manner
@@ -111,7 +112,7 @@ class LineRunView:
             return []
         run_id, task = run.submitted.run, run.tasks[event.task]
         key = (run_id, event.task, event.attempt)
-        # What ended while nobody owned the run began before anybody looked.
+        # A task that finished while the run was orphaned started before this view.
         if isinstance(event, (*_BEGUN, AttemptFinished)):
             log = self._folder.run(run_id).log_of(task.task.index, event.attempt)
             # Secrets are covered soon after they are written: in time for an end.
@@ -150,13 +151,13 @@ class LineRunView:
             self._log.settle()
 
     def _picture(self, run: RunState) -> RunView:
-        """The picture of a run, with the logs of what failed, as far as they are told."""
+        """The view of a run, with the logs of failed tasks."""
         picture = view(run, rows=_ROWS)
         troubled = [task.id for task in picture.tasks if task.needs_attention]
-        told = troubled[:FAILED_TASKS_SHOWN]
+        shown = troubled[:FAILED_TASKS_SHOWN]
         tasks = [
             replace(task, log_tail=self._log_of(run, run.tasks[task.id]))
-            if task.id in told
+            if task.id in shown
             else task
             for task in picture.tasks
         ]
@@ -171,9 +172,9 @@ class LineRunView:
 
 
 def _title(task: TaskState, event: Any) -> str:
-    """What a group is called: its task, what for if not to run it, which try."""
+    """The title of a group: task, purpose if not "run", and attempt."""
     purpose = getattr(event, "purpose", task.purpose)
-    told: List[str] = [] if purpose == "run" else [purpose]
+    parts: List[str] = [] if purpose == "run" else [purpose]
     if event.attempt > 1:
-        told.append(f"attempt {event.attempt}")
-    return f"{task.task.id} ({', '.join(told)})" if told else task.task.id
+        parts.append(f"attempt {event.attempt}")
+    return f"{task.task.id} ({', '.join(parts)})" if parts else task.task.id

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 KINDS = ("none", "bell", "desktop")
-_WORTH_IT_S = 10.0  # whoever watched for less is still there
+_WORTH_IT_S = 10.0  # users who watched a shorter time are still present
 _SEND_S = 5.0
 _LENGTH = 200  # characters
 _ESCAPE, _END, _BELL = "\x1b", "\x1b\\", "\a"
@@ -43,10 +43,10 @@ def notify_end(
     *,
     how: Optional[str],
 ) -> None:
-    """Tell that runs have ended, if anybody wants to know and sits at a terminal.
+    """Notify the user that runs have finished, if requested and at a terminal.
 
-    `code` is the exit code of the watch, `began` when it began by the monotonic
-    clock; `how` is what was asked for, None for nothing.
+    `code` is the exit code of the watch, `began` its start on the monotonic clock;
+    `how` is the value of the option, None if not given.
     """
     took_s = time.monotonic() - began
     if how is None and took_s >= _WORTH_IT_S:
@@ -63,7 +63,7 @@ def notify_end(
         terminal.write(escape + _BELL)
         terminal.flush()
     except OSError:
-        return  # whoever would have seen it has gone
+        return  # the terminal has gone
 
 
 def escape_of(text: str, environ: Mapping[str, str]) -> str:
@@ -99,8 +99,8 @@ def _text(session: Session, run_ids: Sequence[str], took_s: float) -> str:
     ends = Counter(humanize(run.status_word) for run in runs)
     if len(runs) == 1:
         return f"{runs[0].name}: {next(iter(ends))}, after {duration(took_s)}"
-    told = ", ".join(f"{count} {word}" for word, count in ends.items())
-    return f"{len(runs)} runs: {told}, after {duration(took_s)}"
+    outcomes = ", ".join(f"{count} {word}" for word, count in ends.items())
+    return f"{len(runs)} runs: {outcomes}, after {duration(took_s)}"
 
 
 def _by_the_desktop(environ: Mapping[str, str], text: str) -> bool:

@@ -1,4 +1,4 @@
-"""The choice of a view of runs at work, and what it is told of them."""
+"""Chooses a view of active runs and passes events to it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NEVER_S = 86_400.0
 
 
 class RunObserver(Protocol):
-    """Who shows runs. An OSError of `tell` or `tick`: nobody sees it any more.
+    """Shows runs. An OSError of its methods means that the terminal has gone.
 
     `tick_s` is how often it wants to be ticked, in seconds.
     """
@@ -65,8 +65,8 @@ class RunObserver(Protocol):
 class LiveRunView:
     """Shows runs by a view; see `RunObserver`.
 
-    A view that is a picture on a `terminal` is drawn at ticks, of `pictures`; any other
-    is told what changed.
+    A live view on a `terminal` is drawn from `pictures` at each tick; other views print
+    changes.
     """
 
     def __init__(

@@ -77,6 +77,6 @@ _LEFT = {"hangup": 129, "output": READER_GONE, "terminated": 143, "detached": 13
 
 
 def _tell_where(session: Session, run_id: str) -> None:
-    """Say that a run continues in the background, to whoever may still read it."""
+    """Print that a run continues in the background, if the terminal is still open."""
     print_message(f"run {run_id} continues in the background")
     print_hint(session, f"provctl attach {run_id}")

@@ -177,14 +177,14 @@ class TaskLogStream:
         self._copy(attempt, folded=not failed)
         left = attempt.looked_at - attempt.written
         if attempt.is_full and left > 0:
-            told = last_lines(attempt.log, min(_END_LINES, left // _LINE))
-            self._write_log(attempt, told, folded=not failed)
+            lines = last_lines(attempt.log, min(_END_LINES, left // _LINE))
+            self._write_log(attempt, lines, folded=not failed)
         self._close_group()
 
     def _repeat(self, attempt: _Attempt) -> None:
         if attempt.was_folded:
-            told = last_lines(attempt.log, _FAILED_LINES)
-            shown = [self._dialect.shown(line, _REPEATED_MAX) for line in told]
+            lines = last_lines(attempt.log, _FAILED_LINES)
+            shown = [self._dialect.shown(line, _REPEATED_MAX) for line in lines]
             self._put([f"    {line}" for line in shown])
 
     def _close_group(self) -> None:
@@ -209,10 +209,10 @@ class TaskLogStream:
             attempt.written += len(piece)
             self._write_log(attempt, _text_of(piece), folded=folded)
             if attempt.is_full:
-                told = (
+                note = (
                     f"... lines omitted; the full log is {attempt.log}; its end follows"
                 )
-                self._write([plain(told)])
+                self._write([plain(note)])
                 return
 
     def _write_log(self, attempt: _Attempt, lines: List[str], *, folded: bool) -> None:

@@ -35,7 +35,7 @@ def report_if_asked(
     junit: Optional[str],
     summary: Optional[str],
 ) -> None:
-    """Write the reports that were asked for, unless watching was broken off."""
+    """Write the requested reports, unless watching was interrupted."""
     if code != INTERRUPTED and (junit or summary):
         from provctl.cli.write_reports import write_reports
 
@@ -43,7 +43,7 @@ def report_if_asked(
 
 
 def watch_if_asked(session: Session, ids: Tuple[str, ...]) -> int:
-    """Wait until runs end, and show them if it was said how; return the exit code."""
+    """Wait until runs finish, and show them if a view was chosen; return the exit code."""
     if not session.shown:
         return watch_runs(session, ids, None, None)
     from provctl.cli.watching.open_view import open_screen
@@ -60,11 +60,11 @@ def watch_runs(
 ) -> int:
     """Follow runs until each is finished or held; return the exit code.
 
-    A finished run can be reopened as long as it has an owner, so the watch ends when
-    it has none. Without a screen, what still runs is said after a long silence.
+    A finished run can be reopened while it has an owner, so watching ends when it has
+    none. Without a screen, running tasks are listed after a long silence.
 
-    A run without an owner does not move: when only such are left, the watch ends
-    too, with words about what became of their tasks.
+    A run without an owner makes no progress: if only such runs are left, watching ends
+    with a message about their tasks.
     """
     from provctl.cli.watching.heartbeat import HeartbeatTicker
     from provctl.runs.find import find_runs
@@ -126,7 +126,7 @@ def _look(
 
 
 def interrupted_hint(words: str) -> None:
-    """Tell what may pass by itself."""
+    """Print a note about a problem that may be temporary."""
     _say(f"note: {words}")
 
 
@@ -135,7 +135,7 @@ def _say(words: str) -> None:
 
 
 def report_orphans(orphans: Sequence[Follower]) -> NoReturn:
-    """Raise SchedulerUnreachable: nobody moves these runs, and what became of tasks."""
+    """Raise SchedulerUnreachable for orphaned runs, with the state of their tasks."""
     from provctl.errors import SchedulerUnreachable
 
     lines = []

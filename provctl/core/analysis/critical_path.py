@@ -1,9 +1,9 @@
-"""The critical path: which tasks decide how long a workflow takes, and by how much.
+"""The critical path: the tasks that determine the duration of a workflow.
 
-The critical path method (Kelley and Walker, 1959): a forward pass finds when each
-task can begin at the earliest, a backward pass how much later it could end without
-the whole ending later, its slack. What stands on the longest way has none. Slots and
-pools are left out of it: it is about needs alone.
+The critical path method (Kelley and Walker, 1959): a forward pass finds the earliest
+start of each task, a backward pass its slack, which is how much later it could finish
+without delaying the run. Tasks on the longest path have none. Only dependencies count,
+not slots and pools.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def critical_path(
 ) -> Tuple[List[str], Mapping[str, TaskSlack]]:
     """Return the longest chain of tasks, first to last, and the timing of every task.
 
-    `took_s` gives the seconds of a task, of nested workflows nothing is asked. The
-    table must have been checked. Ties are decided for what stands first in it.
+    `took_s` gives the duration of a task in seconds; it is not called for nested
+    workflows. The table must have been checked. On ties the first task in it wins.
     """
     nodes = ordered(tasks)
     ends: Dict[int, float] = {}

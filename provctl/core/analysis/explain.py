@@ -1,7 +1,7 @@
-"""The answer to "why": what a task waits for, or what made it end as it did.
+"""Explains why a task is waiting, or why it finished as it did.
 
-Reads the state, which should hold all runs that share the owner's slots and pools,
-or what stands in line before a task cannot be named.
+The state should contain all runs that share the owner's slots and pools; otherwise the
+tasks ahead in the queue are unknown.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ Elsewhere = Mapping[str, Mapping[Tuple[str, str], int]]
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason. `text` says it whole.
+    """One reason. `text` is the complete sentence.
 
     `kind` is need, group, paused, slots, pool, run_limit, behind, backoff, held,
     shortage, halted, running, unowned, cancelled, failed, root_cause, skipped,
-    condition, result or stale; slack is for those who know what tasks take.
-    `tasks` are (run, task) of those it is about, at most a few; `until` is when that
-    is expected to be over, in seconds since the epoch.
+    condition, result or stale; slack is for those who know what tasks take. `tasks` are
+    the (run, task) pairs it is about, at most a few; `until` is its expected end, in
+    seconds since the epoch.
     """
 
     kind: str
@@ -66,10 +66,10 @@ def explain(
     unattended: Mapping[str, str] = {},
     elsewhere: Optional[Elsewhere] = None,
 ) -> List[Reason]:
-    """Return why a task is where it is: what matters most first.
+    """Return the reasons for the state of a task, the most important first.
 
-    `unattended` says what became of running tasks of a run that nobody owns. Raises
-    KeyError if there is no such run or task.
+    `unattended` is the state of running tasks of an orphaned run. Raises KeyError if
+    there is no such run or task.
     """
     run = state.runs[run_id]
     task = run.tasks[task_id]
@@ -95,9 +95,9 @@ def explain(
 
 
 def root_causes(run: RunState, task: TaskState) -> List[TaskState]:
-    """Return the tasks whose own failure is why this one ended; it may be itself.
+    """Return the tasks whose failure caused the outcome of this one, maybe itself.
 
-    In file order; tasks that were skipped or spoiled by others lead to those.
+    In file order; skipped tasks and failed groups are traced to their causes.
     """
     found: Dict[str, TaskState] = {}
     pending = [task]
@@ -115,7 +115,7 @@ def root_causes(run: RunState, task: TaskState) -> List[TaskState]:
 
 
 def _causes(run: RunState, task: TaskState) -> Iterator[TaskState]:
-    """Those by whose end this one could not go on, one step back."""
+    """The direct causes: tasks whose outcome skipped or failed this one."""
     if isinstance(task.task.action, SubWorkflow) and task.outcome in FAILURES:
         for child in run.children.get(task.task.id, ()):
             if run.tasks[child].outcome in FAILURES:
@@ -132,7 +132,7 @@ def _causes(run: RunState, task: TaskState) -> Iterator[TaskState]:
         yield run.tasks[parent]
 
 
-# -- what has not begun ------------------------------------------------------------
+# -- tasks that have not started ----------------------------------------------------
 
 
 def _standing_still(run: RunState, task: TaskState) -> Iterator[Reason]:
@@ -149,7 +149,7 @@ def _unmet(
     estimate: Estimate,
     unattended: Mapping[str, str],
 ) -> Iterator[Reason]:
-    """The needs that are not met yet, and the group it is in."""
+    """The dependencies that are not met yet, and the group around the task."""
     if task.purpose == "undo":
         yield Reason("need", "the tasks that depend on it must be undone first")
         return
@@ -161,11 +161,13 @@ def _unmet(
         needed = run.tasks[need.task]
         if needed.status == "finished" and not unmet_reason(needed, need.on):
             continue
-        wish = {"success": "", "failure": " to fail", "done": " to finish"}[need.on]
+        condition = {"success": "", "failure": " to fail", "done": " to finish"}[
+            need.on
+        ]
         known = unattended.get(need.task)
         where = f": {known}" if known else f" ({_status_words(needed)})"
         goes_on = needed.status == "running" and not known
-        text = f"waiting for {need.task}{wish}{where}"
+        text = f"waiting for {need.task}{condition}{where}"
         until = estimate(run, needed) if goes_on else None
         yield Reason("need", text, _task_link(run, need.task), until)
 
@@ -177,7 +179,7 @@ def _no_room(
     estimate: Estimate,
     elsewhere: Elsewhere,
 ) -> Iterator[Reason]:
-    """A task that is ready and has not started: what is full, and who is ahead."""
+    """A ready task that has not started: full resources, and tasks ahead of it."""
     short = task if task.shortage else _short_of_something(state)
     if short is not None:
         text = f"{short.shortage}; retried until it is available"
@@ -220,7 +222,7 @@ def _no_room(
 
 
 def _short_of_something(state: State) -> Optional[TaskState]:
-    """A ready task that met a shortage: for as long no other one starts."""
+    """A ready task that hit a shortage; no other task starts until it is over."""
     for entries in state.queues.values():
         for entry in entries:
             task = state.runs[entry[1]].tasks[entry[2]]
@@ -270,7 +272,7 @@ def _users(state: State, resource: str) -> Iterator[Tuple[str, str]]:
 
 
 def _ahead(state: State, run: RunState, task: TaskState) -> List[Tuple[str, str]]:
-    """Ready tasks that start first, of those that want the same or stand in no way."""
+    """Ready tasks ahead in the queue that use the same resources or none."""
     key = (run.submitted.run, task.task.id)
     wanted = {resource for resource, _ in resource_key(run, task.task)}
     entries = [
@@ -287,7 +289,7 @@ def _ahead(state: State, run: RunState, task: TaskState) -> List[Tuple[str, str]
     return list(dict.fromkeys(ready))
 
 
-# -- what runs, or ended -----------------------------------------------------------
+# -- running and finished tasks -----------------------------------------------------
 
 
 def _why_running(
@@ -334,8 +336,8 @@ def _why_ended(run: RunState, task: TaskState) -> Iterator[Reason]:
         yield Reason("stale", f"it {stale}: a retry runs it again")
     for cause in root_causes(run, task):
         if cause is not task:
-            said = f": {cause.reason}" if cause.reason else ""
-            text = f"{cause.task.id} {_outcome_words(cause)}{said}"
+            reason = f": {cause.reason}" if cause.reason else ""
+            text = f"{cause.task.id} {_outcome_words(cause)}{reason}"
             yield Reason("root_cause", text, _task_link(run, cause.task.id))
 
 
@@ -346,7 +348,7 @@ def _outcome_words(task: TaskState) -> str:
 
 
 def _condition(run: RunState, task: TaskState) -> Iterator[Reason]:
-    """The values that its condition was about."""
+    """The values that the condition of the task used."""
     for reference in dict.fromkeys(references(task.task.when)):
         body = {"task": reference.task, "path": reference.path}
         try:

@@ -1,8 +1,8 @@
-"""Simulation: a run played to its end by the real decisions, in a time of its own.
+"""Simulation: runs a workflow with the real scheduling decisions on a virtual clock.
 
-The same `open_run`, `decide`, `observe` and `apply` as in the scheduler; only the
-clock is a number, and a try ends when its duration says so. Nobody knows what tasks
-would return, so conditions count as true, and values are not filled in.
+Uses the same `open_run`, `decide`, `observe` and `apply` as the scheduler; only the
+clock is a number, and an attempt ends after its given duration. Outputs are unknown, so
+conditions count as true, and values are not filled in.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _SAME = 1e-9  # of the whole, below which two times are one
 
 @dataclass(frozen=True)
 class FailureModel:
-    """How tries may fail: `rates` are shares of tries that end well, by task.
+    """How attempts fail: `rates` are the success rates of attempts, by task.
 
-    `roll` is from 0 up to 1, the same for the same task and number whenever it is
-    asked: positive numbers are tries, negative ones the waits behind them.
+    `roll` returns a number from 0 up to 1, always the same for the same task and
+    number: positive numbers are attempts, negative ones the waits after them.
     """
 
     rates: Mapping[str, float]
@@ -57,7 +57,7 @@ class FailureModel:
 
 @dataclass(frozen=True)
 class SimulatedAttempt:
-    """One try, in seconds from the start; `well` is how it ended."""
+    """One attempt, in seconds from the start; `well` is whether it succeeded."""
 
     task: str
     attempt: int
@@ -68,12 +68,12 @@ class SimulatedAttempt:
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """What a run would be. Times in seconds, `tries` in the order of their start.
+    """The result of a simulation. Times in seconds, `tries` ordered by start.
 
-    `peak` is the most that ran at once; `tail_s` how long at the end some slot had
-    nothing to do. `waits` says for how long something ready stood in line, by what it
-    waited for: "slots", or a resource as in `core.engine.state.State.used`. `spent` has the
-    time of each task that was tried, with the waits between its tries.
+    `peak` is the maximum number of running tasks; `tail_s` how long some slot was idle
+    at the end. `waits` is how long ready tasks waited, by what they waited for:
+    "slots", or a resource as in `core.engine.state.State.used`. `spent` has the time of
+    each task that ran, including the waits between its attempts.
     """
 
     slots: int
@@ -102,10 +102,10 @@ def simulate(
     took_s: Callable[[Task], float],
     failure_model: Optional[FailureModel] = None,
 ) -> SimulationResult:
-    """Play a checked workflow to its end with so many slots and such pools.
+    """Simulate a checked workflow with these slots and pools.
 
-    `took_s` gives the seconds of a try, of nested workflows nothing is asked. Without
-    `failure_model` every try succeeds. Time limits do not end anything.
+    `took_s` gives the duration of an attempt in seconds; it is not called for nested
+    workflows. Without `failure_model` every attempt succeeds. Timeouts are ignored.
     """
     return _Play(
         workflow, State(slots=slots, capacity=capacity), took_s, failure_model
@@ -117,7 +117,7 @@ def critical_path_length(
 ) -> Tuple[List[str], float]:
     """Return the critical path and its length in seconds: no run can be shorter.
 
-    What was skipped waits for nobody and takes no time.
+    Skipped tasks take no time.
     """
     skipped = set(simulation.skipped)
     tasks = [
@@ -217,7 +217,7 @@ class _Play:
         self._tries.append(span)
 
     def _wait(self) -> None:
-        """Let time go on to the next end, of a try or of a wait."""
+        """Advance the clock to the next end of an attempt or of a wait."""
         news = [self._ends[0][0]] if self._ends else []
         deadline = next_deadline(self._state)
         following = min([*news, deadline] if deadline is not None else news)

@@ -1,4 +1,4 @@
-"""What earlier runs say of a workflow: how long, how often well, what changed.
+"""Statistics of earlier runs of a workflow: durations, success rates, regressions.
 
 Quantiles are linear between the two nearest values (method 7 of Hyndman and Fan,
 1996, which numpy and R use unless told otherwise).
@@ -16,7 +16,7 @@ _TELLING = 5.0  # percent, from which on progress says something of the end
 
 @dataclass(frozen=True)
 class PastTask:
-    """How a task of an earlier run ended. `took_s` is of its last try, in seconds."""
+    """The result of a task in an earlier run; `took_s` is that of its last attempt."""
 
     outcome: str
     took_s: Optional[float] = None
@@ -42,12 +42,12 @@ class PastRun:
 
 @dataclass(frozen=True)
 class DurationStats:
-    """What is known of one task, or of all of a workflow. Times in seconds.
+    """Statistics of one task or of a workflow. Times in seconds.
 
-    `runs` counts those in which it ended by itself, `succeeded` those in which well,
-    `tries` all tries in them; `flaky` those in which it succeeded after a try that failed. `regressed`: its
-    latest time is above the 90th percentile of, and half as much again as the
-    median of, those before.
+    `runs` counts the runs in which it finished by itself, `succeeded` those in which it
+    succeeded, `tries` all attempts in them; `flaky` those in which it succeeded after a
+    failed attempt. `regressed`: its latest duration is above the 90th percentile and
+    above 1.5 times the median of the earlier ones.
     """
 
     runs: int = 0
@@ -61,7 +61,7 @@ class DurationStats:
 
     @property
     def success_rate(self) -> Optional[float]:
-        """Which share of its tries ended well, from 0 to 1; None if there was none."""
+        """The success rate of its attempts, from 0 to 1; None if there were none."""
         return self.succeeded / self.tries if self.tries else None
 
 
@@ -129,22 +129,22 @@ def expected_end(
 ) -> Optional[float]:
     """Return when a running task is expected to end, in seconds since the epoch.
 
-    What it says of its progress counts for more the further it is; before and
-    without that, the median of earlier runs, then their 90th percentile. None when
-    there is nothing to go by, or it took longer than ever.
+    Its reported progress counts more the further it is; before that and without it, the
+    median of earlier runs counts, then their 90th percentile. None without data, or if
+    it already runs longer than ever.
     """
     spent = max(now - started_at, 0.0)
     usual = None
     if pace is not None and pace.p50_s is not None and pace.p90_s is not None:
         usual = next((p for p in (pace.p50_s, pace.p90_s) if p > spent), None)
-    said = None
+    by_progress = None
     if percent is not None and percent >= _TELLING:
-        said = spent * 100 / percent
-    if said is None:
+        by_progress = spent * 100 / percent
+    if by_progress is None:
         whole = usual
     elif usual is None:
-        whole = said
+        whole = by_progress
     else:
         weight = (percent or 0) / 100
-        whole = weight * said + (1 - weight) * usual
+        whole = weight * by_progress + (1 - weight) * usual
     return None if whole is None else started_at + whole

@@ -1,9 +1,9 @@
 """The transitions: `apply`, the only code that changes state, live and on replay.
 
-An event that does not fit (see `core.engine.transitions`) is refused with `InvalidTransition` before
-anything changes. `apply` decides nothing: what follows from an event without a
-choice (a need is met) it derives, the rest it leaves in `due`, `ending` and
-`timers` for `decide`.
+An event that does not fit (see `core.engine.transitions`) is refused with
+`InvalidTransition` before anything changes. `apply` decides nothing: what follows from
+an event without a choice (a need is met) it derives, the rest it leaves in `due`,
+`ending` and `timers` for `decide`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def open_run(state: State, submitted: ev.RunSubmitted, workflow: Workflow) -> No
 
 
 def close_run(state: State, run_id: str) -> None:
-    """Forget a run, finished or not; what its tries used is free again."""
+    """Remove a run, finished or not, and free the resources of its attempts."""
     run = state.runs.pop(run_id)
     for task_id in run.active:
         task = run.tasks[task_id]
@@ -73,7 +73,7 @@ def close_run(state: State, run_id: str) -> None:
 
 
 def apply(state: State, event: ev.Event) -> None:
-    """Change `state` by one fact. Raises InvalidTransition, having changed nothing."""
+    """Apply one event to `state`. Raises InvalidTransition and changes nothing then."""
     run = state.runs.get(event.run)
     story = "unknown run" if run is None else transition_error(run, event)
     if run is None or story:
@@ -196,7 +196,7 @@ def _attempt_finished(state: State, run: RunState, event: ev.AttemptFinished) ->
 
 
 def _release_slot(state: State, run: RunState, task: TaskState) -> None:
-    """A try is over. What a probe found is about its task, which it is no try of."""
+    """An attempt has finished. A probe is no attempt of its task, but reports about it."""
     count_resources(state, run, task, -1)
     state.due.pop((run.submitted.run, task.task.id), None)
     if task.purpose == "probe":
@@ -234,7 +234,7 @@ def _task_resolved(state: State, run: RunState, event: ev.TaskResolved) -> None:
     if event.how == "rerun":
         task.outcome = None
         task.reason = ""
-        # An operator's rerun is a try of its own, beyond `retry.attempts`.
+        # An operator's rerun is an attempt beyond `retry.attempts`.
         task.discarded = task.attempt
         requeue(state, run, task)
     else:

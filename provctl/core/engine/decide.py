@@ -45,7 +45,7 @@ class JournalOnly:
 
 @dataclass(frozen=True)
 class LaunchAttempt:
-    """Start a try. `action` and `env` have every value filled in."""
+    """Start an attempt. `action` and `env` have every value filled in."""
 
     event: ev.AttemptStarted
     action: Executable
@@ -54,21 +54,21 @@ class LaunchAttempt:
 
 @dataclass(frozen=True)
 class StopAttempt:
-    """Tell a running try to end; at once if `event.now`."""
+    """Stop a running attempt; at once if `event.now`."""
 
     event: ev.AttemptStopping
 
 
 @dataclass(frozen=True)
 class SuspendAttempt:
-    """Have the processes of a running try stand still."""
+    """Suspend the processes of a running attempt."""
 
     event: ev.AttemptSuspended
 
 
 @dataclass(frozen=True)
 class ResumeAttempt:
-    """Let them go on."""
+    """Resume them."""
 
     event: ev.AttemptResumed
 
@@ -252,7 +252,7 @@ def _fits(state: State, queue: ResourceKey, lacking: AbstractSet[str]) -> bool:
 
 
 def _lacking(state: State, queue: ResourceKey) -> Optional[str]:
-    """The first resource that has no room for who stands in a lane."""
+    """The first resource that is full for the tasks in a lane."""
     for resource, amount in queue:
         if state.used.get(resource, 0) + amount > _capacity(state, resource, amount):
             return resource
@@ -271,7 +271,7 @@ def _capacity(state: State, resource: str, amount: int) -> int:
 
 
 def _work_of(task: TaskState) -> Any:
-    """What the next try of a task is to do, by its purpose."""
+    """The action of the next attempt of a task, by its purpose."""
     if task.purpose == "undo":
         return task.task.undo and task.task.undo.action
     return task.task.probe if task.purpose == "probe" else task.task.action

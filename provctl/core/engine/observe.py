@@ -1,7 +1,7 @@
-"""Making facts of what executors saw: how a try is judged, and what follows.
+"""Turns reports of executors into events: judges attempts and decides about retries.
 
-An end that nobody can know is never a success: a probe is asked if the task has
-one, then its policy decides.
+An unknown result is never a success: the probe of the task is asked if there is one,
+then its policy decides.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def observe(state: State, report: Report, now: float, dice: float) -> List[ev.Ev
 
 @dataclass(frozen=True)
 class _Observation:
-    """A try that is over, and the moment at which that is looked at."""
+    """A finished attempt, and the time of the observation."""
 
     run: RunState
     task: TaskState
@@ -75,7 +75,7 @@ class _Observation:
         return (self.run.submitted.run, self.now, self.task.task.id, self.attempt)
 
     def retry_at(self) -> float:
-        """When the next try is: the wait is exponential, capped, then jittered up."""
+        """The time of the next attempt: exponential backoff with a cap, then jitter."""
         retry = (
             self.task.task.retry if self.task.purpose == "probe" else self.task.retry
         )
@@ -89,7 +89,7 @@ class _Observation:
         return round(self.now + wait * (1 + retry.jitter * self.dice), 3)
 
 
-# -- nobody can know --------------------------------------------------------------
+# -- unknown results ----------------------------------------------------------------
 
 
 def _unknown(case: _Observation, report: UnknownReport) -> ev.Event:
@@ -102,7 +102,7 @@ def _unknown(case: _Observation, report: UnknownReport) -> ev.Event:
 
 
 def _probe_event(case: _Observation, report: ExitedReport) -> ev.Event:
-    """What a probe found out about its task: done, or not known to be."""
+    """The result of a probe: the task is done, or it is not known to be done."""
     task = case.task
     outcome, why = _judge(report, told=case.told)
     if outcome != "succeeded":
@@ -116,7 +116,7 @@ def _probe_event(case: _Observation, report: ExitedReport) -> ev.Event:
 
 
 def _by_policy(case: _Observation, reason: str, outcome: MaybeOutcome = "") -> ev.Event:
-    """Hold the task, try it again, or let it have failed."""
+    """Hold the task, retry it, or mark it as failed."""
     task, tries = case.task, case.tries
     final = outcome or task.unconfirmed
     assert final, "it is lost or interrupted"
@@ -169,7 +169,8 @@ def _attempt_finished(
     return ev.AttemptFinished(
         *case.key,
         outcome,
-        # What is told to end is ended whole: of that nothing has to be said.
+        # An attempt that is told to stop is swept completely, so survivors are not
+        # reported.
         result if report.cause == "exit" else replace(result, survivors=0),
         reason,
         report.output if outcome == "succeeded" or _refusal(report) else None,
@@ -177,7 +178,7 @@ def _attempt_finished(
 
 
 def _is_worth_it(on: Tuple[str, ...], report: ExitedReport) -> bool:
-    """Whether a retry's `on` names this end; without one every failure is."""
+    """Whether the `on` of a retry names this failure; an empty one names all."""
     if not on:
         return True
     if report.cause == "timeout":
@@ -189,7 +190,7 @@ def _is_worth_it(on: Tuple[str, ...], report: ExitedReport) -> bool:
 
 
 def _judge(report: ExitedReport, *, told: bool) -> Tuple[TaskOutcome, str]:
-    """Outcome and reason. Told to end and exit 0 is still cancelled."""
+    """Outcome and reason. Told to stop and exit code 0 is still cancelled."""
     if report.cause == "stop":
         # As when the machine goes down: it was not us, so it is no cancellation.
         return ("cancelled", "") if told else ("failed", "stopped by another process")
@@ -207,7 +208,7 @@ def _judge(report: ExitedReport, *, told: bool) -> Tuple[TaskOutcome, str]:
 
 
 def _refusal(report: ExitedReport) -> str:
-    """Why a call failed that returned `success: false`, in its words; else empty."""
+    """The error of a call that returned `success: false`; else empty."""
     output = report.output
     if report.result.exit_code != 1 or not isinstance(output, dict):
         return ""
@@ -224,7 +225,7 @@ _REASON_MAX = 300  # characters; all of it is in the output
 
 
 def _flaw(output: Any) -> str:
-    """What keeps an output out of the journal; empty for nothing."""
+    """Why an output cannot be stored in the journal; empty if it can."""
     work = [(output, 1)]
     while work:
         value, depth = work.pop()

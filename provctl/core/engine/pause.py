@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def pause(state: State, run: RunState, *, at: float, freeze: bool) -> None:
-    """Take the run out of line; with `freeze` have its tries be stopped too."""
+    """Remove the run from the queue; with `freeze` also suspend its attempts."""
     if not run.paused:
         run.paused = True
         drop_queues(state, run)
@@ -25,7 +25,7 @@ def pause(state: State, run: RunState, *, at: float, freeze: bool) -> None:
 
 
 def resume(state: State, run: RunState, *, at: float) -> None:
-    """Let the run go on where it was."""
+    """Resume the run where it was."""
     run.paused = False
     for task in run.tasks.values():
         if task.status == "ready":
@@ -39,7 +39,7 @@ def resume(state: State, run: RunState, *, at: float) -> None:
 
 
 def _have_told(state: State, run: RunState) -> None:
-    """Have each running try be told whether it is to stand still."""
+    """Suspend or resume each running attempt."""
     for task_id in run.active:
         task = run.tasks[task_id]
         running = task.status == "running" and not isinstance(
@@ -50,7 +50,7 @@ def _have_told(state: State, run: RunState) -> None:
 
 
 def _suspend(state: State, run: RunState, at: float) -> None:
-    """Stop the clocks of the run and of its groups; waits for a retry go on."""
+    """Stop the timeouts of the run and of its groups; retry delays continue."""
     run_id = run.submitted.run
     kept = []
     for timer in state.timers:

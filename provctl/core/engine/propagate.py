@@ -1,6 +1,6 @@
-"""What follows from an event without a choice: ends spread, needs are met.
+"""Propagation: the consequences of an outcome for dependents and groups.
 
-Called by those that apply events, and by nobody else.
+Only called while events are applied.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def finish_task(
     *,
     spread: bool = True,
 ) -> None:
-    """The task has its outcome; tell those that wait for it (unless all are told)."""
+    """Propagate the outcome of a task to its dependents."""
     set_outcome(state, run, task, outcome, at)
     if outcome in FAILURES:
         fail_group(state, run, task, outcome)
@@ -41,7 +41,7 @@ def finish_task(
 def set_outcome(
     state: State, run: RunState, task: TaskState, outcome: TaskOutcome, at: float
 ) -> None:
-    """Write the outcome down, whatever it means for others."""
+    """Record the outcome of a task, without its effects on others."""
     run_id, task_id = run.submitted.run, task.task.id
     state.due.pop((run_id, task_id), None)
     task.outcome = outcome
@@ -90,7 +90,7 @@ def _tell_dependents(
 
 
 def unmet_reason(task: TaskState, on: str) -> str:
-    """Return why a finished task does not meet a need; empty if it does."""
+    """Return why a finished task does not meet a dependency; empty if it does."""
     outcome = task.outcome
     failed = outcome in FAILURES
     passed = outcome == "succeeded" or (failed and task.task.on_failure == "continue")
@@ -124,7 +124,7 @@ def dependency_met(state: State, run: RunState, task: TaskState) -> None:
 
 
 def make_ready(state: State, run: RunState, task: TaskState) -> None:
-    """All needs are met: look at the condition, then stand in line."""
+    """All dependencies are met: evaluate the condition, then queue the task."""
     if task.skip_reason:
         return
     try:
@@ -162,7 +162,7 @@ def recheck_dependencies(state: State, run: RunState, task: TaskState) -> None:
 
 
 def requeue(state: State, run: RunState, task: TaskState) -> None:
-    """The task stands in line once more; before each try of its own it has needs."""
+    """The task is queued once more; before each attempt of its own it has needs."""
     if task.purpose == "run":
         recheck_dependencies(state, run, task)
     else:
@@ -231,7 +231,7 @@ def _fails_run(run: RunState, task: TaskState) -> bool:
 
 
 def _halt(state: State, run: RunState, why: str) -> None:
-    """What has not begun never will, and what failed is not tried again."""
+    """Skip tasks that have not started, and do not retry failed ones."""
     run.halted = why
     for other in run.tasks.values():
         if other.status in ("waiting", "ready"):
@@ -248,7 +248,7 @@ def worst_outcome(one: MaybeOutcome, other: TaskOutcome) -> MaybeOutcome:
 
 
 def mark_skipped(state: State, run: RunState, task: TaskState, why: str) -> None:
-    """Have a task skipped; the first reason stands."""
+    """Mark a task as skipped; the first reason is kept."""
     if not task.skip_reason:
         task.skip_reason = why
         state.due[(run.submitted.run, task.task.id)] = None

@@ -78,7 +78,7 @@ def reopen_run(state: State, run: RunState) -> None:
 
 
 def reset_task(run: RunState, task: TaskState) -> None:
-    """Bring a finished task back to where it was before its first try."""
+    """Reset a finished task to its state before the first attempt."""
     run.failed.pop(task.task.id, None)
     task.purpose = "run"
     task.discarded = task.attempt
@@ -97,7 +97,7 @@ def _have_dependents_wait(
     for dependent_id, _ in run.dependents.get(task.task.id, ()):
         dependent = run.tasks[dependent_id]
         if dependent_id in opened:
-            continue  # `recheck_dependencies` counts its needs anew
+            continue  # `recheck_dependencies` counts its dependencies again
         if dependent.status == "ready" and dependent.purpose == "run":
             set_status(run, dependent, "waiting")
             dequeue(state, run, dependent)
@@ -192,7 +192,7 @@ def stale_by(run: RunState, tasks: Container[str]) -> Dict[str, str]:
 
 
 def why_stale(run: RunState) -> Dict[str, str]:
-    """Why a task counts no longer as a success: it was undone, or rests on one that was.
+    """Why tasks are stale: undone, or dependent on a task that was undone.
 
     Empty where nothing is undone, or all still is to be.
     """

@@ -1,7 +1,7 @@
 """What comes in from outside, requests and reports, and admits or refuses requests.
 
-Requests are what people want, reports are what executors saw (`core.engine.observe` makes
-facts of them). Neither changes anything: both are turned into events, which the
+Requests are what people want, reports are what executors saw (`core.engine.observe`
+makes facts of them). Neither changes anything: both are turned into events, which the
 scheduler journals and applies.
 """
 
@@ -61,7 +61,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class Resume:
-    """Let a paused run go on."""
+    """Resume a paused run."""
 
     run: str
     reason: str = ""
@@ -69,7 +69,7 @@ class Resume:
 
 @dataclass(frozen=True)
 class RetryRun:
-    """Run tasks again: those named, or all that did not succeed; and what rests on them.
+    """Retry the named or all unsuccessful tasks, and what depends on them.
 
     With `downstream` all that come after them. One that waits for its next attempt
     starts now.
@@ -102,7 +102,7 @@ class ReportProgress:
 
 Request = Union[Cancel, ResolveTask, Pause, Resume, RetryRun, Rollback, ReportProgress]
 
-# What each wish becomes, if it is granted and there is anything to do.
+# The events of each accepted request.
 FACTS: Dict[type, type] = {
     Cancel: ev.CancelRequested,
     ResolveTask: ev.TaskResolved,
@@ -119,7 +119,7 @@ REOPENING = (RetryRun, Rollback)
 
 @dataclass(frozen=True)
 class AdoptedReport:
-    """The try's supervisor is alive and reports to this owner from now on."""
+    """The supervisor of the attempt is alive and reports to this owner from now on."""
 
     run: str
     task: str
@@ -128,9 +128,9 @@ class AdoptedReport:
 
 @dataclass(frozen=True)
 class NeverStartedReport:
-    """The try never began, and never will: its fence is ours, or no process was started.
+    """The attempt never started and never will: it is fenced off, or has no process.
 
-    With `shortage` that is for what this machine had none of, as `reason` says.
+    With `shortage`, because a resource of this machine was exhausted (see `reason`).
     """
 
     run: str
@@ -142,7 +142,7 @@ class NeverStartedReport:
 
 @dataclass(frozen=True)
 class UnknownReport:
-    """Nobody can know how the try ended. `outcome` is lost or interrupted."""
+    """The result of the attempt is unknown. `outcome` is lost or interrupted."""
 
     run: str
     task: str
@@ -153,7 +153,7 @@ class UnknownReport:
 
 @dataclass(frozen=True)
 class ExitedReport:
-    """The try ended, with its exit record.
+    """The attempt finished, with its exit record.
 
     `cause` is "exit" (by itself), "timeout" or "stop" (it was told to);
     `problem` says what failed besides the exit code ("" for nothing).
@@ -172,7 +172,7 @@ Report = Union[AdoptedReport, NeverStartedReport, UnknownReport, ExitedReport]
 
 
 def admit(state: State, request: Request, now: float) -> List[ev.Event]:
-    """Turn a wish into facts. Raises NotFound, Refused or UsageError."""
+    """Turn a request into events. Raises NotFound, RequestRejected or UsageError."""
     run = state.runs.get(request.run)
     if run is None:
         message = f"this process does not own run {request.run}"
@@ -250,7 +250,7 @@ def _admit_retry(run: RunState, request: RetryRun, now: float) -> List[ev.Event]
 
 
 def _refuse_part(run: RunState, request: RetryRun, others: Dict[str, str]) -> None:
-    """Refuse to run tasks again without others that would have to as well."""
+    """Refuse a retry of tasks that would leave others stale."""
     verb = f"provctl retry {request.run}"
     opened = to_retry(run, request.tasks, downstream_too=request.downstream)
     why_not = why_stale(run)
@@ -315,7 +315,7 @@ def _refuse_reopening(run: RunState, names: List[str], event: ev.Event) -> None:
 
 
 def no_task(run: RunState, name: str) -> NotFound:
-    """Return what to raise for a name that no task of a run has."""
+    """Return the error for an unknown task of a run."""
     run_id = run.submitted.run
     message = f"run {run_id} has no task {name}"
     see = f"see: provctl status {run_id}"

@@ -1,11 +1,10 @@
-"""Taking back what a run made: the walk against the needs of its graph.
+"""Rollback: undoes the tasks of a run against the direction of its dependencies.
 
-A task is undone when everything that comes after it is. A nested workflow is two
-nodes here too (see `core.model.graph`): what comes after it opens its end, then its tasks
-are undone, then its own needs. Tasks without an undo pass the walk on at once.
-While a run rolls back, `unmet` counts what comes after a task, `open_children` the
-tasks of a group that are not undone, and the same statuses and tries are used as
-on the way there.
+A task is undone when everything that comes after it is. A nested workflow is two nodes
+here too (see `core.model.graph`): what comes after it opens its end, then its tasks are
+undone, then its own needs. Tasks without an undo pass the walk on at once. While a run
+rolls back, `unmet` counts what comes after a task, `open_children` the tasks of a group
+that are not undone, and the same statuses and attempts are used as on the way there.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def roll_back(state: State, run: RunState, event: ev.RollbackRequested) -> None:
-    """Begin to undo; what nothing comes after stands in line at once."""
+    """Start the rollback; tasks without dependents are queued at once."""
     chosen = to_undo(run, event.to)
     started_at = run.started_at if event.cause == "failure" else event.at
     reopen_run(state, run)
@@ -71,7 +70,7 @@ def undo_ended(
 def keep_as_is(
     state: State, run: RunState, task: TaskState, why: str, at: float
 ) -> None:
-    """A task is not undone after all: what it did stays."""
+    """A task is not undone: it keeps its earlier outcome."""
     before = task.outcome_before_undo
     assert before, "it has an outcome to go back to"
     set_outcome(state, run, task, before, task.finished_at or at)
@@ -118,7 +117,7 @@ def _count_down(run: RunState, ids: Iterable[str]) -> List[TaskState]:
 
 
 def _block(state: State, run: RunState, task: TaskState, at: float) -> None:
-    """What a task that still stands needs is to stand too."""
+    """Dependencies of a task that could not be undone are not undone either."""
     why = f"the undo of {task.task.id} failed"
     work = [task]
     while work:

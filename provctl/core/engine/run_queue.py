@@ -23,7 +23,7 @@ SLOTS = "slots"  # the resource that every attempt takes one of
 
 
 def count_resources(state: State, run: RunState, task: TaskState, sign: int) -> None:
-    """A try begins (`sign` +1) or is over (-1): count what it uses."""
+    """An attempt starts (`sign` +1) or has finished (-1): count its resources."""
     state.running += sign
     run.live += sign
     for resource, amount in resource_key(run, task.task):
@@ -51,7 +51,7 @@ def pool(name: str) -> str:
 
 
 def enqueue(state: State, run: RunState, task: TaskState) -> None:
-    """Let a task stand in line, by rank."""
+    """Add a task to the queue, by rank."""
     rank = (
         -run.submitted.priority,
         -task.task.priority,
@@ -64,7 +64,7 @@ def enqueue(state: State, run: RunState, task: TaskState) -> None:
 
 
 def dequeue(state: State, run: RunState, task: TaskState) -> None:
-    """Take a task that is not ready any more out of its line.
+    """Remove a task that is no longer ready from its queue.
 
     The head leaves at once, another when it gets there: on replay tasks of many
     runs stand in one lane, and each of them may be the next to leave.
@@ -78,7 +78,7 @@ def dequeue(state: State, run: RunState, task: TaskState) -> None:
 
 
 def is_queued(state: State, entry: QueueEntry) -> bool:
-    """Whether who has an entry still stands there: not if its run is closed."""
+    """Whether a queue entry is still valid: not if its run is closed."""
     rank, run_id, task_id = entry
     run = state.runs.get(run_id)
     if run is None or run.arrival != rank[3]:

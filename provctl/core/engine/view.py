@@ -142,7 +142,7 @@ def view(
 
     When not all fit, those come that run, wait for a retry or are held, but for a
     third at most for those that failed, then `next_up`, then the first of the others;
-    all in file order. `unattended` says what became of running tasks if nobody owns
+    all in file order. `unattended` says what became of running tasks if no process owns
     the run.
     """
     submitted = run.submitted
@@ -189,8 +189,8 @@ def task_view(
 ) -> TaskView:
     """Return the picture of one task; the mappings are those of its run.
 
-    `stale` is what `core.engine.selection.why_stale` says of it, `unattended` what became of
-    its running tasks if nobody owns it.
+    `stale` is what `core.engine.selection.why_stale` says of it, `unattended` what
+    became of its running tasks if no process owns it.
     """
     succeeded = task.outcome == "succeeded"
     return TaskView(

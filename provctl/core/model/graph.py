@@ -77,9 +77,9 @@ def check(tasks: Sequence[Task]) -> Tuple[GraphProblem, ...]:
 
 
 def stages(tasks: Sequence[Task]) -> List[List[Task]]:
-    """The tasks of a checked table by stage: each needs only what stands before.
+    """The tasks of a checked table by stage: each depends only on earlier stages.
 
-    A nested workflow stands in the stage in which it starts.
+    A nested workflow is in the stage in which it starts.
     """
     places = {task.id: index for index, task in enumerate(tasks)}
     sorter = TopologicalSorter(_edges(tasks, places, frozenset()))
@@ -186,7 +186,7 @@ def _describe(nodes: Sequence[int], tasks: Sequence[Task]) -> GraphProblem:
 
 
 def _path(cycle: Sequence[str]) -> str:
-    """The way round, its middle left out when nobody would read it."""
+    """The cycle as text, with its middle omitted if it is long."""
     if len(cycle) <= _SHOWN:
         return " -> ".join(cycle)
     half = _SHOWN // 2
@@ -194,12 +194,12 @@ def _path(cycle: Sequence[str]) -> str:
     return " -> ".join([*cycle[:half], left_out, *cycle[-half:]])
 
 
-# Where a task stands beside its siblings: its stage, then its name as people count.
+# The order of a task among its siblings: stage, then name in natural order.
 _Rank = Tuple[int, List[Union[str, int]]]
 
 
 def topological_order(tasks: Sequence[Task]) -> Tuple[Task, ...]:
-    """Return a checked table anew: what is needed first, `web-2` before `web-10`.
+    """Sort a checked table: dependencies first, `web-2` before `web-10`.
 
     The tasks of a nested workflow still follow it.
     """

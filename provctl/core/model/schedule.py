@@ -1,10 +1,11 @@
-"""Schedules: what is to run when, and which of its times still have to be.
+"""Schedules: which workflow runs when, and which of its times are pending.
 
     times come ----arrive----> waiting --(one by one, as `overlap` says)--> runs
               `catch_up` says which of those
               that came while nobody looked
 
-Times are seconds since the epoch, of the wall clock: that is what an expression is about.
+Times are seconds since the epoch, of the wall clock: that is what an expression is
+about.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def paused(schedule: Schedule, at: float, reason: str) -> Schedule:
 
 
 def resumed(schedule: Schedule, at: float) -> Schedule:
-    """Return it so that it goes on from `at`. Raises Refused if it is not paused."""
+    """Return it resumed at `at`. Raises RequestRejected if it is not paused."""
     if schedule.paused_at is None:
         message = f"schedule {schedule.name} is not paused"
         raise RequestRejected(message)

@@ -27,7 +27,7 @@ TaskOutcome = Literal[
     "undo_failed",
 ]
 
-# Empty where there is none.
+# Empty if there is none.
 MaybeOutcome = Union[TaskOutcome, Literal[""]]
 
 RunOutcome = Literal[
@@ -53,13 +53,13 @@ RollbackCause = Literal["request", "failure"]
 # Which outcome of a dependency lets a task start.
 DependencyOutcome = Literal["success", "failure", "done"]
 
-# Whether an undo runs only after a success, or whenever its task may have begun.
+# Whether an undo runs only after a success, or whenever its task may have started.
 UndoCondition = Literal["success", "begun"]
 
 # What a failed task does to its run.
 OnFailure = Literal["fail", "continue", "rollback"]
 
-# What becomes of a task whose result nobody can know.
+# What happens to a task whose result is unknown.
 OnInterrupt = Literal["hold", "rerun", "fail"]
 
 # Outcomes that fail a run, unless the task says on_failure = "continue".
@@ -67,7 +67,7 @@ FAILURES: FrozenSet[TaskOutcome] = frozenset(
     {"failed", "timed_out", "lost", "interrupted"}
 )
 
-# Outcomes that somebody has to look into.
+# Outcomes that need attention.
 NEEDS_ATTENTION: FrozenSet[TaskOutcome] = FAILURES | {"undo_failed"}
 
 _PHRASES: Dict[TaskOutcome, str] = {

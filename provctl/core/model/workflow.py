@@ -83,11 +83,11 @@ class Dependency:
 
 @light_dataclass
 class RetryPolicy:
-    """How often to try, and how long to wait between tries (seconds).
+    """Number of attempts, and the delay between them (seconds).
 
-    The wait before try n+1 is `delay_s * factor ** (n - 1)`, at most
+    The delay before attempt n+1 is `delay_s * factor ** (n - 1)`, at most
     `max_delay_s`, then lengthened by up to the fraction `jitter` of itself.
-    `on` names what is worth another try: exit codes ("75"), signals ("signal 15"),
+    `on` names what is retried: exit codes ("75"), signals ("signal 15"),
     "exit" and "signal" (any of them), "timeout", "lost"; empty for all but "lost".
     """
 
@@ -104,10 +104,10 @@ NO_RETRY = RetryPolicy()
 
 @light_dataclass
 class Undo:
-    """How to take back what a task made, in a rollback.
+    """How to undo a task in a rollback.
 
-    `on` is "success", or "begun" for also when the task failed or nobody knows how
-    it ended. `idempotent`: if nobody knows how an undo ended it may be tried again.
+    `on` is "success", or "begun" to undo also tasks that failed or whose result is
+    unknown. `idempotent`: an undo whose result is unknown may be retried.
     """
 
     action: Executable
@@ -121,13 +121,13 @@ class Undo:
 class Task:
     """A node of the graph.
 
-    `id` is unique in the run, with slashes for nesting; `index` is its place in
-    the table and names its files. `needs` are ids, resolved. `when` is a
-    condition (see `core.model.expressions`), None for always. `timeout_s` None means the
-    configured default, of a group no limit. `probe` tells whether the task is done
-    already, when nobody knows how a try ended. `secrets` maps variables to where
-    their values are: "env:NAME" or "file:PATH". `keep_processes`: what it leaves
-    behind when it ends by itself is not killed.
+    `id` is unique in the run, with slashes for nesting; `index` is its place in the
+    table and names its files. `needs` are ids, resolved. `when` is a condition (see
+    `core.model.expressions`), None for always. `timeout_s` None means the configured
+    default, of a group no limit. `probe` tells whether the task is already done, if the
+    result of an attempt is unknown. `secrets` maps variables to where their values are:
+    "env:NAME" or "file:PATH". `keep_processes`: what it leaves behind when it ends by
+    itself is not killed.
     """
 
     id: str
@@ -154,7 +154,7 @@ class Task:
 
 @light_dataclass
 class Workflow:
-    """What runs: evaluated, validated, frozen at submission.
+    """A workflow: evaluated, validated, stored at submission.
 
     `library` is the absolute directory of the Nushell library, None for the
     configured one; `cwd` where tasks run; `environment` the allow-listed

@@ -1,4 +1,4 @@
-"""Evidence of this machine's attempts: their files, for whoever looks at a run."""
+"""Reads the files of attempts on this machine."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Channel:
         self._unread = b""
 
     def receive(self, *, wait: bool) -> Optional[Dict[str, Any]]:
-        """Return the next message; None when there is none, or no parent any more."""
+        """Return the next message; None if there is none, or if the parent has exited."""
         while not self._lines and not self.closed:
             try:
                 flags = 0 if wait else socket.MSG_DONTWAIT
@@ -57,9 +57,9 @@ class Channel:
         return json.loads(self._lines.pop(0)) if self._lines else None
 
     def report_done(self, key: str, shortage: str = "", *, more: bool) -> None:
-        """Tell the owner that the attempt is over, and the parent that we are free,
-        if we take `more`. With a `shortage` it never begins.
+        """Report the end of the attempt to its owner, and a free shim to the parent.
 
+        The latter only if it takes `more`. With a `shortage` the attempt never started.
         The owner first, and not through the parent: a slot is empty until it knows.
         """
         notify_owner(self.news, key, shortage)

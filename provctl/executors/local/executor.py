@@ -37,7 +37,7 @@ _SIGNALS = {
     "thaw": signal.SIGUSR2,
 }
 _ROOT = str(Path(__file__).parents[3])
-# Isolated and without site packages, for it is copied by every fork.
+# Isolated and without site packages, because every fork copies it.
 _PARENT = (
     sys.executable,
     "-I",
@@ -120,7 +120,7 @@ class LocalExecutor:
         self._send(message)
 
     def stop(self, place: AttemptRef, *, now: bool) -> None:
-        """Tell an attempt to end. One that has not begun never will."""
+        """Stop an attempt. One that has not started never will."""
         if _fenced_off(place) and not attempt_file.has_evidence(place):
             self._forget(place)
             self._report_soon(
@@ -134,7 +134,7 @@ class LocalExecutor:
         self._send_signal_request(place, "freeze")
 
     def resume(self, place: AttemptRef) -> None:
-        """Let a frozen attempt go on."""
+        """Resume a suspended attempt."""
         self._send_signal_request(place, "thaw")
 
     def _send_signal_request(self, place: AttemptRef, wish: str) -> None:
@@ -148,8 +148,10 @@ class LocalExecutor:
             self._signal_adopted(place, wish)
 
     def _signal_adopted(self, place: AttemptRef, wish: str) -> None:
-        """Signal until it has obeyed, or somebody wishes something else: as long as
-        its old parent has not noticed the death of their owner, it does not heed it."""
+        """Repeat a signal until the shim obeys or the request changes.
+
+        A shim ignores signals until its old parent has noticed that their owner died.
+        """
         assert self._loop is not None
         if self._wishes.get(place.mark) != wish:
             return
@@ -175,7 +177,7 @@ class LocalExecutor:
         self._wishes.pop(place.mark, None)
 
     def recover(self, place: AttemptRef, *, rebooted: bool) -> Report:
-        """Find out what became of an attempt; one that is alive is adopted.
+        """Find out the state of an attempt; adopt it if it is alive.
 
         The lock is looked at before the record: a shim seals the record, then
         unlocks. Seen unlocked, what the file says is final. Raises StateDirError
@@ -200,7 +202,7 @@ class LocalExecutor:
                 return _unknown(place, "its exit record is missing", rebooted=rebooted)
             return _never_started(place, "it never started")
         if attempt_file.is_running(place):
-            # It passed the fence while we looked.
+            # It passed the fence in the meantime.
             self._watch(place)
             return AdoptedReport(place.run, place.task, place.attempt)
         what = "the machine was rebooted" if rebooted else "its supervisor died"
@@ -210,7 +212,7 @@ class LocalExecutor:
         )
 
     def close(self) -> None:
-        """Let go: the parent ends, shims end after their attempt."""
+        """Close: the parent exits, shims exit after their attempt."""
         if self._revival is not None:
             self._revival.cancel()
             self._revival = None
@@ -238,18 +240,18 @@ class LocalExecutor:
 
     def _end_of(self, key: bytes, shortage: bytes) -> Optional[Report]:
         place = self._launched.get(key.decode())
-        if place is None:  # a shim that ends with its attempt is told of once more
+        if place is None:  # a shim that exits with its attempt is reported twice
             return None
         self._forget(place)
         if shortage:
-            # No fence keeps it from beginning, for nobody has it any more.
+            # It needs no fence: no shim has it any more.
             return _never_started(
                 place, shortage.decode("utf-8", "replace"), shortage=True
             )
         return self._outcome(place)
 
     def _outcome(self, place: AttemptRef) -> Optional[Report]:
-        """What became of an attempt; None if that cannot be known now, but later."""
+        """The report about an attempt; None if it is not known yet."""
         assert self._loop is not None
         try:
             return attempt_file.read_exit_record(place) or self._recover_report(
@@ -265,13 +267,13 @@ class LocalExecutor:
         return UnknownReport(place.run, place.task, place.attempt, "lost", reason)
 
     def _check_orphans(self, *places: AttemptRef) -> None:
-        """Nobody tells us of these attempts (any more): see what became of them."""
+        """Check attempts that no shim pool reports (any more)."""
         over: List[Report] = []
         for place in places:
             report = self._outcome(place)
             if isinstance(report, AdoptedReport):
                 if place.mark in self._wishes:
-                    # What was told last may not have got through.
+                    # The last message may not have arrived.
                     self._signal_adopted(place, self._wishes[place.mark])
             elif report is not None:
                 self._forget(place)

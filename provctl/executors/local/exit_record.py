@@ -1,4 +1,4 @@
-"""Writing an exit record: its reserved space, what stands in it, its seal.
+"""Writes an exit record: reserved space, content and checksum.
 
 `executors.local.attempt_file` reads it.
 """
@@ -27,7 +27,7 @@ FROZEN = b"frozen"
 
 
 def reserve(record: int) -> None:
-    """Make room for the exit record, begun with who will write it. Raises OSError."""
+    """Reserve space for the exit record, with the id of the attempt. Raises OSError."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(record, 0, _RESERVED)
     os.write(record, (b"%d\n" % os.getpid()).ljust(_RESERVED, b"\0"))
@@ -82,7 +82,7 @@ def _take(path: str, most: int) -> bytes:
         except OSError as error:
             if not is_resource_exhaustion(error):
                 raise
-            time.sleep(1)  # it is there, and nobody else has it
+            time.sleep(1)  # the file exists and no other process uses it
         else:
             break
     os.unlink(path)
@@ -90,13 +90,13 @@ def _take(path: str, most: int) -> bytes:
 
 
 def redact_problem(result: Dict[str, Any], forms: List[bytes]) -> None:
-    """Leave no form in what is said of the attempt."""
+    """Remove secrets from the problem of the attempt."""
     raw = result["problem"].encode("utf-8", "surrogatepass")
     result["problem"] = redact_bytes(raw, forms).decode("utf-8", "replace")
 
 
 def store(record: int, result: Dict[str, Any]) -> None:
-    """Make the exit record durable. Tries for ever: nobody else knows the status."""
+    """Make the exit record durable; retry forever, since nothing else knows the status."""
     while True:
         try:
             body = json.dumps(result, separators=(",", ":"))[:-1].encode("ascii")

@@ -19,17 +19,17 @@ _NO_FENCE = bool(os.environ.get("PROVCTL_FAILPOINT_NO_FENCE"))
 
 
 def pass_fence(new: str, go: str) -> Tuple[bool, Optional[OSError]]:
-    """Return whether the attempt is ours to begin, and what keeps that from the disk.
+    """Return whether this shim may start the attempt, and the error of the sync if any.
 
     `new` is its file, which becomes `go`: `1.1.new` and `1.1.go`. Raises OSError if
-    the disk takes no link; then the owner finds that it never began.
+    the link cannot be created; then the owner finds that it never started.
     """
     passed = not _has_begun(go) and _link(new, go)
     problem = None
     try:
         os.unlink(new)
     except OSError:
-        pass  # it stays, and is in nobody's way
+        pass  # it remains, which does no harm
     try:
         folder = os.open(os.path.dirname(go), os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -1,8 +1,8 @@
-"""Reading an attempt's log while it is written, also over what is cut out of it.
+"""Reads the log of an attempt while it is written, across omitted parts.
 
 A log that reached its limit loses bytes from its middle, in place (see
 `executors.local.log_writer`), so that an offset alone does not say where a reader was.
-The line that stands where they were says how many they are.
+A line in their place says how many were cut.
 """
 
 from __future__ import annotations
@@ -104,13 +104,13 @@ class LogReader:
                 self._at = self._dropped = 0
             return 0
         begin, end, dropped = marker
-        said = self._at + self._dropped
+        position = self._at + self._dropped
         if self._dropped:
-            said -= len(MARKER % self._dropped)
+            position -= len(MARKER % self._dropped)
         tail = begin + dropped  # where what follows the marker stood
-        self._at = min(end + max(said - tail, 0), size)
+        self._at = min(end + max(position - tail, 0), size)
         self._dropped = dropped
-        return max(tail - max(said, begin), 0)
+        return max(tail - max(position, begin), 0)
 
 
 def _find_marker(file: FileIO) -> Optional[Tuple[int, int, int]]:

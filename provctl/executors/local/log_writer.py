@@ -1,11 +1,11 @@
-"""The log of an attempt while it is written: its limit, and what it must not show.
+"""Enforces the size limit of a log and redacts secrets while it is written.
 
-The task writes into a file, never into a pipe, so nothing stands between it and the
-disk; the shim looks at the file instead, soon after the start, then while it grows.
-A quiet task is not looked at: `kernel.FileWatch` says when it writes again. What is
-too much is cut out of the middle, in place: writers append (O_APPEND), so their
-next line comes after whatever is left. The processes of the attempt stand still
-meanwhile, so that no byte is lost uncounted.
+The task writes to a file, never to a pipe, so it is never blocked by provctl; the shim
+looks at the file instead, soon after the start, then while it grows. A quiet task is
+not looked at: `kernel.FileWatch` says when it writes again. What is too much is cut out
+of the middle, in place: writers append (O_APPEND), so their next line comes after
+whatever is left. The processes of the attempt are suspended meanwhile, so that every
+lost byte is counted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from provctl.executors.local.syscalls import FileWatch
 
 
-# The line that stands where bytes were left out. Readers look for it.
+# The line in place of omitted bytes. Readers search for it.
 MARKER = b"--- provctl: %d bytes of this log were left out here ---\n"
 UNFINISHED = MARKER.replace(b"-", b"~")  # while it is being cut
 _MARKER_MAX = 96
@@ -84,7 +84,7 @@ class LogLimiter:
             self.look_at = now + _UNWATCHED_S
 
     def finish(self) -> None:
-        """Leave the log as it is to stay; nobody writes to it any more."""
+        """Finish the log after the last write."""
         self._watch.disarm()
         try:
             self._tidy(self._most)

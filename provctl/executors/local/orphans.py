@@ -38,7 +38,8 @@ def kill_leftovers(place: AttemptRef) -> int:
 
 
 def _find_processes(place: AttemptRef) -> List[psutil.Process]:
-    # Of the log itself no link is followed: who writes to what it leads to is a stranger.
+    # Of the log itself no link is followed: who writes to what it leads to is a
+    # stranger.
     log = os.path.realpath(str(place.folder)) + f"/{place.name}.log"
     found = [
         process
@@ -68,8 +69,8 @@ def _belongs(process: psutil.Process, place: AttemptRef, log: str) -> bool:
 
 def _is_of_a_copy(environ: Mapping[str, str], place: AttemptRef) -> bool:
     """Whether a process says that its files are elsewhere: in a copied state directory."""
-    told = environ.get(CHECKPOINT)
-    return told is not None and os.path.realpath(told) != os.path.realpath(
+    checkpoint = environ.get(CHECKPOINT)
+    return checkpoint is not None and os.path.realpath(checkpoint) != os.path.realpath(
         place.checkpoint
     )
 

@@ -43,7 +43,7 @@ class ResourceMeter:
         if before is None or now <= before[0]:
             return ResourceUsage(None, rss_bytes)
         # What a process used that has ended is its parent's; of one that ended just
-        # now it may be nobody's yet.
+        # it may not be assigned yet.
         used_s = max(cpu_s - before[1], 0.0)
         return ResourceUsage(100 * used_s / (now - before[0]), rss_bytes)
 

@@ -1,7 +1,7 @@
 """The life of an attempt: the shim, which supervises one at a time.
 
-Forked by `executors.local.shim_pool`, its parent, which hands it orders. The order of its
-steps keeps the promises:
+Forked by `executors.local.shim_pool`, its parent, which hands it orders. The order of
+its steps keeps the promises:
 
  0. locks of what the attempt takes of pools, beside those of the owner; where that
     one is gone already, nothing is run
@@ -117,10 +117,10 @@ class _Attempt:
         try:
             os.unlink(self.path(suffix))
         except OSError:
-            pass  # it stays, and is in nobody's way
+            pass  # it remains, which does no harm
 
     def refuse(self, error: Exception, doing: str, what: str) -> str:
-        """Return why it cannot begin."""
+        """Return why the attempt cannot start."""
         if isinstance(error, OSError) and is_resource_exhaustion(error):
             self.shortage = True
             return describe(error, what)
@@ -128,14 +128,14 @@ class _Attempt:
         return f"cannot {doing} {what}: {why}"
 
     def begin(self) -> None:
-        """The task was spawned: let its time run."""
+        """The task was spawned: start its timeout."""
         now = time.monotonic()
         if self.order["timeout_s"]:
             self.timeout_at = now + self.order["timeout_s"]
         most = self.order.get("log_max", 0)
         if most or self.forms:
             self.log = LogLimiter(self.path("log"), most, self.forms, self.watch, now)
-        # What came with the order was signalled before, or to nobody.
+        # Signals that came before the order do not count.
         self._on_signal(0, now)
 
     def live(self, until: float = _NEVER) -> None:
@@ -203,7 +203,7 @@ class _Attempt:
         self._signal_main(signal.SIGKILL)
 
     def leave(self) -> None:
-        """Let what it began live on, and move; it is nobody's from now on."""
+        """Resume and release the processes that the task leaves behind."""
         self._thaw()
         self.kept = bool(process_tree.running())
 
@@ -410,7 +410,7 @@ def _sweep(attempt: _Attempt) -> None:
     if attempt.level < 2:
         attempt.level = 1
         attempt.kill_at = time.monotonic() + attempt.order["grace_s"]
-    told: Set[int] = set()
+    signalled: Set[int] = set()
     give_up_at = _NEVER
     while left:
         if attempt.level == 2:
@@ -421,10 +421,10 @@ def _sweep(attempt: _Attempt) -> None:
             give_up_at = min(give_up_at, time.monotonic() + _GIVE_UP_S)
         else:
             process_tree.signal_all(
-                signal.SIGTERM, [pid for pid in left if pid not in told]
+                signal.SIGTERM, [pid for pid in left if pid not in signalled]
             )
             process_tree.signal_all(signal.SIGCONT, left)
-            told.update(left)
+            signalled.update(left)
         attempt.live(time.monotonic() + _SWEEP_AGAIN_S)
         _reap(attempt)
         left = process_tree.descendants()

@@ -1,12 +1,12 @@
 """The parent of shims: gives each order to an idle shim, or forks one.
 
-Run by `executors.local.executor` as a process of its own. It reads orders, one JSON object
-a line, from a socket: `{"key": ..., ...}` starts an attempt, `{"tell": key, "what":
-...}` is for the shim that has it: stop, kill, freeze or thaw. Each shim writes the
-key of an attempt that is over into the owner's pipe; the parent does it for a shim
-that died. When the socket closes the parent ends, and each shim once the attempt it
-has is over; tasks never notice. A fork costs a tenth of a Python start, a shim that
-waits already costs nothing.
+Run by `executors.local.executor` as a process of its own. It reads orders, one JSON
+object a line, from a socket: `{"key": ..., ...}` starts an attempt, `{"tell": key,
+"what": ...}` is for the shim that has it: stop, kill, freeze or thaw. Each shim writes
+the key of an attempt that is over into the owner's pipe; the parent does it for a shim
+that died. When the socket closes the parent ends, and each shim once the attempt it has
+is over; tasks never notice. A fork costs a tenth of a Python start, a shim that waits
+already costs nothing.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class ShimPool:
                 continue  # it died idle; `_hear` says so, and the owner looks
 
     def _give_back(self, shortage: str) -> None:
-        """Nobody has these orders, and nobody ever will: the owner knows when to."""
+        """Report orders that no shim has and none ever will."""
         for key in self._waiting:
             notify_owner(self._news, key, shortage)
         self._waiting.clear()
@@ -164,7 +164,7 @@ class ShimPool:
     def _reap(self) -> None:
         """Reap what exits, without waiting: to have watched a log takes it 16 ms.
 
-        Who died with an attempt is only told of now, when its lock is free for sure.
+        A shim that died is only reported now, when its lock is certainly free.
         """
         for pid in list(self._ending):
             if os.waitpid(pid, os.WNOHANG)[0]:

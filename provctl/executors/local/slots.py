@@ -1,7 +1,8 @@
 """An attempt's own hold on what it takes, beside that of its owner.
 
 The owner may be killed: what a running task takes stays taken by its shim. See
-`storage.slots`. Like all that a fork copies, it imports little (see `executors.local.shim`).
+`storage.slots`. Like all that a fork copies, it imports little (see
+`executors.local.shim`).
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ _HOLDS_NOTHING = bool(os.environ.get("PROVCTL_FAILPOINT_SHIM_HOLDS_NOTHING"))
 
 
 def hold(taken: List[Any]) -> Optional[List[int]]:
-    """Lock what the owner took; None if it is gone, and others may have taken it.
+    """Lock the units that the owner took; None if it is gone and others may have them.
 
-    Asked after the lock is there, the owner's own has never been let go of.
+    The check comes after locking, so the units were never free in between.
     """
     held: List[int] = []
     if _HOLDS_NOTHING:

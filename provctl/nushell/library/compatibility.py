@@ -104,14 +104,14 @@ def incompatibilities(document: Mapping[str, Any], version: str) -> Iterator[str
     us = f"provctl {version} is platform {PLATFORM} with API {API}"
     entry = _entry(tables, "core", own)
     for key, there in (("platform", PLATFORM), ("provctl", version)):
-        for wish in _unmet(entry, key, f"min-{key}", there):
-            yield f"{name} needs {wish}; {us}"
+        for required in _unmet(entry, key, f"min-{key}", there):
+            yield f"{name} needs {required}; {us}"
     if entry.get("orchestrator-api", API) != API:
         yield f"{name} needs API {entry['orchestrator-api']}; {us}"
     entry = _entry(tables, "platform", PLATFORM)
     if own is not None:
-        for wish in _unmet(entry, "core", "min-core", own):
-            yield f"platform {PLATFORM} needs {wish}; {name} is not compatible"
+        for required in _unmet(entry, "core", "min-core", own):
+            yield f"platform {PLATFORM} needs {required}; {name} is not compatible"
     if entry.get("api-version", API) != API:
         yield f"platform {PLATFORM} must have API {entry['api-version']}; {us}"
 
@@ -179,11 +179,11 @@ def _unmet(
     there = _number(version, version)
     if key in entry:
         try:
-            wish = NpmSpec(entry[key])
+            required = NpmSpec(entry[key])
         except ValueError:
             message = f"{key}: {entry[key]!r} is not a version range such as ^3.2"
             raise ValueError(message) from None
-        if not wish.match(there):
+        if not required.match(there):
             yield f"{key} {entry[key]}"
     if least in entry and there < _number(entry[least], least):
         yield f"{key} {entry[least]} or newer"

@@ -73,7 +73,8 @@ class LibraryIndex:
     """The verbs of the library in the folder `library`, with a cache below `cache`.
 
     `nu` gives the Nushell program when it is needed, `environ` is what it gets, and
-    `timeout_s` the time limit of each of its starts. Raises MissingTool whenever Nushell is needed and does not answer.
+    `timeout_s` the time limit of each of its starts. Raises MissingTool whenever
+    Nushell is needed and does not answer.
     """
 
     def __init__(
@@ -245,7 +246,7 @@ class LibraryIndex:
 
 
 class CachedLibraryIndex(LibraryIndex):
-    """What is kept of a library, though it may have changed: nothing is read by Nushell.
+    """The cached index of a library, maybe outdated: Nushell reads nothing.
 
     A module of which nothing is kept is taken to export what its name says; its
     `problem` says that it was not read.
@@ -312,12 +313,12 @@ def _commands(module: str, exports: Iterable[str]) -> Dict[str, List[str]]:
         for name in exports:
             if name.endswith(end):
                 verbs.setdefault(name[: -len(end)], []).append(name)
-    told = {name for names in verbs.values() for name in names}
+    known = {name for names in verbs.values() for name in names}
     for begin in ["main ", *(f"{form} " for form in forms), ""]:
         for name in exports:
-            if name.startswith(begin) and name not in told and name != "main":
+            if name.startswith(begin) and name not in known and name != "main":
                 verbs.setdefault(name[len(begin) :], []).append(name)
-                told.add(name)
+                known.add(name)
     return {verb: verbs[verb] for verb in sorted(verbs) if _is_public(verb)}
 
 

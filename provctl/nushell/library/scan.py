@@ -1,4 +1,4 @@
-"""What can be told of a Nushell library by reading it, without starting `nu`.
+"""Reads a Nushell library as text, without starting `nu`.
 
 `SHIPPED` is the folder of the modules that come with this program: `provctl.nu` and
 what belongs to it. Every task finds them after those of its own library.
@@ -160,7 +160,7 @@ def _texts(
 ) -> Tuple[Dict[Path, str], bool]:
     """Return all that is imported and the text itself, by file, without comments.
 
-    And whether there is something that nobody knows.
+    And whether some import is unknown.
     """
     pending = [(directory / "", text, directory)]
     texts: Dict[Path, str] = {}

@@ -168,8 +168,8 @@ class _Failure(NamedTuple):
         from provctl.nushell.error_summary import error_summary
 
         lines = self.report.splitlines() or ["no error message"]
-        said = f"{module} cannot be parsed by Nushell: {error_summary(lines)[0]}"
-        return UsageError("\n".join([said, *(lines if len(lines) > 1 else ())]))
+        message = f"{module} cannot be parsed by Nushell: {error_summary(lines)[0]}"
+        return UsageError("\n".join([message, *(lines if len(lines) > 1 else ())]))
 
 
 class SignatureReader:
@@ -224,10 +224,10 @@ class SignatureReader:
             message = f"{completer!r} cannot provide completions"
             raise UsageError(message)
         body = f"source {nu_literal(path)}\n{completer} | to json --raw"
-        said = self._run(body, std=module_needs_std(self._library, module))
-        if isinstance(said, _Failure):
-            raise said.problem(module)
-        answer = json.loads(said)
+        output = self._run(body, std=module_needs_std(self._library, module))
+        if isinstance(output, _Failure):
+            raise output.problem(module)
+        answer = json.loads(output)
         items = answer.get("completions", []) if isinstance(answer, dict) else answer
         return [_offer(item) for item in items]
 
@@ -236,7 +236,8 @@ class SignatureReader:
         portions: List[List[str]] = []
         size = _MAX_SOURCE
         for module, source in modules.items():
-            # Beside its text what is generated for it, which is escaped in the worst case.
+            # Beside its text what is generated for it, which is escaped in the worst
+            # case.
             length = source.size + len(str(self._library)) + 6 * len(module) + 60
             size += length
             if size > _MAX_SOURCE:
@@ -252,11 +253,11 @@ class SignatureReader:
         for number, module in enumerate(modules):
             path = nu_literal(module_path(str(self._library), module))
             lines.append(f"module m{number} {{ export use {path} * }}\nuse m{number}")
-        said = self._run("\n".join(lines) + _QUERY, std=std)
-        if isinstance(said, _Failure):
-            return said
+        output = self._run("\n".join(lines) + _QUERY, std=std)
+        if isinstance(output, _Failure):
+            return output
         found: Dict[str, Dict[str, Signature]] = {module: {} for module in modules}
-        for record in json.loads(said):
+        for record in json.loads(output):
             number, _, name = record["name"][1:].partition(" ")
             module = modules[int(number)]
             command = "main" if name == Path(module).stem else name
@@ -337,7 +338,7 @@ def _signature(module: str, command: str, record: Mapping[str, Any]) -> Signatur
 
 def _parameter(record: Mapping[str, Any]) -> Parameter:
     kind = _KINDS[record["kind"]]
-    told = record["completion"]
+    completion = record["completion"]
     return Parameter(
         name=record["name"] or "rest",
         kind=kind,
@@ -346,8 +347,8 @@ def _parameter(record: Mapping[str, Any]) -> Parameter:
         short=record["short"],
         default=_format_default(record["default"]),
         description=record["description"] or "",
-        choices=tuple(map(str, told)) if isinstance(told, list) else (),
-        completer=told if isinstance(told, str) else None,
+        choices=tuple(map(str, completion)) if isinstance(completion, list) else (),
+        completer=completion if isinstance(completion, str) else None,
     )
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from provctl.core.model.workflow import Task
 
 
-# Of states, as words of `core.engine.view.TaskView`; fill and line, readable in both lights.
+# Of states, as words of `core.engine.view.TaskView`; fill and line, readable in both
+# lights.
 COLOURS: Mapping[str, Tuple[str, str]] = {
     "succeeded": ("#d7f5dd", "#1a7f37"),
     "failed": ("#ffdcd9", "#b3261e"),
@@ -36,7 +37,7 @@ COLOURS: Mapping[str, Tuple[str, str]] = {
 class Node:
     """A task. `stage` and `row` are its place; `state` a key of `COLOURS`.
 
-    `note` is what stands below its name: how long it took, or nothing.
+    `note` is shown below its name: its duration, or nothing.
     """
 
     index: int

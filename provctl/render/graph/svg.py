@@ -19,7 +19,7 @@ _NAME_MAX = 24  # characters that fit
 
 
 def as_svg(picture: GraphLayout) -> str:
-    """Return the picture as one SVG element, to stand alone or inside of HTML."""
+    """Return the picture as one SVG element, standalone or for HTML."""
     columns = max((node.stage for node in picture.nodes), default=0) + 1
     rows = max((node.row for node in picture.nodes), default=0) + 1
     width = 2 * _MARGIN + columns * _WIDE + (columns - 1) * _GAP_X
@@ -53,14 +53,14 @@ def _node(node: Node) -> List[str]:
     dash = ' stroke-dasharray="6 3"' if node.is_group else ""
     name = node.name
     shown = name if len(name) <= _NAME_MAX else name[: _NAME_MAX - 1] + "…"
-    said = " ".join(filter(None, (humanize(node.state), node.note)))
+    note = " ".join(filter(None, (humanize(node.state), node.note)))
     return [
-        f"<g><title>{escape(' '.join((node.id, said)).strip())}</title>",
+        f"<g><title>{escape(' '.join((node.id, note)).strip())}</title>",
         f'<rect x="{x}" y="{y}" width="{_WIDE}" height="{_HIGH}" rx="7" fill="{fill}"'
         f' stroke="{stroke}" stroke-width="{width}"{dash}/>',
         f'<text x="{x + 10}" y="{y + 19}" font-size="13">{escape(shown)}</text>',
         f'<text x="{x + 10}" y="{y + 35}" font-size="11" fill="{stroke}">'
-        f"{escape(said)}</text></g>",
+        f"{escape(note)}</text></g>",
     ]
 
 

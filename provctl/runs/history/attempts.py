@@ -1,4 +1,4 @@
-"""The tries of a run: each with its times, its use and its end."""
+"""The attempts of a run: times, resource usage and outcome."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try of a task. Times are seconds since the epoch.
+    """One attempt of a task. Times are seconds since the epoch.
 
-    `outcome` is None while it runs, and "voided" if it never began. `retried`: it was
-    tried again after it.
+    `outcome` is None while it runs, and "voided" if it never started. `retried`:
+    another attempt followed.
     """
 
     task: str
@@ -32,7 +32,7 @@ class Attempt:
 
 
 def attempts_of(events: Sequence[Event]) -> List[Attempt]:
-    """Return the tries of a run, in the order in which they began."""
+    """Return the attempts of a run, in the order of their start."""
     found: Dict[Tuple[str, int], Attempt] = {}
     for event in events:
         if isinstance(event, ev.AttemptStarted):

@@ -63,9 +63,9 @@ class CriticalPathReport:
 
 
 def recent_stats(folder: StateDir, name: str) -> Dict[str, DurationStats]:
-    """Return what the latest runs of a workflow say of its tasks, and "" of it all.
+    """Return statistics of the latest runs: by task, and "" for the workflow.
 
-    Of large workflows these are few runs, for somebody waits for the answer.
+    For large workflows fewer runs are read, to answer quickly.
     """
     finished = [
         run for run in accounts(folder) if run.name == name and run.outcome is not None
@@ -133,7 +133,7 @@ def _chart(
 def shared_state(
     folder: StateDir, run_id: str, *, slots: int, capacity: Mapping[str, int]
 ) -> State:
-    """Return the state of a run, and of all others that its owner has in hand.
+    """Return the state of a run, and of all other runs of its owner.
 
     With the limits of the owner, or of the scheduler that will be; `slots` and
     `capacity` where there is none. Raises JournalDamaged and JournalTooNew if that
@@ -190,7 +190,7 @@ class RunContext:
         self._paces: Dict[str, Dict[str, DurationStats]] = {}
 
     def stats(self, name: str) -> Dict[str, DurationStats]:
-        """Return what earlier runs of a workflow say of its tasks."""
+        """Return statistics of the tasks of a workflow from earlier runs."""
         if name not in self._paces:
             self._paces[name] = recent_stats(self._folder, name)
         return self._paces[name]
@@ -266,7 +266,7 @@ class DurationEstimator:
         return None if history is None else history.paces.get(task)
 
     def load_history(self, runs: Iterable[RunState]) -> bool:
-        """Learn a little more for those that go on; return whether there was more."""
+        """Read a little more history for active runs; return whether there was more."""
         return any(self._step(run) for run in runs if run.outcome is None)
 
     def _step(self, run: RunState) -> bool:

@@ -35,10 +35,10 @@ class SimulationInput:
 
 @dataclass(frozen=True)
 class SimulationOptions:
-    """What is asked. Durations in seconds; `default_s` of tasks that never ran.
+    """Options of a simulation, in seconds; `default_s` for tasks without history.
 
     `pessimistic` takes the 90th percentile of earlier runs in place of the median.
-    With a `seed` tries fail as often as they did.
+    With a `seed`, attempts fail as often as in earlier runs.
     """
 
     jobs: Sequence[int]
@@ -100,7 +100,7 @@ def play(
 
     without_limit = with_slots(max(len(tried), 1))
     simulations = [with_slots(slots) for slots in question.jobs]
-    # A roll depends on nothing but task and try, so this is the same for all of them.
+    # A roll depends only on task and attempt, so it is the same for all simulations.
     critical, critical_s = critical_path_length(workflow, without_limit)
     return SimulationStudy(
         subject,

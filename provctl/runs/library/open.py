@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def library_folder(settings: Settings) -> Optional[Path]:
-    """Return the absolute folder of the configured library; None: there is none."""
+    """Return the absolute folder of the configured library; None if not set."""
     configured = settings.nushell.provisioning_lib
     return None if configured is None else Path(configured).absolute()
 

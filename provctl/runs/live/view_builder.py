@@ -1,7 +1,7 @@
-"""The pictures of runs at work: state, and what it costs something to know.
+"""Builds views of active runs: their state, and data that is expensive to get.
 
-That is asked only for the rows that are shown: progress and ends of logs, what
-processes use, and what earlier runs say of the time that is left.
+The latter is read only for visible rows: progress, ends of logs, resource usage of
+processes, and remaining time from earlier runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MARKS = 7  # the first of which is forgotten
 
 
 class _AttemptView:
-    """What was seen of a running try."""
+    """The last measurement of a running attempt."""
 
     def __init__(self, attempt: int, started_at: float) -> None:
         self.attempt = attempt
@@ -51,7 +51,7 @@ class _AttemptView:
         if done is None:
             return None
         last_at, last = self._marks[-1]
-        if done < last:  # it began something new
+        if done < last:  # it started something new
             self._marks.clear()
         if done < last or now - last_at >= _MARK_S:
             self._marks.append((now, done))
@@ -126,20 +126,22 @@ class ViewBuilder:
         if seen is None or seen.attempt != state.attempt:
             seen = _AttemptView(state.attempt, started_at)
             self._tries[run.submitted.run][task.id] = seen
-        said = self._said.newest(run, state)
-        seen.percent = said.percent or 0.0
+        progress = self._said.newest(run, state)
+        seen.percent = progress.percent or 0.0
         usage = self._usage_of(run, state, seen, now)
         row = replace(
             task,
-            progress=said,
-            rate=seen.rate(now, said.percent if said.done is None else said.done),
+            progress=progress,
+            rate=seen.rate(
+                now, progress.percent if progress.done is None else progress.done
+            ),
             cpu_percent=usage.cpu_percent if usage else None,
             rss_bytes=usage.rss_bytes if usage else None,
         )
         if state.purpose != "run" or state.is_suspended:
             return row
         pace = self._estimator.stats(run, task.id)
-        seen.expected_end = expected_end(pace, started_at, now, said.percent)
+        seen.expected_end = expected_end(pace, started_at, now, progress.percent)
         slow = is_slow(pace, now - started_at)
         return replace(row, expected_end=seen.expected_end, slow=slow)
 

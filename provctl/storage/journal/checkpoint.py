@@ -1,4 +1,4 @@
-"""Checkpoint.json: the state of a run at some length of its journal.
+"""Checkpoints: the state of a run at some length of its journal.
 
 It only saves time: the journal alone counts. A checkpoint that is damaged, of
 another version, or does not fit the bytes before it is passed over, and all is
@@ -63,7 +63,7 @@ _UNFIT = (
 
 
 def save(folder: RunDir, position: JournalOffset, state: Dict[str, Any]) -> None:
-    """Write a checkpoint of all that is durable; where that fails, there is none.
+    """Write a checkpoint of the durable events; errors are ignored.
 
     The folder is not synced: an older checkpoint in its place is as good.
     """

@@ -5,9 +5,10 @@ A line is one JSON object, readable with jq and Nushell:
     {"v":1,"seq":7,"dur":6,"type":"attempt_started","at":1763900000.125,
      "task":"server-1","attempt":1,"prev":"6001f309","crc":"d6e1dc96"}
 
-`crc` is the seal of the line (see `storage.journal.codec`), `prev` the CRC of the line before, so a removed, doubled or foreign line
-shows. `seq` counts from 1. `dur` is the highest seq known to be on disk when
-the line was written: it tells a torn tail from a damaged record.
+`crc` is the seal of the line (see `storage.journal.codec`), `prev` the CRC of the line
+before, so a removed, doubled or foreign line shows. `seq` counts from 1. `dur` is the
+highest seq known to be on disk when the line was written: it tells a torn tail from a
+damaged record.
 """
 
 from __future__ import annotations
@@ -219,10 +220,10 @@ def unseal(raw: bytes, *, most: int = LINE_MAX) -> Tuple[Dict[str, Any], str]:
 
 
 def check_run(record: Mapping[str, Any], run: str) -> None:
-    """Raise OtherRun for a record of another run; older ones do not say of which."""
-    told = record.get("run", run)
-    if told != run:
-        message = f"this is the journal of run {told}"
+    """Raise OtherRun for a record of another run; older records do not name their run."""
+    named = record.get("run", run)
+    if named != run:
+        message = f"this is the journal of run {named}"
         raise OtherRun(message)
 
 

@@ -229,7 +229,7 @@ def _lines(data: bytes, start: int) -> Iterator[Tuple[int, int]]:
 def recover(
     path: Path, run: str, start: Optional[JournalOffset] = None
 ) -> Tuple[List[Event], JournalOffset]:
-    """Return all events and where to go on, for the owner; mend a torn tail.
+    """Return all events and the end of the journal, for the owner; cut off a torn tail.
 
     With `start`, the end of a part that was checked, only those behind it.
 

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 class Inspection:
     """What was found in a journal.
 
-    `verdict` is ok, torn (a last record that was never acknowledged), damaged or
-    newer; of the latter two `problem` says why, and `file` where. `events` are whole and follow from
-    each other, up to `end`; `run` is the state they lead to. `mendable`: what is
-    left without the damage is still a run.
+    `verdict` is ok, torn (a last record that was never acknowledged), damaged or newer;
+    of the latter two `problem` says why, and `file` where. `events` are whole and
+    follow from each other, up to `end`; `run` is the state they lead to. `mendable`:
+    what is left without the damage is still a run.
     """
 
     verdict: str
@@ -115,7 +115,7 @@ def _end_of(folder: RunDir, count: int) -> JournalOffset:
 
 
 def records(folder: RunDir, start: int, end: int) -> List[Dict[str, Any]]:
-    """Return the records between two offsets, known to be whole, as they stand there."""
+    """Return the raw records between two offsets, which are known to be complete."""
     with reader(folder.journal) as file:
         file.seek(start)
         return [json.loads(line) for line in file.read(end - start).splitlines()]

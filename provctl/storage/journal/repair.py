@@ -1,6 +1,6 @@
-"""The repair of a damaged journal: a copy aside, then the whole part alone.
+"""Repairs a damaged journal: copies it, then keeps only the intact part.
 
-Why what is left may go on: `attempts/` still tells what ran. A start whose record
+Why what is left may continue: `attempts/` still tells what ran. A start whose record
 is dropped is decided again under the same number, finds its fence taken, and what
 its file says is recorded: it is never run twice. What people wished is told by the
 journal alone: they have to be told what of it is dropped, and wish it again. (To

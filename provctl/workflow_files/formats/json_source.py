@@ -1,4 +1,4 @@
-"""Workflow files in JSON: the value, and where each part of it stands.
+"""Workflow files in JSON: the value, and the location of each part.
 
 `json.loads` reads the file. Only if that gives up (too deep for it, a key that
 stands twice), if it may have let halves of characters through, or if places are
@@ -52,7 +52,7 @@ class JsonFile:
     def places(
         self, problems: Sequence[ValidationIssue]
     ) -> List[Optional[SourceLocation]]:
-        """Where each problem stands."""
+        """The location of each problem."""
         wanted: _Tree = {}
         for problem in problems:
             branch = wanted
@@ -109,7 +109,7 @@ def _words(error: JSONDecodeError) -> str:
 
 
 def _hint(source: SourceText, at: int) -> str:
-    """Return what to do about a character that JSON does not have there."""
+    """Return a hint for a character that JSON does not allow there."""
     here, before = source.text[at : at + 1], source.text[:at].rstrip()
     if here == "," and source.text[at + 1 :].lstrip()[:1] in ("}", "]"):
         return "remove the `,`: nothing follows it"

@@ -1,4 +1,4 @@
-"""Workflow files in KCL: options, the value, and where its parts stand.
+"""Workflow files in KCL: options, the value, and the locations of its parts.
 
 KCL gives back JSON without places, so they are looked for in the text: the record
 that has the `id` or `name` of what is at fault, and the field in it.
@@ -45,7 +45,7 @@ class KclFile:
     def places(
         self, problems: Sequence[ValidationIssue]
     ) -> List[Optional[SourceLocation]]:
-        """Where each problem stands, as far as the text tells; else None."""
+        """The location of each problem if the text contains it; else None."""
         return [self._place(problem.path) for problem in problems]
 
     def _place(self, path: DocPath) -> Optional[SourceLocation]:
@@ -63,7 +63,7 @@ class KclFile:
                 match = re.compile(says).search(text, at)
                 if match is not None:
                     found = match
-                    # Other fields of the record may stand before its name.
+                    # Other fields of the record may come before its name.
                     at = max(text.rfind("{", 0, match.start()), 0)
                     continue
             at = found.start() if found is not None else at
@@ -109,7 +109,7 @@ def read_kcl(
 
 
 def _mistakes(error: str, source: SourceText) -> Iterator[Diagnostic]:
-    """What KCL found wrong; the same at the same place is told once."""
+    """The errors that KCL found, without duplicates."""
     text = _COLOUR.sub("", error)
     starts = [match.start() for match in _ERROR.finditer(text)]
     if not starts:
@@ -121,7 +121,8 @@ def _mistakes(error: str, source: SourceText) -> Iterator[Diagnostic]:
     for part in dict.fromkeys(parts):
         ((found, ran),) = _ERROR.findall(part)[:1]
         labels = _LABEL.findall(part)
-        # Of a failed check the schema's word comes last, and the place that failed first.
+        # Of a failed check the schema's word comes last, and the place that failed
+        # first.
         message = ": ".join([found or ran, *(labels[-1:] if ran else labels[:1])])
         where = _WHERE.search(part)
         if where is None:

@@ -1,4 +1,4 @@
-"""Workflow files in Nickel: parameters, the value, and where its parts stand.
+"""Workflow files in Nickel: parameters, the value, and the locations of its parts.
 
 Nickel gives back JSON without places. To find one, the file is evaluated again
 with a contract at that path that always fails: Nickel blames the line.
@@ -56,7 +56,7 @@ class NickelFile:
     def places(
         self, problems: Sequence[ValidationIssue]
     ) -> List[Optional[SourceLocation]]:
-        """Where each problem stands, None where that is not known.
+        """The location of each problem, None if unknown.
 
         Only the first 20 are looked for. What Nickel cannot blame, a computed
         value, has the place of what is around it.
@@ -331,7 +331,7 @@ def _snippet_place(snippet: Snippet, source: SourceText) -> SourceLocation:
 
 
 def _key_before(place: SourceLocation, key: str, source: SourceText) -> SourceLocation:
-    """The place of the field's name, which stands before its value."""
+    """The location of the field's name, which comes before its value."""
     at = place.text.rfind(key, 0, place.column - 1)
     if at < 0:
         return place

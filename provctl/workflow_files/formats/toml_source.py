@@ -1,4 +1,4 @@
-"""Workflow files in TOML: the value, and where each part of it stands."""
+"""Workflow files in TOML: the value, and the location of each part."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TomlFile:
     def places(
         self, problems: Sequence[ValidationIssue]
     ) -> List[Optional[SourceLocation]]:
-        """Where each problem stands, None where that is not known."""
+        """The location of each problem, None if unknown."""
         wanted = {
             problem.path[:count]
             for problem in problems

@@ -1,9 +1,10 @@
-"""One operation of the platform's files: which commands it is, for which things.
+"""Translates one operation of the platform's files into commands.
 
     {id, type = "server_batch", provider, servers = [...], dependencies = [ids]}
     {id, type = "create", target = "server", providers, items, depends_on, parallel,
      timeout, on_failure}
-    {id, taskserv = {name, profile}, depends_on = [{node_id, kind}], on_error, max_retries}
+    {id, taskserv = {name, profile}, depends_on = [{node_id, kind}], on_error,
+    max_retries}
 
 Each thing, and each provider of it, is one call: `servers/create.nu`, `create-server`,
 its name as the argument, the provider and what else is said of it as flags. More than
@@ -92,7 +93,7 @@ class _Thing:
 
 @dataclass
 class Operation:
-    """One operation; `needs` maps other operations to how they have to end.
+    """One operation; `needs` maps other operations to the required outcome.
 
     `need_at` says where that stands, from the operation on."""
 
@@ -181,7 +182,7 @@ def _call(noun: str, verb: str, thing: _Thing, flags: Dict[str, Any]) -> Dict[st
 def read_operation(
     entry: Any, path: DocPath, common: Common, wrong: Wrong
 ) -> Optional[Operation]:
-    """Return an operation, None if it cannot be understood; what is wrong is told."""
+    """Return an operation, None if it is invalid; problems are reported."""
     if not isinstance(entry, dict):
         wrong(path, f"an operation must be a record, not {type_name(entry)}", "")
         return None
@@ -220,11 +221,11 @@ def _noun_and_verb(
     for noun in ("taskserv", "component"):
         if isinstance(entry.get(noun), dict):
             return noun, "create"
-    said, target = entry.get("type"), entry.get("target")
-    if isinstance(said, str) and isinstance(target, str):
-        noun, verb = target, said
+    kind, target = entry.get("type"), entry.get("target")
+    if isinstance(kind, str) and isinstance(target, str):
+        noun, verb = target, kind
     else:
-        noun, _, verb = str(said).partition("_")
+        noun, _, verb = str(kind).partition("_")
         verb = "create" if verb == "batch" else verb
     if verb in _VERBS and _NOUN.fullmatch(noun):
         return noun, verb
@@ -232,7 +233,7 @@ def _noun_and_verb(
     hint = (
         'for example type = "server_batch", or type = "create" with target = "server"'
     )
-    wrong(at, f"cannot tell what `{entry['id']}` does: type {said!r}", hint)
+    wrong(at, f"cannot tell what `{entry['id']}` does: type {kind!r}", hint)
     return None
 
 
@@ -240,8 +241,8 @@ def _on_failure(
     entry: Dict[str, Any], path: DocPath, common: Common, wrong: Wrong
 ) -> Optional[str]:
     if "on_error" in entry:
-        said = entry["on_error"]
-        strategy = said.get("strategy") if isinstance(said, dict) else said
+        policy = entry["on_error"]
+        strategy = policy.get("strategy") if isinstance(policy, dict) else policy
         found = _ON_ERROR.get(str(strategy))
         if found is None:
             wrong(
@@ -353,11 +354,13 @@ def _add_needs(operation: Operation, entry: Dict[str, Any], wrong: Wrong) -> Non
                 "",
             )
             continue
-        for index, said in enumerate(listed):
-            name, how = said, "hard"
-            if isinstance(said, dict):
-                name = said.get("node_id", said.get("operation", said.get("id")))
-                how = str(said.get("kind", said.get("type", "hard")))
+        for index, listed_need in enumerate(listed):
+            name, how = listed_need, "hard"
+            if isinstance(listed_need, dict):
+                name = listed_need.get(
+                    "node_id", listed_need.get("operation", listed_need.get("id"))
+                )
+                how = str(listed_need.get("kind", listed_need.get("type", "hard")))
             if not isinstance(name, str) or how not in DEPENDS_ON:
                 kinds = ", ".join(DEPENDS_ON)
                 message = f"a dependency must be an id, optionally with a kind: {kinds}"

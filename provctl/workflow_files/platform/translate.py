@@ -120,7 +120,8 @@ def convert_platform_file(
 ) -> Translation:
     """Return the workflow that a document of the platform means.
 
-    Mistakes go into `problems`, at their places in the file; then the value is of no use.
+    Mistakes go into `problems`, at their places in the file; then the value is of no
+    use.
     """
     return _Translator(value, problems).translation()
 
@@ -201,7 +202,7 @@ class _Translator:
             )
 
     def _place(self, key: str) -> DocPath:
-        """Where in the file a setting stands."""
+        """The location of a setting in the file."""
         inner = () if key in self._top else ("configuration",)
         return (*self._root, *inner, key)
 

@@ -308,7 +308,7 @@ def test_a_taken_port_stops_no_workflow(provctl: Provctl) -> None:
 def test_the_api_listens_on_loopback_alone(provctl: Provctl) -> None:
     provctl.environ.update(PROVCTL_SERVER_HOST="0.0.0.0")
     provctl("scheduler", "start")
-    assert "loopback only" in provctl("scheduler", "logs").out
+    assert "only listen on loopback" in provctl("scheduler", "logs").out
     assert len(provctl("scheduler", "status", "-o", "json").json()["api"]) == 1
 
 

@@ -128,7 +128,7 @@ def test_the_command_line_and_the_api_have_the_same(
         ("s", {"key": "k"}, 422, "key"),
         ("s", {"overlap": "never"}, 422, "overlap"),
         ("s", {"priority": "5"}, 422, "priority"),
-        ("s", {"labels": {"a b": ""}}, 422, "no key of a label"),
+        ("s", {"labels": {"a b": ""}}, 422, "invalid label key"),
         ("s", {"labels": {f"k{n}": "" for n in range(32)}}, 400, "at most 32"),
         ("s", {"params": {"nope": "1"}}, 422, "nope"),
         ("-s", {}, 404, "name"),

@@ -131,9 +131,7 @@ class TestEveryExecutor:
             False,
         )
         assert bench.run("true").result.ran
-        assert end.problem == (
-            "cannot start no-such-program: no such program on PATH"
-        )
+        assert end.problem == ("cannot start no-such-program: no such program on PATH")
 
     def test_a_program_is_looked_for_on_the_path_alone(
         self, bench: Bench, tmp_path: Path

@@ -556,7 +556,7 @@ def test_on_a_full_disk_no_half_of_an_input_is_used(bench: Bench, room: int) -> 
     else:
         assert isinstance(end, NeverStartedReport), end
         assert end.shortage
-        assert end.reason.startswith(f"files may not become so large for {file}"), end
+        assert end.reason.startswith(f"the file size limit is reached for {file}"), end
         assert bench.log(place) == ""
 
 

@@ -284,7 +284,7 @@ def test_a_parameter_that_breaks_its_contract(file: Path) -> None:
     (mistake,) = refused(file, EXAMPLE, servers="many").mistakes
     assert (mistake.line, mistake.column) == (3, 61)
     assert "contract broken by the value of `servers`" in mistake.message
-    assert mistake.hint == "its value was given by -p servers=many"
+    assert mistake.hint == "its value was set with -p servers=many"
 
 
 def test_a_file_without_parameters(file: Path) -> None:

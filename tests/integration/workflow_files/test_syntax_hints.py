@@ -53,15 +53,15 @@ BROKEN: Dict[str, Tuple[str, str]] = {
     ),
     "a brace, at the end": (
         '{ name = "x",\n  tasks = { a = { command = ["x"] }\n',
-        "the `{` at FILE:2:11 is not closed when the file ends",
+        "the `{` at FILE:2:11 is not closed at the end of the file",
     ),
     "a brace in a comment": (
         '{ tasks = { a = { command = ["x"] # } }\n} }',
-        "the `{` at FILE:1:1 is not closed when the file ends",
+        "the `{` at FILE:1:1 is not closed at the end of the file",
     ),
     "a brace in a text": (
         '{ tasks = { a = { command = ["}"] }\n}',
-        "the `{` at FILE:1:1 is not closed when the file ends",
+        "the `{` at FILE:1:1 is not closed at the end of the file",
     ),
     "a bracket": (
         '{ tasks = { a = { command = ["x", "y" } } }',
@@ -89,11 +89,11 @@ BROKEN: Dict[str, Tuple[str, str]] = {
     ),
     "a block": (
         '{ tasks.a.script = m%"\n  print 1\n  "\n}',
-        'the `m%"` at FILE:1:20 is not closed when the file ends',
+        'the `m%"` at FILE:1:20 is not closed at the end of the file',
     ),
     "a block with more marks": (
         '{ tasks.a.script = m%%"\n  print 1\n  "%\n}',
-        'the `m%%"` at FILE:1:20 is not closed when the file ends',
+        'the `m%%"` at FILE:1:20 is not closed at the end of the file',
     ),
     "a block before another one": (
         '{ tasks = {\n  a.script = m%"\n  print 1\n  ,\n  b.script = m%"\n  2\n  "% }',
@@ -105,20 +105,20 @@ BROKEN: Dict[str, Tuple[str, str]] = {
     ),
     "a colon for a text": (
         '{ name: "x", tasks = {} }',
-        "write `=` in place of the `:` at FILE:1:7",
+        "write `=` instead of the `:` at FILE:1:7",
     ),
     "a colon for a record": (
         '{ name = "x",\n  tasks: { a = { command = ["x"] } } }',
-        "write `=` in place of the `:` at FILE:2:8",
+        "write `=` instead of the `:` at FILE:2:8",
     ),
     "a file in JSON": (
         '{ "name": "x", "tasks": {} }',
-        "write `=` in place of the `:` at FILE:1:9",
+        "write `=` instead of the `:` at FILE:1:9",
     ),
     "two equals signs": ('{ name == "x", tasks = {} }', "write `=`: `==` compares"),
     "a semicolon": (
         '{ name = "x";\n  tasks = {} }',
-        "write `,` in place of the `;` at FILE:1:13",
+        "write `,` instead of the `;` at FILE:1:13",
     ),
     "no value": (
         "{ name = , tasks = {} }",
@@ -142,7 +142,7 @@ BROKEN: Dict[str, Tuple[str, str]] = {
     ),
     "a comment of another language": (
         '{ name = "x", // a name\n  tasks = {} }',
-        "a comment begins with `#`",
+        "comments begin with `#`",
     ),
     "a word of another language": (
         '{ tasks.a = { command = ["x"], idempotent = True } }',
@@ -150,7 +150,7 @@ BROKEN: Dict[str, Tuple[str, str]] = {
     ),
     "a text in single quotes": (
         "{ tasks.a.command = ['echo'] }",
-        'strings must be in double quotes: "..."',
+        'write strings in double quotes: "..."',
     ),
     # Nothing is sure: a `|` is missing, and no comma; a brace too many, or too few.
     "a field that is none": ('{ a | String default = "x", tasks = {} }', ""),
@@ -246,7 +246,7 @@ OTHERS: Dict[str, Tuple[str, str, str]] = {
     "a brace": (
         "json",
         '{"tasks": {"a": {"command": ["x"]}}',
-        "the `{` at FILE:1:1 is not closed when the file ends",
+        "the `{` at FILE:1:1 is not closed at the end of the file",
     ),
     "a bracket": (
         "json",
@@ -272,12 +272,12 @@ OTHERS: Dict[str, Tuple[str, str, str]] = {
     "a list in TOML": (
         "toml",
         '[tasks.a]\ncommand = ["x",\n\n[tasks.b]\ncommand = ["x"]\n',
-        "the `[` at FILE:2:11 is not closed when the file ends",
+        "the `[` at FILE:2:11 is not closed at the end of the file",
     ),
     "a record in TOML": (
         "toml",
         'tasks.a = { command = ["x"]\n',
-        "the `{` at FILE:1:11 is not closed when the file ends",
+        "the `{` at FILE:1:11 is not closed at the end of the file",
     ),
     "a text in TOML": (
         "toml",
