@@ -132,5 +132,5 @@ def test_what_hooks_are_given_stays_at_home(provctl: Provctl) -> None:
     provctl("bundle", "--config", file, "-O", "b.tgz")
     found = unpacked(provctl.folder / "b.tgz")
     settings = json.loads(found["config.json"])["hooks.on_run_finished"]
-    assert settings["value"] == [["curl", "(2 left out)"]]
+    assert settings["value"] == [["curl", "(2 omitted)"]]
     assert SECRET not in "\n".join(found.values())

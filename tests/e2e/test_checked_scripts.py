@@ -57,7 +57,7 @@ def test_what_is_not_there_is_a_warning(provctl: Provctl, verb: str) -> None:
     for _ in range(2):
         done = provctl("workflow", verb, file)
         assert done.err.splitlines() == [
-            f"warning: {file}: `db`: no program `no-such-program` is on PATH",
+            f"warning: {file}: `db`: program `no-such-program` not found on PATH",
             f"warning: {file}:7: `web`: `no-such-thing` is neither a Nushell command nor a program on PATH",
         ]
 

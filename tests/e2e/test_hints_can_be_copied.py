@@ -51,7 +51,7 @@ def test_those_at_the_end_of_a_run(
     provctl.text("mended", "")
     copied(provctl, retry, 0, other)
     # The control: without what was given nobody knows of it.
-    assert "no run is called" in copied(provctl, logs[4:], 40, other)
+    assert "not found" in copied(provctl, logs[4:], 40, other)
 
 
 def test_those_of_errors_and_of_what_is_still_to_do(

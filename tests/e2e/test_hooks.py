@@ -96,7 +96,7 @@ def test_a_hook_that_hangs_or_fails_delays_and_fails_nothing(
     log = (provctl.state / "scheduler" / "log").read_text()
     for words in (
         "hook sleep of run",
-        "took longer than 4 s, and was killed",
+        "exceeded its time limit of 4 s and was killed",
         "hook no-such-program of run",
         "failed: exit code 9",
     ):

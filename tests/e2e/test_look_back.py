@@ -66,7 +66,7 @@ def test_of_many_tasks_explain_tells_a_few(provctl: Provctl) -> None:
     said = provctl("explain", run).out
     assert said.count(": running\n") == said.count(": ready\n") == 5
     assert said.endswith(
-        f"and 1 running, 1 ready; of each: provctl explain {run}/TASK\n"
+        f"and 1 running, 1 ready; to explain one: provctl explain {run}/TASK\n"
     )
     assert "it is running" in provctl("explain", f"{run}/t05").out
     provctl("cancel", run, "--now", "--reason", "seen enough")
@@ -104,7 +104,9 @@ def test_a_run_as_it_was(provctl: Provctl) -> None:
     assert "in the future" in future.err
     provctl("workflow", "show", run, "--at", "1999-01-01", code=40)
     provctl("workflow", "show", run, "--at", 999, code=40)
-    assert "no time" in provctl("workflow", "show", run, "--at", "noon", code=2).err
+    assert (
+        "neither a time" in provctl("workflow", "show", run, "--at", "noon", code=2).err
+    )
 
 
 def test_a_run_once_more_from_its_journal_alone(provctl: Provctl) -> None:

@@ -20,7 +20,7 @@ from tests.support.workflows import a_workflow, task
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
 
-ENDED = "ended with exit code 0, not yet recorded"
+ENDED = "finished with exit code 0, not yet recorded"
 
 
 @pytest.fixture

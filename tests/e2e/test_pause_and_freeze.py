@@ -163,7 +163,7 @@ def test_a_run_that_goes_on_needs_no_resume(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     said = provctl("workflow", "resume", run, code=41).err
-    assert "has an owner already: the scheduler" in said
+    assert "already has an owner: the scheduler" in said
     provctl("cancel", run, "--now")
     provctl("wait", run, code=11)
     assert "nothing to pause" in provctl("workflow", "pause", run, code=41).err

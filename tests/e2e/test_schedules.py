@@ -78,7 +78,7 @@ def test_mistakes_are_told_at_once_and_nothing_is_added(
     for code, words, args in [
         (2, "'99' is not a valid minute", (file, "--cron", "99 * * * *")),
         (2, "time zone", (file, "--cron", NEVER, "--time-zone", "Mars")),
-        (2, "cannot be the name", (file, "--cron", NEVER, "--name", "../x")),
+        (2, "is not a valid schedule name", (file, "--cron", NEVER, "--name", "../x")),
         (2, "at most 32 labels", (file, "--cron", NEVER, *MANY)),
         (50, "has nothing to run", (broken, "--cron", NEVER)),
         (50, "nowhere", (provctl.folder / "nowhere.json", "--cron", NEVER)),
@@ -158,7 +158,7 @@ def test_a_file_that_is_broken_later_is_told(provctl: Provctl, file: Path) -> No
     )
     assert str(file) in row["last_error"]
     assert "failed at" in provctl("schedule", "list").out
-    assert "cannot be run" in provctl("scheduler", "logs").out
+    assert "could not be submitted" in provctl("scheduler", "logs").out
     provctl("schedule", "run", "s", code=50)
 
 
@@ -219,4 +219,4 @@ def test_an_evaluation_without_end_is_in_nobodys_way(
     row = provctl.until(
         lambda: shown(provctl)["last_error"] and shown(provctl), "it was ended"
     )
-    assert "exceeded its time limit of 1 s" in row["last_error"]
+    assert "exceeded the time limit of 1 s" in row["last_error"]

@@ -47,7 +47,7 @@ def test_a_retry_runs_again_what_used_the_server(provctl: Provctl, gone: str) ->
     rows = provctl("retry", gone, "--plan", "-o", "json").json()
     assert {row["id"]: row["what"] for row in rows} == {
         "server": "runs again: it was undone",
-        "configure": "runs again: it succeeded, but rests on server, which was undone",
+        "configure": "runs again: it succeeded, but depends on server, which was undone",
         "app": "runs again: it failed",
     }
     (provctl.folder / "ok").touch()

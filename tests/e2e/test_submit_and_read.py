@@ -198,7 +198,7 @@ def test_a_task_is_named_behind_its_run_or_beside_it(provctl: Provctl) -> None:
     # What has no log says so, where a reader of the log does not see it.
     done = provctl("logs", "@last/last")
     assert done.out == ""
-    assert "last never began: it was skipped: needs success of use" in done.err
+    assert "last never started: it was skipped: needs success of use" in done.err
     # Of a failure in Nushell what it says is told, and none of its drawing.
     told = provctl("explain", "@last/use").out
     assert "    | quota exceeded (line 1)\n" in told

@@ -33,7 +33,7 @@ def test_values_come_from_everywhere(provctl: Provctl) -> None:
         ('{"a": 1, "a": 2}', "--values:1:10: duplicate key `a`"),
         ('{"a": NaN}', "--values:1:7: not JSON: NaN is not a valid JSON number"),
         ('{"a": [1e400]}', "--values:1:8: not JSON: 1e400 is too large for a number"),
-        ('{"a": "\\ud800"}', "half a character"),
+        ('{"a": "\\ud800"}', "lone surrogate"),
     ],
 )
 def test_wrong_values_are_refused(provctl: Provctl, values: str, why: str) -> None:

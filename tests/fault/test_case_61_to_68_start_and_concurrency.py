@@ -99,7 +99,7 @@ def test_61_a_second_owner_of_a_foreground_run_is_refused(provctl: Provctl) -> N
         log = provctl.log(run)
         provctl.wait_for_text(log, "ready")
         said = provctl("workflow", "resume", run, code=41).err
-        assert f"run {run} has an owner already: a foreground run" in said
+        assert f"run {run} already has an owner: a foreground run" in said
         assert str(owner.pid) in said
         provctl("cancel", run)
         assert owner.wait(timeout=60) == 11
@@ -112,7 +112,7 @@ def test_61_a_second_owner_of_a_submitted_run_is_refused(provctl: Provctl) -> No
     provctl.wait_for_text(log, "ready")
     before = (provctl.state / "runs" / run / "journal.jsonl").read_bytes()
     said = provctl("workflow", "resume", run, code=41).err
-    assert f"run {run} has an owner already: the scheduler" in said
+    assert f"run {run} already has an owner: the scheduler" in said
     assert (provctl.state / "runs" / run / "journal.jsonl").read_bytes() == before
     provctl("cancel", run, "--now")
     provctl("wait", run, code=11)

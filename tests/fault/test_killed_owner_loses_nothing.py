@@ -48,7 +48,7 @@ def test_without_resume_it_is_said_that_nobody_goes_on(provctl: Provctl) -> None
     _open(provctl)
 
     def ended() -> bool:
-        reason = "ended with exit code 0, not yet recorded"
+        reason = "finished with exit code 0, not yet recorded"
         return bool(provctl.task(run, "first")["reason"] == reason)
 
     provctl.until(ended, "the end of the task is seen")

@@ -117,7 +117,10 @@ def test_a_request_to_cancel_behind_the_damage_has_to_be_made_again(
     provctl("scheduler", "stop")
     damage(journal, b'"task":"a"')
     told = provctl("journal", "repair", run, "--yes").out
-    assert f"it was cancelled in what is dropped: provctl cancel {run}" in told
+    assert (
+        f"a dropped record cancelled the run; to cancel it again: provctl cancel {run}"
+        in told
+    )
     assert "found in its attempt file: a, attempt 1: still running" in told
     provctl("cancel", run, "--now")
     provctl("wait", run, code=11)

@@ -135,7 +135,7 @@ def test_59_where_no_scheduler_starts_the_owner_stays(
         lock.mkdir()  # which none can take
         terminal.hang_up()
         log = provctl.wait_for_text(provctl.state / "scheduler" / "log", run)
-        assert f"run {run}: stays with process {terminal.process.pid}" in log
+        assert f"run {run}: the run stays with process {terminal.process.pid}" in log
         assert gated.marker(run).exists()
         gated.open()
         assert terminal.process.wait(timeout=60) == 10

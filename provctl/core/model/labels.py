@@ -91,8 +91,8 @@ def _check(key: str, value: str) -> None:
         raise ValueError(message)
     if len(value) > _VALUE_MAX or "," in value or not value.isprintable():
         message = (
-            f"invalid value of label {key}: use up to {_VALUE_MAX} characters"
-            " that can be printed, without a comma"
+            f"invalid value of label {key}: use up to {_VALUE_MAX} printable"
+            " characters, without commas"
         )
         raise ValueError(message)
 
