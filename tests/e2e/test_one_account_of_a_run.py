@@ -67,7 +67,7 @@ def test_so_do_reports(provctl: Provctl, orphan: str) -> None:
     provctl("workflow", "report", orphan, *options)
     for file in files.values():
         assert ENDED in file.read_text()
-    assert "without an owner" in provctl("graph", orphan).out
+    assert "orphaned" in provctl("graph", orphan).out
 
 
 def test_and_who_watches_or_asks_for_its_output(provctl: Provctl, orphan: str) -> None:
