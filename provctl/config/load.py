@@ -49,7 +49,7 @@ def load_settings(
 def check_file(path: Path) -> LoadedSettings:
     """Return the settings of a configuration file, and the location of each key.
 
-    Raises InvalidConfig for the first thing that is not right.
+    Raises InvalidConfig for the first error.
     """
     settled = _merge_aliases(_read(ConfigFile("given", path)))
     origins = {name: entry.origin for name, entry in settled.items()}

@@ -21,7 +21,7 @@ _PLACE = r"(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)"
 
 
 class TomlDocument:
-    """A TOML file as it was read: its data, and the line on which each key stands."""
+    """A parsed TOML file: its data, and the line of each key."""
 
     def __init__(self, path: Path, text: str, data: Mapping[str, Any]) -> None:
         self.data = data

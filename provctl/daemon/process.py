@@ -258,10 +258,10 @@ class _SchedulerProcess:
         if verb == "schedules":
             self._schedule_runner.reload()
             return {}
-        # The wish first: it may be that nothing starts of a run just queued.
-        told = {} if verb == "poke" else await handle(scheduler, message)
+        # Requests first: a pause or cancel can prevent that a queued run starts.
+        answer = {} if verb == "poke" else await handle(scheduler, message)
         await scheduler.acquire_queued()
-        return told
+        return answer
 
     def _hear(self, facts: RunUpdate) -> None:
         self._service.on_events(facts)

@@ -257,9 +257,9 @@ class _Foreground:
 
         def interrupt() -> None:
             self._interrupts += 1
-            wish = Cancel(self._run_id, "interrupted", now=self._interrupts > 1)
+            request = Cancel(self._run_id, "interrupted", now=self._interrupts > 1)
             if not self._over:
-                self._interrupting = asyncio.ensure_future(self._request(wish))
+                self._interrupting = asyncio.ensure_future(self._request(request))
 
         leave = self._leave_if_possible
         loop.add_signal_handler(signal.SIGINT, interrupt)

@@ -112,7 +112,7 @@ class Scheduler:
     # -- doors ---------------------------------------------------------------------
 
     async def acquire_run(self, run_id: str, request: Optional[Request] = None) -> None:
-        """Become the owner of a run and go on with it, as `request` says.
+        """Become the owner of a run and continue it; apply `request`.
 
         A finished run is reopened, if the request does that. Raises RequestRejected if
         it has another owner or is finished, NotFound, JournalDamaged, JournalTooNew,

@@ -40,8 +40,9 @@ def acquire(
 ) -> OwnedRun:
     """Lock a run and bring `state` up to its journal's end.
 
-    The lock comes from `locks`, without a wait. Raises Refused if it has an owner, NotFound, JournalDamaged, JournalTooNew,
-    StateDirError; then `state` has nothing of it.
+    The lock comes from `locks`, without a wait. Raises RequestRejected if it has an
+    owner, NotFound, JournalDamaged, JournalTooNew, StateDirError; then `state` has
+    nothing of it.
     """
     try:
         lock = locks.take(folder)

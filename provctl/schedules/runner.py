@@ -158,7 +158,7 @@ class ScheduleRunner:
                 self._runner_deps.schedules.note(name, following)
 
     async def _record_due(self, schedule: Schedule) -> ScheduleState:
-        """Put down the times that have come; and know which is the next."""
+        """Record the times that are due, and compute the next one."""
         from provctl.schedules import cron
 
         runner_deps = self._runner_deps
@@ -213,7 +213,7 @@ class ScheduleRunner:
         return after_fire(past, run)
 
     async def _is_under_way(self, schedule: Schedule, past: ScheduleState) -> bool:
-        """Whether a run of it goes on: the scheduler's, or one that others own now."""
+        """Whether a run of the schedule is active, owned by the scheduler or by others."""
         runner_deps = self._runner_deps
         try:
             return runner_deps.goes_on(schedule.name) or await _in_thread(

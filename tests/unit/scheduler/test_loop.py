@@ -151,9 +151,9 @@ async def test_a_cancel_is_on_disk_when_it_returns(folder: StateDir) -> None:
 async def test_a_wish_about_nothing_is_refused(folder: StateDir) -> None:
     submit(folder, ONE)
     house = Household(folder)
-    with pytest.raises(NotFound, match="there is no run y"):
+    with pytest.raises(NotFound, match="run y does not exist"):
         await house.scheduler.request(Cancel("y"))
-    with pytest.raises(NotFound, match="there is no run x"):
+    with pytest.raises(NotFound, match="run x does not exist"):
         await house.scheduler.acquire_run("x")
     await house.scheduler.acquire_run("r")
     with pytest.raises(RequestRejected, match="a is running, not held"):

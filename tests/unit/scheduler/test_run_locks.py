@@ -114,7 +114,7 @@ async def test_an_owner_is_told_from_a_look(folder: StateDir) -> None:
     queued(folder, "r")
     first, second = Household(folder), Household(folder)
     await first.scheduler.acquire_run("r")
-    with pytest.raises(RequestRejected, match="r has an owner already"):
+    with pytest.raises(RequestRejected, match="r already has an owner"):
         await second.scheduler.request(Cancel("r"))
     await second.scheduler.acquire_queued()
     assert [run for run, _ in second.complaints] == ["r"]
@@ -130,7 +130,7 @@ async def test_its_own_run_is_refused_at_once(
     house = Household(folder)
     await house.scheduler.acquire_run("r")
     monkeypatch.setattr(Lock, "acquire", lambda _path: pytest.fail("it waits"))
-    with pytest.raises(RequestRejected, match="r has an owner already"):
+    with pytest.raises(RequestRejected, match="r already has an owner"):
         await house.scheduler.acquire_run("r")
     await house.scheduler.acquire_queued()
     assert house.complaints == []
@@ -141,7 +141,7 @@ async def test_its_own_run_is_refused_at_once(
 async def test_there_is_nothing_to_wait_for_without_a_run(folder: StateDir) -> None:
     folder.enqueue("gone")
     house = Household(folder)
-    with pytest.raises(NotFound, match="there is no run gone"):
+    with pytest.raises(NotFound, match="run gone does not exist"):
         await house.scheduler.acquire_run("gone")
     house.scheduler.close()
 
