@@ -1,27 +1,34 @@
 """One HTTP connection: what is refused before any request is whole.
 
-uvicorn with httptools reads HTTP; llhttp refuses by itself what can be understood in
-two ways (a length and chunks, wrong chunks, control characters). Added here is what
+uvicorn's own protocol reads HTTP; llhttp refuses by itself what can be understood in
+two ways (a length and chunks, wrong chunks, control characters). Around it stands what
 bounds it: who may connect, how many, how large a head may be and how long it may take;
 and that whoever is refused can read why, though it is still sending.
+
+uvicorn's `limit_concurrency` does not fit: with it, connections that only wait would
+keep everybody from being served.
 """
 
 from __future__ import annotations
 
+import asyncio
 import http
-from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Optional, Tuple, cast
-
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, MutableMapping, Optional
 
 from provctl.api.http.lingering_close import LingeringTransport
-from provctl.api.http.responses import error_body
+from provctl.api.http.responses import Refusal, has_body, send_refusal
 from provctl.base.unix_socket import is_ours
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle, Transport
 
-    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    Message = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 CONNECTIONS_MAX = 64  # of each address; what is more gets 503
@@ -31,114 +38,171 @@ _SURPLUS_S = 2.0
 _HEAD_MAX = 16 * 1024  # bytes of headers
 _URL_MAX = 8 * 1024
 _HEADERS_MAX = 100
+_TOO_LARGE = Refusal(431, "the headers are larger than 16 KiB")
+_NO_REQUEST = Refusal(400, "this is not an HTTP/1.1 request")
+_SURPLUS = Refusal(503, f"more than {CONNECTIONS_MAX} connections are open")
 
-_Refusal = Tuple[int, str]
+
+def limit_requests(app: App) -> App:
+    """Return an app for `LimitedConnection`, which answers or hands on to this one."""
+
+    async def limited(scope: Message, receive: Receive, send: Send) -> None:
+        connection: LimitedConnection = scope["state"]["connection"]
+        await connection.answer(app, scope, receive, send)
+
+    return limited
 
 
-class LimitedConnection(HttpToolsProtocol):
-    """uvicorn's protocol with limits. `app_state` says which door it came through."""
+class LimitedConnection(asyncio.Protocol):
+    """A connection that uvicorn serves with an app from `limit_requests`.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._refusal: Optional[_Refusal] = None
-        self._surplus = False
-        self._in_head = True
-        self._head_bytes = 0
-        self._head_alarm: Optional[TimerHandle] = None
+    `door` is the address by which it came. uvicorn's protocol tells nobody where a
+    request begins and ends; the app does.
+    """
+
+    def __init__(self, config: Config, server_state: ServerState, door: str) -> None:
+        self._door = door
+        self._loop = asyncio.get_running_loop()
+        self._open = server_state.connections
+        protocol: Any = config.http_protocol_class
+        state = {"door": door, "connection": self}
+        self._inner = protocol(config, server_state, state)
         self._line: Optional[LingeringTransport] = None
+        self._exchange: Optional[_Exchange] = None  # that is under way
+        self._head_alarm: Optional[TimerHandle] = None
+        self._head_bytes = 0
+        self._begun = 0  # requests
+        self._surplus = False
         self._refused = False
-        # uvicorn itself knows only the last of those that were sent together.
-        self._cycles: Deque[RequestResponseCycle] = deque()
+        self.is_parsing = False
+        self.gone = asyncio.Event()
 
-    def connection_made(  # type: ignore[override]  # as in uvicorn
-        self, transport: Transport
-    ) -> None:
+    # -- between socket and uvicorn ----------------------------------------------------
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Let in who may, and be counted."""
         sock = transport.get_extra_info("socket")
-        is_stranger = self.app_state["door"] == "unix" and not is_ours(sock)
-        if is_stranger or len(self.connections) >= _HARD_MAX:
-            self.transport = transport
+        is_stranger = self._door == "unix" and not is_ours(sock)
+        if is_stranger or len(self._open) >= _HARD_MAX:
             transport.abort()
             return
-        # A request that is being sent, or a head that was not read on, has more to come.
         self._line = LingeringTransport(
-            transport, self.loop, lambda: self._refused or not self._in_head
+            transport, self._loop, lambda: self._refused or self.in_body
         )
-        super().connection_made(cast("Transport", self._line))
-        self._surplus = len(self.connections) > CONNECTIONS_MAX
+        self._inner.connection_made(_InnerTransport(self, self._line))
+        self._surplus = len(self._open) > CONNECTIONS_MAX
         self._await_head()
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         """Be counted no more, and let no answer go on."""
-        for cycle in self._cycles:
-            if not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.message_event.set()
+        self.gone.set()
         self._head_is_there()
         if self._line is not None:
             self._line.closed()
-        super().connection_lost(exc)
+            self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take in what came; no head without an end is kept."""
-        if self._line is not None and self._line.is_lingering:
+        if self._line is None:
+            return
+        if self._line.is_lingering:
             self._line.discard(len(data))
             return
-        if self._in_head:
+        if not self.in_body:
             self._head_bytes += len(data)
-        super().data_received(data)
-        too_much = self._in_head and self._head_bytes > _HEAD_MAX + _URL_MAX
-        if too_much and not self.transport.is_closing():
-            self._refuse(431, "the headers are larger than 16 KiB")
+            if self._exchange is None:
+                self._await_head()
+        self.is_parsing = True
+        self._inner.data_received(data)
+        self.is_parsing = False
+        if self._head_bytes > _HEAD_MAX + _URL_MAX:
+            # Soon: if this was the end of the head, the request has begun then.
+            self._loop.call_soon(self._check_head)
 
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        super().on_message_begin()
-        self._await_head()
-        self.scope["state"]["drop"] = self.transport.abort
+    def eof_received(self) -> None:
+        """Nothing more comes."""
+        self._inner.eof_received()
 
-    def on_headers_complete(self) -> None:
-        """Hand the request on, if its head is within the limits."""
-        self._in_head, self._head_bytes = False, 0
+    def pause_writing(self) -> None:
+        """Have the answer wait."""
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Have the answer go on."""
+        self._inner.resume_writing()
+
+    def abort(self) -> None:
+        """Hang up at once."""
+        if self._line is not None:
+            self._line.abort()
+
+    # -- requests ----------------------------------------------------------------------
+
+    @property
+    def in_body(self) -> bool:
+        """Whether what comes is the body of a request."""
+        return self._exchange is not None and self._exchange.more_body
+
+    @property
+    def may_read(self) -> bool:
+        """Whether more may come: no other request before the last one is answered."""
+        return self._exchange is None or self.in_body
+
+    async def answer(
+        self, app: App, scope: Message, receive: Receive, send: Send
+    ) -> None:
+        """Hand a request on, if its head is within the limits."""
+        self._begun += 1
+        self._head_bytes = 0
         self._head_is_there()
-        self._refusal = self._refusal_of_head()
-        if self._refusal is not None:
-            raise ValueError  # ends the parsing; see `send_400_response`
-        super().on_headers_complete()
-        self._cycles.append(self.cycle)
+        exchange = self._exchange = _Exchange(self, receive, send)
+        exchange.more_body = has_body(scope["headers"])
+        refusal = self._refusal_of_head(scope)
+        try:
+            if refusal is None:
+                await app(scope, exchange.receive, exchange.send)
+            else:
+                await send_refusal(exchange.send, refusal)
+        finally:
+            self.end(exchange)
 
-    def _refusal_of_head(self) -> Optional[_Refusal]:
+    def end(self, exchange: _Exchange) -> None:
+        """A request is answered. The next one may have come with it."""
+        if self._exchange is exchange:
+            self._exchange = None
+            self._loop.call_soon(self._go_on, self._begun)
+
+    def _go_on(self, begun: int) -> None:
+        if self._begun != begun or self._line is None or self._line.is_closing():
+            return
+        self._line.resume_reading()
+        if self._head_bytes:
+            self._await_head()
+
+    def _refusal_of_head(self, scope: Message) -> Optional[Refusal]:
         if self._surplus:
-            return 503, f"more than {CONNECTIONS_MAX} connections are open"
-        if len(self.url) > _URL_MAX:
-            return 414, "the address is longer than 8 KiB"
-        if len(self.headers) > _HEADERS_MAX:
-            return 431, f"the request has more than {_HEADERS_MAX} headers"
-        if sum(len(name) + len(value) + 4 for name, value in self.headers) > _HEAD_MAX:
-            return 431, "the headers are larger than 16 KiB"
+            return _SURPLUS
+        if len(scope["raw_path"]) + len(scope["query_string"]) >= _URL_MAX:
+            return Refusal(414, "the address is longer than 8 KiB")
+        headers = scope["headers"]
+        if len(headers) > _HEADERS_MAX:
+            return Refusal(431, f"the request has more than {_HEADERS_MAX} headers")
+        if sum(len(name) + len(value) + 4 for name, value in headers) > _HEAD_MAX:
+            return _TOO_LARGE
         return None
 
-    def on_message_complete(self) -> None:
-        """Expect the next head."""
-        self._in_head = True
-        super().on_message_complete()
+    # -- what is no request ------------------------------------------------------------
 
-    def on_response_complete(self) -> None:
-        """Go on with the next request, and read no other before all are answered."""
-        while self._cycles and self._cycles[0].response_complete:
-            self._cycles.popleft()
-        super().on_response_complete()
-        if self.pipeline:
-            self.flow.pause_reading()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what cannot be parsed, or was refused while it was."""
-        self._refuse(*(self._refusal or (400, "this is not an HTTP/1.1 request")))
+    def _check_head(self) -> None:
+        if self.in_body or self._line is None or not self._line.is_reading():
+            return  # nothing comes, or nothing that belongs to a head
+        if self._head_bytes > _HEAD_MAX + _URL_MAX:
+            self.refuse(_TOO_LARGE)
 
     def _await_head(self) -> None:
         if self._head_alarm is None:
             wait = _SURPLUS_S if self._surplus else HEAD_S
-            self._head_alarm = self.loop.call_later(wait, self._head_is_late)
+            self._head_alarm = self._loop.call_later(wait, self._head_is_late)
 
     def _head_is_there(self) -> None:
         if self._head_alarm is not None:
@@ -147,24 +211,80 @@ class LimitedConnection(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._head_alarm = None
-        if self._surplus:
-            self._refuse(503, f"more than {CONNECTIONS_MAX} connections are open")
-        else:
-            self._refuse(408, f"no complete request headers within {HEAD_S:g} seconds")
+        late = Refusal(408, f"no complete request headers within {HEAD_S:g} seconds")
+        self.refuse(_SURPLUS if self._surplus else late)
 
-    def _refuse(self, status: int, message: str) -> None:
+    def refuse(self, refusal: Refusal) -> None:
         """Say why, if nothing else is being said, and hang up."""
-        if self.transport.is_closing():
+        if self._line is None or self._line.is_closing():
             return
         self._refused = True
-        cycle: Optional[RequestResponseCycle] = self.cycle  # None at first
-        if cycle is None or cycle.response_complete or not cycle.response_started:
-            body = error_body(message)
-            phrase = http.HTTPStatus(status).phrase
-            head = (
-                f"HTTP/1.1 {status} {phrase}\r\nconnection: close\r\n"
-                "content-type: application/json\r\n"
-                f"content-length: {len(body)}\r\n\r\n"
-            )
-            self.transport.write(head.encode("ascii") + body)
-        self.transport.close()
+        if self._exchange is None or not self._exchange.has_answer:
+            phrase = http.HTTPStatus(refusal.status).phrase
+            head = [f"HTTP/1.1 {refusal.status} {phrase}".encode("ascii")]
+            head += [b"%s: %s" % header for header in refusal.headers]
+            self._line.write(b"\r\n".join([*head, b"", refusal.body]))
+        self._line.close()
+
+
+class _Exchange:
+    """One request and its answer, between uvicorn and the app."""
+
+    def __init__(
+        self, connection: LimitedConnection, receive: Receive, send: Send
+    ) -> None:
+        self._connection = connection
+        self._receive = receive
+        self._send = send
+        self._is_told = False
+        self.more_body = False
+        self.has_answer = False
+
+    async def receive(self) -> Message:
+        """Return what comes of the body; after it, that the client has gone."""
+        if self.more_body:
+            message = await self._receive()
+            self.more_body = message.get("more_body", False)
+        elif not self._is_told:
+            message = {"type": "http.request", "body": b"", "more_body": False}
+        else:
+            # uvicorn tells only the last of those that were sent together.
+            await self._connection.gone.wait()
+            message = {"type": "http.disconnect"}
+        self._is_told = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer."""
+        self.has_answer = True
+        await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self._connection.end(self)
+
+
+class _InnerTransport:
+    """The transport as uvicorn's protocol has it."""
+
+    def __init__(self, connection: LimitedConnection, line: LingeringTransport) -> None:
+        self._connection = connection
+        self._line = line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._line, name)
+
+    def write(self, data: bytes) -> None:
+        """Send a part of an answer, or say of what it cannot parse what we say."""
+        if self._connection.is_parsing:
+            self._connection.refuse(_NO_REQUEST)
+        else:
+            self._line.write(data)
+
+    def close(self) -> None:
+        """Hang up, if that has not begun."""
+        if not self._line.is_closing():
+            self._line.close()
+
+    def resume_reading(self) -> None:
+        """Read on, unless that would pile up requests."""
+        if self._connection.may_read:
+            self._line.resume_reading()

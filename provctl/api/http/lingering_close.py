@@ -7,6 +7,7 @@ our half is closed, and what comes is thrown away for a while.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class LingeringTransport:
             return
         self._until = self._loop.time() + LONGEST_S
         self._alarm = self._loop.call_later(SILENT_S, self._ring)
-        self._transport.write_eof()
+        with suppress(OSError):  # the other side has hung up
+            self._transport.write_eof()
         self._transport.resume_reading()  # a body may have been too fast
 
     def discard(self, size: int) -> None:

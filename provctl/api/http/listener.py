@@ -137,12 +137,15 @@ class LazyHttpServer:
         from uvicorn.config import Config
         from uvicorn.server import ServerState
 
-        from provctl.api.http.connection_limits import LimitedConnection
+        from provctl.api.http.connection_limits import (
+            LimitedConnection,
+            limit_requests,
+        )
 
         def make(app: Any, kind: str) -> Any:
             config = Config(
-                app,
-                http=LimitedConnection,
+                limit_requests(app),
+                http="httptools",
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -155,9 +158,7 @@ class LazyHttpServer:
             state = ServerState()
 
             def protocol() -> LimitedConnection:
-                return LimitedConnection(
-                    config=config, server_state=state, app_state={"door": kind}
-                )
+                return LimitedConnection(config, state, kind)
 
             return protocol, state
 

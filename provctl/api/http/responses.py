@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Mapping, Optional, Tuple, Type
+from typing import (
+    Any,
+    Awaitable,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+    Type,
+)
 
 from provctl import errors
 
@@ -74,3 +86,45 @@ def error_body(
     """Return the body of an answer that is no success; `code` is an exit code."""
     body = {"success": False, "error": message, "hint": hint, "code": code}
     return as_json({**body, **(more or {})})
+
+
+class Refusal(NamedTuple):
+    """Why a request is refused before any route sees it, and the connection closed."""
+
+    status: int
+    message: str
+    hint: Optional[str] = None
+
+    @property
+    def body(self) -> bytes:
+        """The body of the answer."""
+        return error_body(self.message, hint=self.hint)
+
+    @property
+    def headers(self) -> List[Tuple[bytes, bytes]]:
+        """The headers of the answer. What is left of the request is of no interest."""
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(self.body)),
+            (b"connection", b"close"),
+        ]
+        if self.status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
+        return headers
+
+
+async def send_refusal(
+    send: Callable[[Any], Awaitable[None]], refusal: Refusal
+) -> None:
+    """Answer with a refusal, as an ASGI app does."""
+    start = {"type": "http.response.start", "status": refusal.status}
+    await send({**start, "headers": refusal.headers})
+    await send({"type": "http.response.body", "body": refusal.body})
+
+
+def has_body(headers: Iterable[Tuple[bytes, bytes]]) -> bool:
+    """Whether a body follows a head."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in headers
+    )

@@ -19,12 +19,11 @@ from typing import (
     List,
     Mapping,
     MutableMapping,
-    NamedTuple,
     Optional,
     Tuple,
 )
 
-from provctl.api.http.responses import error_body
+from provctl.api.http.responses import Refusal, has_body, send_refusal
 from provctl.api.http.strict_json import read_strictly
 from provctl.api.http.token import matches
 
@@ -51,12 +50,6 @@ _JSON = re.compile(
 )
 
 
-class _Refusal(NamedTuple):
-    status: int
-    message: str
-    hint: Optional[str] = None
-
-
 class SecurityMiddleware:
     """An ASGI app around another: lets through what it may see.
 
@@ -76,8 +69,8 @@ class SecurityMiddleware:
         headers = _as_lists(scope["headers"])
         refusal = self._of_sender(scope, headers) or _of_shape(scope, headers)
         if refusal is not None:
-            await _answer(send, refusal)
-        elif scope["method"] in _READS:
+            await send_refusal(send, refusal)
+        elif scope["method"] in _READS and not has_body(scope["headers"]):
             await self._app(scope, receive, send)
         else:
             most = _SUBMIT_MAX if scope["path"] == _SUBMIT else _BODY_MAX
@@ -85,7 +78,7 @@ class SecurityMiddleware:
             if taken > self._room:
                 size = f"{_BODIES_MAX >> 20} MiB"
                 message = f"the bodies of current requests exceed {size} in total"
-                await _answer(send, _Refusal(503, message, "try again later"))
+                await send_refusal(send, Refusal(503, message, "try again later"))
                 return
             self._room -= taken
             try:
@@ -101,9 +94,9 @@ class SecurityMiddleware:
             reading = _whole_body(receive, _as_lists(scope["headers"]), most)
             body = await asyncio.wait_for(reading, _BODY_S)
         except asyncio.TimeoutError:
-            refusal = _Refusal(408, f"no complete body within {_BODY_S:g} seconds")
+            refusal = Refusal(408, f"no complete body within {_BODY_S:g} seconds")
         except _TooLarge:
-            refusal = _Refusal(413, f"the body is larger than {most >> 20} MiB")
+            refusal = Refusal(413, f"the body is larger than {most >> 20} MiB")
         except _Gone:
             return
         else:
@@ -112,19 +105,19 @@ class SecurityMiddleware:
                 await self._app(scope, _replay_body(body, receive), send)
                 return
             refusal = wrong
-        await _answer(send, refusal)
+        await send_refusal(send, refusal)
 
     def _of_sender(
         self, scope: Message, headers: Dict[bytes, List[bytes]]
-    ) -> Optional[_Refusal]:
+    ) -> Optional[Refusal]:
         """Who sends it, and from where."""
         door = scope["state"]["door"]
         if door != "unix":
             hosts = headers.get(b"host", [])
             if len(hosts) != 1 or hosts[0].lower() not in self._hosts[door]:
-                return _Refusal(421, "the Host header does not name this server")
+                return Refusal(421, "the Host header does not name this server")
         if b"origin" in headers:
-            return _Refusal(403, "requests from web pages are not allowed")
+            return Refusal(403, "requests from web pages are not allowed")
         if door == "unix" or scope["path"] in _OPEN:
             return None
         bearers = headers.get(b"authorization", [])
@@ -137,7 +130,7 @@ class SecurityMiddleware:
                 "send the header Authorization: Bearer TOKEN; the token is in the"
                 " file scheduler/token of the state directory"
             )
-            return _Refusal(401, "the token is missing or wrong", hint)
+            return Refusal(401, "the token is missing or wrong", hint)
         return None
 
 
@@ -148,26 +141,26 @@ def _as_lists(pairs: List[Tuple[bytes, bytes]]) -> Dict[bytes, List[bytes]]:
     return headers
 
 
-def _of_shape(scope: Message, headers: Dict[bytes, List[bytes]]) -> Optional[_Refusal]:
+def _of_shape(scope: Message, headers: Dict[bytes, List[bytes]]) -> Optional[Refusal]:
     """What is asked for, as far as headers and address say it."""
     if _BAD_ESCAPE.search(scope["raw_path"]):
-        return _Refusal(400, "the path must not contain escaped slashes")
+        return Refusal(400, "the path must not contain escaped slashes")
     if scope["method"] in _READS:
         return None
     kinds = headers.get(b"content-type", [])
     if len(kinds) != 1 or not _JSON.fullmatch(kinds[0]):
         hint = "send the header Content-Type: application/json"
-        return _Refusal(415, "requests that change something must be JSON", hint)
+        return Refusal(415, "requests that change something must be JSON", hint)
     return None
 
 
-def _of_body(scope: Message, body: bytes) -> Optional[_Refusal]:
-    if scope["path"] == _SUBMIT or not body:
+def _of_body(scope: Message, body: bytes) -> Optional[Refusal]:
+    if scope["path"] == _SUBMIT or scope["method"] in _READS or not body:
         return None
     try:
         read_strictly(body)
     except ValueError as problem:
-        return _Refusal(400, f"not JSON: {problem}")
+        return Refusal(400, f"not JSON: {problem}")
     return None
 
 
@@ -218,18 +211,3 @@ def _replay_body(body: bytes, receive: Receive) -> Receive:
         return await receive()
 
     return give
-
-
-async def _answer(send: Send, refusal: _Refusal) -> None:
-    body = error_body(refusal.message, hint=refusal.hint)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode("ascii")),
-        # What is left of the request is of no interest.
-        (b"connection", b"close"),
-    ]
-    if refusal.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    start = {"type": "http.response.start", "status": refusal.status}
-    await send({**start, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

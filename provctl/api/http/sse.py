@@ -45,7 +45,7 @@ class EventStream(Response):
                     return
                 await asyncio.wait_for(send(_part(frames or _BEAT)), _SLOW_S)
         except asyncio.TimeoutError:
-            scope["state"]["drop"]()
+            scope["state"]["connection"].abort()
             await gone
         finally:
             gone.cancel()
