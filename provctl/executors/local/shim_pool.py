@@ -25,11 +25,14 @@ from provctl.executors.local.channel import Channel, notify_owner
 TYPE_CHECKING = False  # see `shim`
 if TYPE_CHECKING:
     import signal
-    from typing import Dict, List
+    from typing import Dict, List, Optional
 else:
     import _signal as signal
 
-_IDLE_MAX = 4  # shims kept without work
+_IDLE_MAX = 64  # shims kept without work while there is some; 1.7 MB each
+_IDLE_KEPT = 4  # of them after a while without any news
+# Set in tests: how long no news is a while, in milliseconds.
+_IDLE_MS = int(os.environ.get("PROVCTL_FAILPOINT_IDLE_SHIM_MS") or 10_000)
 _TRY_AGAIN_MS = 1000
 _REAP_MS = 50
 
@@ -61,14 +64,29 @@ class ShimPool:
         """Work until the owner closes its end."""
         self._poll.register(self._owner, select.POLLIN)
         while True:
-            wait = _TRY_AGAIN_MS if self._waiting else None
-            for fd, _ in self._poll.poll(_REAP_MS if self._ending else wait):
+            events = self._poll.poll(self._wait_ms())
+            if not events and not self._ending and not self._waiting:
+                self._end_idle()
+            for fd, _ in events:
                 if fd != self._owner.fileno():
                     self._hear(self._shims[fd])
                 elif not self._take_orders():
                     return
             self._hand_out()
             self._reap()
+
+    def _wait_ms(self) -> Optional[int]:
+        """How long nothing has to happen until there is something to do all the same."""
+        if self._ending:
+            return _REAP_MS
+        if self._waiting:
+            return _TRY_AGAIN_MS
+        return _IDLE_MS if len(self._idle) > _IDLE_KEPT else None
+
+    def _end_idle(self) -> None:
+        """Give back the memory of shims that nobody has needed for a while."""
+        while len(self._idle) > _IDLE_KEPT:
+            self._end(self._idle.pop(0), "")
 
     def _take_orders(self) -> bool:
         data = self._owner.recv(1 << 18)
@@ -156,10 +174,14 @@ class ShimPool:
             return
         if child in self._idle:
             self._idle.remove(child)
+        self._end(child, "" if alive else key)
+
+    def _end(self, child: ShimHandle, key: str) -> None:
+        """Let a shim exit, by the end of its channel, and reap it then."""
         self._poll.unregister(child.channel)
         del self._shims[child.channel.fileno()]
         child.channel.close()
-        self._ending[child.pid] = "" if alive else key
+        self._ending[child.pid] = key
 
     def _reap(self) -> None:
         """Reap what exits, without waiting: to have watched a log takes it 16 ms.

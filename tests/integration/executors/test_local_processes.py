@@ -336,6 +336,35 @@ def test_what_a_busy_parent_had_not_read_is_not_lost_at_the_end(
         assert found.exit_code == 0
 
 
+def _twelve_at_once(bench: Bench, go: str) -> List[int]:
+    """Run twelve attempts at once; return the shims that had them."""
+    file = bench.folder / go
+    script = f"echo ready; until [ -e {file} ]; do sleep 0.02; done"
+    places = [bench.shell(script) for _ in range(12)]
+    bench.until_ready(*places)
+    shims = [shim_of(place) for place in places]
+    file.touch()
+    for place in places:
+        bench.end_of(place)
+    return sorted(shims)
+
+
+def test_idle_shims_serve_again(bench: Bench) -> None:
+    first = _twelve_at_once(bench, "one")
+    assert _twelve_at_once(bench, "two") == first
+
+
+def test_most_idle_shims_end_when_nothing_comes_for_a_while(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVCTL_FAILPOINT_IDLE_SHIM_MS", "50")
+    bench.change_owner()
+    _twelve_at_once(bench, "one")
+    parent = max(_parents())
+    wait_until(lambda: len(children_of(parent)) == 4, "four shims are left")
+    assert bench.run("true").result.exit_code == 0
+
+
 def test_a_late_alarm_is_not_for_the_next_attempt(bench: Bench) -> None:
     first, second = bench.folder / "go-1", bench.folder / "go-2"
     wait = "echo ready; until [ -e {} ]; do sleep 0.02; done; exit 4"
