@@ -79,7 +79,7 @@ def reopen_runs(
     changed: Dict[str, None] = {}
     for run_id in run_ids:
         follower = Follower(session.folder.run(run_id))
-        follower.read()
+        follower.read_state()
         try:
             _refuse_nothing(wish(run_id), follower.run)
         except (NotFound, RequestRejected):

@@ -25,7 +25,7 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
     pictures = []
     for run_id in ids:
         follower = Follower(session.folder.run(run_id))
-        follower.read()
+        follower.read_state()
         pictures.append(_view_of(session, follower))
         records.append(_record(pictures[-1], owned=_is_owned(follower)))
         _add_slack(session, records[-1], follower.run)

@@ -8,7 +8,7 @@ from provctl.base.flock import is_locked
 from provctl.core.engine.apply import apply
 from provctl.core.engine.state import RunState, State
 from provctl.storage.journal.file import JournalReader
-from provctl.storage.journal.replay import replay
+from provctl.storage.journal.replay import read_run, replay
 
 if TYPE_CHECKING:
     from provctl.core.engine.events import Event
@@ -36,6 +36,18 @@ class Follower:
             for event in events:
                 apply(self._state, event)
         return events
+
+    def read_state(self) -> None:
+        """Take in what is new, the first time from a checkpoint on if one fits.
+
+        Raises what `read` raises.
+        """
+        if not self._state.runs:
+            # First: what an owner wrote that has gone by now is in the journal.
+            self.was_owned = self.owned
+            self._reader = read_run(self._state, self.folder)
+        else:
+            self.read()
 
     @property
     def run(self) -> RunState:

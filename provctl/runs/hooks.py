@@ -109,7 +109,7 @@ class HookRunner:
     def _run_hooks_of(self, run: RunDir, marks: PendingHooks) -> None:
         follower = Follower(run)
         try:
-            follower.read()
+            follower.read_state()
         except ProvctlError as problem:
             if run.path.is_dir():
                 self.note(f"hooks of run {run.id}: {problem.message}")

@@ -64,7 +64,7 @@ from provctl.scheduler.progress_throttle import ProgressThrottle
 from provctl.scheduler.run_locks import RunLocks
 from provctl.scheduler.slot_waiter import SharedSlots
 from provctl.scheduler.takeover import OwnedRun, acquire, ownership_error
-from provctl.storage.journal.checkpoint import CheckpointPolicy, save
+from provctl.storage.journal.checkpoint import END_RECORDS_MIN, CheckpointPolicy, save
 from provctl.storage.journal.file import commit_all
 from provctl.storage.slots import Slots
 
@@ -386,6 +386,7 @@ class Scheduler:
             run = self.state.runs[run_id]
             self._deps.on_update(RunUpdate(run, events))
             if run.outcome is not None:
+                self._checkpoint_end(run_id)
                 self._release_run(run_id)
             else:
                 self._maybe_checkpoint(run_id)
@@ -397,6 +398,12 @@ class Scheduler:
         position = owned.journal.position
         if self._checkpoints[run_id].is_due(now, position.seq):
             save(owned.folder, position, snapshot(self.state, run_id))
+
+    def _checkpoint_end(self, run_id: str) -> None:
+        """Spare who looks at a large run later to replay all of it."""
+        owned = self._owned[run_id]
+        if owned.journal.position.seq >= END_RECORDS_MIN:
+            save(owned.folder, owned.journal.position, snapshot(self.state, run_id))
 
     def _release_run(self, run_id: str, *, finished: bool = True) -> None:
         owned = self._owned.pop(run_id)

@@ -100,11 +100,13 @@ class RunDir:
 
     def log_of(self, index: int, attempt: int) -> Path:
         """Output of one attempt, whatever it was for."""
-        plain, *others = (
-            self.attempts / f"{index}.{attempt}{purpose}.log"
-            for purpose in ("", "u", "p")
-        )
-        return next(filter(os.path.exists, others), plain)
+        name, folder = f"{index}.{attempt}", str(self.attempts)
+        for purpose in "up":
+            path = f"{folder}/{name}{purpose}.log"
+            if os.path.exists(path):  # noqa: PTH110  # of thousands, and a Path costs as much
+                name += purpose
+                break
+        return self.attempts / f"{name}.log"
 
     def load_workflow(
         self, digest: str, known: Optional[Mapping[str, Workflow]] = None

@@ -194,11 +194,10 @@ _KIND = rb'^{"v":\d+,"seq":\d+,"dur":\d+,"type":"(\w+)"'
 
 def _replay_status(folder: RunDir) -> str:
     from provctl.core.engine.state import State
-    from provctl.storage.journal.file import JournalReader
-    from provctl.storage.journal.replay import replay
+    from provctl.storage.journal.replay import read_run
 
     state = State(slots=0, capacity={})
-    replay(state, folder, JournalReader(folder.journal, folder.id).read())
+    read_run(state, folder)
     return state.runs[folder.id].status
 
 

@@ -18,10 +18,10 @@ from provctl.core.engine.state import State
 from provctl.core.model.attempt_result import AttemptResult
 from provctl.core.model.workflow import RetryPolicy
 from provctl.errors import JournalDamaged
-from provctl.storage.journal.checkpoint import RECORDS_MIN, load, save
+from provctl.storage.journal.checkpoint import END_RECORDS_MIN, RECORDS_MIN, load, save
 from provctl.storage.journal.codec import seal
 from provctl.storage.journal.file import Journal, JournalReader, recover
-from provctl.storage.journal.replay import replay, replay_from_checkpoint
+from provctl.storage.journal.replay import read_run, replay, replay_from_checkpoint
 from tests.support.engine_driver import picture
 from tests.support.fake_executor import adopted
 from tests.support.run_folders import state_folder, submit
@@ -80,7 +80,18 @@ def replayed(run: RunDir) -> Dict[str, Any]:
 
 
 def recovered(run: RunDir) -> Tuple[Dict[str, Any], int]:
-    """What the next owner knows, and how many records it replayed for that."""
+    """What the next owner knows, and how many records it replayed for that.
+
+    Who only reads knows the same.
+    """
+    known, count = _recovered(run)
+    state = State(slots=5, capacity=CAPACITY)
+    read_run(state, run)
+    assert picture(state) == known
+    return known, count
+
+
+def _recovered(run: RunDir) -> Tuple[Dict[str, Any], int]:
     checkpoint = load(run)
     state = State(slots=5, capacity=CAPACITY)
     if checkpoint is not None:
@@ -169,6 +180,26 @@ def test_10_damage_of_the_journal_before_a_checkpoint_is_found(
     run.journal.write_bytes(b"".join(lines))
     with pytest.raises(JournalDamaged, match=f"record {record}:"):
         recovered(run)
+    with pytest.raises(JournalDamaged, match=f"record {record}:"):
+        read_run(State(slots=5, capacity=CAPACITY), run)
+
+
+@pytest.mark.parametrize("tasks", [498, 499])
+@in_a_loop
+async def test_the_end_of_a_large_run_is_a_checkpoint(
+    tmp_path: Path, tasks: int
+) -> None:
+    run = submit(
+        state_folder(tmp_path), a_workflow(*(task(f"t{n}") for n in range(tasks)))
+    )
+    house = Household(run.state, clock=HandClock(), slots=1)
+    house.scheduler.acquire_run("r")
+    for number in range(tasks):
+        house.executor.end(f"t{number}")
+    assert run.journal.read_bytes().count(b"\n") == 2 * tasks + 3
+    assert run.checkpoint.exists() == (2 * tasks + 3 >= END_RECORDS_MIN)
+    assert replayed(run) == recovered(run)[0]
+    house.scheduler.close()
 
 
 @in_a_loop

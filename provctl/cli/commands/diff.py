@@ -29,7 +29,7 @@ def diff(session: Session, one: str, other: str) -> None:
     pictures = []
     for name in (one, other):
         follower = Follower(session.run_dir(name))
-        follower.read()
+        follower.read_state()
         runs.append(follower.run)
         picture = view(follower.run, unattended=follower.unattended())
         pictures.append({seen.id: seen for seen in picture.tasks})

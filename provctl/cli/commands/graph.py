@@ -47,7 +47,7 @@ def graph(session: Session, what: str, params: Tuple[str, ...], form: str) -> No
         from provctl.runs.follow import Follower
 
         follower = Follower(session.folder.run(find_run(session.folder, what)))
-        follower.read()
+        follower.read_state()
         drawn = picture_of_run(follower.run, now_of(follower), follower.unattended())
     click.echo(_drawn(drawn, form), nl=False)
 

@@ -73,7 +73,7 @@ def logs(
         )
     task = named[0] if named else task
     follower = Follower(session.folder.run(find_run(session.folder, run)))
-    follower.read()
+    follower.read_state()
     if task is not None:
         _tell_of_nothing(follower.run, task)
     dialect = detect_ci_log_format(session.environ)
@@ -90,7 +90,7 @@ def logs(
             time.sleep(_LOOK_S)
         except KeyboardInterrupt:
             return
-        follower.read()
+        follower.read_state()
 
 
 def _tell_of_nothing(run: RunState, task_id: str) -> None:

@@ -42,7 +42,7 @@ def outputs(
     if named:
         task, path = named[0], task
     follower = Follower(session.folder.run(find_run(session.folder, run)))
-    follower.read()
+    follower.read_state()
     tasks = follower.run.tasks
     stale = why_stale(follower.run)
     gone = {name for name in stale if tasks[name].outcome != "succeeded"}

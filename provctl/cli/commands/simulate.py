@@ -143,7 +143,7 @@ def _subject(session: Session, what: str, params: Sequence[str]) -> SimulationIn
         message = "-p sets parameters of a file, but a run already has its parameters"
         raise UsageError(message, hint="give the workflow file")
     follower = Follower(session.folder.run(find_run(session.folder, what)))
-    follower.read()
+    follower.read_state()
     return SimulationInput(follower.run.workflow, pools, follower.run)
 
 

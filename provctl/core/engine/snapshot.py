@@ -19,7 +19,7 @@ from provctl.core.engine.state import (
     RunState,
     TaskState,
 )
-from provctl.core.model.attempt_result import RESULT_FIELDS, AttemptResult
+from provctl.core.model.attempt_result import NO_RESULT, RESULT_FIELDS, AttemptResult
 from provctl.core.model.workflow import SubWorkflow
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ _IN_RECORDS = {
     AttemptResult: RESULT_FIELDS,
     RetryDelay: tuple(field.name for field in dataclasses.fields(RetryDelay)),
     GroupState: GroupState.__slots__,
+}
+
+# Records of which nothing is known: what is like theirs is not written.
+_DEFAULTS: Dict[type, Any] = {
+    AttemptState: AttemptState(),
+    AttemptResult: NO_RESULT,
 }
 
 # What must be the same in the code that wrote a checkpoint and in that which reads it.
@@ -118,11 +124,16 @@ def _changed_fields(thing: Any, fresh: Any, names: Any) -> Dict[str, Any]:
 
 
 def _as_plain(value: Any) -> Any:
-    """Return a record as a dict; anything else as it is."""
+    """Return a record as a dict of what differs from none; anything else as it is."""
     names = _IN_RECORDS.get(type(value))
     if names is None:
         return value
-    return {name: _as_plain(getattr(value, name)) for name in names}
+    default = _DEFAULTS.get(type(value))
+    return {
+        name: _as_plain(found)
+        for name in names
+        if (found := getattr(value, name)) != getattr(default, name, ...)
+    }
 
 
 def _as_record(name: str, value: Any) -> Any:

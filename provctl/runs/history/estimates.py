@@ -29,8 +29,7 @@ from provctl.core.engine.state import State
 from provctl.errors import ProvctlError
 from provctl.runs.history.past_runs import past_runs, read_past
 from provctl.runs.summary_cache import accounts
-from provctl.storage.journal.file import JournalReader
-from provctl.storage.journal.replay import replay
+from provctl.storage.journal.replay import read_run
 from provctl.storage.lock import lock_owner
 from provctl.storage.run_summary import summarise_or_damaged
 from provctl.storage.slots import slot_holders
@@ -144,7 +143,7 @@ def shared_state(
     if owner is not None and owner.slots is not None and owner.pools is not None:
         slots, capacity = owner.slots, owner.pools
     state = State(slots=slots, capacity=capacity)
-    replay(state, own, JournalReader(own.journal, run_id).read())
+    read_run(state, own)
     if owner is not None and owner.kind == "foreground":
         return state
     if state.runs[run_id].outcome is not None:
@@ -154,7 +153,7 @@ def shared_state(
         if other_id == run_id:
             continue
         try:
-            replay(state, other, JournalReader(other.journal, other_id).read())
+            read_run(state, other)
         except ProvctlError:
             continue  # nor does the owner have it
     return state

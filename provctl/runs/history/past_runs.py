@@ -41,7 +41,7 @@ def read_past(folder: StateDir, summary: RunSummary) -> Optional[PastRun]:
     """Return an earlier run from its journal; None if it is damaged or not over."""
     follower = Follower(folder.run(summary.id))
     try:
-        follower.read()
+        follower.read_state()
     except ProvctlError:
         return None
     run = follower.run

@@ -9,6 +9,8 @@ from provctl.core.engine.events import RunSubmitted
 from provctl.core.engine.snapshot import restore
 from provctl.core.engine.transitions import InvalidTransition
 from provctl.errors import JournalDamaged
+from provctl.storage.journal.checkpoint import load
+from provctl.storage.journal.file import JournalReader
 
 if TYPE_CHECKING:
     from provctl.core.engine.events import Event
@@ -42,6 +44,21 @@ def replay(state: State, folder: RunDir, events: Sequence[Event]) -> None:
             raise JournalDamaged(
                 message, hint="nothing was changed", record=record
             ) from None
+
+
+def read_run(state: State, folder: RunDir) -> JournalReader:
+    """Open a run in `state` as it is now, from a checkpoint on if one fits.
+
+    Returns what reads on from there. Raises what `replay` and the reader raise.
+    """
+    checkpoint = load(folder)
+    if checkpoint is not None:
+        reader = JournalReader(folder.journal, folder.id, checkpoint.position)
+        if replay_from_checkpoint(state, folder, checkpoint, reader.read()):
+            return reader
+    reader = JournalReader(folder.journal, folder.id)
+    replay(state, folder, reader.read())
+    return reader
 
 
 def replay_from_checkpoint(

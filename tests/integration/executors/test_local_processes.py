@@ -333,7 +333,7 @@ def test_what_a_busy_parent_had_not_read_is_not_lost_at_the_end(
         found = bench.recover(place)
         if isinstance(found, AdoptedReport):
             found = bench.end_of(place)
-        assert found.exit_code == 0
+        assert found.result.exit_code == 0
 
 
 def _twelve_at_once(bench: Bench, go: str) -> List[int]:
