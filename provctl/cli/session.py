@@ -123,6 +123,12 @@ class Session:
 
         return accounts(self.folder)
 
+    def latest_runs(self, most: int) -> List[RunSummary]:
+        """Return the account of the latest runs, oldest first. Raises StateDirError."""
+        from provctl.runs.summary_cache import summary_cache
+
+        return summary_cache(self.folder).latest(most=most)[::-1]
+
     @cached_property
     def library_folder(self) -> Optional[Path]:
         """The folder of the configured library, None if there is none."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _LAST = re.compile(r"@last(?::(?P<name>.+?))?(?:~(?P<before>\d{1,9}))?", re.DOTALL)
 
 
+_ALL = 1 << 30
+
+
 def find_run(folder: StateDir, text: str) -> str:
     """Return the id of the one run that `text` names. Raises NotFound.
 
@@ -42,15 +45,21 @@ def find_run(folder: StateDir, text: str) -> str:
 
 def find_runs(folder: StateDir, text: str) -> List[RunSummary]:
     """Return the runs of a batch, oldest first, or the one run. Raises NotFound."""
-    from provctl.runs.summary_cache import accounts
+    from provctl.runs.summary_cache import summary_cache
 
-    every = accounts(folder)
-    batches = sorted({run.batch for run in every if run.batch})
-    if text == "@last" and every and every[-1].batch:
-        text = every[-1].batch
-    fitting = [text] if text in batches else [b for b in batches if b.startswith(text)]
+    cache = summary_cache(folder)
+    if text == "@last":
+        newest = cache.latest(most=1)
+        if newest and newest[0].batch is None:
+            return newest
+        text = (newest[0].batch if newest else None) or text
+    members = cache.latest(
+        lambda run: run.batch is not None and run.batch.startswith(text), _ALL
+    )
+    batches = sorted({run.batch for run in members if run.batch})
+    fitting = [text] if text in batches else batches
     if len(fitting) == 1 and text:
-        return [run for run in every if run.batch == fitting[0]]
+        return [run for run in reversed(members) if run.batch == fitting[0]]
     if len(fitting) > 1 and text:
         message = (
             f"{text} is ambiguous, it matches {len(fitting)} batches:"
@@ -58,7 +67,7 @@ def find_runs(folder: StateDir, text: str) -> List[RunSummary]:
         )
         raise NotFound(message, hint="give more characters of the id")
     run_id = find_run(folder, text)
-    return [run for run in every if run.id == run_id]
+    return cache.latest(lambda run: run.id == run_id)
 
 
 def _last(folder: StateDir, text: str) -> RunSummary:
@@ -68,21 +77,21 @@ def _last(folder: StateDir, text: str) -> RunSummary:
         raise NotFound(
             message, hint="@last, @last~2, @last:NAME; provctl help selectors"
         )
-    from provctl.runs.summary_cache import accounts
+    from provctl.runs.summary_cache import accounts, summary_cache
 
-    every, name = accounts(folder), asked["name"]
-    if not every:
-        message = "there are no runs yet"
-        raise NotFound(message, hint="start one: provctl run FILE")
-    found = every if name is None else [run for run in every if run.name == name]
-    before = int(asked["before"] or 0)
+    name, before = asked["name"], int(asked["before"] or 0)
+    fits = None if name is None else lambda run: run.name == name
+    found = summary_cache(folder).latest(fits, before + 1)
     if before < len(found):
-        return found[-1 - before]
-    if not found:
+        return found[before]
+    if not found and name is not None and (every := accounts(folder)):
         message = f"no run of workflow {name} found"
         names = dict.fromkeys(f"@last:{run.name}" for run in every)
         hint = did_you_mean(f"@last:{name}", names, "see: provctl list")
         raise NotFound(message, hint=hint)
+    if not found:
+        message = "there are no runs yet"
+        raise NotFound(message, hint="start one: provctl run FILE")
     there = (
         "is only 1 such run" if len(found) == 1 else f"are only {len(found)} such runs"
     )

@@ -21,7 +21,7 @@ import os
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Iterator, List, Mapping, Optional
+from typing import TYPE_CHECKING, Iterator, List, Mapping, Optional, Set
 
 from provctl.base.safe_open import ForeignFile, check_folder, open_own, read_own
 from provctl.errors import JournalDamaged, StateDirError
@@ -162,6 +162,15 @@ class StateDir:
     def run_ids(self) -> List[str]:
         """Return the ids of all runs, sorted; empty when there is no directory."""
         return _names(self.runs)
+
+    def pinned(self) -> Set[str]:
+        """Return the ids of the runs that are protected from removal."""
+        runs, name = str(self.runs), self.run("x").pin.name
+        return {
+            run_id
+            for run_id in self.run_ids()
+            if os.path.exists(f"{runs}/{run_id}/{name}")  # noqa: PTH110  # as above
+        }
 
     def queued(self) -> List[str]:
         """Return the ids of the runs that have a marker, sorted."""

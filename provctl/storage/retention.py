@@ -11,14 +11,14 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Tuple
 
 from provctl.core.model.labels import fit_all
 from provctl.errors import ProvctlError, StateDirError
 from provctl.storage.create_run import draft_owner_pid
 from provctl.storage.layout import fsync_dir
 from provctl.storage.lock import Lock, is_process
-from provctl.storage.run_summary import looks_incomplete, summaries, summarise
+from provctl.storage.run_summary import looks_incomplete, summarise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,39 +62,40 @@ class PruneCandidate:
 
 
 def select_for_removal(
-    folder: StateDir, limits: RetentionPolicy, now: float
+    folder: StateDir,
+    runs: Iterable[RunSummary],
+    limits: RetentionPolicy,
+    now: float,
+    size: Callable[[str], int],
 ) -> List[PruneCandidate]:
-    """Return the runs that go, the oldest first.
+    """Return those of all `runs` that go, the oldest first; `size` tells their bytes.
 
     Those incomplete for a day are among them, whatever the limits but labels say.
     """
-    runs = [run for run in summaries(folder) if fit_all(limits.labels, run.labels)]
+    runs = [run for run in runs if fit_all(limits.labels, run.labels)]
+    pinned = folder.pinned()
     finished = [run for run in runs if run.outcome is not None]
     latest_first = sorted(finished, key=_finished_at, reverse=True)
     removable = [
-        run
-        for run in latest_first[limits.keep or 0 :]
-        if not folder.run(run.id).pin.exists()
+        run for run in latest_first[limits.keep or 0 :] if run.id not in pinned
     ]
     incomplete = [
-        PruneCandidate(run, size_of(folder.run(run.id).path), "incomplete")
+        PruneCandidate(run, size(run.id), "incomplete")
         for run in runs
         if run.status == "incomplete"
         and run.created_at < now - _INCOMPLETE_S
-        and not folder.run(run.id).pin.exists()
+        and run.id not in pinned
     ]
-    sizes: Dict[str, int] = {}
     excess = 0
     if limits.max_size is not None:
-        sizes = {run.id: size_of(folder.run(run.id).path) for run in runs}
-        excess = sum(sizes.values()) - limits.max_size
+        excess = sum(size(run.id) for run in runs) - limits.max_size
     chosen = []
     for run in reversed(removable):
         why = _why(run, limits, now, excess=excess)
         if why:
-            size = sizes.get(run.id) or size_of(folder.run(run.id).path)
-            excess -= size
-            chosen.append(PruneCandidate(run, size, why))
+            bytes_ = size(run.id)
+            excess -= bytes_
+            chosen.append(PruneCandidate(run, bytes_, why))
     return incomplete + chosen
 
 
@@ -206,19 +207,3 @@ def _age(path: Path, now: float) -> float:
         return now - path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def size_of(path: Path) -> int:
-    """Bytes on disk of all files below a folder."""
-    total = 0
-    pending = [str(path)]
-    while pending:
-        try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
-        except OSError:
-            continue
-    return total

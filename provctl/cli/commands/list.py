@@ -35,10 +35,13 @@ def list_runs(
     """List runs, latest last."""
 
     words = None if wanted is None else wanted_words(wanted)
-    runs = choice.of(session.accounts())
-    if words is not None:
-        runs = [run for run in runs if words & {run.status, run.outcome}]
-    shown = runs[-last:] if last else runs
+    if last and words is None and choice == RunFilter():
+        shown = session.latest_runs(last)
+    else:
+        runs = choice.of(session.accounts())
+        if words is not None:
+            runs = [run for run in runs if words & {run.status, run.outcome}]
+        shown = runs[-last:] if last else runs
     if session.output == "table":
         rows = [_cells(run) for run in shown]
     else:

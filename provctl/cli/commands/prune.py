@@ -90,6 +90,7 @@ def prune(
     otherwise --yes is required.
     """
     from provctl.errors import UsageError
+    from provctl.runs.summary_cache import summary_cache
     from provctl.scheduler.clock import Clock
     from provctl.storage import retention
 
@@ -102,7 +103,11 @@ def prune(
         raise UsageError(message, hint=hint)
     now = Clock().now()
     limits = retention.RetentionPolicy(older, keep, max_size, conditions)
-    chosen = retention.select_for_removal(session.folder, limits, now)
+    cache = summary_cache(session.folder)
+    chosen = retention.select_for_removal(
+        session.folder, cache.every(), limits, now, cache.size
+    )
+    cache.keep()
     left = retention.list_orphans(session.folder, now)
     if chosen and not (dry_run or yes):
         with redirect_stdout(sys.stderr):

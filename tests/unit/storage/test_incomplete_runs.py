@@ -11,7 +11,7 @@ from provctl.core.engine.events import OwnershipTaken
 from provctl.runs.summary_cache import RunSummaryCache
 from provctl.storage.lock import Lock
 from provctl.storage.retention import RetentionPolicy, remove, select_for_removal
-from provctl.storage.run_summary import summarise
+from provctl.storage.run_summary import summaries, summarise
 from tests.support.run_folders import append, state_folder, submit
 from tests.support.workflows import a_workflow, task
 
@@ -36,7 +36,8 @@ def left(folder: StateDir, run: str = "r") -> RunDir:
 
 
 def going(folder: StateDir, now: float) -> List[str]:
-    chosen = select_for_removal(folder, RetentionPolicy(keep=0), now)
+    limits = RetentionPolicy(keep=0)
+    chosen = select_for_removal(folder, summaries(folder), limits, now, len)
     assert all(each.why == "incomplete" for each in chosen)
     return [each.run.id for each in chosen]
 

@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Callable, List, Optional
 
 import pytest
 
+from provctl.base.disk_usage import size_of
 from provctl.core.engine import events as ev
 from provctl.core.model.labels import conditions
 from provctl.storage.lock import Lock
@@ -19,8 +20,8 @@ from provctl.storage.retention import (
     remove,
     remove_orphans,
     select_for_removal,
-    size_of,
 )
+from provctl.storage.run_summary import summaries
 from tests.support.resource_limits import no_descriptor_free
 from tests.support.run_folders import append, state_folder, submit
 from tests.support.workflows import a_workflow
@@ -52,7 +53,12 @@ def folder(tmp_path: Path) -> StateDir:
 
 
 def chosen(folder: StateDir, limits: RetentionPolicy) -> List[str]:
-    return [each.run.id for each in select_for_removal(folder, limits, NOW)]
+    found = select_for_removal(folder, summaries(folder), limits, NOW, size_in(folder))
+    return [each.run.id for each in found]
+
+
+def size_in(folder: StateDir) -> Callable[[str], int]:
+    return lambda run: size_of(folder.run(run).path)
 
 
 @pytest.mark.parametrize(
