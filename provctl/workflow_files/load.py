@@ -26,11 +26,7 @@ from provctl.base.text import plain
 from provctl.core.model.expressions import type_name
 from provctl.core.model.workflow import Workflow
 from provctl.errors import Diagnostic, InvalidWorkflow
-from provctl.workflow_files.formats.evaluator import Evaluator
-from provctl.workflow_files.platform.translate import (
-    convert_platform_file,
-    is_platform_file,
-)
+from provctl.workflow_files.platform.detect import is_platform_file
 from provctl.workflow_files.problems import (
     CallCheck,
     CallError,
@@ -140,6 +136,8 @@ def check_document(
         wrong = f"a workflow must be a record, not {type_name(value)}"
         raise invalid(origin.file, wrong)
     if is_platform_file(value):
+        from provctl.workflow_files.platform.translate import convert_platform_file
+
         translation = convert_platform_file(value, problems)
         if problems.found:
             located = _locate(origin, document, problems.found)
@@ -225,6 +223,8 @@ def read_document(
         raise invalid(path, "is not a workflow file", hint)
     source = read_source(path)
     if suffix in (".ncl", ".k"):
+        from provctl.workflow_files.formats.evaluator import Evaluator
+
         evaluator = Evaluator(context.nickel_binary, context.limits, context.python)
         if suffix == ".k":
             from provctl.workflow_files.formats.kcl_source import read_kcl

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Sequence
 
 from provctl.errors import ProvctlError
 from provctl.workflow_files.load import read_document
+from provctl.workflow_files.platform.detect import is_platform_file
 from provctl.workflow_files.platform.translate import (
     convert_platform_file,
-    is_platform_file,
 )
 from provctl.workflow_files.problems import ValidationIssue, ValidationIssues
 

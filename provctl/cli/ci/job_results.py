@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Sequence
 
-from provctl.cli.ci.annotations import annotate_runs
-from provctl.cli.ci.summary import MOST, markdown_of, summaries_of
 from provctl.cli.session import print_message
 from provctl.render.ci_dialects import detect_ci_log_format
 
@@ -21,6 +19,9 @@ def write_ci_summary(session: Session, run_ids: Sequence[str]) -> None:
     """
     if not detect_ci_log_format(session.environ).annotates:
         return
+    from provctl.cli.ci.annotations import annotate_runs
+    from provctl.cli.ci.summary import MOST, markdown_of, summaries_of
+
     courses = summaries_of(session, run_ids)
     annotate_runs(session, courses)
     page = session.environ.get("GITHUB_STEP_SUMMARY")

@@ -26,7 +26,6 @@ from typing import (
 )
 
 from provctl.errors import Diagnostic, InvalidWorkflow
-from provctl.workflow_files.formats.syntax_hints import open_hint
 from provctl.workflow_files.problems import MAX_FOUND
 
 if TYPE_CHECKING:
@@ -121,6 +120,8 @@ def _hint(source: SourceText, at: int) -> str:
         return "strings must be in double quotes"
     if here in ("/", "#"):
         return "JSON does not allow comments"
+    from provctl.workflow_files.formats.syntax_hints import open_hint
+
     return open_hint(source)
 
 

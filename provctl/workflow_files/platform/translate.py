@@ -108,13 +108,6 @@ class Translation:
         return ()
 
 
-def is_platform_file(value: Any) -> bool:
-    """Whether a document is a workflow of the platform, and none of ours."""
-    if not isinstance(value, dict) or "tasks" in value:
-        return False
-    return any(key in value for key in ("batch_workflow", "operations", "nodes"))
-
-
 def convert_platform_file(
     value: Mapping[str, Any], problems: ValidationIssues
 ) -> Translation:

@@ -18,9 +18,9 @@ from provctl.core.model.workflow import (
 from provctl.errors import InvalidWorkflow
 from provctl.workflow_files.flatten import flatten
 from provctl.workflow_files.load import LoadContext, load_workflow
+from provctl.workflow_files.platform.detect import is_platform_file
 from provctl.workflow_files.platform.translate import (
     convert_platform_file,
-    is_platform_file,
 )
 from provctl.workflow_files.problems import ValidationIssues
 
