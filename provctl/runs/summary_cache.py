@@ -19,8 +19,8 @@ from typing import (
     Tuple,
 )
 
-from provctl.base.disk_usage import size_of
 from provctl.base.flock import is_locked
+from provctl.base.folder_size import size_of
 from provctl.base.record_cache import cache_path, read_cache, write_cache
 from provctl.storage.run_summary import (
     RunSummary,

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from typing_extensions import Protocol
 
     from provctl.core.model.workflow import NushellCall, Task
+    from provctl.workflow_files.platform.translate import Translation
 
     class Document(Protocol):
         """A parsed file that knows the locations of its parts."""
@@ -136,12 +137,7 @@ def check_document(
         wrong = f"a workflow must be a record, not {type_name(value)}"
         raise invalid(origin.file, wrong)
     if is_platform_file(value):
-        from provctl.workflow_files.platform.translate import convert_platform_file
-
-        translation = convert_platform_file(value, problems)
-        if problems.found:
-            located = _locate(origin, document, problems.found)
-            raise InvalidWorkflow(located, others=problems.others)
+        translation = _translate(value, document, problems, origin)
         value, source_of = translation.value, translation.origin
         for note in translation.notes:
             context.tell(f"{origin.file}: {note}")
@@ -179,6 +175,21 @@ def check_document(
         max_parallel=fields.max_parallel,
         labels=fields.labels,
     )
+
+
+def _translate(
+    value: Mapping[str, Any],
+    document: Document,
+    problems: ValidationIssues,
+    origin: DocumentOrigin,
+) -> Translation:
+    from provctl.workflow_files.platform.translate import convert_platform_file
+
+    translation = convert_platform_file(value, problems)
+    if problems.found:
+        located = _locate(origin, document, problems.found)
+        raise InvalidWorkflow(located, others=problems.others)
+    return translation
 
 
 def _itself(path: DocPath) -> DocPath:

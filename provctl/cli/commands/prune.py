@@ -104,9 +104,8 @@ def prune(
     now = Clock().now()
     limits = retention.RetentionPolicy(older, keep, max_size, conditions)
     cache = summary_cache(session.folder)
-    chosen = retention.select_for_removal(
-        session.folder, cache.every(), limits, now, cache.size
-    )
+    every, size = cache.every(), cache.size
+    chosen = retention.select_for_removal(session.folder, every, limits, now, size)
     cache.keep()
     left = retention.list_orphans(session.folder, now)
     if chosen and not (dry_run or yes):

@@ -1,4 +1,4 @@
-"""The roster says of every run what is on disk, and reads only what has grown."""
+"""The summary cache says of every run what is on disk, and reads only what has grown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, List
 
 import pytest
 
+from provctl.base.folder_size import size_of
 from provctl.base.record_cache import read_cache, write_cache
 from provctl.core.engine import events as ev
 from provctl.errors import StateDirError
@@ -206,3 +207,44 @@ def test_no_state_directory_has_no_runs(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "runs").write_bytes(b"")
     with pytest.raises(StateDirError):
         RunSummaryCache(StateDir(tmp_path), cache)
+
+
+def test_the_latest_are_told_as_all_are(folder: StateDir, cache: Path) -> None:
+    RunSummaryCache(folder, cache).every()
+    append(folder.run("mid"), [ev.RunFinished("mid", 5.0, "succeeded")])
+    lock = Lock.acquire(folder.run("old").lock)
+    assert lock is not None
+    every = RunSummaryCache(folder, cache).every()
+    assert [(run.id, run.outcome, run.owned) for run in every] == [
+        ("old", None, True),
+        ("mid", "succeeded", False),
+        ("new", None, False),
+    ]
+    for most in range(4):
+        latest = RunSummaryCache(folder, cache).latest(most=most)
+        assert latest[::-1] == every[3 - most :]
+    lock.release()
+    assert not RunSummaryCache(folder, cache).latest()[-1].owned
+
+
+def test_the_size_of_an_ended_run_is_kept(folder: StateDir, cache: Path) -> None:
+    run = folder.run("new")
+    append(run, [ev.RunFinished("new", 5.0, "failed")])
+
+    def sizes() -> List[int]:
+        summary_cache = RunSummaryCache(folder, cache)
+        summary_cache.every()
+        found = [summary_cache.size(each) for each in ("new", "old")]
+        summary_cache.keep()
+        return found
+
+    before = [size_of(folder.run(each).path) for each in ("new", "old")]
+    assert sizes() == before
+    for each in ("new", "old"):
+        (folder.run(each).path / "more").write_bytes(b"x" * 100_000)
+    new, old = sizes()
+    assert new == before[0], "it is not counted again"
+    assert old >= before[1] + 100_000, "one that goes on is"
+    append(run, [ev.RetryRequested("new", 6.0, ["a"])])
+    append(run, [ev.RunFinished("new", 7.0, "failed")])
+    assert sizes()[0] >= before[0] + 100_000

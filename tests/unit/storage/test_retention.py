@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable, List, Optional
 
 import pytest
 
-from provctl.base.disk_usage import size_of
+from provctl.base.folder_size import size_of
 from provctl.core.engine import events as ev
 from provctl.core.model.labels import conditions
 from provctl.storage.lock import Lock
