@@ -123,12 +123,17 @@ def read_nickel(
     return NickelFile(source, value, expression, evaluator)
 
 
+# std.record.from_array takes memory in squares of what it makes.
+_MANY_TASKS = "make thousands of tasks with `p.for_each`, or as an array of tasks with an `id` each"
+
+
 def _ask(
     evaluator: Evaluator, sources: Sequence[str], source: SourceText
 ) -> Tuple[EvaluationResult, ...]:
     outcome = _evaluate(evaluator, sources, source)
     if outcome.stopped:
-        raise invalid(source.name, f"evaluating this file {outcome.stopped}")
+        hint = _MANY_TASKS if "of memory" in outcome.stopped else ""
+        raise invalid(source.name, f"evaluating this file {outcome.stopped}", hint)
     return outcome.answers
 
 

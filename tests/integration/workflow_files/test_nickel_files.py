@@ -454,6 +454,37 @@ def test_an_endless_evaluation_names_its_limit(
     assert mistake.message in [f"evaluating this file {each}" for each in known]
 
 
+MANY = """
+let p = import "provctl.ncl" in
+let task = fun i => { "t%{std.to_string i}" = { command = ["true"] } } in
+let numbers = std.array.range 0 10000 in
+{ tasks = MADE } | p.Workflow
+"""
+
+
+def test_ten_thousand_tasks_fit_into_memory_where_they_are_made_in_halves(
+    file: Path,
+) -> None:
+    assert (
+        len(load(file, MANY.replace("MADE", "p.for_each numbers task")).tasks) == 10_000
+    )
+    pair = """(fun i => { field = "t%{std.to_string i}", value = {} })"""
+    by_hand = f"numbers |> std.array.map {pair} |> std.record.from_array"
+    (mistake,) = refused(file, MANY.replace("MADE", by_hand)).mistakes
+    assert "of memory" in mistake.message
+    assert "`p.for_each`" in (mistake.hint or "")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7])
+def test_for_each_makes_every_task_once(file: Path, count: int) -> None:
+    content = MANY.replace("10000", str(count)).replace(
+        "MADE", "p.for_each numbers task"
+    )
+    assert [task.id for task in load(file, content).tasks] == [
+        f"t{n}" for n in range(count)
+    ]
+
+
 def test_what_an_evaluation_makes_is_bounded(file: Path) -> None:
     context = LoadContext("/", limits=ProcessLimits(output_bytes=1 << 20))
     (mistake,) = refused(file, "std.array.range 0 300000", context).mistakes
