@@ -12,6 +12,7 @@ from provctl.storage.journal.file import Journal, JournalOffset
 from provctl.storage.layout import (
     RunDir,
     StateDir,
+    create_empty,
     fsync_dir,
     reported,
     write_fsync,
@@ -42,9 +43,9 @@ def create_run(state: StateDir, submitted: RunSubmitted, frozen: bytes) -> RunDi
             draft.attempts.mkdir(mode=0o700, parents=True)
             draft.path.chmod(0o700)
             write_fsync(draft.workflow, frozen)
-            write_fsync(draft.lock, b"")
+            create_empty(draft.lock)
             _begin_journal(draft.journal, submitted)
-            fsync_dir(draft.attempts)
+            # With it what is in it, also the folder and the file that are empty.
             fsync_dir(draft.path)
             _publish(draft, final)
             fsync_dir(state.runs)

@@ -248,14 +248,14 @@ class StateDir:
     def enqueue(self, run_id: str) -> None:
         """Mark a run for the background scheduler, durably. Raises StateDirError."""
         with reported(self.path):
-            write_fsync(self.queue / run_id, b"")
+            create_empty(self.queue / run_id)
             fsync_dir(self.queue)
 
     def pin(self, run_id: str) -> None:
         """Keep a run from being pruned, durably. Raises StateDirError."""
         run = self.run(run_id)
         with reported(self.path):
-            write_fsync(run.pin, b"")
+            create_empty(run.pin)
             fsync_dir(run.path)
 
     def unpin(self, run_id: str) -> None:
@@ -295,6 +295,11 @@ def write_fsync(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def create_empty(path: Path) -> None:
+    """Make an empty file, for its owner alone; to sync its folder makes it durable."""
+    os.close(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
 
 
 def _names(folder: Path) -> List[str]:
