@@ -193,7 +193,7 @@ async def test_the_end_of_a_large_run_is_a_checkpoint(
         state_folder(tmp_path), a_workflow(*(task(f"t{n}") for n in range(tasks)))
     )
     house = Household(run.state, clock=HandClock(), slots=1)
-    house.scheduler.acquire_run("r")
+    await house.scheduler.acquire_run("r")
     for number in range(tasks):
         house.executor.end(f"t{number}")
     assert run.journal.read_bytes().count(b"\n") == 2 * tasks + 3
