@@ -104,7 +104,9 @@ def test_case_28_32_39_a_scheduler_lets_go_of_what_it_cannot_write_down(
         provctl = account(tmp_path / "points" / name)
         serve(provctl, under(log, TRACING))
         provctl.kill_everything()
-    every = _faults(log)
+    # Its threads share work, so that it may open one file less: not so many as this.
+    last = max(f.point.when for f in _faults(log) if f.point.call == "openat")
+    every = [fault for fault in _faults(log) if fault.point.when < last]
     faults = evenly(every, bar("FAULT_POINTS", 24))
     ends = Counter(sweep(tmp_path / "points", faults, _background))
     figure(told("case 28, 29, 32, 39: scheduler met a fault", faults, every, ends))

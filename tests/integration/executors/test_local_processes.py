@@ -293,7 +293,7 @@ def test_what_the_killed_parent_left_can_be_stopped(bench: Bench) -> None:
 @pytest.fixture
 def stopped_parent(bench: Bench) -> Iterator[threading.Timer]:
     """The parent reads nothing until this is over; 10 seconds at most."""
-    assert bench.run("true").exit_code == 0
+    assert bench.run("true").result.exit_code == 0
     parent = _parent()
     os.kill(parent, signal.SIGSTOP)
     end = threading.Timer(10, os.kill, (parent, signal.SIGCONT))
@@ -318,7 +318,7 @@ def test_an_owner_does_not_wait_for_a_busy_parent(
     assert stopped_parent.is_alive(), "the owner waited"
     assert isinstance(bench.end_of(places[0]), NeverStartedReport)
     os.kill(_parent(), signal.SIGCONT)
-    assert {bench.end_of(place).exit_code for place in places[1:]} == {0}
+    assert {bench.end_of(place).result.exit_code for place in places[1:]} == {0}
 
 
 def test_what_a_busy_parent_had_not_read_is_not_lost_at_the_end(
