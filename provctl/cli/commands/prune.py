@@ -119,15 +119,17 @@ def prune(
         retention.remove_orphans(left)
     if dry_run or yes or session.output != "table":
         _show(session, chosen)
-    freed, runs = (
-        _format_size(sum(each.size for each in chosen)),
-        plural(len(chosen), "run"),
-    )
+    _print_summary(chosen, len(left), dry_run=dry_run)
+
+
+def _print_summary(chosen: List[PruneCandidate], left: int, *, dry_run: bool) -> None:
+    freed = _format_size(sum(each.size for each in chosen))
+    runs = plural(len(chosen), "run")
     done = f"would remove {runs} and free" if dry_run else f"removed {runs}, freed"
     print_message(f"{done} {freed}")
     if left:
         word = "would be cleaned up" if dry_run else "cleaned up"
-        print_message(f"leftover files {word}: {len(left)}")
+        print_message(f"leftover files {word}: {left}")
 
 
 _WHY = {"size": "--max-size", "incomplete": "incomplete"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, AsyncIterator, List, Tuple
 
@@ -68,7 +69,7 @@ async def served(
 async def statuses(reader: asyncio.StreamReader) -> List[str]:
     """The statuses of all answers until the other side hangs up."""
     said = (await reader.read()).decode("ascii")
-    return [part.split()[0] for part in said.split("HTTP/1.1 ")[1:]]
+    return re.findall(r"HTTP/1\.1 (\d{3}) ", said)
 
 
 @pytest.fixture
