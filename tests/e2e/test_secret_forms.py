@@ -96,4 +96,4 @@ def test_what_is_not_utf_8_is_refused(provctl: Provctl) -> None:
     task = {"command": ["sh", "-c", "echo $T"], "secrets": {"T": "env:MY_TOKEN"}}
     raw = {"MY_TOKEN": b"passw\xf6rd".decode("utf-8", "surrogateescape")}
     out = provctl("run", provctl.file({"a": task}), env=raw, code=10).out
-    assert "secret T: the environment variable MY_TOKEN is not text of at most" in out
+    assert "secret T: the environment variable MY_TOKEN must be UTF-8 text" in out

@@ -132,7 +132,7 @@ def _ask(
 ) -> Tuple[EvaluationResult, ...]:
     outcome = _evaluate(evaluator, sources, source)
     if outcome.stopped:
-        hint = _MANY_TASKS if "of memory" in outcome.stopped else ""
+        hint = _MANY_TASKS if "memory" in outcome.stopped else ""
         raise invalid(source.name, f"evaluating this file {outcome.stopped}", hint)
     return outcome.answers
 

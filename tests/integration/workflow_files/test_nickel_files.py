@@ -471,7 +471,7 @@ def test_ten_thousand_tasks_fit_into_memory_where_they_are_made_in_halves(
     pair = """(fun i => { field = "t%{std.to_string i}", value = {} })"""
     by_hand = f"numbers |> std.array.map {pair} |> std.record.from_array"
     (mistake,) = refused(file, MANY.replace("MADE", by_hand)).mistakes
-    assert "of memory" in mistake.message
+    assert "memory limit" in mistake.message
     assert "`p.for_each`" in (mistake.hint or "")
 
 
