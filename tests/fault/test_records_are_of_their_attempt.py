@@ -73,7 +73,7 @@ def test_an_attempt_whose_exit_record_is_gone_is_lost_not_run_again(
     go.unlink()
     if how != "missing":
         go.symlink_to("void" if how == "void" else provctl.folder / "over")
-    assert "gone" in provctl("workflow", "status", run).out
+    assert "its exit record is missing" in provctl("workflow", "status", run).out
     provctl("scheduler", "start")
     provctl.until(lambda: provctl.task(run, "a")["status"] == "held", "it is held")
     assert provctl.task(run, "a")["attempts"] == 1

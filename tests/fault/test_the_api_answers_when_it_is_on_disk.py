@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.support.installed import Provctl
 
-CALLS = "fsync,fdatasync,rename,renameat,renameat2,sendto,sendmsg,write,writev"
+CALLS = "openat,fsync,fdatasync,rename,renameat,renameat2,sendto,sendmsg,write,writev"
 
 
 def test_what_is_answered_is_on_disk(provctl: Provctl, tmp_path: Path) -> None:
@@ -36,7 +36,8 @@ def test_what_is_answered_is_on_disk(provctl: Provctl, tmp_path: Path) -> None:
         _first(lines, rf"f(?:data)?sync\(\d+<{runs}/\.new-{run}[^>]*/journal\.jsonl>"),
         _first(lines, rf'rename\w*\(.*\.new-{run}.*/{run}"'),
         _first(lines, rf"fsync\(\d+<{runs}>\)"),
-        _first(lines, rf"fsync\(\d+<{queue}/{run}>\)"),
+        # The marker is empty: it is durable with the folder it is in.
+        _first(lines, rf'openat\(.*"{queue}/{run}", O_WRONLY\|O_CREAT'),
         _first(lines, rf"fsync\(\d+<{queue}>\)"),
         answered,
     ]

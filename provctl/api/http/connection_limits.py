@@ -163,6 +163,8 @@ class LimitedConnection(asyncio.Protocol):
                 await app(scope, exchange.receive, exchange.send)
             else:
                 await send_refusal(exchange.send, refusal)
+            if self.gone.is_set():
+                await exchange.finish()
         finally:
             self.end(exchange)
 
@@ -237,6 +239,7 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._is_told = False
+        self._is_answered = False
         self.more_body = False
         self.has_answer = False
 
@@ -259,7 +262,17 @@ class _Exchange:
         self.has_answer = True
         await self._send(message)
         if message["type"] == "http.response.body" and not message.get("more_body"):
+            self._is_answered = True
             self._connection.end(self)
+
+    async def finish(self) -> None:
+        """End an answer that nobody waits for any more.
+
+        Of requests that were sent together uvicorn takes only the last for abandoned, and
+        logs an error for each other whose answer has no end.
+        """
+        if self.has_answer and not self._is_answered:
+            await self.send({"type": "http.response.body", "body": b""})
 
 
 class _InnerTransport:
