@@ -267,8 +267,9 @@ class Provctl:
 
     def kill_scheduler(self) -> None:
         """Kill the scheduler, without a chance to say anything."""
-        (pid,) = self.schedulers()
-        os.kill(pid, signal.SIGKILL)
+        found = self.schedulers()
+        assert len(found) == 1, f"schedulers: {found}\n{self._account()}"
+        os.kill(found[0], signal.SIGKILL)
         # And what it had just forked, which has its lock until it runs a program.
         self.until(lambda: not self.schedulers(), "the scheduler is gone")
 
