@@ -67,7 +67,7 @@ def find_runs(folder: StateDir, text: str) -> List[RunSummary]:
         )
         raise NotFound(message, hint="give more characters of the id")
     run_id = find_run(folder, text)
-    return cache.latest(lambda run: run.id == run_id)
+    return cache.now([run_id])
 
 
 def _last(folder: StateDir, text: str) -> RunSummary:

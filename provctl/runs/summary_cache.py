@@ -73,13 +73,14 @@ class RunSummaryCache:
         kept = read_cache(self._file, _HEAD)
         self._kept = {run: kept[run] for run in self._ids if run in kept}
         self._known: Dict[str, RunSummary] = {}  # those that were looked at
+        self._has_counted = False
 
     def every(self) -> List[RunSummary]:
         """Return the account of every run as it is now, the oldest first.
 
         Those of damaged runs are among them.
         """
-        return sorted(self._now(self._ids), key=_creation_key)
+        return sorted(self.now(self._ids), key=_creation_key)
 
     def latest(
         self,
@@ -97,24 +98,26 @@ class RunSummaryCache:
             order if fits is None else (r for r in order if fits(self._last_of(r)))
         )
         # Only those: to look at a thousand journals takes 3 ms.
-        return self._now(list(islice(fitting, most)))
+        return self.now(list(islice(fitting, most)))
 
     def size(self, run_id: str) -> int:
         """Return the bytes on disk of a run that has ended; they stay as they are.
 
-        `keep` writes down what had to be counted.
+        What had to be counted is kept by `keep`.
         """
         row = self._kept.get(run_id, "").split("\t")
         if len(row) <= _SIZE or not row[_OUTCOME]:
             return size_of(self._folder.run(run_id).path)
         if not row[_SIZE]:
             row[_SIZE] = str(size_of(self._folder.run(run_id).path))
+            self._has_counted = True
             self._kept[run_id] = "\t".join(row)
         return int(row[_SIZE])
 
     def keep(self) -> None:
-        """Write down all that is known."""
-        write_cache(self._file, _HEAD, self._kept)
+        """Write down the sizes that had to be counted, if there are any."""
+        if self._has_counted:
+            write_cache(self._file, _HEAD, self._kept)
 
     def _last_of(self, run_id: str) -> RunSummary:
         """The account of a run as it was when it was last looked at."""
@@ -127,8 +130,8 @@ class RunSummaryCache:
             return _creation_key(known)
         return float(self._kept[run_id].split("\t", 2)[1]), run_id
 
-    def _now(self, run_ids: Sequence[str]) -> List[RunSummary]:
-        """The accounts of runs as they are now."""
+    def now(self, run_ids: Sequence[str]) -> List[RunSummary]:
+        """Return the accounts of runs as they are now, in the order of their ids here."""
         for run_id in run_ids:
             if run_id not in self._known and run_id not in self._kept:
                 continue
@@ -152,7 +155,7 @@ class RunSummaryCache:
         if text == "@last":
             return next(iter(self.latest(most=1)), None)
         found = [run for run in self._ids if text and run.startswith(text)]
-        return next(iter(self._now(found)), None) if len(found) == 1 else None
+        return next(iter(self.now(found)), None) if len(found) == 1 else None
 
     def _look_at(self, run_ids: Iterable[str]) -> None:
         """Read again what has grown, as much as there is time for, and keep it."""

@@ -385,25 +385,24 @@ class Scheduler:
                 continue
             run = self.state.runs[run_id]
             self._deps.on_update(RunUpdate(run, events))
+            self._maybe_checkpoint(run_id)
             if run.outcome is not None:
-                self._checkpoint_end(run_id)
                 self._release_run(run_id)
-            else:
-                self._maybe_checkpoint(run_id)
         return problems
 
     def _maybe_checkpoint(self, run_id: str) -> None:
-        """Write a checkpoint if it is time for one: all of the run is durable now."""
+        """Write a checkpoint if it is time for one: all of the run is durable now.
+
+        The end of a large run is such a time: whoever looks at it later replays nothing.
+        """
         owned, now = self._owned[run_id], self._deps.clock.now()
         position = owned.journal.position
-        if self._checkpoints[run_id].is_due(now, position.seq):
+        if self.state.runs[run_id].outcome is not None:
+            is_due = position.seq >= END_RECORDS_MIN
+        else:
+            is_due = self._checkpoints[run_id].is_due(now, position.seq)
+        if is_due:
             save(owned.folder, position, snapshot(self.state, run_id))
-
-    def _checkpoint_end(self, run_id: str) -> None:
-        """Spare who looks at a large run later to replay all of it."""
-        owned = self._owned[run_id]
-        if owned.journal.position.seq >= END_RECORDS_MIN:
-            save(owned.folder, owned.journal.position, snapshot(self.state, run_id))
 
     def _release_run(self, run_id: str, *, finished: bool = True) -> None:
         owned = self._owned.pop(run_id)

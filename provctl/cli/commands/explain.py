@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from provctl.cli.session import Session
     from provctl.core.analysis.explain import Reason
     from provctl.core.engine.state import RunState, TaskState
+    from provctl.core.engine.view import TaskView
     from provctl.runs.history.estimates import CriticalPathReport
 
 
@@ -36,7 +37,9 @@ def explain(session: Session, run: str) -> None:
     """
     from provctl.base.flock import is_locked
     from provctl.core.analysis.explain import explain as because_of
+    from provctl.core.engine.reopen import why_stale
     from provctl.core.engine.requests import no_task
+    from provctl.core.engine.view import task_view
     from provctl.runs.find import find_run
     from provctl.runs.follow import ownerless_status
     from provctl.runs.history.estimates import RunContext, held_elsewhere, shared_state
@@ -73,8 +76,10 @@ def explain(session: Session, run: str) -> None:
 
     reasons = {each: reasons_of(each) for each in chosen}
     if session.output != "table":
+        stale = why_stale(about)
         records = [
-            _record(about, each, because, left) for each, because in reasons.items()
+            _record(run_id, task_view(about.tasks[each], stale, left), because)
+            for each, because in reasons.items()
         ]
         for line in _data(session, records):
             click.echo(line)
@@ -145,16 +150,12 @@ def _select_tasks(run: RunState) -> List[str]:
     return list(causes)[:_SHOWN]
 
 
-def _record(
-    run: RunState, task_id: str, reasons: List[Reason], unattended: Dict[str, str]
-) -> Dict[str, Any]:
+def _record(run_id: str, task: TaskView, reasons: List[Reason]) -> Dict[str, Any]:
     from provctl.api.records import task_record
-    from provctl.core.engine.reopen import why_stale
-    from provctl.core.engine.view import task_view
 
     return {
-        "run": run.submitted.run,
-        **task_record(task_view(run.tasks[task_id], why_stale(run), unattended)),
+        "run": run_id,
+        **task_record(task),
         "because": [_reason_record(reason) for reason in reasons],
     }
 
