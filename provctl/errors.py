@@ -20,8 +20,9 @@ reaches the error handler is a bug and exits with 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Optional, Sequence, Tuple
+
+from provctl.base.light_dataclass import light_dataclass
 
 
 class ProvctlError(Exception):
@@ -110,7 +111,7 @@ class LibraryIncompatible(MissingTool):
     """The Nushell library and this program do not fit, by `versions.toml`."""
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Diagnostic:
     """One mistake in a workflow file, with its place.
 

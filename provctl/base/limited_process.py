@@ -6,13 +6,13 @@ import contextlib
 import os
 import signal
 import subprocess
-from dataclasses import dataclass
 from typing import Callable, Mapping, Optional, Sequence
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.errors import MissingTool
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ProcessLimits:
     """What a process may use.
 
@@ -25,7 +25,7 @@ class ProcessLimits:
     output_bytes: int = 16 << 20
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Exit:
     """What a process wrote, its status as of `subprocess`, and whether its time was over."""
 

@@ -7,12 +7,13 @@ replaced by a generated table.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Mapping, Tuple
 
 import click
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.cli.exit_codes import EXIT_CODES
 from provctl.cli.session import session_of
 
@@ -22,7 +23,7 @@ _EXIT = "exit "  # before a code: what it means for this command
 _COMMAND = re.compile(rf"\b{_PROGRAM} (?=[a-z])")
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class HelpPage:
     """What is added to the help of one command.
 

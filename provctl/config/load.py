@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.config.paths import ConfigFile, config_files
 from provctl.config.registry import KEYS
 from provctl.config.settings import Settings
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class LoadedSettings:
     """The settings, and for each canonical key where its value came from.
 

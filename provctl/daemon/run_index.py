@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Tuple
 
@@ -17,6 +16,7 @@ from provctl.api.http.responses import as_json
 from provctl.api.http.serializers import platform_task_record
 from provctl.api.records import run_record, summary_record
 from provctl.base.flock import is_locked
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine.reopen import why_stale
 from provctl.core.engine.view import view
 from provctl.core.model.labels import fit_all
@@ -46,7 +46,7 @@ _PAGES = 256  # answers kept for those who ask the same
 _WHOLE_RUN = 1000  # tasks in the record of a run
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class _CachedSummary:
     """A run on disk as it was when its journal had the stamp."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Mapping, Optional
 
 from provctl.api.http.responses import as_json
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.labels import fit_all
 from provctl.core.model.schedule import Schedule, paused, resumed
 from provctl.daemon.api_submission import brief_mistakes, put_schedule
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 2  # of these: others have threads for what takes no evaluation
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ScheduleApiDeps:
     """What schedules are about, and who hears of a change: of the event loop.
 

@@ -7,9 +7,10 @@ that of property lists is launchd.plist(5).
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Mapping, Optional, Tuple
+
+from provctl.base.light_dataclass import light_dataclass
 
 # Its first line; what does not begin so was not written by us.
 MARK = (
@@ -20,7 +21,7 @@ SERVICE = "PROVCTL_SERVICE"
 LABEL = "provctl.scheduler"
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ServiceSpec:
     """What is to run. `scope` is "user" or "system", `user` who it is to run as."""
 
@@ -30,7 +31,7 @@ class ServiceSpec:
     user: Optional[str] = None
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ServiceFile:
     """A file to write. `enable` and `disable` are the commands of its manager.
 

@@ -8,7 +8,6 @@ to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Callable,
@@ -20,6 +19,8 @@ from typing import (
     Tuple,
     Union,
 )
+
+from provctl.base.light_dataclass import light_dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ MARK = "PROVCTL_ATTEMPT_ID"
 CHECKPOINT = "PROVCTL_CHECKPOINT_FILE"  # where they find `Place.checkpoint`
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class AttemptRef:
     """One attempt and where its files are: `<folder>/<index>.<attempt>.*`.
 
@@ -71,7 +72,11 @@ class AttemptRef:
         return self.folder / f"{self.name}.{suffix}"
 
 
-@dataclass(frozen=True)
+# Units of a resource that an attempt has: file, byte of the owner, first unit, number.
+SlotRange = Tuple[str, int, int, int]
+
+
+@light_dataclass
 class LaunchSpec:
     """What to start. Times in seconds; `output_max` in bytes, 0 for no output.
 
@@ -92,7 +97,7 @@ class LaunchSpec:
     log_max: int = 0
     masked: Tuple[str, ...] = ()
     keep_processes: bool = False
-    taken: Tuple[Tuple[str, int, int, int], ...] = ()
+    taken: Tuple[SlotRange, ...] = ()
 
 
 ReportCallback = Callable[[Sequence["Report"]], None]
@@ -128,7 +133,7 @@ class Executor(Protocol):
         """Release everything; running attempts continue."""
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ResourceUsage:
     """What all processes of an attempt use together.
 

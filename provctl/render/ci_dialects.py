@@ -8,9 +8,9 @@ which also lets colours pass where they are seen.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Mapping
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.render.text import sanitize, truncate_text
 
 # "Select graphic rendition": colours, bold, underlined. Other sequences move, erase
@@ -19,7 +19,7 @@ _COLOUR = re.compile(r"(\x1b\[[0-9;:]{0,40}m)")
 _PLAIN = "\x1b[0m"
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Annotation:
     """A remark at a place of a file. `level` is "error" or "warning".
 

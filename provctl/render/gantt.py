@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from typing import Dict, List, Sequence
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.render.graph.layout import COLOURS
 from provctl.render.text import duration, sanitize
 
@@ -15,7 +15,7 @@ _NAME_MAX = 32  # characters
 _TICKS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 6 * 3600, 86_400)
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Bar:
     """One attempt: seconds from the start of the run, and a state of `COLOURS`."""
 

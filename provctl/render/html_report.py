@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Sequence, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.text import visible
 from provctl.render.graph.layout import COLOURS
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class AttemptRow:
     """One attempt, as shown."""
 
@@ -28,7 +28,7 @@ class AttemptRow:
     slack: str
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Failure:
     """A task that failed, and the end of its log."""
 
@@ -37,7 +37,7 @@ class Failure:
     log: str
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Report:
     """What a report shows. `graph` and `chart` are SVG; all else is text.
 

@@ -6,11 +6,12 @@ A task that succeeded after a failed attempt is flaky, as in Maven Surefire
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, List, Sequence
 
+from provctl.base.light_dataclass import light_dataclass
 
-@dataclass(frozen=True)
+
+@light_dataclass
 class JUnitFailure:
     """A failure of an attempt or a task; `kind` is the outcome, `log` its last lines."""
 
@@ -19,7 +20,7 @@ class JUnitFailure:
     log: str = ""
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class JUnitTestCase:
     """A task: `outcome` as in `TaskView`; `faults` of all its attempts, in order."""
 
@@ -30,7 +31,7 @@ class JUnitTestCase:
     faults: Sequence[JUnitFailure] = ()
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class JUnitTestSuite:
     """A run: `began` is ISO 8601."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import List, Optional, Sequence
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.render.text import sanitize
 
 _MARKS = re.compile(r"[^\w\s.,;()/+-]|_", re.ASCII)
@@ -14,7 +14,7 @@ _TEXT_MAX = 4000
 _LEFT_OUT = "\nThe rest is omitted: the size limit is reached.\n"
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class TaskRow:
     """One task, as it is shown."""
 

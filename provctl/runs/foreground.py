@@ -6,12 +6,12 @@ import asyncio
 import errno
 import os
 import signal
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence
 
 from provctl.api.control.protocol import handle
 from provctl.api.control.server import ControlServer
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine.requests import Cancel, Request
 from provctl.errors import ProvctlError, RequestRejected, StateDirError
 from provctl.runs.handover import Handover
@@ -35,7 +35,7 @@ _HELD = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
 _GONE = {errno.EPIPE: "output", errno.EIO: "hangup"}
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Observer:
     """Watches the run: gets events, and a tick every `tick_s` seconds.
 
@@ -49,7 +49,7 @@ class Observer:
     tick_s: float = 0.125
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ForegroundResult:
     """The result when this process stopped owning the run.
 

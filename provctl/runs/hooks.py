@@ -13,7 +13,6 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import (
     TYPE_CHECKING,
@@ -27,6 +26,7 @@ from typing import (
 )
 
 from provctl.api.records import run_record, task_record
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.safe_open import open_own
 from provctl.base.text import plain
 from provctl.core.engine.view import task_view, view
@@ -82,7 +82,7 @@ def _failed_tasks(folder: RunDir, run: RunState) -> List[Dict[str, Any]]:
     ]
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class HookRunner:
     """Runs the hooks of runs in one state directory.
 

@@ -8,9 +8,10 @@ submitters; there is no other record of keys that could be lost or be stale.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Dict, Mapping, Optional
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine.events import RunSubmitted
 from provctl.core.model.labels import check_labels
 from provctl.errors import DuplicateKey, UsageError
@@ -31,7 +32,7 @@ _KEY_MAX = 200  # characters
 _KEYED_LENGTH = 16
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class SubmitOptions:
     """Options of a run. `max_parallel` applies if the workflow has no lower limit.
 

@@ -11,7 +11,7 @@ import io
 import json
 import re
 import tarfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -25,6 +25,7 @@ from typing import (
     Tuple,
 )
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.redact import encodings_of, redact_bytes
 from provctl.base.safe_open import ForeignFile, reader
 from provctl.base.text import plain
@@ -61,7 +62,7 @@ _NAMES = frozenset({"params", "env", "environment", "flags"})  # names, no value
 _PARTS = frozenset({"call", "script", "command", "undo", "probe"})
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Part:
     """A file of the bundle; `about` says what is in it that may matter to people."""
 

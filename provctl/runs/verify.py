@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Iterator, List, Optional, Set, Tuple, Union
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine.events import AttemptFinished, ProbeDue, TaskHeld
 from provctl.core.engine.requests import NeverStartedReport
 from provctl.errors import JournalDamaged, JournalTooNew
@@ -27,7 +27,7 @@ _FILE = re.compile(r"(\d+)\.(\d+)([up]?)\.(?:go|in|log|out)")
 _PURPOSES = {"": "run", "u": "undo", "p": "probe"}
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class VerifyResult:
     """The verdict about a run, or with `kind` "schedule" about a schedule.
 

@@ -12,7 +12,6 @@ for a busy lock is another thread's.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 from typing import (
     TYPE_CHECKING,
@@ -103,7 +102,8 @@ class Scheduler:
         self._owned: Dict[str, OwnedRun] = {}
         self._locks = RunLocks()
         self._checkpoints: Dict[str, CheckpointPolicy] = {}
-        self._news: Dict[str, List[ev.Event]] = {}
+        self._recorded: Dict[str, List[ev.Event]] = {}  # not durable yet
+        self._unpublished: Dict[str, List[ev.Event]] = {}  # durable
         self._alarm: Optional[asyncio.TimerHandle] = None
         self._progress = ProgressThrottle(deps.clock, self._advance)
         self._breaker = CircuitBreaker(str(deps.folder.path), deps.warn)
@@ -327,13 +327,14 @@ class Scheduler:
         problems: Dict[str, StateDirError] = {}
         while True:
             effects += self._decide()
-            let_go = self._commit()
-            if not let_go:
+            released = self._commit()
+            if not released:
                 break
-            problems.update(let_go)  # what they used is free for the others
+            problems.update(released)  # what they used is free for the others
         for run_id, act in effects:
             if run_id in self._owned:
                 act()
+        self._publish()
         self._set_alarm()
         return problems
 
@@ -370,25 +371,36 @@ class Scheduler:
         if isinstance(event, _ENDS):
             self._shared.give_back(event.run, event.task)
         self._owned[event.run].journal.add(event)
-        self._news.setdefault(event.run, []).append(event)
+        self._recorded.setdefault(event.run, []).append(event)
 
     def _commit(self) -> Dict[str, StateDirError]:
-        """Make all news durable, then tell it; return where that is impossible."""
-        news, self._news = self._news, {}
-        problems = commit_all({run: self._owned[run].journal for run in news})
-        for run_id, events in news.items():
+        """Make all new events durable; return the runs where that is impossible."""
+        recorded, self._recorded = self._recorded, {}
+        problems = commit_all({run: self._owned[run].journal for run in recorded})
+        for run_id, events in recorded.items():
             if run_id in problems:
                 # Nothing of it may have an effect. What runs continues under its
                 # shims, and the next owner finds it.
                 self._release_run(run_id, finished=False)
                 self._deps.on_error(run_id, problems[run_id])
+            else:
+                self._unpublished.setdefault(run_id, []).extend(events)
+        return problems
+
+    def _publish(self) -> None:
+        """Report what is durable; release runs that have finished.
+
+        After the effects: tasks start while a view is drawn.
+        """
+        durable, self._unpublished = self._unpublished, {}
+        for run_id, events in durable.items():
+            if run_id not in self._owned:
                 continue
             run = self.state.runs[run_id]
             self._deps.on_update(RunUpdate(run, events))
             self._maybe_checkpoint(run_id)
             if run.outcome is not None:
                 self._release_run(run_id)
-        return problems
 
     def _maybe_checkpoint(self, run_id: str) -> None:
         """Write a checkpoint if it is time for one: all of the run is durable now.
@@ -407,7 +419,7 @@ class Scheduler:
     def _release_run(self, run_id: str, *, finished: bool = True) -> None:
         owned = self._owned.pop(run_id)
         del self._checkpoints[run_id]
-        self._news.pop(run_id, None)
+        self._recorded.pop(run_id, None)
         self._progress.forget(run_id)
         self._shared.forget(run_id)
         close_run(self.state, run_id)
@@ -436,8 +448,10 @@ class Scheduler:
                 executor.suspend if freezes else executor.resume, place
             )
         needs = partial(run.needed_by, event.task)
+        taken = self._shared.taken(event.run, event.task)
+        build = partial(self._deps.launcher.order, needs=needs, taken=taken)
         try:
-            order = self._deps.launcher.order(instruction, run.workflow, place, needs)
+            order = build(instruction, run.workflow, place)
         except ProvctlError as problem:
             shortage = missing_resource(place, problem)
             if shortage is not None:
@@ -450,8 +464,7 @@ class Scheduler:
                 )
             self._shared.give_back(event.run, event.task)
             return ev.TaskFailed(event.run, now, event.task, why), None
-        taken = self._shared.taken(event.run, event.task)
-        return event, partial(executor.launch, replace(order, taken=taken))
+        return event, partial(executor.launch, order)
 
     def _report_soon(self, report: Report) -> None:
         asyncio.get_running_loop().call_soon(self._on_reports, [report])

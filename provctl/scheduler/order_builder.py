@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.resource_exhaustion import describe, is_resource_exhaustion
 from provctl.core.engine.requests import ExitedReport, NeverStartedReport
 from provctl.core.model.attempt_result import AttemptResult
 from provctl.core.model.workflow import Command, NushellCall, Script, Workflow
-from provctl.executors.protocol import CHECKPOINT, MARK, AttemptRef, LaunchSpec
+from provctl.executors.protocol import (
+    CHECKPOINT,
+    MARK,
+    AttemptRef,
+    LaunchSpec,
+    SlotRange,
+)
 from provctl.scheduler.secrets import find_secret
 
 if TYPE_CHECKING:
@@ -25,7 +32,7 @@ Needs = Callable[[], Mapping[str, Any]]
 _OUTPUT_MAX = 256 * 1024  # bytes of JSON; it travels through the journal
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class TaskDefaults:
     """What the configuration says about tasks. Times in seconds, sizes in bytes.
 
@@ -66,13 +73,26 @@ class LaunchSpecBuilder:
         self._defaults = defaults
         self._environ = environ
         self._nu_at: Dict[str, str] = {}
+        locations = {
+            "PROVCTL_STATE_DIR": defaults.state_dir,
+            "PROVCTL_PROGRAM": defaults.program,
+            "PROVCTL_ENDPOINT": defaults.endpoint,
+        }
+        self._locations = {name: value for name, value in locations.items() if value}
 
     def order(
-        self, launch: LaunchAttempt, workflow: Workflow, place: AttemptRef, needs: Needs
+        self,
+        launch: LaunchAttempt,
+        workflow: Workflow,
+        place: AttemptRef,
+        *,
+        needs: Needs,
+        taken: Tuple[SlotRange, ...] = (),
     ) -> LaunchSpec:
         """Return what to start. Raises ProvctlError if it cannot be started.
 
-        `needs` gives the outputs of the tasks before, to one that asks for them.
+        `needs` gives the outputs of the tasks before, to one that asks for them;
+        `taken` are the slots of the attempt.
         """
         task = workflow.tasks[place.index]
         secrets = {
@@ -86,6 +106,7 @@ class LaunchSpecBuilder:
             "log_max": self._defaults.log_max,
             "masked": tuple(secrets.values()),
             "keep_processes": task.keep_processes and place.purpose == "run",
+            "taken": taken,
         }
         action = launch.action
         if isinstance(action, Command):
@@ -113,19 +134,15 @@ class LaunchSpecBuilder:
     ) -> Dict[str, str]:
         env = dict(workflow.environment)
         env.update(self._defaults.env_vars)
-        env.update((name, _text(value)) for name, value in launch.env.items())
+        for name, value in launch.env.items():
+            env[name] = _text(value)
         env[MARK] = place.mark
         env["PROVCTL_RUN"] = place.run
         env["PROVCTL_TASK"] = place.task
         env["PROVCTL_TASK_ID"] = f"{place.run}/{place.task}"
         env["PROVCTL_ATTEMPT"] = str(place.attempt)
         env[CHECKPOINT] = str(place.checkpoint)
-        known = {
-            "PROVCTL_STATE_DIR": self._defaults.state_dir,
-            "PROVCTL_PROGRAM": self._defaults.program,
-            "PROVCTL_ENDPOINT": self._defaults.endpoint,
-        }
-        env.update((name, value) for name, value in known.items() if value)
+        env.update(self._locations)
         # The same in every attempt, so that a provider can tell a repetition.
         undo = "/undo" if place.purpose == "undo" else ""
         env["PROVCTL_IDEMPOTENCY_KEY"] = f"{place.run}/{place.task}{undo}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, Sequence
+
+from provctl.base.light_dataclass import light_dataclass
 
 if TYPE_CHECKING:
     from provctl.core.engine import events as ev
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from provctl.storage.lock import LockOwner
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class RunUpdate:
     """What happened to one run, durable by now; `events` in order."""
 
@@ -24,7 +25,7 @@ class RunUpdate:
     events: Sequence[ev.Event]
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class SchedulerDeps:
     """The collaborators of the scheduler.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine.apply import close_run
 from provctl.errors import NotFound, RequestRejected, StateDirError
 from provctl.storage.journal.checkpoint import load
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from provctl.storage.lock import Lock, LockOwner
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class OwnedRun:
     """A run in our hands. `rebooted`: the machine was, since its last owner."""
 

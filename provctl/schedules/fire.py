@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Mapping, Optional
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.schedule import LABEL, idempotency_key
 from provctl.errors import StateDirError
 from provctl.runs.load_context import check_tools, make_context
@@ -67,7 +67,7 @@ def submit_options(
     )
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ScheduleTrigger:
     """Makes runs of schedules in one state directory."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import (
     TYPE_CHECKING,
@@ -23,6 +22,7 @@ from typing import (
     Set,
 )
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.schedule import (
     MOST,
     adjust_to_clock,
@@ -45,7 +45,7 @@ _AT_ONCE = 2  # evaluations
 _AGAIN_S = 15.0  # after which a disk that was full is retried
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ScheduleRunnerDeps:
     """The collaborators of the runner.
 

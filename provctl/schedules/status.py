@@ -6,10 +6,10 @@ Read from disk, without a scheduler.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.timefmt import format_iso
 from provctl.errors import ProvctlError
 from provctl.storage.run_summary import summarise_or_damaged
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NEXT = 5  # times
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ScheduleStatus:
     """A schedule as it is; or `damage`, what is wrong with its files.
 

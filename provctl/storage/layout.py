@@ -20,9 +20,9 @@ import fcntl
 import os
 import stat
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Iterator, List, Mapping, Optional, Set
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.safe_open import ForeignFile, check_folder, open_own, read_own
 from provctl.errors import JournalDamaged, StateDirError
 from provctl.storage.read_error import unreadable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from provctl.core.model.workflow import Workflow
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class RunDir:
     """Where everything of one run is."""
 
@@ -129,7 +129,7 @@ class RunDir:
         return same or workflow_json.load_workflow(content, str(self.workflow))
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class StateDir:
     """The state directory."""
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.labels import fit_all
 from provctl.errors import ProvctlError, StateDirError
 from provctl.storage.create_run import draft_owner_pid
@@ -36,7 +36,7 @@ _INCOMPLETE_S = 86_400.0  # after which incomplete runs are removed
 _AT_ONCE = 50  # runs that are locked together; each takes a descriptor
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class RetentionPolicy:
     """What is kept. None is no limit.
 
@@ -52,7 +52,7 @@ class RetentionPolicy:
     labels: Tuple[Condition, ...] = ()
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class PruneCandidate:
     """A run that goes, how many bytes that frees, and why."""
 

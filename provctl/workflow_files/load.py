@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -21,6 +21,7 @@ from typing import (
     Tuple,
 )
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.limited_process import ProcessLimits
 from provctl.base.text import plain
 from provctl.core.model.expressions import type_name
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
             """Return where each problem is in the file."""
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class LoadContext:
     """What surrounds a file: where its tasks run, and what they may use.
 
@@ -83,7 +84,7 @@ class LoadContext:
     tell: Callable[[str], None] = field(default=lambda _note: None)
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class DocumentOrigin:
     """Where a document came from: its name for people, and what follows from it.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Tuple, Union
 
 from provctl.base import suggest
+from provctl.base.light_dataclass import light_dataclass
 
 if TYPE_CHECKING:
     from provctl.core.model.workflow import NushellCall
@@ -18,7 +18,7 @@ MAX_FOUND = 10_000
 MAX_HINTS = 50
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class SourceLocation:
     """A location: line and column from 1, and the text of the line."""
 
@@ -29,7 +29,7 @@ class SourceLocation:
     text: str
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ValidationIssue:
     """One mistake; `path` leads to it, `on_key` if the field's name is at fault."""
 
@@ -39,7 +39,7 @@ class ValidationIssue:
     on_key: bool = False
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class CallError:
     """What is wrong with a call: its `field` at fault, in words, what to do."""
 

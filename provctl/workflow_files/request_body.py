@@ -9,7 +9,7 @@ They come without a file, so nothing in them is relative to one.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -22,6 +22,7 @@ from typing import (
     Set,
 )
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.expressions import type_name
 from provctl.core.model.labels import check_labels
 from provctl.workflow_files.formats.json_source import read_json
@@ -42,7 +43,7 @@ _PRIORITY_MAX = 1000
 _AROUND = {"workflow", "params", "key", "priority", "labels"}
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class SubmissionBody:
     """A workflow, and how it is to be treated."""
 
@@ -52,7 +53,7 @@ class SubmissionBody:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class _Wrapped:
     """The document in a wrapper, which knows the locations of its parts in the whole."""
 

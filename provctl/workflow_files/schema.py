@@ -212,10 +212,8 @@ class CallFields(_Fields):
 
     module: Annotated[str, AfterValidator(_module)]
     command: Annotated[str, AfterValidator(_command)]
-    args: List[Any] = Field(default_factory=list)
-    flags: Annotated[Dict[str, Any], AfterValidator(_flags)] = Field(
-        default_factory=dict
-    )
+    args: List[Any] = []
+    flags: Annotated[Dict[str, Any], AfterValidator(_flags)] = {}
     check_success: bool = True
 
 
@@ -234,7 +232,7 @@ class RetryFields(_Fields):
     factor: Annotated[float, Field(ge=1, le=100)] = 1.0
     max_delay: Optional[Duration] = None
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
-    on: Annotated[List[Any], AfterValidator(_worth_it)] = Field(default_factory=list)
+    on: Annotated[List[Any], AfterValidator(_worth_it)] = []
 
     @model_validator(mode="after")
     def _check_delay(self) -> RetryFields:
@@ -299,7 +297,7 @@ class TaskFields(PolicyFields):
     args: Optional[Annotated[Dict[str, Any], AfterValidator(_arguments)]] = None
     needs: Annotated[
         List[NeedFields], BeforeValidator(_needs), AfterValidator(_alike)
-    ] = Field(default_factory=list)
+    ] = []
     when: Any = None
     undo: Optional[UndoFields] = None
     probe: Optional[WorkFields] = None
@@ -314,12 +312,10 @@ class WorkflowFields(_Fields):
         Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]
     ] = None
     description: Text = ""
-    params: Dict[str, Any] = Field(default_factory=dict)
+    params: Dict[str, Any] = {}
     defaults: PolicyFields = PolicyFields()
     timeout: Optional[Timeout] = None
     library: Optional[Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]] = None
     max_parallel: Optional[Annotated[int, Field(ge=1, le=10_000)]] = None
-    labels: Annotated[Dict[str, str], AfterValidator(_labels)] = Field(
-        default_factory=dict
-    )
+    labels: Annotated[Dict[str, str], AfterValidator(_labels)] = {}
     tasks: Any = None

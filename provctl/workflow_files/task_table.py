@@ -20,6 +20,7 @@ from typing import (
     Union,
 )
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.expressions import references, rename
 from provctl.core.model.workflow import (
     NO_RETRY,
@@ -57,7 +58,7 @@ _AS_GIVEN = frozenset(field.name for field in dataclasses.fields(Task)) & frozen
 ) - {"needs", "when", "retry", "env", "undo", "probe", "description"}
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Scope:
     """The tasks of one level by their short names, and the level around it."""
 
@@ -81,7 +82,7 @@ class Scope:
             scope = scope.outer
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class TaskNode:
     """A task with what surrounds it: `policy` is what it and the defaults say."""
 

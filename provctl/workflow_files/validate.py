@@ -7,7 +7,6 @@ mistake does not hide the others.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -24,6 +23,7 @@ from typing import (
 
 from pydantic import BaseModel, ValidationError
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.expressions import references, type_name
 from provctl.workflow_files.check_values import value_problems
 from provctl.workflow_files.schema import (
@@ -69,7 +69,7 @@ _OF_GROUPS = (*KINDS, "needs", "when", "timeout", "on_failure", "description")
 Fields = TypeVar("Fields", bound=BaseModel)
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ParsedTask:
     """One task of a level. `kind` is call, script, command or workflow.
 
@@ -82,7 +82,7 @@ class ParsedTask:
     fields: TaskFields
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ParsedLevel:
     """One workflow record and its own tasks; nested ones are still raw."""
 

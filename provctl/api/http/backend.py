@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Protocol, Tuple
+
+from provctl.base.light_dataclass import light_dataclass
 
 if TYPE_CHECKING:
     from provctl.core.engine.requests import Request
     from provctl.core.model.labels import Condition
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ListQuery:
     """A part of a list: those with a status (None: any), from `offset` on, of a run.
 
@@ -24,7 +25,7 @@ class ListQuery:
     labels: Tuple[Condition, ...] = ()
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Submission:
     """A workflow as it was sent, JSON by itself or in a wrapper; `key` by header."""
 
@@ -32,7 +33,7 @@ class Submission:
     key: Optional[str] = None
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class LibraryCall:
     """A command of the Nushell library, and what it is to be called with."""
 
@@ -42,7 +43,7 @@ class LibraryCall:
     key: Optional[str] = None
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class NewSchedule:
     """A schedule as it was sent: the whole `text`, JSON, and what was read of it."""
 
@@ -51,7 +52,7 @@ class NewSchedule:
     fields: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Stats:
     """What a scheduler counts: what there is now, and what ended since its start.
 

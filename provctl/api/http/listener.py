@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, FrozenSet, List, Optional, Sequence
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.unix_socket import bind_private
 from provctl.errors import InvalidConfig, StateDirError
 
@@ -22,7 +22,7 @@ _KEEP_ALIVE_S = 15
 _ENDS_S = 2.0  # between the last word to the clients and hanging up
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class BoundSocket:
     """A bound socket. `kind` is "unix" or "tcp"; `address` as people write it."""
 

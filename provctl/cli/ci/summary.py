@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine.reopen import why_stale
 from provctl.core.engine.view import task_view, view
 from provctl.core.model.status import NEEDS_ATTENTION
@@ -41,7 +42,7 @@ _DRAWN = 50_000  # characters
 _TEXT_LINES = 100
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class RunSummaryReport:
     """A run as it is on disk, with all its attempts, up to `now`.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 import click
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.cli.completion.param_types import RUN
 from provctl.cli.exit_codes import ENDS, HELD, INTERRUPTED, TIMEOUT, exit_code_of
 from provctl.cli.options.global_options import report_options
@@ -41,7 +41,7 @@ _NEVER = 41  # of what can no longer happen though nothing failed: the wrong sta
 _UNDONE = ("undone", "undo_failed")
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class _Subject:
     """A run, or with `task` a task of it."""
 

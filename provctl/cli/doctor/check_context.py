@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Mapping, Optional, Tuple
+
+from provctl.base.light_dataclass import light_dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from provctl.errors import InvalidConfig
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class CheckNote:
     """Something worth saying that is no fault: what is so, and what to do about it."""
 
@@ -21,7 +22,7 @@ class CheckNote:
     advice: str
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class CheckContext:
     """What the checks look at; `broken` is why the settings are only defaults."""
 

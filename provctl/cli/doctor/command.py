@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Callable, Mapping, Optional, Union
 
 import click
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.text import plain
 from provctl.cli.doctor.check_context import CheckContext, CheckNote
 from provctl.cli.doctor.checks import CHECKS, FIXES
@@ -18,7 +19,7 @@ from provctl.errors import InvalidConfig, ProvctlError
 _Check = Callable[[CheckContext], Union[str, CheckNote]]
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class _Finding:
     """What one check found; `problem` is None if nothing is wrong."""
 

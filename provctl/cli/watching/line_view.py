@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -16,6 +16,7 @@ from typing import (
     Tuple,
 )
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.cli.session import print_message
 from provctl.cli.watching.heartbeat import Heartbeat
 from provctl.cli.watching.task_log import TaskLogStream
@@ -52,7 +53,7 @@ _BEGUN = (AttemptStarted, AttemptAdopted)
 _OVER = (AttemptFinished, AttemptDiscarded, TaskHeld, ProbeDue)
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class LineViewOptions:
     """Settings of the line view: program name, logs or not, and heartbeat.
 
@@ -86,11 +87,12 @@ class LineRunView:
             stamp=manner.stamp,
             program=manner.program,
         )
+        self._views: Dict[str, RunView] = {}
         self._heartbeat = Heartbeat(folder, manner.heartbeat_s, manner.stamp)
 
     def on_update(self, run: RunState, events: Sequence[Event]) -> None:
         """Show what changed. With groups, what it looks like waits for the next tick."""
-        picture = view(run, rows=0)
+        picture = self._view_of(run)
         changed: Dict[str, List[Any]] = {}
         for event in events:
             if hasattr(event, "task") and not isinstance(event, ProgressReported):
@@ -105,6 +107,13 @@ class LineRunView:
                     self._log.repeat_end(key)
         if not self._manner.groups:
             self._log.settle()
+
+    def _view_of(self, run: RunState) -> RunView:
+        """Return a view of a run without tasks; a new one when its status changes."""
+        shown = self._views.get(run.submitted.run)
+        if shown is None or shown.status != run.status:
+            shown = self._views[run.submitted.run] = view(run, rows=0)
+        return shown
 
     def _on_event(self, run: RunState, event: Any) -> List[Any]:
         """Let the log know which attempts there are; return those that failed."""

@@ -8,9 +8,9 @@ not slots and pools.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Sequence, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.graph import ordered
 from provctl.core.model.workflow import SubWorkflow
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provctl.core.model.workflow import Task
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class TaskSlack:
     """When a task can begin at the earliest, and its slack; seconds from the start."""
 

@@ -6,7 +6,6 @@ tasks ahead in the queue are unknown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -19,6 +18,7 @@ from typing import (
     Tuple,
 )
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine.propagate import left_out, unmet_reason
 from provctl.core.engine.reopen import why_stale
 from provctl.core.engine.run_queue import SLOTS, is_queued, resource_key
@@ -40,7 +40,7 @@ Estimate = Callable[["RunState", "TaskState"], Optional[float]]
 Elsewhere = Mapping[str, Mapping[Tuple[str, str], int]]
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Reason:
     """One reason. `text` is the complete sentence.
 

@@ -8,7 +8,7 @@ conditions count as true, and values are not filled in.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import (
     TYPE_CHECKING,
     Callable,
@@ -20,6 +20,7 @@ from typing import (
     Tuple,
 )
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.analysis.critical_path import critical_path
 from provctl.core.engine.apply import apply, open_run
 from provctl.core.engine.decide import (
@@ -43,7 +44,7 @@ _RUN = "simulated"
 _SAME = 1e-9  # of the whole, below which two times are one
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class FailureModel:
     """How attempts fail: `rates` are the success rates of attempts, by task.
 
@@ -55,7 +56,7 @@ class FailureModel:
     roll: Callable[[str, int], float]
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class SimulatedAttempt:
     """One attempt, in seconds from the start; `well` is whether it succeeded."""
 
@@ -66,7 +67,7 @@ class SimulatedAttempt:
     well: bool
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class SimulationResult:
     """The result of a simulation. Times in seconds, `tries` ordered by start.
 

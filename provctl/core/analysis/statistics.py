@@ -6,15 +6,17 @@ Quantiles are linear between the two nearest values (method 7 of Hyndman and Fan
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Dict, List, Mapping, Optional, Sequence
+
+from provctl.base.light_dataclass import light_dataclass
 
 _FEW = 5  # earlier runs below which nothing is called slow or changed
 _CHANGED = 1.5  # times the median
 _TELLING = 5.0  # percent, from which on progress says something of the end
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class PastTask:
     """The result of a task in an earlier run; `took_s` is that of its last attempt."""
 
@@ -23,7 +25,7 @@ class PastTask:
     tries: int = 0
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class PastRun:
     """An earlier run of a workflow. Times are seconds since the epoch."""
 
@@ -40,7 +42,7 @@ class PastRun:
         return None if self.started_at is None else self.finished_at - self.started_at
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class DurationStats:
     """Statistics of one task or of a workflow. Times in seconds.
 

@@ -6,7 +6,7 @@ instruction carries the event to be journaled and applied before its effect.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import (
     TYPE_CHECKING,
     AbstractSet,
@@ -19,6 +19,7 @@ from typing import (
     Union,
 )
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine import events as ev
 from provctl.core.engine.propagate import left_out
 from provctl.core.engine.run_queue import SLOTS
@@ -36,14 +37,14 @@ if TYPE_CHECKING:
     from provctl.core.model.status import RunOutcome, TaskOutcome
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class JournalOnly:
     """A fact to write down; nothing else is to be done."""
 
     event: ev.Event
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class LaunchAttempt:
     """Start an attempt. `action` and `env` have every value filled in."""
 
@@ -52,21 +53,21 @@ class LaunchAttempt:
     env: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class StopAttempt:
     """Stop a running attempt; at once if `event.now`."""
 
     event: ev.AttemptStopping
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class SuspendAttempt:
     """Suspend the processes of a running attempt."""
 
     event: ev.AttemptSuspended
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ResumeAttempt:
     """Resume them."""
 

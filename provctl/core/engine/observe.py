@@ -7,10 +7,11 @@ then its policy decides.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine import events as ev
 from provctl.core.engine.requests import (
     AdoptedReport,
@@ -51,7 +52,7 @@ def observe(state: State, report: Report, now: float, dice: float) -> List[ev.Ev
     return [_exit_event(case, report)]
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class _Observation:
     """A finished attempt, and the time of the observation."""
 

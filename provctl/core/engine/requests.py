@@ -7,9 +7,9 @@ scheduler journals and applies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Union
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.suggest import did_you_mean
 from provctl.core.engine import events as ev
 from provctl.core.engine.reopen import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from provctl.core.model.status import ExitCause, TaskOutcome
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Cancel:
     """End a run: its tasks get TERM and a grace time, with `now` KILL at once."""
 
@@ -40,7 +40,7 @@ class Cancel:
     now: bool = False
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ResolveTask:
     """Decide over a held task: `how` is rerun, accept or fail."""
 
@@ -50,7 +50,7 @@ class ResolveTask:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Pause:
     """Start no further task of a run; with `freeze` stop those that run (SIGSTOP)."""
 
@@ -59,7 +59,7 @@ class Pause:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Resume:
     """Resume a paused run."""
 
@@ -67,7 +67,7 @@ class Resume:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class RetryRun:
     """Retry the named or all unsuccessful tasks, and what depends on them.
 
@@ -81,7 +81,7 @@ class RetryRun:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Rollback:
     """Undo what a finished run made; with `to` only what came after that task."""
 
@@ -90,7 +90,7 @@ class Rollback:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ReportProgress:
     """A running task says how far it is: percent (0 to 100, or None), and a text."""
 
@@ -117,7 +117,7 @@ FACTS: Dict[type, type] = {
 REOPENING = (RetryRun, Rollback)
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class AdoptedReport:
     """The supervisor of the attempt is alive and reports to this owner from now on."""
 
@@ -126,7 +126,7 @@ class AdoptedReport:
     attempt: int
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class NeverStartedReport:
     """The attempt never started and never will: it is fenced off, or has no process.
 
@@ -140,7 +140,7 @@ class NeverStartedReport:
     shortage: bool = False
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class UnknownReport:
     """The result of the attempt is unknown. `outcome` is lost or interrupted."""
 
@@ -151,7 +151,7 @@ class UnknownReport:
     reason: str
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ExitedReport:
     """The attempt finished, with its exit record.
 

@@ -21,7 +21,6 @@ here walks with a list of its own, never with the stack.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import (
     AbstractSet,
     Any,
@@ -31,6 +30,8 @@ from typing import (
     Sequence,
     Tuple,
 )
+
+from provctl.base.light_dataclass import light_dataclass
 
 FILLED = frozenset({"$output", "$format", "$literal"})
 COMPARISONS = frozenset({"$equals", "$less", "$contains"})
@@ -47,7 +48,7 @@ class ValueMissing(Exception):
     """
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Reference:
     """A use of another task's output; an empty `path` means all of it."""
 

@@ -10,7 +10,7 @@ given: no names and no sets go in.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import (
     TYPE_CHECKING,
     AbstractSet,
@@ -26,6 +26,7 @@ from typing import (
 
 from graphlib import CycleError, TopologicalSorter
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.workflow import SubWorkflow, Task
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ Edges = Dict[int, List[int]]
 WrongNeed = Tuple[str, Optional[int]]
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class GraphProblem:
     """One mistake in the graph, found at task `task`.
 

@@ -8,8 +8,9 @@ which stands between conditions; it may be empty.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Iterable, Mapping, Tuple
+
+from provctl.base.light_dataclass import light_dataclass
 
 MOST = 32  # labels of a run
 
@@ -18,7 +19,7 @@ _VALUE_MAX = 200
 _SHOWN = 80
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Condition:
     """What labels have to be: `how` is "=", "!=", "has" or "lacks"."""
 

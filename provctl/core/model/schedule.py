@@ -10,10 +10,11 @@ about.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timezone
 from typing import Dict, Mapping, Optional, Sequence, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.errors import RequestRejected
 
 LABEL = "schedule"  # of runs: the name of what they are runs of
@@ -27,7 +28,7 @@ _ON_TIME_S = 60.0
 _SET_BACK_S = 3 * 3600.0
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Schedule:
     """What is to run when.
 
@@ -75,7 +76,7 @@ class Schedule:
         )
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class ScheduleState:
     """What became of a schedule's times.
 

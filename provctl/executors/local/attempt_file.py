@@ -33,7 +33,27 @@ def read_exit_record(
     Raises OSError where there is no descriptor to look with, as `is_running` does, and
     JournalDamaged for what is no file of ours, or of another attempt.
     """
-    record = _exit_record(place)
+    go = place.file("go")
+    try:
+        raw = read_own(go)
+    except OSError as problem:
+        if is_resource_exhaustion(problem):
+            raise
+        if isinstance(problem, ForeignFile) and not go.is_symlink():
+            message = f"{go}: {problem.strerror}"
+            raise JournalDamaged(message, hint="nothing was changed") from problem
+        return None
+    return parse_exit_record(raw, place)
+
+
+def parse_exit_record(
+    raw: bytes, place: AttemptRef
+) -> Optional[Union[ExitedReport, NeverStartedReport]]:
+    """Return how the attempt ended by its exit record; None if it is not whole.
+
+    Raises JournalDamaged for the record of another attempt.
+    """
+    record = _record(raw, place)
     if record is None:
         return None
     problem = record["problem"]
@@ -66,23 +86,14 @@ def _result(record: Dict[str, Any]) -> AttemptResult:
     return AttemptResult(**measured)
 
 
-def _exit_record(place: AttemptRef) -> Optional[Dict[str, Any]]:
-    go = place.file("go")
-    try:
-        raw = read_own(go)
-    except OSError as problem:
-        if is_resource_exhaustion(problem):
-            raise
-        if isinstance(problem, ForeignFile) and not go.is_symlink():
-            message = f"{go}: {problem.strerror}"
-            raise JournalDamaged(message, hint="nothing was changed") from problem
-        return None
+def _record(raw: bytes, place: AttemptRef) -> Optional[Dict[str, Any]]:
     body, mark, seal = raw.rpartition(b',"crc":"')
     if not mark or seal != b'%08x"}\n' % crc32(body):
         return None
     record: Dict[str, Any] = json.loads(raw)
     # Earlier versions did not write whose it is.
     if record.get("id", place.mark) != place.mark:
+        go = place.file("go")
         message = f"{go}: this is the exit record of {record['id']}"
         raise JournalDamaged(message, hint="nothing was changed")
     return record

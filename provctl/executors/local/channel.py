@@ -14,17 +14,24 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
 
-_LONGEST = 4000  # bytes; every system's pipe takes so much in one piece
+_LINE_MAX = 4000  # bytes; every system's pipe takes so much in one piece
 
 
-def notify_owner(news: int, key: str, shortage: str = "") -> None:
-    """Write into the owner's pipe that an attempt is over; short, so in one piece.
+def notify_owner(
+    pipe: int, key: str, shortage: str = "", exit_record: bytes = b""
+) -> None:
+    """Write into the owner's pipe that an attempt has ended.
 
-    Or that it never begins, for a shortage.
+    One line, in one piece: the attempt, why it never started if a resource is
+    exhausted, and the exit record where it fits. The owner reads a longer one from its
+    file.
     """
-    line = f"{key}\t{shortage}".encode("utf-8", "replace") if shortage else key.encode()
+    line = f"{key}\t{shortage}".encode("utf-8", "replace").replace(b"\n", b" ")
+    line = line[:_LINE_MAX] + b"\t"
+    if len(line) + len(exit_record) <= _LINE_MAX:
+        line += exit_record.rstrip(b"\n")
     try:
-        os.write(news, line.replace(b"\n", b" ")[:_LONGEST] + b"\n")
+        os.write(pipe, line + b"\n")
     except OSError:
         pass  # the owner is gone; the next one reads the records
 
@@ -56,13 +63,15 @@ class Channel:
             *self._lines, self._unread = (self._unread + data).split(b"\n")
         return json.loads(self._lines.pop(0)) if self._lines else None
 
-    def report_done(self, key: str, shortage: str = "", *, more: bool) -> None:
+    def report_done(
+        self, key: str, shortage: str, exit_record: bytes, *, more: bool
+    ) -> None:
         """Report the end of the attempt to its owner, and a free shim to the parent.
 
         The latter only if it takes `more`. With a `shortage` the attempt never started.
         The owner first, and not through the parent: a slot is empty until it knows.
         """
-        notify_owner(self.news, key, shortage)
+        notify_owner(self.news, key, shortage, exit_record)
         if not more:
             return
         try:

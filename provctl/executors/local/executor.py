@@ -117,7 +117,7 @@ class LocalExecutor:
             from provctl.base.redact import encodings_of
 
             message["masked"] = encodings_of(order.masked)
-        self._send(message)
+        self._send("launch", key, message)
 
     def stop(self, place: AttemptRef, *, now: bool) -> None:
         """Stop an attempt. One that has not started never will."""
@@ -143,7 +143,7 @@ class LocalExecutor:
             return  # it is about to end
         self._wishes[key] = wish
         if key in self._launched:
-            self._send({"tell": key, "what": wish})
+            self._send("signal", key, {"tell": key, "what": wish})
         else:
             self._signal_adopted(place, wish)
 
@@ -235,10 +235,16 @@ class LocalExecutor:
     def _on_pipe_readable(self) -> None:
         data = os.read(self._news, 1 << 16)
         *lines, self._unread = (self._unread + data).split(b"\n")
-        ends = [self._end_of(*line.partition(b"\t")[::2]) for line in lines]
-        self._report([report for report in ends if report is not None])
+        reports = [self._report_of(*line.split(b"\t", 2)) for line in lines]
+        self._report([report for report in reports if report is not None])
 
-    def _end_of(self, key: bytes, shortage: bytes) -> Optional[Report]:
+    def _report_of(
+        self, key: bytes, shortage: bytes, record: bytes
+    ) -> Optional[Report]:
+        """Return the report of one line, see `channel.notify_owner`.
+
+        The shim made the record durable before it sent it.
+        """
         place = self._launched.get(key.decode())
         if place is None:  # a shim that exits with its attempt is reported twice
             return None
@@ -248,14 +254,19 @@ class LocalExecutor:
             return _never_started(
                 place, shortage.decode("utf-8", "replace"), shortage=True
             )
-        return self._outcome(place)
+        return self._outcome(place, record + b"\n")
 
-    def _outcome(self, place: AttemptRef) -> Optional[Report]:
-        """The report about an attempt; None if it is not known yet."""
+    def _outcome(self, place: AttemptRef, record: bytes = b"") -> Optional[Report]:
+        """Return the report about an attempt; None if it is not known yet.
+
+        Its exit record is read from its file unless it is given.
+        """
         assert self._loop is not None
         try:
-            return attempt_file.read_exit_record(place) or self._recover_report(
-                place, rebooted=False
+            return (
+                attempt_file.parse_exit_record(record, place)
+                or attempt_file.read_exit_record(place)
+                or self._recover_report(place, rebooted=False)
             )
         except OSError:
             self._loop.call_later(_AGAIN_S, self._check_orphans, place)
@@ -325,11 +336,12 @@ class LocalExecutor:
         if reports:
             self._tell(reports)
 
-    def _send(self, message: Dict[str, object]) -> None:
+    def _send(self, kind: str, key: str, message: Dict[str, object]) -> None:
+        """Send a message: what the pool needs of it, then what the shim gets."""
         if self._socket is None:
             return  # it died, and there is no other yet: the same
         is_waiting = bool(self._unsent)
-        self._unsent += json.dumps(message).encode("ascii") + b"\n"
+        self._unsent += f"{kind}\t{key}\t{json.dumps(message)}\n".encode("ascii")
         if not is_waiting and not self._send_some():
             assert self._loop is not None
             self._loop.add_writer(self._socket.fileno(), self._on_socket_writable)

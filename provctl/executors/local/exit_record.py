@@ -95,8 +95,11 @@ def redact_problem(result: Dict[str, Any], forms: List[bytes]) -> None:
     result["problem"] = redact_bytes(raw, forms).decode("utf-8", "replace")
 
 
-def store(record: int, result: Dict[str, Any]) -> None:
-    """Make the exit record durable; retry forever, since nothing else knows the status."""
+def store(record: int, result: Dict[str, Any]) -> bytes:
+    """Make the exit record durable, and return it.
+
+    Retries forever, since nothing else knows the status.
+    """
     while True:
         try:
             body = json.dumps(result, separators=(",", ":"))[:-1].encode("ascii")
@@ -112,4 +115,4 @@ def store(record: int, result: Dict[str, Any]) -> None:
                 result["problem"] = "its output was lost because the disk was full"
             time.sleep(1)
         else:
-            return
+            return data

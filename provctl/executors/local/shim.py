@@ -237,17 +237,18 @@ class _Attempt:
         exit_record.note_frozen(self.record, frozen=False)
 
 
-def _supervise(attempt: _Attempt) -> Tuple[bool, str]:
-    """Run one attempt; return whether nothing that lives is left below this process.
+def _supervise(attempt: _Attempt) -> Tuple[bool, str, bytes]:
+    """Run one attempt; return whether no process of it is left below this process.
 
-    And of what there was none, if it did not even come to the fence.
+    And which resource was exhausted, if it did not reach the fence, and its exit record
+    if it has one.
     """
     held = slots.hold(attempt.order.get("taken", ()))
     if held is None:
-        return True, ""
+        return True, "", b""
     if _SLOW_START:
         time.sleep(int.from_bytes(os.urandom(2), "big") / 65536 * _SLOW_START)
-    shortage = ""
+    shortage, sealed = "", b""
     try:
         passed, problem = _pass(attempt)
     except OSError as error:
@@ -264,11 +265,11 @@ def _supervise(attempt: _Attempt) -> Tuple[bool, str]:
         result = _result(attempt, status, problem)
         result["started_at"] = started
         result["finished_at"] = started + time.monotonic() - clock
-        exit_record.store(attempt.record, result)
+        sealed = exit_record.store(attempt.record, result)
     slots.release(held)
     if attempt.record >= 0:
         os.close(attempt.record)
-    return not attempt.stuck and not attempt.kept, shortage
+    return not attempt.stuck and not attempt.kept, shortage, sealed
 
 
 def _pass(attempt: _Attempt) -> Tuple[bool, str]:
@@ -468,6 +469,7 @@ def serve(channel: Channel) -> None:
     while clean and not channel.closed:
         order = channel.receive(wait=True)
         if order is not None and "tell" not in order:
-            clean, shortage = _supervise(_Attempt(order, channel, watch, oom))
+            attempt = _Attempt(order, channel, watch, oom)
+            clean, shortage, sealed = _supervise(attempt)
             # What lives on is its child while it lives: it takes no other task.
-            channel.report_done(order["key"], shortage, more=clean)
+            channel.report_done(order["key"], shortage, sealed, more=clean)

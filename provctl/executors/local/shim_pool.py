@@ -1,10 +1,10 @@
 """The parent of shims: gives each order to an idle shim, or forks one.
 
-Run by `executors.local.executor` as a process of its own. It reads orders, one JSON
-object a line, from a socket: `{"key": ..., ...}` starts an attempt, `{"tell": key,
-"what": ...}` is for the shim that has it: stop, kill, freeze or thaw. Each shim writes
-the key of an attempt that is over into the owner's pipe; the parent does it for a shim
-that died. When the socket closes the parent ends, and each shim once the attempt it has
+Run by `executors.local.executor` as a process of its own. It reads messages, one a
+line, from a socket: kind, attempt and a JSON object for its shim, with tabs between.
+`launch` starts an attempt; `signal` is for the shim that has it: stop, kill, freeze or
+thaw. Each shim writes the end of its attempt into the owner's pipe; the parent does it
+for a shim that died. When the socket closes the parent ends, and each shim once the attempt it has
 is over; tasks never notice. A fork costs a tenth of a Python start, a shim that waits
 already costs nothing.
 """
@@ -12,7 +12,6 @@ already costs nothing.
 from __future__ import annotations
 
 import gc
-import json
 import os
 import select
 import socket
@@ -94,11 +93,11 @@ class ShimPool:
             return False
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
-            order = json.loads(line)
-            if "tell" in order:
-                self._pass_on(order["tell"], line)
+            kind, key, message = line.split(b"\t", 2)
+            if kind == b"launch":
+                self._waiting[key.decode()] = message
             else:
-                self._waiting[order["key"]] = line
+                self._pass_on(key.decode(), message)
         return True
 
     def _hand_out(self) -> None:

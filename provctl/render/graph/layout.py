@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.graph import stages
 from provctl.core.model.workflow import SubWorkflow
 from provctl.render.text import sanitize
@@ -33,7 +33,7 @@ COLOURS: Mapping[str, Tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Node:
     """A task. `stage` and `row` are its place; `state` a key of `COLOURS`.
 
@@ -52,7 +52,7 @@ class Node:
     is_critical: bool
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Edge:
     """A need, from the task that is needed. `on` is success, failure or done."""
 
@@ -62,7 +62,7 @@ class Edge:
     is_critical: bool
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class GraphLayout:
     """A workflow, or a run of it."""
 

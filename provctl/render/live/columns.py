@@ -6,11 +6,11 @@ does not allow is left out, what matters least first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence
 
 from rich.cells import cell_len
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.render.text import activity, duration
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _SHOWN = ("bar", "percent", "left", "rate", "cpu", "memory")
 _BAR, _WIDE_BAR = 8, 12
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Columns:
     """The columns of some rows: what has one, and how many cells it takes."""
 

@@ -8,13 +8,13 @@ own Text and Table would wrap and measure again what is already cut (50 rows cos
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Tuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.render.text import encodable, sanitize
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Span = Tuple[str, str]  # a text and the name of its style, "" for none
 Line = Tuple[Span, ...]
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Glyphs:
     """The characters of a picture, each one cell wide but `ellipsis`."""
 
@@ -101,7 +101,7 @@ ASCII = Glyphs(
 )
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Frame:
     """A picture of finished lines, a rich renderable."""
 
@@ -116,7 +116,7 @@ class Frame:
             yield Segment.line()
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Canvas:
     """What a picture is drawn on: `width` in cells, `now` in seconds since the epoch."""
 

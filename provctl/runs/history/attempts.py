@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine import events as ev
 from provctl.core.model.attempt_result import NO_RESULT, AttemptResult
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from provctl.core.engine.events import Event
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Attempt:
     """One attempt of a task. Times are seconds since the epoch.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     AbstractSet,
@@ -17,6 +16,7 @@ from typing import (
 )
 
 from provctl.base.byte_range_lock import AVAILABLE
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.analysis.critical_path import critical_path
 from provctl.core.analysis.statistics import (
     DurationStats,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _TASKS = 20_000  # of all runs that are read: a second for 10,000
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class CriticalPathReport:
     """The critical path of a workflow, and the timing of every task, in seconds.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.analysis.simulate import FailureModel, critical_path_length, simulate
 from provctl.core.analysis.statistics import quantile
 from provctl.core.model.workflow import SubWorkflow
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _NOTHING_KNOWN_S = 1.0
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class SimulationInput:
     """What is played: a workflow, the sizes of pools, and a run of it if one is meant."""
 
@@ -33,7 +34,7 @@ class SimulationInput:
     run: Optional[RunState] = None
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class SimulationOptions:
     """Options of a simulation, in seconds; `default_s` for tasks without history.
 
@@ -48,7 +49,7 @@ class SimulationOptions:
     seed: Optional[int] = None
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class SimulationStudy:
     """The answers: a simulation for each number of jobs, and one `without_limit`.
 

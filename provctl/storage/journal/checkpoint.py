@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Optional
 from zlib import crc32
 
 from provctl import __version__
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.safe_open import read_own
 from provctl.core.engine.events import RunSubmitted
 from provctl.core.engine.snapshot import FIELDS
@@ -33,7 +33,7 @@ RECORDS_MIN = 50
 END_RECORDS_MIN = 1000
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Checkpoint:
     """A state, and the part of the journal that leads to it."""
 

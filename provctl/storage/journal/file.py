@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Dict,
@@ -18,6 +17,7 @@ from typing import (
 )
 from zlib import crc32
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.safe_open import open_own, read_own
 from provctl.errors import JournalDamaged, JournalTooNew, StateDirError
 from provctl.storage.journal.codec import START, NewerFormat, OtherRun, decode, encode
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class JournalOffset:
     """The end of the verified part: byte offset, last seq, CRC of the last line.
 

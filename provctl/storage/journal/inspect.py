@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.safe_open import read_own, reader
 from provctl.core.engine.state import State
 from provctl.errors import JournalDamaged, JournalTooNew, ProvctlError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from provctl.storage.layout import RunDir
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Inspection:
     """What was found in a journal.
 

@@ -10,9 +10,9 @@ are dropped too, and leave what runs of them alone.)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.safe_open import read_own
 from provctl.errors import StateDirError
 from provctl.storage.journal.codec import NewerFormat, unseal
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from provctl.storage.layout import RunDir
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class RepairReport:
     """What a repair leaves out: all from `offset` on.
 

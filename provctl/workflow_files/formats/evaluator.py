@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.limited_process import (
     Exit,
     ProcessLimits,
@@ -24,7 +25,7 @@ _CHILD = Path(__file__).with_name("evaluator_child.py")
 _NOT_HARMLESS = re.compile(r"[^A-Za-z0-9 _./:,-]")
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class EvaluationResult:
     """What one source became: JSON text, or the language's error text."""
 
@@ -32,7 +33,7 @@ class EvaluationResult:
     error: str = ""
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class EvaluationStatus:
     """The answers, in order; fewer than asked for if a limit ended the work.
 
@@ -43,7 +44,7 @@ class EvaluationStatus:
     stopped: str = ""
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Evaluator:
     """Evaluates Nickel with the package py-nickel of `python`, or with `program`.
 

@@ -25,6 +25,7 @@ from typing import (
     Union,
 )
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.errors import Diagnostic, InvalidWorkflow
 from provctl.workflow_files.problems import MAX_FOUND
 
@@ -41,7 +42,7 @@ _SPACES = (" ", "\t", "\r", "\n")
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class JsonFile:
     """A document of a JSON file."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional, Sequence
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.expressions import children
 from provctl.errors import Diagnostic, InvalidWorkflow
 from provctl.workflow_files.formats.json_source import read_json
@@ -35,7 +35,7 @@ _WHERE = re.compile(r"^ *--> (.+):(\d+):(\d+)$", re.MULTILINE)
 _LABEL = re.compile(r"^ *\|(?: *\^+)? +([^\s^].*)$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class KclFile:
     """A document of a KCL file."""
 

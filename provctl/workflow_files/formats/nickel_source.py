@@ -7,10 +7,11 @@ with a contract at that path that always fails: Nickel blames the line.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.expressions import children
 from provctl.errors import Diagnostic, InvalidWorkflow
 from provctl.workflow_files.formats.evaluator import (
@@ -44,7 +45,7 @@ MAX_LOCATED = 20
 MAX_TURNS = 4
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class NickelFile:
     """A document of a Nickel file; `expression` is what it was evaluated from."""
 

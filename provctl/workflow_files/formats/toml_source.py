@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -20,6 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.base.toml_positions import TOKEN, scan
 from provctl.core.model.expressions import children
 from provctl.workflow_files.formats.syntax_hints import open_hint
@@ -39,7 +39,7 @@ _TOO_DEEP = "not TOML: nested too deeply"
 _TWICE = re.compile(r"Cannot declare \((.+?),?\) twice")
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class TomlFile:
     """A document of a TOML file."""
 

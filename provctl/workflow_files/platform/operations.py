@@ -28,6 +28,7 @@ from typing import (
     Tuple,
 )
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.expressions import type_name
 
 if TYPE_CHECKING:
@@ -75,14 +76,14 @@ _FIELDS = frozenset(
 Wrong = Callable[["DocPath", str, str], None]
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Common:
     """What holds for all operations of a file."""
 
     has_rollback: bool = False
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class _Thing:
     """What one call is about. `path` leads from the operation to it."""
 

@@ -15,7 +15,6 @@ created when an operation fails, which is no different from `on_failure = "rollb
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -27,6 +26,7 @@ from typing import (
     Tuple,
 )
 
+from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.expressions import type_name
 from provctl.workflow_files.platform.operations import (
     DEPENDS_ON,
@@ -88,7 +88,7 @@ _ROLLBACK = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@light_dataclass
 class Translation:
     """A workflow of ours; `notes` say what of the file is not used.
 
