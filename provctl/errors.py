@@ -20,9 +20,8 @@ reaches the error handler is a bug and exits with 1.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar, Optional, Sequence, Tuple
-
-from provctl.base.light_dataclass import light_dataclass
 
 
 class ProvctlError(Exception):
@@ -111,7 +110,7 @@ class LibraryIncompatible(MissingTool):
     """The Nushell library and this program do not fit, by `versions.toml`."""
 
 
-@light_dataclass
+@dataclass(frozen=True)
 class Diagnostic:
     """One mistake in a workflow file, with its place.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import TYPE_CHECKING, Iterator, List
@@ -412,13 +414,34 @@ def test_what_cannot_be_looked_at_now_is_neither_dead_nor_lost(bench: Bench) -> 
     assert bench.end_of(place).result.exit_code == 5
 
 
-def test_an_end_that_cannot_be_looked_at_now_is_told_later(bench: Bench) -> None:
-    place = bench.shell("echo ready; sleep 0.5; exit 5")
+def test_an_exit_record_that_cannot_be_read_now_is_reported_later(
+    bench: Bench,
+) -> None:
+    """It is larger than the pipe takes, so the owner has to read its file."""
+    place = _returns(bench, "x" * 8_000, after_s=0.5)
     bench.until_ready(place)
     with no_descriptor_free():
         bench.work(1)
         assert bench.reports == {}
-    assert bench.end_of(place).result.exit_code == 5
+    assert bench.end_of(place).output == "x" * 8_000
+
+
+def test_a_small_exit_record_is_reported_without_reading_a_file(bench: Bench) -> None:
+    place = _returns(bench, "small", after_s=0.5)
+    bench.until_ready(place)
+    with no_descriptor_free():
+        assert bench.end_of(place).output == "small"
+
+
+def _returns(bench: Bench, text: str, *, after_s: float) -> AttemptRef:
+    """Start an attempt that says it is ready, waits, and returns a text."""
+    order = bench.order(output_max=100_000)
+    out = order.place.file("out")
+    given = bench.folder / "given.json"
+    given.write_text(json.dumps(text), encoding="utf-8")
+    script = f"echo ready; sleep {after_s}; cat '{given}' > '{out}'"
+    bench.executor.launch(replace(order, argv=("sh", "-c", script)))
+    return order.place
 
 
 def test_a_stop_that_cannot_be_told_now_is_told_later(bench: Bench) -> None:
