@@ -3,9 +3,13 @@
     .venv/bin/python -m tests.bench.bench                     all of them
     .venv/bin/python -m tests.bench.bench fan startup -n 9    some, nine times
     .venv/bin/python -m tests.bench.bench montage --wfinstances FOLDER
+    .venv/bin/python -m tests.bench.bench fan --folder /dev/shm --folder /var/tmp
+    .venv/bin/python -m tests.bench.bench fan --json before.json
+    .venv/bin/python -m tests.bench.bench fan --compare before.json
 
 Measured is the provctl beside the Python that runs this. `make`, `xargs` and `nu`
-have to be on PATH. Exits with 1 if a bar is missed.
+have to be on PATH; `doit` and `task` (go-task) are measured if they are. Exits with 1
+if a bar is missed, or a value is more than 5 % above that of an earlier file.
 """
 
 from __future__ import annotations
@@ -17,13 +21,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set
 
-from tests.bench import graphs
+from tests.bench import graphs, runners
+from tests.bench.findings import Finding, compare, file_system, save
 from tests.bench.library import write_large_library, write_library
 from tests.bench.live import longest_step, reporting, watched
 from tests.bench.measure import (
@@ -34,31 +39,10 @@ from tests.bench.measure import (
     peak_memory,
 )
 from tests.bench.reports import ended_run
+from tests.bench.slow_disk import SYNC_S, preload
 from tests.support.installed import ROOT
 
 __all__ = ["main"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the table: what was measured, and the bar it has to stay under."""
-
-    what: str
-    value: float
-    unit: str
-    bar: Optional[float] = None
-    notes: str = ""
-
-    @property
-    def missed(self) -> bool:
-        return self.bar is not None and self.value > self.bar
-
-    def __str__(self) -> str:
-        bar = "" if self.bar is None else f"{self.bar:g} {self.unit}"
-        verdict = "MISSED" if self.missed else ("ok" if bar else "")
-        measured = f"{self.value:.3g} {self.unit}"
-        line = f"{self.what:<42} {measured:>10} {bar:>10} {verdict:<6} {self.notes}"
-        return line.rstrip()
 
 
 @dataclass
@@ -85,15 +69,22 @@ class Bench:
             state,
         ]
 
-    def run(self, file: Path) -> List[str]:
-        """Return the command that runs a workflow file, two tasks at a time."""
-        return self.provctl("run", str(file), "-j", "2")
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the file system is tmpfs, on which a sync costs nothing."""
+        return file_system(self.folder) == "tmpfs"
 
-    def make(self, graph: graphs.Graph) -> List[str]:
-        """Return the command that runs the same graph with make."""
-        file = self.folder / f"{graph['name']}.mk"
-        file.write_text(graphs.makefile(graph), encoding="utf-8")
-        return ["make", "-j2", "-f", str(file)]
+    def run(self, file: Path, jobs: int = 2) -> List[str]:
+        """Return the command that runs a workflow file, `jobs` tasks at a time."""
+        return self.provctl("run", str(file), "-j", str(jobs))
+
+    def runners(
+        self, graph: graphs.Graph, jobs: int = 2
+    ) -> Dict[str, Callable[[], List[str]]]:
+        """Return how provctl and each runner that is installed run the same graph."""
+        file = graphs.write(graph, self.folder)
+        others = runners.commands(graph, self.folder, jobs, self.env["PATH"])
+        return {"provctl": lambda: self.run(file, jobs), **others}
 
     def ask(self, command: Sequence[str]) -> str:
         """Run a command that is not measured and return what it prints."""
@@ -114,10 +105,15 @@ class Bench:
 def bench_fan(bench: Bench) -> Iterator[Finding]:
     """1,000 commands in a fan, against make; and the memory they take."""
     graph = graphs.fan(1_000)
-    file, make = graphs.write(graph, bench.folder), bench.make(graph)
-    found = bench.measure(provctl=lambda: bench.run(file), make=lambda: make)
-    yield _against("fan of 1,000 commands", found, 1_000, bar=5.5)
-    peak = peak_memory(bench.run(file), bench.env) / 1e6
+    bars = {2: 3.0, 10: 2.6} if bench.is_in_memory else {2: 4.2, 10: 3.5}
+    for jobs, bar in bars.items():
+        found = bench.measure(**bench.runners(graph, jobs))
+        what = f"fan of 1,000 commands, -j {jobs}"
+        yield from _against(what, found, 1_000, bar=bar)
+        if jobs == 2:
+            cpu_ms = found["provctl"].cpu_s
+            yield Finding("  CPU a task, with start-up", cpu_ms, "ms", 2.2)
+    peak = peak_memory(bench.run(bench.folder / "fan-1000.json"), bench.env) / 1e6
     yield Finding("  peak memory of the run", peak, "MB", 100)
 
 
@@ -128,15 +124,34 @@ def bench_scripts(bench: Bench) -> Iterator[Finding]:
     found = bench.measure(
         provctl=lambda: bench.run(file), xargs=lambda: ["sh", "-c", nu]
     )
-    yield _against("fan of 200 scripts", found, 200, bar=1.0)
+    ours, reference = found["provctl"].cpu_s, found["xargs"].cpu_s
+    notes = f"CPU {ours:.2f} s, xargs: {reference:.2f} s"
+    yield Finding("fan of 200 scripts, CPU", ours / reference, "x", 1.0, notes)
 
 
 def bench_chain(bench: Bench) -> Iterator[Finding]:
     """200 commands in a chain, against make."""
-    graph = graphs.chain(200)
-    file, make = graphs.write(graph, bench.folder), bench.make(graph)
-    found = bench.measure(provctl=lambda: bench.run(file), make=lambda: make)
-    yield _against("chain of 200 commands", found, 200)
+    found = bench.measure(**bench.runners(graphs.chain(200)))
+    yield from _against("chain of 200 commands", found, 200, bar=5.0)
+
+
+def bench_slow(bench: Bench) -> Iterator[Finding]:
+    """What a task takes longer if each sync takes 2 ms longer."""
+    file = graphs.write(graphs.fan(200), bench.folder)
+    library = f"LD_PRELOAD={preload(bench.folder)}"
+    for jobs, bar in ((1, 6.0), (10, 2.0)):
+        found = bench.measure(
+            quick=partial(bench.run, file, jobs),
+            slow=partial(_preloaded, library, bench, file, jobs),
+        )
+        more = (found["slow"].wall_s - found["quick"].wall_s) / 200 * 1e3
+        what = f"a sync takes {SYNC_S * 1e3:g} ms: more a task, -j {jobs}"
+        notes = f"{found['slow'].wall_s:.2f} s, else {found['quick'].wall_s:.2f} s"
+        yield Finding(what, more, "ms", bar, notes)
+
+
+def _preloaded(library: str, bench: Bench, file: Path, jobs: int) -> List[str]:
+    return ["env", library, *bench.run(file, jobs)]
 
 
 def bench_large(bench: Bench) -> Iterator[Finding]:
@@ -148,7 +163,7 @@ def bench_large(bench: Bench) -> Iterator[Finding]:
     )
     of_small, of_large = found["small"].wall_s / 1_000, found["large"].wall_s / 10_000
     notes = f"{of_large * 1e3:.2f} ms a task, in 1,000: {of_small * 1e3:.2f} ms"
-    yield Finding("fan of 10,000, cost of a task", of_large / of_small, "x", 1.3, notes)
+    yield Finding("fan of 10,000, cost of a task", of_large / of_small, "x", 1.2, notes)
 
 
 def bench_startup(bench: Bench) -> Iterator[Finding]:
@@ -303,37 +318,43 @@ def bench_montage(bench: Bench) -> Iterator[Finding]:
     name = "montage-chameleon-2mass-05d-001"
     record = json.loads((bench.wfinstances / f"{name}.json").read_bytes())
     graph = graphs.instance(record, name)
-    file, make = graphs.write(graph, bench.folder), bench.make(graph)
     size = len(graph["tasks"])
     last: List[str] = []
+    commands = bench.runners(graph)
+    run = commands["provctl"]
 
-    def run() -> List[str]:
-        last[:] = bench.run(file)
+    def run_and_remember() -> List[str]:
+        last[:] = run()
         return last
 
-    found = bench.measure(provctl=run, make=lambda: make)
-    yield _against(f"montage, {size:,} tasks", found, size)
+    found = bench.measure(**{**commands, "provctl": run_and_remember})
+    yield from _against(f"montage, {size:,} tasks", found, size)
     early = _out_of_order(Path(last[-1]), graph)
     yield Finding("  tasks that began before their parents ended", early, "", 0)
-    check = bench.measure(
-        check=lambda: bench.provctl("workflow", "validate", str(file))
-    )
+    file = str(bench.folder / f"{name}.json")
+    check = bench.measure(check=lambda: bench.provctl("workflow", "validate", file))
     yield Finding("  its validation", check["check"].wall_s, "s", 1.0)
 
 
 def _against(
     what: str, found: Dict[str, Usage], tasks: int, bar: Optional[float] = None
-) -> Finding:
-    """Compare provctl with the other command that was measured."""
-    ours = found["provctl"]
-    ((name, reference),) = [item for item in found.items() if item[0] != "provctl"]
-    notes = (
-        f"{ours.wall_s:.2f} s, {name}: {reference.wall_s:.2f} s;"
-        f" {tasks / ours.wall_s:.0f} tasks/s,"
-        f" CPU a task {ours.cpu_s / tasks * 1e3:.2f} ms,"
-        f" {name}: {reference.cpu_s / tasks * 1e3:.2f} ms"
-    )
-    return Finding(what, ours.wall_s / reference.wall_s, "x", bar, notes)
+) -> Iterator[Finding]:
+    """Compare provctl and the other runners with make."""
+    make = found["make"]
+    for name, usage in found.items():
+        if name == "make":
+            continue
+        notes = (
+            f"{usage.wall_s:.2f} s, make: {make.wall_s:.2f} s;"
+            f" {tasks / usage.wall_s:.0f} tasks/s,"
+            f" CPU a task {usage.cpu_s / tasks * 1e3:.2f} ms,"
+            f" make: {make.cpu_s / tasks * 1e3:.2f} ms"
+        )
+        ratio = usage.wall_s / make.wall_s
+        if name == "provctl":
+            yield Finding(what, ratio, "x", bar, notes)
+        else:
+            yield Finding(f"  {name}: {what}", ratio, "x", None, notes)
 
 
 def _out_of_order(state: Path, graph: graphs.Graph) -> int:
@@ -412,6 +433,7 @@ BENCHES: Dict[str, Callable[[Bench], Iterator[Finding]]] = {
     "fan": bench_fan,
     "scripts": bench_scripts,
     "chain": bench_chain,
+    "slow": bench_slow,
     "large": bench_large,
     "startup": bench_startup,
     "single": bench_single,
@@ -437,20 +459,40 @@ def main(arguments: Optional[List[str]] = None) -> int:
         metavar="FOLDER",
         help="recorded workflows (or PROVCTL_BENCH_WFINSTANCES)",
     )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        action="append",
+        help="measure below this folder, of which a run makes a new one; repeatable",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="save the figures")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="earlier figures")
     options = parser.parse_args(arguments)
     unknown = set(options.benches) - set(BENCHES)
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     become_reaper()
-    missed = False
-    with tempfile.TemporaryDirectory(prefix="provctl-bench-") as folder:
-        bench = Bench(Path(folder), options.repeat, options.wfinstances)
+    findings: List[Finding] = []
+    for folder in options.folder or [Path(tempfile.gettempdir())]:
+        for finding in _measured(options, folder):
+            sys.stdout.write(f"{finding}\n")
+            sys.stdout.flush()
+            findings.append(finding)
+    if options.json is not None:
+        save(findings, options.json)
+    compared = [] if options.compare is None else compare(findings, options.compare)
+    sys.stdout.writelines(f"{line}\n" for line in compared)
+    is_slower = any(line.endswith("SLOWER") for line in compared)
+    return int(is_slower or any(finding.missed for finding in findings))
+
+
+def _measured(options: argparse.Namespace, folder: Path) -> Iterator[Finding]:
+    place = file_system(folder)
+    with tempfile.TemporaryDirectory(prefix="provctl-bench-", dir=folder) as made:
+        bench = Bench(Path(made), options.repeat, options.wfinstances)
         for name in options.benches or BENCHES:
             for finding in BENCHES[name](bench):
-                sys.stdout.write(f"{finding}\n")
-                sys.stdout.flush()
-                missed = missed or finding.missed
-    return int(missed)
+                yield replace(finding, place=place)
 
 
 if __name__ == "__main__":

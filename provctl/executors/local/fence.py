@@ -1,12 +1,15 @@
-"""Passing the fence: one `link(2)` decides whether an attempt begins, for ever.
+"""Passing the fence: one rename or link decides whether an attempt begins, for ever.
 
 An owner that recovers may take it first (see `executors.local.attempt_file`).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import time
+
+from provctl.executors.local.syscalls import rename_new
 
 TYPE_CHECKING = False  # see `shim`
 if TYPE_CHECKING:
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
 
 
 _TRIES = 5  # on a disk that refuses, a second apart
+# What an old kernel, a file system and a sandbox without `renameat2` say.
+_NOT_SUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EPERM)
 # Set in tests: a fence of no effect, to show what it is good for.
 _NO_FENCE = bool(os.environ.get("PROVCTL_FAILPOINT_NO_FENCE"))
 
@@ -22,14 +27,12 @@ def pass_fence(new: str, go: str) -> Tuple[bool, Optional[OSError]]:
     """Return whether this shim may start the attempt, and the error of the sync if any.
 
     `new` is its file, which becomes `go`: `1.1.new` and `1.1.go`. Raises OSError if
-    the link cannot be created; then the owner finds that it never started.
+    the name cannot be created; then the owner finds that it never started.
     """
-    passed = not _has_begun(go) and _link(new, go)
+    passed = not _has_begun(go) and _take_name(new, go)
+    if not passed:
+        _remove(new)
     problem = None
-    try:
-        os.unlink(new)
-    except OSError:
-        pass  # it remains, which does no harm
     try:
         folder = os.open(os.path.dirname(go), os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -47,10 +50,11 @@ def _has_begun(go: str) -> bool:
     return not _NO_FENCE and any(map(os.path.lexists, traces))
 
 
-def _link(new: str, go: str) -> bool:
+def _take_name(new: str, go: str) -> bool:
+    """Give a file its final name, unless there is a file of that name."""
     for left in reversed(range(_TRIES)):
         try:
-            os.link(new, go)
+            _rename(new, go)
         except FileExistsError:
             return _NO_FENCE
         except OSError:
@@ -60,3 +64,21 @@ def _link(new: str, go: str) -> bool:
         else:
             break
     return True
+
+
+def _rename(new: str, go: str) -> None:
+    """Rename without replacing; by a link where the file system cannot do that."""
+    try:
+        rename_new(new, go)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+        os.link(new, go)
+        _remove(new)
+
+
+def _remove(new: str) -> None:
+    try:
+        os.unlink(new)
+    except OSError:
+        pass  # it remains, which does no harm

@@ -7,16 +7,34 @@ and then instead of being watched.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import sys
 
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _OOM_MORE, _OOM_MOST = 500, 1000
 _IN_MODIFY_ONCE = 0x00000002 | 0x80000000  # IN_MODIFY | IN_ONESHOT
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _LINUX = sys.platform == "linux"
+
+
+def rename_new(source: str, target: str) -> None:
+    """Rename a file, but replace none: `renameat2` with RENAME_NOREPLACE.
+
+    Raises FileExistsError if there is one, and OSError with ENOSYS where the system has
+    no such call.
+    """
+    rename = getattr(_libc, "renameat2", None)
+    if rename is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    names = os.fsencode(source), os.fsencode(target)
+    if rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), source, None, target)
 
 
 def become_reaper() -> None:
