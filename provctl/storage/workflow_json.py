@@ -22,7 +22,12 @@ from provctl.core.model.workflow import (
 )
 from provctl.errors import JournalDamaged, JournalTooNew
 
-FORMAT = 1
+FORMAT = 2
+
+_HEAD = '{"v":0'
+# What earlier formats have not. It may be data, too: then the format is newer than it
+# had to be.
+_SINCE_2 = ('{"$outcome":', ',"default":')
 
 _ACTIONS: Dict[str, Type[Any]] = {
     "call": NushellCall,
@@ -34,11 +39,16 @@ _KIND = {cls: name for name, cls in _ACTIONS.items()}
 
 
 def dump_workflow(workflow: Workflow) -> bytes:
-    """Return the bytes of workflow.json; labels are the submission's."""
-    record = _plain(workflow, skip=("tasks", "labels"))
-    record["v"] = FORMAT
+    """Return the bytes of workflow.json; labels are the submission's.
+
+    The format is the oldest one that has all that the workflow uses, so that earlier
+    versions read what they understand.
+    """
+    record = {"v": 0, **_plain(workflow, skip=("tasks", "labels"))}
     record["tasks"] = [_freeze_task(task) for task in workflow.tasks]
-    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii")
+    text = json.dumps(record, separators=(",", ":"), allow_nan=False)
+    version = FORMAT if any(key in text for key in _SINCE_2) else 1
+    return f'{{"v":{version}{text[len(_HEAD) :]}'.encode("ascii")
 
 
 def canonical_json(workflow: Workflow) -> str:

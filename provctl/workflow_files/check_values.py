@@ -90,6 +90,9 @@ def _wrong_record(node: Any, key: str, role: str) -> Optional[str]:
 def _wrong_shape(key: str, body: Any) -> Optional[str]:
     if key == "$output":
         return _wrong_output(body)
+    if key == "$outcome":
+        named = isinstance(body, str) and bool(body)
+        return None if named else "`$outcome` takes the name of a task"
     if key == "$format":
         if not (
             isinstance(body, list)
@@ -110,8 +113,9 @@ def _wrong_shape(key: str, body: Any) -> Optional[str]:
 
 
 def _wrong_output(body: Any) -> Optional[str]:
-    if not isinstance(body, dict) or not {"task"} <= body.keys() <= {"task", "path"}:
-        return "`$output` takes a record with `task` and `path`"
+    allowed = {"task", "path", "default"}
+    if not isinstance(body, dict) or not {"task"} <= body.keys() <= allowed:
+        return "`$output` takes a record with `task`, `path` and perhaps `default`"
     task, path = body["task"], body.get("path", "")
     if not isinstance(task, str) or not isinstance(path, str) or not task:
         return "`task` and `path` of `$output` must be text"
@@ -159,8 +163,12 @@ def _roles(node: Any, role: str) -> List[Tuple[Path, Any, str]]:
     if key is None:
         return [((name,), child, role) for name, child in children(node)]
     body = node[key]
-    if key == "$output":
+    if key == "$outcome":
         return []
+    if key == "$output":
+        if "default" not in body:
+            return []
+        return [((key, "default"), body["default"], "data")]
     if key == "$literal":
         return [((key,), body, "data")]
     if key == "$not":

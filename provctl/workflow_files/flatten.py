@@ -116,6 +116,7 @@ class _Needs:
     def of(self, node: TaskNode) -> Tuple[Dependency, ...]:
         """Return the dependencies of a task, and report problems."""
         needs: Dict[str, Dependency] = {}
+        implied: Dict[str, bool] = {}  # whether all uses of it are optional
         for index, need in enumerate(node.entry.fields.needs):
             target = node.scope.find(need.task)
             if target is None:
@@ -134,16 +135,22 @@ class _Needs:
         for use in _uses(node):
             target = node.scope.find(use.reference.task)
             if target is None:
+                what = "outcome" if use.reference.is_outcome else "output"
                 message = (
-                    f"task `{node.id}` uses the output of `{use.reference.task}`,"
+                    f"task `{node.id}` uses the {what} of `{use.reference.task}`,"
                     " which does not exist"
                 )
                 name = use.reference.task
                 _tell_unknown(name, node, use.path, message, self._problems)
                 continue
-            _check_output(node, target, use, self._table, self._problems)
+            if not use.reference.is_outcome:
+                _check_output(node, target, use, self._table, self._problems)
             if target != node.id or use.part != "undo":
-                needs.setdefault(target, self._one(target, "success"))
+                is_optional = implied.get(target, True) and use.reference.is_optional
+                implied[target] = is_optional
+        for target, is_optional in implied.items():
+            on: DependencyOutcome = "done" if is_optional else "success"
+            needs.setdefault(target, self._one(target, on))
         return tuple(needs.values())
 
     def _one(self, target: str, on: DependencyOutcome) -> Dependency:

@@ -22,6 +22,7 @@ def test_every_example_is_run_by_a_test_here() -> None:
         "hello.ncl",
         "multi-cloud-deployment.ncl",
         "nested.ncl",
+        "optional-branches.ncl",
         "report-and-go-on.ncl",
         "retry-and-cleanup.ncl",
         "rollback.ncl",
@@ -57,6 +58,18 @@ def test_files_of_the_platform_run_as_they_are(provctl: Provctl) -> None:
     assert "4 succeeded" in done.out.splitlines()[-1]
     zones = {s["name"]: s["zone"] for s in _made(provctl, "servers")}
     assert (zones["web-a"], zones["web-spare"]) == ("fi-hel1", "es-mad1")
+
+
+def test_a_task_after_branches_runs_with_what_is_there(provctl: Provctl) -> None:
+    file = EXAMPLES / "optional-branches.ncl"
+    found = []
+    for arm in ("true", "false"):
+        provctl("run", file, "-p", f"arm={arm}")
+        found.append(provctl("workflow", "outputs", "@last", "release").json())
+    assert found == [
+        {"released": ["shop-amd64", "shop-arm64"], "arm64": "succeeded"},
+        {"released": ["shop-amd64", "none"], "arm64": "skipped"},
+    ]
 
 
 def test_a_second_run_finds_the_servers_there(provctl: Provctl) -> None:

@@ -26,6 +26,19 @@ def conditional(when: Any) -> Workflow:
     return a_workflow(task("a"), task("b", ["a"], when=when), task("c", ["b"]))
 
 
+def conditional_on_outcome(outcome: str) -> Workflow:
+    """Task b after a, if that finished so."""
+    when = {"$equals": [{"$outcome": "a"}, outcome]}
+    return a_workflow(task("a"), task("b", [("a", "done")], when=when))
+
+
+def conditional_on_default() -> Workflow:
+    """Task b after a, if that returned n = 1 or nothing."""
+    value = {"$output": {"task": "a", "path": "n", "default": 1}}
+    when = {"$equals": [value, 1]}
+    return a_workflow(task("a"), task("b", [("a", "done")], when=when))
+
+
 def cluster(*inner: Task, **fields: Any) -> Workflow:
     """A group g of these tasks, and z after it."""
     return a_workflow(group("g", **fields), *inner, task("z", ["g"]))
@@ -181,6 +194,43 @@ NEEDS = {
 }
 
 CONDITIONS = {
+    "a condition on the outcome of a task that failed": History(
+        conditional_on_outcome("failed"),
+        """
+        submit     => start a
+        a exits 3  => start b
+        b exits 0  => end failed
+        """,
+    ),
+    "a condition on another outcome than the task has": History(
+        conditional_on_outcome("failed"),
+        """
+        submit     => start a
+        a exits 0  => skip b, end succeeded
+        """,
+    ),
+    "a condition with a default, after a task that failed": History(
+        conditional_on_default(),
+        """
+        submit     => start a
+        a exits 3  => start b
+        b exits 0  => end failed
+        """,
+    ),
+    "a condition with a default, after a task that returned another value": History(
+        conditional_on_default(),
+        """
+        submit              => start a
+        a returns {"n": 2}  => skip b, end succeeded
+        """,
+    ),
+    "a default is not for a field that the output does not have": History(
+        conditional_on_default(),
+        """
+        submit              => start a
+        a returns {"m": 1}  => refuse b, end failed
+        """,
+    ),
     "a true condition": History(
         conditional({"$equals": [output("a", "n"), 1]}),
         """

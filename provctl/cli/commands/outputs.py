@@ -66,7 +66,9 @@ def outputs(
         own = tasks[task].output
         try:
             found = resolve(
-                wanted, follower.run.output_of if own is None else lambda _task: own
+                wanted,
+                follower.run.output_of if own is None else lambda _task: own,
+                follower.run.outcome_of,
             )
         except ValueMissing as missing:
             hint = follower.unattended().get(task)

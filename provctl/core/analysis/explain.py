@@ -351,13 +351,17 @@ def _condition(run: RunState, task: TaskState) -> Iterator[Reason]:
     """The values that the condition of the task used."""
     for reference in dict.fromkeys(references(task.task.when)):
         body = {"task": reference.task, "path": reference.path}
+        node = (
+            {"$outcome": reference.task} if reference.is_outcome else {"$output": body}
+        )
         try:
-            value: Any = resolve({"$output": body}, run.output_of)
+            value: Any = resolve(node, run.output_of, run.outcome_of)
         except ValueMissing as missing:
             text = str(missing)
         else:
             path = f".{reference.path}" if reference.path else ""
-            text = f"{reference.task}{path} is {_short(value)}"
+            what = "outcome of " if reference.is_outcome else ""
+            text = f"{what}{reference.task}{path} is {_short(value)}"
         yield Reason("condition", text, _task_link(run, reference.task))
 
 

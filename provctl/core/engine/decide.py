@@ -218,7 +218,7 @@ def _next_start(
     task = run.tasks[task_id]
     try:
         action = _resolve_action(_work_of(task), run)
-        env = resolve(task.task.env, run.output_of)
+        env = resolve(task.task.env, run.output_of, run.outcome_of)
     except ValueMissing as missing:
         return JournalOnly(ev.TaskFailed(run_id, now, task_id, str(missing)))
     number = task.attempt + 1
@@ -279,13 +279,13 @@ def _work_of(task: TaskState) -> Any:
 
 
 def _resolve_action(action: Executable, run: RunState) -> Executable:
-    outputs = run.output_of
+    known = (run.output_of, run.outcome_of)
     if isinstance(action, Command):
-        return Command(tuple(resolve(list(action.argv), outputs)))
+        return Command(tuple(resolve(list(action.argv), *known)))
     if isinstance(action, Script):
-        return replace(action, args=resolve(action.args, outputs))
+        return replace(action, args=resolve(action.args, *known))
     if isinstance(action, NushellCall):
-        args = tuple(resolve(list(action.args), outputs))
-        flags: Dict[str, Any] = resolve(action.flags, outputs)
+        args = tuple(resolve(list(action.args), *known))
+        flags: Dict[str, Any] = resolve(action.flags, *known)
         return replace(action, args=args, flags=flags)
     raise AssertionError(action)

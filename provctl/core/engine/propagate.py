@@ -129,7 +129,7 @@ def make_ready(state: State, run: RunState, task: TaskState) -> None:
         return
     try:
         wanted = task.task.when is None or evaluate_condition(
-            task.task.when, run.output_of
+            task.task.when, run.output_of, run.outcome_of
         )
     except ValueMissing as missing:
         task.fail_reason = f"its condition cannot be evaluated: {missing}"

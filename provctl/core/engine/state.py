@@ -300,18 +300,25 @@ class RunState:
         Raises ValueMissing when there is none.
         """
         task = self.tasks[task_id]
-        outcome = (
-            task.outcome_before_undo or task.outcome
-        )  # what it returned outlives its undo
-        if outcome is None:
-            message = f"{task_id} has not finished"
-            raise ValueMissing(message)
+        outcome = self.outcome_of(task_id)
         if isinstance(task.task.action, SubWorkflow):
             return self._group_output(task_id)
         if outcome != "succeeded":
             message = f"{task_id} has no output: it {outcome_phrase(outcome)}"
             raise ValueMissing(message)
         return task.output
+
+    def outcome_of(self, task_id: str) -> TaskOutcome:
+        """Return how a task finished; what it returned outlives its undo.
+
+        Raises ValueMissing if it has not.
+        """
+        task = self.tasks[task_id]
+        outcome = task.outcome_before_undo or task.outcome
+        if outcome is None:
+            message = f"{task_id} has not finished"
+            raise ValueMissing(message)
+        return outcome
 
     def needed_by(self, task_id: str) -> Dict[str, Any]:
         """Return the outputs of the tasks that one needs, by the names it calls them.

@@ -3,6 +3,8 @@
 A value is JSON. These records, with exactly one key, are filled in later:
 
     {"$output": {"task": "server-1", "path": "net.0.ip"}}   another task's output
+    {"$output": {"task": "a", "path": "", "default": 0}}    or this, if it has none
+    {"$outcome": "server-1"}                                how another task finished
     {"$format": ["http://{}:{}", [value, ...]]}             text with values in it
     {"$literal": value}                                     the value, untouched
 
@@ -33,12 +35,16 @@ from typing import (
 
 from provctl.base.light_dataclass import light_dataclass
 
-FILLED = frozenset({"$output", "$format", "$literal"})
+FILLED = frozenset({"$output", "$outcome", "$format", "$literal"})
 COMPARISONS = frozenset({"$equals", "$less", "$contains"})
 CONDITIONS = frozenset({"$output", "$not", "$all", "$any"}) | COMPARISONS
 SPECIAL = FILLED | CONDITIONS
 
 Outputs = Callable[[str], Any]
+Outcomes = Callable[[str], str]
+
+# What `rename` and `resolve` do not look into.
+_ATOMS = frozenset({"$output", "$outcome", "$literal"})
 
 
 class ValueMissing(Exception):
@@ -50,24 +56,30 @@ class ValueMissing(Exception):
 
 @light_dataclass
 class Reference:
-    """A use of another task's output; an empty `path` means all of it."""
+    """A use of another task's output; an empty `path` means all of it.
+
+    `is_optional`: the value is known however that task finishes, because it has a
+    default or is the outcome (`is_outcome`).
+    """
 
     task: str
     path: str = ""
+    is_optional: bool = False
+    is_outcome: bool = False
 
 
 # --- what a value refers to, and what it becomes -------------------------------
 
 
 def references(value: Any) -> Tuple[Reference, ...]:
-    """Every `$output` in a well-formed value, in the order they are written."""
+    """Every `$output` and `$outcome` in a well-formed value, in order."""
     found: List[Reference] = []
     work = [value]
     while work:
         node = work.pop()
         key = expression_key(node)
-        if key == "$output":
-            found.append(_reference(node[key]))
+        if key in ("$output", "$outcome"):
+            found.append(_reference(key, node[key]))
         elif key != "$literal":
             work.extend(child for _, child in reversed(children(node)))
     return tuple(found)
@@ -79,25 +91,29 @@ def rename(value: Any, names: Callable[[str], str]) -> Any:
     def atom(key: str, body: Any) -> Any:
         if key == "$output":
             body = {**body, "task": names(body["task"])}
+        elif key == "$outcome":
+            body = names(body)
         return {key: body}
 
-    return _rebuild(value, frozenset({"$output", "$literal"}), atom, lambda node: node)
+    return _rebuild(value, _ATOMS, atom, lambda node: node)
 
 
-def resolve(value: Any, outputs: Outputs) -> Any:
-    """The value with every `$output`, `$format` and `$literal` replaced.
+def resolve(value: Any, outputs: Outputs, outcomes: Outcomes) -> Any:
+    """The value with every `$output`, `$outcome`, `$format` and `$literal` replaced.
 
-    `outputs(task)` gives a task's output. Raises ValueMissing if it does, or if
-    a path leads nowhere.
+    `outputs(task)` gives a task's output, `outcomes(task)` how it finished. Raises
+    ValueMissing if they do, or if a path leads nowhere.
     """
 
     def atom(key: str, body: Any) -> Any:
-        return body if key == "$literal" else _fetch(_reference(body), outputs)
+        if key == "$literal":
+            return body
+        return outcomes(body) if key == "$outcome" else _fetch(body, outputs)
 
-    return _rebuild(value, frozenset({"$output", "$literal"}), atom, _format)
+    return _rebuild(value, _ATOMS, atom, _format)
 
 
-def evaluate_condition(condition: Any, outputs: Outputs) -> bool:
+def evaluate_condition(condition: Any, outputs: Outputs, outcomes: Outcomes) -> bool:
     """Whether a condition is true.
 
     One operand is enough to decide `$all` (false) and `$any` (true), even when
@@ -106,7 +122,7 @@ def evaluate_condition(condition: Any, outputs: Outputs) -> bool:
 
     def atom(key: str, body: Any) -> Any:
         try:
-            return _compare(key, resolve({key: body}, outputs))
+            return _compare(key, resolve({key: body}, outputs, outcomes))
         except ValueMissing as missing:
             return missing
 
@@ -158,8 +174,10 @@ def children(node: Any) -> List[Tuple[Any, Any]]:
     return list(enumerate(node)) if isinstance(node, list) else []
 
 
-def _reference(body: Any) -> Reference:
-    return Reference(body["task"], body.get("path", ""))
+def _reference(key: Optional[str], body: Any) -> Reference:
+    if key == "$outcome":
+        return Reference(body, is_optional=True, is_outcome=True)
+    return Reference(body["task"], body.get("path", ""), is_optional="default" in body)
 
 
 def _rebuild(
@@ -194,16 +212,28 @@ def _rebuild(
     return root[0]
 
 
-def _fetch(reference: Reference, outputs: Outputs) -> Any:
-    value = outputs(reference.task)
-    parts = reference.path.split(".") if reference.path else []
+def _fetch(body: Any, outputs: Outputs) -> Any:
+    """An output, or the default where there is none.
+
+    A field that an output does not have is a mistake in either case.
+    """
+    task, path = body["task"], body.get("path", "")
+    try:
+        value = outputs(task)
+    except ValueMissing:
+        if "default" not in body:
+            raise
+        value = None
+    if value is None and "default" in body:
+        return body["default"]
+    parts = path.split(".") if path else []
     done = 0
     while done < len(parts):
         found = follow_path(value, parts[done:])
         if found is None:
             where = f" in `{'.'.join(parts[:done])}`" if done else ""
             message = (
-                f"output of {reference.task} has no field `{parts[done]}`{where};"
+                f"output of {task} has no field `{parts[done]}`{where};"
                 f" {_contents(value)}"
             )
             raise ValueMissing(message)

@@ -196,7 +196,8 @@ def test_the_functions_of_the_library(file: Path) -> None:
         { id = "a", script = "1", when = p.all [p.equals 1 1, p.not_equals 1 2, p.less 1 2,
             p.greater 2 1, p.contains [1] 1, p.not false, p.any [true]] },
         { id = "b", script = "1", args = { x = p.format "{}!" [p.output "a" ""],
-            y = p.literal { "$not" = 1 } } } | p.Task,
+            y = p.literal { "$not" = 1 }, z = p.output_or "a" "n" 0,
+            o = p.outcome "a" } } | p.Task,
       ] } | p.Workflow"""
     a, b = load(file, content).tasks
     assert a.when == {
@@ -213,6 +214,8 @@ def test_the_functions_of_the_library(file: Path) -> None:
     assert b.action.args == {
         "x": {"$format": ["{}!", [{"$output": {"task": "a", "path": ""}}]]},
         "y": {"$literal": {"$not": 1}},
+        "z": {"$output": {"task": "a", "path": "n", "default": 0}},
+        "o": {"$outcome": "a"},
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from typing import Set
+from typing import Any, Dict, Set
 
 import pytest
 from hypothesis import given, settings
@@ -89,7 +89,7 @@ def test_every_field_is_kept() -> None:
 def test_what_is_as_usual_is_not_written() -> None:
     record = json.loads(dump_workflow(a_workflow(task("a"), task("b", ["a"]))))
     assert record == {
-        "v": FORMAT,
+        "v": 1,
         "name": "w",
         "tasks": [
             {"id": "a", "command": {"argv": ["true"]}},
@@ -133,5 +133,25 @@ def test_what_is_no_frozen_workflow(content: bytes) -> None:
 
 
 def test_a_newer_format_is_told_from_damage_whatever_is_in_it() -> None:
-    with pytest.raises(JournalTooNew, match="here: format 2, this version knows up to"):
-        load_workflow(b'{"v":2,"steps":{}}', "here")
+    newer = FORMAT + 1
+    with pytest.raises(JournalTooNew, match=f"format {newer}, this version knows"):
+        load_workflow(b'{"v":%d,"steps":{}}' % newer, "here")
+
+
+@pytest.mark.parametrize(
+    ("env", "version"),
+    [
+        ({}, 1),
+        ({"A": output("a")}, 1),
+        ({"A": {"$outcome": "a"}}, 2),
+        ({"A": {"$output": {"task": "a", "path": "", "default": 0}}}, 2),
+    ],
+)
+def test_the_format_is_the_oldest_that_has_all_that_is_used(
+    env: Dict[str, Any], version: int
+) -> None:
+    """An earlier version would take such a value for data."""
+    workflow = a_workflow(task("a"), task("b", ["a"], env=env))
+    frozen = dump_workflow(workflow)
+    assert json.loads(frozen)["v"] == version
+    assert load_workflow(frozen, "here") == workflow

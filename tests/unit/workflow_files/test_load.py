@@ -419,6 +419,41 @@ def test_ids_are_as_long_as_parts_of_a_path_may_be(load: Any) -> None:
     assert "4095 characters" in said(load, nested(20))[0]
 
 
+def test_a_use_with_a_default_waits_for_any_outcome(load: Any) -> None:
+    optional = {"$output": {"task": "a", "default": 0}}
+    tasks = {
+        "a": {"script": "1"},
+        "default": {"script": "1", "args": {"x": optional}},
+        "outcome": {"command": ["echo", {"$outcome": "a"}]},
+        "both": {
+            "script": "1",
+            "args": {"x": optional, "y": {"$output": {"task": "a"}}},
+        },
+        "said": {"script": "1", "args": {"x": optional}, "needs": ["a"]},
+    }
+    found = by_id(load({"tasks": tasks}))
+    waits = {name: [n.on for n in found[name].needs] for name in list(tasks)[1:]}
+    assert waits == {
+        "default": ["done"],
+        "outcome": ["done"],
+        "both": ["success"],
+        "said": ["success"],
+    }
+
+
+def test_references_are_renamed_in_a_nested_workflow(load: Any) -> None:
+    inner = {
+        "a": {"script": "1"},
+        "b": {
+            "command": ["echo", {"$outcome": "a"}],
+            "env": {"X": {"$output": {"task": "a", "default": 0}}},
+        },
+    }
+    found = by_id(load({"tasks": {"g": {"workflow": {"tasks": inner}}}}))
+    assert found["g/b"].action == Command(("echo", {"$outcome": "g/a"}))
+    assert found["g/b"].env["X"] == {"$output": {"task": "g/a", "default": 0}}
+
+
 def test_defaults_cannot_wait_for_an_output(load: Any) -> None:
     env = {"A": {"$output": {"task": "a"}}}
     (mistake,) = said(load, {"defaults": {"env": env}, "tasks": {"a": {"script": "1"}}})

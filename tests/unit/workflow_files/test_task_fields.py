@@ -136,6 +136,10 @@ ONE = "must have exactly one of `call`, `script` and `command`"
         ({"call": {"module": "m.nu", "command": "og"}}, "no command `og`"),
         ({"call": {**CALL, "falgs": {}}}, "unknown field `{}.call.falgs`"),
         ({"command": ["rm", out("gone")]}, "uses the output of `gone`, which does"),
+        (
+            {"command": ["rm", {"$outcome": "gone"}]},
+            "uses the outcome of `gone`, which does",
+        ),
         ({"command": ["rm", out("c")]}, "`c`, but a `command` has no output"),
         ("rm", "`{}` must be a record, not text"),
     ],

@@ -99,7 +99,10 @@ def plain(draw: st.DrawFn, name: str, fields: Any) -> Task:
 
 def uses(before: List[Task]) -> st.SearchStrategy[Dict[str, Any]]:
     """Perhaps the output of one of the tasks before."""
-    some = [{"N": output(each.id)} for each in before]
+    some: List[Dict[str, Any]] = [{"N": output(each.id)} for each in before]
+    some += [{"N": {"$outcome": each.id}} for each in before]
+    optional = [{"task": each.id, "default": 0} for each in before]
+    some += [{"N": {"$output": body}} for body in optional]
     return st.sampled_from([{}, {}, *some])
 
 

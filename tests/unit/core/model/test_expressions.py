@@ -32,6 +32,13 @@ def outputs(task: str) -> Any:
     return OUTPUTS[task]
 
 
+def outcomes(task: str) -> str:
+    if task == "open":
+        message = "open has not finished"
+        raise ValueMissing(message)
+    return "succeeded" if task in OUTPUTS else "failed"
+
+
 def out(task: str, path: str = "") -> Any:
     return {"$output": {"task": task, "path": path}}
 
@@ -40,12 +47,14 @@ def test_references_come_in_the_order_they_are_written() -> None:
     value = {
         "b": [out("x", "p"), {"$format": ["{}{}", [out("y"), 1]]}],
         "a": {"$literal": out("hidden")},
-        "c": {"$output": {"task": "z"}},
+        "c": {"$output": {"task": "z", "default": {"$outcome": "hidden"}}},
+        "d": {"$outcome": "w"},
     }
     assert references(value) == (
         Reference("x", "p"),
         Reference("y"),
-        Reference("z"),
+        Reference("z", is_optional=True),
+        Reference("w", is_optional=True, is_outcome=True),
     )
 
 
@@ -66,17 +75,21 @@ def test_references_come_in_the_order_they_are_written() -> None:
         ),
         ({"$format": ["{}", [{"$format": ["<{}>", [out("count")]]}]]}, "<3>"),
         ({"$literal": out("count")}, out("count")),
+        ({"$output": {"task": "gone", "default": [out("x")]}}, [out("x")]),
+        ({"$output": {"task": "nothing", "path": "a", "default": 0}}, 0),
+        ({"$output": {"task": "count", "default": 0}}, 3),
+        ([{"$outcome": "gone"}, {"$outcome": "count"}], ["failed", "succeeded"]),
         # An output is data, whatever it looks like.
         ([out("tricky")], [OUTPUTS["tricky"]]),
     ],
 )
 def test_resolve(value: Any, expected: Any) -> None:
-    assert resolve(value, outputs) == expected
+    assert resolve(value, outputs, outcomes) == expected
 
 
 def test_resolve_leaves_the_value_it_was_given() -> None:
     value = {"a": [out("count")]}
-    resolve(value, outputs)
+    resolve(value, outputs, outcomes)
     assert value == {"a": [out("count")]}
 
 
@@ -102,7 +115,7 @@ def test_resolve_leaves_the_value_it_was_given() -> None:
 )
 def test_a_missing_value_says_what_there_is(value: Any, message: str) -> None:
     with pytest.raises(ValueMissing) as caught:
-        resolve({"deep": [value]}, outputs)
+        resolve({"deep": [value]}, outputs, outcomes)
     assert str(caught.value) == message
 
 
@@ -132,7 +145,7 @@ def test_a_missing_value_says_what_there_is(value: Any, message: str) -> None:
     ],
 )
 def test_holds(condition: Any, expected: bool) -> None:
-    assert evaluate_condition(condition, outputs) is expected
+    assert evaluate_condition(condition, outputs, outcomes) is expected
 
 
 @pytest.mark.parametrize(
@@ -149,7 +162,7 @@ def test_holds(condition: Any, expected: bool) -> None:
 )
 def test_a_condition_that_cannot_be_decided(condition: Any, message: str) -> None:
     with pytest.raises(ValueMissing) as caught:
-        evaluate_condition(condition, outputs)
+        evaluate_condition(condition, outputs, outcomes)
     assert str(caught.value) == message
 
 
@@ -173,14 +186,14 @@ def nested(depth: int, inner: Any) -> Any:
 def test_depth_costs_no_stack() -> None:
     value = nested(50_000, out("count"))
     assert references(value) == (Reference("count"),)
-    deep = resolve(rename(value, str.upper), lambda task: task)
+    deep = resolve(rename(value, str.upper), lambda task: task, outcomes)
     for _ in range(50_000):
         (deep,) = deep
     assert deep == "COUNT"
     condition: Any = True
     for _ in range(50_000):
         condition = {"$not": condition}
-    assert evaluate_condition(condition, outputs) is True
+    assert evaluate_condition(condition, outputs, outcomes) is True
 
 
 JSON = st.recursive(
@@ -191,16 +204,16 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_a_literal_is_never_looked_into(value: Any) -> None:
-    assert resolve({"x": {"$literal": value}}, outputs) == {"x": value}
+    assert resolve({"x": {"$literal": value}}, outputs, outcomes) == {"x": value}
     assert references({"$literal": value}) == ()
 
 
 @given(JSON)
 def test_an_output_is_never_looked_into(value: Any) -> None:
-    assert resolve([out("t")], lambda _: value) == [value]
+    assert resolve([out("t")], lambda _: value, outcomes) == [value]
 
 
 @given(JSON)
 def test_a_value_equals_itself(value: Any) -> None:
     equal = {"$equals": [{"$literal": value}, out("t")]}
-    assert evaluate_condition(equal, lambda _: value)
+    assert evaluate_condition(equal, lambda _: value, outcomes)
