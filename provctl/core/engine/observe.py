@@ -66,8 +66,8 @@ class _Observation:
         return self.run.is_stopping(self.task)
 
     @property
-    def tries(self) -> int:
-        """Tries of the task itself, or of its undo."""
+    def attempts(self) -> int:
+        """The number of attempts of the task itself, or of its undo."""
         return self.task.counted_attempts - (self.task.purpose == "probe")
 
     @property
@@ -80,7 +80,7 @@ class _Observation:
             self.task.task.retry if self.task.purpose == "probe" else self.task.retry
         )
         wait: float = retry.delay_s
-        for _ in range(self.tries - 1):
+        for _ in range(self.attempts - 1):
             wait *= retry.factor
             if retry.max_delay_s is not None and wait >= retry.max_delay_s:
                 break
@@ -117,7 +117,7 @@ def _probe_event(case: _Observation, report: ExitedReport) -> ev.Event:
 
 def _by_policy(case: _Observation, reason: str, outcome: MaybeOutcome = "") -> ev.Event:
     """Hold the task, retry it, or mark it as failed."""
-    task, tries = case.task, case.tries
+    task, attempts = case.task, case.attempts
     final = outcome or task.unconfirmed
     assert final, "it is lost or interrupted"
     undo = task.task.undo if task.purpose == "undo" else None
@@ -127,11 +127,11 @@ def _by_policy(case: _Observation, reason: str, outcome: MaybeOutcome = "") -> e
     else:
         policy, retry = task.task.on_interrupt, task.task.retry
     retry_at: Optional[float] = None
-    if "lost" in retry.on and tries < retry.attempts:
+    if "lost" in retry.on and attempts < retry.attempts:
         retry_at = case.retry_at()
     elif policy == "hold":
         return ev.TaskHeld(*case.key, final, reason)
-    elif policy == "rerun" and tries < _RERUNS_MAX:
+    elif policy == "rerun" and attempts < _RERUNS_MAX:
         retry_at = case.now
     if case.told:
         retry_at = None
@@ -151,7 +151,7 @@ def _exit_event(case: _Observation, report: ExitedReport) -> ev.Event:
     outcome, reason = _judge(report, told=case.told)
     again = (
         outcome in ("failed", "timed_out")
-        and case.tries < case.task.retry.attempts
+        and case.attempts < case.task.retry.attempts
         and not case.told
         and _is_worth_it(case.task.retry.on, report)
     )

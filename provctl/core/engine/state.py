@@ -233,7 +233,7 @@ class RunState:
         for task_id, children in self.children.items():
             self.tasks[task_id].as_group().open_children = len(children)
         self.open_tasks = len(workflow.tasks)
-        self.live = 0  # tries that run now
+        self.live = 0  # attempts that run now
         self.counts: Dict[str, int] = {"waiting": len(workflow.tasks)}
         self.active: Dict[str, None] = {}  # running, retrying, held; an ordered set
         self.failed: Dict[str, None] = {}

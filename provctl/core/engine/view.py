@@ -41,7 +41,7 @@ class TaskView:
     `status`: waiting, ready, running, retrying, held, finished.
     `outcome` when finished: succeeded, failed, cancelled, timed_out, lost,
     interrupted, skipped. `reason` says in words why (a skip, a failure).
-    `attempt` counts tries begun (0: none yet), `attempts` those allowed. `purpose`
+    `attempt` counts attempts begun (0: none yet), `attempts` those allowed. `purpose`
     is what the latest or next one is for: run, undo, probe. In or after a rollback
     the outcome may also be undone or undo_failed. `frozen`: it was told to stand
     still. `is_group`: it is a nested workflow; `has_undo`: it can be undone.
