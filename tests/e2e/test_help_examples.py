@@ -1,4 +1,4 @@
-"""What the help shows works: every example in it is run, in a shell, as it stands.
+"""Every example in the help is run in a shell, exactly as it is written.
 
 Examples are the lines of a help, or of a topic, that begin with `provctl`, behind two
 spaces or more; what stands behind two more, or a `#`, is a comment. They are run beside
@@ -302,7 +302,7 @@ def wanted(line: str) -> str:
     [example for example in ALL if example.line not in UNTRIED],
     ids=lambda example: example.line,
 )
-def test_an_example_works(desk: Desk, example: Example) -> None:
+def test_help_example_runs(desk: Desk, example: Example) -> None:
     desk.put(wanted(example.line))
     done = desk(typed(example.line))
     code = CODES.get(example.line, 0)
@@ -311,7 +311,7 @@ def test_an_example_works(desk: Desk, example: Example) -> None:
     assert "Traceback" not in done.stdout, told
 
 
-def test_examples_are_found_and_what_is_said_of_them_is_of_those_there_are() -> None:
+def test_exceptions_listed_here_still_occur_in_the_help() -> None:
     lines = {example.line for example in ALL}
     assert len(lines) > 10
     assert {*CODES, *INSTEAD, *UNTRIED} <= lines
@@ -319,6 +319,6 @@ def test_examples_are_found_and_what_is_said_of_them_is_of_those_there_are() -> 
     assert EXAMPLE.findall(text) == ["provctl graph a.ncl", "provctl graph @last > b"]
 
 
-def test_a_wrong_example_is_found(desk: Desk) -> None:
+def test_wrong_example_fails(desk: Desk) -> None:
     assert desk("provctl graph deploy.ncl -f nothing").returncode == 2
     assert desk("provctl explain @last/web-9").returncode == 40

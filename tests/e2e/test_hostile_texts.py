@@ -1,4 +1,4 @@
-"""No text of others steers a terminal: names of files, logs, messages, whoever prints them.
+"""No foreign text (file name, log, message) sends escape sequences to a terminal.
 
 Each verb of the command is called, at a terminal and off it; a new one has to be added
 to `CALLS`. Every file that is made and every page of the API is looked through too.
@@ -141,7 +141,7 @@ def verbs_of(
             yield name, below
 
 
-def test_no_verb_is_forgotten() -> None:
+def test_every_verb_is_tested_here() -> None:
     found = dict(verbs_of(cli, click.Context(cli)))
     assert set(CALLS) <= set(found)
     # Each command once: all of `workflow` are at top level too.
@@ -234,7 +234,7 @@ def calls_of(verb: str, names: Dict[str, str]) -> List[List[str]]:
 
 
 @pytest.mark.parametrize("verb", CALLS)
-def test_no_verb_prints_what_steers(
+def test_no_verb_prints_control_characters(
     household: Provctl, runs: Dict[str, str], verb: str
 ) -> None:
     for call in calls_of(verb, runs):
@@ -246,7 +246,7 @@ def test_no_verb_prints_what_steers(
 
 
 @pytest.mark.parametrize("verb", CALLS)
-def test_no_verb_steers_the_terminal(
+def test_no_verb_sends_escape_sequences_to_the_terminal(
     household: Provctl, runs: Dict[str, str], verb: str
 ) -> None:
     for call in calls_of(verb, runs):
@@ -261,7 +261,7 @@ def test_no_verb_steers_the_terminal(
 
 
 @pytest.mark.parametrize("job", [{"GITHUB_ACTIONS": "true"}, {"GITLAB_CI": "true"}])
-def test_no_job_log_has_it(
+def test_no_job_log_contains_control_characters(
     household: Provctl, runs: Dict[str, str], job: Dict[str, str]
 ) -> None:
     page = household.folder / "page.md"
@@ -275,7 +275,9 @@ def test_no_job_log_has_it(
         check("the page", page.read_text())
 
 
-def test_no_file_has_it(household: Provctl, runs: Dict[str, str]) -> None:
+def test_no_report_file_contains_control_characters(
+    household: Provctl, runs: Dict[str, str]
+) -> None:
     files = {
         name: household.folder / f"{HOSTILE}.{name}" for name in ("html", "xml", "md")
     }
@@ -310,7 +312,9 @@ def pages_of(api: Api, runs: Dict[str, str]) -> Iterator[Tuple[str, str]]:
     yield "GET", f"/{hostile}"
 
 
-def test_no_page_of_the_api_has_it(household: Provctl, runs: Dict[str, str]) -> None:
+def test_no_api_response_contains_control_characters(
+    household: Provctl, runs: Dict[str, str]
+) -> None:
     household("scheduler", "start")
     household("schedule", "add", runs[FILE], "--cron", "@daily", "--name", "s2")
     api = Api(household.state)
@@ -325,7 +329,7 @@ def test_no_page_of_the_api_has_it(household: Provctl, runs: Dict[str, str]) -> 
     assert seen > 5
 
 
-def test_the_control_what_is_given_has_it(
+def test_control_input_does_contain_control_characters(
     household: Provctl, runs: Dict[str, str]
 ) -> None:
     log = household("logs", runs[RUN], "ugly", "--raw").out

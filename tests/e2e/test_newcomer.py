@@ -1,4 +1,4 @@
-"""Somebody who has read nothing: from `--help` alone to a run that ended well.
+"""A user who has read nothing gets from `--help` alone to a successful run.
 
 At a terminal of one's own. Each command is one that a screen before has named; what
 is typed is checked for that, and ids are copied from what was printed.
@@ -98,7 +98,7 @@ def one_that_naps(provctl: Provctl) -> None:
     (provctl.folder / "nap.json").write_text(text)
 
 
-def test_from_the_help_to_submit_monitor_and_retry(
+def test_help_leads_to_submit_monitor_and_retry(
     newcomer: Newcomer, provctl: Provctl
 ) -> None:
     one_that_fails_until_repaired(provctl)
@@ -124,7 +124,7 @@ def test_from_the_help_to_submit_monitor_and_retry(
     assert re.search(r"second +succeeded", said), said
 
 
-def test_from_the_help_to_cancel(newcomer: Newcomer, provctl: Provctl) -> None:
+def test_help_leads_to_cancel(newcomer: Newcomer, provctl: Provctl) -> None:
     one_that_naps(provctl)
     newcomer.types("provctl --help")
     newcomer.types("provctl workflow --help", because="  workflow ")
@@ -144,13 +144,13 @@ def test_from_the_help_to_cancel(newcomer: Newcomer, provctl: Provctl) -> None:
     assert "it was cancelled" in said
 
 
-def test_who_types_what_nothing_has_named_is_noticed(newcomer: Newcomer) -> None:
+def test_control_unexplained_command_is_noticed(newcomer: Newcomer) -> None:
     newcomer.types("provctl --help")
     with pytest.raises(AssertionError, match="nothing has told"):
         newcomer.types("provctl frobnicate", because="frobnicate")
 
 
-def test_a_mistake_leads_on(newcomer: Newcomer) -> None:
+def test_error_hints_lead_to_the_right_command(newcomer: Newcomer) -> None:
     said = newcomer.types("provctl workflow monitro x")
     assert "did you mean monitor?" in said
     said = newcomer.types("provctl status @last")

@@ -1,4 +1,4 @@
-"""The page of a run in a real browser without a network: what it draws, what it asks."""
+"""The HTML report in a real browser without network: what it draws and requests."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_browser_without_a_network_shows_the_whole_page(provctl: Provctl) -> N
     assert shown.count("<svg") == 2
 
 
-def test_outcomes_are_seen_in_their_colours(provctl: Provctl) -> None:
+def test_browser_shows_outcomes_in_their_colours(provctl: Provctl) -> None:
     page = report_of(provctl)
     pixels = pixels_by_state(page)
     assert pixels["succeeded"] > 500

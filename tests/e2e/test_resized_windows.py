@@ -1,4 +1,4 @@
-"""The live view in a window of tmux, which breaks lines anew when its size changes."""
+"""The live view in a tmux window, which wraps lines again when it is resized."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def window(provctl: Provctl) -> Iterator[Window]:
         provctl.kill_everything()
 
 
-def test_no_piece_of_an_old_picture_is_left(provctl: Provctl, window: Window) -> None:
+def test_resize_leaves_no_remains_of_an_old_picture(
+    provctl: Provctl, window: Window
+) -> None:
     gate = provctl.folder / "gate"
     words = "copying the image to a zone that is far away, and in small parts"
     script = f"echo 'PROGRESS: 3/7 {words}'; while [ ! -e {gate} ]; do sleep 0.05; done"
@@ -84,14 +86,10 @@ def test_no_piece_of_an_old_picture_is_left(provctl: Provctl, window: Window) ->
 
 
 @pytest.mark.parametrize("verb", ["run", "watch"])
-def test_a_width_that_goes_to_and_fro(
+def test_repeated_resizes_leave_one_picture(
     provctl: Provctl, window: Window, verb: str
 ) -> None:
-    """Whatever tmux hides above while it breaks lines, it hides no second picture.
-
-    Of each line in the window, empty ones at its end too, tmux keeps a row. So with
-    each break of long lines the picture gets closer to the top, and at last beyond.
-    """
+    """tmux may hide lines while it wraps them, but no second picture appears."""
     gate = provctl.folder / "gate"
     words = "copying the image to a zone that is far away, and in small parts of it"
     step = f'n=$((n+1)); echo "PROGRESS: $((n%99))/99 $n {words}"; sleep 0.1'

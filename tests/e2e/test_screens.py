@@ -1,4 +1,4 @@
-"""What each verb that looks prints, word for word, of a state that never changes.
+"""The output of each reading verb, word for word, for a state that never changes.
 
 `--update-goldens` writes what is printed now into tests/golden/screens, to be read
 before it is committed. What depends on the machine or the moment is masked.
@@ -143,7 +143,7 @@ def museum(provctl: Provctl) -> Provctl:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_screen_is_as_it_was(
+def test_screen_matches_its_recording(
     museum: Provctl, name: str, golden: Callable[[str, str], None]
 ) -> None:
     command, _, code = ALL[name].partition(" => ")
@@ -167,14 +167,14 @@ def recorded(museum: Provctl, command: str, done: Done) -> str:
     return text
 
 
-def test_what_is_recorded_is_what_is_shown(museum: Provctl) -> None:
+def test_control_recording_changes_with_the_output(museum: Provctl) -> None:
     # The control: another state is another screen, and a mask does not hide it.
     before = recorded(museum, "stats", museum("stats"))
     museum("workflow", "rm", "failed1", "--yes")
     assert recorded(museum, "stats", museum("stats")) != before
 
 
-def test_no_recording_is_left_of_a_screen_that_is_gone() -> None:
+def test_every_recording_belongs_to_a_screen() -> None:
     from tests.conftest import GOLDEN
 
     kept = {path.stem for path in (GOLDEN / "screens").iterdir()}

@@ -1,4 +1,4 @@
-"""The owner is killed at every system call of a retry, of a rollback; nothing is lost.
+"""The owner is killed at every system call of a retry and a rollback.
 
 What was acknowledged happens, and happens once: each task that is tried again, and
 each undo, in its order. What was not acknowledged happens whole or not at all.
@@ -82,7 +82,7 @@ _NONE = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
 
 @pytest.mark.parametrize("then", [{}, _NONE], ids=["goes on", "gives up"])
 @pytest.mark.parametrize("verb", ["retry", "rollback"])
-def test_case_17_whose_owner_is_killed_is_done_if_acknowledged(
+def test_case_17_acknowledged_request_is_done_after_its_owner_was_killed(
     tmp_path: Path, figure: Figure, verb: str, then: Dict[str, str]
 ) -> None:
     log = tmp_path / "trace"
@@ -130,7 +130,7 @@ def _opened(provctl: Provctl, point: Point, *, verb: str, then: Dict[str, str]) 
 # -- after a failure, in the foreground ----------------------------------------------------
 
 
-def test_case_17_a_rollback_after_a_failure_killed_anywhere_undoes_once(
+def test_case_17_rollback_killed_anywhere_undoes_each_task_once(
     tmp_path: Path, figure: Figure
 ) -> None:
     log = tmp_path / "trace"

@@ -30,7 +30,7 @@ SLOW_SHIM = 2.0
 SLOW_SHIM_LEAST_S = 0.6
 
 
-def test_case_18_19_a_killed_scheduler_loses_nothing_and_starts_nothing_twice(
+def test_case_18_19_killed_scheduler_loses_nothing_and_starts_nothing_twice(
     provctl: Provctl, figure: Callable[[str], None]
 ) -> None:
     starts, environ = provctl.folder / "starts", _environ(provctl, SLOW_SHIM)
@@ -63,7 +63,7 @@ def test_case_18_19_a_killed_scheduler_loses_nothing_and_starts_nothing_twice(
     assert happened["owner_took"] >= kills, happened
 
 
-def test_the_control_of_case_19_without_the_fence_tasks_start_twice(
+def test_control_case_19_tasks_start_twice_without_the_fence(
     provctl: Provctl, figure: Callable[[str], None]
 ) -> None:
     starts = provctl.folder / "starts"

@@ -1,4 +1,4 @@
-"""The state directory is on a disk that becomes full."""
+"""The state directory is on a disk that fills up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def disk(provctl: Provctl) -> Iterator[SmallDisk]:
         provctl.kill_everything()
 
 
-def test_case_28_a_submission_to_a_full_disk_is_refused(
+def test_case_28_submission_to_a_full_disk_is_refused(
     provctl: Provctl, disk: SmallDisk
 ) -> None:
     file = provctl.file({"a": {"command": ["true"]}})
@@ -42,7 +42,7 @@ def test_case_28_a_submission_to_a_full_disk_is_refused(
     provctl("wait", provctl.submit(file))
 
 
-def test_case_28_a_foreground_run_on_a_full_disk_is_refused(
+def test_case_28_foreground_run_on_a_full_disk_is_refused(
     provctl: Provctl, disk: SmallDisk
 ) -> None:
     ran = provctl.folder / "ran"
@@ -54,7 +54,7 @@ def test_case_28_a_foreground_run_on_a_full_disk_is_refused(
     assert not ran.exists()
 
 
-def test_case_30_the_end_of_a_task_is_kept_on_a_full_disk(
+def test_case_30_exit_record_is_kept_on_a_full_disk(
     provctl: Provctl, disk: SmallDisk
 ) -> None:
     go = provctl.folder / "go"
@@ -71,7 +71,7 @@ def test_case_30_the_end_of_a_task_is_kept_on_a_full_disk(
     assert provctl.task(folder.name, "a")["exit_code"] == 7
 
 
-def test_case_30_a_task_that_finds_no_room_waits_and_says_so(provctl: Provctl) -> None:
+def test_case_30_task_waits_for_disk_space_and_says_so(provctl: Provctl) -> None:
     ran, go = provctl.folder / "ran", provctl.folder / "go"
     script = f'echo ready; until [ -e "{go}" ]; do sleep 0.02; done'
     tasks = {
@@ -95,7 +95,7 @@ def test_case_30_a_task_that_finds_no_room_waits_and_says_so(provctl: Provctl) -
     assert ran.exists()
 
 
-def test_case_28_29_a_journal_that_takes_nothing_stops_its_run_and_no_task(
+def test_case_28_29_full_journal_releases_its_run_and_stops_no_task(
     provctl: Provctl,
 ) -> None:
     go = provctl.folder / "go"
@@ -117,7 +117,7 @@ def test_case_28_29_a_journal_that_takes_nothing_stops_its_run_and_no_task(
     assert provctl.task(folder.name, "a")["exit_code"] == 7
 
 
-def test_case_28_29_a_wish_that_cannot_be_written_down_is_not_acknowledged(
+def test_case_28_29_request_that_cannot_be_recorded_is_not_acknowledged(
     provctl: Provctl,
 ) -> None:
     go = provctl.folder / "go"

@@ -1,4 +1,4 @@
-"""What provctl itself finds none of (inodes, space, processes) is no failure of a task.
+"""A shortage of inodes, space or processes in provctl does not fail a task.
 
 The attempt that was to begin is void, and waits: nothing is rolled back, no retry is
 used up, and it begins by itself when there is room. That is said, once.
@@ -73,7 +73,7 @@ def _check_whole(provctl: Provctl, run: str) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 1])
-def test_case_31_an_attempt_waits_for_inodes(
+def test_case_31_attempt_waits_for_inodes(
     provctl: Provctl, disk: SmallDisk, left: int
 ) -> None:
     run = provctl.submit(_server_then_what_rolls_back(provctl))
@@ -100,7 +100,7 @@ def test_case_31_an_attempt_waits_for_inodes(
         ("clone,?clone3,?vfork:error=ENOMEM", "no memory is free"),
     ],
 )
-def test_case_28_38_57_an_attempt_waits_for_anything_else(
+def test_case_28_38_57_attempt_waits_for_any_missing_resource(
     provctl: Provctl, call: str, lacks: str
 ) -> None:
     need_strace()
@@ -122,7 +122,7 @@ def test_case_28_38_57_an_attempt_waits_for_anything_else(
     _check_whole(provctl, run)
 
 
-def test_case_57_an_attempt_waits_for_a_process_for_its_supervisor(
+def test_case_57_attempt_waits_for_a_process_for_its_supervisor(
     provctl: Provctl,
 ) -> None:
     need_strace()
@@ -142,10 +142,10 @@ def test_case_57_an_attempt_waits_for_a_process_for_its_supervisor(
     provctl("wait", run)
 
 
-def test_case_57_a_program_that_is_not_there_is_a_failure_all_the_same(
+def test_control_case_57_missing_program_still_fails_the_task(
     provctl: Provctl,
 ) -> None:
-    """The control: what the task is to blame for is rolled back as ever."""
+    """The control: a mistake of the task itself is rolled back as usual."""
     tasks = _server_then_what_rolls_back(provctl, command=["no-such-program"])
     run = provctl.submit(tasks)
     provctl.until_ready(run)

@@ -1,4 +1,4 @@
-"""The power of the disk is cut while runs are submitted and tasks end.
+"""The power of the disk is cut while runs are submitted and tasks finish.
 
 What was acknowledged before the cut must be there after the next start: a submission
 by its id on stdout, the end of a task by what `status` told. No task may begin twice;
@@ -66,7 +66,7 @@ class _Acknowledged:
         disk.cut()
 
 
-def test_case_34_nothing_acknowledged_is_lost_and_nothing_begins_twice(
+def test_case_34_power_cut_loses_nothing_acknowledged_and_repeats_no_task(
     provctl: Provctl, disk: PowerDisk, figure: Callable[[str], None]
 ) -> None:
     cuts, dice = bar("FAULT_CUTS", 10), random.Random(SEED)
@@ -89,7 +89,7 @@ def test_case_34_nothing_acknowledged_is_lost_and_nothing_begins_twice(
     assert told["ends"] > cuts, told
 
 
-def test_the_control_of_case_34_without_fsync_it_is_lost(
+def test_control_case_34_power_cut_loses_runs_without_fsync(
     provctl: Provctl, disk: PowerDisk, figure: Callable[[str], None]
 ) -> None:
     need_strace()

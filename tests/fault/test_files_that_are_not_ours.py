@@ -1,4 +1,4 @@
-"""Links, FIFOs and what others own lie where files of the state directory should be.
+"""Links, FIFOs and files of other accounts in place of files of the state directory.
 
 What a link leads to stays as it is, nothing hangs, and all other runs go on.
 """
@@ -71,7 +71,7 @@ def _others_go_on(provctl: Provctl, damaged: str) -> None:
 
 @pytest.mark.parametrize("what", ["link", "hard link", "fifo"])
 @pytest.mark.parametrize("name", ["lock", "log"])
-def test_a_file_of_the_scheduler_that_is_not_ours_is_refused(
+def test_foreign_file_of_the_scheduler_is_refused(
     provctl: Provctl, victim: Path, name: str, what: str
 ) -> None:
     run = _queued(provctl)
@@ -94,7 +94,7 @@ def test_a_file_of_the_scheduler_that_is_not_ours_is_refused(
 
 @pytest.mark.parametrize("what", ["link", "hard link", "fifo"])
 @pytest.mark.parametrize("name", ["owner.lock", "journal.jsonl", "workflow.json"])
-def test_a_file_of_a_run_that_is_not_ours_is_damage_of_that_run(
+def test_foreign_file_of_a_run_is_damage_of_that_run(
     provctl: Provctl, victim: Path, name: str, what: str
 ) -> None:
     run = _queued(provctl)
@@ -117,7 +117,7 @@ def _told_when_taken(provctl: Provctl, run: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["hard link", "fifo"])
-def test_an_exit_record_that_is_not_ours_is_damage_of_that_run(
+def test_foreign_exit_record_is_damage_of_that_run(
     provctl: Provctl, victim: Path, what: str
 ) -> None:
     run = _interrupted(provctl)
@@ -134,7 +134,7 @@ def _folders() -> List[str]:
 
 
 @pytest.mark.parametrize("name", _folders())
-def test_a_folder_that_is_a_link_is_refused(provctl: Provctl, name: str) -> None:
+def test_folder_that_is_a_link_is_refused(provctl: Provctl, name: str) -> None:
     run = _queued(provctl)
     path, real = provctl.state / name, provctl.folder / "real"
     real.mkdir(mode=0o700)
@@ -156,7 +156,7 @@ def test_a_folder_that_is_a_link_is_refused(provctl: Provctl, name: str) -> None
     provctl("wait", run)
 
 
-def test_a_folder_of_another_account_is_refused(provctl: Provctl) -> None:
+def test_folder_of_another_account_is_refused(provctl: Provctl) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root gives folders away")
     run = _queued(provctl)

@@ -1,4 +1,4 @@
-"""Exit records, journals and run folders that are gone, or of another attempt or run.
+"""Exit records, journals and run folders that are missing or belong elsewhere.
 
 What ended is not run again, nobody's end is taken for another's, other runs go on.
 """
@@ -64,7 +64,7 @@ def _is_told(provctl: Provctl, *runs: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["missing", "void", "elsewhere"])
-def test_an_attempt_whose_exit_record_is_gone_is_lost_not_run_again(
+def test_attempt_without_exit_record_is_lost_and_not_repeated(
     provctl: Provctl, how: str
 ) -> None:
     run = _started(provctl)
@@ -80,7 +80,7 @@ def test_an_attempt_whose_exit_record_is_gone_is_lost_not_run_again(
     assert _times(provctl, run) == 1
 
 
-def test_the_control_what_left_no_trace_never_began(provctl: Provctl) -> None:
+def test_control_attempt_without_any_trace_runs(provctl: Provctl) -> None:
     run = _started(provctl)
     _end_without_owner(provctl)
     _go(provctl, run).unlink()
@@ -90,7 +90,7 @@ def test_the_control_what_left_no_trace_never_began(provctl: Provctl) -> None:
     assert _times(provctl, run) == 2
 
 
-def test_an_older_journal_does_not_repeat_what_its_files_know(provctl: Provctl) -> None:
+def test_older_copy_of_a_journal_does_not_repeat_attempts(provctl: Provctl) -> None:
     file = provctl.endless(f'echo "$PROVCTL_RUN" >> "{provctl.folder}/ran"')
     run = provctl.submit(file, env=_QUEUED)
     journal = provctl.state / "runs" / run / "journal.jsonl"
@@ -105,7 +105,9 @@ def test_an_older_journal_does_not_repeat_what_its_files_know(provctl: Provctl) 
     assert _times(provctl, run) == 1
 
 
-def test_an_ended_attempt_without_its_exit_record_is_told_of(provctl: Provctl) -> None:
+def test_verify_reports_a_finished_attempt_without_exit_record(
+    provctl: Provctl,
+) -> None:
     run = provctl.submit(provctl.file({"a": {"command": ["true"]}}))
     provctl("wait", run)
     provctl("journal", "verify", run)
@@ -114,7 +116,7 @@ def test_an_ended_attempt_without_its_exit_record_is_told_of(provctl: Provctl) -
     assert str(_go(provctl, run)) in said.out + said.err
 
 
-def test_swapped_exit_records_are_nobodys(provctl: Provctl) -> None:
+def test_swapped_exit_records_are_not_used(provctl: Provctl) -> None:
     well, badly = _started(provctl), _started(provctl, exit_code=3)
     _end_without_owner(provctl)
     aside = provctl.folder / "aside"
@@ -132,7 +134,7 @@ def test_swapped_exit_records_are_nobodys(provctl: Provctl) -> None:
     provctl("wait", badly, code=10)
 
 
-def test_run_folders_under_each_others_names_are_damage(provctl: Provctl) -> None:
+def test_swapped_run_folders_are_damaged(provctl: Provctl) -> None:
     one, two = _started(provctl), _started(provctl, exit_code=3)
     _end_without_owner(provctl)
     runs = provctl.state / "runs"
@@ -146,7 +148,7 @@ def test_run_folders_under_each_others_names_are_damage(provctl: Provctl) -> Non
     assert (_times(provctl, one), _times(provctl, two)) == (1, 1)
 
 
-def test_the_copy_of_a_run_is_none(provctl: Provctl) -> None:
+def test_copied_run_folder_is_damaged(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless(), env=_QUEUED)
     runs = provctl.state / "runs"
     shutil.copytree(str(runs / run), str(runs / "copy"))
@@ -156,7 +158,7 @@ def test_the_copy_of_a_run_is_none(provctl: Provctl) -> None:
     provctl.until_ready(run)
 
 
-def test_a_copied_state_directory_leaves_tasks_of_the_first_alone(
+def test_copied_state_directory_does_not_affect_tasks_of_the_original(
     provctl: Provctl,
 ) -> None:
     run = _started(provctl)

@@ -1,4 +1,4 @@
-"""One file of a state directory is changed while nobody runs, in ways drawn by chance.
+"""One random change is made to a file of a state directory while no process runs.
 
 Files are swapped, cut, replaced by links, FIFOs and older copies, given away, and lose
 blocks. Nothing hangs, no end is told that was not, no task runs twice, and all but the
@@ -335,7 +335,7 @@ def _judge_change(change: _Change, template: _Template, seen: _Seen) -> List[str
     return wrong
 
 
-def test_a_change_behind_our_back_touches_one_run_and_no_answer_is_wrong(
+def test_meddled_file_affects_one_run_and_no_answer_is_wrong(
     template: _Template, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
     def play(provctl: Provctl, seed: int) -> str:
@@ -356,7 +356,7 @@ def test_a_change_behind_our_back_touches_one_run_and_no_answer_is_wrong(
     )
 
 
-def test_the_control_without_a_change_all_is_as_ever(
+def test_control_unchanged_state_directory_has_no_faults(
     template: _Template, provctl: Provctl
 ) -> None:
     _copied(template, provctl)
@@ -365,7 +365,7 @@ def test_the_control_without_a_change_all_is_as_ever(
     assert seen.told == seen.held == frozenset()
 
 
-def test_the_control_records_that_do_not_say_whose_they_are_deceive(
+def test_control_exit_records_without_an_id_can_be_swapped(
     template: _Template, provctl: Provctl
 ) -> None:
     _copied(template, provctl)

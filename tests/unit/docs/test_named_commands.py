@@ -1,4 +1,4 @@
-"""Every command that is named, in a document or in a hint, exists."""
+"""Every command named in a document or in a hint exists."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def resolved(command: str) -> Tuple[Command, List[str]]:
 
 
 @pytest.mark.parametrize("command", sorted({*named_in_documents()} - {*NO_COMMANDS}))
-def test_a_command_of_a_document_is_there(command: str) -> None:
+def test_command_in_a_document_exists(command: str) -> None:
     check(command)
 
 
 @pytest.mark.parametrize("command", named_in_hints())
-def test_a_command_of_a_hint_is_there(command: str) -> None:
+def test_command_in_a_hint_exists(command: str) -> None:
     check(command)
 
 
@@ -82,12 +82,12 @@ def check(command: str) -> None:
     assert asked <= options, f"{command}: {asked - options}"
 
 
-def test_hints_are_found_and_wrong_ones_too() -> None:
+def test_control_wrong_commands_in_hints_are_found() -> None:
     assert "provctl list" in named_in_hints()
     for wrong in ("provctl workflow lits", "provctl run --fast"):
         with pytest.raises(AssertionError):
             check(wrong)
 
 
-def test_what_is_no_command_is_still_named() -> None:
+def test_listed_exceptions_are_still_in_a_document() -> None:
     assert {*named_in_documents()} >= {*NO_COMMANDS}
