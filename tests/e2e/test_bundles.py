@@ -17,7 +17,7 @@ VALUE = "not-for-everybody"
 
 
 def unpacked(place: Path) -> Dict[str, str]:
-    """The files of a bundle by their names, without its folder."""
+    """The files of a bundle by name, without its folder."""
     found = {}
     with tarfile.open(place) as archive:
         for entry in archive.getmembers():

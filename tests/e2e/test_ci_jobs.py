@@ -46,7 +46,7 @@ let p = import "provctl.ncl" in
 
 @pytest.fixture
 def github(provctl: Provctl) -> Dict[str, str]:
-    """The variables of a job of GitHub, whose checkout is the test's folder."""
+    """The variables of a GitHub job whose checkout is the test's folder."""
     return {
         "CI": "true",
         "GITHUB_ACTIONS": "true",

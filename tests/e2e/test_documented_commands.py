@@ -83,7 +83,7 @@ def steps(text: str) -> Iterator[Step]:
 
 
 def steady(line: str) -> str:
-    """A line without what differs from one time to the next."""
+    """A line without the parts that differ between runs."""
     for pattern, word in CHANGING:
         line = pattern.sub(word, line)
     return line.strip()
@@ -133,7 +133,7 @@ def test_console_session_prints_what_the_document_shows(
 
 
 def tried(line: str, free: List[int]) -> str:
-    """What is run of a line of bash."""
+    """The part of a bash line that is run here."""
     if line in UNTRIED:
         return ""
     return INSTEAD[line].format(free=free) if line in INSTEAD else line
@@ -196,7 +196,7 @@ def test_commands_that_reproduce_figures_exist() -> None:
 
 
 def _measure(words: List[str]) -> None:
-    """Not run, for that takes hours; but what it names is there to be run."""
+    """Check that the named files exist. The commands are not run: they take hours."""
     words = [word for word in words if not re.match(r"[A-Z_]+=", word)]
     if words[:2] == ["python", "-m"]:
         assert (ROOT / words[2].replace(".", "/")).with_suffix(".py").is_file(), words

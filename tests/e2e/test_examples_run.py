@@ -196,6 +196,6 @@ def test_validate_and_plan_start_nothing(provctl: Provctl, name: str) -> None:
 
 
 def _made(provctl: Provctl, kind: str) -> List[Dict[str, Any]]:
-    """What the provider of the examples keeps, sorted by name."""
+    """What the provider of the examples has stored, sorted by name."""
     folder = Path(provctl.environ["HOME"]) / ".local" / "state" / "provisioning" / kind
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]

@@ -19,7 +19,7 @@ BAD = {"a": {"command": ["sh", "-c", "echo why; [ -e mended ]"]}}
 
 @pytest.fixture
 def elsewhere(provctl: Provctl) -> List[object]:
-    """Flags for a state directory that only they name, by a path that needs quotes."""
+    """Flags that name a state directory and a path that needs quotes."""
     del provctl.environ["PROVCTL_STATE_DIR"]
     provctl.state = provctl.folder / "it's here"
     config = provctl.text("my config.toml", "[ui]\nheartbeat_seconds = 7\n")
@@ -27,7 +27,7 @@ def elsewhere(provctl: Provctl) -> List[object]:
 
 
 def commands_in(text: str) -> List[List[str]]:
-    """The words of each command that is named, as a shell reads them."""
+    """The words of each named command, as a shell reads them."""
     lines = re.findall(r"provctl (?!help)[^\n;`]+", text)
     return [shlex.split(line)[1:] for line in lines]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Hooks:
-    """A configuration with hooks, and what they were told."""
+    """A configuration with hooks, and the input that the hooks got."""
 
     def __init__(self, provctl: Provctl) -> None:
         self._provctl = provctl
@@ -24,12 +24,12 @@ class Hooks:
         self.set(self.hear)
 
     def set(self, *commands: List[str], timeout_s: float = 30) -> None:
-        """Let these be the hooks."""
+        """Configure these hooks."""
         text = f"[hooks]\non_run_finished = {json.dumps(commands)}\n"
         self._provctl.text("hooks.toml", f"{text}timeout_seconds = {timeout_s}\n")
 
     def told(self, count: int = 1) -> List[Dict[str, Any]]:
-        """Wait until so many ends were told, and all hooks are through."""
+        """Wait until so many runs were reported and all hooks have ended."""
         marks = self._provctl.state / "hooks"
 
         def through() -> bool:

@@ -98,7 +98,7 @@ def test_first_command_of_the_readme_installs_provctl(tmp_path: Path) -> None:
 
 
 def check_indexes(folder: Path) -> None:
-    """Skip the test where npm is missing, or no index of packages answers."""
+    """Skip the test if npm is missing, or if no package index answers."""
     if shutil.which("npm") is None:
         pytest.skip("npm is not here, and is no package of Python's")
     pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d"]

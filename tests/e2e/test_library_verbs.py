@@ -417,7 +417,7 @@ def test_completion_uses_the_library_cache_without_nushell(
 
 
 def offers(provctl: Provctl, typed: str) -> Set[str]:
-    """What bash is offered for a line."""
+    """The words that bash gets for a line."""
     asked = {"_PROVCTL_COMPLETE": "bash", "_PROVCTL_WORDS": typed}
     _, *lines = provctl(env=asked).out.split("\n") or [""]
     return {line.split()[0] for line in lines if line}

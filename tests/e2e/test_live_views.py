@@ -20,7 +20,7 @@ _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 def gated(provctl: Provctl, words: str = "PROGRESS: 3/7 copying") -> Dict[str, Any]:
-    """A task that goes on until the file `gate` is there."""
+    """A task that runs until the file `gate` exists."""
     gate = provctl.folder / "gate"
     script = f"echo '{words}'; while [ ! -e {gate} ]; do sleep 0.05; done"
     return {"command": ["sh", "-c", script]}
@@ -89,7 +89,7 @@ def test_live_view_adapts_to_a_resized_terminal(provctl: Provctl) -> None:
 
 
 def _is_whole(screen: str, bar: int) -> bool:
-    """One picture and nothing else, its bar so many cells wide."""
+    """One picture and nothing else, with a bar of so many cells."""
     lines = screen.split("\n")
     return (
         len(lines) == 10

@@ -1,7 +1,7 @@
 """A user who has read nothing gets from `--help` alone to a successful run.
 
-At a terminal of one's own. Each command is one that a screen before has named; what
-is typed is checked for that, and ids are copied from what was printed.
+The user works at a terminal. The test checks that each typed command was named on an
+earlier screen. Ids are copied from the output.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Newcomer:
     def types(self, line: str, *, because: str = "") -> str:
         """Type a command, and return what it printed.
 
-        `because` is what an earlier screen showed that makes one type this.
+        `because` is the text of an earlier screen that explains this command.
         """
         shown = "\n".join(self._seen)
         assert because in shown, f"nothing has told to type {line!r}:\n{shown}"
@@ -45,7 +45,7 @@ class Newcomer:
         return printed
 
     def begins(self, line: str, *, because: str, until: str) -> None:
-        """Type a command that goes on, and wait until it shows something."""
+        """Type a command that keeps running, and wait until it shows something."""
         shown = "\n".join(self._seen)
         assert because in shown, f"nothing has told to type {line!r}:\n{shown}"
         start = len(self._terminal.plain)
@@ -55,14 +55,14 @@ class Newcomer:
             self._terminal.read_more(deadline)
 
     def presses(self, keys: str) -> str:
-        """Press keys while a command goes on, and return what it printed to its end."""
+        """Press keys while a command runs, and return its output up to its end."""
         self._terminal.press(keys)
         printed = self._wait()
         self._seen.append(printed)
         return printed
 
     def _wait(self) -> str:
-        """All that is printed until the shell asks for the next line."""
+        """Return everything that is printed before the next prompt of the shell."""
         start = len(self._terminal.plain)
         deadline = time.monotonic() + _LINE_S
         while not self._terminal.plain[start:].endswith(_PROMPT):
@@ -83,7 +83,7 @@ def newcomer(provctl: Provctl) -> Iterator[Newcomer]:
 
 
 def one_that_fails_until_repaired(provctl: Provctl) -> None:
-    """`mine.json`: its second task fails as long as there is no file `repaired`."""
+    """`mine.json`: its second task fails until there is a file `repaired`."""
     tasks = {
         "first": {"command": ["sh", "-c", "echo hello; sleep 1"]},
         "second": {"command": ["test", "-e", "repaired"], "needs": ["first"]},

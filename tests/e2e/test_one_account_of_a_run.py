@@ -25,7 +25,7 @@ ENDED = "finished with exit code 0, not yet recorded"
 
 @pytest.fixture
 def orphan(provctl: Provctl) -> str:
-    """A run whose owner died while `a` ran, which ended since; `b` waits for it."""
+    """A run whose owner died while `a` ran; `a` has finished, `b` waits for it."""
     folder = StateDir(provctl.state)
     folder.prepare()
     run = submit(folder, a_workflow(task("a"), task("b", ["a"])), "orphan")

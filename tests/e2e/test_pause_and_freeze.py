@@ -29,9 +29,8 @@ def ticking(provctl: Provctl, timeout: str = "1h") -> Path:
 def states(provctl: Provctl) -> List[str]:
     """The states of the task's processes: T is stopped.
 
-    What has ended is none of them, though a stopped shell does not wait for it. A shell
-    that waits in the kernel (D) for a child of its vfork to run a program stands still
-    with that child.
+    Zombies do not count: a stopped shell does not wait for its children. A shell that
+    waits in the kernel (D) for a vfork child to run a program counts as its child.
     """
     pid = int((provctl.folder / "pid").read_text())
     (group,) = [_stat(pid)[2]]
@@ -53,12 +52,12 @@ def _stat(pid: int) -> List[str]:
 
 
 def ticks(provctl: Provctl) -> int:
-    """How far it came."""
+    """The number of ticks so far."""
     return (provctl.folder / "ticks").stat().st_size
 
 
 def frozen(provctl: Provctl, timeout: str = "1h") -> str:
-    """A run that stands still, all its processes too."""
+    """A frozen run, all of whose processes are stopped."""
     run = provctl.submit(ticking(provctl, timeout))
     provctl.until_ready(run)
     provctl.wait_for_text(provctl.folder / "ticks", ".")

@@ -1,7 +1,7 @@
 """Nushell modules from the platform's documentation work unchanged.
 
-`tests/support/platform` has them as they are printed there; only `{ ... }`, which stands
-for parameters, is filled in, and the port is one that is free here.
+`tests/support/platform` contains them as published. Only the placeholders `{ ... }`
+are filled in, and the port is a free one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def library(provctl: Provctl) -> Path:
 
 @pytest.fixture
 def api(provctl: Provctl, library: Path) -> Api:
-    """The scheduler, on a port that the modules in the library call by localhost."""
+    """The scheduler on a port that the modules in the library call by localhost."""
     need_localhost()
     api = start_api(provctl)
     for page in PAGES.glob("*.nu"):
@@ -47,7 +47,7 @@ def api(provctl: Provctl, library: Path) -> Api:
 
 
 def by_hand(provctl: Provctl, api: Api) -> Dict[str, str]:
-    """The environment of somebody who was given the token."""
+    """The environment of a user who has the token."""
     return {
         "PROVCTL_ENDPOINT": f"http://127.0.0.1:{api.port}",
         "PROVCTL_TOKEN": (provctl.state / "scheduler" / "token").read_text().strip(),

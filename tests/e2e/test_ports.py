@@ -55,7 +55,7 @@ def listening(provctl: Provctl) -> List[str]:
 
 
 def checked(provctl: Provctl) -> Dict[str, Any]:
-    """What doctor says of the API."""
+    """What doctor reports about the API."""
     rows = provctl("doctor", "-o", "json", code=None).json()
     (row,) = [row for row in rows if row["check"] == "api"]
     return dict(row)

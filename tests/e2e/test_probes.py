@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def lost(provctl: Provctl, **fields: Any) -> str:
-    """A run whose task lost its supervisor; with a file `go` it ends by itself.
+    """A run whose task lost its supervisor; with a file `go` it finishes by itself.
 
-    The task counts its tries. One after it uses its output.
+    The task counts its attempts. A second task uses its output.
     """
     folder = provctl.folder
     script = (
@@ -38,7 +38,7 @@ def lost(provctl: Provctl, **fields: Any) -> str:
 
 
 def tries(provctl: Provctl) -> int:
-    """How often the task began."""
+    """How often the task was started."""
     return len((provctl.folder / "tries").read_text())
 
 

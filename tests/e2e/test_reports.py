@@ -15,7 +15,7 @@ _VOID = {"meta", "br", "hr", "img", "link", "input"}
 
 
 class Page(HTMLParser):
-    """What is in a page: its tags, its text, and whether all is closed."""
+    """The content of a page: its tags, its text, and whether all tags are closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

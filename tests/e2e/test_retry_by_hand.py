@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def chain(provctl: Provctl) -> Path:
-    """Tasks a to d, each after the one before; c fails until there is a file `ok`."""
+    """Tasks a to d in a chain; c fails until there is a file `ok`."""
     folder = provctl.folder
 
     def does(task: str, first: str = "true") -> Dict[str, Any]:
@@ -34,7 +34,7 @@ def chain(provctl: Provctl) -> Path:
 
 
 def done(provctl: Provctl) -> List[str]:
-    """What ran to its end, in order."""
+    """The tasks that finished, in order."""
     return (provctl.folder / "done").read_text().splitlines()
 
 
@@ -45,7 +45,7 @@ def mend(provctl: Provctl) -> None:
 
 @pytest.fixture
 def failed(provctl: Provctl) -> str:
-    """A run of which c failed, so that d was skipped."""
+    """A run in which c failed and d was skipped."""
     provctl("workflow", "run", chain(provctl), code=10)
     assert done(provctl) == ["a", "b"]
     return provctl.runs()[0]

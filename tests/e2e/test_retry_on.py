@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def first_then_good(provctl: Provctl, first: str, on: List[Any], **more: Any) -> str:
-    """A run of a task that does `first` at its first try, and then succeeds."""
+    """A run of a task whose first attempt does `first`; the second one succeeds."""
     once = f"{provctl.folder}/once"
     script = f"echo ready; test -e {once} && exit 0; touch {once}; {first}"
     task: Dict[str, Any] = {

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def site(provctl: Provctl, **changes: Any) -> Path:
-    """A network, two servers on it that are undone at the same time, an application.
+    """A network, two servers on it with parallel undos, and an application.
 
-    Each undo writes when it began and ended; the servers wait for each other. The
+    Each undo writes when it starts and ends; the servers wait for each other. The
     application fails unless there is a file `ok`; the log has no undo.
     """
     folder = provctl.folder
@@ -59,7 +59,7 @@ def undone(provctl: Provctl) -> List[str]:
 
 
 def check_order(provctl: Provctl) -> None:
-    """Servers at the same time, each once; then the network, with its output."""
+    """Check that the servers were undone in parallel, once, then the network."""
     lines = undone(provctl)
     assert sorted(lines[:2]) == ["begin one", "begin two"]
     assert sorted(lines[2:4]) == ["end one", "end two"]

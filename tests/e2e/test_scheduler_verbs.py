@@ -70,7 +70,7 @@ def test_socket_and_files_are_private(provctl: Provctl) -> None:
 
 
 def _start_of_main(provctl: Provctl, run: str) -> str:
-    """When the process of the first task was started; fails when it is gone."""
+    """The start time of the first task's process; fails if it is gone."""
     pid = provctl.log(run).read_text().split()[1]
     stat = Path(f"/proc/{pid}/stat").read_text()
     return stat.rpartition(")")[2].split()[19]

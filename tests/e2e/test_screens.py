@@ -1,7 +1,7 @@
 """The output of each reading verb, word for word, for a state that never changes.
 
-`--update-goldens` writes what is printed now into tests/golden/screens, to be read
-before it is committed. What depends on the machine or the moment is masked.
+`--update-goldens` writes the current output into tests/golden/screens; read it before
+the commit. Parts that depend on the machine or the time are masked.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ ALL = {**SCREENS, **groups()}
 
 @pytest.fixture
 def museum(provctl: Provctl) -> Provctl:
-    """The command, at a terminal of fixed width, in front of all that has happened."""
+    """The command at a terminal of fixed width, with the sample state directory."""
     fill(provctl.folder, provctl.state)
     provctl.text(
         "wrong.json", '{"tasks": {"a": {"command": ["true"], "needs": ["b"]}}}'
@@ -152,7 +152,7 @@ def test_screen_matches_its_recording(
 
 
 def recorded(museum: Provctl, command: str, done: Done) -> str:
-    """What a command printed, and where; the same on every machine."""
+    """The command, its output and its streams; the same on every machine."""
     lines = [f"$ provctl {command}", *done.out.splitlines()]
     lines += [f"[stderr] {line}" for line in done.err.splitlines()]
     lines += [f"[exit {done.code}]"] if done.code else []

@@ -48,7 +48,7 @@ OTHERS = (
 
 
 def forms_of(provctl: Provctl, given: Dict[str, Any]) -> Dict[str, str]:
-    """What is to be seen of a run with a task for each form: by its line, log and output."""
+    """What a run with a task for each form shows: its line, log and output."""
     scripts: Dict[str, Any] = {
         f"n{number:02}": {"script": f"let it = ({line}); print $it; {{it: $it}}"}
         for number, line in enumerate(NUSHELL)

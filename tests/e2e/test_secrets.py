@@ -19,9 +19,9 @@ ENVIRON = {"MY_TOKEN": VALUE}
 
 
 def telling(provctl: Provctl, reference: str, kind: str = "command") -> Path:
-    """A task that takes its secret to where it belongs, and also blurts it out.
+    """A task that passes its secret to its destination, and also prints it.
 
-    It lasts until there is a file `go`.
+    It runs until there is a file `go`.
     """
     folder = provctl.folder
     shell = (
@@ -41,14 +41,14 @@ def telling(provctl: Provctl, reference: str, kind: str = "command") -> Path:
 
 
 def on_disk(folder: Path) -> List[str]:
-    """The files below a folder that have the secret in them, in any form."""
+    """The files below a folder that contain the secret, in any form."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert files
     return [str(path) for path in files if any(f in content(path) for f in FORMS)]
 
 
 def content(path: Path) -> bytes:
-    """What is in a file; nothing if it is gone by now, as a marker may be."""
+    """The content of a file; nothing if it is gone, as a marker may be."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -56,13 +56,13 @@ def content(path: Path) -> bytes:
 
 
 def in_arguments(provctl: Provctl) -> List[int]:
-    """The processes that anybody can see the secret of, in `ps`."""
+    """The processes whose argument list contains the secret."""
     pids = provctl.processes()
     return [pid for pid in pids if any(VALUE in word for word in command_of(pid))]
 
 
 def check_hidden(provctl: Provctl, run: str) -> None:
-    """It got there, and is nowhere else, while the task runs and after."""
+    """Check that only the task gets the secret, while it runs and afterwards."""
     provctl.until_ready(run)
     assert (provctl.folder / "received").read_text() == VALUE
     assert in_arguments(provctl) == []

@@ -167,7 +167,7 @@ def test_every_example_can_be_simulated(provctl: Provctl) -> None:
 
 
 def _ran_once(provctl: Provctl, took_s: Dict[str, float]) -> None:
-    """Put a run of the workflow `once` on disk, of tasks that took so long."""
+    """Write a run of the workflow `once` to disk, with these durations."""
     folder = StateDir(provctl.state)
     folder.prepare()
     workflow = a_workflow(*(task(name) for name in took_s), name="once")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def deployment(provctl: Provctl) -> Path:
-    """A server with the next number, what uses it, and `app`, which fails without `ok`."""
+    """A server with a new number, its users, and `app`, which fails without `ok`."""
     folder = provctl.folder
     count = f"(try {{ open --raw '{folder}/n' }} catch {{ '0' }} | into int) + 1"
     tasks: Dict[str, Any] = {

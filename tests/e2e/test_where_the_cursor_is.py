@@ -113,5 +113,5 @@ def _has_bar(screen: str, cells: int) -> bool:
 
 
 def _modes(told: str) -> str:
-    """What `stty -a` tells, but for the size."""
+    """The output of `stty -a` without the size."""
     return told.partition("\n")[2]

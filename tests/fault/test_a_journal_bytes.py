@@ -1,10 +1,10 @@
 """Group A of the fault catalogue: every change of a journal's bytes is noticed.
 
-The journal is that of a real run of forty tasks. The one thing that no format can
-tell from a torn write is damage to what was committed last, with nothing after it
-that says it was on disk: it counts as torn, and is never applied. Case 9, a missing
-segment, does not exist here: a run has one journal. Cases 10 and 11 are in
-`test_b_checkpoints.py`.
+The journal is that of a real run of forty tasks. One kind of damage cannot be
+distinguished from a torn write in any format: damage to the records committed last,
+with no later record that says that they were on disk. It counts as torn, and is never
+applied. Case 9, a missing segment, does not exist here: a run has one journal. Cases
+10 and 11 are in `test_b_checkpoints.py`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def write(real: RealJournal, *parts: bytes) -> None:
 
 
 def mended(real: RealJournal) -> int:
-    """How many records the next owner goes on with; the file is then just these."""
+    """The number of records of the next owner; the file has only these."""
     events, position = recover(real.folder.journal, real.folder.id)
     assert events == [line.event for line in real.records[: len(events)]]
     assert real.folder.journal.read_bytes() == real.whole[: position.offset]
@@ -55,7 +55,7 @@ def mended(real: RealJournal) -> int:
 
 
 def refused(real: RealJournal, record: int) -> None:
-    """The next owner names the record, and the file stays as it is."""
+    """Check that the next owner names the record and leaves the file unchanged."""
     before = real.folder.journal.read_bytes()
     with pytest.raises(JournalDamaged, match=f"record {record}: ") as caught:
         recover(real.folder.journal, real.folder.id)
@@ -178,7 +178,7 @@ def test_05_zeros_in_the_middle_are_damage(real: RealJournal, record: int) -> No
 
 
 def strangers(real: RealJournal) -> Iterator[bytes]:
-    """Tails of others: noise, JSON, and sealed lines of another journal."""
+    """Foreign tails: noise, JSON, and sealed lines of another journal."""
     chance = random.Random(6)
     for size in (1, 20, 300, 5000):
         yield bytes(chance.randrange(256) for _ in range(size))

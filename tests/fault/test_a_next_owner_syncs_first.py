@@ -1,7 +1,7 @@
 """A record says what was on disk when it was written, so the next owner syncs first.
 
-The owner before may have been killed between its write and its sync; what it wrote
-can be read, and be gone after a power cut.
+The previous owner may have been killed between its write and its sync. What it wrote
+can then be read, and can be lost in a power cut.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _strace() -> None:
 
 
 def calls(tmp_path: Path, journal: Path) -> List[str]:
-    """What an owner asks of the kernel that changes a journal: two commits."""
+    """The system calls of an owner that change a journal, for two commits."""
     log = tmp_path / "trace"
     command = [sys.executable, "-c", _OWNER, str(journal)]
     subprocess.run(under(log, TRACING) + command, check=True)

@@ -1,7 +1,7 @@
 """Cases 10, 11 and 23: with any checkpoint the state is that of the journal.
 
-There is one checkpoint a run, and the journal is never shortened: where the first
-design falls back to an older snapshot, the whole journal is replayed.
+A run has one checkpoint, and its journal is never shortened. If the checkpoint cannot
+be used, the whole journal is replayed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CAPACITY = {"p": 2}
 
 
 def facts() -> Tuple[ev.Event, ...]:
-    """Some tasks done, two that run, one that waits for its next try."""
+    """Some tasks done, two running, one waiting for its next attempt."""
     started = [ev.AttemptStarted("r", 1001.0 + n, f"t{n}", 1) for n in range(3)]
     failed = ev.AttemptFinished(
         "r", 1005.0, "again", 1, "failed", result=AttemptResult(3), retry_at=1065.0
@@ -80,9 +80,9 @@ def replayed(run: RunDir) -> Dict[str, Any]:
 
 
 def recovered(run: RunDir) -> Tuple[Dict[str, Any], int]:
-    """What the next owner knows, and how many records it replayed for that.
+    """The state of the next owner, and the number of records that it replayed.
 
-    Who only reads knows the same.
+    A reader that is not an owner has the same state.
     """
     known, count = _recovered(run)
     state = State(slots=5, capacity=CAPACITY)

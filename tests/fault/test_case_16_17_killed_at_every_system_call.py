@@ -1,8 +1,8 @@
 """A command is killed at every system call that changes something, once at each.
 
-Then the state is brought back as a user does it: a submission is not there or whole,
-and what was acknowledged is; each task ran once; exit codes are the true ones.
-By itself a sample of the points; `FAULT_POINTS=9999` leaves out none.
+Then the state is brought back as a user would do it. A submission is absent or
+complete, and complete if it was acknowledged. Each task ran once, and exit codes are
+true. By default a sample of the points is tested; `FAULT_POINTS=9999` tests all.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def _cancel(provctl: Provctl, point: Point) -> str:
 
 
 def _waiting(provctl: Provctl) -> str:
-    """A run whose one task waits for a file."""
+    """A run whose only task waits for a file."""
     script = f'echo "$PROVCTL_TASK" >> "{provctl.folder}/ran"; echo ready; '
     script += f'until [ -e "{provctl.folder}/go" ]; do sleep 0.02; done'
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))

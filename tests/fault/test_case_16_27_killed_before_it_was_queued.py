@@ -1,6 +1,6 @@
 """A submit is killed before its run is queued: the run is incomplete.
 
-It is no run that waits for its turn: nobody was told its id, and nobody goes on with it.
+It does not wait for a scheduler: nobody got its id, and no process continues it.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def point(tmp_path: Path) -> Point:
-    """Where a submit makes the marker of its run."""
+    """The point at which a submit creates the queue marker of its run."""
     need_strace()
     made = points_of(trace(tmp_path, "workflow", "submit"), below="/queue/")
     return next(each for each in made if ".submitters" not in str(each))
 
 
 def _left(provctl: Provctl, point: Point, *, age_s: float = 100) -> str:
-    """What is left of a submit that was killed there, some time ago."""
+    """The remains of a submit that was killed at that point some time ago."""
     log = provctl.folder / "strace"
     file = provctl.file({"a": {"command": ["true"]}})
     before = provctl.runs()

@@ -137,7 +137,7 @@ def test_67_batch_has_a_key(provctl: Provctl) -> None:
 
 
 def _steps(provctl: Provctl) -> List[tuple[str, int]]:
-    """Every call that a submission makes of those that matter, and its count."""
+    """Every relevant system call of a submission, and its number."""
     trace = provctl.folder / "trace"
     file = provctl.file({"a": {"command": ["true"]}})
     command = ["strace", "-o", str(trace), "-e", f"trace={','.join(CALLS)}"]
@@ -152,7 +152,7 @@ def _steps(provctl: Provctl) -> List[tuple[str, int]]:
 def _submit_and_kill(
     provctl: Provctl, file: Path, key: tuple[str, ...], call: str, when: int
 ) -> bool:
-    """Submit, and kill that at a system call; say whether it was."""
+    """Submit, and kill the command at a system call; return whether it was killed."""
     inject = f"inject={call}:signal=KILL:when={when}"
     command = ["strace", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject]
     return _traced(provctl, command, file, key) == -signal.SIGKILL

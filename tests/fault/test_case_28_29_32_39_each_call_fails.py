@@ -1,9 +1,9 @@
 """Each system call that changes the state directory fails, one after another.
 
-A full disk (ENOSPC), a broken one (EIO), or a write of nothing at all, which is what
-a short write comes to; for writes that stop in the middle see case 29 below. Nothing
-is acknowledged that is not so, no task is killed or repeated, and its exit is kept.
-By itself a sample of the points; `FAULT_POINTS=9999` leaves out none.
+The disk is full (ENOSPC), broken (EIO), or writes nothing, the extreme of a short
+write; for partial writes see case 29 below. Only true results are acknowledged, no
+task is killed or repeated, and its exit is kept. By default a sample of the points is
+tested; `FAULT_POINTS=9999` tests all.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FULL = 32  # the exit code for a state directory that cannot be used
 
 @dataclass(frozen=True)
 class Fault:
-    """How a call fails: `how` is what strace answers instead of the kernel."""
+    """How a call fails: `how` is what strace returns instead of the kernel."""
 
     point: Point
     how: str

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def disk(provctl: Provctl) -> Iterator[SmallDisk]:
-    """The disk of the state directory, until all that uses it is gone."""
+    """The disk of the state directory; it is removed after all its users have ended."""
     with small_disk(provctl.state) as disk:
         yield disk
         provctl.kill_everything()
@@ -136,9 +136,9 @@ def test_case_28_29_request_that_cannot_be_recorded_is_not_acknowledged(
 
 
 def _running_task(provctl: Provctl, go: Path) -> Path:
-    """The folder of a run whose one task waits for a file, then exits with 7.
+    """The folder of a run whose only task waits for a file, then exits with 7.
 
-    Tasks before it made its journal longer than that of another run will be.
+    Earlier tasks make its journal longer than the journal of another run will be.
     """
     script = f'echo ready; until [ -e "{go}" ]; do sleep 0.02; done; exit 7'
     early = {f"early-{n}": {"command": ["true"]} for n in range(4)}
@@ -151,7 +151,7 @@ def _running_task(provctl: Provctl, go: Path) -> Path:
 
 @contextmanager
 def _files_no_larger(size: int, *processes: int) -> Iterator[None]:
-    """The kernel lets these processes write no file beyond a size, as if it was full."""
+    """These processes cannot write a file beyond a size, as if the disk was full."""
     none = resource.RLIM_INFINITY
     for process in processes:
         resource.prlimit(process, resource.RLIMIT_FSIZE, (size, none))

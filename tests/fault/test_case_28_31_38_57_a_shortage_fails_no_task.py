@@ -1,7 +1,7 @@
 """A shortage of inodes, space or processes in provctl does not fail a task.
 
-The attempt that was to begin is void, and waits: nothing is rolled back, no retry is
-used up, and it begins by itself when there is room. That is said, once.
+The attempt is discarded and waits: nothing is rolled back, no retry is used up, and it
+starts by itself when the resource is available. This is reported once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def disk(provctl: Provctl) -> Iterator[SmallDisk]:
-    """The disk of the state directory, until all that uses it is gone."""
+    """The disk of the state directory; it is removed after all its users have ended."""
     with small_disk(provctl.state, inodes=100) as disk:
         if not disk.mounted:
             pytest.skip("only root may mount a disk of few inodes")
@@ -31,7 +31,7 @@ def disk(provctl: Provctl) -> Iterator[SmallDisk]:
 
 
 def _server_then_what_rolls_back(provctl: Provctl, **fields: Any) -> Path:
-    """A task that waits for the file `go` and can be undone; then one that rolls back."""
+    """A task that waits for the file `go` and has an undo; then one that rolls back."""
     folder = provctl.folder
     wait = f'echo ready; until [ -e "{folder}/go" ]; do sleep 0.02; done'
     tasks: Dict[str, Any] = {
@@ -50,7 +50,7 @@ def _server_then_what_rolls_back(provctl: Provctl, **fields: Any) -> Path:
 
 
 def _until_told(provctl: Provctl, run: str, what: str) -> str:
-    """Wait until the task that cannot begin says what it waits for; return that."""
+    """Wait until the waiting task names the missing resource; return its reason."""
 
     def told() -> str:
         task = provctl.task(run, "b")
@@ -61,7 +61,7 @@ def _until_told(provctl: Provctl, run: str, what: str) -> str:
 
 
 def _check_whole(provctl: Provctl, run: str) -> None:
-    """It ran once, as its first try, and nothing was undone."""
+    """Check that the task ran once, as its first attempt, and nothing was undone."""
     provctl("wait", run)
     assert (provctl.folder / "ran").read_text() == "x\n"
     assert not (provctl.folder / "undone").exists()

@@ -29,7 +29,7 @@ class _Mount:
         self._mount("-t", "tmpfs", "-o", "mode=0700", "tmpfs")
 
     def be(self, options: str) -> None:
-        """Mount it again, with other options."""
+        """Mount it again with other options."""
         self._mount("-o", f"remount,{options}")
 
     def _mount(self, *words: str) -> None:

@@ -1,7 +1,7 @@
 """Each system call with which a shim changes a file fails once.
 
-What fails before the task begins may keep it from beginning; it never makes it begin
-twice. What fails after it ended must not cost the exit code.
+A failure before the start of the task may prevent it, but never causes a second start.
+A failure after the end of the task does not lose its exit code.
 """
 
 from __future__ import annotations

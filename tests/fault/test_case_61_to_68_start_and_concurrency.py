@@ -362,7 +362,7 @@ def test_68_cancel_at_any_moment_gives_one_outcome(provctl: Provctl) -> None:
 
 
 def _settled(provctl: Provctl, run: str) -> str:
-    """The one outcome of a run, as its journal and `status` have it."""
+    """The only outcome of a run, in its journal and in `status`."""
     provctl.until(lambda: not provctl.status(run)["owned"], "nobody owns it any more")
     records = provctl.journal(run)
     (finished,) = [r for r in records if r["type"] == "run_finished"]
@@ -381,14 +381,14 @@ def _settled(provctl: Provctl, run: str) -> str:
 
 
 def _reads_socket(pid: int) -> bool:
-    """Whether a process sleeps until something comes out of its socket."""
+    """Whether a process sleeps until its socket has data."""
     place = Path(f"/proc/{pid}/wchan")
     return "sk" in place.read_text() or "poll" in place.read_text()
 
 
 @contextlib.contextmanager
 def _another_owner(provctl: Provctl, answer: Any) -> Iterator[str]:
-    """A scheduler and owner of a run that gives one answer to everything."""
+    """A scheduler and owner of a run that gives one answer to every request."""
     off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     run = provctl.submit(provctl.file({"a": TRUE}), env=off)
     place = provctl.folder / "s"

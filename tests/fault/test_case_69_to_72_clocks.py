@@ -23,7 +23,7 @@ DAY, YEAR = 86_400, 365 * 86_400
 
 @pytest.fixture
 def clock(provctl: Provctl) -> SetClock:
-    """A clock to be set."""
+    """A clock that can be set."""
     return SetClock(provctl)
 
 

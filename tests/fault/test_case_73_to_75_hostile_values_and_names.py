@@ -1,6 +1,6 @@
 """Values are data: nothing in a workflow or a flag is run as code.
 
-By hand with more: FAULT_VALUES=100000; FAULT_SEED for another draw.
+FAULT_VALUES=100000 tests more values; FAULT_SEED draws others.
 """
 
 from __future__ import annotations
@@ -276,7 +276,7 @@ def test_75_invalid_task_id_is_not_found(provctl: Provctl) -> None:
 
 
 def _tasks(hostile: Hostile, number: int) -> Dict[str, Any]:
-    """Tasks that get so many values, in every way a task can."""
+    """Tasks that get so many values in every possible way."""
     tasks: Dict[str, Any] = {}
     ways: List[Callable[[], Dict[str, Any]]] = [
         lambda: _called(args=hostile.values(100), flags={"flag": hostile.values(100)}),

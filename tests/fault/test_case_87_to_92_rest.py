@@ -233,7 +233,7 @@ def test_case_90_endless_requests_are_read_as_they_are_answered(
 
 
 def _peak(pid: int) -> int:
-    """The most memory that a process has had."""
+    """The peak memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     found = [each for each in status.splitlines() if each.startswith("VmHWM:")]
     return int(found[0].split()[1]) << 10 if found else 0
@@ -417,7 +417,7 @@ def _chunked(api: Api, path: str) -> bytes:
 
 
 def _sent(api: Api, data: bytes) -> int:
-    """Send bytes and return the status that comes back."""
+    """Send bytes and return the status of the response."""
     with closing(api.raw()) as sock:
         with suppress(ConnectionError):  # it may have its answer already
             sock.sendall(data)

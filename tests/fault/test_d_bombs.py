@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def _threads_of(uid: int) -> int:
-    """How many threads a user has: the limit of processes counts them."""
+    """The number of threads of a user; the limit of processes counts threads."""
     there = 0
     for process in psutil.process_iter(["uids", "num_threads"]):
         uids = process.info["uids"]
@@ -191,7 +191,7 @@ def test_58_executor_works_if_its_starter_ignores_sigchld(
 
 @pytest.fixture
 def frozen_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk on which whoever writes hangs in the kernel, where not even KILL helps."""
+    """A disk on which writers hang in the kernel, where not even KILL works."""
     image, folder = tmp_path / "image", tmp_path / "disk"
     folder.mkdir()
     if os.geteuid() != 0 or sys.platform != "linux":

@@ -1,8 +1,8 @@
 """Catalogue group D, 42 to 44, many times: process trees that resist their end.
 
-FAULT_TREES=1000 bash tests/run tests/fault/test_d_hostile_trees.py -s
+    FAULT_TREES=1000 bash tests/run tests/fault/test_d_hostile_trees.py -s
 
-and FAULT_SEED for other trees.
+is the long run; FAULT_SEED makes other trees.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ def test_50_thousand_short_tasks_leave_no_zombie(bench: Bench) -> None:
 
 
 def _stranger(pid: int) -> subprocess.Popen[bytes]:
-    """Start a process that has the number of one that is gone."""
+    """Start a process that has the pid of one that is gone."""
     last = Path("/proc/sys/kernel/ns_last_pid")
     if os.geteuid() != 0:
         pytest.skip("only root may choose the number of a process")

@@ -87,9 +87,9 @@ def test_missing_or_changed_workflow_file_is_damage(
 
 
 def _run_of_a_killed_scheduler(provctl: Provctl) -> Tuple[str, Path, Path]:
-    """A run whose last record is the start of its last task, and its owner dead.
+    """A run of a dead owner; its last record is the start of its last task.
 
-    The task goes on until there is a file `go`.
+    The task runs until there is a file `go`.
     """
     ran = provctl.folder / "ran"
     script = f'echo "$PROVCTL_TASK" >> "{ran}"'
@@ -105,7 +105,7 @@ def _run_of_a_killed_scheduler(provctl: Provctl) -> Tuple[str, Path, Path]:
 
 
 def _with_later_format(raw: bytes) -> bytes:
-    """The same journal, as a version would write it that is yet to come."""
+    """The same journal as a future version would write it."""
     lines, before = [], b"00000000"
     for line in raw.splitlines():
         body = line[:-18].replace(b'{"v":1,', b'{"v":99,', 1)

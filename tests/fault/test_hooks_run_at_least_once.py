@@ -23,7 +23,7 @@ FORKS = ("clone", "clone3", "fork", "vfork")
 
 
 class Heard:
-    """A hook that writes down what it is told, after `first`."""
+    """A hook that runs `first` and then stores its input."""
 
     def __init__(self, provctl: Provctl, first: str = "true") -> None:
         self.path = provctl.folder / "heard"
@@ -32,7 +32,7 @@ class Heard:
         self.env = {"PROVCTL_CONFIG": str(provctl.text("hooks.toml", text))}
 
     def lines(self) -> List[Dict[str, Any]]:
-        """What it was told."""
+        """The stored inputs."""
         text = self.path.read_text() if self.path.exists() else ""
         return [json.loads(line) for line in text.splitlines()]
 
@@ -42,7 +42,7 @@ def _marks(provctl: Provctl) -> List[Path]:
 
 
 def _killed_before_its_hooks(provctl: Provctl, heard: Heard) -> str:
-    """Run a workflow, and kill who owns it when it is to start the hooks."""
+    """Run a workflow, and kill its owner when it starts the hooks."""
     need_strace()
     file, trace = provctl.file({"a": {"command": ["true"]}}), provctl.folder / "trace"
     options = ("-y", "-e", "trace=" + ",".join(f"?{call}" for call in FORKS))

@@ -125,9 +125,9 @@ def test_case_25_lost_idempotent_task_runs_again(provctl: Provctl) -> None:
 
 
 def _killed_foreground_run(provctl: Provctl, starts: Path) -> str:
-    """A run of which two tasks run and one waits, and its owner is dead.
+    """A run of a dead owner, with two running tasks and one waiting task.
 
-    They go on until `_open`.
+    The tasks run until `_open`.
     """
 
     def task(code: int, **fields: Any) -> Dict[str, Any]:

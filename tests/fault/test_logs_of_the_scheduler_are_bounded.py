@@ -22,7 +22,7 @@ _LINE = "x" * 99 + "\n"
 
 
 def _rotate_unlocked(log: Path, text: str, barrier: Any) -> None:
-    """The control: look, then rename, as if nobody else did."""
+    """The control: check, then rename, without a lock."""
     is_large = log.stat().st_size > LOG_MAX
     barrier.wait(60)
     if is_large:
@@ -38,7 +38,7 @@ def _rotate(log: Path, text: str, barrier: Any) -> None:
 
 
 def _older_after(write: Callable[..., None], log: Path, rounds: int) -> int:
-    """Have several processes find a log too large at once; the least that is kept of it."""
+    """Let several processes rotate a large log at once; return the older log's size."""
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(_WRITERS)
     sizes = []
@@ -134,7 +134,7 @@ def test_closed_clients_end_their_streams_without_log_errors(
 
 
 def _reader(api: Api) -> socket.socket:
-    """Return a connection that reads events, with another request sent behind."""
+    """Return a connection that reads events, with another request sent after it."""
     sock = api.raw()
     lines = [
         "GET /events HTTP/1.1",

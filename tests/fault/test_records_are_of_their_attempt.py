@@ -1,6 +1,7 @@
 """Exit records, journals and run folders that are missing or belong elsewhere.
 
-What ended is not run again, nobody's end is taken for another's, other runs go on.
+Finished tasks do not run again, no result is taken for another one, and other runs
+continue.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _QUEUED = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
 
 
 def _started(provctl: Provctl, exit_code: int = 0) -> str:
-    """A run whose task has begun, and goes on until there is a file `over`."""
+    """A run whose task runs until there is a file `over`."""
     script = (
         f'echo "$PROVCTL_RUN" >> "{provctl.folder}/ran"; echo ready; '
         f'until [ -e "{provctl.folder}/over" ]; do sleep 0.02; done; exit {exit_code}'
@@ -33,7 +34,7 @@ def _started(provctl: Provctl, exit_code: int = 0) -> str:
 
 
 def _end_without_owner(provctl: Provctl) -> None:
-    """Kill the scheduler, then let the tasks end: only their own records say how."""
+    """Kill the scheduler, then let the tasks finish: only exit records say how."""
     provctl.kill_scheduler()
     (provctl.folder / "over").touch()
     provctl.until(lambda: not provctl.processes(), "no process is left")
@@ -48,7 +49,7 @@ def _times(provctl: Provctl, run: str) -> int:
 
 
 def _is_told(provctl: Provctl, *runs: str) -> None:
-    """The scheduler, `verify` and `doctor` name these runs, and others go on."""
+    """Check that scheduler, `verify` and `doctor` name these runs; others continue."""
     other = provctl.submit(provctl.file({"b": {"command": ["true"]}}))
     provctl("wait", other)
     told = provctl("scheduler", "logs").out

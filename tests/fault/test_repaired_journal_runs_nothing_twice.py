@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def damage(journal: Path, needle: bytes) -> bytes:
-    """Flip a bit in the first record with this in it; return what the file was."""
+    """Flip a bit in the first record that contains a text; return the original file."""
     raw = journal.read_bytes()
     at = raw.index(needle)
     journal.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
@@ -22,9 +22,9 @@ def damage(journal: Path, needle: bytes) -> bytes:
 
 @pytest.fixture
 def cut_off(provctl: Provctl) -> Tuple[str, Path, Path]:
-    """A run whose owner died: `ends` has ended with 7 since then, `runs` goes on.
+    """A run of a dead owner: `ends` has since exited with 7, `runs` still runs.
 
-    A task that follows the start of both makes that an acknowledged record.
+    A later task ensures that the records of both starts are acknowledged.
     """
     ran, dead = provctl.folder / "ran", provctl.folder / "dead"
 

@@ -1,6 +1,6 @@
 """The scheduler dies while a schedule fires, or the clock changes: one run per time.
 
-`FAULT_KILLS=2000` for the long run.
+`FAULT_KILLS=2000` is the long run.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def test_each_time_has_one_run_after_many_kills(
 
 
 def _waits(provctl: Provctl, name: str) -> bool:
-    """Whether not all of its missed times have their run."""
+    """Whether some missed times have no run yet."""
     row = _shown(provctl, name)
     return bool(row["waiting"] or row["run"] is None)
 

@@ -28,7 +28,7 @@ _FIRST = 1 << 40  # as in `storage.slots`
 
 
 def gated(provctl: Provctl, name: str, **fields: Any) -> Dict[str, Any]:
-    """A task that says it began, then waits for a file, `go-NAME`."""
+    """A task that reports its start, then waits for a file `go-NAME`."""
     begun, gate = provctl.folder / f"begun-{name}", provctl.folder / f"go-{name}"
     script = f"touch {begun}; until [ -e {gate} ]; do sleep 0.02; done"
     return {"command": ["sh", "-c", script], **fields}
@@ -47,7 +47,7 @@ def in_db(provctl: Provctl, name: str) -> Path:
 
 
 def somebody_waits(provctl: Provctl, resource: str = "pool.db") -> bool:
-    """Whether an owner waits first for a resource."""
+    """Whether an owner is the first waiter for a resource."""
     fd = os.open(str(provctl.state / "slots" / resource), os.O_RDWR)
     try:
         return byte_range_lock.other_lock(fd, _FIRST, 1) is not None

@@ -49,7 +49,7 @@ def test_submission_is_synced_before_the_response(
 
 
 def _first(lines: List[str], pattern: str) -> int:
-    """The first line in which a call is over that looks so."""
+    """The first line in which a matching call has returned."""
     found = [number for number, line in enumerate(lines) if re.search(pattern, line)]
     assert found, f"{pattern} is nowhere in {len(lines)} lines"
     return found[0]

@@ -26,7 +26,7 @@ def api(provctl: Provctl) -> Api:
 
 
 def _large(body: str) -> str:
-    """The same document, with blank lines behind it."""
+    """The same document, followed by blank lines."""
     return body + "\n" * (LARGE + 1)
 
 

@@ -29,7 +29,7 @@ def api(provctl: Provctl, request: pytest.FixtureRequest) -> Api:
 
 
 def pieces(connection: HTTPConnection, count: int) -> Iterator[bytes]:
-    """A body that is sent when the answer has come, and nobody reads bodies any more."""
+    """A body that is sent after the response, when nobody reads bodies any more."""
     assert connection.sock.recv(1, socket.MSG_PEEK)
     for _ in range(count):
         yield _PIECE

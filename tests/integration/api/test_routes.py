@@ -374,7 +374,7 @@ def test_printed_progress_is_shown_by_the_api(provctl: Provctl, api: Api) -> Non
     provctl.until_ready(run)
 
     def told() -> List[Tuple[object, object]]:
-        """By the task itself, in its run, and in the list of all."""
+        """The progress in the task itself, in its run, and in the list of all tasks."""
         records = [
             api.get(f"/tasks/{run}/a").data,
             api.get(f"/workflows/{run}").data["tasks"][0],

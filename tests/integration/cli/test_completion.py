@@ -28,7 +28,7 @@ BAD = "$(touch x) `touch x` \"d\" 'q' !x; ~ \\ * {a,b} & | < > # é"
 
 
 def ask(provctl: Provctl, typed: str, shell: str = "bash", **env: str) -> List[str]:
-    """The lines of an answer; nothing but that is printed, whatever is wrong."""
+    """The lines of a response; nothing else is printed, whatever is wrong."""
     asked = {"_PROVCTL_COMPLETE": shell, "_PROVCTL_WORDS": typed, **env}
     done = provctl(env=asked)
     assert not done.err
@@ -41,7 +41,7 @@ def offered(provctl: Provctl, typed: str, **env: str) -> Set[str]:
 
 @pytest.fixture
 def ran(provctl: Provctl) -> str:
-    """A run that failed, submitted in a batch; the file has parameters."""
+    """A run that failed, submitted in a batch; its file has parameters."""
     tasks = {"a": {"command": ["true"]}, "b": {"command": ["false"]}}
     file = provctl.file(tasks, "w", params={"zone": "x"}).rename(
         provctl.folder / "w.json"

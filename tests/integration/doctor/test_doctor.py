@@ -31,7 +31,7 @@ def program(path: Path, text: str) -> None:
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """A folder for PATH with the real Nushell and a Nickel that tells its version."""
+    """A folder for PATH with real Nushell and a Nickel that prints its version."""
     nu = shutil.which("nu", path=REAL_PATH)
     assert nu, "Nushell is needed on PATH by this test"
     folder = tmp_path / "bin"
@@ -63,7 +63,7 @@ def run(tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def bare_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the installed packages away, but for those already imported."""
+    """Hide the installed packages, except those already imported."""
     import_module("psutil")  # the check of the state directory goes on with it
     path = [folder for folder in sys.path if "site-packages" not in folder]
     monkeypatch.setattr(sys, "path", path)

@@ -33,7 +33,7 @@ MODULES = {command: module for module, command in COMMANDS}
 
 
 class Provisioning:
-    """Calls the library as tasks do, on a state of its own without waiting."""
+    """Calls the library as tasks do, with its own state and without delays."""
 
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"

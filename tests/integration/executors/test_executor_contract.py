@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class TestEveryExecutor:
-    """Bound to an executor by the fixture `bench`."""
+    """Uses the executor of the fixture `bench`."""
 
     @pytest.mark.parametrize("code", [0, 1, 7, 255])
     def test_executor_reports_the_exit_code(self, bench: Bench, code: int) -> None:
@@ -390,7 +390,7 @@ def _stubborn(bench: Bench, *, grace_s: float) -> AttemptRef:
 
 
 def _writes(bench: Bench, text: str, *, output_max: int = 100_000) -> AttemptRef:
-    """Order a task that leaves `text` where its output is looked for."""
+    """Start a task that writes `text` to its output file."""
     place = bench.order().place
     output = place.folder / f"{place.index + 1}.1.out"
     env = {"TEXT": text, "FILE": str(output)}
@@ -399,7 +399,7 @@ def _writes(bench: Bench, text: str, *, output_max: int = 100_000) -> AttemptRef
 
 
 class TestEveryAttemptStore:
-    """What whoever looks at a run may rely on, beside its owner."""
+    """The contract of the attempt store, for processes that do not own the run."""
 
     def test_running_attempt_is_claimed_and_measured(self, bench: Bench) -> None:
         store = attempt_store()

@@ -296,7 +296,7 @@ def test_task_of_a_killed_parent_of_shims_can_be_stopped(bench: Bench) -> None:
 
 @pytest.fixture
 def stopped_parent(bench: Bench) -> Iterator[threading.Timer]:
-    """The parent reads nothing until this is over; 10 seconds at most."""
+    """The parent of shims reads nothing during this time; 10 seconds at most."""
     assert bench.run("true").result.exit_code == 0
     parent = _parent()
     os.kill(parent, signal.SIGSTOP)
@@ -341,7 +341,7 @@ def test_orders_unread_by_a_busy_parent_are_not_lost_at_close(
 
 
 def _twelve_at_once(bench: Bench, go: str) -> List[int]:
-    """Run twelve attempts at once; return the shims that had them."""
+    """Run twelve attempts at once; return their shims."""
     file = bench.folder / go
     script = f"echo ready; until [ -e {file} ]; do sleep 0.02; done"
     places = [bench.shell(script) for _ in range(12)]
@@ -667,7 +667,7 @@ def _local_executor() -> object:
 
 @contextmanager
 def _owner(bench: Bench, script: str) -> Iterator[Popen[bytes]]:
-    """Another process that owns the attempt which the bench would order next."""
+    """Another process that owns the attempt which the bench would start next."""
     command = [sys.executable, "-m", "tests.support.owner"]
     command += [str(bench.folder), bench.run_id, script]
     root = Path(__file__).parents[3]
@@ -682,7 +682,7 @@ def _owner(bench: Bench, script: str) -> Iterator[Popen[bytes]]:
 def _slow_shims(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, longest_s: float
 ) -> Iterator[None]:
-    """Shims of the next owner dawdle before their fence; those after it do not."""
+    """Shims of the next owner are slow before their fence; later ones are not."""
     monkeypatch.setenv("PROVCTL_FAILPOINT_SLOW_SHIM_S", str(longest_s))
     bench.change_owner()
     monkeypatch.delenv("PROVCTL_FAILPOINT_SLOW_SHIM_S")
@@ -690,7 +690,7 @@ def _slow_shims(
 
 
 def _parent() -> int:
-    """The parent of shims: the one process that runs them."""
+    """The parent of shims: the process that starts them."""
     (pid,) = _parents()
     return pid
 

@@ -19,14 +19,14 @@ _MEMORY = (
 
 
 def end(bench: Bench, *places: AttemptRef) -> None:
-    """End what runs, and wait for it."""
+    """Stop everything that runs, and wait for it."""
     for place in places:
         bench.stop(place, now=True)
         bench.end_of(place)
 
 
 def over(bench: Bench, place: AttemptRef, seconds: float = 0.5) -> ResourceUsage:
-    """Use of an attempt over some time."""
+    """The resource usage of an attempt over some time."""
     meter = ResourceMeter(place)
     assert meter.read(100.0) is not None
     bench.work(seconds)

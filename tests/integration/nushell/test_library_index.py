@@ -98,7 +98,7 @@ def write(path: Path, text: str) -> None:
 
 
 class Asked:
-    """A library that is asked anew each time; counts the starts of Nushell."""
+    """A library that is indexed again each time; counts the starts of Nushell."""
 
     def __init__(self, library: Path, nu: str = NU) -> None:
         self.library, self.cache = library, library.parent / "cache"
@@ -128,7 +128,7 @@ exec "{nu}" "$@"
         return self.index.find(noun, verb)
 
     def count(self) -> int:
-        """The starts since the last count."""
+        """The number of starts since the last count."""
         count = len(self.starts.read_bytes()) if self.starts.exists() else 0
         self.starts.write_bytes(b"")
         return count

@@ -48,7 +48,7 @@ export def --env remember [] { $env.X = "y" }
 
 @dataclass(frozen=True)
 class Ended:
-    """How an attempt ended; `output` is None if it returned nothing."""
+    """The result of an attempt; `output` is None if it returned nothing."""
 
     code: int
     stdout: str
@@ -58,7 +58,7 @@ class Ended:
 
 
 class Tasks:
-    """Starts attempts as the executor does: own folder, empty stdin, given environment."""
+    """Starts attempts as the executor does: own folder, empty stdin, environment."""
 
     def __init__(self, nu: str, folder: Path) -> None:
         self.folder = folder
@@ -113,7 +113,7 @@ class Tasks:
         )
 
     def started(self, text: str) -> subprocess.Popen[str]:
-        """Start a script; what it writes can be read while it runs."""
+        """Start a script; its output can be read while it runs."""
         how = script_invocation(
             self._setting, text=text, args={}, env=self.env, **self._common
         )

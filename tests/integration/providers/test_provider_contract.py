@@ -23,7 +23,7 @@ Call = Callable[..., Any]
 
 @pytest.fixture
 def call(tmp_path: Path, aws: Aws, upcloud: UpCloud) -> Call:
-    """Call VERB-server of the library at a provider; what it returns."""
+    """Call VERB-server of the library for a provider; return its value."""
     programs = Path(sys.executable).parent
     environ = {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",

@@ -34,7 +34,7 @@ def clouds(provctl: Provctl, aws: Aws, upcloud: UpCloud) -> Provctl:
 
 
 def at(aws: Aws, upcloud: UpCloud, **more: object) -> List[str]:
-    """The parameters that lead to the accounts of this test."""
+    """The parameters that refer to the accounts of this test."""
     given = {"aws_endpoint": aws.url, "upcloud_api": upcloud.url, **more}
     return [word for k, v in given.items() for word in ("-p", f"{k}={v}")]
 

@@ -154,7 +154,7 @@ def test_idle_scheduler_sleeps(provctl: Provctl) -> None:
 
 
 def _counted(provctl: Provctl, least: int) -> Dict[str, Any]:
-    """A task that writes when it starts and when it ends, not before so many began."""
+    """A task that writes its start and its end; it ends after so many have started."""
     book = provctl.folder / "book"
     wait = f'until [ "$(grep -c + "{book}")" -ge {least} ]; do sleep 0.02; done'
     script = f'echo + >> "{book}"; {wait}; sleep 0.15; echo - >> "{book}"'
@@ -162,7 +162,7 @@ def _counted(provctl: Provctl, least: int) -> Dict[str, Any]:
 
 
 def _at_once(provctl: Provctl) -> List[int]:
-    """How many tasks ran, after each line of the book."""
+    """The number of running tasks after each line of the file."""
     running, numbers = 0, []
     for sign in (provctl.folder / "book").read_text().split():
         running += 1 if sign == "+" else -1
@@ -194,13 +194,13 @@ def _of(provctl: Provctl, run: str, kind: str) -> List[Dict[str, Any]]:
 
 
 def _switches(pid: int) -> int:
-    """How often a process was woken up so far."""
+    """How often a process has woken up so far."""
     status = Path(f"/proc/{pid}/status").read_text()
     (line,) = [x for x in status.splitlines() if x.startswith("voluntary_ctxt")]
     return int(line.split()[1])
 
 
 def _later(pid: int) -> int:
-    """The same, a second later."""
+    """The same number, a second later."""
     time.sleep(1)
     return _switches(pid)

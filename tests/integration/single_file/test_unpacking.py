@@ -32,7 +32,7 @@ def single(single_file: Path, tmp_path: Path) -> SingleFile:
 
 
 def age(tree: Path) -> None:
-    """As if nobody had started from it for long."""
+    """Make a tree look as if it was not used for a long time."""
     now = (tree / "lock").stat()
     os.utime(tree / "lock", (now.st_atime - LONG_AGO, now.st_mtime))
 

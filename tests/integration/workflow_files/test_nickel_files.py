@@ -508,7 +508,7 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def program(tmp_path: Path) -> str:
-    """A `nickel` program: its command line in front of the real evaluator."""
+    """A `nickel` program: its command line with the real evaluator."""
     path = tmp_path / "nickel"
     path.write_text(
         f"""#!{sys.executable}

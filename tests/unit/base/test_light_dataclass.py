@@ -12,7 +12,7 @@ from provctl.base.light_dataclass import light_dataclass
 
 @light_dataclass
 class Fixed:
-    """As `Frozen`."""
+    """The same as `Frozen`."""
 
     name: str
     number: int = 1
@@ -22,7 +22,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Frozen:
-    """As `Fixed`."""
+    """The same as `Fixed`."""
 
     name: str
     number: int = 1
@@ -32,14 +32,14 @@ class Frozen:
 
 @light_dataclass
 class Small:
-    """Something that can be a default, and a key."""
+    """A class for defaults and keys."""
 
     name: str = "a"
 
 
 @light_dataclass
 class Large:
-    """Something with such a default."""
+    """A class with such a default."""
 
     small: Small = Small()
 

@@ -54,7 +54,7 @@ def helped(*words: str) -> str:
 
 
 def meant(words: str) -> click.Command:
-    """The command that a command line begins with."""
+    """The command at the beginning of a command line."""
     with ExitStack() as stack:
         ctx = cli.make_context("provctl", shlex.split(words), obj=Session())
         stack.callback(ctx.close)

@@ -72,7 +72,7 @@ def test_commands_in_hints_use_the_called_program_name() -> None:
 
 
 def bare_commands(tree: ast.AST) -> Iterator[int]:
-    """Lines where a command is printed as it stands in the source."""
+    """Lines in which a command is printed as written in the source."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or getattr(node.func, "attr", "") != "echo":
             continue

@@ -15,7 +15,7 @@ DAY = 86_400.0
 
 @pytest.fixture(autouse=True)
 def in_madrid(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two hours before UTC, as in summer in Madrid; without a database of zones."""
+    """Two hours ahead of UTC, as Madrid in summer; without a time zone database."""
     monkeypatch.setenv("TZ", "CET-2")
     time.tzset()
     yield

@@ -27,7 +27,7 @@ def words_of(text: str) -> Set[str]:
 
 
 def as_shown(page: str) -> str:
-    """What a reader sees of a page, as one text."""
+    """A page as a reader sees it, as one text."""
     lines = [line for line in page.splitlines() if line not in REQUESTS]
     text = "\n".join(re.sub(r"^\.\w+ ", "", line) for line in lines)
     text = re.sub(r"\\f[BR]|\\&", "", text).replace("\\-", "-").replace("\\e", "\\")

@@ -28,7 +28,7 @@ _HINT = re.compile(r"provctl(?: (?:--?[a-z][a-z-]*|@?[a-z][a-z-]*|[A-Z]+))+")
 
 
 def named_in_documents() -> List[str]:
-    """Commands within sentences, and those that are a part of a line of a shell."""
+    """Commands within sentences, and those inside a shell line."""
     found: Set[str] = set()
     for name, text in DOCUMENTS.items():
         found.update(span for span in spans(name) if span.startswith("provctl "))
@@ -37,7 +37,7 @@ def named_in_documents() -> List[str]:
 
 
 def named_in_hints() -> List[str]:
-    """Commands in the texts of the code that begin a hint, or are all of one."""
+    """Commands in texts of the code that start a hint, or are a whole one."""
     found: Set[str] = set()
     for module in sorted((ROOT / "provctl").rglob("*.py")):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
@@ -54,7 +54,7 @@ def _said(text: str) -> Iterator[str]:
 
 
 def resolved(command: str) -> Tuple[Command, List[str]]:
-    """The command that is meant, and the words behind its name."""
+    """The command, and the words after its name."""
     alone = _BEHIND.split(command)[0].replace("...", "")
     words = [word.strip("[].") for word in shlex.split(alone)][1:]
     found: Command = cli

@@ -40,7 +40,7 @@ def test_link_has_a_target(document: str, link: str) -> None:
 
 
 def whole(page: Path) -> str:
-    """A page with what it includes."""
+    """A page with the files it includes."""
     text = page.read_text(encoding="utf-8")
     included = re.fullmatch(r'--8<-- "(.+)"\n', text)
     return (ROOT / included[1]).read_text(encoding="utf-8") if included else text

@@ -29,7 +29,7 @@ BESIDE_ERRORS = {0, 1, 124, 129, 130, 141, 143}
 
 
 def tables(text: str) -> List[List[List[str]]]:
-    """The rows of each table, as lists of cells; without their heads."""
+    """The rows of each table as lists of cells, without their headers."""
     blocks = re.findall(r"^\|.*\n\|[-|]+\n(?:\|.*\n)*", text, re.MULTILINE)
     return [
         [

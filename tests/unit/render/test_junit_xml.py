@@ -42,7 +42,7 @@ def suites(count: int, cases: int) -> List[JUnitTestSuite]:
 
 
 def calls_of(work: Callable[[], object]) -> int:
-    """How many functions it calls, as a measure that no busy machine changes."""
+    """The number of function calls: a measure that a busy machine does not change."""
     calls = 0
 
     def count(_frame: object, event: str, _of: object) -> None:

@@ -26,7 +26,7 @@ EVIL = [
 
 
 class Text(HTMLParser):
-    """What is shown of some HTML, and whether anything in it is a tag."""
+    """The text of some HTML, and the tags in it."""
 
     def __init__(self, source: str) -> None:
         super().__init__()

@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> StateDir:
 
 
 async def failed_run(folder: StateDir) -> Household:
-    """A run of which b failed, and nobody's any more."""
+    """A run without an owner in which b failed."""
     submit(folder, TWO)
     house = Household(folder)
     await house.scheduler.acquire_run("r")

@@ -45,7 +45,7 @@ def awake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def looked_at(run: RunDir) -> Iterator[None]:
-    """A process looks at the lock, and is slow to let go of it."""
+    """A process checks the lock, and is slow to release it."""
     run.lock.touch()
     fd = os.open(str(run.lock), os.O_RDWR)
     try:

@@ -27,7 +27,7 @@ Starts = List[Tuple[str, int, float]]
 
 
 def some_workflow(rng: random.Random) -> Workflow:
-    """Forty tasks with needs, pools and priorities, some in a nested workflow."""
+    """Forty tasks with dependencies, pools and priorities, some in a group."""
     tasks = [group("g", ["t3"])]
     names: List[str] = []
     for n in range(40):
@@ -55,7 +55,7 @@ def fails(name: str, attempt: int) -> bool:
 async def played(
     folder: Path, workflow: Workflow, took: Dict[str, int], slots: int
 ) -> Starts:
-    """What the real loop starts, and when; attempts end when it is their time."""
+    """The starts of the real loop and their times; attempts end at their time."""
     starts: Starts = []
     running: List[Tuple[float, int, LaunchSpec]] = []
     clock = HandClock(START)

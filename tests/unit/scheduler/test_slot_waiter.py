@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> StateDir:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Let the loop work until something is so."""
+    """Let the loop run until a condition holds."""
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
     while not condition():
         assert asyncio.get_running_loop().time() < deadline
@@ -43,7 +43,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def first_and_second(folder: StateDir) -> Iterator[Household]:
-    """Two owners; the second one's task waits for the first one's."""
+    """Two owners; the task of the second waits for that of the first."""
     for run in ("r", "s"):
         submit(folder, WANTS, run)
     first, second = (Household(folder, capacity=ONE) for _ in range(2))

@@ -243,7 +243,7 @@ def test_unknown_time_zone_is_refused(zone: str) -> None:
 
 
 def zone_said(environ: Dict[str, str]) -> str:
-    """What a process of its own says; the zone is looked for once in each."""
+    """The output of a separate process; each process looks for the zone once."""
     script = """
 from provctl.errors import UsageError
 from provctl.schedules.cron import local_zone

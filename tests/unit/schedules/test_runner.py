@@ -321,7 +321,7 @@ async def test_unreadable_schedule_is_not_reported_as_damaged(tmp_path: Path) ->
 
 
 class Buggy(ScheduleTrigger):
-    """A firing that has a bug at one time of one schedule."""
+    """A firing with a bug at one time of one schedule."""
 
     def fire(self, schedule: Schedule, at: float) -> str:
         if schedule.name == "s" and at == NOON + 3600:

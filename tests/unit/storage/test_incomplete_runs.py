@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> StateDir:
 
 
 def left(folder: StateDir, run: str = "r") -> RunDir:
-    """What a submit left that was killed some minutes ago; submitted at 1000."""
+    """The remains of a submit killed some minutes ago; submitted at 1000."""
     made = submit(folder, a_workflow(task("a")), run)
     os.utime(str(made.journal), (0, 0))
     return made

@@ -37,7 +37,7 @@ EMPTY = a_workflow()
 
 @pytest.fixture
 def folder(tmp_path: Path) -> StateDir:
-    """Runs r1 to r5 that finished at 1000 to 5000, and some that must stay."""
+    """Runs r1 to r5 that finished at 1000 to 5000, and some that must be kept."""
     folder = state_folder(tmp_path)
     for n in range(1, 6):
         run = submit(folder, EMPTY, run=f"r{n}")

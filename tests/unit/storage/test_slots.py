@@ -23,7 +23,7 @@ DB = "pool:db"
 
 
 class Owners:
-    """Some owners of one folder, made when they are first named."""
+    """Owners of one folder, created when they are first named."""
 
     def __init__(self, folder: Path, sizes: Mapping[str, int]) -> None:
         self.folder = folder
@@ -36,12 +36,12 @@ class Owners:
         return self._owners[name]
 
     def take(self, name: str, task: str, **amounts: int) -> List[str]:
-        """Let an owner take units of pools for a task; return those that lack."""
+        """Let an owner take units of pools for a task; return the missing ones."""
         wanted = [("pool:" + pool, amount) for pool, amount in amounts.items()]
         return self[name].acquire(name, task, wanted)
 
     def waits(self, name: str, task: str, **amounts: int) -> List[str]:
-        """The same, and it waits for what lacks."""
+        """The same, and the owner waits for the missing ones."""
         lacking = self.take(name, task, **amounts)
         self[name].settle()
         return lacking

@@ -30,7 +30,7 @@ HIDDEN = "hunter2hunter2"
 
 
 def no_calls(library: Optional[str], call: NushellCall) -> Optional[CallError]:
-    """A Nushell library in which there is only the command `go`."""
+    """A Nushell library with only the command `go`."""
     if call.command == "go":
         return None
     return CallError("command", f"no command `{call.command}`", "did you mean `go`?")

@@ -17,7 +17,7 @@ _HOST = b"127.0.0.1:9090"
 
 
 class _Service:
-    """Keeps what it was asked, and fails if it is told to."""
+    """Records its calls, and fails if the test says so."""
 
     def __init__(self, problem: Optional[Exception] = None) -> None:
         self.asked: List[Any] = []
@@ -56,7 +56,7 @@ def ask(
     door: str = "unix",
     headers: Tuple[Tuple[bytes, bytes], ...] = (),
 ) -> Tuple[int, Dict[str, Any]]:
-    """Return the status and the body of an answer."""
+    """Return the status and the body of a response."""
     bare, _, query = path.partition("?")
     kind = ((b"content-type", b"application/json"),) if method == "POST" else ()
     named = {name for name, _ in headers}

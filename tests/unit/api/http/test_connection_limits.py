@@ -22,7 +22,7 @@ WAIT = b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Requests:
-    """An app: what is asked for, and what waits until its client has gone."""
+    """An app that records requests, and those whose client has gone."""
 
     def __init__(self) -> None:
         self.paths: List[str] = []
@@ -30,7 +30,7 @@ class Requests:
         self.gone = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer at once, but for `/wait`."""
+        """Answer at once, except for `/wait`."""
         self.paths.append(scope["path"])
         headers = [(b"content-length", b"2")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -67,7 +67,7 @@ async def served(
 
 
 async def statuses(reader: asyncio.StreamReader) -> List[str]:
-    """The statuses of all answers until the other side hangs up."""
+    """The statuses of all responses until the other side closes."""
     said = (await reader.read()).decode("ascii")
     return re.findall(r"HTTP/1\.1 (\d{3}) ", said)
 

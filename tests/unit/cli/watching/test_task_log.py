@@ -36,7 +36,7 @@ WORKFLOW = a_workflow(
 
 
 class Job:
-    """A run on disk that is watched in a job log; the test tells the time."""
+    """A run on disk, watched in a job log; the test sets the time."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Job:
         return self.out.getvalue()
 
     def hear(self, *events: Any) -> None:
-        """Let something happen to the run."""
+        """Apply events to the run."""
         if events:
             append(self.folder, events)
         news = self._follower.read()
@@ -103,7 +103,7 @@ class Job:
 
 
 def play(job: Job) -> str:
-    """Two servers at once, of which one fails; a flaky task; what looks like commands."""
+    """Two parallel servers, of which one fails; a flaky task; lines like commands."""
     job.start("server-1", "server-2", "dns")
     job.write("server-1", "creating\n::set-output name=x::y\n")
     job.tick()

@@ -28,7 +28,7 @@ Drawn = List[Tuple[int, Set[int], int]]
 def simulated(
     workflow: Workflow, slots: int = 10, *, failure_model: Any = None, **took: float
 ) -> SimulationResult:
-    """Pools are p, of 2; a task takes 1 second if not said otherwise."""
+    """Simulate with pool p of 2; a task takes 1 second by default."""
     return simulate(
         workflow,
         slots=slots,

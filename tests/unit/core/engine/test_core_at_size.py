@@ -60,7 +60,7 @@ def test_cancel_closes_two_hundred_groups() -> None:
 
 
 def replay_seconds(runs: int) -> float:
-    """What it takes to replay so many runs of 200 tasks, 20 of them done, into one."""
+    """The time to replay so many runs of 200 tasks, 20 of them done, into one state."""
     workflow = a_workflow(*(task(f"t{n}") for n in range(200)))
     state = State(slots=10, capacity={})
     began = time.process_time()

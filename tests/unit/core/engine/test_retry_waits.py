@@ -15,7 +15,7 @@ from tests.support.workflows import a_workflow, group, task
 
 
 def waits(retry: RetryPolicy, *, dice: float = 0.0) -> List[float]:
-    """Seconds before each next try of a task that always fails."""
+    """Seconds before each retry of a task that always fails."""
     dialogue = Dialogue(dice=dice)
     dialogue.submit(a_workflow(task("a", retry=retry)))
     found = []
@@ -82,7 +82,7 @@ def test_retry_time_is_shown_during_the_delay() -> None:
 
 
 def took(dialogue: Dialogue, at: float) -> None:
-    """A new owner comes, by whose clock it is `at`."""
+    """A new owner takes over; its clock says `at`."""
     dialogue.now = at
     dialogue.settle([ev.OwnershipTaken("r", at, "scheduler", 1, "boot")])
 

@@ -18,7 +18,7 @@ from tests.support.workflows import a_workflow, group, output, task
 
 
 def told(workflow: Workflow, *lines: str) -> Dialogue:
-    """What an owner knows who has heard this."""
+    """An owner that has processed these lines."""
     dialogue = Dialogue()
     dialogue.submit(workflow)
     for line in lines:
@@ -159,4 +159,4 @@ def test_earlier_version_did_not_shorten_retry_delays() -> None:
 
 
 def no_idea(_run: Any, _task: Any) -> None:
-    """When a task will end."""
+    """No expected end."""

@@ -19,13 +19,13 @@ from tests.support.workflows import a_workflow, nested, task
 
 
 def starts(*answers: List[str]) -> List[str]:
-    """Names of what was started, in order."""
+    """Names of the started tasks, in order."""
     said = [line.split() for answer in answers for line in answer]
     return [words[1] for words in said if words[0] == "start"]
 
 
 def finish_all(dialogue: Dialogue, first: List[str]) -> List[str]:
-    """End what was started, one after the other; return all that started."""
+    """Finish the started tasks one after another; return all that started."""
     order = starts(first)
     for done, name in enumerate(order):
         order += starts(dialogue.hear(f"{name} exits 0"))

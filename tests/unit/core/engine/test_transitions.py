@@ -24,7 +24,7 @@ Edge = Tuple[str, str, str]
 
 
 def written_edges() -> Set[Edge]:
-    """The rows of the table in the law's own words."""
+    """The rows of the transition table."""
     rows = re.findall(
         r"^ {4}(\w+) +-> (\w+) +(.+)$", transitions.__doc__ or "", re.MULTILINE
     )
@@ -36,7 +36,7 @@ def written_edges() -> Set[Edge]:
 
 
 def edges_taken(dialogue: Dialogue) -> Iterator[Edge]:
-    """How tasks moved in a dialogue, and by what."""
+    """The transitions of tasks in a dialogue, with their events."""
     state = State(slots=dialogue.slots, capacity=dialogue.capacity)
     for step in dialogue.history:
         if isinstance(step, Opened):
@@ -113,7 +113,7 @@ def test_group_has_no_attempts_and_closes_after_its_tasks() -> None:
 
 @dataclass(frozen=True)
 class _NewEvent:
-    """An event that somebody adds and forgets to list."""
+    """An event that is missing in the table."""
 
     run: str
     at: float

@@ -29,7 +29,7 @@ Golden = Callable[[str, str], None]
 
 
 class Clock:
-    """Seconds since the epoch, told by the test."""
+    """Seconds since the epoch, set by the test."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -39,7 +39,7 @@ class Clock:
 
 
 class Vanished(io.StringIO):
-    """A terminal whose connection dropped."""
+    """A terminal whose connection is lost."""
 
     attempts = 0
 

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> StateDir:
 
 
 def ran(folder: StateDir, run: str, took_s: float, tries: int = 1) -> RunState:
-    """A run in which only `a` was, and took so long, at the last of its tries."""
+    """A run in which only `a` ran; its last attempt took so long."""
     kept = submit(folder, a_workflow(task("a")), run)
     at = 1000.0
     events: List[ev.Event] = []

@@ -37,7 +37,7 @@ class Clock:
 
 
 class Watch:
-    """One run of the tasks `a` and `b`, which needs it, and its pictures."""
+    """A run of the tasks `a` and `b`, which depends on it, and its views."""
 
     def __init__(self, folder: StateDir, *, retold: bool = False) -> None:
         self.dialogue = Dialogue()
@@ -48,7 +48,7 @@ class Watch:
         self.pictures = ViewBuilder(folder, self.clock, retold=retold)
 
     def says(self, line: str, at: float) -> TaskView:
-        """Let `a` write to its log; return its row then."""
+        """Write to the log of `a`; return its row."""
         with folder_log(self.folder).open("a") as log:
             log.write(f"{line}\n")
         return self.rows(at)["a"]
@@ -183,7 +183,7 @@ def all_looked_at(levels: StageCounts) -> StageCounts:
 
 @st.composite
 def graphs(draw: st.DrawFn) -> List[Task]:
-    """Tasks and nested workflows that need each other, in any order."""
+    """Tasks and nested workflows that depend on each other, in any order."""
     names = [f"t{n}" for n in range(draw(st.integers(1, 8)))]
     order = draw(st.permutations(names))
     found: List[Task] = []
@@ -265,9 +265,9 @@ def test_only_visible_rows_of_ten_thousand_tasks_are_built(
 def ended(
     folder: StateDir, run: str, at: float, took_s: float, chatter: int = 0
 ) -> None:
-    """Put a run of the task `a` on disk that began at a time and took so long.
+    """Write a run of the task `a` to disk with this start and duration.
 
-    `chatter` is how many times 100 kB it said of its progress.
+    `chatter` is how many times 100 kB of progress it reported.
     """
     said = ev.ProgressReported(run, at, "a", 1, 50.0, "x" * 100_000)
     events: List[ev.Event] = [

@@ -132,7 +132,7 @@ def test_checksum_is_compared_as_text(change: Callable[[str], str]) -> None:
 
 
 def with_checksum_that_number_parsers_take_many_ways() -> bytes:
-    """One that begins with 00 and has a letter: `int` takes `0_12ab`, `+012ab`."""
+    """A line whose checksum starts with 00 and has a letter: `int` takes `0_12ab`."""
     lines = (line(replace(STARTED, attempt=n)) for n in range(100_000))
     fits = (raw for raw in lines if raw[-10:-8] == b"00" and not raw[-8:-2].isdigit())
     return next(fits)

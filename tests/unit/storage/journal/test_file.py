@@ -27,7 +27,7 @@ EVENTS: Tuple[ev.Event, ...] = (
 
 
 def write(path: Path, batches: Sequence[Sequence[ev.Event]]) -> List[bytes]:
-    """A journal of these batches, each committed as a whole; return its lines."""
+    """Write a journal of these batches, one commit each; return its lines."""
     journal = Journal(path, JournalOffset())
     for batch in batches:
         for event in batch:

@@ -46,7 +46,7 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def damage(run: RunDir, record: int) -> int:
-    """Change something in a record; return where the record begins."""
+    """Change something in a record; return the offset of the record."""
     lines = run.journal.read_bytes().splitlines(keepends=True)
     lines[record - 1] = lines[record - 1].replace(b'"at":1', b'"at":2')
     run.journal.write_bytes(b"".join(lines))
@@ -54,7 +54,7 @@ def damage(run: RunDir, record: int) -> int:
 
 
 def exit_record(run: RunDir, code: int, name: str = "0.1") -> None:
-    """What a shim leaves."""
+    """Write an exit record as a shim does."""
     record = f'{{"cause":"exit","exit_code":{code},"survivors":0,"problem":""'
     record += ',"started_at":1001.0,"finished_at":1002.0}'
     (run.attempts / f"{name}.go").write_bytes(seal(record)[0])

@@ -23,7 +23,7 @@ JSON = st.recursive(
 
 
 def marked(text: str, path: DocPath, *, on_key: bool = False) -> Tuple[int, str]:
-    """The line of a path and the text that is marked there."""
+    """The line of a path and the marked text."""
     problem = ValidationIssue(path, "", on_key=on_key)
     (place,) = read_json(SourceText("w.json", text)).places([problem])
     assert place is not None
