@@ -231,7 +231,7 @@ finish() {
         if [ $code = 52 ]; then
             tell_path
             fail "provctl is installed, but the example needs what is missing above" \
-                "mend that, then run this again; tasks that are commands need no Nushell"
+                "install what is missing and run this again; command tasks need no Nushell"
         fi
         cd "$checkout"
         say "$ provctl run examples/$EXAMPLE"

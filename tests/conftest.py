@@ -1,4 +1,4 @@
-"""Owns what tests share: a clean environment, goldens, the command, steady examples."""
+"""Fixtures for all tests: a clean environment, goldens, the command."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def heard_signals() -> None:
-    """What tests start ignores no signal, though whoever started them may.
+    """Processes started by tests ignore no signal, even if their parent does.
 
-    nohup does, and a shell without jobs for what it starts in the background. Tests
-    themselves still do as they are told: a handler is for one process, and is reset
-    where another program is executed; to ignore is inherited.
+    nohup ignores signals, and so does a shell without jobs for background processes.
+    A handler belongs to one process and is reset when another program is executed,
+    but an ignored signal is inherited. The tests themselves keep their handlers.
     """
     # These Python ignores itself, and has reset.
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
@@ -67,7 +67,7 @@ def heard_signals() -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test depends on, or touches, the account it runs in."""
+    """Tests neither use nor change the account that they run in."""
     for name in list(os.environ):
         if name.startswith("PROVCTL_") or name in _TERMINAL:
             monkeypatch.delenv(name)
@@ -81,7 +81,7 @@ def clean_environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def provctl(tmp_path: Path) -> Iterator[Provctl]:
-    """The installed command with an account of its own; in the end nothing runs."""
+    """The installed command with its own account; at the end no process runs."""
     provctl = Provctl(tmp_path)
     try:
         yield provctl
@@ -97,7 +97,7 @@ def single_file() -> Path:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """The executor of this machine; what it starts has to be gone in the end."""
+    """The executor of this machine; at the end all its processes must be gone."""
     folder = tmp_path / "attempts"
     folder.mkdir()
     monkeypatch.setenv("BENCH", str(folder))

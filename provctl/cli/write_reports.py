@@ -72,7 +72,7 @@ def _report(course: RunSummaryReport) -> Report:
     from provctl.render.text import humanize
     from provctl.runs.history.estimates import critical_path_of_run
 
-    folder, run, tries, now = course.folder, course.run, course.tries, course.now
+    folder, run, attempts, now = course.folder, course.run, course.attempts, course.now
     timing = critical_path_of_run(run, now)
     outcome = run.outcome or run.status
     return Report(
@@ -84,9 +84,9 @@ def _report(course: RunSummaryReport) -> Report:
         version=__version__,
         facts=_facts(run, now),
         graph=as_svg(picture_of_run(run, now, course.unattended)),
-        chart=_chart(run, tries, timing.critical, now),
+        chart=_chart(run, attempts, timing.critical, now),
         failures=_failures(folder, run),
-        tries=[_row(each, timing, now) for each in tries],
+        attempts=[_row(each, timing, now) for each in attempts],
     )
 
 
@@ -119,7 +119,7 @@ def _shorten(value: object) -> str:
 
 
 def _chart(
-    run: RunState, tries: Sequence[Attempt], critical: AbstractSet[str], now: float
+    run: RunState, attempts: Sequence[Attempt], critical: AbstractSet[str], now: float
 ) -> str:
     from provctl.render.gantt import Bar, as_gantt
 
@@ -133,7 +133,7 @@ def _chart(
             f"{each.task}, attempt {each.attempt}: {_bar_title(each)}",
             each.task in critical,
         )
-        for each in tries
+        for each in attempts
         if each.outcome != "voided"
     ]
     return as_gantt(bars)

@@ -102,18 +102,18 @@ def as_lines(bars: Sequence[Bar], *, width: int, most: int = 40) -> List[str]:
     plot = max(width - names - 2, _PLOT_MIN)
     head = f"{'0s':<{plot // 2}}{duration(whole):>{plot - plot // 2}}"
     lines = [" " * (names + 2) + head]
-    for task, tries in list(rows.items())[:most]:
+    for task, attempts in list(rows.items())[:most]:
         shown = sanitize(task)
         name = shown if len(shown) <= names else "…" + shown[-names + 1 :]
-        lines.append(f"{name:<{names}}  {_line(tries, whole, plot)}".rstrip())
+        lines.append(f"{name:<{names}}  {_line(attempts, whole, plot)}".rstrip())
     if len(rows) > most:
         lines.append(f"... and {len(rows) - most} more tasks")
     return lines
 
 
-def _line(tries: Sequence[Bar], whole: float, plot: int) -> str:
+def _line(attempts: Sequence[Bar], whole: float, plot: int) -> str:
     cells = [" "] * plot
-    for bar in tries:
+    for bar in attempts:
         start = min(int(bar.start_s / whole * plot), plot - 1)
         end = max(int(bar.end_s / whole * plot + 0.5), start + 1)
         for place in range(start, min(end, plot)):

@@ -54,7 +54,7 @@ class Report:
     graph: str
     chart: str
     failures: Sequence[Failure]
-    tries: Sequence[AttemptRow]
+    attempts: Sequence[AttemptRow]
 
 
 def as_html(report: Report) -> str:

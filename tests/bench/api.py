@@ -1,13 +1,14 @@
-"""Owns the benches of the API: a real scheduler over TCP, asked by another process.
+"""Benchmarks of the API: a real scheduler over TCP, called by another process.
 
     .venv/bin/python -m tests.bench.api                 both
     .venv/bin/python -m tests.bench.api tasks --seconds 20
     .venv/bin/python -m tests.bench.api progress --posts 100000
 
-`tasks`: GET /tasks at a steady rate while 1,000 tasks are known and 10 run, at rest
-and with a task that ends every few milliseconds; a late answer counts from when it was
-due to be asked for. `progress`: as many posts as go, over 10 running tasks; then what
-was posted last has to be in the journal, and at most 4 a second of each task.
+`tasks`: GET /tasks at a steady rate, with 1,000 known tasks and 10 running ones, first
+without changes, then with a task that finishes every few milliseconds. The duration of
+a request counts from the time at which it was due. `progress`: as many posts as
+possible about 10 running tasks. Then the last posts must be in the journal, and at
+most 4 per second and task.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _KNOWN = 1000
 
 
 def main() -> None:
-    """Run what is asked for; exit with 1 if a bar is missed."""
+    """Run the named benchmarks; exit with 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser()
     parser.add_argument("what", nargs="?", choices=["tasks", "progress"])
     parser.add_argument("--seconds", type=float, default=10)
@@ -89,7 +90,7 @@ def _bench_tasks(provctl: Provctl, api: Api, rate: int, seconds: float) -> bool:
 
 
 def _asked(api: Api, rate: int, seconds: float) -> List[float]:
-    """Ask at a steady rate and return how long each answer took, in seconds."""
+    """Send requests at a steady rate; return the duration of each in seconds."""
     taken: List[List[float]] = [[] for _ in range(_CONNECTIONS)]
     begin, step = time.perf_counter() + 0.2, _CONNECTIONS / rate
 

@@ -1,4 +1,4 @@
-"""Owns the benchmarks: whole processes, medians, each beside its reference.
+"""The benchmarks: whole processes, medians, each with a reference.
 
     .venv/bin/python -m tests.bench.bench                     all of them
     .venv/bin/python -m tests.bench.bench fan startup -n 9    some, nine times
@@ -47,9 +47,9 @@ __all__ = ["main"]
 
 @dataclass
 class Bench:
-    """Where the benchmarks work. Nothing is deleted before the end.
+    """The working folder of the benchmarks. Nothing is deleted before the end.
 
-    Some file systems make files slowly for seconds after many were deleted.
+    Some file systems create files slowly for seconds after many were deleted.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class Bench:
     states: int = 0
 
     def provctl(self, *words: str) -> List[str]:
-        """Return a provctl command with a state directory of its own."""
+        """Return a provctl command with its own state directory."""
         self.states += 1
         state = str(self.folder / f"state-{self.states}")
         return [
@@ -87,23 +87,23 @@ class Bench:
         return {"provctl": lambda: self.run(file, jobs), **others}
 
     def ask(self, command: Sequence[str]) -> str:
-        """Run a command that is not measured and return what it prints."""
+        """Run a command without measuring it; return its output."""
         done = subprocess.run(command, env=self.env, capture_output=True, check=True)
         return done.stdout.decode().strip()
 
     def measure_once(self, command: Sequence[str]) -> float:
-        """Return the seconds that a command takes which cannot be repeated."""
+        """Return the duration in seconds of a command that cannot be repeated."""
         start = time.monotonic()
         self.ask(command)
         return time.monotonic() - start
 
     def measure(self, **commands: Callable[[], Sequence[str]]) -> Dict[str, Usage]:
-        """Run commands in turns and return their medians."""
+        """Run commands in turns; return their medians."""
         return measure(commands, self.env, repeat=self.repeat)
 
 
 def bench_fan(bench: Bench) -> Iterator[Finding]:
-    """1,000 commands in a fan, against make; and the memory they take."""
+    """1,000 commands in a fan, against make; and their memory."""
     graph = graphs.fan(1_000)
     bars = {2: 3.0, 10: 2.6} if bench.is_in_memory else {2: 4.2, 10: 3.5}
     for jobs, bar in bars.items():
@@ -155,7 +155,7 @@ def _preloaded(library: str, bench: Bench, file: Path, jobs: int) -> List[str]:
 
 
 def bench_large(bench: Bench) -> Iterator[Finding]:
-    """What a task costs in a fan of 10,000, against one of 1,000."""
+    """The cost of a task in a fan of 10,000, against one of 1,000."""
     small = graphs.write(graphs.fan(1_000), bench.folder)
     large = graphs.write(graphs.fan(10_000), bench.folder)
     found = bench.measure(
@@ -167,7 +167,7 @@ def bench_large(bench: Bench) -> Iterator[Finding]:
 
 
 def bench_startup(bench: Bench) -> Iterator[Finding]:
-    """Commands that only look, against the import of click."""
+    """Reading commands, against the import of click."""
     file = graphs.write(graphs.fan(1), bench.folder)
     provctl, *state = bench.provctl()
     bench.env["XDG_CACHE_HOME"] = str(bench.folder / "cache")
@@ -193,7 +193,7 @@ def bench_startup(bench: Bench) -> Iterator[Finding]:
 
 
 def bench_single(bench: Bench) -> Iterator[Finding]:
-    """The single file, once it is unpacked, against the command that is installed."""
+    """The unpacked single file, against the installed command."""
     single = ROOT / "dist" / "provctl"
     if not single.exists():
         yield Finding("single file: not measured, see .ci/single-file", 0, "")
@@ -215,7 +215,7 @@ def bench_single(bench: Bench) -> Iterator[Finding]:
 
 
 def bench_library(bench: Bench) -> Iterator[Finding]:
-    """Commands of a library of 200: their list, and one of them, when known."""
+    """Commands of a library of 200: their list, and one of them, from the cache."""
     folder = write_library(bench.folder / "library")
     bench.env["PROVCTL_NUSHELL_PROVISIONING_LIB"] = str(folder)
     bench.env["XDG_CACHE_HOME"] = str(bench.folder / "cache")
@@ -243,7 +243,7 @@ def bench_library(bench: Bench) -> Iterator[Finding]:
 
 
 def bench_large_libraries(bench: Bench) -> Iterator[Finding]:
-    """Help with libraries of many commands: the first time, and when they are known."""
+    """Help with large libraries: the first time, and from the cache."""
     yield from _help_of(bench, 600, 1_700)
     yield from _help_of(bench, 150, 6_150)
 
@@ -274,7 +274,7 @@ def _help_of(bench: Bench, modules: int, commands: int) -> Iterator[Finding]:
 
 
 def bench_completion(bench: Bench) -> Iterator[Finding]:
-    """What a press of Tab takes, with 1,000 runs, against the import of click."""
+    """The duration of a completion with 1,000 runs, against the import of click."""
     file = graphs.write(graphs.fan(100), bench.folder)
     params = bench.folder / "params.json"
     params.write_text('{"params": {"zone": "es-mad1"}, "tasks": {}}', encoding="utf-8")
@@ -311,7 +311,7 @@ def bench_completion(bench: Bench) -> Iterator[Finding]:
 
 
 def bench_montage(bench: Bench) -> Iterator[Finding]:
-    """A recorded workflow of 1,738 tasks: time, order, and its validation alone."""
+    """A recorded workflow of 1,738 tasks: time, order, and its validation."""
     if bench.wfinstances is None:
         yield Finding("montage: not measured, see --wfinstances", 0, "")
         return
@@ -358,7 +358,7 @@ def _against(
 
 
 def _out_of_order(state: Path, graph: graphs.Graph) -> int:
-    """Count tasks that the journal has begin before a parent of theirs succeeded."""
+    """Count tasks that started before a parent of theirs succeeded, by the journal."""
     (journal,) = state.glob("runs/*/journal.jsonl")
     succeeded: Set[str] = set()
     begun: List[str] = []
@@ -375,13 +375,13 @@ def _out_of_order(state: Path, graph: graphs.Graph) -> int:
 
 
 def bench_live(bench: Bench) -> Iterator[Finding]:
-    """What `monitor` costs while 100 tasks report one to four times a second."""
+    """The cost of `monitor` while 100 tasks report one to four times a second."""
     for waiting, name in ((0, "100 at work"), (9_900, "of 10,000")):
         yield _watching(bench, waiting, name)
 
 
 def bench_frames(bench: Bench) -> Iterator[Finding]:
-    """The longest step of the picture of 100,000 tasks, in the process that runs them."""
+    """The longest step of a picture of 100,000 tasks, in the process that runs them."""
     took = [
         longest_step(bench.folder / f"frames-{n}", 100_000) for n in range(bench.repeat)
     ]
@@ -389,7 +389,7 @@ def bench_frames(bench: Bench) -> Iterator[Finding]:
 
 
 def bench_reports(bench: Bench) -> Iterator[Finding]:
-    """What a task of 100,000 costs in each report, against one of 10,000."""
+    """The cost of a task in each report of 100,000 tasks, against one of 10,000."""
     for form in ("junit", "html", "summary"):
         commands: Dict[str, Callable[[], Sequence[str]]] = {}
         for size in (10_000, 100_000):
@@ -448,7 +448,7 @@ BENCHES: Dict[str, Callable[[Bench], Iterator[Finding]]] = {
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Measure what was asked for and print the table."""
+    """Run the named benchmarks and print the table."""
     parser = argparse.ArgumentParser(description="Measure provctl.")
     parser.add_argument("benches", nargs="*", metavar="BENCH", help=", ".join(BENCHES))
     parser.add_argument("-n", "--repeat", type=int, default=5, help="runs of each")

@@ -1,9 +1,9 @@
-"""Owns the benches of what is bounded: the most memory that a scheduler and a check take.
+"""Benchmarks of limits: the peak memory of a scheduler and of a check.
 
     .venv/bin/python -m tests.bench.bounds              all of them
     .venv/bin/python -m tests.bench.bounds readers      some
 
-Exits with 1 if a bar is missed.
+The exit code is 1 if a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Finding(NamedTuple):
 
 
 def bench_readers(provctl: Provctl) -> Iterator[_Finding]:
-    """As many readers of events as may be, and more, over a run of 1,000 tasks."""
+    """The maximum number of event readers, and more, for a run of 1,000 tasks."""
     api = start_api(provctl)
     with ExitStack() as stack:
         streams = [stack.enter_context(closing(api.raw())) for _ in range(_READERS)]
@@ -71,7 +71,7 @@ def bench_readers(provctl: Provctl) -> Iterator[_Finding]:
 
 
 def bench_requests(provctl: Provctl) -> Iterator[_Finding]:
-    """Requests that are sent without waiting for an answer."""
+    """Requests that are sent without waiting for a response."""
     api = start_api(provctl)
     with closing(api.raw(timeout_s=600)) as sock:
         reader = threading.Thread(target=_count_answers, args=(sock,))
@@ -83,7 +83,7 @@ def bench_requests(provctl: Provctl) -> Iterator[_Finding]:
 
 
 def bench_runs(provctl: Provctl) -> Iterator[_Finding]:
-    """Many runs that are queued at once."""
+    """Many runs that are queued at the same time."""
     file = provctl.file({f"t{n}": _TRUE for n in range(3)})
     provctl("batch", "submit", *[file] * _RUNS, within_s=900)
     provctl("wait", "@last", code=None, within_s=900)
@@ -93,7 +93,7 @@ def bench_runs(provctl: Provctl) -> Iterator[_Finding]:
 
 
 def bench_submissions(provctl: Provctl) -> Iterator[_Finding]:
-    """Submissions with as many mistakes as there is room for, with little memory."""
+    """Submissions with the maximum number of mistakes, with little memory."""
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     api = start_api(provctl)
     for size, told in ((47_000, "47 kB"), (9_900_000, "9.9 MB"), (16_000_000, "16 MB")):
@@ -112,7 +112,7 @@ def bench_submissions(provctl: Provctl) -> Iterator[_Finding]:
 
 
 def bench_validate(provctl: Provctl) -> Iterator[_Finding]:
-    """The largest graph that may be: 100,000 tasks with a million needs."""
+    """The largest allowed graph: 100,000 tasks with a million dependencies."""
     chance = random.Random(1)
     tasks: Dict[str, Any] = {}
     for n in range(100_000):
@@ -134,7 +134,7 @@ def bench_validate(provctl: Provctl) -> Iterator[_Finding]:
 
 
 def _unknown_names(size: int) -> Dict[str, Any]:
-    """A workflow of so many bytes, one line, that is all mistakes."""
+    """Return a workflow of so many bytes in one line, full of mistakes."""
     needs = [f"n{n}" for n in range(size // len('"n123456", ') + 1)]
     return {"tasks": {"a": {**_TRUE, "needs": needs}}}
 
@@ -163,7 +163,7 @@ def _drain(sock: Any) -> None:
 
 
 def _peak(provctl: Provctl) -> float:
-    """The most memory that the scheduler has had, in MB."""
+    """Return the peak memory of the scheduler in MB."""
     (scheduler,) = provctl.schedulers()
     status = Path(f"/proc/{scheduler}/status").read_text(encoding="ascii")
     (line,) = (each for each in status.splitlines() if each.startswith("VmHWM:"))
@@ -180,7 +180,7 @@ _BENCHES: Dict[str, Callable[[Provctl], Iterator[_Finding]]] = {
 
 
 def main() -> None:
-    """Run the benches that are named, or all, each with a scheduler of its own."""
+    """Run the named benchmarks, or all, each with its own scheduler."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*_BENCHES, []], metavar="NAME")
     names: List[str] = parser.parse_args().names or list(_BENCHES)

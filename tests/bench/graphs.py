@@ -1,4 +1,4 @@
-"""Owns the graphs that are measured, as workflow files in JSON.
+"""The measured graphs, as workflow files in JSON.
 
     python -m tests.bench.graphs FOLDER [--wfinstances FOLDER]
 
@@ -21,25 +21,25 @@ _COMMAND = {"command": ["true"]}
 
 
 def fan(size: int) -> Graph:
-    """Return `size` commands that do not need each other."""
+    """Return `size` independent commands."""
     tasks = {f"t{i}": _COMMAND for i in range(size)}
     return {"name": f"fan-{size}", "tasks": tasks}
 
 
 def script_fan(size: int) -> Graph:
-    """Return `size` Nushell scripts, each as small as can be."""
+    """Return `size` minimal Nushell scripts."""
     tasks = {f"t{i}": {"script": "1"} for i in range(size)}
     return {"name": f"script-fan-{size}", "tasks": tasks}
 
 
 def chain(size: int) -> Graph:
-    """Return `size` commands, each of which needs the one before."""
+    """Return `size` commands, each of which needs the previous one."""
     tasks = {f"t{i}": {**_COMMAND, "needs": [f"t{i - 1}"]} for i in range(1, size)}
     return {"name": f"chain-{size}", "tasks": {"t0": _COMMAND, **tasks}}
 
 
 def instance(record: Mapping[str, Any], name: str) -> Graph:
-    """Return a recorded workflow with commands that do nothing."""
+    """Return a recorded workflow whose commands do nothing."""
     tasks = {
         task["id"]: {**_COMMAND, "needs": task["parents"]} for task in record["tasks"]
     }

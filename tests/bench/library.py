@@ -1,4 +1,4 @@
-"""Owns Nushell libraries for benchmarks: 20 nouns with 10 verbs each, and large ones."""
+"""Nushell libraries for benchmarks: 20 nouns with 10 verbs each, and large ones."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ export def helper-{number} [name: string, --zone (-z): string = "es-mad1"] {{
 
 
 def write_large_library(folder: Path, modules: int, commands: int) -> Path:
-    """Write so many modules below `folder` with so many commands in all.
+    """Write so many modules with so many commands in total below `folder`.
 
-    Each has one verb, and the other commands of it are helpers.
+    Each module has one verb; its other commands are helpers.
     """
     for number in range(modules):
         noun, verb = f"thing{number // len(_VERBS)}", _VERBS[number % len(_VERBS)]
@@ -62,7 +62,7 @@ def write_large_library(folder: Path, modules: int, commands: int) -> Path:
 
 
 def write_library(folder: Path) -> Path:
-    """Write 200 commands below `folder`, each a module of its own; return `folder`."""
+    """Write 200 commands below `folder`, each in its own module; return `folder`."""
     for letter in "abcdefghijklmnopqrst":
         noun = f"thing{letter}"
         (folder / f"{noun}s").mkdir(parents=True)

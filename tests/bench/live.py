@@ -1,4 +1,4 @@
-"""Owns measuring what a watcher costs: many tasks that report, and a very large run."""
+"""The cost of a watcher: many tasks that report, and a very large run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ for step in range(steps):
 
 
 def reporting(folder: Path, *, at_work: int, waiting: int, seconds: float) -> Path:
-    """Write a workflow of tasks that report for so long, and of others that wait."""
+    """Write a workflow of tasks that report for some time, and of others that wait."""
     script = folder / "report.py"
     script.write_text(_SCRIPT, encoding="utf-8")
     tasks: Dict[str, Any] = {}
@@ -61,7 +61,7 @@ def watched(
 ) -> Tuple[float, float]:
     """Watch with `command` at a terminal; return its CPU in percent of one core.
 
-    And how many bytes it writes a second. It is ended afterwards.
+    Also return how many bytes it writes per second. The command is ended afterwards.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *_SIZE, 0, 0))
@@ -84,10 +84,10 @@ def watched(
 
 
 def longest_step(folder: Path, size: int) -> float:
-    """Return the most CPU that one picture of a run of so many tasks takes, in seconds.
+    """Return the maximum CPU time in seconds that one picture of a large run takes.
 
-    From the first picture until the stages are known and something has ended: so long
-    the process that runs the tasks does nothing else.
+    This covers the first picture until the stages are known and a task has finished.
+    During this time the process that runs the tasks does nothing else.
     """
     layer = size // 100
     tasks = [

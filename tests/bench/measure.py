@@ -1,4 +1,4 @@
-"""Owns measuring whole processes: wall time, CPU of everything started, memory."""
+"""Measures whole processes: wall time, CPU of all child processes, memory."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _SAMPLE_S = 0.02
 
 @dataclass(frozen=True)
 class Usage:
-    """What one process and all below it took, in seconds."""
+    """What a process and its descendants used, in seconds."""
 
     wall_s: float
     cpu_s: float
 
 
 def become_reaper() -> None:
-    """Inherit orphans, so that the CPU of processes that outlive theirs counts."""
+    """Adopt orphans, so that the CPU of processes that outlive their parents counts."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def clean_environment(environ: Mapping[str, str]) -> Dict[str, str]:
-    """Return the environment without what would change the measured programs."""
+    """Return the environment without variables that affect the measured programs."""
     return {
         name: value
         for name, value in environ.items()
@@ -50,7 +50,7 @@ def measure(
 ) -> Dict[str, Usage]:
     """Run the commands in turns, `repeat` times each, and return their medians.
 
-    A command is made anew for each run. One round before is not counted.
+    Each run creates its command again. One round before the measurement is not counted.
     """
     taken: Dict[str, List[Usage]] = {name: [] for name in commands}
     for turn in range(repeat + 1):
@@ -65,7 +65,7 @@ def measure(
 
 
 def peak_memory(command: Sequence[str], env: Mapping[str, str]) -> int:
-    """Run a command; return the most bytes that it and all below it had at once.
+    """Run a command; return the peak memory in bytes of it and its descendants.
 
     Pages that processes share count once (PSS).
     """

@@ -1,14 +1,14 @@
-"""Owns the bench of recovery: many unfinished runs, made in process, taken over again.
+"""The benchmark of recovery: many unfinished runs are created and then taken over.
 
     .venv/bin/python -m tests.bench.recovery             1,000 runs of 100 events
     .venv/bin/python -m tests.bench.recovery --alike     all of the same workflow
     .venv/bin/python -m tests.bench.recovery --profile
 
-Each run has 70 tasks of which 49 are done and nothing runs: what is measured is
-reading, replaying and becoming the owner. `take_queued` is that in process with an
-executor that runs nothing, `scheduler start` the whole command with the real one; the
-memory is that of the scheduler when it is ready. A sync of this disk is told for
-comparison: each run needs two.
+Each run has 70 tasks, of which 49 are done and none runs. The benchmark measures
+reading, replaying and becoming the owner. `take_queued` does so in this process with
+an executor that runs nothing, `scheduler start` is the whole command with the real
+executor. The memory is that of the scheduler when it is ready. The duration of a sync
+of this disk is printed for comparison: each run needs two.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ DONE = 49
 
 
 def workflow(number: int) -> Workflow:
-    """A fan of tasks in a pool that has no room, so that none starts by itself."""
+    """Return a fan of tasks in a full pool, so that none starts by itself."""
     tasks = (task(f"t{n}", pools={"none": 1}) for n in range(70))
     return a_workflow(*tasks, params={"number": number})
 
 
 def facts(run: str) -> Iterator[ev.Event]:
-    """99 facts behind the submission."""
+    """Return 99 events after the submission."""
     yield ev.OwnershipTaken(run, 1001.0, "scheduler", 1, "boot-1")
     for n in range(DONE):
         at = 1001.0 + n
@@ -70,9 +70,9 @@ def facts(run: str) -> Iterator[ev.Event]:
 
 
 def make(folder: StateDir, runs: int, *, tail: int, alike: bool) -> None:
-    """Put the runs on disk, as an owner that was killed leaves them.
+    """Write the runs to disk, as a killed owner leaves them.
 
-    Each has a checkpoint, with so many facts behind it.
+    Each has a checkpoint, and so many events after it.
     """
     for n in range(runs):
         run_id = f"run{n:05}"
@@ -96,7 +96,7 @@ def make(folder: StateDir, runs: int, *, tail: int, alike: bool) -> None:
 
 
 def take(folder: StateDir, *, profile: bool) -> Tuple[float, float]:
-    """Seconds, and seconds of CPU, to take all runs over in this process, as the scheduler does."""
+    """Return seconds and CPU seconds to take over all runs in this process."""
 
     async def story() -> Tuple[float, float]:
         house = Household(folder, capacity={"none": 0})
@@ -118,7 +118,7 @@ def take(folder: StateDir, *, profile: bool) -> Tuple[float, float]:
 
 
 def start(folder: StateDir) -> Tuple[float, float]:
-    """Seconds until `provctl scheduler start` says that all is in its hands, and MiB."""
+    """Return seconds until `provctl scheduler start` owns all runs, and MiB."""
     provctl = str(Path(sys.executable).parent / "provctl")
     env = {"PATH": os.environ["PATH"], "HOME": str(folder.path), "LANG": "C.UTF-8"}
     env["PROVCTL_STATE_DIR"] = str(folder.path)
@@ -133,7 +133,7 @@ def start(folder: StateDir) -> Tuple[float, float]:
 
 
 def sync_ms(folder: StateDir) -> float:
-    """Milliseconds that a sync of a few bytes takes now, the median of many."""
+    """Return the median of the duration of a small sync in milliseconds."""
     file = folder.path / "synced"
     times = []
     for _ in range(50):
@@ -144,7 +144,7 @@ def sync_ms(folder: StateDir) -> float:
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
-    """Make the runs, take them over several times, print what it took."""
+    """Create the runs, take them over several times, print the durations."""
     parser = argparse.ArgumentParser(description="Measure recovery.")
     parser.add_argument("--runs", type=int, default=1_000)
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Owns the runs whose reports are measured: as they are on disk when they have ended."""
+"""Finished runs for benchmarks of reports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PORTION = 1_000  # tasks, between two commits
 
 
 def ended_run(state: Path, size: int) -> str:
-    """Put a run of so many tasks on disk, each tenth of which failed; return its id."""
+    """Write a run of so many tasks to disk, every tenth failed; return its id."""
     run_id = f"run{size}"
     frozen = dump_workflow(a_workflow(*(task(f"t{n}") for n in range(size))))
     submitted = ev.RunSubmitted(run_id, 1000.0, "w", size, digest(frozen))

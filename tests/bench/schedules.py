@@ -1,9 +1,10 @@
-"""Owns the bench of schedules: many that are due at once, and what waiting costs.
+"""The benchmark of schedules: many that are due at once, and the cost of waiting.
 
     .venv/bin/python -m tests.bench.schedules            200 schedules
 
-A scheduler is started to which one time of each is due. Said is how long after it was
-ready the runs were on disk, and how often it woke up within half a minute after that.
+A scheduler is started when each schedule has one time due. The benchmark prints how
+long after its start the runs were on disk, and how often it woke up in the next half
+minute.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def measure(provctl: Provctl, count: int) -> None:
 
 
 def wakes(provctl: Provctl) -> int:
-    """How often the threads of the scheduler have slept and been woken so far."""
+    """Return how often the threads of the scheduler have slept and woken so far."""
     (pid,) = provctl.schedulers()
     texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
     lines = [line for text in texts for line in text.splitlines()]

@@ -1,4 +1,4 @@
-"""Runs move from the terminal to the background and are shown again."""
+"""A run moves from the terminal to the scheduler, and back into view."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def gated(provctl: Provctl) -> Iterator[Gated]:
     gated.open()
 
 
-def test_a_detached_run_goes_on_and_is_attached_again(
+def test_detached_run_continues_and_can_be_attached(
     provctl: Provctl, gated: Gated
 ) -> None:
     with provctl.terminal("run", gated.file) as terminal:
@@ -43,7 +43,7 @@ def test_a_detached_run_goes_on_and_is_attached_again(
     gated.check_end(run)
 
 
-def test_to_detach_what_is_in_the_background_is_no_mistake(
+def test_detach_accepts_a_run_that_is_already_in_the_background(
     provctl: Provctl, gated: Gated
 ) -> None:
     run = provctl.submit(gated.file)
@@ -59,7 +59,7 @@ def test_to_detach_what_is_in_the_background_is_no_mistake(
 
 
 @pytest.mark.parametrize("verb", ["attach", "detach"])
-def test_a_run_that_nobody_owns_goes_on(
+def test_attach_and_resume_continue_an_orphaned_run(
     provctl: Provctl, gated: Gated, verb: str
 ) -> None:
     with provctl.start("run", gated.file) as owner:
@@ -75,7 +75,7 @@ def test_a_run_that_nobody_owns_goes_on(
     assert gated.owners(run) == ["foreground", "scheduler"]
 
 
-def test_attach_without_a_scheduler_says_so(provctl: Provctl, gated: Gated) -> None:
+def test_attach_fails_without_a_scheduler(provctl: Provctl, gated: Gated) -> None:
     off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     with provctl.start("run", gated.file) as owner:
         run = gated.until_two_run()
@@ -87,7 +87,7 @@ def test_attach_without_a_scheduler_says_so(provctl: Provctl, gated: Gated) -> N
     gated.check_end(run)
 
 
-def test_where_there_is_no_scheduler_detach_changes_nothing(
+def test_detach_changes_nothing_without_a_scheduler(
     provctl: Provctl, gated: Gated
 ) -> None:
     with provctl.start("run", gated.file) as owner:
@@ -102,7 +102,7 @@ def test_where_there_is_no_scheduler_detach_changes_nothing(
     gated.check_end(run)
 
 
-def test_a_limit_of_tasks_goes_along(provctl: Provctl) -> None:
+def test_detach_keeps_the_jobs_limit_of_the_run(provctl: Provctl) -> None:
     go = provctl.folder / "go"
     script = f'echo ready; until [ -e "{go}" ]; do sleep 0.02; done; sleep 0.1'
     tasks = {f"t{n}": {"command": ["sh", "-c", script]} for n in range(4)}

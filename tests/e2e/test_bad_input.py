@@ -88,7 +88,9 @@ def test_every_verb_refuses_a_wrong_file(provctl: Provctl, verb: str) -> None:
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_tasks(provctl: Provctl, case: str) -> None:
+def test_wrong_tasks_are_reported_with_their_location(
+    provctl: Provctl, case: str
+) -> None:
     tasks, words = WRONG[case]
     file = provctl.file(tasks)
     said = provctl("run", file, code=50).err
@@ -98,7 +100,9 @@ def test_wrong_tasks(provctl: Provctl, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_wrong_files(provctl: Provctl, case: str) -> None:
+def test_wrong_files_are_reported_with_their_location(
+    provctl: Provctl, case: str
+) -> None:
     name, text, words = FILES[case]
     file = provctl.folder / name
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -107,7 +111,9 @@ def test_wrong_files(provctl: Provctl, case: str) -> None:
     assert provctl.runs() == []
 
 
-def test_a_missing_command_of_the_library_is_named(provctl: Provctl) -> None:
+def test_missing_library_command_is_reported_with_a_suggestion(
+    provctl: Provctl,
+) -> None:
     library = provctl.folder / "library"
     library.mkdir()
     (library / "tool.nu").write_text("export def create [] { 1 }")
@@ -118,7 +124,7 @@ def test_a_missing_command_of_the_library_is_named(provctl: Provctl) -> None:
     assert re.search(r":\d+:\d+", said)
 
 
-def test_all_mistakes_are_told_at_once(provctl: Provctl) -> None:
+def test_validate_reports_all_mistakes_at_once(provctl: Provctl) -> None:
     tasks = {
         "a": {**TRUE, "needs": ["x"]},
         "b": {**TRUE, "timeout": "soon"},
@@ -129,7 +135,7 @@ def test_all_mistakes_are_told_at_once(provctl: Provctl) -> None:
         assert word in said
 
 
-def test_a_state_directory_that_is_not_writable(provctl: Provctl) -> None:
+def test_unwritable_state_directory_is_refused(provctl: Provctl) -> None:
     file = provctl.file({"a": TRUE})
     for state in ("/proc/nowhere", file):
         said = provctl("run", file, "--state-dir", state, code=32).err
@@ -142,7 +148,7 @@ def test_a_state_directory_that_is_not_writable(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("flag", TWICE)
-def test_a_key_is_not_given_two_values(provctl: Provctl, flag: str) -> None:
+def test_flag_refuses_two_values_for_one_key(provctl: Provctl, flag: str) -> None:
     *words, first, key, second, other = TWICE[flag]
     document = {"params": {"n": 0}, "tasks": {"a": TRUE}}
     file = provctl.text("w.json", json.dumps(document))
@@ -153,7 +159,7 @@ def test_a_key_is_not_given_two_values(provctl: Provctl, flag: str) -> None:
         provctl(*words, file, first, key, second, key)
 
 
-def test_an_attempt_that_never_was_is_refused(provctl: Provctl) -> None:
+def test_logs_refuses_an_attempt_that_does_not_exist(provctl: Provctl) -> None:
     run = provctl("run", provctl.file({"a": TRUE}), "-o", "json").json()["id"]
     for what in (run, f"{run}/a"):
         done = provctl("logs", what, "--attempt", "2", code=40)
@@ -161,7 +167,7 @@ def test_an_attempt_that_never_was_is_refused(provctl: Provctl) -> None:
     provctl("logs", run, "--attempt", "1")
 
 
-def test_an_age_says_its_unit(provctl: Provctl) -> None:
+def test_prune_refuses_an_age_without_a_unit(provctl: Provctl) -> None:
     done = provctl("prune", "--older", "30", "--dry-run", code=2)
     assert "needs a unit, such as 30s or 30m" in done.err
     provctl("prune", "--older", "30d", "--dry-run")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 ID = re.compile(r"[bcdfghjkmnpqrstvwxz][bcdfghjkmnpqrstvwxz2-9]{9}")
 
 
-def test_a_batch_by_its_id_and_its_runs(provctl: Provctl) -> None:
+def test_batch_is_found_by_its_id_and_by_its_runs(provctl: Provctl) -> None:
     good = provctl.file({"a": {"command": ["true"]}}, name="good")
     bad = provctl.ends_badly()
     done = provctl("batch", "submit", good, bad)
@@ -36,7 +36,7 @@ def test_a_batch_by_its_id_and_its_runs(provctl: Provctl) -> None:
     provctl("batch", "status", "batch-zzz", code=40)
 
 
-def test_a_batch_is_cancelled_as_a_whole(provctl: Provctl) -> None:
+def test_batch_cancel_cancels_all_its_runs(provctl: Provctl) -> None:
     short = provctl.file({"a": {"command": ["true"]}})
     submitted = provctl("batch", "submit", short, *[provctl.endless()] * 2)
     runs = [line.split()[0] for line in submitted.err.splitlines()]
@@ -51,7 +51,7 @@ def test_a_batch_is_cancelled_as_a_whole(provctl: Provctl) -> None:
     provctl("batch", "cancel", submitted.last_word, code=41)
 
 
-def test_a_batch_stands_still_and_goes_on_as_a_whole(provctl: Provctl) -> None:
+def test_batch_pause_and_resume_apply_to_all_its_runs(provctl: Provctl) -> None:
     files = [provctl.endless(), provctl.endless()]
     batch = provctl("batch", "submit", *files).last_word
     provctl("batch", "pause", batch)
@@ -65,7 +65,7 @@ def test_a_batch_stands_still_and_goes_on_as_a_whole(provctl: Provctl) -> None:
     provctl("batch", "cancel", batch, "--now")
 
 
-def test_of_a_batch_with_mistakes_all_are_named_and_nothing_is_submitted(
+def test_batch_submit_reports_all_mistakes_and_submits_nothing(
     provctl: Provctl,
 ) -> None:
     wrong = [
@@ -83,7 +83,7 @@ def test_of_a_batch_with_mistakes_all_are_named_and_nothing_is_submitted(
     assert provctl.runs() == []
 
 
-def test_a_missing_tool_hides_no_mistake_of_another_file(provctl: Provctl) -> None:
+def test_missing_tool_does_not_hide_mistakes_in_other_files(provctl: Provctl) -> None:
     files = [
         provctl.file({"a": {"script": "1"}}),
         provctl.file({"a": {"command": ["true"], "needs": ["b"]}}),

@@ -1,4 +1,4 @@
-"""`provctl bundle`: what it writes, for whom, and that nothing stops it."""
+"""`provctl bundle`: what the archive contains, and that it always works."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VALUE = "not-for-everybody"
 
 
 def unpacked(place: Path) -> Dict[str, str]:
-    """The files of a bundle by their names, without its folder."""
+    """The files of a bundle by name, without its folder."""
     found = {}
     with tarfile.open(place) as archive:
         for entry in archive.getmembers():
@@ -42,7 +42,7 @@ def failed_run(provctl: Provctl) -> str:
     )
 
 
-def test_a_bundle_has_what_a_report_needs_and_no_values(provctl: Provctl) -> None:
+def test_bundle_has_what_a_bug_report_needs_but_no_values(provctl: Provctl) -> None:
     run = failed_run(provctl)
     log = provctl.log(run)
     log.write_text(log.read_text() + SECRET)  # as if masking had missed it
@@ -73,14 +73,14 @@ def test_a_bundle_has_what_a_report_needs_and_no_values(provctl: Provctl) -> Non
     assert SECRET not in whole
 
 
-def test_a_file_that_is_there_stays(provctl: Provctl) -> None:
+def test_bundle_does_not_overwrite_an_existing_file(provctl: Provctl) -> None:
     provctl.text("mine", "mine")
     said = provctl("bundle", "--to", "mine", code=2).err
     assert "mine: this file already exists" in said
     assert (provctl.folder / "mine").read_text() == "mine"
 
 
-def test_output_is_a_format_and_a_file_there_gets_a_hint(provctl: Provctl) -> None:
+def test_output_flag_with_a_file_name_gives_a_hint(provctl: Provctl) -> None:
     said = provctl("bundle", "--output", "b.tgz", code=2).err
     assert "'b.tgz' is not one of" in said
     assert "To write to a file, use -O/--to FILE" in said
@@ -99,7 +99,9 @@ def test_dry_run_writes_nothing(provctl: Provctl) -> None:
     assert sorted(provctl.folder.iterdir()) == before
 
 
-def test_damage_and_a_broken_configuration_are_no_obstacles(provctl: Provctl) -> None:
+def test_bundle_works_with_a_damaged_run_and_a_broken_configuration(
+    provctl: Provctl,
+) -> None:
     run = failed_run(provctl)
     provctl("scheduler", "stop")
     journal = provctl.state / "runs" / run / "journal.jsonl"
@@ -116,7 +118,7 @@ def test_damage_and_a_broken_configuration_are_no_obstacles(provctl: Provctl) ->
     assert journal.read_bytes() != content
 
 
-def test_without_a_run_it_is_about_the_machine(provctl: Provctl) -> None:
+def test_bundle_without_a_run_describes_the_machine(provctl: Provctl) -> None:
     provctl("bundle", "-O", "b.tgz")
     found = unpacked(provctl.folder / "b.tgz")
     assert not [name for name in found if name.startswith("run/")]
@@ -124,7 +126,7 @@ def test_without_a_run_it_is_about_the_machine(provctl: Provctl) -> None:
     assert not provctl.state.exists()
 
 
-def test_what_hooks_are_given_stays_at_home(provctl: Provctl) -> None:
+def test_bundle_leaves_out_the_arguments_of_hooks(provctl: Provctl) -> None:
     hook = ["curl", "-d@-", f"https://chat.example/{SECRET}"]
     file = provctl.text(
         "hooks.toml", f"[hooks]\non_run_finished = [{json.dumps(hook)}]"

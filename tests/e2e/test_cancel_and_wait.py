@@ -1,4 +1,4 @@
-"""Runs are waited for, watched and ended; with a scheduler, and without."""
+"""Runs are waited for, watched and cancelled, with and without a scheduler."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 ID = re.compile(r"[bcdfghjkmnpqrstvwxz][bcdfghjkmnpqrstvwxz2-9]{9}")
 
 
-def test_cancel_ends_what_runs_and_what_waits(provctl: Provctl) -> None:
+def test_cancel_stops_running_and_waiting_tasks(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     done = provctl("workflow", "cancel", run, "--reason", "not needed")
@@ -25,7 +25,7 @@ def test_cancel_ends_what_runs_and_what_waits(provctl: Provctl) -> None:
     assert f"nothing to cancel: {run} cancelled" in said
 
 
-def test_cancel_now_gives_no_grace(provctl: Provctl) -> None:
+def test_cancel_now_skips_the_grace_time(provctl: Provctl) -> None:
     environ = {"PROVCTL_EXECUTOR_GRACE_SECONDS": "600"}
     run = provctl.submit(provctl.endless("trap '' TERM"), env=environ)
     provctl.until_ready(run)
@@ -33,7 +33,7 @@ def test_cancel_now_gives_no_grace(provctl: Provctl) -> None:
     provctl("wait", run, code=11)
 
 
-def test_a_queued_run_without_a_scheduler_can_be_cancelled(provctl: Provctl) -> None:
+def test_queued_run_can_be_cancelled_without_a_scheduler(provctl: Provctl) -> None:
     off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     done = provctl("workflow", "submit", provctl.endless(), env=off)
     run = done.last_word
@@ -46,7 +46,7 @@ def test_a_queued_run_without_a_scheduler_can_be_cancelled(provctl: Provctl) -> 
     provctl("wait", run, code=11)
 
 
-def test_wait_and_monitor_give_up_when_told(provctl: Provctl) -> None:
+def test_wait_and_monitor_stop_at_their_timeout(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     for verb in ("wait", "monitor"):
         said = provctl("workflow", verb, run, "--timeout", "0.2", code=124).err
@@ -56,19 +56,19 @@ def test_wait_and_monitor_give_up_when_told(provctl: Provctl) -> None:
     provctl("wait", run, code=11)
 
 
-def test_submit_and_wait_in_one(provctl: Provctl) -> None:
+def test_submit_can_wait_for_the_run(provctl: Provctl) -> None:
     done = provctl("workflow", "submit", "--wait", provctl.ends_badly(), code=10)
     assert ID.fullmatch(done.last_word)
 
 
-def test_monitor_tells_how_it_ended(provctl: Provctl) -> None:
+def test_monitor_prints_the_outcome(provctl: Provctl) -> None:
     run = provctl.submit(provctl.ends_badly())
     out = provctl("workflow", "monitor", run, code=10).out
     assert f"run {run} (w) started: 3 tasks" in out
     assert "1 failed" in out
 
 
-def test_reading_needs_no_scheduler(provctl: Provctl) -> None:
+def test_reading_verbs_need_no_scheduler(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     provctl("scheduler", "stop")
@@ -83,7 +83,7 @@ def test_reading_needs_no_scheduler(provctl: Provctl) -> None:
     provctl("wait", run, code=11)
 
 
-def test_a_foreground_run_can_be_watched_and_cancelled(provctl: Provctl) -> None:
+def test_foreground_run_can_be_watched_and_cancelled(provctl: Provctl) -> None:
     with provctl.start("run", provctl.endless()) as owner:
         run = provctl.until(provctl.runs, "there is a run")[0]
         provctl.until_ready(run)

@@ -1,4 +1,4 @@
-"""`validate` and `plan` read scripts as Nushell does; errors of a run name the file's lines."""
+"""`validate` and `plan` check scripts with Nushell; errors name lines of the file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def own_cache(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("verb", ["validate", "plan"])
-def test_an_error_of_syntax_is_a_mistake_at_its_line(
+def test_syntax_error_in_a_script_is_reported_with_its_line(
     provctl: Provctl, verb: str
 ) -> None:
     file = nickel(provctl, "let x = 1 +")
@@ -52,7 +52,7 @@ def test_an_error_of_syntax_is_a_mistake_at_its_line(
 
 
 @pytest.mark.parametrize("verb", ["validate", "plan"])
-def test_what_is_not_there_is_a_warning(provctl: Provctl, verb: str) -> None:
+def test_unknown_command_in_a_script_is_a_warning(provctl: Provctl, verb: str) -> None:
     file = nickel(provctl, "no-such-thing --now", "no-such-program")
     for _ in range(2):
         done = provctl("workflow", verb, file)
@@ -62,12 +62,12 @@ def test_what_is_not_there_is_a_warning(provctl: Provctl, verb: str) -> None:
         ]
 
 
-def test_a_sound_workflow_is_without_a_word(provctl: Provctl) -> None:
+def test_correct_workflow_prints_no_warning(provctl: Provctl) -> None:
     file = nickel(provctl, "use provctl.nu\n        provctl progress 1/2 'x'")
     assert provctl("workflow", "validate", file).err == ""
 
 
-def test_undo_and_probe_are_looked_at_too(provctl: Provctl) -> None:
+def test_scripts_of_undo_and_probe_are_checked(provctl: Provctl) -> None:
     tasks = {
         "a": {"command": ["true"], "undo": {"script": "1 +"}, "probe": {"script": "("}},
         "b": {"script": "1\n2\n$y\n"},
@@ -79,7 +79,7 @@ def test_undo_and_probe_are_looked_at_too(provctl: Provctl) -> None:
     assert f"{file}: `b`: line 3 of the script: Variable not found" in err
 
 
-def test_a_path_that_the_task_sets_is_heeded(provctl: Provctl) -> None:
+def test_check_uses_the_path_set_by_the_task(provctl: Provctl) -> None:
     (provctl.folder / "bin").mkdir()
     tool = provctl.text("bin/my-tool", "#!/bin/sh\n")
     tool.chmod(0o755)
@@ -91,7 +91,7 @@ def test_a_path_that_the_task_sets_is_heeded(provctl: Provctl) -> None:
     assert provctl("workflow", "validate", provctl.file(tasks)).err == ""
 
 
-def test_scripts_are_checked_by_the_nushell_in_our_own_folder(
+def test_check_uses_the_nushell_installed_by_provctl(
     provctl: Provctl,
 ) -> None:
     nu = shutil.which("nu", path=provctl.environ["PATH"])
@@ -105,7 +105,7 @@ def test_scripts_are_checked_by_the_nushell_in_our_own_folder(
     assert "Incomplete math expression" in err
 
 
-def test_a_nushell_that_does_not_answer_is_named(provctl: Provctl) -> None:
+def test_broken_nushell_is_reported(provctl: Provctl) -> None:
     nu = provctl.text("nu", "\0")
     nu.chmod(0o755)
     provctl.text("config.toml", f'[nushell]\nbinary = "{nu}"\n')
@@ -115,7 +115,7 @@ def test_a_nushell_that_does_not_answer_is_named(provctl: Provctl) -> None:
     assert line.startswith(f"warning: {file}: its scripts were not checked: {nu} ")
 
 
-def test_an_error_of_a_run_names_the_line_of_the_file(provctl: Provctl) -> None:
+def test_log_names_the_line_of_the_workflow_file(provctl: Provctl) -> None:
     file = nickel(provctl, "let x = $args.nothing")
     run = provctl.submit(file)
     provctl("wait", run, code=10)
@@ -125,7 +125,9 @@ def test_an_error_of_a_run_names_the_line_of_the_file(provctl: Provctl) -> None:
     assert f"({file}:7)" in provctl("explain", f"{run}/web").out
 
 
-def test_a_run_without_a_known_line_names_that_of_the_script(provctl: Provctl) -> None:
+def test_log_names_the_line_of_the_script_if_the_file_line_is_unknown(
+    provctl: Provctl,
+) -> None:
     run = provctl.submit(provctl.file({"a": {"script": "1\n2\n$args.nothing\n"}}))
     provctl("wait", run, code=10)
     log = provctl("logs", run, "a").out
@@ -133,7 +135,7 @@ def test_a_run_without_a_known_line_names_that_of_the_script(provctl: Provctl) -
     assert "attempts" not in log
 
 
-def test_the_same_submission_may_stand_in_another_line(provctl: Provctl) -> None:
+def test_same_key_accepts_a_script_that_moved_to_another_line(provctl: Provctl) -> None:
     file = provctl.text("w.toml", 'tasks.a.script = """\nprint 1\n"""\n')
     run = provctl("submit", file, "--key", "k").last_word
     file.write_text("# moved\n\n" + file.read_text("utf-8"), encoding="utf-8")

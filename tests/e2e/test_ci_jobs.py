@@ -1,4 +1,4 @@
-"""Runs in jobs of CI systems: what their logs, remarks, pages and reports make of them."""
+"""Runs in jobs of CI systems: their logs, annotations, summaries and reports."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ let p = import "provctl.ncl" in
 
 @pytest.fixture
 def github(provctl: Provctl) -> Dict[str, str]:
-    """The variables of a job of GitHub, whose checkout is the test's folder."""
+    """The variables of a GitHub job whose checkout is the test's folder."""
     return {
         "CI": "true",
         "GITHUB_ACTIONS": "true",
@@ -69,7 +69,9 @@ def said_by(job: Any, task: str) -> List[str]:
     return [line for group in groups for line in group.lines]
 
 
-def test_a_job_of_github(provctl: Provctl, github: Dict[str, str]) -> None:
+def test_github_job_shows_groups_annotations_and_summary(
+    provctl: Provctl, github: Dict[str, str]
+) -> None:
     file = provctl.text("deploy.ncl", WORKFLOW)
     page = provctl.text("step.md", "# before\n")
     done = provctl("run", file, "--junit", "j.xml", env=github, code=10)
@@ -99,7 +101,7 @@ def _line(start: str) -> int:
     return lines.index(start) + 1
 
 
-def test_a_job_of_gitlab(provctl: Provctl) -> None:
+def test_gitlab_job_shows_sections_and_summary(provctl: Provctl) -> None:
     file = provctl.text("deploy.ncl", WORKFLOW)
     done = provctl("run", file, "--summary", "s.md", env=GITLAB, code=10)
     job = GitLabJob(done.out)
@@ -112,7 +114,7 @@ def test_a_job_of_gitlab(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("system", ["github", "plain"])
-def test_the_end_has_the_log_of_what_failed_and_how_to_go_on(
+def test_end_of_the_job_log_has_failed_logs_and_hints(
     provctl: Provctl, github: Dict[str, str], system: str
 ) -> None:
     lines = [f"::add-mask::{n}" for n in range(500)]
@@ -133,7 +135,7 @@ def test_the_end_has_the_log_of_what_failed_and_how_to_go_on(
     provctl("wait", "@last")
 
 
-def test_what_a_task_writes_is_in_the_log_while_it_runs(
+def test_job_log_shows_output_while_the_task_runs(
     provctl: Provctl, gated: Gated, github: Dict[str, str]
 ) -> None:
     script = "echo first; until [ -e gate ]; do sleep 0.05; done; echo second"
@@ -169,7 +171,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.parametrize("verb", ["run", "submit", "validate"])
-def test_mistakes_are_shown_at_their_lines(
+def test_mistakes_are_annotated_at_their_lines(
     provctl: Provctl, github: Dict[str, str], name: str, verb: str
 ) -> None:
     text, line = BROKEN[name]
@@ -184,7 +186,7 @@ def test_mistakes_are_shown_at_their_lines(
     assert "::error" not in provctl("workflow", verb, file, code=50).err
 
 
-def test_what_is_said_of_a_mistake_commands_nothing(
+def test_annotation_of_a_mistake_contains_no_workflow_command(
     provctl: Provctl, github: Dict[str, str]
 ) -> None:
     text = '{ "name": "w", "tasks": { "a": { "comand": "##[add-mask]x" } } }'
@@ -193,7 +195,7 @@ def test_what_is_said_of_a_mistake_commands_nothing(
     assert "# #[add-mask]x" in done.err
 
 
-def test_of_many_mistakes_the_last_remark_tells_the_rest(
+def test_last_annotation_counts_the_mistakes_that_are_left_out(
     provctl: Provctl, github: Dict[str, str]
 ) -> None:
     tasks: Dict[str, Any] = {
@@ -206,7 +208,7 @@ def test_of_many_mistakes_the_last_remark_tells_the_rest(
     assert "no29" in errors[-1]["message"]
 
 
-def test_of_many_failures_those_come_first_that_did_so_first(
+def test_annotations_list_the_earliest_failures_first(
     provctl: Provctl, github: Dict[str, str]
 ) -> None:
     tasks: Dict[str, Any] = {}
@@ -222,7 +224,7 @@ def test_of_many_failures_those_come_first_that_did_so_first(
     assert "t14 failed" in errors[-1]["message"]
 
 
-def test_tasks_are_found_in_files_of_any_kind(
+def test_annotations_find_tasks_in_every_file_format(
     provctl: Provctl, github: Dict[str, str]
 ) -> None:
     inner = '{ tasks = { deep = { command = ["false"] } } }'
@@ -242,7 +244,7 @@ def test_tasks_are_found_in_files_of_any_kind(
         assert (error["file"], int(error["line"])) == (name, line)
 
 
-def test_a_file_that_is_gone_is_named_alone(
+def test_annotation_of_a_removed_file_has_no_line(
     provctl: Provctl, github: Dict[str, str]
 ) -> None:
     file = provctl.file({"a": {"command": ["sh", "-c", "rm *.json; exit 1"]}})
@@ -252,7 +254,7 @@ def test_a_file_that_is_gone_is_named_alone(
     assert "line" not in error
 
 
-def test_a_page_that_cannot_be_written_is_told_and_no_more(
+def test_unwritable_summary_prints_only_a_warning(
     provctl: Provctl, github: Dict[str, str]
 ) -> None:
     file = provctl.file({"a": {"command": ["true"]}})
@@ -263,7 +265,7 @@ def test_a_page_that_cannot_be_written_is_told_and_no_more(
     assert full.stat().st_size <= (1 << 20) + 1
 
 
-def test_a_run_of_the_background_is_shown_alike(
+def test_monitor_of_a_background_run_shows_the_same_as_run(
     provctl: Provctl, gated: Gated, github: Dict[str, str]
 ) -> None:
     run = provctl.submit(gated.file)
@@ -277,7 +279,7 @@ def test_a_run_of_the_background_is_shown_alike(
     assert (provctl.folder / "step.md").exists()
 
 
-def test_a_batch_has_one_report_with_a_suite_a_run(
+def test_batch_writes_one_report_with_one_suite_per_run(
     provctl: Provctl, github: Dict[str, str]
 ) -> None:
     good = provctl.file({"a": {"command": ["sh", "-c", "echo hello"]}}, name="good")
@@ -294,7 +296,7 @@ def test_a_batch_has_one_report_with_a_suite_a_run(
     assert len(Junit(str(provctl.folder / "k.xml")).suites) == 2
 
 
-def test_another_program_reads_the_report(provctl: Provctl) -> None:
+def test_junitparser_reads_the_junit_report(provctl: Provctl) -> None:
     provctl("run", provctl.text("deploy.ncl", WORKFLOW), "--junit", "j.xml", code=10)
     (suite,) = Junit(str(provctl.folder / "j.xml")).suites
     outcomes = {case.name: case.outcome() for case in suite.all()}
@@ -312,9 +314,7 @@ def test_another_program_reads_the_report(provctl: Provctl) -> None:
 # --- how it is shown --------------------------------------------------------------
 
 
-def test_how_it_is_shown_can_be_chosen(
-    provctl: Provctl, github: Dict[str, str]
-) -> None:
+def test_output_flag_chooses_the_view(provctl: Provctl, github: Dict[str, str]) -> None:
     file = provctl.file({"a": {"command": ["sh", "-c", "echo '  ::add-mask::x'"]}})
     plain = provctl("run", file, "-o", "plain", env=github).out
     assert "add-mask" not in plain
@@ -329,7 +329,7 @@ def test_how_it_is_shown_can_be_chosen(
     assert "--- a\n" in done.err
 
 
-def test_to_draw_there_must_be_a_terminal(provctl: Provctl) -> None:
+def test_live_view_requires_a_terminal(provctl: Provctl) -> None:
     file = provctl.file({"a": {"command": ["true"]}})
     assert "not a terminal" in provctl("run", file, "-o", "live", code=2).err
     assert provctl.runs() == []
@@ -339,7 +339,7 @@ def test_to_draw_there_must_be_a_terminal(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("words", [["ps"], ["schedule", "list"]])
-def test_a_view_is_only_accepted_by_commands_that_watch_runs(
+def test_group_view_is_only_accepted_by_commands_that_watch_runs(
     provctl: Provctl, words: List[str]
 ) -> None:
     assert "group" in provctl(*words, "-o", "group", code=2).err
@@ -347,7 +347,7 @@ def test_a_view_is_only_accepted_by_commands_that_watch_runs(
     assert "table, json, jsonl, name" in said
 
 
-def test_a_silent_run_is_heard_of(provctl: Provctl, gated: Gated) -> None:
+def test_silent_run_prints_heartbeats(provctl: Provctl, gated: Gated) -> None:
     file = provctl.file({"nap": {"command": ["sleep", "3"]}})
     env = {"PROVCTL_UI_HEARTBEAT_SECONDS": "1"}
     out = provctl("run", file, env=env).out
@@ -359,7 +359,7 @@ def test_a_silent_run_is_heard_of(provctl: Provctl, gated: Gated) -> None:
     assert re.search(r"still running: nap for [12]s, about [012](\.\d)?s left", out)
 
 
-def test_a_silent_wait_is_heard_of_where_nobody_sees_it(
+def test_silent_wait_prints_heartbeats_without_a_terminal(
     provctl: Provctl, gated: Gated
 ) -> None:
     often = {"PROVCTL_UI_HEARTBEAT_SECONDS": "0.3"}
@@ -381,7 +381,7 @@ def test_a_silent_wait_is_heard_of_where_nobody_sees_it(
     assert "still running:" not in terminal.raw
 
 
-def test_who_submits_and_waits_is_heard_of(provctl: Provctl) -> None:
+def test_submit_with_wait_prints_heartbeats(provctl: Provctl) -> None:
     file = provctl.file({"nap": {"command": ["sleep", "2"]}})
     often = {"PROVCTL_UI_HEARTBEAT_SECONDS": "0.5"}
     done = provctl("workflow", "submit", file, "-w", "-o", "name", env=often)
@@ -389,7 +389,9 @@ def test_who_submits_and_waits_is_heard_of(provctl: Provctl) -> None:
     assert done.out == f"{done.last_word}\n"
 
 
-def test_logs_command_nothing_either(provctl: Provctl, github: Dict[str, str]) -> None:
+def test_logs_prints_no_workflow_commands(
+    provctl: Provctl, github: Dict[str, str]
+) -> None:
     line = "::add-mask::x"
     provctl("run", provctl.file({"a": {"command": ["echo", line]}}))
     assert provctl("logs", "@last", "a", env=github).out == f"> {line}\n"
@@ -397,7 +399,7 @@ def test_logs_command_nothing_either(provctl: Provctl, github: Dict[str, str]) -
     assert provctl("logs", "@last", "a").out == f"{line}\n"
 
 
-def test_a_retry_that_is_waited_for_is_shown_if_it_is_said_how(
+def test_retry_with_wait_shows_groups_if_asked(
     provctl: Provctl,
 ) -> None:
     script = "echo asked; [ -e mended ]"
@@ -412,7 +414,7 @@ def test_a_retry_that_is_waited_for_is_shown_if_it_is_said_how(
     assert job.groups[-1].title == "a (attempt 4)"
 
 
-def test_no_secret_is_in_the_log_of_a_job(
+def test_job_log_contains_no_secret(
     provctl: Provctl, gated: Gated, github: Dict[str, str]
 ) -> None:
     secret = "correct-horse-battery-staple"
@@ -441,7 +443,7 @@ def commands(value: Any, under: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", ["github.yml", "gitlab-ci.yml"])
-def test_job_files_of_the_examples_work(
+def test_example_job_files_work(
     provctl: Provctl, github: Dict[str, str], name: str
 ) -> None:
     import yaml
@@ -478,7 +480,7 @@ _SCHEMAS = {
 
 
 @pytest.mark.parametrize("name", sorted(_SCHEMAS))
-def test_the_systems_own_schemas_know_all_of_a_job_file(
+def test_schemas_of_the_ci_systems_accept_the_job_files(
     tmp_path: Path, name: str
 ) -> None:
     text = (ROOT / "examples" / "ci" / name).read_text(encoding="utf-8")
@@ -497,6 +499,6 @@ def _check(file: Path, text: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_every_job_file_is_run_here() -> None:
+def test_every_example_job_file_is_tested() -> None:
     files = {path.name for path in (ROOT / "examples" / "ci").iterdir()}
     assert files == set(_SCHEMAS)

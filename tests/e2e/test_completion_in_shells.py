@@ -1,4 +1,4 @@
-"""Completion in the real shells, at a terminal: what a press of Tab shows and inserts."""
+"""Completion in real shells at a terminal: what the Tab key shows and inserts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def shell(request: pytest.FixtureRequest, provctl: Provctl) -> Iterator[Shell]:
         yield shell
 
 
-def test_verbs_and_flags(shell: Shell) -> None:
+def test_shell_completes_verbs_and_flags(shell: Shell) -> None:
     shell.type("provctl workflow mon\t")
     shell.shows("READY> provctl workflow monitor")
     shell.type("provctl outp\t")  # without the word workflow
@@ -35,7 +35,7 @@ def test_verbs_and_flags(shell: Shell) -> None:
     shell.shows("READY> provctl workflow retry --downstream")
 
 
-def test_runs_and_their_tasks(provctl: Provctl, shell: Shell) -> None:
+def test_shell_completes_runs_and_their_tasks(provctl: Provctl, shell: Shell) -> None:
     tasks = {"fetch": {"command": ["true"]}, "build": {"command": ["false"]}}
     run = provctl.submit(provctl.file(tasks, "hello"))
     provctl("wait", run, code=10)
@@ -56,7 +56,7 @@ def test_runs_and_their_tasks(provctl: Provctl, shell: Shell) -> None:
     shell.shows("READY> provctl workflow retry @last")
 
 
-def test_parameters_and_files(provctl: Provctl, shell: Shell) -> None:
+def test_shell_completes_parameters_and_files(provctl: Provctl, shell: Shell) -> None:
     file = provctl.file(
         {"a": {"command": ["true"]}}, "p", params={"zone": "es-mad1", "on": True}
     )
@@ -74,7 +74,7 @@ def test_parameters_and_files(provctl: Provctl, shell: Shell) -> None:
     shell.shows(f"READY> provctl --config {file.name}")
 
 
-def test_labels(provctl: Provctl, shell: Shell) -> None:
+def test_shell_completes_labels(provctl: Provctl, shell: Shell) -> None:
     file = provctl.file({"a": {"command": ["true"]}})
     for label in ("env=prod", "env=two words", "team=web"):
         provctl.submit(file, "-l", label, "--wait")
@@ -93,7 +93,9 @@ def test_labels(provctl: Provctl, shell: Shell) -> None:
     shell.shows("would remove 0 runs")  # what was inserted is one word
 
 
-def test_names_and_values_are_data(provctl: Provctl, shell: Shell) -> None:
+def test_completed_names_and_values_are_never_run_as_code(
+    provctl: Provctl, shell: Shell
+) -> None:
     tasks = {
         "a": {"command": ["true"], "description": _BAD},
         "b": {"command": ["true"]},
@@ -125,7 +127,7 @@ def test_names_and_values_are_data(provctl: Provctl, shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("name", SHELLS)
-def test_under_the_name_of_the_platform(provctl: Provctl, name: str) -> None:
+def test_shell_completes_the_name_of_the_platform(provctl: Provctl, name: str) -> None:
     programs = provctl.folder / "bin"
     programs.mkdir()
     (programs / "provisioning").symlink_to(provctl.program)
@@ -139,7 +141,9 @@ def test_under_the_name_of_the_platform(provctl: Provctl, name: str) -> None:
         shell.shows("READY> provisioning workflow retry --downstream")
 
 
-def test_where_there_is_nothing_nothing_is_said(provctl: Provctl, shell: Shell) -> None:
+def test_completion_prints_nothing_if_the_state_directory_is_unusable(
+    provctl: Provctl, shell: Shell
+) -> None:
     provctl.state.write_text("a file", encoding="utf-8")
     shell.type("provctl cancel x\t")
     shell.type("provctl vers\t")  # it still listens

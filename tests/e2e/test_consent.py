@@ -1,4 +1,4 @@
-"""What destroys asks at a terminal; elsewhere it needs --yes, and says what it would do."""
+"""Destructive verbs ask at a terminal; elsewhere they need --yes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def past(provctl: Provctl) -> str:
     return provctl.runs()[0]
 
 
-def test_without_a_terminal_nothing_is_destroyed(provctl: Provctl, past: str) -> None:
+def test_destructive_verbs_do_nothing_without_a_terminal_and_yes(
+    provctl: Provctl, past: str
+) -> None:
     before = provctl.journal(past)
     for verb, args in DESTROY.items():
         said = provctl(*args, code=2)
@@ -44,7 +46,7 @@ def test_without_a_terminal_nothing_is_destroyed(provctl: Provctl, past: str) ->
     assert provctl("schedule", "list", "-o", "name").out == "s\n"
 
 
-def test_with_yes_each_is_done(provctl: Provctl, past: str) -> None:
+def test_destructive_verbs_run_with_yes(provctl: Provctl, past: str) -> None:
     # The control.
     provctl(*DESTROY["retry"], "--yes", "--wait")
     assert provctl.task(past, "a")["attempts"] == 1
@@ -58,7 +60,7 @@ def test_with_yes_each_is_done(provctl: Provctl, past: str) -> None:
 
 
 @pytest.mark.parametrize("stream", ["</dev/null", "2>told"])
-def test_a_question_that_nobody_sees_or_answers_is_not_asked(
+def test_destructive_verbs_do_not_ask_if_stdin_or_stderr_is_redirected(
     provctl: Provctl, past: str, stream: str
 ) -> None:
     words = " ".join(DESTROY["rollback"])
@@ -68,7 +70,7 @@ def test_a_question_that_nobody_sees_or_answers_is_not_asked(
     assert not (provctl.folder / "undone").exists()
 
 
-def test_at_a_terminal_the_answer_is_no(provctl: Provctl, past: str) -> None:
+def test_default_answer_at_a_terminal_is_no(provctl: Provctl, past: str) -> None:
     for args in DESTROY.values():
         with provctl.terminal(*args) as terminal:
             terminal.read_until("? [y/N]")
@@ -81,7 +83,7 @@ def test_at_a_terminal_the_answer_is_no(provctl: Provctl, past: str) -> None:
     assert provctl.runs() == []
 
 
-def test_what_destroys_nothing_needs_no_answer(provctl: Provctl) -> None:
+def test_harmless_verbs_do_not_ask(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless(), "-l", "env=test")
     provctl.until_ready(run)
     provctl("workflow", "pause", "-l", "env=test")

@@ -1,4 +1,4 @@
-"""Depth and length cost no stack: the problem that the product exists for."""
+"""Deep and long workflows run without stack overflow: the reason provctl exists."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_chain_of_300_runs_in_order(provctl: Provctl) -> None:
     assert records == expected
 
 
-def test_a_failure_at_the_head_of_a_chain_skips_all_of_it(provctl: Provctl) -> None:
+def test_failure_of_the_first_task_of_a_chain_skips_the_rest(provctl: Provctl) -> None:
     tasks = _chain(5_000)
     tasks["t0"]["command"] = ["false"]
     run = provctl("run", provctl.file(tasks), "-o", "json", code=10).json()

@@ -83,7 +83,7 @@ def steps(text: str) -> Iterator[Step]:
 
 
 def steady(line: str) -> str:
-    """A line without what differs from one time to the next."""
+    """A line without the parts that differ between runs."""
     for pattern, word in CHANGING:
         line = pattern.sub(word, line)
     return line.strip()
@@ -120,7 +120,9 @@ def shell(provctl: Provctl) -> Shell:
 
 
 @pytest.mark.parametrize("block", blocks("console"), ids=str)
-def test_a_session_goes_as_shown(shell: Shell, block: Block) -> None:
+def test_console_session_prints_what_the_document_shows(
+    shell: Shell, block: Block
+) -> None:
     if "kill -9" in block.text:
         shell.environ["PROVISIONING_SPEED"] = SPEED
     for step in steps(block.text):
@@ -131,14 +133,14 @@ def test_a_session_goes_as_shown(shell: Shell, block: Block) -> None:
 
 
 def tried(line: str, free: List[int]) -> str:
-    """What is run of a line of bash."""
+    """The part of a bash line that is run here."""
     if line in UNTRIED:
         return ""
     return INSTEAD[line].format(free=free) if line in INSTEAD else line
 
 
 @pytest.mark.parametrize("block", blocks("bash"), ids=str)
-def test_the_lines_in_bash_run(shell: Shell, block: Block) -> None:
+def test_bash_block_runs(shell: Shell, block: Block) -> None:
     free = [free_port(), free_port()]
     lines = ["set -euo pipefail", *(tried(x, free) for x in block.text.splitlines())]
     script = "\n".join(lines)
@@ -157,12 +159,12 @@ def test_the_lines_in_bash_run(shell: Shell, block: Block) -> None:
     assert said.count('"success":true') == (6 if "api.sock" in block.text else 0), said
 
 
-def test_what_is_done_otherwise_is_still_in_a_document() -> None:
+def test_exceptions_listed_here_still_occur_in_a_document() -> None:
     lines = {line for block in blocks("bash") for line in block.text.splitlines()}
     assert lines >= {*INSTEAD, *UNTRIED}
 
 
-def test_the_module_for_tasks_does_as_shown(shell: Shell) -> None:
+def test_nushell_block_for_tasks_prints_what_the_document_shows(shell: Shell) -> None:
     (block,) = blocks("nu")
     (shell.checkout / "site.conf.j2").write_text("server_name {{ name }};\n")
     tasks = {
@@ -181,7 +183,7 @@ def test_every_kind_of_block_is_run() -> None:
     assert {block.language for block in all_blocks()} <= {*run_here, "text"}
 
 
-def test_the_commands_behind_the_figures_are_there() -> None:
+def test_commands_that_reproduce_figures_exist() -> None:
     commands = [
         shlex.split(span)
         for document in DOCUMENTS
@@ -194,7 +196,7 @@ def test_the_commands_behind_the_figures_are_there() -> None:
 
 
 def _measure(words: List[str]) -> None:
-    """Not run, for that takes hours; but what it names is there to be run."""
+    """Check that the named files exist. The commands are not run: they take hours."""
     words = [word for word in words if not re.match(r"[A-Z_]+=", word)]
     if words[:2] == ["python", "-m"]:
         assert (ROOT / words[2].replace(".", "/")).with_suffix(".py").is_file(), words
@@ -226,14 +228,14 @@ WORKFLOWS = [
 @pytest.mark.parametrize(
     "block", WORKFLOWS, ids=lambda block: f"{block.language}-{block}"
 )
-def test_a_workflow_file_runs(shell: Shell, block: Block) -> None:
+def test_workflow_block_runs(shell: Shell, block: Block) -> None:
     file = shell.checkout / f"workflow.{ENDINGS[block.language]}"
     file.write_text(block.text, encoding="utf-8")
     shell(f"provctl validate {file}")
     assert " succeeded in " in shell(f"provctl run {file}").splitlines()[-1]
 
 
-def test_the_two_workflows_of_the_readme_are_the_same(shell: Shell) -> None:
+def test_two_workflows_of_the_readme_are_the_same(shell: Shell) -> None:
     plans = []
     for block in WORKFLOWS:
         if block.document == README:
@@ -246,13 +248,13 @@ def test_the_two_workflows_of_the_readme_are_the_same(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=str)
-def test_the_configuration_is_right(shell: Shell, block: Block) -> None:
+def test_configuration_block_is_valid(shell: Shell, block: Block) -> None:
     file = shell.checkout / "config.toml"
     file.write_text(block.text, encoding="utf-8")
     shell(f"provctl config check {file}")
 
 
-def test_the_second_command_tests() -> None:
+def test_second_command_of_the_readme_runs_the_tests() -> None:
     (block,) = blocks("sh")
     assert block.document == README
     _, test = block.text.splitlines()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = ROOT / "examples"
 
 
-def test_every_example_is_run_by_a_test_here() -> None:
+def test_every_example_is_tested_here() -> None:
     files = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
     assert files == {
         "hello.ncl",
@@ -34,7 +34,7 @@ def test_every_example_is_run_by_a_test_here() -> None:
     }
 
 
-def test_the_main_example_creates_what_it_says(provctl: Provctl) -> None:
+def test_main_example_creates_its_servers(provctl: Provctl) -> None:
     done = provctl("workflow", "run", EXAMPLES / "multi-cloud-deployment.ncl")
     assert "7 succeeded" in done.out.splitlines()[-1]
     servers = _made(provctl, "servers")
@@ -50,7 +50,7 @@ def test_the_main_example_creates_what_it_says(provctl: Provctl) -> None:
     assert outputs["apps"]["endpoint"] == kubernetes["endpoint"]
 
 
-def test_files_of_the_platform_run_as_they_are(provctl: Provctl) -> None:
+def test_files_of_the_platform_run_unchanged(provctl: Provctl) -> None:
     done = provctl("run", EXAMPLES / "upstream-batch.ncl")
     assert "4 succeeded" in done.out.splitlines()[-1]
     assert [s["name"] for s in _made(provctl, "servers")] == ["up-01", "up-02", "up-03"]
@@ -72,7 +72,7 @@ def test_a_task_after_branches_runs_with_what_is_there(provctl: Provctl) -> None
     ]
 
 
-def test_a_second_run_finds_the_servers_there(provctl: Provctl) -> None:
+def test_second_run_finds_the_existing_servers(provctl: Provctl) -> None:
     file = EXAMPLES / "multi-cloud-deployment.ncl"
     provctl("run", file, "-p", "servers=3", "-p", "zone=fi-hel1")
     before = _made(provctl, "servers")
@@ -88,7 +88,7 @@ def test_a_second_run_finds_the_servers_there(provctl: Provctl) -> None:
     assert provctl.task("@last", "apps")["outcome"] == "skipped"
 
 
-def test_servers_are_made_in_parallel_and_what_needs_them_after(
+def test_servers_are_created_in_parallel_before_what_depends_on_them(
     provctl: Provctl,
 ) -> None:
     provctl("run", EXAMPLES / "multi-cloud-deployment.ncl")
@@ -104,7 +104,7 @@ def test_servers_are_made_in_parallel_and_what_needs_them_after(
     assert at["kubernetes", "attempt_finished"] < at["apps", "attempt_started"]
 
 
-def test_rolled_back_all_that_it_created_is_gone(provctl: Provctl) -> None:
+def test_rollback_deletes_everything_the_main_example_created(provctl: Provctl) -> None:
     provctl("run", EXAMPLES / "multi-cloud-deployment.ncl")
     provctl("workflow", "rollback", "@last", "-w", "-y")
     for kind in ("servers", "taskservs", "clusters", "addresses"):
@@ -125,20 +125,22 @@ def test_rollback_deletes_the_servers_when_a_step_fails(provctl: Provctl) -> Non
     assert _made(provctl, "servers") == []
 
 
-def test_rollback_by_hand_after_all_went_well(provctl: Provctl) -> None:
+def test_rollback_command_deletes_the_servers_of_a_successful_run(
+    provctl: Provctl,
+) -> None:
     provctl("run", EXAMPLES / "rollback.ncl", "-p", "fail=false")
     assert [s["name"] for s in _made(provctl, "servers")] == ["blue-1", "green-1"]
     provctl("workflow", "rollback", "@last", "-w", "-y")
     assert _made(provctl, "servers") == []
 
 
-def test_hello_greets_whom_it_is_told(provctl: Provctl) -> None:
+def test_hello_example_greets_the_given_name(provctl: Provctl) -> None:
     provctl("workflow", "run", EXAMPLES / "hello.ncl", "-p", "who=everybody")
     assert provctl("logs", "@last", "greet").out == "Hello, everybody!\n"
     assert provctl("logs", "@last", "report").out == "everybody has 9 letters\n"
 
 
-def test_nested_runs_the_inner_workflow(provctl: Provctl) -> None:
+def test_nested_example_runs_the_inner_workflow(provctl: Provctl) -> None:
     provctl("run", EXAMPLES / "nested.ncl")
     assert provctl("logs", "@last", "hello/greet").out == "Hello, inner world!\n"
     ids = [task["id"] for task in provctl.status("@last")["tasks"]]
@@ -159,7 +161,7 @@ def test_nested_runs_the_inner_workflow(provctl: Provctl) -> None:
         (["-p", "failures=9"], 10, 3, "failed", "succeeded"),
     ],
 )
-def test_retry_and_cleanup(
+def test_retry_and_cleanup_example_runs(
     provctl: Provctl, params: List[str], code: int, tries: int, flaky: str, alert: str
 ) -> None:
     provctl("run", EXAMPLES / "retry-and-cleanup.ncl", *params, code=code)
@@ -170,7 +172,9 @@ def test_retry_and_cleanup(
     assert tasks["cleanup"]["outcome"] == "succeeded"
 
 
-def test_report_and_go_on_continues_where_the_first_try_was(provctl: Provctl) -> None:
+def test_report_and_go_on_example_continues_at_the_last_checkpoint(
+    provctl: Provctl,
+) -> None:
     provctl("run", EXAMPLES / "report-and-go-on.ncl")
     run = provctl.runs()[0]
     first = (provctl.state / "runs" / run / "attempts" / "1.1.log").read_text()
@@ -189,7 +193,7 @@ def test_report_and_go_on_continues_where_the_first_try_was(provctl: Provctl) ->
 
 
 @pytest.mark.parametrize("name", ["simple.json", "simple.toml"])
-def test_the_other_formats_run(provctl: Provctl, name: str) -> None:
+def test_examples_in_other_formats_run(provctl: Provctl, name: str) -> None:
     provctl("run", EXAMPLES / name)
     outputs = provctl("workflow", "outputs", "@last").json()
     assert outputs["fetch"] == {"files": ["a.txt", "b.txt"]}
@@ -205,6 +209,6 @@ def test_validate_and_plan_start_nothing(provctl: Provctl, name: str) -> None:
 
 
 def _made(provctl: Provctl, kind: str) -> List[Dict[str, Any]]:
-    """What the provider of the examples keeps, sorted by name."""
+    """What the provider of the examples has stored, sorted by name."""
     folder = Path(provctl.environ["HOME"]) / ".local" / "state" / "provisioning" / kind
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]

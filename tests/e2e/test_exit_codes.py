@@ -130,7 +130,9 @@ CASES: Dict[str, Tuple[_Case, str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_exit_code(provctl: Provctl, case: str) -> None:
+def test_command_ends_with_the_documented_exit_code(
+    provctl: Provctl, case: str
+) -> None:
     make, words = CASES[case]
     done = make(provctl)
     assert done.code == int(case.split()[0])

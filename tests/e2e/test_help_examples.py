@@ -1,9 +1,9 @@
-"""What the help shows works: every example in it is run, in a shell, as it stands.
+"""Every example in the help is run in a shell, exactly as it is written.
 
-Examples are the lines of a help, or of a topic, that begin with `provctl`, behind two
-spaces or more; what stands behind two more, or a `#`, is a comment. They are run beside
-the files and after the runs that they speak of: workflows such as `deploy.ncl` with the
-tasks web-1, web-2, database, kubernetes and apps; @last is as the verb needs it.
+An example is a line of a help page or a topic that starts with at least two spaces and
+`provctl`. Text after two more spaces or a `#` is a comment. Examples run in a folder
+with the files and runs that they name: workflows such as `deploy.ncl` with the tasks
+web-1, web-2, database, kubernetes and apps. @last has the status that the verb needs.
 """
 
 from __future__ import annotations
@@ -105,21 +105,21 @@ _WITHIN_S = 120
 
 
 class Example(NamedTuple):
-    """A line, and the words whose help has it."""
+    """An example, and the words of the command whose help has it."""
 
     line: str
     of: str
 
 
 def helped(*words: str) -> str:
-    """What `provctl` prints for these words, which ask for help."""
+    """The output of `provctl` for these words, which ask for help."""
     done = CliRunner().invoke(cli, words, obj=Session())
     assert done.exit_code == 0, (words, done.output)
     return done.output
 
 
 def commands(group: Group = cli, words: Sequence[str] = ()) -> Iterator[Sequence[str]]:
-    """The words of every command and group, loaded as they are asked for."""
+    """The words of every command and group; each is loaded when needed."""
     yield words
     context = Context(group, obj=Session())
     for name in group.list_commands(context):
@@ -138,7 +138,7 @@ def topics() -> List[str]:
 
 
 def examples() -> List[Example]:
-    """All lines, each once: a command may stand in two places of the tree."""
+    """All example lines, each once: a command may be in two places of the tree."""
     found: Dict[str, Example] = {}
     asked = [(*words, "--help") for words in commands()]
     asked += [("help", topic) for topic in topics()]
@@ -164,7 +164,7 @@ LABELS = ("-l", "env=test")  # which all runs have
 
 
 class Desk:
-    """A folder with all that examples speak of, and a shell in it."""
+    """A folder with everything that examples name, and a shell in it."""
 
     def __init__(self, provctl: Provctl) -> None:
         self.provctl = provctl
@@ -183,7 +183,7 @@ class Desk:
         self._begun: List[subprocess.Popen[bytes]] = []
 
     def put(self, how: str) -> None:
-        """Have a last run, or batch, that is as it must be."""
+        """Create a last run, or batch, that has the needed status."""
         if how == "failed":
             self._submit("-p", f"kubernetes={KUBERNETES[how]}", "--wait", code=10)
             (self.folder / "repaired").touch()
@@ -223,7 +223,7 @@ class Desk:
             self._provctl("batch", "monitor", "@last", code=code)
 
     def end(self) -> None:
-        """Let nothing go on that was begun here."""
+        """End everything that was started here."""
         for process in self._begun:
             process.kill()
             process.communicate()
@@ -255,9 +255,9 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def succeeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A state directory with a batch of two, then two runs, all of which succeeded.
+    """A state directory with a batch of two, then two runs, all successful.
 
-    Made once: each test begins with a copy.
+    It is created once; each test starts with a copy.
     """
     provctl = Provctl(tmp_path_factory.mktemp("before"))
     try:
@@ -284,7 +284,7 @@ def desk(provctl: Provctl, succeeded: Path) -> Iterator[Desk]:
 
 
 def typed(line: str) -> str:
-    """A line with values where it has words for them."""
+    """A line with its placeholders replaced by values."""
     words = INSTEAD.get(line, line).split(" ")
     how = next(
         (TOLD_TO_END[start] for start in TOLD_TO_END if line.startswith(start)), "{}"
@@ -293,7 +293,7 @@ def typed(line: str) -> str:
 
 
 def wanted(line: str) -> str:
-    """How the last run must be."""
+    """The status that the last run must have."""
     return next((LAST[words] for words in LAST if words in line), "succeeded")
 
 
@@ -302,7 +302,7 @@ def wanted(line: str) -> str:
     [example for example in ALL if example.line not in UNTRIED],
     ids=lambda example: example.line,
 )
-def test_an_example_works(desk: Desk, example: Example) -> None:
+def test_help_example_runs(desk: Desk, example: Example) -> None:
     desk.put(wanted(example.line))
     done = desk(typed(example.line))
     code = CODES.get(example.line, 0)
@@ -311,7 +311,7 @@ def test_an_example_works(desk: Desk, example: Example) -> None:
     assert "Traceback" not in done.stdout, told
 
 
-def test_examples_are_found_and_what_is_said_of_them_is_of_those_there_are() -> None:
+def test_exceptions_listed_here_still_occur_in_the_help() -> None:
     lines = {example.line for example in ALL}
     assert len(lines) > 10
     assert {*CODES, *INSTEAD, *UNTRIED} <= lines
@@ -319,6 +319,6 @@ def test_examples_are_found_and_what_is_said_of_them_is_of_those_there_are() -> 
     assert EXAMPLE.findall(text) == ["provctl graph a.ncl", "provctl graph @last > b"]
 
 
-def test_a_wrong_example_is_found(desk: Desk) -> None:
+def test_wrong_example_fails(desk: Desk) -> None:
     assert desk("provctl graph deploy.ncl -f nothing").returncode == 2
     assert desk("provctl explain @last/web-9").returncode == 40

@@ -1,4 +1,4 @@
-"""Commands that are named work as they stand: they mean the same runs."""
+"""Commands in hints can be copied: they refer to the same run and the same folders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BAD = {"a": {"command": ["sh", "-c", "echo why; [ -e mended ]"]}}
 
 @pytest.fixture
 def elsewhere(provctl: Provctl) -> List[object]:
-    """Flags for a state directory that only they name, by a path that needs quotes."""
+    """Flags that name a state directory and a path that needs quotes."""
     del provctl.environ["PROVCTL_STATE_DIR"]
     provctl.state = provctl.folder / "it's here"
     config = provctl.text("my config.toml", "[ui]\nheartbeat_seconds = 7\n")
@@ -27,7 +27,7 @@ def elsewhere(provctl: Provctl) -> List[object]:
 
 
 def commands_in(text: str) -> List[List[str]]:
-    """The words of each command that is named, as a shell reads them."""
+    """The words of each named command, as a shell reads them."""
     lines = re.findall(r"provctl (?!help)[^\n;`]+", text)
     return [shlex.split(line)[1:] for line in lines]
 
@@ -37,7 +37,7 @@ def copied(provctl: Provctl, words: List[str], code: int, cwd: Path) -> str:
     return done.out + done.err
 
 
-def test_those_at_the_end_of_a_run(
+def test_hints_at_the_end_of_a_run_can_be_copied(
     provctl: Provctl, elsewhere: List[object], tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
@@ -54,7 +54,7 @@ def test_those_at_the_end_of_a_run(
     assert "not found" in copied(provctl, logs[4:], 40, other)
 
 
-def test_those_of_errors_and_of_what_is_still_to_do(
+def test_hints_of_errors_and_of_unfinished_runs_can_be_copied(
     provctl: Provctl, elsewhere: List[object]
 ) -> None:
     file = provctl.file({"a": {"command": ["sh", "-c", "echo ready; sleep 60"]}})
@@ -72,7 +72,9 @@ def test_those_of_errors_and_of_what_is_still_to_do(
     provctl("scheduler", "stop", *elsewhere)
 
 
-def test_those_below_a_picture(provctl: Provctl, elsewhere: List[object]) -> None:
+def test_hints_below_a_live_view_can_be_copied(
+    provctl: Provctl, elsewhere: List[object]
+) -> None:
     file = provctl.file(BAD)
     with provctl.terminal(*elsewhere, "run", file, size=(30, 250)) as terminal:
         assert terminal.wait() == 10
@@ -82,7 +84,9 @@ def test_those_below_a_picture(provctl: Provctl, elsewhere: List[object]) -> Non
     provctl(*retry)
 
 
-def test_those_of_a_summary(provctl: Provctl, elsewhere: List[object]) -> None:
+def test_hints_in_a_summary_can_be_copied(
+    provctl: Provctl, elsewhere: List[object]
+) -> None:
     provctl(*elsewhere, "run", provctl.file(BAD), "--summary", "s.md", code=10)
     summary = html.unescape((provctl.folder / "s.md").read_text(encoding="utf-8"))
     (retry,) = commands_in(summary.replace("</code>", ""))
@@ -90,7 +94,9 @@ def test_those_of_a_summary(provctl: Provctl, elsewhere: List[object]) -> None:
     provctl(*retry)
 
 
-def test_those_of_a_page(provctl: Provctl, elsewhere: List[object]) -> None:
+def test_hints_in_an_html_report_can_be_copied(
+    provctl: Provctl, elsewhere: List[object]
+) -> None:
     run = provctl(*elsewhere, "run", provctl.file(BAD), "-o", "name", code=10).last_word
     provctl(*elsewhere, "workflow", "report", run, "--html", "r.html")
     page = (provctl.folder / "r.html").read_text(encoding="utf-8")
@@ -100,7 +106,9 @@ def test_those_of_a_page(provctl: Provctl, elsewhere: List[object]) -> None:
     provctl(*retry, "--wait")
 
 
-def test_those_of_an_explanation(provctl: Provctl, elsewhere: List[object]) -> None:
+def test_hints_of_explain_can_be_copied(
+    provctl: Provctl, elsewhere: List[object]
+) -> None:
     nap = {"command": ["sh", "-c", "until [ -e mended ]; do sleep 0.05; done"]}
     file = provctl.file({f"t{n}": nap for n in range(7)})
     run = provctl("workflow", "submit", file, "-j", 1, *elsewhere).last_word

@@ -1,4 +1,4 @@
-"""Hooks: told of every end, whoever owned the run; in nobody's way."""
+"""Hooks run at the end of every run, whoever owned it, and never disturb a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Hooks:
-    """A configuration with hooks, and what they were told."""
+    """A configuration with hooks, and the input that the hooks got."""
 
     def __init__(self, provctl: Provctl) -> None:
         self._provctl = provctl
@@ -24,12 +24,12 @@ class Hooks:
         self.set(self.hear)
 
     def set(self, *commands: List[str], timeout_s: float = 30) -> None:
-        """Let these be the hooks."""
+        """Configure these hooks."""
         text = f"[hooks]\non_run_finished = {json.dumps(commands)}\n"
         self._provctl.text("hooks.toml", f"{text}timeout_seconds = {timeout_s}\n")
 
     def told(self, count: int = 1) -> List[Dict[str, Any]]:
-        """Wait until so many ends were told, and all hooks are through."""
+        """Wait until so many runs were reported and all hooks have ended."""
         marks = self._provctl.state / "hooks"
 
         def through() -> bool:
@@ -52,7 +52,7 @@ def hooks(provctl: Provctl) -> Hooks:
     return Hooks(provctl)
 
 
-def test_a_run_of_the_foreground_is_told(provctl: Provctl, hooks: Hooks) -> None:
+def test_hook_runs_after_a_foreground_run(provctl: Provctl, hooks: Hooks) -> None:
     script = "echo one; echo two; exit 3"
     file = provctl.file({"a": {"command": ["sh", "-c", script]}})
     secret = {"AWS_SECRET_ACCESS_KEY": "hush"}
@@ -71,7 +71,7 @@ def test_a_run_of_the_foreground_is_told(provctl: Provctl, hooks: Hooks) -> None
     assert "hush" not in environ
 
 
-def test_runs_of_the_scheduler_are_told_and_again_when_they_end_again(
+def test_hook_runs_after_a_scheduled_run_and_again_after_a_retry(
     provctl: Provctl, hooks: Hooks
 ) -> None:
     go = provctl.folder / "go"
@@ -85,7 +85,7 @@ def test_runs_of_the_scheduler_are_told_and_again_when_they_end_again(
     assert [t["outcome"] for t in hooks.told(2)] == ["failed", "succeeded"]
 
 
-def test_a_hook_that_hangs_or_fails_delays_and_fails_nothing(
+def test_hanging_or_failing_hook_delays_no_run_and_fails_no_run(
     provctl: Provctl, hooks: Hooks
 ) -> None:
     bad = ["sh", "-c", "echo why; exit 9"]
@@ -111,7 +111,7 @@ def test_a_hook_that_hangs_or_fails_delays_and_fails_nothing(
     assert "exit code 9" in found["detail"]
 
 
-def test_a_hook_that_reads_nothing_and_writes_without_end(
+def test_hook_may_ignore_its_input_and_write_without_limit(
     provctl: Provctl, hooks: Hooks
 ) -> None:
     tasks = {f"t{n}": {"command": ["sh", "-c", "seq 9999; exit 1"]} for n in range(30)}
@@ -124,7 +124,7 @@ def test_a_hook_that_reads_nothing_and_writes_without_end(
     assert (provctl.state / "scheduler" / "hooks.log").stat().st_size < 50_000
 
 
-def test_a_run_that_is_gone_leaves_no_mark(provctl: Provctl, hooks: Hooks) -> None:
+def test_mark_of_a_removed_run_is_removed(provctl: Provctl, hooks: Hooks) -> None:
     file = provctl.file({"a": {"command": ["true"]}})
     provctl("run", file, env=hooks.env)
     hooks.told()
@@ -134,7 +134,7 @@ def test_a_run_that_is_gone_leaves_no_mark(provctl: Provctl, hooks: Hooks) -> No
     assert "Traceback" not in (provctl.state / "scheduler" / "log").read_text()
 
 
-def test_without_hooks_there_is_no_trace_of_them(provctl: Provctl) -> None:
+def test_nothing_is_written_without_hooks(provctl: Provctl) -> None:
     provctl("run", provctl.file({"a": {"command": ["true"]}}))
     assert not (provctl.state / "hooks").exists()
     assert not (provctl.state / "scheduler" / "hooks.log").exists()

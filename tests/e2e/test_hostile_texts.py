@@ -1,7 +1,7 @@
-"""No text of others steers a terminal: names of files, logs, messages, whoever prints them.
+"""No foreign text (file name, log, message) sends escape sequences to a terminal.
 
-Each verb of the command is called, at a terminal and off it; a new one has to be added
-to `CALLS`. Every file that is made and every page of the API is looked through too.
+Each verb is called, with and without a terminal; a new verb must be added to `CALLS`.
+Every created file and every page of the API is checked too.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def verbs_of(
             yield name, below
 
 
-def test_no_verb_is_forgotten() -> None:
+def test_every_verb_is_tested_here() -> None:
     found = dict(verbs_of(cli, click.Context(cli)))
     assert set(CALLS) <= set(found)
     # Each command once: all of `workflow` are at top level too.
@@ -151,7 +151,7 @@ def test_no_verb_is_forgotten() -> None:
 
 @pytest.fixture(scope="module")
 def household(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provctl]:
-    """A state directory and files with such names, and runs that say such things."""
+    """A state directory and files with hostile names, and runs with hostile output."""
     provctl = Provctl(tmp_path_factory.mktemp("hostile"))
     provctl.state = provctl.folder / SAID
     provctl.environ["PROVCTL_STATE_DIR"] = str(provctl.state)
@@ -185,7 +185,7 @@ def household(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provctl]:
 
 @pytest.fixture(scope="module")
 def runs(household: Provctl) -> Dict[str, str]:
-    """What stands for what in `CALLS`."""
+    """The values of the placeholders in `CALLS`."""
     folder = household.folder
     file = str(folder / f"{HOSTILE}.json")
     ids = [household("submit", file, "--key", f"{n}").last_word for n in range(3)]
@@ -210,20 +210,20 @@ def runs(household: Provctl) -> Dict[str, str]:
 
 
 def check_letters(what: str, said: str) -> None:
-    """Nothing in a text steers a terminal."""
+    """Check that a text contains no control characters."""
     found = STEERING.search(said)
     assert found is None, f"{what}: {found.group()!r} in {said!r}"
 
 
 def check(what: str, said: str) -> None:
-    """Nothing in a text steers, and no line of it is not ours."""
+    """Check that a text has no control characters and each line is one of ours."""
     check_letters(what, said)
     lines = [line for line in said.splitlines() if line.startswith("SPOOFED")]
     assert not lines, f"{what}: {said!r}"
 
 
 def calls_of(verb: str, names: Dict[str, str]) -> List[List[str]]:
-    """All ways in which a verb is called."""
+    """All calls of a verb."""
     calls = [[*verb.split(), HOSTILE], [*verb.split(), f"--{HOSTILE}"]]
     for given in CALLS[verb]:
         line = "\t".join([*verb.split(), *given])
@@ -234,7 +234,7 @@ def calls_of(verb: str, names: Dict[str, str]) -> List[List[str]]:
 
 
 @pytest.mark.parametrize("verb", CALLS)
-def test_no_verb_prints_what_steers(
+def test_no_verb_prints_control_characters(
     household: Provctl, runs: Dict[str, str], verb: str
 ) -> None:
     for call in calls_of(verb, runs):
@@ -246,7 +246,7 @@ def test_no_verb_prints_what_steers(
 
 
 @pytest.mark.parametrize("verb", CALLS)
-def test_no_verb_steers_the_terminal(
+def test_no_verb_sends_escape_sequences_to_the_terminal(
     household: Provctl, runs: Dict[str, str], verb: str
 ) -> None:
     for call in calls_of(verb, runs):
@@ -261,7 +261,7 @@ def test_no_verb_steers_the_terminal(
 
 
 @pytest.mark.parametrize("job", [{"GITHUB_ACTIONS": "true"}, {"GITLAB_CI": "true"}])
-def test_no_job_log_has_it(
+def test_no_job_log_contains_control_characters(
     household: Provctl, runs: Dict[str, str], job: Dict[str, str]
 ) -> None:
     page = household.folder / "page.md"
@@ -275,7 +275,9 @@ def test_no_job_log_has_it(
         check("the page", page.read_text())
 
 
-def test_no_file_has_it(household: Provctl, runs: Dict[str, str]) -> None:
+def test_no_report_file_contains_control_characters(
+    household: Provctl, runs: Dict[str, str]
+) -> None:
     files = {
         name: household.folder / f"{HOSTILE}.{name}" for name in ("html", "xml", "md")
     }
@@ -299,7 +301,7 @@ def test_no_file_has_it(household: Provctl, runs: Dict[str, str]) -> None:
 
 
 def pages_of(api: Api, runs: Dict[str, str]) -> Iterator[Tuple[str, str]]:
-    """All pages that can be read, and some that are not there."""
+    """All pages that can be read, and some that do not exist."""
     hostile = "".join(f"%{byte:02X}" for byte in HOSTILE.encode())
     for path, methods in api.ask("GET", "/openapi.json").json()["paths"].items():
         if "get" in methods:
@@ -310,7 +312,9 @@ def pages_of(api: Api, runs: Dict[str, str]) -> Iterator[Tuple[str, str]]:
     yield "GET", f"/{hostile}"
 
 
-def test_no_page_of_the_api_has_it(household: Provctl, runs: Dict[str, str]) -> None:
+def test_no_api_response_contains_control_characters(
+    household: Provctl, runs: Dict[str, str]
+) -> None:
     household("scheduler", "start")
     household("schedule", "add", runs[FILE], "--cron", "@daily", "--name", "s2")
     api = Api(household.state)
@@ -325,7 +329,7 @@ def test_no_page_of_the_api_has_it(household: Provctl, runs: Dict[str, str]) -> 
     assert seen > 5
 
 
-def test_the_control_what_is_given_has_it(
+def test_control_input_does_contain_control_characters(
     household: Provctl, runs: Dict[str, str]
 ) -> None:
     log = household("logs", runs[RUN], "ugly", "--raw").out

@@ -1,4 +1,4 @@
-"""`./install.sh` on a machine that has nothing of provctl's yet, as an ordinary user."""
+"""`./install.sh` on a machine without provctl, as an ordinary user."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def environments(machine: FreshMachine) -> int:
 # --- from the checkout, with all that it gets ------------------------------------------
 
 
-def test_the_first_command_of_the_readme(tmp_path: Path) -> None:
+def test_first_command_of_the_readme_installs_provctl(tmp_path: Path) -> None:
     check_namespaces()
     machine = FreshMachine(tmp_path / "files")
     python_there(machine)
@@ -98,7 +98,7 @@ def test_the_first_command_of_the_readme(tmp_path: Path) -> None:
 
 
 def check_indexes(folder: Path) -> None:
-    """Skip the test where npm is missing, or no index of packages answers."""
+    """Skip the test if npm is missing, or if no package index answers."""
     if shutil.which("npm") is None:
         pytest.skip("npm is not here, and is no package of Python's")
     pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d"]
@@ -110,8 +110,8 @@ def check_indexes(folder: Path) -> None:
 # --- what it makes, from a file that stands for provctl -----------------------------------
 
 
-def test_the_metadata_names_the_licence(tmp_path: Path) -> None:
-    """What `pip show` says; built by the setuptools that is here."""
+def test_metadata_names_the_licence(tmp_path: Path) -> None:
+    """`pip show` prints this metadata; the installed setuptools builds it."""
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(str(ROOT / name), str(tmp_path))
     (tmp_path / "provctl").mkdir()
@@ -123,7 +123,9 @@ def test_the_metadata_names_the_licence(tmp_path: Path) -> None:
     assert (tmp_path / "LICENSE").read_text().startswith("MIT License\n")
 
 
-def test_links_completion_and_the_line_for_path(machine: FreshMachine) -> None:
+def test_install_makes_links_and_completion_and_prints_the_path_line(
+    machine: FreshMachine,
+) -> None:
     done = machine("./install.sh", "provctl")
     assert done.code == 0, done.out
     assert done.out.splitlines() == [
@@ -146,7 +148,7 @@ def test_links_completion_and_the_line_for_path(machine: FreshMachine) -> None:
     assert "there is another provctl first: /mnt/programs/provctl" in again.out
 
 
-def test_root_has_its_commands_where_all_look(tmp_path: Path) -> None:
+def test_root_installs_commands_for_all_users(tmp_path: Path) -> None:
     check_namespaces()
     machine = ready(FreshMachine(tmp_path / "files", root=True))
     done = machine("./install.sh", "--provisioning", "provctl")
@@ -158,7 +160,7 @@ def test_root_has_its_commands_where_all_look(tmp_path: Path) -> None:
     assert not (machine.home / ".local/bin").exists()
 
 
-def test_again_it_upgrades(machine: FreshMachine) -> None:
+def test_second_install_upgrades(machine: FreshMachine) -> None:
     machine("./install.sh", "--provisioning", "provctl")
     put_file(machine, "2.0")
     done = machine("./install.sh", "provctl")
@@ -169,7 +171,9 @@ def test_again_it_upgrades(machine: FreshMachine) -> None:
     assert environments(machine) == 1
 
 
-def test_the_name_of_the_platform_is_completed(machine: FreshMachine) -> None:
+def test_install_adds_completion_for_the_name_of_the_platform(
+    machine: FreshMachine,
+) -> None:
     machine("./install.sh", "provctl")
     assert not [path for path in machine.listing() if path[-12:] == "provisioning"]
     machine("./install.sh", "--provisioning", "provctl")
@@ -178,7 +182,7 @@ def test_the_name_of_the_platform_is_completed(machine: FreshMachine) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_what_was_interrupted_never_counts(
+def test_interrupted_install_changes_nothing(
     machine: FreshMachine, signum: signal.Signals
 ) -> None:
     machine("./install.sh", "provctl")
@@ -217,7 +221,7 @@ def _commands_of(group: int) -> bytes:
     return found
 
 
-def test_what_still_runs_stays(machine: FreshMachine) -> None:
+def test_upgrade_keeps_an_installation_that_still_runs(machine: FreshMachine) -> None:
     machine("./install.sh", "provctl")
     (environment,) = machine.data.glob("env.*")
     # In the namespace of another one: what runs is seen by its command line.
@@ -239,7 +243,7 @@ def test_what_still_runs_stays(machine: FreshMachine) -> None:
     assert not environment.exists()
 
 
-def test_uninstalled_only_what_it_made_is_gone(machine: FreshMachine) -> None:
+def test_uninstall_removes_only_what_install_made(machine: FreshMachine) -> None:
     kept = [".local/state/provctl/runs/x", ".local/share/provctl/mine", ".bashrc"]
     for name in kept:
         (machine.home / name).parent.mkdir(parents=True, exist_ok=True)
@@ -257,7 +261,7 @@ def test_uninstalled_only_what_it_made_is_gone(machine: FreshMachine) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "folder", "dangling link"])
-def test_what_is_not_its_own_is_not_overwritten(
+def test_install_does_not_overwrite_foreign_files(
     machine: FreshMachine, kind: str
 ) -> None:
     place = machine.home / ".local/bin/provctl"
@@ -283,14 +287,14 @@ def test_what_is_not_its_own_is_not_overwritten(
 # --- what cannot be had --------------------------------------------------------------
 
 
-def test_without_nushell_the_example_is_not_run(machine: FreshMachine) -> None:
+def test_install_skips_the_example_without_nushell(machine: FreshMachine) -> None:
     (machine.home / "doctor").write_text("x  nushell  no npm\n")
     done = machine("./install.sh", "provctl")
     assert done.code == 1
     assert "x  nushell  no npm\n" in done.out
     assert done.out.splitlines()[-2:] == [
         "error: provctl is installed, but the example needs what is missing above",
-        "help:  mend that, then run this again; tasks that are commands need no Nushell",
+        "help:  install what is missing and run this again; command tasks need no Nushell",
     ]
     assert "did:" not in done.out
     assert machine("/mnt/a home/.local/bin/provctl", "--version").code == 0
@@ -304,7 +308,7 @@ def test_without_nushell_the_example_is_not_run(machine: FreshMachine) -> None:
         ("", "Python not found", "install Python 3.11 to 3.13, or uv"),
     ],
 )
-def test_a_python_that_will_not_do(
+def test_install_refuses_an_unsuitable_python(
     machine: FreshMachine, judged: str, error: str, advice: str
 ) -> None:
     checkout = machine.files / "checkout"
@@ -324,7 +328,7 @@ def test_a_python_that_will_not_do(
     assert machine.listing() == []
 
 
-def test_a_home_that_cannot_be_written_to(machine: FreshMachine) -> None:
+def test_install_refuses_an_unwritable_home(machine: FreshMachine) -> None:
     (machine.home / ".local").write_text("a file")
     done = machine("./install.sh", "provctl")
     assert done.code == 1
@@ -340,7 +344,7 @@ def test_a_home_that_cannot_be_written_to(machine: FreshMachine) -> None:
         ([], "/mnt/checkout is not a checkout of provctl"),
     ],
 )
-def test_wrong_usage_makes_nothing(
+def test_wrong_usage_changes_nothing(
     machine: FreshMachine, words: List[str], error: str
 ) -> None:
     done = machine("./install.sh", *words)

@@ -1,4 +1,4 @@
-"""Runs are found by their labels and by when they were submitted, and acted upon."""
+"""Runs are selected by labels and submission time, and verbs act on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def ids(provctl: Provctl, *words: str) -> List[str]:
     return provctl("ps", "-o", "name", *words).out.split()
 
 
-def test_labels_of_file_and_flag_are_kept_and_shown(provctl: Provctl) -> None:
+def test_labels_of_file_and_flag_are_stored_and_shown(provctl: Provctl) -> None:
     file = provctl.file(TRUE, labels={"team": "web", "env": "none"})
     run = provctl.submit(file, "-l", "env=prod", "--wait")
     labels = {"team": "web", "env": "prod"}
@@ -30,7 +30,7 @@ def test_labels_of_file_and_flag_are_kept_and_shown(provctl: Provctl) -> None:
     assert "prod" not in frozen.read_text()
 
 
-def test_a_key_means_the_same_run_whatever_its_labels(provctl: Provctl) -> None:
+def test_same_key_returns_the_same_run_with_other_labels(provctl: Provctl) -> None:
     file = provctl.file(TRUE)
     run = provctl.submit(file, "--key", "k", "-l", "n=1")
     assert provctl.submit(file, "--key", "k", "-l", "n=2") == run
@@ -46,7 +46,7 @@ def test_a_key_means_the_same_run_whatever_its_labels(provctl: Provctl) -> None:
         ({f"k{n}": "" for n in range(33)}, "at most 32 labels"),
     ],
 )
-def test_labels_that_cannot_be_are_mistakes_in_the_file(
+def test_invalid_labels_in_a_file_are_reported(
     provctl: Provctl, labels: object, said: str
 ) -> None:
     done = provctl("workflow", "validate", provctl.file(TRUE, labels=labels), code=50)
@@ -54,7 +54,7 @@ def test_labels_that_cannot_be_are_mistakes_in_the_file(
     assert '"labels"' in done.err  # the line of the file is shown
 
 
-def test_lists_are_filtered(provctl: Provctl) -> None:
+def test_list_filters_by_label(provctl: Provctl) -> None:
     file = provctl.file(TRUE)
     prod = provctl.submit(file, "-l", "env=prod", "--wait")
     test = provctl.submit(file, "-l", "env=test", "-l", "draft=", "--wait")
@@ -73,7 +73,7 @@ def test_lists_are_filtered(provctl: Provctl) -> None:
     assert "KEY=VALUE" in provctl("workflow", "submit", file, "-l", "env", code=2).err
 
 
-def test_lists_are_of_a_time(provctl: Provctl) -> None:
+def test_list_filters_by_time(provctl: Provctl) -> None:
     run = provctl.submit(provctl.file(TRUE), "--wait")
     assert ids(provctl, "--since", "1h") == [run]
     assert ids(provctl, "--since", "yesterday") == [run]
@@ -97,7 +97,7 @@ def test_lists_are_of_a_time(provctl: Provctl) -> None:
     assert provctl("scheduler", "logs", "--since", "1h").out
 
 
-def test_batches_are_filtered_by_their_runs(provctl: Provctl) -> None:
+def test_batch_list_filters_by_labels_of_runs(provctl: Provctl) -> None:
     file = provctl.file(TRUE)
     first = provctl("batch", "submit", file, file, "-l", "n=1").last_word
     provctl("batch", "submit", file, "-l", "n=2")
@@ -107,7 +107,7 @@ def test_batches_are_filtered_by_their_runs(provctl: Provctl) -> None:
     assert provctl("batch", "list", "--until", "1h", "-o", "name").out == ""
 
 
-def test_cancel_by_label_says_what_it_means(provctl: Provctl) -> None:
+def test_cancel_by_label_lists_the_runs_and_requires_yes(provctl: Provctl) -> None:
     file = provctl.endless()
     first = provctl.submit(file, "-l", "env=test")
     second = provctl.submit(file, "-l", "env=test")
@@ -133,7 +133,7 @@ def test_cancel_by_label_says_what_it_means(provctl: Provctl) -> None:
     provctl("cancel", "-l", "env=prod", "--now", "--yes")
 
 
-def test_at_a_terminal_cancel_by_label_asks(provctl: Provctl) -> None:
+def test_cancel_by_label_asks_at_a_terminal(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless(), "-l", "env=test")
     provctl.until_ready(run)
     for flags in ([], ["-q"]):
@@ -147,7 +147,7 @@ def test_at_a_terminal_cancel_by_label_asks(provctl: Provctl) -> None:
     provctl("wait", run, code=11)
 
 
-def test_retry_by_label(provctl: Provctl) -> None:
+def test_retry_selects_runs_by_label(provctl: Provctl) -> None:
     good = provctl.submit(provctl.file(TRUE), "-l", "x=1", "--wait")
     bad = provctl.submit(provctl.ends_badly(), "-l", "x=1", "--wait", code=10)
     said = provctl("retry", "-l", "x", "--yes", "--wait", code=10).err
@@ -155,7 +155,7 @@ def test_retry_by_label(provctl: Provctl) -> None:
     assert good not in said
 
 
-def test_what_is_kept_and_what_goes_is_chosen_by_label(provctl: Provctl) -> None:
+def test_prune_selects_runs_by_label(provctl: Provctl) -> None:
     file = provctl.file(TRUE)
     test = provctl.submit(file, "-l", "env=test", "--wait")
     kept = provctl.submit(file, "-l", "env=test", "-l", "keep=", "--wait")
@@ -179,7 +179,7 @@ def test_what_is_kept_and_what_goes_is_chosen_by_label(provctl: Provctl) -> None
     provctl("cancel", going, "--now")
 
 
-def test_paused_runs_go_on_by_label_and_as_a_batch(provctl: Provctl) -> None:
+def test_resume_selects_paused_runs_by_label_and_batch(provctl: Provctl) -> None:
     file = provctl.endless()
     first = provctl.submit(file, "-l", "env=test")
     batch = provctl("batch", "submit", file, file, "-l", "n=1").last_word
@@ -197,7 +197,7 @@ def test_paused_runs_go_on_by_label_and_as_a_batch(provctl: Provctl) -> None:
     provctl("batch", "cancel", batch, "--now")
 
 
-def test_what_runs_made_is_undone_by_label(provctl: Provctl) -> None:
+def test_rollback_selects_runs_by_label(provctl: Provctl) -> None:
     undone = {"a": {**TRUE["a"], "undo": {"command": ["true"]}}}
     run = provctl.submit(provctl.file(undone), "-l", "env=test", "--wait")
     provctl.submit(provctl.file(undone), "--wait")

@@ -1,4 +1,4 @@
-"""A Nushell library as commands: typed, direct at the terminal, or orchestrated."""
+"""A Nushell library as commands: typed, run directly or as a workflow."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def shown(provctl: Provctl, *words: str, **how: Any) -> Dict[str, Any]:
 # -- help and mistakes -------------------------------------------------------------------
 
 
-def test_help_is_the_signature(thing: Provctl) -> None:
+def test_help_of_a_library_verb_shows_its_signature(thing: Provctl) -> None:
     text = thing("--help").out.replace("\n", " ")
     assert "  thing  ask, broken, create" in text
     assert "Show what arrives." in thing("thing", "--help").out
@@ -137,7 +137,7 @@ def test_help_is_the_signature(thing: Provctl) -> None:
     ],
     ids=" ".join,
 )
-def test_mistakes_are_told_before_anything_runs(
+def test_wrong_arguments_are_refused_before_nushell_runs(
     thing: Provctl, words: List[str], told: str
 ) -> None:
     done = thing("thing", *words, code=2)
@@ -146,14 +146,14 @@ def test_mistakes_are_told_before_anything_runs(
     assert thing.runs() == []
 
 
-def test_without_a_library_nothing_is_new(provctl: Provctl) -> None:
+def test_help_shows_no_library_commands_without_a_library(provctl: Provctl) -> None:
     assert "library" not in provctl("--help").out.lower().replace(
         "library commands", ""
     )
     assert "no such command: thing" in provctl("thing", "list", code=2).err
 
 
-def test_own_verbs_win_over_nouns_and_the_plural_is_a_noun_too(
+def test_own_verbs_take_precedence_and_nouns_accept_the_plural(
     thing: Provctl, library: Path
 ) -> None:
     assert "never" not in thing("workflow", "list").out
@@ -174,7 +174,7 @@ def test_own_verbs_win_over_nouns_and_the_plural_is_a_noun_too(
 # -- direct ------------------------------------------------------------------------------
 
 
-def test_values_arrive_with_their_types(thing: Provctl) -> None:
+def test_values_keep_their_types(thing: Provctl) -> None:
     told = shown(
         thing,
         *("alpha", "5", "x", "--wait", "-t", "5", "--time", "1h30m", "--size", "2KiB"),
@@ -205,18 +205,20 @@ def test_values_arrive_with_their_types(thing: Provctl) -> None:
     assert {name: told[name] for name in expected} == expected
 
 
-def test_what_is_not_given_is_the_librarys_default(thing: Provctl) -> None:
+def test_missing_arguments_take_the_defaults_of_the_library(thing: Provctl) -> None:
     told = shown(thing, "alpha")
     assert (told["count"], told["wait"], told["text"]) == (3, False, None)
 
 
-def test_the_environment_is_all_of_ours_and_what_is_set(thing: Provctl) -> None:
+def test_nushell_gets_the_environment_and_the_configured_variables(
+    thing: Provctl,
+) -> None:
     config = thing.text("c.toml", '[nushell.env_vars]\nSET = "x"\n')
     told = shown(thing, "alpha", "--config", str(config), env={"MINE": "a:b"})
     assert (told["mine"], told["set"]) == ("a:b", "x")
 
 
-def test_a_configuration_behind_the_verb_names_the_library(
+def test_config_flag_after_the_verb_selects_the_library(
     thing: Provctl, library: Path
 ) -> None:
     del thing.environ["PROVCTL_NUSHELL_PROVISIONING_LIB"]
@@ -234,7 +236,7 @@ def test_a_configuration_behind_the_verb_names_the_library(
         ("name", "a\nb\n"),
     ],
 )
-def test_each_format_has_the_result_and_nothing_else(
+def test_each_output_format_contains_only_the_result(
     thing: Provctl, form: str, out: str
 ) -> None:
     assert thing("thing", "list", "-o", form).out.startswith(out)
@@ -243,7 +245,7 @@ def test_each_format_has_the_result_and_nothing_else(
     assert thing("thing", "nothing", "-o", form).out == ""
 
 
-def test_results_reach_a_file_and_a_socket_too(thing: Provctl) -> None:
+def test_result_can_be_written_to_a_file_and_a_socket(thing: Provctl) -> None:
     def printed_to(out: Any) -> None:
         with thing.start("thing", "list", "-o", "name", stdout=out) as process:
             assert process.wait(timeout=60) == 0
@@ -259,7 +261,7 @@ def test_results_reach_a_file_and_a_socket_too(thing: Provctl) -> None:
         assert ours.recv(100) == b"a\nb\n"
 
 
-def test_at_a_terminal_it_is_nushells_table(thing: Provctl) -> None:
+def test_terminal_shows_the_table_of_nushell(thing: Provctl) -> None:
     with thing.terminal("thing", "list") as terminal:
         assert terminal.wait() == 0
     assert "╭" in terminal.raw
@@ -269,7 +271,7 @@ def test_at_a_terminal_it_is_nushells_table(thing: Provctl) -> None:
     assert '"size": 2000' in terminal.raw
 
 
-def test_the_exit_code_and_stdin_are_nushells(thing: Provctl) -> None:
+def test_direct_command_passes_on_stdin_and_exit_code(thing: Provctl) -> None:
     done = thing("thing", "fail", code=7)
     assert done.out == "before\n"
     process = thing.start("thing", "ask", stdin=subprocess.PIPE)
@@ -277,7 +279,7 @@ def test_the_exit_code_and_stdin_are_nushells(thing: Provctl) -> None:
     assert out.decode().strip() == "asked"
 
 
-def test_the_command_becomes_nushell_and_nobody_waits_for_it(thing: Provctl) -> None:
+def test_direct_command_replaces_the_process_by_nushell(thing: Provctl) -> None:
     process = thing.start("thing", "ask", stdin=subprocess.PIPE)
     thing.until(
         lambda: os.readlink(f"/proc/{process.pid}/exe").endswith("nu"), "it is nu"
@@ -286,7 +288,7 @@ def test_the_command_becomes_nushell_and_nobody_waits_for_it(thing: Provctl) -> 
     assert process.returncode == 0
 
 
-def test_hostile_values_come_back_as_they_were(thing: Provctl) -> None:
+def test_hostile_values_reach_a_direct_command_unchanged(thing: Provctl) -> None:
     canary = thing.folder / "canary"
     hostile = Hostile(seed=1, canary=canary)
     for _ in range(15):
@@ -303,7 +305,7 @@ def test_hostile_values_come_back_as_they_were(thing: Provctl) -> None:
     assert not canary.exists()
 
 
-def test_a_large_value_leaves_no_file_behind(thing: Provctl) -> None:
+def test_large_value_leaves_no_temporary_file(thing: Provctl) -> None:
     large = "x" * 100_000
     temporary = thing.folder / "tmp"
     temporary.mkdir()
@@ -315,7 +317,7 @@ def test_a_large_value_leaves_no_file_behind(thing: Provctl) -> None:
 # -- orchestrated ------------------------------------------------------------------------
 
 
-def test_orchestrated_it_is_a_run_like_any(thing: Provctl) -> None:
+def test_orchestrated_command_is_an_ordinary_run(thing: Provctl) -> None:
     words = ("--orchestrated", "--infra", "wuji", "--size", "2kb", "--wait")
     done = thing("thing", "create", *words)
     assert done.out.startswith("Workflow submitted: ")
@@ -327,7 +329,7 @@ def test_orchestrated_it_is_a_run_like_any(thing: Provctl) -> None:
     assert output == {"name": "wuji", "size": 2000}
 
 
-def test_a_pattern_orchestrates_and_a_flag_is_stronger(thing: Provctl) -> None:
+def test_flag_overrides_the_pattern_for_orchestrated_commands(thing: Provctl) -> None:
     run = thing("things", "create", "w", "-o", "name", "-P", "5").last_word
     assert thing.runs() == [run]
     assert thing.journal(run)[0]["priority"] == 5
@@ -335,14 +337,14 @@ def test_a_pattern_orchestrates_and_a_flag_is_stronger(thing: Provctl) -> None:
     assert (told["name"], thing.runs()) == ("w", [run])
 
 
-def test_a_key_makes_submitting_twice_submitting_once(thing: Provctl) -> None:
+def test_same_key_submits_a_library_command_once(thing: Provctl) -> None:
     words = ("thing", "create", "--key", "k", "-o", "name", "--orchestrated")
     assert thing(*words, "w").out == thing(*words, "w").out
     assert thing(*words, "other", code=42).out == ""
     assert len(thing.runs()) == 1
 
 
-def test_hostile_values_are_data_in_a_run_too(thing: Provctl) -> None:
+def test_hostile_values_reach_an_orchestrated_command_as_data(thing: Provctl) -> None:
     reference = {"$output": {"task": "show-thing"}}
     words = ("show", "--orchestrated", f"--free={json.dumps(reference)}")
     text = "'; ^touch canary; $(touch canary) {{ x }}"
@@ -352,7 +354,7 @@ def test_hostile_values_are_data_in_a_run_too(thing: Provctl) -> None:
     assert (told["name"], told["free"]) == (text, reference)
 
 
-def test_without_a_scheduler_it_runs_here_and_says_so(thing: Provctl) -> None:
+def test_command_runs_in_the_foreground_without_a_scheduler(thing: Provctl) -> None:
     none = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     done = thing("thing", "create", "w", "-o", "json", env=none)
     assert done.json()["name"] == "w"
@@ -367,7 +369,7 @@ def test_without_a_scheduler_it_runs_here_and_says_so(thing: Provctl) -> None:
     assert len(thing.runs()) == 2
 
 
-def test_a_scheduler_that_must_not_be_used_is_not(thing: Provctl) -> None:
+def test_disabled_scheduler_is_not_used(thing: Provctl) -> None:
     env = {"PROVCTL_ORCHESTRATOR_ENABLED": "false"}
     assert thing("thing", "create", "w", "-o", "name", env=env).out == "w\n"
     done = thing("thing", "create", "w", "--orchestrated", env=env, code=2)
@@ -395,7 +397,7 @@ def test_nouns_verbs_flags_and_values_are_completed(
     assert offers(thing, words) == offered
 
 
-def test_without_nushell_what_is_kept_of_a_library_is_completed(
+def test_completion_uses_the_library_cache_without_nushell(
     thing: Provctl, tmp_path: Path
 ) -> None:
     # It would say so if it were started: a program of that name is on PATH.
@@ -415,13 +417,15 @@ def test_without_nushell_what_is_kept_of_a_library_is_completed(
 
 
 def offers(provctl: Provctl, typed: str) -> Set[str]:
-    """What bash is offered for a line."""
+    """The words that bash gets for a line."""
     asked = {"_PROVCTL_COMPLETE": "bash", "_PROVCTL_WORDS": typed}
     _, *lines = provctl(env=asked).out.split("\n") or [""]
     return {line.split()[0] for line in lines if line}
 
 
-def test_env_shows_what_commands_find(thing: Provctl, library: Path) -> None:
+def test_env_shows_the_environment_of_library_commands(
+    thing: Provctl, library: Path
+) -> None:
     rows = thing("env", "-o", "json", env={"PROVISIONING_X": "y"}).json()
     found = {row["name"]: row["value"] for row in rows}
     assert found["NU_LIB_DIRS"] == f"{library}:{SHIPPED}"

@@ -1,4 +1,4 @@
-"""The live view at a real terminal: what it tells, that it fits, that it leaves well."""
+"""The live view at a real terminal: its content, its size, and how it ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
 def gated(provctl: Provctl, words: str = "PROGRESS: 3/7 copying") -> Dict[str, Any]:
-    """A task that goes on until the file `gate` is there."""
+    """A task that runs until the file `gate` exists."""
     gate = provctl.folder / "gate"
     script = f"echo '{words}'; while [ ! -e {gate} ]; do sleep 0.05; done"
     return {"command": ["sh", "-c", script]}
@@ -30,7 +30,7 @@ def open_gate(provctl: Provctl) -> None:
     (provctl.folder / "gate").touch()
 
 
-def test_a_watcher_sees_rate_use_and_what_is_waited_for(provctl: Provctl) -> None:
+def test_live_view_shows_rate_usage_and_waiting_tasks(provctl: Provctl) -> None:
     tasks = {"a": gated(provctl), "b": {"command": ["true"], "needs": ["a"]}}
     run = provctl.submit(provctl.file(tasks))
     with provctl.terminal("watch", run) as terminal:
@@ -43,7 +43,7 @@ def test_a_watcher_sees_rate_use_and_what_is_waited_for(provctl: Provctl) -> Non
     assert used.search(terminal.screen), terminal.screen
 
 
-def test_a_run_that_is_slower_than_usual_says_so(provctl: Provctl) -> None:
+def test_live_view_marks_a_run_slower_than_usual(provctl: Provctl) -> None:
     file = provctl.file({"a": gated(provctl)})
     open_gate(provctl)
     for _ in range(5):
@@ -55,7 +55,7 @@ def test_a_run_that_is_slower_than_usual_says_so(provctl: Provctl) -> None:
         assert terminal.wait() == 0
 
 
-def test_a_large_run_is_never_taller_than_the_screen(provctl: Provctl) -> None:
+def test_live_view_of_a_large_run_fits_the_screen(provctl: Provctl) -> None:
     tasks: Dict[str, Any] = {f"a{n}": {"command": ["true"]} for n in range(400)}
     tasks["gate"] = gated(provctl)
     for number in range(400):
@@ -73,7 +73,7 @@ def test_a_large_run_is_never_taller_than_the_screen(provctl: Provctl) -> None:
     assert len(terminal.screen.strip().split("\n")) <= 12 + 2
 
 
-def test_a_terminal_that_changes_its_size(provctl: Provctl) -> None:
+def test_live_view_adapts_to_a_resized_terminal(provctl: Provctl) -> None:
     tasks = {f"server-{n}": gated(provctl) for n in range(8)}
     run = provctl.submit(provctl.file(tasks))
     with provctl.terminal("watch", run, size=(30, 100)) as terminal:
@@ -89,7 +89,7 @@ def test_a_terminal_that_changes_its_size(provctl: Provctl) -> None:
 
 
 def _is_whole(screen: str, bar: int) -> bool:
-    """One picture and nothing else, its bar so many cells wide."""
+    """One picture and nothing else, with a bar of so many cells."""
     lines = screen.split("\n")
     return (
         len(lines) == 10
@@ -99,7 +99,7 @@ def _is_whole(screen: str, bar: int) -> bool:
     )
 
 
-def test_without_colours_and_with_few_letters(provctl: Provctl) -> None:
+def test_live_view_works_without_colours_and_unicode(provctl: Provctl) -> None:
     file = provctl.ends_badly()
     with provctl.terminal("run", file, env={"NO_COLOR": "1"}) as terminal:
         assert terminal.wait() == 10
@@ -116,7 +116,7 @@ def _numbers(colour: str) -> List[str]:
     return re.findall(r"\d+", colour)
 
 
-def test_several_runs_share_a_screen(provctl: Provctl) -> None:
+def test_live_view_of_a_batch_shares_the_screen_among_runs(provctl: Provctl) -> None:
     tasks = {f"t{n}": gated(provctl) for n in range(20)}
     files = [provctl.file(tasks, name) for name in ("north", "south")]
     env = {"PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS": "12"}
@@ -131,7 +131,7 @@ def test_several_runs_share_a_screen(provctl: Provctl) -> None:
         assert terminal.wait() == 0
 
 
-def test_the_same_view_of_a_run_that_is_replayed(provctl: Provctl) -> None:
+def test_replay_shows_the_same_live_view(provctl: Provctl) -> None:
     file = provctl.file({"a": {"command": ["sleep", "2"]}})
     provctl("run", file)
     replay = ("workflow", "replay", "@last", "--speed", "1")
@@ -145,7 +145,7 @@ def test_the_same_view_of_a_run_that_is_replayed(provctl: Provctl) -> None:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGQUIT, -signal.SIGQUIT)]
 )
-def test_the_cursor_is_given_back_when_a_watcher_is_told_to_end(
+def test_terminated_watcher_shows_the_cursor_again(
     provctl: Provctl, number: signal.Signals, code: int
 ) -> None:
     run = provctl.submit(provctl.file({"a": gated(provctl)}))
@@ -159,7 +159,7 @@ def test_the_cursor_is_given_back_when_a_watcher_is_told_to_end(
     provctl("wait", run)
 
 
-def test_a_watcher_that_is_stopped_leaves_the_terminal_and_comes_back(
+def test_suspended_watcher_restores_the_terminal_and_resumes(
     provctl: Provctl,
 ) -> None:
     run = provctl.submit(provctl.file({"a": gated(provctl)}))
@@ -178,7 +178,7 @@ def test_a_watcher_that_is_stopped_leaves_the_terminal_and_comes_back(
     assert "✓ a" in after
 
 
-def test_in_the_background_nothing_is_drawn(provctl: Provctl) -> None:
+def test_background_job_draws_nothing(provctl: Provctl) -> None:
     file = provctl.file({"a": gated(provctl)})
     shell = ["bash", "--noprofile", "--norc", "--noediting", "-i"]
     with Terminal(shell, {**provctl.environ, "PS1": "> "}, provctl.folder) as terminal:
@@ -206,7 +206,9 @@ _SHELL = ["bash", "--noprofile", "--norc", "--noediting", "-i"]
 
 
 @pytest.mark.parametrize("verb", ["run", "watch"])
-def test_what_is_typed_is_neither_shown_nor_run(provctl: Provctl, verb: str) -> None:
+def test_input_typed_during_a_live_view_is_discarded(
+    provctl: Provctl, verb: str
+) -> None:
     file = provctl.file({"a": gated(provctl)})
     subject = file if verb == "run" else provctl.submit(file)
     with Terminal(_SHELL, {**provctl.environ, "PS1": "> "}, provctl.folder) as terminal:
@@ -232,7 +234,7 @@ def test_what_is_typed_is_neither_shown_nor_run(provctl: Provctl, verb: str) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_terminal_is_as_it_was_whatever_ends_the_watch(
+def test_terminal_settings_are_restored_however_the_watch_ends(
     provctl: Provctl, number: signal.Signals
 ) -> None:
     run = provctl.submit(provctl.file({"a": gated(provctl)}))

@@ -1,4 +1,4 @@
-"""A task that never stops talking fills no disk: `executor.log_max_mb`."""
+"""The log of a task is limited: `executor.log_max_mb`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 MB = 1024 * 1024
 
 
-def test_a_log_keeps_its_head_and_its_tail(provctl: Provctl) -> None:
+def test_long_log_keeps_its_beginning_and_its_end(provctl: Provctl) -> None:
     small = {"PROVCTL_EXECUTOR_LOG_MAX_MB": "1"}
     script = "echo first; yes | head -c 20000000; echo last"
     file = provctl.file({"a": {"command": ["sh", "-c", script]}})
@@ -32,7 +32,7 @@ def test_a_log_keeps_its_head_and_its_tail(provctl: Provctl) -> None:
     assert re.sub(r"[ ,_]", "", str(dropped)) in re.sub(r"[ ,_]", "", marker)
 
 
-def test_the_control_a_short_log_is_whole(provctl: Provctl) -> None:
+def test_control_short_log_is_complete(provctl: Provctl) -> None:
     script = "echo first; yes | head -c 200000; echo last"
     provctl("run", provctl.file({"a": {"command": ["sh", "-c", script]}}))
     log = provctl("logs", "@last", "a").out

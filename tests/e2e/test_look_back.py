@@ -1,4 +1,4 @@
-"""Ask runs: why they are where they are, how they were, how they differ, how they look."""
+"""Verbs that examine runs: explain, show, replay, diff, stats, graph, status."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def failed_run(provctl: Provctl) -> str:
     return run
 
 
-def test_explain_goes_to_the_root_and_shows_its_last_words(provctl: Provctl) -> None:
+def test_explain_names_the_root_cause_and_shows_the_end_of_its_log(
+    provctl: Provctl,
+) -> None:
     run = failed_run(provctl)
     for asked in ("@last", f"{run}/never", f"{run[:6]}/bad"):
         said = provctl("explain", asked).out
@@ -34,7 +36,7 @@ def test_explain_goes_to_the_root_and_shows_its_last_words(provctl: Provctl) -> 
     assert "no task nope" in provctl("explain", "@last/nope", code=40).err
 
 
-def test_explain_of_a_run_that_waits(provctl: Provctl) -> None:
+def test_explain_of_a_waiting_run_names_the_busy_pool(provctl: Provctl) -> None:
     config = provctl.folder / "pools.toml"
     config.write_text("pools.disk = 1\n")
     env = {"PROVCTL_CONFIG": str(config)}
@@ -59,7 +61,7 @@ def test_explain_of_a_run_that_waits(provctl: Provctl) -> None:
     assert "it succeeded" in provctl("explain", f"{run}/b").out
 
 
-def test_of_many_tasks_explain_tells_a_few(provctl: Provctl) -> None:
+def test_explain_of_many_tasks_names_only_a_few(provctl: Provctl) -> None:
     tasks = {f"t{number:02}": {"command": ["sleep", "600"]} for number in range(12)}
     run = provctl.submit(provctl.file(tasks), "-j", "6")
     provctl.until(lambda: provctl.status(run)["counts"].get("running") == 6, "6 run")
@@ -89,7 +91,7 @@ def test_explain_knows_the_slots_of_the_owner(provctl: Provctl) -> None:
     provctl("cancel", run, "--now")
 
 
-def test_a_run_as_it_was(provctl: Provctl) -> None:
+def test_show_at_prints_an_earlier_state_of_a_run(provctl: Provctl) -> None:
     run = failed_run(provctl)
     records = provctl.journal(run)
     kinds = [record["type"] for record in records]
@@ -109,7 +111,7 @@ def test_a_run_as_it_was(provctl: Provctl) -> None:
     )
 
 
-def test_a_run_once_more_from_its_journal_alone(provctl: Provctl) -> None:
+def test_replay_needs_only_the_journal(provctl: Provctl) -> None:
     run = failed_run(provctl)
     provctl.log(run).unlink()
     again = provctl("workflow", "replay", run, "--speed", 1000).out
@@ -121,7 +123,7 @@ def test_a_run_once_more_from_its_journal_alone(provctl: Provctl) -> None:
     assert f"run {run} (w) failed" in again
 
 
-def test_two_runs_against_each_other(provctl: Provctl) -> None:
+def test_diff_compares_two_runs(provctl: Provctl) -> None:
     one = failed_run(provctl)
     assert provctl("workflow", "diff", one, one).out == "no differences\n"
     changed = {
@@ -138,7 +140,7 @@ def test_two_runs_against_each_other(provctl: Provctl) -> None:
     assert ("ok", "status") not in found
 
 
-def test_stats_of_workflows_and_of_tasks(provctl: Provctl) -> None:
+def test_stats_shows_workflows_and_tasks(provctl: Provctl) -> None:
     failed_run(provctl)
     rows = provctl("stats", "-o", "json").json()
     assert [(row["workflow"], row["runs"], row["success_rate"]) for row in rows] == [
@@ -151,7 +153,7 @@ def test_stats_of_workflows_and_of_tasks(provctl: Provctl) -> None:
     provctl("stats", "nope", code=40)
 
 
-def test_pictures_of_a_file_and_of_a_run(provctl: Provctl) -> None:
+def test_graph_draws_a_file_and_a_run(provctl: Provctl) -> None:
     file = provctl.file(TASKS)
     assert "  2 * bad  <- ok\n" in provctl("graph", file).out
     failed_run(provctl)
@@ -162,7 +164,7 @@ def test_pictures_of_a_file_and_of_a_run(provctl: Provctl) -> None:
     assert json.loads(provctl("workflow", "list", "-o", "json").out)
 
 
-def test_status_shows_how_far_a_task_is(provctl: Provctl) -> None:
+def test_status_shows_the_progress_of_a_task(provctl: Provctl) -> None:
     script = "echo 'PROGRESS: 30% unpacking'; echo ready; sleep 60"
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
     provctl.until_ready(run)

@@ -1,4 +1,4 @@
-"""Which names a library may use, where its commands stand, and what of it is empty."""
+"""Names of library commands, files and folders, and empty libraries."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def library(provctl: Provctl) -> Path:
 # -- names -------------------------------------------------------------------------------
 
 
-def test_tasks_call_commands_by_the_names_that_nushell_takes(
+def test_tasks_can_call_every_command_name_that_nushell_accepts(
     provctl: Provctl, library: Path
 ) -> None:
     folder = library / "my servers"
@@ -59,7 +59,7 @@ def test_tasks_call_commands_by_the_names_that_nushell_takes(
 
 
 @pytest.mark.parametrize("name", ["true", "let x", "x; touch canary", "x\ntouch y"])
-def test_a_name_that_could_be_code_is_refused(
+def test_command_name_that_could_be_code_is_refused(
     provctl: Provctl, library: Path, name: str
 ) -> None:
     library.joinpath("all.nu").write_text(said("x"), encoding="utf-8")
@@ -71,7 +71,7 @@ def test_a_name_that_could_be_code_is_refused(
 # -- flat files --------------------------------------------------------------------------
 
 
-def test_a_file_of_the_library_is_a_noun(provctl: Provctl, library: Path) -> None:
+def test_library_file_is_a_noun(provctl: Provctl, library: Path) -> None:
     names = [
         *("create-server", "delete_servers", "main show", "server list", "resize"),
         *("resize-disk", "main"),
@@ -86,7 +86,7 @@ def test_a_file_of_the_library_is_a_noun(provctl: Provctl, library: Path) -> Non
     assert "no such command: main" in provctl("server", "main", "x", code=2).err
 
 
-def test_the_noun_of_a_command_is_the_first_of_its_names(
+def test_shortest_name_of_a_command_becomes_its_verb(
     provctl: Provctl, library: Path
 ) -> None:
     names = ["create", "main create", "create-server"]
@@ -94,7 +94,9 @@ def test_the_noun_of_a_command_is_the_first_of_its_names(
     assert provctl("server", "create", "x").out.strip() == "create-server: x"
 
 
-def test_a_folder_wins_over_a_file_of_its_noun(provctl: Provctl, library: Path) -> None:
+def test_folder_takes_precedence_over_a_file_of_the_same_noun(
+    provctl: Provctl, library: Path
+) -> None:
     library.joinpath("servers.nu").write_text(said("create") + said("list"))
     (library / "servers").mkdir()
     library.joinpath("servers", "create.nu").write_text(said("main"))
@@ -102,9 +104,7 @@ def test_a_folder_wins_over_a_file_of_its_noun(provctl: Provctl, library: Path) 
     assert provctl("server", "list", "x").out.strip() == "list: x"
 
 
-def test_a_command_of_a_file_is_orchestrated_too(
-    provctl: Provctl, library: Path
-) -> None:
+def test_command_of_a_file_can_be_orchestrated(provctl: Provctl, library: Path) -> None:
     library.joinpath("servers.nu").write_text(said("main create"))
     provctl("server", "create", "web-1", "--orchestrated", "--wait")
     (output,) = provctl("workflow", "outputs", "@last").json().values()
@@ -115,7 +115,7 @@ def test_a_command_of_a_file_is_orchestrated_too(
 
 
 @pytest.mark.parametrize("text", ["", "def hidden [] { }", "export def other [] { }"])
-def test_a_noun_without_a_command_says_so(
+def test_noun_without_commands_says_so(
     provctl: Provctl, library: Path, text: str
 ) -> None:
     (library / "things").mkdir()
@@ -125,7 +125,7 @@ def test_a_noun_without_a_command_says_so(
     assert "show" in provctl("thing", "show", code=2).err
 
 
-def test_an_empty_library_is_no_mistake(provctl: Provctl, library: Path) -> None:
+def test_empty_library_is_accepted(provctl: Provctl, library: Path) -> None:
     assert "Commands of the library" not in provctl("--help").out
     (library / "things").mkdir()
     assert "thing" in provctl("thing", "--help", code=2).err

@@ -1,4 +1,4 @@
-"""Tables and mistakes fit the terminal; what names a row is never cut."""
+"""Tables and diagnostics fit the terminal; the name of a row is never cut."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONG = "a-workflow-of-a-long-name-that-goes-on"
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
-def test_a_run_is_one_line_of_a_list(provctl: Provctl, width: int) -> None:
+def test_list_shows_a_run_in_one_line(provctl: Provctl, width: int) -> None:
     provctl("run", provctl.file(TRUE, LONG))
     provctl("run", provctl.file(TRUE, "日本" * 20))
     with provctl.terminal("ps", size=(40, width)) as terminal:
@@ -31,7 +31,7 @@ def test_a_run_is_one_line_of_a_list(provctl: Provctl, width: int) -> None:
     assert LONG in provctl("ps").out
 
 
-def test_a_sentence_at_the_end_is_folded(provctl: Provctl) -> None:
+def test_long_last_column_is_wrapped(provctl: Provctl) -> None:
     why = " ".join(f"word{n}" for n in range(20))
     file = provctl.file({"a": {"command": [f"./{why}"]}})
     run = provctl("run", file, "-o", "name", code=10).out.strip()
@@ -46,7 +46,7 @@ def test_a_sentence_at_the_end_is_folded(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 100])
-def test_a_mark_stands_below_what_it_means(provctl: Provctl, width: int) -> None:
+def test_marks_are_below_the_marked_text(provctl: Provctl, width: int) -> None:
     tasks = '"a": {"command": ["true"]}, ' + f'"b": {{"command": ["{"x" * 150}"]}}, '
     wrong = '"c": {"needs": ["nope"], "command": ["true"]}'
     file = provctl.text("w.json", f'{{"tasks": {{{tasks}{wrong}}}}}')

@@ -1,7 +1,7 @@
-"""Somebody who has read nothing: from `--help` alone to a run that ended well.
+"""A user who has read nothing gets from `--help` alone to a successful run.
 
-At a terminal of one's own. Each command is one that a screen before has named; what
-is typed is checked for that, and ids are copied from what was printed.
+The user works at a terminal. The test checks that each typed command was named on an
+earlier screen. Ids are copied from the output.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Newcomer:
     def types(self, line: str, *, because: str = "") -> str:
         """Type a command, and return what it printed.
 
-        `because` is what an earlier screen showed that makes one type this.
+        `because` is the text of an earlier screen that explains this command.
         """
         shown = "\n".join(self._seen)
         assert because in shown, f"nothing has told to type {line!r}:\n{shown}"
@@ -45,7 +45,7 @@ class Newcomer:
         return printed
 
     def begins(self, line: str, *, because: str, until: str) -> None:
-        """Type a command that goes on, and wait until it shows something."""
+        """Type a command that keeps running, and wait until it shows something."""
         shown = "\n".join(self._seen)
         assert because in shown, f"nothing has told to type {line!r}:\n{shown}"
         start = len(self._terminal.plain)
@@ -55,14 +55,14 @@ class Newcomer:
             self._terminal.read_more(deadline)
 
     def presses(self, keys: str) -> str:
-        """Press keys while a command goes on, and return what it printed to its end."""
+        """Press keys while a command runs, and return its output up to its end."""
         self._terminal.press(keys)
         printed = self._wait()
         self._seen.append(printed)
         return printed
 
     def _wait(self) -> str:
-        """All that is printed until the shell asks for the next line."""
+        """Return everything that is printed before the next prompt of the shell."""
         start = len(self._terminal.plain)
         deadline = time.monotonic() + _LINE_S
         while not self._terminal.plain[start:].endswith(_PROMPT):
@@ -83,7 +83,7 @@ def newcomer(provctl: Provctl) -> Iterator[Newcomer]:
 
 
 def one_that_fails_until_repaired(provctl: Provctl) -> None:
-    """`mine.json`: its second task fails as long as there is no file `repaired`."""
+    """`mine.json`: its second task fails until there is a file `repaired`."""
     tasks = {
         "first": {"command": ["sh", "-c", "echo hello; sleep 1"]},
         "second": {"command": ["test", "-e", "repaired"], "needs": ["first"]},
@@ -98,7 +98,7 @@ def one_that_naps(provctl: Provctl) -> None:
     (provctl.folder / "nap.json").write_text(text)
 
 
-def test_from_the_help_to_submit_monitor_and_retry(
+def test_help_leads_to_submit_monitor_and_retry(
     newcomer: Newcomer, provctl: Provctl
 ) -> None:
     one_that_fails_until_repaired(provctl)
@@ -124,7 +124,7 @@ def test_from_the_help_to_submit_monitor_and_retry(
     assert re.search(r"second +succeeded", said), said
 
 
-def test_from_the_help_to_cancel(newcomer: Newcomer, provctl: Provctl) -> None:
+def test_help_leads_to_cancel(newcomer: Newcomer, provctl: Provctl) -> None:
     one_that_naps(provctl)
     newcomer.types("provctl --help")
     newcomer.types("provctl workflow --help", because="  workflow ")
@@ -144,13 +144,13 @@ def test_from_the_help_to_cancel(newcomer: Newcomer, provctl: Provctl) -> None:
     assert "it was cancelled" in said
 
 
-def test_who_types_what_nothing_has_named_is_noticed(newcomer: Newcomer) -> None:
+def test_control_unexplained_command_is_noticed(newcomer: Newcomer) -> None:
     newcomer.types("provctl --help")
     with pytest.raises(AssertionError, match="nothing has told"):
         newcomer.types("provctl frobnicate", because="frobnicate")
 
 
-def test_a_mistake_leads_on(newcomer: Newcomer) -> None:
+def test_error_hints_lead_to_the_right_command(newcomer: Newcomer) -> None:
     said = newcomer.types("provctl workflow monitro x")
     assert "did you mean monitor?" in said
     said = newcomer.types("provctl status @last")

@@ -1,4 +1,4 @@
-"""The end of a watched run is told to a terminal, and to nothing else."""
+"""`--notify`: the end of a watched run is reported to a terminal only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ TASKS: Dict[str, Any] = {"a": {"command": ["true"]}}
 
 
 @pytest.mark.parametrize("verb", ["run", "watch", "wait", "workflow attach"])
-def test_a_terminal_gets_a_bell_or_a_message(provctl: Provctl, verb: str) -> None:
+def test_notify_sends_a_bell_or_a_message_to_the_terminal(
+    provctl: Provctl, verb: str
+) -> None:
     file = provctl.file(TASKS)
     file.write_text(file.read_text().replace('"w"', '"x;y [2J"'))
     about: object = file
@@ -32,20 +34,20 @@ def test_a_terminal_gets_a_bell_or_a_message(provctl: Provctl, verb: str) -> Non
     assert message.startswith("x,y [2J: succeeded, after ")
 
 
-def test_a_pipe_gets_nothing(provctl: Provctl) -> None:
+def test_notify_writes_nothing_into_a_pipe(provctl: Provctl) -> None:
     done = provctl("run", provctl.file(TASKS), "--notify", "desktop")
     assert "\a" not in done.out + done.err
     assert "\x1b" not in done.out + done.err
 
 
-def test_what_was_short_is_told_only_when_it_was_asked_for(provctl: Provctl) -> None:
+def test_short_run_is_notified_only_if_asked(provctl: Provctl) -> None:
     always = {"PROVCTL_UI_NOTIFY": "bell"}
     with provctl.terminal("run", provctl.file(TASKS), env=always) as terminal:
         assert terminal.wait() == 0
     assert "\a" not in terminal.raw
 
 
-def test_a_watch_that_was_left_is_no_end(provctl: Provctl) -> None:
+def test_watch_that_times_out_sends_no_notification(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     with provctl.terminal("wait", run, "--notify", "bell", "--timeout", "0.2") as it:

@@ -1,4 +1,4 @@
-"""What is said of a run whose owner is dead, and of what tasks said last."""
+"""All verbs and interfaces report the same about a run, also about an orphaned one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENDED = "finished with exit code 0, not yet recorded"
 
 @pytest.fixture
 def orphan(provctl: Provctl) -> str:
-    """A run whose owner died while `a` ran, which ended since; `b` waits for it."""
+    """A run whose owner died while `a` ran; `a` has finished, `b` waits for it."""
     folder = StateDir(provctl.state)
     folder.prepare()
     run = submit(folder, a_workflow(task("a"), task("b", ["a"])), "orphan")
@@ -51,7 +51,9 @@ def orphan(provctl: Provctl) -> str:
     ],
     ids=" ".join,
 )
-def test_all_say_the_same_of_a_task(provctl: Provctl, orphan: str, words: Any) -> None:
+def test_all_verbs_report_the_same_about_an_orphaned_task(
+    provctl: Provctl, orphan: str, words: Any
+) -> None:
     folder = StateDir(provctl.state)
     submit(folder, a_workflow(task("a"), task("b", ["a"])), "other")
     out = provctl(*words).out
@@ -59,7 +61,9 @@ def test_all_say_the_same_of_a_task(provctl: Provctl, orphan: str, words: Any) -
     assert "it is running" not in out
 
 
-def test_so_do_reports(provctl: Provctl, orphan: str) -> None:
+def test_reports_show_the_same_about_an_orphaned_task(
+    provctl: Provctl, orphan: str
+) -> None:
     files = {
         f"--{form}": provctl.folder / form for form in ("html", "junit", "summary")
     }
@@ -70,7 +74,9 @@ def test_so_do_reports(provctl: Provctl, orphan: str) -> None:
     assert "orphaned" in provctl("graph", orphan).out
 
 
-def test_and_who_watches_or_asks_for_its_output(provctl: Provctl, orphan: str) -> None:
+def test_watch_wait_and_outputs_report_the_same_about_an_orphaned_task(
+    provctl: Provctl, orphan: str
+) -> None:
     assert ENDED in provctl("watch", orphan, code=None).err
     assert ENDED in provctl("wait", orphan, code=None).err
     assert ENDED in provctl("workflow", "outputs", orphan, "a", code=40).err
@@ -84,7 +90,7 @@ def test_and_who_watches_or_asks_for_its_output(provctl: Provctl, orphan: str) -
         "print 'PROGRESS: Server wuji created successfully'; print 'and more'; {a: 1}",
     ],
 )
-def test_what_a_task_said_last_is_seen_when_it_has_ended(
+def test_last_progress_message_is_shown_after_the_task_finished(
     provctl: Provctl, script: str
 ) -> None:
     provctl("run", provctl.file({"wuji": {"script": script}}))
@@ -94,7 +100,9 @@ def test_what_a_task_said_last_is_seen_when_it_has_ended(
     assert "Server wuji created successfully" in provctl("status", run).out
 
 
-def test_why_it_failed_comes_first(provctl: Provctl) -> None:
+def test_failure_reason_is_shown_before_the_last_progress_message(
+    provctl: Provctl,
+) -> None:
     script = "print 'PROGRESS: 40% at work'; exit 3"
     file = provctl.file({"a": {"script": script, "retry": {"attempts": 1}}})
     provctl("run", file, code=10)
@@ -104,7 +112,7 @@ def test_why_it_failed_comes_first(provctl: Provctl) -> None:
     assert "exit code 3" in provctl("status", run).out
 
 
-def test_all_interfaces_name_the_same_things_alike(provctl: Provctl) -> None:
+def test_all_interfaces_use_the_same_names(provctl: Provctl) -> None:
     hook = provctl.folder / "hook"
     heard = provctl.folder / "heard"
     hook.write_text(f"#!/bin/sh\ncat >> {heard}.new; mv {heard}.new {heard}\n")
@@ -138,7 +146,7 @@ def test_all_interfaces_name_the_same_things_alike(provctl: Provctl) -> None:
     assert served_task.items() >= task.items()
 
 
-def test_what_an_attempt_read_and_wrote_is_shown(provctl: Provctl) -> None:
+def test_bytes_read_and_written_by_an_attempt_are_shown(provctl: Provctl) -> None:
     size = 3 << 20
     write = ["dd", "if=/dev/zero", f"of={provctl.folder / 'data'}", "bs=1M", "count=3"]
     before = getrusage(RUSAGE_CHILDREN).ru_oublock
@@ -156,7 +164,7 @@ def test_what_an_attempt_read_and_wrote_is_shown(provctl: Provctl) -> None:
 
 
 def test_runs_start_by_priority_then_by_age(provctl: Provctl) -> None:
-    """Whatever their ids are, and though all of them were there before the scheduler."""
+    """Neither their ids nor a queue filled before the scheduler started matter."""
     order = provctl.folder / "order"
     idle = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     ids = []

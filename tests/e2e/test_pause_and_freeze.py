@@ -1,4 +1,4 @@
-"""Runs stand still and go on: nothing starts, and what is frozen uses no time."""
+"""Paused runs start no tasks; frozen tasks are suspended, and so are their timeouts."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ def ticking(provctl: Provctl, timeout: str = "1h") -> Path:
 def states(provctl: Provctl) -> List[str]:
     """The states of the task's processes: T is stopped.
 
-    What has ended is none of them, though a stopped shell does not wait for it. A shell
-    that waits in the kernel (D) for a child of its vfork to run a program stands still
-    with that child.
+    Zombies do not count: a stopped shell does not wait for its children. A shell that
+    waits in the kernel (D) for a vfork child to run a program counts as its child.
     """
     pid = int((provctl.folder / "pid").read_text())
     (group,) = [_stat(pid)[2]]
@@ -53,12 +52,12 @@ def _stat(pid: int) -> List[str]:
 
 
 def ticks(provctl: Provctl) -> int:
-    """How far it came."""
+    """The number of ticks so far."""
     return (provctl.folder / "ticks").stat().st_size
 
 
 def frozen(provctl: Provctl, timeout: str = "1h") -> str:
-    """A run that stands still, all its processes too."""
+    """A frozen run, all of whose processes are stopped."""
     run = provctl.submit(ticking(provctl, timeout))
     provctl.until_ready(run)
     provctl.wait_for_text(provctl.folder / "ticks", ".")
@@ -68,7 +67,9 @@ def frozen(provctl: Provctl, timeout: str = "1h") -> str:
     return run
 
 
-def test_paused_what_runs_goes_on_and_nothing_else_starts(provctl: Provctl) -> None:
+def test_paused_run_finishes_running_tasks_and_starts_no_others(
+    provctl: Provctl,
+) -> None:
     run = provctl.submit(ticking(provctl))
     provctl.until_ready(run)
     provctl("workflow", "pause", run)
@@ -83,7 +84,7 @@ def test_paused_what_runs_goes_on_and_nothing_else_starts(provctl: Provctl) -> N
     provctl("wait", run)
 
 
-def test_frozen_it_stands_still_until_it_is_resumed(provctl: Provctl) -> None:
+def test_frozen_task_is_suspended_until_it_is_resumed(provctl: Provctl) -> None:
     run = frozen(provctl)
     before = ticks(provctl)
     provctl("wait", run, "--timeout", "0.5", code=124)
@@ -99,7 +100,7 @@ def test_frozen_it_stands_still_until_it_is_resumed(provctl: Provctl) -> None:
     assert request["reason"] == "lunch"
 
 
-def test_frozen_its_time_limit_stands_still(provctl: Provctl) -> None:
+def test_timeout_of_a_frozen_task_is_suspended(provctl: Provctl) -> None:
     run = frozen(provctl, "4s")
     provctl("wait", run, "--timeout", "5", code=124)
     assert set(states(provctl)) == {"T"}
@@ -108,7 +109,7 @@ def test_frozen_its_time_limit_stands_still(provctl: Provctl) -> None:
     provctl("wait", run)
 
 
-def test_the_control_not_frozen_its_time_is_up(provctl: Provctl) -> None:
+def test_control_timeout_of_a_paused_task_still_applies(provctl: Provctl) -> None:
     run = provctl.submit(ticking(provctl, "2s"))
     provctl.until_ready(run)
     provctl("workflow", "pause", run)
@@ -117,7 +118,7 @@ def test_the_control_not_frozen_its_time_is_up(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("how", ["restart", "kill -9"])
-def test_frozen_it_stands_still_under_the_next_scheduler(
+def test_frozen_task_stays_suspended_under_the_next_scheduler(
     provctl: Provctl, how: str
 ) -> None:
     run = frozen(provctl)
@@ -137,14 +138,14 @@ def test_frozen_it_stands_still_under_the_next_scheduler(
 
 
 @pytest.mark.parametrize("options", [[], ["--now"]])
-def test_what_is_frozen_can_be_cancelled(provctl: Provctl, options: List[str]) -> None:
+def test_frozen_task_can_be_cancelled(provctl: Provctl, options: List[str]) -> None:
     run = frozen(provctl)
     provctl("cancel", run, *options)
     provctl("wait", run, code=11)
     assert not Path(f"/proc/{(provctl.folder / 'pid').read_text().strip()}").exists()
 
 
-def test_a_foreground_run_is_paused_and_resumed_from_elsewhere(
+def test_foreground_run_can_be_paused_and_resumed_by_another_process(
     provctl: Provctl,
 ) -> None:
     with provctl.start("run", ticking(provctl)) as process:
@@ -159,7 +160,7 @@ def test_a_foreground_run_is_paused_and_resumed_from_elsewhere(
     assert f"run {run} (w) is paused: 1 running" in out.decode()
 
 
-def test_a_run_that_goes_on_needs_no_resume(provctl: Provctl) -> None:
+def test_resume_refuses_a_run_that_is_not_paused(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     said = provctl("workflow", "resume", run, code=41).err
@@ -169,7 +170,7 @@ def test_a_run_that_goes_on_needs_no_resume(provctl: Provctl) -> None:
     assert "nothing to pause" in provctl("workflow", "pause", run, code=41).err
 
 
-def test_of_a_batch_each_run_under_way(provctl: Provctl) -> None:
+def test_batch_pause_affects_each_unfinished_run(provctl: Provctl) -> None:
     quick = provctl.file({"a": {"command": ["true"]}})
     batch = provctl("batch", "submit", ticking(provctl), quick).last_word
     provctl.wait_for_text(provctl.folder / "ticks", ".")

@@ -1,7 +1,7 @@
-"""The modules that the platform's own pages show, word for word, with this scheduler.
+"""Nushell modules from the platform's documentation work unchanged.
 
-`tests/support/platform` has them as they are printed there; only `{ ... }`, which stands
-for parameters, is filled in, and the port is one that is free here.
+`tests/support/platform` contains them as published. Only the placeholders `{ ... }`
+are filled in, and the port is a free one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def library(provctl: Provctl) -> Path:
 
 @pytest.fixture
 def api(provctl: Provctl, library: Path) -> Api:
-    """The scheduler, on a port that the modules in the library call by localhost."""
+    """The scheduler on a port that the modules in the library call by localhost."""
     need_localhost()
     api = start_api(provctl)
     for page in PAGES.glob("*.nu"):
@@ -47,21 +47,23 @@ def api(provctl: Provctl, library: Path) -> Api:
 
 
 def by_hand(provctl: Provctl, api: Api) -> Dict[str, str]:
-    """The environment of somebody who was given the token."""
+    """The environment of a user who has the token."""
     return {
         "PROVCTL_ENDPOINT": f"http://127.0.0.1:{api.port}",
         "PROVCTL_TOKEN": (provctl.state / "scheduler" / "token").read_text().strip(),
     }
 
 
-def test_health_at_a_terminal(provctl: Provctl, api: Api, library: Path) -> None:
+def test_health_check_works_at_a_terminal(
+    provctl: Provctl, api: Api, library: Path
+) -> None:
     done = outside(
         provctl, f"use {library}/health.nu; (health check-orchestrator-health).status"
     )
     assert done.stdout.strip() == "healthy", done.stderr
 
 
-def test_a_server_is_created_from_a_terminal(
+def test_server_workflow_can_be_submitted_from_a_terminal(
     provctl: Provctl, api: Api, library: Path
 ) -> None:
     text = f"""
@@ -80,7 +82,7 @@ def test_a_server_is_created_from_a_terminal(
     assert "401" in outside(provctl, text, env=wrong).stderr
 
 
-def test_the_token_is_for_the_endpoint_alone(
+def test_token_is_sent_to_the_endpoint_only(
     provctl: Provctl, api: Api, library: Path
 ) -> None:
     told = {**by_hand(provctl, api), "PROVCTL_ENDPOINT": "http://127.0.0.1:1"}
@@ -98,7 +100,7 @@ def test_the_token_is_for_the_endpoint_alone(
     ],
     ids=["by a module", "by a script"],
 )
-def test_a_task_asks_and_reports(
+def test_task_can_check_health_and_report_progress(
     provctl: Provctl, api: Api, work: Dict[str, Any]
 ) -> None:
     (Path(provctl.environ["PROVCTL_NUSHELL_PROVISIONING_LIB"]) / "work.nu").write_text(
@@ -124,7 +126,7 @@ def nested(work: Dict[str, Any]) -> Dict[str, Any]:
     return {"name": "inner", "tasks": {"t": work}}
 
 
-def test_the_modules_of_a_task_without_an_endpoint_are_left_alone(
+def test_task_without_an_endpoint_uses_the_original_http_commands(
     provctl: Provctl, library: Path
 ) -> None:
     script = "try { http get http://localhost:1/health } catch {|err| $err.msg }"
@@ -132,7 +134,7 @@ def test_the_modules_of_a_task_without_an_endpoint_are_left_alone(
     assert provctl("workflow", "outputs", "@last").json()["t"] != ""
 
 
-def test_the_orchestrator_is_started_when_there_is_none(
+def test_ensure_orchestrator_starts_the_scheduler(
     provctl: Provctl, api: Api, library: Path
 ) -> None:
     provctl("scheduler", "stop")
@@ -150,16 +152,14 @@ def test_the_orchestrator_is_started_when_there_is_none(
     ], done.stderr
 
 
-def test_a_task_can_ask_for_the_orchestrator_by_the_same_module(
-    provctl: Provctl, api: Api
-) -> None:
+def test_task_can_call_ensure_orchestrator(provctl: Provctl, api: Api) -> None:
     script = "use client.nu *; ensure-orchestrator; orchestrator-available"
     run = provctl.submit(provctl.file({"t": {"script": script}}))
     provctl("wait", run)
     assert provctl("workflow", "outputs", run).json() == {"t": True}
 
 
-def test_the_shipped_functions_use_the_socket_where_there_is_no_port(
+def test_shipped_functions_use_the_socket_without_a_port(
     provctl: Provctl, library: Path
 ) -> None:
     provctl("scheduler", "start")
@@ -177,7 +177,7 @@ def test_the_shipped_functions_use_the_socket_where_there_is_no_port(
     assert output["name"] == "it's [a]"
 
 
-def test_a_task_reports_by_the_shipped_function(
+def test_task_can_report_progress_by_the_shipped_function(
     provctl: Provctl, library: Path
 ) -> None:
     script = "use provctl.nu; provctl report-progress $env.PROVCTL_TASK_ID 30; 1"

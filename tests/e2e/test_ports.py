@@ -1,4 +1,4 @@
-"""On which ports the scheduler listens, who opens them, and what is said of that."""
+"""Which ports the scheduler opens, when, and what it reports about them."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def listening(provctl: Provctl) -> List[str]:
 
 
 def checked(provctl: Provctl) -> Dict[str, Any]:
-    """What doctor says of the API."""
+    """What doctor reports about the API."""
     rows = provctl("doctor", "-o", "json", code=None).json()
     (row,) = [row for row in rows if row["check"] == "api"]
     return dict(row)
 
 
-def test_an_endpoint_here_is_where_the_scheduler_listens(provctl: Provctl) -> None:
+def test_scheduler_listens_at_a_local_endpoint(provctl: Provctl) -> None:
     need_localhost()
     port = free_port()
     configure(provctl, endpoint(port))
@@ -73,13 +73,13 @@ def test_an_endpoint_here_is_where_the_scheduler_listens(provctl: Provctl) -> No
     assert checked(provctl)["detail"] == f"the API is available at 127.0.0.1:{port}"
 
 
-def test_an_endpoint_elsewhere_opens_nothing(provctl: Provctl) -> None:
+def test_remote_endpoint_opens_no_port(provctl: Provctl) -> None:
     configure(provctl, 'orchestrator.endpoint = "https://localhost:9090"\n')
     provctl("scheduler", "start")
     assert listening(provctl) == []
 
 
-def test_two_ports_are_told_of_and_both_opened(provctl: Provctl) -> None:
+def test_two_different_ports_are_opened_with_a_warning(provctl: Provctl) -> None:
     one, two = free_port(), free_port()
     file = configure(provctl, f"server.port = {two}\n{endpoint(one)}")
     told = f"orchestrator.endpoint has port {one}, but server.port is {two}: both set the port of the API; use the same port, or remove one"
@@ -100,7 +100,7 @@ def test_two_ports_are_told_of_and_both_opened(provctl: Provctl) -> None:
     assert told in run.err.splitlines()
 
 
-def test_one_port_in_two_places_is_no_mistake(provctl: Provctl) -> None:
+def test_same_port_in_two_settings_is_accepted(provctl: Provctl) -> None:
     port = free_port()
     configure(provctl, f"server.port = {port}\n{endpoint(port)}")
     assert provctl("config", "check").err == ""
@@ -109,7 +109,7 @@ def test_one_port_in_two_places_is_no_mistake(provctl: Provctl) -> None:
     assert checked(provctl)["advice"] is None
 
 
-def test_a_port_that_is_taken_is_told_of_at_start(provctl: Provctl) -> None:
+def test_used_port_is_reported_at_start(provctl: Provctl) -> None:
     with closing(create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
         configure(provctl, endpoint(port))
@@ -119,7 +119,7 @@ def test_a_port_that_is_taken_is_told_of_at_start(provctl: Provctl) -> None:
         assert checked(provctl)["ok"] is False
 
 
-def test_a_scheduler_that_listens_nowhere_is_noted(provctl: Provctl) -> None:
+def test_doctor_reports_a_scheduler_that_does_not_listen(provctl: Provctl) -> None:
     provctl("scheduler", "start")
     configure(provctl, endpoint(free_port()))
     found = checked(provctl)
@@ -129,7 +129,7 @@ def test_a_scheduler_that_listens_nowhere_is_noted(provctl: Provctl) -> None:
     assert checked(provctl)["advice"] is None
 
 
-def test_a_port_is_opened_when_it_is_asked_for(provctl: Provctl) -> None:
+def test_running_scheduler_opens_a_requested_port(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     before = provctl.task(run, "a")
@@ -151,7 +151,7 @@ def test_a_port_is_opened_when_it_is_asked_for(provctl: Provctl) -> None:
     provctl("cancel", run, "--wait", code=None)
 
 
-def test_a_port_that_cannot_be_opened_is_no_success(provctl: Provctl) -> None:
+def test_port_that_cannot_be_opened_is_an_error(provctl: Provctl) -> None:
     with closing(create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
         done = orchestrator(provctl, "--daemon", "--port", port)
@@ -160,7 +160,7 @@ def test_a_port_that_cannot_be_opened_is_no_success(provctl: Provctl) -> None:
         assert f"does not listen on port {port}" in done.stderr
 
 
-def test_a_command_here_finds_a_port_that_was_opened_later(provctl: Provctl) -> None:
+def test_library_command_finds_a_port_opened_later(provctl: Provctl) -> None:
     need_localhost()
     port = free_port()
     assert orchestrator(provctl, "--daemon", "--port", port).returncode == 0
@@ -174,7 +174,9 @@ def test_a_command_here_finds_a_port_that_was_opened_later(provctl: Provctl) -> 
 
 
 @pytest.mark.parametrize("shell", ["sh", "nu"])
-def test_env_is_all_that_http_nu_needs(provctl: Provctl, shell: str) -> None:
+def test_env_prints_all_variables_that_http_nu_needs(
+    provctl: Provctl, shell: str
+) -> None:
     need_localhost()
     port = free_port()
     assert orchestrator(provctl, "--daemon", "--port", port).returncode == 0

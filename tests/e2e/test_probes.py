@@ -1,4 +1,4 @@
-"""Whose supervisor died is asked about, by its probe, before anything is decided."""
+"""After its supervisor was killed, the probe of a task decides whether it was done."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def lost(provctl: Provctl, **fields: Any) -> str:
-    """A run whose task lost its supervisor; with a file `go` it ends by itself.
+    """A run whose task lost its supervisor; with a file `go` it finishes by itself.
 
-    The task counts its tries. One after it uses its output.
+    The task counts its attempts. A second task uses its output.
     """
     folder = provctl.folder
     script = (
@@ -38,7 +38,7 @@ def lost(provctl: Provctl, **fields: Any) -> str:
 
 
 def tries(provctl: Provctl) -> int:
-    """How often the task began."""
+    """How often the task was started."""
     return len((provctl.folder / "tries").read_text())
 
 
@@ -47,7 +47,7 @@ _YES = {"script": "{ ip: 'by the probe' }"}
 
 
 @pytest.mark.parametrize("policy", [{}, _AGAIN, {"on_interrupt": "fail"}])
-def test_a_yes_with_the_output_is_a_success(
+def test_probe_that_prints_an_output_makes_the_task_succeed(
     provctl: Provctl, policy: Dict[str, Any]
 ) -> None:
     run = lost(provctl, probe=_YES, **policy)
@@ -57,7 +57,7 @@ def test_a_yes_with_the_output_is_a_success(
     assert "its probe reports that it is done" in provctl.task(run, "a")["reason"]
 
 
-def test_a_call_can_be_a_probe(provctl: Provctl) -> None:
+def test_library_call_can_be_a_probe(provctl: Provctl) -> None:
     provctl.text("vm.nu", "export def find [name: string] { {ip: $'of ($name)'} }\n")
     call = {"module": "vm.nu", "command": "find", "args": ["web-1"]}
     run = lost(provctl, probe={"call": call})
@@ -75,7 +75,7 @@ _NOES = [
 
 
 @pytest.mark.parametrize("probe", _NOES, ids=str)
-def test_after_a_no_the_policy_decides_hold(
+def test_failed_probe_puts_the_task_on_hold(
     provctl: Provctl, probe: Dict[str, Any]
 ) -> None:
     provctl.text("no.nu", "export def main [] { {success: false, error: 'gone'} }\n")
@@ -96,7 +96,7 @@ def test_after_a_no_the_policy_decides_hold(
 @pytest.mark.parametrize(
     ("policy", "code", "began"), [(_AGAIN, 0, 2), ({"on_interrupt": "fail"}, 13, 1)]
 )
-def test_after_a_no_the_policy_decides(
+def test_failed_probe_applies_the_interrupt_policy(
     provctl: Provctl, policy: Dict[str, Any], code: int, began: int
 ) -> None:
     run = lost(provctl, probe={"command": ["false"]}, **policy)
@@ -104,7 +104,7 @@ def test_after_a_no_the_policy_decides(
     assert tries(provctl) == began
 
 
-def test_without_a_probe_it_is_held_and_the_commands_are_shown(
+def test_task_without_a_probe_is_on_hold_and_the_commands_are_shown(
     provctl: Provctl,
 ) -> None:
     run = lost(provctl)
@@ -115,7 +115,7 @@ def test_without_a_probe_it_is_held_and_the_commands_are_shown(
     assert tries(provctl) == 1
 
 
-def test_a_command_that_says_yes_has_no_output(provctl: Provctl) -> None:
+def test_successful_command_probe_gives_no_output(provctl: Provctl) -> None:
     command = ["sh", "-c", "echo ready; sleep 30"]
     tasks = {"a": {"command": command, "probe": {"command": ["true"]}}}
     run = provctl.submit(provctl.file(tasks))
@@ -124,8 +124,8 @@ def test_a_command_that_says_yes_has_no_output(provctl: Provctl) -> None:
     provctl("wait", run)
 
 
-def test_a_probe_is_asked_by_the_next_owner_too(provctl: Provctl) -> None:
-    """The scheduler and the supervisor are killed; whoever is next asks."""
+def test_probe_runs_after_a_takeover(provctl: Provctl) -> None:
+    """Scheduler and supervisor are killed; the next scheduler runs the probe."""
     tasks = {
         "a": {
             "command": ["sh", "-c", "echo ready; sleep 30"],

@@ -1,4 +1,4 @@
-"""`provctl.nu` with the real Nushell: in tasks, in their undo, and at a terminal."""
+"""`provctl.nu` with real Nushell: in tasks, in undos and at a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def task(provctl: Provctl, script: str, **fields: Any) -> Any:
     return provctl("workflow", "outputs", "@last").json()["t"]
 
 
-def test_progress_and_warnings_are_lines_of_the_log(provctl: Provctl) -> None:
+def test_progress_and_warnings_are_written_to_the_log(provctl: Provctl) -> None:
     script = """
         use provctl.nu
         provctl progress 40
@@ -51,7 +51,7 @@ def test_progress_and_warnings_are_lines_of_the_log(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["abc", "'1\\n2'", "{a: 1}", "(0 - 1)", "1/2/3"])
-def test_progress_that_is_none_is_refused(provctl: Provctl, wrong: str) -> None:
+def test_invalid_progress_is_refused(provctl: Provctl, wrong: str) -> None:
     done = outside(provctl, f"use provctl.nu; provctl progress {wrong}")
     assert done.returncode == 1
     assert "progress is percent (40)" in done.stderr
@@ -67,13 +67,13 @@ def test_progress_that_is_none_is_refused(provctl: Provctl, wrong: str) -> None:
         ("def f [it] { provctl output $it }; f $args.text; print said", HOSTILE),
     ],
 )
-def test_an_output_is_set_from_anywhere(
+def test_output_can_be_set_anywhere_in_a_script(
     provctl: Provctl, script: str, output: Any
 ) -> None:
     assert task(provctl, f"use provctl.nu\n{script}", args={"text": HOSTILE}) == output
 
 
-def test_what_cannot_be_an_output_is_said(provctl: Provctl) -> None:
+def test_invalid_output_is_reported(provctl: Provctl) -> None:
     file = provctl.file({"t": {"script": "use provctl.nu; provctl output {|| 1}"}})
     provctl("run", file, code=10)
     assert "the output cannot become JSON" in provctl("logs", "@last", "t").out
@@ -82,7 +82,7 @@ def test_what_cannot_be_an_output_is_said(provctl: Provctl) -> None:
     assert "larger than 262144 bytes" in provctl("logs", "@last", "t").out
 
 
-def test_the_next_try_gets_what_the_last_one_kept(provctl: Provctl) -> None:
+def test_next_attempt_gets_the_last_checkpoint(provctl: Provctl) -> None:
     script = """
         use provctl.nu
         let seen = (provctl checkpoint)
@@ -98,7 +98,7 @@ def test_the_next_try_gets_what_the_last_one_kept(provctl: Provctl) -> None:
     assert [path.name for path in kept.parent.glob("0.checkpoint.*")] == []
 
 
-def test_a_killed_try_leaves_a_whole_checkpoint(provctl: Provctl) -> None:
+def test_killed_attempt_leaves_a_complete_checkpoint(provctl: Provctl) -> None:
     script = """
         use provctl.nu
         let seen = (provctl checkpoint)
@@ -112,7 +112,7 @@ def test_a_killed_try_leaves_a_whole_checkpoint(provctl: Provctl) -> None:
     assert task(provctl, script, retry=retry) == 100003
 
 
-def test_needs_are_the_outputs_by_their_names(provctl: Provctl) -> None:
+def test_needs_returns_outputs_by_task_name(provctl: Provctl) -> None:
     ask = {"script": "use provctl.nu; provctl needs"}
     tasks: Dict[str, Any] = {
         "a": {"script": "$args.v", "args": {"v": {"$literal": {"text": HOSTILE}}}},
@@ -139,7 +139,7 @@ def test_needs_are_the_outputs_by_their_names(provctl: Provctl) -> None:
     assert given.stat().st_mode & 0o777 == 0o600
 
 
-def test_needs_of_a_task_inside_have_the_names_it_uses(provctl: Provctl) -> None:
+def test_needs_in_a_nested_workflow_uses_its_own_task_names(provctl: Provctl) -> None:
     inner = {
         "name": "inner",
         "tasks": {
@@ -156,14 +156,14 @@ def test_needs_of_a_task_inside_have_the_names_it_uses(provctl: Provctl) -> None
     assert outputs["t"] == {"group": {"x": 5, "y": {"x": 5}}}
 
 
-def test_the_program_stays_callable_beside_the_module(provctl: Provctl) -> None:
+def test_provctl_program_can_be_called_beside_the_module(provctl: Provctl) -> None:
     script = "use provctl.nu; ^$env.PROVCTL_PROGRAM workflow list -o json | from json | length"
     assert task(provctl, script) == 1
     done = outside(provctl, "use provctl.nu; ^provctl version")
     assert done.stdout.startswith("provctl 0."), done.stderr
 
 
-def test_everything_can_be_had_without_its_first_name(provctl: Provctl) -> None:
+def test_all_commands_can_be_imported_without_prefix(provctl: Provctl) -> None:
     script = "use provctl.nu *; progress 50 half; warn careful; output (needs)"
     assert task(provctl, script) == {}
     assert provctl("logs", "@last", "t").out == "PROGRESS: 50 half\nWARNING: careful\n"
@@ -184,13 +184,15 @@ def test_everything_can_be_had_without_its_first_name(provctl: Provctl) -> None:
         ("(provctl load-config).orchestrator.endpoint", "http://127.0.0.1:9090", ""),
     ],
 )
-def test_outside_a_task(provctl: Provctl, text: str, out: str, error: str) -> None:
+def test_module_works_outside_a_task(
+    provctl: Provctl, text: str, out: str, error: str
+) -> None:
     done = outside(provctl, f"use provctl.nu; {text}")
     assert done.stdout.strip() == out
     assert error in done.stderr
 
 
-def test_a_plugin_of_the_settings_works_in_tasks(provctl: Provctl) -> None:
+def test_configured_plugin_works_in_tasks(provctl: Provctl) -> None:
     plugin = provctl.folder / "nu_plugin_shout"
     text = PLUGIN.read_text(encoding="utf-8")
     plugin.write_text(f"#!{sys.executable}\n{text}", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Old runs are removed; whoever sits at a terminal is shown which, and asked."""
+"""`provctl prune` removes old runs; at a terminal it lists them and asks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 TRUE = {"a": {"command": ["true"]}}
 
 
-def test_at_a_terminal_prune_asks(provctl: Provctl) -> None:
+def test_prune_asks_at_a_terminal(provctl: Provctl) -> None:
     run = provctl("run", provctl.file(TRUE), "-o", "json").json()["id"]
     with provctl.terminal("prune", "--keep", "0") as terminal:
         terminal.read_until("remove 1 run? [y/N]")
@@ -25,7 +25,7 @@ def test_at_a_terminal_prune_asks(provctl: Provctl) -> None:
     assert provctl("ps", "-o", "name").out == ""
 
 
-def test_in_a_pipe_nobody_is_asked(provctl: Provctl) -> None:
+def test_prune_does_not_ask_in_a_pipe(provctl: Provctl) -> None:
     run = provctl("run", provctl.file(TRUE), "-o", "json").json()["id"]
     done = provctl("prune", "--keep", "0", "-o", "name", code=2)
     assert done.out == ""

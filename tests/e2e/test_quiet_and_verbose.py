@@ -1,4 +1,4 @@
-"""How much is said: with -q errors and results only, with -v what is done."""
+"""-q prints only errors and results, -v prints what is done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("place", ["before", "behind"])
-def test_quiet_says_results_and_errors_only(provctl: Provctl, place: str) -> None:
+def test_quiet_prints_only_results_and_errors(provctl: Provctl, place: str) -> None:
     def quiet(*words: object, code: int = 0) -> tuple[str, str]:
         flagged = ["-q", *words] if place == "before" else [*words, "--quiet"]
         done = provctl(*flagged, code=code)
@@ -37,7 +37,7 @@ def test_quiet_says_results_and_errors_only(provctl: Provctl, place: str) -> Non
         assert "error: " in err, wrong
 
 
-def test_verbose_says_what_is_done(provctl: Provctl) -> None:
+def test_verbose_prints_what_is_done(provctl: Provctl) -> None:
     config = provctl.text("c.toml", "[executor]\nmax_concurrent_tasks = 3\n")
     file = provctl.file({"a": {"command": ["true"]}})
     first = provctl("-v", "workflow", "submit", file, "--config", config)

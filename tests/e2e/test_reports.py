@@ -1,4 +1,4 @@
-"""A run as one HTML file: all in it, nothing from elsewhere, and texts are only texts."""
+"""HTML and JUnit reports of runs: complete, self-contained and safe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VOID = {"meta", "br", "hr", "img", "link", "input"}
 
 
 class Page(HTMLParser):
-    """What is in a page: its tags, its text, and whether all is closed."""
+    """The content of a page: its tags, its text, and whether all tags are closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def reported(provctl: Provctl) -> Page:
     return Page(out.read_text(encoding="utf-8"))
 
 
-def test_a_report_has_all_in_it_and_nothing_from_elsewhere(provctl: Provctl) -> None:
+def test_html_report_is_complete_and_loads_nothing(provctl: Provctl) -> None:
     tasks = {
         "ok": {"command": ["true"]},
         "bad": {"command": ["sh", "-c", "echo last words; exit 3"], "needs": ["ok"]},
@@ -74,7 +74,7 @@ def test_a_report_has_all_in_it_and_nothing_from_elsewhere(provctl: Provctl) -> 
     assert row
 
 
-def test_texts_are_only_texts(provctl: Provctl) -> None:
+def test_html_report_escapes_hostile_texts(provctl: Provctl) -> None:
     evil = "<script>alert(1)</script><img src=x onerror=alert(1)>"
     file = provctl.file(
         {"a": {"command": ["sh", "-c", f"echo '{evil}'; exit 1"]}},
@@ -87,7 +87,7 @@ def test_texts_are_only_texts(provctl: Provctl) -> None:
     assert not {tag for tag, _ in page.tags} & {"script", "img"}
 
 
-def test_a_report_of_a_run_that_goes_on(provctl: Provctl) -> None:
+def test_html_report_of_an_unfinished_run_shows_its_state(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     page = reported(provctl)
@@ -136,7 +136,7 @@ def test_junit_shows_retries_as_flaky(provctl: Provctl) -> None:
     assert "--junit" in provctl("workflow", "report", "@last", code=2).err
 
 
-def test_what_is_no_text_spoils_no_report(provctl: Provctl) -> None:
+def test_reports_accept_invalid_utf_8(provctl: Provctl) -> None:
     shout = (
         "import os; os.write(1, b'\\xef\\xbf\\xbe \\x01 \\xff\\n'); raise SystemExit(1)"
     )

@@ -1,4 +1,4 @@
-"""The page of a run in a real browser without a network: what it draws, what it asks."""
+"""The HTML report in a real browser without network: what it draws and requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TASKS = {
 
 
 def browsed(page: Path, *options: str) -> str:
-    """Return what headless Chromium prints of the page, as root with no network."""
+    """Return the page as headless Chromium prints it; as root without network."""
     apart = ["unshare", "--net"] if os.geteuid() == 0 else []
     asked = [f"--user-data-dir={page.parent / 'profile'}", "--no-sandbox", *options]
     done = subprocess.run(
@@ -43,7 +43,7 @@ def browsed(page: Path, *options: str) -> str:
 
 
 def pixels_by_state(page: Path) -> Dict[str, int]:
-    """How many pixels of the page's screenshot have the fill of which state."""
+    """The number of pixels in the page's screenshot with the colour of each state."""
     file = page.with_suffix(".png")
     browsed(page, f"--screenshot={file}", "--window-size=1000,900")
     with Image.open(file) as shot:
@@ -70,7 +70,7 @@ def test_a_browser_without_a_network_shows_the_whole_page(provctl: Provctl) -> N
     assert shown.count("<svg") == 2
 
 
-def test_outcomes_are_seen_in_their_colours(provctl: Provctl) -> None:
+def test_browser_shows_outcomes_in_their_colours(provctl: Provctl) -> None:
     page = report_of(provctl)
     pixels = pixels_by_state(page)
     assert pixels["succeeded"] > 500

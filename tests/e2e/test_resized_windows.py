@@ -1,4 +1,4 @@
-"""The live view in a window of tmux, which breaks lines anew when its size changes."""
+"""The live view in a tmux window, which wraps lines again when it is resized."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SEQ = [str(number) for number in range(1, 81)]
 
 
 class Window:
-    """A window of tmux with a shell; `size` is rows and columns."""
+    """A tmux window with a shell; `size` is rows and columns."""
 
     def __init__(self, provctl: Provctl, folder: Path, rows: int, columns: int) -> None:
         self._provctl = provctl
@@ -43,7 +43,7 @@ class Window:
         self._do("resize-window", "-x", str(columns), "-y", str(rows))
 
     def lines(self, *options: str) -> List[str]:
-        """What is to be seen; with "-S-" also what scrolled away."""
+        """The visible lines; with "-S-" also those that scrolled away."""
         return self._do("capture-pane", "-p", *options).rstrip("\n").split("\n")
 
     def until(self, holds: Callable[[List[str]], bool], what: str) -> None:
@@ -63,7 +63,9 @@ def window(provctl: Provctl) -> Iterator[Window]:
         provctl.kill_everything()
 
 
-def test_no_piece_of_an_old_picture_is_left(provctl: Provctl, window: Window) -> None:
+def test_resize_leaves_no_remains_of_an_old_picture(
+    provctl: Provctl, window: Window
+) -> None:
     gate = provctl.folder / "gate"
     words = "copying the image to a zone that is far away, and in small parts"
     script = f"echo 'PROGRESS: 3/7 {words}'; while [ ! -e {gate} ]; do sleep 0.05; done"
@@ -84,14 +86,10 @@ def test_no_piece_of_an_old_picture_is_left(provctl: Provctl, window: Window) ->
 
 
 @pytest.mark.parametrize("verb", ["run", "watch"])
-def test_a_width_that_goes_to_and_fro(
+def test_repeated_resizes_leave_one_picture(
     provctl: Provctl, window: Window, verb: str
 ) -> None:
-    """Whatever tmux hides above while it breaks lines, it hides no second picture.
-
-    Of each line in the window, empty ones at its end too, tmux keeps a row. So with
-    each break of long lines the picture gets closer to the top, and at last beyond.
-    """
+    """tmux may hide lines while it wraps them, but no second picture appears."""
     gate = provctl.folder / "gate"
     words = "copying the image to a zone that is far away, and in small parts of it"
     step = f'n=$((n+1)); echo "PROGRESS: $((n%99))/99 $n {words}"; sleep 0.1'
@@ -114,7 +112,7 @@ def test_a_width_that_goes_to_and_fro(
 
 
 def _is_tidy(lines: List[str], rows: int) -> bool:
-    """All that `seq` wrote, and below it one picture, above which is at most one piece."""
+    """All output of `seq`, then at most one old part, then one picture."""
     if "80" not in lines:
         return False
     last = lines.index("80")
@@ -134,7 +132,7 @@ def _is_head(line: str) -> bool:
 
 
 def _bar_of(lines: List[str]) -> int:
-    """How wide the bar of the last picture is; 0 where there is none."""
+    """The width of the bar of the last picture; 0 if there is none."""
     heads = [n for n, line in enumerate(lines) if line.startswith("▶ w ")]
     if not heads or heads[-1] + 1 >= len(lines):
         return 0
@@ -147,7 +145,7 @@ def _has_bar(lines: List[str], bar: int) -> bool:
 
 
 def _is_whole(lines: List[str], bar: int) -> bool:
-    """All that `seq` wrote, one picture below it, and nothing else."""
+    """All output of `seq`, then one picture, and nothing else."""
     if "80" not in lines:
         return False
     last = lines.index("80")

@@ -1,4 +1,4 @@
-"""Runs that ended are tried again by hand: what succeeded is not run again."""
+"""`provctl retry` runs failed tasks again; tasks that succeeded are not run again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def chain(provctl: Provctl) -> Path:
-    """Tasks a to d, each after the one before; c fails until there is a file `ok`."""
+    """Tasks a to d in a chain; c fails until there is a file `ok`."""
     folder = provctl.folder
 
     def does(task: str, first: str = "true") -> Dict[str, Any]:
@@ -34,7 +34,7 @@ def chain(provctl: Provctl) -> Path:
 
 
 def done(provctl: Provctl) -> List[str]:
-    """What ran to its end, in order."""
+    """The tasks that finished, in order."""
     return (provctl.folder / "done").read_text().splitlines()
 
 
@@ -45,15 +45,13 @@ def mend(provctl: Provctl) -> None:
 
 @pytest.fixture
 def failed(provctl: Provctl) -> str:
-    """A run of which c failed, so that d was skipped."""
+    """A run in which c failed and d was skipped."""
     provctl("workflow", "run", chain(provctl), code=10)
     assert done(provctl) == ["a", "b"]
     return provctl.runs()[0]
 
 
-def test_what_failed_runs_again_and_what_waited_for_it(
-    provctl: Provctl, failed: str
-) -> None:
+def test_retry_runs_failed_and_skipped_tasks(provctl: Provctl, failed: str) -> None:
     mend(provctl)
     said = provctl("workflow", "retry", failed, "-w").err
     assert said.splitlines() == [
@@ -72,7 +70,7 @@ def test_what_failed_runs_again_and_what_waited_for_it(
     assert done(provctl) == ["a", "b", "c of 7", "d"]
 
 
-def test_it_may_fail_again(provctl: Provctl, failed: str) -> None:
+def test_retried_task_can_fail_again(provctl: Provctl, failed: str) -> None:
     provctl("retry", failed, "-w", "--failed", code=10)
     mend(provctl)
     provctl("retry", failed, "-w")
@@ -88,7 +86,7 @@ def test_it_may_fail_again(provctl: Provctl, failed: str) -> None:
         (["--only", "c", "--downstream"], ["c of 7", "d"]),
     ],
 )
-def test_of_a_run_that_succeeded_what_is_named(
+def test_retry_of_a_successful_run_runs_the_named_tasks(
     provctl: Provctl, options: List[str], again: List[str]
 ) -> None:
     mend(provctl)
@@ -102,7 +100,7 @@ def test_of_a_run_that_succeeded_what_is_named(
     assert sorted(done(provctl)) == again  # `d` waits for no other that runs
 
 
-def test_the_plan_says_what_would_be_skipped_and_why_and_does_nothing(
+def test_retry_plan_shows_skipped_tasks_with_reasons_and_changes_nothing(
     provctl: Provctl, failed: str
 ) -> None:
     before = provctl.journal(failed)
@@ -117,7 +115,7 @@ def test_the_plan_says_what_would_be_skipped_and_why_and_does_nothing(
     assert provctl.schedulers() == []
 
 
-def test_what_is_refused_changes_nothing(provctl: Provctl, failed: str) -> None:
+def test_refused_retry_changes_nothing(provctl: Provctl, failed: str) -> None:
     before = provctl.journal(failed)
     said = provctl("retry", failed, "--only", "nope", code=40).err
     assert f"run {failed} has no task nope" in said
@@ -127,7 +125,7 @@ def test_what_is_refused_changes_nothing(provctl: Provctl, failed: str) -> None:
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 130)])
-def test_at_a_terminal_it_asks(
+def test_retry_asks_at_a_terminal(
     provctl: Provctl, failed: str, answer: str, code: int
 ) -> None:
     mend(provctl)
@@ -138,14 +136,16 @@ def test_at_a_terminal_it_asks(
     assert provctl.status(failed)["outcome"] == ("failed" if code else "succeeded")
 
 
-def test_at_a_terminal_yes_is_an_answer(provctl: Provctl, failed: str) -> None:
+def test_retry_with_yes_does_not_ask_at_a_terminal(
+    provctl: Provctl, failed: str
+) -> None:
     mend(provctl)
     with provctl.terminal("retry", failed, "-w", "-y") as terminal:
         assert terminal.wait() == 0
         assert "continue?" not in terminal.plain
 
 
-def test_of_a_run_under_way_what_failed_runs_again(provctl: Provctl) -> None:
+def test_retry_of_an_active_run_runs_its_failed_tasks(provctl: Provctl) -> None:
     go, ok = provctl.folder / "go", provctl.folder / "ok"
     wait = f"echo ready; until [ -e {go} ]; do sleep 0.02; done"
     tasks = {
@@ -166,7 +166,7 @@ def test_of_a_run_under_way_what_failed_runs_again(provctl: Provctl) -> None:
     assert provctl.task(run, "slow")["attempts"] == 1
 
 
-def test_of_a_cancelled_run_what_was_cancelled(provctl: Provctl) -> None:
+def test_retry_of_a_cancelled_run_runs_its_cancelled_tasks(provctl: Provctl) -> None:
     go = provctl.folder / "go"
     script = f"echo ready; until [ -e {go} ]; do sleep 0.02; done"
     tasks = {
@@ -183,7 +183,9 @@ def test_of_a_cancelled_run_what_was_cancelled(provctl: Provctl) -> None:
     assert done(provctl) == ["x"]
 
 
-def test_of_a_run_whose_scheduler_is_dead(provctl: Provctl, failed: str) -> None:
+def test_retry_works_after_the_scheduler_was_killed(
+    provctl: Provctl, failed: str
+) -> None:
     mend(provctl)
     provctl("scheduler", "start")
     provctl.kill_scheduler()
@@ -191,7 +193,7 @@ def test_of_a_run_whose_scheduler_is_dead(provctl: Provctl, failed: str) -> None
     assert done(provctl) == ["a", "b", "c of 7", "d"]
 
 
-def test_without_a_scheduler_that_may_start_nothing_happens(
+def test_retry_does_nothing_if_no_scheduler_may_start(
     provctl: Provctl, failed: str
 ) -> None:
     before = provctl.journal(failed)
@@ -201,7 +203,7 @@ def test_without_a_scheduler_that_may_start_nothing_happens(
     assert list((provctl.state / "queue").iterdir()) == []
 
 
-def test_of_a_batch_each_run_that_did_not_succeed(provctl: Provctl) -> None:
+def test_batch_retry_retries_each_unsuccessful_run(provctl: Provctl) -> None:
     good = provctl.file(
         {"a": {"command": ["sh", "-c", f"echo g >> {provctl.folder}/g"]}}
     )
@@ -216,7 +218,7 @@ def test_of_a_batch_each_run_that_did_not_succeed(provctl: Provctl) -> None:
     assert "nothing to retry in these runs" in said
 
 
-def test_of_a_batch_those_are_passed_over_that_have_nothing_to_retry(
+def test_batch_retry_skips_runs_with_nothing_to_retry(
     provctl: Provctl,
 ) -> None:
     batch = provctl("batch", "submit", chain(provctl), provctl.endless()).last_word
@@ -231,7 +233,7 @@ def test_of_a_batch_those_are_passed_over_that_have_nothing_to_retry(
     provctl("cancel", endless, "--now")
 
 
-def test_who_watches_a_run_that_is_reopened_sees_its_new_end(provctl: Provctl) -> None:
+def test_watcher_of_a_reopened_run_sees_its_new_outcome(provctl: Provctl) -> None:
     go, ok = provctl.folder / "go", provctl.folder / "ok"
     tasks = {
         "slow": {"command": ["sh", "-c", f"until [ -e {go} ]; do sleep 0.02; done"]},
@@ -254,7 +256,7 @@ def test_who_watches_a_run_that_is_reopened_sees_its_new_end(provctl: Provctl) -
     provctl("wait", run, code=10)
 
 
-def test_a_file_that_was_changed_since_is_named(provctl: Provctl, failed: str) -> None:
+def test_retry_notes_that_the_file_has_changed(provctl: Provctl, failed: str) -> None:
     unchanged = provctl("workflow", "retry", failed, "--plan").err
     assert "changed" not in unchanged
     (file,) = provctl.folder.glob("chain*.json")

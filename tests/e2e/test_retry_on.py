@@ -1,4 +1,4 @@
-"""What is tried again by itself, and what is not: `retry.on`."""
+"""`retry.on`: which outcomes are retried automatically."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def first_then_good(provctl: Provctl, first: str, on: List[Any], **more: Any) -> str:
-    """A run of a task that does `first` at its first try, and then succeeds."""
+    """A run of a task whose first attempt does `first`; the second one succeeds."""
     once = f"{provctl.folder}/once"
     script = f"echo ready; test -e {once} && exit 0; touch {once}; {first}"
     task: Dict[str, Any] = {
@@ -38,7 +38,7 @@ def first_then_good(provctl: Provctl, first: str, on: List[Any], **more: Any) ->
         ("kill -9 $$", ["exit"], 10, 1),
     ],
 )
-def test_by_how_it_ended(
+def test_retry_on_selects_exit_codes_and_signals(
     provctl: Provctl, first: str, on: List[Any], code: int, tries: int
 ) -> None:
     run = first_then_good(provctl, first, on)
@@ -47,13 +47,15 @@ def test_by_how_it_ended(
 
 
 @pytest.mark.parametrize(("on", "code"), [(["timeout"], 0), (["exit"], 12)])
-def test_by_a_timeout(provctl: Provctl, on: List[Any], code: int) -> None:
+def test_retry_on_selects_timeouts(provctl: Provctl, on: List[Any], code: int) -> None:
     run = first_then_good(provctl, "sleep 60", on, timeout="2s")
     provctl("wait", run, code=code)
 
 
 @pytest.mark.parametrize(("on", "code"), [(["lost"], 0), (["exit"], 13)])
-def test_by_a_lost_supervisor(provctl: Provctl, on: List[Any], code: int) -> None:
+def test_retry_on_selects_lost_attempts(
+    provctl: Provctl, on: List[Any], code: int
+) -> None:
     run = first_then_good(provctl, "sleep 60", on, idempotent=True)
     provctl.until_ready(run)
     provctl.until((provctl.folder / "once").exists, "it is under way")
@@ -61,7 +63,7 @@ def test_by_a_lost_supervisor(provctl: Provctl, on: List[Any], code: int) -> Non
     provctl("wait", run, code=code)
 
 
-def test_the_time_of_the_next_try_survives_a_restart(provctl: Provctl) -> None:
+def test_time_of_the_next_attempt_survives_a_restart(provctl: Provctl) -> None:
     run = first_then_good(provctl, "exit 1", [])
     provctl("wait", run)
     slow = {"attempts": 2, "delay": "2s"}

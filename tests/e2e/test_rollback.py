@@ -1,4 +1,4 @@
-"""Runs take back what they made: in reverse order, once, and the rest is named."""
+"""`provctl rollback` undoes tasks in reverse order, once, and names what remains."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def site(provctl: Provctl, **changes: Any) -> Path:
-    """A network, two servers on it that are undone at the same time, an application.
+    """A network, two servers on it with parallel undos, and an application.
 
-    Each undo writes when it began and ended; the servers wait for each other. The
+    Each undo writes when it starts and ends; the servers wait for each other. The
     application fails unless there is a file `ok`; the log has no undo.
     """
     folder = provctl.folder
@@ -59,7 +59,7 @@ def undone(provctl: Provctl) -> List[str]:
 
 
 def check_order(provctl: Provctl) -> None:
-    """Servers at the same time, each once; then the network, with its output."""
+    """Check that the servers were undone in parallel, once, then the network."""
     lines = undone(provctl)
     assert sorted(lines[:2]) == ["begin one", "begin two"]
     assert sorted(lines[2:4]) == ["end one", "end two"]
@@ -69,7 +69,7 @@ def check_order(provctl: Provctl) -> None:
 ROLLS_BACK = {"app": {"on_failure": "rollback"}}
 
 
-def test_a_failure_rolls_back_in_the_foreground(provctl: Provctl) -> None:
+def test_failed_foreground_run_is_rolled_back(provctl: Provctl) -> None:
     out = provctl("workflow", "run", site(provctl, **ROLLS_BACK), code=14).out
     check_order(provctl)
     assert "  remains: log (no undo)\n" in out
@@ -79,7 +79,7 @@ def test_a_failure_rolls_back_in_the_foreground(provctl: Provctl) -> None:
     )
 
 
-def test_a_failure_rolls_back_in_the_background(provctl: Provctl) -> None:
+def test_failed_background_run_is_rolled_back(provctl: Provctl) -> None:
     run = provctl.submit(site(provctl, **ROLLS_BACK))
     for verb in ("wait", "monitor"):
         provctl("workflow", verb, run, code=14)
@@ -90,13 +90,13 @@ def test_a_failure_rolls_back_in_the_background(provctl: Provctl) -> None:
     assert "may remain: app (failed: exit code 1)" in said
 
 
-def test_without_a_failure_nothing_is_undone(provctl: Provctl) -> None:
+def test_successful_run_is_not_rolled_back(provctl: Provctl) -> None:
     (provctl.folder / "ok").touch()
     provctl("run", site(provctl, **ROLLS_BACK))
     assert not (provctl.folder / "undone").exists()
 
 
-def test_by_hand_the_plan_first(provctl: Provctl) -> None:
+def test_rollback_plan_lists_the_undos(provctl: Provctl) -> None:
     provctl("run", site(provctl), code=10)
     run = provctl.runs()[0]
     before = provctl.journal(run)
@@ -121,7 +121,7 @@ def test_by_hand_the_plan_first(provctl: Provctl) -> None:
     check_order(provctl)
 
 
-def test_only_what_came_after_a_task(provctl: Provctl) -> None:
+def test_rollback_to_a_task_undoes_only_what_came_after_it(provctl: Provctl) -> None:
     provctl("run", site(provctl), code=10)
     run = provctl.runs()[0]
     provctl("workflow", "rollback", run, "--to", "network", "-w", "--yes")
@@ -135,7 +135,7 @@ def test_only_what_came_after_a_task(provctl: Provctl) -> None:
     provctl("workflow", "rollback", run, "--to", "nope", code=40)
 
 
-def test_at_a_terminal_it_asks(provctl: Provctl) -> None:
+def test_rollback_asks_at_a_terminal(provctl: Provctl) -> None:
     provctl("run", site(provctl), code=10)
     with provctl.terminal("workflow", "rollback", "@last", "-w") as terminal:
         terminal.read_until("continue? [y/N]")
@@ -150,7 +150,7 @@ def test_at_a_terminal_it_asks(provctl: Provctl) -> None:
     check_order(provctl)
 
 
-def test_what_a_failed_undo_leaves_is_named(provctl: Provctl) -> None:
+def test_failed_undo_is_reported_with_what_may_remain(provctl: Provctl) -> None:
     fix = provctl.folder / "fixed"
     undo = {"command": ["sh", "-c", f"echo no such disk; test -e {fix}"]}
     done = provctl(
@@ -175,7 +175,7 @@ def test_what_a_failed_undo_leaves_is_named(provctl: Provctl) -> None:
     provctl("wait", run, code=14)
 
 
-def test_what_is_undone_can_be_made_again(provctl: Provctl) -> None:
+def test_retry_after_a_rollback_runs_the_undone_tasks(provctl: Provctl) -> None:
     run = provctl.submit(site(provctl, **ROLLS_BACK))
     provctl("wait", run, code=14)
     (provctl.folder / "ok").touch()
@@ -183,7 +183,7 @@ def test_what_is_undone_can_be_made_again(provctl: Provctl) -> None:
     assert provctl.status(run)["counts"] == {"succeeded": 5}
 
 
-def test_a_run_under_way_is_not_rolled_back(provctl: Provctl) -> None:
+def test_active_run_is_not_rolled_back(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     said = provctl("workflow", "rollback", run, code=41).err
@@ -192,7 +192,7 @@ def test_a_run_under_way_is_not_rolled_back(provctl: Provctl) -> None:
     provctl("cancel", run, "--now")
 
 
-def test_of_a_batch_each_run_that_has_ended(provctl: Provctl) -> None:
+def test_batch_rollback_undoes_each_finished_run(provctl: Provctl) -> None:
     tasks = {
         "a": {
             "command": ["true"],
@@ -234,7 +234,9 @@ def slow_undo(provctl: Provctl, **undo: Any) -> Path:
     return provctl.file(tasks)
 
 
-def test_an_undo_outlives_its_owner_and_is_not_done_twice(provctl: Provctl) -> None:
+def test_undo_continues_after_its_owner_was_killed_and_runs_once(
+    provctl: Provctl,
+) -> None:
     run = provctl.submit(slow_undo(provctl))
     provctl.wait_for_text(provctl.folder / "undone", "begin")
     provctl.kill_scheduler()
@@ -246,7 +248,7 @@ def test_an_undo_outlives_its_owner_and_is_not_done_twice(provctl: Provctl) -> N
     assert "attempt_adopted" in [r["type"] for r in provctl.journal(run)]
 
 
-def test_an_undo_that_ends_while_nobody_owns_it_is_not_done_twice(
+def test_undo_that_finished_without_an_owner_runs_once(
     provctl: Provctl,
 ) -> None:
     run = provctl.submit(slow_undo(provctl))
@@ -267,7 +269,7 @@ def test_an_undo_that_ends_while_nobody_owns_it_is_not_done_twice(
         ("fail", 15, ["begin"]),
     ],
 )
-def test_an_undo_that_nobody_knows_the_end_of_is_held(
+def test_undo_with_an_unknown_result_is_on_hold(
     provctl: Provctl, how: str, code: int, lines: List[str]
 ) -> None:
     run = provctl.submit(slow_undo(provctl))
@@ -284,7 +286,7 @@ def test_an_undo_that_nobody_knows_the_end_of_is_held(
     assert undone(provctl) == lines
 
 
-def test_an_idempotent_undo_is_done_again(provctl: Provctl) -> None:
+def test_idempotent_undo_with_an_unknown_result_runs_again(provctl: Provctl) -> None:
     run = provctl.submit(slow_undo(provctl, idempotent=True))
     provctl.wait_for_text(provctl.folder / "undone", "begin")
     kill_supervisor(provctl, run, 1, attempt=2, purpose="undo")
@@ -293,7 +295,7 @@ def test_an_idempotent_undo_is_done_again(provctl: Provctl) -> None:
     assert undone(provctl)[-1] == "net"
 
 
-def test_a_rollback_that_is_cancelled_says_what_stands(provctl: Provctl) -> None:
+def test_cancelled_rollback_reports_what_remains(provctl: Provctl) -> None:
     run = provctl.submit(slow_undo(provctl))
     provctl.wait_for_text(provctl.folder / "undone", "begin")
     provctl("cancel", run, "--now")

@@ -1,4 +1,4 @@
-"""Who waits for a queued run that is not taken learns why, and does not wait for ever."""
+"""Queued runs that no scheduler can own: waiting verbs report why and end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ HARMS: Dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_a_journal_without_a_whole_record_is_named(provctl: Provctl, harm: str) -> None:
+def test_journal_without_a_complete_record_is_reported(
+    provctl: Provctl, harm: str
+) -> None:
     run = queued(provctl)
     journal = provctl.state / "runs" / run / "journal.jsonl"
     HARMS[harm](journal)
@@ -51,7 +53,7 @@ def test_a_journal_without_a_whole_record_is_named(provctl: Provctl, harm: str) 
     provctl("wait", provctl.submit(provctl.file({"a": {"command": ["true"]}})))
 
 
-def test_an_older_scheduler_says_that_a_journal_is_newer(provctl: Provctl) -> None:
+def test_older_scheduler_reports_a_newer_journal(provctl: Provctl) -> None:
     provctl("scheduler", "start")
     later = Installation(provctl, "99.0")
     later.edit("storage/journal/codec.py", "FORMAT = 1", "FORMAT = 2")
@@ -67,7 +69,7 @@ def test_an_older_scheduler_says_that_a_journal_is_newer(provctl: Provctl) -> No
     later("scheduler", "stop")
 
 
-def test_a_lock_that_is_no_file_is_named(provctl: Provctl) -> None:
+def test_owner_lock_that_is_not_a_file_is_reported(provctl: Provctl) -> None:
     run = queued(provctl)
     lock = provctl.state / "runs" / run / "owner.lock"
     lock.unlink()
@@ -83,7 +85,9 @@ def test_a_lock_that_is_no_file_is_named(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("what", ["owner.lock", "journal.jsonl"])
-def test_what_may_pass_is_told_and_waited_for(provctl: Provctl, what: str) -> None:
+def test_temporary_obstacle_is_reported_and_waited_for(
+    provctl: Provctl, what: str
+) -> None:
     provctl("scheduler", "start")
     pid = provctl("scheduler", "status", "-o", "json").json()["pid"]
     labels = [f"-lx{n}={'y' * 200}" for n in range(30)]
@@ -105,7 +109,9 @@ def test_what_may_pass_is_told_and_waited_for(provctl: Provctl, what: str) -> No
     provctl("scheduler", "stop")
 
 
-def test_a_run_whose_submitter_died_before_the_poke_is_taken(provctl: Provctl) -> None:
+def test_run_is_taken_although_its_submitter_died_before_the_notification(
+    provctl: Provctl,
+) -> None:
     run = queued(provctl)
     marker = provctl.state / "queue" / run
     aside = provctl.folder / "aside"

@@ -1,4 +1,4 @@
-"""The background process itself: started, stopped, looked at."""
+"""The background scheduler: start, stop, restart, status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ID = re.compile(r"[bcdfghjkmnpqrstvwxz][bcdfghjkmnpqrstvwxz2-9]{9}")
 
 
-def test_scheduler_status_has_the_pinned_fields(provctl: Provctl) -> None:
+def test_scheduler_status_has_the_documented_fields(provctl: Provctl) -> None:
     told = provctl("scheduler", "status", "-o", "json").json()
     assert (told["running"], told["pid"], told["socket"]) == (False, None, None)
     assert told["state_dir"] == str(provctl.state)
@@ -30,7 +30,7 @@ def test_scheduler_status_has_the_pinned_fields(provctl: Provctl) -> None:
     assert "started" in provctl("scheduler", "logs").out
 
 
-def test_starting_and_stopping_twice_is_no_mistake(provctl: Provctl) -> None:
+def test_second_start_and_second_stop_succeed(provctl: Provctl) -> None:
     provctl("scheduler", "start")
     before = provctl.schedulers()
     assert "already running" in provctl("scheduler", "start").err
@@ -41,7 +41,7 @@ def test_starting_and_stopping_twice_is_no_mistake(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("how", ["stop and start", "restart"])
-def test_tasks_never_notice_a_restart(provctl: Provctl, how: str) -> None:
+def test_tasks_survive_a_restart_of_the_scheduler(provctl: Provctl, how: str) -> None:
     script = "echo ready $$; exec sleep 60"
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
     provctl.until_ready(run)
@@ -60,7 +60,7 @@ def test_tasks_never_notice_a_restart(provctl: Provctl, how: str) -> None:
     assert processes_with(f"PROVCTL_RUN={run}") == []
 
 
-def test_the_socket_and_all_files_are_private(provctl: Provctl) -> None:
+def test_socket_and_files_are_private(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     for path in [provctl.state, *provctl.state.rglob("*")]:
@@ -70,7 +70,7 @@ def test_the_socket_and_all_files_are_private(provctl: Provctl) -> None:
 
 
 def _start_of_main(provctl: Provctl, run: str) -> str:
-    """When the process of the first task was started; fails when it is gone."""
+    """The start time of the first task's process; fails if it is gone."""
     pid = provctl.log(run).read_text().split()[1]
     stat = Path(f"/proc/{pid}/stat").read_text()
     return stat.rpartition(")")[2].split()[19]

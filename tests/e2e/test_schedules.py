@@ -1,4 +1,4 @@
-"""`provctl schedule`: from the first word to a run, over restarts and mistakes."""
+"""`provctl schedule`: schedules and their runs, across restarts and mistakes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def runs(provctl: Provctl) -> List[Dict[str, Any]]:
     return told
 
 
-def test_a_schedule_from_its_first_to_its_last_day(
+def test_schedule_is_added_shown_paused_and_removed(
     provctl: Provctl, file: Path
 ) -> None:
     given = ("-p", "word=y", "-P", 3, "-l", "env=test")
@@ -71,7 +71,7 @@ def test_a_schedule_from_its_first_to_its_last_day(
     provctl("schedule", "show", "nightly", code=40)
 
 
-def test_mistakes_are_told_at_once_and_nothing_is_added(
+def test_invalid_schedule_is_refused_and_not_added(
     provctl: Provctl, file: Path
 ) -> None:
     broken = provctl.file({"a": {}})
@@ -89,7 +89,7 @@ def test_mistakes_are_told_at_once_and_nothing_is_added(
     assert provctl("schedule", "list", "-o", "name").out == "nightly\n"
 
 
-def test_a_time_comes_while_the_scheduler_waits(provctl: Provctl, file: Path) -> None:
+def test_schedule_fires_while_the_scheduler_waits(provctl: Provctl, file: Path) -> None:
     # A clock on which the next minute is near; nothing has to wait for a real one.
     clock = SetClock(provctl)
     clock.set(57 - int(WallClock().now()) % 60)
@@ -100,7 +100,7 @@ def test_a_time_comes_while_the_scheduler_waits(provctl: Provctl, file: Path) ->
     assert f"Z schedule nightly: run {run}\n" in log
 
 
-def test_between_two_times_the_scheduler_sleeps(provctl: Provctl, file: Path) -> None:
+def test_scheduler_sleeps_between_two_times(provctl: Provctl, file: Path) -> None:
     add(provctl, file)
     (pid,) = provctl.schedulers()
 
@@ -121,7 +121,7 @@ def _wakes(pid: int) -> int:
     return int(line.split()[1])
 
 
-def test_what_was_missed_is_made_up_for_at_the_start(
+def test_missed_time_is_run_when_the_scheduler_starts(
     provctl: Provctl, file: Path
 ) -> None:
     backdated(provctl, file)
@@ -138,7 +138,7 @@ def test_what_was_missed_is_made_up_for_at_the_start(
     assert provctl.runs() == [run]
 
 
-def test_runs_that_queue_come_one_after_the_other(provctl: Provctl) -> None:
+def test_queued_runs_of_a_schedule_run_one_after_another(provctl: Provctl) -> None:
     ran = provctl.folder / "ran"
     script = f'echo begin >> "{ran}"; sleep 0.05; echo end >> "{ran}"'
     slow = provctl.file({"a": {"command": ["sh", "-c", script]}})
@@ -149,7 +149,7 @@ def test_runs_that_queue_come_one_after_the_other(provctl: Provctl) -> None:
     assert ran.read_text() == "begin\nend\n" * 4
 
 
-def test_a_file_that_is_broken_later_is_told(provctl: Provctl, file: Path) -> None:
+def test_file_that_becomes_invalid_is_reported(provctl: Provctl, file: Path) -> None:
     backdated(provctl, file)
     file.write_text('{"tasks": {"a": {}}}')
     provctl("scheduler", "start")
@@ -162,7 +162,7 @@ def test_a_file_that_is_broken_later_is_told(provctl: Provctl, file: Path) -> No
     provctl("schedule", "run", "s", code=50)
 
 
-def test_a_damaged_one_is_named_and_can_be_removed(
+def test_damaged_schedule_is_reported_and_can_be_removed(
     provctl: Provctl, file: Path
 ) -> None:
     add(provctl, file)
@@ -182,9 +182,7 @@ def test_a_damaged_one_is_named_and_can_be_removed(
     provctl("journal", "verify")  # the control
 
 
-def test_without_a_scheduler_it_is_said_that_nothing_happens(
-    provctl: Provctl, file: Path
-) -> None:
+def test_schedule_verbs_warn_without_a_scheduler(provctl: Provctl, file: Path) -> None:
     off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     done = provctl("schedule", "add", file, "--cron", NEVER, env=off)
     assert "the schedule is not active yet" in done.err
@@ -195,9 +193,7 @@ def test_without_a_scheduler_it_is_said_that_nothing_happens(
     assert provctl.schedulers() == []
 
 
-def test_an_evaluation_without_end_is_in_nobodys_way(
-    provctl: Provctl, file: Path
-) -> None:
+def test_endless_evaluation_delays_nothing_else(provctl: Provctl, file: Path) -> None:
     endless = "let rec f = fun n => if n < 2 then n else f (n - 1) + f (n - 2) in f 99"
     backdated(provctl, provctl.text("endless.ncl", endless))
     provctl("scheduler", "start", env={"PROVCTL_NICKEL_TIMEOUT_SECONDS": "600"})

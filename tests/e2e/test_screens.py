@@ -1,7 +1,7 @@
-"""What each verb that looks prints, word for word, of a state that never changes.
+"""The output of each reading verb, word for word, for a state that never changes.
 
-`--update-goldens` writes what is printed now into tests/golden/screens, to be read
-before it is committed. What depends on the machine or the moment is masked.
+`--update-goldens` writes the current output into tests/golden/screens; read it before
+the commit. Parts that depend on the machine or the time are masked.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ ALL = {**SCREENS, **groups()}
 
 @pytest.fixture
 def museum(provctl: Provctl) -> Provctl:
-    """The command, at a terminal of fixed width, in front of all that has happened."""
+    """The command at a terminal of fixed width, with the sample state directory."""
     fill(provctl.folder, provctl.state)
     provctl.text(
         "wrong.json", '{"tasks": {"a": {"command": ["true"], "needs": ["b"]}}}'
@@ -143,7 +143,7 @@ def museum(provctl: Provctl) -> Provctl:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_screen_is_as_it_was(
+def test_screen_matches_its_recording(
     museum: Provctl, name: str, golden: Callable[[str, str], None]
 ) -> None:
     command, _, code = ALL[name].partition(" => ")
@@ -152,7 +152,7 @@ def test_a_screen_is_as_it_was(
 
 
 def recorded(museum: Provctl, command: str, done: Done) -> str:
-    """What a command printed, and where; the same on every machine."""
+    """The command, its output and its streams; the same on every machine."""
     lines = [f"$ provctl {command}", *done.out.splitlines()]
     lines += [f"[stderr] {line}" for line in done.err.splitlines()]
     lines += [f"[exit {done.code}]"] if done.code else []
@@ -167,14 +167,14 @@ def recorded(museum: Provctl, command: str, done: Done) -> str:
     return text
 
 
-def test_what_is_recorded_is_what_is_shown(museum: Provctl) -> None:
+def test_control_recording_changes_with_the_output(museum: Provctl) -> None:
     # The control: another state is another screen, and a mask does not hide it.
     before = recorded(museum, "stats", museum("stats"))
     museum("workflow", "rm", "failed1", "--yes")
     assert recorded(museum, "stats", museum("stats")) != before
 
 
-def test_no_recording_is_left_of_a_screen_that_is_gone() -> None:
+def test_every_recording_belongs_to_a_screen() -> None:
     from tests.conftest import GOLDEN
 
     kept = {path.stem for path in (GOLDEN / "screens").iterdir()}

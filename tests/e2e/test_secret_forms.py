@@ -1,4 +1,4 @@
-"""Secrets that Nushell and other programs have encoded are covered in logs and outputs."""
+"""Secrets are redacted in logs and outputs also when a program has encoded them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OTHERS = (
 
 
 def forms_of(provctl: Provctl, given: Dict[str, Any]) -> Dict[str, str]:
-    """What is to be seen of a run with a task for each form: by its line, log and output."""
+    """What a run with a task for each form shows: its line, log and output."""
     scripts: Dict[str, Any] = {
         f"n{number:02}": {"script": f"let it = ({line}); print $it; {{it: $it}}"}
         for number, line in enumerate(NUSHELL)
@@ -68,7 +68,7 @@ def forms_of(provctl: Provctl, given: Dict[str, Any]) -> Dict[str, str]:
     return seen
 
 
-def test_each_form_is_covered(provctl: Provctl) -> None:
+def test_every_encoded_form_of_a_secret_is_redacted(provctl: Provctl) -> None:
     need("jq")
     open_ = forms_of(provctl, {"env": {"V": VALUE}})
     empty = forms_of(provctl, {"env": {"V": ""}})
@@ -82,7 +82,7 @@ def test_each_form_is_covered(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("reference", ["env:MY_TOKEN", "env:NO_TOKEN"])
-def test_the_control_what_is_no_secret_is_shown(
+def test_control_other_values_are_not_redacted(
     provctl: Provctl, reference: str
 ) -> None:
     need("jq")
@@ -92,7 +92,7 @@ def test_the_control_what_is_no_secret_is_shown(
     assert not [line for line, text in shown.items() if "***" in text]
 
 
-def test_what_is_not_utf_8_is_refused(provctl: Provctl) -> None:
+def test_secret_that_is_not_utf_8_is_refused(provctl: Provctl) -> None:
     task = {"command": ["sh", "-c", "echo $T"], "secrets": {"T": "env:MY_TOKEN"}}
     raw = {"MY_TOKEN": b"passw\xf6rd".decode("utf-8", "surrogateescape")}
     out = provctl("run", provctl.file({"a": task}), env=raw, code=10).out

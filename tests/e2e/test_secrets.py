@@ -1,4 +1,4 @@
-"""Secrets reach their task, and nothing else: no file, no argument, no log."""
+"""Secrets reach only their task: no file, no argument list, no log."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ENVIRON = {"MY_TOKEN": VALUE}
 
 
 def telling(provctl: Provctl, reference: str, kind: str = "command") -> Path:
-    """A task that takes its secret to where it belongs, and also blurts it out.
+    """A task that passes its secret to its destination, and also prints it.
 
-    It lasts until there is a file `go`.
+    It runs until there is a file `go`.
     """
     folder = provctl.folder
     shell = (
@@ -41,14 +41,14 @@ def telling(provctl: Provctl, reference: str, kind: str = "command") -> Path:
 
 
 def on_disk(folder: Path) -> List[str]:
-    """The files below a folder that have the secret in them, in any form."""
+    """The files below a folder that contain the secret, in any form."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert files
     return [str(path) for path in files if any(f in content(path) for f in FORMS)]
 
 
 def content(path: Path) -> bytes:
-    """What is in a file; nothing if it is gone by now, as a marker may be."""
+    """The content of a file; nothing if it is gone, as a marker may be."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -56,13 +56,13 @@ def content(path: Path) -> bytes:
 
 
 def in_arguments(provctl: Provctl) -> List[int]:
-    """The processes that anybody can see the secret of, in `ps`."""
+    """The processes whose argument list contains the secret."""
     pids = provctl.processes()
     return [pid for pid in pids if any(VALUE in word for word in command_of(pid))]
 
 
 def check_hidden(provctl: Provctl, run: str) -> None:
-    """It got there, and is nowhere else, while the task runs and after."""
+    """Check that only the task gets the secret, while it runs and afterwards."""
     provctl.until_ready(run)
     assert (provctl.folder / "received").read_text() == VALUE
     assert in_arguments(provctl) == []
@@ -77,14 +77,16 @@ def check_hidden(provctl: Provctl, run: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["command", "script"])
-def test_from_the_environment_in_the_background(provctl: Provctl, kind: str) -> None:
+def test_background_task_gets_a_secret_from_the_environment(
+    provctl: Provctl, kind: str
+) -> None:
     provctl("scheduler", "start", env=ENVIRON)
     run = provctl.submit(telling(provctl, "env:MY_TOKEN", kind))
     check_hidden(provctl, run)
 
 
 @pytest.mark.parametrize("kind", ["command", "script"])
-def test_from_a_file_in_the_background(provctl: Provctl, kind: str) -> None:
+def test_background_task_gets_a_secret_from_a_file(provctl: Provctl, kind: str) -> None:
     file = provctl.text("token", f"{VALUE}\n")
     file.chmod(0o600)
     run = provctl.submit(telling(provctl, f"file:{file}", kind))
@@ -92,7 +94,7 @@ def test_from_a_file_in_the_background(provctl: Provctl, kind: str) -> None:
 
 
 @pytest.mark.parametrize("reference", ["env:MY_TOKEN", "file:{folder}/token"])
-def test_in_the_foreground(provctl: Provctl, reference: str) -> None:
+def test_foreground_task_gets_a_secret(provctl: Provctl, reference: str) -> None:
     provctl.text("token", f"{VALUE}\n")
     file = telling(provctl, reference.format(folder=provctl.folder))
     with provctl.start("run", file, env=ENVIRON) as process:
@@ -103,7 +105,7 @@ def test_in_the_foreground(provctl: Provctl, reference: str) -> None:
     assert VALUE.encode() not in out + err
 
 
-def test_the_control_what_is_no_secret_is_found(provctl: Provctl) -> None:
+def test_control_ordinary_value_is_found_on_disk(provctl: Provctl) -> None:
     shell = "echo $TOKEN; echo ready"
     task = {"command": ["sh", "-c", shell], "env": {"TOKEN": VALUE}}
     run = provctl.submit(provctl.file({"a": task}))
@@ -126,7 +128,7 @@ def test_the_control_what_is_no_secret_is_found(provctl: Provctl) -> None:
         ),
     ],
 )
-def test_a_missing_one_fails_the_task_and_says_what_to_do(
+def test_missing_secret_fails_the_task_with_a_hint(
     provctl: Provctl, reference: str, words: str
 ) -> None:
     file = telling(provctl, reference)
@@ -143,7 +145,7 @@ def test_a_missing_one_fails_the_task_and_says_what_to_do(
     assert not (provctl.folder / "received").exists()
 
 
-def test_set_later_a_retry_finds_it(provctl: Provctl) -> None:
+def test_retry_finds_a_secret_that_was_set_later(provctl: Provctl) -> None:
     (provctl.folder / "go").touch()
     run = provctl.submit(telling(provctl, "env:MY_TOKEN"))
     provctl("wait", run, code=10)

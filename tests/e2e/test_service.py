@@ -1,4 +1,4 @@
-"""The scheduler as a service: installed, run by a manager, killed, and taken over."""
+"""The scheduler as a service: installed, run by a manager, killed, taken over."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def a_manager(provctl: Provctl) -> Manager:
     return Manager(installed(provctl), provctl.environ, provctl.folder)
 
 
-def test_install_says_what_comes_next_and_uninstall_removes_it(
+def test_install_prints_the_next_step_and_uninstall_removes_the_unit(
     provctl: Provctl,
 ) -> None:
     unit = installed(provctl)
@@ -41,7 +41,7 @@ def test_install_says_what_comes_next_and_uninstall_removes_it(
     assert "nothing to remove" in provctl("scheduler", "uninstall").err
 
 
-def test_a_file_of_somebody_else_stays(provctl: Provctl) -> None:
+def test_foreign_unit_file_is_not_changed(provctl: Provctl) -> None:
     unit = installed(provctl)
     unit.write_text("[Unit]\nDescription=mine\n")
     assert "not written by" in provctl("scheduler", "install", code=41).err
@@ -51,7 +51,7 @@ def test_a_file_of_somebody_else_stays(provctl: Provctl) -> None:
     assert "KillMode=process" in unit.read_text()
 
 
-def test_systemd_takes_the_unit(provctl: Provctl, tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(provctl: Provctl, tmp_path: Path) -> None:
     need("systemd-analyze")
     odd = tmp_path / 'odd $HOME %n "state"'
     unit = installed(provctl)
@@ -65,7 +65,7 @@ def test_systemd_takes_the_unit(provctl: Provctl, tmp_path: Path) -> None:
     assert "gently" in subprocess.run(verify, capture_output=True, text=True).stderr
 
 
-def test_tasks_survive_their_managers_kill_and_restart(provctl: Provctl) -> None:
+def test_tasks_survive_a_kill_and_a_restart_by_the_manager(provctl: Provctl) -> None:
     with a_manager(provctl) as manager:
         _kill_and_restart(provctl, manager)
 
@@ -90,7 +90,7 @@ def _kill_and_restart(provctl: Provctl, manager: Manager) -> None:
     assert manager.stop() == 0
 
 
-def test_a_service_takes_over_from_a_scheduler_that_runs(provctl: Provctl) -> None:
+def test_service_takes_over_from_a_running_scheduler(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     (before,) = provctl.schedulers()
@@ -111,7 +111,7 @@ def _take_over(provctl: Provctl, run: str, before: int, manager: Manager) -> Non
     assert manager.stop() == 0
 
 
-def test_restart_is_left_to_the_manager(provctl: Provctl) -> None:
+def test_restart_asks_the_service_manager(provctl: Provctl) -> None:
     tools = provctl.folder / "bin"
     tools.mkdir()
     systemctl = tools / "systemctl"
@@ -127,7 +127,7 @@ def test_restart_is_left_to_the_manager(provctl: Provctl) -> None:
     assert asked == "--user restart provctl.service\n"
 
 
-def test_in_the_foreground_of_a_terminal(provctl: Provctl) -> None:
+def test_serve_runs_in_the_foreground_of_a_terminal(provctl: Provctl) -> None:
     server = provctl.start("scheduler", "serve")
     provctl.wait_for_text(provctl.state / "scheduler" / "log", "started")
     run = provctl("workflow", "submit", provctl.file({"a": {"command": ["true"]}}))
@@ -140,7 +140,7 @@ def test_in_the_foreground_of_a_terminal(provctl: Provctl) -> None:
     assert err.decode().endswith("stopped\n")
 
 
-def test_a_manager_that_does_not_listen_is_no_obstacle(provctl: Provctl) -> None:
+def test_serve_works_with_a_dead_notify_socket(provctl: Provctl) -> None:
     gone = provctl.folder / "gone"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(gone))

@@ -1,4 +1,4 @@
-"""How long it would take, asked before it runs, and against what it then took."""
+"""`provctl simulate`: predicted durations, compared with real runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def naps(provctl: Provctl, seconds: float = 0.4) -> Path:
     return provctl.file(tasks, "naps")
 
 
-def test_what_never_ran_is_assumed_and_nothing_is_run(provctl: Provctl) -> None:
+def test_simulate_assumes_durations_without_history_and_runs_nothing(
+    provctl: Provctl,
+) -> None:
     file = naps(provctl)
     done = provctl("simulate", file, "--jobs", "1,3,6,12")
     assert "no earlier runs, assumed duration 1s: nap-0, nap-1" in done.err
@@ -58,7 +60,7 @@ def test_what_never_ran_is_assumed_and_nothing_is_run(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3])
-def test_it_is_what_the_run_then_takes(provctl: Provctl, jobs: int) -> None:
+def test_simulation_matches_the_real_run(provctl: Provctl, jobs: int) -> None:
     file = naps(provctl)
     provctl("run", file, "-j", "6")  # so that the times are known
     provctl("run", file, "-j", str(jobs))
@@ -70,7 +72,7 @@ def test_it_is_what_the_run_then_takes(provctl: Provctl, jobs: int) -> None:
     assert 1 / 3 < makespan_s / _took_s(records) < 2
 
 
-def test_the_schedule_of_a_run_with_other_jobs(provctl: Provctl) -> None:
+def test_simulate_run_with_other_jobs_prints_its_schedule(provctl: Provctl) -> None:
     provctl("run", naps(provctl, 0.1))
     out = provctl("simulate", "@last", "--jobs", "2", "--gantt").out
     assert "with 2 jobs; # marks the critical path" in out
@@ -84,7 +86,7 @@ def test_the_schedule_of_a_run_with_other_jobs(provctl: Provctl) -> None:
     assert provctl("simulate", "@last", "--jobs", "3,1", "-o", "name").out == "3\n1\n"
 
 
-def test_pools_of_the_configuration_limit(provctl: Provctl) -> None:
+def test_simulate_respects_configured_pools(provctl: Provctl) -> None:
     tasks = {name: {"command": ["true"], "pools": {"disk": 1}} for name in "abcd"}
     file = provctl.file(tasks)
     config = provctl.text("pools.toml", "pools.disk = 2\n")
@@ -93,7 +95,7 @@ def test_pools_of_the_configuration_limit(provctl: Provctl) -> None:
     assert "4     2s" in done.out
 
 
-def test_wrong_questions_are_told(provctl: Provctl) -> None:
+def test_wrong_simulate_options_are_refused(provctl: Provctl) -> None:
     file = naps(provctl)
     for words, said in {
         ("--jobs", "4,x"): "not of the form 4,8,16",
@@ -110,7 +112,7 @@ def test_wrong_questions_are_told(provctl: Provctl) -> None:
     assert "not found" in provctl("simulate", "nope", code=40).err
 
 
-def test_slack_is_where_one_looks(provctl: Provctl) -> None:
+def test_slack_is_shown_after_the_first_run(provctl: Provctl) -> None:
     tasks = {
         "short": {"command": ["true"]},
         "long": {"command": ["sleep", "1"]},
@@ -138,7 +140,7 @@ def test_slack_is_where_one_looks(provctl: Provctl) -> None:
     assert ">Slack</th>" in page.read_text()
 
 
-def test_slack_of_what_runs(provctl: Provctl) -> None:
+def test_explain_shows_the_slack_of_a_running_task(provctl: Provctl) -> None:
     tasks = {
         "slow": {"command": ["sleep", "600"]},
         "quick": {"command": ["sleep", "600"]},
@@ -157,7 +159,7 @@ def test_slack_of_what_runs(provctl: Provctl) -> None:
     provctl("wait", run, code=11)
 
 
-def test_every_example_can_be_asked(provctl: Provctl) -> None:
+def test_every_example_can_be_simulated(provctl: Provctl) -> None:
     for file in sorted((ROOT / "examples").iterdir()):
         if file.is_file():
             told = provctl("simulate", file, "-o", "json").json()
@@ -165,7 +167,7 @@ def test_every_example_can_be_asked(provctl: Provctl) -> None:
 
 
 def _ran_once(provctl: Provctl, took_s: Dict[str, float]) -> None:
-    """Put a run of the workflow `once` on disk, of tasks that took so long."""
+    """Write a run of the workflow `once` to disk, with these durations."""
     folder = StateDir(provctl.state)
     folder.prepare()
     workflow = a_workflow(*(task(name) for name in took_s), name="once")

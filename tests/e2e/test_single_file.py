@@ -1,4 +1,4 @@
-"""The single file does what the installed command does, and where there is no Python."""
+"""The single file behaves like the installed command, also without Python."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def single(single_file: Path, tmp_path: Path) -> Iterator[Provctl]:
         single.end()
 
 
-def test_a_killed_scheduler_loses_nothing_where_there_is_nothing_else(
+def test_killed_scheduler_loses_nothing_in_a_root_with_two_programs(
     root: BareRoot,
 ) -> None:
     assert root.files() == ["bin/nu", "bin/provctl", "dev/null"]
@@ -78,13 +78,13 @@ def test_a_killed_scheduler_loses_nothing_where_there_is_nothing_else(
     root("scheduler", "stop")
 
 
-def test_what_a_workflow_does_wrong_is_shown_there(root: BareRoot) -> None:
+def test_mistakes_in_a_workflow_show_their_location(root: BareRoot) -> None:
     (root.folder / "tmp" / "w.ncl").write_text(WORKFLOW.replace('"second"]', '"x"]'))
     said = root("workflow", "validate", "/tmp/w.ncl", code=50).err
     assert "/tmp/w.ncl:11" in said
 
 
-def test_without_a_home_the_account_tells(root: BareRoot) -> None:
+def test_home_of_the_account_is_used_without_home_variable(root: BareRoot) -> None:
     del root.environ["HOME"]
     assert "set XDG_CACHE_HOME" in root("--version", code=32).err
     (root.folder / "etc").mkdir()
@@ -94,7 +94,7 @@ def test_without_a_home_the_account_tells(root: BareRoot) -> None:
     assert (root.folder / "home" / ".cache" / "provctl" / "program").is_dir()
 
 
-def test_it_starts_itself_by_its_own_path(single: Provctl) -> None:
+def test_single_file_starts_itself_by_its_own_path(single: Provctl) -> None:
     unit = single("scheduler", "install", "--print").out
     assert f'ExecStart="{single.program}" "scheduler" "serve"\n' in unit
     tells = ["sh", "-c", 'echo "$PROVCTL_PROGRAM"; "$PROVCTL_PROGRAM" version']
@@ -111,7 +111,7 @@ def test_it_starts_itself_by_its_own_path(single: Provctl) -> None:
     assert f"provctl={single.program}" in words
 
 
-def test_the_scheduler_holds_its_tree_and_tasks_need_none(single: Provctl) -> None:
+def test_scheduler_locks_its_unpacked_tree_and_tasks_do_not(single: Provctl) -> None:
     cache = Path(single.environ["HOME"]) / ".cache"
     run = single.submit(single.endless())
     single.until_ready(run)
@@ -127,7 +127,7 @@ def test_the_scheduler_holds_its_tree_and_tasks_need_none(single: Provctl) -> No
     assert single.task(run, "a")["attempts"] == 1
 
 
-def test_python_of_the_environment_does_not_matter(
+def test_python_variables_of_the_environment_are_ignored(
     single: Provctl, tmp_path: Path
 ) -> None:
     (tmp_path / "provctl.py").write_text("raise SystemExit(3)")
@@ -148,7 +148,7 @@ def test_python_of_the_environment_does_not_matter(
     assert not re.search("PYTHON|LD_|_MEI", told)
 
 
-def test_bash_completes_it(single: Provctl) -> None:
+def test_bash_completes_the_single_file(single: Provctl) -> None:
     script = """
         eval "$(provctl completion bash)"
         spec=$(complete -p provctl) && name=${spec#*-F } && name=${name%% *}
@@ -167,7 +167,9 @@ def test_bash_completes_it(single: Provctl) -> None:
     assert done.stdout.strip() == "submit", done
 
 
-def test_it_is_the_orchestrator_by_a_link(single: Provctl, tmp_path: Path) -> None:
+def test_link_to_the_single_file_is_the_orchestrator(
+    single: Provctl, tmp_path: Path
+) -> None:
     link = tmp_path / "provisioning-orchestrator"
     link.symlink_to(single.program)
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What rests on a task that was undone runs again, or is refused; and looks stale."""
+"""Tasks that depend on an undone task are stale: retried, or refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def deployment(provctl: Provctl) -> Path:
-    """A server with the next number, what uses it, and `app`, which fails without `ok`."""
+    """A server with a new number, its users, and `app`, which fails without `ok`."""
     folder = provctl.folder
     count = f"(try {{ open --raw '{folder}/n' }} catch {{ '0' }} | into int) + 1"
     tasks: Dict[str, Any] = {
@@ -43,7 +43,9 @@ def gone(provctl: Provctl) -> str:
     return run
 
 
-def test_a_retry_runs_again_what_used_the_server(provctl: Provctl, gone: str) -> None:
+def test_retry_runs_tasks_that_used_the_undone_server(
+    provctl: Provctl, gone: str
+) -> None:
     rows = provctl("retry", gone, "--plan", "-o", "json").json()
     assert {row["id"]: row["what"] for row in rows} == {
         "server": "runs again: it was undone",
@@ -65,7 +67,7 @@ def test_a_retry_runs_again_what_used_the_server(provctl: Provctl, gone: str) ->
         ("app", "needs configure, but configure depends on server, which was undone"),
     ],
 )
-def test_a_part_that_would_be_wrong_is_refused(
+def test_partial_retry_of_a_stale_task_is_refused(
     provctl: Provctl, gone: str, task: str, said: str
 ) -> None:
     before = provctl.journal(gone)
@@ -75,7 +77,9 @@ def test_a_part_that_would_be_wrong_is_refused(
     assert provctl.journal(gone) == before
 
 
-def test_nothing_shows_it_as_a_plain_success(provctl: Provctl, gone: str) -> None:
+def test_no_verb_shows_a_stale_task_as_a_plain_success(
+    provctl: Provctl, gone: str
+) -> None:
     stale = "depends on server, which was undone"
     tasks = {task["id"]: task for task in provctl.status(gone)["tasks"]}
     assert tasks["configure"]["reason"] == stale
@@ -90,7 +94,7 @@ def test_nothing_shows_it_as_a_plain_success(provctl: Provctl, gone: str) -> Non
     assert "server has no output: it was undone" in err
 
 
-def test_what_waits_for_an_hour_starts_now(provctl: Provctl) -> None:
+def test_retry_starts_a_task_that_waits_for_its_retry_delay(provctl: Provctl) -> None:
     ok = provctl.folder / "ok"
     task = {
         "command": ["test", "-e", str(ok)],

@@ -1,4 +1,4 @@
-"""Standard streams that are files, closed, full, or whose reader has gone."""
+"""Standard streams that are files, closed, full, or pipes without a reader."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ RESULTS = {"json": '{\n  "name": "n43"\n}', "jsonl": '{"name":"n43"}', "name": "
 
 
 @pytest.mark.parametrize("to", [">", ">>", "| cat >"])
-def test_a_result_stands_where_it_was_printed(numbers: Provctl, to: str) -> None:
+def test_result_is_written_at_the_current_position_of_stdout(
+    numbers: Provctl, to: str
+) -> None:
     file = numbers.folder / "out"
     for form, result in RESULTS.items():
         file.write_text("first\n" if to == ">>" else "")
@@ -58,13 +60,15 @@ def test_a_result_stands_where_it_was_printed(numbers: Provctl, to: str) -> None
         assert file.read_text() == ("first\n" if to == ">>" else "") + written
 
 
-def test_a_result_that_cannot_be_written_is_no_success(numbers: Provctl) -> None:
+def test_unwritable_result_is_an_error(numbers: Provctl) -> None:
     said = redirected(numbers, ">/dev/full", "num", "show", "-o", "json", code=1).err
     assert "error: output: No space left on device" in said
     assert redirected(numbers, ">&-", "num", "show", "-o", "json").out == ""
 
 
-def test_a_file_that_is_named_as_stdout_goes_on_where_it_is(provctl: Provctl) -> None:
+def test_output_file_that_names_stdout_continues_at_its_position(
+    provctl: Provctl,
+) -> None:
     (provctl.folder / "a").symlink_to("/dev/stdout")
     file, template = provctl.folder / "out", provctl.text("t.j2", "made\n")
     script = f'(echo before; "$0" "$@"; echo after) >{file}'
@@ -74,7 +78,7 @@ def test_a_file_that_is_named_as_stdout_goes_on_where_it_is(provctl: Provctl) ->
         assert file.read_text() == "before\nmade\nafter\n", name
 
 
-def test_no_stream_is_opened_by_its_path() -> None:
+def test_no_code_opens_a_standard_stream_by_its_path() -> None:
     names = ("/dev/stdout", "/dev/stderr", "/dev/tty")
     found = [
         f"{path}: {line.strip()}"
@@ -113,7 +117,7 @@ VERBS: Dict[str, Any] = {
 
 
 @pytest.mark.parametrize("how", ["0<&-", ">&-", "2>&-", "0<&- >&- 2>&-"])
-def test_a_closed_stream_changes_nothing(provctl: Provctl, how: str) -> None:
+def test_closed_stream_changes_no_result(provctl: Provctl, how: str) -> None:
     for args, code in VERBS.values():
         redirected(provctl, how, *args(provctl), code=code)
     check_each_had_an_owner(provctl)
@@ -121,7 +125,9 @@ def test_a_closed_stream_changes_nothing(provctl: Provctl, how: str) -> None:
 
 
 @pytest.mark.parametrize("opened", [True, False])
-def test_the_next_file_is_no_standard_stream(tmp_path: Path, opened: bool) -> None:
+def test_next_opened_file_gets_no_standard_descriptor(
+    tmp_path: Path, opened: bool
+) -> None:
     # The control: without the null device it is one.
     first = (
         "from provctl.base.stdio import open_missing; open_missing()" if opened else ""
@@ -136,7 +142,7 @@ def test_the_next_file_is_no_standard_stream(tmp_path: Path, opened: bool) -> No
 # -- full, and gone -------------------------------------------------------------------
 
 
-def test_output_that_is_lost_is_no_success(provctl: Provctl) -> None:
+def test_lost_output_is_an_error(provctl: Provctl) -> None:
     good, bad = provctl.file(OK), provctl.file(BAD)
     lost = "error: output: No space left on device"
     for flags in ((), ("-q",), ("-o", "json")):
@@ -154,7 +160,7 @@ def test_output_that_is_lost_is_no_success(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("how", ["2>/dev/full", "2>&-"])
-def test_talk_that_is_lost_changes_nothing(provctl: Provctl, how: str) -> None:
+def test_lost_messages_change_no_result(provctl: Provctl, how: str) -> None:
     good, bad = provctl.file(OK), provctl.file(BAD)
     redirected(provctl, how, "run", good, "-v")
     redirected(provctl, how, "run", bad, "-o", "json", code=10)
@@ -166,7 +172,7 @@ def test_talk_that_is_lost_changes_nothing(provctl: Provctl, how: str) -> None:
     redirected(provctl, how, "status", run, code=40)
 
 
-def test_a_reader_that_has_gone_is_told_by_the_exit_code(provctl: Provctl) -> None:
+def test_exit_code_reports_a_closed_output_pipe(provctl: Provctl) -> None:
     file = provctl.file(OK)
     for args in (("help",), ("config", "show"), ("submit", file), ("run", file)):
         with provctl.start(*args) as process:

@@ -1,4 +1,4 @@
-"""The background scheduler by its verbs: hand over, look, wait, cancel."""
+"""Verbs of the background scheduler: submit, list, status, outputs, logs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ID = re.compile(r"[bcdfghjkmnpqrstvwxz][bcdfghjkmnpqrstvwxz2-9]{9}")
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
-def test_submit_prints_the_id_as_its_last_word(provctl: Provctl) -> None:
+def test_submit_prints_the_run_id_as_its_last_word(provctl: Provctl) -> None:
     done = provctl("workflow", "submit", provctl.ends_badly())
     assert re.fullmatch(rf"Workflow submitted: ({ID.pattern})\n", done.out)
     assert done.err == ""
     provctl("wait", done.last_word, code=10)
 
 
-def test_submit_in_the_other_formats(provctl: Provctl) -> None:
+def test_submit_supports_other_output_formats(provctl: Provctl) -> None:
     file = provctl.ends_badly()
     name = provctl("workflow", "submit", file, "-o", "name").out
     assert re.fullmatch(rf"{ID.pattern}\n", name)
@@ -45,13 +45,15 @@ def test_submit_in_the_other_formats(provctl: Provctl) -> None:
         ("workflow", "submit", "-o", "name"),
     ],
 )
-def test_global_flags_stand_anywhere(provctl: Provctl, words: tuple[str, ...]) -> None:
+def test_global_flags_are_accepted_anywhere(
+    provctl: Provctl, words: tuple[str, ...]
+) -> None:
     done = provctl(*words, provctl.ends_badly())
     assert ID.fullmatch(done.out.strip())
     provctl("wait", done.last_word, code=10)
 
 
-def test_the_state_directory_by_flag_before_and_after(provctl: Provctl) -> None:
+def test_state_dir_flag_is_accepted_before_and_after_the_verb(provctl: Provctl) -> None:
     other = provctl.folder / "other"
     file = provctl.ends_badly()
     done = provctl("--state-dir", other, "run", file, "-o", "json", code=10)
@@ -60,7 +62,7 @@ def test_the_state_directory_by_flag_before_and_after(provctl: Provctl) -> None:
     assert provctl("ps", "-o", "name").out == ""
 
 
-def test_list_and_status_have_the_pinned_fields(provctl: Provctl) -> None:
+def test_list_and_status_have_the_documented_fields(provctl: Provctl) -> None:
     run = provctl.submit(provctl.ends_badly())
     provctl("wait", run, code=10)
     (row,) = provctl("workflow", "list", "-o", "json").json()
@@ -84,7 +86,7 @@ def test_list_and_status_have_the_pinned_fields(provctl: Provctl) -> None:
     assert "bad" in provctl("workflow", "status", run).out
 
 
-def test_lists_choose_by_status_and_number(provctl: Provctl) -> None:
+def test_list_filters_by_status_and_limits_rows(provctl: Provctl) -> None:
     ids = [provctl.submit(provctl.file({"a": {"command": ["true"]}})) for _ in range(3)]
     bad = provctl.submit(provctl.ends_badly())
     provctl("wait", *ids, bad, code=10)
@@ -94,7 +96,7 @@ def test_lists_choose_by_status_and_number(provctl: Provctl) -> None:
     assert provctl("ps", "--status", "running", "-o", "json").json() == []
 
 
-def test_a_run_is_named_by_the_start_of_its_id_and_by_last(provctl: Provctl) -> None:
+def test_run_is_found_by_id_prefix_and_by_last(provctl: Provctl) -> None:
     first = _run(provctl)
     # Two ids with one beginning, whatever chance gives.
     for name in (f"{first}2", f"{first}3"):
@@ -110,7 +112,7 @@ def test_a_run_is_named_by_the_start_of_its_id_and_by_last(provctl: Provctl) -> 
     assert "run zzz not found" in provctl("logs", "zzz", code=40).err
 
 
-def test_outputs_of_all_of_one_and_of_a_path(provctl: Provctl) -> None:
+def test_outputs_prints_all_tasks_one_task_or_one_path(provctl: Provctl) -> None:
     script = "{ servers: [{ ip: 10.0.0.1, tags: [a b] }] }"
     run = _run(provctl, {"a": {"script": script}, "b": {"command": ["true"]}})
     server = {"ip": "10.0.0.1", "tags": ["a", "b"]}
@@ -122,7 +124,7 @@ def test_outputs_of_all_of_one_and_of_a_path(provctl: Provctl) -> None:
     provctl("workflow", "outputs", run, "c", code=40)
 
 
-def test_logs_of_one_task_and_of_all(provctl: Provctl) -> None:
+def test_logs_prints_one_task_or_all_tasks(provctl: Provctl) -> None:
     tasks = {
         "a": {"command": ["sh", "-c", "echo one; printf '\\033[31mred\\033[0m\\n'"]},
         "b": {"command": ["sh", "-c", "printf 'no newline'"], "needs": ["a"]},
@@ -139,14 +141,14 @@ def test_logs_of_one_task_and_of_all(provctl: Provctl) -> None:
     provctl("logs", run, "c", code=40)
 
 
-def test_logs_of_an_earlier_attempt(provctl: Provctl) -> None:
+def test_logs_prints_an_earlier_attempt(provctl: Provctl) -> None:
     script = 'echo "try $PROVCTL_ATTEMPT"; [ "$PROVCTL_ATTEMPT" = 2 ]'
     run = _run(provctl, {"a": {"command": ["sh", "-c", script], "retry": {}}})
     assert provctl("logs", run, "a").out == "try 2\n"
     assert provctl("logs", run, "a", "--attempt", "1").out == "try 1\n"
 
 
-def test_logs_are_followed_until_the_run_ends(provctl: Provctl) -> None:
+def test_logs_follow_ends_with_the_run(provctl: Provctl) -> None:
     go = provctl.folder / "go"
     script = f'echo begun; until [ -e "{go}" ]; do sleep 0.02; done; echo over'
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
@@ -163,7 +165,7 @@ def _run(provctl: Provctl, tasks: Dict[str, Any] | None = None) -> str:
     return str(provctl("run", file, "-o", "json").json()["id"])
 
 
-def test_the_end_of_a_log_and_what_comes_after(provctl: Provctl) -> None:
+def test_logs_tail_prints_the_end_and_follows(provctl: Provctl) -> None:
     gate = provctl.folder / "gate"
     script = f"seq 30000; while [ ! -e {gate} ]; do sleep 0.05; done; echo end"
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
@@ -179,7 +181,9 @@ def test_the_end_of_a_log_and_what_comes_after(provctl: Provctl) -> None:
     provctl("wait", run)
 
 
-def test_a_task_is_named_behind_its_run_or_beside_it(provctl: Provctl) -> None:
+def test_task_can_be_named_after_its_run_or_as_a_separate_argument(
+    provctl: Provctl,
+) -> None:
     file = provctl.file(
         {
             "make": {"script": "print made; {ip: {v4: 7}}"},

@@ -1,4 +1,4 @@
-"""`provctl template render`, and the same from Nushell."""
+"""`provctl template render`, and the same command in Nushell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 TEXT = "server {{ name }}\n{% for ip in ips %}ip {{ ip }}\n{% endfor %}"
 
 
-def test_values_come_from_everywhere(provctl: Provctl) -> None:
+def test_values_come_from_json_a_file_and_set_flags(provctl: Provctl) -> None:
     file = provctl.text("server.j2", TEXT)
     values = provctl.text("values.json", '{"name": "a", "ips": [1]}')
     render = ("template", "render", file, "--values")
@@ -36,12 +36,12 @@ def test_values_come_from_everywhere(provctl: Provctl) -> None:
         ('{"a": "\\ud800"}', "lone surrogate"),
     ],
 )
-def test_wrong_values_are_refused(provctl: Provctl, values: str, why: str) -> None:
+def test_invalid_values_are_refused(provctl: Provctl, values: str, why: str) -> None:
     file = provctl.text("server.j2", TEXT)
     assert why in provctl("template", "render", file, "--values", values, code=2).err
 
 
-def test_values_in_a_file_are_text_or_refused(provctl: Provctl) -> None:
+def test_values_file_must_be_text(provctl: Provctl) -> None:
     file, values = (
         provctl.text("a.j2", "{{ a }}\n"),
         provctl.folder / "values.json",
@@ -61,7 +61,9 @@ def test_values_in_a_file_are_text_or_refused(provctl: Provctl) -> None:
     assert f"{values}:1:6: not JSON" in provctl(*render, code=2).err
 
 
-def test_a_name_of_a_method_is_a_field_or_a_mistake(provctl: Provctl) -> None:
+def test_field_takes_precedence_over_a_method_of_the_same_name(
+    provctl: Provctl,
+) -> None:
     file = provctl.text("a.j2", "{{ d.items }}\n")
     render = ("template", "render", file, "--values")
     assert provctl(*render, '{"d": {"items": [3]}}').out == "[3]\n"
@@ -69,7 +71,7 @@ def test_a_name_of_a_method_is_a_field_or_a_mistake(provctl: Provctl) -> None:
     assert f"{file}:1:1: there is no field 'items'" in done.err
 
 
-def test_a_mistake_is_shown_with_its_line(provctl: Provctl) -> None:
+def test_template_error_is_shown_with_its_line(provctl: Provctl) -> None:
     file = provctl.text("server.j2", TEXT)
     done = provctl("template", "render", file, "--set", "name=a", code=50)
     assert done.out == ""
@@ -77,7 +79,7 @@ def test_a_mistake_is_shown_with_its_line(provctl: Provctl) -> None:
     assert "2 | {% for ip in ips %}ip {{ ip }}" in done.err
 
 
-def test_a_file_is_written_whole_and_for_its_owner(provctl: Provctl) -> None:
+def test_output_file_is_written_atomically_and_is_private(provctl: Provctl) -> None:
     file = provctl.text("server.j2", TEXT)
     out = provctl.folder / "server.conf"
     render = ("template", "render", file, "-O", out, "--set")
@@ -93,7 +95,7 @@ def test_a_file_is_written_whole_and_for_its_owner(provctl: Provctl) -> None:
     assert [path.name for path in out.parent.glob(".provctl-*")] == []
 
 
-def test_a_task_renders_and_its_values_stay_values(provctl: Provctl) -> None:
+def test_task_renders_a_template_with_hostile_values(provctl: Provctl) -> None:
     file = provctl.text("it's [a] $(template).j2", "{{ name }}|{{ n }}\n")
     hostile = "\"'; {{ 7*7 }} $(id) \\ \u202e"
     script = "use provctl.nu; provctl render $args.file {name: $args.name, n: 1}"

@@ -1,4 +1,4 @@
-"""The scheduler is restarted and replaced under running tasks; they never notice."""
+"""The scheduler is restarted and replaced while tasks run; no task is affected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CODES = {"a": 0, "b": 7, "c": 0, "d": 9}
 
 
-def test_four_tasks_never_notice_restarts(provctl: Provctl) -> None:
+def test_four_tasks_survive_three_restarts(provctl: Provctl) -> None:
     story = _Story(provctl)
     run = provctl.submit(story.file)
     before = story.until_four_run()
@@ -29,7 +29,9 @@ def test_four_tasks_never_notice_restarts(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("old", ["0.0.9", "99.0"], ids=["upgrade", "downgrade"])
-def test_another_installation_goes_on(provctl: Provctl, old: str) -> None:
+def test_another_installation_takes_over_running_tasks(
+    provctl: Provctl, old: str
+) -> None:
     story = _Story(provctl)
     other = Installation(provctl, old)
     run = other("workflow", "submit", story.file).split()[-1]
@@ -51,7 +53,7 @@ def test_another_installation_goes_on(provctl: Provctl, old: str) -> None:
     story.check_end(run)
 
 
-def test_a_foreground_run_of_an_older_installation_is_detached(
+def test_foreground_run_of_an_older_installation_can_be_detached(
     provctl: Provctl,
 ) -> None:
     story = _Story(provctl)

@@ -1,4 +1,4 @@
-"""What is seen at a real terminal, and in place of it in a pipe."""
+"""The view of a run at a real terminal, and in a pipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXAMPLE = ROOT / "examples/multi-cloud-deployment.ncl"
 _STAMP = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
 
 
-def test_the_live_view_shows_bars_and_ends_with_the_whole(provctl: Provctl) -> None:
+def test_live_view_shows_bars_and_ends_with_the_final_picture(provctl: Provctl) -> None:
     at_full_length = {"PROVISIONING_SPEED": "1"}
     with provctl.terminal("run", EXAMPLE, env=at_full_length) as terminal:
         assert terminal.wait() == 0
@@ -33,7 +33,7 @@ def test_the_live_view_shows_bars_and_ends_with_the_whole(provctl: Provctl) -> N
     assert "succeeded" in last[-1] or "succeeded" in last[-2], terminal.screen
 
 
-def test_a_failed_task_shows_the_end_of_its_log(provctl: Provctl) -> None:
+def test_live_view_shows_the_end_of_the_log_of_a_failed_task(provctl: Provctl) -> None:
     script = "for i in $(seq 30); do echo line $i; done; echo why >&2; exit 3"
     file = provctl.file({"a": {"command": ["sh", "-c", script]}})
     with provctl.terminal("run", file) as terminal:
@@ -45,7 +45,7 @@ def test_a_failed_task_shows_the_end_of_its_log(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("environ", [{"CI": "true"}, {"TERM": "dumb"}])
-def test_a_terminal_that_is_none_gets_plain_lines(
+def test_unsupported_terminal_gets_plain_lines(
     provctl: Provctl, environ: dict[str, str]
 ) -> None:
     with provctl.terminal("run", EXAMPLE, env=environ) as terminal:
@@ -57,7 +57,7 @@ def test_a_terminal_that_is_none_gets_plain_lines(
     assert "7 succeeded" in lines[-1]
 
 
-def test_a_pipe_gets_plain_lines(provctl: Provctl) -> None:
+def test_pipe_gets_plain_lines(provctl: Provctl) -> None:
     out = provctl("run", EXAMPLE).out
     assert "\x1b" not in out
     assert "7 succeeded" in out.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""`wait --for`: until a run or a task is as it should be, or never will be."""
+"""`wait --for` ends when a run or a task has a status, or can no longer get it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def go(provctl: Provctl) -> None:
     (provctl.folder / "go").touch()
 
 
-def test_a_run_and_its_tasks_are_waited_for(provctl: Provctl) -> None:
+def test_wait_for_a_status_of_a_run_and_of_its_tasks(provctl: Provctl) -> None:
     run = provctl.submit(two_steps(provctl))
     provctl("wait", run, "--for", "running")
     provctl("wait", f"{run}/first", "--for", "succeeded")
@@ -70,7 +70,7 @@ def test_a_run_and_its_tasks_are_waited_for(provctl: Provctl) -> None:
         (["{run}", "--for", "suceeded"], 2, "did you mean succeeded?"),
     ],
 )
-def test_what_can_no_longer_be_ends_the_wait_at_once(
+def test_wait_for_an_impossible_status_fails_at_once(
     provctl: Provctl, words: list[str], code: int, said: str
 ) -> None:
     run = provctl.submit(provctl.ends_badly(), "--wait", code=10)
@@ -78,7 +78,7 @@ def test_what_can_no_longer_be_ends_the_wait_at_once(
     assert said in done.err
 
 
-def test_one_of_several_is_enough(provctl: Provctl) -> None:
+def test_wait_any_ends_with_the_first_run(provctl: Provctl) -> None:
     slow = provctl.submit(provctl.endless())
     quick = provctl.submit(provctl.ends_badly())
     provctl("wait", slow, quick, "--any", code=10)
@@ -88,7 +88,7 @@ def test_one_of_several_is_enough(provctl: Provctl) -> None:
     provctl("wait", slow, quick, code=10)
 
 
-def test_a_run_that_nobody_moves_ends_the_wait(provctl: Provctl) -> None:
+def test_wait_for_an_orphaned_run_fails(provctl: Provctl) -> None:
     off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     run = provctl.submit(provctl.endless(), env=off)
     provctl("wait", run, "--for", "queued", env=off)

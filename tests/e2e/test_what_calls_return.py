@@ -1,4 +1,4 @@
-"""What a command of the library returns counts: a program's words, and `success: false`."""
+"""Return values of library commands: text of programs, and `success: false`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def call(verb: str, **fields: Any) -> Dict[str, Any]:
     return {"call": record}
 
 
-def test_what_a_program_wrote_is_used_by_those_after(hosts: Provctl) -> None:
+def test_text_of_an_external_program_is_the_output_of_the_task(hosts: Provctl) -> None:
     of = {"$output": {"task": "show"}}
     tasks = {
         "show": call("show"),
@@ -54,7 +54,7 @@ def test_what_a_program_wrote_is_used_by_those_after(hosts: Provctl) -> None:
     assert hosts("workflow", "outputs", run, "show").json() == "Linux"
 
 
-def test_what_a_program_wrote_and_is_too_large_is_a_mistake(hosts: Provctl) -> None:
+def test_too_large_text_of_an_external_program_fails_the_task(hosts: Provctl) -> None:
     script = {"script": "^head -c 262145 /dev/zero"}
     other = {"script": "^head -c 262145 /dev/zero; null"}
     run = hosts.submit(hosts.file({"a": script, "b": other}))
@@ -63,7 +63,7 @@ def test_what_a_program_wrote_and_is_too_large_is_a_mistake(hosts: Provctl) -> N
     assert hosts.task(run, "b")["outcome"] == "succeeded"
 
 
-def test_a_call_without_success_fails_the_run_and_is_readable(hosts: Provctl) -> None:
+def test_call_that_returns_success_false_fails_the_task(hosts: Provctl) -> None:
     tasks = {
         "a": call("create"),
         "b": {"needs": ["a"], "command": ["true"]},
@@ -90,7 +90,7 @@ def test_a_call_without_success_fails_the_run_and_is_readable(hosts: Provctl) ->
         ({"on": [75, "signal"]}, "failed", 1),
     ],
 )
-def test_its_retry_is_as_after_exit_code_1(
+def test_success_false_is_retried_like_exit_code_1(
     hosts: Provctl, on: Any, status: str, attempts: int
 ) -> None:
     fields = {**call("create", flags={"times": 2}), "retry": {"attempts": 5, **on}}
@@ -100,7 +100,7 @@ def test_its_retry_is_as_after_exit_code_1(
     assert (task["outcome"], task["attempts"]) == (status, attempts)
 
 
-def test_an_undo_without_success_has_failed(hosts: Provctl) -> None:
+def test_undo_that_returns_success_false_has_failed(hosts: Provctl) -> None:
     tasks = {
         "a": {"command": ["true"], "undo": call("delete")},
         "b": {"needs": ["a"], "command": ["false"], "on_failure": "rollback"},
@@ -112,7 +112,9 @@ def test_an_undo_without_success_has_failed(hosts: Provctl) -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "name", "table"])
-def test_direct_it_is_exit_code_1(hosts: Provctl, form: str) -> None:
+def test_direct_call_that_returns_success_false_has_exit_code_1(
+    hosts: Provctl, form: str
+) -> None:
     done = hosts("host", "create", "--direct", "-o", form, code=1)
     assert "quota exceeded" in done.err
     if form == "json":
@@ -122,13 +124,15 @@ def test_direct_it_is_exit_code_1(hosts: Provctl, form: str) -> None:
     assert (done.err, "7" in done.out) == ("", True)
 
 
-def test_direct_a_program_at_the_end_has_a_value(hosts: Provctl) -> None:
+def test_direct_call_prints_the_text_of_an_external_program(hosts: Provctl) -> None:
     assert hosts("host", "show", "--direct", "-o", "json").out == '"Linux"\n'
     assert hosts("host", "show", "--direct", "-o", "name").out == "Linux\n"
     assert hosts("host", "show", "--direct").out == "looking\nLinux\n"
 
 
-def test_orchestrated_it_is_a_failed_run(hosts: Provctl) -> None:
+def test_orchestrated_call_that_returns_success_false_is_a_failed_run(
+    hosts: Provctl,
+) -> None:
     run = hosts("host", "create", "--orchestrated").last_word
     hosts("wait", run, code=10)
     assert json.loads(hosts("workflow", "outputs", run).out) == {"create-host": QUOTA}

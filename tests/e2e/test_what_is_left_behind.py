@@ -1,4 +1,4 @@
-"""Processes that outlive their task are killed, and whoever asks is told so."""
+"""Processes that outlive their task are killed and reported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tests.support.installed import Provctl
 
 
-def test_processes_that_outlive_their_task_are_told_of(provctl: Provctl) -> None:
+def test_leftover_processes_are_reported(provctl: Provctl) -> None:
     script = "setsid sleep 600 & exit 0"
     file = provctl.file({"a": {"command": ["sh", "-c", script]}})
     said = "  a: 1 leftover process killed\n"
@@ -19,12 +19,14 @@ def test_processes_that_outlive_their_task_are_told_of(provctl: Provctl) -> None
     assert record["tasks"][0]["survivors"] == 1
 
 
-def test_the_control_nothing_is_left(provctl: Provctl) -> None:
+def test_control_task_without_leftover_processes(provctl: Provctl) -> None:
     file = provctl.file({"a": {"command": ["sh", "-c", "sleep 0.01 & wait"]}})
     assert "leftover" not in provctl("run", file).out
 
 
-def test_a_cancel_ends_all_that_a_task_began_without_a_word(provctl: Provctl) -> None:
+def test_processes_of_a_cancelled_task_are_killed_without_a_message(
+    provctl: Provctl,
+) -> None:
     script = "setsid sleep 600 & sleep 600"
     file = provctl.file({"a": {"command": ["sh", "-c", script], "timeout": "1s"}})
     told = provctl("run", file, code=12).out

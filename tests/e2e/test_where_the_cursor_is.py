@@ -1,4 +1,4 @@
-"""Terminals that tell where their cursor is, late, among what is typed, or never."""
+"""Terminals that report the cursor position late, mixed with typed input, or never."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _SHELL = ["bash", "--noprofile", "--norc", "--noediting", "-i"]
 
 
-def test_a_terminal_that_never_tells(provctl: Provctl) -> None:
-    """It is asked once, and drawn on as if it could not be asked."""
+def test_live_view_works_on_a_terminal_that_never_answers(provctl: Provctl) -> None:
+    """The terminal is asked once. Then the view draws as if it could not be asked."""
     run = provctl.submit(provctl.file({"a": gated(provctl)}))
     with Terminal(_SHELL, {**provctl.environ, "PS1": "> "}, provctl.folder) as terminal:
         terminal.mute = True
@@ -42,7 +42,9 @@ def test_a_terminal_that_never_tells(provctl: Provctl) -> None:
     assert _modes(before) == _modes(after)
 
 
-def test_an_answer_in_pieces_and_among_what_is_typed(provctl: Provctl) -> None:
+def test_cursor_position_is_read_in_pieces_and_between_typed_input(
+    provctl: Provctl,
+) -> None:
     run = provctl.submit(provctl.file({"a": gated(provctl)}))
     with Terminal(_SHELL, {**provctl.environ, "PS1": "> "}, provctl.folder) as terminal:
         terminal.press(f"{provctl.program} watch {run}\r")
@@ -85,10 +87,10 @@ print(sys.stdin.readline().encode(), flush=True)
 
 
 @pytest.mark.parametrize("patience_s", [60, 0])
-def test_an_answer_is_not_left_for_who_reads_next(
+def test_late_cursor_position_is_not_left_for_the_next_reader(
     provctl: Provctl, patience_s: int
 ) -> None:
-    """The control is one that leaves at once."""
+    """The control does not wait for the answer."""
     command = [sys.executable, "-c", _ASK_AND_LEAVE, str(patience_s)]
     with Terminal(command, provctl.environ, provctl.folder) as terminal:
         terminal.mute = True
@@ -111,5 +113,5 @@ def _has_bar(screen: str, cells: int) -> bool:
 
 
 def _modes(told: str) -> str:
-    """What `stty -a` tells, but for the size."""
+    """The output of `stty -a` without the size."""
     return told.partition("\n")[2]

@@ -1,4 +1,4 @@
-"""Owns the figures of the fault tests: what was measured is said when all is over."""
+"""The figures of the fault tests, printed at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Keep a line that says what was done how often and what came of it."""
+    """Store a line about how often something was done and with what result."""
     return partial(record_property, "figure")
 
 

@@ -1,10 +1,10 @@
-"""Group A of the fault catalogue: whatever becomes of a journal's bytes is noticed.
+"""Group A of the fault catalogue: every change of a journal's bytes is noticed.
 
-The journal is that of a real run of forty tasks. The one thing that no format can
-tell from a torn write is damage to what was committed last, with nothing after it
-that says it was on disk: it counts as torn, and is never applied. Case 9, a missing
-segment, does not exist here: a run has one journal. Cases 10 and 11 are in
-`test_b_checkpoints.py`.
+The journal is that of a real run of forty tasks. One kind of damage cannot be
+distinguished from a torn write in any format: damage to the records committed last,
+with no later record that says that they were on disk. It counts as torn, and is never
+applied. Case 9, a missing segment, does not exist here: a run has one journal. Cases
+10 and 11 are in `test_b_checkpoints.py`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def write(real: RealJournal, *parts: bytes) -> None:
 
 
 def mended(real: RealJournal) -> int:
-    """How many records the next owner goes on with; the file is then just these."""
+    """The number of records of the next owner; the file has only these."""
     events, position = recover(real.folder.journal, real.folder.id)
     assert events == [line.event for line in real.records[: len(events)]]
     assert real.folder.journal.read_bytes() == real.whole[: position.offset]
@@ -55,7 +55,7 @@ def mended(real: RealJournal) -> int:
 
 
 def refused(real: RealJournal, record: int) -> None:
-    """The next owner names the record, and the file stays as it is."""
+    """Check that the next owner names the record and leaves the file unchanged."""
     before = real.folder.journal.read_bytes()
     with pytest.raises(JournalDamaged, match=f"record {record}: ") as caught:
         recover(real.folder.journal, real.folder.id)
@@ -64,7 +64,9 @@ def refused(real: RealJournal, record: int) -> None:
     assert real.folder.journal.read_bytes() == before
 
 
-def test_01_cut_at_every_byte_of_the_last_fifty_records(real: RealJournal) -> None:
+def test_01_journal_cut_at_every_byte_of_the_last_fifty_records(
+    real: RealJournal,
+) -> None:
     first = len(real.lines) - LAST
     start, cuts = real.before(first).offset, 0
     fd = os.open(str(real.folder.journal), os.O_WRONLY)
@@ -80,7 +82,7 @@ def test_01_cut_at_every_byte_of_the_last_fifty_records(real: RealJournal) -> No
 
 
 @pytest.mark.parametrize("where", [0.1, 0.5, 0.9])
-def test_01_what_is_cut_is_put_aside_and_the_rest_goes_on(
+def test_01_incomplete_record_is_set_aside_and_the_run_continues(
     real: RealJournal, where: float
 ) -> None:
     last = real.starts[-1]
@@ -88,7 +90,9 @@ def test_01_what_is_cut_is_put_aside_and_the_rest_goes_on(
     assert mended(real) == len(real.lines) - 1
 
 
-def test_02_every_bit_of_the_last_fifty_records(real: RealJournal) -> None:
+def test_02_every_flipped_bit_in_the_last_fifty_records_is_found(
+    real: RealJournal,
+) -> None:
     found: Counter[str] = Counter()
     count = len(real.lines)
     fd = os.open(str(real.folder.journal), os.O_WRONLY)
@@ -111,8 +115,8 @@ def test_02_every_bit_of_the_last_fifty_records(real: RealJournal) -> None:
     assert 0 < found["torn"] < 8 * size * 3 // LAST
 
 
-def test_02_a_reader_of_json_would_not_see_them(real: RealJournal) -> None:
-    """The negative control: so many flips in one line leave it a JSON record."""
+def test_02_control_a_json_reader_would_accept_flipped_bits(real: RealJournal) -> None:
+    """The negative control: many flipped bits leave a line a valid JSON record."""
     line, taken = real.lines[-2], 0
     for place in range(len(line)):
         for bit in range(8):
@@ -134,7 +138,7 @@ def edited(lines: Tuple[bytes, ...]) -> Iterator[Tuple[str, int, List[bytes]]]:
             yield "swapped", n, [*lines[:n], lines[n + 1], raw, *lines[n + 2 :]]
 
 
-def test_03_a_line_deleted_doubled_or_swapped(real: RealJournal) -> None:
+def test_03_deleted_doubled_or_swapped_line_is_found(real: RealJournal) -> None:
     count = len(real.lines)
     for what, n, damaged in edited(real.lines):
         write(real, *damaged)
@@ -149,15 +153,15 @@ def test_03_a_line_deleted_doubled_or_swapped(real: RealJournal) -> None:
         assert real.verdict(max(0, n - 1)) == expected, (what, n)
 
 
-def test_03_seals_alone_would_not_show_it(real: RealJournal) -> None:
-    """The negative control: a reader that looks at no more than each line's seal."""
+def test_03_control_seals_alone_do_not_show_moved_lines(real: RealJournal) -> None:
+    """The negative control: a reader that checks only the seal of each line."""
     for _, n, damaged in edited(real.lines):
         for raw in damaged[max(0, n - 1) : n + 3]:
             assert decode(raw[:-1], real.folder.id).seq > 0
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
-def test_04_zeros_at_the_end(real: RealJournal, end: bytes) -> None:
+def test_04_zeros_at_the_end_are_a_torn_record(real: RealJournal, end: bytes) -> None:
     sizes = [*range(1, 64), 511, 512, 513, 4095, 4096, 8191, 8192]
     for size in sizes:
         write(real, real.whole, b"\0" * size, end)
@@ -166,7 +170,7 @@ def test_04_zeros_at_the_end(real: RealJournal, end: bytes) -> None:
 
 
 @pytest.mark.parametrize("record", [2, 10, 30])
-def test_05_zeros_in_the_middle(real: RealJournal, record: int) -> None:
+def test_05_zeros_in_the_middle_are_damage(real: RealJournal, record: int) -> None:
     at = real.starts[record - 1] + 20
     write(real, real.whole[:at], b"\0" * 8561, real.whole[at + 8561 :])
     assert len(real.whole) > at + 8561
@@ -174,7 +178,7 @@ def test_05_zeros_in_the_middle(real: RealJournal, record: int) -> None:
 
 
 def strangers(real: RealJournal) -> Iterator[bytes]:
-    """Tails of others: noise, JSON, and sealed lines of another journal."""
+    """Foreign tails: noise, JSON, and sealed lines of another journal."""
     chance = random.Random(6)
     for size in (1, 20, 300, 5000):
         yield bytes(chance.randrange(256) for _ in range(size))
@@ -188,14 +192,14 @@ def strangers(real: RealJournal) -> Iterator[bytes]:
     yield b"".join(real.lines[:10])
 
 
-def test_06_what_others_wrote_behind_it_is_never_applied(real: RealJournal) -> None:
+def test_06_appended_foreign_lines_are_never_applied(real: RealJournal) -> None:
     for stranger in strangers(real):
         write(real, real.whole, stranger)
         assert real.verdict(len(real.lines) - 2) == ("torn", len(real.lines)), stranger
     assert mended(real) == len(real.lines)
 
 
-def test_06_a_line_of_another_journal_does_not_stand_in_for_ours(
+def test_06_line_of_another_journal_is_not_accepted(
     real: RealJournal,
 ) -> None:
     for n in range(1, 60):
@@ -217,7 +221,7 @@ CHECKSUMS: List[Callable[[bytes], bytes]] = [
 
 
 @pytest.mark.parametrize("change", CHECKSUMS, ids=range(len(CHECKSUMS)))
-def test_07_a_checksum_written_another_way(
+def test_07_checksum_with_other_capitals_is_damage(
     real: RealJournal, change: Callable[[bytes], bytes]
 ) -> None:
     tried = 0
@@ -233,7 +237,7 @@ def test_07_a_checksum_written_another_way(
     assert tried > 30
 
 
-def test_08_an_unsynced_batch_comes_to_the_disk_in_any_order(
+def test_08_unsynced_records_may_reach_the_disk_in_any_order(
     real: RealJournal,
 ) -> None:
     last = len(real.lines) - 1
@@ -248,15 +252,15 @@ def test_08_an_unsynced_batch_comes_to_the_disk_in_any_order(
         assert mended(real) == lost
 
 
-def test_08_of_a_synced_one_no_record_may_be_missing(real: RealJournal) -> None:
-    """The negative control: the same hole in a batch that others were written after."""
+def test_08_missing_synced_record_is_damage(real: RealJournal) -> None:
+    """The negative control: the same gap in a batch that was already synced."""
     hole = real.records[-1].durable - 1
     lines = [b"\0" * len(x) if n == hole else x for n, x in enumerate(real.lines)]
     write(real, *lines)
     refused(real, hole + 1)
 
 
-def test_12_a_newer_format_is_left_untouched(real: RealJournal) -> None:
+def test_12_newer_format_is_left_untouched(real: RealJournal) -> None:
     newer = sealed_again(real.lines[20], b'{"v":1,', b'{"v":2,')
     write(real, *real.lines[:20], newer, b"torn")
     content, beside = (
@@ -271,7 +275,9 @@ def test_12_a_newer_format_is_left_untouched(real: RealJournal) -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 1, 50, -1])
-def test_13_an_empty_journal_is_no_fresh_start(real: RealJournal, cut: int) -> None:
+def test_13_empty_journal_is_damage_and_not_a_new_run(
+    real: RealJournal, cut: int
+) -> None:
     first = real.lines[0][:cut]
     write(real, first)
     with pytest.raises(JournalDamaged, match="it contains no complete record"):
@@ -293,7 +299,9 @@ CRAFTED = {
 
 
 @pytest.mark.parametrize("name", CRAFTED)
-def test_14_15_a_seal_does_not_make_it_right(real: RealJournal, name: str) -> None:
+def test_14_15_valid_seal_does_not_make_a_wrong_record_valid(
+    real: RealJournal, name: str
+) -> None:
     crafted = sealed_again(real.lines[20], *CRAFTED[name])
     write(real, *real.lines[:20], crafted, *real.lines[21:])
     began = time.process_time()
@@ -301,8 +309,10 @@ def test_14_15_a_seal_does_not_make_it_right(real: RealJournal, name: str) -> No
     assert time.process_time() - began < 5
 
 
-def test_14_15_what_is_crafted_well_is_taken(real: RealJournal) -> None:
-    """The negative control: the same change, with nothing wrong in it."""
+def test_14_15_control_correct_record_with_a_new_seal_is_accepted(
+    real: RealJournal,
+) -> None:
+    """The negative control: the same change, but the record is correct."""
     harmless = sealed_again(real.lines[20], b'"at":', b'"x":[[1e5]],"at":')
     write(real, *real.lines[:20], harmless)
     reader = JournalReader(real.folder.journal, real.folder.id)

@@ -1,7 +1,7 @@
-"""Each line says what was on disk when it was written: the next owner sees to that.
+"""A record says what was on disk when it was written, so the next owner syncs first.
 
-The owner before may have been killed between its write and its sync; what it wrote
-can be read, and be gone after a power cut.
+The previous owner may have been killed between its write and its sync. What it wrote
+can then be read, and can be lost in a power cut.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def _strace() -> None:
 
 
 def calls(tmp_path: Path, journal: Path) -> List[str]:
-    """What an owner asks of the kernel that changes a journal: two commits."""
+    """The system calls of an owner that change a journal, for two commits."""
     log = tmp_path / "trace"
     command = [sys.executable, "-c", _OWNER, str(journal)]
     subprocess.run(under(log, TRACING) + command, check=True)
     return [point.call for point in points_of(log, below="/journal.jsonl")]
 
 
-def test_what_was_read_is_synced_before_a_line_says_that_it_is_on_disk(
+def test_next_owner_syncs_the_journal_before_it_writes(
     tmp_path: Path,
 ) -> None:
     run = submit(state_folder(tmp_path), a_workflow(task("a")))
@@ -55,7 +55,7 @@ def test_what_was_read_is_synced_before_a_line_says_that_it_is_on_disk(
     assert calls(tmp_path, run.journal) == ["openat", "fdatasync", *once, *once]
 
 
-def test_the_control_nothing_is_there_to_be_synced(tmp_path: Path) -> None:
+def test_control_new_journal_needs_no_sync(tmp_path: Path) -> None:
     once = ["pwrite64", "fdatasync"]
     journal = tmp_path / "journal.jsonl"
     assert calls(tmp_path, journal) == ["openat", *once, *once]

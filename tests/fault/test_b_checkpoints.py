@@ -1,7 +1,7 @@
-"""Cases 10, 11 and 23: whatever becomes of a checkpoint, the state is the journal's.
+"""Cases 10, 11 and 23: with any checkpoint the state is that of the journal.
 
-There is one checkpoint a run, and the journal is never shortened: where the first
-design falls back to an older snapshot, the whole journal is replayed.
+A run has one checkpoint, and its journal is never shortened. If the checkpoint cannot
+be used, the whole journal is replayed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CAPACITY = {"p": 2}
 
 
 def facts() -> Tuple[ev.Event, ...]:
-    """Some tasks done, two that run, one that waits for its next try."""
+    """Some tasks done, two running, one waiting for its next attempt."""
     started = [ev.AttemptStarted("r", 1001.0 + n, f"t{n}", 1) for n in range(3)]
     failed = ev.AttemptFinished(
         "r", 1005.0, "again", 1, "failed", result=AttemptResult(3), retry_at=1065.0
@@ -80,9 +80,9 @@ def replayed(run: RunDir) -> Dict[str, Any]:
 
 
 def recovered(run: RunDir) -> Tuple[Dict[str, Any], int]:
-    """What the next owner knows, and how many records it replayed for that.
+    """The state of the next owner, and the number of records that it replayed.
 
-    Who only reads knows the same.
+    A reader that is not an owner has the same state.
     """
     known, count = _recovered(run)
     state = State(slots=5, capacity=CAPACITY)
@@ -104,14 +104,14 @@ def _recovered(run: RunDir) -> Tuple[Dict[str, Any], int]:
     return picture(state), len(events)
 
 
-def test_a_checkpoint_saves_the_replay_of_what_is_before_it(run: RunDir) -> None:
-    """The negative control of all others here: it is used when nothing is wrong."""
+def test_control_valid_checkpoint_shortens_the_replay(run: RunDir) -> None:
+    """The negative control of all tests here: a valid checkpoint is used."""
     assert recovered(run) == (replayed(run), 2)
     run.checkpoint.unlink()
     assert recovered(run) == (replayed(run), 8)
 
 
-def test_10_any_flipped_bit_in_a_checkpoint(run: RunDir) -> None:
+def test_10_flipped_bit_makes_a_checkpoint_unused(run: RunDir) -> None:
     whole, expected = run.checkpoint.read_bytes(), replayed(run)
     flips = 0
     for place in range(len(whole) - 1):
@@ -125,14 +125,14 @@ def test_10_any_flipped_bit_in_a_checkpoint(run: RunDir) -> None:
     assert recovered(run) == (expected, 8)
 
 
-def test_11_no_checkpoint_at_all_is_no_empty_start(run: RunDir) -> None:
+def test_11_missing_or_empty_checkpoint_replays_the_journal(run: RunDir) -> None:
     expected = replayed(run)
     for content in (b"", b"\0" * 4096, b"{}\n", b"garbage"):
         run.checkpoint.write_bytes(content)
         assert recovered(run) == (expected, 8)
 
 
-def test_23_killed_at_any_byte_of_a_checkpoint(run: RunDir) -> None:
+def test_23_kill_at_any_byte_of_a_checkpoint_keeps_the_state(run: RunDir) -> None:
     whole, expected = run.checkpoint.read_bytes(), replayed(run)
     draft = run.path / "checkpoint.json.new"
     for cut in range(0, len(whole) - 1, 7):
@@ -164,7 +164,9 @@ def with_task(record: Dict[str, Any], name: str) -> Dict[str, Any]:
 
 
 @pytest.mark.parametrize("why", FALSE)
-def test_10_a_checkpoint_that_does_not_fit(run: RunDir, why: str) -> None:
+def test_10_checkpoint_of_another_run_or_position_is_not_used(
+    run: RunDir, why: str
+) -> None:
     record = json.loads(run.checkpoint.read_bytes())
     del record["crc"]
     run.checkpoint.write_bytes(seal(json.dumps(FALSE[why](record)))[0])
@@ -172,9 +174,7 @@ def test_10_a_checkpoint_that_does_not_fit(run: RunDir, why: str) -> None:
 
 
 @pytest.mark.parametrize("record", [1, 2, 5])
-def test_10_damage_of_the_journal_before_a_checkpoint_is_found(
-    run: RunDir, record: int
-) -> None:
+def test_10_damage_before_the_checkpoint_is_found(run: RunDir, record: int) -> None:
     lines = run.journal.read_bytes().splitlines(keepends=True)
     lines[record - 1] = lines[record - 1].replace(b'"at":1', b'"at":2')
     run.journal.write_bytes(b"".join(lines))
@@ -186,7 +186,7 @@ def test_10_damage_of_the_journal_before_a_checkpoint_is_found(
 
 @pytest.mark.parametrize("tasks", [498, 499])
 @in_a_loop
-async def test_the_end_of_a_large_run_is_a_checkpoint(
+async def test_end_of_a_large_run_writes_a_checkpoint(
     tmp_path: Path, tasks: int
 ) -> None:
     run = submit(
@@ -203,7 +203,7 @@ async def test_the_end_of_a_large_run_is_a_checkpoint(
 
 
 @in_a_loop
-async def test_a_checkpoint_is_written_when_it_is_time(tmp_path: Path) -> None:
+async def test_checkpoint_is_written_as_its_policy_says(tmp_path: Path) -> None:
     folder, clock = state_folder(tmp_path), HandClock()
     run = submit(folder, a_workflow(*(task(f"t{n}") for n in range(100))))
     house = Household(folder, clock=clock, slots=1)
@@ -236,7 +236,7 @@ async def test_a_checkpoint_is_written_when_it_is_time(tmp_path: Path) -> None:
     assert picture(second.scheduler.state) == before
 
 
-def test_a_checkpoint_that_cannot_be_written_is_none(run: RunDir) -> None:
+def test_checkpoint_that_cannot_be_written_is_ignored(run: RunDir) -> None:
     run.checkpoint.unlink()
     (run.path / "checkpoint.json.new").mkdir()
     save(run, JournalReader(run.journal, "r").position, {})

@@ -1,8 +1,8 @@
-"""A command is killed at every system call that changes anything, once at each.
+"""A command is killed at every system call that changes something, once at each.
 
-Then the state is brought back as a user does it: a submission is not there or whole,
-and what was acknowledged is; each task ran once; exit codes are the true ones.
-By itself a sample of the points; `FAULT_POINTS=9999` leaves out none.
+Then the state is brought back as a user would do it. A submission is absent or
+complete, and complete if it was acknowledged. Each task ran once, and exit codes are
+true. By default a sample of the points is tested; `FAULT_POINTS=9999` tests all.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _strace() -> None:
 # -- submit ------------------------------------------------------------------------------
 
 
-def test_case_16_27_a_submission_killed_anywhere_is_absent_or_whole(
+def test_case_16_27_submission_killed_anywhere_is_absent_or_complete(
     tmp_path: Path, figure: Figure
 ) -> None:
     every = points_of(trace(tmp_path, "workflow", "submit"))
@@ -69,7 +69,7 @@ def _submission(provctl: Provctl, point: Point) -> str:
     return "whole" if found else "absent"
 
 
-def test_the_control_of_case_16_a_submission_that_is_not_whole_is_found(
+def test_control_case_16_incomplete_submission_is_found(
     provctl: Provctl,
 ) -> None:
     done = provctl("workflow", "submit", chain(provctl))
@@ -85,7 +85,7 @@ def test_the_control_of_case_16_a_submission_that_is_not_whole_is_found(
 # -- start, finish -----------------------------------------------------------------------
 
 
-def test_case_17_a_foreground_run_killed_anywhere_runs_each_task_once(
+def test_case_17_foreground_run_killed_anywhere_runs_each_task_once(
     tmp_path: Path, figure: Figure
 ) -> None:
     every = points_of(trace(tmp_path, "run"))
@@ -102,7 +102,7 @@ def _foreground(provctl: Provctl, point: Point) -> str:
     return "whole" if provctl.runs() else "absent"
 
 
-def test_the_control_of_case_17_without_the_fence_a_task_runs_twice(
+def test_control_case_17_task_runs_twice_without_the_fence(
     provctl: Provctl,
 ) -> None:
     slow = {
@@ -125,7 +125,7 @@ def test_the_control_of_case_17_without_the_fence_a_task_runs_twice(
         check_whole(provctl, done)
 
 
-def test_case_17_a_scheduler_killed_anywhere_runs_each_task_once(
+def test_case_17_scheduler_killed_anywhere_runs_each_task_once(
     tmp_path: Path, figure: Figure
 ) -> None:
     log = tmp_path / "trace"
@@ -153,7 +153,7 @@ def _background(provctl: Provctl, point: Point) -> str:
 # -- cancel ------------------------------------------------------------------------------
 
 
-def test_case_17_a_cancel_whose_owner_is_killed_is_done_if_acknowledged(
+def test_case_17_acknowledged_cancel_is_done_after_its_owner_was_killed(
     tmp_path: Path, figure: Figure
 ) -> None:
     log = tmp_path / "trace"
@@ -190,7 +190,7 @@ def _cancel(provctl: Provctl, point: Point) -> str:
 
 
 def _waiting(provctl: Provctl) -> str:
-    """A run whose one task waits for a file."""
+    """A run whose only task waits for a file."""
     script = f'echo "$PROVCTL_TASK" >> "{provctl.folder}/ran"; echo ready; '
     script += f'until [ -e "{provctl.folder}/go" ]; do sleep 0.02; done'
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))

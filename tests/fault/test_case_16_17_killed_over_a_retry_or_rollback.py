@@ -1,7 +1,7 @@
-"""The owner is killed at every system call of a retry, of a rollback; nothing is lost.
+"""The owner is killed at every system call of a retry and a rollback.
 
-What was acknowledged happens, and happens once: each task that is tried again, and
-each undo, in its order. What was not acknowledged happens whole or not at all.
+An acknowledged request is done, and done once: each retried task, and each undo in its
+order. A request that was not acknowledged is done completely or not at all.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _strace() -> None:
 
 
 def stairs(provctl: Provctl, **of_c: Any) -> Path:
-    """Tasks a, b and c, one after the other; c fails until there is a file `ok`."""
+    """Tasks a, b and c in a chain; c fails until there is a file `ok`."""
     folder = provctl.folder
     tasks: Dict[str, Dict[str, Any]] = {}
     for name in "abc":
@@ -62,7 +62,7 @@ def written(provctl: Provctl, name: str) -> str:
 
 
 def failed(provctl: Provctl) -> str:
-    """A run of which c failed, and a scheduler that has nothing to do."""
+    """A run in which c failed, and an idle scheduler."""
     run = provctl.submit(stairs(provctl))
     provctl("wait", run, code=10)
     (provctl.folder / "ok").touch()
@@ -82,7 +82,7 @@ _NONE = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
 
 @pytest.mark.parametrize("then", [{}, _NONE], ids=["goes on", "gives up"])
 @pytest.mark.parametrize("verb", ["retry", "rollback"])
-def test_case_17_whose_owner_is_killed_is_done_if_acknowledged(
+def test_case_17_acknowledged_request_is_done_after_its_owner_was_killed(
     tmp_path: Path, figure: Figure, verb: str, then: Dict[str, str]
 ) -> None:
     log = tmp_path / "trace"
@@ -130,7 +130,7 @@ def _opened(provctl: Provctl, point: Point, *, verb: str, then: Dict[str, str]) 
 # -- after a failure, in the foreground ----------------------------------------------------
 
 
-def test_case_17_a_rollback_after_a_failure_killed_anywhere_undoes_once(
+def test_case_17_rollback_killed_anywhere_undoes_each_task_once(
     tmp_path: Path, figure: Figure
 ) -> None:
     log = tmp_path / "trace"
@@ -147,7 +147,7 @@ def test_case_17_a_rollback_after_a_failure_killed_anywhere_undoes_once(
 
 
 def _from_the_failure_on(points: List[Point]) -> List[Point]:
-    """The last half or so: before it is what every foreground run does."""
+    """Roughly the second half; the first is the same for every foreground run."""
     return points[len(points) // 2 :]
 
 

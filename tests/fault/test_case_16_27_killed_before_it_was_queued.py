@@ -1,6 +1,6 @@
-"""A submit is killed when its run is on disk, and not yet queued: that is said.
+"""A submit is killed before its run is queued: the run is incomplete.
 
-It is no run that waits for its turn: nobody was told its id, and nobody goes on with it.
+It does not wait for a scheduler: nobody got its id, and no process continues it.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def point(tmp_path: Path) -> Point:
-    """Where a submit makes the marker of its run."""
+    """The point at which a submit creates the queue marker of its run."""
     need_strace()
     made = points_of(trace(tmp_path, "workflow", "submit"), below="/queue/")
     return next(each for each in made if ".submitters" not in str(each))
 
 
 def _left(provctl: Provctl, point: Point, *, age_s: float = 100) -> str:
-    """What is left of a submit that was killed there, some time ago."""
+    """The remains of a submit that was killed at that point some time ago."""
     log = provctl.folder / "strace"
     file = provctl.file({"a": {"command": ["true"]}})
     before = provctl.runs()
@@ -56,7 +56,7 @@ def _left(provctl: Provctl, point: Point, *, age_s: float = 100) -> str:
     return run
 
 
-def test_case_16_27_it_is_incomplete_wherever_it_is_shown_and_can_be_removed(
+def test_case_16_27_incomplete_run_is_shown_as_such_and_can_be_removed(
     provctl: Provctl, point: Point
 ) -> None:
     run = _left(provctl, point)
@@ -92,13 +92,15 @@ def test_case_16_27_it_is_incomplete_wherever_it_is_shown_and_can_be_removed(
     assert "all complete" in provctl("doctor", code=None).out
 
 
-def test_case_16_27_it_can_be_gone_on_with(provctl: Provctl, point: Point) -> None:
+def test_case_16_27_incomplete_run_can_be_resumed(
+    provctl: Provctl, point: Point
+) -> None:
     run = _left(provctl, point)
     provctl("workflow", "resume", run)
     assert provctl.status(run)["outcome"] == "succeeded"
 
 
-def test_case_16_27_the_control_what_is_queued_or_young_is_not_incomplete(
+def test_control_case_16_27_queued_or_new_run_is_not_incomplete(
     provctl: Provctl, point: Point
 ) -> None:
     young = _left(provctl, point, age_s=0)
@@ -112,10 +114,10 @@ def test_case_16_27_the_control_what_is_queued_or_young_is_not_incomplete(
     provctl("workflow", "rm", queued, "--yes", code=41)
 
 
-def test_case_16_27_a_submit_that_stands_still_loses_nothing(
+def test_case_16_27_suspended_submit_loses_nothing(
     provctl: Provctl, point: Point
 ) -> None:
-    """It is stopped where the others are killed, for as long as it takes."""
+    """It is stopped at the points where the others are killed."""
     log = provctl.folder / "strace"
     file = provctl.file({"a": {"command": ["true"]}})
     beneath = under(log, failing(point, "signal=STOP"))

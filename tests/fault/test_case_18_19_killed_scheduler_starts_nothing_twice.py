@@ -1,11 +1,11 @@
 """Random `kill -9` of the background scheduler under four parallel tasks.
 
 A start can only be late if a shim takes longer to its fence than the next scheduler
-takes to come: without that delay a test like this one finds nothing. That is more
-than the 80 ms of the catalogue, for a scheduler takes 200 ms to come, and on a busy
-machine longer: so it is measured before. The control, the same driver with the fence
-made of no effect, shows that this one would find it.
-`FAULT_KILLS=2000` for the long run; about four tasks go with each kill.
+takes to start. Without that delay a test like this one finds nothing. The delay is
+longer than the 80 ms of the catalogue, because a scheduler needs 200 ms to start, and
+longer on a busy machine; so it is measured first. The control, the same driver without
+the fence, shows that this test would find a second start.
+`FAULT_KILLS=2000` is the long run, with about four tasks per kill.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SLOW_SHIM = 2.0
 SLOW_SHIM_LEAST_S = 0.6
 
 
-def test_case_18_19_a_killed_scheduler_loses_nothing_and_starts_nothing_twice(
+def test_case_18_19_killed_scheduler_loses_nothing_and_starts_nothing_twice(
     provctl: Provctl, figure: Callable[[str], None]
 ) -> None:
     starts, environ = provctl.folder / "starts", _environ(provctl, SLOW_SHIM)
@@ -63,7 +63,7 @@ def test_case_18_19_a_killed_scheduler_loses_nothing_and_starts_nothing_twice(
     assert happened["owner_took"] >= kills, happened
 
 
-def test_the_control_of_case_19_without_the_fence_tasks_start_twice(
+def test_control_case_19_tasks_start_twice_without_the_fence(
     provctl: Provctl, figure: Callable[[str], None]
 ) -> None:
     starts = provctl.folder / "starts"
@@ -80,7 +80,7 @@ def test_the_control_of_case_19_without_the_fence_tasks_start_twice(
 
 
 def _environ(provctl: Provctl, slow: float, **more: str) -> Dict[str, str]:
-    """The environment of schedulers whose shims take `slow` times as long as they."""
+    """The environment of schedulers whose shims are `slow` times slower than they."""
     took = []
     for _ in range(3):
         before = time.monotonic()
@@ -121,7 +121,7 @@ def _kill_at_random(
     dice: random.Random,
     enough: Callable[[], bool],
 ) -> int:
-    """Kill the scheduler and start it again until it is enough; return how often."""
+    """Kill and restart the scheduler until it is enough; return how often."""
     kills = 0
     while not enough():
         time.sleep(dice.uniform(0.02, 0.3))

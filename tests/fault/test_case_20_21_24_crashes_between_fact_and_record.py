@@ -1,4 +1,4 @@
-"""An owner dies between what happened and its record, and while it takes a run over."""
+"""An owner dies between an event and its record, and during recovery."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _strace() -> None:
     need_strace()
 
 
-def test_case_20_a_crash_between_fence_and_record_is_a_start_that_never_was(
+def test_case_20_attempt_is_discarded_after_a_crash_between_fence_and_record(
     provctl: Provctl,
 ) -> None:
     done = _killed(provctl, Point("sendto", 1, "the order"), "run", chain(provctl))
@@ -47,7 +47,7 @@ def test_case_20_a_crash_between_fence_and_record_is_a_start_that_never_was(
     assert "task_held" not in _kinds(provctl, run)
 
 
-def test_case_21_a_crash_between_exit_and_record_is_recorded_once(
+def test_case_21_exit_is_recorded_once_after_a_crash_before_its_record(
     provctl: Provctl,
 ) -> None:
     record = Point("pwrite64", 5, "the end of the first task")
@@ -59,7 +59,7 @@ def test_case_21_a_crash_between_exit_and_record_is_recorded_once(
     check_whole(provctl, done)
 
 
-def test_case_24_crashes_during_recovery_come_to_an_end(
+def test_case_24_repeated_crashes_during_recovery_end(
     provctl: Provctl, figure: Callable[[str], None]
 ) -> None:
     go, ran = provctl.folder / "go", provctl.folder / "ran"

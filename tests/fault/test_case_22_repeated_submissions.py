@@ -1,4 +1,4 @@
-"""Case 22: who submits dies at any moment, and submits again with the same key."""
+"""Case 22: a submitter dies at any moment and submits again with the same key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = ("--key", "order 66")
 CALLS = ("mkdir", "fsync", "fdatasync", "rename", "connect", "sendto")
 
 
-def test_22_killed_at_every_step_and_submitted_again_it_runs_once(
+def test_22_submit_killed_at_every_step_and_repeated_runs_once(
     provctl: Provctl,
 ) -> None:
     need_strace()
@@ -41,7 +41,9 @@ def test_22_killed_at_every_step_and_submitted_again_it_runs_once(
     assert 0 < found < killed, (found, killed)
 
 
-def test_22_without_a_key_the_repetition_is_another_run(provctl: Provctl) -> None:
+def test_22_control_repeated_submit_without_a_key_is_another_run(
+    provctl: Provctl,
+) -> None:
     need_strace()
     ran = provctl.folder / "ran"
     file = provctl.file({"a": {"command": ["sh", "-c", f"echo x >> {ran}"]}})
@@ -52,7 +54,7 @@ def test_22_without_a_key_the_repetition_is_another_run(provctl: Provctl) -> Non
     provctl.until(lambda: ran.read_text() == "x\nx\n", "it ran twice")
 
 
-def test_22_one_that_died_before_its_marker_is_marked_again(provctl: Provctl) -> None:
+def test_22_repeated_submit_restores_a_missing_queue_marker(provctl: Provctl) -> None:
     file = provctl.file({"a": {"command": ["true"]}})
     off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     run = provctl.submit(file, *KEY, env=off)
@@ -61,7 +63,7 @@ def test_22_one_that_died_before_its_marker_is_marked_again(provctl: Provctl) ->
     provctl("wait", run)
 
 
-def test_22_the_run_of_a_key_has_finished_meanwhile(provctl: Provctl) -> None:
+def test_22_repeated_submit_finds_the_finished_run(provctl: Provctl) -> None:
     run = provctl.submit(provctl.ends_badly(), *KEY)
     provctl("wait", run, code=10)
     provctl("scheduler", "stop")
@@ -76,7 +78,7 @@ def test_22_the_run_of_a_key_has_finished_meanwhile(provctl: Provctl) -> None:
     assert not (provctl.state / "queue" / run).exists()
 
 
-def test_22_twenty_at_once_are_one_run(provctl: Provctl) -> None:
+def test_22_twenty_parallel_submits_make_one_run(provctl: Provctl) -> None:
     ran = provctl.folder / "ran"
     file = provctl.file({"a": {"command": ["sh", "-c", f"echo x >> {ran}"]}})
     started = [provctl.start("workflow", "submit", file, *KEY) for _ in range(20)]
@@ -93,7 +95,7 @@ def test_22_twenty_at_once_are_one_run(provctl: Provctl) -> None:
     assert [f.name for f in (provctl.state / "runs").iterdir()] == [run]
 
 
-def test_67_of_ten_contents_at_once_one_has_the_key(provctl: Provctl) -> None:
+def test_67_one_of_ten_parallel_workflows_gets_the_key(provctl: Provctl) -> None:
     files = [provctl.file({"a": {"command": ["echo", str(n)]}}) for n in range(10)]
     started = [provctl.start("workflow", "submit", file, *KEY) for file in files]
     codes: List[int] = []
@@ -107,7 +109,7 @@ def test_67_of_ten_contents_at_once_one_has_the_key(provctl: Provctl) -> None:
     assert provctl("logs", run, "a").out == f"{codes.index(0)}\n"
 
 
-def test_67_other_content_with_the_same_key_is_refused(provctl: Provctl) -> None:
+def test_67_other_workflow_with_the_same_key_is_refused(provctl: Provctl) -> None:
     params = {"n": 1}
     tasks = {"a": {"command": ["echo", {"$param": "n"}]}}
     file = provctl.file(tasks, params=params)
@@ -121,7 +123,7 @@ def test_67_other_content_with_the_same_key_is_refused(provctl: Provctl) -> None
     assert provctl.runs() == [run]
 
 
-def test_67_a_batch_has_a_key_too(provctl: Provctl) -> None:
+def test_67_batch_has_a_key(provctl: Provctl) -> None:
     files = [provctl.file({name: {"command": ["true"]}}) for name in "ab"]
     first = provctl("batch", "submit", *files, *KEY)
     assert provctl("batch", "submit", *files, *KEY).out == first.out
@@ -135,7 +137,7 @@ def test_67_a_batch_has_a_key_too(provctl: Provctl) -> None:
 
 
 def _steps(provctl: Provctl) -> List[tuple[str, int]]:
-    """Every call that a submission makes of those that matter, and its count."""
+    """Every relevant system call of a submission, and its number."""
     trace = provctl.folder / "trace"
     file = provctl.file({"a": {"command": ["true"]}})
     command = ["strace", "-o", str(trace), "-e", f"trace={','.join(CALLS)}"]
@@ -150,7 +152,7 @@ def _steps(provctl: Provctl) -> List[tuple[str, int]]:
 def _submit_and_kill(
     provctl: Provctl, file: Path, key: tuple[str, ...], call: str, when: int
 ) -> bool:
-    """Submit, and kill that at a system call; say whether it was."""
+    """Submit, and kill the command at a system call; return whether it was killed."""
     inject = f"inject={call}:signal=KILL:when={when}"
     command = ["strace", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject]
     return _traced(provctl, command, file, key) == -signal.SIGKILL

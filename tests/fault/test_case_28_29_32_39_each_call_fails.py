@@ -1,9 +1,9 @@
-"""Each call that changes a file of the state directory fails, one after the other.
+"""Each system call that changes the state directory fails, one after another.
 
-A full disk (ENOSPC), a broken one (EIO), or a write of nothing at all, which is what
-a short write comes to; for writes that stop in the middle see case 29 below. Nothing
-is acknowledged that is not so, no task is killed or repeated, and its exit is kept.
-By itself a sample of the points; `FAULT_POINTS=9999` leaves out none.
+The disk is full (ENOSPC), broken (EIO), or writes nothing, the extreme of a short
+write; for partial writes see case 29 below. Only true results are acknowledged, no
+task is killed or repeated, and its exit is kept. By default a sample of the points is
+tested; `FAULT_POINTS=9999` tests all.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FULL = 32  # the exit code for a state directory that cannot be used
 
 @dataclass(frozen=True)
 class Fault:
-    """How a call fails: `how` is what strace answers instead of the kernel."""
+    """How a call fails: `how` is what strace returns instead of the kernel."""
 
     point: Point
     how: str
@@ -54,7 +54,7 @@ def _strace() -> None:
     need_strace()
 
 
-def test_case_28_32_39_a_submission_is_acknowledged_only_if_it_is_whole(
+def test_case_28_32_39_submission_is_acknowledged_only_if_complete(
     tmp_path: Path, figure: Figure
 ) -> None:
     every = _faults(trace(tmp_path, "workflow", "submit"))
@@ -76,7 +76,7 @@ def _submission(provctl: Provctl, fault: Fault) -> str:
     return "refused" if done.code else "acknowledged"
 
 
-def test_case_28_32_39_a_foreground_run_goes_on_or_is_gone_on_with(
+def test_case_28_32_39_foreground_run_continues_or_can_be_resumed(
     tmp_path: Path, figure: Figure
 ) -> None:
     every = _faults(trace(tmp_path, "run"))
@@ -96,7 +96,7 @@ def _foreground(provctl: Provctl, fault: Fault) -> str:
     return "stopped" if done.code == _FULL else "went on"
 
 
-def test_case_28_32_39_a_scheduler_lets_go_of_what_it_cannot_write_down(
+def test_case_28_32_39_scheduler_releases_runs_it_cannot_record(
     tmp_path: Path, figure: Figure
 ) -> None:
     log = tmp_path / "trace"

@@ -1,4 +1,4 @@
-"""The state directory is on a disk that becomes full."""
+"""The state directory is on a disk that fills up."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def disk(provctl: Provctl) -> Iterator[SmallDisk]:
-    """The disk of the state directory, until all that uses it is gone."""
+    """The disk of the state directory; it is removed after all its users have ended."""
     with small_disk(provctl.state) as disk:
         yield disk
         provctl.kill_everything()
 
 
-def test_case_28_a_submission_to_a_full_disk_is_refused(
+def test_case_28_submission_to_a_full_disk_is_refused(
     provctl: Provctl, disk: SmallDisk
 ) -> None:
     file = provctl.file({"a": {"command": ["true"]}})
@@ -42,7 +42,7 @@ def test_case_28_a_submission_to_a_full_disk_is_refused(
     provctl("wait", provctl.submit(file))
 
 
-def test_case_28_a_foreground_run_on_a_full_disk_is_refused(
+def test_case_28_foreground_run_on_a_full_disk_is_refused(
     provctl: Provctl, disk: SmallDisk
 ) -> None:
     ran = provctl.folder / "ran"
@@ -54,7 +54,7 @@ def test_case_28_a_foreground_run_on_a_full_disk_is_refused(
     assert not ran.exists()
 
 
-def test_case_30_the_end_of_a_task_is_kept_on_a_full_disk(
+def test_case_30_exit_record_is_kept_on_a_full_disk(
     provctl: Provctl, disk: SmallDisk
 ) -> None:
     go = provctl.folder / "go"
@@ -71,7 +71,7 @@ def test_case_30_the_end_of_a_task_is_kept_on_a_full_disk(
     assert provctl.task(folder.name, "a")["exit_code"] == 7
 
 
-def test_case_30_a_task_that_finds_no_room_waits_and_says_so(provctl: Provctl) -> None:
+def test_case_30_task_waits_for_disk_space_and_says_so(provctl: Provctl) -> None:
     ran, go = provctl.folder / "ran", provctl.folder / "go"
     script = f'echo ready; until [ -e "{go}" ]; do sleep 0.02; done'
     tasks = {
@@ -95,7 +95,7 @@ def test_case_30_a_task_that_finds_no_room_waits_and_says_so(provctl: Provctl) -
     assert ran.exists()
 
 
-def test_case_28_29_a_journal_that_takes_nothing_stops_its_run_and_no_task(
+def test_case_28_29_full_journal_releases_its_run_and_stops_no_task(
     provctl: Provctl,
 ) -> None:
     go = provctl.folder / "go"
@@ -117,7 +117,7 @@ def test_case_28_29_a_journal_that_takes_nothing_stops_its_run_and_no_task(
     assert provctl.task(folder.name, "a")["exit_code"] == 7
 
 
-def test_case_28_29_a_wish_that_cannot_be_written_down_is_not_acknowledged(
+def test_case_28_29_request_that_cannot_be_recorded_is_not_acknowledged(
     provctl: Provctl,
 ) -> None:
     go = provctl.folder / "go"
@@ -136,9 +136,9 @@ def test_case_28_29_a_wish_that_cannot_be_written_down_is_not_acknowledged(
 
 
 def _running_task(provctl: Provctl, go: Path) -> Path:
-    """The folder of a run whose one task waits for a file, then exits with 7.
+    """The folder of a run whose only task waits for a file, then exits with 7.
 
-    Tasks before it made its journal longer than that of another run will be.
+    Earlier tasks make its journal longer than the journal of another run will be.
     """
     script = f'echo ready; until [ -e "{go}" ]; do sleep 0.02; done; exit 7'
     early = {f"early-{n}": {"command": ["true"]} for n in range(4)}
@@ -151,7 +151,7 @@ def _running_task(provctl: Provctl, go: Path) -> Path:
 
 @contextmanager
 def _files_no_larger(size: int, *processes: int) -> Iterator[None]:
-    """The kernel lets these processes write no file beyond a size, as if it was full."""
+    """These processes cannot write a file beyond a size, as if the disk was full."""
     none = resource.RLIM_INFINITY
     for process in processes:
         resource.prlimit(process, resource.RLIMIT_FSIZE, (size, none))

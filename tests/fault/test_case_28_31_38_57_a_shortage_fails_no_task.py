@@ -1,7 +1,7 @@
-"""What provctl itself finds none of (inodes, space, processes) is no failure of a task.
+"""A shortage of inodes, space or processes in provctl does not fail a task.
 
-The attempt that was to begin is void, and waits: nothing is rolled back, no retry is
-used up, and it begins by itself when there is room. That is said, once.
+The attempt is discarded and waits: nothing is rolled back, no retry is used up, and it
+starts by itself when the resource is available. This is reported once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def disk(provctl: Provctl) -> Iterator[SmallDisk]:
-    """The disk of the state directory, until all that uses it is gone."""
+    """The disk of the state directory; it is removed after all its users have ended."""
     with small_disk(provctl.state, inodes=100) as disk:
         if not disk.mounted:
             pytest.skip("only root may mount a disk of few inodes")
@@ -31,7 +31,7 @@ def disk(provctl: Provctl) -> Iterator[SmallDisk]:
 
 
 def _server_then_what_rolls_back(provctl: Provctl, **fields: Any) -> Path:
-    """A task that waits for the file `go` and can be undone; then one that rolls back."""
+    """A task that waits for the file `go` and has an undo; then one that rolls back."""
     folder = provctl.folder
     wait = f'echo ready; until [ -e "{folder}/go" ]; do sleep 0.02; done'
     tasks: Dict[str, Any] = {
@@ -50,7 +50,7 @@ def _server_then_what_rolls_back(provctl: Provctl, **fields: Any) -> Path:
 
 
 def _until_told(provctl: Provctl, run: str, what: str) -> str:
-    """Wait until the task that cannot begin says what it waits for; return that."""
+    """Wait until the waiting task names the missing resource; return its reason."""
 
     def told() -> str:
         task = provctl.task(run, "b")
@@ -61,7 +61,7 @@ def _until_told(provctl: Provctl, run: str, what: str) -> str:
 
 
 def _check_whole(provctl: Provctl, run: str) -> None:
-    """It ran once, as its first try, and nothing was undone."""
+    """Check that the task ran once, as its first attempt, and nothing was undone."""
     provctl("wait", run)
     assert (provctl.folder / "ran").read_text() == "x\n"
     assert not (provctl.folder / "undone").exists()
@@ -73,7 +73,7 @@ def _check_whole(provctl: Provctl, run: str) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 1])
-def test_case_31_an_attempt_waits_for_inodes(
+def test_case_31_attempt_waits_for_inodes(
     provctl: Provctl, disk: SmallDisk, left: int
 ) -> None:
     run = provctl.submit(_server_then_what_rolls_back(provctl))
@@ -100,7 +100,7 @@ def test_case_31_an_attempt_waits_for_inodes(
         ("clone,?clone3,?vfork:error=ENOMEM", "no memory is free"),
     ],
 )
-def test_case_28_38_57_an_attempt_waits_for_anything_else(
+def test_case_28_38_57_attempt_waits_for_any_missing_resource(
     provctl: Provctl, call: str, lacks: str
 ) -> None:
     need_strace()
@@ -122,7 +122,7 @@ def test_case_28_38_57_an_attempt_waits_for_anything_else(
     _check_whole(provctl, run)
 
 
-def test_case_57_an_attempt_waits_for_a_process_for_its_supervisor(
+def test_case_57_attempt_waits_for_a_process_for_its_supervisor(
     provctl: Provctl,
 ) -> None:
     need_strace()
@@ -142,10 +142,10 @@ def test_case_57_an_attempt_waits_for_a_process_for_its_supervisor(
     provctl("wait", run)
 
 
-def test_case_57_a_program_that_is_not_there_is_a_failure_all_the_same(
+def test_control_case_57_missing_program_still_fails_the_task(
     provctl: Provctl,
 ) -> None:
-    """The control: what the task is to blame for is rolled back as ever."""
+    """The control: a mistake of the task itself is rolled back as usual."""
     tasks = _server_then_what_rolls_back(provctl, command=["no-such-program"])
     run = provctl.submit(tasks)
     provctl.until_ready(run)

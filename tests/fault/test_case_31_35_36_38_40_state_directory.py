@@ -1,4 +1,4 @@
-"""The state directory is short of inodes, read-only, slow, without descriptors, gone."""
+"""The state directory lacks inodes, is read-only or slow, or is removed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Mount:
         self._mount("-t", "tmpfs", "-o", "mode=0700", "tmpfs")
 
     def be(self, options: str) -> None:
-        """Mount it again, with other options."""
+        """Mount it again with other options."""
         self._mount("-o", f"remount,{options}")
 
     def _mount(self, *words: str) -> None:
@@ -48,7 +48,7 @@ def mount(provctl: Provctl) -> Iterator[_Mount]:
         subprocess.run(["umount", "--lazy", str(provctl.state)], check=True)
 
 
-def test_case_31_without_inodes_a_submission_is_refused(
+def test_case_31_submission_without_inodes_is_refused(
     provctl: Provctl, mount: _Mount
 ) -> None:
     file = provctl.file({"a": {"command": ["true"]}})
@@ -61,7 +61,9 @@ def test_case_31_without_inodes_a_submission_is_refused(
     provctl("wait", provctl.submit(file))
 
 
-def test_case_35_a_read_only_disk_can_be_read(provctl: Provctl, mount: _Mount) -> None:
+def test_case_35_reading_verbs_work_on_a_read_only_disk(
+    provctl: Provctl, mount: _Mount
+) -> None:
     file = provctl.file({"a": {"command": ["echo", "hello"]}})
     run = provctl.submit(file)
     provctl("wait", run)
@@ -82,7 +84,7 @@ def test_case_35_a_read_only_disk_can_be_read(provctl: Provctl, mount: _Mount) -
     provctl("wait", provctl.submit(file))
 
 
-def test_case_36_a_slow_disk_makes_batches_and_answers(
+def test_case_36_slow_disk_causes_larger_batches_and_the_api_answers(
     provctl: Provctl, figure: Callable[[str], None]
 ) -> None:
     need_strace()
@@ -110,7 +112,7 @@ def test_case_36_a_slow_disk_makes_batches_and_answers(
     assert syncs() < records / 4
 
 
-def test_case_38_without_descriptors_tasks_wait(provctl: Provctl) -> None:
+def test_case_38_tasks_wait_without_descriptors(provctl: Provctl) -> None:
     tasks = {f"t{n}": {"command": ["true"]} for n in range(60)}
     none = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     run = provctl.submit(provctl.file(tasks), env=none)
@@ -125,7 +127,7 @@ def test_case_38_without_descriptors_tasks_wait(provctl: Provctl) -> None:
         scheduler.communicate()
 
 
-def test_case_38_a_thousand_tasks_leave_no_descriptor_open(provctl: Provctl) -> None:
+def test_case_38_thousand_tasks_leave_no_descriptor_open(provctl: Provctl) -> None:
     provctl("wait", provctl.submit(provctl.file({"a": {"command": ["true"]}})))
     (scheduler,) = provctl.schedulers()
     before = _descriptors(scheduler)
@@ -134,7 +136,7 @@ def test_case_38_a_thousand_tasks_leave_no_descriptor_open(provctl: Provctl) -> 
     provctl.until(lambda: _descriptors(scheduler) <= before, "all are closed again")
 
 
-def test_case_40_a_removed_state_directory_stops_the_work_and_says_so(
+def test_case_40_removed_state_directory_stops_work_with_a_message(
     provctl: Provctl,
 ) -> None:
     go, ran = provctl.folder / "go", provctl.folder / "ran"

@@ -1,7 +1,7 @@
-"""Each call by which a shim changes a file fails once, while it has the first task.
+"""Each system call with which a shim changes a file fails once.
 
-What fails before the task begins may keep it from beginning; it never makes it begin
-twice. What fails after it ended must not cost the exit code.
+A failure before the start of the task may prevent it, but never causes a second start.
+A failure after the end of the task does not lose its exit code.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         ("fsync", 2, True),  # of the exit record
     ],
 )
-def test_case_32_39_a_fault_of_the_shim_doubles_nothing_and_loses_no_exit(
+def test_case_32_39_shim_fault_repeats_no_task_and_loses_no_exit(
     provctl: Provctl, call: str, when: int, error: str, *, begins: bool
 ) -> None:
     need_strace()

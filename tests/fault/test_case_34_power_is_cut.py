@@ -1,9 +1,9 @@
-"""The power of the disk is cut while runs are submitted and tasks end.
+"""The power of the disk is cut while runs are submitted and tasks finish.
 
-What was acknowledged before the cut must be there after the next start: a submission
-by its id on stdout, the end of a task by what `status` told. No task may begin twice;
-tasks write to another disk, which keeps its power. All processes are killed, and the
-next start has another boot id, as after a reboot. `FAULT_CUTS=200` for the long run.
+What was acknowledged before the cut must exist after the next start: a submission by
+its id on stdout, the result of a task by `status`. No task may start twice; tasks
+write to another disk, which keeps its power. All processes are killed, and the next
+start has another boot id, as after a reboot. `FAULT_CUTS=200` is the long run.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def disk(provctl: Provctl, tmp_path: Path) -> Iterator[PowerDisk]:
 
 
 class _Acknowledged:
-    """What was told by commands that ended before the cut."""
+    """What commands reported that ended before the cut."""
 
     def __init__(self) -> None:
         self.cut = threading.Event()
@@ -53,20 +53,20 @@ class _Acknowledged:
         self._lock = threading.Lock()
 
     def take(self, runs: Set[str], codes: Dict[str, int]) -> None:
-        """Keep it, if the power is not yet cut: what is on its way then is open."""
+        """Store an id if the power is not yet cut; later ones may be lost."""
         with self._lock:
             if not self.cut.is_set():
                 self.runs |= runs
                 self.codes.update(codes)
 
     def cut_power(self, disk: PowerDisk) -> None:
-        """Cut it; what is told from here on does not count."""
+        """Cut the power; what is reported from now on does not count."""
         with self._lock:
             self.cut.set()
         disk.cut()
 
 
-def test_case_34_nothing_acknowledged_is_lost_and_nothing_begins_twice(
+def test_case_34_power_cut_loses_nothing_acknowledged_and_repeats_no_task(
     provctl: Provctl, disk: PowerDisk, figure: Callable[[str], None]
 ) -> None:
     cuts, dice = bar("FAULT_CUTS", 10), random.Random(SEED)
@@ -89,7 +89,7 @@ def test_case_34_nothing_acknowledged_is_lost_and_nothing_begins_twice(
     assert told["ends"] > cuts, told
 
 
-def test_the_control_of_case_34_without_fsync_it_is_lost(
+def test_control_case_34_power_cut_loses_runs_without_fsync(
     provctl: Provctl, disk: PowerDisk, figure: Callable[[str], None]
 ) -> None:
     need_strace()
@@ -105,7 +105,7 @@ def test_the_control_of_case_34_without_fsync_it_is_lost(
 def _until_cut(
     provctl: Provctl, disk: PowerDisk, dice: random.Random, under: Sequence[str] = ()
 ) -> _Acknowledged:
-    """Submit and look at what ends until the power is cut at some moment."""
+    """Submit runs and read results until the power is cut at a random moment."""
     acknowledged = _Acknowledged()
     file = _workflow(provctl)
     threads = [
@@ -144,7 +144,7 @@ def _submit(
 
 
 def _codes(provctl: Provctl, run: str) -> Dict[str, int]:
-    """The exit codes that `status` tells now; none if it cannot."""
+    """The exit codes that `status` reports now; none if it cannot."""
     with provctl.start("workflow", "status", run, "-o", "json") as process:
         out, _ = process.communicate()
     if process.returncode != 0:
@@ -154,7 +154,7 @@ def _codes(provctl: Provctl, run: str) -> Dict[str, int]:
 
 
 def _lost(provctl: Provctl, acknowledged: _Acknowledged, *, boot: str) -> List[str]:
-    """What is not as it was told, after the next start."""
+    """Everything that differs from what was reported, after the next start."""
     provctl.environ["PROVCTL_FAILPOINT_BOOT_ID"] = boot
     provctl("scheduler", "start")
     lost = [run for run in acknowledged.runs if run not in provctl.runs()]
@@ -174,7 +174,7 @@ def _lost(provctl: Provctl, acknowledged: _Acknowledged, *, boot: str) -> List[s
 
 
 def _workflow(provctl: Provctl) -> Path:
-    """Tasks that follow each other, write to a disk with power, and end with 0 or 7."""
+    """A chain of tasks that write to a disk with power, and exit with 0 or 7."""
     tasks: Dict[str, object] = {}
     for number in range(_TASKS):
         script = f'echo "$PROVCTL_RUN/$PROVCTL_TASK" >> "{provctl.folder}/ran"; '

@@ -1,4 +1,4 @@
-"""Many want to own the same thing at once; one does, and nobody is lied to."""
+"""Many processes want to own the same thing at once: exactly one does."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_61_twenty_submits_at_once_start_one_scheduler(
     assert starts == 1
 
 
-def test_61_who_counts_schedulers_sees_more_than_one(provctl: Provctl) -> None:
-    """The control: where nothing holds a second one back, it is seen."""
+def test_61_control_two_schedulers_are_counted(provctl: Provctl) -> None:
+    """The control: schedulers of two state directories do not exclude each other."""
     for name in ("one", "two"):
         provctl("scheduler", "start", "--state-dir", provctl.folder / name)
     assert len(provctl.schedulers()) == 2
@@ -66,8 +66,10 @@ def test_61_ten_starts_at_once_start_one_scheduler(provctl: Provctl) -> None:
     assert len(provctl.schedulers()) == 1
 
 
-def test_61_who_started_a_scheduler_need_not_wait_for_it(provctl: Provctl) -> None:
-    """Ctrl-C meanwhile, or a start that takes longer than anybody waits."""
+def test_61_scheduler_starts_although_its_starter_stops_waiting(
+    provctl: Provctl,
+) -> None:
+    """The starter gets Ctrl-C, or its timeout passes."""
     file = provctl.file({"a": {"command": ["true"]}})
     alone = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     run = provctl.submit(file, env=alone)
@@ -83,7 +85,7 @@ def test_61_who_started_a_scheduler_need_not_wait_for_it(provctl: Provctl) -> No
     server.communicate(timeout=20)
 
 
-def test_61_a_scheduler_started_beside_another_lets_it_be(provctl: Provctl) -> None:
+def test_61_second_scheduler_leaves_the_first_one_running(provctl: Provctl) -> None:
     provctl("scheduler", "start")
     before = provctl.schedulers()
     process = provctl.start("scheduler", "serve", "--ready-fd", 1)
@@ -92,7 +94,7 @@ def test_61_a_scheduler_started_beside_another_lets_it_be(provctl: Provctl) -> N
     assert provctl.schedulers() == before
 
 
-def test_61_a_second_owner_of_a_foreground_run_is_refused(provctl: Provctl) -> None:
+def test_61_second_owner_of_a_foreground_run_is_refused(provctl: Provctl) -> None:
     file = provctl.file({"a": {"command": ["sh", "-c", "echo ready; sleep 60"]}})
     with provctl.start("run", file) as owner:
         run = provctl.until(provctl.runs, "there is a run")[0]
@@ -105,7 +107,7 @@ def test_61_a_second_owner_of_a_foreground_run_is_refused(provctl: Provctl) -> N
         assert owner.wait(timeout=60) == 11
 
 
-def test_61_a_second_owner_of_a_submitted_run_is_refused(provctl: Provctl) -> None:
+def test_61_second_owner_of_a_submitted_run_is_refused(provctl: Provctl) -> None:
     file = provctl.file({"a": {"command": ["sh", "-c", "echo ready; sleep 60"]}})
     run = provctl.submit(file)
     log = provctl.log(run)
@@ -119,7 +121,7 @@ def test_61_a_second_owner_of_a_submitted_run_is_refused(provctl: Provctl) -> No
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
-def test_61_of_ten_resumes_at_once_one_owns_the_run(
+def test_61_one_of_ten_resumes_at_once_owns_the_run(
     provctl: Provctl, number: int
 ) -> None:
     ran = provctl.folder / "ran"
@@ -139,7 +141,7 @@ def test_61_of_ten_resumes_at_once_one_owns_the_run(
     assert ran.read_text() == "x\n"
 
 
-def test_62_a_submission_while_the_scheduler_ends_is_taken_up_by_the_next(
+def test_62_next_scheduler_takes_runs_submitted_while_the_old_one_ends(
     provctl: Provctl,
 ) -> None:
     slow = {"PROVCTL_FAILPOINT_SLOW_END_S": "1.5"}
@@ -156,7 +158,7 @@ def test_62_a_submission_while_the_scheduler_ends_is_taken_up_by_the_next(
     assert old not in provctl.schedulers()
 
 
-def test_61_three_that_serve_at_once_leave_one_that_can_be_stopped(
+def test_61_one_of_three_parallel_schedulers_remains_and_can_be_stopped(
     provctl: Provctl,
 ) -> None:
     three = [
@@ -181,7 +183,7 @@ def test_61_three_that_serve_at_once_leave_one_that_can_be_stopped(
             each.wait(timeout=60)
 
 
-def test_62_who_stops_a_scheduler_does_not_wait_for_the_next(provctl: Provctl) -> None:
+def test_62_stop_does_not_wait_for_the_next_scheduler(provctl: Provctl) -> None:
     slow = {"PROVCTL_FAILPOINT_SLOW_END_S": "1.5"}
     provctl("scheduler", "start", env=slow)
     (old,) = provctl.schedulers()
@@ -195,7 +197,7 @@ def test_62_who_stops_a_scheduler_does_not_wait_for_the_next(provctl: Provctl) -
             following.communicate(timeout=60)
 
 
-def test_62_who_stops_a_scheduler_that_does_not_end_is_told_so(
+def test_62_stop_reports_a_scheduler_that_does_not_end(
     provctl: Provctl,
 ) -> None:
     never = {"PROVCTL_FAILPOINT_SLOW_END_S": "600"}
@@ -209,7 +211,7 @@ def test_62_who_stops_a_scheduler_that_does_not_end_is_told_so(
     provctl.kill_scheduler()
 
 
-def test_62_a_scheduler_that_is_stuck_loses_nothing(provctl: Provctl) -> None:
+def test_62_stuck_scheduler_loses_nothing(provctl: Provctl) -> None:
     provctl("scheduler", "start")
     (pid,) = provctl.schedulers()
     os.kill(pid, signal.SIGSTOP)
@@ -220,7 +222,9 @@ def test_62_a_scheduler_that_is_stuck_loses_nothing(provctl: Provctl) -> None:
     provctl("wait", done.last_word)
 
 
-def test_63_what_a_killed_scheduler_left_is_in_nobodys_way(provctl: Provctl) -> None:
+def test_63_leftovers_of_a_killed_scheduler_do_not_block_the_next(
+    provctl: Provctl,
+) -> None:
     provctl("scheduler", "start")
     provctl.kill_scheduler()
     folder = provctl.state / "scheduler"
@@ -233,7 +237,9 @@ def test_63_what_a_killed_scheduler_left_is_in_nobodys_way(provctl: Provctl) -> 
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "link", "link to a socket"])
-def test_64_what_is_no_socket_is_not_replaced(provctl: Provctl, what: str) -> None:
+def test_64_path_that_is_not_a_socket_is_not_replaced(
+    provctl: Provctl, what: str
+) -> None:
     place = provctl.state / "scheduler" / "control.sock"
     provctl("scheduler", "start")
     provctl("scheduler", "stop")
@@ -261,7 +267,7 @@ def test_64_what_is_no_socket_is_not_replaced(provctl: Provctl, what: str) -> No
     provctl("wait", done.last_word)
 
 
-def test_65_state_directories_with_the_same_beginning_are_apart(
+def test_65_state_directories_with_a_common_prefix_are_separate(
     provctl: Provctl,
 ) -> None:
     deep = provctl.folder / ("d" * 120) / ("e" * 120)
@@ -282,8 +288,8 @@ def test_65_state_directories_with_the_same_beginning_are_apart(
         provctl("scheduler", "stop", env=env)
 
 
-def test_66_an_owner_of_another_version_is_named(provctl: Provctl) -> None:
-    """Played by an owner that says what another version would."""
+def test_66_owner_of_another_version_is_named(provctl: Provctl) -> None:
+    """A fake owner answers as another version would."""
     refusal = {"ok": False, "error": "unknown verb 'cancel'", "hint": None}
     with _another_owner(provctl, {**refusal, "exit_code": 2, "version": "9.9"}) as run:
         said = provctl("cancel", run, code=30).err
@@ -297,22 +303,24 @@ def test_66_an_owner_of_another_version_is_named(provctl: Provctl) -> None:
         assert "the scheduler is provctl 9.9" in already
 
 
-def test_66_an_owner_of_this_version_that_refuses_is_believed(provctl: Provctl) -> None:
+def test_66_refusal_by_an_owner_of_this_version_is_passed_on(provctl: Provctl) -> None:
     refusal = {"ok": False, "error": "no such wish", "hint": None, "exit_code": 2}
     with _another_owner(provctl, {**refusal, "version": __version__}) as run:
         assert "error: no such wish" in provctl("cancel", run, code=2).err
 
 
 @pytest.mark.parametrize("answer", [[], {}, {"ok": False}, "\0", {"ok": False, "x": 1}])
-def test_66_an_answer_that_is_none_is_told(provctl: Provctl, answer: Any) -> None:
+def test_66_invalid_answer_of_an_owner_is_reported(
+    provctl: Provctl, answer: Any
+) -> None:
     with _another_owner(provctl, answer) as run:
         assert "no answer" in provctl("cancel", run, code=30).err
 
 
-def test_68_a_cancel_that_meets_the_end_of_the_task_gives_one_outcome(
+def test_68_cancel_at_the_end_of_a_task_gives_one_outcome(
     provctl: Provctl,
 ) -> None:
-    """Both lie before the scheduler when it looks: it was stopped until then."""
+    """The scheduler is stopped until the cancel and the exit wait for it."""
     go = provctl.folder / "go"
     script = f'echo ready; until [ -e "{go}" ]; do sleep 0.02; done'
     tasks = {"a": {"command": ["sh", "-c", script]}, "b": {**TRUE, "needs": ["a"]}}
@@ -338,7 +346,7 @@ def test_68_a_cancel_that_meets_the_end_of_the_task_gives_one_outcome(
     assert _settled(provctl, run) == outcome
 
 
-def test_68_cancels_at_any_moment_give_one_outcome(provctl: Provctl) -> None:
+def test_68_cancel_at_any_moment_gives_one_outcome(provctl: Provctl) -> None:
     dice = random.Random(68)
     tasks = {f"t{n}": {"command": ["sleep", f"0.{n % 4}"]} for n in range(8)}
     file = provctl.file(tasks)
@@ -354,7 +362,7 @@ def test_68_cancels_at_any_moment_give_one_outcome(provctl: Provctl) -> None:
 
 
 def _settled(provctl: Provctl, run: str) -> str:
-    """The one outcome of a run, as its journal and `status` have it."""
+    """The only outcome of a run, in its journal and in `status`."""
     provctl.until(lambda: not provctl.status(run)["owned"], "nobody owns it any more")
     records = provctl.journal(run)
     (finished,) = [r for r in records if r["type"] == "run_finished"]
@@ -373,14 +381,14 @@ def _settled(provctl: Provctl, run: str) -> str:
 
 
 def _reads_socket(pid: int) -> bool:
-    """Whether a process sleeps until something comes out of its socket."""
+    """Whether a process sleeps until its socket has data."""
     place = Path(f"/proc/{pid}/wchan")
     return "sk" in place.read_text() or "poll" in place.read_text()
 
 
 @contextlib.contextmanager
 def _another_owner(provctl: Provctl, answer: Any) -> Iterator[str]:
-    """A scheduler and owner of a run that gives one answer to everything."""
+    """A scheduler and owner of a run that gives one answer to every request."""
     off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     run = provctl.submit(provctl.file({"a": TRUE}), env=off)
     place = provctl.folder / "s"

@@ -1,4 +1,4 @@
-"""The clock of the machine is changed, and what is said of its boot."""
+"""The clock of the machine or its boot id changes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ DAY, YEAR = 86_400, 365 * 86_400
 
 @pytest.fixture
 def clock(provctl: Provctl) -> SetClock:
-    """A clock to be set."""
+    """A clock that can be set."""
     return SetClock(provctl)
 
 
 @pytest.mark.parametrize("jump", [-DAY, YEAR])
-def test_69_a_jump_of_the_clock_ends_and_delays_nothing(
+def test_69_clock_jump_ends_and_delays_nothing(
     provctl: Provctl, clock: SetClock, jump: int
 ) -> None:
     go, again = provctl.folder / "go", provctl.folder / "again"
@@ -64,7 +64,7 @@ def test_69_a_jump_of_the_clock_ends_and_delays_nothing(
 
 
 @pytest.mark.parametrize("jump", [-DAY, YEAR])
-def test_69_a_retry_comes_though_the_clock_jumped_between_owners(
+def test_69_retry_starts_although_the_clock_jumped_between_owners(
     provctl: Provctl, clock: SetClock, jump: int
 ) -> None:
     again = provctl.folder / "again"
@@ -80,7 +80,7 @@ def test_69_a_retry_comes_though_the_clock_jumped_between_owners(
 
 
 @pytest.mark.parametrize("whose", ["run", "group"])
-def test_69_a_deadline_comes_though_the_clock_was_set_back_between_owners(
+def test_69_deadline_passes_although_the_clock_was_set_back_between_owners(
     provctl: Provctl, clock: SetClock, whose: str
 ) -> None:
     endless = {"a": _sh("echo ready; exec sleep 60")}
@@ -97,7 +97,7 @@ def test_69_a_deadline_comes_though_the_clock_was_set_back_between_owners(
     assert provctl("wait", run, code=None).code in (10, 12)
 
 
-def test_70_an_owner_with_another_monotonic_clock_adopts(provctl: Provctl) -> None:
+def test_70_owner_with_another_monotonic_clock_adopts_tasks(provctl: Provctl) -> None:
     there = ["unshare", "--time", "--fork", "--monotonic", "900000", "--boottime"]
     there.append("900000")
     now = "import time; print(time.monotonic())"
@@ -129,7 +129,7 @@ def test_70_an_owner_with_another_monotonic_clock_adopts(provctl: Provctl) -> No
 
 
 @pytest.mark.parametrize("boot", ["same", "another"])
-def test_71_another_boot_means_interrupted_and_the_same_one_lost(
+def test_71_task_of_another_boot_is_interrupted_and_of_this_boot_lost(
     provctl: Provctl, boot: str
 ) -> None:
     ran = provctl.folder / "ran"
@@ -155,7 +155,9 @@ TIMES = [1_710_054_000.0, 2.0**31 + 0.5, 4e9, 1e11, 1e15, 0.0, -1.0]
 
 @pytest.mark.parametrize("at", TIMES)
 @pytest.mark.parametrize("zone", ["America/New_York", "UTC", "nowhere/at-all"])
-def test_72_times_are_for_display_only(provctl: Provctl, at: float, zone: str) -> None:
+def test_72_times_are_used_for_display_only(
+    provctl: Provctl, at: float, zone: str
+) -> None:
     folder = StateDir(provctl.state)
     folder.prepare()
     submit(folder, a_workflow(task("a")), run="bcd", at=at)

@@ -1,6 +1,6 @@
-"""Values are data: whatever a workflow or a flag contains, nothing of it is run.
+"""Values are data: nothing in a workflow or a flag is run as code.
 
-By hand with more: FAULT_VALUES=100000; FAULT_SEED for another draw.
+FAULT_VALUES=100000 tests more values; FAULT_SEED draws others.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ENV = "0..99 | each {|n| $env | get $'X($n)' }"
 PRINT = ["sh", "-c", 'printf "%s\\0" "$@"', "sh"]
 
 
-def test_73_values_come_back_as_they_were(provctl: Provctl) -> None:
+def test_73_hostile_values_come_back_unchanged(provctl: Provctl) -> None:
     canary = provctl.folder / "canary"
     library = provctl.folder / "library"
     library.mkdir()
@@ -55,8 +55,10 @@ def test_73_values_come_back_as_they_were(provctl: Provctl) -> None:
         assert not canary.exists()
 
 
-def test_73_the_same_texts_in_a_command_line_do_run(provctl: Provctl) -> None:
-    """The control: as it is done where values become code."""
+def test_73_control_hostile_values_in_a_command_line_run_as_code(
+    provctl: Provctl,
+) -> None:
+    """The control inserts values into Nushell code."""
     canary = provctl.folder / "canary"
     made = 0
     for text in Hostile(SEED, canary).texts(60):
@@ -74,7 +76,7 @@ def test_73_the_same_texts_in_a_command_line_do_run(provctl: Provctl) -> None:
     assert made > 5
 
 
-def test_73_parameters_come_back_as_they_were(provctl: Provctl) -> None:
+def test_73_hostile_parameters_come_back_unchanged(provctl: Provctl) -> None:
     canary = provctl.folder / "canary"
     texts = Hostile(SEED, canary).texts(100)
     names = [f"v{n}" for n in range(len(texts))]
@@ -110,7 +112,7 @@ def test_73_parameters_come_back_as_they_were(provctl: Provctl) -> None:
     ],
     ids=str,
 )
-def test_73_what_cannot_be_given_is_refused(
+def test_73_value_that_cannot_be_passed_is_refused(
     provctl: Provctl, task: Dict[str, Any]
 ) -> None:
     said = provctl("run", provctl.file({"a": task}), code=50).err
@@ -118,7 +120,7 @@ def test_73_what_cannot_be_given_is_refused(
     assert provctl.runs() == []
 
 
-def test_73_numbers_of_64_bits_come_back_as_they_were(provctl: Provctl) -> None:
+def test_73_numbers_of_64_bits_come_back_unchanged(provctl: Provctl) -> None:
     numbers = [2**63 - 1, -(2**63)]
     file = provctl.file({"a": {"script": "$args.x", "args": {"x": numbers}}})
     run = provctl("run", file, "-o", "json").json()["id"]
@@ -168,7 +170,7 @@ def _can_be_seen(text: str) -> bool:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_74_names_that_are_none_are_refused(provctl: Provctl, place: str) -> None:
+def test_74_invalid_names_are_refused(provctl: Provctl, place: str) -> None:
     canary = provctl.folder / "canary"
     tasks, right = PLACES[place]
     names = Hostile(SEED, canary).texts(300)
@@ -197,7 +199,7 @@ def test_74_names_that_are_none_are_refused(provctl: Provctl, place: str) -> Non
     assert not canary.exists()
 
 
-def test_74_names_for_people_stay_as_they_are(provctl: Provctl) -> None:
+def test_74_display_names_stay_unchanged(provctl: Provctl) -> None:
     canary = provctl.folder / "canary"
     for text in filter(None, Hostile(SEED, canary).texts(8)):
         name = "".join(filter(str.isprintable, text[:200])).strip() or "w"
@@ -236,7 +238,7 @@ HOSTILE_IDS = [
 
 
 @pytest.mark.parametrize("verb", ["status", "cancel", "logs", "outputs", "wait"])
-def test_75_a_run_id_that_is_none_is_not_found(provctl: Provctl, verb: str) -> None:
+def test_75_invalid_run_id_is_not_found(provctl: Provctl, verb: str) -> None:
     run = provctl("run", provctl.file({"a": {"command": ["true"]}}), "-o", "json")
     provctl("workflow", "list")  # what is known of runs is in the cache from now on
     before = _everything(provctl.folder)
@@ -249,7 +251,7 @@ def test_75_a_run_id_that_is_none_is_not_found(provctl: Provctl, verb: str) -> N
     assert provctl("workflow", "status", run.json()["id"]).code == 0
 
 
-def test_75_other_verbs_find_no_such_run_either(provctl: Provctl) -> None:
+def test_75_other_verbs_do_not_find_an_invalid_run_id(provctl: Provctl) -> None:
     provctl("run", provctl.file({"a": {"command": ["true"]}}))
     provctl("workflow", "list")
     before = _everything(provctl.folder)
@@ -259,7 +261,7 @@ def test_75_other_verbs_find_no_such_run_either(provctl: Provctl) -> None:
     assert _everything(provctl.folder) == before
 
 
-def test_75_a_task_id_that_is_none_is_not_found(provctl: Provctl) -> None:
+def test_75_invalid_task_id_is_not_found(provctl: Provctl) -> None:
     tasks = {"CON": {"command": ["echo", "con"]}, "a.b-c_d": {"command": ["true"]}}
     run = provctl("run", provctl.file(tasks), "-o", "json").json()["id"]
     assert provctl("logs", run, "CON").out == "con\n"
@@ -274,7 +276,7 @@ def test_75_a_task_id_that_is_none_is_not_found(provctl: Provctl) -> None:
 
 
 def _tasks(hostile: Hostile, number: int) -> Dict[str, Any]:
-    """Tasks that get so many values, in every way a task can."""
+    """Tasks that get so many values in every possible way."""
     tasks: Dict[str, Any] = {}
     ways: List[Callable[[], Dict[str, Any]]] = [
         lambda: _called(args=hostile.values(100), flags={"flag": hostile.values(100)}),

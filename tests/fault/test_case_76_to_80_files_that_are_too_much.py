@@ -1,4 +1,4 @@
-"""Workflow files that are too long, too deep, endless, no text or no files."""
+"""Workflow files that are too long, too deep, endless, not text or not files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _half_a_gigabyte() -> None:
 # -- 76: graphs ------------------------------------------------------------------------
 
 
-def test_76_a_chain_of_10000_is_valid_and_has_its_plan(provctl: Provctl) -> None:
+def test_76_chain_of_10000_tasks_is_valid_and_can_be_planned(provctl: Provctl) -> None:
     file = provctl.file(_chain(10_000))
     assert "10000 tasks, valid" in provctl("workflow", "validate", file).out
     plan = provctl("workflow", "plan", file, "-o", "json").json()
@@ -31,19 +31,19 @@ def test_76_a_chain_of_10000_is_valid_and_has_its_plan(provctl: Provctl) -> None
     assert [row["stage"] for row in plan] == list(range(1, 10_001))
 
 
-def test_76_a_cycle_of_10000_is_told(provctl: Provctl) -> None:
+def test_76_cycle_of_10000_tasks_is_reported(provctl: Provctl) -> None:
     tasks = _chain(10_000)
     tasks["t0"]["needs"] = ["t9999"]
     said = provctl("workflow", "validate", provctl.file(tasks), code=50).err
     assert "dependency cycle: t0 -> t9999" in said
 
 
-def test_76_a_task_that_needs_itself_is_told(provctl: Provctl) -> None:
+def test_76_task_that_needs_itself_is_reported(provctl: Provctl) -> None:
     file = provctl.file({"a": {**TRUE, "needs": ["a"]}})
     assert "needs itself" in provctl("workflow", "validate", file, code=50).err
 
 
-def test_76_more_tasks_than_may_be_are_refused(provctl: Provctl) -> None:
+def test_76_too_many_tasks_are_refused(provctl: Provctl) -> None:
     tasks = {f"t{n}": {"command": ["true"]} for n in range(100_001)}
     said = provctl("workflow", "validate", provctl.file(tasks), code=50).err
     assert "more than 100000 tasks" in said
@@ -73,9 +73,7 @@ def _chain(length: int) -> Dict[str, Any]:
     ],
     ids=["itself", "list", "loop", "gigabyte", "missing", "device", "brackets"],
 )
-def test_77_an_evaluation_without_end_names_its_limit(
-    provctl: Provctl, text: str
-) -> None:
+def test_77_endless_evaluation_reports_its_limit(provctl: Provctl, text: str) -> None:
     limits = {"PROVCTL_NICKEL_TIMEOUT_SECONDS": "3", "PROVCTL_NICKEL_MEMORY_MB": "256"}
     said = provctl("run", provctl.text("w.ncl", text), code=50, env=limits).err
     assert "w.ncl" in said
@@ -83,7 +81,7 @@ def test_77_an_evaluation_without_end_names_its_limit(
     assert provctl.runs() == []
 
 
-def test_77_the_limits_let_other_files_through(provctl: Provctl) -> None:
+def test_77_control_evaluation_limits_accept_other_files(provctl: Provctl) -> None:
     # As much memory. More time, for without an end that would change nothing.
     limits = {"PROVCTL_NICKEL_MEMORY_MB": "256"}
     provctl("run", provctl.text("w.ncl", '{ tasks.a.command = ["true"] }'), env=limits)
@@ -106,7 +104,7 @@ def test_77_the_limits_let_other_files_through(provctl: Provctl) -> None:
     ],
     ids=["open", "deep", "digits", "huge", "toml", "dotted", "toml digits", "yaml"],
 )
-def test_78_a_bomb_is_refused_in_bounded_memory(
+def test_78_bomb_is_refused_in_bounded_memory(
     provctl: Provctl, name: str, text: str
 ) -> None:
     file = provctl.text(name, text)
@@ -115,13 +113,13 @@ def test_78_a_bomb_is_refused_in_bounded_memory(
     assert provctl.runs() == []
 
 
-def test_78_a_parameter_may_be_used_often(provctl: Provctl) -> None:
+def test_78_control_parameter_may_be_used_often(provctl: Provctl) -> None:
     command = ["true", *[{"$param": "x"}] * 3000]
     file = provctl.file({"a": {"command": command}}, params={"x": "x" * 100})
     provctl("run", file, preexec_fn=_half_a_gigabyte)
 
 
-def test_78_a_parameter_that_is_used_too_often_is_refused(provctl: Provctl) -> None:
+def test_78_parameter_that_is_used_too_often_is_refused(provctl: Provctl) -> None:
     command = ["echo", *[{"$param": "x"}] * 3000]
     file = provctl.file({"a": {"command": command}}, params={"x": "x" * (1 << 20)})
     done = provctl("run", file, code=50, preexec_fn=_half_a_gigabyte)
@@ -134,7 +132,7 @@ def test_78_a_parameter_that_is_used_too_often_is_refused(provctl: Provctl) -> N
 BYTES = os.fsdecode(b"\xff\xfe")
 
 
-def test_79_what_is_no_text_in_the_environment_reaches_no_task(
+def test_79_environment_variable_that_is_not_text_reaches_no_task(
     provctl: Provctl,
 ) -> None:
     file = provctl.file({"a": {"script": "$env.LC_NAME? | default none"}})
@@ -142,7 +140,7 @@ def test_79_what_is_no_text_in_the_environment_reaches_no_task(
     assert provctl("workflow", "outputs", "@last", "a").json() == "none"
 
 
-def test_79_a_path_that_is_no_text_is_used_or_refused(provctl: Provctl) -> None:
+def test_79_path_that_is_not_text_is_used_or_refused(provctl: Provctl) -> None:
     folder = provctl.folder / BYTES
     folder.mkdir()
     file = folder / f"{BYTES}.json"
@@ -165,7 +163,7 @@ def test_79_a_path_that_is_no_text_is_used_or_refused(provctl: Provctl) -> None:
     assert b"Traceback" not in err
 
 
-def test_79_an_argument_that_is_no_text_is_refused(provctl: Provctl) -> None:
+def test_79_argument_that_is_not_text_is_refused(provctl: Provctl) -> None:
     file = provctl.file({"a": TRUE}, params={"x": ""})
     for code, args in (
         (40, ("workflow", "status", BYTES)),
@@ -180,7 +178,7 @@ def test_79_an_argument_that_is_no_text_is_refused(provctl: Provctl) -> None:
     assert provctl.runs() == []
 
 
-def test_79_a_home_that_is_no_text(provctl: Provctl) -> None:
+def test_79_home_that_is_not_text_is_accepted(provctl: Provctl) -> None:
     home = provctl.folder / BYTES
     home.mkdir()
     file = provctl.file({"a": {"script": "$env.HOME? | default none"}})
@@ -189,7 +187,9 @@ def test_79_a_home_that_is_no_text(provctl: Provctl) -> None:
     )
 
 
-def test_79_a_scheduler_can_name_what_is_no_text(provctl: Provctl) -> None:
+def test_79_scheduler_accepts_a_state_directory_that_is_not_text(
+    provctl: Provctl,
+) -> None:
     state = provctl.folder / BYTES
     where = {"PROVCTL_STATE_DIR": str(state)}
     file = provctl.file({"a": TRUE})
@@ -213,7 +213,7 @@ def test_79_a_scheduler_can_name_what_is_no_text(provctl: Provctl) -> None:
 
 @pytest.mark.parametrize("what", ["fifo", "device", "folder", "5 GB", "none", "loop"])
 @pytest.mark.parametrize("suffix", ["json", "toml", "ncl"])
-def test_80_what_is_no_file_is_refused_at_once(
+def test_80_special_file_is_refused_at_once(
     provctl: Provctl, what: str, suffix: str
 ) -> None:
     path = provctl.folder / f"w.{suffix}"

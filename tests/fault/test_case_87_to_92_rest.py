@@ -1,4 +1,4 @@
-"""Who may not use the API, and what may not be sent to it: each beside what may."""
+"""Who may not use the API and what it refuses, each with a control that it accepts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def api(provctl: Provctl) -> Api:
     return start_api(provctl)
 
 
-def test_case_87_another_user_gets_no_answer(provctl: Provctl) -> None:
+def test_case_87_another_user_gets_no_response(provctl: Provctl) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can be another user")
     provctl("scheduler", "start")
@@ -71,7 +71,7 @@ def test_case_87_another_user_gets_no_answer(provctl: Provctl) -> None:
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.:{port}", ""]
 )
-def test_case_88_a_foreign_host_is_421(api: Api, host: str) -> None:
+def test_case_88_foreign_host_gets_421(api: Api, host: str) -> None:
     given = host.format(port=api.port)
     assert api.get("/tasks", Host=given).status == 421
     assert api.get("/health", Host=given).status == 421
@@ -79,7 +79,7 @@ def test_case_88_a_foreign_host_is_421(api: Api, host: str) -> None:
         assert api.get("/tasks", Host=f"{name}:{api.port}").status == 200
 
 
-def test_case_88_any_origin_is_403(provctl: Provctl, api: Api) -> None:
+def test_case_88_any_origin_gets_403(provctl: Provctl, api: Api) -> None:
     for each in (api, Api(provctl.state)):
         for origin in (f"http://127.0.0.1:{api.port}", "null", "https://evil.example"):
             assert each.get("/health", Origin=origin).status == 403
@@ -93,7 +93,9 @@ def test_case_88_any_origin_is_403(provctl: Provctl, api: Api) -> None:
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonp"]
 )
-def test_case_88_what_is_not_json_is_415(provctl: Provctl, api: Api, kind: str) -> None:
+def test_case_88_other_content_type_gets_415(
+    provctl: Provctl, api: Api, kind: str
+) -> None:
     answer = api.post("/workflows/submit", _WORK, **{"Content-Type": kind})
     assert answer.status == 415
     assert provctl.runs() == []
@@ -101,7 +103,7 @@ def test_case_88_what_is_not_json_is_415(provctl: Provctl, api: Api, kind: str) 
     assert api.post("/workflows/submit", _WORK, **fine).status == 202
 
 
-def test_case_89_without_the_very_token_it_is_401(provctl: Provctl, api: Api) -> None:
+def test_case_89_wrong_token_gets_401(provctl: Provctl, api: Api) -> None:
     token = api.token
     wrong = [
         "",
@@ -128,7 +130,7 @@ def test_case_89_without_the_very_token_it_is_401(provctl: Provctl, api: Api) ->
     assert token not in provctl("scheduler", "logs").out
 
 
-def test_case_90_slow_heads_are_408_and_others_are_served(api: Api) -> None:
+def test_case_90_slow_heads_get_408_and_others_are_served(api: Api) -> None:
     with ExitStack() as held:
         slow = [held.enter_context(closing(api.raw())) for _ in range(10)]
         for sock in slow:
@@ -145,7 +147,7 @@ def test_case_90_slow_heads_are_408_and_others_are_served(api: Api) -> None:
             assert _status_in(sock) == 408
 
 
-def test_case_90_too_many_connections_are_503(provctl: Provctl, api: Api) -> None:
+def test_case_90_too_many_connections_get_503(provctl: Provctl, api: Api) -> None:
     with ExitStack() as held:
         for _ in range(64):
             held.enter_context(closing(api.raw()))
@@ -157,7 +159,7 @@ def test_case_90_too_many_connections_are_503(provctl: Provctl, api: Api) -> Non
     provctl.until(lambda: api.get("/health").status == 200, "there is room again")
 
 
-def test_case_90_a_huge_body_is_413(provctl: Provctl, api: Api) -> None:
+def test_case_90_huge_body_gets_413(provctl: Provctl, api: Api) -> None:
     run = api.post("/workflows/submit", _WORK).data
     path = f"/workflows/{run}/cancel"
     body = json.dumps({"reason": "x" * (1 << 20)})
@@ -181,7 +183,7 @@ _ROOM = 250_000_000  # bytes
     [('"no-such-task"', 600_000, "does not exist"), ("{}", 5_000_000, "memory")],
     ids=["mistakes", "more than a check may take"],
 )
-def test_case_90_a_large_body_takes_no_memory_of_the_scheduler(
+def test_case_90_large_body_uses_no_memory_of_the_scheduler(
     provctl: Provctl, need: str, count: int, said: str
 ) -> None:
     limited = ["sh", "-c", 'ulimit -v 2000000; exec "$@"', "sh"]
@@ -207,7 +209,7 @@ def test_case_90_a_large_body_takes_no_memory_of_the_scheduler(
     check.communicate()
 
 
-def test_case_90_requests_without_end_are_read_as_they_are_answered(
+def test_case_90_endless_requests_are_read_as_they_are_answered(
     provctl: Provctl, api: Api
 ) -> None:
     (scheduler,) = provctl.schedulers()
@@ -231,7 +233,7 @@ def test_case_90_requests_without_end_are_read_as_they_are_answered(
 
 
 def _peak(pid: int) -> int:
-    """The most memory that a process has had."""
+    """The peak memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     found = [each for each in status.splitlines() if each.startswith("VmHWM:")]
     return int(found[0].split()[1]) << 10 if found else 0
@@ -280,7 +282,7 @@ _BROKEN: Dict[str, Tuple[Callable[[Api], bytes], int]] = {
 
 
 @pytest.mark.parametrize("name", _BROKEN)
-def test_case_91_what_can_be_read_in_two_ways_is_not_read(
+def test_case_91_ambiguous_requests_are_refused(
     provctl: Provctl, api: Api, name: str
 ) -> None:
     make, status = _BROKEN[name]
@@ -309,9 +311,7 @@ def test_case_91_what_can_be_read_in_two_ways_is_not_read(
         "\0",
     ],
 )
-def test_case_91_json_that_two_readers_read_differently_is_400(
-    provctl: Provctl, api: Api, body: Any
-) -> None:
+def test_case_91_ambiguous_json_gets_400(provctl: Provctl, api: Api, body: Any) -> None:
     run = api.post("/workflows/submit", _WORK).data
     provctl("wait", run)
     answer = api.ask("POST", f"/workflows/{run}/cancel", body)
@@ -325,7 +325,7 @@ def test_case_91_json_that_two_readers_read_differently_is_400(
 
 
 @pytest.mark.parametrize("what", ["link", "world", "group", "empty", "fifo"])
-def test_case_92_a_token_that_others_may_know_is_none(
+def test_case_92_token_that_others_can_read_is_refused(
     provctl: Provctl, what: str
 ) -> None:
     place = provctl.state / "scheduler" / "token"
@@ -353,7 +353,7 @@ def test_case_92_a_token_that_others_may_know_is_none(
 
 
 @pytest.mark.parametrize("what", ["link", "world"])
-def test_case_92_a_folder_that_others_may_write_to_is_refused(
+def test_case_92_folder_that_others_can_write_to_is_refused(
     provctl: Provctl, what: str
 ) -> None:
     place = provctl.state / "scheduler"
@@ -417,7 +417,7 @@ def _chunked(api: Api, path: str) -> bytes:
 
 
 def _sent(api: Api, data: bytes) -> int:
-    """Send bytes and return the status that comes back."""
+    """Send bytes and return the status of the response."""
     with closing(api.raw()) as sock:
         with suppress(ConnectionError):  # it may have its answer already
             sock.sendall(data)

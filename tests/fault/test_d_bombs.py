@@ -1,4 +1,4 @@
-"""Catalogue group D, 51 to 58: bombs, killers, and what cannot be started."""
+"""Catalogue group D, 51 to 58: bombs, kills, and programs that cannot start."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def _threads_of(uid: int) -> int:
-    """How many threads a user has: the limit of processes counts them."""
+    """The number of threads of a user; the limit of processes counts threads."""
     there = 0
     for process in psutil.process_iter(["uids", "num_threads"]):
         uids = process.info["uids"]
@@ -36,7 +36,7 @@ def _threads_of(uid: int) -> int:
     return there
 
 
-def test_51_a_fork_bomb_ends_with_its_task(bench: Bench) -> None:
+def test_51_fork_bomb_ends_with_its_task(bench: Bench) -> None:
     limited = ["prlimit", f"--nproc={150 + _threads_of(os.geteuid())}"]
     if os.geteuid() == 0:
         # Root has no limit of processes; a number nobody else has, has its own.
@@ -56,7 +56,7 @@ def test_51_a_fork_bomb_ends_with_its_task(bench: Bench) -> None:
         assert _of_user(54321) == []
 
 
-def test_52_a_memory_bomb_fails_with_its_signal(bench: Bench) -> None:
+def test_52_memory_bomb_fails_with_its_signal(bench: Bench) -> None:
     script = (
         "mut s = (1..100000 | each { 'xxxxxxxxxx' } | str join); loop { $s = $s + $s }"
     )
@@ -70,7 +70,7 @@ def test_52_a_memory_bomb_fails_with_its_signal(bench: Bench) -> None:
     )
 
 
-def test_53_a_cpu_bomb_times_out(bench: Bench) -> None:
+def test_53_cpu_bomb_times_out(bench: Bench) -> None:
     end = bench.run(
         *(_nu(), "-n", "--no-std-lib", "-c", "loop {}"), timeout_s=1.0, grace_s=0.5
     )
@@ -78,7 +78,7 @@ def test_53_a_cpu_bomb_times_out(bench: Bench) -> None:
     assert end.result.cpu_s > 0.1
 
 
-def test_54_a_killed_task_failed_by_its_signal(bench: Bench) -> None:
+def test_54_killed_task_fails_with_its_signal(bench: Bench) -> None:
     place = bench.shell("echo ready; exec sleep 60")
     bench.until_ready(place)
     (task,) = children_of(_shim(place))
@@ -87,7 +87,7 @@ def test_54_a_killed_task_failed_by_its_signal(bench: Bench) -> None:
     assert (end.cause, end.result.signal) == ("exit", 9)
 
 
-def test_54_a_killed_frozen_task_failed_by_its_signal(bench: Bench) -> None:
+def test_54_killed_frozen_task_fails_with_its_signal(bench: Bench) -> None:
     place = bench.shell("sleep 61 & echo ready; exec sleep 60")
     bench.until_ready(place)
     (task,) = children_of(_shim(place))
@@ -98,7 +98,7 @@ def test_54_a_killed_frozen_task_failed_by_its_signal(bench: Bench) -> None:
     assert (end.cause, end.result.signal, end.result.survivors) == ("exit", 9, 1)
 
 
-def test_54_a_killed_shim_means_lost(bench: Bench) -> None:
+def test_54_killed_shim_makes_the_attempt_lost(bench: Bench) -> None:
     place = bench.shell("echo ready; exec sleep 60")
     bench.until_ready(place)
     (task,) = children_of(_shim(place))
@@ -110,7 +110,9 @@ def test_54_a_killed_shim_means_lost(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("how", ["missing", "not executable"])
-def test_55_nu_that_cannot_be_started_fails_once(provctl: Provctl, how: str) -> None:
+def test_55_nushell_that_cannot_start_fails_without_retry(
+    provctl: Provctl, how: str
+) -> None:
     folder = provctl.folder / "bin"
     folder.mkdir()
     for name in ("sh", "sleep"):
@@ -128,14 +130,14 @@ def test_55_nu_that_cannot_be_started_fails_once(provctl: Provctl, how: str) -> 
     assert "Traceback" not in said
 
 
-def test_56_nu_that_crashes_failed_by_its_signal(bench: Bench) -> None:
+def test_56_nushell_crash_fails_with_its_signal(bench: Bench) -> None:
     script = "(" * 5000 + "1" + ")" * 5000
     end = bench.run(_nu(), "-n", "--no-std-lib", "-c", script)
     assert (end.cause, end.result.exit_code) == ("exit", None)
     assert end.result.signal in (signal.SIGSEGV, signal.SIGABRT)
 
 
-def test_57_an_attempt_whose_shim_cannot_be_forked_is_void(bench: Bench) -> None:
+def test_57_attempt_is_discarded_if_its_shim_cannot_be_forked(bench: Bench) -> None:
     first = bench.shell("echo ready; exec sleep 60")
     bench.until_ready(first)
     (parent,) = [pid for pid in children_of(os.getpid()) if children_of(pid)]
@@ -156,7 +158,7 @@ def test_57_an_attempt_whose_shim_cannot_be_forked_is_void(bench: Bench) -> None
     bench.end_of(first)
 
 
-def test_57_a_shim_killed_before_the_fence_voids_the_attempt(
+def test_57_attempt_is_discarded_if_its_shim_is_killed_before_the_fence(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROVCTL_FAILPOINT_SLOW_SHIM_S", "60")
@@ -173,7 +175,7 @@ def test_57_a_shim_killed_before_the_fence_voids_the_attempt(
     assert bench.log(place) == ""
 
 
-def test_58_a_starter_that_ignores_the_end_of_children_is_no_problem(
+def test_58_executor_works_if_its_starter_ignores_sigchld(
     tmp_path: Path,
 ) -> None:
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -189,7 +191,7 @@ def test_58_a_starter_that_ignores_the_end_of_children_is_no_problem(
 
 @pytest.fixture
 def frozen_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk on which whoever writes hangs in the kernel, where not even KILL helps."""
+    """A disk on which writers hang in the kernel, where not even KILL works."""
     image, folder = tmp_path / "image", tmp_path / "disk"
     folder.mkdir()
     if os.geteuid() != 0 or sys.platform != "linux":
@@ -208,7 +210,7 @@ def frozen_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_45_what_not_even_kill_ends_is_counted_and_left(
+def test_45_unkillable_process_is_counted_and_left(
     bench: Bench, frozen_disk: Path
 ) -> None:
     hangs = "until grep -q '^State:.D' /proc/$!/status; do sleep 0.02; done"

@@ -1,8 +1,8 @@
-"""Catalogue group D, 42 to 44 at large: trees of processes that do not want to end.
+"""Catalogue group D, 42 to 44, many times: process trees that resist their end.
 
-FAULT_TREES=1000 bash tests/run tests/fault/test_d_hostile_trees.py -s
+    FAULT_TREES=1000 bash tests/run tests/fault/test_d_hostile_trees.py -s
 
-and FAULT_SEED for other trees.
+is the long run; FAULT_SEED makes other trees.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def test_42_no_process_of_a_hostile_tree_survives_its_cancel(bench: Bench) -> No
     assert left == []
 
 
-def test_42_control_without_the_sweep_there_are_survivors(
+def test_42_control_processes_survive_without_the_sweep(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROVCTL_FAILPOINT_NO_SWEEP", "1")

@@ -1,4 +1,4 @@
-"""Catalogue group D, 41 to 50: processes that outlive, hide, or will not end."""
+"""Catalogue group D, 41 to 50: processes that outlive their task or resist its end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
 
 
 @pytest.mark.parametrize("when", ["while nobody owns it", "after the next came"])
-def test_41_the_exit_code_of_a_task_outlives_the_scheduler(
+def test_41_exit_code_of_a_task_is_known_after_the_scheduler_died(
     provctl: Provctl, when: str
 ) -> None:
     go = provctl.folder / "go"
@@ -52,7 +52,7 @@ def test_41_the_exit_code_of_a_task_outlives_the_scheduler(
     assert provctl.task(run, "a")["attempts"] == 1
 
 
-def test_42_a_job_of_nushell_is_gone_after_the_cancel(bench: Bench) -> None:
+def test_42_cancel_kills_a_nushell_job(bench: Bench) -> None:
     nu = find_nu("nu", os.environ["PATH"])
     job = "job spawn { ^sh -c 'echo $$ > child; exec sleep 61' }"
     script = f"{job}; print ready; sleep 1min"
@@ -64,7 +64,7 @@ def test_42_a_job_of_nushell_is_gone_after_the_cancel(bench: Bench) -> None:
     assert not alive(int(child.read_text()))
 
 
-def test_42_a_job_of_nushell_is_frozen_with_it(bench: Bench) -> None:
+def test_42_freeze_suspends_a_nushell_job(bench: Bench) -> None:
     ticks = "echo ready; while :; do echo tick >> ticks; sleep 0.02; done"
     script = f"job spawn {{ ^sh -c '{ticks}' }}; sleep 1min"
     nu = find_nu("nu", os.environ["PATH"])
@@ -82,7 +82,7 @@ def test_42_a_job_of_nushell_is_frozen_with_it(bench: Bench) -> None:
     assert bench.end_of(place, within_s=30).cause == "stop"
 
 
-def test_43_a_child_in_a_session_of_its_own_is_gone(bench: Bench) -> None:
+def test_43_cancel_kills_a_child_in_its_own_session(bench: Bench) -> None:
     place = bench.shell("setsid -f sh -c 'echo ready; exec sleep 61'; exec sleep 60")
     bench.until_ready(place)
     bench.until(lambda: len(marked(place)) == 2, "both run")
@@ -91,7 +91,7 @@ def test_43_a_child_in_a_session_of_its_own_is_gone(bench: Bench) -> None:
     assert marked(place) == []
 
 
-def test_43_control_without_the_sweep_it_lives_on(
+def test_43_control_child_survives_without_the_sweep(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROVCTL_FAILPOINT_NO_SWEEP", "1")
@@ -105,13 +105,13 @@ def test_43_control_without_the_sweep_it_lives_on(
     os.kill(left, signal.SIGKILL)
 
 
-def test_44_a_process_without_the_mark_is_swept_too(bench: Bench) -> None:
+def test_44_process_without_the_environment_mark_is_swept(bench: Bench) -> None:
     place = bench.shell("env -i setsid sleep 61 >&- 2>&- & echo $!; sleep 0.2")
     assert bench.end_of(place).result.survivors == 1
     assert not alive(int(bench.log(place)))
 
 
-def test_44_it_is_found_by_the_log_when_its_shim_was_killed(bench: Bench) -> None:
+def test_44_process_is_found_by_its_log_after_its_shim_was_killed(bench: Bench) -> None:
     child = bench.folder / "child"
     inner = f"echo $$ > {child}; exec sleep 61"
     place = bench.shell(f'env -i setsid sh -c "{inner}" & echo ready; sleep 61')
@@ -125,7 +125,7 @@ def test_44_it_is_found_by_the_log_when_its_shim_was_killed(bench: Bench) -> Non
     wait_until(lambda: not marked(place), "all of it is killed")
 
 
-def test_45_who_ignores_term_is_killed_after_the_grace(bench: Bench) -> None:
+def test_45_task_that_ignores_term_is_killed_after_the_grace_time(bench: Bench) -> None:
     # Time enough to come to its trap, on a busy machine too.
     place = bench.shell(_STUBBORN, timeout_s=1.5, grace_s=0.3)
     end = bench.end_of(place, within_s=30)
@@ -133,7 +133,7 @@ def test_45_who_ignores_term_is_killed_after_the_grace(bench: Bench) -> None:
     assert end.result.finished_at - end.result.started_at > 1.75
 
 
-def test_45_control_within_the_grace_it_lives(bench: Bench) -> None:
+def test_45_control_task_lives_during_the_grace_time(bench: Bench) -> None:
     place = bench.shell(_STUBBORN, grace_s=60.0)
     bench.until_ready(place)
     bench.stop(place)
@@ -143,7 +143,7 @@ def test_45_control_within_the_grace_it_lives(bench: Bench) -> None:
     bench.end_of(place)
 
 
-def test_46_what_nushell_does_not_wait_for_is_swept_and_counted(bench: Bench) -> None:
+def test_46_process_that_nushell_leaves_is_swept_and_counted(bench: Bench) -> None:
     nu = find_nu("nu", os.environ["PATH"])
     script = "^sh -c 'echo begun >&2; sleep 61; echo over >&2' | 5"
     place = bench.launch(nu, "-n", "--no-std-lib", "-c", script)
@@ -152,12 +152,12 @@ def test_46_what_nushell_does_not_wait_for_is_swept_and_counted(bench: Bench) ->
     assert "over" not in bench.log(place)
 
 
-def test_47_a_child_that_keeps_the_output_open_delays_nothing(bench: Bench) -> None:
+def test_47_child_that_keeps_the_output_open_delays_nothing(bench: Bench) -> None:
     place = bench.shell("sleep 60 & exit 4")
     assert bench.end_of(place, within_s=30).result.exit_code == 4
 
 
-def test_48_a_stranger_with_the_number_of_a_shim_is_not_signalled(
+def test_48_process_with_the_reused_pid_of_a_shim_is_not_signalled(
     bench: Bench,
 ) -> None:
     place = bench.shell("echo ready; exec sleep 60")
@@ -185,7 +185,7 @@ def test_48_a_stranger_with_the_number_of_a_shim_is_not_signalled(
         stranger.wait()
 
 
-def test_49_a_stopped_task_can_be_ended(bench: Bench) -> None:
+def test_49_stopped_task_can_be_cancelled(bench: Bench) -> None:
     place = bench.shell("echo ready; kill -STOP $$; sleep 60", grace_s=60.0)
     bench.until_ready(place)
     (task,) = children_of(shim_of(place))
@@ -195,7 +195,9 @@ def test_49_a_stopped_task_can_be_ended(bench: Bench) -> None:
     assert (end.cause, end.result.signal) == ("stop", 15)
 
 
-def test_49_what_a_task_stopped_itself_stays_so_after_a_thaw(bench: Bench) -> None:
+def test_49_process_that_stopped_itself_stays_stopped_after_resume(
+    bench: Bench,
+) -> None:
     place = bench.shell("sleep 61 & kill -STOP $!; echo $!; echo ready; exec sleep 60")
     bench.until_ready(place)
     child = int(bench.log(place).split()[0])
@@ -210,7 +212,7 @@ def test_49_what_a_task_stopped_itself_stays_so_after_a_thaw(bench: Bench) -> No
     assert not alive(child)
 
 
-def test_50_a_thousand_short_tasks_leave_no_zombie(bench: Bench) -> None:
+def test_50_thousand_short_tasks_leave_no_zombie(bench: Bench) -> None:
     for _ in range(50):
         places = [bench.shell("true & exit 3") for _ in range(20)]
         assert {bench.end_of(place).result.exit_code for place in places} == {3}
@@ -221,7 +223,7 @@ def test_50_a_thousand_short_tasks_leave_no_zombie(bench: Bench) -> None:
 
 
 def _stranger(pid: int) -> subprocess.Popen[bytes]:
-    """Start a process that has the number of one that is gone."""
+    """Start a process that has the pid of one that is gone."""
     last = Path("/proc/sys/kernel/ns_last_pid")
     if os.geteuid() != 0:
         pytest.skip("only root may choose the number of a process")

@@ -1,4 +1,4 @@
-"""Journals are cut and damaged while nobody owns them."""
+"""Journals are cut and damaged while no process owns them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("keep", [1, 40, -1])
-def test_a_record_cut_in_the_middle_is_dropped_and_the_run_goes_on(
+def test_incomplete_last_record_is_dropped_and_the_run_continues(
     provctl: Provctl, keep: int
 ) -> None:
     run, journal, ran = _run_of_a_killed_scheduler(provctl)
@@ -34,7 +34,7 @@ def test_a_record_cut_in_the_middle_is_dropped_and_the_run_goes_on(
 
 
 @pytest.mark.parametrize("record", [0, 1, 2])
-def test_a_damaged_record_refuses_that_run_and_no_other(
+def test_damaged_record_blocks_its_run_and_no_other(
     provctl: Provctl, record: int
 ) -> None:
     run, journal, _ = _run_of_a_killed_scheduler(provctl)
@@ -57,7 +57,7 @@ def test_a_damaged_record_refuses_that_run_and_no_other(
     assert journal.read_bytes() == damaged
 
 
-def test_a_journal_of_a_later_version_is_left_untouched(provctl: Provctl) -> None:
+def test_journal_of_a_later_version_is_left_untouched(provctl: Provctl) -> None:
     run, journal, _ = _run_of_a_killed_scheduler(provctl)
     provctl.kill_everything()
     later = _with_later_format(journal.read_bytes())
@@ -70,7 +70,7 @@ def test_a_journal_of_a_later_version_is_left_untouched(provctl: Provctl) -> Non
 
 @pytest.mark.parametrize("name", ["journal.jsonl", "workflow.json"])
 @pytest.mark.parametrize("how", ["empty", "missing", "garbage"])
-def test_a_file_that_is_not_what_it_was_is_damage(
+def test_missing_or_changed_workflow_file_is_damage(
     provctl: Provctl, name: str, how: str
 ) -> None:
     run, journal, _ = _run_of_a_killed_scheduler(provctl)
@@ -87,9 +87,9 @@ def test_a_file_that_is_not_what_it_was_is_damage(
 
 
 def _run_of_a_killed_scheduler(provctl: Provctl) -> Tuple[str, Path, Path]:
-    """A run whose last record is the start of its last task, and its owner dead.
+    """A run of a dead owner; its last record is the start of its last task.
 
-    The task goes on until there is a file `go`.
+    The task runs until there is a file `go`.
     """
     ran = provctl.folder / "ran"
     script = f'echo "$PROVCTL_TASK" >> "{ran}"'
@@ -105,7 +105,7 @@ def _run_of_a_killed_scheduler(provctl: Provctl) -> Tuple[str, Path, Path]:
 
 
 def _with_later_format(raw: bytes) -> bytes:
-    """The same journal, as a version would write it that is yet to come."""
+    """The same journal as a future version would write it."""
     lines, before = [], b"00000000"
     for line in raw.splitlines():
         body = line[:-18].replace(b'{"v":1,', b'{"v":99,', 1)

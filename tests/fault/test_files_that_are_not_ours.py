@@ -1,6 +1,6 @@
-"""Links, FIFOs and what others own lie where files of the state directory should be.
+"""Links, FIFOs and files of other accounts in place of files of the state directory.
 
-What a link leads to stays as it is, nothing hangs, and all other runs go on.
+The target of a link stays unchanged, nothing hangs, and all other runs continue.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _queued(provctl: Provctl) -> str:
 
 
 def _interrupted(provctl: Provctl) -> str:
-    """A run whose task is running when its scheduler and all else is killed."""
+    """A run whose task was running when its scheduler and all else was killed."""
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     provctl.kill_everything()
@@ -54,7 +54,7 @@ def _replace(path: Path, what: str, victim: Path) -> None:
 
 
 def _others_go_on(provctl: Provctl, damaged: str) -> None:
-    """Every run but one ends well, and what is wrong with that one is said."""
+    """Check that all other runs finish and that the problem of this run is reported."""
     other = provctl.submit(provctl.file({"b": {"command": ["true"]}}))
     provctl("wait", other, within_s=_HANGS_S)
     assert damaged in provctl("scheduler", "logs", within_s=_HANGS_S).out
@@ -71,7 +71,7 @@ def _others_go_on(provctl: Provctl, damaged: str) -> None:
 
 @pytest.mark.parametrize("what", ["link", "hard link", "fifo"])
 @pytest.mark.parametrize("name", ["lock", "log"])
-def test_a_file_of_the_scheduler_that_is_not_ours_is_refused(
+def test_foreign_file_of_the_scheduler_is_refused(
     provctl: Provctl, victim: Path, name: str, what: str
 ) -> None:
     run = _queued(provctl)
@@ -94,7 +94,7 @@ def test_a_file_of_the_scheduler_that_is_not_ours_is_refused(
 
 @pytest.mark.parametrize("what", ["link", "hard link", "fifo"])
 @pytest.mark.parametrize("name", ["owner.lock", "journal.jsonl", "workflow.json"])
-def test_a_file_of_a_run_that_is_not_ours_is_damage_of_that_run(
+def test_foreign_file_of_a_run_is_damage_of_that_run(
     provctl: Provctl, victim: Path, name: str, what: str
 ) -> None:
     run = _queued(provctl)
@@ -108,7 +108,7 @@ def test_a_file_of_a_run_that_is_not_ours_is_damage_of_that_run(
 
 
 def _told_when_taken(provctl: Provctl, run: str) -> None:
-    """A list does not read what a run consists of; whoever takes it does."""
+    """Check that the next owner reports the problem; a list does not read that file."""
     provctl("wait", provctl.submit(provctl.file({"b": {"command": ["true"]}})))
     assert run in provctl("scheduler", "logs", within_s=_HANGS_S).out
     said = provctl("journal", "verify", code=33, within_s=_HANGS_S)
@@ -117,7 +117,7 @@ def _told_when_taken(provctl: Provctl, run: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["hard link", "fifo"])
-def test_an_exit_record_that_is_not_ours_is_damage_of_that_run(
+def test_foreign_exit_record_is_damage_of_that_run(
     provctl: Provctl, victim: Path, what: str
 ) -> None:
     run = _interrupted(provctl)
@@ -134,7 +134,7 @@ def _folders() -> List[str]:
 
 
 @pytest.mark.parametrize("name", _folders())
-def test_a_folder_that_is_a_link_is_refused(provctl: Provctl, name: str) -> None:
+def test_folder_that_is_a_link_is_refused(provctl: Provctl, name: str) -> None:
     run = _queued(provctl)
     path, real = provctl.state / name, provctl.folder / "real"
     real.mkdir(mode=0o700)
@@ -156,7 +156,7 @@ def test_a_folder_that_is_a_link_is_refused(provctl: Provctl, name: str) -> None
     provctl("wait", run)
 
 
-def test_a_folder_of_another_account_is_refused(provctl: Provctl) -> None:
+def test_folder_of_another_account_is_refused(provctl: Provctl) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root gives folders away")
     run = _queued(provctl)

@@ -1,4 +1,4 @@
-"""Catalogue group H, 81 to 86: what tasks write, how much of it, and what it may do."""
+"""Catalogue group H, 81 to 86: the amount and the content of what tasks write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SECRET = "s3cr3t/Key+value=0815"
 _CAP = 100_000
 
 
-def test_81_an_endless_log_is_kept_within_its_limit(bench: Bench) -> None:
+def test_81_endless_log_stays_within_its_limit(bench: Bench) -> None:
     place = bench.launch("yes", "a line of a log", log_max=1_000_000)
     log = place.file("log")
     bench.until(lambda: log.exists() and _MARKER.search(log.read_bytes()), "it is cut")
@@ -46,7 +46,7 @@ def test_81_an_endless_log_is_kept_within_its_limit(bench: Bench) -> None:
     assert set(head.split(b"\n")) == set(tail.split(b"\n")[:-1]) == {b"a line of a log"}
 
 
-def test_81_control_without_a_limit_everything_is_kept(bench: Bench) -> None:
+def test_81_control_log_without_a_limit_is_complete(bench: Bench) -> None:
     place = bench.shell("head -c 3000000 /dev/zero")
     assert bench.end_of(place).result.log_dropped_bytes == 0
     assert place.file("log").stat().st_size == 3_000_000
@@ -68,7 +68,7 @@ def test_81_every_byte_is_kept_or_counted(bench: Bench, pause: str) -> None:
     assert len(tail) > _CAP * 0.4
 
 
-def test_81_a_quiet_task_costs_no_wake_up(bench: Bench) -> None:
+def test_81_silent_task_wakes_no_process(bench: Bench) -> None:
     place = bench.shell("echo ready; exec sleep 60", log_max=_CAP)
     bench.until_ready(place)
 
@@ -82,7 +82,7 @@ def test_81_a_quiet_task_costs_no_wake_up(bench: Bench) -> None:
     bench.end_of(place)
 
 
-def test_81_who_reads_along_is_told_what_was_left_out(bench: Bench) -> None:
+def test_81_log_reader_is_told_what_was_left_out(bench: Bench) -> None:
     go = bench.folder / "go-on"
     script = "i=0; say() { while [ $i -lt $1 ]; do echo line $i; i=$((i+1)); done; }"
     script += (
@@ -102,7 +102,7 @@ def test_81_who_reads_along_is_told_what_was_left_out(bench: Bench) -> None:
     assert rest.endswith(b"line 39999\n")
 
 
-def test_81_what_is_read_along_and_what_is_missed_is_all(bench: Bench) -> None:
+def test_81_followed_and_missed_bytes_are_the_whole_log(bench: Bench) -> None:
     pause = "[ $((i % 1500)) = 0 ] && sleep 0.05"
     script = f"i=0; while [ $i -lt 40000 ]; do echo line $i; i=$((i+1)); {pause}; done"
     place = bench.shell(script, log_max=_CAP)
@@ -124,7 +124,7 @@ def test_81_what_is_read_along_and_what_is_missed_is_all(bench: Bench) -> None:
     assert len(lines) + missed == written
 
 
-def test_82_a_line_without_end_is_read_in_pieces(provctl: Provctl) -> None:
+def test_82_endless_line_is_read_in_pieces(provctl: Provctl) -> None:
     script = "head -c 5000000 /dev/zero | tr '\\0' x"
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
     provctl("wait", run)
@@ -135,7 +135,7 @@ def test_82_a_line_without_end_is_read_in_pieces(provctl: Provctl) -> None:
     assert max(map(len, reader.pieces(last=False))) <= 1 << 16
 
 
-def test_83_invalid_text_is_shown_replaced_and_kept_raw(provctl: Provctl) -> None:
+def test_83_invalid_text_is_replaced_on_screen_and_kept_raw(provctl: Provctl) -> None:
     script = r"printf 'a\377b\000c\n'"
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
     provctl("wait", run)
@@ -155,7 +155,7 @@ _ESCAPES = {
 
 
 @pytest.mark.parametrize("escape", _ESCAPES)
-def test_84_terminal_escapes_are_neutralised(provctl: Provctl, escape: str) -> None:
+def test_84_terminal_escapes_are_removed(provctl: Provctl, escape: str) -> None:
     script = f"printf 'one {_ESCAPES[escape]}two\\n'"
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
     provctl("wait", run)
@@ -196,7 +196,7 @@ def _leaks() -> Dict[str, str]:
 
 
 @pytest.mark.parametrize("how", _leaks())
-def test_86_a_secret_is_covered(bench: Bench, how: str) -> None:
+def test_86_secret_is_redacted(bench: Bench, how: str) -> None:
     script = f"echo ready; {_leaks()[how]}"
     shown = bench.shell(script)  # the control
     bench.end_of(shown)
@@ -209,14 +209,14 @@ def test_86_a_secret_is_covered(bench: Bench, how: str) -> None:
     assert not any(_SECRET[i : i + 4] in log for i in range(len(_SECRET) - 4))
 
 
-def test_86_a_secret_is_covered_while_the_task_runs(bench: Bench) -> None:
+def test_86_secret_is_redacted_while_the_task_runs(bench: Bench) -> None:
     place = bench.shell(f"echo {_SECRET}; exec sleep 60", masked=(_SECRET,))
     bench.until(lambda: "****" in bench.log(place), "it is covered")
     bench.stop(place)
     bench.end_of(place)
 
 
-def test_86_a_secret_is_covered_beside_what_is_left_out(bench: Bench) -> None:
+def test_86_secret_is_redacted_next_to_bytes_left_out(bench: Bench) -> None:
     script = f"i=0; while [ $i -lt 20000 ]; do echo {_SECRET} $i; i=$((i+1)); done"
     place = bench.shell(script, log_max=_CAP, masked=(_SECRET,))
     assert bench.end_of(place).result.log_dropped_bytes > _CAP
@@ -226,7 +226,7 @@ def test_86_a_secret_is_covered_beside_what_is_left_out(bench: Bench) -> None:
     assert log.endswith(" 19999\n")
 
 
-def test_86_a_secret_is_covered_in_what_a_task_returns(bench: Bench) -> None:
+def test_86_secret_is_redacted_in_the_output_of_a_task(bench: Bench) -> None:
     place = bench.order().place
     out = place.folder / f"{place.index + 1}.1.out"
     script = f'printf \'{{"key": "{_SECRET}", "n": 7}}\' > {out}'
@@ -235,7 +235,7 @@ def test_86_a_secret_is_covered_in_what_a_task_returns(bench: Bench) -> None:
     assert _SECRET not in made.file("go").read_text()
 
 
-def test_86_an_adopted_attempt_still_covers(bench: Bench) -> None:
+def test_86_adopted_attempt_still_redacts_secrets(bench: Bench) -> None:
     go = bench.folder / "go-on"
     place = bench.shell(
         f"echo ready; until [ -e {go} ]; do sleep 0.02; done; echo {_SECRET}",
@@ -256,7 +256,7 @@ _BASE32 = base64.b32encode(_SECRET.encode()).decode()
 @pytest.mark.parametrize(
     "miss", [_SECRET[::-1], _SECRET.upper(), " ".join(_SECRET), _BASE32]
 )
-def test_86_what_is_known_to_be_missed(bench: Bench, miss: str) -> None:
+def test_86_known_limits_of_redaction(bench: Bench, miss: str) -> None:
     place = bench.launch("echo", miss, masked=(_SECRET,))
     bench.end_of(place)
     assert bench.log(place) == miss + "\n"

@@ -1,4 +1,4 @@
-"""Whoever dies between the end of a run and its hooks: they are run, at least once."""
+"""Hooks run at least once, although processes die before or during them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORKS = ("clone", "clone3", "fork", "vfork")
 
 
 class Heard:
-    """A hook that writes down what it is told, after `first`."""
+    """A hook that runs `first` and then stores its input."""
 
     def __init__(self, provctl: Provctl, first: str = "true") -> None:
         self.path = provctl.folder / "heard"
@@ -32,7 +32,7 @@ class Heard:
         self.env = {"PROVCTL_CONFIG": str(provctl.text("hooks.toml", text))}
 
     def lines(self) -> List[Dict[str, Any]]:
-        """What it was told."""
+        """The stored inputs."""
         text = self.path.read_text() if self.path.exists() else ""
         return [json.loads(line) for line in text.splitlines()]
 
@@ -42,7 +42,7 @@ def _marks(provctl: Provctl) -> List[Path]:
 
 
 def _killed_before_its_hooks(provctl: Provctl, heard: Heard) -> str:
-    """Run a workflow, and kill who owns it when it is to start the hooks."""
+    """Run a workflow, and kill its owner when it starts the hooks."""
     need_strace()
     file, trace = provctl.file({"a": {"command": ["true"]}}), provctl.folder / "trace"
     options = ("-y", "-e", "trace=" + ",".join(f"?{call}" for call in FORKS))
@@ -63,7 +63,7 @@ def _killed_before_its_hooks(provctl: Provctl, heard: Heard) -> str:
     return run
 
 
-def test_the_owner_dies_between_the_end_and_the_hooks(provctl: Provctl) -> None:
+def test_hooks_run_after_the_owner_died_before_them(provctl: Provctl) -> None:
     heard = Heard(provctl)
     run = _killed_before_its_hooks(provctl, heard)
     provctl("scheduler", "start", env=heard.env)
@@ -72,7 +72,7 @@ def test_the_owner_dies_between_the_end_and_the_hooks(provctl: Provctl) -> None:
     provctl.until(lambda: not _marks(provctl), "nothing is left to be told")
 
 
-def test_the_control_without_the_mark_nobody_is_told(provctl: Provctl) -> None:
+def test_control_hooks_do_not_run_without_their_mark(provctl: Provctl) -> None:
     heard = Heard(provctl)
     _killed_before_its_hooks(provctl, heard)
     (mark,) = _marks(provctl)
@@ -84,9 +84,7 @@ def test_the_control_without_the_mark_nobody_is_told(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("who", ["scheduler", "foreground"])
-def test_who_runs_the_hooks_dies_and_they_are_run_again(
-    provctl: Provctl, who: str
-) -> None:
+def test_hooks_run_again_after_their_runner_died(provctl: Provctl, who: str) -> None:
     pids, go = provctl.folder / "pids", provctl.folder / "go"
     wait = f'echo $PPID >> "{pids}"; until [ -e "{go}" ]; do sleep 0.02; done'
     heard = Heard(provctl, first=wait)

@@ -1,4 +1,4 @@
-"""Owners of runs are killed while tasks run; the tasks and their ends are not lost."""
+"""Owners of runs are killed while tasks run; tasks and their results are not lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.support.installed import Provctl
 
 
-def test_a_killed_foreground_run_is_finished_by_resume(provctl: Provctl) -> None:
+def test_resume_finishes_a_killed_foreground_run(provctl: Provctl) -> None:
     starts = provctl.folder / "starts"
     run = _killed_foreground_run(provctl, starts)
     with provctl.start("workflow", "resume", run) as owner:
@@ -35,7 +35,7 @@ def test_a_killed_foreground_run_is_finished_by_resume(provctl: Provctl) -> None
     assert kinds.count("owner_took") == 2
 
 
-def test_without_resume_it_is_said_that_nobody_goes_on(provctl: Provctl) -> None:
+def test_status_says_that_a_killed_foreground_run_is_orphaned(provctl: Provctl) -> None:
     starts = provctl.folder / "starts"
     run = _killed_foreground_run(provctl, starts)
     told = provctl.status(run)
@@ -56,7 +56,7 @@ def test_without_resume_it_is_said_that_nobody_goes_on(provctl: Provctl) -> None
     assert "after" not in starts.read_text()
 
 
-def test_a_killed_foreground_run_can_be_given_to_the_scheduler(
+def test_killed_foreground_run_can_be_given_to_the_scheduler(
     provctl: Provctl,
 ) -> None:
     run = _killed_foreground_run(provctl, provctl.folder / "starts")
@@ -65,7 +65,7 @@ def test_a_killed_foreground_run_can_be_given_to_the_scheduler(
     assert provctl.task(run, "after")["outcome"] == "cancelled"
 
 
-def test_case_37_a_killed_scheduler_does_not_keep_its_locks(provctl: Provctl) -> None:
+def test_case_37_killed_scheduler_releases_its_locks(provctl: Provctl) -> None:
     script = "echo ready; exec sleep 60"
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
     provctl.wait_for_text(_log(provctl, run), "ready")
@@ -75,7 +75,7 @@ def test_case_37_a_killed_scheduler_does_not_keep_its_locks(provctl: Provctl) ->
     provctl("wait", run, code=11)
 
 
-def test_case_26_a_stopped_scheduler_declares_nothing_dead(provctl: Provctl) -> None:
+def test_case_26_suspended_scheduler_loses_no_task(provctl: Provctl) -> None:
     go = provctl.folder / "go"
     script = f'echo ready; until [ -e "{go}" ]; do sleep 0.02; done; exit 7'
     run = provctl.submit(provctl.file({"a": {"command": ["sh", "-c", script]}}))
@@ -91,7 +91,7 @@ def test_case_26_a_stopped_scheduler_declares_nothing_dead(provctl: Provctl) -> 
     assert provctl.task(run, "a")["exit_code"] == 7
 
 
-def test_case_25_shim_and_scheduler_killed_together_is_lost_and_held(
+def test_case_25_task_is_lost_and_held_if_shim_and_scheduler_are_killed(
     provctl: Provctl,
 ) -> None:
     ran = provctl.folder / "ran"
@@ -111,7 +111,7 @@ def test_case_25_shim_and_scheduler_killed_together_is_lost_and_held(
     assert ran.read_text() == "x\n"
 
 
-def test_case_25_a_lost_task_that_may_be_repeated_is(provctl: Provctl) -> None:
+def test_case_25_lost_idempotent_task_runs_again(provctl: Provctl) -> None:
     ran = provctl.folder / "ran"
     script = f'echo x >> "{ran}"; echo ready; [ "$(wc -l < "{ran}")" = 2 ] || sleep 60'
     again = {"idempotent": True, "on_interrupt": "rerun"}
@@ -125,9 +125,9 @@ def test_case_25_a_lost_task_that_may_be_repeated_is(provctl: Provctl) -> None:
 
 
 def _killed_foreground_run(provctl: Provctl, starts: Path) -> str:
-    """A run of which two tasks run and one waits, and its owner is dead.
+    """A run of a dead owner, with two running tasks and one waiting task.
 
-    They go on until `_open`.
+    The tasks run until `_open`.
     """
 
     def task(code: int, **fields: Any) -> Dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The scheduler's log is bounded, loses no older lines, and tells nothing of clients that went."""
+"""The scheduler's log is limited, and has no errors about closed clients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LINE = "x" * 99 + "\n"
 
 
 def _rotate_unlocked(log: Path, text: str, barrier: Any) -> None:
-    """The control: look, then rename, as if nobody else did."""
+    """The control: check, then rename, without a lock."""
     is_large = log.stat().st_size > LOG_MAX
     barrier.wait(60)
     if is_large:
@@ -38,7 +38,7 @@ def _rotate(log: Path, text: str, barrier: Any) -> None:
 
 
 def _older_after(write: Callable[..., None], log: Path, rounds: int) -> int:
-    """Have several processes find a log too large at once; the least that is kept of it."""
+    """Let several processes rotate a large log at once; return the older log's size."""
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(_WRITERS)
     sizes = []
@@ -60,15 +60,15 @@ def _older_after(write: Callable[..., None], log: Path, rounds: int) -> int:
     return min(sizes)
 
 
-def test_rotations_at_once_keep_the_older_log(tmp_path: Path) -> None:
+def test_parallel_rotations_keep_the_older_log(tmp_path: Path) -> None:
     assert _older_after(_rotate, tmp_path / "log", 50) > LOG_MAX
 
 
-def test_the_control_loses_the_older_log(tmp_path: Path) -> None:
+def test_control_rotation_without_a_lock_loses_the_older_log(tmp_path: Path) -> None:
     assert _older_after(_rotate_unlocked, tmp_path / "log", 5) < LOG_MAX
 
 
-def test_a_scheduler_goes_on_in_a_new_log(provctl: Provctl) -> None:
+def test_scheduler_continues_in_a_new_log(provctl: Provctl) -> None:
     provctl("scheduler", "start")
     log = provctl.state / "scheduler" / "log"
     (scheduler,) = provctl.schedulers()
@@ -92,7 +92,7 @@ def test_a_scheduler_goes_on_in_a_new_log(provctl: Provctl) -> None:
     assert recent[0] == _LINE.strip()
 
 
-def test_following_goes_on_over_a_rotation(provctl: Provctl) -> None:
+def test_logs_follow_continues_after_a_rotation(provctl: Provctl) -> None:
     provctl("scheduler", "start")
     log = provctl.state / "scheduler" / "log"
     out = provctl.folder / "followed"
@@ -109,7 +109,7 @@ def test_following_goes_on_over_a_rotation(provctl: Provctl) -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_clients_that_go_away_end_what_they_asked_for(
+def test_closed_clients_end_their_streams_without_log_errors(
     provctl: Provctl, how: str
 ) -> None:
     api = start_api(provctl)
@@ -134,7 +134,7 @@ def test_clients_that_go_away_end_what_they_asked_for(
 
 
 def _reader(api: Api) -> socket.socket:
-    """Return a connection that reads events, with another request sent behind."""
+    """Return a connection that reads events, with another request sent after it."""
     sock = api.raw()
     lines = [
         "GET /events HTTP/1.1",

@@ -1,6 +1,7 @@
-"""Exit records, journals and run folders that are gone, or of another attempt or run.
+"""Exit records, journals and run folders that are missing or belong elsewhere.
 
-What ended is not run again, nobody's end is taken for another's, other runs go on.
+Finished tasks do not run again, no result is taken for another one, and other runs
+continue.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _QUEUED = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
 
 
 def _started(provctl: Provctl, exit_code: int = 0) -> str:
-    """A run whose task has begun, and goes on until there is a file `over`."""
+    """A run whose task runs until there is a file `over`."""
     script = (
         f'echo "$PROVCTL_RUN" >> "{provctl.folder}/ran"; echo ready; '
         f'until [ -e "{provctl.folder}/over" ]; do sleep 0.02; done; exit {exit_code}'
@@ -33,7 +34,7 @@ def _started(provctl: Provctl, exit_code: int = 0) -> str:
 
 
 def _end_without_owner(provctl: Provctl) -> None:
-    """Kill the scheduler, then let the tasks end: only their own records say how."""
+    """Kill the scheduler, then let the tasks finish: only exit records say how."""
     provctl.kill_scheduler()
     (provctl.folder / "over").touch()
     provctl.until(lambda: not provctl.processes(), "no process is left")
@@ -48,7 +49,7 @@ def _times(provctl: Provctl, run: str) -> int:
 
 
 def _is_told(provctl: Provctl, *runs: str) -> None:
-    """The scheduler, `verify` and `doctor` name these runs, and others go on."""
+    """Check that scheduler, `verify` and `doctor` name these runs; others continue."""
     other = provctl.submit(provctl.file({"b": {"command": ["true"]}}))
     provctl("wait", other)
     told = provctl("scheduler", "logs").out
@@ -64,7 +65,7 @@ def _is_told(provctl: Provctl, *runs: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["missing", "void", "elsewhere"])
-def test_an_attempt_whose_exit_record_is_gone_is_lost_not_run_again(
+def test_attempt_without_exit_record_is_lost_and_not_repeated(
     provctl: Provctl, how: str
 ) -> None:
     run = _started(provctl)
@@ -80,7 +81,7 @@ def test_an_attempt_whose_exit_record_is_gone_is_lost_not_run_again(
     assert _times(provctl, run) == 1
 
 
-def test_the_control_what_left_no_trace_never_began(provctl: Provctl) -> None:
+def test_control_attempt_without_any_trace_runs(provctl: Provctl) -> None:
     run = _started(provctl)
     _end_without_owner(provctl)
     _go(provctl, run).unlink()
@@ -90,7 +91,7 @@ def test_the_control_what_left_no_trace_never_began(provctl: Provctl) -> None:
     assert _times(provctl, run) == 2
 
 
-def test_an_older_journal_does_not_repeat_what_its_files_know(provctl: Provctl) -> None:
+def test_older_copy_of_a_journal_does_not_repeat_attempts(provctl: Provctl) -> None:
     file = provctl.endless(f'echo "$PROVCTL_RUN" >> "{provctl.folder}/ran"')
     run = provctl.submit(file, env=_QUEUED)
     journal = provctl.state / "runs" / run / "journal.jsonl"
@@ -105,7 +106,9 @@ def test_an_older_journal_does_not_repeat_what_its_files_know(provctl: Provctl) 
     assert _times(provctl, run) == 1
 
 
-def test_an_ended_attempt_without_its_exit_record_is_told_of(provctl: Provctl) -> None:
+def test_verify_reports_a_finished_attempt_without_exit_record(
+    provctl: Provctl,
+) -> None:
     run = provctl.submit(provctl.file({"a": {"command": ["true"]}}))
     provctl("wait", run)
     provctl("journal", "verify", run)
@@ -114,7 +117,7 @@ def test_an_ended_attempt_without_its_exit_record_is_told_of(provctl: Provctl) -
     assert str(_go(provctl, run)) in said.out + said.err
 
 
-def test_swapped_exit_records_are_nobodys(provctl: Provctl) -> None:
+def test_swapped_exit_records_are_not_used(provctl: Provctl) -> None:
     well, badly = _started(provctl), _started(provctl, exit_code=3)
     _end_without_owner(provctl)
     aside = provctl.folder / "aside"
@@ -132,7 +135,7 @@ def test_swapped_exit_records_are_nobodys(provctl: Provctl) -> None:
     provctl("wait", badly, code=10)
 
 
-def test_run_folders_under_each_others_names_are_damage(provctl: Provctl) -> None:
+def test_swapped_run_folders_are_damaged(provctl: Provctl) -> None:
     one, two = _started(provctl), _started(provctl, exit_code=3)
     _end_without_owner(provctl)
     runs = provctl.state / "runs"
@@ -146,7 +149,7 @@ def test_run_folders_under_each_others_names_are_damage(provctl: Provctl) -> Non
     assert (_times(provctl, one), _times(provctl, two)) == (1, 1)
 
 
-def test_the_copy_of_a_run_is_none(provctl: Provctl) -> None:
+def test_copied_run_folder_is_damaged(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless(), env=_QUEUED)
     runs = provctl.state / "runs"
     shutil.copytree(str(runs / run), str(runs / "copy"))
@@ -156,7 +159,7 @@ def test_the_copy_of_a_run_is_none(provctl: Provctl) -> None:
     provctl.until_ready(run)
 
 
-def test_a_copied_state_directory_leaves_tasks_of_the_first_alone(
+def test_copied_state_directory_does_not_affect_tasks_of_the_original(
     provctl: Provctl,
 ) -> None:
     run = _started(provctl)

@@ -1,4 +1,4 @@
-"""A journal is damaged where a start stands, repaired, and the run goes on."""
+"""A journal is damaged at the start of a task and repaired; the run continues, once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def damage(journal: Path, needle: bytes) -> bytes:
-    """Flip a bit in the first record with this in it; return what the file was."""
+    """Flip a bit in the first record that contains a text; return the original file."""
     raw = journal.read_bytes()
     at = raw.index(needle)
     journal.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
@@ -22,9 +22,9 @@ def damage(journal: Path, needle: bytes) -> bytes:
 
 @pytest.fixture
 def cut_off(provctl: Provctl) -> Tuple[str, Path, Path]:
-    """A run whose owner died: `ends` has ended with 7 since then, `runs` goes on.
+    """A run of a dead owner: `ends` has since exited with 7, `runs` still runs.
 
-    A task that follows the start of both makes that an acknowledged record.
+    A later task ensures that the records of both starts are acknowledged.
     """
     ran, dead = provctl.folder / "ran", provctl.folder / "dead"
 
@@ -52,7 +52,7 @@ def cut_off(provctl: Provctl) -> Tuple[str, Path, Path]:
 
 
 @pytest.mark.parametrize("task", ["ends", "runs"])
-def test_a_start_whose_record_was_dropped_is_found_by_its_file(
+def test_attempt_whose_record_was_dropped_is_found_by_its_file(
     provctl: Provctl, cut_off: Tuple[str, Path, Path], task: str
 ) -> None:
     run, journal, ran = cut_off
@@ -81,10 +81,10 @@ def test_a_start_whose_record_was_dropped_is_found_by_its_file(
     assert "ok" in provctl("journal", "verify", run).out
 
 
-def test_without_its_files_it_would_run_again(
+def test_control_attempt_runs_again_without_its_files(
     provctl: Provctl, cut_off: Tuple[str, Path, Path]
 ) -> None:
-    """The negative control: it is these that keep it from running twice."""
+    """The negative control: these files prevent a second start."""
     run, journal, ran = cut_off
     damage(journal, b'"task":"ends"')
     for name in ("0.1.go", "0.1.log"):
@@ -96,14 +96,14 @@ def test_without_its_files_it_would_run_again(
     assert sorted(ran.read_text().split()) == ["ends", "ends", "runs"]
 
 
-def test_nobody_repairs_under_an_owner(provctl: Provctl) -> None:
+def test_repair_refuses_a_run_with_an_owner(provctl: Provctl) -> None:
     run = provctl.submit(provctl.endless())
     provctl.until_ready(run)
     said = provctl("journal", "repair", run, code=41).err
     assert "has an owner" in said
 
 
-def test_a_request_to_cancel_behind_the_damage_has_to_be_made_again(
+def test_cancel_recorded_after_the_damage_must_be_requested_again(
     provctl: Provctl,
 ) -> None:
     run = provctl.submit(provctl.endless("trap : TERM"))
@@ -128,7 +128,7 @@ def test_a_request_to_cancel_behind_the_damage_has_to_be_made_again(
     assert not (provctl.state / "runs" / run / "attempts" / "1.1.go").exists()
 
 
-def test_what_cannot_be_repaired_is_said_and_left(
+def test_repair_reports_and_leaves_what_it_cannot_repair(
     provctl: Provctl, cut_off: Tuple[str, Path, Path]
 ) -> None:
     run, journal, _ = cut_off
@@ -147,7 +147,7 @@ def test_what_cannot_be_repaired_is_said_and_left(
     assert "nothing to repair" in provctl("journal", "repair", run, "--yes").out
 
 
-def test_at_a_terminal_it_asks(
+def test_repair_asks_at_a_terminal(
     provctl: Provctl, cut_off: Tuple[str, Path, Path]
 ) -> None:
     run, journal, _ = cut_off

@@ -1,4 +1,4 @@
-"""`schedule add` is killed anywhere: what it said is on disk, and the rest is whole."""
+"""`schedule add` is killed anywhere: an acknowledged schedule is on disk, complete."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _added(provctl: Provctl, options: tuple[str, ...], log: Path, code: int) -> 
     return provctl(*command, under=under(log, options), code=code).out
 
 
-def test_what_is_said_to_be_added_is_on_disk(provctl: Provctl) -> None:
+def test_acknowledged_schedule_is_on_disk(provctl: Provctl) -> None:
     provctl("scheduler", "start")
     log = provctl.folder / "trace"
     calls = "fsync,rename,renameat,renameat2,write"
@@ -53,7 +53,7 @@ def test_what_is_said_to_be_added_is_on_disk(provctl: Provctl) -> None:
     assert steps == sorted(steps), [lines[step] for step in steps]
 
 
-def test_killed_anywhere_it_is_absent_or_whole(
+def test_schedule_add_killed_anywhere_leaves_nothing_or_a_complete_schedule(
     tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
     points: List[Point] = []

@@ -1,6 +1,6 @@
-"""The scheduler dies around the firing of a schedule, and its clock is set: one run a time.
+"""The scheduler dies while a schedule fires, or the clock changes: one run per time.
 
-`FAULT_KILLS=2000` for the long run.
+`FAULT_KILLS=2000` is the long run.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _fires(provctl: Provctl) -> str:
 
 
 @pytest.mark.parametrize(("moment", "made"), [("before", 0), ("after", 1)])
-def test_who_dies_around_the_submission_fires_once(
+def test_schedule_fires_once_if_the_scheduler_dies_around_the_submission(
     provctl: Provctl, file: Path, ran: Path, moment: str, made: int
 ) -> None:
     backdated(provctl, file)
@@ -72,7 +72,7 @@ def test_who_dies_around_the_submission_fires_once(
     assert ran.read_text() == "x\n"
 
 
-def test_the_control_without_the_key_it_fires_twice(
+def test_control_schedule_fires_twice_without_the_key(
     provctl: Provctl, file: Path
 ) -> None:
     backdated(provctl, file)
@@ -82,7 +82,7 @@ def test_the_control_without_the_key_it_fires_twice(
     assert run in provctl.runs()
 
 
-def test_over_many_kills_each_time_has_one_run(
+def test_each_time_has_one_run_after_many_kills(
     provctl: Provctl, file: Path, ran: Path, figure: Callable[[str], None]
 ) -> None:
     dice, wanted, kills = random.Random(SEED), bar("FAULT_KILLS", 20), 0
@@ -113,13 +113,13 @@ def test_over_many_kills_each_time_has_one_run(
 
 
 def _waits(provctl: Provctl, name: str) -> bool:
-    """Whether not all of its missed times have their run."""
+    """Whether some missed times have no run yet."""
     row = _shown(provctl, name)
     return bool(row["waiting"] or row["run"] is None)
 
 
 @pytest.mark.parametrize("jump", [-DAY, -600, 600])
-def test_a_clock_that_is_set_between_owners_fires_nothing_twice(
+def test_clock_set_between_owners_fires_nothing_twice(
     provctl: Provctl, file: Path, jump: int
 ) -> None:
     clock = SetClock(provctl)
@@ -137,7 +137,7 @@ def test_a_clock_that_is_set_between_owners_fires_nothing_twice(
     assert _shown(provctl)["run"] == run
 
 
-def test_a_clock_that_was_a_year_ahead_goes_on_from_now(
+def test_schedule_continues_after_the_clock_was_a_year_ahead(
     provctl: Provctl, file: Path
 ) -> None:
     clock = SetClock(provctl)

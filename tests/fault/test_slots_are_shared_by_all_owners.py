@@ -1,4 +1,4 @@
-"""Pools and places are for all owners of a state directory, whoever of them is killed."""
+"""All owners of a state directory share its pools and slots."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FIRST = 1 << 40  # as in `storage.slots`
 
 
 def gated(provctl: Provctl, name: str, **fields: Any) -> Dict[str, Any]:
-    """A task that says it began, then waits for a file, `go-NAME`."""
+    """A task that reports its start, then waits for a file `go-NAME`."""
     begun, gate = provctl.folder / f"begun-{name}", provctl.folder / f"go-{name}"
     script = f"touch {begun}; until [ -e {gate} ]; do sleep 0.02; done"
     return {"command": ["sh", "-c", script], **fields}
@@ -47,7 +47,7 @@ def in_db(provctl: Provctl, name: str) -> Path:
 
 
 def somebody_waits(provctl: Provctl, resource: str = "pool.db") -> bool:
-    """Whether an owner waits first for a resource."""
+    """Whether an owner is the first waiter for a resource."""
     fd = os.open(str(provctl.state / "slots" / resource), os.O_RDWR)
     try:
         return byte_range_lock.other_lock(fd, _FIRST, 1) is not None
@@ -80,7 +80,7 @@ def test_two_foreground_runs_share_a_pool(provctl: Provctl) -> None:
         assert one.wait(60) == 0
 
 
-def test_a_foreground_run_and_the_scheduler_share_the_places(provctl: Provctl) -> None:
+def test_foreground_run_and_scheduler_share_slots(provctl: Provctl) -> None:
     most = {"PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS": "1"}
     submitted = provctl.submit(
         provctl.file({"t": gated(provctl, "one")}, "one"), env=most
@@ -101,7 +101,9 @@ def test_a_foreground_run_and_the_scheduler_share_the_places(provctl: Provctl) -
     provctl("wait", submitted)
 
 
-def test_a_run_may_ask_for_more_than_usual_and_gets_the_rest(provctl: Provctl) -> None:
+def test_run_may_set_a_higher_limit_and_gets_the_remaining_slots(
+    provctl: Provctl,
+) -> None:
     most = {"PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS": "1"}
     file = provctl.file({"t": gated(provctl, "one")}, "one")
     with provctl.start("run", file, env=most) as one:
@@ -112,7 +114,7 @@ def test_a_run_may_ask_for_more_than_usual_and_gets_the_rest(provctl: Provctl) -
         assert one.wait(60) == 0
 
 
-def test_the_control_who_does_not_share_runs_at_once(provctl: Provctl) -> None:
+def test_control_owner_that_does_not_share_slots_runs_at_once(provctl: Provctl) -> None:
     with provctl.start("run", in_db(provctl, "one"), env=ALONE) as one:
         provctl.until(lambda: begun(provctl, "one"), "the first runs")
         with provctl.start("run", in_db(provctl, "two"), env=ALONE) as two:
@@ -122,7 +124,7 @@ def test_the_control_who_does_not_share_runs_at_once(provctl: Provctl) -> None:
             assert (one.wait(60), two.wait(60)) == (0, 0)
 
 
-def test_the_task_of_a_killed_owner_keeps_what_it_takes(provctl: Provctl) -> None:
+def test_task_of_a_killed_owner_keeps_its_slots(provctl: Provctl) -> None:
     with provctl.start("run", in_db(provctl, "one"), env=ONE) as one:
         provctl.until(lambda: begun(provctl, "one"), "the first runs")
         one.kill()
@@ -135,7 +137,7 @@ def test_the_task_of_a_killed_owner_keeps_what_it_takes(provctl: Provctl) -> Non
         assert two.wait(60) == 0
 
 
-def test_the_control_a_supervisor_that_holds_nothing(provctl: Provctl) -> None:
+def test_control_slots_are_free_if_the_supervisor_holds_none(provctl: Provctl) -> None:
     with provctl.start("run", in_db(provctl, "one"), env=NOTHING_HELD) as one:
         provctl.until(lambda: begun(provctl, "one"), "the first runs")
         one.kill()
@@ -146,7 +148,7 @@ def test_the_control_a_supervisor_that_holds_nothing(provctl: Provctl) -> None:
         assert two.wait(60) == 0
 
 
-def test_an_owner_that_waits_is_woken_by_the_death_of_all_who_held(
+def test_waiting_owner_wakes_up_when_all_slot_holders_died(
     provctl: Provctl,
 ) -> None:
     with provctl.start("run", in_db(provctl, "one"), env=ONE) as one:
@@ -162,7 +164,7 @@ def test_an_owner_that_waits_is_woken_by_the_death_of_all_who_held(
     let_end(provctl, "one")
 
 
-def test_the_next_owner_of_a_task_shares_as_the_one_before(provctl: Provctl) -> None:
+def test_next_owner_of_a_task_shares_slots_too(provctl: Provctl) -> None:
     with provctl.start("run", in_db(provctl, "one"), env=ONE) as one:
         provctl.until(lambda: begun(provctl, "one"), "the first runs")
         one.kill()
@@ -184,8 +186,8 @@ def kind(record: Dict[str, Any]) -> str:
     return str(record["type"])
 
 
-def test_who_wants_much_is_not_overtaken_for_ever(provctl: Provctl) -> None:
-    """One owner has many tasks that take one unit each, another one that takes all."""
+def test_large_task_is_not_overtaken_forever(provctl: Provctl) -> None:
+    """One owner has many tasks with one unit each, another a task with all units."""
     three = {"PROVCTL_POOLS": json.dumps({"db": 3})}
     many = {f"t{n}": gated(provctl, "many", pools={"db": 1}) for n in range(30)}
     with provctl.start("run", provctl.file(many, "many"), env=three) as one:

@@ -1,8 +1,8 @@
-"""One file of a state directory is changed while nobody runs, in ways drawn by chance.
+"""One random change is made to a file of a state directory while no process runs.
 
-Files are swapped, cut, replaced by links, FIFOs and older copies, given away, and lose
-blocks. Nothing hangs, no end is told that was not, no task runs twice, and all but the
-run with that file goes on as ever. `FAULT_SEEDS=200` for the long run.
+Files are swapped, truncated, replaced by links, FIFOs and older copies, given to
+another account, and lose blocks. Nothing hangs, no wrong result is reported, no task
+runs twice, and all other runs continue. `FAULT_SEEDS=200` is the long run.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _NOT_OURS = ("link", "hard link", "fifo", "foreign")
 
 @dataclass(frozen=True)
 class _End:
-    """How a run ended: its outcome, and outcome and exit code of each task."""
+    """The result of a run: its outcome, and the outcome and exit code of each task."""
 
     outcome: str
     tasks: Dict[str, Tuple[Any, Any]]
@@ -50,7 +50,7 @@ class _End:
 
 @dataclass(frozen=True)
 class _Template:
-    """A state directory at rest; `older` has files as they were before."""
+    """A state directory without processes; `older` has earlier copies of its files."""
 
     folder: Path
     runs: Dict[str, str]
@@ -59,10 +59,10 @@ class _Template:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What can be learnt of a state directory afterwards, by the ids of its runs.
+    """What can be learnt about a state directory afterwards, by run ids.
 
-    `told` are runs of which somebody says that they are damaged, `held` those that
-    wait for a decision. `ran` counts how often each task of each run began.
+    `told` are runs that some command reports as damaged, `held` those that wait for a
+    decision. `ran` counts how often each task of each run was started.
     """
 
     ends: Dict[str, _End]
@@ -84,7 +84,7 @@ _AT_REST = ("done", "failed")
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> _Template:
-    """Runs that have ended, that ended while nobody looked, and that have not begun."""
+    """Runs that finished, finished without an owner, and have not started."""
     folder = tmp_path_factory.mktemp("template")
     provctl = Provctl(folder)
 
@@ -126,7 +126,7 @@ def _copied(template: _Template, provctl: Provctl) -> None:
 
 
 class _Change:
-    """One change, drawn by chance; `touched` are the names of the runs that it is of."""
+    """One random change; `touched` are the names of the affected runs."""
 
     def __init__(self, template: _Template, dice: random.Random) -> None:
         self._template = template
@@ -150,7 +150,7 @@ class _Change:
         return f"{self.kind} of {self.file or 'the folder'} of {self.touched}"
 
     def make(self, provctl: Provctl) -> None:
-        """Change it; what is not there cannot be changed, but for what lies in its place."""
+        """Make the change; a missing file cannot be changed, only replaced."""
         one, *others = (self._path(provctl, name) for name in self.touched)
         if not os.path.lexists(one) and self.kind in (
             "cut",
@@ -179,7 +179,7 @@ class _Change:
         return provctl.state / "runs" / run / self.file
 
     def _link(self, provctl: Provctl, path: Path) -> None:
-        """What it leads to is either the thing itself, moved, or something else."""
+        """Make a link either to the moved file itself, or to something else."""
         victim = provctl.folder / "victim"
         if os.path.lexists(path) and self._dice.random() < 0.5:
             path.rename(victim)
@@ -205,7 +205,7 @@ class _Change:
         os.mkfifo(str(path), 0o600)
 
     def _restore(self, path: Path) -> None:
-        """An older copy: of a journal its beginning, of others what there was."""
+        """Restore an older version: a prefix of a journal, a copy of other files."""
         if path.name == "journal.jsonl":
             lines = path.read_bytes().splitlines(keepends=True)
             path.write_bytes(b"".join(lines[: self._dice.randrange(1, len(lines) + 1)]))
@@ -242,7 +242,7 @@ def _swap(one: Path, other: Path) -> None:
 
 
 def _go_on(provctl: Provctl, template: _Template, touched: Tuple[str, ...]) -> _Seen:
-    """Start a scheduler, wait for all that can end, and look at what there is then."""
+    """Start a scheduler, wait for all runs that can finish, and collect the results."""
     provctl("scheduler", "start", within_s=_HANGS_S)
     for name in set(_ENDS) - {*touched, *_AT_REST}:
         provctl("wait", template.runs[name], code=None, within_s=_HANGS_S)
@@ -304,7 +304,7 @@ def _is_held(folder: StateDir, run: str) -> bool:
 
 
 def _judge(template: _Template, seen: _Seen, touched: Tuple[str, ...]) -> List[str]:
-    """What is wrong, in words; nothing if all is as promised."""
+    """Everything that is wrong, in words; empty if all is as promised."""
     wrong = [
         f"{task} ran {count} times" for task, count in seen.ran.items() if count > 1
     ]
@@ -335,7 +335,7 @@ def _judge_change(change: _Change, template: _Template, seen: _Seen) -> List[str
     return wrong
 
 
-def test_a_change_behind_our_back_touches_one_run_and_no_answer_is_wrong(
+def test_meddled_file_affects_one_run_and_no_answer_is_wrong(
     template: _Template, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
     def play(provctl: Provctl, seed: int) -> str:
@@ -356,7 +356,7 @@ def test_a_change_behind_our_back_touches_one_run_and_no_answer_is_wrong(
     )
 
 
-def test_the_control_without_a_change_all_is_as_ever(
+def test_control_unchanged_state_directory_has_no_faults(
     template: _Template, provctl: Provctl
 ) -> None:
     _copied(template, provctl)
@@ -365,7 +365,7 @@ def test_the_control_without_a_change_all_is_as_ever(
     assert seen.told == seen.held == frozenset()
 
 
-def test_the_control_records_that_do_not_say_whose_they_are_deceive(
+def test_control_exit_records_without_an_id_can_be_swapped(
     template: _Template, provctl: Provctl
 ) -> None:
     _copied(template, provctl)
@@ -381,7 +381,7 @@ def test_the_control_records_that_do_not_say_whose_they_are_deceive(
 
 
 def _without_id(raw: bytes) -> bytes:
-    """The exit record as a version wrote it that did not say of what it is."""
+    """The exit record as an old version wrote it, without an id."""
     record = json.loads(raw)
     del record["id"], record["crc"]
     body = json.dumps(record, separators=(",", ":"))[:-1].encode("ascii")

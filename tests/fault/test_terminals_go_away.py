@@ -1,4 +1,4 @@
-"""The terminal of a foreground run goes away: the run goes on, tasks never notice."""
+"""The terminal of a foreground run goes away: the run continues and no task notices."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def gated(provctl: Provctl) -> Iterator[Gated]:
 
 
 @pytest.mark.parametrize("view", ["live", "plain"])
-def test_59_a_closed_terminal_hands_the_run_over(
+def test_59_closed_terminal_hands_the_run_over(
     provctl: Provctl, gated: Gated, view: str
 ) -> None:
     env = {"TERM": "xterm" if view == "live" else "dumb"}
@@ -45,7 +45,7 @@ def test_59_a_closed_terminal_hands_the_run_over(
     assert gated.owners(run) == ["foreground", "scheduler"]
 
 
-def test_59_hangups_that_come_twice_are_one(provctl: Provctl, gated: Gated) -> None:
+def test_59_two_hangups_are_treated_as_one(provctl: Provctl, gated: Gated) -> None:
     with provctl.terminal("run", gated.file) as terminal:
         run = gated.until_two_run()
         os.kill(terminal.process.pid, signal.SIGHUP)
@@ -57,10 +57,10 @@ def test_59_hangups_that_come_twice_are_one(provctl: Provctl, gated: Gated) -> N
     gated.check_end(run)
 
 
-def test_59_a_terminal_that_only_takes_nothing_more(
+def test_59_terminal_that_accepts_no_output_hands_the_run_over(
     provctl: Provctl, gated: Gated
 ) -> None:
-    """As of a job of a shell: its terminal is gone, and nobody sends it SIGHUP."""
+    """The job of a shell: its terminal is gone, but nothing sends SIGHUP."""
     script = 'set -m; "$0" run "$1" & echo $! >pid; wait'
     command = ["bash", "-c", script, str(PROGRAM), str(gated.file)]
     env = {**provctl.environ, "TERM": "dumb"}
@@ -77,9 +77,7 @@ def test_59_a_terminal_that_only_takes_nothing_more(
     assert gated.owners(run) == ["foreground", "scheduler"]
 
 
-def test_59_a_reader_that_leaves_early_ends_no_run(
-    provctl: Provctl, gated: Gated
-) -> None:
+def test_59_closed_output_pipe_ends_no_run(provctl: Provctl, gated: Gated) -> None:
     with provctl.start("run", gated.file) as owner:
         run = gated.until_two_run()
         assert owner.stdout is not None
@@ -90,7 +88,7 @@ def test_59_a_reader_that_leaves_early_ends_no_run(
     assert gated.owners(run) == ["foreground", "scheduler"]
 
 
-def test_59_a_hangup_before_the_first_task_is_heeded_too(
+def test_59_hangup_before_the_first_task_hands_the_run_over(
     provctl: Provctl, gated: Gated
 ) -> None:
     with provctl.terminal("run", gated.file) as terminal:
@@ -102,7 +100,7 @@ def test_59_a_hangup_before_the_first_task_is_heeded_too(
     gated.check_end(run)
 
 
-def test_59_under_nohup_it_stays(provctl: Provctl, gated: Gated) -> None:
+def test_59_run_under_nohup_keeps_its_owner(provctl: Provctl, gated: Gated) -> None:
     with provctl.start("run", gated.file, preexec_fn=_ignore_hangup) as owner:
         run = gated.until_two_run()
         os.kill(owner.pid, signal.SIGHUP)
@@ -115,7 +113,7 @@ def test_59_under_nohup_it_stays(provctl: Provctl, gated: Gated) -> None:
     assert provctl.schedulers() == []
 
 
-def test_59_the_run_goes_on_whatever_auto_start_says(
+def test_59_closed_terminal_starts_a_scheduler_although_auto_start_is_off(
     provctl: Provctl, gated: Gated
 ) -> None:
     off = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
@@ -126,9 +124,7 @@ def test_59_the_run_goes_on_whatever_auto_start_says(
     gated.check_end(run)
 
 
-def test_59_where_no_scheduler_starts_the_owner_stays(
-    provctl: Provctl, gated: Gated
-) -> None:
+def test_59_owner_stays_if_no_scheduler_starts(provctl: Provctl, gated: Gated) -> None:
     with provctl.terminal("run", gated.file) as terminal:
         run = gated.until_two_run()
         lock = provctl.state / "scheduler" / "lock"
@@ -151,7 +147,7 @@ SIGNALS = [(signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 @pytest.mark.parametrize("enabled", ["true", "false"])
-def test_59_who_is_told_to_end_hands_the_run_over(
+def test_59_terminated_owner_hands_the_run_over(
     provctl: Provctl, gated: Gated, number: signal.Signals, code: int, enabled: str
 ) -> None:
     env = {"PROVCTL_ORCHESTRATOR_ENABLED": enabled}
@@ -168,7 +164,7 @@ def test_59_who_is_told_to_end_hands_the_run_over(
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
-def test_59_who_is_told_to_end_stays_where_no_scheduler_starts(
+def test_59_terminated_owner_stays_if_no_scheduler_starts(
     provctl: Provctl, gated: Gated, number: signal.Signals, code: int
 ) -> None:
     with provctl.start("run", gated.file) as owner:
@@ -199,7 +195,7 @@ def test_59_control_sigint_cancels(provctl: Provctl, gated: Gated) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_59_a_signal_before_the_first_task_is_heeded_too(
+def test_59_signal_before_the_first_task_has_its_effect(
     provctl: Provctl, gated: Gated, number: signal.Signals
 ) -> None:
     with provctl.start("run", gated.file) as owner:
@@ -215,7 +211,7 @@ def test_59_a_signal_before_the_first_task_is_heeded_too(
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_59_killed_at_any_step_somebody_can_go_on(
+def test_59_run_can_continue_after_a_kill_at_any_step_of_the_handover(
     provctl: Provctl, gated: Gated, moment: str
 ) -> None:
     env = {"PROVCTL_FAILPOINT_HANDOVER": moment}
@@ -234,7 +230,7 @@ def test_59_killed_at_any_step_somebody_can_go_on(
     assert gated.owners(run) == ["foreground", "scheduler"]
 
 
-def test_59_control_without_its_marker_the_run_stands_still(
+def test_59_control_run_is_stalled_without_its_marker(
     provctl: Provctl, gated: Gated
 ) -> None:
     env = {"PROVCTL_FAILPOINT_HANDOVER": "unmarked"}
@@ -253,7 +249,7 @@ def test_59_control_without_its_marker_the_run_stands_still(
     gated.check_end(run)
 
 
-def test_59_what_a_terminal_started_in_the_background_survives_it(
+def test_59_scheduler_started_by_a_terminal_survives_it(
     provctl: Provctl, gated: Gated
 ) -> None:
     script = '"$0" workflow submit "$1" && sleep 60'
@@ -281,7 +277,7 @@ def test_59_what_a_terminal_started_in_the_background_survives_it(
 # -- 60: Ctrl-C in the foreground --------------------------------------------------------
 
 
-def test_60_ctrl_c_gives_tasks_time_to_end(provctl: Provctl) -> None:
+def test_60_ctrl_c_gives_tasks_a_grace_time(provctl: Provctl) -> None:
     file = provctl.endless("trap 'echo bye; exit 0' TERM")
     with provctl.terminal("run", file) as terminal:
         run = _ready(provctl)
@@ -292,7 +288,7 @@ def test_60_ctrl_c_gives_tasks_time_to_end(provctl: Provctl) -> None:
     assert provctl.task(run, "a")["exit_code"] == 0
 
 
-def test_60_a_second_ctrl_c_kills_at_once(provctl: Provctl) -> None:
+def test_60_second_ctrl_c_kills_at_once(provctl: Provctl) -> None:
     long_grace = {"PROVCTL_EXECUTOR_GRACE_SECONDS": "600"}
     file = provctl.endless("trap '' TERM")
     with provctl.terminal("run", file, env=long_grace) as terminal:
@@ -306,7 +302,7 @@ def test_60_a_second_ctrl_c_kills_at_once(provctl: Provctl) -> None:
     assert provctl.task(run, "a")["signal"] == signal.SIGKILL
 
 
-def test_60_ctrl_c_then_a_closed_terminal(provctl: Provctl) -> None:
+def test_60_ctrl_c_and_a_closed_terminal_cancel_the_run(provctl: Provctl) -> None:
     file = provctl.endless("trap 'sleep 1; echo bye; exit 0' TERM")
     with provctl.terminal("run", file) as terminal:
         run = _ready(provctl)

@@ -1,4 +1,4 @@
-"""A submission by the API is on disk before it is answered, as strace sees it."""
+"""A submission by the API is on disk before the API answers; strace shows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 CALLS = "openat,fsync,fdatasync,rename,renameat,renameat2,sendto,sendmsg,write,writev"
 
 
-def test_what_is_answered_is_on_disk(provctl: Provctl, tmp_path: Path) -> None:
+def test_submission_is_synced_before_the_response(
+    provctl: Provctl, tmp_path: Path
+) -> None:
     need_strace()
     trace = tmp_path / "trace"
     options = ["-f", "-y", "-s", "64", "-e", f"trace={CALLS}"]
@@ -47,7 +49,7 @@ def test_what_is_answered_is_on_disk(provctl: Provctl, tmp_path: Path) -> None:
 
 
 def _first(lines: List[str], pattern: str) -> int:
-    """The first line in which a call is over that looks so."""
+    """The first line in which a matching call has returned."""
     found = [number for number, line in enumerate(lines) if re.search(pattern, line)]
     assert found, f"{pattern} is nowhere in {len(lines)} lines"
     return found[0]

@@ -1,4 +1,4 @@
-"""Owns events of every kind for tests: drawn at random, and one example of each."""
+"""Events of every kind for tests: random ones, and one example of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def json_values() -> st.SearchStrategy[Any]:
-    """Anything that JSON holds."""
+    """Any JSON value."""
     atoms = st.none() | st.booleans() | st.integers() | NUMBERS | TEXTS
     return st.recursive(
         atoms,
@@ -59,7 +59,7 @@ _BY_TYPE: Dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def any_event(draw: st.DrawFn, run: str = "r") -> ev.Event:
-    """An event of any kind, with anything in it that its fields can hold."""
+    """An event of any kind, with any allowed values in its fields."""
     kind = draw(st.sampled_from(KINDS))
     values = {
         f.name: draw(_BY_TYPE[str(f.type)]) for f in fields(kind) if f.name != "run"

@@ -1,4 +1,4 @@
-"""Owns workflows at random for tests: every kind of task, anything in every field."""
+"""Random workflows for tests: every kind of task, any value in every field."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _task(draw: st.DrawFn, index: int) -> Task:
 
 @st.composite
 def any_workflow(draw: st.DrawFn) -> Workflow:
-    """A workflow as it might be frozen; not one that makes sense."""
+    """A workflow that can be stored, but need not make sense."""
     count = draw(st.integers(0, 3))
     return Workflow(
         name=draw(NAMES),

@@ -1,4 +1,4 @@
-"""Owns clients of the API in tests: of the standard library, over TCP or the socket."""
+"""Clients of the API in tests: standard library only, over TCP or the socket."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. Names of headers in lower case."""
+    """A response. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -40,14 +40,14 @@ class Answer:
 
     @property
     def data(self) -> Any:
-        """What a success says."""
+        """The data of a successful response."""
         whole = self.json()
         assert whole["success"] is True, whole
         return whole["data"]
 
     @property
     def error(self) -> str:
-        """What went wrong."""
+        """The error message."""
         whole = self.json()
         assert whole["success"] is False, whole
         return str(whole["error"])
@@ -74,10 +74,10 @@ class _UnixConnection(HTTPConnection):
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on.
+    """Return a port on which nobody listens.
 
-    One that the kernel gives to nobody by itself: a client of whatever runs beside
-    could else have it before it is listened on.
+    It is one that the kernel does not assign automatically. Otherwise a client of
+    another process could get it before the scheduler listens on it.
     """
     while True:
         port = _LOWEST + int.from_bytes(os.urandom(2), "big") % _PORTS
@@ -87,7 +87,7 @@ def free_port() -> int:
 
 
 class Api:
-    """The API of the scheduler with a state directory; `port` None: its socket."""
+    """The API of a state directory's scheduler; with `port` None, by its socket."""
 
     def __init__(self, state: Path, port: Optional[int] = None) -> None:
         self.state = state
@@ -105,13 +105,13 @@ class Api:
         return HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
 
     def raw(self, *, timeout_s: float = PATIENCE_S) -> socket.socket:
-        """Return a connection that knows no HTTP."""
+        """Return a raw connection without HTTP."""
         connection = self.connect(timeout_s=timeout_s)
         connection.connect()
         return connection.sock
 
     def headers(self) -> Dict[str, str]:
-        """What a request needs to be let in."""
+        """The headers that a request needs to be accepted."""
         return {"Authorization": f"Bearer {self.token}"} if self.port else {}
 
     def ask(
@@ -121,7 +121,7 @@ class Api:
         body: Union[bytes, str, Any, None] = None,
         headers: Optional[Mapping[str, str]] = None,
     ) -> Answer:
-        """Send a request and return the answer; a body that is no text becomes JSON."""
+        """Send a request; return the response. A body that is not text becomes JSON."""
         sent = {
             **self.headers(),
             **(JSON if method == "POST" else {}),
@@ -134,17 +134,17 @@ class Api:
             return _answer_in(connection.getresponse())
 
     def get(self, path: str, **headers: str) -> Answer:
-        """Ask for something."""
+        """Send a GET request."""
         return self.ask("GET", path, headers=headers)
 
     def post(self, path: str, body: Any = None, **headers: str) -> Answer:
-        """Have something done."""
+        """Send a POST request."""
         return self.ask("POST", path, {} if body is None else body, headers)
 
     def events(
         self, path: str, last: Optional[str] = None, *, timeout_s: float = PATIENCE_S
     ) -> Stream:
-        """Return a stream that is open; close it, or use it in a `with`."""
+        """Return an open stream; close it, or use it in a `with`."""
         headers = {**self.headers(), **({"Last-Event-ID": last} if last else {})}
         connection = self.connect(timeout_s=timeout_s)
         connection.request("GET", path, headers=headers)
@@ -155,13 +155,13 @@ class Api:
         return Stream(connection, response)
 
     def all_events(self, path: str, last: Optional[str] = None) -> List[Event]:
-        """Return what a stream gives until it ends."""
+        """Return all events of a stream up to its end."""
         with self.events(path, last) as stream:
             return list(stream)
 
 
 class Stream:
-    """Events as they come."""
+    """Events as they arrive."""
 
     def __init__(self, connection: HTTPConnection, response: HTTPResponse) -> None:
         self._connection = connection
@@ -179,7 +179,7 @@ class Stream:
                 fields = {}
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._response.close()
         self._connection.close()
 
@@ -200,7 +200,7 @@ def _answer_in(response: HTTPResponse) -> Answer:
 
 
 def start_api(provctl: Provctl, **environ: str) -> Api:
-    """Start a scheduler that listens on TCP too, and return the client of that."""
+    """Start a scheduler that also listens on TCP; return a client for TCP."""
     port = free_port()
     provctl.environ.update({"PROVCTL_SERVER_PORT": str(port), **environ})
     provctl("scheduler", "start")

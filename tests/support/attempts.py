@@ -1,4 +1,4 @@
-"""Owns a bench for executors: gives orders, keeps reports, looks at processes."""
+"""A bench for executors: it starts attempts, keeps reports and inspects processes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PATIENCE_S = 50.0
 def wait_until(
     condition: Callable[[], Any], what: str, *, within_s: float = PATIENCE_S
 ) -> Any:
-    """Return the first true value of `condition`; fail, saying what was awaited."""
+    """Return the first true value of `condition`; fail after a deadline."""
     deadline = time.monotonic() + within_s
     while True:
         value = condition()
@@ -59,9 +59,9 @@ def wait_until(
 
 
 class Bench:
-    """One executor, a loop for it, and a folder for the files of attempts.
+    """An executor, a loop for it, and a folder for the files of attempts.
 
-    What is awaited is awaited with a deadline.
+    Every wait has a deadline.
     """
 
     def __init__(
@@ -84,12 +84,12 @@ class Bench:
             self.reports.setdefault(report.task, []).append(report)
 
     def close(self) -> None:
-        """Let go of the executor and of the loop."""
+        """Close the executor and the loop."""
         self.executor.close()
         self._loop.close()
 
     def change_owner(self) -> None:
-        """Let go, as an owner that dies does, and let another one take its place."""
+        """Close the executor, as if its owner had died, and create the next one."""
         self.executor.close()
         self.executor = self._make()
         self._loop.run_until_complete(self._start())
@@ -97,7 +97,7 @@ class Bench:
     def order(
         self, *argv: str, env: Optional[Mapping[str, str]] = None, **fields: Any
     ) -> LaunchSpec:
-        """Make an order for a task of its own."""
+        """Return a launch spec for a new task."""
         self._count += 1
         task, index = f"t{self._count}", self._count
         place = AttemptRef(self.run_id, task, 1, self.folder, index)
@@ -111,17 +111,17 @@ class Bench:
         return LaunchSpec(place, argv, told, **given)
 
     def launch(self, *argv: str, **fields: Any) -> AttemptRef:
-        """Order a task and return where its files are."""
+        """Start a task and return where its files are."""
         order = self.order(*argv, **fields)
         self.executor.launch(order)
         return order.place
 
     def shell(self, script: str, **fields: Any) -> AttemptRef:
-        """Order a shell script; it says `ready` in its log when it is under way."""
+        """Start a shell script; it writes `ready` to its log when it is running."""
         return self.launch("sh", "-c", script, **fields)
 
     def until_ready(self, *places: AttemptRef) -> None:
-        """Wait until tasks have said so."""
+        """Wait until tasks have written `ready`."""
         for place in places:
             said = partial(self._has_said, place, "ready")
             self.until(said, f"{place.name} is ready")
@@ -130,21 +130,21 @@ class Bench:
         return word in self.log(place)
 
     def log(self, place: AttemptRef) -> str:
-        """What a task wrote so far."""
+        """The log of a task so far."""
         try:
             return place.file("log").read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
 
     def end_of(self, place: AttemptRef, *, within_s: float = PATIENCE_S) -> Any:
-        """Wait for the one report about an attempt, and return it."""
+        """Wait for the report about an attempt, and return it."""
         told = self.reports.setdefault(place.task, [])
         self.until(lambda: told, f"a report about {place.name}", within_s=within_s)
         assert len(told) == 1, told
         return told[0]
 
     def run(self, *argv: str, **fields: Any) -> Any:
-        """Order a task and return the report about its end."""
+        """Run a task and return the report about its end."""
         return self.end_of(self.launch(*argv, **fields))
 
     def until(
@@ -154,7 +154,7 @@ class Bench:
         *,
         within_s: float = PATIENCE_S,
     ) -> Any:
-        """Let the executor work until something is so."""
+        """Let the executor work until a condition holds."""
         return self._loop.run_until_complete(self._until(condition, what, within_s))
 
     async def _until(
@@ -173,7 +173,7 @@ class Bench:
         self._loop.run_until_complete(asyncio.sleep(seconds))
 
     def do(self, act: Callable[[], Any]) -> Any:
-        """Do something inside the running loop, as an owner does."""
+        """Call a function inside the running loop, as an owner does."""
 
         async def inside() -> Any:
             return act()
@@ -181,19 +181,19 @@ class Bench:
         return self._loop.run_until_complete(inside())
 
     def stop(self, place: AttemptRef, *, now: bool = False) -> None:
-        """Tell an attempt to end."""
+        """Stop an attempt."""
         self.do(lambda: self.executor.stop(place, now=now))
 
     def freeze(self, place: AttemptRef) -> None:
-        """Stop the processes of an attempt."""
+        """Suspend the processes of an attempt."""
         self.do(lambda: self.executor.suspend(place))
 
     def thaw(self, place: AttemptRef) -> None:
-        """Let a frozen attempt go on."""
+        """Resume a frozen attempt."""
         self.do(lambda: self.executor.resume(place))
 
     def until_frozen(self, place: AttemptRef) -> None:
-        """Wait until an attempt stands still."""
+        """Wait until an attempt is suspended."""
         self.until(lambda: is_frozen(place), f"{place.name} is frozen")
 
     def stands_still(self, place: AttemptRef, *, for_s: float = 0.3) -> bool:
@@ -203,7 +203,7 @@ class Bench:
         return self.log(place) == before
 
     def recover(self, place: AttemptRef, *, rebooted: bool = False) -> Any:
-        """Ask what became of an attempt of the owner before."""
+        """Recover an attempt of the previous owner."""
         return self.do(lambda: self.executor.recover(place, rebooted=rebooted))
 
 
@@ -213,12 +213,12 @@ def alive(pid: int) -> bool:
 
 
 def children_of(pid: int) -> List[int]:
-    """The processes that have `pid` as their parent, zombies included."""
+    """The child processes of `pid`, including zombies."""
     return [each for each in _pids() if _stat(each)[1] == pid]
 
 
 def command_of(pid: int) -> List[str]:
-    """The words that a process was started with; none if it is gone or a zombie."""
+    """The arguments of a process; empty if it is gone or a zombie."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -227,10 +227,10 @@ def command_of(pid: int) -> List[str]:
 
 
 def running(what: Callable[[List[str]], bool], among: Iterable[int]) -> List[int]:
-    """The processes of which something holds: of the words they were started with.
+    """The processes whose arguments fulfil a condition.
 
-    What one of them has forked looks as it does until it runs another program; that
-    is none of them.
+    A forked process has the arguments of its parent until it runs another program; such
+    processes do not count.
     """
     found = [pid for pid in among if what(command_of(pid))]
     return [pid for pid in found if _stat(pid)[1] not in found]
@@ -263,7 +263,7 @@ def _pids() -> List[int]:
 
 
 def _stat(pid: int) -> Tuple[str, int]:
-    """State and parent of a process; nothing of one that is gone."""
+    """State and parent of a process; nothing if it is gone."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -273,12 +273,12 @@ def _stat(pid: int) -> Tuple[str, int]:
 
 
 def marked(place: AttemptRef) -> List[int]:
-    """Return the processes of an attempt, known by the mark in their environment."""
+    """Return the processes of an attempt, by the mark in their environment."""
     return processes_with(f"{MARK}={place.mark}")
 
 
 def shim_of(place: AttemptRef) -> int:
-    """Return the process that has an attempt."""
+    """Return the shim of an attempt."""
     pid = shim_pid(place)
     assert pid is not None
     return pid

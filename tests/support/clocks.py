@@ -1,4 +1,4 @@
-"""Owns a wall clock that tests set, of processes that are started with it."""
+"""A wall clock that tests can set, for processes that are started with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
 
 class SetClock:
-    """A wall clock that can be set, of whoever is started with `env`."""
+    """A wall clock that can be set, for processes started with `env`."""
 
     def __init__(self, provctl: Provctl) -> None:
         need("libfaketime")
@@ -30,7 +30,7 @@ class SetClock:
         }
 
     def set(self, seconds: int) -> None:
-        """Set it so many seconds off."""
+        """Set the clock so many seconds ahead of the real time."""
         beside = self._file.with_name("clock-new")
         beside.write_text(f"{seconds:+d}\n")
         beside.replace(self._file)

@@ -1,4 +1,4 @@
-"""Owns small disks for tests: a tmpfs where it may be mounted, else a size limit."""
+"""Small disks for tests: a tmpfs if it can be mounted, else a size limit."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _SIZE = 512 * 1024
 class SmallDisk:
     """A folder that can be filled and freed again.
 
-    `how` are arguments for commands that are to meet the full disk: where nothing
-    may be mounted, the kernel is told to let them write no byte into any file.
+    `how` are arguments for commands that must see the full disk. If nothing can be
+    mounted, the kernel lets these commands write no byte into any file.
     """
 
     def __init__(self, folder: Path, *, mounted: bool) -> None:
@@ -30,7 +30,7 @@ class SmallDisk:
         self._ballast = folder / "ballast"
 
     def fill(self) -> None:
-        """Leave no room for a byte."""
+        """Fill the disk completely."""
         if not self.mounted:
             self.how = {"preexec_fn": _write_nothing}
             return
@@ -43,7 +43,7 @@ class SmallDisk:
                     continue
 
     def fill_inodes(self, *, but: int = 0) -> None:
-        """Leave room for so many files more. For what is mounted alone."""
+        """Leave room for so many more files; only for a mounted disk."""
         assert self.mounted
         files = self._ballast.with_suffix(".files")
         files.mkdir()
@@ -56,7 +56,7 @@ class SmallDisk:
             path.unlink()
 
     def free(self) -> None:
-        """Make room again."""
+        """Free the disk again."""
         self.how = {}
         if self.mounted:
             shutil.rmtree(str(self._ballast.with_suffix(".files")), ignore_errors=True)
@@ -66,9 +66,9 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, *, inodes: int = 0) -> Iterator[SmallDisk]:
-    """A small disk at `folder`, of so many files at most (0: any).
+    """Return a small disk at `folder` with at most so many files (0: any).
 
-    It says which kind it is.
+    It prints which kind it is.
     """
     folder.mkdir(mode=0o700)
     options = f"size={_SIZE},mode=0700,uid={os.geteuid()},nr_inodes={inodes}"

@@ -1,4 +1,4 @@
-"""Owns what tests read in the documentation: README and the pages of docs/."""
+"""The documentation as tests read it: README and the pages of docs/."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
-    """A block of code: the document that has it, its language, and its text."""
+    """A block of code: its document, its language, and its text."""
 
     document: str
     language: str
@@ -55,7 +55,7 @@ def section(name: str, heading: str) -> str:
 
 
 def blocks(language: str) -> List[Block]:
-    """The blocks of code in one language, of all documents."""
+    """The blocks of code in one language, in all documents."""
     found = [each for each in all_blocks() if each.language == language]
     assert found, f"no document has a block in {language}"
     return found
@@ -71,6 +71,6 @@ def all_blocks() -> List[Block]:
 
 
 def spans(document: str) -> List[str]:
-    """The code within the sentences of a document, each on one line."""
+    """The code spans within the sentences of a document, each on one line."""
     text = _BLOCK.sub("", DOCUMENTS[document])
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]

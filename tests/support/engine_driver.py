@@ -1,29 +1,29 @@
-"""Owns talking with the core in tests: news go in, what it wants done comes out.
+"""Drives the core in tests: reports and requests in, instructions and events out.
 
 A dialogue is written in lines, so that a history reads as it happened:
 
-    a exits 0            the latest try of task `a` ended by itself
+    a exits 0            the latest attempt of task `a` exited by itself
     a returns [1, 2]     ... with 0, and this JSON as its output
     a times out          ... at its timeout
     a cannot start       its program could not be started
-    a is stopped         ... since it was told to
+    a is stopped         ... because it was stopped
     a is lost            its supervisor died (`a is interrupted`: the machine did)
-    a is void            it was decided but never began
-    a finds no room      ... for the machine was short of something
+    a is void            it was decided but never started
+    a finds no room      ... because of a shortage of the machine
     a is adopted         it outlived its owner
-    cancel, cancel now   an operator ends the run
-    rerun a, accept a, fail a   ... decides over a held task
-    pause, freeze, resume       ... lets it stand still, or go on
-    again, again downstream     ... runs what failed again, and all after it
-    only a, from a              ... runs this task again, and all after it
+    cancel, cancel now   an operator cancels the run
+    rerun a, accept a, fail a   ... resolves a held task
+    pause, freeze, resume       ... pauses, freezes or resumes the run
+    again, again downstream     ... retries failed tasks, and their dependents
+    only a, from a              ... retries this task, and its dependents
     undo all, undo after a      ... rolls the run back
-    wait 30              so many seconds go by
+    wait 30              so many seconds pass
 
-and the core answers with what it wants done, and with the facts it derives:
+and the core answers with its instructions, and with the events it derives:
 
-    start a, start a again (a later try), undo a, probe a, stop a, stop a now,
+    start a, start a again (a later attempt), undo a, probe a, stop a, stop a now,
     freeze a, thaw a, roll back,
-    skip a, refuse a (failed before any try), retry a (the wait is over),
+    skip a, refuse a (failed before any attempt), retry a (its delay is over),
     open g, close g succeeded, overtime g (a nested workflow),
     cancel timeout, end succeeded
 """
@@ -72,7 +72,7 @@ __all__ = ["Closed", "Dialogue", "Opened", "lane_of", "picture", "replayed"]
 
 @dataclass(frozen=True)
 class Opened:
-    """A run came into the owner's hands."""
+    """The owner acquired a run."""
 
     submitted: ev.RunSubmitted
     workflow: Workflow
@@ -80,7 +80,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Closed:
-    """A run left the owner's hands."""
+    """The owner released a run."""
 
     run: str
 
@@ -92,7 +92,7 @@ RUN = "r"  # the run that is meant unless one is named, as in `other:a exits 0`
 
 @dataclass
 class Dialogue:
-    """An owner with nothing around it: no disk, no processes, a clock set by hand."""
+    """An owner without disk and processes, with a clock set by hand."""
 
     slots: int = 10
     capacity: Mapping[str, int] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Dialogue:
     # -- what goes in ----------------------------------------------------------------
 
     def submit(self, workflow: Workflow, run: str = RUN, **fields: Any) -> List[str]:
-        """Open a run; return what is said to it."""
+        """Submit and acquire a run; return the instructions."""
         count = len(workflow.tasks)
         submitted = ev.RunSubmitted(
             run, self.now, workflow.name, count, digest="", **fields
@@ -119,13 +119,13 @@ class Dialogue:
         return self.settle()
 
     def close(self, run: str = RUN) -> List[str]:
-        """Let go of a run, finished or not."""
+        """Release a run, finished or not."""
         close_run(self.state, run)
         self.history.append(Closed(run))
         return self.settle()
 
     def hear(self, line: str) -> List[str]:
-        """Take in one line; return what is said to it."""
+        """Process one line; return the instructions."""
         first, _, rest = line.partition(" ")
         if first == "wait":
             return self.advance(float(rest))
@@ -138,20 +138,20 @@ class Dialogue:
         return self.report(self._report(first, rest))
 
     def request(self, request: rq.Request) -> List[str]:
-        """Admit a wish; return what is said to it."""
+        """Admit a request; return the instructions."""
         return self.settle(rq.admit(self.state, request, self.now))
 
     def report(self, report: rq.Report) -> List[str]:
-        """Observe what an executor saw; return what is said to it."""
+        """Observe a report of an executor; return the instructions."""
         return self.settle(observe(self.state, report, self.now, self.dice))
 
     def advance(self, seconds: float) -> List[str]:
-        """Let time go by; return what is said when it is over."""
+        """Advance the clock; return the instructions."""
         self.now += seconds
         return self.settle()
 
     def settle(self, events: Iterable[ev.Event] = ()) -> List[str]:
-        """Apply facts, then do as decided until nothing is left; return the words."""
+        """Apply events and follow decisions until nothing is left; return the words."""
         for event in events:
             self._record(event)
         while True:
@@ -178,18 +178,18 @@ class Dialogue:
         return self.state.runs[RUN]
 
     def task(self, name: str) -> TaskState:
-        """One task, as in a line: of run `r`, or `other:a`."""
+        """One task, as named in a line: of run `r`, or `other:a`."""
         run, task = _place(name)
         return self.state.runs[run].tasks[task]
 
     def ended(
         self, name: str, cause: ExitCause = "exit", **fields: Any
     ) -> rq.ExitedReport:
-        """The report that a try ended; by itself and with 0, if not said otherwise."""
+        """The report that an attempt exited; by itself and with 0 by default."""
         return exited(self._try(name), cause, self.now, fields)
 
     def outcomes(self) -> Dict[str, Optional[str]]:
-        """How every task ended, so far."""
+        """The outcomes of all finished tasks."""
         return {name: task.outcome for name, task in self.r.tasks.items()}
 
     def _report(self, name: str, what: str) -> rq.Report:
@@ -266,7 +266,7 @@ _VERBS: Dict[type, str] = {
 
 
 def replayed(history: Iterable[Step], like: State) -> State:
-    """A fresh state with the same history behind it."""
+    """A new state with the same history."""
     state = State(slots=like.slots, capacity=like.capacity)
     for step in history:
         if isinstance(step, Opened):
@@ -279,7 +279,7 @@ def replayed(history: Iterable[Step], like: State) -> State:
 
 
 def picture(state: State) -> Dict[str, Any]:
-    """All that a state holds, as plain data to compare. Heaps are told in order."""
+    """The whole state as plain data, to compare. Heaps are listed in order."""
     told = {name: _plain(value) for name, value in vars(state).items()}
     told["runs"] = {name: _parts(run) for name, run in state.runs.items()}
     for run in told["runs"].values():
@@ -290,7 +290,7 @@ def picture(state: State) -> Dict[str, Any]:
 
 
 def lane_of(state: State, key: ResourceKey) -> List[QueueEntry]:
-    """Who stands in a lane, in order; not the entries of those that have left."""
+    """The tasks of a queue in order; without entries of removed ones."""
     return sorted({entry for entry in state.queues[key] if is_queued(state, entry)})
 
 
@@ -301,7 +301,7 @@ def _parts(
 
 
 def _plain(value: Any) -> Any:
-    """A copy; of a dict one that knows its order, for decisions follow it."""
+    """A copy; of a dict one with its order, because decisions depend on it."""
     if isinstance(value, (AttemptState, GroupState)):
         return _parts(value)
     return list(value.items()) if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""Owns an executor that runs nothing: it keeps the contract, and what it was told."""
+"""An executor that runs nothing: it fulfils the contract and records its calls."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["FakeExecutor", "adopted", "ended", "exited", "voided"]
 
 
 class FakeExecutor:
-    """Keeps `executors.protocol.Executor`; a test says how its attempts end.
+    """Implements `executors.protocol.Executor`; the test decides how attempts end.
 
-    What it is told it keeps in words: `launch a`, `stop a`, `stop a now`,
-    `freeze a`, `thaw a`, `recover a`, `recover a rebooted`, `close`; later tries as
-    `a.2`, undos and probes as `a.3u`, `a.3p`. `at_launch` is
-    called before each start, to look at the world at that moment.
+    Its calls are recorded as words: `launch a`, `stop a`, `stop a now`, `freeze a`,
+    `thaw a`, `recover a`, `recover a rebooted`, `close`; later attempts as `a.2`, undos
+    and probes as `a.3u`, `a.3p`. `at_launch` is called before each start, to inspect
+    the state at that moment.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class FakeExecutor:
         self._tell = tell
 
     def launch(self, order: LaunchSpec) -> None:
-        """Start an attempt; never the same again."""
+        """Start an attempt; never the same one twice."""
         name = _name(order.place)
         assert name not in self.orders, f"{name} was started twice"
         if self._at_launch is not None:
@@ -53,19 +53,19 @@ class FakeExecutor:
         self._said.append(f"launch {name}")
 
     def stop(self, place: AttemptRef, *, now: bool) -> None:
-        """Note that an attempt is to end."""
+        """Record that an attempt is stopped."""
         self._said.append(f"stop {_name(place)}{' now' if now else ''}")
 
     def suspend(self, place: AttemptRef) -> None:
-        """Note that an attempt is to stand still."""
+        """Record that an attempt is suspended."""
         self._said.append(f"freeze {_name(place)}")
 
     def resume(self, place: AttemptRef) -> None:
-        """Note that an attempt is to go on."""
+        """Record that an attempt is resumed."""
         self._said.append(f"thaw {_name(place)}")
 
     def recover(self, place: AttemptRef, *, rebooted: bool) -> Report:
-        """Return what the test wants to have been found; lost if it does not say."""
+        """Return the report that the test has set; lost by default."""
         self._said.append(f"recover {_name(place)}{' rebooted' if rebooted else ''}")
         find = self.found.get(place.task)
         if find is not None:
@@ -73,30 +73,30 @@ class FakeExecutor:
         return UnknownReport(place.run, place.task, place.attempt, "lost", "gone")
 
     def close(self) -> None:
-        """Let go."""
+        """Record that it is closed."""
         self._said.append("close")
 
     def end(self, name: str, **fields: Any) -> None:
-        """Report that an attempt ended: by itself and with 0, if not said otherwise."""
+        """Report that an attempt exited: by itself and with 0 by default."""
         self.report(ended(self.orders[name].place, **fields))
 
     def report(self, *reports: Report) -> None:
-        """Report anything at all."""
+        """Report anything."""
         assert self._tell is not None
         self._tell(reports)
 
     def said(self) -> List[str]:
-        """What it was told since this was asked last."""
+        """The calls since the last time this was called."""
         said, self._said = self._said, []
         return said
 
     def assert_nothing_else_said(self) -> None:
-        """It was told nothing since it was asked last."""
+        """Check that there were no calls since the last time."""
         assert self.said() == []
 
 
 def ended(place: AttemptRef, cause: ExitCause = "exit", **fields: Any) -> ExitedReport:
-    """The report that an attempt ended, at 1000 and with 0 if not said otherwise."""
+    """The report that an attempt exited, at 1000 and with 0 by default."""
     return exited((place.run, place.task, place.attempt), cause, 1000.0, fields)
 
 
@@ -112,12 +112,12 @@ def exited(
 
 
 def adopted(place: AttemptRef) -> AdoptedReport:
-    """The report that an attempt goes on."""
+    """The report that an attempt is adopted."""
     return AdoptedReport(place.run, place.task, place.attempt)
 
 
 def voided(place: AttemptRef) -> NeverStartedReport:
-    """The report that an attempt never began."""
+    """The report that an attempt never started."""
     return NeverStartedReport(place.run, place.task, place.attempt, "it never began")
 
 

@@ -1,4 +1,4 @@
-"""Owns playing the same story at every point, each time in an account of its own."""
+"""Plays the same test at every fault point, each time in a new account."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _SHOWN = 5  # failures that are told in full
 def sweep(
     folder: Path, points: Sequence[Any], play: Callable[[Provctl, Any], str]
 ) -> List[str]:
-    """Play at each point and return what the plays returned.
+    """Play at each point and return the results.
 
-    Fails when all are played, and says at which points it went wrong and how.
+    After all points it fails if some went wrong, and names them with their errors.
     """
 
     def one(numbered: Tuple[int, Any]) -> str:

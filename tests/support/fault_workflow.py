@@ -1,8 +1,8 @@
-"""Owns a run of three tasks in fault tests, and the check that it happened just once.
+"""A run of three tasks for fault tests, and the check that it ran just once.
 
-The tasks stand in a chain; each writes its name into a file, and ends with an exit
-code of its own. However it was disturbed, it is brought back as users do it, and then
-a submission is not there or whole, each task ran once, and exit codes are true.
+The tasks are a chain; each writes its name into a file, and has its own exit code.
+Whatever disturbed the run, it is brought back as a user would do it. Then the
+submission is absent or complete, each task ran once, and exit codes are true.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _FAILED = 10  # the exit code of a run of which a task failed
 
 
 def account(folder: Path) -> Provctl:
-    """Make an account in a folder of its own."""
+    """Create an account in its own folder."""
     folder.mkdir(parents=True)
     return Provctl(folder)
 
 
 def chain(provctl: Provctl) -> Path:
-    """Three tasks, one after the other; each writes its name and has its exit code."""
+    """Three tasks in a chain; each writes its name and has its exit code."""
     tasks: Dict[str, Dict[str, Any]] = {}
     for name, code in CODES.items():
         script = f'echo "$PROVCTL_TASK" >> "{provctl.folder}/ran"; exit {code}'
@@ -50,7 +50,7 @@ def chain(provctl: Provctl) -> Path:
 
 
 def trace(tmp_path: Path, *verb: object) -> Path:
-    """What a command that is let live asks of the kernel, in an account like others."""
+    """The system calls of an undisturbed command, in an account like the others."""
     log = tmp_path / "trace"
     for name in ("warm", "traced"):  # the first one may have to write .pyc files
         provctl = account(tmp_path / "points" / name)
@@ -60,7 +60,7 @@ def trace(tmp_path: Path, *verb: object) -> Path:
 
 
 def check_whole(provctl: Provctl, done: Done) -> None:
-    """Bring the one run back that there may be; all of it must be as it was told."""
+    """Bring back the only possible run; all of it must be as reported."""
     found = provctl.runs()
     if "submitted: " in done.out:
         assert found == [done.last_word], f"lost: {done.out} {found}"
@@ -84,22 +84,22 @@ def check_whole(provctl: Provctl, done: Done) -> None:
 
 
 def is_queued(provctl: Provctl, run: str) -> bool:
-    """Whether the scheduler still has to do with a run."""
+    """Whether the scheduler still has the run in its queue."""
     return (provctl.state / "queue" / run).exists()
 
 
 def told(
     what: str, points: Sequence[object], every: Sequence[object], ends: Dict[str, int]
 ) -> str:
-    """Say what was done how often, and what came of it."""
+    """Return a line about how often something was done, and its results."""
     what_came = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
     return f"{what} at {len(points)} of {len(every)} system calls: {what_came}; 0 wrong"
 
 
 def serve(provctl: Provctl, beneath: Sequence[str]) -> Tuple[Done, int]:
-    """Be a scheduler that finishes a run and is stopped then, if it lives so long.
+    """Run a scheduler until a run finishes, then stop it, if it lives so long.
 
-    Or it gives the run up, and says so.
+    The scheduler may also release the run with a message.
     """
     submitted = queued(provctl)
     run, said = submitted.last_word, provctl.folder / "said"
@@ -122,13 +122,13 @@ def serve(provctl: Provctl, beneath: Sequence[str]) -> Tuple[Done, int]:
 
 
 def _keeps_its_marker(provctl: Provctl, run: str) -> bool:
-    """Whether a run finished two seconds ago, and its marker is what cannot go."""
+    """Whether a run finished two seconds ago, but its marker cannot be removed."""
     journal = provctl.state / "runs" / run / "journal.jsonl"
     age_s = time.time() - journal.stat().st_mtime  # noqa: TID251
     return age_s > 2 and b'"type":"run_finished"' in journal.read_bytes()
 
 
 def queued(provctl: Provctl) -> Done:
-    """A submitted run that no scheduler has yet."""
+    """A submitted run that no scheduler has acquired."""
     none = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
     return provctl("workflow", "submit", chain(provctl), env=none)

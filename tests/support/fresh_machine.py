@@ -1,7 +1,7 @@
-"""Owns a machine without provctl's tools in tests: a bare home, and a PATH of few programs.
+"""A machine without provctl's tools: an empty home, and a PATH of few programs.
 
-In a mount namespace of its own: all is read-only there but the home and the folders for
-temporary files, which are empty at first, and looked at in the end.
+It is a mount namespace in which everything is read-only except the home and the folders
+for temporary files. They are empty at first, and are inspected at the end.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ exit $code
 
 
 def check_namespaces() -> None:
-    """Skip the test where this machine gives nobody a mount namespace."""
+    """Skip the test if this machine does not allow mount namespaces."""
     done = subprocess.run(
         [*_unshare(), "mount", "--bind", "/mnt", "/mnt"], capture_output=True, text=True
     )
@@ -62,7 +62,7 @@ def _unshare() -> List[str]:
 
 
 def _ordinary() -> str:
-    """What runs a program as an ordinary user, from inside the namespace."""
+    """A command prefix that runs a program as an ordinary user inside the namespace."""
     if os.geteuid() == 0:
         return f"setpriv --reuid={_USER} --regid={_USER} --clear-groups"
     return f"unshare --user --map-user={_USER} --map-group={_USER}"
@@ -70,7 +70,7 @@ def _ordinary() -> str:
 
 @dataclass(frozen=True)
 class Ended:
-    """A command that ended: its exit code, and all that it printed."""
+    """The result of a command: its exit code, and its whole output."""
 
     code: int
     out: str
@@ -80,7 +80,7 @@ class Ended:
 
 @dataclass
 class FreshMachine:
-    """`files` are below /mnt for whoever runs there; their home is `home`."""
+    """`files` are below /mnt for programs that run there; their home is `home`."""
 
     files: Path
     root: bool = False
@@ -93,21 +93,21 @@ class FreshMachine:
 
     @property
     def home(self) -> Path:
-        """The home, whose path needs quotes."""
+        """The home; its path needs quotes."""
         return self.files / "a home"
 
     @property
     def programs(self) -> Path:
-        """The first folder of PATH, with what the test puts there."""
+        """The first folder of PATH, with the programs of the test."""
         return self.files / "programs"
 
     @property
     def data(self) -> Path:
-        """Where install.sh puts all but links."""
+        """The folder into which install.sh puts everything except links."""
         return self.home / ".local/share/provctl"
 
     def own(self, path: Path) -> None:
-        """Give files to who runs there."""
+        """Give files to the user who runs there."""
         path.chmod(0o755)
         if os.geteuid() == 0 and not self.root:
             subprocess.run(["chown", "-hR", f"{_USER}:{_USER}", str(path)], check=True)
@@ -119,16 +119,16 @@ class FreshMachine:
         return path
 
     def command(self, *words: str, path: str = PROGRAMS) -> List[str]:
-        """What runs these words there, with that PATH."""
+        """The command that runs these words there, with that PATH."""
         user = "" if self.root else _ordinary()
         script = [*_unshare(), "sh", "-c", _ENTER, "sh"]
         own = ["env", "HOME=/mnt/a home", f"PATH={path}", *words]
         return [*script, str(self.files), user, " ".join(_TEMPORARY), *own]
 
     def variables(self) -> Dict[str, str]:
-        """This environment's, but for those of this account and of its tools.
+        """This environment without the variables of this account and its tools.
 
-        What tells of proxies and of indexes of packages is to be had there too.
+        Variables about proxies and package indexes are kept.
         """
         return {
             name: value
@@ -139,7 +139,7 @@ class FreshMachine:
     def __call__(
         self, *words: str, path: str = PROGRAMS, within_s: float = 120
     ) -> Ended:
-        """Run a command there, in the checkout, to its end."""
+        """Run a command there, in the checkout, up to its end."""
         done = subprocess.run(
             self.command(*words, path=path),
             env=self.variables(),
@@ -164,7 +164,7 @@ class FreshMachine:
 
 
 def python_there(machine: FreshMachine) -> None:
-    """Give a machine a Python with venv, or skip the test."""
+    """Give the machine a Python with venv, or skip the test."""
     for python in ("/usr/bin/python3", f"{sys.base_prefix}/bin/python3"):
         if shutil.which(python) is None:
             continue

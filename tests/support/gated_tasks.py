@@ -1,4 +1,4 @@
-"""Owns a run for hand-overs: tasks that wait for a gate, and their account after it."""
+"""A run for handovers: tasks that wait for a gate, and checks of their results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Gated"]
 class Gated:
     """`first` and `other` run until the gate is opened; then `after` runs.
 
-    `first` ends with 0, `other` with 7, so the run fails in the end.
+    `first` exits with 0, `other` with 7, so the run fails.
     """
 
     def __init__(self, provctl: Provctl) -> None:
@@ -49,7 +49,7 @@ class Gated:
         return self._provctl.runs()[0]
 
     def open(self, task: str = "") -> None:
-        """Let one task end, or all."""
+        """Let one task finish, or all."""
         gate = f"{self._gate.name}-{task}" if task else self._gate.name
         self._gate.with_name(gate).touch()
 
@@ -59,13 +59,13 @@ class Gated:
         return [fact["owner"] for fact in facts if fact["type"] == "owner_took"]
 
     def until_in_background(self, run: str) -> None:
-        """Wait until the scheduler has it."""
+        """Wait until the scheduler owns the run."""
         self._provctl.until(
             lambda: self.owners(run)[-1:] == ["scheduler"], "the scheduler has it"
         )
 
     def check_end(self, run: str) -> None:
-        """Open the gate, wait for the end: each task ran once, and none was told to."""
+        """Open the gate and wait: each task ran once, and none was stopped."""
         before = self.started
         self.open()
         self._provctl("wait", run, code=10)
@@ -82,5 +82,5 @@ class Gated:
         assert not {"attempt_stopping", "cancel_requested", "task_held"} & {*kinds}
 
     def marker(self, run: str) -> Path:
-        """The run's marker in the queue."""
+        """The queue marker of the run."""
         return self._provctl.state / "queue" / run

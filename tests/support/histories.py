@@ -1,4 +1,4 @@
-"""Owns the list of all histories, by name."""
+"""All histories, by name."""
 
 from __future__ import annotations
 

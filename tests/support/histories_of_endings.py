@@ -1,4 +1,4 @@
-"""Owns histories that end otherwise: cancelled, out of time, lost, held."""
+"""Histories with other ends: cancelled, timed out, lost, held."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def uncertain(policy: str, **fields: Any) -> Task:
 
 
 CANCELS = {
-    "running tasks are told to end, the others never begin": History(
+    "cancel stops running tasks and starts no others": History(
         a_workflow(task("a"), task("b"), task("c", ["a"])),
         """
         submit        => start a
@@ -25,7 +25,7 @@ CANCELS = {
         """,
         slots=1,
     ),
-    "a second request, at once, is said again; a third is old news": History(
+    "a second cancel with now stops again, a third changes nothing": History(
         a_workflow(task("a")),
         """
         submit        => start a
@@ -37,7 +37,7 @@ CANCELS = {
         a is stopped  => end cancelled
         """,
     ),
-    "a task that ends by itself meanwhile keeps its outcome": History(
+    "a task that finishes before its stop keeps its outcome": History(
         chain(2),
         """
         submit      => start t0
@@ -45,7 +45,7 @@ CANCELS = {
         t0 exits 0  => end cancelled
         """,
     ),
-    "before anything began": History(
+    "cancel before any task has started": History(
         a_workflow(task("a", pools={"p": 1}), task("b", pools={"p": 1})),
         """
         submit     => start a
@@ -56,7 +56,7 @@ CANCELS = {
         """,
         capacity={"p": 1},
     ),
-    "with a nested workflow": History(
+    "cancel with a nested workflow": History(
         a_workflow(group("g"), task("g/x"), task("g/y", ["g/x"])),
         """
         submit          => open g, start g/x
@@ -64,7 +64,7 @@ CANCELS = {
         g/x is stopped  => close g cancelled, end cancelled
         """,
     ),
-    "a try that outlived its owner is told again": History(
+    "an adopted attempt is stopped again after a cancel": History(
         a_workflow(task("a")),
         """
         submit        => start a
@@ -74,7 +74,7 @@ CANCELS = {
         a is stopped  => end cancelled
         """,
     ),
-    "an adopted try that was told nothing goes on": History(
+    "an adopted attempt continues without a cancel": History(
         a_workflow(task("a")),
         """
         submit        => start a
@@ -82,14 +82,14 @@ CANCELS = {
         a exits 0     => end succeeded
         """,
     ),
-    "a try that nobody here told to end has failed": History(
+    "an attempt stopped by another process has failed": History(
         chain(2),
         """
         submit         => start t0
         t0 is stopped  => skip t1, end failed
         """,
     ),
-    "the run's time is over": History(
+    "the timeout of a run stops its tasks": History(
         a_workflow(task("a"), task("b", ["a"]), timeout_s=60),
         """
         submit        => start a
@@ -98,7 +98,7 @@ CANCELS = {
         a is stopped  => end timed_out
         """,
     ),
-    "an operator may be more urgent than the timeout": History(
+    "cancel with now after a timeout kills at once": History(
         a_workflow(task("a"), timeout_s=60),
         """
         submit        => start a
@@ -107,7 +107,7 @@ CANCELS = {
         a is stopped  => end timed_out
         """,
     ),
-    "the timeout does not come after a request": History(
+    "a cancelled run has no timeout": History(
         a_workflow(task("a"), timeout_s=60),
         """
         submit        => start a
@@ -116,7 +116,7 @@ CANCELS = {
         a is stopped  => end cancelled
         """,
     ),
-    "the run's time counts from its first task": History(
+    "the timeout of a run counts from its first task": History(
         a_workflow(task("b", pools={"p": 1}), timeout_s=5),
         """
         submit     => start b
@@ -129,7 +129,7 @@ CANCELS = {
 }
 
 UNKNOWN = {
-    "a lost task waits for an operator": History(
+    "a lost task is held for an operator": History(
         a_workflow(uncertain("hold"), task("b", ["a"])),
         """
         submit      => start a
@@ -140,7 +140,7 @@ UNKNOWN = {
         b exits 0   => end succeeded
         """,
     ),
-    "an operator may say that it is done": History(
+    "an operator accepts a held task as done": History(
         a_workflow(uncertain("hold"), task("b", ["a"])),
         """
         submit     => start a
@@ -149,7 +149,7 @@ UNKNOWN = {
         b exits 0  => end succeeded
         """,
     ),
-    "or that it is not": History(
+    "an operator marks a held task as failed": History(
         a_workflow(uncertain("hold"), task("b", ["a"])),
         """
         submit            => start a
@@ -167,7 +167,7 @@ UNKNOWN = {
         fail a     => end failed
         """,
     ),
-    "a rerun by an operator is beyond the tries": History(
+    "a rerun by an operator exceeds the allowed attempts": History(
         a_workflow(uncertain("hold", retry=RetryPolicy(attempts=2))),
         """
         submit     => start a
@@ -178,7 +178,7 @@ UNKNOWN = {
         a exits 1  => end failed
         """,
     ),
-    "policy rerun: again, three times at most": History(
+    "policy rerun repeats a lost task at most three times": History(
         a_workflow(uncertain("rerun", idempotent=True)),
         """
         submit            => start a
@@ -187,7 +187,7 @@ UNKNOWN = {
         a is lost         => end lost
         """,
     ),
-    "policy rerun: not in a cancelled run": History(
+    "policy rerun does not apply in a cancelled run": History(
         a_workflow(uncertain("rerun", idempotent=True)),
         """
         submit     => start a
@@ -195,7 +195,7 @@ UNKNOWN = {
         a is lost  => end cancelled
         """,
     ),
-    "policy fail: interrupted is lost for a run": History(
+    "policy fail makes the run of an interrupted task lost": History(
         a_workflow(uncertain("fail"), task("b", [("a", "failure")])),
         """
         submit            => start a
@@ -203,7 +203,7 @@ UNKNOWN = {
         b exits 0         => end lost
         """,
     ),
-    "lost while it was told to end: nobody is asked": History(
+    "a stopping task that is lost is not held": History(
         a_workflow(uncertain("hold")),
         """
         submit     => start a
@@ -211,7 +211,7 @@ UNKNOWN = {
         a is lost  => end cancelled
         """,
     ),
-    "cancelled while it is held": History(
+    "a held task is cancelled": History(
         a_workflow(uncertain("hold"), task("b", ["a"])),
         """
         submit     => start a
@@ -219,7 +219,7 @@ UNKNOWN = {
         cancel     => end cancelled
         """,
     ),
-    "the run's time does not stop for a held task": History(
+    "the timeout of a run includes the time of a held task": History(
         a_workflow(uncertain("hold"), timeout_s=60),
         """
         submit     => start a

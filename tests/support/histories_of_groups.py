@@ -1,4 +1,4 @@
-"""Owns histories of nested workflows: begin, end, failure, time."""
+"""Histories of nested workflows: start, end, failure, timeout."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["GROUPS"]
 
 
 def cluster(*inner: Task, **fields: Any) -> Workflow:
-    """A group g of these tasks, and z after it."""
+    """A group g of these tasks, followed by z."""
     return a_workflow(group("g", **fields), *inner, task("z", ["g"]))
 
 
 GROUPS = {
-    "a nested workflow runs between what it needs and what needs it": History(
+    "a group runs between its dependencies and its dependents": History(
         a_workflow(
             task("a"),
             group("g", ["a"]),
@@ -33,7 +33,7 @@ GROUPS = {
         z exits 0    => end succeeded
         """,
     ),
-    "it fails with a task in it, after the others in it": History(
+    "a group fails with its task after its other tasks finished": History(
         cluster(task("g/x"), task("g/y")),
         """
         submit       => open g, start g/x, start g/y
@@ -41,7 +41,7 @@ GROUPS = {
         g/y exits 0  => close g failed, skip z, end failed
         """,
     ),
-    "a failure in it that may happen does not fail it": History(
+    "a task with on_failure continue does not fail its group": History(
         cluster(task("g/x", on_failure="continue"), task("g/y", ["g/x"])),
         """
         submit       => open g, start g/x
@@ -50,7 +50,7 @@ GROUPS = {
         z exits 0    => end succeeded
         """,
     ),
-    "its own failure may happen": History(
+    "a group with on_failure continue does not fail the run": History(
         cluster(task("g/x"), on_failure="continue"),
         """
         submit       => open g, start g/x
@@ -58,14 +58,14 @@ GROUPS = {
         z exits 0    => end succeeded
         """,
     ),
-    "what it needs failed: it is skipped, and all in it": History(
+    "a group and its tasks are skipped if a dependency failed": History(
         a_workflow(task("a"), group("g", ["a"]), group("g/h"), task("g/h/x")),
         """
         submit     => start a
         a exits 1  => skip g, skip g/h, skip g/h/x, end failed
         """,
     ),
-    "without tasks it succeeds": History(
+    "a group without tasks succeeds": History(
         cluster(),
         """
         submit     => open g, close g succeeded, start z
@@ -79,7 +79,7 @@ GROUPS = {
         g/g/g/t exits 1  => close g/g/g failed, close g/g failed, close g failed, end failed
         """,
     ),
-    "with fail-fast a failure in a group that may fail stops nothing": History(
+    "fail fast ignores a group with on_failure continue": History(
         a_workflow(group("g", on_failure="continue"), task("g/x"), task("a", ["g"])),
         """
         submit       => open g, start g/x
@@ -88,7 +88,7 @@ GROUPS = {
         """,
         submit={"fail_fast": True},
     ),
-    "its time is over: what is left of it ends, the rest goes on": History(
+    "the timeout of a group stops only its own tasks": History(
         a_workflow(
             group("g", timeout_s=60),
             task("g/x"),
@@ -105,7 +105,7 @@ GROUPS = {
         a exits 0       => end timed_out
         """,
     ),
-    "nothing in it is tried again when its time is over": History(
+    "no task of a timed out group is retried": History(
         cluster(
             task("g/a", retry=RetryPolicy(attempts=5)),
             task("g/b", retry=RetryPolicy(attempts=5, delay_s=99)),
@@ -128,7 +128,7 @@ GROUPS = {
         """,
         capacity={"p": 1},
     ),
-    "a task that is held does not keep it beyond its time": History(
+    "the timeout of a group ends its held task": History(
         cluster(task("g/x"), timeout_s=60),
         """
         submit       => open g, start g/x
@@ -136,7 +136,7 @@ GROUPS = {
         wait 60      => overtime g, close g timed_out, skip z, end timed_out
         """,
     ),
-    "cancelled at once after its time is over": History(
+    "cancel with now after the timeout of a group kills at once": History(
         cluster(task("g/x"), timeout_s=60),
         """
         submit          => open g, start g/x
@@ -146,7 +146,7 @@ GROUPS = {
         g/x is stopped  => close g cancelled, end cancelled
         """,
     ),
-    "in time, and nothing comes after": History(
+    "a group that finishes in time has no timeout": History(
         a_workflow(group("g", timeout_s=60), task("g/x"), task("a")),
         """
         submit       => open g, start g/x, start a
@@ -155,7 +155,7 @@ GROUPS = {
         a exits 0    => end succeeded
         """,
     ),
-    "with fail-fast a group ends once what runs in it has ended": History(
+    "fail fast closes a group after its running tasks finished": History(
         a_workflow(group("g"), task("g/x"), task("g/y", ["g/x"]), task("a")),
         """
         submit       => open g, start g/x, start a

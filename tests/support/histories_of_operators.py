@@ -1,4 +1,4 @@
-"""Owns histories of what operators do: pause, retry by hand, roll back; and probes."""
+"""Histories of requests: pause, retry, rollback; and of probes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASK = Command(("ask",))
 
 
 def undoable(name: str, needs: Any = (), **fields: Any) -> Task:
-    """A task that can be taken back."""
+    """A task with an undo."""
     undo = Undo(DELETE, **fields.pop("undo", {}))
     return task(name, needs, undo=undo, **fields)
 
@@ -38,13 +38,13 @@ def stack(**last: Any) -> Workflow:
 
 
 def probed(policy: str, probe: Any = ASK, **fields: Any) -> Workflow:
-    """A task with a probe, and one that uses what it returns."""
+    """A task with a probe, and one that uses its output."""
     first = task("a", on_interrupt=policy, probe=probe, **fields)
     return a_workflow(first, task("b", env={"N": output("a", "n")}, needs=["a"]))
 
 
 PAUSES = {
-    "a paused run starts nothing, and ends nothing": History(
+    "a paused run starts and stops no task": History(
         chain(2),
         """
         submit      => start t0
@@ -55,7 +55,7 @@ PAUSES = {
         t1 exits 0  => end succeeded
         """,
     ),
-    "other runs take the room": History(
+    "other runs use the slots of a paused run": History(
         a_workflow(task("a"), task("b"), task("c")),
         """
         submit     => start a
@@ -67,7 +67,7 @@ PAUSES = {
         """,
         slots=1,
     ),
-    "frozen tries stand still until it is resumed": History(
+    "frozen attempts are suspended until the run is resumed": History(
         a_workflow(task("a"), task("b"), task("c", ["a"])),
         """
         submit     => start a, start b
@@ -79,7 +79,7 @@ PAUSES = {
         c exits 0  => end succeeded
         """,
     ),
-    "a pause can be made a freeze": History(
+    "a paused run can be frozen": History(
         a_workflow(task("a")),
         """
         submit     => start a
@@ -89,7 +89,7 @@ PAUSES = {
         a exits 0  => end succeeded
         """,
     ),
-    "a new owner says again what stands still": History(
+    "a new owner freezes adopted attempts again": History(
         a_workflow(task("a")),
         """
         submit        => start a
@@ -109,7 +109,7 @@ PAUSES = {
         t0 is stopped  => end cancelled
         """,
     ),
-    "a paused run's timeout waits too": History(
+    "a freeze suspends the timeout of the run": History(
         a_workflow(task("a"), timeout_s=10),
         """
         submit        => start a
@@ -122,7 +122,7 @@ PAUSES = {
         a is stopped  => end timed_out
         """,
     ),
-    "and that of a nested workflow": History(
+    "a freeze suspends the timeout of a group": History(
         a_workflow(group("g", timeout_s=10), task("g/a")),
         """
         submit          => open g, start g/a
@@ -133,7 +133,7 @@ PAUSES = {
         g/a is stopped  => close g timed_out, end timed_out
         """,
     ),
-    "a nested workflow that ends meanwhile runs out of no time": History(
+    "a group that finishes during a pause does not time out": History(
         a_workflow(group("g", timeout_s=10), task("g/a"), task("b", ["g"])),
         """
         submit       => open g, start g/a
@@ -144,7 +144,7 @@ PAUSES = {
         b exits 0    => end succeeded
         """,
     ),
-    "a wait for a retry goes on, the retry does not": History(
+    "a retry delay continues during a pause but no attempt starts": History(
         a_workflow(task("a", retry=RetryPolicy(2, 5))),
         """
         submit     => start a
@@ -158,7 +158,7 @@ PAUSES = {
 }
 
 PROBES = {
-    "a probe that says yes ends the task": History(
+    "a successful probe makes the task succeed": History(
         probed("hold"),
         """
         submit     => start a
@@ -166,7 +166,7 @@ PROBES = {
         a exits 0  => refuse b, end failed
         """,
     ),
-    "what a probe returns is what the task returned": History(
+    "the output of a probe is the output of the task": History(
         probed("hold", Script("ask")),
         """
         submit              => start a
@@ -175,7 +175,7 @@ PROBES = {
         b exits 0           => end succeeded
         """,
     ),
-    "a probe that says no leaves it to the policy: hold": History(
+    "a failed probe applies the policy hold": History(
         probed("hold"),
         """
         submit     => start a
@@ -184,7 +184,7 @@ PROBES = {
         accept a   => refuse b, end failed
         """,
     ),
-    "a script says no with false": History(
+    "a probe script fails by returning false": History(
         probed("fail", Script("ask")),
         """
         submit           => start a
@@ -192,7 +192,7 @@ PROBES = {
         a returns false  => skip b, end lost
         """,
     ),
-    "rerun": History(
+    "a failed probe applies the policy rerun": History(
         probed("rerun"),
         """
         submit            => start a
@@ -205,7 +205,7 @@ PROBES = {
         a exits 9         => skip b, end lost
         """,
     ),
-    "a probe whose end nobody knows": History(
+    "a lost probe applies the policy": History(
         probed("hold"),
         """
         submit     => start a
@@ -223,7 +223,7 @@ PROBES = {
         a is stopped  => end cancelled
         """,
     ),
-    "a probe that never begins": History(
+    "a discarded probe ends a cancelled run": History(
         probed("fail"),
         """
         submit     => start a
@@ -232,7 +232,7 @@ PROBES = {
         a is void  => end cancelled
         """,
     ),
-    "a run that is told to end asks nothing": History(
+    "a cancelled run starts no probe": History(
         probed("hold"),
         """
         submit     => start a
@@ -240,7 +240,7 @@ PROBES = {
         a is lost  => end cancelled
         """,
     ),
-    "retry on lost is a decision too": History(
+    "a lost task with retry on lost is retried before it is held": History(
         a_workflow(task("a", retry=RetryPolicy(2, 5, on=("lost",)))),
         """
         submit     => start a
@@ -250,7 +250,7 @@ PROBES = {
         accept a   => end succeeded
         """,
     ),
-    "only what is worth it is tried again": History(
+    "only outcomes listed in retry on are retried": History(
         a_workflow(task("a", retry=RetryPolicy(9, on=("75", "timeout", "signal 9")))),
         """
         submit       => start a
@@ -262,7 +262,7 @@ PROBES = {
 }
 
 RERUNS = {
-    "what failed runs again, what succeeded does not": History(
+    "a retry runs failed tasks and not successful ones": History(
         chain(3),
         """
         submit      => start t0
@@ -273,7 +273,7 @@ RERUNS = {
         t2 exits 0  => end succeeded
         """,
     ),
-    "with all the tries that it is allowed": History(
+    "a retried task has all its attempts again": History(
         a_workflow(task("a", retry=RetryPolicy(2))),
         """
         submit     => start a
@@ -284,7 +284,7 @@ RERUNS = {
         a exits 1  => end failed
         """,
     ),
-    "a cancelled run goes on where it was": History(
+    "a retry of a cancelled run continues it": History(
         chain(3),
         """
         submit         => start t0
@@ -296,7 +296,7 @@ RERUNS = {
         t2 exits 0     => end succeeded
         """,
     ),
-    "and all that is downstream": History(
+    "a retry downstream runs all dependents": History(
         a_workflow(task("a"), task("b", [("a", "done")]), task("c")),
         """
         submit            => start a, start c
@@ -308,7 +308,7 @@ RERUNS = {
         b exits 0         => end succeeded
         """,
     ),
-    "while it runs, what is downstream and waits already still waits for all": History(
+    "a retry downstream keeps waiting tasks waiting for all dependencies": History(
         a_workflow(task("a"), task("b"), task("c", [("a", "done"), ("b", "done")])),
         """
         submit            => start a, start b
@@ -319,7 +319,7 @@ RERUNS = {
         c exits 0         => end succeeded
         """,
     ),
-    "one task alone": History(
+    "a retry of one task runs only it": History(
         chain(3),
         """
         submit      => start t0
@@ -330,7 +330,7 @@ RERUNS = {
         t1 exits 0  => end succeeded
         """,
     ),
-    "who waited for a task that is tried again alone is still missing": History(
+    "a run with skipped dependents is still failed after a retry of one task": History(
         chain(3),
         """
         submit      => start t0
@@ -342,7 +342,7 @@ RERUNS = {
         t2 exits 0  => end succeeded
         """,
     ),
-    "so are those that a cancel ended": History(
+    "a run with cancelled tasks is still cancelled after a retry of one task": History(
         a_workflow(task("a"), task("b")),
         """
         submit      => start a, start b
@@ -353,7 +353,7 @@ RERUNS = {
         a exits 0   => end cancelled
         """,
     ),
-    "who was skipped for good is not missing": History(
+    "a task skipped by its dependency on failure does not fail the run": History(
         a_workflow(task("a"), task("b", [("a", "failure")])),
         """
         submit      => start a
@@ -362,7 +362,7 @@ RERUNS = {
         a exits 0   => end succeeded
         """,
     ),
-    "from a task on": History(
+    "a retry from a task runs it and its dependents": History(
         chain(3),
         """
         submit      => start t0
@@ -374,7 +374,7 @@ RERUNS = {
         t2 exits 0  => end succeeded
         """,
     ),
-    "what still cannot be is skipped again": History(
+    "a retried task is skipped again if its dependency failed": History(
         a_workflow(task("a"), task("b", ["a"]), task("c", ["b"])),
         """
         submit     => start a
@@ -382,7 +382,7 @@ RERUNS = {
         from b     => skip b, skip c, end failed
         """,
     ),
-    "inside a nested workflow, which opens again": History(
+    "a retry inside a group reopens the group": History(
         a_workflow(group("g"), task("g/a"), task("g/b", ["g/a"]), task("z", ["g"])),
         """
         submit       => open g, start g/a
@@ -393,7 +393,7 @@ RERUNS = {
         z exits 0    => end succeeded
         """,
     ),
-    "a whole nested workflow": History(
+    "a retry of a whole group": History(
         a_workflow(group("g"), task("g/a"), task("g/b", ["g/a"]), task("z", ["g"])),
         """
         submit       => open g, start g/a
@@ -406,7 +406,7 @@ RERUNS = {
         z exits 0    => end succeeded
         """,
     ),
-    "while the run goes on": History(
+    "a retry while the run is active": History(
         a_workflow(task("a"), task("b"), task("c", ["b", ("a", "done")])),
         """
         submit     => start a, start b
@@ -417,7 +417,7 @@ RERUNS = {
         c exits 0  => end succeeded
         """,
     ),
-    "what was ready meanwhile waits again": History(
+    "a ready task waits again for a retried dependency": History(
         a_workflow(task("a"), task("b", [("a", "done")]), task("z")),
         """
         submit     => start a
@@ -431,7 +431,7 @@ RERUNS = {
         """,
         slots=1,
     ),
-    "inside a nested workflow that goes on": History(
+    "a retry inside an active group": History(
         a_workflow(group("g"), task("g/a"), task("g/b")),
         """
         submit       => open g, start g/a, start g/b
@@ -441,7 +441,7 @@ RERUNS = {
         g/a exits 0  => close g succeeded, end succeeded
         """,
     ),
-    "what waits for its next try waits for what is open again": History(
+    "a retrying task waits for a retried dependency": History(
         a_workflow(task("a"), task("b", ["a"], retry=RetryPolicy(2, 5))),
         """
         submit     => start a
@@ -453,7 +453,7 @@ RERUNS = {
         b exits 0  => end succeeded
         """,
     ),
-    "and is skipped if that fails": History(
+    "a retrying task is skipped if its retried dependency fails": History(
         a_workflow(task("a"), task("b", ["a"], retry=RetryPolicy(2, 5))),
         """
         submit     => start a
@@ -464,7 +464,7 @@ RERUNS = {
         wait 5     => retry b, skip b, end failed
         """,
     ),
-    "so does what is held, and what never began": History(
+    "held and discarded tasks wait for a retried dependency": History(
         a_workflow(task("a"), task("b", ["a"]), task("c", ["a"])),
         """
         submit     => start a
@@ -478,7 +478,7 @@ RERUNS = {
         c exits 0  => end succeeded
         """,
     ),
-    "with fail-fast what was given up is not": History(
+    "fail fast refuses a retrying task and a retry runs it": History(
         a_workflow(task("a"), task("b"), task("c", retry=RetryPolicy(2, 5))),
         """
         submit     => start a, start b, start c
@@ -491,7 +491,7 @@ RERUNS = {
         """,
         submit={"fail_fast": True},
     ),
-    "the time of the run begins anew": History(
+    "a retry restarts the timeout of the run": History(
         a_workflow(task("a"), timeout_s=10),
         """
         submit        => start a
@@ -507,7 +507,7 @@ RERUNS = {
 }
 
 ROLLBACKS = {
-    "in reverse order, in parallel where nothing orders it": History(
+    "a rollback undoes in reverse order and in parallel": History(
         stack(),
         """
         submit       => start net
@@ -522,7 +522,7 @@ ROLLBACKS = {
         net exits 0  => end rolled_back
         """,
     ),
-    "of a failure, when the task says so": History(
+    "a failure rolls back if the task says so": History(
         stack(on_failure="rollback"),
         """
         submit       => start net
@@ -535,7 +535,7 @@ ROLLBACKS = {
         net exits 0  => end rolled_back
         """,
     ),
-    "what runs ends first, what waits never begins": History(
+    "a rollback waits for running tasks and starts no others": History(
         a_workflow(
             undoable("a", on_failure="rollback"),
             undoable("b"),
@@ -550,7 +550,7 @@ ROLLBACKS = {
         b exits 0  => end rolled_back
         """,
     ),
-    "a failure that may happen rolls nothing back": History(
+    "a failure with on_failure continue rolls nothing back": History(
         a_workflow(
             group("g", on_failure="continue"), task("g/a", on_failure="rollback")
         ),
@@ -559,7 +559,7 @@ ROLLBACKS = {
         g/a exits 1  => close g failed, end succeeded
         """,
     ),
-    "a failed group can roll back": History(
+    "a failed group rolls back if it says so": History(
         a_workflow(
             undoable("n"), group("g", ["n"], on_failure="rollback"), task("g/a")
         ),
@@ -570,7 +570,7 @@ ROLLBACKS = {
         n exits 0    => end rolled_back
         """,
     ),
-    "only what began is undone, if it is to be": History(
+    "a rollback undoes started tasks if their undo says so": History(
         a_workflow(
             undoable("a", undo={"on": "begun"}, on_failure="rollback"),
             undoable("b", ["a"], undo={"on": "begun"}),
@@ -581,7 +581,7 @@ ROLLBACKS = {
         a exits 0  => end rolled_back
         """,
     ),
-    "what could not be started did nothing that is to be undone": History(
+    "a task that could not start is not undone": History(
         a_workflow(
             undoable("n"),
             undoable("a", ["n"], undo={"on": "begun"}, on_failure="rollback"),
@@ -593,7 +593,7 @@ ROLLBACKS = {
         n exits 0       => end rolled_back
         """,
     ),
-    "what ran before it could not be started is undone": History(
+    "a task with an earlier attempt is undone although it could not start": History(
         a_workflow(undoable("a", undo={"on": "begun"}, retry=RetryPolicy(2, 5))),
         """
         submit          => start a
@@ -604,7 +604,7 @@ ROLLBACKS = {
         a exits 0       => end rolled_back
         """,
     ),
-    "an undo that never began can be asked for again": History(
+    "an undo that never started can be requested again": History(
         a_workflow(undoable("a", undo={"on": "begun"})),
         """
         submit     => start a
@@ -617,7 +617,7 @@ ROLLBACKS = {
         a exits 0  => end rolled_back
         """,
     ),
-    "a failed undo lets stand what it needs, and nothing else": History(
+    "dependencies of a failed undo are not undone": History(
         stack(),
         """
         submit       => start net
@@ -634,7 +634,7 @@ ROLLBACKS = {
         net exits 0  => end rolled_back
         """,
     ),
-    "an undo is tried again": History(
+    "an undo is retried": History(
         a_workflow(undoable("a", undo={"retry": RetryPolicy(2, 5)})),
         """
         submit     => start a
@@ -645,7 +645,7 @@ ROLLBACKS = {
         a exits 0  => end rolled_back
         """,
     ),
-    "an undo whose end nobody knows is held": History(
+    "a lost undo is held": History(
         a_workflow(undoable("n"), undoable("a", ["n"])),
         """
         submit     => start n
@@ -663,7 +663,7 @@ ROLLBACKS = {
         n exits 0  => end rolled_back
         """,
     ),
-    "unless it may be tried again": History(
+    "a lost idempotent undo runs again": History(
         a_workflow(undoable("a", undo={"idempotent": True})),
         """
         submit     => start a
@@ -674,7 +674,7 @@ ROLLBACKS = {
         a is lost  => end rollback_failed
         """,
     ),
-    "through a nested workflow": History(
+    "a rollback goes through a group": History(
         a_workflow(
             undoable("n"),
             group("g", ["n"]),
@@ -696,7 +696,7 @@ ROLLBACKS = {
         n exits 0    => end rolled_back
         """,
     ),
-    "a failed undo in a nested workflow": History(
+    "a failed undo in a group": History(
         a_workflow(undoable("n"), group("g", ["n"]), undoable("g/a"), undoable("g/b")),
         """
         submit       => start n
@@ -708,7 +708,7 @@ ROLLBACKS = {
         g/b exits 0  => end rollback_failed
         """,
     ),
-    "down to a task, which stands": History(
+    "a rollback to a task keeps that task": History(
         stack(),
         """
         submit          => start net
@@ -723,7 +723,7 @@ ROLLBACKS = {
         db exits 0      => end rolled_back
         """,
     ),
-    "what cannot be filled in fails": History(
+    "an undo with a missing value fails": History(
         a_workflow(
             task("a", undo=Undo(Command(("rm", output("a", "id"))))),
         ),
@@ -733,7 +733,7 @@ ROLLBACKS = {
         undo all            => refuse a, end rollback_failed
         """,
     ),
-    "the output is there for its undo, and after it": History(
+    "the output of a task is available to its undo and afterwards": History(
         a_workflow(task("a", undo=Undo(Command(("rm", output("a", "id")))))),
         """
         submit               => start a
@@ -742,7 +742,7 @@ ROLLBACKS = {
         a exits 0            => end rolled_back
         """,
     ),
-    "a rollback can be cancelled, then done again": History(
+    "a cancelled rollback can be requested again": History(
         a_workflow(undoable("n"), undoable("a", ["n"])),
         """
         submit        => start n

@@ -1,4 +1,4 @@
-"""Owns histories of successes that rest on something that is undone, or runs again."""
+"""Histories of successes that depend on undone or repeated tasks."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ DELETE = Command(("delete",))
 
 
 def server(name: str = "server", needs: tuple[str, ...] = ()) -> Task:
-    """A task that makes something, and can take it back."""
+    """A task with an output and an undo."""
     return task(name, needs, undo=Undo(DELETE))
 
 
 def user(name: str, of: str = "server", needs: tuple[str, ...] = ()) -> Task:
-    """A task that uses what another one made, and cannot be taken back."""
+    """A task that uses the output of another one, and has no undo."""
     return task(name, [of, *needs], env={"ID": output(of, "id")})
 
 
 def on_a_server(configure: Task) -> Workflow:
-    """A server, what configures it, and an application on both that fails first."""
+    """A server, its configuration, and an application on both that fails first."""
     return a_workflow(server(), configure, task("app", [configure.id]))
 
 
 MADE = '{"id": 1}'
 
 STALE = {
-    "what used an output that is made anew runs again": History(
+    "a retry repeats a task that used a repeated output": History(
         on_a_server(user("configure")),
         f"""
         submit                 => start server
@@ -44,7 +44,7 @@ STALE = {
         app exits 0            => end succeeded
         """,
     ),
-    "so does what only came after what was undone": History(
+    "a retry repeats a task that depends on an undone task": History(
         on_a_server(task("configure", ["server"])),
         """
         submit             => start server
@@ -59,7 +59,7 @@ STALE = {
         app exits 0        => end succeeded
         """,
     ),
-    "also after an automatic rollback": History(
+    "a retry after an automatic rollback repeats stale tasks": History(
         a_workflow(
             server(),
             user("configure"),
@@ -77,7 +77,7 @@ STALE = {
         app exits 0            => end succeeded
         """,
     ),
-    "also when the undo failed, for nobody knows what is left": History(
+    "a retry after a failed undo repeats stale tasks": History(
         on_a_server(user("configure")),
         f"""
         submit                 => start server
@@ -92,7 +92,7 @@ STALE = {
         app exits 0            => end succeeded
         """,
     ),
-    "also when only what came after a task was undone": History(
+    "a retry after a rollback to a task repeats stale tasks": History(
         a_workflow(task("net"), server("server", ("net",)), user("configure")),
         f"""
         submit                 => start net
@@ -106,7 +106,7 @@ STALE = {
         configure exits 0      => end succeeded
         """,
     ),
-    "in a nested workflow that needs what was undone": History(
+    "a retry repeats a group that depends on an undone task": History(
         a_workflow(server(), group("g", ["server"]), task("g/a"), task("g/b", ["g/a"])),
         """
         submit          => start server
@@ -121,7 +121,7 @@ STALE = {
         g/b exits 0     => close g succeeded, end succeeded
         """,
     ),
-    "after a nested workflow in which something was undone": History(
+    "a retry repeats a task that depends on a group with an undone task": History(
         a_workflow(group("g"), server("g/s"), task("g/a"), task("z", ["g"])),
         """
         submit       => open g, start g/s, start g/a
@@ -135,7 +135,7 @@ STALE = {
         z exits 0    => end succeeded
         """,
     ),
-    "what does not need it stays as it is": History(
+    "a retry keeps tasks that do not depend on an undone task": History(
         a_workflow(server(), task("other"), task("z", ["other"])),
         """
         submit          => start server, start other
@@ -149,7 +149,7 @@ STALE = {
         server exits 0  => end succeeded
         """,
     ),
-    "a run in which something stays undone is no success": History(
+    "a run with an undone task is not successful": History(
         a_workflow(server(), task("other")),
         """
         submit          => start server, start other
@@ -163,7 +163,7 @@ STALE = {
         server exits 0  => end succeeded
         """,
     ),
-    "what ran because of a failure that is made anew is decided anew": History(
+    "a retry decides again about tasks that ran because of a failure": History(
         a_workflow(
             task("a"), task("b", [("a", "failure")]), task("c", [("a", "done")])
         ),
@@ -181,7 +181,7 @@ STALE = {
         c exits 0  => end succeeded
         """,
     ),
-    "what went on after a failure that may be goes on again after it": History(
+    "a retry repeats tasks after a failure with on_failure continue": History(
         a_workflow(task("a", on_failure="continue"), task("b", ["a"])),
         """
         submit     => start a
@@ -192,7 +192,7 @@ STALE = {
         b exits 0  => end succeeded
         """,
     ),
-    "what was skipped by its condition makes nothing run again": History(
+    "a retry of a task skipped by its condition repeats nothing else": History(
         a_workflow(task("a", when=False), task("b", [("a", "done")]), task("c")),
         """
         submit     => skip a, start b, start c
@@ -202,7 +202,7 @@ STALE = {
         c exits 0  => end succeeded
         """,
     ),
-    "of what succeeded and only comes before others one can run alone": History(
+    "a task whose output was not used can be retried alone": History(
         chain(2),
         """
         submit      => start t0
@@ -215,7 +215,7 @@ STALE = {
 }
 
 EARLY = {
-    "what waits for its next attempt starts now": History(
+    "a retry starts a retrying task at once": History(
         a_workflow(task("a", retry=RetryPolicy(3, 3600))),
         """
         submit     => start a
@@ -226,7 +226,7 @@ EARLY = {
         a exits 0  => end succeeded
         """,
     ),
-    "beside what failed": History(
+    "a retry starts a retrying task together with failed tasks": History(
         a_workflow(task("a", retry=RetryPolicy(2, 3600)), task("b"), task("c", ["a"])),
         """
         submit     => start a, start b
@@ -238,7 +238,7 @@ EARLY = {
         c exits 0  => end succeeded
         """,
     ),
-    "not what was asked to run again alone beside it": History(
+    "a retry of another task alone keeps the retry delay": History(
         a_workflow(task("a", retry=RetryPolicy(2, 3600)), task("b")),
         """
         submit     => start a, start b
@@ -250,7 +250,7 @@ EARLY = {
         a exits 0  => end succeeded
         """,
     ),
-    "it waits for what it needs, if that runs again": History(
+    "a retrying task started by a retry waits for its repeated dependency": History(
         a_workflow(
             task("a", on_failure="continue"),
             task("b", ["a"], retry=RetryPolicy(2, 3600)),
@@ -264,7 +264,7 @@ EARLY = {
         b exits 0  => end succeeded
         """,
     ),
-    "a paused run starts it when it is resumed": History(
+    "a retrying task of a paused run starts when it is resumed": History(
         a_workflow(task("a", retry=RetryPolicy(2, 3600))),
         """
         submit     => start a
@@ -275,7 +275,7 @@ EARLY = {
         a exits 0  => end succeeded
         """,
     ),
-    "so does an undo": History(
+    "a retry starts a retrying undo at once": History(
         a_workflow(task("a", undo=Undo(DELETE, retry=RetryPolicy(3, 3600)))),
         """
         submit     => start a
@@ -288,7 +288,7 @@ EARLY = {
         a exits 0  => end rolled_back
         """,
     ),
-    "and what waits because its probe could not tell": History(
+    "a retry starts at once a task that waits after a failed probe": History(
         a_workflow(
             task(
                 "a",

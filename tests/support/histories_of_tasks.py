@@ -1,4 +1,4 @@
-"""Owns histories of tasks: what they need, on what condition, how often tried."""
+"""Histories of tasks: dependencies, conditions, retries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["CONDITIONS", "NEEDS", "RETRIES"]
 
 
 def pair(on: DependencyOutcome, **first: Any) -> Workflow:
-    """Task b after task a, and c after b whatever became of it."""
+    """Task b after task a, and c after b whatever its outcome."""
     return a_workflow(
         task("a", **first), task("b", [("a", on)]), task("c", [("b", "done")])
     )
@@ -40,12 +40,12 @@ def conditional_on_default() -> Workflow:
 
 
 def cluster(*inner: Task, **fields: Any) -> Workflow:
-    """A group g of these tasks, and z after it."""
+    """A group g of these tasks, followed by z."""
     return a_workflow(group("g", **fields), *inner, task("z", ["g"]))
 
 
 NEEDS = {
-    "a chain goes from link to link": History(
+    "tasks of a chain run one after another": History(
         chain(3),
         """
         submit      => start t0
@@ -54,7 +54,7 @@ NEEDS = {
         t2 exits 0  => end succeeded
         """,
     ),
-    "a task waits for all its needs": History(
+    "a task waits for all its dependencies": History(
         a_workflow(task("a"), task("b"), task("c", ["a", "b"])),
         """
         submit     => start a, start b
@@ -63,7 +63,7 @@ NEEDS = {
         c exits 0  => end succeeded
         """,
     ),
-    "a need is met by success": History(
+    "a dependency is met by success": History(
         pair("success"),
         """
         submit     => start a
@@ -72,7 +72,7 @@ NEEDS = {
         c exits 0  => end succeeded
         """,
     ),
-    "a need of success is not met by failure": History(
+    "a dependency on success is not met by failure": History(
         pair("success"),
         """
         submit     => start a
@@ -80,7 +80,7 @@ NEEDS = {
         c exits 0  => end failed
         """,
     ),
-    "a need of failure is met by failure": History(
+    "a dependency on failure is met by failure": History(
         pair("failure"),
         """
         submit     => start a
@@ -89,7 +89,7 @@ NEEDS = {
         c exits 0  => end failed
         """,
     ),
-    "a need of failure is met by a timeout": History(
+    "a dependency on failure is met by a timeout": History(
         pair("failure"),
         """
         submit       => start a
@@ -98,7 +98,7 @@ NEEDS = {
         c exits 0    => end timed_out
         """,
     ),
-    "a need of failure is not met by success": History(
+    "a dependency on failure is not met by success": History(
         pair("failure"),
         """
         submit     => start a
@@ -106,7 +106,7 @@ NEEDS = {
         c exits 0  => end succeeded
         """,
     ),
-    "a need of done is met by failure": History(
+    "a dependency on done is met by failure": History(
         pair("done"),
         """
         submit     => start a
@@ -115,7 +115,7 @@ NEEDS = {
         c exits 0  => end failed
         """,
     ),
-    "a failure that may happen meets a need of success": History(
+    "a failure with on_failure continue meets a dependency on success": History(
         pair("success", on_failure="continue"),
         """
         submit     => start a
@@ -124,7 +124,7 @@ NEEDS = {
         c exits 0  => end succeeded
         """,
     ),
-    "and one of failure": History(
+    "a failure with on_failure continue meets a dependency on failure": History(
         pair("failure", on_failure="continue"),
         """
         submit     => start a
@@ -133,14 +133,14 @@ NEEDS = {
         c exits 0  => end succeeded
         """,
     ),
-    "needs that exclude each other skip the task": History(
+    "dependencies that exclude each other skip the task": History(
         a_workflow(task("a"), task("b", ["a", ("a", "failure")])),
         """
         submit     => start a
         a exits 0  => skip b, end succeeded
         """,
     ),
-    "a failure does not touch what does not need it": History(
+    "a failure does not affect independent tasks": History(
         a_workflow(task("a"), task("b"), task("c", ["a"]), task("d", ["b"])),
         """
         submit     => start a, start b
@@ -149,14 +149,14 @@ NEEDS = {
         d exits 0  => end failed
         """,
     ),
-    "a skip goes on down the graph": History(
+    "a skip passes down the graph": History(
         chain(4),
         """
         submit      => start t0
         t0 exits 1  => skip t1, skip t2, skip t3, end failed
         """,
     ),
-    "with fail-fast what has not begun is skipped, what runs ends": History(
+    "fail fast skips waiting tasks and lets running ones finish": History(
         a_workflow(task("a"), task("b"), task("c"), task("d", ["b"])),
         """
         submit     => start a, start b
@@ -166,7 +166,7 @@ NEEDS = {
         slots=2,
         submit={"fail_fast": True},
     ),
-    "with fail-fast a failure that may happen stops nothing": History(
+    "fail fast ignores a failure with on_failure continue": History(
         a_workflow(task("a", on_failure="continue"), task("b")),
         """
         submit     => start a
@@ -176,7 +176,7 @@ NEEDS = {
         slots=1,
         submit={"fail_fast": True},
     ),
-    "with fail-fast a start that never was is not made up for": History(
+    "fail fast does not restart a discarded attempt": History(
         a_workflow(task("a"), task("b")),
         """
         submit     => start a, start b
@@ -231,7 +231,7 @@ CONDITIONS = {
         a returns {"m": 1}  => refuse b, end failed
         """,
     ),
-    "a true condition": History(
+    "a task with a true condition runs": History(
         conditional({"$equals": [output("a", "n"), 1]}),
         """
         submit              => start a
@@ -240,27 +240,27 @@ CONDITIONS = {
         c exits 0           => end succeeded
         """,
     ),
-    "a false condition skips, and what needs it is skipped": History(
+    "a false condition skips the task and its dependents": History(
         conditional({"$equals": [output("a", "n"), 1]}),
         """
         submit              => start a
         a returns {"n": 2}  => skip b, skip c, end succeeded
         """,
     ),
-    "plain false": History(
+    "the condition false skips the task": History(
         a_workflow(task("a", when=False)),
         """
         submit  => skip a, end succeeded
         """,
     ),
-    "a condition that cannot be decided is a failure": History(
+    "a condition that cannot be decided fails the task": History(
         conditional({"$equals": [output("a", "x"), 1]}),
         """
         submit              => start a
         a returns {"n": 1}  => refuse b, skip c, end failed
         """,
     ),
-    "a value that does not exist is a failure before any try": History(
+    "a missing value fails the task before any attempt": History(
         a_workflow(
             task("a"), task("b", ["a"], env={"N": output("a", "n")}), task("c", ["b"])
         ),
@@ -269,7 +269,7 @@ CONDITIONS = {
         a returns [1,2]  => refuse b, skip c, end failed
         """,
     ),
-    "such a failure may happen too": History(
+    "a missing value with on_failure continue does not fail the run": History(
         a_workflow(
             task("a"),
             task("b", ["a"], env={"N": output("a", "n")}, on_failure="continue"),
@@ -281,7 +281,7 @@ CONDITIONS = {
         c exits 0        => end succeeded
         """,
     ),
-    "a group's condition": History(
+    "a group has a condition": History(
         cluster(task("g/x"), when=False),
         """
         submit  => skip g, skip z, skip g/x, end succeeded
@@ -290,7 +290,7 @@ CONDITIONS = {
 }
 
 RETRIES = {
-    "a failed try is repeated after its wait": History(
+    "a failed attempt is retried after its delay": History(
         a_workflow(task("a", retry=RetryPolicy(attempts=3, delay_s=5))),
         """
         submit     => start a
@@ -300,7 +300,7 @@ RETRIES = {
         a exits 0  => end succeeded
         """,
     ),
-    "after the last try it has failed": History(
+    "a task has failed after its last attempt": History(
         a_workflow(
             task("a", retry=RetryPolicy(attempts=2, delay_s=1)), task("b", ["a"])
         ),
@@ -311,7 +311,7 @@ RETRIES = {
         a exits 1  => skip b, end failed
         """,
     ),
-    "without a delay the next try follows at once": History(
+    "without a delay the next attempt starts at once": History(
         a_workflow(task("a", retry=RetryPolicy(attempts=2))),
         """
         submit       => start a
@@ -319,7 +319,7 @@ RETRIES = {
         a times out  => end timed_out
         """,
     ),
-    "a task that waits for its next try leaves its slot": History(
+    "a retrying task releases its slot": History(
         a_workflow(task("a", retry=RetryPolicy(attempts=2, delay_s=9)), task("b")),
         """
         submit     => start a
@@ -330,7 +330,7 @@ RETRIES = {
         """,
         slots=1,
     ),
-    "a void try costs none": History(
+    "a discarded attempt does not count": History(
         a_workflow(task("a", retry=RetryPolicy(attempts=2))),
         """
         submit     => start a
@@ -339,7 +339,7 @@ RETRIES = {
         a exits 1  => end failed
         """,
     ),
-    "a cancelled run is not tried again": History(
+    "a task of a cancelled run is not retried": History(
         a_workflow(task("a", retry=RetryPolicy(attempts=9))),
         """
         submit     => start a
@@ -347,7 +347,7 @@ RETRIES = {
         a exits 1  => end cancelled
         """,
     ),
-    "nor is a task that waits for its next try": History(
+    "a retrying task of a cancelled run is cancelled": History(
         a_workflow(task("a", retry=RetryPolicy(attempts=9, delay_s=60))),
         """
         submit     => start a

@@ -1,7 +1,7 @@
-"""Owns the form of a history: what happens to a workflow, told from start to end.
+"""The form of a history: what happens to a workflow, from start to end.
 
-Left of `=>` is what happens, right of it what the core wants done and the facts
-it derives; `tests.support.engine_driver` explains the words.
+Left of `=>` is what happens, right of it the instructions and the events that the core
+derives; `tests.support.engine_driver` explains the words.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["History"]
 
 @dataclass(frozen=True)
 class History:
-    """A workflow, how it is submitted and to whom, and what then happens."""
+    """A workflow, how it is submitted, and what then happens."""
 
     workflow: Workflow
     script: str
@@ -29,16 +29,16 @@ class History:
 
     @property
     def lines(self) -> List[Tuple[str, str]]:
-        """What happens, and what is said to it."""
+        """What happens, and the expected instructions."""
         halves = [line.partition("=>") for line in self.script.strip().splitlines()]
         return [(news.strip(), answer.strip()) for news, _, answer in halves]
 
     def begin(self) -> Dialogue:
-        """An owner who has heard nothing yet."""
+        """A new owner without any run."""
         return Dialogue(slots=self.slots, capacity=self.capacity)
 
     def tell(self, dialogue: Dialogue, news: str) -> List[str]:
-        """Let one line of it happen; return what is said to it."""
+        """Process one line; return the instructions."""
         if news == "submit":
             return dialogue.submit(self.workflow, **self.submit)
         return dialogue.hear(news)

@@ -1,6 +1,6 @@
-"""Owns hostile texts and values for tests: what breaks out where values become code.
+"""Hostile texts and values for tests: text that becomes code if it is not quoted.
 
-Each that can run something makes a canary: a file that must never appear.
+Each text that can run something creates a canary: a file that must never exist.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _PARTS = (
 
 
 class Hostile:
-    """A source of them, the same for the same seed."""
+    """A source of hostile texts, the same for the same seed."""
 
     def __init__(self, seed: int, canary: Path) -> None:
         self._dice = random.Random(seed)
@@ -87,11 +87,11 @@ class Hostile:
         return "".join(picked).replace("@", self._canary)
 
     def texts(self, number: int) -> List[str]:
-        """So many texts."""
+        """Return so many texts."""
         return [self.text() for _ in range(number)]
 
     def value(self, depth: int = 0) -> Any:
-        """Any value that JSON has and that may be given to a task."""
+        """Any JSON value that can be given to a task."""
         dice = self._dice
         kind = dice.random()
         if kind < 0.75:
@@ -106,7 +106,7 @@ class Hostile:
         return {self.text().lstrip("$"): value for value in inner}
 
     def values(self, number: int) -> List[Any]:
-        """So many values."""
+        """Return so many values."""
         return [self.value() for _ in range(number)]
 
     def _character(self) -> str:

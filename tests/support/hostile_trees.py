@@ -1,4 +1,4 @@
-"""Owns trees of processes that do not want to end: random, repeatable by their seed."""
+"""Process trees that resist their end: random, repeatable by their seed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ENDS = ("exit 0", "wait", "exec sleep 4321.{}", "kill -STOP $$")
 
 
 class HostileTree:
-    """A tree of scripts below `folder`; a number in their names tells its processes."""
+    """A tree of scripts below `folder`; a number in their names marks its processes."""
 
     def __init__(self, dice: Random, folder: Path) -> None:
         self.cookie = f"{dice.randrange(10**8, 10**9)}"
@@ -72,7 +72,7 @@ class HostileTree:
         return found
 
     def kill(self) -> None:
-        """End all that survived."""
+        """Kill all survivors."""
         for pid in self.survivors():
             try:
                 os.kill(pid, signal.SIGKILL)

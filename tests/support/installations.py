@@ -1,4 +1,4 @@
-"""Owns installations of other versions in tests, beside the one that is tested."""
+"""Installations of other versions, beside the tested one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Installation"]
 
 
 class Installation:
-    """A copy of the package in a virtual environment of its own."""
+    """A copy of the package in its own virtual environment."""
 
     def __init__(self, provctl: Provctl, version: str) -> None:
         self._environ = provctl.environ
@@ -36,14 +36,14 @@ class Installation:
         self.command = [python, "-I", "-m", "provctl"]
 
     def edit(self, module: str, old: str, new: str) -> None:
-        """Change a module of it before anything of it runs."""
+        """Change a module before anything runs."""
         path = self._package / module
         text = path.read_text()
         assert text.count(old) == 1, f"{old} in {path}"
         path.write_text(text.replace(old, new))
 
     def run(self, *args: object) -> subprocess.CompletedProcess[str]:
-        """Run a command of it to its end, however that is."""
+        """Run a command up to its end, whatever its exit code."""
         return subprocess.run(
             [*self.command, *map(str, args)],
             env=self._environ,
@@ -53,11 +53,11 @@ class Installation:
         )
 
     def __call__(self, *args: object) -> str:
-        """Run a command of it to its end, a good one; return its output."""
+        """Run a command that must succeed; return its output."""
         done = self.run(*args)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def remove(self) -> None:
-        """Delete it, whoever may use it."""
+        """Delete it, even if processes use it."""
         shutil.rmtree(str(self._folder))

@@ -1,4 +1,4 @@
-"""Owns the installed `provctl` in tests: its own account, and nothing left behind."""
+"""The installed `provctl`: with its own account, and no process left at the end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PROGRAM = Path(sys.executable).with_name("provctl")
 
 @dataclass(frozen=True)
 class Done:
-    """A command that ended."""
+    """The result of a command."""
 
     command: str
     code: int
@@ -55,12 +55,12 @@ class Done:
         return self.out.split()[-1]
 
     def json(self) -> Any:
-        """What stdout says, as data."""
+        """The JSON on stdout."""
         return json.loads(self.out)
 
 
 class Started(subprocess.Popen):  # type: ignore[type-arg]  # cannot be given on 3.8
-    """A command that was started; where a test fails over it, nobody waits for it."""
+    """A started command; it is killed if the test fails."""
 
     def __exit__(
         self,
@@ -74,7 +74,7 @@ class Started(subprocess.Popen):  # type: ignore[type-arg]  # cannot be given on
 
 
 class Provctl:
-    """The command, with a home and a state directory of its own below `folder`."""
+    """The command, with its own home and state directory below `folder`."""
 
     def __init__(self, folder: Path, program: Path = PROGRAM) -> None:
         assert program.is_file(), f"{program}: the project is not installed"
@@ -107,9 +107,9 @@ class Provctl:
         cwd: Optional[Path] = None,
         **how: Any,
     ) -> Done:
-        """Run a command to its end; it must exit with `code`, never a traceback.
+        """Run a command; it must exit with `code`, never with a traceback.
 
-        Without a `code` (None) any will do.
+        `code` None accepts any exit code.
         """
         process = self.start(*args, env=env, cwd=cwd, **how)
         try:
@@ -133,9 +133,9 @@ class Provctl:
         under: Sequence[str] = (),
         **how: Any,
     ) -> subprocess.Popen[bytes]:
-        """Start a command; it reads nothing, and its output goes into pipes.
+        """Start a command with an empty stdin and its output in pipes.
 
-        `under` is what runs it, such as strace with its options.
+        `under` is the program that runs it, such as strace with its options.
         """
         pipes = {
             "stdin": subprocess.DEVNULL,
@@ -155,7 +155,7 @@ class Provctl:
         env: Optional[Mapping[str, str]] = None,
         size: Tuple[int, int] = (40, 110),
     ) -> Terminal:
-        """Start a command at a terminal of so many rows and columns."""
+        """Start a command at a terminal with so many rows and columns."""
         told = {**self.environ, **(env or {})}
         return Terminal([self.program, *map(str, args)], told, self.folder, size)
 
@@ -169,7 +169,7 @@ class Provctl:
         return path
 
     def ends_badly(self) -> Path:
-        """Write a workflow of which one task fails, at once."""
+        """Write a workflow in which one task fails at once."""
         tasks: Dict[str, Any] = {
             "good": {"command": ["true"]},
             "bad": {"command": ["sh", "-c", "exit 3"]},
@@ -199,23 +199,23 @@ class Provctl:
     # -- what there is -----------------------------------------------------------------
 
     def status(self, run: str) -> Dict[str, Any]:
-        """What `workflow status` says."""
+        """The output of `workflow status`."""
         told: Dict[str, Any] = self("workflow", "status", run, "-o", "json").json()
         return told
 
     def task(self, run: str, task: str) -> Dict[str, Any]:
-        """What `workflow status` says of one task."""
+        """A task in the output of `workflow status`."""
         (found,) = [t for t in self.status(run)["tasks"] if t["id"] == task]
         return dict(found)
 
     def journal(self, run: str) -> List[Dict[str, Any]]:
-        """The records of a run's journal, but for one that is being written."""
+        """The records of a run's journal, without an incomplete last one."""
         path = self.state / "runs" / run / "journal.jsonl"
         whole = path.read_bytes().rpartition(b"\n")[0]
         return [json.loads(line) for line in whole.splitlines()]
 
     def runs(self) -> List[str]:
-        """The ids of all runs, from the disk."""
+        """The ids of all runs on disk."""
         try:
             names = [folder.name for folder in (self.state / "runs").iterdir()]
         except FileNotFoundError:
@@ -223,23 +223,23 @@ class Provctl:
         return sorted(name for name in names if not name.startswith("."))
 
     def schedulers(self) -> List[int]:
-        """The schedulers that run with this state directory."""
+        """The running schedulers of this state directory."""
         return running(lambda words: "serve" in words, self.processes())
 
     def processes(self) -> List[int]:
-        """Everything that was started here and still runs."""
+        """All running processes that were started here."""
         return processes_with(self._sign)
 
     def log(self, run: str, index: int = 0) -> Path:
-        """Where the first attempt of a task writes."""
+        """The log of the first attempt of a task."""
         return self.state / "runs" / run / "attempts" / f"{index}.1.log"
 
     def until_ready(self, run: str, index: int = 0) -> None:
-        """Wait until a task of a run, else the first, has said so."""
+        """Wait until a task of a run, by default the first, has written `ready`."""
         self.wait_for_text(self.log(run, index), "ready")
 
     def wait_for_text(self, path: Path, text: str = "") -> str:
-        """Wait until a file has some text in it, and return all of it."""
+        """Wait until a file contains a text; return its content."""
         self.until(lambda: text in _read(path) and _read(path), f"{text!r} in {path}")
         return _read(path)
 
@@ -250,7 +250,7 @@ class Provctl:
         *,
         within_s: float = PATIENCE_S,
     ) -> Any:
-        """Wait for something; if it does not come, say what there is."""
+        """Wait for a condition; fail after a deadline and say what was there."""
         try:
             return wait_until(condition, what, within_s=within_s)
         except AssertionError as late:
@@ -266,7 +266,7 @@ class Provctl:
         return "\n".join(lines)
 
     def kill_scheduler(self) -> None:
-        """Kill the scheduler, without a chance to say anything."""
+        """Kill the scheduler with SIGKILL."""
         found = self.schedulers()
         assert len(found) == 1, f"schedulers: {found}\n{self._account()}"
         os.kill(found[0], signal.SIGKILL)
@@ -274,7 +274,7 @@ class Provctl:
         self.until(lambda: not self.schedulers(), "the scheduler is gone")
 
     def end(self) -> None:
-        """Stop the scheduler; kill what is left; nothing may survive that."""
+        """Stop the scheduler and kill the rest; nothing may survive that."""
         try:
             if self.schedulers():
                 self("scheduler", "stop")

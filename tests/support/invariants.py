@@ -1,4 +1,4 @@
-"""Owns counting a state's books again, from nothing but the statuses of its tasks."""
+"""Checks the counters of a state against a full count of its tasks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["audit", "needs_allow", "over_capacity"]
 
 
 def audit(state: State) -> None:
-    """Assert that all a state keeps at hand is what a full count gives."""
+    """Assert that all counters of a state equal a full count."""
     assert state.running == sum(len(_live(run)) for run in state.runs.values())
     assert state.used == _used(state)
     for run in state.runs.values():
@@ -33,7 +33,7 @@ def audit(state: State) -> None:
 
 
 def over_capacity(state: State) -> List[str]:
-    """What is in use beyond its size, one task that needs more than all apart."""
+    """Usage beyond the capacity, except by a task that needs more than all."""
     broken = ["slots"] if state.running > state.slots else []
     takers: Dict[str, int] = Counter()
     for run in state.runs.values():
@@ -53,7 +53,7 @@ def over_capacity(state: State) -> List[str]:
 
 
 def needs_allow(run: RunState, task: TaskState) -> bool:
-    """Whether all that a task waits for ended as it wants, and its group is open."""
+    """Whether all dependencies of a task are met, and its group is open."""
     parent = task.task.parent
     if parent is not None and run.tasks[parent].status != "running":
         return False

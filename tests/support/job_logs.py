@@ -1,7 +1,6 @@
-"""Owns reading job logs in tests as CI systems do: GitHub's commands, GitLab's sections.
+"""Reads job logs as CI systems do: GitHub's commands, GitLab's sections.
 
-Written from what their documentation and the runner's parser say, and of nothing that
-provctl has.
+It follows their documentation and the runner's parser, and uses no code of provctl.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _IGNORED = re.compile(
 
 @dataclass
 class Group:
-    """Lines under one title. `folded` as it is when the job is over."""
+    """Lines under one title. `folded` is its state at the end of the job."""
 
     title: str
     folded: bool = True
@@ -47,7 +46,7 @@ class Group:
 
 
 class GitHubJob:
-    """What the runner makes of an output: groups, remarks, and commands it obeyed."""
+    """An output as the GitHub runner reads it: groups, annotations, obeyed commands."""
 
     def __init__(self, output: str) -> None:
         self.groups: List[Group] = []
@@ -60,7 +59,7 @@ class GitHubJob:
         assert self._open is None, f"never closed: {self._open}"
 
     def of(self, level: str) -> List[Dict[str, str]]:
-        """The remarks of one level."""
+        """The annotations of one level."""
         return [each for each in self.remarks if each["level"] == level]
 
     def _read(self, line: str) -> None:
@@ -110,7 +109,7 @@ _SECTION = re.compile(
 
 
 class GitLabJob:
-    """What GitLab makes of an output: sections, and what is outside of them."""
+    """An output as GitLab reads it: sections, and the lines outside them."""
 
     def __init__(self, output: str) -> None:
         self.groups: List[Group] = []

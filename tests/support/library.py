@@ -1,4 +1,4 @@
-"""Owns calling the example library in tests, as tasks do: driver, process, output."""
+"""Calls the example library as tasks do: driver, process, output."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _WRAP = "\n  | "  # Nushell breaks long messages
 
 
 class Failed(Exception):
-    """A command of the library failed; the text is its log."""
+    """A command of the library failed; the message is its log."""
 
 
 def called(call: NushellCall, env: Mapping[str, str], output: Path) -> Tuple[Any, str]:
-    """Make a call; return its output, by way of that file, and its log.
+    """Make a call; return its output, read from that file, and its log.
 
     Raises Failed.
     """

@@ -1,4 +1,4 @@
-"""Owns AWS for tests: moto's server, a process of its own on loopback."""
+"""AWS for tests: the server of moto, a separate process on loopback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STARTS_S = 120
 
 
 class Aws:
-    """An account of its own; a context manager that serves it."""
+    """An AWS account; a context manager that serves it."""
 
     def __init__(self, folder: Path) -> None:
         self._port = free_port()
@@ -55,7 +55,7 @@ class Aws:
         self._process.wait(60)
 
     def instances(self) -> List[Dict[str, Any]]:
-        """The instances there are, asked for by another client than ours."""
+        """The existing instances, read by another client than ours."""
         import boto3
 
         client = boto3.client(
@@ -79,5 +79,5 @@ class Aws:
         ]
 
     def running(self) -> List[str]:
-        """Names of the instances that run."""
+        """Names of the running instances."""
         return sorted(i["Name"] for i in self.instances() if i["state"] == "running")

@@ -1,4 +1,4 @@
-"""Owns Nushell at a terminal in tests: what somebody types, who is no task."""
+"""Nushell at a terminal: typed commands outside a task."""
 
 from __future__ import annotations
 

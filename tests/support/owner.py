@@ -1,4 +1,4 @@
-"""Owns a process that owns one attempt, to be killed: `owner.py FOLDER RUN SCRIPT`."""
+"""A process that owns one attempt, to be killed: `owner.py FOLDER RUN SCRIPT`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Give the order for the attempt, then only be there."""
+    """Start the attempt, then do nothing."""
     folder, run, script = sys.argv[1:]
     bench = Bench(LocalExecutor, Path(folder), run=run)
     bench.shell(script)

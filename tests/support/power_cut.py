@@ -1,7 +1,7 @@
-"""Owns disks that lose their power: ext4 on a loop device, shut down by an ioctl.
+"""Disks that lose their power: ext4 on a loop device, shut down by an ioctl.
 
-Shut down without flushing its log, the file system keeps what was synced and forgets
-the rest, as the disk of a machine does of which the plug is pulled.
+A shutdown without flushing its log keeps what was synced and loses the rest, as a disk
+does when the machine is unplugged.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ENVIRON = {**os.environ, "PATH": _PATH}
 
 
 class PowerDisk:
-    """A file system of its own at `folder`, in the file `image`."""
+    """A file system at `folder`, in the file `image`."""
 
     def __init__(self, image: Path, folder: Path) -> None:
         self._image = image
@@ -46,13 +46,13 @@ class PowerDisk:
     def mount(self) -> None:
         """Mount it; the kernel then replays its log.
 
-        By itself it commits nothing every five seconds, as it else does: what is there
-        after a cut was synced by whoever wrote it.
+        The usual commit every five seconds is turned off: what exists after a cut was
+        synced by its writer.
         """
         _do("mount", "-o", "loop,commit=600", str(self._image), str(self._folder))
 
     def cut(self) -> None:
-        """From now on nothing is written or read; what was not synced is gone."""
+        """Cut the power: nothing is read or written any more; unsynced data is lost."""
         folder = os.open(str(self._folder), os.O_RDONLY)
         try:
             fcntl.ioctl(folder, _SHUTDOWN, _NO_LOG_FLUSH)
@@ -60,10 +60,11 @@ class PowerDisk:
             os.close(folder)
 
     def unmount(self) -> None:
-        """Unmount it; what was killed may need a moment to let go of it.
+        """Unmount it; killed processes may need a moment to release it.
 
-        And who has mounts of its own, made while it was mounted, has it too: it is
-        gone when its loop device is. Else the next mount would be the disk that was cut.
+        Other mount namespaces, created while it was mounted, have it too: it is gone
+        when its loop device is. Otherwise the next mount would be the disk after the
+        cut.
         """
 
         def is_done() -> bool:
@@ -79,7 +80,7 @@ class PowerDisk:
         return told.stdout.decode().splitlines()
 
     def remove(self) -> None:
-        """Leave nothing behind, whatever happened before."""
+        """Remove everything, whatever happened before."""
         subprocess.run(
             ["umount", "--lazy", str(self._folder)], capture_output=True, check=False
         )
@@ -104,7 +105,7 @@ def _problem(folder: Path) -> str:
 
 
 def need_power_disk(folder: Path) -> None:
-    """Skip the test, saying why, where no power can be cut."""
+    """Skip the test if the power of a disk cannot be cut here."""
     need("mkfs.ext4")
     problem = _problem(folder)
     if problem:

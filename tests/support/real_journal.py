@@ -1,4 +1,4 @@
-"""Owns a journal of a real run in tests, with a reader that starts where one says."""
+"""A journal of a real run, with a reader that starts at any record."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TASKS = 40
 
 @dataclass(frozen=True)
 class RealJournal:
-    """What a run left: its lines, and where each begins. `folder` may be damaged."""
+    """The files of a run: its lines, and their offsets. `folder` may be damaged."""
 
     folder: RunDir
     lines: Tuple[bytes, ...]
@@ -32,20 +32,20 @@ class RealJournal:
 
     @property
     def whole(self) -> bytes:
-        """The file as it was written."""
+        """The file as written."""
         return b"".join(self.lines)
 
     def before(self, index: int) -> JournalOffset:
-        """Where a reader stands that has read the records before this one."""
+        """The position of a reader after the records before this one."""
         if not index:
             return JournalOffset()
         return JournalOffset(self.starts[index], index, self.records[index - 1].crc)
 
     def verdict(self, index: int = 0) -> Tuple[str, int]:
-        """What the file is found to be, by a reader that starts at a record.
+        """The verdict of a reader that starts at a record.
 
-        "damaged" and the number of the record, or "ok" or "torn" and how many
-        records were taken. Whatever is taken must be what was written.
+        It is "damaged" and the number of the record, or "ok" or "torn" and the number
+        of records read. Every record that is read must be what was written.
         """
         start = self.before(index)
         reader = JournalReader(self.folder.journal, self.folder.id, start)
@@ -78,7 +78,7 @@ def run_for_real(provctl: Provctl) -> RealJournal:
 
 
 def read(path: Path) -> RealJournal:
-    """Take a journal that is whole apart."""
+    """Split a valid journal into its parts."""
     folder = RunDir(path)
     lines = tuple(folder.journal.read_bytes().splitlines(keepends=True))
     starts, at = [], 0
@@ -90,7 +90,7 @@ def read(path: Path) -> RealJournal:
 
 
 def sealed_again(line: bytes, old: bytes, new: bytes) -> bytes:
-    """A line with something in it replaced, and the right seal."""
+    """A line with a part replaced, and a valid seal."""
     assert old in line
     body = line[:-19].replace(old, new, 1)
     return body + b',"crc":"%08x"}\n' % crc32(body)

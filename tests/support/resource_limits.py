@@ -1,4 +1,4 @@
-"""Owns what a machine has none left of, for tests: descriptors, threads."""
+"""Shortages of a machine, for tests: descriptors, threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["no_descriptor_free", "no_thread_free"]
 
 @contextmanager
 def no_descriptor_free(*, but: int = 0) -> Iterator[None]:
-    """This process can open nothing, or only so many files at a time."""
+    """This process can open no file, or only so many at a time."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(but + 1)]
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 1, before[1]))
@@ -32,7 +32,7 @@ def no_descriptor_free(*, but: int = 0) -> Iterator[None]:
 
 @contextmanager
 def no_thread_free() -> Iterator[None]:
-    """This process can start no thread: there is no room for its stack."""
+    """This process can start no thread: there is no memory for its stack."""
     before = threading.stack_size(1 << 46)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Owns runs on disk for tests: a state directory, and journals with given facts."""
+"""Runs on disk for tests: a state directory, and journals with given events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def state_folder(path: Path) -> StateDir:
 def submit(
     folder: StateDir, workflow: Workflow, run: str = "r", **fields: Any
 ) -> RunDir:
-    """Put a run on disk, submitted at 1000 if not said otherwise."""
+    """Write a run to disk, submitted at 1000 by default."""
     frozen = dump_workflow(workflow)
     given = {"at": 1000.0, "name": workflow.name, "tasks": len(workflow.tasks)}
     submitted = RunSubmitted(run=run, digest=digest(frozen), **{**given, **fields})
@@ -39,7 +39,7 @@ def submit(
 
 
 def append(run: RunDir, events: Iterable[Event], *, at_once: bool = True) -> None:
-    """Write facts behind those that are there: in one go, or one by one."""
+    """Append events: in one commit, or one by one."""
     _, position = recover(run.journal, run.id)
     journal = Journal(run.journal, position)
     for event in events:
@@ -52,7 +52,7 @@ def append(run: RunDir, events: Iterable[Event], *, at_once: bool = True) -> Non
 
 @contextmanager
 def disk_full_beyond(size: int) -> Iterator[None]:
-    """No file of this process can grow beyond so many bytes: a short write, then none."""
+    """No file of this process can exceed so many bytes: a short write, then none."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -1,4 +1,4 @@
-"""Owns pictures of runs for tests, with the counts that belong to their tasks."""
+"""Views of runs for tests, with the counts of their tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns a state directory in which everything has happened, at times that never change."""
+"""A state directory with runs in every status, at times that never change."""
 
 from __future__ import annotations
 
@@ -169,11 +169,11 @@ _LOGS = {
 
 
 def fill(folder: Path, state: Path) -> None:
-    """Write the workflow file and the configuration, and all runs there are.
+    """Write the workflow file, the configuration, and all runs.
 
-    `good1` to `good5` succeeded, the last one slower, `flaky1` after another try;
-    of the others the names say how they ended or where they are. `queued1` and
-    `queued2` are a batch. Nobody owns any of them.
+    `good1` to `good5` succeeded, the last one slower, `flaky1` after another attempt.
+    The names of the others say their outcome or status. `queued1` and `queued2` are a
+    batch. No process owns any of them.
     """
     (folder / "pools.toml").write_text(CONFIG, encoding="utf-8")
     file = folder / "deploy.json"
@@ -215,7 +215,7 @@ def _tell(
     script: Any,
     **fields: Any,
 ) -> None:
-    """Put a run on disk in which this has happened; no script: nothing has."""
+    """Write a run to disk in which this has happened; without a script nothing has."""
     at = DAY + hour * _HOUR
     run = submit(place, workflow, name, at=at, **fields)
     if script is None:
@@ -235,7 +235,7 @@ def _tell(
 
 
 def _dated(event: Any, began: Dict[Tuple[str, int], float]) -> Any:
-    """An end as its supervisor tells it: with its begin, and with what it used."""
+    """An exit report as its supervisor writes it, with its start and its usage."""
     if isinstance(event, ev.AttemptStarted):
         began[event.task, event.attempt] = event.at
     if not isinstance(event, ev.AttemptFinished):
@@ -257,9 +257,9 @@ def _dated(event: Any, began: Dict[Tuple[str, int], float]) -> Any:
 
 
 def _write_files(run: RunDir, workflow: Workflow, events: List[Any]) -> None:
-    """What supervisors leave of attempts that are over: a log, and an exit record.
+    """Write the files of finished attempts: a log and an exit record.
 
-    An attempt that is held has none: its supervisor died.
+    A held attempt has no exit record: its supervisor died.
     """
     places = {task.id: task.index for task in workflow.tasks}
     purposes = {

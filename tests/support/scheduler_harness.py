@@ -1,4 +1,4 @@
-"""Owns an owner of runs for tests: a real scheduler and real files, a fake executor."""
+"""An owner of runs for tests: a real scheduler and real files, a fake executor."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = ["HandClock", "Household", "in_a_loop"]
 def in_a_loop(
     story: Callable[..., Coroutine[Any, Any, None]],
 ) -> Callable[..., None]:
-    """Make a test of a coroutine, each in a loop of its own."""
+    """Make a test of a coroutine, each in its own event loop."""
 
     @functools.wraps(story)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -54,12 +54,12 @@ class HandClock(Clock):
         self.time = now
 
     def now(self) -> float:
-        """Return what it was set to."""
+        """Return the time it was set to."""
         return self.time
 
 
 class Household:
-    """A scheduler with all it needs. Make it inside a running loop."""
+    """A scheduler with all its dependencies. Create it inside a running loop."""
 
     def __init__(
         self,
@@ -91,9 +91,9 @@ class Household:
         self.scheduler = Scheduler(deps, slots=slots, capacity=capacity or {})
 
     def journal(self, run: str = "r") -> List[Event]:
-        """What is on disk of a run."""
+        """The journal of a run on disk."""
         return JournalReader(self.folder.run(run).journal, run).read()
 
     def kinds(self, run: str = "r") -> List[str]:
-        """The kinds of facts on disk, after the submission."""
+        """The types of the events on disk after the submission."""
         return [type(event).__name__ for event in self.journal(run)[1:]]

@@ -1,4 +1,4 @@
-"""Owns terminals for tests: a console that is alike everywhere, and a small screen."""
+"""Terminals for tests: a console that is the same everywhere, and a small screen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CONTROL = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|\x1b[78]|\r|\n|[^\x1b\r\n]+")
 def console(
     file: Optional[TextIO] = None, *, width: int = 80, height: int = 24
 ) -> Console:
-    """Make a terminal whose output depends on nothing but what is printed."""
+    """Create a console whose output depends only on what is printed."""
     return Console(
         file=file if file is not None else io.StringIO(),
         width=width,
@@ -33,19 +33,19 @@ def console(
 
 
 def plain_text(renderable: RenderableType, *, width: int = 80) -> str:
-    """Draw once, without colours, exactly as the terminal would get it."""
+    """Draw once without colours, exactly as the terminal gets it."""
     out = io.StringIO()
     console(out, width=width, height=1000).print(renderable)
     return out.getvalue()
 
 
 class Screen(io.StringIO):
-    """A terminal: obeys what a live picture says to it.
+    """A terminal that follows the control sequences of a live view.
 
-    Of a `width`, it breaks longer lines, also those that were there before, as
-    most terminals do; the cursor moves over rows, not lines. The cursor reaches only
-    the last rows, as many as its `height`, though `lines` has also what is above.
-    Asked where the cursor is it has an answer in `answers`.
+    With a `width` it wraps longer lines, also earlier ones, as most terminals do; the
+    cursor moves over rows, not lines. The cursor reaches only the last `height` rows,
+    though `lines` also has those above. `answers` has its replies to questions about
+    the cursor position.
     """
 
     def __init__(self, width: int = 10_000, height: int = 10_000) -> None:
@@ -64,7 +64,7 @@ class Screen(io.StringIO):
 
     @property
     def text(self) -> str:
-        """What is there, without empty lines below the cursor."""
+        """The visible text, without empty lines below the cursor."""
         return "\n".join(line.rstrip() for line in self._lines_in_use())
 
     def _lines_in_use(self) -> List[str]:
@@ -132,7 +132,7 @@ class Screen(io.StringIO):
             self.column += min(count, self.width - 1 - in_row)
 
     def _end_line(self) -> None:
-        """A row that is erased from its beginning is a line of its own."""
+        """A row that is erased from its beginning becomes a separate line."""
         line = self.lines[self.line]
         self.lines[self.line : self.line + 1] = [
             line[: self.column],
@@ -141,7 +141,7 @@ class Screen(io.StringIO):
         self.line, self.column = self.line + 1, 0
 
     def _erase_row(self) -> None:
-        """A row that is erased is a line of its own."""
+        """An erased row becomes a separate line."""
         line, start = self.lines[self.line], self.column // self.width * self.width
         before, after = line[:start], line[start + self.width :]
         self.lines[self.line : self.line + 1] = [
@@ -156,7 +156,7 @@ class Screen(io.StringIO):
 
     @property
     def rows_above(self) -> int:
-        """How many rows are to be seen above that of the cursor."""
+        """The number of visible rows above that of the cursor."""
         rows = list(map(self._rows_of, self._lines_in_use()))
         row = sum(rows[: self.line]) + self.column // self.width
         if self._sized != (self.width, self.height):

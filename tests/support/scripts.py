@@ -1,4 +1,4 @@
-"""Owns how tests load a script of `.ci` as a module."""
+"""Loads a script of `.ci` as a module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the four shells at a terminal: with provctl's completion as people install it."""
+"""The four shells at a terminal, with provctl's completion as users install it."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class Shell(Terminal):
         self.until(lambda text: text.endswith(_PROMPT.rstrip()), "its prompt")
 
     def type(self, keys: str) -> None:
-        """Type a line anew; a tab in it asks for completion."""
+        """Type a new line; a tab in it asks for completion."""
         self.press(_CLEAR)
         self.until(lambda text: text == _PROMPT.rstrip(), "an empty line")
         self.press(keys)
 
     def shows(self, *texts: str) -> str:
-        """Wait until all of `texts` are to be seen; return the screen as one line."""
+        """Wait until all of `texts` are visible; return the screen as one line."""
         return self.until(lambda seen: all(t in seen for t in texts), f"{texts}")
 
     def until(self, holds: Callable[[str], bool], what: str) -> str:
-        """Wait until something holds of the screen."""
+        """Wait until the screen fulfils a condition."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             if holds(self._seen):

@@ -1,4 +1,4 @@
-"""Owns the single file in tests: how it is built, where it unpacks, a bare root for it."""
+"""The single file in tests: how it is built, where it unpacks, an empty root for it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ exec chroot "$root" "$@"
 
 
 def build() -> Path:
-    """Build the file, with the Python of the tests, and return its path.
+    """Build the file with the Python of the tests, and return its path.
 
-    Of the workers of one run of the tests the first one builds, the others wait.
+    The first of the test workers builds it, the others wait.
     """
     need(*BUILDING)
     command = ["bash", str(ROOT / ".ci" / "single-file"), sys.executable]
@@ -51,7 +51,7 @@ def build() -> Path:
 
 
 def is_in_use(tree: Path) -> bool:
-    """Whether any process holds a tree that was unpacked."""
+    """Whether any process holds an unpacked tree."""
     with (tree / "lock").open() as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,30 +62,30 @@ def is_in_use(tree: Path) -> bool:
 
 @dataclass(frozen=True)
 class SingleFile:
-    """A single file, and a cache for it to unpack into."""
+    """A single file, and a cache into which it unpacks."""
 
     program: Path
     cache: Path
 
     @property
     def folder(self) -> Path:
-        """Where trees are."""
+        """The folder of the trees."""
         return self.cache / "provctl" / "program"
 
     @property
     def trees(self) -> List[Path]:
-        """The trees that count, and whatever else is beside them."""
+        """The complete trees, and everything beside them."""
         there = self.folder.iterdir() if self.folder.exists() else ()
         return sorted(path for path in there if path.name != ".lock")
 
     @property
     def tree(self) -> Path:
-        """The only one."""
+        """The only tree."""
         (tree,) = self.trees
         return tree
 
     def start(self, *args: object, under: List[str]) -> subprocess.Popen[str]:
-        """Start it; `under` is what runs it. Its output goes into pipes."""
+        """Start it with its output in pipes; `under` is the program that runs it."""
         return subprocess.Popen(
             [*under, str(self.program), *map(str, args)],
             env={"XDG_CACHE_HOME": str(self.cache), "PATH": os.environ["PATH"]},
@@ -96,14 +96,14 @@ class SingleFile:
         )
 
     def __call__(self, code: int = 0, under: Optional[List[str]] = None) -> str:
-        """Have it say its version, and return what it says; `code` must be its end."""
+        """Run `--version` and return its output; the exit code must be `code`."""
         with self.start("--version", under=under or []) as process:
             out, err = process.communicate(timeout=60)
         assert process.returncode == code, f"{process.returncode}\n{out}\n{err}"
         return err if code else out
 
     def other(self, program: Path) -> SingleFile:
-        """Make another version of it, which uses the same cache."""
+        """Build another version that uses the same cache."""
         key = self.tree.name.rpartition("-")[0].encode()
         text = self.program.read_bytes()
         assert key in text
@@ -113,7 +113,7 @@ class SingleFile:
 
 
 class BareRoot:
-    """A root filesystem with the single file, Nushell, and nothing else."""
+    """A root filesystem with the single file and Nushell only."""
 
     def __init__(self, folder: Path, program: Path) -> None:
         self.folder = folder / "root"
@@ -137,7 +137,7 @@ class BareRoot:
         return sorted(str(path.relative_to(self.folder)) for path in paths)
 
     def __call__(self, *args: object, code: int = 0) -> Done:
-        """Run the single file in it, to its end, which must be `code`."""
+        """Run the single file in it up to its end; the exit code must be `code`."""
         check_namespaces()
         mapped = [] if os.geteuid() == 0 else ["--map-root-user"]
         enter = ["unshare", "--mount", *mapped, "sh", "-c", _ENTER, "sh"]

@@ -1,7 +1,7 @@
-"""Owns strace in tests: what a process asks of the kernel, and meddling with that.
+"""strace in tests: the system calls of a process, and changes of their results.
 
-`when=` counts the calls of one name in one process, and a kill comes before the call
-has an effect. Only the process itself is meddled with, none that it starts.
+`when=` counts the calls of one name in one process, and a kill happens before the call
+has an effect. Only the process itself is changed, not its children.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _WRITABLE = ("O_WRONLY", "O_RDWR", "O_CREAT")
 
 @dataclass(frozen=True)
 class Point:
-    """One call of a process: the `when`-th of its name; `what` it was when traced."""
+    """A system call: the `when`-th of its name; `what` it was when traced."""
 
     call: str
     when: int
@@ -95,7 +95,7 @@ def _problem() -> str:
 
 
 def need_strace() -> None:
-    """Skip the test, saying why, where nothing can be traced."""
+    """Skip the test with the reason if nothing can be traced here."""
     need("strace")
     problem = _problem()
     if problem:
@@ -103,14 +103,14 @@ def need_strace() -> None:
 
 
 def killing(point: Point) -> Tuple[str, ...]:
-    """Options to kill the process at a call."""
+    """Options that kill the process at a call."""
     return _injecting(point.call, f"signal=KILL:when={point.when}")
 
 
 def failing(point: Point, how: str) -> Tuple[str, ...]:
-    """Options for a call to have no effect, and `how` it is answered instead.
+    """Options that give a call no effect, and the result `how` instead.
 
-    `how` is strace's, such as "error=EIO" or "retval=0".
+    `how` is in strace's words, such as "error=EIO" or "retval=0".
     """
     return _injecting(point.call, f"{how}:when={point.when}")
 
@@ -120,13 +120,13 @@ def _injecting(call: str, what: str) -> Tuple[str, ...]:
 
 
 def under(log: Path, options: Sequence[str]) -> List[str]:
-    """Return what to put before a command to have strace start it."""
+    """Return the prefix of a command that starts it under strace."""
     return ["strace", "-o", str(log), *options, "--"]
 
 
 @contextmanager
 def attached(pid: int, log: Path, options: Sequence[str]) -> Iterator[None]:
-    """Have strace look at a process that runs already, to its end if that comes."""
+    """Attach strace to a running process, up to its end if it ends."""
     command = ["strace", "-o", str(log), *options, "-p", str(pid)]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as strace:
         try:
@@ -140,7 +140,7 @@ def attached(pid: int, log: Path, options: Sequence[str]) -> Iterator[None]:
 
 
 def points_of(log: Path, *, below: str = "") -> List[Point]:
-    """Return the changing calls in a trace, of those that name a file `below`.
+    """Return the calls in a trace that change something, if they name a file `below`.
 
     A file that is only opened for reading changes nothing.
     """
@@ -162,9 +162,9 @@ def points_of(log: Path, *, below: str = "") -> List[Point]:
 
 
 def calls_in(log: Path) -> List[str]:
-    """The lines of a trace of several threads, each call where it is over.
+    """The lines of a trace of several threads, each call where it returned.
 
-    strace cuts a call in two when another thread calls in its middle.
+    strace splits a call when another thread calls in between.
     """
     begun: Dict[str, str] = {}
     whole = []
@@ -180,7 +180,7 @@ def calls_in(log: Path) -> List[str]:
 
 
 def meddled(log: Path) -> bool:
-    """Whether strace did what it was told to."""
+    """Whether strace made the requested change."""
     text = log.read_text(encoding="utf-8", errors="replace")
     return "(INJECTED)" in text or "+++ killed by SIGKILL +++" in text
 

@@ -1,4 +1,4 @@
-"""Owns killing supervisors of attempts in tests, as the kernel does for want of memory."""
+"""Kills supervisors of attempts, as the kernel does when memory is short."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["kill_supervisor"]
 def kill_supervisor(
     provctl: Provctl, run: str, index: int = 0, attempt: int = 1, purpose: str = "run"
 ) -> None:
-    """Wait until a try is under way, then kill the shim that has it."""
+    """Wait until an attempt is running, then kill its shim."""
     folder = provctl.state / "runs" / run / "attempts"
     place = AttemptRef(run, "", attempt, folder, index, purpose)
     pid = provctl.until(lambda: shim_pid(place), f"{place.name} has a supervisor")

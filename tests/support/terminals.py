@@ -1,4 +1,4 @@
-"""Owns real terminals for tests: a program at a pty, its keys and its screen."""
+"""Real terminals for tests: a program at a pty, its keys and its screen."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _SIZE = (40, 110)  # rows, columns
 
 
 class Terminal:
-    """A program that has this terminal as its own; a context manager that kills it.
+    """A program at its own terminal; a context manager that kills it.
 
-    Asked where its cursor is it answers, unless `mute`; what it would say is there.
+    It answers when asked for the cursor position, unless `mute`; then answers are kept.
     """
 
     mute = False
@@ -72,7 +72,7 @@ class Terminal:
         self._decoder = getincrementaldecoder("utf-8")("replace")
 
     def resize(self, rows: int, columns: int) -> None:
-        """Have another size from now on."""
+        """Change the size."""
         drawn = self._draw()
         size = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, size)
@@ -83,26 +83,26 @@ class Terminal:
         os.write(self._ours, keys.encode())
 
     def hang_up(self) -> None:
-        """Be gone, as when a window is closed or ssh drops: SIGHUP, then only EIO."""
+        """Disappear, as when a window is closed or ssh drops: SIGHUP, then only EIO."""
         os.close(self._ours)
         self._ours = -1
 
     def read_until(self, text: str, *, within_s: float = PATIENCE_S) -> None:
-        """Read what is printed until `text` has been."""
+        """Read the output until it contains `text`."""
         deadline = time.monotonic() + within_s
         while text not in self.plain:
             assert self._read(deadline), f"no {text!r} in: {self.raw}"
 
     def read_some(self, *, within_s: float) -> None:
-        """Read what comes within a time, if anything does."""
+        """Read what arrives within a time, if anything does."""
         self._read(time.monotonic() + within_s)
 
     def read_more(self, deadline: float) -> None:
-        """Read what comes next, which must be in time, by `time.monotonic`."""
+        """Read what arrives next, before a deadline of `time.monotonic`."""
         assert self._read(deadline), f"nothing more came: {self.raw}"
 
     def wait(self, *, within_s: float = PATIENCE_S) -> int:
-        """Read all that is printed, and return the exit code."""
+        """Read the rest of the output, and return the exit code."""
         deadline = time.monotonic() + within_s
         while self._read(deadline):
             assert time.monotonic() < deadline, f"it goes on: {self.raw}"
@@ -110,23 +110,23 @@ class Terminal:
 
     @property
     def plain(self) -> str:
-        """All that was printed, without colours."""
+        """The whole output without colours."""
         return _COLOURS.sub("", self.raw)
 
     @property
     def screen(self) -> str:
-        """What is to be seen by now, lines that scrolled away included."""
+        """The screen so far, including lines that scrolled away."""
         return self._draw().text
 
     @property
     def cursor_shown(self) -> bool:
-        """Whether the program gave the cursor back."""
+        """Whether the program shows the cursor again."""
         return self._draw().cursor_shown
 
     def watch(
         self, until: Callable[[str], bool], *, within_s: float = PATIENCE_S
     ) -> List[str]:
-        """Read until the screen is as wanted; return all that it was on the way."""
+        """Read until the screen is as wanted; return all screens on the way."""
         deadline = time.monotonic() + within_s
         seen = [self.screen]
         while not until(seen[-1]):
@@ -135,7 +135,7 @@ class Terminal:
         return seen
 
     def _read(self, deadline: float) -> bool:
-        """Take in more; False at the end, or when none came in time."""
+        """Read more; False at the end, or after a timeout."""
         wait = max(0.0, deadline - time.monotonic())
         if not select.select([self._ours], [], [], wait)[0]:
             return False
@@ -153,13 +153,13 @@ class Terminal:
         return bool(data)
 
     def answers(self) -> List[str]:
-        """What it has to say to what it was asked, and did not say yet."""
+        """The answers to questions that it has not sent yet."""
         drawn = self._draw()
         answers, drawn.answers = drawn.answers, []
         return answers
 
     def _draw(self) -> Screen:
-        """Draw what has come, when somebody looks: shells say more than it knows."""
+        """Draw new output when a test looks at it: shells print unknown sequences."""
         text = self.raw[self._drawn_to :]
         # A sequence may come in two pieces.
         before, mark, rest = text.rpartition("\x1b")

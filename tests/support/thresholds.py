@@ -1,4 +1,4 @@
-"""Owns how far fault tests go: short by themselves, as far as one says by hand.
+"""The amounts of fault tests: small by default, larger if set by hand.
 
 FAULT_KILLS=2000 bash tests/run tests/fault -k case_18
 """
@@ -14,12 +14,12 @@ _Any = TypeVar("_Any")
 
 
 def bar(name: str, short: int) -> int:
-    """Return how many of something are to be done."""
+    """Return how many repetitions to make."""
     return int(os.environ.get(name) or short)
 
 
 def evenly(every: Sequence[_Any], most: int) -> Tuple[_Any, ...]:
-    """Return at most so many, from the first to the last in even steps."""
+    """Return at most so many items, from the first to the last in even steps."""
     if most >= len(every):
         return tuple(every)
     step = len(every) / most

@@ -1,4 +1,4 @@
-"""Owns schedules for tests: one of them, and an office whose clock is set by hand."""
+"""Schedules for tests: one of them, and a runner whose clock is set by hand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOON = 4_000_017_600.0
 
 
 def a_schedule(name: str = "s", **fields: Any) -> Schedule:
-    """A schedule for every hour, made at noon."""
+    """A schedule for every hour, created at noon."""
     given = {"file": "/nowhere.json", "cron": "0 * * * *", "zone": "UTC"}
     return Schedule(**{"name": name, "made": "m", "since": NOON, **given, **fields})
 
@@ -36,9 +36,9 @@ def a_schedule(name: str = "s", **fields: Any) -> Schedule:
 def backdated(
     provctl: Provctl, file: Path, *, hours: int = 24, **fields: Any
 ) -> Schedule:
-    """A schedule for every hour, made some hours ago, and nobody was there since.
+    """A schedule for every hour, created some hours ago, without a scheduler since.
 
-    The next time is half an hour away, so that none comes while a test runs.
+    The next time is half an hour away, so that none is due during a test.
     """
     now = WallClock().now()
     since, cron = now - 3600 * hours, f"{(int(now) // 60 + 30) % 60} * * * *"
@@ -52,7 +52,7 @@ async def _take_nothing() -> None:
 
 
 class TimeOffice:
-    """A timetable with real files, at a time of your choice. Make it inside a loop."""
+    """A schedule runner with real files, at a chosen time. Create it inside a loop."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class TimeOffice:
         )
 
     def write(self, command: List[str]) -> None:
-        """Have the workflow run something."""
+        """Let the workflow run something."""
         self.file.write_text(json.dumps({"tasks": {"a": {"command": command}}}))
 
     def add(self, **fields: Any) -> Schedule:
@@ -90,13 +90,13 @@ class TimeOffice:
         return made
 
     async def at(self, hours: float) -> None:
-        """Let it be so many hours after noon, and all be done that is due then."""
+        """Advance to so many hours after noon and do everything that is due."""
         self.clock.time = NOON + 3600 * hours
         self.table.reload()
         await self.table.wait_idle()
 
     def past(self, name: str = "s") -> ScheduleState:
-        """What is on disk of what became of it."""
+        """The state of the schedule on disk."""
         return self.schedules.past(self.schedules.read(name))
 
     def runs(self) -> List[str]:
@@ -104,5 +104,5 @@ class TimeOffice:
         return [run.id for run in summaries(self.folder)]
 
     def close(self) -> None:
-        """Close the timetable."""
+        """Close the runner."""
         self.table.close()

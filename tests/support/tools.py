@@ -1,4 +1,4 @@
-"""Owns what tests need of the machine: without it they are skipped, and say why.
+"""The tools that tests need: without them a test is skipped with the reason.
 
 The tools, and how each is found and installed, are in `.ci/tools`.
 """
@@ -24,9 +24,10 @@ _TABLE = Path(__file__).parents[2] / ".ci" / "tools"
 
 
 def need(*tools: str) -> None:
-    """Skip the test where one of the tools of `.ci/tools` is missing.
+    """Skip the test if one of the tools of `.ci/tools` is missing.
 
-    With TESTS_MAY_NOT_SKIP_TOOLS it fails: who sets that has installed all of them.
+    With TESTS_MAY_NOT_SKIP_TOOLS the test fails: that variable says that all are
+    installed.
     """
     packages = _packages()
     missing = [tool for tool in tools if packages[tool]]
@@ -40,7 +41,7 @@ def need(*tools: str) -> None:
 
 
 def need_localhost() -> None:
-    """Skip the test where the name `localhost` is unknown, as in a bare root."""
+    """Skip the test if the name `localhost` is unknown, as in an empty root."""
     try:
         socket.getaddrinfo("localhost", None)
     except OSError:
@@ -49,7 +50,7 @@ def need_localhost() -> None:
 
 @lru_cache(maxsize=None)
 def _packages() -> Dict[str, str]:
-    """Debian's package of each tool that is missing; an empty text if it is here."""
+    """Debian's package of each missing tool; an empty text if it is installed."""
     done = subprocess.run(
         ["bash", str(_TABLE), "--list"],
         env={**os.environ, "PYTHON": sys.executable},

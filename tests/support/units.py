@@ -1,4 +1,4 @@
-"""Owns reading units of systemd in tests, and being their manager for a while."""
+"""Reads systemd units in tests, and acts as their service manager."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ESCAPES = {"n": "\n", "\\": "\\", '"': '"'}
 
 
 def words_of(line: str, *, command: bool) -> List[str]:
-    """The words of a value in which all are quoted; of a `command`, $$ is a $."""
+    """The words of a value, all of which are quoted; in a `command`, $$ is a $."""
     words = []
     for quoted in _WORD.findall(line):
         word = re.sub(r"\\(u.{4}|U.{8}|.)", _meant, quoted)
@@ -40,7 +40,7 @@ def _meant(escape: Match[str]) -> str:
 
 
 class Manager:
-    """Does with a unit what systemd does: Type=notify and KillMode=process."""
+    """Treats a unit as systemd does: Type=notify and KillMode=process."""
 
     def __init__(self, unit: Path, environ: Mapping[str, str], folder: Path) -> None:
         lines = unit.read_text().splitlines()
@@ -70,7 +70,7 @@ class Manager:
         self._socket.close()
 
     def start(self) -> List[str]:
-        """Start it, and return what it says until it is ready."""
+        """Start it, and return its messages up to readiness."""
         environ = {**self._environ, "NOTIFY_SOCKET": str(self._address)}
         self.process = subprocess.Popen(
             self._argv,
@@ -84,20 +84,20 @@ class Manager:
         return self.until("READY=1")
 
     def until(self, word: str) -> List[str]:
-        """Wait for a word, and return all that came up to it."""
+        """Wait for a word, and return all messages up to it."""
         said: List[str] = []
         while word not in said:
             said += self._socket.recv(4096).decode().splitlines()
         return said
 
     def stop(self) -> int:
-        """Tell its process to end, that one alone, and return its exit code."""
+        """Stop its process only, and return its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
     def kill(self) -> None:
-        """Kill its process, that one alone."""
+        """Kill its process only."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait(60)

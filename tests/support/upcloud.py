@@ -1,7 +1,7 @@
-"""Owns a server in the shape of UpCloud's API 1.3, on loopback, for tests.
+"""A server with the format of UpCloud's API 1.3, on loopback.
 
-What it answers has the fields that the provider's documentation shows for servers:
-https://developers.upcloud.com/1.3/8-servers/. States take time, as they do there.
+Its responses have the fields that the provider's documentation shows for servers:
+https://developers.upcloud.com/1.3/8-servers/. Changes of state take time, as there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SETTLES_S = 0.2
 
 
 class UpCloud:
-    """An account with the servers it has; a context manager that serves it."""
+    """An account with its servers; a context manager that serves it."""
 
     def __init__(self) -> None:
         self.servers: Dict[str, Dict[str, Any]] = {}
@@ -48,12 +48,12 @@ class UpCloud:
         self._thread.join()
 
     def names(self) -> List[str]:
-        """Hostnames of the servers there are."""
+        """Hostnames of the existing servers."""
         with self._lock:
             return sorted(server["hostname"] for server in self.servers.values())
 
     def answer(self, method: str, path: str, body: Any) -> Tuple[int, Any]:
-        """Do what a request asks; status and body."""
+        """Handle a request; return status and body."""
         with self._lock:
             self.asked.append(f"{method} {path}")
             self._settle()
@@ -151,4 +151,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = _serve  # noqa: N815  # its names
 
     def log_message(self, format: str, *args: Optional[object]) -> None:
-        """Say nothing."""
+        """Print nothing."""

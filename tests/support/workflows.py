@@ -1,4 +1,4 @@
-"""Owns small workflows for tests, made of as few words as possible."""
+"""Small workflows for tests, with as few words as possible."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def task(name: str, needs: Needs = (), **fields: Any) -> Task:
 
 
 def group(name: str, needs: Needs = (), **fields: Any) -> Task:
-    """A nested workflow; the tasks inside have its name and a slash before theirs."""
+    """A nested workflow; the names of its tasks start with its name and a slash."""
     return task(name, needs, action=SubWorkflow(), **fields)
 
 
@@ -51,5 +51,5 @@ def nested(depth: int) -> Workflow:
 
 
 def output(of: str, path: str = "") -> Dict[str, Any]:
-    """The value that stands for what another task returns."""
+    """The expression for the output of another task."""
     return {"$output": {"task": of, "path": path}}

@@ -10,7 +10,7 @@ __all__ = ["WRONG", "Wrong"]
 
 @dataclass(frozen=True)
 class Wrong:
-    """A file in each format, and what is said of each of its mistakes.
+    """A file in each format, and the expected mistakes.
 
     `said` has the line, the text that is marked in it, a part of the message and
     a part of the hint, in the order of the file. Files have the same lines.

@@ -1,4 +1,4 @@
-"""Templates: what they become, and how their mistakes are told."""
+"""Templates: their text, and the location of their mistakes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def template(folder: Path, text: str, name: str = "a.j2") -> Path:
         ),
     ],
 )
-def test_templates_become_text(
+def test_template_is_rendered(
     tmp_path: Path, text: str, values: Mapping[str, Any], becomes: str
 ) -> None:
     assert render(template(tmp_path, text), values) == becomes
@@ -91,7 +91,7 @@ METHODS = [name for name in dir({}) if not name.startswith("_")]
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_name_after_a_point_is_the_field(tmp_path: Path, name: str) -> None:
+def test_name_after_a_dot_is_the_field(tmp_path: Path, name: str) -> None:
     values = {"d": {name: [3]}}
     for text in (f"{{{{ d.{name} }}}}", f"{{{{ d['{name}'] }}}}"):
         assert render(template(tmp_path, text), values) == "[3]"
@@ -117,9 +117,7 @@ def test_a_name_after_a_point_is_the_field(tmp_path: Path, name: str) -> None:
         "{{ [d] | map(attribute='NAME') | join }}",
     ],
 )
-def test_where_there_is_no_such_field_it_is_a_mistake(
-    tmp_path: Path, text: str, name: str
-) -> None:
+def test_missing_field_is_a_mistake(tmp_path: Path, text: str, name: str) -> None:
     file = template(tmp_path, "\n" + text.replace("NAME", name))
     with pytest.raises(TemplateInvalid) as caught:
         render(file, {"d": {"a": 1}})
@@ -158,13 +156,15 @@ def test_where_there_is_no_such_field_it_is_a_mistake(
         ("{{ 10.0 ** 308 * 10 }}", "JSON"),
     ],
 )
-def test_what_has_no_text_is_a_mistake(tmp_path: Path, text: str, message: str) -> None:
+def test_value_without_text_is_a_mistake(
+    tmp_path: Path, text: str, message: str
+) -> None:
     values = {"name": "x", "ips": ["a"], "port": 1, "d": {"a": 1}, "nothing": None}
     with pytest.raises(TemplateInvalid, match=re.escape(message)):
         render(template(tmp_path, text), values)
 
 
-def test_a_mark_belongs_to_the_encoding(tmp_path: Path) -> None:
+def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     file = tmp_path / "a.j2"
     (tmp_path / "b.j2").write_bytes(b"\xef\xbb\xbfb")
     file.write_bytes(b"\xef\xbb\xbfa{% include 'b.j2' %}")
@@ -175,7 +175,7 @@ def test_a_mark_belongs_to_the_encoding(tmp_path: Path) -> None:
             render(file, {})
 
 
-def test_what_is_included_lies_in_the_folder(tmp_path: Path) -> None:
+def test_included_template_must_be_in_the_folder(tmp_path: Path) -> None:
     template(tmp_path, "[{{ x }}]", "part.j2")
     assert render(template(tmp_path, "{% include 'part.j2' %}"), {"x": 1}) == "[1]"
     folder = tmp_path / "inner"
@@ -202,7 +202,7 @@ def test_what_is_included_lies_in_the_folder(tmp_path: Path) -> None:
         ("{{ it + 1 }}", 1, "unsupported operand"),
     ],
 )
-def test_a_mistake_has_its_place(
+def test_mistake_has_its_location(
     tmp_path: Path, text: str, line: int, message: str
 ) -> None:
     file = template(tmp_path, text)
@@ -213,14 +213,14 @@ def test_a_mistake_has_its_place(
     assert mistake.source_line == text.splitlines()[line - 1]
 
 
-def test_a_mistake_in_an_included_template_is_shown_there(tmp_path: Path) -> None:
+def test_mistake_in_an_included_template_is_located_there(tmp_path: Path) -> None:
     part = template(tmp_path, "\n{{ nobody }}", "part.j2")
     mistake = wrong(template(tmp_path, "\n\n{% include 'part.j2' %}"))
     assert mistake is not None
     assert (mistake.file, mistake.line) == (str(part), 2)
 
 
-def test_output_is_bounded(tmp_path: Path) -> None:
+def test_size_of_the_output_is_limited(tmp_path: Path) -> None:
     loop = "{% for i in range(70) %}{{ 'x' * 1000000 }}{% endfor %}"
     assert MAX_OUTPUT < 70 * 1000000
     mistake = wrong(template(tmp_path, loop))

@@ -1,4 +1,4 @@
-"""The API as one ASGI app: all routes, what becomes of mistakes, and the guard."""
+"""The API as one ASGI app: all routes, error responses, and the security middleware."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def make_app(
     token: Optional[str],
     hosts: Mapping[str, FrozenSet[bytes]],
 ) -> Any:
-    """Return the app. `hosts`: see `SecurityMiddleware`; without a token TCP is of no use."""
+    """Return the app. `hosts`: see `SecurityMiddleware`; TCP requires a token."""
     app = FastAPI(
         title="provctl",
         version=__version__,
         description="Runs infrastructure workflows. Every answer is JSON.",
-        # The pages that show it load scripts from elsewhere.
+        # The pages that show the document load scripts from other servers.
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -80,7 +80,7 @@ def _add_mistakes(app: FastAPI) -> None:
 
     async def of_values(_: Request, problem: Exception) -> Response:
         assert isinstance(problem, RequestValidationError)
-        # What cannot be the name of a run or a task is the name of none.
+        # A text that cannot be a name of a run or task is reported as not found.
         is_name = all(error["loc"][0] == "path" for error in problem.errors())
         code = NotFound.exit_code if is_name else UsageError.exit_code
         body = error_body(_in_words(problem), code=code)

@@ -1,4 +1,4 @@
-"""What the API needs of whoever has the runs: a contract, kept by `daemon.http_backend`."""
+"""The backend that the API calls: a protocol, implemented by `daemon.http_backend`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class ListQuery:
-    """A part of a list: those with a status (None: any), from `offset` on, of a run.
+    """A part of a list: with a status (None: any), from `offset` on, of a run.
 
-    Of runs, and of schedules, those that have all of `labels`.
+    Of runs and schedules only those that have all `labels`.
     """
 
     limit: int
@@ -27,7 +27,7 @@ class ListQuery:
 
 @light_dataclass
 class Submission:
-    """A workflow as it was sent, JSON by itself or in a wrapper; `key` by header."""
+    """A submitted workflow in JSON, perhaps in a wrapper; `key` is from the header."""
 
     body: bytes
     key: Optional[str] = None
@@ -35,7 +35,7 @@ class Submission:
 
 @light_dataclass
 class LibraryCall:
-    """A command of the Nushell library, and what it is to be called with."""
+    """A command of the Nushell library, and its arguments."""
 
     noun: str
     verb: str
@@ -45,7 +45,7 @@ class LibraryCall:
 
 @light_dataclass
 class NewSchedule:
-    """A schedule as it was sent: the whole `text`, JSON, and what was read of it."""
+    """A schedule as it was sent: the whole JSON `text`, and the fields read from it."""
 
     name: str
     text: bytes
@@ -54,10 +54,10 @@ class NewSchedule:
 
 @light_dataclass
 class Stats:
-    """What a scheduler counts: what there is now, and what ended since its start.
+    """The counters of a scheduler: current numbers, and what finished since its start.
 
-    `pools` maps names to what is used of them, and their capacity; `schedules` to
-    the next time, in seconds since the epoch, None where none is waited for.
+    `pools` maps names to used units and capacity; `schedules` to the next time in
+    seconds since the epoch, None if the schedule waits for none.
     """
 
     runs: Mapping[str, int]
@@ -75,42 +75,42 @@ class EventSource(Protocol):
     """A stream of events for one reader."""
 
     async def read(self, wait_s: float) -> Optional[List[bytes]]:
-        """Return frames of SSE, none if none came in so many seconds; None: the end.
+        """Return SSE frames, empty if none came in so many seconds; None at the end.
 
-        A feed that was closed has ended.
+        A closed stream has ended.
         """
         ...
 
     def close(self) -> None:
-        """The reader has gone."""
+        """The reader has disconnected."""
         ...
 
 
 class ScheduleBackend(Protocol):
-    """What routes of schedules call; as of `Service`."""
+    """What the routes of schedules call; the same rules as for `SchedulerBackend`."""
 
     async def all(self, page: ListQuery) -> bytes:
-        """Return records of schedules, by their names, damaged ones too."""
+        """Return the records of all schedules by name, including damaged ones."""
         ...
 
     async def one(self, name: str) -> bytes:
         """Return a schedule's record."""
         ...
 
-    async def add(self, wish: NewSchedule) -> bool:
-        """Add a schedule; return False if it is there and the same, raise if another is."""
+    async def add(self, schedule: NewSchedule) -> bool:
+        """Add a schedule; return False if it exists, raise if another has the name."""
         ...
 
     async def remove(self, name: str) -> None:
-        """Remove a schedule; its runs stay."""
+        """Remove a schedule; its runs remain."""
         ...
 
     async def pause(self, name: str, reason: str) -> None:
-        """Submit nothing of a schedule until it is resumed."""
+        """Pause a schedule until it is resumed."""
         ...
 
     async def resume(self, name: str, reason: str) -> None:
-        """Go on with a paused schedule."""
+        """Resume a paused schedule."""
         ...
 
     async def run(self, name: str, key: Optional[str], labels: Dict[str, str]) -> str:
@@ -119,14 +119,14 @@ class ScheduleBackend(Protocol):
 
 
 class SchedulerBackend(Protocol):
-    """What routes call, in the event loop. All raise ProvctlErrors.
+    """What the routes call, in the event loop. All methods raise ProvctlErrors.
 
-    Bytes are JSON. What changes something is durable on return.
+    Bytes are JSON. Changes are durable when a method returns.
     """
 
     @property
     def schedules(self) -> ScheduleBackend:
-        """Whoever has the schedules."""
+        """The backend of the schedules."""
         ...
 
     async def submit(self, submission: Submission) -> str:
@@ -138,15 +138,15 @@ class SchedulerBackend(Protocol):
         ...
 
     async def control(self, request: Request) -> None:
-        """Bring a request to the owner of its run."""
+        """Send a request to the owner of its run."""
         ...
 
     async def tasks(self, page: ListQuery) -> bytes:
-        """Return task records, those of the latest runs first."""
+        """Return task records; tasks of the latest runs come first."""
         ...
 
     async def task(self, run_id: str, task_id: Optional[str]) -> bytes:
-        """Return a task's record; without a name that of a run's only task."""
+        """Return the record of a task; without a name that of the run's only task."""
         ...
 
     async def only_task(self, run_id: str) -> str:
@@ -162,13 +162,13 @@ class SchedulerBackend(Protocol):
         ...
 
     async def follow(self, run_id: str, after: int) -> Optional[EventSource]:
-        """Return the events of a run behind a seq; None if there will be none."""
+        """Return the events of a run after a sequence number; None at the end."""
         ...
 
     async def stream_all_events(self, after: Optional[str]) -> EventSource:
-        """Return the events of all runs in this scheduler's hands behind an id."""
+        """Return the events of all runs of this scheduler after an id."""
         ...
 
     def stats(self) -> Stats:
-        """Return what is counted."""
+        """Return the counters."""
         ...

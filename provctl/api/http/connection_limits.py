@@ -1,12 +1,12 @@
-"""One HTTP connection: what is refused before any request is whole.
+"""One HTTP connection: its limits, and what is refused before a request is complete.
 
-uvicorn's own protocol reads HTTP; llhttp refuses by itself what can be understood in
-two ways (a length and chunks, wrong chunks, control characters). Around it stands what
-bounds it: who may connect, how many, how large a head may be and how long it may take;
-and that whoever is refused can read why, though it is still sending.
+uvicorn's own protocol reads HTTP; llhttp refuses ambiguous requests (a length and
+chunks, invalid chunks, control characters). This module adds the limits: who may
+connect, how many, how large a head may be and how long it may take. A refused client
+can read the reason, although it is still sending.
 
-uvicorn's `limit_concurrency` does not fit: with it, connections that only wait would
-keep everybody from being served.
+uvicorn's `limit_concurrency` does not fit: with it, idle connections would prevent
+others from being served.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-CONNECTIONS_MAX = 64  # of each address; what is more gets 503
+CONNECTIONS_MAX = 64  # of each address; further ones get 503
 HEAD_S = 10.0  # for the head of a request
-_HARD_MAX = 4 * CONNECTIONS_MAX  # more do not even get an answer
+_HARD_MAX = 4 * CONNECTIONS_MAX  # further ones do not even get a response
 _SURPLUS_S = 2.0
 _HEAD_MAX = 16 * 1024  # bytes of headers
 _URL_MAX = 8 * 1024
@@ -44,7 +44,7 @@ _SURPLUS = Refusal(503, f"more than {CONNECTIONS_MAX} connections are open")
 
 
 def limit_requests(app: App) -> App:
-    """Return an app for `LimitedConnection`, which answers or hands on to this one."""
+    """Return an app for `LimitedConnection`, which responds or calls this app."""
 
     async def limited(scope: Message, receive: Receive, send: Send) -> None:
         connection: LimitedConnection = scope["state"]["connection"]
@@ -56,7 +56,7 @@ def limit_requests(app: App) -> App:
 class LimitedConnection(asyncio.Protocol):
     """A connection that uvicorn serves with an app from `limit_requests`.
 
-    `door` is the address by which it came. uvicorn's protocol tells nobody where a
+    `door` is the address that accepted it. uvicorn's protocol does not report where a
     request begins and ends; the app does.
     """
 
@@ -68,10 +68,10 @@ class LimitedConnection(asyncio.Protocol):
         state = {"door": door, "connection": self}
         self._inner = protocol(config, server_state, state)
         self._line: Optional[LingeringTransport] = None
-        self._exchange: Optional[_Exchange] = None  # that is under way
+        self._exchange: Optional[_Exchange] = None  # the current one
         self._head_alarm: Optional[TimerHandle] = None
         self._head_bytes = 0
-        self._begun = 0  # requests
+        self._requests = 0  # number of requests
         self._surplus = False
         self._refused = False
         self.is_parsing = False
@@ -80,7 +80,7 @@ class LimitedConnection(asyncio.Protocol):
     # -- between socket and uvicorn ----------------------------------------------------
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        """Let in who may, and be counted."""
+        """Accept or refuse the connection, and count it."""
         sock = transport.get_extra_info("socket")
         is_stranger = self._door == "unix" and not is_ours(sock)
         if is_stranger or len(self._open) >= _HARD_MAX:
@@ -94,7 +94,7 @@ class LimitedConnection(asyncio.Protocol):
         self._await_head()
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
-        """Be counted no more, and let no answer go on."""
+        """Remove it from the count, and cancel its responses."""
         self.gone.set()
         self._head_is_there()
         if self._line is not None:
@@ -102,7 +102,7 @@ class LimitedConnection(asyncio.Protocol):
             self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what came; no head without an end is kept."""
+        """Process received data; a head that is too long is not kept."""
         if self._line is None:
             return
         if self._line.is_lingering:
@@ -116,23 +116,23 @@ class LimitedConnection(asyncio.Protocol):
         self._inner.data_received(data)
         self.is_parsing = False
         if self._head_bytes > _HEAD_MAX + _URL_MAX:
-            # Soon: if this was the end of the head, the request has begun then.
+            # Later: if this was the end of the head, the request has started by then.
             self._loop.call_soon(self._check_head)
 
     def eof_received(self) -> None:
-        """Nothing more comes."""
+        """The client sends nothing more."""
         self._inner.eof_received()
 
     def pause_writing(self) -> None:
-        """Have the answer wait."""
+        """Pause the response."""
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """Have the answer go on."""
+        """Resume the response."""
         self._inner.resume_writing()
 
     def abort(self) -> None:
-        """Hang up at once."""
+        """Close the connection at once."""
         if self._line is not None:
             self._line.abort()
 
@@ -140,19 +140,19 @@ class LimitedConnection(asyncio.Protocol):
 
     @property
     def in_body(self) -> bool:
-        """Whether what comes is the body of a request."""
+        """Whether arriving data is the body of a request."""
         return self._exchange is not None and self._exchange.more_body
 
     @property
     def may_read(self) -> bool:
-        """Whether more may come: no other request before the last one is answered."""
+        """Whether more may be read: not before the last request has its response."""
         return self._exchange is None or self.in_body
 
     async def answer(
         self, app: App, scope: Message, receive: Receive, send: Send
     ) -> None:
-        """Hand a request on, if its head is within the limits."""
-        self._begun += 1
+        """Pass a request to the app if its head is within the limits."""
+        self._requests += 1
         self._head_bytes = 0
         self._head_is_there()
         exchange = self._exchange = _Exchange(self, receive, send)
@@ -169,13 +169,13 @@ class LimitedConnection(asyncio.Protocol):
             self.end(exchange)
 
     def end(self, exchange: _Exchange) -> None:
-        """A request is answered. The next one may have come with it."""
+        """A request has its response. The next request may have arrived with it."""
         if self._exchange is exchange:
             self._exchange = None
-            self._loop.call_soon(self._go_on, self._begun)
+            self._loop.call_soon(self._resume_after, self._requests)
 
-    def _go_on(self, begun: int) -> None:
-        if self._begun != begun or self._line is None or self._line.is_closing():
+    def _resume_after(self, requests: int) -> None:
+        if self._requests != requests or self._line is None or self._line.is_closing():
             return
         self._line.resume_reading()
         if self._head_bytes:
@@ -193,11 +193,11 @@ class LimitedConnection(asyncio.Protocol):
             return _TOO_LARGE
         return None
 
-    # -- what is no request ------------------------------------------------------------
+    # -- refusals ----------------------------------------------------------------------
 
     def _check_head(self) -> None:
         if self.in_body or self._line is None or not self._line.is_reading():
-            return  # nothing comes, or nothing that belongs to a head
+            return  # nothing arrives, or nothing that belongs to a head
         if self._head_bytes > _HEAD_MAX + _URL_MAX:
             self.refuse(_TOO_LARGE)
 
@@ -217,7 +217,7 @@ class LimitedConnection(asyncio.Protocol):
         self.refuse(_SURPLUS if self._surplus else late)
 
     def refuse(self, refusal: Refusal) -> None:
-        """Say why, if nothing else is being said, and hang up."""
+        """Send a refusal unless a response is being sent, and close the connection."""
         if self._line is None or self._line.is_closing():
             return
         self._refused = True
@@ -230,7 +230,7 @@ class LimitedConnection(asyncio.Protocol):
 
 
 class _Exchange:
-    """One request and its answer, between uvicorn and the app."""
+    """One request and its response, between uvicorn and the app."""
 
     def __init__(
         self, connection: LimitedConnection, receive: Receive, send: Send
@@ -238,27 +238,27 @@ class _Exchange:
         self._connection = connection
         self._receive = receive
         self._send = send
-        self._is_told = False
+        self._sent_disconnect = False
         self._is_answered = False
         self.more_body = False
         self.has_answer = False
 
     async def receive(self) -> Message:
-        """Return what comes of the body; after it, that the client has gone."""
+        """Return the next part of the body; then, that the client has disconnected."""
         if self.more_body:
             message = await self._receive()
             self.more_body = message.get("more_body", False)
-        elif not self._is_told:
+        elif not self._sent_disconnect:
             message = {"type": "http.request", "body": b"", "more_body": False}
         else:
-            # uvicorn tells only the last of those that were sent together.
+            # uvicorn reports only the last of several requests that were sent together.
             await self._connection.gone.wait()
             message = {"type": "http.disconnect"}
-        self._is_told = True
+        self._sent_disconnect = True
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer."""
+        """Send a part of the response."""
         self.has_answer = True
         await self._send(message)
         if message["type"] == "http.response.body" and not message.get("more_body"):
@@ -266,17 +266,17 @@ class _Exchange:
             self._connection.end(self)
 
     async def finish(self) -> None:
-        """End an answer that nobody waits for any more.
+        """End a response that no client waits for.
 
-        Of requests that were sent together uvicorn takes only the last for abandoned, and
-        logs an error for each other whose answer has no end.
+        If several requests were sent together, uvicorn treats only the last one as
+        abandoned, and logs an error for each other response without an end.
         """
         if self.has_answer and not self._is_answered:
             await self.send({"type": "http.response.body", "body": b""})
 
 
 class _InnerTransport:
-    """The transport as uvicorn's protocol has it."""
+    """The transport that uvicorn's protocol sees."""
 
     def __init__(self, connection: LimitedConnection, line: LingeringTransport) -> None:
         self._connection = connection
@@ -286,18 +286,18 @@ class _InnerTransport:
         return getattr(self._line, name)
 
     def write(self, data: bytes) -> None:
-        """Send a part of an answer, or say of what it cannot parse what we say."""
+        """Send a part of a response; replace uvicorn's answer to invalid requests."""
         if self._connection.is_parsing:
             self._connection.refuse(_NO_REQUEST)
         else:
             self._line.write(data)
 
     def close(self) -> None:
-        """Hang up, if that has not begun."""
+        """Close the connection, if that has not started."""
         if not self._line.is_closing():
             self._line.close()
 
     def resume_reading(self) -> None:
-        """Read on, unless that would pile up requests."""
+        """Resume reading, unless requests would accumulate."""
         if self._connection.may_read:
             self._line.resume_reading()

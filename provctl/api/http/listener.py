@@ -1,7 +1,7 @@
-"""Where the API listens, and that nothing of it is loaded before somebody comes.
+"""Where the API listens; its code is imported at the first connection.
 
-The sockets are bound when the scheduler starts. FastAPI and uvicorn, which cost time
-and memory, are imported in a thread when the first connection is there; it waits.
+The sockets are bound when the scheduler starts. FastAPI and uvicorn need time and
+memory, so they are imported in a thread when the first client connects; it waits.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from provctl.errors import InvalidConfig, StateDirError
 _LOOPBACK = {"127.0.0.1": "127.0.0.1", "localhost": "127.0.0.1", "::1": "::1"}
 _BACKLOG = 256
 _KEEP_ALIVE_S = 15
-_ENDS_S = 2.0  # between the last word to the clients and hanging up
+_ENDS_S = 2.0  # between the last data to the clients and closing
 
 
 @light_dataclass
 class BoundSocket:
-    """A bound socket. `kind` is "unix" or "tcp"; `address` as people write it."""
+    """A bound socket. `kind` is "unix" or "tcp"; `address` is written as for users."""
 
     kind: str
     sock: socket.socket
     address: str
 
     def close(self) -> None:
-        """Listen no more, and leave nothing."""
+        """Close the socket and remove its file."""
         self.sock.close()
         if self.kind == "unix":
-            with suppress(OSError):  # the next owner takes it away
+            with suppress(OSError):  # the next owner removes it
                 Path(self.address.partition(":")[2]).unlink()
 
     @property
     def hosts(self) -> FrozenSet[bytes]:
-        """What a Host header may say, of TCP."""
+        """The allowed Host headers for TCP."""
         port = self.sock.getsockname()[1]
         names = ("127.0.0.1", "localhost", "[::1]")
         return frozenset(f"{name}:{port}".encode("ascii") for name in names)
 
 
 def unix_socket(path: Path) -> BoundSocket:
-    """Bind a socket for this user alone. Raises StateDirError."""
+    """Bind a socket for this user only. Raises StateDirError."""
     sock = bind_private(path)
     sock.listen(_BACKLOG)
     sock.setblocking(False)
@@ -54,9 +54,9 @@ def unix_socket(path: Path) -> BoundSocket:
 
 
 def tcp_socket(host: str, port: int) -> BoundSocket:
-    """Bind an address of loopback.
+    """Bind a loopback address.
 
-    Raises InvalidConfig for any other address, StateDirError if the port is taken.
+    Raises InvalidConfig for any other address, StateDirError if the port is used.
     """
     where = _LOOPBACK.get(host.strip("[]").lower())
     if where is None:
@@ -64,7 +64,7 @@ def tcp_socket(host: str, port: int) -> BoundSocket:
         hint = "use 127.0.0.1, ::1 or localhost; for remote access use ssh -L"
         raise InvalidConfig(message, hint=hint)
     family = socket.AF_INET6 if ":" in where else socket.AF_INET
-    # By its protocol asyncio knows that answers must not wait for acknowledgements.
+    # asyncio sets TCP_NODELAY only if the protocol number of a socket is TCP.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     name = f"[{where}]" if ":" in where else where
     try:
@@ -80,9 +80,9 @@ def tcp_socket(host: str, port: int) -> BoundSocket:
 
 
 class LazyHttpServer:
-    """Serves on some doors what `load` returns, an ASGI app. Of the event loop.
+    """Serves the ASGI app that `load` returns on some sockets, in the event loop.
 
-    `load` is called in a thread, once; `say` puts a line into the log.
+    `load` is called once, in a thread; `say` writes a line to the log.
     """
 
     def __init__(
@@ -94,17 +94,17 @@ class LazyHttpServer:
         self._doors = doors
         self._load = load
         self._say = say
-        self._begun: Optional[asyncio.Task[None]] = None
+        self._serving: Optional[asyncio.Task[None]] = None
         self._servers: List[asyncio.AbstractServer] = []
         self._states: List[Any] = []
 
     @property
     def addresses(self) -> List[str]:
-        """Where it answers."""
+        """The addresses on which it listens."""
         return [door.address for door in self._doors]
 
     def open(self) -> None:
-        """Wait for the first connection, which costs nothing."""
+        """Wait for the first connection, which uses no resources."""
         loop = asyncio.get_running_loop()
         for door in self._doors:
             loop.add_reader(door.sock, self._begin)
@@ -113,7 +113,7 @@ class LazyHttpServer:
         loop = asyncio.get_running_loop()
         for door in self._doors:
             loop.remove_reader(door.sock)
-        self._begun = loop.create_task(self._serve())
+        self._serving = loop.create_task(self._serve())
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -133,7 +133,7 @@ class LazyHttpServer:
             self._states.append(state)
 
     def _load_app(self) -> Any:
-        """Import what it takes; return the app, and what makes connections."""
+        """Import the code; return the app and the factory of connections."""
         from uvicorn.config import Config
         from uvicorn.server import ServerState
 
@@ -165,12 +165,12 @@ class LazyHttpServer:
         return self._load(), make
 
     async def close(self) -> None:
-        """Let nobody in any more, and hang up on who is there."""
+        """Accept no more connections, and close the existing ones."""
         loop = asyncio.get_running_loop()
         for door in self._doors:
             loop.remove_reader(door.sock)
-        if self._begun is not None:
-            await self._begun
+        if self._serving is not None:
+            await self._serving
         for server in self._servers:
             server.close()
         for state in self._states:

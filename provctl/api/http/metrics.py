@@ -1,4 +1,4 @@
-"""The figures for Prometheus: names, help, and the text they are scraped as."""
+"""The metrics for Prometheus: names, help, and their text format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class Metrics(Collector):
-    """Makes the text; one for each app."""
+    """Creates the text; one for each app."""
 
     def __init__(self, service: SchedulerBackend) -> None:
         self._service = service
@@ -28,49 +28,49 @@ class Metrics(Collector):
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
-        """Return all figures as of now."""
+        """Return all current metrics."""
         return bytes(generate_latest(self._registry))
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing is asked of the service before somebody scrapes."""
+        """Ask the backend for nothing before the first scrape."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Return the figures as families."""
-        told = self._service.stats()
+        """Return the metrics as families."""
+        stats = self._service.stats()
         build = GaugeMetricFamily(
             "provctl_build_info", "Version of the scheduler", labels=["version"]
         )
         build.add_metric([__version__], 1)
         yield build
-        yield _gauge("provctl_runs", "Unfinished runs", "status", told.runs)
-        yield _gauge("provctl_tasks", "Tasks of unfinished runs", "status", told.tasks)
+        yield _gauge("provctl_runs", "Unfinished runs", "status", stats.runs)
+        yield _gauge("provctl_tasks", "Tasks of unfinished runs", "status", stats.tasks)
         yield GaugeMetricFamily(
-            "provctl_tasks_running", "Running attempts", value=told.running
+            "provctl_tasks_running", "Running attempts", value=stats.running
         )
         yield GaugeMetricFamily(
             "provctl_task_slots",
             "Maximum number of attempts in parallel",
-            value=told.slots,
+            value=stats.slots,
         )
-        used = {name: pair[0] for name, pair in told.pools.items()}
-        size = {name: pair[1] for name, pair in told.pools.items()}
+        used = {name: pair[0] for name, pair in stats.pools.items()}
+        size = {name: pair[1] for name, pair in stats.pools.items()}
         yield _gauge("provctl_pool_used", "Units of each pool in use", "pool", used)
         yield _gauge("provctl_pool_capacity", "Capacity of each pool", "pool", size)
         yield GaugeMetricFamily(
-            "provctl_schedules", "Number of schedules", value=len(told.schedules)
+            "provctl_schedules", "Number of schedules", value=len(stats.schedules)
         )
-        times = {name: at for name, at in told.schedules.items() if at is not None}
+        times = {name: at for name, at in stats.schedules.items() if at is not None}
         name = "provctl_schedule_next_timestamp_seconds"
         yield _gauge(name, "Next time of each schedule", "schedule", times)
         words = "Runs finished since the scheduler started"
-        yield _counter("provctl_runs_finished", words, told.runs_finished)
+        yield _counter("provctl_runs_finished", words, stats.runs_finished)
         words = "Attempts finished since the scheduler started"
-        yield _counter("provctl_attempts_finished", words, told.attempts_finished)
+        yield _counter("provctl_attempts_finished", words, stats.attempts_finished)
         yield CounterMetricFamily(
             "provctl_events",
             "Journal events written since the scheduler started",
-            value=told.events,
+            value=stats.events,
         )
 
 

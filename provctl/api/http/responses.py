@@ -1,4 +1,4 @@
-"""How the API says things: the envelope of answers, and of what went wrong."""
+"""The format of responses: the envelope, and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from provctl import errors
 
 _USAGE = errors.UsageError.exit_code
 
-# The first that fits counts.
+# The first matching class counts.
 _STATUS: Tuple[Tuple[Type[errors.ProvctlError], int], ...] = (
     (errors.UsageError, 400),
     (errors.NotFound, 404),
@@ -44,19 +44,19 @@ def as_json(value: Any) -> bytes:
 
 
 def success_body(data: bytes) -> bytes:
-    """Return the body of a success around JSON that is encoded already."""
+    """Return the body of a success response around encoded JSON."""
     return b'{"success":true,"data":' + data + b"}"
 
 
 def status_of(problem: errors.ProvctlError) -> int:
-    """Return the HTTP status of what went wrong."""
+    """Return the HTTP status for an error."""
     return next((code for kind, code in _STATUS if isinstance(problem, kind)), 500)
 
 
 def error_of(problem: errors.ProvctlError) -> bytes:
-    """Return the body that says what went wrong, with the mistakes of a workflow.
+    """Return the body of an error response, with the mistakes of a workflow.
 
-    `more_mistakes` is the number of those that are left out.
+    `more_mistakes` is the number of mistakes that are left out.
     """
     more: Dict[str, Any] = {}
     if isinstance(problem, errors.InvalidWorkflow):
@@ -83,13 +83,13 @@ def error_body(
     code: int = _USAGE,
     more: Optional[Mapping[str, Any]] = None,
 ) -> bytes:
-    """Return the body of an answer that is no success; `code` is an exit code."""
+    """Return the body of an error response; `code` is an exit code."""
     body = {"success": False, "error": message, "hint": hint, "code": code}
     return as_json({**body, **(more or {})})
 
 
 class Refusal(NamedTuple):
-    """Why a request is refused before any route sees it, and the connection closed."""
+    """The reason to refuse a request and to close its connection."""
 
     status: int
     message: str
@@ -97,12 +97,12 @@ class Refusal(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        """The body of the answer."""
+        """The body of the response."""
         return error_body(self.message, hint=self.hint)
 
     @property
     def headers(self) -> List[Tuple[bytes, bytes]]:
-        """The headers of the answer. What is left of the request is of no interest."""
+        """The headers of the response. The rest of the request is not read."""
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(self.body)),
@@ -116,7 +116,7 @@ class Refusal(NamedTuple):
 async def send_refusal(
     send: Callable[[Any], Awaitable[None]], refusal: Refusal
 ) -> None:
-    """Answer with a refusal, as an ASGI app does."""
+    """Send a refusal, as an ASGI app does."""
     start = {"type": "http.response.start", "status": refusal.status}
     await send({**start, "headers": refusal.headers})
     await send({"type": "http.response.body", "body": refusal.body})

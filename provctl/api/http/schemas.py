@@ -1,4 +1,4 @@
-"""The shapes that the OpenAPI document describes: bodies and answers."""
+"""The schemas of the OpenAPI document: bodies and responses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Reason = Annotated[str, Field(max_length=1000)]
 
 
 class _Body(BaseModel):
-    """What is sent: nothing in it is guessed, and nothing passed over."""
+    """A request body: unknown fields are refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -28,38 +28,38 @@ class ProgressRequest(_Body):
 
 
 class ReasonRequest(_Body):
-    """Why, for the journal."""
+    """The reason, for the journal."""
 
     reason: _Reason = ""
 
 
 class CancelRequest(ReasonRequest):
-    """`now`: kill at once, without grace."""
+    """`now`: kill at once, without a grace time."""
 
     now: bool = False
 
 
 class PauseRequest(ReasonRequest):
-    """`freeze`: stop running tasks too."""
+    """`freeze`: also suspend running tasks."""
 
     freeze: bool = False
 
 
 class RetryRequest(ReasonRequest):
-    """The tasks to run again, none for all that did not succeed."""
+    """The tasks to retry, empty for all that did not succeed."""
 
     tasks: Annotated[List[str], Field(max_length=10_000)] = []
     downstream: bool = False
 
 
 class RollbackRequest(ReasonRequest):
-    """`to`: only what came after this task is undone."""
+    """`to`: undo only what came after this task."""
 
     to: str = ""
 
 
 class CallRequest(BaseModel):
-    """What a command of the library is called with."""
+    """The arguments of a command of the library."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,11 +72,11 @@ class CallRequest(BaseModel):
 
 
 class ScheduleRequest(_Body):
-    """When a workflow is to be submitted, and the workflow itself, evaluated already.
+    """When to submit a workflow, and the workflow itself, already evaluated.
 
-    `cron` is meant in `time_zone`, or that of the scheduler. `catch_up`: which of the
-    times that nobody was there for are made up for. `overlap`: what if the run before
-    has not ended.
+    `cron` is in `time_zone`, by default that of the scheduler. `catch_up`: which missed
+    times to run when the scheduler was not running. `overlap`: what to do if the
+    previous run is still active.
     """
 
     cron: Annotated[str, Field(min_length=1, max_length=200)]
@@ -92,13 +92,13 @@ class ScheduleRequest(_Body):
 
 
 class ScheduleRunRequest(_Body):
-    """Labels that the run gets beside those of its schedule."""
+    """Additional labels of the run, beside those of its schedule."""
 
     labels: _Labels = {}
 
 
 class Health(BaseModel):
-    """The scheduler answers."""
+    """The scheduler is running."""
 
     status: Literal["healthy"]
     success: Literal[True]
@@ -107,7 +107,7 @@ class Health(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong; `code` is the exit code of the command that does the same."""
+    """An error; `code` is the exit code of the corresponding command."""
 
     success: Literal[False]
     error: str
@@ -210,7 +210,7 @@ class TaskResponse(BaseModel):
 
 
 class TasksResponse(BaseModel):
-    """Some tasks, those of the latest runs first."""
+    """A list of tasks; tasks of the latest runs come first."""
 
     success: Literal[True]
     data: List[_Task]
@@ -224,7 +224,7 @@ class RunResponse(BaseModel):
 
 
 class RunsResponse(BaseModel):
-    """Some runs, the latest first."""
+    """A list of runs, the latest first."""
 
     success: Literal[True]
     data: List[_ListedRun]
@@ -238,21 +238,21 @@ class ScheduleResponse(BaseModel):
 
 
 class SchedulesResponse(BaseModel):
-    """Some schedules, by their names; of a damaged one only `damage` is known."""
+    """A list of schedules by name; a damaged one has only `damage`."""
 
     success: Literal[True]
     data: List[_Schedule]
 
 
 class Ok(BaseModel):
-    """It is done, and durable; `data` is the run's id, or the schedule's name."""
+    """The request is done and durable; `data` is the run's id or schedule's name."""
 
     success: Literal[True]
     data: str
 
 
 class Submitted(Ok):
-    """It is queued, durably."""
+    """The run is queued and durable."""
 
     workflow_id: str
     status: Literal["queued"]

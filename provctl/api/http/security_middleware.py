@@ -1,8 +1,8 @@
-"""Who may ask the API what: checks of every request before any route sees it.
+"""Checks every request before a route sees it: host, token, origin, and body.
 
-The API runs code, so these are the defence. On TCP a request needs the token, and the
-exact name of the host, so that no web page can be made to send it; an Origin is refused
-everywhere. What changes something is JSON, bounded, and read strictly.
+The API runs code, so these checks protect the account. On TCP a request needs the token
+and the exact name of the host, so that no web page can send it. An Origin is refused
+everywhere. Requests that change something are JSON, limited, and read strictly.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 
 _BODY_MAX = 1 << 20  # bytes
-# A whole workflow; it is read by who reads workflow files, as strictly.
+# A whole workflow; the reader of workflow files reads it as strictly.
 _SUBMIT = "/workflows/submit"
 _SUBMIT_MAX = 16 << 20
-# All bodies at hand that are not small: a submission is there until it is checked.
+# All large bodies in memory: a submission is kept until it is checked.
 _SMALL = 64 << 10
 _BODIES_MAX = 64 << 20
 _BODY_S = 30.0
@@ -51,9 +51,9 @@ _JSON = re.compile(
 
 
 class SecurityMiddleware:
-    """An ASGI app around another: lets through what it may see.
+    """An ASGI app around another one: passes on the requests that are allowed.
 
-    `hosts` maps each door but "unix" to the Host headers that are right there.
+    `hosts` maps each socket kind except "unix" to the allowed Host headers.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SecurityMiddleware:
         self._room = _BODIES_MAX
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer, or hand on with the whole body read."""
+        """Respond, or pass the request on with its whole body."""
         headers = _as_lists(scope["headers"])
         refusal = self._of_sender(scope, headers) or _of_shape(scope, headers)
         if refusal is not None:
@@ -89,7 +89,7 @@ class SecurityMiddleware:
     async def _with_body(
         self, scope: Message, receive: Receive, send: Send, most: int
     ) -> None:
-        """Answer, or hand on, with the whole body read: at most so many bytes."""
+        """Respond, or pass the request on with its body of at most so many bytes."""
         try:
             reading = _whole_body(receive, _as_lists(scope["headers"]), most)
             body = await asyncio.wait_for(reading, _BODY_S)
@@ -110,7 +110,7 @@ class SecurityMiddleware:
     def _of_sender(
         self, scope: Message, headers: Dict[bytes, List[bytes]]
     ) -> Optional[Refusal]:
-        """Who sends it, and from where."""
+        """Check the sender and the host."""
         door = scope["state"]["door"]
         if door != "unix":
             hosts = headers.get(b"host", [])
@@ -142,7 +142,7 @@ def _as_lists(pairs: List[Tuple[bytes, bytes]]) -> Dict[bytes, List[bytes]]:
 
 
 def _of_shape(scope: Message, headers: Dict[bytes, List[bytes]]) -> Optional[Refusal]:
-    """What is asked for, as far as headers and address say it."""
+    """Check the method, the path and the headers."""
     if _BAD_ESCAPE.search(scope["raw_path"]):
         return Refusal(400, "the path must not contain escaped slashes")
     if scope["method"] in _READS:
@@ -173,19 +173,19 @@ class _Gone(Exception):
 
 
 def _room_for(headers: Dict[bytes, List[bytes]], most: int) -> int:
-    """How many bytes a body may have, by its headers; 0 if they are few."""
+    """The size to reserve for a body, by its headers; 0 for a small one."""
     if b"transfer-encoding" in headers:
         return most
-    told = int(headers.get(b"content-length", [b"0"])[0])
-    return 0 if told <= _SMALL else min(told, most)
+    length = int(headers.get(b"content-length", [b"0"])[0])
+    return 0 if length <= _SMALL else min(length, most)
 
 
 async def _whole_body(
     receive: Receive, headers: Dict[bytes, List[bytes]], most: int
 ) -> bytes:
-    """Return the body. Raises _TooLarge, before it is read where it says its size."""
-    told = headers.get(b"content-length", [b"0"])[0]
-    if int(told) > most:
+    """Return the body. Raises _TooLarge, if possible before it is read."""
+    length = headers.get(b"content-length", [b"0"])[0]
+    if int(length) > most:
         raise _TooLarge
     parts, size = [], 0
     while True:
@@ -201,7 +201,7 @@ async def _whole_body(
 
 
 def _replay_body(body: bytes, receive: Receive) -> Receive:
-    """Return what gives a body that was read once more, then what else comes."""
+    """Return a function that returns the read body again, then further events."""
     pending = [body]
 
     async def give() -> Message:

@@ -1,7 +1,7 @@
 """How tasks look in the API: records that clients of the platform know.
 
-Their five statuses say less than ours, which are there too, as `state` and `outcome`,
-and so is everything else that `api.records` says of a task.
+The five statuses of the platform say less than ours, so `state` and `outcome` are there
+too, and all other fields that a task has in `api.records`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 STATUSES = ("Pending", "Running", "Completed", "Failed", "Cancelled")
-# A longer output is only in the record of the task by itself.
+# A longer output is only in the record of a single task.
 _OUTPUT_MAX = 4096  # bytes of JSON
 _ENDED = {
     "succeeded": "Completed",
@@ -37,7 +37,7 @@ _ENDED = {
 
 
 def status_of(task: TaskState) -> str:
-    """Return one of `STATUSES`: what waits, for whatever, is pending."""
+    """Return one of `STATUSES`: every task that waits is pending."""
     if task.outcome is not None:
         return _ENDED[task.outcome]
     return "Running" if task.status == "running" else "Pending"
@@ -52,10 +52,10 @@ def platform_task_record(
     unattended: Mapping[str, str],
     said: Optional[Progress] = None,
 ) -> Dict[str, Any]:
-    """Return a task; of an output longer than 4 KiB only that it is, unless `whole`.
+    """Return a task; without `whole` an output longer than 4 KiB is left out.
 
-    `said` is its progress where more is known of it than the state says; for the
-    mappings see `core.engine.view.task_view`.
+    `said` is its progress if more is known than in the state; for the mappings see
+    `core.engine.view.task_view`.
     """
     seen = task_view(task, stale, unattended)
     if said is not None:
@@ -86,7 +86,7 @@ def platform_task_record(
 
 
 def _words_of(task: TaskState) -> Tuple[str, List[str]]:
-    """What a task runs, as a command and its arguments."""
+    """The action of a task, as a command and its arguments."""
     action = task.task.action
     if isinstance(action, Command):
         words = [_text(word) for word in action.argv]

@@ -1,4 +1,4 @@
-"""The stream of events as Server-Sent Events: frames, heartbeats, slow readers."""
+"""The stream of server-sent events: frames, heartbeats, slow readers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 _HEARTBEAT_S = 15.0
-# A reader that takes nothing for so long is dropped; what it missed it can ask for.
+# A reader that reads nothing for so long is dropped; it can resume later.
 _SLOW_S = 20.0
 _BEAT = b": still here\n\n"
 
 
 class EventStream(Response):
-    """Sends what a feed gives until that ends, or the reader goes or falls asleep."""
+    """Sends the frames of a stream until it ends or the reader is gone or stalls."""
 
     media_type = "text/event-stream"
 
@@ -32,7 +32,7 @@ class EventStream(Response):
         self._feed = feed
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Be the answer to one request."""
+        """Send the response to one request."""
         gone = asyncio.ensure_future(_until_gone(receive))
         start = {"type": "http.response.start", "status": 200}
         try:
@@ -52,7 +52,7 @@ class EventStream(Response):
             self._feed.close()
 
     async def _next(self, gone: asyncio.Future[None]) -> Any:
-        """What comes next; nothing if the reader has gone, None at the end."""
+        """The next frames; empty if the reader has disconnected, None at the end."""
         reading = asyncio.ensure_future(self._feed.read(_HEARTBEAT_S))
         both: Set[asyncio.Future[Any]] = {gone, reading}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""Reading JSON that strangers send: what two readers could take differently is none."""
+"""Strict JSON: text that two readers could understand differently is refused."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from provctl.base.text import NotText, decode
 
 _DEPTH_MAX = 64
 _DIGITS_MAX = 400
-# Half a character may be in it; two halves side by side are one.
+# It may contain half a character; two adjacent halves are one.
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_strictly(body: bytes) -> Any:
     """Return the value in a body.
 
-    Raises ValueError, in words, for anything that is not exactly one JSON value in
-    UTF-8: keys that stand twice, NaN, halves of characters, numbers without an end,
-    and what nests more than 64 deep.
+    Raises ValueError with a message for anything that is not exactly one JSON value in
+    UTF-8: repeated keys, NaN, halves of characters, endless numbers, and values nested
+    more than 64 deep.
     """
     try:
         text = decode(body)

@@ -1,4 +1,4 @@
-"""The token of the API: made once, for the eyes of its owner, and compared."""
+"""The access token of the API: created once, private, and compared."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LOOK = re.compile(rb"[0-9a-f]{64}\n?")
 
 
 def load_or_create_token(path: Path) -> str:
-    """Return the token in a file, made if there is none: 64 hex digits.
+    """Return the token in a file, created if there is none: 64 hex digits.
 
-    Raises StateDirError if the file is not ours alone or has no token in it.
+    Raises StateDirError if the file is not our own or contains no token.
     """
     try:
         return _create(path)
@@ -38,7 +38,7 @@ def _create(path: Path) -> str:
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     token = secrets.token_hex(_BYTES)
     try:
-        # Under another name first: nobody finds half a token, whoever is killed.
+        # First under another name, so that nobody reads half a token after a kill.
         with os.fdopen(open_own(draft, flags), "wb") as file:
             file.write(token.encode("ascii") + b"\n")
             file.flush()
@@ -73,7 +73,7 @@ def _unusable(path: Path, problem: OSError) -> StateDirError:
 
 
 def matches(header: bytes, token: str) -> bool:
-    """Whether an Authorization header bears the token; as long for any wrong one."""
+    """Whether an Authorization header has the token; constant time for others."""
     scheme, _, given = header.partition(b" ")
     is_bearer = scheme.lower() == b"bearer"
     return hmac.compare_digest(given.strip(), token.encode("ascii")) and is_bearer

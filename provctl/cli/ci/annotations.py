@@ -116,7 +116,7 @@ def _failures(course: RunSummaryReport) -> Dict[str, Tuple[str, str]]:
 def _flaky(course: RunSummaryReport) -> Dict[str, Tuple[str, str]]:
     """Title and text about tasks that succeeded after they had failed."""
     found = {}
-    for each in course.tries:
+    for each in course.attempts:
         task = course.run.tasks[each.task]
         failed = each.outcome in NEEDS_ATTENTION and each.purpose == "run"
         if failed and (task.outcome_before_undo or task.outcome) == "succeeded":

@@ -23,9 +23,9 @@ def junit_suite(course: RunSummaryReport) -> JUnitTestSuite:
     """Return the JUnit data of a run."""
     from provctl.render.junit_xml import JUnitTestSuite
 
-    folder, run, tries = course.folder, course.run, course.tries
+    folder, run, attempts = course.folder, course.run, course.attempts
     own: Dict[str, List[Attempt]] = {}
-    for each in tries:
+    for each in attempts:
         if each.purpose == "run" and each.outcome not in (None, "voided"):
             own.setdefault(each.task, []).append(each)
     began = run.started_at or run.submitted.at
@@ -43,11 +43,11 @@ def junit_suite(course: RunSummaryReport) -> JUnitTestSuite:
 
 
 def _case(
-    course: RunSummaryReport, task: TaskState, tries: Sequence[Attempt]
+    course: RunSummaryReport, task: TaskState, attempts: Sequence[Attempt]
 ) -> JUnitTestCase:
     from provctl.render.junit_xml import JUnitTestCase
 
-    last = tries[-1] if tries else None
+    last = attempts[-1] if attempts else None
     took_s = 0.0
     if last is not None and last.finished_at is not None:
         took_s = last.finished_at - last.started_at
@@ -57,7 +57,7 @@ def _case(
         took_s=max(took_s, 0.0),
         message=sanitize(course.unattended.get(task.task.id, task.reason)),
         faults=[
-            _fault(course.folder, task, t) for t in tries if t.outcome != "succeeded"
+            _fault(course.folder, task, t) for t in attempts if t.outcome != "succeeded"
         ],
     )
 

@@ -52,7 +52,7 @@ class RunSummaryReport:
 
     folder: RunDir
     run: RunState
-    tries: Sequence[Attempt]
+    attempts: Sequence[Attempt]
     now: float
     program: str = "provctl"
     unattended: Mapping[str, str] = field(default_factory=dict)
@@ -68,14 +68,16 @@ def summaries_of(session: Session, run_ids: Sequence[str]) -> List[RunSummaryRep
     for run_id in run_ids:
         folder = session.folder.run(run_id)
         follower = Follower(folder)
-        tries = attempts_of(follower.read())
+        attempts = attempts_of(follower.read())
         left, now = follower.unattended(), now_of(follower)
-        tries = [
+        attempts = [
             replace(each, reason=left.get(each.task, "")) if not each.outcome else each
-            for each in tries
+            for each in attempts
         ]
         program = session.called.program
-        found.append(RunSummaryReport(folder, follower.run, tries, now, program, left))
+        found.append(
+            RunSummaryReport(folder, follower.run, attempts, now, program, left)
+        )
     return found
 
 
@@ -137,7 +139,7 @@ def _rows(course: RunSummaryReport) -> List[TaskRow]:
     from provctl.render.markdown import TaskRow
 
     used: Dict[str, Tuple[float, int]] = {}
-    for each in course.tries:
+    for each in course.attempts:
         cpu_s, memory = used.get(each.task, (0.0, 0))
         used[each.task] = (
             cpu_s + each.result.cpu_s,

@@ -237,7 +237,7 @@ def _figures(
         "outcome": one.outcome,
     }
     if schedule:
-        figures["schedule"] = [asdict(span) for span in one.tries]
+        figures["schedule"] = [asdict(span) for span in one.attempts]
     return figures
 
 
@@ -289,7 +289,7 @@ def _chart(trial: SimulationStudy) -> List[str]:
     one, critical = trial.simulations[-1], set(trial.critical)
     bars = [
         Bar(span.task, span.start_s, span.end_s, "", "", span.task in critical)
-        for span in one.tries
+        for span in one.attempts
     ]
     width = min(get_terminal_size((80, 24)).columns, _WIDTH_MAX)
     jobs = plural(one.slots, "job")

@@ -1,7 +1,7 @@
-"""The kinds of words on the command line, and what shells complete them with.
+"""The types of words on the command line, and their completions.
 
-It starts no scheduler, no Nickel and no Nushell, and checks nothing: what is none of
-the words offered is told by the verb that gets it.
+Completion starts no scheduler, no Nickel and no Nushell, and checks nothing: the verb
+reports a word that is not among the offers.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from provctl.storage.run_summary import RunSummary
 
 
-# A value, and what is said of it; and how they are found, for what is typed so far.
+# A value and its description; and the function that finds them for the typed text.
 Offer = Tuple[str, str]
 Offers = Callable[[click.Context, str], Iterable[Offer]]
 
-_WITHIN_S = 0.3  # what a person who waits for a list does not mind
+_WITHIN_S = 0.3  # a user who waits for a list does not notice this
 
 
 class CompletableType(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
-    """Text that is completed with what `offers` finds; with `path` also from the disk.
+    """Text that is completed with the results of `offers`; with `path` also with files.
 
     `path` is "file" or "dir".
     """
@@ -54,7 +54,7 @@ class CompletableType(click.ParamType):  # type: ignore[type-arg,unused-ignore] 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> List[CompletionItem]:
-        """Return what may stand in place of `incomplete`, but for what stands already."""
+        """Return the completions of `incomplete`, without values already given."""
         from click.shell_completion import CompletionItem
 
         given = ctx.params.get(param.name or "")
@@ -68,7 +68,7 @@ class CompletableType(click.ParamType):  # type: ignore[type-arg,unused-ignore] 
 
 
 class _Target(CompletableType):
-    """A file to write once the work is done: what cannot be is told before it begins."""
+    """A file to be written at the end; an unusable path is reported at once."""
 
     def convert(
         self,
@@ -76,7 +76,7 @@ class _Target(CompletableType):
         param: Optional[click.Parameter],
         ctx: Optional[click.Context],
     ) -> Any:
-        """Return the value, if its folder is there and the file is none itself."""
+        """Return the value if its folder exists and it is not a folder itself."""
         place = Path(value)
         if place.is_dir():
             return self.fail(f"{value} is a folder", param, ctx)
@@ -93,7 +93,7 @@ def _summary_cache(ctx: click.Context) -> RunSummaryCache:
 
 
 def labels_known(ctx: click.Context) -> Dict[str, Counter[str]]:
-    """Return the labels of the newest runs: by key, how many have which value."""
+    """Return the labels of the newest runs: for each key the number of each value."""
     found: Dict[str, Counter[str]] = {}
     for run in _summary_cache(ctx).latest():
         for key, value in run.labels.items():
@@ -140,7 +140,7 @@ _AGES = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (1e12, 86_400, "d
 
 
 def _age(at: float) -> str:
-    past_s = max(time.time() - at, 0.0)  # noqa: TID251  # for people only
+    past_s = max(time.time() - at, 0.0)  # noqa: TID251  # only for display
     for below, unit, name in _AGES:
         if past_s < below:
             return f"{past_s // unit:.0f} {name} ago"
@@ -172,7 +172,7 @@ def _runs_or_tasks(ctx: click.Context, incomplete: str) -> Iterable[Offer]:
 
 
 def _params(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
-    """Names with a `=`, and behind that the default; of a switch, both of its values."""
+    """Names with a `=`, then the default; for a switch, both of its values."""
     from provctl.config.paths import cache_dir
     from provctl.runs.param_cache import params_of
 
@@ -194,10 +194,10 @@ _SWITCH = ("true", "false")
 
 
 def _given_as(default: str) -> Iterator[str]:
-    """How a default, in JSON, is written behind `-p NAME=`; nothing if it cannot be."""
+    """The written form of a JSON default after `-p NAME=`; nothing if it has none."""
     import json
 
-    with suppress(ValueError):  # it was cut
+    with suppress(ValueError):  # it was truncated
         value = json.loads(default)
         if isinstance(value, str):
             yield value
@@ -222,7 +222,7 @@ def _keys(_ctx: click.Context, _: str) -> List[Offer]:
 
 
 def _commands(ctx: click.Context, incomplete: str) -> List[Offer]:
-    """The commands below those that were named before; else topics too."""
+    """The commands below those on the line; without any also the topics."""
     from provctl.cli.help_pages import topics
 
     place = ctx.find_root()
@@ -252,15 +252,15 @@ WORKFLOW = CompletableType("workflow", _workflows)
 KEY = CompletableType("key", _keys)
 COMMAND = CompletableType("command", _commands)
 FILE = click.Path(dir_okay=True)
-PLACE = CompletableType("file", path="file")  # that need not be there
-TARGET = _Target("file", path="file")  # that will be written
+PLACE = CompletableType("file", path="file")  # it need not exist
+TARGET = _Target("file", path="file")  # it will be written
 DIRECTORY = CompletableType("directory", path="dir")
 
 
 def filter_completions(
     offers: Iterable[Offer], incomplete: str
 ) -> List[CompletionItem]:
-    """Return those of `offers`, values and what is said of each, that fit."""
+    """Return the `offers`, values and descriptions, that start with `incomplete`."""
     from click.shell_completion import CompletionItem
 
     return [

@@ -1,7 +1,7 @@
-"""The answer to a shell that asks, on a press of Tab, what may come next.
+"""The response to a shell that asks for completions after a press of Tab.
 
-Whatever is wrong, with the state directory, the configuration or the line, the answer
-is empty then: who presses Tab has asked for no error.
+If anything is wrong with the state directory, the configuration or the line, the
+response is empty: a user who presses Tab does not expect an error.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _PROGRAM = "provctl"
 
 
 class _CompletionSession(Session):
-    """A session of which Nushell is not started to read a library."""
+    """A session that does not start Nushell to read a library."""
 
     @cached_property
     def library(self) -> Optional[LibraryIndex]:
-        """What is kept of the commands of the configured library."""
+        """The cached commands of the configured library."""
         if self.library_folder is None:
             return None
         from provctl.nushell.library.index import CachedLibraryIndex
@@ -37,12 +37,12 @@ class _CompletionSession(Session):
 
 
 def answer(command: click.Command, shell: str) -> str:
-    """Return what the script of `shell` wants to read; empty if there is nothing."""
+    """Return what the script of `shell` reads; empty if there are no completions."""
     if shell not in SHELLS:
         return ""
     session = _CompletionSession(environ=dict(os.environ))
     try:
         asked = SHELLS[shell](command, {"obj": session}, _PROGRAM, COMPLETE_VAR)
         return asked.complete()
-    except Exception:  # noqa: BLE001  # the line is not to be littered
+    except Exception:  # noqa: BLE001  # no error may appear on the command line
         return ""

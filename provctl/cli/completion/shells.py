@@ -1,13 +1,13 @@
-"""How each shell asks what may come next, and the form in which it wants it.
+"""How each shell asks for completions, and the format of the response.
 
-The script of a shell sets `_PROVCTL_COMPLETE` to the shell's name and `_PROVCTL_WORDS` to
-what is typed up to the cursor: its words with a unit separator between them; of bash,
-which splits them its own way, the line as it is. No script evaluates what it is answered.
-click's own scripts do, show no descriptions in bash, and put a space behind `name=`.
+The script of a shell sets `_PROVCTL_COMPLETE` to the shell's name and `_PROVCTL_WORDS`
+to the text up to the cursor: its words with a unit separator between them. bash splits
+words its own way, so it sends the whole line. No script evaluates the response. click's
+own scripts do, show no descriptions in bash, and put a space after `name=`.
 
-The answer to all but Nushell has a first line that says what else may stand there:
-`file`, `dir`, or `open` if no space follows the word. Then come the offers. All that
-an offer says is data: it is escaped here for whatever the shell does with it.
+The response to all shells except Nushell starts with a line about other completions:
+`file`, `dir`, or `open` if no space follows the word. Then come the offers. Everything
+in an offer is data: it is escaped here for what the shell does with it.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ _SEPARATOR = "\x1f"
 _BARE = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"
 )
-# Keys that put the words themselves into the line, one after the other.
+# Keys that insert all words into the line, one after the other.
 _INSERTS = ("37", "42")  # COMP_TYPE: the characters % and *
 
 
 class _Shell(ShellComplete):
-    """One question of a shell: the words so far, the last one to be completed."""
+    """One request of a shell: the words so far; the last one is to be completed."""
 
     words: List[str]
 
     def answer(self, offers: Sequence[CompletionItem], rest: str) -> str:
-        """Return what the shell reads."""
+        """Return the response for the shell."""
         raise NotImplementedError
 
     def get_completion_args(self) -> Tuple[List[str], str]:
-        """Return the words behind the program without the last, and the last."""
+        """Return the words after the program without the last one, and the last one."""
         args = [_expand_user(word) for word in self.words[1:-1]]
         typed = self.words[-1] if len(self.words) > 1 else ""
         if args and args[-1][:1] == "-" and args[-1] != "--" and typed[:1] != "-":
-            # An option without its value would end the parsing, and what else is on
-            # the line would not be known. With a = click takes the two apart itself.
+            # An option without its value would end the parsing, and the rest
+            # of the line would be unknown. With a = click separates the two itself.
             return args[:-1], f"{args[-1]}={typed}"
         return args, typed
 
     def complete(self) -> str:
-        """Return what the shell reads; empty if there is nothing."""
+        """Return the response for the shell; empty if there are no completions."""
         items = self.get_completions(*self.get_completion_args())
         flag, equals, _ = self.words[-1].partition("=")
-        # Of `--from=we` click completes what is behind the =, and shells the whole.
+        # For `--from=we` click completes the text after the =, and shells the whole.
         ahead = f"{flag}=" if equals and flag.startswith("-") else ""
         offers = {
             item.value: CompletionItem(f"{ahead}{item.value}", help=item.help)
             for item in items
-            # What a terminal would act upon, or a line cannot hold, is no word.
+            # A word must not contain control characters.
             if item.type == "plain" and item.value.isprintable()
         }
         rest = next((item.type for item in items if item.type in ("file", "dir")), "")
@@ -67,10 +67,10 @@ class _Shell(ShellComplete):
 
 
 class Bash(_Shell):
-    """The line as it was typed, for bash replaces a part of a word as it sees fit."""
+    """The line as it was typed, because bash replaces only a part of a word."""
 
     name = "bash"
-    # Bash 4.4 and newer; older ones sort, and put a space behind `name=`.
+    # Bash 4.4 and newer; older ones sort, and put a space after `name=`.
     source_template = r"""# bash completion for %(prog_name)s
 %(complete_func)s() {
     local rest="" line
@@ -97,17 +97,17 @@ complete -o nosort -F %(complete_func)s %(prog_name)s 2>/dev/null ||
         super().__init__(*about)
         breaks = os.environ.get("_PROVCTL_BREAKS", " \t\n\"'@><=;|&(:")
         line = os.environ.get("_PROVCTL_WORDS", "")
-        self.words, self._stays, self._quote = _split(line, breaks)
+        self.words, self._kept, self._quote = _split(line, breaks)
         self._columns = _number(os.environ.get("_PROVCTL_COLUMNS", ""), 80)
         self._inserts = os.environ.get("_PROVCTL_TYPE") in _INSERTS
 
     def answer(self, offers: Sequence[CompletionItem], rest: str) -> str:
-        """One line an offer: what takes the place of the end of the word.
+        """One line per offer: the text that replaces the end of the word.
 
-        Where there are several nothing is inserted but what they begin with, so
-        that behind each there is room for what is said of it.
+        If there are several, bash inserts only their common prefix, so each line has
+        room for a description.
         """
-        words = [self._quoted(offer.value[self._stays :]) for offer in offers]
+        words = [self._quoted(offer.value[self._kept :]) for offer in offers]
         if len(words) == 1 or self._inserts or not any(o.help for o in offers):
             return "\n".join([rest, *words])
         width = max(map(width_of, words))
@@ -123,7 +123,7 @@ complete -o nosort -F %(complete_func)s %(prog_name)s 2>/dev/null ||
         if self._quote == "'":
             return text.replace("'", "'\\''")
         if self._quote == '"':
-            # Even a quoted ! would be looked up in the history.
+            # Even a quoted ! would be expanded from the history.
             special = {**{c: f"\\{c}" for c in '\\"$`'}, "!": "\"'!'\""}
             return "".join(special.get(char, char) for char in text)
         if _BARE.issuperset(text):
@@ -134,7 +134,7 @@ complete -o nosort -F %(complete_func)s %(prog_name)s 2>/dev/null ||
 
 
 class Zsh(_Shell):
-    """Words without their quotes; zsh puts quotes around what it inserts."""
+    """Words without their quotes; zsh quotes what it inserts."""
 
     name = "zsh"
     source_template = r"""#compdef %(prog_name)s
@@ -171,17 +171,17 @@ fi
         self.words = _words()
 
     def answer(self, offers: Sequence[CompletionItem], rest: str) -> str:
-        """One line an offer, as `_describe` reads it: word, colon, what is said."""
+        """One line per offer, as `_describe` reads it: word, colon, description."""
         lines = [rest]
         for offer in offers:
             word = offer.value.replace("\\", "\\\\").replace(":", "\\:")
-            told = _about(offer).replace("\\", "\\\\")
-            lines.append(f"{word}:{told}" if told else word)
+            about = _about(offer).replace("\\", "\\\\")
+            lines.append(f"{word}:{about}" if about else word)
         return "\n".join(lines)
 
 
 class Fish(_Shell):
-    """Words without quotes but for the last; fish quotes what it inserts."""
+    """Words without quotes except for the last; fish quotes what it inserts."""
 
     name = "fish"
     source_template = r"""# fish completion for %(prog_name)s
@@ -214,17 +214,17 @@ complete --command %(prog_name)s --no-files --keep-order --arguments '(%(complet
         self.words = [*words, _split(f" {last}", "")[0][-1]]
 
     def answer(self, offers: Sequence[CompletionItem], rest: str) -> str:
-        """One line an offer: word, tab, what is said."""
-        told = (f"{offer.value}\t{_about(offer)}" for offer in offers)
-        return "\n".join([rest, *told])
+        """One line per offer: word, tab, description."""
+        lines = (f"{offer.value}\t{_about(offer)}" for offer in offers)
+        return "\n".join([rest, *lines])
 
 
 class Nu(_Shell):
-    """Words as they were typed. Nushell inserts what it is given, so it is quoted."""
+    """Words as they were typed. Nushell inserts offers as they are: quoted here."""
 
     name = "nu"
     # A completer for all words of one command (Nushell 0.108 and newer), so that the
-    # completer for external commands stays whoever's it is.
+    # completer for other external commands is not replaced.
     source_template = r"""# Nushell completion for %(prog_name)s
 def "nu-complete %(prog_name)s" [words: list<string>] {
     let asked = {
@@ -244,7 +244,7 @@ export extern %(prog_name)s []
         self.words = [_unquoted(word) for word in _words()]
 
     def answer(self, offers: Sequence[CompletionItem], rest: str) -> str:
-        """A list of records as JSON; null, which stands for files, where they may be."""
+        """A list of records as JSON; null, if files are to be completed."""
         import json
 
         if rest in ("file", "dir") and not offers:
@@ -273,14 +273,14 @@ def _words() -> List[str]:
 
 
 def _split(line: str, breaks: str) -> Tuple[List[str], int, str]:
-    """Return the words of a line, the last being the one under way, without quotes.
+    """Return the words of a line without quotes; the last one is incomplete.
 
-    And of that how many characters stay as they are, for bash completes only what
-    is behind the last of them that is quote or break; and the quote that is open.
+    Also return how many of its characters bash keeps, because it completes only the
+    text after the last quote or word break; and the quote that is still open.
     """
     words: List[str] = []
     word: List[str] = []
-    begun, escaped, quote, stays = False, False, "", 0
+    in_word, escaped, quote, kept = False, False, "", 0
     for char in line:
         if escaped:
             if quote and char not in '$`"\\\n':
@@ -288,24 +288,24 @@ def _split(line: str, breaks: str) -> Tuple[List[str], int, str]:
             word.append(char)
             escaped = False
         elif char == "\\" and quote != "'":
-            begun = escaped = True
+            in_word = escaped = True
         elif char == quote or (char in "'\"" and not quote):
-            begun, quote, stays = True, "" if quote else char, len(word)
+            in_word, quote, kept = True, "" if quote else char, len(word)
         elif char in " \t\n" and not quote:
-            if begun:
+            if in_word:
                 words.append("".join(word))
-            word, begun, stays = [], False, 0
+            word, in_word, kept = [], False, 0
         else:
             word.append(char)
-            begun = True
+            in_word = True
             if char in breaks and not quote:
-                # These two readline leaves in what it completes.
-                stays = len(word) - (char in "@$")
-    return [*words, "".join(word)], stays, quote
+                # readline keeps these two in the text that it completes.
+                kept = len(word) - (char in "@$")
+    return [*words, "".join(word)], kept, quote
 
 
 def _unquoted(word: str) -> str:
-    """A word of Nushell's without its quotes, the last of which may be missing yet."""
+    """A Nushell word without its quotes; the closing quote may be missing."""
     quote = word[:1]
     if quote not in ("'", '"', "`") or not quote:
         return word

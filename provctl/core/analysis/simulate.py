@@ -69,7 +69,7 @@ class SimulatedAttempt:
 
 @light_dataclass
 class SimulationResult:
-    """The result of a simulation. Times in seconds, `tries` ordered by start.
+    """The result of a simulation. Times in seconds, `attempts` ordered by start.
 
     `peak` is the maximum number of running tasks; `tail_s` how long some slot was idle
     at the end. `waits` is how long ready tasks waited, by what they waited for:
@@ -84,7 +84,7 @@ class SimulationResult:
     peak: int
     tail_s: float
     waits: Mapping[str, float]
-    tries: Sequence[SimulatedAttempt]
+    attempts: Sequence[SimulatedAttempt]
     spent: Mapping[str, float]
     skipped: Sequence[str]
 
@@ -155,7 +155,7 @@ class _Play:
         self._failure_model = failure_model
         self._now = 0.0
         self._ends: List[Tuple[float, int, SimulatedAttempt]] = []
-        self._tries: List[SimulatedAttempt] = []
+        self._attempts: List[SimulatedAttempt] = []
         self._spent: Dict[str, float] = {}
         self._waits: Dict[str, float] = {}
         self._peak = 0
@@ -181,11 +181,11 @@ class _Play:
             slots=self._state.slots,
             outcome=self._run.outcome,
             makespan_s=self._now,
-            work_s=sum(span.end_s - span.start_s for span in self._tries),
+            work_s=sum(span.end_s - span.start_s for span in self._attempts),
             peak=self._peak,
             tail_s=self._now - self._full_until,
             waits=self._waits,
-            tries=self._tries,
+            attempts=self._attempts,
             spent=self._spent,
             skipped=[
                 name
@@ -214,8 +214,8 @@ class _Play:
             < self._failure_model.rates.get(task, 1.0)
         )
         span = SimulatedAttempt(task, attempt, self._now, end, well)
-        heapq.heappush(self._ends, (end, len(self._tries), span))
-        self._tries.append(span)
+        heapq.heappush(self._ends, (end, len(self._attempts), span))
+        self._attempts.append(span)
 
     def _wait(self) -> None:
         """Advance the clock to the next end of an attempt or of a wait."""

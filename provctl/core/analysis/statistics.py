@@ -22,7 +22,7 @@ class PastTask:
 
     outcome: str
     took_s: Optional[float] = None
-    tries: int = 0
+    attempts: int = 0
 
 
 @light_dataclass
@@ -46,10 +46,10 @@ class PastRun:
 class DurationStats:
     """Statistics of one task or of a workflow. Times in seconds.
 
-    `runs` counts the runs in which it finished by itself, `succeeded` those in which it
-    succeeded, `tries` all attempts in them; `flaky` those in which it succeeded after a
-    failed attempt. `regressed`: its latest duration is above the 90th percentile and
-    above 1.5 times the median of the earlier ones.
+    `runs` counts the runs in which it finished by itself, and `attempts` its attempts
+    in them. `succeeded` counts the runs in which it succeeded, `flaky` those in which
+    it succeeded after a failed attempt. `regressed`: its latest duration is above the
+    90th percentile and above 1.5 times the median of the earlier ones.
     """
 
     runs: int = 0
@@ -59,12 +59,12 @@ class DurationStats:
     p90_s: Optional[float] = None
     last_s: Optional[float] = None
     regressed: bool = False
-    tries: int = 0
+    attempts: int = 0
 
     @property
     def success_rate(self) -> Optional[float]:
         """The success rate of its attempts, from 0 to 1; None if there were none."""
-        return self.succeeded / self.tries if self.tries else None
+        return self.succeeded / self.attempts if self.attempts else None
 
 
 def quantile(values: Sequence[float], q: float) -> float:
@@ -93,8 +93,8 @@ def _pace(tasks: Sequence[PastTask]) -> DurationStats:
     pace = DurationStats(
         runs=len(ended),
         succeeded=len(well),
-        flaky=sum(task.tries > 1 for task in well),
-        tries=sum(task.tries for task in ended),
+        flaky=sum(task.attempts > 1 for task in well),
+        attempts=sum(task.attempts for task in ended),
     )
     if not times:
         return pace
@@ -107,7 +107,7 @@ def _pace(tasks: Sequence[PastTask]) -> DurationStats:
         p90_s=quantile(times, 0.9),
         last_s=last,
         regressed=len(before) >= _FEW and _is_above(last, before),
-        tries=pace.tries,
+        attempts=pace.attempts,
     )
 
 

@@ -1,9 +1,9 @@
 """The transitions: `apply`, the only code that changes state, live and on replay.
 
 An event that does not fit (see `core.engine.transitions`) is refused with
-`InvalidTransition` before anything changes. `apply` decides nothing: what follows from
-an event without a choice (a need is met) it derives, the rest it leaves in `due`,
-`ending` and `timers` for `decide`.
+`InvalidTransition` before anything changes. `apply` decides nothing. It derives what
+follows from an event without a choice (a dependency is met). The rest it leaves in
+`due`, `ending` and `timers` for `decide`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def close_run(state: State, run_id: str) -> None:
 
 
 def apply(state: State, event: ev.Event) -> None:
-    """Apply one event to `state`. Raises InvalidTransition and changes nothing then."""
+    """Apply one event to `state`. On InvalidTransition nothing has changed."""
     run = state.runs.get(event.run)
     story = "unknown run" if run is None else transition_error(run, event)
     if run is None or story:
@@ -84,7 +84,7 @@ def apply(state: State, event: ev.Event) -> None:
     run.last_at = max(run.last_at, event.at)
 
 
-# -- what each event does ------------------------------------------------------
+# -- the effect of each event --------------------------------------------------
 
 
 def _ownership_taken(state: State, run: RunState, event: ev.OwnershipTaken) -> None:
@@ -111,7 +111,7 @@ def _attempt_started(state: State, run: RunState, event: ev.AttemptStarted) -> N
 
 
 def _latest(task: TaskState) -> AttemptState:
-    assert task.latest is not None, "it has begun an attempt"
+    assert task.latest is not None, "it has started an attempt"
     return task.latest
 
 
@@ -126,7 +126,7 @@ def _begin(state: State, run: RunState, at: float) -> None:
 
 def _attempt_adopted(state: State, run: RunState, event: ev.AttemptAdopted) -> None:
     task = run.tasks[event.task]
-    # The old owner may have died between a fact and its signal: say it again.
+    # The old owner may have died between an event and its signal: send it again.
     if run.was_suspended:
         _latest(task).suspended = not run.frozen
     if task.stop_level or run.was_suspended:
@@ -140,7 +140,7 @@ def _attempt_discarded(state: State, run: RunState, event: ev.AttemptDiscarded) 
     task.started_at = task.started_before
     count_resources(state, run, task, -1)
     if run.is_stopping(task):
-        _end_before_start(state, run, task, event.at)
+        _cancel_before_start(state, run, task, event.at)
         return
     requeue(state, run, task)
     if event.shortage and task.status == "ready":
@@ -196,7 +196,7 @@ def _attempt_finished(state: State, run: RunState, event: ev.AttemptFinished) ->
 
 
 def _release_slot(state: State, run: RunState, task: TaskState) -> None:
-    """An attempt has finished. A probe is no attempt of its task, but reports about it."""
+    """An attempt has finished. A probe does not count as an attempt of its task."""
     count_resources(state, run, task, -1)
     state.due.pop((run.submitted.run, task.task.id), None)
     if task.purpose == "probe":
@@ -234,7 +234,7 @@ def _task_resolved(state: State, run: RunState, event: ev.TaskResolved) -> None:
     if event.how == "rerun":
         task.outcome = None
         task.reason = ""
-        # An operator's rerun is an attempt beyond `retry.attempts`.
+        # A rerun by an operator is an attempt beyond `retry.attempts`.
         task.discarded = task.attempt
         requeue(state, run, task)
     else:
@@ -255,7 +255,7 @@ def _end_early(state: State, run: RunState, event: Any, outcome: TaskOutcome) ->
     if task.purpose == "undo":
         undo_ended(state, run, task, "undo_failed", event.at)
     else:
-        # A probe that cannot be asked leaves unknown what was.
+        # If a probe cannot run, the result of the task stays unknown.
         finish_task(state, run, task, task.unconfirmed or outcome, event.at)
     _leave_line(state, run, task, was)
 
@@ -318,9 +318,9 @@ def _cancel_requested(state: State, run: RunState, event: ev.CancelRequested) ->
 def _cancel_or_signal(
     state: State, run: RunState, task: TaskState, *, level: int, at: float
 ) -> None:
-    """End what does not run, and have what runs be told to. A group ends last."""
+    """Cancel tasks that do not run; let running ones be stopped. A group ends last."""
     if task.status in ("waiting", "ready"):
-        _end_before_start(state, run, task, at)
+        _cancel_before_start(state, run, task, at)
     elif task.status == "retrying":
         _cancel_silently(state, run, task, "cancelled", at)
     elif task.status == "held":
@@ -331,8 +331,10 @@ def _cancel_or_signal(
         state.due[(run.submitted.run, task.task.id)] = None
 
 
-def _end_before_start(state: State, run: RunState, task: TaskState, at: float) -> None:
-    """It was told to end before it began, or before its probe or its undo did."""
+def _cancel_before_start(
+    state: State, run: RunState, task: TaskState, at: float
+) -> None:
+    """It was stopped before it, its probe or its undo started."""
     if task.purpose == "undo":
         keep_as_is(state, run, task, "the rollback was cancelled", at)
     else:
@@ -342,7 +344,7 @@ def _end_before_start(state: State, run: RunState, task: TaskState, at: float) -
 def _cancel_silently(
     state: State, run: RunState, task: TaskState, outcome: TaskOutcome, at: float
 ) -> None:
-    """It was told to end, and others are too: none of them has to hear of it."""
+    """The task is cancelled together with its dependents: propagate nothing."""
     if task.purpose == "undo":
         set_outcome(state, run, task, "undo_failed", at)
     else:

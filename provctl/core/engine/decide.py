@@ -1,7 +1,7 @@
-"""The decisions: what is to be done next, read from the state and never written.
+"""The decisions: what to do next, read from the state. They change nothing.
 
-The scheduler calls `decide` again and again until nothing comes back. Each
-instruction carries the event to be journaled and applied before its effect.
+The scheduler calls `decide` repeatedly until nothing comes back. Each instruction
+carries the event to be journaled and applied before its effect.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class JournalOnly:
-    """A fact to write down; nothing else is to be done."""
+    """An event to journal, without an effect."""
 
     event: ev.Event
 
 
 @light_dataclass
 class LaunchAttempt:
-    """Start an attempt. `action` and `env` have every value filled in."""
+    """Start an attempt. `action` and `env` have every expression resolved."""
 
     event: ev.AttemptStarted
     action: Executable
@@ -82,11 +82,11 @@ Instruction = Union[
 def decide(
     state: State, now: float, lacking: AbstractSet[str] = frozenset()
 ) -> List[Instruction]:
-    """Return what to do next; an empty list means wait for news or a deadline.
+    """Return what to do next; an empty list means wait for a report or a deadline.
 
-    First facts that follow already, then waits that are over, then runs that
-    ended, and only then the one start that comes first in line. `lacking` are the
-    resources of which other owners leave too little for it.
+    First come derived events, then delays that are over, then runs that have finished,
+    and only then the next start. `lacking` are the resources of which other owners
+    leave too little for that start.
     """
     if state.due:
         return [_due(state, run, task, now) for run, task in state.due]
@@ -100,14 +100,14 @@ def decide(
 
 
 def next_deadline(state: State) -> Optional[float]:
-    """Return when `decide` has to be asked again at the latest, None for never."""
+    """Return when `decide` must be called again at the latest, None for never."""
     return state.timers[0][0] if state.timers else None
 
 
 def blocking_resource(state: State) -> Optional[str]:
-    """Return what keeps those in line from starting when `decide` has nothing to do.
+    """Return what keeps ready tasks from starting when `decide` returns nothing.
 
-    "slots", a resource as in `state.used`, or None when nobody is ready.
+    "slots", a resource as in `state.used`, or None if no task is ready.
     """
     if not state.queues:
         return None
@@ -147,7 +147,7 @@ def _suspend_or_resume(run: RunState, task: TaskState, now: float) -> Instructio
 
 
 def _end(run: RunState, now: float) -> ev.Event:
-    """All tasks have ended: so has the run, unless it is to be rolled back."""
+    """All tasks have finished, so the run has, unless it must be rolled back."""
     run_id = run.submitted.run
     if run.rollback_due and not run.stop_level:
         return ev.RollbackRequested(run_id, now, "failure", reason=run.halted)
@@ -172,7 +172,7 @@ def _group_outcome(run: RunState, group: TaskState) -> TaskOutcome:
     )
 
 
-# What a run is whose worst task finished so.
+# The outcome of a run, by the outcome of its worst task.
 _OF_FAILED_RUN: Dict[TaskOutcome, RunOutcome] = {
     "failed": "failed",
     "timed_out": "timed_out",
@@ -189,12 +189,12 @@ def _run_outcome(run: RunState) -> RunOutcome:
         return "timed_out" if run.cancel_cause == "timeout" else "cancelled"
     if run.worst_failure:
         return _OF_FAILED_RUN[run.worst_failure]
-    # What was undone, and did not run again, is no success of the whole.
+    # A run with undone tasks that did not run again is not successful.
     if run.counts.get("undo_failed"):
         return "rollback_failed"
     if run.counts.get("undone"):
         return "rolled_back"
-    # So is what a retry of other tasks alone has left out.
+    # Nor is a run in which a retry of other tasks has left some out.
     if run.counts.get("skipped") or run.counts.get("cancelled"):
         left = {task.outcome for task in run.tasks.values() if left_out(run, task)}
         if left:
@@ -229,10 +229,10 @@ def _next_start(
 def _best_lane(
     state: State, lacking: AbstractSet[str] = frozenset()
 ) -> Optional[ResourceKey]:
-    """Return the lane whose head comes first among those that fit.
+    """Return the queue whose head comes first among those that fit.
 
-    A head that does not fit keeps what it waits for: nothing behind it may take
-    from the same resource, or a task that needs much would wait for ever.
+    A head that does not fit reserves what it waits for: no later task may take the same
+    resource, or a task that needs much would wait forever.
     """
     if len(state.queues) == 1:
         (queue,) = state.queues
@@ -253,7 +253,7 @@ def _fits(state: State, queue: ResourceKey, lacking: AbstractSet[str]) -> bool:
 
 
 def _lacking(state: State, queue: ResourceKey) -> Optional[str]:
-    """The first resource that is full for the tasks in a lane."""
+    """The first resource that is full for the tasks in a queue."""
     for resource, amount in queue:
         if state.used.get(resource, 0) + amount > _capacity(state, resource, amount):
             return resource
@@ -261,12 +261,12 @@ def _lacking(state: State, queue: ResourceKey) -> Optional[str]:
 
 
 def _capacity(state: State, resource: str, amount: int) -> int:
-    """Size of a resource; a task that wants more than there is runs alone in it."""
+    """Capacity of a resource; a task that wants more runs alone in it."""
     kind, _, name = resource.partition(":")
     if kind == "run":
         limit = state.runs[name].submitted.max_parallel
         return amount if limit is None else limit
-    # A pool that the configuration no longer names does not limit.
+    # A pool that is no longer in the configuration does not limit.
     size = state.capacity.get(name)
     return state.used.get(resource, 0) + amount if size is None else max(size, amount)
 

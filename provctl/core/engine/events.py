@@ -1,9 +1,9 @@
-"""The facts: everything that is ever written into a journal, in the past tense.
+"""The events: all that is ever written into a journal, named in the past tense.
 
-This file is the journal's contract. A field may be added with a default; any
-other change needs a new format version in `storage.journal.codec` and an upcaster, for
-every version reads the journals of all earlier ones. `at` is seconds since the
-epoch, for display and deadlines; the order of facts is the order of lines.
+This file is the journal's contract. A field may be added with a default. Any other
+change needs a new format version in `storage.journal.codec` and a way to read the old
+one, because every version reads the journals of all earlier ones. `at` is seconds since
+the epoch, for display and deadlines; the order of events is the order of lines.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class RunSubmitted:
-    """A run exists: its workflow is frozen and on disk. Always the first record.
+    """A run was created: its workflow is stored on disk. Always the first record.
 
-    `digest` is the SHA-256 of workflow.json, `tasks` how many it has.
-    `max_parallel` limits this run alone, None leaves it to its owner. `key` is what
-    the submitter gave to tell a repetition, "" for nothing. `labels` are as
-    `core.model.labels` has them.
+    `digest` is the SHA-256 of workflow.json, `tasks` its number of tasks.
+    `max_parallel` limits this run, None leaves the limit to its owner. `key` is the
+    idempotency key, "" for none. `labels` are those of `core.model.labels`.
     """
 
     run: str
@@ -51,7 +50,8 @@ class RunSubmitted:
 class OwnershipTaken:
     """A process took the owner lock: `owner` is "foreground" or "scheduler".
 
-    `boot` names the boot of the machine, so a reboot is told from a crash.
+    `boot` is the boot id of the machine, so that a reboot is distinguished from a
+    crash.
     """
 
     run: str
@@ -63,9 +63,9 @@ class OwnershipTaken:
 
 @light_dataclass
 class AttemptStarted:
-    """The decision to start a try, written before its supervisor is asked for.
+    """An attempt is to be started; written before its supervisor is asked to start it.
 
-    `purpose` is "run", "undo" or "probe"; all of a task are counted together.
+    `purpose` is "run", "undo" or "probe"; all attempts of a task are numbered together.
     """
 
     run: str
@@ -77,7 +77,7 @@ class AttemptStarted:
 
 @light_dataclass
 class AttemptAdopted:
-    """A try that outlived its owner goes on under a new one."""
+    """An attempt that outlived its owner was adopted by a new one."""
 
     run: str
     at: float
@@ -87,9 +87,10 @@ class AttemptAdopted:
 
 @light_dataclass
 class AttemptDiscarded:
-    """A try that was decided but, proven by its fence, never began. It costs none.
+    """An attempt never started, as its fence proves. It does not count.
 
-    With `shortage` it did not for what the machine had none of; `reason` says of what.
+    With `shortage` it did not start because a resource of the machine was exhausted;
+    `reason` names it.
     """
 
     run: str
@@ -102,7 +103,7 @@ class AttemptDiscarded:
 
 @light_dataclass
 class AttemptStopping:
-    """A try is told to end: `cause` is why, `now` skips the grace time."""
+    """An attempt is being stopped: `cause` is why, `now` skips the grace time."""
 
     run: str
     at: float
@@ -114,7 +115,7 @@ class AttemptStopping:
 
 @light_dataclass
 class AttemptSuspended:
-    """The processes of a try are to stand still: the run was paused with `freeze`."""
+    """The processes of an attempt are suspended: the run was paused with `freeze`."""
 
     run: str
     at: float
@@ -124,7 +125,7 @@ class AttemptSuspended:
 
 @light_dataclass
 class AttemptResumed:
-    """The processes of a try are to go on again."""
+    """The processes of an attempt are resumed."""
 
     run: str
     at: float
@@ -134,12 +135,13 @@ class AttemptResumed:
 
 @light_dataclass
 class AttemptFinished:
-    """A try ended, as its supervisor's exit record says.
+    """An attempt finished, as the exit record of its supervisor says.
 
     `outcome` is succeeded, failed, cancelled, timed_out, lost or interrupted; of an
-    undo undone or undo_failed instead. A probe's is what is true of its task. With
-    `retry_at` another attempt follows then; without, this is the task's outcome.
-    The fields of `result` are written as if they were fields of the event.
+    undo it is undone or undo_failed instead. The outcome of a probe is that of its
+    task. With `retry_at` another attempt follows at that time; without it, this is the
+    task's outcome. The fields of `result` are written as if they were fields of the
+    event.
     """
 
     run: str
@@ -155,9 +157,9 @@ class AttemptFinished:
 
 @light_dataclass
 class ProgressReported:
-    """What a try said of itself through the API: percent (0 to 100), and a text.
+    """An attempt reported progress through the API: percent (0 to 100), and a text.
 
-    Of what comes faster than it is worth writing down, the last is written.
+    If reports come too fast, only the last one is written.
     """
 
     run: str
@@ -170,7 +172,7 @@ class ProgressReported:
 
 @light_dataclass
 class RetryDue:
-    """The wait before the next try is over."""
+    """The delay before the next attempt is over."""
 
     run: str
     at: float
@@ -179,7 +181,7 @@ class RetryDue:
 
 @light_dataclass
 class ProbeDue:
-    """Nobody can know how a try ended (`outcome`); the task's probe is asked."""
+    """The result of an attempt is unknown (`outcome`); the task's probe must run."""
 
     run: str
     at: float
@@ -191,7 +193,7 @@ class ProbeDue:
 
 @light_dataclass
 class TaskHeld:
-    """Nobody can know how a try ended (`outcome` lost or interrupted); it waits."""
+    """The result of an attempt is unknown (`outcome` lost or interrupted): on hold."""
 
     run: str
     at: float
@@ -203,7 +205,7 @@ class TaskHeld:
 
 @light_dataclass
 class TaskResolved:
-    """An operator decided over a held task: `how` is rerun, accept or fail."""
+    """An operator resolved a held task: `how` is rerun, accept or fail."""
 
     run: str
     at: float
@@ -214,7 +216,7 @@ class TaskResolved:
 
 @light_dataclass
 class TaskSkipped:
-    """A task will not run, because of what came before it or its condition."""
+    """A task will not run, because of its dependencies or its condition."""
 
     run: str
     at: float
@@ -224,9 +226,9 @@ class TaskSkipped:
 
 @light_dataclass
 class TaskFailed:
-    """A task failed without a try, or another try: what it needs for that is missing.
+    """A task failed without an attempt, or without another one: something is missing.
 
-    The value that another task was to return, a secret, or the program `nu`.
+    The output of another task, a secret, or the program `nu`.
     """
 
     run: str
@@ -237,7 +239,7 @@ class TaskFailed:
 
 @light_dataclass
 class GroupStarted:
-    """The needs of a nested workflow are met; its tasks may start."""
+    """The dependencies of a nested workflow are met; its tasks may start."""
 
     run: str
     at: float
@@ -246,7 +248,7 @@ class GroupStarted:
 
 @light_dataclass
 class GroupTimedOut:
-    """A nested workflow ran longer than its timeout: what is left of it is to end."""
+    """A nested workflow exceeded its timeout: its unfinished tasks are cancelled."""
 
     run: str
     at: float
@@ -255,7 +257,7 @@ class GroupTimedOut:
 
 @light_dataclass
 class GroupFinished:
-    """The last task of a nested workflow ended."""
+    """The last task of a nested workflow finished."""
 
     run: str
     at: float
@@ -265,10 +267,10 @@ class GroupFinished:
 
 @light_dataclass
 class CancelRequested:
-    """The run is to end. `cause` is "request" or "timeout".
+    """The run was cancelled. `cause` is "request" or "timeout".
 
-    Tasks not yet begun are cancelled by this very fact; running ones are told
-    to end, after `now` without grace.
+    This event cancels tasks that have not started. Running ones are stopped, with `now`
+    without a grace time.
     """
 
     run: str
@@ -280,7 +282,7 @@ class CancelRequested:
 
 @light_dataclass
 class RunPaused:
-    """No task of the run starts until it is resumed; with `freeze` none goes on."""
+    """No task of the run starts until it is resumed; `freeze` suspends running ones."""
 
     run: str
     at: float
@@ -290,7 +292,7 @@ class RunPaused:
 
 @light_dataclass
 class RunResumed:
-    """A paused run goes on."""
+    """A paused run was resumed."""
 
     run: str
     at: float
@@ -299,11 +301,11 @@ class RunResumed:
 
 @light_dataclass
 class RetryRequested:
-    """Tasks that ended are to run again: those named, or all that did not succeed.
+    """Finished tasks are to run again: the named ones, or all that did not succeed.
 
-    With `downstream` also all that depend on them. A finished run is open again.
-    By `rule` 2 the wait of a task for its next attempt ends too, and what rests on a
-    task that runs again does so as well (see `core.engine.reopen`); by 1 neither.
+    With `downstream` also all that depend on them. A finished run is reopened. By
+    `rule` 2 this also ends retry delays of these tasks, and repeats tasks whose success
+    depends on a repeated task (see `core.engine.reopen`); rule 1 does neither.
     """
 
     run: str
@@ -316,9 +318,9 @@ class RetryRequested:
 
 @light_dataclass
 class RollbackRequested:
-    """What the run made is to be undone, all or what came after the task `to`.
+    """The run is to be rolled back, completely or only what came after the task `to`.
 
-    `cause` is "request" or "failure". A finished run is open again.
+    `cause` is "request" or "failure". A finished run is reopened.
     """
 
     run: str
@@ -330,7 +332,7 @@ class RollbackRequested:
 
 @light_dataclass
 class RunFinished:
-    """Every task has an outcome. The last record, unless the run is opened again."""
+    """Every task has an outcome. The last record, unless the run is reopened."""
 
     run: str
     at: float

@@ -1,7 +1,7 @@
 """Turns reports of executors into events: judges attempts and decides about retries.
 
-An unknown result is never a success: the probe of the task is asked if there is one,
-then its policy decides.
+An unknown result is never a success: the probe of the task decides if there is one,
+otherwise its policy.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def observe(state: State, report: Report, now: float, dice: float) -> List[ev.Event]:
-    """Turn what an executor saw into facts; nothing if it is old news.
+    """Turn the report of an executor into events; none if it is outdated.
 
     `dice` is a random number from 0 up to 1, used for the jitter of a retry.
     """
@@ -63,12 +63,12 @@ class _Observation:
     dice: float
 
     @property
-    def told(self) -> bool:
+    def is_stopping(self) -> bool:
         return self.run.is_stopping(self.task)
 
     @property
-    def tries(self) -> int:
-        """Tries of the task itself, or of its undo."""
+    def attempts(self) -> int:
+        """The number of attempts of the task itself, or of its undo."""
         return self.task.counted_attempts - (self.task.purpose == "probe")
 
     @property
@@ -81,7 +81,7 @@ class _Observation:
             self.task.task.retry if self.task.purpose == "probe" else self.task.retry
         )
         wait: float = retry.delay_s
-        for _ in range(self.tries - 1):
+        for _ in range(self.attempts - 1):
             wait *= retry.factor
             if retry.max_delay_s is not None and wait >= retry.max_delay_s:
                 break
@@ -97,7 +97,7 @@ def _unknown(case: _Observation, report: UnknownReport) -> ev.Event:
     task = case.task
     if task.purpose == "probe":
         return _by_policy(case, f"{task.reason}; probe: {report.reason}")
-    if task.purpose == "run" and task.task.probe is not None and not case.told:
+    if task.purpose == "run" and task.task.probe is not None and not case.is_stopping:
         return ev.ProbeDue(*case.key, report.outcome, report.reason)
     return _by_policy(case, report.reason, report.outcome)
 
@@ -105,7 +105,7 @@ def _unknown(case: _Observation, report: UnknownReport) -> ev.Event:
 def _probe_event(case: _Observation, report: ExitedReport) -> ev.Event:
     """The result of a probe: the task is done, or it is not known to be done."""
     task = case.task
-    outcome, why = _judge(report, told=case.told)
+    outcome, why = _judge(report, stopping=case.is_stopping)
     if outcome != "succeeded":
         return _by_policy(case, f"{task.reason}; probe: {why or outcome}")
     says_yes = report.output not in (None, False)
@@ -118,7 +118,7 @@ def _probe_event(case: _Observation, report: ExitedReport) -> ev.Event:
 
 def _by_policy(case: _Observation, reason: str, outcome: MaybeOutcome = "") -> ev.Event:
     """Hold the task, retry it, or mark it as failed."""
-    task, tries = case.task, case.tries
+    task, attempts = case.task, case.attempts
     final = outcome or task.unconfirmed
     assert final, "it is lost or interrupted"
     undo = task.task.undo if task.purpose == "undo" else None
@@ -128,39 +128,39 @@ def _by_policy(case: _Observation, reason: str, outcome: MaybeOutcome = "") -> e
     else:
         policy, retry = task.task.on_interrupt, task.task.retry
     retry_at: Optional[float] = None
-    if "lost" in retry.on and tries < retry.attempts:
+    if "lost" in retry.on and attempts < retry.attempts:
         retry_at = case.retry_at()
     elif policy == "hold":
         return ev.TaskHeld(*case.key, final, reason)
-    elif policy == "rerun" and tries < _RERUNS_MAX:
+    elif policy == "rerun" and attempts < _RERUNS_MAX:
         retry_at = case.now
-    if case.told:
+    if case.is_stopping:
         retry_at = None
     if retry_at is None and undo is not None:
         final = "undo_failed"
     return ev.AttemptFinished(*case.key, final, reason=reason, retry_at=retry_at)
 
 
-# A task that takes its supervisor down with it must not do so for ever.
+# A task that always kills its supervisor must not run forever.
 _RERUNS_MAX = 3
 
 
-# -- it ended -----------------------------------------------------------------------
+# -- finished attempts --------------------------------------------------------------
 
 
 def _exit_event(case: _Observation, report: ExitedReport) -> ev.Event:
-    outcome, reason = _judge(report, told=case.told)
-    again = (
+    outcome, reason = _judge(report, stopping=case.is_stopping)
+    is_retried = (
         outcome in ("failed", "timed_out")
-        and case.tries < case.task.retry.attempts
-        and not case.told
+        and case.attempts < case.task.retry.attempts
+        and not case.is_stopping
         and _is_worth_it(case.task.retry.on, report)
     )
     if case.task.purpose == "undo":
         reason = reason or ("its undo was cancelled" if outcome == "cancelled" else "")
         outcome = "undone" if outcome == "succeeded" else "undo_failed"
     event = _attempt_finished(case, report, outcome, reason)
-    return replace(event, retry_at=case.retry_at()) if again else event
+    return replace(event, retry_at=case.retry_at()) if is_retried else event
 
 
 def _attempt_finished(
@@ -170,7 +170,7 @@ def _attempt_finished(
     return ev.AttemptFinished(
         *case.key,
         outcome,
-        # An attempt that is told to stop is swept completely, so survivors are not
+        # All processes of a stopped attempt are killed, so survivors are not
         # reported.
         result if report.cause == "exit" else replace(result, survivors=0),
         reason,
@@ -179,7 +179,7 @@ def _attempt_finished(
 
 
 def _is_worth_it(on: Tuple[str, ...], report: ExitedReport) -> bool:
-    """Whether the `on` of a retry names this failure; an empty one names all."""
+    """Whether the `on` of a retry policy includes this failure; an empty one does."""
     if not on:
         return True
     if report.cause == "timeout":
@@ -190,11 +190,13 @@ def _is_worth_it(on: Tuple[str, ...], report: ExitedReport) -> bool:
     return "exit" in on or str(result.exit_code) in on
 
 
-def _judge(report: ExitedReport, *, told: bool) -> Tuple[TaskOutcome, str]:
-    """Outcome and reason. Told to stop and exit code 0 is still cancelled."""
+def _judge(report: ExitedReport, *, stopping: bool) -> Tuple[TaskOutcome, str]:
+    """Outcome and reason. A stopped attempt with exit code 0 is still cancelled."""
     if report.cause == "stop":
-        # As when the machine goes down: it was not us, so it is no cancellation.
-        return ("cancelled", "") if told else ("failed", "stopped by another process")
+        # For example at a shutdown: we did not stop it, so it is not cancelled.
+        return (
+            ("cancelled", "") if stopping else ("failed", "stopped by another process")
+        )
     if report.cause == "timeout":
         return "timed_out", "it exceeded its timeout"
     problem = report.problem or _flaw(report.output)
@@ -222,7 +224,7 @@ def _refusal(report: ExitedReport) -> str:
     return words if len(words) <= _REASON_MAX else f"{words[:_REASON_MAX]}..."
 
 
-_REASON_MAX = 300  # characters; all of it is in the output
+_REASON_MAX = 300  # characters; the output has the whole text
 
 
 def _flaw(output: Any) -> str:
@@ -238,4 +240,4 @@ def _flaw(output: Any) -> str:
     return ""
 
 
-_DEPTH_MAX = 100  # far below where parsers give up
+_DEPTH_MAX = 100  # far below the limit of parsers

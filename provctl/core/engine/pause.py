@@ -1,4 +1,4 @@
-"""Standing still: what a pause takes out of line, and the clocks it stops."""
+"""Pausing: which tasks leave the queue, and which timers are suspended."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pause(state: State, run: RunState, *, at: float, freeze: bool) -> None:
         _suspend(state, run, at)
     if freeze and not run.frozen:
         run.frozen = run.was_suspended = True
-        _have_told(state, run)
+        _signal_running(state, run)
 
 
 def resume(state: State, run: RunState, *, at: float) -> None:
@@ -35,10 +35,10 @@ def resume(state: State, run: RunState, *, at: float) -> None:
     run.suspended.clear()
     if run.frozen:
         run.frozen = False
-        _have_told(state, run)
+        _signal_running(state, run)
 
 
-def _have_told(state: State, run: RunState) -> None:
+def _signal_running(state: State, run: RunState) -> None:
     """Suspend or resume each running attempt."""
     for task_id in run.active:
         task = run.tasks[task_id]
@@ -50,7 +50,7 @@ def _have_told(state: State, run: RunState) -> None:
 
 
 def _suspend(state: State, run: RunState, at: float) -> None:
-    """Stop the timeouts of the run and of its groups; retry delays continue."""
+    """Suspend the timeouts of the run and of its groups; retry delays continue."""
     run_id = run.submitted.run
     kept = []
     for timer in state.timers:
@@ -70,7 +70,7 @@ def _waits(run: RunState, task_id: str) -> bool:
 
 
 def clamp_timers(state: State, run: RunState, at: float) -> None:
-    """The clock was set back: nothing takes longer than it was given from now on."""
+    """The clock was set back: no timer lasts longer than its length from now on."""
     run_id = run.submitted.run
     for place, (when, owner, task_id) in enumerate(state.timers):
         if owner != run_id:
@@ -85,7 +85,7 @@ def clamp_timers(state: State, run: RunState, at: float) -> None:
 
 
 def _timer_length(run: RunState, task: Optional[TaskState]) -> float:
-    """Seconds that a timer was set for."""
+    """The length in seconds for which a timer was set."""
     if task is None:
         return run.workflow.timeout_s or 0.0
     if task.status == "retrying" and task.delay:

@@ -100,10 +100,10 @@ def unmet_reason(task: TaskState, on: str) -> str:
 
 
 def left_out(run: RunState, task: TaskState) -> bool:
-    """Whether a finished task did not run, and nothing of now says that it should not.
+    """Whether a finished task did not run, although nothing prevents it any more.
 
-    A retry of other tasks alone leaves such behind: what it needs has succeeded since,
-    or the cancel that ended it is forgotten.
+    A retry of other tasks only can leave such tasks: what they need has succeeded
+    since, or the cancel that ended them is forgotten.
     """
     parent = task.task.parent
     if parent is not None and run.tasks[parent].outcome != "succeeded":
@@ -115,7 +115,7 @@ def left_out(run: RunState, task: TaskState) -> bool:
 
 
 def dependency_met(state: State, run: RunState, task: TaskState) -> None:
-    """One thing less that a waiting task waits for."""
+    """One more dependency of a waiting task is met."""
     if task.status != "waiting":
         return
     task.unmet -= 1
@@ -144,7 +144,7 @@ def make_ready(state: State, run: RunState, task: TaskState) -> None:
 
 
 def recheck_dependencies(state: State, run: RunState, task: TaskState) -> None:
-    """The task could be tried, if its needs are still met: one may be open again."""
+    """Check that the dependencies of a task are still met: one may be reopened."""
     if task.status != "waiting":
         set_status(run, task, "waiting")
     task.unmet = 0
@@ -162,7 +162,7 @@ def recheck_dependencies(state: State, run: RunState, task: TaskState) -> None:
 
 
 def requeue(state: State, run: RunState, task: TaskState) -> None:
-    """The task is queued once more; before each attempt of its own it has needs."""
+    """Queue the task again; each attempt needs its dependencies to be met."""
     if task.purpose == "run":
         recheck_dependencies(state, run, task)
     else:
@@ -170,7 +170,7 @@ def requeue(state: State, run: RunState, task: TaskState) -> None:
 
 
 def enqueue_task(state: State, run: RunState, task: TaskState) -> None:
-    """The task could start, as soon as there is room and the run is not paused."""
+    """The task can start as soon as there is a slot and the run is not paused."""
     set_status(run, task, "ready")
     if not run.paused:
         enqueue(state, run, task)
@@ -198,7 +198,7 @@ def _set_status(
 def fail_group(
     state: State, run: RunState, task: TaskState, outcome: TaskOutcome
 ) -> None:
-    """Carry a failure to the group around the task, or to the run."""
+    """Propagate a failure to the group around the task, or to the run."""
     mark_failed(run, task, outcome)
     rollback = task.task.on_failure == "rollback"
     if run.stop_level or not (rollback or run.submitted.fail_fast):
@@ -212,7 +212,7 @@ def fail_group(
 
 
 def mark_failed(run: RunState, task: TaskState, outcome: TaskOutcome) -> None:
-    """Note a failure at the group around the task, or at the run."""
+    """Record a failure at the group around the task, or at the run."""
     if task.task.on_failure == "continue":
         return
     parent = task.task.parent
@@ -221,7 +221,7 @@ def mark_failed(run: RunState, task: TaskState, outcome: TaskOutcome) -> None:
 
 
 def _fails_run(run: RunState, task: TaskState) -> bool:
-    """Whether a failure goes all the way up: nothing on the way may fail."""
+    """Whether a failure reaches the run: no group around it has on_failure continue."""
     around = task.task
     while around.on_failure != "continue":
         if around.parent is None:
@@ -242,7 +242,7 @@ def _halt(state: State, run: RunState, why: str) -> None:
 
 
 def worst_outcome(one: MaybeOutcome, other: TaskOutcome) -> MaybeOutcome:
-    """Return the outcome that says more of what went wrong."""
+    """Return the more serious outcome."""
     order = ("", "interrupted", "lost", "timed_out", "failed")
     return max(one, other, key=order.index)
 

@@ -1,4 +1,4 @@
-"""Opening tasks again: a retry by hand, as part of applying its event."""
+"""Reopens tasks: a retry by command, as part of applying its event."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def reopen_tasks(state: State, run: RunState, event: ev.RetryRequested) -> None:
-    """Let the tasks of a retry wait again, as if they had never run."""
+    """Make the tasks of a retry wait again, as if they had never run."""
     rule = event.rule
     chosen = to_retry(run, event.tasks, downstream_too=event.downstream, rule=rule)
     tasks = [run.tasks[t] for t in chosen if run.tasks[t].status == "finished"]
@@ -43,7 +43,7 @@ def reopen_tasks(state: State, run: RunState, event: ev.RetryRequested) -> None:
 
 
 def end_wait(state: State, run: RunState, task: TaskState) -> None:
-    """The wait of a task for its next attempt is over."""
+    """The delay of a task before its next attempt is over."""
     drop_timer(state, run.submitted.run, task.task.id)
     requeue(state, run, task)
 
@@ -57,7 +57,7 @@ def _reopen(state: State, run: RunState, tasks: List[TaskState]) -> None:
     for task in tasks:
         reset_task(run, task)
         run.open_tasks += 1
-        _have_dependents_wait(state, run, task, opened)
+        _block_dependents(state, run, task, opened)
     _count_children(run, tasks)
     _recount_failures(run)
     for task in tasks:
@@ -65,7 +65,7 @@ def _reopen(state: State, run: RunState, tasks: List[TaskState]) -> None:
 
 
 def reopen_run(state: State, run: RunState) -> None:
-    """A finished run is under way again; what ended it is forgotten."""
+    """Reopen a finished run; why it finished is forgotten."""
     run.outcome = None
     run.finished_at = None
     run.started_at = None
@@ -90,10 +90,10 @@ def reset_task(run: RunState, task: TaskState) -> None:
     set_status(run, task, "waiting")
 
 
-def _have_dependents_wait(
+def _block_dependents(
     state: State, run: RunState, task: TaskState, opened: Dict[str, None]
 ) -> None:
-    """What waits for other needs as well had this one met, and has it no more."""
+    """The dependency of its dependents is no longer met: they wait again."""
     for dependent_id, _ in run.dependents.get(task.task.id, ()):
         dependent = run.tasks[dependent_id]
         if dependent_id in opened:
@@ -107,7 +107,7 @@ def _have_dependents_wait(
 
 
 def _count_children(run: RunState, tasks: Iterable[TaskState]) -> None:
-    """Count what each group waits for that is open again, or around one that is."""
+    """Count the unfinished children of each reopened group and of groups around."""
     ids = {t.task.parent for t in tasks if t.task.parent is not None}
     ids |= {t.task.id for t in tasks if isinstance(t.task.action, SubWorkflow)}
     for group_id in ids:
@@ -117,7 +117,7 @@ def _count_children(run: RunState, tasks: Iterable[TaskState]) -> None:
 
 
 def _recount_failures(run: RunState) -> None:
-    """What failed and stays so still counts; nothing else does."""
+    """Count only failures that remain."""
     run.worst_failure = ""
     for task in run.tasks.values():
         if task.group is not None:
@@ -128,7 +128,7 @@ def _recount_failures(run: RunState) -> None:
             mark_failed(run, task, task.outcome)
 
 
-RULE = 2  # by which a retry chooses tasks now, see `core.engine.events.RetryRequested`
+RULE = 2  # the current rule for retries, see `core.engine.events.RetryRequested`
 
 
 def to_retry(
@@ -136,8 +136,8 @@ def to_retry(
 ) -> Dict[str, None]:
     """The tasks that a retry runs again, in file order.
 
-    Those of `targets`, and what rests on one of them. A nested workflow around one of
-    them is opened again.
+    These are the `targets` and all tasks that depend on them. Groups around them are
+    reopened.
     """
     chosen = targets(run, names, downstream_too=downstream_too, rule=rule)
     if rule > 1:
@@ -153,8 +153,8 @@ def targets(
 ) -> Dict[str, None]:
     """The tasks that a retry is asked for.
 
-    Without `names` those that ended and did not succeed, skipped ones among them:
-    why they were skipped may no longer hold; and those that wait for their next
+    Without `names` these are the finished tasks that did not succeed, including skipped
+    ones, because the reason may no longer hold; and those that wait for their next
     attempt.
     """
     chosen = dict.fromkeys(inside(run, names)) if names else _unsuccessful(run, rule)
@@ -164,11 +164,11 @@ def targets(
 
 
 def stale_by(run: RunState, tasks: Container[str]) -> Dict[str, str]:
-    """What began after one of `tasks` had ended, and by that end; each with that task.
+    """Tasks that ran because of the result of one of `tasks`, each with that task.
 
-    After a task that did not succeed, or was undone, this is all that comes after it;
-    after one that succeeded, what uses its output and all that comes after that. A
-    task that was skipped made nothing.
+    After a task that did not succeed, or was undone, these are all its dependents.
+    After one that succeeded, they are the users of its output and all their dependents.
+    A skipped task has no result.
     """
     found: Dict[str, str] = {}
     pending = [
@@ -180,9 +180,9 @@ def stale_by(run: RunState, tasks: Container[str]) -> Dict[str, str]:
     while pending:
         task_id, first = pending.pop()
         for after in _dependents(run, task_id):
-            if after in seen or not (after in tasks or _has_begun(run.tasks[after])):
+            if after in seen or not (after in tasks or _has_started(run.tasks[after])):
                 continue
-            if task_id == first and not _rests(run, task_id, after):
+            if task_id == first and not _depends_on_result(run, task_id, after):
                 continue
             seen.add(after)
             pending.append((after, first))
@@ -194,7 +194,7 @@ def stale_by(run: RunState, tasks: Container[str]) -> Dict[str, str]:
 def why_stale(run: RunState) -> Dict[str, str]:
     """Why tasks are stale: undone, or dependent on a task that was undone.
 
-    Empty where nothing is undone, or all still is to be.
+    Empty if no task is undone, or if all undos are still pending.
     """
     undone = run.counts.get("undone", 0) + run.counts.get("undo_failed", 0)
     if not undone or (run.rolling_back and run.outcome is None):
@@ -220,7 +220,7 @@ def why_stale(run: RunState) -> Dict[str, str]:
 def ran_on_failure(run: RunState, task_id: str) -> bool:
     """Whether a task, or a nested workflow around it, ran because another had failed.
 
-    It waited for a failure, or for any end, and what it waited for did not succeed.
+    It depends on a failure or on any end, and the other task did not succeed.
     """
     return any(
         need.on != "success" and not _succeeded(run.tasks[need.task])
@@ -238,14 +238,14 @@ def _made_something(task: TaskState) -> bool:
     return ended and not isinstance(task.task.action, SubWorkflow)
 
 
-def _has_begun(task: TaskState) -> bool:
-    """Whether it runs, or succeeded; a nested workflow however it ended."""
+def _has_started(task: TaskState) -> bool:
+    """Whether it runs or succeeded; for a nested workflow whether it has started."""
     if isinstance(task.task.action, SubWorkflow):
         return task.started_at is not None
     return task.outcome == "succeeded" or task.status in ("running", "held")
 
 
-def _rests(run: RunState, task_id: str, after: str) -> bool:
+def _depends_on_result(run: RunState, task_id: str, after: str) -> bool:
     if run.tasks[task_id].outcome != "succeeded":
         return True
     used = _used_outputs(run.tasks[after].task)
@@ -253,7 +253,7 @@ def _rests(run: RunState, task_id: str, after: str) -> bool:
 
 
 def _used_outputs(task: Task) -> Set[str]:
-    """The tasks whose outputs a task uses, when it runs or to see whether it does."""
+    """The tasks whose outputs a task uses, in its action, probe or condition."""
     values = [task.env, task.when]
     work = task.action
     if isinstance(work, Command):
@@ -297,7 +297,7 @@ def _unsuccessful(run: RunState, rule: int) -> Dict[str, None]:
 
 
 def downstream(run: RunState, names: Iterable[str]) -> Dict[str, None]:
-    """Everything that comes after the tasks named, directly or not."""
+    """All direct and indirect dependents of the named tasks."""
     found: Dict[str, None] = {}
     pending = list(names)
     while pending:
@@ -316,7 +316,7 @@ def _dependents(run: RunState, task_id: str) -> Iterator[str]:
 
 
 def _around(run: RunState, task_id: str) -> Iterator[str]:
-    """The nested workflows that a task is inside of, from the nearest outwards."""
+    """The nested workflows around a task, the innermost first."""
     parent = run.tasks[task_id].task.parent
     while parent is not None:
         yield parent
@@ -324,7 +324,7 @@ def _around(run: RunState, task_id: str) -> Iterator[str]:
 
 
 def inside(run: RunState, names: Iterable[str]) -> Iterator[str]:
-    """The tasks named, and all that is inside them."""
+    """The named tasks and all tasks inside them."""
     pending = list(names)
     while pending:
         task_id = pending.pop()

@@ -1,8 +1,8 @@
-"""What comes in from outside, requests and reports, and admits or refuses requests.
+"""Requests and reports, and the function that accepts or refuses requests.
 
-Requests are what people want, reports are what executors saw (`core.engine.observe`
-makes facts of them). Neither changes anything: both are turned into events, which the
-scheduler journals and applies.
+Requests come from users, reports from executors (`core.engine.observe` turns them into
+events). Neither changes anything: both become events, which the scheduler journals and
+applies.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class Cancel:
-    """End a run: its tasks get TERM and a grace time, with `now` KILL at once."""
+    """Cancel a run: its tasks get TERM and a grace time, with `now` KILL at once."""
 
     run: str
     reason: str = ""
@@ -42,7 +42,7 @@ class Cancel:
 
 @light_dataclass
 class ResolveTask:
-    """Decide over a held task: `how` is rerun, accept or fail."""
+    """Resolve a held task: `how` is rerun, accept or fail."""
 
     run: str
     task: str
@@ -52,7 +52,7 @@ class ResolveTask:
 
 @light_dataclass
 class Pause:
-    """Start no further task of a run; with `freeze` stop those that run (SIGSTOP)."""
+    """Start no further task of a run; with `freeze` suspend running ones (SIGSTOP)."""
 
     run: str
     freeze: bool = False
@@ -71,8 +71,8 @@ class Resume:
 class RetryRun:
     """Retry the named or all unsuccessful tasks, and what depends on them.
 
-    With `downstream` all that come after them. One that waits for its next attempt
-    starts now.
+    `downstream` includes all dependents. A task that waits for its next attempt starts
+    now.
     """
 
     run: str
@@ -92,7 +92,7 @@ class Rollback:
 
 @light_dataclass
 class ReportProgress:
-    """A running task says how far it is: percent (0 to 100, or None), and a text."""
+    """A running task reports its progress: percent (0 to 100, or None), and a text."""
 
     run: str
     task: str
@@ -113,7 +113,7 @@ FACTS: Dict[type, type] = {
     ReportProgress: ev.ProgressReported,
 }
 
-# What opens a run again that has ended.
+# Events that reopen a finished run.
 REOPENING = (RetryRun, Rollback)
 
 
@@ -155,8 +155,8 @@ class UnknownReport:
 class ExitedReport:
     """The attempt finished, with its exit record.
 
-    `cause` is "exit" (by itself), "timeout" or "stop" (it was told to);
-    `problem` says what failed besides the exit code ("" for nothing).
+    `cause` is "exit" (by itself), "timeout" or "stop" (it was stopped); `problem` says
+    what failed besides the exit code ("" for nothing).
     """
 
     run: str
@@ -226,7 +226,7 @@ def _admit_resume(run: RunState, request: Resume, now: float) -> List[ev.Event]:
 def _admit_retry(run: RunState, request: RetryRun, now: float) -> List[ev.Event]:
     names, after = list(request.tasks), request.downstream
     if run.rolling_back and not names:
-        # Only its undos that wait: nothing else can run again meanwhile.
+        # Only its waiting undos: nothing else can run again meanwhile.
         names = [t for t in run.active if run.tasks[t].status == "retrying"]
     reason = request.reason[:_REASON_MAX]
     event = ev.RetryRequested(request.run, now, names, after, reason, RULE)
@@ -289,9 +289,9 @@ def _admit_progress(
     if percent is not None and not 0 <= percent <= 100:
         message = f"percent must be from 0 to 100, not {percent}"
         raise UsageError(message)
-    said = request.message[:_SAID_MAX]
+    message = request.message[:_MESSAGE_MAX]
     key = (request.run, now, request.task, task.attempt)
-    event = ev.ProgressReported(*key, percent, said)
+    event = ev.ProgressReported(*key, percent, message)
     story = (
         "it is a nested workflow" if isinstance(task.task.action, SubWorkflow) else ""
     )
@@ -333,5 +333,5 @@ _ADMIT: Dict[type, _Admit] = {
     ReportProgress: _admit_progress,
 }
 _DECISIONS = ("rerun", "accept", "fail")
-_SAID_MAX = 200  # characters
-_REASON_MAX = 1000  # characters; a line of the journal is bounded
+_MESSAGE_MAX = 200  # characters
+_REASON_MAX = 1000  # characters; a line of the journal is limited

@@ -1,10 +1,10 @@
-"""Rollback: undoes the tasks of a run against the direction of its dependencies.
+"""Rollback: undoes the tasks of a run in reverse order of their dependencies.
 
-A task is undone when everything that comes after it is. A nested workflow is two nodes
-here too (see `core.model.graph`): what comes after it opens its end, then its tasks are
-undone, then its own needs. Tasks without an undo pass the walk on at once. While a run
-rolls back, `unmet` counts what comes after a task, `open_children` the tasks of a group
-that are not undone, and the same statuses and attempts are used as on the way there.
+A task is undone when everything that depends on it is. A nested workflow is two nodes
+here too (see `core.model.graph`): its dependents open its end, then its tasks are
+undone, then its own dependencies. Tasks without an undo are passed at once. During a
+rollback `unmet` counts the dependents of a task, and `open_children` the tasks of a
+group that are not undone. Statuses and attempts are used as in a normal run.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _prepare(run: RunState, task: TaskState) -> None:
 def undo_ended(
     state: State, run: RunState, task: TaskState, outcome: TaskOutcome, at: float
 ) -> None:
-    """An undo is over, as `outcome` says: undone or undo_failed."""
+    """An undo has finished with `outcome`: undone or undo_failed."""
     set_outcome(state, run, task, outcome, at)
     if outcome == "undone":
         _walk(state, run, [(task, False)])
@@ -75,12 +75,12 @@ def keep_as_is(
     assert before, "it has an outcome to go back to"
     set_outcome(state, run, task, before, task.finished_at or at)
     if task.attempt and task.counted_attempts == 0:
-        task.discarded = task.attempt - 1  # its undo was not tried; it was
+        task.discarded = task.attempt - 1  # the task ran, its undo did not
     task.reason = why
 
 
 def _walk(state: State, run: RunState, work: List[Tuple[TaskState, bool]]) -> None:
-    """Carry on from tasks that are reached (True) or passed (False)."""
+    """Continue from tasks that are reached (True) or passed (False)."""
     while work:
         task, is_reached = work.pop()
         if not is_reached:
@@ -97,7 +97,7 @@ def _walk(state: State, run: RunState, work: List[Tuple[TaskState, bool]]) -> No
 
 
 def _reached_from(run: RunState, task: TaskState) -> Iterator[Tuple[TaskState, bool]]:
-    """What comes before a task that is undone, or has no undo."""
+    """The dependencies of a task that is undone, or has no undo."""
     needed = [need.task for need in task.task.needs]
     for before in _count_down(run, needed):
         yield before, True
@@ -109,7 +109,7 @@ def _reached_from(run: RunState, task: TaskState) -> Iterator[Tuple[TaskState, b
 
 
 def _count_down(run: RunState, ids: Iterable[str]) -> List[TaskState]:
-    """One thing less comes after these; return those that nothing comes after."""
+    """Count down the dependents of these; return those that have none left."""
     tasks = [run.tasks[task_id] for task_id in ids]
     for task in tasks:
         task.unmet -= 1

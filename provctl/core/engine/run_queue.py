@@ -1,6 +1,6 @@
-"""The lines: who is ready and waits for room, what is in use, what is timed.
+"""The ready queues, resources in use, and timers.
 
-Called by `machine` alone, as part of applying an event.
+Only called by `core.engine.apply`, as part of applying an event.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from provctl.core.model.workflow import Task
 
 
-SLOTS = "slots"  # the resource that every attempt takes one of
+SLOTS = "slots"  # the resource of which every attempt takes one unit
 
 
 def count_resources(state: State, run: RunState, task: TaskState, sign: int) -> None:
@@ -33,7 +33,7 @@ def count_resources(state: State, run: RunState, task: TaskState, sign: int) -> 
 
 
 def resource_key(run: RunState, task: Task) -> ResourceKey:
-    """What a task takes while it runs, as (resource, amount), sorted."""
+    """The resources of a task while it runs, as (resource, amount), sorted."""
     taken = [(pool(name), amount) for name, amount in task.pools.items()]
     if run.submitted.max_parallel is not None:
         taken.append(("run:" + run.submitted.run, 1))
@@ -41,12 +41,12 @@ def resource_key(run: RunState, task: Task) -> ResourceKey:
 
 
 def taken_by(task: Task) -> ResourceKey:
-    """What an attempt takes of what all owners of a state directory share."""
+    """The part of an attempt's resources that all owners of a state directory share."""
     return ((SLOTS, 1), *((pool(name), n) for name, n in task.pools.items()))
 
 
 def pool(name: str) -> str:
-    """Return what a pool is called as a resource."""
+    """Return the name of a pool as a resource."""
     return "pool:" + name
 
 
@@ -66,15 +66,15 @@ def enqueue(state: State, run: RunState, task: TaskState) -> None:
 def dequeue(state: State, run: RunState, task: TaskState) -> None:
     """Remove a task that is no longer ready from its queue.
 
-    The head leaves at once, another when it gets there: on replay tasks of many
-    runs stand in one lane, and each of them may be the next to leave.
+    The head is removed at once, another entry when it gets to the head: on replay tasks
+    of many runs are in one queue, and each of them may be the next to leave.
     """
     key = resource_key(run, task.task)
     queue = state.queues.get(key, [])
     while queue and not is_queued(state, queue[0]):
         heapq.heappop(queue)
     if not queue:
-        state.queues.pop(key, None)  # there is none while the run is paused
+        state.queues.pop(key, None)  # it has no queue while the run is paused
 
 
 def is_queued(state: State, entry: QueueEntry) -> bool:
@@ -87,9 +87,9 @@ def is_queued(state: State, entry: QueueEntry) -> bool:
 
 
 def drop_waiting(state: State, run: RunState) -> None:
-    """Take a whole run out of all lines and timers, in one pass."""
+    """Remove a whole run from all queues and timers, in one pass."""
     if run.outcome is not None:
-        return  # nothing of it waits; no look through all others for it
+        return  # nothing of it waits, so the queues need not be searched
     drop_queues(state, run)
     run_id = run.submitted.run
     state.timers[:] = [timer for timer in state.timers if timer[1] != run_id]
@@ -97,7 +97,7 @@ def drop_waiting(state: State, run: RunState) -> None:
 
 
 def drop_queues(state: State, run: RunState) -> None:
-    """Take a whole run out of all lines."""
+    """Remove a whole run from all queues."""
     run_id = run.submitted.run
     for key, queue in list(state.queues.items()):
         queue[:] = [e for e in queue if e[1] != run_id and is_queued(state, e)]
@@ -107,7 +107,7 @@ def drop_queues(state: State, run: RunState) -> None:
 
 
 def drop_timer(state: State, run: str, task: str) -> None:
-    """Forget a deadline; cheap for the next one to come."""
+    """Forget a deadline; cheap if it is the next one."""
     timers = state.timers
     if timers and timers[0][1:] == (run, task):
         heapq.heappop(timers)
@@ -117,5 +117,5 @@ def drop_timer(state: State, run: str, task: str) -> None:
 
 
 def set_timer(state: State, when: float, run: str, task: str = "") -> None:
-    """Note a deadline of a task, or of the whole run."""
+    """Set a deadline of a task, or of the whole run."""
     heapq.heappush(state.timers, (when, run, task))

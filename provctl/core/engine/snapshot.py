@@ -1,8 +1,8 @@
-"""A run's state as plain data and back: what a checkpoint holds.
+"""A run's state as plain data and back: the content of a checkpoint.
 
-Generic over the fields of `RunState` and `TaskState`: what differs from a run that
-nothing has happened to is carried without being named. What follows from the
-workflow is built anew; lines and what is in use follow from the tasks' states.
+It works on all fields of `RunState` and `TaskState`, and stores only values that differ
+from those of a new run. What follows from the workflow is built again; queues and used
+resources follow from the states of the tasks.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from provctl.core.model.workflow import Workflow
 
 
-# `arrival` is the place in line of this owner; the next one gives its own.
+# `arrival` is a number of this owner; the next owner assigns its own.
 _GIVEN = {"submitted", "workflow", "arrival", "tasks", "dependents", "children", "task"}
-# As keys of dicts, for each name that is read is looked up, and their order is told.
+# Dict keys, for fast lookup of each name; their order is kept.
 _OF_RUN = dict.fromkeys(name for name in RunState.__slots__ if name not in _GIVEN)
 _OF_TASK = dict.fromkeys(name for name in TaskState.__slots__ if name not in _GIVEN)
 
-# Records that exist while they mean something, by the fields that hold them.
+# Optional records, by the fields that hold them.
 _RECORDS: Dict[str, Type[Any]] = {
     "latest": AttemptState,
     "previous": AttemptState,
@@ -48,20 +48,20 @@ _IN_RECORDS = {
     GroupState: GroupState.__slots__,
 }
 
-# Records of which nothing is known: what is like theirs is not written.
+# Empty records; only differences from them are written.
 _DEFAULTS: Dict[type, Any] = {
     AttemptState: AttemptState(),
     AttemptResult: NO_RESULT,
 }
 
-# What must be the same in the code that wrote a checkpoint and in that which reads it.
+# The fields that must be the same in the writing and the reading version.
 FIELDS = " ".join(
     (*_OF_RUN, "/", *_OF_TASK, *("/ " + " ".join(n) for n in _IN_RECORDS.values()))
 )
 
 
 def snapshot(state: State, run_id: str) -> Dict[str, Any]:
-    """Return what is known of a run, as what JSON can hold."""
+    """Return what is known of a run, as JSON values."""
     run = state.runs[run_id]
     fresh = RunState(run.submitted, run.workflow, run.arrival)
     tasks = {}
@@ -81,7 +81,7 @@ def snapshot(state: State, run_id: str) -> Dict[str, Any]:
 def restore(
     state: State, submitted: RunSubmitted, workflow: Workflow, data: Dict[str, Any]
 ) -> None:
-    """Add a run to `state` as it was when `data` was taken.
+    """Restore a run in `state` from `data`.
 
     Raises KeyError, TypeError, ValueError or AttributeError if `data` is not of this
     run; then `state` has nothing of it.
@@ -124,7 +124,7 @@ def _changed_fields(thing: Any, fresh: Any, names: Any) -> Dict[str, Any]:
 
 
 def _as_plain(value: Any) -> Any:
-    """Return a record as a dict of what differs from none; anything else as it is."""
+    """Return a record as a dict of its non-empty fields; anything else unchanged."""
     names = _IN_RECORDS.get(type(value))
     if names is None:
         return value
@@ -137,7 +137,7 @@ def _as_plain(value: Any) -> Any:
 
 
 def _as_record(name: str, value: Any) -> Any:
-    """Return the record that `_as_plain` made a dict of."""
+    """Return the record for a dict made by `_as_plain`."""
     kind = _RECORDS.get(name)
     if kind is None or value is None:
         return value

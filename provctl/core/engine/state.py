@@ -1,7 +1,7 @@
-"""The state: what is known of every run, changed by `machine.apply` alone.
+"""The state: what is known of every run, changed by `core.engine.apply` only.
 
-Everything a decision needs is kept at hand as it changes (what is ready, what is
-due, what is in use), so that no decision ever looks through all tasks.
+Everything that a decision needs is updated with each change (ready tasks, due timers,
+used resources), so no decision has to search all tasks.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     from provctl.core.model.workflow import RetryPolicy, Task, Workflow
 
 
-# What a task takes while it runs: (resource, amount), sorted. Tasks that take the
-# same stand in one lane, so that choosing the next start compares a few heads.
+# The resources of a task while it runs: (resource, amount), sorted. Tasks with the
+# same resources are in one queue, so the next start is found by comparing few heads.
 ResourceKey = Tuple[Tuple[str, int], ...]
 
-# Order of starts: run priority, task priority, age of the run (and of those of one
-# age the arrival at this owner), place in file.
+# Order of starts: run priority, task priority, age of the run (for equal age its
+# arrival at this owner), place in the file.
 Priority = Tuple[int, int, float, int, int]
 
-# A ready task in its lane: (rank, run, task).
+# A ready task in its queue: (rank, run, task).
 QueueEntry = Tuple[Priority, str, str]
 
 
 class AttemptState:
     """The latest attempt of a task, from its start until the next one or a reopening.
 
-    `previous` is the attempt before it, in case that this one never began.
+    `previous` is the earlier attempt, in case this one never started.
     """
 
     __slots__ = ("message", "percent", "previous", "result", "suspended")
@@ -60,9 +60,9 @@ class AttemptState:
         result: AttemptResult = NO_RESULT,
         previous: Optional[AttemptState] = None,
     ) -> None:
-        self.percent = percent  # what it reported last, as is `message`
+        self.percent = percent  # the last reported one, like `message`
         self.message = message
-        self.suspended = suspended  # its processes were told to stop (SIGSTOP)
+        self.suspended = suspended  # its processes are suspended (SIGSTOP)
         self.result = result
         self.previous = previous
 
@@ -76,7 +76,7 @@ class RetryDelay:
 
 
 class GroupState:
-    """What is known of a nested workflow besides what is of every task."""
+    """Additional state of a nested workflow."""
 
     __slots__ = ("open_children", "worst_failure")
 
@@ -86,7 +86,7 @@ class GroupState:
 
 
 class TaskState:
-    """What is known of one task. See `core.engine.view.TaskView` for the words."""
+    """The state of a task. See `core.engine.view.TaskView` for the words."""
 
     __slots__ = (
         "attempt",
@@ -122,7 +122,7 @@ class TaskState:
         self.started_at: Optional[float] = None  # None: no attempt ever ran
         self.started_before: Optional[float] = None  # it, before the latest attempt
         self.finished_at: Optional[float] = None
-        self.purpose: Purpose = "run"  # of the next or present attempt
+        self.purpose: Purpose = "run"  # of the next or current attempt
         self.attempt = 0  # number of the latest attempt, of any purpose
         self.discarded = 0  # attempts among them that no longer count
         self.latest: Optional[AttemptState] = None
@@ -132,35 +132,35 @@ class TaskState:
         self.outcome_before_undo: MaybeOutcome = ""
         self.unconfirmed: MaybeOutcome = ""  # lost or interrupted, until its probe ends
         self.unmet = len(task.needs) + (task.parent is not None)
-        self.counted_as = "waiting"  # where `RunState.counts` has it
+        self.counted_as = "waiting"  # its key in `RunState.counts`
         self.skip_reason = ""  # why it must be skipped
         self.fail_reason = ""  # why it must fail before another attempt
-        self.shortage = ""  # what the machine lacked for its latest attempt
-        self.stop_level = 0  # 1: told to end, 2: told to end at once
+        self.shortage = ""  # what was exhausted for its latest attempt
+        self.stop_level = 0  # 1: stopped, 2: killed
 
     def as_group(self) -> GroupState:
-        """Return what is known of it as a nested workflow."""
+        """Return its state as a nested workflow."""
         assert self.group is not None, "it is a nested workflow"
         return self.group
 
     @property
     def result(self) -> AttemptResult:
-        """How its latest attempt ended; nothing where it has not."""
+        """The result of its latest attempt; empty if that has not finished."""
         return NO_RESULT if self.latest is None else self.latest.result
 
     @property
     def percent(self) -> Optional[float]:
-        """What its latest attempt reported last, 0 to 100."""
+        """The percentage that its latest attempt reported last, 0 to 100."""
         return None if self.latest is None else self.latest.percent
 
     @property
     def message(self) -> str:
-        """What its latest attempt reported with that, in words."""
+        """The message that its latest attempt reported last."""
         return "" if self.latest is None else self.latest.message
 
     @property
     def is_suspended(self) -> bool:
-        """Whether the processes of its attempt were told to stop (SIGSTOP)."""
+        """Whether the processes of its attempt are suspended (SIGSTOP)."""
         latest = self.latest
         return latest is not None and latest.suspended and self.status == "running"
 
@@ -176,7 +176,7 @@ class TaskState:
 
     @property
     def retry(self) -> RetryPolicy:
-        """How often what it is about to do may be attempted."""
+        """The retry policy of its next or current attempt."""
         if self.purpose == "run":
             return self.task.retry
         undo = self.task.undo
@@ -184,7 +184,7 @@ class TaskState:
 
 
 class RunState:
-    """What is known of one run."""
+    """The state of a run."""
 
     __slots__ = (
         "active",
@@ -233,16 +233,16 @@ class RunState:
         for task_id, children in self.children.items():
             self.tasks[task_id].as_group().open_children = len(children)
         self.open_tasks = len(workflow.tasks)
-        self.live = 0  # tries that run now
+        self.live = 0  # attempts that run now
         self.counts: Dict[str, int] = {"waiting": len(workflow.tasks)}
         self.active: Dict[str, None] = {}  # running, retrying, held; an ordered set
         self.failed: Dict[str, None] = {}
-        self.halted = ""  # why no further task starts, after a failure
-        self.rollback_due = False  # when all tasks have ended
+        self.halted = ""  # why no more tasks start after a failure
+        self.rollback_due = False  # a rollback starts when all tasks have finished
         self.rolling_back = False
         self.paused = False
         self.frozen = False
-        self.was_suspended = False  # once: what is adopted is told which it is
+        self.was_suspended = False  # adopted attempts get their state again
         self.suspended: Dict[str, float] = {}  # seconds left on timers, while paused
         self.worst_failure: MaybeOutcome = ""  # of its tasks, if it fails the run
         self.cancel_cause: Union[CancelCause, Literal[""]] = ""
@@ -256,7 +256,7 @@ class RunState:
 
     @property
     def status(self) -> RunStatus:
-        """Where the run is; the words are those of `core.engine.view.RunView`."""
+        """The status of the run; the words are those of `core.engine.view.RunView`."""
         if self.outcome is not None:
             return "finished"
         if self.is_on_hold:
@@ -271,16 +271,16 @@ class RunState:
 
     @property
     def is_on_hold(self) -> bool:
-        """Nothing goes on until an operator decides over the held tasks."""
+        """No task can continue until an operator resolves the held tasks."""
         counts = self.counts
         moving = self.live or counts.get("ready", 0) or counts.get("retrying", 0)
         return counts.get("held", 0) > 0 and not moving
 
     def tasks_needing_attention(self) -> List[TaskState]:
-        """Return the tasks to look into: those that failed first, then what is held.
+        """Return the tasks that need attention: failed ones first, then held ones.
 
-        Groups are left out, for they fail because of others. What never began comes
-        last, for so does most of that.
+        Groups are left out, because they fail because of their tasks. Tasks that never
+        started come last.
         """
         held = (task for task in self.active if self.tasks[task].status == "held")
         tasks = [self.tasks[task] for task in (*self.failed, *held)]
@@ -289,15 +289,15 @@ class RunState:
         return sorted(work, key=lambda t: (not t.attempt, t.finished_at or last))
 
     def is_stopping(self, task: TaskState) -> bool:
-        """Whether the run, the group around the task or its try was told to end."""
+        """Whether the run, a group around the task or its attempt is being stopped."""
         parent = task.task.parent
         around = self.tasks[parent].stop_level if parent is not None else 0
         return bool(self.stop_level or around or task.stop_level)
 
     def output_of(self, task_id: str) -> Any:
-        """Return what a task returned; of a group, the record of all inside it.
+        """Return the output of a task; of a group, a record of the outputs inside it.
 
-        Raises ValueMissing when there is none.
+        Raises ValueMissing if there is none.
         """
         task = self.tasks[task_id]
         outcome = self.outcome_of(task_id)
@@ -321,9 +321,9 @@ class RunState:
         return outcome
 
     def needed_by(self, task_id: str) -> Dict[str, Any]:
-        """Return the outputs of the tasks that one needs, by the names it calls them.
+        """Return the outputs of the dependencies of a task, by the names that it uses.
 
-        Null of a task that has none, such as one that failed.
+        Null for a task without an output, such as a failed one.
         """
         needs = self.tasks[task_id].task.needs
         parent = self.tasks[task_id].task.parent
@@ -338,7 +338,7 @@ class RunState:
         return outputs
 
     def _group_output(self, group_id: str) -> Dict[str, Any]:
-        """Outputs of all tasks inside, nested as the groups are; without a stack."""
+        """Outputs of all tasks inside, nested like the groups; without recursion."""
         whole: Dict[str, Any] = {}
         pending: List[Tuple[str, Dict[str, Any]]] = [(group_id, whole)]
         while pending:
@@ -354,7 +354,7 @@ class RunState:
 
 
 class State:
-    """Everything one owner knows: its runs and what they use together.
+    """Everything one owner knows: its runs and the resources they share.
 
     `slots` is how many tasks may run at once, `capacity` the size of each pool.
     """
@@ -363,17 +363,17 @@ class State:
         self.slots = slots
         self.capacity: Dict[str, int] = dict(capacity)
         self.runs: Dict[str, RunState] = {}
-        # Workflows of these runs by digest: many runs are often of the same one.
+        # Workflows of these runs by digest: many runs often have the same one.
         self.workflows: WeakValueDictionary[str, Workflow] = WeakValueDictionary()
         self.arrivals = 0
         self.running = 0
         self.used: Dict[str, int] = {}
-        # Ready tasks by what they take; each list is a heap of (rank, run, task).
-        # The head is ready; behind it may be entries of tasks that have left.
+        # Ready tasks by their resources; each list is a heap of (rank, run, task). The
+        # head is ready; later entries may be of tasks that are no longer ready.
         self.queues: Dict[ResourceKey, List[QueueEntry]] = {}
-        # Tasks about which a fact must be written; an ordered set.
+        # Tasks for which an event is due; an ordered set.
         self.due: Dict[Tuple[str, str], None] = {}
-        # Runs that may have ended; an ordered set.
+        # Runs that may have finished; an ordered set.
         self.ending: Dict[str, None] = {}
-        # A heap of (when, run, task): the end of a wait, or of a run's time ("").
+        # A heap of (when, run, task): the end of a delay, or a timeout of a run ("").
         self.timers: List[Tuple[float, str, str]] = []

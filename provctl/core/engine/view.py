@@ -1,4 +1,4 @@
-"""What people are shown of a run: a frozen picture of the state at one moment."""
+"""Views: frozen pictures of a run and its tasks at one moment."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from provctl.core.engine.state import RunState, TaskState
 
 
-_NAMED = 2  # of the tasks that one waits for
-_MESSAGE_MAX = 200  # characters, as of what is said of progress
+_NAMED = 2  # names of the tasks that a task waits for
+_MESSAGE_MAX = 200  # characters, as for a progress message
 
 
 @light_dataclass
 class Progress:
-    """What a task last said of itself. `percent` is 0 to 100, None if unknown.
+    """The latest progress of a task. `percent` is 0 to 100, None if unknown.
 
-    `done` and `whole` are the numbers of a part of a whole, if it said that.
+    `done` and `whole` are set if it was reported as a part of a whole.
     """
 
     percent: Optional[float] = None
@@ -38,25 +38,24 @@ class Progress:
 class TaskView:
     """One task. Times are seconds since the epoch.
 
-    `status`: waiting, ready, running, retrying, held, finished.
-    `outcome` when finished: succeeded, failed, cancelled, timed_out, lost,
-    interrupted, skipped. `reason` says in words why (a skip, a failure).
-    `attempt` counts tries begun (0: none yet), `attempts` those allowed. `purpose`
-    is what the latest or next one is for: run, undo, probe. In or after a rollback
-    the outcome may also be undone or undo_failed. `frozen`: it was told to stand
-    still. `is_group`: it is a nested workflow; `has_undo`: it can be undone.
-    `retry_at` is when a retrying task is tried again. `stopping`: it was told
-    to end. `stale` says what its success depends on that was undone. `result` is
-    that of the latest attempt, empty until it has ended.
+    `status`: waiting, ready, running, retrying, held, finished. `outcome` when
+    finished: succeeded, failed, cancelled, timed_out, lost, interrupted, skipped.
+    `reason` explains it in words (a skip, a failure). `attempt` is the number of
+    started attempts (0: none), `attempts` that of allowed ones. `purpose` is that of
+    the latest or next attempt: run, undo, probe. In or after a rollback the outcome may
+    also be undone or undo_failed. `frozen`: it is suspended. `is_group`: it is a nested
+    workflow; `has_undo`: it can be undone. `retry_at` is when the next attempt is due.
+    `stopping`: it is being stopped. `stale` says on which undone task its success
+    depends. `result` is that of the latest attempt, empty until it has finished.
 
-    The rest is not known of the state alone, and filled in by who draws: `log_tail`
-    holds the last lines of a failed task's log, `unattended` says what became of a
-    running task if nobody owns its run. `shortage` is what the machine had none of for
-    a ready task to begin. Of a running task: `rate` is its
-    progress a second (of `progress.done` if there is one, else of percent);
-    `expected_end` a time; `slow`: slower than usual; `cpu_percent` of one core and
-    `rss_bytes` are what its processes use now. `waits_for` names the first tasks that
-    a waiting one waits for, `waits_more` counts the others.
+    The other fields are not in the state; the caller fills them in. `log_tail` has the
+    last lines of a failed task's log, `unattended` says what became of a running task
+    of an orphaned run. `shortage` is the exhausted resource for which a ready task
+    waits. Of a running task: `rate` is its progress per second (of `progress.done` if
+    there is one, else of percent); `expected_end` a time; `slow`: slower than usual;
+    `cpu_percent` of one core and `rss_bytes` are the current usage of its processes.
+    `waits_for` names the first unmet dependencies of a waiting task, `waits_more`
+    counts the others.
     """
 
     id: str
@@ -89,12 +88,12 @@ class TaskView:
 
     @property
     def explanation(self) -> str:
-        """Why it is where it is, in words; "" where nothing is to be said."""
+        """Why it has its status, in words; "" if there is nothing to say."""
         return self.unattended or self.shortage or self.reason or self.stale
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody has to look into it: it failed, or it is held."""
+        """Whether it needs attention: it failed, or it is held."""
         return self.status == "held" or self.outcome in NEEDS_ATTENTION
 
 
@@ -103,14 +102,13 @@ class RunView:
     """One run.
 
     `status`: queued, running, paused, cancelling, held, rolling_back, finished; or
-    incomplete, see `storage.run_summary.RunSummary`, filled in by who draws.
-    `outcome` when finished: succeeded, failed, cancelled, timed_out, lost,
-    rolled_back, rollback_failed. `reason` is why it was cancelled, in the words of who
-    did it. `counts` maps each
-    status, and for finished tasks each outcome instead, to a number of tasks;
-    `total` is their sum. `tasks` are the rows to show, in file order, possibly
-    not all of them. `stages` are counts like `counts` by stage of the graph, and
-    `expected_end` a time; both are filled in by who draws, if at all.
+    incomplete, see `storage.run_summary.RunSummary`, filled in by the caller. `outcome`
+    when finished: succeeded, failed, cancelled, timed_out, lost, rolled_back,
+    rollback_failed. `reason` is the reason given for its cancel. `counts` maps each
+    status, and for finished tasks each outcome, to a number of tasks; `total` is their
+    sum. `tasks` are the rows to show, in file order, possibly not all of them. `stages`
+    are counts like `counts` by stage of the graph, and `expected_end` a time; both are
+    optional and filled in by the caller.
     """
 
     id: str
@@ -138,12 +136,11 @@ def view(
     next_up: Sequence[str] = (),
     unattended: Mapping[str, str] = {},
 ) -> RunView:
-    """Return the picture of a run with at most `rows` tasks (None: all).
+    """Return the view of a run with at most `rows` tasks (None: all).
 
-    When not all fit, those come that run, wait for a retry or are held, but for a
-    third at most for those that failed, then `next_up`, then the first of the others;
-    all in file order. `unattended` says what became of running tasks if no process owns
-    the run.
+    If not all fit, running, retrying and held tasks come first, but up to a third of
+    the rows is kept for failed ones; then `next_up`, then the first of the others; all
+    in file order. `unattended` says what became of running tasks of an orphaned run.
     """
     submitted = run.submitted
     stale = {} if rows == 0 else why_stale(run)
@@ -187,10 +184,10 @@ def task_view(
     stale: Mapping[str, str] = {},
     unattended: Mapping[str, str] = {},
 ) -> TaskView:
-    """Return the picture of one task; the mappings are those of its run.
+    """Return the view of one task; the mappings are those of its run.
 
-    `stale` is what `core.engine.selection.why_stale` says of it, `unattended` what
-    became of its running tasks if no process owns it.
+    `stale` is the result of `core.engine.reopen.why_stale`, `unattended` says what
+    became of its running tasks if the run is orphaned.
     """
     succeeded = task.outcome == "succeeded"
     return TaskView(
@@ -217,14 +214,14 @@ def task_view(
 
 
 def returned_message(task: TaskState) -> str:
-    """Return the text in the field `message` of what a task returned; "" for none."""
+    """Return the text in the field `message` of an output; "" for none."""
     output = task.output if task.status == "finished" else None
     message = output.get("message") if isinstance(output, dict) else None
     return message.strip()[:_MESSAGE_MAX] if isinstance(message, str) else ""
 
 
 def waits_of(run: RunState, task: TaskState) -> Tuple[Tuple[str, ...], int]:
-    """Return the first two tasks that a waiting one waits for, and how many others."""
+    """Return the first two unmet dependencies of a task, and the number of others."""
     parent = task.task.parent
     if parent is not None and run.tasks[parent].status == "waiting":
         return (parent,), task.unmet - 1

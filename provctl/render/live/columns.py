@@ -1,7 +1,7 @@
-"""What stands beside a running task: progress, time left, use, in columns.
+"""The columns beside a running task: progress, time left, resource usage.
 
-Each cell says by itself what it is, so no line is spent on titles. What the width
-does not allow is left out, what matters least first.
+Each cell is understood by itself, so no line is used for titles. Columns that do not
+fit are left out, the least important first.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from provctl.render.live.frame import Canvas, Span
 
 
-_ROOMY = 60  # cells from which a row has place for a bar of its own
+_ROOMY = 60  # cells from which a row has room for a bar
 _WIDE = 100
-_MESSAGE = 20  # cells that are kept for it, but half of the room at most
-# How wide a column is at least, or what stands behind it would move all the time;
-# in the order in which they are given up, the last first.
+_MESSAGE = 20  # cells that are kept for it, but at most half of the room
+# Minimum widths, so that the text after a column does not move all the time. In the
+# order in which columns are kept: the last one is given up first.
 _LEAST = {"percent": 4, "left": 9, "bar": 8, "cpu": 8, "memory": 4, "rate": 7}
 _SHOWN = ("bar", "percent", "left", "rate", "cpu", "memory")
 _BAR, _WIDE_BAR = 8, 12
@@ -30,12 +30,12 @@ _BAR, _WIDE_BAR = 8, 12
 
 @light_dataclass
 class Columns:
-    """The columns of some rows: what has one, and how many cells it takes."""
+    """The columns of some rows: their names and widths in cells."""
 
     widths: Mapping[str, int]
 
     def cells(self, task: TaskView, paper: Canvas) -> List[Span]:
-        """Draw what stands before the message of a running task."""
+        """Draw the columns before the message of a running task."""
         texts = _texts(task, paper)
         spans: List[Span] = []
         for name in _SHOWN:
@@ -51,7 +51,7 @@ class Columns:
 
 
 def columns(tasks: Sequence[TaskView], room: int, paper: Canvas) -> Columns:
-    """Choose the columns of these rows when behind the names are so many cells."""
+    """Choose the columns of these rows for so many cells after the names."""
     widths: Dict[str, int] = {}
     message = 0
     for task in tasks:
@@ -73,7 +73,7 @@ def columns(tasks: Sequence[TaskView], room: int, paper: Canvas) -> Columns:
 
 
 def _texts(task: TaskView, paper: Canvas) -> Dict[str, str]:
-    """What there is to say, by column."""
+    """The text of each column that has one."""
     texts: Dict[str, str] = {}
     if task.progress.percent is not None:
         texts["percent"] = f"{int(task.progress.percent)}%"
@@ -90,9 +90,9 @@ def _texts(task: TaskView, paper: Canvas) -> Dict[str, str]:
 
 
 def format_eta(expected_end: Optional[float], now: float) -> str:
-    """Say how long something is expected to go on; "" if there is no telling.
+    """Format the expected remaining time; "" if it is unknown.
 
-    In whole seconds, for a calm picture.
+    In whole seconds, so that the picture changes less often.
     """
     if expected_end is None or expected_end <= now:
         return ""
@@ -100,7 +100,7 @@ def format_eta(expected_end: Optional[float], now: float) -> str:
 
 
 def format_memory(size: int) -> str:
-    """Say a number of bytes in at most four characters and a unit: 640K, 1.2G."""
+    """Format a number of bytes in at most four characters and a unit: 640K, 1.2G."""
     number = size / 1024
     unit = "K"
     for larger in "MGT":
@@ -111,21 +111,21 @@ def format_memory(size: int) -> str:
 
 
 def _rate(per_s: float, unit: str) -> str:
-    """Say how fast something goes, in the unit of time that makes it a number."""
+    """Format a rate in the unit of time that makes it at least 1."""
     units = ((1.0, "s"), (60.0, "min"), (3600.0, "h"))
     seconds, per = next((u for u in units if per_s * u[0] >= 1), units[-1])
     number = per_s * seconds
-    said = f"{number:.1f}" if number < 10 else f"{number:.0f}"
-    return f"{said}{unit}/{per}"
+    text = f"{number:.1f}" if number < 10 else f"{number:.0f}"
+    return f"{text}{unit}/{per}"
 
 
 def row_notes(task: TaskView, *, at_length: bool) -> List[Span]:
-    """Say what is out of the ordinary about a running task."""
-    said = []
+    """Name what is unusual about a running task."""
+    notes = []
     if activity(task) != "running":
-        said.append(activity(task))
+        notes.append(activity(task))
     if task.attempt > 1:
-        said.append(f"attempt {task.attempt}/{max(task.attempts, task.attempt)}")
+        notes.append(f"attempt {task.attempt}/{max(task.attempts, task.attempt)}")
     if task.slow:
-        said.append("slower than usual" if at_length else "slow")
-    return [(", ".join(said), "yellow")] if said else []
+        notes.append("slower than usual" if at_length else "slow")
+    return [(", ".join(notes), "yellow")] if notes else []

@@ -1,4 +1,4 @@
-"""When a terminal is asked where its cursor is: once it has got another size."""
+"""When a terminal is asked for its cursor position: after a change of its size."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ if TYPE_CHECKING:
 
 
 class Location:
-    """Where the cursor of a terminal is after its last change of size.
+    """The cursor position of a terminal after its last change of size.
 
-    It is asked when it had its size for `settle_s`: while a window is being resized,
-    tmux tells of a size up to 0.25 s after it has broken its lines anew.
+    The terminal is asked after its size was stable for `settle_s`: while a window is
+    being resized, tmux reports a size up to 0.25 s after it has wrapped its lines
+    again.
     """
 
     def __init__(self, keys: Keys, *, settle_s: float) -> None:
         self._keys = keys
         self._settle_s = settle_s
-        self.position: Optional[Position] = None  # for the next picture alone
+        self.position: Optional[Position] = None  # for the next picture only
         self.forget()
 
     def forget(self) -> None:
-        """Begin with whatever size is seen next."""
+        """Start with whatever size is seen next."""
         self._size: Optional[Tuple[int, int]] = None
-        self._changed_at: Optional[float] = None  # while the position is sought
+        self._changed_at: Optional[float] = None  # while the position is unknown
         self._asked = False
         self._width: Optional[int] = None
 
     def see(self, size: Tuple[int, int], now: float) -> None:
-        """Hear of the width and height that the terminal has now."""
+        """Note the current width and height of the terminal."""
         self.position = None
         if self._size not in (None, size):
             self._changed_at, self._asked, self._width = now, False, None
@@ -37,27 +38,27 @@ class Location:
 
     @property
     def size(self) -> Tuple[int, int]:
-        """The size to draw for: the system may not know yet that it is narrower."""
+        """The size to draw for: the terminal may be narrower than the system knows."""
         assert self._size is not None
         width, height = self._size
         return min(width, self._width or width), height
 
     def is_settled(self, now: float) -> bool:
-        """Ask if it is time to; whether the terminal has told all that it tells."""
+        """Ask when it is time; return whether there is nothing left to wait for."""
         if self._changed_at is None:
             return True
         answer = self._keys.position()
         if (self._asked and answer) or not self._keys.can_ask:
             self._end(answer)
             return True
-        # A clock that was set back must not stop the picture.
+        # A clock that was set back must not stop the view.
         early = 0 <= now - self._changed_at < self._settle_s
         if not (self._asked or early or self._keys.awaits):
             self._ask()
         return False
 
     def settle(self) -> None:
-        """Wait for the answer, at most as long as twice the patience of `Keys`."""
+        """Wait for the answer, at most twice the timeout of `Keys`."""
         if self._changed_at is None:
             return
         answer = self._keys.wait()

@@ -1,8 +1,8 @@
-"""What is on a picture of runs and what is left out when they do not fit.
+"""What a picture of runs shows, and what is left out if they do not fit.
 
 Pure: `now` and the size of the terminal come in, a rich renderable goes out. What
-fits is shown in file order. What does not fit is chosen: what failed or is held and
-what runs, then what is next; all other tasks are folded into counts by stage.
+fits is shown in file order. Otherwise tasks are chosen: failed, held and running ones,
+then the next ones. All other tasks are counted by stage.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _TAIL_LINES = 4
 _AT_WORK = frozenset({"running", "retrying"})
 _TROUBLED = FAILURES | {"held", "undo_failed"}
 _BEFORE = frozenset({"waiting", "ready"})
-_SMALLEST_RUN = 3  # two lines of its head, one for the tasks
-_STAGES = 5  # lines for stages at most,
-_STAGED = 4  # and this times as many for all
+_SMALLEST_RUN = 3  # two lines for its head, one for the tasks
+_STAGES = 5  # at most so many lines for stages,
+_STAGED = 4  # in a picture of at least this many times as many lines
 
-# Gives a row that is shown what it costs something to know.
+# Adds to a visible row what is expensive to find out.
 Fill = Callable[["RunView", "TaskView"], "TaskView"]
 
 
 def no_enrichment(_view: RunView, task: TaskView) -> TaskView:
-    """Fill in nothing."""
+    """Add nothing."""
     return task
 
 
@@ -64,10 +64,10 @@ def render_many(
     ascii_only: bool = False,
     fill: Fill = no_enrichment,
 ) -> Frame:
-    """Draw the runs of a batch, in order, and a line that counts them.
+    """Draw the runs of a batch in order, and a line that counts them.
 
-    Runs that do not fit get one line each, those at work sharing what is left; of
-    more runs than lines, those at work are shown.
+    Runs that do not fit get one line each, and running ones share the remaining lines.
+    If there are more runs than lines, running ones are shown.
     """
     if len(views) == 1:
         paper = Canvas(width, now, ASCII if ascii_only else UNICODE)
@@ -107,7 +107,7 @@ def _run(view: RunView, paper: Canvas, height: int, fill: Fill) -> List[Line]:
 def _choose(
     view: RunView, room: int, paper: Canvas
 ) -> Tuple[Sequence[TaskView], List[Line]]:
-    """Choose the tasks that get a row; draw what stands for the others."""
+    """Choose the tasks that get a row; draw summaries of the others."""
     counts = counts_of(view)
     unlisted = sum(counts.values()) > len(view.tasks)
     if len(view.tasks) <= room and not unlisted:
@@ -120,7 +120,7 @@ def _choose(
     tasks = _most_urgent_tasks(view.tasks, room - len(below) - 1)
     shown = Counter(map(state_of, tasks))
     hidden = {state: counts[state] - shown[state] for state in counts}
-    if staged:  # that tells of all but what should be seen
+    if staged:  # they count all tasks except those that need attention
         hidden = {s: n for s, n in hidden.items() if s in _AT_WORK | _TROUBLED}
     hidden = {state: number for state, number in hidden.items() if number > 0}
     if hidden:
@@ -129,9 +129,9 @@ def _choose(
 
 
 def _most_urgent_tasks(tasks: Sequence[TaskView], most: int) -> List[TaskView]:
-    """Choose rows: a third for what failed at least, and at most for what has not begun.
+    """Choose rows: at least a third for failed tasks, at most for waiting ones.
 
-    Of what runs that is shown which has run longest. What has not begun comes last.
+    Running tasks are chosen by how long they have run. Waiting tasks come last.
     """
     places: Dict[str, List[int]] = {"troubled": [], "at work": [], "before": []}
     for index, state in enumerate(map(state_of, tasks)):
@@ -155,7 +155,7 @@ def _since(task: TaskView) -> float:
 
 
 def _fold_stages(view: RunView, most: int) -> List[rows.Stage]:
-    """Fold stages if they do not fit: what is done, what has not begun, the rest."""
+    """Combine stages that do not fit: finished ones, waiting ones, the rest."""
     found = [(n, n, counts) for n, counts in enumerate(view.stages, 1)]
     if len(found) > most:
         kinds = groupby(found, key=lambda stage: _kind(stage[2]))
@@ -163,7 +163,7 @@ def _fold_stages(view: RunView, most: int) -> List[rows.Stage]:
         for kind, alike in kinds:
             found += alike if kind == "at work" else [reduce(_join_stages, alike)]
     while len(found) > max(most, 1):
-        # Of neighbours those two that are the least together.
+        # Combine the two neighbours with the fewest tasks.
         sizes = [sum(counts.values()) for _, _, counts in found]
         pairs = [a + b for a, b in zip(sizes, sizes[1:])]
         at = pairs.index(min(pairs))
@@ -188,19 +188,19 @@ def _most_urgent_runs(views: Sequence[RunView], most: int) -> List[RunView]:
 
 
 def _idle(view: RunView) -> int:
-    """Rank a run by how little there is to see: at work, ended, not begun."""
+    """Rank a run by how little it shows: running, finished, waiting."""
     return {"finished": 1, "queued": 2}.get(view.status, 0)
 
 
 def _shares(views: Sequence[RunView], height: int) -> List[int]:
-    """Divide the lines among runs: what each needs, or else one and a fair share."""
+    """Divide the lines among runs: what each needs, or one line and a fair share."""
     needs = [_needed_rows(view) for view in views]
     if sum(needs) <= height:
         return needs
     shares = [1] * len(views)
     spare = height - len(views)
     at_work = [i for i, view in enumerate(views) if _idle(view) == 0]
-    # The modest first: what they leave is shared by those who need more.
+    # Small runs first: the lines they leave are shared by larger ones.
     at_work.sort(key=lambda i: needs[i])
     for done, index in enumerate(at_work):
         extra = min(needs[index] - 1, spare // (len(at_work) - done))

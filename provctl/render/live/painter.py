@@ -1,9 +1,9 @@
-"""A picture that rich draws in place, also once the terminal has another size.
+"""A picture that rich draws in place, also after the terminal was resized.
 
-A terminal of another width breaks the lines of a picture into more rows, and moves
-what has no room out of sight. rich counts lines, so it is told of the rows. How many
-of them are out of sight can only be guessed, as terminals differ in what they do with
-empty rows below; the terminal itself knows it.
+A terminal with another width wraps the lines of a picture into more rows, and hides
+what has no room. rich counts lines, so it must be told the number of rows. How many of
+them are hidden can only be estimated, because terminals treat empty rows below the
+cursor differently; only the terminal itself knows.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _ERASE_AND_UP = ((ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1))
 
 
 class Painter:
-    """Paints below what the terminal shows. All raise OSError once that is gone.
+    """Paints below the text on the terminal. All methods raise OSError if it is gone.
 
-    Between frames the cursor stands at the beginning of the last line.
+    Between frames the cursor is at the beginning of the last line.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def begin(self) -> None:
-        """Hide the cursor; the first frame is painted below what is there."""
+        """Hide the cursor; the first frame is painted below the text that is there."""
         self._live = Live(
             console=self._console,
             auto_refresh=False,
@@ -49,12 +49,12 @@ class Painter:
         )
         self._size = (0, 0)
         self._shown: Tuple[Line, ...] = ()
-        self._above: List[str] = []  # lines of old frames, out of sight
+        self._above: List[str] = []  # lines of old frames, hidden
         self._at_bottom = False
         self._console.show_cursor(False)
 
     def end(self) -> None:
-        """Leave what is painted, and give the cursor back below it."""
+        """Leave the picture on the screen, and show the cursor below it."""
         self._live.stop()
         self._console.show_cursor()
 
@@ -66,10 +66,11 @@ class Painter:
         *,
         position: Optional[Position] = None,
     ) -> None:
-        """Change what is painted into these lines, of at most `width` cells.
+        """Replace the painted lines by these, of at most `width` cells.
 
-        The terminal has `width` cells and `height` lines now, whatever it had before.
-        If it changed, `position` is what it says of its cursor; None: it says nothing.
+        The terminal now has `width` cells and `height` lines, whatever it had before.
+        After a change `position` is the cursor position it reported, None if it
+        reported none.
         """
         resized = bool(self._shown) and (width, height) != self._size
         with self._console:  # all in one write
@@ -87,10 +88,10 @@ class Painter:
     def _erase_excess(
         self, width: int, height: int, position: Optional[Position]
     ) -> None:
-        """Erase rows from below until there are as many as rich knows of.
+        """Erase rows from below until there are as many as rich counts.
 
-        What is out of sight above cannot be erased until there is more room, when it
-        comes back. If rich goes up too far then, it gets to the first row in sight.
+        Hidden rows above cannot be erased until they are visible again. If rich then
+        moves up too far, it stops at the first visible row.
         """
         lines = [*self._above, *("".join(text for text, _ in s) for s in self._shown)]
         broken_at = position.width if position else width
@@ -100,10 +101,10 @@ class Painter:
         if position:
             hidden = max(over - position.rows_above, 0)
         else:
-            # The row of the cursor stays in sight.
+            # The row of the cursor stays visible.
             hidden = min(max(over + 1 + below - height, 0), over)
-        # Some give no room to what is broken but at the top, though there is some at
-        # the bottom. What they hide next is to be empty rows, and not the picture.
+        # Some terminals make room for wrapped lines only at the top, even with room
+        # at the bottom. What they hide next must be empty rows, not the picture.
         self._at_bottom = position is not None and hidden > 0
         self._above = _first_rows(broken, hidden)
         excess = over - hidden + 1 + below - len(self._shown)
@@ -111,7 +112,7 @@ class Painter:
 
 
 def _first_rows(broken: Sequence[Sequence[str]], most: int) -> List[str]:
-    """The lines in the first rows of lines that are broken; the last may be a part."""
+    """The lines in the first rows of wrapped lines; the last line may be a part."""
     found = []
     for rows in broken:
         if most <= 0:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from provctl.render.live.frame import Canvas, Line, Span
 
 
-# Stages of a run, from the first to the last of them, and their tasks by state.
+# Adjacent stages of a run, the first and the last of them, and their tasks by status.
 Stage = Tuple[int, int, Mapping[str, int]]
 
 _STYLES = {
@@ -49,20 +49,20 @@ _STYLES = {
     **dict.fromkeys((*NEEDS_ATTENTION, "rollback_failed"), "red"),
 }
 
-# What is counted first is seen where there is no place for all.
+# The counts in the order in which they are shown, if not all fit.
 _LOOKED_INTO = (*NEEDS_ATTENTION, "rollback_failed", "held")
 _COUNTED = sorted(
     STATES, key=lambda state: (state != "running", state not in _LOOKED_INTO)
 )
 
-_ROOMY = 60  # cells from which there is place for a longer bar,
-_WIDE = 80  # and for what a task used that has ended
+_ROOMY = 60  # cells from which there is room for a longer bar,
+_WIDE = 80  # and for the resource usage of finished tasks
 _ELAPSED = 6
 _DEEPEST_INDENT = 6
 
 
 def task_rows(tasks: Sequence[TaskView], paper: Canvas) -> List[Line]:
-    """Draw tasks: mark, name, time, and what each says or what is said of it."""
+    """Draw tasks: mark, name, time, and a message or a reason."""
     names = _labels(tasks, paper)
     before = 2 + (cell_len(names[0]) if names else 0) + 1 + _ELAPSED + 2
     shown = columns(tasks, paper.width - before, paper)
@@ -70,7 +70,7 @@ def task_rows(tasks: Sequence[TaskView], paper: Canvas) -> List[Line]:
 
 
 def _labels(tasks: Sequence[TaskView], paper: Canvas) -> List[str]:
-    """Name the rows: ids, indented below the groups that are shown above them."""
+    """Name the rows: ids, indented below the groups that have a row above them."""
     depths: Dict[str, int] = {}
     names: List[str] = []
     for task in tasks:
@@ -96,8 +96,8 @@ def _task_row(task: TaskView, label: str, shown: Columns, paper: Canvas) -> Line
     if state == "running":
         note = [*shown.cells(task, paper), *_progress_spans(task, paper)]
     else:
-        said = paper.clean(describe_task(task, now=paper.now))
-        note = [(said, style), (_usage_text(task, paper), "dim")]
+        text = paper.clean(describe_task(task, now=paper.now))
+        note = [(text, style), (_usage_text(task, paper), "dim")]
     return paper.line(
         [
             (f"{paper.glyphs.mark('paused' if task.frozen else state)} ", style),
@@ -109,19 +109,19 @@ def _task_row(task: TaskView, label: str, shown: Columns, paper: Canvas) -> Line
 
 
 def tail(task: TaskView, paper: Canvas, most: int) -> List[Line]:
-    """Draw the last lines of a task's log, at most so many."""
+    """Draw at most so many of the last lines of a task's log."""
     kept = task.log_tail[-most:] if most > 0 else ()
     margin = f"    {paper.glyphs.tail} "
     return [paper.line([(margin, "red"), (paper.clean(line), "")]) for line in kept]
 
 
 def fold(counts: Mapping[str, int], paper: Canvas) -> Line:
-    """Stand for the tasks that have no row."""
+    """Draw one line for the tasks without a row."""
     return paper.line([(f"{paper.glyphs.ellipsis} {format_counts(counts)}", "dim")])
 
 
 def stages(found: Sequence[Stage], paper: Canvas) -> List[Line]:
-    """Draw stages of the graph, several in one line: a bar, tasks done, the others."""
+    """Draw stages of the graph, several in one line: a bar, finished tasks, others."""
     names = [f"stage {a}" if a == b else f"stages {a}-{b}" for a, b, _ in found]
     totals = [sum(counts.values()) for _, _, counts in found]
     dones = [_count_finished(counts) for _, _, counts in found]
@@ -130,16 +130,16 @@ def stages(found: Sequence[Stage], paper: Canvas) -> List[Line]:
     lines = []
     for name, done, whole, (_, _, counts) in zip(names, dones, totals, found):
         bar = paper.bar(done / whole if whole else 0.0, 8)
-        said = f" {f'{done}/{whole}':<{number}}"
-        begin: List[Span] = [(f"  {name:<{widest}}  ", "dim"), *bar, (said, "dim")]
+        text = f" {f'{done}/{whole}':<{number}}"
+        begin: List[Span] = [(f"  {name:<{widest}}  ", "dim"), *bar, (text, "dim")]
         lines.append(paper.line([*begin, *_count_spans(counts)]))
     return lines
 
 
 def head(view: RunView, paper: Canvas) -> List[Line]:
-    """Name a run, then draw it as a whole: bar, tasks done, time, tasks by state.
+    """Draw the name of a run, then the whole run: bar, tasks done, time, counts.
 
-    The name gives way before the status and the id do.
+    The name is shortened before the status and the id are.
     """
     state = view.outcome or view.status
     rest = f"  {humanize(state)}  {paper.clean(view.id)}"
@@ -169,7 +169,7 @@ def summary(view: RunView, paper: Canvas, name_cells: int) -> Line:
 
 
 def total(views: Sequence[RunView], paper: Canvas) -> Line:
-    """Count the runs of a batch by where they are."""
+    """Count the runs of a batch by status."""
     counts = Counter(view.outcome or view.status for view in views)
     return paper.line([(f"{len(views)} runs: ", "bold"), (format_counts(counts), "")])
 
@@ -179,7 +179,7 @@ def _title(name: str, state: str, paper: Canvas) -> List[Span]:
 
 
 def _progress_spans(task: TaskView, paper: Canvas) -> List[Span]:
-    """Show what a running task says of itself, or that it runs."""
+    """Show the progress message of a running task, or that it runs."""
     unusual = row_notes(task, at_length=paper.width >= _WIDE)
     message = paper.clean(task.progress.message)
     if not message:
@@ -189,7 +189,7 @@ def _progress_spans(task: TaskView, paper: Canvas) -> List[Span]:
 
 
 def _usage_text(task: TaskView, paper: Canvas) -> str:
-    """Say what a task used that has ended."""
+    """Format the resource usage of a finished task."""
     if (
         task.status != "finished"
         or not task.result.max_rss_bytes

@@ -1,5 +1,6 @@
-"""What comes from a terminal while it is drawn on: what is typed, which is neither
-shown nor kept, and where the terminal says that its cursor is.
+"""Input from a terminal during a live view.
+
+Typed text is neither shown nor kept. The terminal also answers where its cursor is.
 """
 
 from __future__ import annotations
@@ -11,29 +12,29 @@ import termios
 import time
 from typing import Any, List, NamedTuple, Optional
 
-_LOCAL_MODES, _CHARACTERS = 3, 6  # places in what `tcgetattr` returns
+_LOCAL_MODES, _CHARACTERS = 3, 6  # indexes in the result of `tcgetattr`
 
-# In the last column, so that the answer tells how wide the terminal is. It may know
-# that before the system does.
+# Asked in the last column, so that the answer tells the width of the terminal. The
+# terminal may know its width before the system does.
 _QUESTION = b"\x1b7\x1b[9999C\x1b[6n\x1b8"
 _ANSWER = re.compile(rb"\x1b\[(\d+);(\d+)R")
-_LONGEST = 32  # bytes of an answer, and more
-_PATIENCE_S = 1.0  # so long the answer may take, also from the other side of the world
+_LONGEST = 32  # bytes to keep: more than the longest answer
+_PATIENCE_S = 1.0  # how long an answer may take, also over a slow connection
 
 
 class Position(NamedTuple):
-    """What a terminal says: the rows in sight above its cursor, and its width."""
+    """The answer of a terminal: visible rows above its cursor, and its width."""
 
     rows_above: int
     width: int
 
 
 class Keys:
-    """Holds back what is typed at the terminal that is open as `fd`; None: there is none.
+    """Discards text typed at the terminal open as `fd`; None: there is no terminal.
 
-    Keys that send signals (Ctrl-C, Ctrl-Z, Ctrl-\\) still do. In the background
-    nothing is changed: there the terminal is another's.
-    An answer is waited for until `patience_s` after the question.
+    Keys that send signals (Ctrl-C, Ctrl-Z, Ctrl-\\) still do. In the background nothing
+    is changed: the terminal belongs to another job. An answer is waited for until
+    `patience_s` after the question.
     """
 
     def __init__(self, fd: Optional[int], *, patience_s: float = _PATIENCE_S) -> None:
@@ -41,11 +42,11 @@ class Keys:
         self._patience_s = patience_s
         self._before: Optional[List[Any]] = None
         self._input: Optional[int] = None
-        self._asked_at: Optional[float] = None  # while there is no answer
-        self._heard = b""
+        self._asked_at: Optional[float] = None  # while an answer is outstanding
+        self._received = b""
 
     def hold(self) -> None:
-        """Let nothing that is typed be shown from now on."""
+        """Do not show typed text from now on."""
         if self._before is not None or not self._is_ours():
             return
         assert self._fd is not None
@@ -60,10 +61,10 @@ class Keys:
         self._input = _open_input()
 
     def release(self) -> None:
-        """Throw away what was typed, and let the terminal be as it was.
+        """Discard typed text and restore the terminal.
 
-        An answer that is still to come is waited for: it would be typed at whoever
-        reads next.
+        Wait for an outstanding answer first: otherwise the next program that reads
+        would get it as typed text.
         """
         self.wait()
         before, self._before = self._before, None
@@ -78,36 +79,36 @@ class Keys:
 
     @property
     def can_ask(self) -> bool:
-        """Whether the terminal can be asked; one that did not answer is not again."""
+        """Whether the terminal can be asked: not after a question without answer."""
         return self._input is not None and (self._asked_at is None or self.awaits)
 
     @property
     def awaits(self) -> bool:
-        """Whether an answer is still to come."""
+        """Whether an answer is outstanding."""
         return time.monotonic() < self._deadline
 
     def ask(self) -> None:
-        """Ask where the cursor is; the answer to an earlier question must not be open."""
+        """Ask for the cursor position; no earlier answer may be outstanding."""
         assert self._fd is not None
-        self._asked_at, self._heard = time.monotonic(), b""
+        self._asked_at, self._received = time.monotonic(), b""
         os.write(self._fd, _QUESTION)
 
     def position(self) -> Optional[Position]:
-        """Return the answer, if it is there; what is typed before is thrown away."""
-        return self._hear(time.monotonic())
+        """Return the answer if it has arrived; text typed before it is discarded."""
+        return self._receive(time.monotonic())
 
     def wait(self) -> Optional[Position]:
-        """Return the answer, if it comes."""
-        return self._hear(self._deadline)
+        """Wait for the answer and return it, if it arrives."""
+        return self._receive(self._deadline)
 
-    def _hear(self, deadline: float) -> Optional[Position]:
+    def _receive(self, deadline: float) -> Optional[Position]:
         while self._asked_at is not None and self._reads(deadline):
-            answer = _ANSWER.search(self._heard)
+            answer = _ANSWER.search(self._received)
             if answer:
                 self._asked_at = None
                 return Position(int(answer.group(1)) - 1, int(answer.group(2)))
-            self._heard = self._heard[-_LONGEST:]
-            if time.monotonic() >= deadline:  # somebody types, and goes on
+            self._received = self._received[-_LONGEST:]
+            if time.monotonic() >= deadline:  # somebody keeps typing
                 break
         return None
 
@@ -116,7 +117,7 @@ class Keys:
         return 0.0 if self._asked_at is None else self._asked_at + self._patience_s
 
     def _reads(self, deadline: float) -> bool:
-        """Read more of what comes until then; False: that was all."""
+        """Read more until the deadline; False if nothing came."""
         if self._input is None or not self._is_ours():
             return False
         ready = select.poll()
@@ -124,16 +125,16 @@ class Keys:
         if not ready.poll(max(deadline - time.monotonic(), 0.0) * 1000):
             return False
         try:
-            heard = os.read(self._input, 4096)
-        except BlockingIOError:  # another was faster
+            data = os.read(self._input, 4096)
+        except BlockingIOError:  # another process was faster
             return True
-        except OSError:  # it is gone, as the next picture will tell
+        except OSError:  # the terminal is gone; the next picture will report it
             return False
-        self._heard += heard
-        return bool(heard)
+        self._received += data
+        return bool(data)
 
     def _is_ours(self) -> bool:
-        """Whether it is our terminal, and we are in its foreground."""
+        """Whether the terminal is ours, and we are its foreground job."""
         try:
             return self._fd is not None and os.tcgetpgrp(self._fd) == os.getpgrp()
         except OSError:
@@ -141,9 +142,9 @@ class Keys:
 
 
 def _open_input() -> Optional[int]:
-    """Open our terminal anew: others share the way on which it is open already.
+    """Open our terminal again; other processes share the existing descriptor.
 
-    There a read must not wait for what they may read first.
+    A read must not block because they have read the data first.
     """
     try:
         return os.open("/dev/tty", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)

@@ -1,7 +1,7 @@
-"""The picture on a terminal: when it is drawn, and how it is left behind.
+"""The live view on a terminal: when it is drawn, and what remains at the end.
 
-No thread: the caller's updates are the only clock, so nothing draws while the
-caller is at work, and an idle caller costs nothing.
+There is no thread: the caller's updates are the only clock. So nothing is drawn while
+the caller works, and an idle caller costs nothing.
 """
 
 from __future__ import annotations
@@ -39,16 +39,15 @@ _Result = TypeVar("_Result")
 
 
 class LiveView:
-    """Draws runs in place; a context manager that always gives the cursor back.
+    """Draws runs in place; a context manager that always shows the cursor again.
 
-    What is typed meanwhile is neither shown nor left for whoever reads next.
-    A terminal of another size is drawn on once it has told where its cursor is.
+    Text typed meanwhile is neither shown nor left for the next program that reads.
+    After a resize it draws once the terminal has reported its cursor position.
 
-    `now` gives seconds since the epoch; `fill` is asked for each row that is shown;
-    `program` is what commands that are named begin with.
-    Once the terminal is gone each update raises the OSError that told so, for who
-    watches a run may have to do something about it; `close` never does, nor does
-    leaving.
+    `now` gives seconds since the epoch; `fill` is called for each visible row;
+    `program` is the prefix of commands in hints. Once the terminal is gone, each update
+    raises the OSError that reported it, because the watcher of a run may have to react.
+    `close` and leaving the context never raise it.
     """
 
     def __init__(
@@ -95,13 +94,13 @@ class LiveView:
         """Whether the next update would draw; if not, views need not be made."""
         if self._drawn_at is None or self._size() != self._drawn_size:
             return True
-        # A clock that was set back must not stop the picture.
+        # A clock that was set back must not stop the view.
         return not 0 <= self._now() - self._drawn_at < self._interval_s
 
     def update(self, views: Sequence[RunView]) -> None:
-        """Draw what looks different now, if the last frame is old enough.
+        """Draw what has changed, if the last frame is old enough.
 
-        What comes too early is dropped: the caller's next tick brings it.
+        An update that comes too early is dropped: the next one includes it.
         """
         if not self.due:
             return
@@ -110,7 +109,7 @@ class LiveView:
         if self._attempt(lambda: self._location.is_settled(now)) is False:
             return
         frame = self._render(views)
-        if self._size() != size:  # by now; it would be drawn where it is not expected
+        if self._size() != size:  # resized meanwhile: the picture would be misplaced
             return
         self._drawn_at, self._drawn_size = now, size
         self._paint(frame)
@@ -118,14 +117,14 @@ class LiveView:
             raise self._gone
 
     def suspend(self) -> None:
-        """Give the terminal back; what is on it stays."""
+        """Release the terminal; the picture stays on it."""
         if not self._ended:
             self._ended = True
             self._attempt(self._painter.end)
             self._attempt(self._keys.release)
 
     def resume(self) -> None:
-        """Take the terminal; the next picture is drawn below what is on it."""
+        """Take the terminal; the next picture is drawn below its current text."""
         self._ended = False
         self._drawn_at = None
         self._location.forget()
@@ -133,19 +132,19 @@ class LiveView:
         self._attempt(self._painter.begin)
 
     def close(self, final_views: Sequence[RunView]) -> None:
-        """Leave the final picture on the screen, then tell how each run ended."""
-        if self._ended:  # it was given up while another had the terminal
+        """Leave the final picture on the screen, then print how each run finished."""
+        if self._ended:  # it was suspended while another program had the terminal
             self.resume()
         self._location.see(self._size(), self._now())
         self._attempt(self._location.settle)
         self._paint(self._render(final_views))
         self.suspend()
         encoding = self._console.encoding
-        told = [
+        lines = [
             line for view in final_views for line in run_finished(view, self._program)
         ]
-        account = Frame(tuple(((encodable(line, encoding), ""),) for line in told))
-        self._attempt(lambda: self._console.print(account, soft_wrap=True))
+        result = Frame(tuple(((encodable(line, encoding), ""),) for line in lines))
+        self._attempt(lambda: self._console.print(result, soft_wrap=True))
 
     def _render(self, views: Sequence[RunView]) -> Frame:
         width, height = self._location.size
@@ -164,10 +163,10 @@ class LiveView:
         self._attempt(paint)
 
     def _size(self) -> Tuple[int, int]:
-        """The size of the terminal now: the environment may tell one of long ago."""
+        """The current size of the terminal; the environment may have an old one."""
         try:
             width, height = os.get_terminal_size(self._console.file.fileno())
-        except (OSError, ValueError):  # no terminal at all
+        except (OSError, ValueError):  # no terminal
             width, height = self._console.size
         return width or 80, height or 24
 
@@ -183,5 +182,5 @@ class LiveView:
 def _fd_of(console: Console) -> Optional[int]:
     try:
         return console.file.fileno()
-    except (OSError, ValueError):  # no file at all
+    except (OSError, ValueError):  # no file
         return None

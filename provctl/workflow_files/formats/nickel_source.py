@@ -65,16 +65,16 @@ class NickelFile:
         found: Dict[int, SourceLocation] = {}
         paths = [_candidates(p.path, self.value) for p in problems[:MAX_LOCATED]]
         for turn in range(MAX_TURNS):
-            tries = [
+            pending = [
                 (index, candidates[turn])
                 for index, candidates in enumerate(paths)
                 if index not in found and turn < len(candidates)
             ]
-            if not tries:
+            if not pending:
                 break
-            blamed = [_blame(self.expression, path) for _, path in tries]
+            blamed = [_blame(self.expression, path) for _, path in pending]
             outcome = _evaluate(self.evaluator, blamed, self.source)
-            for (index, path), answer in zip(tries, outcome.answers):
+            for (index, path), answer in zip(pending, outcome.answers):
                 place = self._place(answer.error, path, problems[index])
                 if place is not None:
                     found[index] = place

@@ -240,14 +240,14 @@ def _hint_unclosed(scan: _Scan, source: SourceText) -> str:
 def _open_text(scan: _Scan, source: SourceText) -> Optional[_Opener]:
     """Return the text that is not closed: all is well if it is, in its own line."""
     text, mending = source.text, set()
-    tries = min(_MAX_TRIES, _MAX_TRIED // (len(text) + 1))
+    remaining = min(_MAX_TRIES, _MAX_TRIED // (len(text) + 1))
     for opener in scan.lines:
         end = text.find("\n", opener.start)
         end = len(text) if end < 0 else end
         places = re.compile(r"[,)\]}]").finditer(text, _line(text, opener.start), end)
         for at in (*(place.start() for place in places), end):
-            tries -= 1
-            if tries < 0:
+            remaining -= 1
+            if remaining < 0:
                 return None
             mended = _string_start(f'{text[:at]}"{text[at:]}', at)
             if mended is not None:

@@ -1,4 +1,4 @@
-"""Streams of events: whole, resumed where they broke off, and never in anyone's way."""
+"""Event streams are complete, can be resumed, and do not block each other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def submitted(api: Api, *commands: str) -> str:
     return str(api.post("/workflows/submit", {"tasks": tasks}).data)
 
 
-def test_a_stream_is_the_journal_and_ends_with_the_run(
+def test_stream_equals_the_journal_and_ends_with_the_run(
     provctl: Provctl, api: Api
 ) -> None:
     run = submitted(api, "sleep 0.3", "exit 1")
@@ -44,9 +44,7 @@ def test_a_stream_is_the_journal_and_ends_with_the_run(
     assert events[-1].kind == "run_finished"
 
 
-def test_it_is_resumed_exactly_and_when_all_is_told_there_is_no_more(
-    provctl: Provctl, api: Api
-) -> None:
+def test_stream_can_be_resumed_after_any_event(provctl: Provctl, api: Api) -> None:
     run = submitted(api, "exit 0", "exit 0")
     path = f"/workflows/{run}/events"
     every = api.all_events(path)
@@ -60,7 +58,7 @@ def test_it_is_resumed_exactly_and_when_all_is_told_there_is_no_more(
     assert [event.kind for event in more][:1] == ["retry_requested"]
 
 
-def test_a_run_of_another_owner_is_followed_too(provctl: Provctl, api: Api) -> None:
+def test_stream_follows_a_run_of_another_owner(provctl: Provctl, api: Api) -> None:
     gate = provctl.folder / "gate"
     script = f"echo ready; until [ -e {gate} ]; do sleep 0.05; done"
     file = provctl.file({"a": {"command": ["sh", "-c", script]}})
@@ -78,9 +76,7 @@ def test_a_run_of_another_owner_is_followed_too(provctl: Provctl, api: Api) -> N
         process.communicate(timeout=60)
 
 
-def test_all_runs_are_followed_and_what_was_missed_is_said(
-    provctl: Provctl, api: Api
-) -> None:
+def test_stream_of_all_runs_reports_missed_events(provctl: Provctl, api: Api) -> None:
     with api.events("/events") as stream:
         runs = [submitted(api, "exit 0"), submitted(api, "exit 1")]
         seen: List[Event] = []
@@ -101,7 +97,7 @@ def test_all_runs_are_followed_and_what_was_missed_is_said(
             assert (lost.kind, lost.id) == ("reset", "")
 
 
-def test_a_reader_that_sleeps_is_in_nobodys_way(provctl: Provctl, api: Api) -> None:
+def test_idle_reader_does_not_block_others(provctl: Provctl, api: Api) -> None:
     with ExitStack() as sleepers:
         for _ in range(20):
             sleepers.enter_context(api.events("/events"))
@@ -111,7 +107,7 @@ def test_a_reader_that_sleeps_is_in_nobodys_way(provctl: Provctl, api: Api) -> N
         provctl("wait", run)
 
 
-def test_there_are_so_many_readers_and_no_more(provctl: Provctl, api: Api) -> None:
+def test_number_of_readers_is_limited(provctl: Provctl, api: Api) -> None:
     with ExitStack() as sleepers:
         for _ in range(31):
             sleepers.enter_context(api.events("/events"))
@@ -130,7 +126,7 @@ def test_there_are_so_many_readers_and_no_more(provctl: Provctl, api: Api) -> No
         provctl.until(there_is_room, "there is room again")
 
 
-def test_the_end_of_the_scheduler_ends_the_streams(provctl: Provctl, api: Api) -> None:
+def test_stop_of_the_scheduler_ends_the_streams(provctl: Provctl, api: Api) -> None:
     run = submitted(api, "exec sleep 60")
     with api.events(f"/workflows/{run}/events") as stream:
         events = iter(stream)

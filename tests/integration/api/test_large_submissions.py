@@ -1,4 +1,4 @@
-"""What is large is checked in a process of its own, and gets the same answer as what is small."""
+"""Large submissions are checked in a separate process, with the same result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def api(provctl: Provctl) -> Api:
 
 
 def _large(body: str) -> str:
-    """The same document, with blank lines behind it."""
+    """The same document, followed by blank lines."""
     return body + "\n" * (LARGE + 1)
 
 
@@ -54,7 +54,9 @@ _WRONG: Dict[str, Tuple[str, int]] = {
 
 
 @pytest.mark.parametrize("name", _WRONG)
-def test_mistakes_are_the_same(provctl: Provctl, api: Api, name: str) -> None:
+def test_large_submission_gets_the_same_mistakes(
+    provctl: Provctl, api: Api, name: str
+) -> None:
     body, status = _WRONG[name]
     small, large = (
         api.ask("POST", "/workflows/submit", each, {"Idempotency-Key": "y"})
@@ -65,7 +67,7 @@ def test_mistakes_are_the_same(provctl: Provctl, api: Api, name: str) -> None:
     assert provctl.runs() == []
 
 
-def test_results_are_the_same(provctl: Provctl, api: Api) -> None:
+def test_large_submission_gets_the_same_result(provctl: Provctl, api: Api) -> None:
     tasks = {"a": _TRUE, "b": {"script": "{x: 1}", "needs": ["a"]}}
     body = json.dumps(
         {
@@ -89,7 +91,9 @@ def test_results_are_the_same(provctl: Provctl, api: Api) -> None:
     assert submitted[0] == submitted[1]
 
 
-def test_a_key_makes_them_one(provctl: Provctl, api: Api) -> None:
+def test_small_and_large_submission_with_one_key_are_one_run(
+    provctl: Provctl, api: Api
+) -> None:
     body = json.dumps({"tasks": {"a": _TRUE}})
     key = {"Idempotency-Key": "k"}
     runs = {
@@ -103,7 +107,7 @@ def test_a_key_makes_them_one(provctl: Provctl, api: Api) -> None:
     assert (answer.status, answer.json()["code"]) == (409, 42)
 
 
-def test_schedules_are_the_same(provctl: Provctl, api: Api) -> None:
+def test_large_schedule_gets_the_same_result(provctl: Provctl, api: Api) -> None:
     body = json.dumps({"cron": "@daily", "workflow": {"tasks": {"a": _TRUE}}})
     small, large = (_put(api, n, b) for n, b in (("x", body), ("y", _large(body))))
     assert (small.status, large.status) == (201, 201), large.body
@@ -123,7 +127,7 @@ def test_schedules_are_the_same(provctl: Provctl, api: Api) -> None:
     assert answers[0].json() == answers[1].json()
 
 
-def test_of_many_mistakes_a_hundred_are_told_with_their_part_of_the_line(
+def test_response_lists_at_most_a_hundred_mistakes_with_short_lines(
     api: Api,
 ) -> None:
     wrong = {"tasks": {"a": {**_TRUE, "needs": _UNKNOWN}}}
@@ -148,14 +152,14 @@ def _check_many(answer: Answer) -> None:
     assert len(last["source_line"]) <= 160
 
 
-def test_long_names_are_told_in_part(api: Api) -> None:
+def test_response_shortens_long_names(api: Api) -> None:
     body = json.dumps({"tasks": {"a": {**_TRUE, "needs": ["x" * 4_900_000]}}})
     answer = api.ask("POST", "/workflows/submit", body)
     assert answer.status == 422
     assert len(answer.body) < 20_000
 
 
-def test_stopping_waits_for_no_check(provctl: Provctl, api: Api) -> None:
+def test_stop_does_not_wait_for_a_check(provctl: Provctl, api: Api) -> None:
     tasks = {f"t{n}": {**_TRUE, "description": "x" * 80} for n in range(90_000)}
     body = json.dumps({"tasks": tasks})
     answers: List[Any] = []

@@ -34,7 +34,7 @@ def api(provctl: Provctl) -> Api:
     return Api(provctl.state)
 
 
-def test_a_command_is_a_run_of_one_task(provctl: Provctl, api: Api) -> None:
+def test_library_command_becomes_a_run_of_one_task(provctl: Provctl, api: Api) -> None:
     body = {
         "type": "server_create",
         "infra": "wuji; rm -rf /",
@@ -59,7 +59,7 @@ def test_a_command_is_a_run_of_one_task(provctl: Provctl, api: Api) -> None:
     }
 
 
-def test_a_key_makes_two_calls_one(provctl: Provctl, api: Api) -> None:
+def test_same_key_makes_two_calls_one_run(provctl: Provctl, api: Api) -> None:
     first = api.post(
         "/workflows/servers/create", {"infra": "a"}, **{"Idempotency-Key": "k"}
     )
@@ -85,7 +85,7 @@ def test_a_key_makes_two_calls_one(provctl: Provctl, api: Api) -> None:
         ({"infra": "a", "params": []}, 422),
     ],
 )
-def test_what_does_not_fit_its_signature_is_refused(
+def test_arguments_that_do_not_match_the_signature_are_refused(
     provctl: Provctl, api: Api, body: object, status: int
 ) -> None:
     answer = api.post("/workflows/servers/create", body)
@@ -93,6 +93,6 @@ def test_what_does_not_fit_its_signature_is_refused(
     assert provctl.runs() == []
 
 
-def test_what_the_library_does_not_have_is_404(api: Api) -> None:
+def test_unknown_library_command_gets_404(api: Api) -> None:
     answer = api.post("/workflows/clouds/create", {})
     assert (answer.status, answer.json()["code"]) == (404, 40)

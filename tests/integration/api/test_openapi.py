@@ -1,4 +1,4 @@
-"""The OpenAPI document is true: requests made up from it get what it promises."""
+"""The OpenAPI document is true: generated requests get the documented responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 _CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
-def test_made_up_requests_get_what_is_promised(provctl: Provctl) -> None:
+def test_generated_requests_get_documented_responses(provctl: Provctl) -> None:
     api = start_api(provctl)
     work = {"a": {"command": ["true"]}}
     run = api.post("/workflows/submit", {"tasks": work}).data
@@ -66,7 +66,7 @@ def test_made_up_requests_get_what_is_promised(provctl: Provctl) -> None:
     assert "Traceback" not in provctl("scheduler", "logs").out
 
 
-def test_the_document_is_whole_and_loads_nothing_from_elsewhere(
+def test_document_is_complete_and_loads_nothing(
     provctl: Provctl,
 ) -> None:
     provctl("scheduler", "start")

@@ -1,4 +1,4 @@
-"""Who is refused by its head, and sends a body all the same, reads why."""
+"""Clients that send a body after a refused head can read the refusal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def api(provctl: Provctl, request: pytest.FixtureRequest) -> Api:
 
 
 def pieces(connection: HTTPConnection, count: int) -> Iterator[bytes]:
-    """A body that is sent when the answer has come, and nobody reads bodies any more."""
+    """A body that is sent after the response, when nobody reads bodies any more."""
     assert connection.sock.recv(1, socket.MSG_PEEK)
     for _ in range(count):
         yield _PIECE
@@ -55,7 +55,7 @@ def refused(connection: HTTPConnection, **headers: str) -> Tuple[int, bytes]:
         ({**_KIND, **{f"X-{n}": "" for n in range(100)}}, 431),
     ],
 )
-def test_the_answer_is_read_by_who_sends_on(
+def test_client_that_keeps_sending_reads_the_refusal(
     api: Api, headers: Dict[str, str], status: int
 ) -> None:
     told = refused(api.connect(), **{**api.headers(), **headers})
@@ -63,11 +63,11 @@ def test_the_answer_is_read_by_who_sends_on(
     assert json.loads(told[1])["success"] is False
 
 
-def test_without_a_token_too(provctl: Provctl) -> None:
+def test_client_without_a_token_reads_the_refusal(provctl: Provctl) -> None:
     assert refused(start_api(provctl).connect(), **_KIND)[0] == 401
 
 
-def test_a_body_that_is_too_large_is_refused_while_it_comes(provctl: Provctl) -> None:
+def test_too_large_body_is_refused_while_it_arrives(provctl: Provctl) -> None:
     api = start_api(provctl)
     for size, body in ((len(_PIECE) * 300, _PIECE * 300), (1 << 40, _PIECE * 32)):
         told = {**_KIND, "Content-Length": str(size)}
@@ -76,7 +76,7 @@ def test_a_body_that_is_too_large_is_refused_while_it_comes(provctl: Provctl) ->
         assert "larger than 16 MiB" in answer.error
 
 
-def test_control_one_that_hangs_up_at_once_is_not_heard() -> None:
+def test_control_refusal_is_lost_if_the_server_closes_at_once() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
         def answer() -> None:
@@ -93,7 +93,7 @@ def test_control_one_that_hangs_up_at_once_is_not_heard() -> None:
         thread.join(timeout=20)
 
 
-def test_nobody_is_listened_to_for_ever(provctl: Provctl) -> None:
+def test_server_does_not_read_a_refused_body_forever(provctl: Provctl) -> None:
     api = start_api(provctl)
     head = b"POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"
     with closing(api.raw()) as endless, closing(api.raw()) as silent:

@@ -1,4 +1,4 @@
-"""The API of a real scheduler: what each route does, by both of its addresses."""
+"""The API of a real scheduler: what each route does, over TCP and the Unix socket."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def submitted(api: Api, body: Any, **headers: str) -> str:
     return str(told["data"])
 
 
-def test_health_answers_in_both_shapes_and_asks_for_no_token(api: Api) -> None:
+def test_health_has_both_formats_and_needs_no_token(api: Api) -> None:
     answer = api.get("/health", Authorization="")
     assert answer.status == 200
     told = answer.json()
@@ -58,7 +58,7 @@ def test_health_answers_in_both_shapes_and_asks_for_no_token(api: Api) -> None:
     }
 
 
-def test_labels_come_in_and_choose_runs(provctl: Provctl, unix: Api) -> None:
+def test_labels_are_stored_and_select_runs(provctl: Provctl, unix: Api) -> None:
     body = {
         "workflow": {"tasks": tasks(a="exit 0"), "labels": {"team": "web", "env": "x"}},
         "labels": {"env": "prod"},
@@ -82,7 +82,7 @@ def test_labels_come_in_and_choose_runs(provctl: Provctl, unix: Api) -> None:
         assert answer.status == 422, answer.body
 
 
-def test_a_submission_runs_and_its_tasks_have_the_known_fields(
+def test_submitted_run_has_tasks_with_the_documented_fields(
     provctl: Provctl, api: Api
 ) -> None:
     work = {**tasks(a="exit 0", b="exit 3")}
@@ -104,7 +104,7 @@ def test_a_submission_runs_and_its_tasks_have_the_known_fields(
     assert api.get("/workflows").data[0]["id"] == run
 
 
-def test_lists_are_cut_and_sifted(provctl: Provctl, unix: Api) -> None:
+def test_lists_are_limited_and_filtered(provctl: Provctl, unix: Api) -> None:
     for name in ("one", "two", "three"):
         run = submitted(unix, {"name": name, "tasks": tasks(a="exit 0", b="exit 1")})
         provctl("wait", run, code=10)
@@ -124,7 +124,7 @@ def test_lists_are_cut_and_sifted(provctl: Provctl, unix: Api) -> None:
         assert unix.get(f"/tasks?{wrong}").status == 422, wrong
 
 
-def test_what_others_ran_is_seen_as_well(provctl: Provctl, unix: Api) -> None:
+def test_runs_of_other_owners_are_listed(provctl: Provctl, unix: Api) -> None:
     assert unix.get("/tasks").data == []
     provctl("run", provctl.file(tasks(a="exit 0"), name="mine"))
     run = provctl.runs()[0]
@@ -135,7 +135,7 @@ def test_what_others_ran_is_seen_as_well(provctl: Provctl, unix: Api) -> None:
     provctl("workflow", "rm", run, "--yes", code=None)
 
 
-def test_a_key_makes_two_submissions_one(provctl: Provctl, unix: Api) -> None:
+def test_same_key_makes_two_submissions_one_run(provctl: Provctl, unix: Api) -> None:
     body = {"tasks": tasks(a="exit 0")}
     run = submitted(unix, body, **{"Idempotency-Key": "k1"})
     assert submitted(unix, {"workflow": body, "key": "k1"}) == run
@@ -153,7 +153,7 @@ def test_a_key_makes_two_submissions_one(provctl: Provctl, unix: Api) -> None:
     assert provctl.runs() == [run]
 
 
-def test_params_of_a_wrapper_are_filled_in(provctl: Provctl, unix: Api) -> None:
+def test_wrapper_sets_parameters_of_the_workflow(provctl: Provctl, unix: Api) -> None:
     workflow = {
         "params": {"word": "a", "times": 1},
         "tasks": {"a": {"command": ["echo", {"$param": "word"}, {"$param": "times"}]}},
@@ -165,7 +165,7 @@ def test_params_of_a_wrapper_are_filled_in(provctl: Provctl, unix: Api) -> None:
     assert unix.get(f"/workflows/{run}").data["priority"] == 4
 
 
-def test_every_mistake_of_a_workflow_is_told_with_its_place(unix: Api) -> None:
+def test_every_mistake_of_a_workflow_has_its_location(unix: Api) -> None:
     text = (
         '{"workflow":\n {"tasks": {\n  "a": {"command": []},\n  "b": {"commnd": 1}}}}'
     )
@@ -188,7 +188,7 @@ def test_every_mistake_of_a_workflow_is_told_with_its_place(unix: Api) -> None:
         ["tasks"],
     ],
 )
-def test_what_leads_elsewhere_is_refused(
+def test_workflow_that_refers_to_other_files_is_refused(
     provctl: Provctl, unix: Api, body: Any
 ) -> None:
     answer = unix.post("/workflows/submit", json.dumps(body))
@@ -196,7 +196,7 @@ def test_what_leads_elsewhere_is_refused(
     assert provctl.runs() == []
 
 
-def test_runs_are_controlled(provctl: Provctl, api: Api) -> None:
+def test_runs_can_be_paused_resumed_and_cancelled(provctl: Provctl, api: Api) -> None:
     run = submitted(api, json.loads(provctl.endless().read_text()))
     provctl.until_ready(run)
     assert api.post(f"/workflows/{run}/pause", {"reason": "lunch"}).data == run
@@ -215,9 +215,7 @@ def test_runs_are_controlled(provctl: Provctl, api: Api) -> None:
         assert kinds.count(kind) == 1
 
 
-def test_a_run_in_the_foreground_is_controlled_by_its_owner(
-    provctl: Provctl, unix: Api
-) -> None:
+def test_foreground_run_is_controlled_by_its_owner(provctl: Provctl, unix: Api) -> None:
     with provctl.start("run", provctl.endless()) as process:
         provctl.until(provctl.runs, "the run is there")
         (run,) = provctl.runs()
@@ -231,7 +229,7 @@ def test_a_run_in_the_foreground_is_controlled_by_its_owner(
         assert process.returncode == 11
 
 
-def test_progress_of_a_task_is_told_and_kept(provctl: Provctl, api: Api) -> None:
+def test_progress_of_a_task_is_stored_and_shown(provctl: Provctl, api: Api) -> None:
     run = submitted(api, json.loads(provctl.endless().read_text()))
     provctl.until_ready(run)
     assert api.get(f"/workflows/{run}").data["tasks"][0]["progress"] == 0
@@ -266,7 +264,7 @@ def test_progress_of_a_task_is_told_and_kept(provctl: Provctl, api: Api) -> None
 @pytest.mark.parametrize(
     "path", ["/tasks/bcdfghjkmn", "/tasks/bcdfghjkmn/a", "/workflows/bcdfghjkmn"]
 )
-def test_what_is_not_there_is_404(unix: Api, path: str) -> None:
+def test_unknown_run_or_task_gets_404(unix: Api, path: str) -> None:
     answer = unix.get(path)
     assert (answer.status, answer.json()["code"]) == (404, 40)
     assert unix.get(f"{path}/events").status == 404
@@ -279,7 +277,7 @@ def test_what_is_not_there_is_404(unix: Api, path: str) -> None:
     )
 
 
-def test_figures_are_there_for_prometheus(provctl: Provctl, unix: Api) -> None:
+def test_metrics_are_available_for_prometheus(provctl: Provctl, unix: Api) -> None:
     run = submitted(unix, {"tasks": tasks(a="exit 0", b="exit 1")})
     provctl("wait", run, code=10)
     answer = unix.get("/metrics")
@@ -290,7 +288,7 @@ def test_figures_are_there_for_prometheus(provctl: Provctl, unix: Api) -> None:
     assert "provctl_task_slots 10.0" in text
 
 
-def test_a_taken_port_stops_no_workflow(provctl: Provctl) -> None:
+def test_used_port_stops_no_workflow(provctl: Provctl) -> None:
     api = start_api(provctl)
     other = provctl.folder / "other"
     environ = {"PROVCTL_STATE_DIR": str(other)}
@@ -305,14 +303,14 @@ def test_a_taken_port_stops_no_workflow(provctl: Provctl) -> None:
     assert told["api"][1] == f"http://127.0.0.1:{api.port}"
 
 
-def test_the_api_listens_on_loopback_alone(provctl: Provctl) -> None:
+def test_api_listens_only_on_loopback(provctl: Provctl) -> None:
     provctl.environ.update(PROVCTL_SERVER_HOST="0.0.0.0")
     provctl("scheduler", "start")
     assert "only listen on loopback" in provctl("scheduler", "logs").out
     assert len(provctl("scheduler", "status", "-o", "json").json()["api"]) == 1
 
 
-def test_nothing_is_loaded_before_somebody_comes(provctl: Provctl) -> None:
+def test_api_code_is_loaded_at_the_first_request(provctl: Provctl) -> None:
     api = start_api(provctl)
     (pid,) = provctl.schedulers()
 
@@ -326,7 +324,7 @@ def test_nothing_is_loaded_before_somebody_comes(provctl: Provctl) -> None:
     assert loaded()
 
 
-def test_an_answer_waits_for_no_acknowledgement(provctl: Provctl) -> None:
+def test_response_is_not_delayed_by_nagle(provctl: Provctl) -> None:
     api = start_api(provctl)
     assert api.get("/health").status == 200
     with closing(api.connect()) as connection:
@@ -351,7 +349,7 @@ let workflow = { tasks: ($sent.tasks | update a { command: ["true"] }) }
 """
 
 
-def test_nushell_speaks_with_it(provctl: Provctl) -> None:
+def test_nushell_client_can_use_the_api(provctl: Provctl) -> None:
     need_localhost()
     api = start_api(provctl)
     endpoint = f"http://localhost:{api.port}"
@@ -365,7 +363,7 @@ def test_nushell_speaks_with_it(provctl: Provctl) -> None:
     provctl("wait", done.stdout.decode().strip())
 
 
-def test_progress_that_a_task_prints_is_told_too(provctl: Provctl, api: Api) -> None:
+def test_printed_progress_is_shown_by_the_api(provctl: Provctl, api: Api) -> None:
     gate = provctl.folder / "gate"
     script = (
         "echo 'PROGRESS: 30% unpacking'; echo ready;"
@@ -376,7 +374,7 @@ def test_progress_that_a_task_prints_is_told_too(provctl: Provctl, api: Api) -> 
     provctl.until_ready(run)
 
     def told() -> List[Tuple[object, object]]:
-        """By the task itself, in its run, and in the list of all."""
+        """The progress in the task itself, in its run, and in the list of all tasks."""
         records = [
             api.get(f"/tasks/{run}/a").data,
             api.get(f"/workflows/{run}").data["tasks"][0],

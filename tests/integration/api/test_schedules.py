@@ -1,4 +1,4 @@
-"""Schedules over the API: added once, shown, stopped, run, and taken away."""
+"""Schedules in the API: added once, shown, paused, run and removed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def delete(api: Api, name: str) -> Answer:
     return api.ask("DELETE", f"/schedules/{name}", headers=JSON)
 
 
-def test_a_schedule_from_its_first_to_its_last_day(provctl: Provctl, api: Api) -> None:
+def test_schedule_is_added_shown_paused_run_and_removed(
+    provctl: Provctl, api: Api
+) -> None:
     assert api.get("/schedules").data == []
     added = put(api, "nightly")
     assert added.status == 201, added.body
@@ -74,7 +76,7 @@ def test_a_schedule_from_its_first_to_its_last_day(provctl: Provctl, api: Api) -
     assert provctl.runs() == [run]
 
 
-def test_sent_twice_it_is_there_once(api: Api) -> None:
+def test_schedule_sent_twice_exists_once(api: Api) -> None:
     assert put(api, "s").status == 201
     made = api.get("/schedules/s").data
     api.post("/schedules/s/pause", {"reason": "x"})
@@ -88,7 +90,7 @@ def test_sent_twice_it_is_there_once(api: Api) -> None:
     assert runs[0] == runs[1]
 
 
-def test_the_command_line_and_the_api_have_the_same(
+def test_command_line_and_api_show_the_same_schedules(
     provctl: Provctl, api: Api, tmp_path: Path
 ) -> None:
     put(api, "sent")
@@ -135,7 +137,7 @@ def test_the_command_line_and_the_api_have_the_same(
         ("a" * 101, {}, 404, "name"),
     ],
 )
-def test_mistakes_are_told_and_nothing_is_added(
+def test_invalid_schedule_is_refused_and_not_added(
     api: Api, name: str, fields: Dict[str, Any], status: int, said: str
 ) -> None:
     answer = put(api, name, **fields)
@@ -144,7 +146,7 @@ def test_mistakes_are_told_and_nothing_is_added(
     assert api.get("/schedules").data == []
 
 
-def test_a_workflow_that_is_too_large_to_be_kept_is_refused(api: Api) -> None:
+def test_too_large_workflow_is_refused(api: Api) -> None:
     # Within what a body may have, but no longer as it is kept.
     task = {"command": ["true"], "description": '"' * 1000}
     tasks = {f"t{n}": task for n in range(450)}
@@ -154,7 +156,7 @@ def test_a_workflow_that_is_too_large_to_be_kept_is_refused(api: Api) -> None:
     assert api.get("/schedules").data == []
 
 
-def test_on_tcp_the_token_is_needed(provctl: Provctl) -> None:
+def test_tcp_requires_the_token(provctl: Provctl) -> None:
     tcp = start_api(provctl)
     wrong = {**JSON, "Authorization": "Bearer x"}
     assert tcp.ask("PUT", "/schedules/s", _SENT, wrong).status == 401
@@ -163,7 +165,7 @@ def test_on_tcp_the_token_is_needed(provctl: Provctl) -> None:
     assert tcp.get("/schedules").data[0]["name"] == "s"
 
 
-def test_its_times_come_and_are_counted(provctl: Provctl) -> None:
+def test_schedule_fires_and_metrics_count_it(provctl: Provctl) -> None:
     clock = SetClock(provctl)
     provctl("scheduler", "start", env=clock.env)
     api = Api(provctl.state)

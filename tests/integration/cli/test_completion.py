@@ -1,4 +1,4 @@
-"""What a shell is answered: fast, also where everything is broken, and never executed."""
+"""Completion answers quickly, also with broken files, and never runs code from them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BAD = "$(touch x) `touch x` \"d\" 'q' !x; ~ \\ * {a,b} & | < > # é"
 
 
 def ask(provctl: Provctl, typed: str, shell: str = "bash", **env: str) -> List[str]:
-    """The lines of an answer; nothing but that is printed, whatever is wrong."""
+    """The lines of a response; nothing else is printed, whatever is wrong."""
     asked = {"_PROVCTL_COMPLETE": shell, "_PROVCTL_WORDS": typed, **env}
     done = provctl(env=asked)
     assert not done.err
@@ -41,7 +41,7 @@ def offered(provctl: Provctl, typed: str, **env: str) -> Set[str]:
 
 @pytest.fixture
 def ran(provctl: Provctl) -> str:
-    """A run that failed, submitted in a batch; the file has parameters."""
+    """A run that failed, submitted in a batch; its file has parameters."""
     tasks = {"a": {"command": ["true"]}, "b": {"command": ["false"]}}
     file = provctl.file(tasks, "w", params={"zone": "x"}).rename(
         provctl.folder / "w.json"
@@ -53,7 +53,7 @@ def ran(provctl: Provctl) -> str:
     return run
 
 
-def test_words_of_every_kind(provctl: Provctl, ran: str) -> None:
+def test_every_kind_of_word_is_completed(provctl: Provctl, ran: str) -> None:
     batch = provctl("batch", "list", "-o", "name").last_word
     for typed, expected in {
         "workflow status ": {"@last", ran},
@@ -88,7 +88,7 @@ def test_words_of_every_kind(provctl: Provctl, ran: str) -> None:
         assert offered(provctl, f"provctl {typed}") == expected, typed
 
 
-def test_labels_of_runs_are_offered(provctl: Provctl) -> None:
+def test_labels_of_runs_are_completed(provctl: Provctl) -> None:
     file = provctl.file({"a": {"command": ["true"]}}).rename(provctl.folder / "w.json")
     for labels in (["env=prod", "draft="], ["env=test"], ["env=test", "team=web"]):
         given = [word for label in labels for word in ("-l", label)]
@@ -114,7 +114,7 @@ def test_labels_of_runs_are_offered(provctl: Provctl) -> None:
     assert told == ["env=test\tof 2 runs", "env=prod\tof 1 run"]
 
 
-def test_what_is_said_of_a_run(provctl: Provctl, ran: str) -> None:
+def test_completed_run_has_a_description(provctl: Provctl, ran: str) -> None:
     (line,) = ask(provctl, f"provctl\x1flogs\x1f{ran[:6]}", "fish")[1:]
     assert line.startswith(f"{ran}\tw, failed, ")
     assert line.endswith(" ago")
@@ -122,7 +122,7 @@ def test_what_is_said_of_a_run(provctl: Provctl, ran: str) -> None:
     assert item["description"].startswith("w, failed, ")
 
 
-def test_flags_on_the_line_count(provctl: Provctl, ran: str) -> None:
+def test_flags_on_the_command_line_are_respected(provctl: Provctl, ran: str) -> None:
     nowhere = provctl.folder / "nowhere"
     for typed in (
         f"provctl --state-dir {nowhere} logs ",
@@ -136,7 +136,7 @@ def test_flags_on_the_line_count(provctl: Provctl, ran: str) -> None:
     assert not (provctl.folder / "nowhere").exists(), home
 
 
-def test_parameters_of_nickel_are_known_once_it_was_validated(
+def test_nickel_parameters_are_completed_after_validate(
     provctl: Provctl,
 ) -> None:
     provctl.environ["XDG_CACHE_HOME"] = str(provctl.folder / "cache")
@@ -151,7 +151,7 @@ def test_parameters_of_nickel_are_known_once_it_was_validated(
 
 
 @pytest.mark.parametrize("start", ["", "'", '"'])
-def test_what_is_inserted_into_bash_is_one_word(provctl: Provctl, start: str) -> None:
+def test_text_inserted_into_bash_is_one_word(provctl: Provctl, start: str) -> None:
     provctl.file({"a": {"command": ["true"]}}, "w", params={"z": BAD})
     _, inserted = ask(provctl, f"provctl run w-1.json -p {start}z=")
     # Without a quote what is in front of the = stays as it is.
@@ -177,20 +177,20 @@ BROKEN: Dict[str, Dict[str, str]] = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_whatever_is_broken_nothing_is_said_of_it(provctl: Provctl, what: str) -> None:
+def test_completion_is_silent_whatever_is_broken(provctl: Provctl, what: str) -> None:
     for shell in ("bash", "zsh", "fish", "nu"):
         ask(provctl, "provctl\x1flogs\x1f", shell, **BROKEN[what])
         ask(provctl, "provctl logs ", shell, **BROKEN[what])
 
 
-def test_a_broken_configuration_leaves_verbs(provctl: Provctl) -> None:
+def test_broken_configuration_still_completes_verbs(provctl: Provctl) -> None:
     broken = provctl.text("config.toml", "nonsense = [")
     env = {"PROVCTL_CONFIG": str(broken)}
     assert offered(provctl, "provctl workflow mon", **env) == {"monitor"}
     assert offered(provctl, "provctl logs ", **env) == set()
 
 
-def test_no_option_prints_anything(provctl: Provctl) -> None:
+def test_completion_runs_no_option(provctl: Provctl) -> None:
     assert offered(provctl, "provctl --version workflow mon") == {"monitor"}
     assert offered(provctl, "provctl --help workflow mon") == {"monitor"}
 
@@ -199,7 +199,7 @@ def test_no_option_prints_anything(provctl: Provctl) -> None:
     "typed",
     ["provctl ", "provctl logs ", "provctl logs @last ", "provctl run w.json -p "],
 )
-def test_an_answer_loads_nothing_heavy(
+def test_completion_imports_no_heavy_modules(
     provctl: Provctl, ran: str, typed: str, tmp_path: Path
 ) -> None:
     assert ran

@@ -1,4 +1,4 @@
-"""Commands that only look start fast: they load nothing that they do not need."""
+"""Reading commands start fast: they import only what they need."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ HEAVY = ("asyncio", "pydantic", "rich", "nickel", "psutil", "provctl.workflow_fi
     ],
     ids=" ".join,
 )
-def test_it_loads_nothing_heavy(words: List[str]) -> None:
+def test_light_command_imports_no_heavy_modules(words: List[str]) -> None:
     loaded = loaded_by(*words)
     assert "provctl.cli.main" in loaded
     assert loaded.isdisjoint(HEAVY)
 
 
-def test_to_look_at_a_run_loads_nothing_heavy(tmp_path: Path) -> None:
+def test_status_and_logs_import_no_heavy_modules(tmp_path: Path) -> None:
     file = tmp_path / "one.json"
     file.write_text('{"tasks": {"one": {"command": ["true"]}}}', encoding="utf-8")
     assert not loaded_by("run", str(file)).isdisjoint(HEAVY)
@@ -45,7 +45,7 @@ def test_to_look_at_a_run_loads_nothing_heavy(tmp_path: Path) -> None:
         assert loaded_by("workflow", verb, "@last").isdisjoint(HEAVY)
 
 
-def test_a_list_of_known_runs_needs_no_json(tmp_path: Path) -> None:
+def test_list_of_cached_runs_does_not_import_json(tmp_path: Path) -> None:
     file = tmp_path / "one.json"
     file.write_text('{"tasks": {"one": {"command": ["true"]}}}', encoding="utf-8")
     loaded_by("run", str(file))

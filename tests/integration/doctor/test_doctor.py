@@ -1,4 +1,4 @@
-"""`provctl doctor` against the real machine, and against machines with something missing."""
+"""`provctl doctor` on the real machine and on machines where something is missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def program(path: Path, text: str) -> None:
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """A folder for PATH with the real Nushell and a Nickel that tells its version."""
+    """A folder for PATH with real Nushell and a Nickel that prints its version."""
     nu = shutil.which("nu", path=REAL_PATH)
     assert nu, "Nushell is needed on PATH by this test"
     folder = tmp_path / "bin"
@@ -63,7 +63,7 @@ def run(tmp_path: Path, tools: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def bare_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the installed packages away, but for those already imported."""
+    """Hide the installed packages, except those already imported."""
     import_module("psutil")  # the check of the state directory goes on with it
     path = [folder for folder in sys.path if "site-packages" not in folder]
     monkeypatch.setattr(sys, "path", path)
@@ -79,27 +79,25 @@ def advice(result: Result, check: str) -> str:
     return str(next(r["advice"] for r in records if r["check"] == check))
 
 
-def test_all_is_well(run: Run) -> None:
+def test_doctor_passes_on_a_complete_machine(run: Run) -> None:
     result = run()
     assert failed(result) == {}
     assert result.exit_code == 0
 
 
-def test_each_check_has_a_line_with_a_mark(run: Run) -> None:
+def test_every_check_prints_a_line_with_a_mark(run: Run) -> None:
     lines = run(output="table").stdout.splitlines()
     assert [line[:3] for line in lines] == ["✓  "] * 16
     assert lines[2].startswith("✓  nushell          0.")
 
 
-def test_marks_are_words_where_the_terminal_has_no_signs(
-    tools: Path, tmp_path: Path
-) -> None:
+def test_marks_are_words_without_unicode(tools: Path, tmp_path: Path) -> None:
     session = Session(environ={"PATH": str(tools), "PROVCTL_STATE_DIR": str(tmp_path)})
     result = CliRunner(charset="ascii").invoke(doctor, [], obj=session)
     assert {line[:3] for line in result.stdout.splitlines()} == {"ok "}
 
 
-def test_nushell_missing(run: Run, tools: Path) -> None:
+def test_missing_nushell_is_reported(run: Run, tools: Path) -> None:
     (tools / "nu").unlink()
     result = run()
     assert list(failed(result)) == ["nushell"]
@@ -107,7 +105,7 @@ def test_nushell_missing(run: Run, tools: Path) -> None:
     assert result.exit_code == 52
 
 
-def test_nushell_is_got(
+def test_fix_installs_nushell(
     run: Run, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = (tools / "nu").resolve()
@@ -139,7 +137,7 @@ ln "{real}" "$2/node_modules/@nushell/{real.parents[1].name}/bin/nu" 2>/dev/null
     assert str(own) not in run().stdout
 
 
-def test_nushell_that_cannot_be_got(
+def test_fix_reports_that_nushell_cannot_be_installed(
     run: Run, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
@@ -150,14 +148,14 @@ def test_nushell_that_cannot_be_got(
     assert result.exit_code == 52
 
 
-def test_what_is_missing_is_followed_by_what_to_do(run: Run, tools: Path) -> None:
+def test_failed_check_is_followed_by_advice(run: Run, tools: Path) -> None:
     (tools / "nu").unlink()
     lines = run(output="table").stdout.splitlines()
     assert lines[2].startswith("✗  nushell          ")
     assert lines[3].startswith(" " * 20 + "install it from npm: provctl doctor --fix")
 
 
-def test_nushell_too_old(run: Run, tools: Path) -> None:
+def test_old_nushell_is_reported(run: Run, tools: Path) -> None:
     (tools / "nu").unlink()
     program(tools / "nu", "#!/bin/sh\n[ $1 = --version ] && echo 0.80.0\n:\n")
     result = run()
@@ -176,13 +174,13 @@ def test_nushell_behind_a_script_is_found(run: Run, tools: Path) -> None:
 
 
 @pytest.mark.usefixtures("bare_python")
-def test_packages_missing_but_the_nickel_program_there(run: Run, tools: Path) -> None:
+def test_nickel_program_is_accepted_without_the_packages(run: Run, tools: Path) -> None:
     records = {r["check"]: r["detail"] for r in json.loads(run().stdout)}
     assert records["nickel"] == f"nickel-lang-cli nickel 1.18.0 ({tools / 'nickel'})"
 
 
 @pytest.mark.usefixtures("bare_python")
-def test_nickel_missing(run: Run, tools: Path) -> None:
+def test_missing_nickel_is_reported(run: Run, tools: Path) -> None:
     (tools / "nickel").unlink()
     result = run()
     assert (
@@ -194,14 +192,14 @@ def test_nickel_missing(run: Run, tools: Path) -> None:
 
 
 @pytest.mark.usefixtures("bare_python")
-def test_nickel_that_does_not_work(run: Run, tools: Path) -> None:
+def test_broken_nickel_is_reported(run: Run, tools: Path) -> None:
     program(tools / "nickel", "#!/bin/sh\nexit 3\n")
     result = run()
     assert "cannot run" in failed(result)["nickel"]
     assert result.exit_code == 52
 
 
-def test_the_state_directory_is_open_to_others(run: Run, tmp_path: Path) -> None:
+def test_state_directory_open_to_others_is_reported(run: Run, tmp_path: Path) -> None:
     state = tmp_path / "open"
     state.mkdir()
     state.chmod(0o777)
@@ -211,7 +209,9 @@ def test_the_state_directory_is_open_to_others(run: Run, tmp_path: Path) -> None
     assert result.exit_code == 32
 
 
-def test_a_broken_configuration_hides_nothing_else(run: Run, tools: Path) -> None:
+def test_broken_configuration_does_not_hide_other_problems(
+    run: Run, tools: Path
+) -> None:
     (tools / "nu").unlink()
     result = run("[sever]\n")
     assert list(failed(result)) == ["configuration", "nushell"]
@@ -219,7 +219,7 @@ def test_a_broken_configuration_hides_nothing_else(run: Run, tools: Path) -> Non
     assert result.exit_code == 2
 
 
-def test_the_library_must_be_there_if_it_is_set(run: Run, tmp_path: Path) -> None:
+def test_configured_library_must_exist(run: Run, tmp_path: Path) -> None:
     result = run('[nushell]\nprovisioning_lib = "lib"\n')
     assert "is not a readable folder" in failed(result)["library"]
     assert result.exit_code == 2
@@ -227,7 +227,7 @@ def test_the_library_must_be_there_if_it_is_set(run: Run, tmp_path: Path) -> Non
     assert failed(run('[nushell]\nprovisioning_lib = "lib"\n')) == {}
 
 
-def test_a_clock_that_went_back(run: Run, tmp_path: Path) -> None:
+def test_clock_that_was_set_back_is_reported(run: Run, tmp_path: Path) -> None:
     state = tmp_path / "ahead"
     (state / "runs").mkdir(parents=True)
     state.chmod(0o700)

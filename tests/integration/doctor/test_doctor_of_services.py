@@ -1,4 +1,4 @@
-"""`provctl doctor` about what stays: the API's port and token, units, the library."""
+"""`provctl doctor` about the API's port and token, service units and the library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def checked(provctl: Provctl, **how: Any) -> Dict[str, Dict[str, Any]]:
     return {record["check"]: record for record in json.loads(said)}
 
 
-def test_the_port_of_the_api(provctl: Provctl) -> None:
+def test_used_port_of_the_api_is_reported(provctl: Provctl) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -31,7 +31,7 @@ def test_the_port_of_the_api(provctl: Provctl) -> None:
     assert "no port is set" in checked(provctl)["api"]["detail"]
 
 
-def test_the_port_is_our_schedulers(provctl: Provctl) -> None:
+def test_port_of_our_scheduler_is_accepted(provctl: Provctl) -> None:
     port = free_port()
     env = {"PROVCTL_SERVER_PORT": str(port)}
     provctl("scheduler", "start", env=env)
@@ -39,14 +39,14 @@ def test_the_port_is_our_schedulers(provctl: Provctl) -> None:
     assert found["detail"] == f"the API is available at 127.0.0.1:{port}"
 
 
-def test_plugins_that_are_not_there(provctl: Provctl) -> None:
+def test_missing_plugins_are_reported(provctl: Provctl) -> None:
     config = provctl.text("c.toml", '[nushell]\nplugins = ["/no/plugin"]\n')
     found = checked(provctl, env={"PROVCTL_CONFIG": str(config)}, code=52)["plugins"]
     assert "/no/plugin" in found["detail"]
     assert checked(provctl)["plugins"]["detail"] == "none"
 
 
-def test_a_token_that_others_can_read(provctl: Provctl) -> None:
+def test_token_that_others_can_read_is_reported(provctl: Provctl) -> None:
     token = provctl.state / "scheduler" / "token"
     token.parent.mkdir(parents=True, mode=0o700)
     provctl.state.chmod(0o700)
@@ -59,7 +59,7 @@ def test_a_token_that_others_can_read(provctl: Provctl) -> None:
     assert checked(provctl)["token"]["ok"]
 
 
-def test_a_unit_whose_program_is_gone(provctl: Provctl) -> None:
+def test_service_unit_without_its_program_is_reported(provctl: Provctl) -> None:
     provctl("scheduler", "install")
     assert checked(provctl)["service"]["detail"].endswith("provctl.service")
     unit = provctl("scheduler", "install", "--print").out
@@ -74,7 +74,7 @@ def test_a_unit_whose_program_is_gone(provctl: Provctl) -> None:
     assert "--force" in found["advice"]
 
 
-def test_a_library_that_does_not_fit(provctl: Provctl) -> None:
+def test_incompatible_library_is_reported(provctl: Provctl) -> None:
     library = provctl.folder / "library"
     library.mkdir()
     env = {"PROVCTL_NUSHELL_PROVISIONING_LIB": str(library)}

@@ -1,4 +1,4 @@
-"""The provisioning library of the examples, with the real Nushell and real state."""
+"""The provisioning library of the examples, with real Nushell and real files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MODULES = {command: module for module, command in COMMANDS}
 
 
 class Provisioning:
-    """Calls the library as tasks do, on a state of its own without waiting."""
+    """Calls the library as tasks do, with its own state and without delays."""
 
     def __init__(self, folder: Path) -> None:
         self.state = folder / "state"
@@ -73,12 +73,14 @@ def in_parallel(*calls: Callable[[], Any]) -> List[Any]:
 
 
 @pytest.mark.parametrize(("module", "command"), COMMANDS)
-def test_each_command_is_there_and_starts_fast(module: str, command: str) -> None:
+def test_each_command_exists_and_needs_no_standard_library(
+    module: str, command: str
+) -> None:
     assert check_call(LIBRARY, module, command) is None
     assert not module_needs_std(LIBRARY, module)
 
 
-def test_the_list_shows_what_was_created_in_parallel(
+def test_servers_created_in_parallel_are_listed(
     provisioning: Provisioning,
 ) -> None:
     names = [f"web-{number}" for number in range(1, 6)]
@@ -90,7 +92,7 @@ def test_the_list_shows_what_was_created_in_parallel(
     assert {server["status"] for server in listed} == {"running"}
 
 
-def test_of_one_server_created_in_parallel_there_is_one(
+def test_parallel_creation_of_one_server_makes_one_server(
     provisioning: Provisioning,
 ) -> None:
     created = in_parallel(*[partial(provisioning, "create-server", "web-1")] * 6)
@@ -100,13 +102,15 @@ def test_of_one_server_created_in_parallel_there_is_one(
     assert provisioning.files() == [f"addresses/{address}.json", "servers/web-1.json"]
 
 
-def test_creating_the_same_server_again_returns_it(provisioning: Provisioning) -> None:
+def test_repeated_creation_returns_the_same_server(provisioning: Provisioning) -> None:
     first = provisioning("create-server", "web-1", zone="fi-hel1")
     assert provisioning("create-server", "web-1", zone="fi-hel1") == first
     assert provisioning.log == ["PROGRESS: 100% web-1 was there already"]
 
 
-def test_another_server_of_that_name_is_refused(provisioning: Provisioning) -> None:
+def test_different_server_with_the_same_name_is_refused(
+    provisioning: Provisioning,
+) -> None:
     provisioning("create-server", "web-1", key="run-1/server")
     with pytest.raises(Failed, match="exists with another zone or plan"):
         provisioning("create-server", "web-1", zone="fi-hel1", key="run-2/server")
@@ -115,7 +119,7 @@ def test_another_server_of_that_name_is_refused(provisioning: Provisioning) -> N
     assert [server["zone"] for server in provisioning("list-servers")] == ["es-mad1"]
 
 
-def test_the_next_attempt_of_one_task_gets_what_the_first_made(
+def test_next_attempt_of_a_task_gets_the_existing_server(
     provisioning: Provisioning,
 ) -> None:
     first = provisioning("create-server", "web-1", key="run-1/server")
@@ -123,7 +127,7 @@ def test_the_next_attempt_of_one_task_gets_what_the_first_made(
     assert again == first
 
 
-def test_an_attempt_that_was_cut_short_keeps_its_address(
+def test_interrupted_creation_keeps_its_address(
     provisioning: Provisioning,
 ) -> None:
     provisioning("create-server", "web-1")
@@ -132,7 +136,7 @@ def test_an_attempt_that_was_cut_short_keeps_its_address(
     assert provisioning("create-server", "web-1")["ip"] == "10.0.0.10"
 
 
-def test_a_deleted_server_is_gone_and_its_address_free(
+def test_deleted_server_is_removed_and_its_address_is_free(
     provisioning: Provisioning,
 ) -> None:
     for name in ("web-1", "web-2"):
@@ -151,15 +155,13 @@ def test_servers_are_listed_by_zone(provisioning: Provisioning) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "", "a/b", "A", "a b", "x" * 64])
-def test_a_name_is_never_taken_for_a_path(
-    provisioning: Provisioning, name: str
-) -> None:
+def test_name_is_never_used_as_a_path(provisioning: Provisioning, name: str) -> None:
     with pytest.raises(Failed, match="cannot be a name"):
         provisioning("create-server", name)
     assert not provisioning.state.exists() or provisioning.files() == []
 
 
-def test_kubernetes_on_servers_and_applications_on_it(
+def test_kubernetes_and_applications_are_created_and_deleted(
     provisioning: Provisioning,
 ) -> None:
     addresses = [provisioning("create-server", f"web-{n}")["ip"] for n in (1, 2)]
@@ -177,14 +179,14 @@ def test_kubernetes_on_servers_and_applications_on_it(
     assert provisioning("list-taskservs") == []
 
 
-def test_what_is_built_on_must_be_there(provisioning: Provisioning) -> None:
+def test_missing_prerequisites_are_reported(provisioning: Provisioning) -> None:
     with pytest.raises(Failed, match=r"there is none at: 10\.9\.9\.9"):
         provisioning("create-taskserv", "kubernetes", ["10.9.9.9"])
     with pytest.raises(Failed, match="no Kubernetes answers at https://nowhere"):
         provisioning("create-cluster", "shop", endpoint="https://nowhere")
 
 
-def test_progress_only_goes_up_and_ends_at_the_top(provisioning: Provisioning) -> None:
+def test_progress_only_increases_and_ends_at_100(provisioning: Provisioning) -> None:
     address = provisioning("create-server", "web-1")["ip"]
     logs = [provisioning.log]
     endpoint = provisioning("create-taskserv", "kubernetes", [address])["endpoint"]

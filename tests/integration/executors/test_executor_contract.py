@@ -1,4 +1,4 @@
-"""What every executor keeps, whatever it runs attempts on."""
+"""The contract that every executor fulfils, whatever it runs attempts on."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class TestEveryExecutor:
-    """Bound to an executor by the fixture `bench`."""
+    """Uses the executor of the fixture `bench`."""
 
     @pytest.mark.parametrize("code", [0, 1, 7, 255])
-    def test_reports_the_exit_code(self, bench: Bench, code: int) -> None:
+    def test_executor_reports_the_exit_code(self, bench: Bench, code: int) -> None:
         end = bench.run("sh", "-c", f"exit {code}")
         assert isinstance(end, ExitedReport)
         assert (end.cause, end.result.exit_code, end.result.signal) == (
@@ -40,7 +40,7 @@ class TestEveryExecutor:
         assert not end.problem
 
     @pytest.mark.parametrize("number", [9, 15, 11])
-    def test_reports_the_signal(self, bench: Bench, number: int) -> None:
+    def test_executor_reports_the_signal(self, bench: Bench, number: int) -> None:
         end = bench.run("sh", "-c", f"kill -{number} $$")
         assert (end.cause, end.result.exit_code, end.result.signal) == (
             "exit",
@@ -48,7 +48,7 @@ class TestEveryExecutor:
             number,
         )
 
-    def test_reports_times_and_use(self, bench: Bench) -> None:
+    def test_executor_reports_times_and_resource_usage(self, bench: Bench) -> None:
         before = time.time()  # noqa: TID251
         end = bench.run("sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done")
         assert before - 1 < end.result.started_at < end.result.finished_at < before + 60
@@ -56,13 +56,15 @@ class TestEveryExecutor:
         assert end.result.max_rss_bytes > 1 << 16
         assert end.result.survivors == 0
 
-    def test_writes_output_and_errors_to_the_log_in_order(self, bench: Bench) -> None:
+    def test_stdout_and_stderr_are_written_to_the_log_in_order(
+        self, bench: Bench
+    ) -> None:
         place = bench.shell("echo one; echo two >&2; printf three")
         bench.end_of(place)
         assert bench.log(place) == "one\ntwo\nthree"
         assert place.file("log").stat().st_mode & 0o777 == 0o600
 
-    def test_a_task_has_its_environment_and_no_other(self, bench: Bench) -> None:
+    def test_task_gets_its_environment_and_nothing_else(self, bench: Bench) -> None:
         place = bench.launch("env", env={"GREETING": "hi there\nyou"})
         bench.end_of(place)
         said = bench.log(place)
@@ -70,18 +72,20 @@ class TestEveryExecutor:
         assert f"{MARK}={place.mark}\n" in said
         assert "BENCH" not in said
 
-    def test_arguments_arrive_as_they_are(self, bench: Bench) -> None:
+    def test_arguments_arrive_unchanged(self, bench: Bench) -> None:
         hostile = ["", " ", "$(id)", "`id`", "a;b", "--", "é\n漢", "'\"", "*"]
         place = bench.launch("sh", "-c", 'printf "%s|" "$@"', "sh", *hostile)
         bench.end_of(place)
         assert bench.log(place) == "".join(f"{word}|" for word in hostile)
 
-    def test_a_task_reads_nothing(self, bench: Bench) -> None:
+    def test_stdin_of_a_task_is_empty(self, bench: Bench) -> None:
         assert (
             bench.run("sh", "-c", "read line && exit 3; exit 0").result.exit_code == 0
         )
 
-    def test_input_is_there_before_the_start_and_private(self, bench: Bench) -> None:
+    def test_input_file_exists_before_the_start_and_is_private(
+        self, bench: Bench
+    ) -> None:
         place = bench.order().place
         order = bench.order(
             "sh",
@@ -94,12 +98,12 @@ class TestEveryExecutor:
         bench.end_of(order.place)
         assert bench.log(order.place) == '{"text": "café ✓"}600\n'
 
-    def test_output_moves_into_the_report(self, bench: Bench) -> None:
+    def test_output_is_moved_into_the_report(self, bench: Bench) -> None:
         place = _writes(bench, '{"ip": "10.0.0.1", "text": "é"}')
         assert bench.end_of(place).output == {"ip": "10.0.0.1", "text": "é"}
         assert not place.file("out").exists()
 
-    def test_output_as_large_as_allowed_is_taken(self, bench: Bench) -> None:
+    def test_output_of_the_maximum_size_is_accepted(self, bench: Bench) -> None:
         text = json.dumps("x" * 998)
         end = bench.end_of(_writes(bench, text, output_max=1000))
         assert (end.output, end.problem) == ("x" * 998, "")
@@ -113,17 +117,17 @@ class TestEveryExecutor:
             ("[" * 999, "its output is not valid JSON"),
         ],
     )
-    def test_output_that_is_none_is_a_problem(
+    def test_invalid_output_is_a_problem(
         self, bench: Bench, text: str, problem: str
     ) -> None:
         end = bench.end_of(_writes(bench, text, output_max=1000))
         assert (end.result.exit_code, end.output, end.problem) == (0, None, problem)
 
-    def test_no_output_is_no_problem(self, bench: Bench) -> None:
+    def test_missing_output_is_no_problem(self, bench: Bench) -> None:
         end = bench.run("true", output_max=1000)
         assert (end.output, end.problem) == (None, "")
 
-    def test_a_missing_program_is_a_problem(self, bench: Bench) -> None:
+    def test_missing_program_is_a_problem(self, bench: Bench) -> None:
         end = bench.run("no-such-program")
         assert (end.result.exit_code, end.result.signal, end.result.ran) == (
             None,
@@ -133,7 +137,7 @@ class TestEveryExecutor:
         assert bench.run("true").result.ran
         assert end.problem == ("cannot start no-such-program: no such program on PATH")
 
-    def test_a_program_is_looked_for_on_the_path_alone(
+    def test_program_is_searched_on_path_only(
         self, bench: Bench, tmp_path: Path
     ) -> None:
         here = tmp_path / "deploy"
@@ -143,34 +147,32 @@ class TestEveryExecutor:
         assert "no such program on PATH" in end.problem
         assert bench.run("./deploy", cwd=str(tmp_path)).result.exit_code == 0
 
-    def test_a_program_that_is_none_is_a_problem(self, bench: Bench) -> None:
+    def test_file_that_is_not_executable_is_a_problem(self, bench: Bench) -> None:
         assert "Permission denied" in bench.run("/etc/passwd").problem
 
-    def test_a_missing_directory_is_a_problem(self, bench: Bench) -> None:
+    def test_missing_working_directory_is_a_problem(self, bench: Bench) -> None:
         end = bench.run("true", cwd="/nowhere/at/all")
         assert end.problem == "cannot start /nowhere/at/all: No such file or directory"
 
     @pytest.mark.parametrize("word", ["a\0b", "\ud800", "x" * 200_000])
-    def test_what_no_program_can_be_given_is_a_problem(
-        self, bench: Bench, word: str
-    ) -> None:
+    def test_invalid_argument_is_a_problem(self, bench: Bench, word: str) -> None:
         end = bench.run("echo", word)
         assert isinstance(end, ExitedReport)
         assert end.problem.startswith("cannot start echo: ")
 
-    def test_a_timeout_ends_a_task(self, bench: Bench) -> None:
+    def test_timeout_ends_a_task(self, bench: Bench) -> None:
         end = bench.run("sleep", "60", timeout_s=0.2)
         assert (end.cause, end.result.signal) == ("timeout", 15)
         assert 0.15 < end.result.finished_at - end.result.started_at < 30
 
-    def test_a_timeout_kills_after_the_grace_time(self, bench: Bench) -> None:
+    def test_timeout_kills_after_the_grace_time(self, bench: Bench) -> None:
         script = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
         # Time enough to come to its trap, on a busy machine too.
         end = bench.run("sh", "-c", script, timeout_s=1.5, grace_s=0.3)
         assert (end.cause, end.result.signal) == ("timeout", 9)
         assert 1.75 < end.result.finished_at - end.result.started_at < 30
 
-    def test_a_task_may_end_well_within_its_grace_time(self, bench: Bench) -> None:
+    def test_task_may_finish_during_its_grace_time(self, bench: Bench) -> None:
         script = "trap 'echo bye; exit 0' TERM; echo ready; while :; do :; done"
         place = bench.shell(script)
         bench.until_ready(place)
@@ -179,18 +181,18 @@ class TestEveryExecutor:
         assert (end.cause, end.result.exit_code) == ("stop", 0)
         assert bench.log(place) == "ready\nbye\n"
 
-    def test_a_stop_kills_after_the_grace_time(self, bench: Bench) -> None:
+    def test_stop_kills_after_the_grace_time(self, bench: Bench) -> None:
         place = _stubborn(bench, grace_s=0.3)
         bench.stop(place)
         end = bench.end_of(place)
         assert (end.cause, end.result.signal) == ("stop", 9)
 
-    def test_a_stop_at_once_gives_no_grace(self, bench: Bench) -> None:
+    def test_stop_now_skips_the_grace_time(self, bench: Bench) -> None:
         place = _stubborn(bench, grace_s=60.0)
         bench.stop(place, now=True)
         assert bench.end_of(place, within_s=30).result.signal == 9
 
-    def test_a_stop_at_once_ends_the_grace_time(self, bench: Bench) -> None:
+    def test_stop_now_ends_a_running_grace_time(self, bench: Bench) -> None:
         place = _stubborn(bench, grace_s=60.0)
         bench.stop(place)
         bench.work(0.1)
@@ -199,7 +201,7 @@ class TestEveryExecutor:
         end = bench.end_of(place, within_s=30)
         assert (end.cause, end.result.signal) == ("stop", 9)
 
-    def test_a_second_stop_does_not_prolong_the_grace_time(self, bench: Bench) -> None:
+    def test_second_stop_does_not_prolong_the_grace_time(self, bench: Bench) -> None:
         place = _stubborn(bench, grace_s=0.4)
         deadline = time.monotonic() + PATIENCE_S
         while place.task not in bench.reports:
@@ -208,7 +210,7 @@ class TestEveryExecutor:
             bench.work(0.05)
         assert bench.end_of(place).result.signal == 9
 
-    def test_a_stop_before_it_began_voids_it(self, bench: Bench) -> None:
+    def test_stop_before_the_start_prevents_it(self, bench: Bench) -> None:
         order = bench.order("sh", "-c", "echo ran")
         bench.stop(order.place)  # decided, but not launched yet
         assert isinstance(bench.end_of(order.place), NeverStartedReport)
@@ -216,21 +218,21 @@ class TestEveryExecutor:
         assert bench.run("true").result.exit_code == 0
         assert not order.place.file("log").exists()
 
-    def test_a_stop_when_it_is_over_changes_nothing(self, bench: Bench) -> None:
+    def test_stop_after_the_end_changes_nothing(self, bench: Bench) -> None:
         place = bench.shell("exit 3")
         assert bench.end_of(place).result.exit_code == 3
         bench.stop(place, now=True)
         bench.work(0.05)
         assert bench.end_of(place).result.exit_code == 3
 
-    def test_attempts_run_side_by_side(self, bench: Bench) -> None:
+    def test_attempts_run_in_parallel(self, bench: Bench) -> None:
         # Each waits for all others, so one after the other none would end.
         here = f'echo >> "{bench.folder}/here"; '
         wait = f'until [ "$(wc -l < "{bench.folder}/here")" = 8 ]; do sleep 0.02; done'
         places = [bench.shell(here + wait) for _ in range(8)]
         assert all(bench.end_of(place).result.exit_code == 0 for place in places)
 
-    def test_the_next_owner_adopts_what_runs(self, bench: Bench) -> None:
+    def test_next_owner_adopts_a_running_attempt(self, bench: Bench) -> None:
         go = bench.folder / "go-on"
         wait = f'until [ -e "{go}" ]; do sleep 0.02; done'
         place = bench.shell(f"echo ready; {wait}; exit 5")
@@ -241,7 +243,9 @@ class TestEveryExecutor:
         end = bench.end_of(place)
         assert (end.cause, end.result.exit_code) == ("exit", 5)
 
-    def test_the_next_owner_hears_of_what_ended_meanwhile(self, bench: Bench) -> None:
+    def test_next_owner_gets_the_result_of_an_attempt_that_finished_meanwhile(
+        self, bench: Bench
+    ) -> None:
         place = bench.shell("echo ready; exit 5")
         bench.until_ready(place)
         bench.change_owner()
@@ -249,7 +253,9 @@ class TestEveryExecutor:
         end = bench.recover(place)
         assert (end.cause, end.result.exit_code) == ("exit", 5)
 
-    def test_what_never_began_is_void_for_the_next_owner(self, bench: Bench) -> None:
+    def test_attempt_that_never_started_is_discarded_by_the_next_owner(
+        self, bench: Bench
+    ) -> None:
         order = bench.order("sh", "-c", "echo ran")
         bench.change_owner()
         assert isinstance(bench.recover(order.place), NeverStartedReport)
@@ -260,17 +266,23 @@ class TestEveryExecutor:
         assert bench.run("true").result.exit_code == 0
         assert not order.place.file("log").exists()
 
-    def test_what_never_began_before_a_reboot_is_void(self, bench: Bench) -> None:
+    def test_attempt_that_never_started_before_a_reboot_is_discarded(
+        self, bench: Bench
+    ) -> None:
         place = bench.order("true").place
         assert isinstance(bench.recover(place, rebooted=True), NeverStartedReport)
 
-    def test_what_ended_before_a_reboot_has_ended(self, bench: Bench) -> None:
+    def test_attempt_that_finished_before_a_reboot_has_its_result(
+        self, bench: Bench
+    ) -> None:
         place = bench.shell("exit 5")
         bench.end_of(place)
         bench.change_owner()
         assert bench.recover(place, rebooted=True).result.exit_code == 5
 
-    def test_what_ran_through_a_reboot_was_interrupted(self, bench: Bench) -> None:
+    def test_attempt_that_ran_during_a_reboot_is_interrupted(
+        self, bench: Bench
+    ) -> None:
         place = bench.order("true").place
         # What is left of a task when the machine goes down under it.
         place.file("go").write_bytes(b"4711\n" + b"\0" * 4091)
@@ -279,7 +291,7 @@ class TestEveryExecutor:
         assert end.outcome == "interrupted"
 
     @pytest.mark.parametrize(("now", "signal"), [(False, 15), (True, 9)])
-    def test_an_adopted_task_can_be_stopped(
+    def test_adopted_task_can_be_stopped(
         self, bench: Bench, now: bool, signal: int
     ) -> None:
         place = bench.shell("echo ready; exec sleep 60")
@@ -290,9 +302,7 @@ class TestEveryExecutor:
         end = bench.end_of(place, within_s=30)
         assert (end.cause, end.result.signal) == ("stop", signal)
 
-    def test_a_frozen_attempt_stands_still_until_it_is_thawed(
-        self, bench: Bench
-    ) -> None:
+    def test_frozen_attempt_is_suspended_until_it_is_thawed(self, bench: Bench) -> None:
         place = bench.shell(_TICKS)
         bench.until_ready(place)
         assert not bench.stands_still(place)
@@ -306,7 +316,9 @@ class TestEveryExecutor:
         bench.stop(place)
         assert bench.end_of(place, within_s=30).cause == "stop"
 
-    def test_no_time_runs_out_while_an_attempt_is_frozen(self, bench: Bench) -> None:
+    def test_timeout_is_suspended_while_an_attempt_is_frozen(
+        self, bench: Bench
+    ) -> None:
         place = bench.launch("sleep", "60", timeout_s=0.6)
         bench.freeze(place)
         bench.until_frozen(place)
@@ -318,7 +330,7 @@ class TestEveryExecutor:
         assert end.result.finished_at - end.result.started_at > 1.6
 
     @pytest.mark.parametrize(("now", "signal"), [(False, 15), (True, 9)])
-    def test_a_frozen_attempt_can_be_stopped(
+    def test_frozen_attempt_can_be_stopped(
         self, bench: Bench, now: bool, signal: int
     ) -> None:
         place = bench.shell("sleep 61 & echo ready; exec sleep 60", grace_s=60.0)
@@ -329,7 +341,7 @@ class TestEveryExecutor:
         end = bench.end_of(place, within_s=30)
         assert (end.cause, end.result.signal) == ("stop", signal)
 
-    def test_a_freeze_before_the_start_is_not_lost(self, bench: Bench) -> None:
+    def test_freeze_before_the_start_is_not_lost(self, bench: Bench) -> None:
         places = [bench.shell(_TICKS) for _ in range(5)]
         for place in places:
             bench.freeze(place)
@@ -339,7 +351,9 @@ class TestEveryExecutor:
             bench.stop(place, now=True)
             bench.end_of(place)
 
-    def test_a_thaw_of_what_is_not_frozen_does_nothing(self, bench: Bench) -> None:
+    def test_thaw_of_an_attempt_that_is_not_frozen_does_nothing(
+        self, bench: Bench
+    ) -> None:
         place = bench.shell("sleep 0.4; exit 5")
         bench.thaw(place)
         assert bench.end_of(place).result.exit_code == 5
@@ -348,7 +362,7 @@ class TestEveryExecutor:
         bench.work(0.05)
         assert bench.end_of(place).result.exit_code == 5
 
-    def test_a_frozen_attempt_stays_so_for_the_next_owner(self, bench: Bench) -> None:
+    def test_frozen_attempt_stays_frozen_for_the_next_owner(self, bench: Bench) -> None:
         place = bench.shell(_TICKS)
         bench.until_ready(place)
         bench.freeze(place)
@@ -376,7 +390,7 @@ def _stubborn(bench: Bench, *, grace_s: float) -> AttemptRef:
 
 
 def _writes(bench: Bench, text: str, *, output_max: int = 100_000) -> AttemptRef:
-    """Order a task that leaves `text` where its output is looked for."""
+    """Start a task that writes `text` to its output file."""
     place = bench.order().place
     output = place.folder / f"{place.index + 1}.1.out"
     env = {"TEXT": text, "FILE": str(output)}
@@ -385,9 +399,9 @@ def _writes(bench: Bench, text: str, *, output_max: int = 100_000) -> AttemptRef
 
 
 class TestEveryAttemptStore:
-    """What whoever looks at a run may rely on, beside its owner."""
+    """The contract of the attempt store, for processes that do not own the run."""
 
-    def test_a_running_attempt_is_claimed_and_measured(self, bench: Bench) -> None:
+    def test_running_attempt_is_claimed_and_measured(self, bench: Bench) -> None:
         store = attempt_store()
         place = bench.launch("sleep", "60")
         wait_until(lambda: store.is_running(place), "it runs")
@@ -400,7 +414,7 @@ class TestEveryAttemptStore:
         assert not store.is_running(place)
         assert store.open_meter(place).read(1.0) is None
 
-    def test_an_attempt_that_ended_is_as_it_was_reported(self, bench: Bench) -> None:
+    def test_store_returns_the_report_of_a_finished_attempt(self, bench: Bench) -> None:
         store = attempt_store()
         place = bench.shell("echo one; printf two; exit 3")
         end = bench.end_of(place)
@@ -414,7 +428,7 @@ class TestEveryAttemptStore:
         assert b"".join(log.pieces(last=True)) == b"two"
         assert b"".join(log.pieces(last=True)) == b""
 
-    def test_an_attempt_that_never_started_has_no_evidence(self, bench: Bench) -> None:
+    def test_attempt_that_never_started_has_no_evidence(self, bench: Bench) -> None:
         store = attempt_store()
         place = bench.order().place
         for _ in range(2):

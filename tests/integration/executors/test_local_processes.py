@@ -1,4 +1,4 @@
-"""Whole trees of processes: what a task leaves behind, and what may not touch it."""
+"""Process trees: what a task leaves, and what must not disturb it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ UNTIL_SAID = "until [ -s /proc/$$/fd/1 ]; do sleep 0.01; done"
 
 
 @pytest.mark.parametrize("how", LEAVES_BEHIND)
-def test_what_a_task_leaves_behind_is_swept_and_counted(bench: Bench, how: str) -> None:
+def test_leftover_processes_are_killed_and_counted(bench: Bench, how: str) -> None:
     place = bench.shell(f"{LEAVES_BEHIND[how]}; {UNTIL_SAID}")
     end = bench.end_of(place)
     assert (end.cause, end.result.exit_code) == ("exit", 0)
@@ -66,7 +66,7 @@ def test_what_a_task_leaves_behind_is_swept_and_counted(bench: Bench, how: str) 
 
 @pytest.mark.parametrize("how", LEAVES_BEHIND)
 @pytest.mark.parametrize("now", [False, True])
-def test_a_stop_leaves_nothing_behind(bench: Bench, how: str, now: bool) -> None:
+def test_stop_leaves_no_processes(bench: Bench, how: str, now: bool) -> None:
     place = bench.shell(f"{LEAVES_BEHIND[how]}; {UNTIL_SAID}; echo ready; sleep 60")
     bench.until_ready(place)
     bench.stop(place, now=now)
@@ -80,7 +80,7 @@ def pid_in(bench: Bench, place: AttemptRef) -> int:
 
 @pytest.mark.parametrize("how", set(LEAVES_BEHIND) - {"stopped"})
 @pytest.mark.parametrize("code", [0, 3])
-def test_what_a_task_may_leave_lives_on_when_it_ends_by_itself(
+def test_kept_processes_live_on_after_the_task_exits(
     bench: Bench, how: str, code: int
 ) -> None:
     script = f"{LEAVES_BEHIND[how]}; {UNTIL_SAID}; exit {code}"
@@ -104,7 +104,7 @@ def test_what_a_task_may_leave_lives_on_when_it_ends_by_itself(
 
 @pytest.mark.parametrize("how", LEAVES_BEHIND)
 @pytest.mark.parametrize("end", ["stop", "timeout"])
-def test_what_a_task_may_leave_ends_with_a_task_that_is_told_to_end(
+def test_kept_processes_are_killed_with_a_stopped_task(
     bench: Bench, how: str, end: str
 ) -> None:
     timeout_s = 60.0 if end == "stop" else 1.0
@@ -117,7 +117,7 @@ def test_what_a_task_may_leave_ends_with_a_task_that_is_told_to_end(
     assert marked(place) == []
 
 
-def test_what_a_task_may_leave_ends_with_its_supervisor(bench: Bench) -> None:
+def test_kept_processes_are_killed_if_the_supervisor_dies(bench: Bench) -> None:
     script = "setsid sleep 61 & echo ready; sleep 60"
     place = bench.shell(script, keep_processes=True)
     bench.until_ready(place)
@@ -126,7 +126,7 @@ def test_what_a_task_may_leave_ends_with_its_supervisor(bench: Bench) -> None:
     wait_until(lambda: not marked(place), "nothing of it lives")
 
 
-def test_what_a_left_process_writes_later_is_in_the_log(bench: Bench) -> None:
+def test_output_of_a_kept_process_is_appended_to_the_log(bench: Bench) -> None:
     later = bench.folder / "later"
     script = f"until [ -e {later} ]; do sleep 0.01; done; echo said; sleep 61"
     place = bench.shell(f"setsid sh -c '{script}' &", keep_processes=True)
@@ -138,7 +138,7 @@ def test_what_a_left_process_writes_later_is_in_the_log(bench: Bench) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_a_terminal_multiplexer_is_left_running(bench: Bench, tmp_path: Path) -> None:
+def test_terminal_multiplexer_can_be_kept(bench: Bench, tmp_path: Path) -> None:
     tmux = shutil.which("tmux")
     if tmux is None:
         pytest.skip("there is no tmux")
@@ -154,7 +154,9 @@ def test_a_terminal_multiplexer_is_left_running(bench: Bench, tmp_path: Path) ->
     assert gone.returncode == 1
 
 
-def test_a_survivor_that_ignores_term_is_killed_after_the_grace(bench: Bench) -> None:
+def test_survivor_that_ignores_term_is_killed_after_the_grace_time(
+    bench: Bench,
+) -> None:
     stubborn = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
     script = f'setsid sh -c "{stubborn}" & sleep 0.2'
     place = bench.shell(script, grace_s=0.3)
@@ -164,7 +166,7 @@ def test_a_survivor_that_ignores_term_is_killed_after_the_grace(bench: Bench) ->
     assert marked(place) == []
 
 
-def test_a_stop_at_once_does_not_wait_for_survivors(bench: Bench) -> None:
+def test_stop_now_does_not_wait_for_survivors(bench: Bench) -> None:
     stubborn = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
     place = bench.shell(f'setsid sh -c "{stubborn}" & sleep 60', grace_s=60.0)
     bench.until_ready(place)
@@ -176,7 +178,7 @@ def test_a_stop_at_once_does_not_wait_for_survivors(bench: Bench) -> None:
     assert marked(place) == []
 
 
-def test_a_task_inherits_nothing(bench: Bench) -> None:
+def test_task_inherits_no_files_and_no_signals(bench: Bench) -> None:
     place = bench.shell("echo ready; exec sleep 60")
     bench.until_ready(place)
     (task,) = children_of(shim_of(place))
@@ -190,7 +192,7 @@ def test_a_task_inherits_nothing(bench: Bench) -> None:
     bench.end_of(place)
 
 
-def test_a_shim_keeps_nothing_of_its_owner(bench: Bench) -> None:
+def test_shim_keeps_no_files_of_its_owner(bench: Bench) -> None:
     places = [bench.shell("echo ready; exec sleep 60") for _ in range(2)]
     bench.until_ready(*places)
     for place in places:
@@ -202,7 +204,7 @@ def test_a_shim_keeps_nothing_of_its_owner(bench: Bench) -> None:
         bench.end_of(place)
 
 
-def test_three_hundred_tasks_leave_nothing(bench: Bench) -> None:
+def test_three_hundred_tasks_leave_no_files_and_no_processes(bench: Bench) -> None:
     assert bench.run("true").result.exit_code == 0
     parent = _parent()
     files = len(_open_files(parent)), len(_open_files(os.getpid()))
@@ -220,7 +222,9 @@ def test_three_hundred_tasks_leave_nothing(bench: Bench) -> None:
     assert endings == {".go", ".log"}
 
 
-def test_a_killed_shim_means_lost_and_nothing_goes_on(bench: Bench) -> None:
+def test_killed_shim_makes_the_attempt_lost_and_its_processes_are_killed(
+    bench: Bench,
+) -> None:
     place = bench.shell("sleep 61 & setsid sleep 61 & echo ready; sleep 61")
     bench.until_ready(place)
     os.kill(shim_of(place), signal.SIGKILL)
@@ -232,7 +236,7 @@ def test_a_killed_shim_means_lost_and_nothing_goes_on(bench: Bench) -> None:
     assert bench.run("true").result.exit_code == 0
 
 
-def test_a_killed_shim_of_an_adopted_task_means_lost(bench: Bench) -> None:
+def test_killed_shim_of_an_adopted_task_makes_the_attempt_lost(bench: Bench) -> None:
     place = bench.shell("echo ready; sleep 61")
     bench.until_ready(place)
     bench.change_owner()
@@ -242,7 +246,7 @@ def test_a_killed_shim_of_an_adopted_task_means_lost(bench: Bench) -> None:
     wait_until(lambda: not marked(place), "all of it is killed")
 
 
-def test_a_shim_killed_before_the_next_owner_came_means_lost(bench: Bench) -> None:
+def test_shim_killed_before_the_next_owner_makes_the_attempt_lost(bench: Bench) -> None:
     place = bench.shell("echo ready; sleep 61")
     bench.until_ready(place)
     bench.executor.close()
@@ -253,7 +257,7 @@ def test_a_shim_killed_before_the_next_owner_came_means_lost(bench: Bench) -> No
     wait_until(lambda: not marked(place), "all of it is killed")
 
 
-def test_a_stop_of_a_task_whose_shim_was_killed_harms_no_other(bench: Bench) -> None:
+def test_stop_after_the_shim_was_killed_signals_no_other_process(bench: Bench) -> None:
     place = bench.shell("echo ready; sleep 61")
     other = bench.shell("echo ready; sleep 0.5; exit 6")
     bench.until_ready(place, other)
@@ -267,7 +271,7 @@ def test_a_stop_of_a_task_whose_shim_was_killed_harms_no_other(bench: Bench) -> 
     assert _parent() == parent
 
 
-def test_a_killed_parent_of_shims_harms_no_task(bench: Bench) -> None:
+def test_killed_parent_of_shims_affects_no_task(bench: Bench) -> None:
     places = [bench.shell(f"echo ready; sleep 0.5; exit {code}") for code in (3, 4, 5)]
     bench.until_ready(*places)
     parent = _parent()
@@ -282,7 +286,7 @@ def test_a_killed_parent_of_shims_harms_no_task(bench: Bench) -> None:
         assert isinstance(bench.end_of(order), (ExitedReport, NeverStartedReport))
 
 
-def test_what_the_killed_parent_left_can_be_stopped(bench: Bench) -> None:
+def test_task_of_a_killed_parent_of_shims_can_be_stopped(bench: Bench) -> None:
     place = bench.shell("echo ready; exec sleep 60")
     bench.until_ready(place)
     parent = _parent()
@@ -294,7 +298,7 @@ def test_what_the_killed_parent_left_can_be_stopped(bench: Bench) -> None:
 
 @pytest.fixture
 def stopped_parent(bench: Bench) -> Iterator[threading.Timer]:
-    """The parent reads nothing until this is over; 10 seconds at most."""
+    """The parent of shims reads nothing during this time; 10 seconds at most."""
     assert bench.run("true").result.exit_code == 0
     parent = _parent()
     os.kill(parent, signal.SIGSTOP)
@@ -312,7 +316,7 @@ def stopped_parent(bench: Bench) -> Iterator[threading.Timer]:
 _MUCH = {f"LARGE_{number}": "x" * 100_000 for number in range(8)}
 
 
-def test_an_owner_does_not_wait_for_a_busy_parent(
+def test_owner_does_not_wait_for_a_busy_parent_of_shims(
     bench: Bench, stopped_parent: threading.Timer
 ) -> None:
     places = [bench.do(lambda: bench.launch("true", env=_MUCH)) for _ in range(4)]
@@ -323,7 +327,7 @@ def test_an_owner_does_not_wait_for_a_busy_parent(
     assert {bench.end_of(place).result.exit_code for place in places[1:]} == {0}
 
 
-def test_what_a_busy_parent_had_not_read_is_not_lost_at_the_end(
+def test_orders_unread_by_a_busy_parent_are_not_lost_at_close(
     bench: Bench, stopped_parent: threading.Timer
 ) -> None:
     places = [bench.do(lambda: bench.launch("true", env=_MUCH)) for _ in range(4)]
@@ -339,7 +343,7 @@ def test_what_a_busy_parent_had_not_read_is_not_lost_at_the_end(
 
 
 def _twelve_at_once(bench: Bench, go: str) -> List[int]:
-    """Run twelve attempts at once; return the shims that had them."""
+    """Run twelve attempts at once; return their shims."""
     file = bench.folder / go
     script = f"echo ready; until [ -e {file} ]; do sleep 0.02; done"
     places = [bench.shell(script) for _ in range(12)]
@@ -351,12 +355,12 @@ def _twelve_at_once(bench: Bench, go: str) -> List[int]:
     return sorted(shims)
 
 
-def test_idle_shims_serve_again(bench: Bench) -> None:
+def test_idle_shims_are_reused(bench: Bench) -> None:
     first = _twelve_at_once(bench, "one")
     assert _twelve_at_once(bench, "two") == first
 
 
-def test_most_idle_shims_end_when_nothing_comes_for_a_while(
+def test_most_idle_shims_end_after_a_while(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROVCTL_FAILPOINT_IDLE_SHIM_MS", "50")
@@ -367,7 +371,7 @@ def test_most_idle_shims_end_when_nothing_comes_for_a_while(
     assert bench.run("true").result.exit_code == 0
 
 
-def test_a_late_alarm_is_not_for_the_next_attempt(bench: Bench) -> None:
+def test_late_alarm_does_not_affect_the_next_attempt(bench: Bench) -> None:
     first, second = bench.folder / "go-1", bench.folder / "go-2"
     wait = "echo ready; until [ -e {} ]; do sleep 0.02; done; exit 4"
     place = bench.shell(wait.format(first))
@@ -387,7 +391,7 @@ def test_a_late_alarm_is_not_for_the_next_attempt(bench: Bench) -> None:
 # -- owners that die --------------------------------------------------------------
 
 
-def test_a_killed_owner_leaves_its_output_to_nobody(bench: Bench) -> None:
+def test_killed_owner_does_not_leave_its_output_open(bench: Bench) -> None:
     go = bench.folder / "go-on"
     wait = f'until [ -e "{go}" ]; do sleep 0.02; done'
     with _owner(bench, f"echo ready; {wait}; exit 5") as owner:
@@ -401,7 +405,9 @@ def test_a_killed_owner_leaves_its_output_to_nobody(bench: Bench) -> None:
         assert bench.end_of(place).result.exit_code == 5
 
 
-def test_what_cannot_be_looked_at_now_is_neither_dead_nor_lost(bench: Bench) -> None:
+def test_attempt_that_cannot_be_checked_now_is_neither_dead_nor_lost(
+    bench: Bench,
+) -> None:
     place = bench.shell("echo ready; sleep 1; exit 5")
     bench.until_ready(place)
     bench.change_owner()
@@ -444,7 +450,7 @@ def _returns(bench: Bench, text: str, *, after_s: float) -> AttemptRef:
     return order.place
 
 
-def test_a_stop_that_cannot_be_told_now_is_told_later(bench: Bench) -> None:
+def test_stop_that_cannot_be_sent_now_is_sent_later(bench: Bench) -> None:
     place = bench.shell("echo ready; exec sleep 60")
     bench.until_ready(place)
     bench.change_owner()
@@ -455,7 +461,7 @@ def test_a_stop_that_cannot_be_told_now_is_told_later(bench: Bench) -> None:
     assert bench.end_of(place).cause == "stop"
 
 
-def test_a_parent_of_shims_that_cannot_be_replaced_at_once_is_later(
+def test_parent_of_shims_is_replaced_later_if_not_possible_now(
     bench: Bench,
 ) -> None:
     place = bench.shell("echo ready; sleep 1; exit 5")
@@ -474,7 +480,7 @@ def test_a_parent_of_shims_that_cannot_be_replaced_at_once_is_later(
     assert bench.run("sh", "-c", "exit 6").result.exit_code == 6
 
 
-def test_one_that_is_adopted_without_a_thread_is_awaited_all_the_same(
+def test_adopted_attempt_is_awaited_without_a_thread(
     bench: Bench,
 ) -> None:
     place = bench.shell("echo ready; sleep 1; exit 5")
@@ -488,7 +494,7 @@ def test_one_that_is_adopted_without_a_thread_is_awaited_all_the_same(
         assert bench.end_of(place).result.exit_code == 5
 
 
-def test_a_stop_is_obeyed_before_the_old_parent_noticed_the_death(
+def test_stop_works_before_the_old_parent_notices_that_its_owner_died(
     bench: Bench,
 ) -> None:
     with _owner(bench, "echo ready; exec sleep 60") as owner:
@@ -505,7 +511,7 @@ def test_a_stop_is_obeyed_before_the_old_parent_noticed_the_death(
         assert bench.end_of(place, within_s=30).cause == "stop"
 
 
-def test_a_freeze_is_obeyed_before_the_old_parent_noticed_the_death(
+def test_freeze_works_before_the_old_parent_notices_that_its_owner_died(
     bench: Bench,
 ) -> None:
     with _owner(bench, "echo ready; exec sleep 60") as owner:
@@ -530,7 +536,7 @@ def test_a_freeze_is_obeyed_before_the_old_parent_noticed_the_death(
         bench.end_of(place)
 
 
-def test_a_wish_that_died_with_the_parent_of_shims_is_told_again(bench: Bench) -> None:
+def test_request_lost_with_the_parent_of_shims_is_sent_again(bench: Bench) -> None:
     place = bench.shell("echo ready; exec sleep 60")
     bench.until_ready(place)
     parent = _parent()
@@ -542,7 +548,7 @@ def test_a_wish_that_died_with_the_parent_of_shims_is_told_again(bench: Bench) -
     bench.end_of(place)
 
 
-def test_a_start_that_was_late_runs_once_or_not_at_all(
+def test_late_start_runs_once_or_not_at_all(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _slow_shims(bench, monkeypatch, 1.5):
@@ -560,7 +566,7 @@ def test_a_start_that_was_late_runs_once_or_not_at_all(
     assert [bench.log(place) for place in ran] == ["ran\n"] * len(ran)
 
 
-def test_without_the_fence_the_test_before_would_fail(
+def test_control_late_start_runs_twice_without_the_fence(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PROVCTL_FAILPOINT_NO_FENCE", "1")
@@ -573,7 +579,7 @@ def test_without_the_fence_the_test_before_would_fail(
     bench.work(1.6)
 
 
-def test_a_stop_while_the_shim_is_slow_is_obeyed(
+def test_stop_works_while_the_shim_is_slow(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _slow_shims(bench, monkeypatch, 0.3):
@@ -585,7 +591,7 @@ def test_a_stop_while_the_shim_is_slow_is_obeyed(
             assert isinstance(end, NeverStartedReport) or end.cause == "stop"
 
 
-def test_what_cannot_be_started_leaves_no_file_open(bench: Bench) -> None:
+def test_program_that_cannot_start_leaves_no_file_open(bench: Bench) -> None:
     ends = [bench.run("no-such-program", input=b"x") for _ in range(20)]
     assert all(end.problem.startswith("cannot start no-such") for end in ends)
     shims = children_of(_parent())  # a second one if the first was slow to be free
@@ -595,7 +601,7 @@ def test_what_cannot_be_started_leaves_no_file_open(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("room", [9000, 60_000])
-def test_on_a_full_disk_no_half_of_an_input_is_used(bench: Bench, room: int) -> None:
+def test_incomplete_input_is_not_used_on_a_full_disk(bench: Bench, room: int) -> None:
     with disk_full_beyond(room):
         bench.change_owner()  # the shims of this one find no more room
     before = bench.order().place
@@ -612,7 +618,7 @@ def test_on_a_full_disk_no_half_of_an_input_is_used(bench: Bench, room: int) -> 
         assert bench.log(place) == ""
 
 
-def test_a_task_with_secrets_leaves_no_core_dump(bench: Bench) -> None:
+def test_task_with_secrets_leaves_no_core_dump(bench: Bench) -> None:
     before = resource.getrlimit(resource.RLIMIT_CORE)
     if before[1] == 0:
         pytest.skip("this machine lets no process leave a core dump")
@@ -631,7 +637,9 @@ def test_a_task_with_secrets_leaves_no_core_dump(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("more", [0, 800])
-def test_the_kernel_ends_tasks_before_their_shims(bench: Bench, more: int) -> None:
+def test_kernel_kills_tasks_before_their_shims_when_out_of_memory(
+    bench: Bench, more: int
+) -> None:
     own = Path("/proc/self/oom_score_adj")
     if not own.exists():
         pytest.skip("this system has no scores for the end of processes")
@@ -654,7 +662,7 @@ def test_the_kernel_ends_tasks_before_their_shims(bench: Bench, more: int) -> No
 
 
 @pytest.mark.parametrize("keep", [0, 5, -1, -20])
-def test_a_damaged_exit_record_is_no_success(bench: Bench, keep: int) -> None:
+def test_damaged_exit_record_is_no_success(bench: Bench, keep: int) -> None:
     place = bench.shell("exit 0")
     bench.end_of(place)
     raw = place.file("go").read_bytes()
@@ -682,7 +690,7 @@ def _local_executor() -> object:
 
 @contextmanager
 def _owner(bench: Bench, script: str) -> Iterator[Popen[bytes]]:
-    """Another process that owns the attempt which the bench would order next."""
+    """Another process that owns the attempt which the bench would start next."""
     command = [sys.executable, "-m", "tests.support.owner"]
     command += [str(bench.folder), bench.run_id, script]
     root = Path(__file__).parents[3]
@@ -697,7 +705,7 @@ def _owner(bench: Bench, script: str) -> Iterator[Popen[bytes]]:
 def _slow_shims(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, longest_s: float
 ) -> Iterator[None]:
-    """Shims of the next owner dawdle before their fence; those after it do not."""
+    """Shims of the next owner are slow before their fence; later ones are not."""
     monkeypatch.setenv("PROVCTL_FAILPOINT_SLOW_SHIM_S", str(longest_s))
     bench.change_owner()
     monkeypatch.delenv("PROVCTL_FAILPOINT_SLOW_SHIM_S")
@@ -705,7 +713,7 @@ def _slow_shims(
 
 
 def _parent() -> int:
-    """The parent of shims: the one process that runs them."""
+    """The parent of shims: the process that starts them."""
     (pid,) = _parents()
     return pid
 

@@ -1,4 +1,4 @@
-"""What the processes of an attempt use, as another process sees it."""
+"""Resource usage of an attempt, measured by another process."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MEMORY = (
 
 
 def end(bench: Bench, *places: AttemptRef) -> None:
-    """End what runs, and wait for it."""
+    """Stop everything that runs, and wait for it."""
     for place in places:
         bench.stop(place, now=True)
         bench.end_of(place)
 
 
 def over(bench: Bench, place: AttemptRef, seconds: float = 0.5) -> ResourceUsage:
-    """Use of an attempt over some time."""
+    """The resource usage of an attempt over some time."""
     meter = ResourceMeter(place)
     assert meter.read(100.0) is not None
     bench.work(seconds)
@@ -36,7 +36,7 @@ def over(bench: Bench, place: AttemptRef, seconds: float = 0.5) -> ResourceUsage
     return usage
 
 
-def test_cpu_of_what_works_and_of_what_sleeps(bench: Bench) -> None:
+def test_cpu_of_busy_and_idle_processes_is_measured(bench: Bench) -> None:
     busy = bench.shell("echo ready; (while :; do :; done)")
     idle = bench.shell("echo ready; sleep 60")
     bench.until_ready(busy, idle)
@@ -45,7 +45,7 @@ def test_cpu_of_what_works_and_of_what_sleeps(bench: Bench) -> None:
     end(bench, busy, idle)
 
 
-def test_cpu_of_children_that_end_counts(bench: Bench) -> None:
+def test_cpu_of_finished_children_is_counted(bench: Bench) -> None:
     place = bench.shell(
         "echo ready; while :; do head -c 3000000 /dev/zero | cksum; done"
     )
@@ -54,7 +54,7 @@ def test_cpu_of_children_that_end_counts(bench: Bench) -> None:
     end(bench, place)
 
 
-def test_memory_of_the_whole_tree(bench: Bench) -> None:
+def test_memory_of_the_whole_tree_is_measured(bench: Bench) -> None:
     place = bench.shell(f'{sys.executable} -I -S -c "{_MEMORY}" & wait')
     small = bench.shell("echo ready; sleep 60")
     bench.until_ready(place, small)
@@ -66,14 +66,14 @@ def test_memory_of_the_whole_tree(bench: Bench) -> None:
     end(bench, place, small)
 
 
-def test_what_does_not_run_uses_nothing(bench: Bench) -> None:
+def test_finished_attempt_has_no_usage(bench: Bench) -> None:
     place = bench.launch("true")
     bench.end_of(place)
     assert ResourceMeter(place).read(1.0) is None
     assert ResourceMeter(replace(place, attempt=7)).read(1.0) is None
 
 
-def test_a_number_that_another_process_has_is_not_believed(bench: Bench) -> None:
+def test_reused_pid_is_not_measured(bench: Bench) -> None:
     place = bench.shell("echo ready; sleep 60")
     bench.until_ready(place)
     stale = replace(place, attempt=7)

@@ -1,4 +1,4 @@
-"""What Nushell finds wrong with scripts before they run, and what it must not."""
+"""What Nushell finds in scripts before they run, and what it must not report."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def check(tmp_path: Path) -> Any:
     return ask
 
 
-def test_scripts_that_run_have_no_mistakes(check: Any) -> None:
+def test_valid_scripts_have_no_findings(check: Any) -> None:
     found = check(GOOD)
     assert set(found) == set(GOOD)
     assert {text: each.findings for text, each in found.items() if each.findings} == {}
 
 
-def test_errors_of_syntax_are_certain_and_have_a_line(check: Any) -> None:
+def test_syntax_errors_are_certain_and_have_a_line(check: Any) -> None:
     found = check([*BAD, *GOOD])
     for text, line in BAD.items():
         (finding,) = found[text].findings
@@ -87,17 +87,19 @@ def test_errors_of_syntax_are_certain_and_have_a_line(check: Any) -> None:
 
 
 @pytest.mark.parametrize("text", UNSURE)
-def test_what_hangs_on_other_files_is_not_certain(check: Any, text: str) -> None:
+def test_findings_that_depend_on_other_files_are_uncertain(
+    check: Any, text: str
+) -> None:
     (finding,) = check([text])[text].findings
     assert not finding.sure
 
 
-def test_programs_are_named_with_their_lines(check: Any) -> None:
+def test_external_programs_are_listed_with_their_lines(check: Any) -> None:
     text = "print é\n^one x\ntwo | lines\nif true { three }\n^./four\n^$args.five\nls"
     assert check([text])[text].programs == (("one", 2), ("two", 3), ("three", 4))
 
 
-def test_nothing_of_a_script_runs(check: Any, tmp_path: Path) -> None:
+def test_check_runs_no_part_of_a_script(check: Any, tmp_path: Path) -> None:
     texts = [f"touch {tmp_path}/ran", f"const x = (touch {tmp_path}/ran)"]
     check(texts)
     assert not (tmp_path / "ran").exists()
@@ -111,16 +113,16 @@ def test_nothing_of_a_script_runs(check: Any, tmp_path: Path) -> None:
         ("/no/nu", "No such"),
     ],
 )
-def test_where_nushell_does_not_answer_it_says_why(
-    tmp_path: Path, nu: str, why: str
-) -> None:
+def test_failed_check_reports_its_reason(tmp_path: Path, nu: str, why: str) -> None:
     setting = NushellConfig(nu, str(tmp_path))
     with pytest.raises(MissingTool, match=why):
         check_scripts(setting, ["("], cwd=str(tmp_path), env={})
 
 
 @pytest.mark.parametrize("mark", ["5c23681e317e7b", "0b01", "1e5", "true", "null"])
-def test_a_mark_that_looks_like_another_type_is_text(tmp_path: Path, mark: str) -> None:
+def test_boundary_mark_is_text_whatever_it_looks_like(
+    tmp_path: Path, mark: str
+) -> None:
     nu = find_nu("nu", os.environ["PATH"])
     done = subprocess.run(
         [nu, "--no-config-file", "--stdin", "--commands", check_program(mark)],

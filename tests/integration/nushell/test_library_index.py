@@ -1,4 +1,4 @@
-"""Verbs are found, and signatures read, in libraries as strangers write them."""
+"""Verbs and signatures of libraries in many styles."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def write(path: Path, text: str) -> None:
 
 
 class Asked:
-    """A library that is asked anew each time; counts the starts of Nushell."""
+    """A library that is indexed again each time; counts the starts of Nushell."""
 
     def __init__(self, library: Path, nu: str = NU) -> None:
         self.library, self.cache = library, library.parent / "cache"
@@ -128,7 +128,7 @@ exec "{nu}" "$@"
         return self.index.find(noun, verb)
 
     def count(self) -> int:
-        """The starts since the last count."""
+        """The number of starts since the last count."""
         count = len(self.starts.read_bytes()) if self.starts.exists() else 0
         self.starts.write_bytes(b"")
         return count
@@ -149,7 +149,7 @@ def by_name(found: Optional[LibraryCommand]) -> Dict[str, Parameter]:
     return {each.name: each for each in signature(found).parameters}
 
 
-def test_a_signature_is_what_nushell_says(asked: Asked) -> None:
+def test_signature_is_the_one_nushell_reports(asked: Asked) -> None:
     found = asked.find("server", "create")
     create, of = signature(found), by_name(found)
     assert found is not None
@@ -186,7 +186,7 @@ def test_a_signature_is_what_nushell_says(asked: Asked) -> None:
     assert (of["dry-run"].kind, of["dry-run"].type) == ("switch", "bool")
 
 
-def test_verbs_are_found_however_their_modules_are_written(asked: Asked) -> None:
+def test_verbs_are_found_in_every_module_style(asked: Asked) -> None:
     assert asked.index.nouns() == {
         "cluster": ["list"],
         "dns": ["list"],
@@ -222,14 +222,14 @@ def test_verbs_are_found_however_their_modules_are_written(asked: Asked) -> None
         ("server", "../lib/zones", None),
     ],
 )
-def test_only_what_is_meant_is_found(
+def test_noun_and_verb_accept_only_documented_spellings(
     asked: Asked, noun: str, verb: str, canonical: Optional[str]
 ) -> None:
     found = asked.find(noun, verb)
     assert (found and found.noun) == canonical
 
 
-def test_what_a_module_does_when_it_is_used_is_not_done(asked: Asked) -> None:
+def test_reading_a_module_does_not_run_its_export_env(asked: Asked) -> None:
     canary = asked.library.parent / "canary"
     text = f'export-env {{ "x" | save "{canary}" }}\n' + PLAIN.format("stop-server")
     write(asked.library / "servers" / "stop.nu", text)
@@ -237,7 +237,7 @@ def test_what_a_module_does_when_it_is_used_is_not_done(asked: Asked) -> None:
     assert not canary.exists()
 
 
-def test_a_module_that_does_not_parse_costs_only_itself(asked: Asked) -> None:
+def test_invalid_module_affects_only_itself(asked: Asked) -> None:
     write(asked.library / "servers" / "broken.nu", "export def broken-server [ {\n")
     nouns = asked.index.nouns()
     assert nouns["server"] == ["broken", "create", "delete", "list", "reboot", "resize"]
@@ -263,7 +263,7 @@ def many(library: Path, noun: str, modules: int, helpers: int = 0) -> None:
         write(library / f"{noun}s" / f"{verb}.nu", text_of_it)
 
 
-def test_a_large_library_is_read_in_portions_by_its_size(tmp_path: Path) -> None:
+def test_large_library_is_read_in_parts(tmp_path: Path) -> None:
     asked = Asked(tmp_path / "library")
     many(asked.library, "small", 40)
     assert len(asked.index.nouns()["small"]) == 40
@@ -276,7 +276,7 @@ def test_a_large_library_is_read_in_portions_by_its_size(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("modules", [2, 40])
-def test_a_module_that_does_not_parse_costs_one_start_more(
+def test_invalid_module_costs_one_more_start_of_nushell(
     tmp_path: Path, modules: int
 ) -> None:
     asked = Asked(tmp_path / "library")
@@ -287,7 +287,7 @@ def test_a_module_that_does_not_parse_costs_one_start_more(
     assert asked.count() == 3
 
 
-def test_what_imports_a_module_that_does_not_parse_costs_nothing_more(
+def test_modules_that_import_an_invalid_module_cost_no_more_starts(
     tmp_path: Path,
 ) -> None:
     asked = Asked(tmp_path / "library")
@@ -306,7 +306,7 @@ def test_what_imports_a_module_that_does_not_parse_costs_nothing_more(
     assert asked.count() == 2
 
 
-def test_a_module_that_takes_too_long_costs_only_itself(tmp_path: Path) -> None:
+def test_module_that_takes_too_long_affects_only_itself(tmp_path: Path) -> None:
     asked = Asked(tmp_path / "library")
     many(asked.library, "thing", 3)
     write(asked.library / "things" / "slow.nu", PLAIN.format("slow-thing"))
@@ -319,7 +319,7 @@ def test_a_module_that_takes_too_long_costs_only_itself(tmp_path: Path) -> None:
     assert signature(asked.find("thing", "slow")).command == "slow-thing"
 
 
-def test_what_was_read_is_kept_when_nushell_hangs(tmp_path: Path) -> None:
+def test_signatures_already_read_are_kept_if_nushell_hangs(tmp_path: Path) -> None:
     asked = Asked(tmp_path / "library")
     many(asked.library, "thing", 3)
     many(asked.library, "slow", 60, helpers=100)
@@ -339,7 +339,7 @@ def test_what_was_read_is_kept_when_nushell_hangs(tmp_path: Path) -> None:
     assert len(asked.index.nouns()["slow"]) == 60
 
 
-def test_a_file_at_the_top_is_a_noun_with_all_that_it_exports(tmp_path: Path) -> None:
+def test_top_level_file_is_a_noun_with_all_its_exports(tmp_path: Path) -> None:
     asked = Asked(tmp_path / "library")
     names = ["create-server", '"main show"', "delete_servers", '"server list"', "stop"]
     text = "".join(map(PLAIN.format, [*names, "main", '"a.b"', "_own", '"two words"']))
@@ -363,7 +363,7 @@ def test_a_file_at_the_top_is_a_noun_with_all_that_it_exports(tmp_path: Path) ->
         asked.find("server", "create")
 
 
-def test_completers_are_asked(asked: Asked) -> None:
+def test_completers_are_called(asked: Asked) -> None:
     found = asked.find("server", "create")
     assert found is not None
     offers: List[Any] = list(asked.index.complete(found, "nu-complete plans"))
@@ -376,7 +376,7 @@ def test_completers_are_asked(asked: Asked) -> None:
         list(asked.index.complete(found, 'x; "ran" | save canary'))
 
 
-def test_the_cache_follows_the_content_of_all_that_is_imported(asked: Asked) -> None:
+def test_cache_is_invalidated_by_changes_of_imported_files(asked: Asked) -> None:
     assert by_name(asked.find("server", "create"))["zone"].default == "es-mad1"
     asked.count()
     write(
@@ -390,7 +390,7 @@ def test_the_cache_follows_the_content_of_all_that_is_imported(asked: Asked) -> 
     assert asked.count() == 0
 
 
-def test_another_nushell_is_asked_again(asked: Asked) -> None:
+def test_cache_is_invalidated_by_another_nushell(asked: Asked) -> None:
     asked.find("server", "create")
     asked.count()
     os.utime(asked.nu, (1, 1))
@@ -398,7 +398,7 @@ def test_another_nushell_is_asked_again(asked: Asked) -> None:
     assert asked.count() == 1
 
 
-def test_a_cache_is_private_and_one_that_is_damaged_is_made_again(asked: Asked) -> None:
+def test_cache_is_private_and_rebuilt_when_damaged(asked: Asked) -> None:
     asked.index.nouns()
     (file,) = (asked.cache / "signatures").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
@@ -415,12 +415,12 @@ def test_a_cache_is_private_and_one_that_is_damaged_is_made_again(asked: Asked) 
         assert asked.count() == 0, "it is kept again"
 
 
-def test_without_a_place_for_a_cache_it_works_too(library: Path) -> None:
+def test_index_works_without_a_cache_folder(library: Path) -> None:
     asked = Asked(library)
     asked.cache.write_text("not a folder")
     assert signature(asked.find("server", "list")).command == "main"
 
 
-def test_no_library_has_no_nouns(tmp_path: Path) -> None:
+def test_missing_library_has_no_nouns(tmp_path: Path) -> None:
     index = Asked(tmp_path / "nowhere").index
     assert (index.nouns(), index.find("server", "list")) == ({}, None)

@@ -1,4 +1,4 @@
-"""Getting Nushell from npm: whole or not at all, whatever npm does."""
+"""Installing Nushell from npm: completely or not at all."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def get(folder: Path, environ: Mapping[str, str]) -> str:
     return fetch_nu(folder, environ, tell=lambda words: None)
 
 
-def test_the_program_alone_is_left(tmp_path: Path, environ: Dict[str, str]) -> None:
+def test_install_keeps_only_the_program(
+    tmp_path: Path, environ: Dict[str, str]
+) -> None:
     put_npm(tmp_path)
     folder = tmp_path / "its own" / "bin"
     assert get(folder, environ) == str(folder / "nu")
@@ -66,7 +68,7 @@ def test_the_program_alone_is_left(tmp_path: Path, environ: Dict[str, str]) -> N
         ("echo 0.115.1", 'rm -r "$bin"', "no Nushell for this kind of machine"),
     ],
 )
-def test_what_went_wrong_changes_nothing(
+def test_failed_install_changes_nothing(
     tmp_path: Path, environ: Dict[str, str], says: str, then: str, message: str
 ) -> None:
     folder = tmp_path / "own"
@@ -81,7 +83,7 @@ def test_what_went_wrong_changes_nothing(
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "nu"]
 
 
-def test_what_was_killed_is_made_anew(tmp_path: Path, environ: Dict[str, str]) -> None:
+def test_killed_install_is_repeated(tmp_path: Path, environ: Dict[str, str]) -> None:
     folder = tmp_path / "own"
     put_npm(tmp_path, then="kill -9 $PPID")
     pid = os.fork()  # noqa: TID251  # what is killed is this process
@@ -96,7 +98,7 @@ def test_what_was_killed_is_made_anew(tmp_path: Path, environ: Dict[str, str]) -
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "nu"]
 
 
-def test_without_npm_it_says_how_to_get_it(
+def test_missing_npm_is_reported_with_a_hint(
     tmp_path: Path, environ: Dict[str, str]
 ) -> None:
     environ["PATH"] = f"{tmp_path}/tools"
@@ -106,9 +108,7 @@ def test_without_npm_it_says_how_to_get_it(
     assert not (tmp_path / "own").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_named(
-    tmp_path: Path, environ: Dict[str, str]
-) -> None:
+def test_unwritable_folder_is_reported(tmp_path: Path, environ: Dict[str, str]) -> None:
     put_npm(tmp_path)
     (tmp_path / "own").write_text("a file", encoding="utf-8")
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""What tasks see and leave behind, with the real Nushell."""
+"""Tasks with real Nushell: their input, output, log and errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ export def --env remember [] { $env.X = "y" }
 
 @dataclass(frozen=True)
 class Ended:
-    """How an attempt ended; `output` is None if it returned nothing."""
+    """The result of an attempt; `output` is None if it returned nothing."""
 
     code: int
     stdout: str
@@ -58,7 +58,7 @@ class Ended:
 
 
 class Tasks:
-    """Starts attempts as the executor does: own folder, empty stdin, given environment."""
+    """Starts attempts as the executor does: own folder, empty stdin, environment."""
 
     def __init__(self, nu: str, folder: Path) -> None:
         self.folder = folder
@@ -113,7 +113,7 @@ class Tasks:
         )
 
     def started(self, text: str) -> subprocess.Popen[str]:
-        """Start a script; what it writes can be read while it runs."""
+        """Start a script; its output can be read while it runs."""
         how = script_invocation(
             self._setting, text=text, args={}, env=self.env, **self._common
         )
@@ -151,7 +151,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Tasks:
     return Tasks(nu, tmp_path_factory.mktemp("tasks"))
 
 
-def test_the_nushell_under_test_is_supported() -> None:
+def test_tested_nushell_is_supported() -> None:
     assert nu_version(find_nu("nu", os.environ["PATH"]))
 
 
@@ -182,7 +182,7 @@ def test_the_nushell_under_test_is_supported() -> None:
         ("^sh -c 'echo $GREETING' | str trim", "hi"),
     ],
 )
-def test_the_last_value_of_a_script_is_its_output(
+def test_last_value_of_a_script_is_its_output(
     tasks: Tasks, text: str, output: Any
 ) -> None:
     ended = tasks.script(text, {"n": 7})
@@ -194,12 +194,12 @@ def test_the_last_value_of_a_script_is_its_output(
 @pytest.mark.parametrize(
     "text", ["", "null", "let x = 1", "print hello", "# nothing", "mkdir x", "exit 0"]
 )
-def test_nothing_returned_leaves_no_output(tasks: Tasks, text: str) -> None:
+def test_script_without_a_value_has_no_output(tasks: Tasks, text: str) -> None:
     ended = tasks.script(text)
     assert (ended.code, ended.returned) == (0, False)
 
 
-def test_print_and_programs_write_to_the_log(tasks: Tasks) -> None:
+def test_print_and_external_programs_write_to_the_log(tasks: Tasks) -> None:
     ended = tasks.script(
         "print one\n^echo two\nprint -e three\n^sh -c 'echo four >&2'\n5"
     )
@@ -225,7 +225,7 @@ def test_print_and_programs_write_to_the_log(tasks: Tasks) -> None:
         ("^echo err o+e>| lines", ["err"]),
     ],
 )
-def test_a_program_at_the_end_is_the_value_that_let_gives(
+def test_final_external_program_returns_its_text(
     tasks: Tasks, text: str, output: Any
 ) -> None:
     ended = tasks.script(text)
@@ -239,11 +239,13 @@ def test_a_program_at_the_end_is_the_value_that_let_gives(
 @pytest.mark.parametrize(
     "text", ["^echo a | ignore", "^echo a; null", "^true o> /dev/null"]
 )
-def test_who_wants_no_value_of_a_program_says_so(tasks: Tasks, text: str) -> None:
+def test_text_of_a_final_external_program_can_be_suppressed(
+    tasks: Tasks, text: str
+) -> None:
     assert not tasks.script(text).returned
 
 
-def test_a_program_at_the_end_writes_to_the_log_too(tasks: Tasks) -> None:
+def test_final_external_program_writes_to_the_log_too(tasks: Tasks) -> None:
     assert tasks.script("print 1\n^echo last").stdout == "1\nlast\n"
     ended = tasks.call("servers/create.nu", "run-program")
     assert (ended.stdout, ended.output) == ("from the program\n", "from the program")
@@ -252,7 +254,9 @@ def test_a_program_at_the_end_writes_to_the_log_too(tasks: Tasks) -> None:
     assert not ended.returned
 
 
-def test_the_log_has_what_a_program_at_the_end_says_while_it_runs(tasks: Tasks) -> None:
+def test_log_shows_text_of_the_final_external_program_while_it_runs(
+    tasks: Tasks,
+) -> None:
     # It goes on only when somebody has read its first line.
     gate = tasks.folder / "gate"
     text = f"^sh -c 'echo PROGRESS: 1/2; while ! test -e {gate}; do sleep 0.05; done; echo end'"
@@ -264,13 +268,13 @@ def test_the_log_has_what_a_program_at_the_end_says_while_it_runs(tasks: Tasks) 
         assert process.wait(60) == 0
 
 
-def test_what_is_read_from_a_file_is_a_value_and_no_log(tasks: Tasks) -> None:
+def test_file_content_is_a_value_and_not_logged(tasks: Tasks) -> None:
     (tasks.folder / "key").write_text("sesame\n", encoding="utf-8")
     ended = tasks.script(f"open --raw '{tasks.folder}/key'")
     assert (ended.output, ended.stdout) == ("sesame\n", "")
 
 
-def test_nothing_of_a_script_reaches_what_is_done_with_its_value(tasks: Tasks) -> None:
+def test_definitions_of_a_script_do_not_affect_its_output(tasks: Tasks) -> None:
     text = "def save [...x] { print mine }\ndef peek [x] { 5 }\nlet made = 1\nlet result = 2\n"
     ended = tasks.script(text + "def print [...x] { exit 9 }\n^echo a")
     assert (ended.code, ended.stdout, ended.output) == (0, "a\n", "a")
@@ -294,7 +298,7 @@ def test_nothing_of_a_script_reaches_what_is_done_with_its_value(tasks: Tasks) -
         ("{success: false, error: {code: 7}}", '{"code":7}'),
     ],
 )
-def test_a_call_that_returns_no_success_has_failed(
+def test_call_that_returns_no_success_fails(
     tasks: Tasks, value: str, said: str
 ) -> None:
     file = tasks.library / "outcome.nu"
@@ -323,16 +327,14 @@ def test_a_call_that_returns_no_success_has_failed(
         "false",
     ],
 )
-def test_anything_else_that_a_call_returns_is_a_success(
-    tasks: Tasks, value: str
-) -> None:
+def test_call_that_returns_any_other_value_succeeds(tasks: Tasks, value: str) -> None:
     file = tasks.library / "outcome.nu"
     file.write_text(f"export def main [] {{ {value} }}", encoding="utf-8")
     ended = tasks.call("outcome.nu", "main")
     assert (ended.code, ended.stderr, ended.returned) == (0, "", True)
 
 
-def test_a_value_that_is_not_json_fails_the_task(tasks: Tasks) -> None:
+def test_value_that_is_not_json_fails_the_task(tasks: Tasks) -> None:
     ended = tasks.script("{code: {|| 1}}")
     assert ended.code == 1
     assert not ended.returned
@@ -340,7 +342,7 @@ def test_a_value_that_is_not_json_fails_the_task(tasks: Tasks) -> None:
     assert "display_output" not in ended.stderr
 
 
-def test_an_output_that_cannot_be_written_fails_the_task(tasks: Tasks) -> None:
+def test_unwritable_output_fails_the_task(tasks: Tasks) -> None:
     assert tasks.script("$env.PROVCTL_OUTPUT_FILE = '/nowhere/x'\n1").code == 1
 
 
@@ -361,7 +363,7 @@ def test_an_output_that_cannot_be_written_fails_the_task(tasks: Tasks) -> None:
         ("use nowhere.nu", 1, "1.1 [*].in:1:5]"),
     ],
 )
-def test_a_script_fails_with_its_own_code_and_line(
+def test_script_fails_with_its_own_exit_code_and_line(
     tasks: Tasks, text: str, code: int, stderr: str
 ) -> None:
     ended = tasks.script(text)
@@ -372,14 +374,14 @@ def test_a_script_fails_with_its_own_code_and_line(
     assert "unreached" not in ended.stdout
 
 
-def test_a_parse_error_stops_a_script_before_it_begins(tasks: Tasks) -> None:
+def test_parse_error_stops_a_script_before_it_starts(tasks: Tasks) -> None:
     assert tasks.script("print begun\nlet x = (").stdout == ""
 
 
 # --- calls -------------------------------------------------------------------------
 
 
-def test_a_call_gives_arguments_and_flags(tasks: Tasks) -> None:
+def test_call_passes_arguments_and_flags(tasks: Tasks) -> None:
     ended = tasks.call(
         "servers/create.nu", "create-server", "web-1", zone="x", yes=True
     )
@@ -393,16 +395,16 @@ def test_a_call_gives_arguments_and_flags(tasks: Tasks) -> None:
     }
 
 
-def test_a_flag_that_is_null_is_not_given(tasks: Tasks) -> None:
+def test_null_flag_is_not_passed(tasks: Tasks) -> None:
     ended = tasks.call("servers/create.nu", "create-server", "a", zone=None, yes=False)
     assert (ended.output["zone"], ended.output["yes"]) == ("es-mad1", False)
 
 
-def test_main_is_the_module_itself(tasks: Tasks) -> None:
+def test_main_command_of_a_module_can_be_called(tasks: Tasks) -> None:
     assert tasks.call("tool.nu", "main", 41).output == 42
 
 
-def test_a_module_may_use_the_standard_library(tasks: Tasks) -> None:
+def test_module_may_use_the_standard_library(tasks: Tasks) -> None:
     ended = tasks.call("logs.nu", "say")
     assert ended.output == 1
     assert "careful" in ended.stderr
@@ -420,7 +422,7 @@ def test_a_module_may_use_the_standard_library(tasks: Tasks) -> None:
         ("touch", ("canary",), {}, "Export not found"),
     ],
 )
-def test_a_wrong_call_is_explained_by_nushell(
+def test_wrong_call_shows_the_error_of_nushell(
     tasks: Tasks, command: str, args: Tuple[Any, ...], flags: Any, stderr: str
 ) -> None:
     ended = tasks.call("servers/create.nu", command, *args, **flags)
@@ -496,7 +498,7 @@ BATCHES = settings(
 
 @BATCHES
 @given(values=st.lists(VALUE, min_size=20, max_size=60))
-def test_a_script_gets_values_unchanged(tasks: Tasks, values: Any) -> None:
+def test_script_gets_values_unchanged(tasks: Tasks, values: Any) -> None:
     ended = tasks.script("$args.values", {"values": values})
     assert (ended.code, ended.stdout, ended.stderr) == (0, "", "")
     assert ended.output == values
@@ -505,7 +507,7 @@ def test_a_script_gets_values_unchanged(tasks: Tasks, values: Any) -> None:
 
 @BATCHES
 @given(values=st.lists(TEXT, min_size=10, max_size=40), flag=TEXT)
-def test_a_call_gets_values_unchanged(tasks: Tasks, values: Any, flag: str) -> None:
+def test_call_gets_values_unchanged(tasks: Tasks, values: Any, flag: str) -> None:
     ended = tasks.call("servers/create.nu", "echo-all", *values, flag=flag)
     assert (ended.code, ended.stdout, ended.stderr) == (0, "", "")
     assert ended.output == {"values": values, "flag": flag}
@@ -523,7 +525,7 @@ def test_values_of_any_size_arrive(tasks: Tasks, size: int) -> None:
     ]
 
 
-def test_a_script_with_large_values_runs_as_any_other(tasks: Tasks) -> None:
+def test_script_with_large_values_runs_normally(tasks: Tasks) -> None:
     ended = tasks.script("print $env.GREETING\nreturn 1 # é\n", {"v": "x" * 100_000})
     assert (ended.stdout, ended.output) == ("hi\n", 1)
     failed = tasks.script("no-such-program", {"v": "x" * 100_000})
@@ -531,7 +533,7 @@ def test_a_script_with_large_values_runs_as_any_other(tasks: Tasks) -> None:
     assert "PROVCTL_INPUT" not in failed.stderr
 
 
-def test_a_long_script_runs(tasks: Tasks) -> None:
+def test_long_script_runs(tasks: Tasks) -> None:
     assert tasks.script("# é" + "x" * 300_000 + "\n1").output == 1
 
 
@@ -546,7 +548,7 @@ HOSTILE_MODULES = st.lists(
 @BATCHES
 @given(name=HOSTILE_MODULES)
 @example(name="\x1f")
-def test_a_path_is_a_literal_whatever_its_name(tasks: Tasks, name: str) -> None:
+def test_module_path_is_a_literal_whatever_its_name(tasks: Tasks, name: str) -> None:
     assume(len(name.encode()) < 200)
     if not is_module(f"m{name}.nu"):
         with pytest.raises(UsageError):
@@ -559,7 +561,7 @@ def test_a_path_is_a_literal_whatever_its_name(tasks: Tasks, name: str) -> None:
     assert not (tasks.folder / "canary").exists()
 
 
-def test_a_task_starts_without_running_tput(tasks: Tasks, tmp_path: Path) -> None:
+def test_task_starts_without_running_tput(tasks: Tasks, tmp_path: Path) -> None:
     spy, ran = tmp_path / "tput", tmp_path / "ran"
     spy.write_text(f"#!/bin/sh\ntouch {ran}\n", encoding="utf-8")
     spy.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Owns the accounts of provider tests: AWS for a module, UpCloud for each test."""
+"""Accounts for provider tests: AWS for each module, UpCloud for each test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each provider of the library promises, called as tasks call it."""
+"""The contract of each provider of the library, called as tasks call it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Call = Callable[..., Any]
 
 @pytest.fixture
 def call(tmp_path: Path, aws: Aws, upcloud: UpCloud) -> Call:
-    """Call VERB-server of the library at a provider; what it returns."""
+    """Call VERB-server of the library for a provider; return its value."""
     programs = Path(sys.executable).parent
     environ = {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
@@ -47,7 +47,7 @@ BOTH = pytest.mark.parametrize("provider", ["aws", "upcloud"])
 
 
 @BOTH
-def test_what_was_created_is_listed_and_shown_until_it_is_deleted(
+def test_created_server_is_listed_and_shown_until_it_is_deleted(
     call: Call, provider: str
 ) -> None:
     name = f"all-{provider}"
@@ -63,7 +63,7 @@ def test_what_was_created_is_listed_and_shown_until_it_is_deleted(
 
 
 @BOTH
-def test_another_server_of_that_name_is_refused_but_not_to_its_own_task(
+def test_same_name_is_refused_except_for_the_task_that_created_it(
     call: Call, provider: str
 ) -> None:
     name, plans = f"same-{provider}", _plans(provider)
@@ -75,10 +75,10 @@ def test_another_server_of_that_name_is_refused_but_not_to_its_own_task(
 
 
 @BOTH
-def test_a_task_that_was_rolled_back_can_create_its_server_again(
+def test_task_can_create_its_server_again_after_a_rollback(
     call: Call, provider: str
 ) -> None:
-    """The key of a task is the same when its run is retried after a rollback."""
+    """The key of a task stays the same when its run is retried after a rollback."""
     name = f"again-{provider}"
     first = call("create", name, provider=provider, key="run/again")
     call("delete", name, provider=provider)
@@ -87,10 +87,8 @@ def test_a_task_that_was_rolled_back_can_create_its_server_again(
     assert second["id"] != first["id"]
 
 
-def test_each_request_of_a_task_has_the_token_of_the_server_it_means(
-    call: Call, aws: Aws
-) -> None:
-    """EC2 refuses a token whose instance was terminated; moto only keeps it."""
+def test_each_request_has_the_token_of_its_server(call: Call, aws: Aws) -> None:
+    """EC2 refuses the token of a terminated instance; moto only stores it."""
     for _ in range(2):
         call("create", "token", provider="aws", key="run/token")
         call("create", "token", provider="aws", key="run/token")
@@ -102,7 +100,7 @@ def test_each_request_of_a_task_has_the_token_of_the_server_it_means(
 
 @BOTH
 @pytest.mark.parametrize("pattern", ["*", "star-???*"])
-def test_a_name_is_never_a_pattern(call: Call, provider: str, pattern: str) -> None:
+def test_name_is_never_a_pattern(call: Call, provider: str, pattern: str) -> None:
     name = f"star-{provider}"
     call("create", name, provider=provider)
     assert call("delete", pattern, provider=provider)["deleted"] is False
@@ -110,7 +108,7 @@ def test_a_name_is_never_a_pattern(call: Call, provider: str, pattern: str) -> N
     assert call("delete", name, provider=provider)["deleted"] is True
 
 
-def test_a_server_under_way_is_deleted_once_it_can_be(
+def test_server_that_is_being_created_is_deleted_later(
     call: Call, upcloud: UpCloud
 ) -> None:
     upcloud.answer("POST", "/1.3/server", {"server": _WISH})
@@ -118,7 +116,7 @@ def test_a_server_under_way_is_deleted_once_it_can_be(
     assert upcloud.names() == []
 
 
-def test_a_provider_that_does_not_exist_is_named(call: Call) -> None:
+def test_unknown_provider_is_reported(call: Call) -> None:
     with pytest.raises(Failed, match="unknown provider gcp"):
         call("list", provider="gcp")
 

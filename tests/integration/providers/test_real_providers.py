@@ -1,4 +1,4 @@
-"""The providers of the examples, against AWS as moto has it and an API like UpCloud's."""
+"""The providers of the examples against AWS (moto) and an API like that of UpCloud."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def clouds(provctl: Provctl, aws: Aws, upcloud: UpCloud) -> Provctl:
 
 
 def at(aws: Aws, upcloud: UpCloud, **more: object) -> List[str]:
-    """The parameters that lead to the accounts of this test."""
+    """The parameters that refer to the accounts of this test."""
     given = {"aws_endpoint": aws.url, "upcloud_api": upcloud.url, **more}
     return [word for k, v in given.items() for word in ("-p", f"{k}={v}")]
 
 
-def test_a_deployment_over_both_and_a_rollback_that_deletes(
+def test_deployment_on_both_providers_is_created_and_rolled_back(
     clouds: Provctl, aws: Aws, upcloud: UpCloud
 ) -> None:
     clouds("run", EXAMPLE, *at(aws, upcloud), within_s=300)
@@ -55,7 +55,7 @@ def test_a_deployment_over_both_and_a_rollback_that_deletes(
     assert upcloud.names() == []
 
 
-def test_a_failure_takes_back_what_both_made(
+def test_failed_deployment_is_rolled_back_on_both_providers(
     clouds: Provctl, aws: Aws, upcloud: UpCloud
 ) -> None:
     before = len(aws.instances())
@@ -66,7 +66,7 @@ def test_a_failure_takes_back_what_both_made(
     assert any(asked.startswith("POST /1.3/server/") for asked in upcloud.asked)
 
 
-def test_nothing_of_the_accounts_is_kept(
+def test_credentials_are_not_stored(
     clouds: Provctl, aws: Aws, upcloud: UpCloud
 ) -> None:
     clouds("run", EXAMPLE, *at(aws, upcloud, fail="true"), code=14, within_s=300)
@@ -77,10 +77,10 @@ def test_nothing_of_the_accounts_is_kept(
                 assert secret.encode() not in content, file
 
 
-def test_a_try_that_was_cut_short_makes_no_second_instance(
+def test_interrupted_attempt_creates_no_second_instance(
     clouds: Provctl, aws: Aws, upcloud: UpCloud
 ) -> None:
-    """Killed between the request and its answer, and tried again."""
+    """The attempt is killed between the request and its response, and retried."""
     before = len(aws.instances())
     retry = {"attempts": 2, "on": ["signal"]}
     call = {
@@ -107,7 +107,7 @@ def _is_nu(words: List[str]) -> bool:
     return Path("".join(words[:1])).name == "nu" and "create-server" in " ".join(words)
 
 
-def test_refusals_are_told_in_the_providers_words(
+def test_refusal_shows_the_message_of_the_provider(
     clouds: Provctl, aws: Aws, upcloud: UpCloud
 ) -> None:
     clouds.environ["UPCLOUD_PASSWORD"] = "wrong"

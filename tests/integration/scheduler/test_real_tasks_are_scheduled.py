@@ -1,4 +1,4 @@
-"""What runs when: places, pools, priorities and retries, with real processes."""
+"""Slots, pools, priorities and retries with real processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("where", ["foreground", "background"])
-def test_no_more_run_at_once_than_may(provctl: Provctl, where: str) -> None:
+def test_jobs_limit_is_not_exceeded(provctl: Provctl, where: str) -> None:
     file = provctl.file({f"t{n}": _counted(provctl, 3) for n in range(12)})
     if where == "foreground":
         provctl("run", file, "-j", "3")
@@ -23,7 +23,7 @@ def test_no_more_run_at_once_than_may(provctl: Provctl, where: str) -> None:
     assert max(_at_once(provctl)) == 3
 
 
-def test_all_runs_share_the_places_of_the_scheduler(provctl: Provctl) -> None:
+def test_all_runs_share_the_slots_of_the_scheduler(provctl: Provctl) -> None:
     environ = {"PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS": "2"}
     file = provctl.file({f"t{n}": _counted(provctl, 2) for n in range(3)})
     ids = [provctl.submit(file, env=environ) for _ in range(3)]
@@ -31,7 +31,7 @@ def test_all_runs_share_the_places_of_the_scheduler(provctl: Provctl) -> None:
     assert max(_at_once(provctl)) == 2
 
 
-def test_a_pool_limits_its_own_tasks_alone(provctl: Provctl) -> None:
+def test_pool_limits_only_its_own_tasks(provctl: Provctl) -> None:
     tasks = {f"p{n}": {**_counted(provctl, 2), "pools": {"db": 1}} for n in range(4)}
     others = {f"t{n}": {"command": ["sh", "-c", "sleep 0.1"]} for n in range(4)}
     environ = {"PROVCTL_POOLS": json.dumps({"db": 2})}
@@ -39,14 +39,14 @@ def test_a_pool_limits_its_own_tasks_alone(provctl: Provctl) -> None:
     assert max(_at_once(provctl)) == 2
 
 
-def test_higher_priorities_start_first(provctl: Provctl) -> None:
+def test_tasks_of_higher_priority_start_first(provctl: Provctl) -> None:
     tasks = {f"t{n}": {"command": ["true"], "priority": n * 7 % 10} for n in range(10)}
     run = provctl("run", provctl.file(tasks), "-j", "1", "-o", "json").json()["id"]
     started = [r["task"] for r in _of(provctl, run, "attempt_started")]
     assert [tasks[task]["priority"] for task in started] == list(range(9, -1, -1))
 
 
-def test_a_run_of_higher_priority_goes_before_one_that_came_earlier(
+def test_run_of_higher_priority_goes_before_an_earlier_run(
     provctl: Provctl,
 ) -> None:
     environ = {"PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS": "1"}
@@ -62,7 +62,7 @@ def test_a_run_of_higher_priority_goes_before_one_that_came_earlier(
     assert order.read_text().split() == ["high", "low"]
 
 
-def test_every_task_starts_after_its_needs_ended(provctl: Provctl) -> None:
+def test_every_task_starts_after_its_dependencies_finished(provctl: Provctl) -> None:
     tasks: Dict[str, Any] = {}
     for n in range(60):
         needs = sorted({f"t{n // 2}", f"t{n * 3 // 4}"} - {f"t{n}"}) if n else []
@@ -77,7 +77,7 @@ def test_every_task_starts_after_its_needs_ended(provctl: Provctl) -> None:
     assert ended == set(tasks)
 
 
-def test_a_failure_skips_what_needs_it_and_nothing_else(provctl: Provctl) -> None:
+def test_failed_task_skips_only_its_dependents(provctl: Provctl) -> None:
     run = provctl("run", _with_a_failure(provctl), "-o", "json", code=10).json()
     outcomes = {task["id"]: task["outcome"] for task in run["tasks"]}
     assert outcomes == {
@@ -90,13 +90,15 @@ def test_a_failure_skips_what_needs_it_and_nothing_else(provctl: Provctl) -> Non
     }
 
 
-def test_fail_fast_starts_nothing_more(provctl: Provctl) -> None:
+def test_fail_fast_starts_no_more_tasks(provctl: Provctl) -> None:
     file = _with_a_failure(provctl)
     run = provctl("run", file, "-j", "1", "--fail-fast", "-o", "json", code=10).json()
     assert run["counts"] == {"failed": 1, "skipped": 5}
 
 
-def test_a_failure_that_may_be_does_not_fail_the_run(provctl: Provctl) -> None:
+def test_failure_with_on_failure_continue_does_not_fail_the_run(
+    provctl: Provctl,
+) -> None:
     tasks = {
         "a": {"command": ["false"], "on_failure": "continue"},
         "b": {"command": ["true"], "needs": ["a"]},
@@ -105,7 +107,7 @@ def test_a_failure_that_may_be_does_not_fail_the_run(provctl: Provctl) -> None:
     assert run["counts"] == {"failed": 1, "succeeded": 1}
 
 
-def test_retries_wait_longer_each_time(provctl: Provctl) -> None:
+def test_retry_delay_grows_with_each_attempt(provctl: Provctl) -> None:
     retry = {"attempts": 4, "delay": "100ms", "factor": 2, "max_delay": "300ms"}
     tasks = {"a": {"command": ["false"], "retry": retry}}
     run = provctl("run", provctl.file(tasks), "-o", "json", code=10).json()
@@ -118,14 +120,14 @@ def test_retries_wait_longer_each_time(provctl: Provctl) -> None:
         assert wait < least + 20
 
 
-def test_a_timeout_counts_as_a_try(provctl: Provctl) -> None:
+def test_timed_out_attempt_counts_as_an_attempt(provctl: Provctl) -> None:
     script = '[ "$PROVCTL_ATTEMPT" = 2 ] || sleep 60'
     task = {"command": ["sh", "-c", script], "timeout": "2s", "retry": {}}
     run = provctl("run", provctl.file({"a": task}), "-o", "json").json()
     assert run["tasks"][0]["attempts"] == 2
 
 
-def test_a_condition_looks_at_an_output(provctl: Provctl) -> None:
+def test_condition_reads_an_output(provctl: Provctl) -> None:
     count = {"$output": {"task": "count", "path": "n"}}
     tasks = {
         "count": {"script": "{n: 3}"},
@@ -137,7 +139,7 @@ def test_a_condition_looks_at_an_output(provctl: Provctl) -> None:
     assert outcomes == {"count": "succeeded", "three": "succeeded", "four": "skipped"}
 
 
-def test_an_idempotency_key_is_the_same_in_every_attempt(provctl: Provctl) -> None:
+def test_idempotency_key_is_the_same_in_every_attempt(provctl: Provctl) -> None:
     keys = provctl.folder / "keys"
     script = f'echo "$PROVCTL_IDEMPOTENCY_KEY" >> "{keys}"; [ "$PROVCTL_ATTEMPT" = 2 ]'
     tasks = {"a": {"command": ["sh", "-c", script], "retry": {}}}
@@ -145,14 +147,14 @@ def test_an_idempotency_key_is_the_same_in_every_attempt(provctl: Provctl) -> No
     assert keys.read_text().split() == [f"{run}/a"] * 2
 
 
-def test_an_idle_scheduler_sleeps(provctl: Provctl) -> None:
+def test_idle_scheduler_sleeps(provctl: Provctl) -> None:
     provctl("wait", provctl.submit(provctl.file({"a": {"command": ["true"]}})))
     (scheduler,) = provctl.schedulers()
     provctl.until(lambda: _switches(scheduler) == _later(scheduler), "it sleeps")
 
 
 def _counted(provctl: Provctl, least: int) -> Dict[str, Any]:
-    """A task that writes when it starts and when it ends, not before so many began."""
+    """A task that writes its start and its end; it ends after so many have started."""
     book = provctl.folder / "book"
     wait = f'until [ "$(grep -c + "{book}")" -ge {least} ]; do sleep 0.02; done'
     script = f'echo + >> "{book}"; {wait}; sleep 0.15; echo - >> "{book}"'
@@ -160,7 +162,7 @@ def _counted(provctl: Provctl, least: int) -> Dict[str, Any]:
 
 
 def _at_once(provctl: Provctl) -> List[int]:
-    """How many tasks ran, after each line of the book."""
+    """The number of running tasks after each line of the file."""
     running, numbers = 0, []
     for sign in (provctl.folder / "book").read_text().split():
         running += 1 if sign == "+" else -1
@@ -192,13 +194,13 @@ def _of(provctl: Provctl, run: str, kind: str) -> List[Dict[str, Any]]:
 
 
 def _switches(pid: int) -> int:
-    """How often a process was woken up so far."""
+    """How often a process has woken up so far."""
     status = Path(f"/proc/{pid}/status").read_text()
     (line,) = [x for x in status.splitlines() if x.startswith("voluntary_ctxt")]
     return int(line.split()[1])
 
 
 def _later(pid: int) -> int:
-    """The same, a second later."""
+    """The same number, a second later."""
     time.sleep(1)
     return _switches(pid)

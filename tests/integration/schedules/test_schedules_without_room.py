@@ -1,4 +1,4 @@
-"""A schedule whose workflow cannot be evaluated for want of a process waits for one."""
+"""A schedule whose workflow cannot be evaluated for lack of a process waits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 @in_a_loop
-async def test_what_cannot_be_evaluated_now_is_tried_again(tmp_path: Path) -> None:
+async def test_evaluation_that_fails_for_lack_of_a_process_is_repeated(
+    tmp_path: Path,
+) -> None:
     runner_deps = TimeOffice(tmp_path)
     file = tmp_path / "w.ncl"
     file.write_text('{ tasks.a.command = ["true"] }')

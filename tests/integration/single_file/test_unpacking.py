@@ -1,4 +1,4 @@
-"""The single file unpacks itself: once, whole or not at all, and tidies up."""
+"""The single file unpacks itself once, completely, and removes old trees."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def single(single_file: Path, tmp_path: Path) -> SingleFile:
 
 
 def age(tree: Path) -> None:
-    """As if nobody had started from it for long."""
+    """Make a tree look as if it was not used for a long time."""
     now = (tree / "lock").stat()
     os.utime(tree / "lock", (now.st_atime - LONG_AGO, now.st_mtime))
 
 
-def test_it_unpacks_once_and_only_for_its_owner(single: SingleFile) -> None:
+def test_single_file_unpacks_once_and_privately(single: SingleFile) -> None:
     assert single() == SAYS
     tree = single.tree
     assert tree.name.startswith(f"{__version__}-")
@@ -51,7 +51,7 @@ def test_it_unpacks_once_and_only_for_its_owner(single: SingleFile) -> None:
     assert not list(tree.rglob("__pycache__/*.pyc.*")), "nothing is written there"
 
 
-def test_many_at_once_unpack_one_tree(single: SingleFile) -> None:
+def test_parallel_starts_unpack_one_tree(single: SingleFile) -> None:
     started = [single.start("--version", under=[]) for _ in range(6)]
     assert [process.communicate(timeout=60)[0] for process in started] == [SAYS] * 6
     assert single.tree.is_dir()
@@ -69,7 +69,7 @@ def test_many_at_once_unpack_one_tree(single: SingleFile) -> None:
     ],
     ids=str,
 )
-def test_who_ends_while_it_unpacks_leaves_no_half_tree(
+def test_killed_unpacking_leaves_no_incomplete_tree(
     single: SingleFile, tmp_path: Path, point: Point
 ) -> None:
     need_strace()
@@ -114,7 +114,7 @@ def link(file: Path) -> None:
         (link, "lib/python*/heapq.py"),
     ],
 )
-def test_a_damaged_tree_is_replaced(
+def test_damaged_tree_is_replaced(
     single: SingleFile, damage: Callable[[Path], None], name: str
 ) -> None:
     single()
@@ -127,7 +127,7 @@ def test_a_damaged_tree_is_replaced(
     assert not file.is_symlink()
 
 
-def test_a_tree_that_others_may_write_to_is_not_started(single: SingleFile) -> None:
+def test_tree_that_others_can_write_to_is_not_used(single: SingleFile) -> None:
     single()
     before = single.tree.stat().st_ino
     single.tree.chmod(0o777)
@@ -141,7 +141,7 @@ def test_a_tree_that_others_may_write_to_is_not_started(single: SingleFile) -> N
         assert "others may write there" in single(code=32)
 
 
-def test_a_tree_that_others_can_put_another_in_the_place_of_is_not_started(
+def test_tree_that_others_can_replace_is_not_used(
     single: SingleFile,
 ) -> None:
     single()
@@ -161,7 +161,7 @@ def test_a_tree_that_others_can_put_another_in_the_place_of_is_not_started(
         assert f"{above}: others may write there" in single(code=32)
 
 
-def test_a_cache_that_was_moved_is_not_mistaken(single: SingleFile) -> None:
+def test_moved_cache_is_not_used(single: SingleFile) -> None:
     assert single() == SAYS
     moved = SingleFile(single.program, single.cache.with_name("moved"))
     single.cache.rename(moved.cache)
@@ -170,9 +170,7 @@ def test_a_cache_that_was_moved_is_not_mistaken(single: SingleFile) -> None:
     assert len(moved.trees) == 2
 
 
-def test_trees_in_use_and_trees_of_late_stay(
-    single: SingleFile, tmp_path: Path
-) -> None:
+def test_used_and_recent_trees_are_kept(single: SingleFile, tmp_path: Path) -> None:
     single()
     ours = single.tree
     other = single.other(tmp_path / "other")
@@ -194,7 +192,7 @@ def test_trees_in_use_and_trees_of_late_stay(
     assert single.tree == theirs
 
 
-def test_a_process_holds_the_tree_it_runs_from(single: SingleFile) -> None:
+def test_process_locks_the_tree_it_runs_from(single: SingleFile) -> None:
     single()
     code = "import time; print('up', flush=True); time.sleep(60)"
     python = [str(single.tree / "bin" / "python"), "-I", "-c", code]
@@ -206,7 +204,9 @@ def test_a_process_holds_the_tree_it_runs_from(single: SingleFile) -> None:
     assert not is_in_use(single.tree)
 
 
-def test_a_file_that_is_cut_off_says_so(single: SingleFile, tmp_path: Path) -> None:
+def test_truncated_file_reports_that_it_is_incomplete(
+    single: SingleFile, tmp_path: Path
+) -> None:
     whole = single.program.read_bytes()
     copy = SingleFile(tmp_path / "copy", single.cache)
     copy.program.touch(0o755)
@@ -239,9 +239,7 @@ def on_a_disk(single: SingleFile, options: str) -> List[str]:
         ("ro", "Read-only file system"),
     ],
 )
-def test_a_cache_that_cannot_be_used_is_named(
-    single: SingleFile, options: str, why: str
-) -> None:
+def test_unusable_cache_is_reported(single: SingleFile, options: str, why: str) -> None:
     said = single(code=32, under=on_a_disk(single, options))
     assert why in said
     assert str(single.folder) in said

@@ -40,7 +40,7 @@ def wrong(path: Path) -> Any:
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("mark", [b"", MARK], ids=["plain", "marked"])
-def test_a_file_reads_the_same_with_and_without_a_mark(
+def test_file_reads_the_same_with_and_without_a_mark(
     tmp_path: Path, name: str, mark: bytes
 ) -> None:
     path = tmp_path / name
@@ -91,7 +91,7 @@ def test_imports_read_the_same_with_and_without_marks(
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
-def test_a_file_in_another_encoding_is_named_as_that(
+def test_file_in_another_encoding_is_reported_as_such(
     tmp_path: Path, name: str, encoding: str
 ) -> None:
     path = tmp_path / name

@@ -1,4 +1,4 @@
-"""KCL files through the real evaluator: values, options, mistakes, limits."""
+"""KCL files with the real evaluator: values, options, mistakes, limits."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def said(folder: Path, text: str, **how: object) -> List[str]:
     ]
 
 
-def test_our_own_shape_and_its_options(tmp_path: Path) -> None:
+def test_provctl_format_and_options_are_read(tmp_path: Path) -> None:
     workflow = load(tmp_path, OURS)
     assert (workflow.name, workflow.max_parallel) == ("ours", 2)
     assert workflow.tasks[0].action == Command(("echo", "es-mad1", 1))
@@ -59,7 +59,7 @@ def test_our_own_shape_and_its_options(tmp_path: Path) -> None:
     assert workflow.tasks[0].action == Command(("echo", 'fi"; x = "', 7))
 
 
-def test_an_option_that_nobody_asks_for(tmp_path: Path) -> None:
+def test_unknown_option_is_refused(tmp_path: Path) -> None:
     (mistake,) = said(tmp_path, OURS, params={"zoen": "x"})
     assert "-p zoen: the file has no option `zoen`" in mistake
 
@@ -73,7 +73,7 @@ def test_an_option_that_nobody_asks_for(tmp_path: Path) -> None:
         ("max_parallel", "max_paralel", "4:1 max_paralel"),
     ],
 )
-def test_mistakes_of_ours_have_their_place(
+def test_mistakes_in_a_workflow_have_their_location(
     tmp_path: Path, old: str, new: str, place: str
 ) -> None:
     assert OURS.count(old) == 1
@@ -81,7 +81,7 @@ def test_mistakes_of_ours_have_their_place(
     assert mistake.startswith(place), mistake
 
 
-def test_mistakes_of_kcl_have_their_place(tmp_path: Path) -> None:
+def test_errors_of_kcl_have_their_location(tmp_path: Path) -> None:
     types, names = said(tmp_path, 'a: int = "x"\nb = nope\n')
     assert types == '1:1 a: int = "x" | TypeError: expected int, got str(x)'
     assert names == "2:5 b = nope | CompileError: name 'nope' is not defined"
@@ -105,13 +105,13 @@ def test_mistakes_of_kcl_have_their_place(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_fails_while_it_runs_has_its_place(
+def test_runtime_errors_have_their_location(
     tmp_path: Path, text: str, place: str
 ) -> None:
     assert said(tmp_path, text) == [place]
 
 
-def test_a_mistake_is_in_the_value_and_not_in_its_schema(tmp_path: Path) -> None:
+def test_mistake_is_located_in_the_value_and_not_in_its_schema(tmp_path: Path) -> None:
     text = (
         "schema W:\n    name: str\n    operations: [any]\n"
         'W {name = "w", operations = []}\n'
@@ -122,14 +122,14 @@ def test_a_mistake_is_in_the_value_and_not_in_its_schema(tmp_path: Path) -> None
     assert "`operations` must be a list with at least one" in said(tmp_path, typed)[0]
 
 
-def test_what_never_ends_is_ended(tmp_path: Path) -> None:
+def test_endless_evaluation_is_ended(tmp_path: Path) -> None:
     endless = "_f = lambda n: int -> int { _f(n + 1) }\ntasks = {a = _f(1)}\n"
     context = LoadContext(cwd="/", limits=ProcessLimits(wall_s=3, cpu_s=2))
     (mistake,) = said(tmp_path, endless, context=context)
     assert "| evaluating this file " in mistake or "Error" in mistake
 
 
-def test_without_the_package_it_is_named(tmp_path: Path) -> None:
+def test_missing_package_is_reported(tmp_path: Path) -> None:
     venv.create(tmp_path / "bare", symlinks=True)
     python = str(tmp_path / "bare" / "bin" / "python")
     with pytest.raises(MissingTool) as refusal:

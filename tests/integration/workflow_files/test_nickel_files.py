@@ -1,4 +1,4 @@
-"""Nickel files through the real evaluator: values, parameters, mistakes, limits."""
+"""Nickel files with the real evaluator: values, parameters, mistakes, limits."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def file(tmp_path: Path) -> Path:
 # --- sound files -----------------------------------------------------------------
 
 
-def test_the_example(file: Path) -> None:
+def test_example_is_read(file: Path) -> None:
     workflow = load(file, EXAMPLE)
     tasks = {task.id: task for task in workflow.tasks}
     assert workflow.name == "multi-cloud-deployment"
@@ -100,7 +100,7 @@ def test_the_example(file: Path) -> None:
     )
 
 
-def test_every_dependent_value_follows_a_parameter(file: Path) -> None:
+def test_parameters_change_all_dependent_values(file: Path) -> None:
     workflow = load(file, EXAMPLE, zone="fi-hel1", servers="2")
     assert [task.id for task in workflow.tasks] == [
         "server-1",
@@ -131,7 +131,7 @@ let server = fun i => {
 """
 
 
-def test_what_is_undone_probed_and_secret(file: Path) -> None:
+def test_undo_probe_and_secrets_are_read(file: Path) -> None:
     tasks = {task.id: task for task in load(file, ROLLBACK).tasks}
     one, two = tasks["server-1"], tasks["server-2"]
     for task in (one, two):
@@ -157,7 +157,7 @@ def test_what_is_undone_probed_and_secret(file: Path) -> None:
     assert tasks["app"].undo == Undo(Script("$args", {"x": ip}, line=15))
 
 
-def test_a_mistake_in_an_undo_of_many_tasks(file: Path) -> None:
+def test_mistake_in_an_undo_of_many_tasks_is_located(file: Path) -> None:
     wrong = ROLLBACK.replace('"server-%{std.to_string i}" "id"', '"servr-1" "id"')
     error = refused(file, wrong)
     assert [(m.line, m.hint) for m in error.mistakes] == [
@@ -172,7 +172,7 @@ def test_a_mistake_in_an_undo_of_many_tasks(file: Path) -> None:
     "secrets",
     ['{ TOKEN = "hunter2" }', '{ TOKEN = ["hunter2"] }', '"hunter2"', '["hunter2"]'],
 )
-def test_no_mistake_shows_what_may_be_the_secret(
+def test_mistakes_never_show_a_possible_secret(
     file: Path, secrets: str, contract: str
 ) -> None:
     content = (
@@ -190,7 +190,7 @@ def test_no_mistake_shows_what_may_be_the_secret(
     assert "`script` is empty" in text
 
 
-def test_the_functions_of_the_library(file: Path) -> None:
+def test_functions_of_the_nickel_library_work(file: Path) -> None:
     content = """let p = import "provctl.ncl" in
     { tasks = [
         { id = "a", script = "1", when = p.all [p.equals 1 1, p.not_equals 1 2, p.less 1 2,
@@ -219,7 +219,7 @@ def test_the_functions_of_the_library(file: Path) -> None:
     }
 
 
-def test_a_nested_workflow_is_an_import(file: Path) -> None:
+def test_nested_workflow_can_be_imported(file: Path) -> None:
     (file.parent / "inner").mkdir()
     (file.parent / "inner" / "etcd.ncl").write_text(
         """let p = import "provctl.ncl" in
@@ -231,7 +231,7 @@ def test_a_nested_workflow_is_an_import(file: Path) -> None:
     assert workflow.tasks[1].action == Command(("etcd", 3))
 
 
-def test_two_hundred_levels(file: Path) -> None:
+def test_two_hundred_nested_workflows_are_read(file: Path) -> None:
     workflow = load(
         file,
         """let rec nest = fun n => if n == 0 then { tasks.a.command = ["true"] }
@@ -240,7 +240,7 @@ def test_two_hundred_levels(file: Path) -> None:
     assert workflow.tasks[-1].id == "g/" * 200 + "a"
 
 
-def test_eight_thousand_tasks_in_a_list(file: Path) -> None:
+def test_eight_thousand_tasks_in_a_list_are_read(file: Path) -> None:
     workflow = load(
         file,
         """let p = import "provctl.ncl" in
@@ -252,7 +252,7 @@ def test_eight_thousand_tasks_in_a_list(file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ['we"ird %{x} é\\.ncl', "a b.ncl", "-x.ncl"])
-def test_a_file_with_an_odd_name(tmp_path: Path, name: str) -> None:
+def test_unusual_file_name_is_accepted(tmp_path: Path, name: str) -> None:
     workflow = load(tmp_path / name, '{ tasks.a.command = ["true"] }')
     assert workflow.tasks[0].id == "a"
 
@@ -276,21 +276,21 @@ def test_a_file_with_an_odd_name(tmp_path: Path, name: str) -> None:
         ("| default = null", '{"a": 1}', '{"a": 1}'),
     ],
 )
-def test_the_type_of_a_parameter(
+def test_parameter_is_converted_to_its_declared_type(
     file: Path, declared: str, text: str, value: Any
 ) -> None:
     content = f'{{ params = {{ x {declared} }}, tasks.a.command = ["true"] }}'
     assert load(file, content, x=text).params == {"x": value}
 
 
-def test_a_parameter_that_breaks_its_contract(file: Path) -> None:
+def test_parameter_that_breaks_its_contract_is_refused(file: Path) -> None:
     (mistake,) = refused(file, EXAMPLE, servers="many").mistakes
     assert (mistake.line, mistake.column) == (3, 61)
     assert "contract broken by the value of `servers`" in mistake.message
     assert mistake.hint == "its value was set with -p servers=many"
 
 
-def test_a_file_without_parameters(file: Path) -> None:
+def test_parameter_is_refused_if_the_file_declares_none(file: Path) -> None:
     (mistake,) = refused(file, '{ tasks.a.command = ["true"] }', x="1").mistakes
     assert "the file declares no parameter `x`" in mistake.message
 
@@ -313,7 +313,7 @@ def test_texts_are_never_parsed_as_nickel() -> None:
     "text",
     ['"', "%{params}", '" & {tasks = {}} & "', "\\u{22}", "'\n\t\r", 'm%"x"%', "é😀"],
 )
-def test_a_parameter_is_never_parsed_as_nickel(file: Path, text: str) -> None:
+def test_parameter_is_never_parsed_as_nickel(file: Path, text: str) -> None:
     content = '{ params.x | String, tasks.a.command = ["echo", params.x] }'
     workflow = load(file, content, x=text)
     assert workflow.params == {"x": text}
@@ -324,7 +324,7 @@ def test_a_parameter_is_never_parsed_as_nickel(file: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_every_mistake_is_told_at_its_place(file: Path, name: str) -> None:
+def test_every_mistake_has_its_location(file: Path, name: str) -> None:
     wrong = WRONG[name]
     error = refused(file, wrong.files["ncl"], CONTEXT, **wrong.params)
     assert len(error.mistakes) == len(wrong.said)
@@ -337,7 +337,9 @@ def test_every_mistake_is_told_at_its_place(file: Path, name: str) -> None:
         assert hint in mistake.hint
 
 
-def test_mistakes_in_generated_and_imported_tasks(file: Path) -> None:
+def test_mistakes_in_generated_and_imported_tasks_have_their_location(
+    file: Path,
+) -> None:
     inner = file.parent / "inner.ncl"
     inner.write_text('{ tasks.x = {\n  command = ["true"], timeout = "1x" } }')
     error = refused(
@@ -354,7 +356,7 @@ def test_mistakes_in_generated_and_imported_tasks(file: Path) -> None:
     ]
 
 
-def test_mistakes_beyond_the_twentieth_have_no_place(file: Path) -> None:
+def test_mistakes_after_the_twentieth_have_no_location(file: Path) -> None:
     tasks = " & ".join(
         f'{{ t{i} = {{ command = ["x"], nedes = 1 }} }}' for i in range(30)
     )
@@ -388,7 +390,7 @@ def test_mistakes_beyond_the_twentieth_have_no_place(file: Path) -> None:
         ),
     ],
 )
-def test_what_nickel_finds(
+def test_errors_of_nickel_have_location_and_hint(
     file: Path, content: str, line: int, column: int, words: str, hint: str
 ) -> None:
     mistake = refused(file, content).mistakes[0]
@@ -399,18 +401,18 @@ def test_what_nickel_finds(
 
 
 @pytest.mark.parametrize("content", ["5", "[]", '"x"'])
-def test_a_file_that_is_no_record(file: Path, content: str) -> None:
+def test_file_that_is_not_a_record_is_refused(file: Path, content: str) -> None:
     (mistake,) = refused(file, content).mistakes
     assert "a workflow must be a record, not" in mistake.message
 
 
-def test_an_unreadable_file(tmp_path: Path) -> None:
+def test_unreadable_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidWorkflow) as caught:
         load_workflow(tmp_path / "none.ncl", {}, context=CONTEXT)
     assert "cannot be read" in caught.value.message
 
 
-def test_how_mistakes_look(file: Path) -> None:
+def test_mistakes_are_printed_with_line_and_hint(file: Path) -> None:
     text = render_mistakes(refused(file, WRONG["unknown field"].files["ncl"]))
     assert text.startswith(
         f"""{file}:2:3: task `a`: unknown field `nedes`
@@ -445,7 +447,7 @@ ENDLESS = """let rec f = fun n => if n < 2 then n else f (n - 1) + f (n - 2) in 
         ),
     ],
 )
-def test_an_endless_evaluation_names_its_limit(
+def test_endless_evaluation_reports_its_limit(
     file: Path, content: str, limits: ProcessLimits, words: str
 ) -> None:
     context = LoadContext("/", limits=limits)
@@ -465,7 +467,7 @@ let numbers = std.array.range 0 10000 in
 """
 
 
-def test_ten_thousand_tasks_fit_into_memory_where_they_are_made_in_halves(
+def test_ten_thousand_generated_tasks_fit_into_the_memory_limit(
     file: Path,
 ) -> None:
     assert (
@@ -488,13 +490,13 @@ def test_for_each_makes_every_task_once(file: Path, count: int) -> None:
     ]
 
 
-def test_what_an_evaluation_makes_is_bounded(file: Path) -> None:
+def test_size_of_an_evaluation_is_limited(file: Path) -> None:
     context = LoadContext("/", limits=ProcessLimits(output_bytes=1 << 20))
     (mistake,) = refused(file, "std.array.range 0 300000", context).mistakes
     assert "exceeded the limit of 1 MiB of JSON" in mistake.message
 
 
-def test_brackets_without_end(file: Path) -> None:
+def test_deeply_nested_brackets_are_refused(file: Path) -> None:
     (mistake,) = refused(file, "[" * 300_000 + "]" * 300_000).mistakes
     assert "is nested too deeply" in mistake.message
 
@@ -509,7 +511,7 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def program(tmp_path: Path) -> str:
-    """A `nickel` program: its command line in front of the real evaluator."""
+    """A `nickel` program: its command line with the real evaluator."""
     path = tmp_path / "nickel"
     path.write_text(
         f"""#!{sys.executable}
@@ -525,7 +527,7 @@ except nickel.NickelException as error:
     return str(path)
 
 
-def test_the_program_takes_the_place_of_the_package(
+def test_nickel_program_replaces_the_package(
     file: Path, bare_python: str, program: str
 ) -> None:
     context = LoadContext("/", nickel_binary=program, python=bare_python)
@@ -534,7 +536,7 @@ def test_the_program_takes_the_place_of_the_package(
     assert (mistake.line, mistake.column) == (2, 13)
 
 
-def test_the_program_has_the_same_limits(
+def test_nickel_program_has_the_same_limits(
     file: Path, bare_python: str, program: str
 ) -> None:
     for content, limits, words in (
@@ -548,7 +550,7 @@ def test_the_program_has_the_same_limits(
         assert words in mistake.message
 
 
-def test_without_package_and_program_both_are_named(
+def test_missing_package_and_program_are_both_named(
     file: Path, bare_python: str
 ) -> None:
     context = LoadContext("/", nickel_binary="/nonexistent/nickel", python=bare_python)

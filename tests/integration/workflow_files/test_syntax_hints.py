@@ -1,4 +1,4 @@
-"""What is said beside the reader's own words for files that cannot be read."""
+"""Hints in addition to a parser's message for files that cannot be read."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ BROKEN: Dict[str, Tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_hint_names_the_place(tmp_path: Path, name: str) -> None:
+def test_hint_names_the_location(tmp_path: Path, name: str) -> None:
     text, hint = BROKEN[name]
     path = tmp_path / "w.ncl"
     path.write_text(text)
@@ -173,7 +173,7 @@ def test_a_hint_names_the_place(tmp_path: Path, name: str) -> None:
     assert not [other for other in others if hint and other.hint == first.hint]
 
 
-def test_tags_are_no_texts_in_single_quotes(tmp_path: Path) -> None:
+def test_enum_tags_are_not_taken_for_quoted_texts(tmp_path: Path) -> None:
     path = tmp_path / "w.ncl"
     path.write_text(
         "{ tasks.a = { script = m%\"print 'x'\"%, on_failure = 'continue,"
@@ -182,7 +182,7 @@ def test_tags_are_no_texts_in_single_quotes(tmp_path: Path) -> None:
     assert load_workflow(path, {}, context=CONTEXT).tasks[0].on_failure == "continue"
 
 
-def test_a_hint_for_an_import_names_its_file(tmp_path: Path) -> None:
+def test_hint_about_an_import_names_its_file(tmp_path: Path) -> None:
     (tmp_path / "w.ncl").write_text('{ tasks = import "t.ncl" }')
     path = tmp_path / "t.ncl"
     path.write_bytes(b'\xef\xbb\xbf{ a = { command = ["x" } }')
@@ -203,14 +203,14 @@ def sound() -> List[Path]:
     "message",
     ["unexpected token", "unexpected end of file", "unmatched closing"],
 )
-def test_a_sound_file_has_no_hint(path: Path, message: str) -> None:
+def test_valid_file_has_no_hint(path: Path, message: str) -> None:
     source = SourceText(str(path), path.read_text())
     places = range(0, len(source.text), max(1, len(source.text) // 50))
     assert {nickel_hint(source, at, message) for at in places} == {""}
 
 
 @pytest.mark.parametrize("path", sound(), ids=lambda path: path.name)
-def test_a_file_that_is_cut_off_has_a_hint_at_what_is_open(path: Path) -> None:
+def test_truncated_file_has_a_hint_about_what_is_not_closed(path: Path) -> None:
     text = path.read_text()
     for count in range(1, 40):
         end = len(text) * count // 40
@@ -219,7 +219,7 @@ def test_a_file_that_is_cut_off_has_a_hint_at_what_is_open(path: Path) -> None:
         assert not hint or "is not closed" in hint
 
 
-def test_texts_of_any_size_are_scanned_in_time() -> None:
+def test_large_texts_are_scanned_in_time() -> None:
     for part in ('"', '{ a = "', 'm%"', "[", '%{"', "a = 1 "):
         source = SourceText("w.ncl", part * ((64 << 10) // len(part)))
         nickel_hint(source, 10, "unexpected end of file")
@@ -293,7 +293,7 @@ OTHERS: Dict[str, Tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_a_hint_for_other_languages(tmp_path: Path, name: str) -> None:
+def test_other_formats_have_hints(tmp_path: Path, name: str) -> None:
     suffix, text, hint = OTHERS[name]
     path = tmp_path / f"w.{suffix}"
     path.write_text(text)
@@ -307,5 +307,5 @@ def test_a_hint_for_other_languages(tmp_path: Path, name: str) -> None:
     [*ROOT.glob("examples/**/*.json"), *ROOT.glob("examples/**/*.toml")],
     ids=lambda path: path.name,
 )
-def test_sound_files_of_other_languages_have_no_hint(path: Path) -> None:
+def test_valid_files_of_other_formats_have_no_hint(path: Path) -> None:
     assert open_hint(SourceText(str(path), path.read_text())) == ""

@@ -1,4 +1,4 @@
-"""Public names are made of the glossary's terms and of ordinary words."""
+"""Public names consist of glossary terms and ordinary words."""
 
 from __future__ import annotations
 
@@ -78,17 +78,17 @@ def test_public_names_use_the_words_of_the_glossary() -> None:
     assert not unknown, "use a term of the glossary, or add one to CONTRIBUTING.md"
 
 
-def test_words_with_private_meanings_are_gone() -> None:
+def test_words_with_private_meanings_are_not_used() -> None:
     names = used()
     assert not {word: names[word] for word in FORBIDDEN.split() if word in names}
 
 
-def test_a_term_has_one_meaning() -> None:
+def test_each_term_is_defined_once() -> None:
     assert len(terms()) >= 120
     assert len(terms()) == len(set(terms()))
 
 
-def test_ordinary_words_are_sorted_and_needed() -> None:
+def test_ordinary_words_are_sorted_and_used() -> None:
     plain = PLAIN.read_text(encoding="utf-8").split()
     known = {word for term in terms() for word in words(term)}
     needed = {stem for word in used() for stem in stems(word)}

@@ -1,4 +1,4 @@
-"""The house rules that neither ruff nor import-linter sees."""
+"""The house rules that ruff and import-linter do not check."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_a_module_is_short_and_has_a_docstring(module: Path) -> None:
+def test_module_is_short_and_has_a_docstring(module: Path) -> None:
     text = module.read_text(encoding="utf-8")
     if module.name == "__init__.py" and module.parent != PACKAGE:
         assert text == "", "the __init__.py of a part is empty"
@@ -94,7 +94,7 @@ def test_functions_are_short_and_take_few_arguments(module: Path) -> None:
             assert count <= MAX_POSITIONAL, f"{function.name} takes {taken}"
 
 
-def test_one_module_knows_how_the_program_is_started_again() -> None:
+def test_only_one_module_knows_how_to_start_the_program_again() -> None:
     # As a single file it is no module of the Python that runs it.
     texts = {name_of(m): m.read_text(encoding="utf-8") for m in MODULES}
     assert [name for name, text in texts.items() if '"-m"' in text] == [
@@ -113,7 +113,7 @@ def opens_by_name(module: Path) -> bool:
     return not OPENING.isdisjoint(names)
 
 
-def test_files_of_the_state_directory_are_opened_in_one_way() -> None:
+def test_files_of_the_state_directory_are_opened_by_safe_open() -> None:
     found = [name_of(module) for module in MODULES if opens_by_name(module)]
     assert found == sorted(OTHER_FILES), "use base.safe_open, or say what file it is"
 
@@ -125,7 +125,7 @@ MANY_LINES = {"cli/ci/annotations.py", "cli/session.py", "cli/error_handler.py"}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_what_is_printed_passes_the_streams(module: Path) -> None:
+def test_printed_text_passes_the_safe_streams(module: Path) -> None:
     name, text = name_of(module), module.read_text(encoding="utf-8")
     if name not in AT_THE_TERMINAL:
         assert "sys.__std" not in text, "its writer is not `base.stdio.PrintStream`"

@@ -1,4 +1,4 @@
-"""Files that somebody named: whole or not at all, and nothing else is replaced."""
+"""Named files are written completely or not at all, and nothing else is replaced."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mode_of(path: Path) -> int:
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022])
-def test_a_new_file_is_for_its_owner_alone(place: Path, mask: int) -> None:
+def test_new_file_is_private(place: Path, mask: int) -> None:
     before = os.umask(mask)
     try:
         (place / "usual").touch()  # the control
@@ -38,7 +38,7 @@ def test_a_new_file_is_for_its_owner_alone(place: Path, mask: int) -> None:
     assert sorted(path.name for path in place.iterdir()) == ["own", "usual"]
 
 
-def test_one_that_is_there_keeps_its_mode_and_its_link(place: Path) -> None:
+def test_existing_file_keeps_its_mode_and_its_link(place: Path) -> None:
     there, link = place / "there", place / "link"
     there.write_bytes(b"old")
     there.chmod(0o640)
@@ -49,7 +49,7 @@ def test_one_that_is_there_keeps_its_mode_and_its_link(place: Path) -> None:
     assert mode_of(there) == 0o640
 
 
-def test_what_is_no_file_is_written_to_and_stays(place: Path) -> None:
+def test_special_file_is_written_to_and_kept(place: Path) -> None:
     # As root, a device that is replaced by a file is one less for everybody.
     link = place / "null"
     link.symlink_to("/dev/null")
@@ -58,14 +58,14 @@ def test_what_is_no_file_is_written_to_and_stays(place: Path) -> None:
     assert os.readlink(str(link)) == "/dev/null"
 
 
-def test_an_error_names_the_file_that_was_meant(place: Path) -> None:
+def test_error_names_the_intended_file(place: Path) -> None:
     nowhere = place / "none" / "a"
     with pytest.raises(FileNotFoundError) as caught:
         write_whole(nowhere, b"a")
     assert caught.value.filename == str(nowhere)
 
 
-def test_a_failure_leaves_what_was_there(place: Path) -> None:
+def test_failed_write_keeps_the_old_file(place: Path) -> None:
     folder = place / "folder"
     folder.mkdir()
     with pytest.raises(OSError, match="directory"):
@@ -75,7 +75,7 @@ def test_a_failure_leaves_what_was_there(place: Path) -> None:
     assert [path.name for path in place.iterdir()] == ["folder"]
 
 
-def test_what_one_left_that_was_killed_is_in_nobodys_way(place: Path) -> None:
+def test_leftover_of_a_killed_write_does_not_block_the_next(place: Path) -> None:
     (place / f".report.{os.getpid()}").write_bytes(b"half")
     write_whole(place / "report", b"whole")
     assert (place / "report").read_bytes() == b"whole"

@@ -1,4 +1,4 @@
-"""What is fixed is as a frozen dataclass, but for what mypy alone refuses."""
+"""A light dataclass behaves like a frozen one, but only mypy prevents changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from provctl.base.light_dataclass import light_dataclass
 
 @light_dataclass
 class Fixed:
-    """As `Frozen`."""
+    """The same as `Frozen`."""
 
     name: str
     number: int = 1
@@ -22,7 +22,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Frozen:
-    """As `Fixed`."""
+    """The same as `Fixed`."""
 
     name: str
     number: int = 1
@@ -32,20 +32,20 @@ class Frozen:
 
 @light_dataclass
 class Small:
-    """Something that can be a default, and a key."""
+    """A class for defaults and keys."""
 
     name: str = "a"
 
 
 @light_dataclass
 class Large:
-    """Something with such a default."""
+    """A class with such a default."""
 
     small: Small = Small()
 
 
 @pytest.mark.parametrize("kind", [Fixed, Frozen])
-def test_it_compares_and_shows_itself_as_a_frozen_one(kind: Any) -> None:
+def test_light_dataclass_compares_and_prints_like_a_frozen_one(kind: Any) -> None:
     one = kind("a", 2, more=(3,))
     assert one == kind("a", 2, (3,)) == replace(kind("b", 2, (3,)), name="a")
     assert one != kind("a", 2)
@@ -60,12 +60,12 @@ def test_it_compares_and_shows_itself_as_a_frozen_one(kind: Any) -> None:
         kind()
 
 
-def test_it_can_be_a_key_and_a_default() -> None:
+def test_light_dataclass_can_be_a_key_and_a_default() -> None:
     assert {Small("a"): 1, Small("b"): 2}[Small("b")] == 2
     assert Large() == Large(Small("a")) != Large(Small("b"))
     assert hash(Large()) == hash(Large(Small("a")))
 
 
-def test_others_of_the_same_values_are_others() -> None:
+def test_objects_of_other_classes_are_not_equal() -> None:
     other: Any = Frozen("a")
     assert Fixed("a") != other

@@ -1,4 +1,4 @@
-"""A shelf is believed only when it is whole and its owner's, and writes over nothing."""
+"""A cache file is used only if it is complete and our own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def names(shelf: Path) -> List[str]:
     return [path.name for path in shelf.parent.iterdir()]
 
 
-def test_what_was_put_is_there(shelf: Path) -> None:
+def test_cache_returns_what_was_written(shelf: Path) -> None:
     assert read_cache(shelf, "h") == {}
     write_cache(shelf, "h", RECORDS)
     assert read_cache(shelf, "h") == read_cache(shelf, None) == RECORDS
@@ -35,7 +35,7 @@ def test_what_was_put_is_there(shelf: Path) -> None:
     assert shelf.stat().st_mode & 0o077 == 0
 
 
-def test_what_is_no_line_of_ascii_is_left_out(shelf: Path) -> None:
+def test_records_that_are_not_one_ascii_line_are_left_out(shelf: Path) -> None:
     write_cache(
         shelf, "h", {**RECORDS, "é": "1", "c\nd": "1", "e": "\x0b", "\udcff": ""}
     )
@@ -43,13 +43,13 @@ def test_what_is_no_line_of_ascii_is_left_out(shelf: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"h\nno tab", b"h\n\xff\t1", b"", b"h\n\na\t1"])
-def test_what_nobody_writes_is_not_believed(shelf: Path, content: bytes) -> None:
+def test_cache_with_invalid_content_is_ignored(shelf: Path, content: bytes) -> None:
     write_cache(shelf, "h", RECORDS)
     shelf.write_bytes(b"%08x\n" % crc32(content) + content)
     assert read_cache(shelf, "h") == {}
 
 
-def test_one_cut_off_anywhere_is_not_believed(shelf: Path) -> None:
+def test_truncated_cache_is_ignored(shelf: Path) -> None:
     write_cache(shelf, "h", RECORDS)
     whole = shelf.read_bytes()
     for end in range(len(whole)):
@@ -57,7 +57,7 @@ def test_one_cut_off_anywhere_is_not_believed(shelf: Path) -> None:
         assert read_cache(shelf, "h") == {}
 
 
-def test_what_is_somebody_elses_is_not_believed(shelf: Path, tmp_path: Path) -> None:
+def test_foreign_cache_file_is_ignored(shelf: Path, tmp_path: Path) -> None:
     write_cache(shelf, "h", RECORDS)
     shelf.rename(tmp_path / "elsewhere")
     shelf.symlink_to(tmp_path / "elsewhere")
@@ -73,7 +73,7 @@ def test_what_is_somebody_elses_is_not_believed(shelf: Path, tmp_path: Path) -> 
     assert read_cache(shelf, "h") == {}
 
 
-def test_on_a_full_disk_the_old_one_stays_and_nothing_beside(shelf: Path) -> None:
+def test_full_disk_keeps_the_old_cache_and_leaves_no_draft(shelf: Path) -> None:
     write_cache(shelf, "h", RECORDS)
     with disk_full_beyond(10):
         write_cache(shelf, "h", {"c": "4"})

@@ -1,4 +1,4 @@
-"""What a secret looks like elsewhere, and that it is covered there."""
+"""Secrets are redacted also in encoded form."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _raw(*texts: str) -> list[bytes]:
 
 
 @given(_SECRET, st.binary(max_size=5), st.binary(max_size=5))
-def test_a_secret_is_covered_wherever_it_stands(
+def test_secret_is_redacted_anywhere_in_the_text(
     secret: str, before: bytes, after: bytes
 ) -> None:
     raw = before + secret.encode() + after
@@ -42,7 +42,7 @@ def test_a_secret_is_covered_wherever_it_stands(
 
 
 @given(_SECRET, st.binary(max_size=5), st.binary(max_size=5))
-def test_a_secret_within_base64_is_covered(
+def test_secret_inside_base64_is_redacted(
     secret: str, before: bytes, after: bytes
 ) -> None:
     raw = before + secret.encode() + after
@@ -86,21 +86,19 @@ _ENCODERS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("encoder", _ENCODERS)
 @given(secret=_SECRET)
 @example(secret="p@ss-w0rd/+&<x>\"y'z$`\\ %_.~!*()")
-def test_a_secret_that_a_program_has_encoded_is_covered(
-    encoder: str, secret: str
-) -> None:
+def test_secret_encoded_by_a_program_is_redacted(encoder: str, secret: str) -> None:
     raw = _ENCODERS[encoder](secret).encode()
     assert redact_bytes(raw, _raw(secret)) == b"*" * len(raw)
 
 
 @pytest.mark.parametrize("encoder", _ENCODERS)
-def test_the_control_what_is_no_secret_is_shown(encoder: str) -> None:
+def test_control_other_value_is_not_redacted(encoder: str) -> None:
     raw = _ENCODERS[encoder]("p@ss-w0rd/no-secret").encode()
     assert redact_bytes(raw, _raw("p@ss-w0rd/a-secret")) == raw
 
 
 @given(st.lists(st.text("ab", min_size=6, max_size=20), max_size=6), st.text("ab"))
-def test_all_that_is_found_is_what_each_form_alone_finds(
+def test_search_finds_the_same_as_one_search_for_each_form(
     those: list[str], text: str
 ) -> None:
     raw = [each.encode() for each in those]
@@ -109,30 +107,30 @@ def test_all_that_is_found_is_what_each_form_alone_finds(
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), st.lists), _SECRET)
-def test_covered_output_is_json_still(value: object, secret: str) -> None:
+def test_redacted_output_is_still_json(value: object, secret: str) -> None:
     text = json.dumps([value, secret, {secret: 1}])
     shown = json.loads(redact_json(text, _raw(secret)))
     assert secret not in json.dumps(shown, ensure_ascii=False)
     assert set(shown[1]) == {"*"}
 
 
-def test_each_line_of_a_secret_is_one() -> None:
+def test_each_long_line_of_a_secret_is_redacted() -> None:
     covered = redact_bytes(b"x line-two x", _raw("line-one\nline-two\nshort\n"))
     assert covered == b"x ******** x"
 
 
-def test_a_word_is_covered_by_itself() -> None:
+def test_each_json_string_is_redacted_separately() -> None:
     text = '["correct-", "horse", 1, "correct-horse", "ÿ"]'
     covered = redact_json(text, _raw("correct-horse"))
     assert covered == '["correct-", "horse", 1, "*************", "ÿ"]'
 
 
-def test_a_number_becomes_a_word() -> None:
+def test_redacted_number_becomes_a_string() -> None:
     assert redact_json('{"pin": 12345678}', _raw("12345678")) == '{"pin": "********"}'
 
 
 @pytest.mark.parametrize("text", ["", "short", "12345"])
-def test_what_is_short_is_left_alone(text: str) -> None:
+def test_short_secret_is_not_redacted(text: str) -> None:
     assert encodings_of([text]) == []
     assert redact_json('{"a": "short"}', _raw(text)) == '{"a": "short"}'
 
@@ -142,7 +140,7 @@ def test_what_is_short_is_left_alone(text: str) -> None:
     [(b64encode, 76), (b64encode, 64), (hexlify, 60)],
     ids=["base64", "openssl", "xxd"],
 )
-def test_a_code_in_lines_is_covered(
+def test_encoded_secret_with_line_breaks_is_redacted(
     encode: Callable[[bytes], bytes], width: int
 ) -> None:
     secret = "0123456789" * 12
@@ -151,5 +149,5 @@ def test_a_code_in_lines_is_covered(
     assert set(redact_bytes(wrapped.encode(), _raw(secret))) == {ord("*"), ord("\n")}
 
 
-def test_an_overlapping_match_is_covered_too() -> None:
+def test_overlapping_matches_are_redacted() -> None:
     assert redact_bytes(b"abcabcabc", [b"abcabc"]) == b"*********"

@@ -1,4 +1,4 @@
-"""Files of the state directory are opened only if they are plain and ours alone."""
+"""Files of the state directory are opened only if they are regular files of our own."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def victim(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("flags", FLAGS)
 @pytest.mark.parametrize("why", MAKERS)
-def test_what_is_no_file_of_ours_is_left_as_it_is(
+def test_foreign_file_is_refused_and_unchanged(
     folder: Path, victim: Path, why: str, flags: int
 ) -> None:
     path = folder / "file"
@@ -79,24 +79,24 @@ def test_what_is_no_file_of_ours_is_left_as_it_is(
 
 
 @pytest.mark.parametrize("flags", FLAGS)
-def test_a_plain_file_is_opened(folder: Path, flags: int) -> None:
+def test_regular_file_is_opened(folder: Path, flags: int) -> None:
     (folder / "file").write_bytes(TEXT)
     os.close(open_own(folder / "file", flags))
     assert read_own(folder / "file") == (b"" if flags & os.O_TRUNC else TEXT)
 
 
-def test_what_is_made_is_for_its_owner_alone(folder: Path) -> None:
+def test_new_file_is_private(folder: Path) -> None:
     os.close(open_own(str(folder / "file"), WRITES))
     assert (folder / "file").stat().st_mode & 0o777 == 0o600
 
 
-def test_what_is_missing_is_told_as_ever(folder: Path) -> None:
+def test_missing_file_raises_file_not_found(folder: Path) -> None:
     for path in (folder / "file", folder / "none" / "file"):
         with pytest.raises(FileNotFoundError):
             reader(path)
 
 
-def test_the_draft_of_a_file_may_still_have_its_name_too(folder: Path) -> None:
+def test_draft_may_still_be_linked_to_its_file(folder: Path) -> None:
     (folder / "1.1.new").write_bytes(TEXT)
     os.link(str(folder / "1.1.new"), str(folder / "1.1.go"))
     assert read_own(folder / "1.1.go") == TEXT
@@ -107,7 +107,7 @@ def test_the_draft_of_a_file_may_still_have_its_name_too(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["link", "file", "open to all"])
-def test_a_file_in_a_folder_that_is_not_ours_is_not_opened(
+def test_file_in_a_foreign_folder_is_not_opened(
     folder: Path, tmp_path: Path, what: str
 ) -> None:
     (folder / "file").write_bytes(TEXT)
@@ -125,14 +125,14 @@ def test_a_file_in_a_folder_that_is_not_ours_is_not_opened(
         check_folder(place)
 
 
-def test_a_file_that_is_replaced_meanwhile_is_ours(folder: Path) -> None:
+def test_file_that_is_replaced_after_opening_is_still_read(folder: Path) -> None:
     (folder / "file").write_bytes(TEXT)
     with reader(folder / "file") as file:
         (folder / "file").unlink()
         assert file.read() == TEXT
 
 
-def test_a_file_is_read_from_a_place_on(folder: Path) -> None:
+def test_file_is_read_from_an_offset(folder: Path) -> None:
     content = os.urandom(100_000)
     (folder / "file").write_bytes(content)
     for start in (0, 1, 99_999, 100_000, 100_001):

@@ -1,4 +1,4 @@
-"""How the program is started once more: installed, and as a single file."""
+"""How the program starts itself again: installed, and as a single file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from provctl.base.self_command import (
 INSTALLED = (sys.executable, "-I", "-m", "provctl")
 
 
-def test_the_installed_program_goes_by_its_python() -> None:
+def test_installed_program_starts_by_its_python() -> None:
     assert self_command() == INSTALLED
     assert program_path() in ("", str(Path(sys.executable).with_name("provctl")))
 
 
-def test_the_single_file_goes_by_its_own_path(
+def test_single_file_starts_by_its_own_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     single = tmp_path / "provctl"
@@ -35,7 +35,7 @@ def test_the_single_file_goes_by_its_own_path(
     assert self_command() == INSTALLED
 
 
-def test_an_installation_goes_by_the_link_that_stays(
+def test_installation_starts_by_its_permanent_link(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     programs = tmp_path / "env.a1" / "bin"
@@ -53,7 +53,9 @@ def test_an_installation_goes_by_the_link_that_stays(
     assert self_command()[0] == str(programs / "python")
 
 
-def test_a_program_may_be_right_below_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_directly_below_the_root_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/sh")
     assert program_path() in ("", "/bin/provctl")
     monkeypatch.setattr(sys, "executable", "/sh")
@@ -69,7 +71,7 @@ def test_a_program_may_be_right_below_the_root(monkeypatch: pytest.MonkeyPatch) 
         ("/bin/anything", "provctl"),
     ],
 )
-def test_it_has_the_name_that_it_was_called_by(
+def test_program_name_is_the_name_it_was_called_by(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, called: str, name: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", [called])

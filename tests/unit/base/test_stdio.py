@@ -1,4 +1,4 @@
-"""What is printed passes one place, which lets nothing through that steers a terminal."""
+"""All printed text passes one class, which escapes control characters."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def _written(
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_what_is_printed_steers_nothing(
+def test_printed_text_has_no_control_characters(
     write: Callable[[PrintStream], Any], encoding: str
 ) -> None:
     assert _written(write, encoding=encoding) == SHOWN
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_nor_does_what_click_prints(
+def test_text_printed_by_click_has_no_control_characters(
     monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
     def write(stream: PrintStream) -> None:
@@ -62,7 +62,7 @@ def test_nor_does_what_click_prints(
     assert _written(write, encoding=encoding) == SHOWN
 
 
-def test_who_says_so_prints_sequences_of_its_own() -> None:
+def test_raw_output_prints_escape_sequences() -> None:
     def write(stream: PrintStream) -> None:
         stream.write("\x1b")
         raw_output(stream).write("\x1b[1m")
@@ -73,16 +73,16 @@ def test_who_says_so_prints_sequences_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(("terminal", "shown"), [(True, b"\\x1b"), (False, b"\x1b")])
-def test_data_is_as_it_is_but_at_a_terminal(terminal: bool, shown: bytes) -> None:
+def test_data_is_unchanged_except_at_a_terminal(terminal: bool, shown: bytes) -> None:
     written = _written(lambda s: data_stream(s).write("\x1b"), terminal=terminal)
     assert written == shown
 
 
-def test_bytes_are_as_they_are() -> None:
+def test_bytes_are_unchanged() -> None:
     assert _written(lambda s: binary_of(s).write(b"\x1b\xff")) == b"\x1b\xff"
 
 
-def test_other_streams_are_used_as_they_are() -> None:
+def test_other_streams_are_used_directly() -> None:
     stream = io.TextIOWrapper(io.BytesIO())
     assert raw_output(stream) is stream
     assert binary_of(stream) is stream.buffer

@@ -1,4 +1,4 @@
-"""Bytes become text, or a mistake in words."""
+"""Bytes become text, or an error says what is wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from provctl.base.text import NotText, decode, plain, visible
         (b"a\xef\xbb\xbf", "a\ufeff"),
     ],
 )
-def test_utf_8_is_text_with_or_without_a_mark(content: bytes, text: str) -> None:
+def test_utf_8_is_decoded_with_and_without_a_byte_order_mark(
+    content: bytes, text: str
+) -> None:
     assert decode(content) == text
 
 
@@ -31,7 +33,7 @@ def test_other_encodings_are_named(name: str) -> None:
     assert caught.value.line == 1
 
 
-def test_a_wrong_byte_is_placed() -> None:
+def test_invalid_byte_is_located() -> None:
     with pytest.raises(NotText, match="invalid byte in line 3") as caught:
         decode(b"a\nb\n\xff")
     assert caught.value.line == 3
@@ -53,12 +55,12 @@ def test_a_wrong_byte_is_placed() -> None:
         ("\ud800\udcff", "\\ud800\\udcff"),
     ],
 )
-def test_what_steers_a_terminal_becomes_visible(text: str, shown: str) -> None:
+def test_control_characters_become_visible(text: str, shown: str) -> None:
     assert visible(text) == shown
 
 
 @given(st.text())
-def test_a_visible_text_stays_as_it_is(text: str) -> None:
+def test_visible_text_stays_unchanged(text: str) -> None:
     assert visible(visible(text)) == visible(text)
     assert visible(plain(text)) == plain(text)
     assert "\n" not in plain(text)

@@ -1,4 +1,4 @@
-"""The manual: a page for every command, examples that are right, topics that are found."""
+"""Help pages: one for each command, with valid examples; topics that can be found."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def helped(*words: str) -> str:
 
 
 def meant(words: str) -> click.Command:
-    """The command that a command line begins with."""
+    """The command at the beginning of a command line."""
     with ExitStack() as stack:
         ctx = cli.make_context("provctl", shlex.split(words), obj=Session())
         stack.callback(ctx.close)
@@ -87,7 +87,7 @@ def test_help_has_examples(words: str) -> None:
 
 
 @pytest.mark.parametrize("line", list(dict.fromkeys(examples())))
-def test_every_example_is_a_command_line(
+def test_every_example_is_a_valid_command_line(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in FILES:
@@ -99,7 +99,7 @@ def test_every_example_is_a_command_line(
 
 
 @pytest.mark.parametrize("words", pages())
-def test_what_is_said_to_be_seen_and_to_come_is_there(words: str) -> None:
+def test_exit_codes_and_references_of_a_page_exist(words: str) -> None:
     page = pages()[words]
     assert page.examples
     assert set(page.exits) <= set(EXIT_CODES)
@@ -111,7 +111,7 @@ def test_what_is_said_to_be_seen_and_to_come_is_there(words: str) -> None:
 
 
 @pytest.mark.parametrize("name", topics())
-def test_a_topic_is_short_and_whole(name: str) -> None:
+def test_topic_is_short_and_complete(name: str) -> None:
     text = topic(name)
     done = CliRunner().invoke(cli, ["help", name], obj=Session())
     assert done.output.endswith(text + "\n")
@@ -119,28 +119,28 @@ def test_a_topic_is_short_and_whole(name: str) -> None:
     assert max(map(len, text.splitlines())) <= 92
 
 
-def test_help_alone_lists_the_topics() -> None:
+def test_help_without_a_topic_lists_the_topics() -> None:
     done = CliRunner().invoke(cli, ["help"], obj=Session())
     for name, about in topics().items():
         assert name in done.output
         assert about.split()[0] in done.output
 
 
-def test_a_mistyped_topic_is_guessed() -> None:
+def test_mistyped_topic_gets_a_suggestion() -> None:
     done = CliRunner().invoke(cli, ["help", "recovry"], obj=Session())
     assert done.exit_code == 2
     assert "did you mean recovery?" in done.output
 
 
 @pytest.mark.parametrize("words", ["bacth list", "batch lst", "scheduler strat"])
-def test_a_mistyped_command_is_guessed(words: str) -> None:
+def test_mistyped_command_gets_a_suggestion(words: str) -> None:
     done = CliRunner().invoke(cli, words.split(), obj=Session())
     assert done.exit_code == 2
     assert "did you mean " in done.output
 
 
 @pytest.mark.parametrize("word", ["outptus", "lst", "monitr"])
-def test_a_mistyped_verb_of_workflow_is_guessed_at_top_level(word: str) -> None:
+def test_mistyped_verb_gets_a_suggestion_at_top_level(word: str) -> None:
     done = CliRunner().invoke(cli, [word, "@last"], obj=Session())
     assert done.exit_code == 2
     assert re.search(r"did you mean (outputs|list|monitor)\?", done.output)
@@ -157,7 +157,7 @@ def test_every_verb_of_workflow_works_at_top_level(verb: str) -> None:
 
 
 @pytest.mark.parametrize(("alias", "verb"), [("ps", "list"), ("watch", "monitor")])
-def test_an_alias_is_the_same_command(alias: str, verb: str) -> None:
+def test_alias_is_the_same_command(alias: str, verb: str) -> None:
     ctx = click.Context(cli, obj=Session())
     assert cli.get_command(ctx, alias) is workflow.get_command(ctx, verb)
     assert helped(alias).replace(f"provctl {alias} [", f"provctl {verb} [") == helped(
@@ -165,7 +165,7 @@ def test_an_alias_is_the_same_command(alias: str, verb: str) -> None:
     )
 
 
-def test_the_sections_of_the_help_have_every_command_once() -> None:
+def test_help_lists_every_command_in_one_section() -> None:
     text, _, _ = helped().partition("\nExamples:\n")
     _, _, commands = text.partition("\nRun workflows:\n")
     rows = re.findall(r"^  ([a-z]+(?:, [a-z]+)*)  ", commands, re.MULTILINE)
@@ -173,7 +173,7 @@ def test_the_sections_of_the_help_have_every_command_once() -> None:
     assert sorted(names) == sorted(cli.verbs)
 
 
-def test_a_command_names_the_global_options_in_one_line() -> None:
+def test_help_of_a_command_names_the_global_options_in_one_line() -> None:
     text = helped("version")
     assert "Options:\n" not in text
     (line,) = re.findall(r"^Global options: .*", text, re.MULTILINE)
@@ -185,7 +185,7 @@ def test_a_command_names_the_global_options_in_one_line() -> None:
     assert "-o, --output" in helped("monitor")
 
 
-def test_arguments_and_exit_codes_are_described_as_the_command_uses_them() -> None:
+def test_arguments_and_exit_codes_are_described_for_each_command() -> None:
     assert ".ncl" in helped("run")
     for words in (["template", "render"], ["config", "check"]):
         assert "FILE" in helped(*words)
@@ -195,7 +195,7 @@ def test_arguments_and_exit_codes_are_described_as_the_command_uses_them() -> No
     assert "a schedule with this name already exists" in helped("schedule", "add")
 
 
-def test_the_words_are_those_that_runs_and_tasks_have() -> None:
+def test_documented_status_words_are_those_of_runs_and_tasks() -> None:
     seen: Dict[str, List[str]] = {"run": [], "task": [], "end": [], "outcome": []}
     for history in HISTORIES.values():
         dialogue = history.begin()

@@ -1,4 +1,4 @@
-"""Commands in hints mean the runs that this command was about, as a shell reads them."""
+"""Commands in hints refer to the runs of this command, quoted for a shell."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def called(**flags: str) -> CommandLine:
     return there
 
 
-def test_without_flags_words_stay_as_they_are() -> None:
+def test_hint_is_unchanged_without_flags() -> None:
     assert called().program == "provctl"
     assert called().with_flags("see: provctl ps") == "see: provctl ps"
 
 
-def test_each_command_gets_what_was_given() -> None:
+def test_each_command_in_a_hint_gets_the_given_flags() -> None:
     told = called(state_dir="/tmp/a b", config="/c.toml").with_flags(
         "start a scheduler: provctl scheduler start; or continue it: provctl resume RUN;"
         " provctl help recovery"
@@ -47,23 +47,23 @@ def test_each_command_gets_what_was_given() -> None:
         "cp provctl.toml /etc",
     ],
 )
-def test_what_is_no_command_stays_as_it_is(words: str) -> None:
+def test_text_that_is_no_command_is_unchanged(words: str) -> None:
     assert called(state_dir="/s").with_flags(words) == words
 
 
 @pytest.mark.parametrize("path", ["/a b", "/it's", "/$HOME", "/;rm -rf", "/\\1", "/é"])
-def test_a_shell_reads_the_path_as_it_was(path: str) -> None:
+def test_shell_reads_the_quoted_path(path: str) -> None:
     told = called(state_dir=path).with_flags("provctl ps -o name")
     assert shlex.split(told) == ["provctl", "--state-dir", path, "ps", "-o", "name"]
 
 
-def test_the_last_one_counts() -> None:
+def test_last_value_of_a_flag_is_used() -> None:
     there = called(state_dir="/one")
     there.add_flag("--state-dir", "/two")
     assert there.program == "provctl --state-dir /two"
 
 
-def test_commands_have_the_name_that_it_was_called_by() -> None:
+def test_commands_in_hints_use_the_called_program_name() -> None:
     there = CommandLine(ABOUT_RUNS, "provisioning")
     assert there.with_flags("see: provctl ps") == "see: provisioning ps"
     assert there.with_flags("install provctl again") == "install provctl again"
@@ -72,7 +72,7 @@ def test_commands_have_the_name_that_it_was_called_by() -> None:
 
 
 def bare_commands(tree: ast.AST) -> Iterator[int]:
-    """Lines where a command is printed as it stands in the source."""
+    """Lines in which a command is printed as written in the source."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or getattr(node.func, "attr", "") != "echo":
             continue
@@ -84,7 +84,7 @@ def bare_commands(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
 
 
-def test_no_command_is_told_without_what_was_given() -> None:
+def test_no_hint_in_the_code_leaves_out_the_flags() -> None:
     folder = Path(provctl.__file__).parent / "cli"
     found = [
         f"{file.name}:{line}"
@@ -94,6 +94,6 @@ def test_no_command_is_told_without_what_was_given() -> None:
     assert found == []
 
 
-def test_the_control_such_a_line_is_found() -> None:
+def test_control_hint_without_flags_is_found() -> None:
     line = 'click.echo(f"help:  provctl attach {run}", err=True)'
     assert list(bare_commands(ast.parse(line))) == [1]

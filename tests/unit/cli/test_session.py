@@ -1,4 +1,4 @@
-"""Records are printed alike by every verb, and cannot take over the terminal."""
+"""Every verb prints records in the same formats, without control characters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def printed(output: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def test_a_table_is_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_is_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed("table", capsys) == (
         "ID  NAME           EXTRA\n"
         "a   first          -\n"
@@ -31,24 +31,26 @@ def test_a_table_is_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_an_empty_table_still_has_its_head(capsys: pytest.CaptureFixture[str]) -> None:
+def test_empty_table_has_a_header(capsys: pytest.CaptureFixture[str]) -> None:
     emit(Session(), [], ("id", "name"), name="id")
     assert capsys.readouterr().out == "ID  NAME\n"
 
 
-def test_json_is_one_list(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_format_is_one_list(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed("json", capsys)
     assert json.loads(text) == ROWS
     assert text.isascii()
     assert "\x1b" not in text
 
 
-def test_jsonl_is_one_record_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_jsonl_format_is_one_record_per_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     lines = printed("jsonl", capsys).splitlines()
     assert [json.loads(line) for line in lines] == ROWS
 
 
-def test_name_is_one_value_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_name_format_is_one_value_per_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed("name", capsys) == "a\nb2\nc\n"
 
 
@@ -64,5 +66,5 @@ def test_name_is_one_value_a_line(capsys: pytest.CaptureFixture[str]) -> None:
         ("tab\tand\r", "tab\\tand\\r"),
     ],
 )
-def test_what_a_terminal_could_act_upon_is_escaped(text: str, shown: str) -> None:
+def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert plain(text) == shown

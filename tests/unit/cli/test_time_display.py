@@ -1,4 +1,4 @@
-"""Times as people write them, where they are."""
+"""Times as users write them, in their time zone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY = 86_400.0
 
 @pytest.fixture(autouse=True)
 def in_madrid(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two hours before UTC, as in summer in Madrid; without a database of zones."""
+    """Two hours ahead of UTC, as Madrid in summer; without a time zone database."""
     monkeypatch.setenv("TZ", "CET-2")
     time.tzset()
     yield
@@ -44,11 +44,11 @@ def in_madrid(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("16:00", -7200),
     ],
 )
-def test_what_a_time_means(text: str, before_now: float) -> None:
+def test_text_is_parsed_as_a_time(text: str, before_now: float) -> None:
     assert parse_time(text, NOON) == NOON - before_now
 
 
-def test_a_second_can_be_meant_to_its_end() -> None:
+def test_end_of_a_second_is_included_if_asked() -> None:
     assert parse_time("14:00:00", NOON, end=True) == NOON + 0.999999
 
 
@@ -56,6 +56,6 @@ def test_a_second_can_be_meant_to_its_end() -> None:
     "text",
     ["", "soon", "25:00", "2026-13-01", "3600", "2 weeks", "\x1b[2J", "1e9d", "@5"],
 )
-def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
+def test_invalid_time_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is not a time: use an age such as 2h"):
         parse_time(text, NOON)

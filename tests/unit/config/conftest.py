@@ -1,4 +1,4 @@
-"""Gives every test of the configuration a machine of its own."""
+"""Gives every configuration test its own machine."""
 
 from __future__ import annotations
 

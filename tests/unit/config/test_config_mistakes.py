@@ -1,4 +1,4 @@
-"""Every mistake in a configuration is named with its place, and what to do."""
+"""Every mistake in a configuration is reported with its location and a hint."""
 
 from __future__ import annotations
 
@@ -32,9 +32,7 @@ Load = Callable[..., LoadedSettings]
         ),
     ],
 )
-def test_an_alias_sets_its_one_key(
-    load: Load, text: str, key: str, value: object
-) -> None:
+def test_alias_sets_its_key(load: Load, text: str, key: str, value: object) -> None:
     loaded = load(text)
     assert value_of(loaded.settings, key) == value
     assert [k for k, o in loaded.origins.items() if o != "default"] == [key]
@@ -53,12 +51,14 @@ def test_every_alias_is_tested_above() -> None:
     }
 
 
-def test_two_spellings_that_agree_are_fine(load: Load) -> None:
+def test_two_equal_spellings_of_a_key_are_accepted(load: Load) -> None:
     text = "[orchestrator]\ntimeout = 5\ntimeout_seconds = 5\n"
     assert load(text).settings.orchestrator.timeout_seconds == 5
 
 
-def test_two_spellings_that_differ_are_both_named(load: Load, machine: Path) -> None:
+def test_two_different_spellings_of_a_key_are_refused(
+    load: Load, machine: Path
+) -> None:
     with pytest.raises(InvalidConfig) as caught:
         load("[orchestrator]\ntimeout = 5\n\ntimeout_seconds = 6\n")
     file = machine / "given.toml"
@@ -72,7 +72,7 @@ def test_two_spellings_that_differ_are_both_named(load: Load, machine: Path) -> 
     )
 
 
-def test_two_variables_that_differ_are_both_named(load: Load) -> None:
+def test_two_different_variables_of_a_key_are_refused(load: Load) -> None:
     environ = {"PROVCTL_STATE_DIR": "/a", "PROVCTL_STORAGE_DATA_DIR": "/b"}
     with pytest.raises(
         InvalidConfig, match="PROVCTL_STATE_DIR and PROVCTL_STORAGE_DATA_DIR are"
@@ -80,7 +80,7 @@ def test_two_variables_that_differ_are_both_named(load: Load) -> None:
         load(environ=environ)
 
 
-def test_spellings_in_different_sources_do_not_clash(load: Load) -> None:
+def test_spellings_in_different_sources_do_not_conflict(load: Load) -> None:
     loaded = load(
         system="[orchestrator]\nport = 8080\n", user="[server]\nport = 9091\n"
     )
@@ -112,7 +112,7 @@ def test_spellings_in_different_sources_do_not_clash(load: Load) -> None:
         ),
     ],
 )
-def test_unknown_names_come_with_the_nearest_known(
+def test_unknown_name_gets_the_nearest_known_name(
     load: Load, machine: Path, text: str, message: str, hint: str
 ) -> None:
     with pytest.raises(InvalidConfig) as caught:
@@ -133,7 +133,7 @@ def test_unknown_names_come_with_the_nearest_known(
         ("PROVCTL_SERVER", "did you mean PROVCTL_SERVER_PORT?"),
     ],
 )
-def test_variables_that_look_like_settings_must_be(
+def test_variable_that_looks_like_a_setting_must_be_one(
     load: Load, variable: str, hint: str
 ) -> None:
     with pytest.raises(InvalidConfig, match=f"variable {variable}$") as caught:
@@ -175,7 +175,7 @@ def test_variables_that_look_like_settings_must_be(
         ("executor = 3", "a section of keys, got 3"),
     ],
 )
-def test_wrong_values_say_file_line_key_and_what_is_expected(
+def test_wrong_value_is_reported_with_file_line_key_and_expected_value(
     load: Load, machine: Path, text: str, expected: str
 ) -> None:
     with pytest.raises(InvalidConfig) as caught:
@@ -198,7 +198,7 @@ def test_wrong_values_say_file_line_key_and_what_is_expected(
         ("PROVCTL_STORAGE_BACKEND", "surrealdb"),
     ],
 )
-def test_wrong_variables_are_named(load: Load, variable: str, text: str) -> None:
+def test_wrong_variable_is_reported(load: Load, variable: str, text: str) -> None:
     with pytest.raises(InvalidConfig, match=f"^{variable}: expected "):
         load(environ={variable: text})
 
@@ -221,7 +221,7 @@ def test_surrealdb_is_refused_with_the_reason(load: Load) -> None:
         ('a = """\n\n', ":3: "),
     ],
 )
-def test_syntax_errors_have_a_place(
+def test_syntax_error_has_a_location(
     load: Load, machine: Path, text: str, place: str
 ) -> None:
     with pytest.raises(InvalidConfig) as caught:
@@ -229,7 +229,7 @@ def test_syntax_errors_have_a_place(
     assert caught.value.message.startswith(f"{machine}/given.toml{place}")
 
 
-def test_a_file_must_be_utf8(load: Load, machine: Path) -> None:
+def test_configuration_file_must_be_utf_8(load: Load, machine: Path) -> None:
     path = machine / "latin.toml"
     path.write_bytes(b"[server]\n# caf\xe9\n")
     with pytest.raises(InvalidConfig, match=r"latin\.toml:2: is not UTF-8") as caught:
@@ -237,7 +237,7 @@ def test_a_file_must_be_utf8(load: Load, machine: Path) -> None:
     assert caught.value.hint == "save the file as UTF-8, the only encoding of TOML"
 
 
-def test_a_mark_is_no_part_of_a_file(load: Load, machine: Path) -> None:
+def test_byte_order_mark_is_ignored(load: Load, machine: Path) -> None:
     path = machine / "marked.toml"
     path.write_bytes(b"\xef\xbb\xbf[server]\nport = 80\n")
     environ = {"PROVCTL_CONFIG": str(path)}
@@ -250,26 +250,26 @@ def test_a_mark_is_no_part_of_a_file(load: Load, machine: Path) -> None:
         load(environ=environ)
 
 
-def test_a_folder_is_no_file(load: Load, machine: Path) -> None:
+def test_folder_is_refused_as_a_file(load: Load, machine: Path) -> None:
     with pytest.raises(InvalidConfig, match="cannot be read: Is a directory"):
         load(environ={"PROVCTL_CONFIG": str(machine)})
 
 
-def test_an_endless_file_is_refused(load: Load) -> None:
+def test_endless_file_is_refused(load: Load) -> None:
     with pytest.raises(InvalidConfig, match="too large for a configuration file"):
         load(environ={"PROVCTL_CONFIG": "/dev/zero"})
 
 
-def test_a_deep_file_is_refused(load: Load) -> None:
+def test_deeply_nested_file_is_refused(load: Load) -> None:
     with pytest.raises(InvalidConfig, match=r"given\.toml"):
         load("a = " + "[" * 200_000)
 
 
-def test_an_endless_number_is_refused(load: Load) -> None:
+def test_endless_number_is_refused(load: Load) -> None:
     with pytest.raises(InvalidConfig, match=r"given\.toml"):
         load("server.port = " + "9" * 5000)
 
 
-def test_a_broken_users_file_is_not_skipped(load: Load) -> None:
+def test_broken_user_file_is_reported(load: Load) -> None:
     with pytest.raises(InvalidConfig, match=r"home/provctl/config\.toml:1:"):
         load(user="[")

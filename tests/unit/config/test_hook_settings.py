@@ -1,4 +1,4 @@
-"""Hooks are lists of words, in a file and in the environment; never a line for a shell."""
+"""Hooks are lists of words, in a file or a variable; never a shell command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Load = Callable[..., LoadedSettings]
 
 
-def test_a_program_is_found_from_the_file_and_the_rest_is_as_it_is(
+def test_hook_program_is_relative_to_the_file_and_arguments_are_unchanged(
     load: Load, machine: Path
 ) -> None:
     text = '[hooks]\non_run_finished = [["notify", "~", "a b"], ["./tell", ""]]'
@@ -27,7 +27,7 @@ def test_a_program_is_found_from_the_file_and_the_rest_is_as_it_is(
     assert hooks.timeout_seconds == 30
 
 
-def test_a_variable_holds_json(load: Load) -> None:
+def test_variable_holds_json(load: Load) -> None:
     environ = {"PROVCTL_HOOKS_ON_RUN_FINISHED": '[["notify", "--all"]]'}
     assert load(environ=environ).settings.hooks.on_run_finished == (
         ("notify", "--all"),
@@ -38,7 +38,7 @@ def test_a_variable_holds_json(load: Load) -> None:
     "value",
     ['"notify"', '["notify --all"]', "[[]]", "[[1]]", '[["a", 1]]', '[["a\\u0000"]]'],
 )
-def test_anything_else_is_refused_with_an_example(load: Load, value: str) -> None:
+def test_other_value_is_refused_with_an_example(load: Load, value: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
         load(f"[hooks]\non_run_finished = {value}")
     assert 'each a list of words such as ["notify", "--all"]' in caught.value.message

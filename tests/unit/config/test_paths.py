@@ -1,4 +1,4 @@
-"""Where things are by default is where platformdirs says."""
+"""Default paths are those of platformdirs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from provctl.config.settings import Settings
     ],
     ids=["usual", "chosen", "several", "empty"],
 )
-def test_the_places_are_the_platform_s(
+def test_default_paths_equal_those_of_platformdirs(
     environ: Dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("STATE_HOME", "CONFIG_HOME", "CACHE_HOME", "CONFIG_DIRS"):

@@ -1,4 +1,4 @@
-"""The configuration listings that the platform publishes load as they stand."""
+"""The configuration files published by the platform load unchanged."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ env_vars = { NU_LIB_DIRS = "/usr/local/lib/provisioning" }
 """
 
 
-def test_core_package_first_listing(load: Load) -> None:
+def test_first_listing_of_the_core_package_loads(load: Load) -> None:
     settings = load(CORE_OLD).settings
     assert settings.orchestrator.enabled is True
     assert settings.endpoint == "http://localhost:9090"
@@ -96,7 +96,7 @@ def test_core_package_first_listing(load: Load) -> None:
     assert settings.execution.default_mode == "orchestrated"
 
 
-def test_platform_package_first_listing(load: Load) -> None:
+def test_first_listing_of_the_platform_package_loads(load: Load) -> None:
     settings = load(PLATFORM_OLD).settings
     assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8080)
     assert settings.storage.data_dir == "/var/lib/provisioning/orchestrator"
@@ -105,14 +105,14 @@ def test_platform_package_first_listing(load: Load) -> None:
     assert settings.executor.max_concurrent_tasks == 10
 
 
-def test_core_package_second_listing(load: Load) -> None:
+def test_second_listing_of_the_core_package_loads(load: Load) -> None:
     settings = load(CORE).settings
     assert settings.execution.force_direct == ("*.list", "*.show", "help", "version")
     assert settings.execution.force_orchestrated[0] == "server.create"
     assert settings.orchestrator.timeout_seconds == 60
 
 
-def test_platform_package_second_listing(load: Load) -> None:
+def test_second_listing_of_the_platform_package_loads(load: Load) -> None:
     settings = load(PLATFORM).settings
     assert settings.server.port == 8080
     assert settings.storage.backend == "filesystem"
@@ -120,7 +120,7 @@ def test_platform_package_second_listing(load: Load) -> None:
     assert settings.nushell.env_vars == {"NU_LIB_DIRS": "/usr/local/lib/provisioning"}
 
 
-def test_both_generations_of_a_package_mean_the_same(load: Load) -> None:
+def test_both_listings_of_a_package_have_the_same_meaning(load: Load) -> None:
     old = load(PLATFORM_OLD).settings
     new = load(PLATFORM).settings
     assert old.server == new.server
@@ -128,11 +128,11 @@ def test_both_generations_of_a_package_mean_the_same(load: Load) -> None:
     assert old.executor == new.executor
 
 
-def test_core_and_platform_in_one_file(load: Load) -> None:
+def test_core_and_platform_may_share_one_file(load: Load) -> None:
     settings = load(CORE + PLATFORM).settings
     assert settings.execution.default_mode == "auto"
     assert settings.server.port == 8080
 
 
-def test_the_default_port_is_the_one_clients_call(load: Load) -> None:
+def test_default_port_is_the_one_clients_use(load: Load) -> None:
     assert load("").settings.endpoint == "http://127.0.0.1:9090"

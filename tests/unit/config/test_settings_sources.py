@@ -1,4 +1,4 @@
-"""Which source wins, how each is read, and what its origin is called."""
+"""The precedence of configuration sources, and how each is read and named."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def jobs(number: int) -> str:
     return f"[executor]\nmax_concurrent_tasks = {number}\n"
 
 
-def test_nothing_given_means_the_documented_defaults(load: Load) -> None:
+def test_defaults_are_the_documented_ones(load: Load) -> None:
     loaded = load()
     assert loaded.settings == Settings()
     assert set(loaded.origins.values()) == {"default"}
     assert set(loaded.origins) == {key.name for key in KEYS}
 
 
-def test_each_stronger_source_wins(load: Load, machine: Path) -> None:
+def test_stronger_source_overrides_weaker_ones(load: Load, machine: Path) -> None:
     variable = "PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS"
     seen = []
     for loaded in (
@@ -47,7 +47,7 @@ def test_each_stronger_source_wins(load: Load, machine: Path) -> None:
     ]
 
 
-def test_a_given_file_replaces_the_users_but_not_the_systems(load: Load) -> None:
+def test_given_file_replaces_the_user_file_but_not_the_system_file(load: Load) -> None:
     system = jobs(1) + "grace_seconds = 3\n"
     user = "[server]\nport = 1234\n"
     settings = load("[nickel]\nmemory_mb = 64\n", system=system, user=user).settings
@@ -56,33 +56,33 @@ def test_a_given_file_replaces_the_users_but_not_the_systems(load: Load) -> None
     assert settings.nickel.memory_mb == 64
 
 
-def test_the_file_can_be_named_in_the_environment(load: Load, machine: Path) -> None:
+def test_environment_can_name_the_file(load: Load, machine: Path) -> None:
     path = machine / "named.toml"
     path.write_text(jobs(7), encoding="utf-8")
     loaded = load(user=jobs(2), environ={"PROVCTL_CONFIG": str(path)})
     assert loaded.settings.executor.max_concurrent_tasks == 7
 
 
-def test_the_flag_for_the_file_is_stronger_than_the_variable(load: Load) -> None:
+def test_config_flag_overrides_the_config_variable(load: Load) -> None:
     loaded = load(jobs(3), environ={"PROVCTL_CONFIG": "/nowhere/config.toml"})
     assert loaded.settings.executor.max_concurrent_tasks == 3
 
 
-def test_a_named_file_must_exist(load: Load) -> None:
+def test_named_file_must_exist(load: Load) -> None:
     with pytest.raises(
         InvalidConfig, match=r"/nowhere/config\.toml: configuration file not found"
     ):
         load(environ={"PROVCTL_CONFIG": "/nowhere/config.toml"})
 
 
-def test_a_sibling_key_of_a_weaker_source_stays(load: Load) -> None:
+def test_other_keys_of_a_weaker_source_are_kept(load: Load) -> None:
     executor = load(
         system="[executor]\ngrace_seconds = 3\n", user=jobs(2)
     ).settings.executor
     assert (executor.grace_seconds, executor.max_concurrent_tasks) == (3, 2)
 
 
-def test_a_table_is_replaced_as_a_whole(load: Load) -> None:
+def test_table_is_replaced_completely(load: Load) -> None:
     loaded = load(system="[pools]\na = 1\nb = 2\n", user="[pools]\nb = 3\n")
     assert loaded.settings.pools == {"b": 3}
 
@@ -118,7 +118,7 @@ def test_a_table_is_replaced_as_a_whole(load: Load) -> None:
         ("PROVCTL_STORAGE_DATA_DIR", "/srv/runs", "storage.data_dir", "/srv/runs"),
     ],
 )
-def test_environment_values(
+def test_environment_variable_sets_its_key(
     load: Load, variable: str, text: str, key: str, value: object
 ) -> None:
     loaded = load(environ={variable: text})
@@ -132,12 +132,12 @@ def test_every_key_can_be_set_by_its_variable() -> None:
     assert len(VARIABLES) == sum(len(key.variables) for key in KEYS)
 
 
-def test_an_empty_variable_counts_as_unset(load: Load) -> None:
+def test_empty_variable_counts_as_unset(load: Load) -> None:
     loaded = load(user=jobs(2), environ={"PROVCTL_EXECUTOR_MAX_CONCURRENT_TASKS": ""})
     assert loaded.settings.executor.max_concurrent_tasks == 2
 
 
-def test_variables_that_are_no_settings_are_left_alone(load: Load) -> None:
+def test_variables_that_are_no_settings_are_ignored(load: Load) -> None:
     others = {
         "PROVCTL_IDEMPOTENCY_KEY": "r/t",
         "PROVCTL_INPUT": "{}",
@@ -163,7 +163,7 @@ def test_variables_that_are_no_settings_are_left_alone(load: Load) -> None:
         ("PROVCTL_EXECUTR_TASKS", "config show` lists all keys"),
     ],
 )
-def test_variables_that_were_meant_as_settings_are_refused(
+def test_variables_that_resemble_settings_are_refused(
     load: Load, variable: str, meant: str
 ) -> None:
     with pytest.raises(InvalidConfig, match=f"unknown .* {variable}$") as caught:
@@ -171,28 +171,28 @@ def test_variables_that_were_meant_as_settings_are_refused(
     assert meant in str(caught.value.hint)
 
 
-def test_flags_that_are_absent_do_not_count(load: Load) -> None:
+def test_absent_flag_is_ignored(load: Load) -> None:
     assert (
         load(user=jobs(2), flags={JOBS: None}).origins[JOBS].endswith("config.toml:2")
     )
 
 
-def test_flags_may_be_text(load: Load) -> None:
+def test_flag_may_be_text(load: Load) -> None:
     assert load(flags={JOBS: "6"}).settings.executor.max_concurrent_tasks == 6
 
 
-def test_a_bad_flag_is_named(load: Load) -> None:
+def test_invalid_flag_is_reported(load: Load) -> None:
     with pytest.raises(InvalidConfig, match=r"^flag --jobs: expected a whole number"):
         load(flags={JOBS: 0})
 
 
-def test_paths_in_a_file_start_from_its_folder(load: Load, machine: Path) -> None:
+def test_path_in_a_file_is_relative_to_its_folder(load: Load, machine: Path) -> None:
     loaded = load('[storage]\ndata_dir = "runs"\n[nushell]\nbinary = "./bin/nu"\n')
     assert loaded.settings.storage.data_dir == str(machine / "runs")
     assert loaded.settings.nushell.binary == str(machine / "bin/nu")
 
 
-def test_paths_in_the_environment_start_here(
+def test_path_in_the_environment_is_relative_to_the_working_directory(
     load: Load, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(machine)
@@ -200,12 +200,12 @@ def test_paths_in_the_environment_start_here(
     assert loaded.settings.storage.data_dir == str(Path.cwd() / "runs")
 
 
-def test_a_tilde_is_the_home_directory(load: Load, machine: Path) -> None:
+def test_tilde_is_the_home_directory(load: Load, machine: Path) -> None:
     loaded = load('[storage]\ndata_dir = "~/runs"\n')
     assert loaded.settings.storage.data_dir == str(machine / "home/runs")
 
 
-def test_the_state_directory_follows_the_platform_or_the_setting(
+def test_state_directory_follows_the_platform_or_the_setting(
     load: Load, machine: Path
 ) -> None:
     assert state_dir(load().settings) == machine / "state/provctl"
@@ -228,11 +228,13 @@ def test_the_state_directory_follows_the_platform_or_the_setting(
         ),
     ],
 )
-def test_origins_name_the_line(load: Load, machine: Path, text: str, line: str) -> None:
+def test_origin_names_file_and_line(
+    load: Load, machine: Path, text: str, line: str
+) -> None:
     loaded = load(text)
     assert loaded.settings.server.port == 1
     assert loaded.origins["server.port"] == f"{machine}/given.toml{line}"
 
 
-def test_an_endpoint_of_an_ipv6_address_has_brackets(load: Load) -> None:
+def test_ipv6_address_has_brackets_in_the_endpoint(load: Load) -> None:
     assert load('[server]\nhost = "::1"\n').settings.endpoint == "http://[::1]:9090"

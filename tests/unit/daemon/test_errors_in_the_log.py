@@ -1,4 +1,4 @@
-"""What libraries say of errors is in the scheduler's log; that clients went is not."""
+"""Errors of libraries are written to the scheduler's log; closed clients are not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _raised(error: Exception) -> Exception:
         return raised
 
 
-def test_errors_are_lines_of_the_log(heard: List[str]) -> None:
+def test_library_errors_are_written_to_the_log(heard: List[str]) -> None:
     bug = _raised(KeyError("gone"))
     logging.getLogger("asyncio").error("Exception in callback", exc_info=bug)
     logging.getLogger("uvicorn.error").error("Exception in ASGI application")
@@ -38,7 +38,7 @@ def test_errors_are_lines_of_the_log(heard: List[str]) -> None:
     assert second.endswith("Z API: Exception in ASGI application\n")
 
 
-def test_that_a_client_went_away_is_not(heard: List[str]) -> None:
+def test_closed_client_is_not_written_to_the_log(heard: List[str]) -> None:
     logging.getLogger("asyncio").warning("socket.send() raised exception.")
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
     gone = _raised(ConnectionResetError("gone"))

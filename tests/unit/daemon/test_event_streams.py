@@ -1,4 +1,4 @@
-"""The memory of events: bounded, and honest about what it has forgotten."""
+"""The event buffer is limited, and readers learn what they have missed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ids(frames: Any) -> List[int]:
 
 
 @in_a_loop
-async def test_a_reader_gets_what_comes_and_goes_on_where_it_was() -> None:
+async def test_reader_gets_new_events_and_continues_where_it_was() -> None:
     memory, notifier = EventBuffer(), EventNotifier()
     feed = GlobalEventStream(memory, None, notifier)
     assert await feed.read(0) == []
@@ -34,7 +34,7 @@ async def test_a_reader_gets_what_comes_and_goes_on_where_it_was() -> None:
 
 
 @in_a_loop
-async def test_what_is_forgotten_is_said_to_be() -> None:
+async def test_reader_learns_that_events_were_dropped() -> None:
     memory, notifier = EventBuffer(), EventNotifier()
     memory.add(some(1))
     slow = GlobalEventStream(memory, None, notifier)
@@ -51,7 +51,7 @@ async def test_what_is_forgotten_is_said_to_be() -> None:
 
 
 @in_a_loop
-async def test_streams_end_when_the_bells_close() -> None:
+async def test_streams_end_when_the_notifier_closes() -> None:
     notifier = EventNotifier()
     feed = GlobalEventStream(EventBuffer(), None, notifier)
     reading = asyncio.ensure_future(feed.read(60))

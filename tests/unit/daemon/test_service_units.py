@@ -1,4 +1,4 @@
-"""The files for service managers: whatever is in a path, it is that path to them."""
+"""Files for service managers preserve every path exactly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def unit_of(argv: List[str], environment: Dict[str, str], scope: str = "user") -
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.dictionaries(NAMES, TEXTS))
-def test_words_come_back_as_they_were(
+def test_words_of_a_unit_are_read_back_unchanged(
     argv: List[str], environment: Dict[str, str]
 ) -> None:
     lines = unit_of(argv, environment).split("\n")
@@ -39,7 +39,7 @@ def test_words_come_back_as_they_were(
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.dictionaries(NAMES, TEXTS))
-def test_the_property_list_is_one(argv: List[str], environment: Dict[str, str]) -> None:
+def test_property_list_is_valid(argv: List[str], environment: Dict[str, str]) -> None:
     unit = launchd(ServiceSpec(tuple(argv), environment, "user"), Path("/Users/me"))
     record = plistlib.loads(unit.text.encode())
     assert record["ProgramArguments"] == argv
@@ -66,7 +66,7 @@ def test_the_property_list_is_one(argv: List[str], environment: Dict[str, str]) 
         ),
     ],
 )
-def test_where_it_is_and_what_comes_next(
+def test_unit_has_its_path_and_its_commands(
     scope: str, path: str, first: str, wanted_by: str
 ) -> None:
     service = ServiceSpec(("provctl",), {}, scope, "ops" if scope == "system" else None)
@@ -78,6 +78,6 @@ def test_where_it_is_and_what_comes_next(
     assert bool(unit.after) == (scope == "user")
 
 
-def test_whose_file_it_is() -> None:
+def test_own_unit_file_is_recognised() -> None:
     assert is_ours(unit_of(["a"], {}))
     assert not is_ours("[Unit]\nDescription=mine\n")

@@ -1,4 +1,4 @@
-"""What the documentation has from the code is as the code has it now."""
+"""Generated parts of the documentation match the code."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ RENEW = "this is stale: python .ci/docs/generate.py"
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_up_to_date(name: str) -> None:
+def test_page_is_up_to_date(name: str) -> None:
     assert DOCUMENTS[f"docs/{name}"] == PAGES[name], RENEW
 
 
-def test_the_picture_of_the_live_view_is_up_to_date() -> None:
+def test_picture_of_the_live_view_is_up_to_date() -> None:
     # The words and their styles; how they become shapes is a matter of rich's version.
     assert words_of(PICTURE.read_text()) == words_of(GENERATE.live_view()), RENEW
 
@@ -37,7 +37,7 @@ def words_of(svg: str) -> str:
     return "".join(ElementTree.fromstring(svg).itertext()).partition("}\n")[2]
 
 
-def test_the_picture_loads_nothing_from_elsewhere() -> None:
+def test_picture_loads_nothing() -> None:
     svg = PICTURE.read_text(encoding="utf-8")
     assert set(re.findall(r"https?://[\w./]+", svg)) <= {
         "http://www.w3.org/2000/svg",
@@ -48,7 +48,7 @@ def test_the_picture_loads_nothing_from_elsewhere() -> None:
         assert GENERATE.PICTURE in DOCUMENTS[name]
 
 
-def test_each_part_is_in_one_place_and_all_are_known() -> None:
+def test_each_generated_part_is_in_one_place() -> None:
     found = Counter(
         name
         for text in DOCUMENTS.values()
@@ -58,14 +58,14 @@ def test_each_part_is_in_one_place_and_all_are_known() -> None:
     assert all(GENERATE.PARTS[name]() in "".join(PAGES.values()) for name in found)
 
 
-def test_a_stale_part_is_found() -> None:
+def test_control_stale_part_is_found() -> None:
     text = page("exit-codes")
     changed = text.replace("| 10 |", "| 99 |")
     assert changed != text
     assert GENERATE.filled(changed) == text
 
 
-def test_the_table_of_settings_has_every_spelling_and_default() -> None:
+def test_settings_table_has_every_spelling_and_default() -> None:
     table = GENERATE.settings()
     for key in KEYS:
         for spelling in key.spellings:
@@ -73,7 +73,7 @@ def test_the_table_of_settings_has_every_spelling_and_default() -> None:
     assert "| `server.port` = `orchestrator.port` | not set |" in table
 
 
-def test_every_transition_and_every_route_is_there() -> None:
+def test_every_transition_and_every_route_is_listed() -> None:
     rows = GENERATE.task_transitions().splitlines()[2:]
     assert "| running | held | TaskHeld |  |" in rows
     assert len(rows) > 15
@@ -82,7 +82,7 @@ def test_every_transition_and_every_route_is_there() -> None:
         assert f"| `{route}` | " in routes
 
 
-def test_every_package_has_its_line() -> None:
+def test_every_package_is_described() -> None:
     layers = set(re.findall(r"\w+", GENERATE.layers())) - {"text"}
     described = set(re.findall(r"^\| `(\w+)` \|", page("architecture"), re.MULTILINE))
     assert described - {"admit", "observe", "apply", "decide"} == layers
@@ -90,7 +90,7 @@ def test_every_package_has_its_line() -> None:
     assert layers <= there
 
 
-def test_the_command_checks(
+def test_generate_check_reports_stale_pages(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["generate.py", "--check"])

@@ -1,4 +1,4 @@
-"""The manual pages have all that `--help` and `provctl help` print."""
+"""The manual pages contain everything that `--help` and `provctl help` print."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def words_of(text: str) -> Set[str]:
 
 
 def as_shown(page: str) -> str:
-    """What a reader sees of a page, as one text."""
+    """A page as a reader sees it, as one text."""
     lines = [line for line in page.splitlines() if line not in REQUESTS]
     text = "\n".join(re.sub(r"^\.\w+ ", "", line) for line in lines)
     text = re.sub(r"\\f[BR]|\\&", "", text).replace("\\-", "-").replace("\\e", "\\")
@@ -44,7 +44,7 @@ def test_every_command_and_every_topic_has_a_page() -> None:
 
 
 @pytest.mark.parametrize("page", COMMANDS)
-def test_a_page_has_every_word_of_the_help(page: str) -> None:
+def test_page_has_every_word_of_the_help(page: str) -> None:
     words = COMMANDS[page].words
     text = PAGES[f"man1/{page}.1"]
     if text.startswith(".so "):
@@ -65,7 +65,7 @@ def test_a_page_has_every_word_of_the_help(page: str) -> None:
 
 
 @pytest.mark.parametrize("topic", help_pages.topics())
-def test_a_page_has_every_word_of_a_topic(topic: str) -> None:
+def test_page_has_every_word_of_its_topic(topic: str) -> None:
     shown = words_of(as_shown(PAGES[f"man7/provctl-{topic}.7"]))
     first, _, rest = help_pages.topic(topic).partition("\n")
     assert words_of(rest) <= shown
@@ -73,7 +73,7 @@ def test_a_page_has_every_word_of_a_topic(topic: str) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_what_a_help_says_is_no_request_to_the_formatter(path: str) -> None:
+def test_text_of_a_page_contains_no_formatter_request(path: str) -> None:
     for line in PAGES[path].splitlines():
         if line[:1] in (".", "'"):
             assert line.split()[0] in REQUESTS, line
@@ -81,12 +81,12 @@ def test_what_a_help_says_is_no_request_to_the_formatter(path: str) -> None:
         assert "\\" not in left, line
 
 
-def test_a_line_that_looks_like_a_request_is_text() -> None:
+def test_line_that_looks_like_a_request_is_escaped() -> None:
     assert SCRIPT._escaped(".so /etc/passwd") == "\\&.so /etc/passwd"
     assert SCRIPT._escaped("a\\fB") == "a\\efB"
 
 
-def test_the_command_writes_all_of_them(
+def test_manpages_script_writes_all_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["manpages.py", str(tmp_path / "man")])

@@ -1,4 +1,4 @@
-"""Every command that is named, in a document or in a hint, exists."""
+"""Every command named in a document or in a hint exists."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HINT = re.compile(r"provctl(?: (?:--?[a-z][a-z-]*|@?[a-z][a-z-]*|[A-Z]+))+")
 
 
 def named_in_documents() -> List[str]:
-    """Commands within sentences, and those that are a part of a line of a shell."""
+    """Commands within sentences, and those inside a shell line."""
     found: Set[str] = set()
     for name, text in DOCUMENTS.items():
         found.update(span for span in spans(name) if span.startswith("provctl "))
@@ -37,7 +37,7 @@ def named_in_documents() -> List[str]:
 
 
 def named_in_hints() -> List[str]:
-    """Commands in the texts of the code that begin a hint, or are all of one."""
+    """Commands in texts of the code that start a hint, or are a whole one."""
     found: Set[str] = set()
     for module in sorted((ROOT / "provctl").rglob("*.py")):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
@@ -54,7 +54,7 @@ def _said(text: str) -> Iterator[str]:
 
 
 def resolved(command: str) -> Tuple[Command, List[str]]:
-    """The command that is meant, and the words behind its name."""
+    """The command, and the words after its name."""
     alone = _BEHIND.split(command)[0].replace("...", "")
     words = [word.strip("[].") for word in shlex.split(alone)][1:]
     found: Command = cli
@@ -66,12 +66,12 @@ def resolved(command: str) -> Tuple[Command, List[str]]:
 
 
 @pytest.mark.parametrize("command", sorted({*named_in_documents()} - {*NO_COMMANDS}))
-def test_a_command_of_a_document_is_there(command: str) -> None:
+def test_command_in_a_document_exists(command: str) -> None:
     check(command)
 
 
 @pytest.mark.parametrize("command", named_in_hints())
-def test_a_command_of_a_hint_is_there(command: str) -> None:
+def test_command_in_a_hint_exists(command: str) -> None:
     check(command)
 
 
@@ -82,12 +82,12 @@ def check(command: str) -> None:
     assert asked <= options, f"{command}: {asked - options}"
 
 
-def test_hints_are_found_and_wrong_ones_too() -> None:
+def test_control_wrong_commands_in_hints_are_found() -> None:
     assert "provctl list" in named_in_hints()
     for wrong in ("provctl workflow lits", "provctl run --fast"):
         with pytest.raises(AssertionError):
             check(wrong)
 
 
-def test_what_is_no_command_is_still_named() -> None:
+def test_listed_exceptions_are_still_in_a_document() -> None:
     assert {*named_in_documents()} >= {*NO_COMMANDS}

@@ -1,4 +1,4 @@
-"""The README is short and its links lead somewhere; what pages name is there."""
+"""The README is short, links work, and files named in the pages exist."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def links() -> Iterator[Tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("document", "link"), list(links()))
-def test_a_link_leads_somewhere(document: str, link: str) -> None:
+def test_link_has_a_target(document: str, link: str) -> None:
     path, _, anchor = link.partition("#")
     target = (ROOT / document).parent / path if path else ROOT / document
     assert target.is_file(), link
@@ -40,7 +40,7 @@ def test_a_link_leads_somewhere(document: str, link: str) -> None:
 
 
 def whole(page: Path) -> str:
-    """A page with what it includes."""
+    """A page with the files it includes."""
     text = page.read_text(encoding="utf-8")
     included = re.fullmatch(r'--8<-- "(.+)"\n', text)
     return (ROOT / included[1]).read_text(encoding="utf-8") if included else text
@@ -61,14 +61,14 @@ def test_every_page_is_linked_from_the_readme_or_the_overview() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_files_that_are_named_are_there(document: str) -> None:
+def test_named_files_exist(document: str) -> None:
     for span in spans(document):
         for path in _PATH.findall(span):
             if re.fullmatch(rf"(\./)?{re.escape(path)}( .*)?", span):
                 assert (ROOT / path).exists(), span
 
 
-def test_every_fault_has_a_test_and_every_number_is_in_the_catalogue() -> None:
+def test_every_fault_has_a_test_and_a_number_in_the_catalogue() -> None:
     rows = re.findall(
         r"^\| (\d+) \| (.+) \|$", section("guarantees", "Fault catalogue"), re.MULTILINE
     )
@@ -82,18 +82,18 @@ def test_every_fault_has_a_test_and_every_number_is_in_the_catalogue() -> None:
 def numbers_of_tests() -> Iterator[int]:
     for path in (ROOT / "tests" / "fault").glob("test_*.py"):
         for name in re.findall(r"^def test_(\w+)", path.read_text(), re.MULTILINE):
-            found = re.match(r"(?:the_control_of_)?(?:case_)?((?:\d+_)+)", name)
+            found = re.match(r"(?:control_)?(?:case_)?((?:\d+_)+)", name)
             yield from map(int, found[1].split("_")[:-1]) if found else ()
 
 
-def test_every_guarantee_is_there() -> None:
+def test_every_guarantee_is_listed() -> None:
     rows = re.findall(
         r"^\| (G\d+) \|", section("guarantees", "What is promised"), re.MULTILINE
     )
     assert rows == [f"G{number}" for number in range(1, 14)]
 
 
-def test_the_options_of_the_installer_are_its_own() -> None:
+def test_documented_installer_options_exist() -> None:
     installer = (ROOT / "install.sh").read_text(encoding="utf-8")
     shown = set(re.findall(r"\./install\.sh (--[\w-]+)", page("installation")))
     assert len(shown) > 2

@@ -1,4 +1,4 @@
-"""The tables of the documentation say what the code says."""
+"""Tables in the documentation match the code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BESIDE_ERRORS = {0, 1, 124, 129, 130, 141, 143}
 
 
 def tables(text: str) -> List[List[List[str]]]:
-    """The rows of each table, as lists of cells; without their heads."""
+    """The rows of each table as lists of cells, without their headers."""
     blocks = re.findall(r"^\|.*\n\|[-|]+\n(?:\|.*\n)*", text, re.MULTILINE)
     return [
         [
@@ -51,13 +51,13 @@ def tree(kind: Type[errors.ProvctlError]) -> Iterator[Type[errors.ProvctlError]]
         yield from tree(below)
 
 
-def test_every_key_of_the_configuration_is_shown_and_no_other() -> None:
+def test_configuration_table_lists_every_key_and_no_other() -> None:
     (rows,) = tables(page("configuration"))
     shown = [re.findall(r"`([\w.]+)`", names) for names, *_ in rows]
     assert shown == [list(key.spellings) for key in KEYS]
 
 
-def test_every_exit_code_is_shown_and_no_other() -> None:
+def test_exit_code_table_lists_every_code_and_no_other() -> None:
     (rows,) = tables(section("exit-codes", "Exit codes"))
     assert {int(code): meaning for code, meaning in rows} == EXIT_CODES
     raised = {kind.exit_code for kind in tree(errors.ProvctlError)}
@@ -67,24 +67,26 @@ def test_every_exit_code_is_shown_and_no_other() -> None:
 @pytest.mark.parametrize(
     ("of", "model"), [("workflow", WorkflowFields), ("task", TaskFields)]
 )
-def test_every_field_is_shown_and_no_other(of: str, model: Type[BaseModel]) -> None:
+def test_field_table_lists_every_field_and_no_other(
+    of: str, model: Type[BaseModel]
+) -> None:
     rows = fields(of)
     shown = [name.strip("`") for name, _ in rows]
     assert sorted(shown) == sorted(model.model_fields)
 
 
-def test_the_four_kinds_of_task_come_first() -> None:
+def test_four_kinds_of_task_are_listed_first() -> None:
     rows = fields("task")
     assert {name.strip("`") for name, _ in rows[:4]} == set(KINDS)
 
 
-def test_what_defaults_can_say_is_shown() -> None:
+def test_fields_allowed_in_defaults_are_listed() -> None:
     rows = dict(fields("workflow"))
     shown = re.findall(r"`(\w+)`", rows["`defaults`"])
     assert sorted(shown) == sorted(PolicyFields.model_fields)
 
 
-def test_every_verb_is_shown() -> None:
+def test_command_table_lists_every_verb() -> None:
     text = " ".join(row[0] for row in tables(page("commands"))[0])
     shown = set(re.findall(r"\w+", text))
     for group in (cli, workflow):

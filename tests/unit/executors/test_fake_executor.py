@@ -1,4 +1,4 @@
-"""The executor that runs nothing keeps what it was told, in words."""
+"""The fake executor runs nothing and records its calls as words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from provctl.executors.protocol import AttemptRef, Executor
 from tests.support.fake_executor import FakeExecutor
 
 
-def test_it_says_what_it_was_told() -> None:
+def test_fake_executor_records_its_calls() -> None:
     fake = FakeExecutor()
     executor: Executor = fake
     executor.start(lambda reports: None)

@@ -1,4 +1,4 @@
-"""Finding Nushell: on PATH, by path, and behind the scripts that start it."""
+"""Finding Nushell: on PATH, by its path, and behind start scripts."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def program(file: Path, text: str) -> Path:
     return file
 
 
-def test_a_name_is_looked_up_on_path(tmp_path: Path) -> None:
+def test_name_is_searched_on_path(tmp_path: Path) -> None:
     nu = program(tmp_path / "b/nu", "native")
     assert find_nu("nu", f"{tmp_path}/a:{tmp_path}/b") == str(nu)
 
 
-def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_path_is_used_unchanged(tmp_path: Path) -> None:
     nu = program(tmp_path / "nu-0.115", "native")
     link = tmp_path / "nu"
     link.symlink_to(nu)
@@ -41,7 +41,7 @@ def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
     ("configured", "hint"),
     [("nu", "provctl doctor --fix"), ("/nowhere/nu", "correct nushell.binary")],
 )
-def test_a_missing_program_says_how_to_get_it(
+def test_missing_program_has_an_install_hint(
     configured: str, hint: str, tmp_path: Path
 ) -> None:
     with pytest.raises(MissingTool, match=f"no program '{configured}'") as problem:
@@ -49,7 +49,7 @@ def test_a_missing_program_says_how_to_get_it(
     assert hint in (problem.value.hint or "")
 
 
-def test_its_own_folder_comes_after_path(tmp_path: Path) -> None:
+def test_own_folder_is_searched_after_path(tmp_path: Path) -> None:
     own, path = str(tmp_path / "own"), str(tmp_path / "path")
     ours = program(tmp_path / "own/nu", "#!/bin/sh\necho 0.115.1\n")
     assert find_nu("nu", path, own) == str(ours)
@@ -61,7 +61,7 @@ def test_its_own_folder_comes_after_path(tmp_path: Path) -> None:
         find_nu("nu-0.114", path, own)
 
 
-def test_its_own_is_taken_where_the_one_on_path_does_not_fit(tmp_path: Path) -> None:
+def test_own_program_is_used_if_the_one_on_path_is_too_old(tmp_path: Path) -> None:
     own, path = str(tmp_path / "own"), str(tmp_path / "path")
     other = program(tmp_path / "path/nu", "#!/bin/sh\necho 0.90.1\n")
     assert find_nu("nu", path, own) == str(other)
@@ -69,7 +69,7 @@ def test_its_own_is_taken_where_the_one_on_path_does_not_fit(tmp_path: Path) -> 
     assert find_nu("nu", path, own) == str(ours)
 
 
-def test_the_program_behind_the_launcher_of_npm_is_found(tmp_path: Path) -> None:
+def test_program_behind_the_npm_launcher_is_found(tmp_path: Path) -> None:
     native = program(tmp_path / NATIVE, "native")
     launcher = "#!/usr/bin/env node\n"
     program(tmp_path / "node_modules/nushell/lib/index.js", launcher)
@@ -79,24 +79,24 @@ def test_the_program_behind_the_launcher_of_npm_is_found(tmp_path: Path) -> None
     assert find_nu("nu", str(link.parent)) == str(native)
 
 
-def test_any_other_script_is_asked_what_it_starts(tmp_path: Path) -> None:
+def test_program_behind_another_script_is_asked_for(tmp_path: Path) -> None:
     native = program(tmp_path / "hidden/nu", "native")
     program(tmp_path / "nu", f"#!/bin/sh\necho {native}\n")
     assert find_nu("nu", str(tmp_path)) == str(native)
 
 
-def test_a_script_that_does_not_tell_is_used_itself(tmp_path: Path) -> None:
+def test_script_that_does_not_name_its_program_is_used_itself(tmp_path: Path) -> None:
     nu = program(tmp_path / "nu", "#!/bin/sh\necho\n")
     assert find_nu("nu", str(tmp_path)) == str(nu)
 
 
-def test_a_script_that_fails_is_no_nushell(tmp_path: Path) -> None:
+def test_failing_script_is_refused(tmp_path: Path) -> None:
     program(tmp_path / "nu", "#!/bin/sh\nexit 1\n")
     with pytest.raises(MissingTool, match="cannot run"):
         find_nu("nu", str(tmp_path))
 
 
-def test_the_version_is_what_the_program_says(tmp_path: Path) -> None:
+def test_version_is_read_from_the_program(tmp_path: Path) -> None:
     nu = program(tmp_path / "nu", "#!/bin/sh\necho 0.115.1\n")
     assert nu_version(str(nu)) == "0.115.1"
 
@@ -109,7 +109,7 @@ def test_the_version_is_what_the_program_says(tmp_path: Path) -> None:
         ("exit 3", "cannot run"),
     ],
 )
-def test_another_program_or_an_old_one_is_refused(
+def test_other_program_or_old_version_is_refused(
     tmp_path: Path, says: str, message: str
 ) -> None:
     nu = program(tmp_path / "nu", f"#!/bin/sh\n{says}\n")

@@ -1,4 +1,4 @@
-"""What Nushell says of an error, without what it draws around it."""
+"""Error messages of Nushell without the drawing around them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ Error: nu::shell::io::connection_refused
         ("", []),
     ],
 )
-def test_what_a_report_says(log: str, told: List[str]) -> None:
+def test_summary_has_the_message_of_the_error(log: str, told: List[str]) -> None:
     assert error_summary(log.splitlines()) == told
 
 
@@ -70,7 +70,7 @@ def test_what_a_report_says(log: str, told: List[str]) -> None:
         st.sampled_from([*COLUMN.splitlines(), *UNICODE.splitlines(), "Error: ", "x"])
     )
 )
-def test_of_any_lines_at_most_as_many_are_left(lines: List[str]) -> None:
+def test_summary_has_at_most_as_many_lines_as_its_input(lines: List[str]) -> None:
     told = error_summary(lines)
     assert len(told) <= len(lines)
     if not any(line.startswith("Error: ") for line in lines):

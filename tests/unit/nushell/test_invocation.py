@@ -1,4 +1,4 @@
-"""How `nu` is started, without starting it."""
+"""The command line that starts `nu`, without starting it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def script(library: Path) -> Invoke:
     return invoke
 
 
-def test_a_call_names_its_values_by_place(call: Invoke, library: Path) -> None:
+def test_call_refers_to_its_values_by_position(call: Invoke, library: Path) -> None:
     invocation = call(args=["a", None], flags={"dry-run": True, "zone": None})
     *start, text = invocation.argv
     assert start == ["/bin/nu", "--no-config-file", "--no-std-lib", "--commands"]
@@ -87,7 +87,7 @@ def test_main_is_called_by_the_name_of_its_module(call: Invoke) -> None:
     assert "servers $call.args.0" in text.splitlines()
 
 
-def test_no_value_reaches_the_arguments(call: Invoke, script: Invoke) -> None:
+def test_no_value_is_in_the_argument_list(call: Invoke, script: Invoke) -> None:
     secret = "hunter2"
     for invocation in (
         call(args=[secret], flags={"a": secret}, env={"PATH": "/bin", "KEY": secret}),
@@ -97,7 +97,7 @@ def test_no_value_reaches_the_arguments(call: Invoke, script: Invoke) -> None:
         assert not any(secret in argument for argument in invocation.argv)
 
 
-def test_nothing_is_found_on_path_until_the_driver_restores_it(call: Invoke) -> None:
+def test_path_is_empty_until_the_driver_restores_it(call: Invoke) -> None:
     env = call(env={"PATH": "/opt/bin:/bin", "LANG": "C"}).env
     assert env["PATH"] == "/dev/null"
     assert json.loads(env["PROVCTL_INPUT"])["path"] == ["/opt/bin", "/bin"]
@@ -106,7 +106,7 @@ def test_nothing_is_found_on_path_until_the_driver_restores_it(call: Invoke) -> 
     assert json.loads(call(env={}).env["PROVCTL_INPUT"])["path"]
 
 
-def test_the_standard_library_is_loaded_for_code_that_may_use_it(
+def test_standard_library_is_loaded_only_if_it_may_be_used(
     call: Invoke, script: Invoke, library: Path
 ) -> None:
     assert "--no-std-lib" in script("1").argv
@@ -115,7 +115,7 @@ def test_the_standard_library_is_loaded_for_code_that_may_use_it(
     assert "--no-std-lib" not in call().argv
 
 
-def test_a_script_is_read_from_its_own_file(script: Invoke) -> None:
+def test_script_is_read_from_its_own_file(script: Invoke) -> None:
     invocation = script("print 'é'", {"a": 1})
     assert invocation.input == "print 'é'".encode()
     assert f'source "{IN}"' in invocation.argv[-1].splitlines()
@@ -123,7 +123,7 @@ def test_a_script_is_read_from_its_own_file(script: Invoke) -> None:
     assert "PROVCTL_INPUT_FILE" not in invocation.env
 
 
-def test_large_values_go_into_the_file(call: Invoke, script: Invoke) -> None:
+def test_large_values_are_put_into_the_input_file(call: Invoke, script: Invoke) -> None:
     invocation = call(args=[LARGE])
     assert json.loads(invocation.input or b"")["given"]["args"] == [LARGE]
     assert invocation.env["PROVCTL_INPUT_FILE"] == IN
@@ -137,7 +137,7 @@ def test_large_values_go_into_the_file(call: Invoke, script: Invoke) -> None:
     assert LARGE not in invocation.argv[-1]
 
 
-def test_what_nushell_cannot_be_given_is_refused(call: Invoke, script: Invoke) -> None:
+def test_invalid_invocation_is_refused(call: Invoke, script: Invoke) -> None:
     attempts: Sequence[Callable[[], Invocation]] = (
         lambda: call(command="create; rm"),
         lambda: call(module="../servers.nu"),
@@ -153,7 +153,9 @@ def test_what_nushell_cannot_be_given_is_refused(call: Invoke, script: Invoke) -
             attempt()
 
 
-def test_needs_go_to_those_who_can_ask_for_them(library: Path) -> None:
+def test_dependencies_are_passed_only_to_scripts_that_can_ask_for_them(
+    library: Path,
+) -> None:
     asked = []
 
     def needs() -> Mapping[str, Any]:
@@ -181,16 +183,14 @@ def test_needs_go_to_those_who_can_ask_for_them(library: Path) -> None:
     assert "$env.PROVCTL_NEEDS = $args.needs" in told.argv[-1].splitlines()
 
 
-def test_the_shipped_modules_come_after_the_library(
-    script: Invoke, library: Path
-) -> None:
+def test_shipped_modules_come_after_the_library(script: Invoke, library: Path) -> None:
     invocation = script("1")
     assert invocation.env["NU_LIB_DIRS"] == f"{library}:{SHIPPED}"
     assert f'const NU_LIB_DIRS = ["{library}" "{SHIPPED}"]' in invocation.argv[-1]
     assert "use " not in invocation.argv[-1]
 
 
-def test_plugins_are_handed_on_and_must_be_there(library: Path, tmp_path: Path) -> None:
+def test_plugins_are_passed_on_and_must_exist(library: Path, tmp_path: Path) -> None:
     plugin = tmp_path / 'nu_plugin_"x"'
     setting = NushellConfig(nu="/bin/nu", library=str(library), plugins=(str(plugin),))
     how: Any = {"env": {"PATH": "/bin"}, "input_path": IN, "output_path": OUT}

@@ -1,4 +1,4 @@
-"""Values that Nushell would change or choke on are refused, with their place."""
+"""Values that Nushell would change or refuse are refused, with their location."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def nested(depth: int) -> Any:
         nested(MAX_DEPTH),
     ],
 )
-def test_json_passes_unchanged_and_in_ascii(value: Any) -> None:
+def test_json_is_encoded_unchanged_in_ascii(value: Any) -> None:
     text = encode_payload(value)
     assert text.isascii()
     assert "\n" not in text
@@ -55,6 +55,6 @@ def test_json_passes_unchanged_and_in_ascii(value: Any) -> None:
         (nested(100_000), "nested deeper than"),
     ],
 )
-def test_the_rest_is_refused_with_its_place(value: Any, message: str) -> None:
+def test_other_value_is_refused_with_its_location(value: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         encode_payload(value)

@@ -1,4 +1,4 @@
-"""Lines that report progress, and following them in a growing log."""
+"""Lines that report progress, and how they are read from a growing log."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ if TYPE_CHECKING:
         ("PROGRESS: ٤٠", Progress(None, "٤٠")),
     ],
 )
-def test_forms(line: str, progress: Optional[Progress]) -> None:
+def test_progress_line_is_parsed(line: str, progress: Optional[Progress]) -> None:
     assert parse_progress(line) == progress
 
 
 @given(st.text().map("PROGRESS:".__add__) | st.text())
-def test_no_line_raises_or_leaves_the_bounds(line: str) -> None:
+def test_any_line_is_parsed_without_error_and_within_limits(line: str) -> None:
     progress = parse_progress(line)
     if progress is not None:
         assert progress.percent is None or 0 <= progress.percent <= 100
@@ -92,7 +92,7 @@ def append(log: Path, data: bytes) -> None:
         file.write(data)
 
 
-def test_the_newest_line_counts_and_only_once(log: Path) -> None:
+def test_newest_line_is_reported_once(log: Path) -> None:
     reader = ProgressReader(log)
     append(log, b"PROGRESS: 1\nPROGRESS: 2 two\nsomething else\n")
     assert reader.read() == Progress(2, "two")
@@ -101,18 +101,18 @@ def test_the_newest_line_counts_and_only_once(log: Path) -> None:
     assert reader.read() == Progress(3)
 
 
-def test_a_missing_file_has_no_progress(log: Path) -> None:
+def test_missing_file_has_no_progress(log: Path) -> None:
     reader = ProgressReader(log)
     assert reader.read() is None
     append(log, b"PROGRESS: 1\n")
     assert reader.read() == Progress(1)
 
 
-def test_a_directory_has_no_progress(tmp_path: Path) -> None:
+def test_directory_has_no_progress(tmp_path: Path) -> None:
     assert ProgressReader(tmp_path).read() is None
 
 
-def test_half_a_line_waits_for_its_end(log: Path) -> None:
+def test_incomplete_line_waits_for_its_end(log: Path) -> None:
     reader = ProgressReader(log)
     append(log, b"PROGRESS: 1\nPROGRESS: 4")
     assert reader.read() == Progress(1)
@@ -123,7 +123,7 @@ def test_half_a_line_waits_for_its_end(log: Path) -> None:
     assert reader.read() == Progress(42, "é")
 
 
-def test_only_the_end_of_much_new_output_is_read(log: Path) -> None:
+def test_only_the_end_of_long_output_is_read(log: Path) -> None:
     reader = ProgressReader(log)
     append(log, b"PROGRESS: 1\n" + b"x" * 200_000 + b"\nPROGRESS: 2\n")
     assert reader.read() == Progress(2)
@@ -131,7 +131,7 @@ def test_only_the_end_of_much_new_output_is_read(log: Path) -> None:
     assert reader.read() is None
 
 
-def test_the_middle_of_a_long_line_is_no_progress(log: Path) -> None:
+def test_middle_of_a_long_line_is_no_progress(log: Path) -> None:
     reader = ProgressReader(log)
     window = b"PROGRESS: 50\n"
     append(log, b"x" * 100_000 + window + b"y" * (64 * 1024 - len(window)))
@@ -140,7 +140,7 @@ def test_the_middle_of_a_long_line_is_no_progress(log: Path) -> None:
     assert reader.read() == Progress(3)
 
 
-def test_a_log_that_was_cut_is_read_again(log: Path) -> None:
+def test_truncated_log_is_read_again(log: Path) -> None:
     reader = ProgressReader(log)
     append(log, b"PROGRESS: 1\n" * 10)
     assert reader.read() == Progress(1)
@@ -148,6 +148,6 @@ def test_a_log_that_was_cut_is_read_again(log: Path) -> None:
     assert reader.read() == Progress(2)
 
 
-def test_bytes_that_are_not_utf8_do_no_harm(log: Path) -> None:
+def test_bytes_that_are_not_utf_8_are_replaced(log: Path) -> None:
     append(log, b"\xff\xfe\nPROGRESS: 5 a\xffb\n")
     assert ProgressReader(log).read() == Progress(5, "a\ufffdb")

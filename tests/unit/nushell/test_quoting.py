@@ -1,4 +1,4 @@
-"""What may stand in Nushell source, and what is refused."""
+"""Which names are allowed in Nushell source, and which are refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from provctl.nushell.quoting import (
         *("server list", "main create", "list 2", "CreateServer", "in"),
     ],
 )
-def test_a_command_is_one_or_more_words(name: str) -> None:
+def test_command_of_one_or_more_words_is_accepted(name: str) -> None:
     assert check_command(name) == name
 
 
@@ -32,19 +32,19 @@ def test_a_command_is_one_or_more_words(name: str) -> None:
         *("^rm", "../a", "a.b", "é", "a'", 'a"', "a|b", "a`b`", "a#b", "(a)", "1kb"),
     ],
 )
-def test_what_could_be_more_than_a_name_is_no_command(name: str) -> None:
+def test_command_that_could_be_code_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="Nushell command"):
         check_command(name)
 
 
 @pytest.mark.parametrize("name", ["true", "null", "inf", "let x", "use it", "Not a"])
-def test_what_nushell_reads_as_its_own_is_no_command(name: str) -> None:
+def test_command_that_nushell_reserves_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="Nushell command"):
         check_command(name)
 
 
 @pytest.mark.parametrize("module", ["0x1f.nu", "a/2024-01-01.nu", "true.nu", "x;y.nu"])
-def test_a_module_whose_name_is_a_value_has_no_main(module: str) -> None:
+def test_module_whose_name_is_a_value_has_no_main(module: str) -> None:
     with pytest.raises(UsageError, match="Nushell command"):
         main_name(module)
 
@@ -57,17 +57,17 @@ def test_main_is_called_by_the_name_of_its_file() -> None:
 
 
 @pytest.mark.parametrize("name", ["zone", "dry-run", "n1", "dry_run", "Zone", "_z"])
-def test_a_flag_is_a_word(name: str) -> None:
+def test_flag_of_one_word_is_accepted(name: str) -> None:
     assert check_flag(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "--zone", "zone=1", "a b", "zone\n", "1", "help"])
-def test_what_could_be_more_than_a_name_is_no_flag(name: str) -> None:
+def test_flag_that_could_be_code_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="flag"):
         check_flag(name)
 
 
-def test_a_module_lies_below_the_library() -> None:
+def test_module_path_is_below_the_library() -> None:
     assert module_path("/lib", "servers/create.nu") == "/lib/servers/create.nu"
     assert module_path("/lib", "./servers//create.nu") == "/lib/servers/create.nu"
 
@@ -75,12 +75,12 @@ def test_a_module_lies_below_the_library() -> None:
 @pytest.mark.parametrize(
     "module", ["", ".", "/etc/x.nu", "..", "../x.nu", "servers/../../x.nu", "a\0b.nu"]
 )
-def test_a_module_outside_the_library_is_refused(module: str) -> None:
+def test_module_outside_the_library_is_refused(module: str) -> None:
     with pytest.raises(UsageError, match="below the Nushell library"):
         module_path("/lib", module)
 
 
-def test_a_literal_escapes_quotes_backslashes_and_controls() -> None:
+def test_literal_escapes_quotes_backslashes_and_controls() -> None:
     assert (
         nu_literal("a\"b\\c\n\0\x7fé'#$(x)") == r'''"a\"b\\c\u{a}\u{0}\u{7f}é'#$(x)"'''
     )

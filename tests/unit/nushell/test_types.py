@@ -1,4 +1,4 @@
-"""Which value fits which of Nushell's types, and how it gets there."""
+"""Conversion of values to the types of Nushell."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def refuses(attempt: Callable[[], Any]) -> bool:
         ("external-argument", "x", "x"),
     ],
 )
-def test_words_become_values(kind: str, text: str, value: Any) -> None:
+def test_words_are_converted_to_values(kind: str, text: str, value: Any) -> None:
     read = parse(kind, text)
     assert (read, type(read)) == (value, type(value))
 
@@ -104,7 +104,7 @@ def test_words_become_values(kind: str, text: str, value: Any) -> None:
         ("list<closure()>", "[1]"),
     ],
 )
-def test_words_that_do_not_fit_are_refused(kind: str, text: str) -> None:
+def test_words_of_another_type_are_refused(kind: str, text: str) -> None:
     assert refuses(lambda: parse(kind, text))
 
 
@@ -125,14 +125,14 @@ def test_json_of_another_type_is_refused(kind: str, value: Any) -> None:
     assert refuses(lambda: validate(kind, value))
 
 
-def test_what_json_does_not_have_is_converted_by_a_fixed_table() -> None:
+def test_types_that_json_lacks_are_converted_by_a_fixed_table() -> None:
     assert conversion_code("duration") == "into duration"
     assert conversion_code("list<filesize>") == "each {|item| $item | into filesize }"
     for kind in ("string", "list<string>", "record", "; rm", "list<; rm>", "x | rm"):
         assert conversion_code(kind) is None
 
 
-def test_types_are_told_in_words() -> None:
+def test_types_are_described_in_words() -> None:
     assert "whole number" in expected("int")
     assert "closure" in expected("closure(any)")
     assert item_type("list<string>") == "string"

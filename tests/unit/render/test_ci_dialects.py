@@ -1,4 +1,4 @@
-"""Job logs as CI systems read them: what is ours is obeyed, what tasks wrote is text."""
+"""Job logs as CI systems read them: our commands work, lines of tasks are only text."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_what_looks_like_a_command_is_none(line: str) -> None:
+def test_line_that_looks_like_a_command_is_made_harmless(line: str) -> None:
     assert GitHubJob(GitHub().harmless(line) + "\n").obeyed == []
     assert GitHubJob(GitHub().harmless(line)).outside != []
 
 
-def test_the_reader_of_the_tests_would_obey_them() -> None:
+def test_control_test_reader_obeys_commands() -> None:
     for line in COMMANDS[:2] + COMMANDS[4:5] + COMMANDS[8:9]:
         assert GitHubJob(line).obeyed, line
     assert GitHubJob(COMMANDS[2]).remarks
@@ -49,7 +49,7 @@ def test_the_reader_of_the_tests_would_obey_them() -> None:
     "line",
     ["a::b", "std::vector", "10.0.0.1:80", "## [link](x)", "", "error: no", ":)"],
 )
-def test_other_lines_stay_as_they_are(line: str) -> None:
+def test_other_lines_are_unchanged(line: str) -> None:
     assert GitHub().harmless(line) == line
 
 
@@ -59,7 +59,7 @@ parts = st.sampled_from([*PARTS.split(), *SPACES])
 
 
 @given(st.lists(parts, max_size=12).map("".join))
-def test_no_line_of_a_task_commands_anything(text: str) -> None:
+def test_no_line_of_a_task_is_a_command(text: str) -> None:
     line = sanitize(text)
     job = GitHubJob(GitHub().harmless(line))
     assert (job.obeyed, job.remarks, job.groups) == ([], [], [])
@@ -70,7 +70,7 @@ COLOURS = ["\x1b[31m", "\x1b[0m", "\x1b[1;38:2::1:2:3m", "\x1b[", "\x1b", "31m"]
 
 
 @given(st.lists(st.one_of(parts, st.sampled_from(COLOURS)), max_size=12).map("".join))
-def test_nor_does_a_line_with_colours(text: str) -> None:
+def test_no_coloured_line_of_a_task_is_a_command(text: str) -> None:
     line = GitHub(colours=True).shown(text, 100)
     job = GitHubJob(line)
     assert (job.obeyed, job.remarks, job.groups) == ([], [], [])
@@ -81,7 +81,7 @@ def test_nor_does_a_line_with_colours(text: str) -> None:
     assert bare == line or line.endswith("\x1b[0m")
 
 
-def test_colours_pass_where_they_are_seen_and_end_with_the_line() -> None:
+def test_colours_are_kept_where_supported_and_end_with_the_line() -> None:
     line = "\x1b[1;31mred\x1b[2K\x1b]0;title\x07 and\x1b[5A more"
     shown = "\x1b[1;31mred and more\x1b[0m"
     assert GitHub(colours=True).shown(line, 100) == shown
@@ -92,7 +92,7 @@ def test_colours_pass_where_they_are_seen_and_end_with_the_line() -> None:
 
 
 @pytest.mark.parametrize("name", ["GITHUB_ACTIONS", "GITLAB_CI"])
-def test_nobody_who_wants_no_colours_gets_them(name: str) -> None:
+def test_colours_are_removed_if_disabled(name: str) -> None:
     red = "\x1b[31mred\x1b[0m"
     assert detect_ci_log_format({name: "true"}).shown(red, 100) == red
     assert (
@@ -106,7 +106,7 @@ lines = st.lists(texts, min_size=1, max_size=3).map("\n".join)
 
 
 @given(lines.filter(str.strip), lines, lines, st.integers(0, 99), st.integers(0, 99))
-def test_an_annotation_comes_out_as_it_went_in(
+def test_annotation_is_read_back_unchanged(
     title: str, message: str, file: str, line: int, column: int
 ) -> None:
     remark = Annotation("error", title, message, file, line, column)
@@ -116,14 +116,14 @@ def test_an_annotation_comes_out_as_it_went_in(
     assert read == {"level": "error", "message": message, **told}
 
 
-def test_how_an_annotation_is_written() -> None:
+def test_annotation_is_written_in_github_format() -> None:
     remark = Annotation("error", "a: b, c", "100%\nof it", "x,y.ncl", 3, 7)
     assert GitHub().annotation(remark) == (
         "::error file=x%2Cy.ncl,line=3,col=7,title=a%3A b%2C c::100%25%0Aof it"
     )
 
 
-def test_groups_as_they_are_written() -> None:
+def test_groups_are_written_in_the_format_of_each_system() -> None:
     assert GitHub().begin("k", "a 100%", 5.0, folded=True) == "::group::a 100%25"
     start = GitLab().begin("k.1_1", "a", 5.9, folded=True)
     assert start == "\x1b[0Ksection_start:5:k.1_1[collapsed=true]\r\x1b[0Ka"
@@ -141,7 +141,7 @@ def test_groups_as_they_are_written() -> None:
         ({}, CiLogFormat),
     ],
 )
-def test_the_system_is_found_by_its_variables(
+def test_ci_system_is_detected_by_its_variables(
     environ: dict[str, str], dialect: type[CiLogFormat]
 ) -> None:
     assert type(detect_ci_log_format(environ)) is dialect

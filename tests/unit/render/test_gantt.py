@@ -1,4 +1,4 @@
-"""The chart over time: a line a task, a bar a try."""
+"""The chart over time: one line per task, one bar per attempt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def rectangles(bars: List[Bar]) -> List[ET.Element]:
     return [each for each in root.iter() if each.tag.endswith("rect")]
 
 
-def test_two_tries_stand_in_one_line() -> None:
+def test_attempts_of_a_task_share_one_line() -> None:
     bars = [
         Bar("a", 0, 2, "failed", "a, try 1"),
         Bar("a", 3, 4, "succeeded", "a, try 2"),
@@ -28,7 +28,7 @@ def test_two_tries_stand_in_one_line() -> None:
     assert other.get("stroke-width") == "2.5"
 
 
-def test_nothing_is_nothing() -> None:
+def test_empty_chart_is_empty_text() -> None:
     assert as_gantt([]) == ""
 
 
@@ -36,7 +36,7 @@ SECONDS = st.floats(0, 1e7)
 
 
 @given(st.lists(st.tuples(SECONDS, SECONDS), min_size=1, max_size=20))
-def test_every_bar_is_inside(spans: List[Tuple[float, float]]) -> None:
+def test_every_bar_is_inside_the_chart(spans: List[Tuple[float, float]]) -> None:
     bars = [Bar(f"t{n}", a, a + b, "lost", "") for n, (a, b) in enumerate(spans)]
     for each in rectangles(bars):
         x, width = float(each.get("x", 0)), float(each.get("width", 0))

@@ -1,4 +1,4 @@
-"""The chart in words: a line a task, to the width of the terminal."""
+"""The chart as text: one line per task, as wide as the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def bar(task: str, start_s: float, end_s: float, *, critical: bool = False) -> B
     return Bar(task, start_s, end_s, "", "", critical)
 
 
-def test_bars_stand_where_they_are_in_time() -> None:
+def test_bars_start_and_end_at_their_times() -> None:
     lines = as_lines(
         [
             bar("one", 0, 50, critical=True),
@@ -25,7 +25,7 @@ def test_bars_stand_where_they_are_in_time() -> None:
     ]
 
 
-def test_whatever_is_too_long_is_cut_and_said() -> None:
+def test_long_names_and_long_lists_are_shortened() -> None:
     bars = [bar(f"{'x' * 30}{n}\x1b[2J", n, n + 1) for n in range(5)]
     lines = as_lines(bars, width=60, most=3)
     assert len(lines) == 5
@@ -34,7 +34,7 @@ def test_whatever_is_too_long_is_cut_and_said() -> None:
     assert lines[-1] == "... and 2 more tasks"
 
 
-def test_what_took_no_time_is_seen_and_nothing_is_no_chart() -> None:
+def test_bar_without_duration_is_visible_and_an_empty_chart_is_empty() -> None:
     assert "=" in as_lines([bar("a", 0, 0)], width=40)[1]
     assert "=" in as_lines([bar("a", 0, 9), bar("b", 9, 9)], width=40)[2]
     assert as_lines([], width=40) == []

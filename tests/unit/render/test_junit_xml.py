@@ -1,4 +1,4 @@
-"""JUnit's XML of runs: what it counts, and that a large run costs no more a task."""
+"""JUnit XML of runs: its counts, and that its cost grows linearly."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def suites(count: int, cases: int) -> List[JUnitTestSuite]:
 
 
 def calls_of(work: Callable[[], object]) -> int:
-    """How many functions it calls, as a measure that no busy machine changes."""
+    """The number of function calls: a measure that a busy machine does not change."""
     calls = 0
 
     def count(_frame: object, event: str, _of: object) -> None:
@@ -58,7 +58,7 @@ def calls_of(work: Callable[[], object]) -> int:
     return calls
 
 
-def test_it_counts_cases_and_has_the_time_of_the_run() -> None:
+def test_report_counts_cases_and_has_the_time_of_the_run() -> None:
     root = ET.fromstring(as_junit(suites(2, 6)))
     numbers = ("tests", "failures", "errors", "time")
     assert [root.get(name) for name in numbers] == ["12", "4", "0", "5.0"]
@@ -73,7 +73,7 @@ def test_it_counts_cases_and_has_the_time_of_the_run() -> None:
     [lambda size: suites(1, size), lambda size: suites(size, 1)],
     ids=["cases", "suites"],
 )
-def test_the_work_grows_with_the_size(
+def test_cost_grows_linearly_with_the_size(
     sized: Callable[[int], List[JUnitTestSuite]],
 ) -> None:
     as_junit(sized(1))  # what is imported counts once

@@ -1,4 +1,4 @@
-"""Markdown: texts mean nothing in it but themselves, and it is never too much."""
+"""Markdown: texts are never markup, and the size is limited."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVIL = [
 
 
 class Text(HTMLParser):
-    """What is shown of some HTML, and whether anything in it is a tag."""
+    """The text of some HTML, and the tags in it."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Text(HTMLParser):
 
 
 @pytest.mark.parametrize("text", EVIL)
-def test_marks_are_text(text: str) -> None:
+def test_markup_characters_are_escaped(text: str) -> None:
     escaped = markdown.escaped(text)
     assert not re.search(r"(?<!&)[<>|*_`\[\]\\@]|(?<!&)#", escaped)
     assert (Text(escaped).text, Text(escaped).tags) == (text, 0)
@@ -73,7 +73,7 @@ words = st.text(st.characters(exclude_categories=("Cs", "Co")), max_size=30)
 
 
 @given(st.one_of(words, st.lists(st.sampled_from(EVIL), max_size=3).map("".join)))
-def test_another_reader_finds_in_a_cell_what_was_put_into_it(text: str) -> None:
+def test_markdown_parser_reads_a_cell_unchanged(text: str) -> None:
     row = markdown.TaskRow(text, "failed", 2, "1s", "", "", text, good=True)
     reader = MarkdownIt("commonmark", {"html": True}).enable("table")
     read = Cells(reader.render(markdown.table([row], 0)))
@@ -83,7 +83,7 @@ def test_another_reader_finds_in_a_cell_what_was_put_into_it(text: str) -> None:
     assert [read.cells[1].strip(), read.cells[7].strip()] == [shown, shown]
 
 
-def test_a_row_stays_one_row() -> None:
+def test_table_row_stays_one_row() -> None:
     row = markdown.TaskRow("a|b\n", "failed", 2, "1s", "", "", "x | y", good=False)
     head, rule, line = markdown.table([row], 0).splitlines()
     assert {head.count("|"), rule.count("|"), line.count("|")} == {9}
@@ -91,7 +91,7 @@ def test_a_row_stays_one_row() -> None:
 
 
 @given(st.lists(st.text(st.sampled_from("`~a "), max_size=9), max_size=5))
-def test_no_line_ends_a_block(lines: list[str]) -> None:
+def test_no_line_ends_a_code_block(lines: list[str]) -> None:
     first, *inside, last = markdown.fenced("text", lines).splitlines()
     fence = first[: -len("text")]
     assert set(fence) == {"`"}
@@ -100,7 +100,7 @@ def test_no_line_ends_a_block(lines: list[str]) -> None:
     assert all(fence not in line for line in lines)
 
 
-def test_what_does_not_fit_is_left_out_from_the_end() -> None:
+def test_parts_that_do_not_fit_are_left_out_from_the_end() -> None:
     parts = ["first", "", "\N{CROSS MARK}" * 10, "third"]
     assert markdown.as_markdown(parts, 1000) == f"first\n{parts[2]}\nthird"
     for most in range(60, 120):
@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_left_out_from_the_end() -> None:
     assert "omitted" in markdown.as_markdown(parts, 80)
 
 
-def test_a_log_is_open_and_a_command_is_code() -> None:
+def test_log_is_an_open_block_and_a_command_is_code() -> None:
     shown = markdown.log("a <b>", ["</details>"])
     assert shown.startswith(
         "<details open><summary>\N{CROSS MARK} a &#60;b&#62;</summary>"

@@ -1,4 +1,4 @@
-"""Plain lines: what is said of tasks and runs, and what is never repeated."""
+"""Plain lines about tasks and runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ RETRYING = TaskView(
         (360_000.0, "100h00m"),
     ],
 )
-def test_duration(seconds: float, said: str) -> None:
+def test_duration_is_formatted(seconds: float, said: str) -> None:
     assert lines.duration(seconds) == said
 
 
@@ -72,16 +72,16 @@ def test_duration(seconds: float, said: str) -> None:
         ("✔\ufe0f done", "✔ done"),
     ],
 )
-def test_neutralise(text: str, shown: str) -> None:
+def test_sanitize_escapes_control_characters(text: str, shown: str) -> None:
     assert lines.sanitize(text) == shown
 
 
-def test_neutralise_bounds_what_it_shows() -> None:
+def test_sanitize_limits_the_length() -> None:
     assert lines.sanitize("x" * 5000, limit=10) == "xxxxxxx..."
 
 
 @given(st.text(st.sampled_from("\x1b[]P;m\x07\\\x9b\x9d\x9c\x90(\r\n\u202eA")))
-def test_neutralise_leaves_nothing_to_obey(text: str) -> None:
+def test_sanitize_leaves_no_control_characters(text: str) -> None:
     assert not re.search("[\x00-\x1f\x7f-\x9f\u202e]", lines.sanitize(text))
 
 
@@ -145,25 +145,25 @@ def test_neutralise_leaves_nothing_to_obey(text: str) -> None:
         ),
     ],
 )
-def test_transition(task: TaskView, said: str) -> None:
+def test_task_line_describes_a_change_of_status(task: TaskView, said: str) -> None:
     line = lines.task_line(replace(task, id="server-1"), width=10, now=1000.0)
     assert line == f"server-1    {said}"
 
 
-def test_run_started() -> None:
+def test_run_started_names_the_run_and_its_tasks() -> None:
     run = run_of(done("a"), waiting("b"), id="01J", name="edge")
     assert lines.run_started(run) == "run 01J (edge) started: 2 tasks"
     one = run_of(waiting("a"), id="01J", name="edge", status="queued")
     assert lines.run_started(one) == "run 01J (edge) queued: 1 task"
 
 
-def test_account_of_a_good_end() -> None:
+def test_run_finished_reports_a_success() -> None:
     run = run_of(done("a"), status="finished", outcome="succeeded", finished_at=1065.0)
     title = "run 01J8ZQ4T6K (multi-cloud-deployment)"
     assert lines.run_finished(run) == [f"{title} succeeded in 1m05s: 1 succeeded"]
 
 
-def test_account_of_a_bad_end(golden: Golden) -> None:
+def test_run_finished_reports_a_failure(golden: Golden) -> None:
     run = run_of(
         done("server-1"),
         failed("server-2", "creating disk", "\x1b[31mError:\x1b[0m\tquota exceeded"),
@@ -177,12 +177,12 @@ def test_account_of_a_bad_end(golden: Golden) -> None:
     golden("ui/account-failed.txt", "\n".join(lines.run_finished(run)) + "\n")
 
 
-def test_account_of_a_held_run(golden: Golden) -> None:
+def test_run_finished_reports_a_held_run(golden: Golden) -> None:
     run = run_of(done("server-1"), replace(HELD, log_tail=("joining",)), status="held")
     golden("ui/account-held.txt", "\n".join(lines.run_finished(run)) + "\n")
 
 
-def test_account_of_a_rollback_that_failed(golden: Golden) -> None:
+def test_run_finished_reports_a_failed_rollback(golden: Golden) -> None:
     undone = replace(done("web-1"), outcome="undone", purpose="undo", has_undo=True)
     stands = replace(
         done("network"),
@@ -207,7 +207,7 @@ def test_account_of_a_rollback_that_failed(golden: Golden) -> None:
     golden("ui/account-rollback-failed.txt", account)
 
 
-def test_account_of_what_stands_is_bounded() -> None:
+def test_run_finished_lists_a_limited_number_of_remaining_tasks() -> None:
     many = [done(f"t{i}") for i in range(500)]
     run = run_of(*many, status="finished", outcome="rolled_back", finished_at=1065.0)
     said = lines.run_finished(run)
@@ -215,7 +215,7 @@ def test_account_of_what_stands_is_bounded() -> None:
     assert len(said) == 1 + 20 + 1
 
 
-def test_account_of_what_tasks_left_behind() -> None:
+def test_run_finished_reports_leftover_processes_and_dropped_output() -> None:
     run = run_of(
         replace(done("a"), result=AttemptResult(survivors=3, stuck=1)),
         replace(done("b"), result=AttemptResult(log_dropped_bytes=4096)),
@@ -236,12 +236,12 @@ def test_account_of_what_tasks_left_behind() -> None:
     assert said[20:] == ["  and 30 more"]
 
 
-def test_account_of_a_paused_run_says_how_to_go_on() -> None:
+def test_run_finished_of_a_paused_run_has_a_resume_hint() -> None:
     said = lines.run_finished(run_of(waiting("b"), status="paused"))
     assert said[1:] == ["  resume it: provctl resume 01J8ZQ4T6K"]
 
 
-def test_account_of_a_run_that_goes_on() -> None:
+def test_run_finished_of_an_active_run_says_that_it_continues() -> None:
     said = lines.run_finished(run_of(running("a", 1, ""), waiting("b")))
     assert said == [
         "run 01J8ZQ4T6K (multi-cloud-deployment) is running: 1 running, 1 waiting",
@@ -249,7 +249,7 @@ def test_account_of_a_run_that_goes_on() -> None:
     ]
 
 
-def test_account_of_many_failures_is_bounded() -> None:
+def test_run_finished_lists_a_limited_number_of_failures() -> None:
     tail = tuple(f"line {i}" for i in range(20))
     run = run_of(
         *(failed(f"t{i}", *tail) for i in range(500)),
@@ -262,11 +262,11 @@ def test_account_of_many_failures_is_bounded() -> None:
     assert len(said) == 1 + 10 * (1 + 1 + 20 + 1) + 2 + 2
 
 
-def test_counts_come_from_the_rows_if_the_view_has_none() -> None:
+def test_counts_are_computed_from_rows_if_the_view_has_none() -> None:
     run = run_of(done("a"), waiting("b"), counts=None)
     assert lines.format_counts(lines.counts_of(run)) == "1 waiting, 1 succeeded"
 
 
-def test_plain_output_needs_no_rich() -> None:
+def test_plain_output_does_not_import_rich() -> None:
     code = "import sys, provctl.render.plain_view; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""Runs are found by what people type, and what they mistype is guessed."""
+"""Runs are found by what users type; mistyped ids get a suggestion."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> StateDir:
         ("@last:deploy", "dcc2"),
     ],
 )
-def test_what_a_text_means(folder: StateDir, text: str, run: str) -> None:
+def test_text_finds_its_run(folder: StateDir, text: str, run: str) -> None:
     assert find_run(folder, text) == run
     assert [each.id for each in find_runs(folder, text)] == [run]
 
@@ -64,7 +64,7 @@ def test_what_a_text_means(folder: StateDir, text: str, run: str) -> None:
         ("zzz", "run zzz not found", "see: provctl list"),
     ],
 )
-def test_what_is_not_found_is_guessed(
+def test_missing_run_gets_a_suggestion(
     folder: StateDir, text: str, said: str, hint: str
 ) -> None:
     with pytest.raises(NotFound, match=said) as caught:
@@ -72,7 +72,7 @@ def test_what_is_not_found_is_guessed(
     assert hint in str(caught.value.hint)
 
 
-def test_of_one_run_nobody_says_are(tmp_path: Path) -> None:
+def test_message_about_one_run_uses_the_singular(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     submit(folder, a_workflow(task("a")), "wbb1", at=1000.0)
     with pytest.raises(NotFound, match="there is only 1 such run"):

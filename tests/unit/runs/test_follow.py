@@ -1,4 +1,4 @@
-"""What is said of tries that ended while nobody owned their run."""
+"""What is reported about attempts that finished while no process owned their run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         ),
     ],
 )
-def test_how_it_ended_is_told_by_its_record(
+def test_outcome_of_an_unattended_attempt_comes_from_its_exit_record(
     tmp_path: Path, record: Dict[str, Any], said: str
 ) -> None:
     folder = submit(state_folder(tmp_path), a_workflow(task("a")))

@@ -1,4 +1,4 @@
-"""What a key makes of a submission: the same run, or a refusal that names it."""
+"""A submission with a used key returns the same run, or a refusal that names it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONGEST = "\U0001f469" * 200
 
 
 @pytest.mark.parametrize("key", ["k", "a\nb", "../x", " ", "é\u202e", LONGEST])
-def test_the_same_again_is_the_same_run(tmp_path: Path, key: str) -> None:
+def test_same_submission_returns_the_same_run(tmp_path: Path, key: str) -> None:
     folder = state_folder(tmp_path)
     named = replace(ONE, name=LONGEST)
     first = submit(folder, named, SubmitOptions(key=key))
@@ -39,7 +39,7 @@ def test_the_same_again_is_the_same_run(tmp_path: Path, key: str) -> None:
     assert [run.name for run in summaries(folder)] == [LONGEST]
 
 
-def test_each_key_has_its_own_run_and_no_key_always_a_new_one(tmp_path: Path) -> None:
+def test_each_key_has_its_own_run_and_no_key_a_new_one(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     wishes = [
         SubmitOptions(),
@@ -52,7 +52,7 @@ def test_each_key_has_its_own_run_and_no_key_always_a_new_one(tmp_path: Path) ->
     assert len({run_id_for_key("k", part) for part in (0, 1, "0", "of 1")}) == 4
 
 
-def test_other_content_is_refused_and_the_run_is_named(tmp_path: Path) -> None:
+def test_other_workflow_is_refused_and_the_run_is_named(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     first = submit(folder, replace(ONE, params={"n": 1}), SubmitOptions(key="k"))
     others = [
@@ -70,7 +70,7 @@ def test_other_content_is_refused_and_the_run_is_named(tmp_path: Path) -> None:
     assert folder.run_ids() == [first]
 
 
-def test_a_run_of_a_batch_is_not_one_alone(tmp_path: Path) -> None:
+def test_key_of_a_batch_differs_from_the_key_of_a_run(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     first = submit(folder, ONE, SubmitOptions(key="k", batch="batch-x"))
     assert submit(folder, ONE, SubmitOptions(key="k", batch="batch-x")) == first
@@ -79,7 +79,7 @@ def test_a_run_of_a_batch_is_not_one_alone(tmp_path: Path) -> None:
             submit(folder, ONE, SubmitOptions(key="k", batch=batch))
 
 
-def test_an_id_that_another_key_leads_to_is_no_repetition(tmp_path: Path) -> None:
+def test_run_id_that_belongs_to_another_key_is_refused(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     on_disk(folder, ONE, run_id_for_key("other"), key="k")
     with pytest.raises(DuplicateKey, match="but another key"):
@@ -87,14 +87,14 @@ def test_an_id_that_another_key_leads_to_is_no_repetition(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "\udcff"])
-def test_what_is_no_key(tmp_path: Path, key: str) -> None:
+def test_invalid_key_is_refused(tmp_path: Path, key: str) -> None:
     folder = state_folder(tmp_path)
     with pytest.raises(UsageError):
         submit(folder, ONE, SubmitOptions(key=key))
     assert folder.run_ids() == []
 
 
-def test_a_damaged_run_keeps_its_key(tmp_path: Path) -> None:
+def test_damaged_run_keeps_its_key(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     run = folder.run(submit(folder, ONE, SubmitOptions(key="k")))
     run.journal.write_bytes(b"")
@@ -102,7 +102,7 @@ def test_a_damaged_run_keeps_its_key(tmp_path: Path) -> None:
         submit(folder, ONE, SubmitOptions(key="k"))
 
 
-def test_a_key_is_free_again_when_its_run_is_gone(tmp_path: Path) -> None:
+def test_key_is_free_after_its_run_was_removed(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     run = folder.run(submit(folder, ONE, SubmitOptions(key="k")))
     run.path.rename(tmp_path / "pruned")

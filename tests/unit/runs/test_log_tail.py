@@ -1,4 +1,4 @@
-"""Parts of a log: what is read is bounded, what is shown is whole lines."""
+"""Excerpts of a log: reading is limited, and only complete lines are shown."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_fits_is_whole(log: Path) -> None:
+def test_short_log_is_complete(log: Path) -> None:
     assert head_and_tail(log, 1000, 9000) == LINES
 
 
-def test_of_too_many_lines_both_ends_are_kept(log: Path) -> None:
+def test_too_many_lines_keep_both_ends(log: Path) -> None:
     told = head_and_tail(log, 100, 9000)
     gap = f"... see {log} for the lines omitted here"
     assert told == [*LINES[:25], gap, *LINES[-75:]]
 
 
-def test_of_too_many_bytes_both_ends_are_kept(log: Path) -> None:
+def test_too_many_bytes_keep_both_ends(log: Path) -> None:
     told = head_and_tail(log, 1000, 900)
     at = told.index(f"... see {log} for the lines omitted here")
     assert told[:at] == LINES[:at]
@@ -40,7 +40,7 @@ def test_of_too_many_bytes_both_ends_are_kept(log: Path) -> None:
     assert 70 <= len(told) - at - 1 <= 75
 
 
-def test_a_line_without_end_is_cut(tmp_path: Path) -> None:
+def test_endless_line_is_cut(tmp_path: Path) -> None:
     path = tmp_path / "0.1.log"
     path.write_bytes(b"x" * 5000 + b"\xff")
     told = head_and_tail(path, 10, 400)
@@ -48,5 +48,5 @@ def test_a_line_without_end_is_cut(tmp_path: Path) -> None:
     assert told[0] == "x" * 100
 
 
-def test_a_log_that_is_gone_is_empty(tmp_path: Path) -> None:
+def test_missing_log_is_empty(tmp_path: Path) -> None:
     assert head_and_tail(tmp_path / "none", 10, 400) == []

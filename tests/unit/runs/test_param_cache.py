@@ -1,4 +1,4 @@
-"""What is said of a workflow without evaluating it: parameters and tasks."""
+"""Parameters and tasks of a workflow, without evaluating it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def test_parameters_of_plain_files_are_read(
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"params": 1}', '{"params": []}'])
-def test_a_file_without_parameters_has_none(tmp_path: Path, text: str) -> None:
+def test_file_without_parameters_has_none(tmp_path: Path, text: str) -> None:
     file = tmp_path / "w.json"
     file.write_text(text, encoding="utf-8")
     assert params_of(tmp_path, file) == {}
 
 
-def test_parameters_of_nickel_are_kept_by_who_evaluated_it(tmp_path: Path) -> None:
+def test_parameters_of_nickel_are_cached_after_an_evaluation(tmp_path: Path) -> None:
     cache, file = tmp_path / "cache", tmp_path / "w\té.ncl"
     assert params_of(cache, file) == {}
     remember_params(cache, file, {"zone": "a", "n": 7}, {"n": "7"})
@@ -52,7 +52,7 @@ def test_parameters_of_nickel_are_kept_by_who_evaluated_it(tmp_path: Path) -> No
     assert params_of(cache, file) == {}
 
 
-def test_only_the_files_that_were_loaded_last_are_kept(tmp_path: Path) -> None:
+def test_only_recently_loaded_files_are_kept(tmp_path: Path) -> None:
     for number in range(205):
         remember_params(tmp_path, tmp_path / f"{number}.ncl", {"a": number}, ())
     known = [bool(params_of(tmp_path, tmp_path / f"{n}.ncl")) for n in range(205)]

@@ -1,4 +1,4 @@
-"""Whether a wish became a fact before its owner died."""
+"""Whether a request became an event before its owner died."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(tmp_path: Path) -> RunDir:
         ),
     ],
 )
-def test_a_fact_counts_from_where_the_journal_ended(
+def test_only_events_after_the_given_offset_count(
     run: RunDir, fact: Callable[[str], Any], wish: Callable[[str], Any]
 ) -> None:
     start, request = journal_size(run), wish(run.id)
@@ -49,13 +49,13 @@ def test_a_fact_counts_from_where_the_journal_ended(
     assert not was_applied(run, request, journal_size(run))
 
 
-def test_of_another_task_it_is_another_decision(run: RunDir) -> None:
+def test_decision_about_another_task_does_not_count(run: RunDir) -> None:
     start = journal_size(run)
     append(run, [ev.TaskResolved(run.id, AT, "b", "rerun")])
     assert not was_applied(run, rq.ResolveTask(run.id, "a", "rerun"), start)
 
 
-def test_a_line_that_is_not_whole_is_no_fact(run: RunDir) -> None:
+def test_incomplete_line_is_no_event(run: RunDir) -> None:
     start = journal_size(run)
     append(run, [ev.RunResumed(run.id, AT)])
     whole = run.journal.read_bytes()
@@ -64,5 +64,5 @@ def test_a_line_that_is_not_whole_is_no_fact(run: RunDir) -> None:
         assert not was_applied(run, rq.Resume(run.id), start)
 
 
-def test_what_is_not_there_has_no_journal(tmp_path: Path) -> None:
+def test_missing_run_has_an_empty_journal(tmp_path: Path) -> None:
     assert journal_size(state_folder(tmp_path).run("bcdfghjkmn")) == 0

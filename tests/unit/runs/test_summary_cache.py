@@ -1,4 +1,4 @@
-"""The summary cache says of every run what is on disk, and reads only what has grown."""
+"""The summary cache returns what is on disk and reads only what has grown."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def shelf_of(cache: Path) -> Path:
     return file
 
 
-def test_the_newest_comes_first(folder: StateDir, cache: Path) -> None:
+def test_newest_run_comes_first(folder: StateDir, cache: Path) -> None:
     for _ in ("read", "kept"):
         summary_cache = RunSummaryCache(folder, cache)
         assert ids(summary_cache) == ["new", "mid", "old"]
@@ -65,7 +65,7 @@ def test_the_newest_comes_first(folder: StateDir, cache: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["queued", "finished", "owned", "damaged", "gone"])
-def test_every_account_is_what_is_on_disk(
+def test_every_summary_equals_what_is_on_disk(
     folder: StateDir, cache: Path, kind: str
 ) -> None:
     assert RunSummaryCache(folder, cache).every() == summaries(folder)
@@ -87,7 +87,7 @@ def test_every_account_is_what_is_on_disk(
         assert RunSummaryCache(folder, cache).every() == summaries(folder) != every
 
 
-def test_a_run_that_goes_on_is_read_again(folder: StateDir, cache: Path) -> None:
+def test_reopened_run_is_read_again(folder: StateDir, cache: Path) -> None:
     run = folder.run("mid")
     append(run, [ev.RunFinished("mid", 5.0, "failed")])
     assert RunSummaryCache(folder, cache).every()[1].outcome == "failed"
@@ -100,14 +100,14 @@ def test_a_run_that_goes_on_is_read_again(folder: StateDir, cache: Path) -> None
     ("text", "run"),
     [("@last", "new"), ("o", "old"), ("mid", "mid"), ("", None), ("x", None)],
 )
-def test_a_run_is_found_by_what_people_type(
+def test_run_is_found_by_what_users_type(
     folder: StateDir, cache: Path, text: str, run: str
 ) -> None:
     found = RunSummaryCache(folder, cache).find(text)
     assert (found and found.id) == run
 
 
-def test_what_has_grown_is_read_again(folder: StateDir, cache: Path) -> None:
+def test_grown_journal_is_read_again(folder: StateDir, cache: Path) -> None:
     def word() -> str:
         return RunSummaryCache(folder, cache).latest(most=1)[0].status_word
 
@@ -118,7 +118,7 @@ def test_what_has_grown_is_read_again(folder: StateDir, cache: Path) -> None:
     assert word() == "cancelled"
 
 
-def test_what_has_not_grown_is_not_read(folder: StateDir, cache: Path) -> None:
+def test_unchanged_journal_is_not_read(folder: StateDir, cache: Path) -> None:
     first = RunSummaryCache(folder, cache).latest()
     for run in first:
         journal = folder.run(run.id).journal
@@ -138,7 +138,9 @@ def test_what_has_not_grown_is_not_read(folder: StateDir, cache: Path) -> None:
     ) == 1
 
 
-def test_who_has_no_time_is_told_what_is_known(folder: StateDir, cache: Path) -> None:
+def test_cache_answers_with_old_data_if_there_is_no_time(
+    folder: StateDir, cache: Path
+) -> None:
     hurried = RunSummaryCache(folder, cache, within_s=-1.0)
     assert hurried.latest() == []
     RunSummaryCache(folder, cache).latest()
@@ -147,9 +149,7 @@ def test_who_has_no_time_is_told_what_is_known(folder: StateDir, cache: Path) ->
     assert [run.status_word for run in known] == ["queued"] * 3
 
 
-def test_it_is_not_written_for_each_run_that_grows(
-    folder: StateDir, cache: Path
-) -> None:
+def test_cache_is_not_written_for_each_change(folder: StateDir, cache: Path) -> None:
     (one,) = RunSummaryCache(folder, cache).latest(most=1)
     shelf = shelf_of(cache)
     head = shelf.read_text().splitlines()[1]
@@ -164,21 +164,23 @@ def test_it_is_not_written_for_each_run_that_grows(
     assert shelf.read_bytes() == before
 
 
-def test_runs_come_and_go(folder: StateDir, cache: Path, tmp_path: Path) -> None:
+def test_new_runs_appear_and_removed_runs_disappear(
+    folder: StateDir, cache: Path, tmp_path: Path
+) -> None:
     assert ids(RunSummaryCache(folder, cache)) == ["new", "mid", "old"]
     folder.run("mid").path.rename(tmp_path / "gone")
     submit(folder, ONE, "newest", at=9.0)
     assert ids(RunSummaryCache(folder, cache)) == ["newest", "new", "old"]
 
 
-def test_a_damaged_run_is_named_as_such(folder: StateDir, cache: Path) -> None:
+def test_damaged_run_has_the_status_damaged(folder: StateDir, cache: Path) -> None:
     folder.run("mid").journal.write_bytes(b"nonsense\n")
     words = {run.id: run.status_word for run in RunSummaryCache(folder, cache).latest()}
     assert words == {"new": "queued", "mid": "damaged", "old": "queued"}
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"00000000\nruns 1\nx"])
-def test_a_cache_that_is_damaged_or_cannot_be_is_none(
+def test_damaged_or_unwritable_cache_is_ignored(
     folder: StateDir, cache: Path, tmp_path: Path, content: bytes
 ) -> None:
     assert ids(RunSummaryCache(folder, cache))[0] == "new"
@@ -191,7 +193,7 @@ def test_a_cache_that_is_damaged_or_cannot_be_is_none(
     assert ids(RunSummaryCache(folder, blocked))[0] == "new"
 
 
-def test_it_is_the_cache_that_answers(folder: StateDir, cache: Path) -> None:
+def test_summaries_come_from_the_cache(folder: StateDir, cache: Path) -> None:
     RunSummaryCache(folder, cache).every()
     shelf = shelf_of(cache)
     head = shelf.read_text().splitlines()[1]
@@ -201,7 +203,7 @@ def test_it_is_the_cache_that_answers(folder: StateDir, cache: Path) -> None:
     assert names == ["w0", "w2", "x1"]
 
 
-def test_no_state_directory_has_no_runs(cache: Path, tmp_path: Path) -> None:
+def test_missing_state_directory_has_no_runs(cache: Path, tmp_path: Path) -> None:
     nothing = RunSummaryCache(StateDir(tmp_path / "none"), cache)
     assert (nothing.latest(), nothing.every(), nothing.find("@last")) == ([], [], None)
     (tmp_path / "runs").write_bytes(b"")
@@ -209,7 +211,9 @@ def test_no_state_directory_has_no_runs(cache: Path, tmp_path: Path) -> None:
         RunSummaryCache(StateDir(tmp_path), cache)
 
 
-def test_the_latest_are_told_as_all_are(folder: StateDir, cache: Path) -> None:
+def test_latest_runs_equal_those_of_the_whole_list(
+    folder: StateDir, cache: Path
+) -> None:
     RunSummaryCache(folder, cache).every()
     append(folder.run("mid"), [ev.RunFinished("mid", 5.0, "succeeded")])
     lock = Lock.acquire(folder.run("old").lock)
@@ -227,7 +231,7 @@ def test_the_latest_are_told_as_all_are(folder: StateDir, cache: Path) -> None:
     assert not RunSummaryCache(folder, cache).latest()[-1].owned
 
 
-def test_the_size_of_an_ended_run_is_kept(folder: StateDir, cache: Path) -> None:
+def test_size_of_a_finished_run_is_cached(folder: StateDir, cache: Path) -> None:
     run = folder.run("new")
     append(run, [ev.RunFinished("new", 5.0, "failed")])
 

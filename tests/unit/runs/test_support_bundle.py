@@ -1,4 +1,4 @@
-"""A bundle has what a report needs, and neither values nor secrets."""
+"""A bundle has what a bug report needs, but no values and no secrets."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def files(run: RunDir, *, with_inputs: bool = False) -> Dict[str, bytes]:
     }
 
 
-def test_values_are_left_out_and_names_are_not(tmp_path: Path) -> None:
+def test_values_are_left_out_but_names_are_kept(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), RICH)
     text = files(run)["run/workflow.json"].decode()
     assert VALUE not in text
@@ -62,7 +62,7 @@ def test_values_are_left_out_and_names_are_not(tmp_path: Path) -> None:
     ]
 
 
-def test_values_are_there_when_they_are_asked_for(tmp_path: Path) -> None:
+def test_values_are_included_if_asked(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), RICH)
     (run.attempts / "0.1.in").write_text(VALUE)
     (run.attempts / "0.1.go").write_text("{}")
@@ -72,7 +72,7 @@ def test_values_are_there_when_they_are_asked_for(tmp_path: Path) -> None:
     assert "run/attempts/0.1.in" not in files(run)
 
 
-def test_secrets_are_covered_in_every_form(tmp_path: Path) -> None:
+def test_secrets_are_redacted_in_every_form(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     run = submit(folder, RICH)
     (folder.scheduler / "token").write_text("t0ken-of-the-api\n")
@@ -87,7 +87,7 @@ def test_secrets_are_covered_in_every_form(tmp_path: Path) -> None:
     ).content == (b"*" * 9)
 
 
-def test_a_damaged_run_is_no_obstacle(tmp_path: Path) -> None:
+def test_damaged_run_can_be_bundled(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), RICH)
     run.journal.write_bytes(b"\x00not a journal")
     run.workflow.write_bytes(b"[[[")
@@ -98,7 +98,7 @@ def test_a_damaged_run_is_no_obstacle(tmp_path: Path) -> None:
     assert "run/attempts/0.1.log" not in found
 
 
-def test_logs_and_attempts_are_bounded_and_failures_come_first(tmp_path: Path) -> None:
+def test_logs_and_attempts_are_limited_and_failures_come_first(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), RICH)
     for number in range(150):
         record = {"exit_code": 3 if number == 0 else 0}
@@ -111,7 +111,7 @@ def test_logs_and_attempts_are_bounded_and_failures_come_first(tmp_path: Path) -
     assert log.endswith(b"the end")
 
 
-def test_there_may_be_nothing_at_all(tmp_path: Path) -> None:
+def test_missing_state_directory_can_be_bundled(tmp_path: Path) -> None:
     from provctl.storage.layout import StateDir
 
     folder = StateDir(tmp_path / "nothing")
@@ -120,7 +120,7 @@ def test_there_may_be_nothing_at_all(tmp_path: Path) -> None:
     assert not folder.path.exists()
 
 
-def test_an_archive_is_for_its_owner_alone() -> None:
+def test_archive_is_private() -> None:
     archive = write_archive([Part("a/b", b"content", "")], "root", 1000.0)
     with tarfile.open(fileobj=BytesIO(archive)) as tar:
         (entry,) = tar.getmembers()

@@ -1,4 +1,4 @@
-"""While the machine is short of something nothing starts, but for a trial now and then."""
+"""During a shortage of the machine no attempt starts, except for single trials."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def short(place: AttemptRef) -> NeverStartedReport:
 # -- when ---------------------------------------------------------------------------
 
 
-def test_waits_grow_with_each_trial_that_fails_and_are_told_once(
+def test_delay_grows_with_each_failed_trial_and_is_reported_once(
     tmp_path: Path,
 ) -> None:
     said: List[str] = []
@@ -66,7 +66,7 @@ def test_waits_grow_with_each_trial_that_fails_and_are_told_once(
     assert said == ["no attempts are started: no room: make some"]
 
 
-def test_it_is_over_with_a_trial_that_runs_or_ends(tmp_path: Path) -> None:
+def test_successful_trial_closes_the_circuit_breaker(tmp_path: Path) -> None:
     breaker = CircuitBreaker(str(tmp_path), lambda _words: None)
     breaker.on_report(SHORT, 0)
     assert not breaker.is_open(1)
@@ -99,7 +99,7 @@ def test_it_is_over_with_a_trial_that_runs_or_ends(tmp_path: Path) -> None:
     assert not breaker.is_open(11)
 
 
-def test_a_disk_with_room_is_not_full(tmp_path: Path) -> None:
+def test_disk_with_free_space_is_not_full(tmp_path: Path) -> None:
     assert not is_full(str(tmp_path))
     assert not is_full(str(tmp_path / "none"))
 
@@ -108,7 +108,7 @@ def test_a_disk_with_room_is_not_full(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_one_that_finds_no_room_is_void_and_begins_later(
+async def test_attempt_without_room_is_discarded_and_starts_later(
     folder: StateDir,
 ) -> None:
     submit(folder, a_workflow(task("a"), task("b")))
@@ -129,7 +129,7 @@ async def test_one_that_finds_no_room_is_void_and_begins_later(
 
 
 @in_a_loop
-async def test_the_control_what_is_void_for_another_reason_begins_at_once(
+async def test_control_attempt_discarded_for_another_reason_starts_at_once(
     folder: StateDir,
 ) -> None:
     submit(folder, a_workflow(task("a")))
@@ -140,7 +140,7 @@ async def test_the_control_what_is_void_for_another_reason_begins_at_once(
 
 
 @in_a_loop
-async def test_what_waits_for_room_can_be_cancelled(folder: StateDir) -> None:
+async def test_task_waiting_for_room_can_be_cancelled(folder: StateDir) -> None:
     submit(folder, a_workflow(task("a")))
     house = Household(folder)
     await house.scheduler.acquire_run("r")
@@ -151,7 +151,7 @@ async def test_what_waits_for_room_can_be_cancelled(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_secret_that_cannot_be_read_for_want_of_a_descriptor_is_waited_for(
+async def test_task_waits_for_a_descriptor_to_read_its_secret(
     folder: StateDir, tmp_path: Path
 ) -> None:
     secret = tmp_path / "secret"

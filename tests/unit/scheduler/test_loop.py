@@ -1,4 +1,4 @@
-"""The loop: facts are on disk before anything is done about them, or nothing is."""
+"""The loop journals and syncs events before it acts on them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> StateDir:
 
 
 @in_a_loop
-async def test_a_run_from_its_start_to_its_end(folder: StateDir) -> None:
+async def test_run_goes_from_start_to_end(folder: StateDir) -> None:
     run = submit(folder, TWO)
     folder.enqueue("r")
     house = Household(folder)
@@ -66,7 +66,7 @@ async def test_a_run_from_its_start_to_its_end(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_start_is_on_disk_before_the_executor_hears_of_it(
+async def test_start_is_on_disk_before_the_executor_is_called(
     folder: StateDir,
 ) -> None:
     run = submit(folder, TWO)
@@ -89,7 +89,7 @@ async def test_a_start_is_on_disk_before_the_executor_hears_of_it(
 
 
 @in_a_loop
-async def test_an_order_says_what_to_run_and_who_it_is(folder: StateDir) -> None:
+async def test_launch_spec_has_the_program_and_the_ids(folder: StateDir) -> None:
     workflow = a_workflow(
         task("a"),
         task("b", ["a"], env={"IP": output("a", "ip"), "N": 1}, timeout_s=5.0),
@@ -122,7 +122,7 @@ async def test_an_order_says_what_to_run_and_who_it_is(folder: StateDir) -> None
 
 
 @in_a_loop
-async def test_news_of_one_moment_are_written_at_once(folder: StateDir) -> None:
+async def test_simultaneous_reports_are_written_in_one_commit(folder: StateDir) -> None:
     submit(folder, a_workflow(task("a"), task("b"), task("c", ["a", "b"])))
     house = Household(folder)
     await house.scheduler.acquire_run("r")
@@ -135,7 +135,7 @@ async def test_news_of_one_moment_are_written_at_once(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_cancel_is_on_disk_when_it_returns(folder: StateDir) -> None:
+async def test_cancel_is_on_disk_when_it_returns(folder: StateDir) -> None:
     submit(folder, TWO)
     house = Household(folder)
     await house.scheduler.acquire_run("r")
@@ -148,7 +148,9 @@ async def test_a_cancel_is_on_disk_when_it_returns(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_wish_about_nothing_is_refused(folder: StateDir) -> None:
+async def test_request_about_an_unknown_run_or_task_is_refused(
+    folder: StateDir,
+) -> None:
     submit(folder, ONE)
     house = Household(folder)
     with pytest.raises(NotFound, match="run y does not exist"):
@@ -161,7 +163,7 @@ async def test_a_wish_about_nothing_is_refused(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_an_alarm_rings_for_the_next_deadline(folder: StateDir) -> None:
+async def test_timer_fires_at_the_next_deadline(folder: StateDir) -> None:
     submit(folder, a_workflow(task("a", retry=RetryPolicy(2, delay_s=0.02))))
     again = asyncio.Event()
     house = Household(
@@ -178,7 +180,7 @@ async def test_an_alarm_rings_for_the_next_deadline(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_after_the_owner_has_let_go_nothing_happens(folder: StateDir) -> None:
+async def test_closed_owner_does_nothing_more(folder: StateDir) -> None:
     run = submit(folder, a_workflow(task("a"), timeout_s=0.001))
     clock = HandClock()
     house = Household(folder, clock=clock)
@@ -194,7 +196,7 @@ async def test_after_the_owner_has_let_go_nothing_happens(folder: StateDir) -> N
 
 
 @in_a_loop
-async def test_what_cannot_be_started_has_failed(folder: StateDir) -> None:
+async def test_task_that_cannot_start_fails(folder: StateDir) -> None:
     call = NushellCall("servers/create.nu", "create")
     submit(folder, a_workflow(task("a", action=call), task("b", [("a", "failure")])))
     house = Household(folder, defaults=TaskDefaults(nu="/nowhere/nu"))
@@ -209,7 +211,7 @@ async def test_what_cannot_be_started_has_failed(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_try_that_never_began_is_made_again(folder: StateDir) -> None:
+async def test_discarded_attempt_is_made_again(folder: StateDir) -> None:
     submit(folder, ONE)
     house = Household(folder)
     await house.scheduler.acquire_run("r")
@@ -221,7 +223,7 @@ async def test_a_try_that_never_began_is_made_again(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_what_cannot_be_written_is_not_done(folder: StateDir) -> None:
+async def test_event_that_cannot_be_written_has_no_effect(folder: StateDir) -> None:
     run = submit(folder, TWO)
     folder.enqueue("r")
     house = Household(folder)
@@ -244,7 +246,7 @@ async def test_what_cannot_be_written_is_not_done(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_cancel_that_cannot_be_written_is_not_acknowledged(
+async def test_cancel_that_cannot_be_written_is_not_acknowledged(
     folder: StateDir,
 ) -> None:
     run = submit(folder, ONE)
@@ -258,7 +260,7 @@ async def test_a_cancel_that_cannot_be_written_is_not_acknowledged(
 
 
 @in_a_loop
-async def test_a_run_that_cannot_be_written_leaves_its_slots_to_others(
+async def test_run_that_cannot_be_written_releases_its_slots(
     folder: StateDir,
 ) -> None:
     large = a_workflow(task("a", env={"X": "x" * 5000}), task("b", ["a"]))
@@ -277,7 +279,7 @@ async def test_a_run_that_cannot_be_written_leaves_its_slots_to_others(
 
 
 @in_a_loop
-async def test_a_failing_disk_of_one_run_does_not_stop_the_others(
+async def test_failing_disk_of_one_run_does_not_stop_others(
     folder: StateDir,
 ) -> None:
     for run in ("bad", "good"):
@@ -299,7 +301,7 @@ async def test_a_failing_disk_of_one_run_does_not_stop_the_others(
 
 
 @in_a_loop
-async def test_an_owner_that_cannot_sign_does_not_take_the_run(
+async def test_owner_that_cannot_write_its_event_does_not_take_the_run(
     folder: StateDir,
 ) -> None:
     run = submit(folder, ONE)
@@ -318,7 +320,7 @@ async def test_an_owner_that_cannot_sign_does_not_take_the_run(
 
 
 @in_a_loop
-async def test_many_journals_are_written_without_a_thread_too(
+async def test_many_journals_are_written_without_a_thread(
     folder: StateDir,
 ) -> None:
     runs = [submit(folder, a_workflow(task(f"t{n}")), run=f"r{n}") for n in range(20)]

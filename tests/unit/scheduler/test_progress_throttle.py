@@ -1,4 +1,4 @@
-"""What tasks report of their progress: few facts, and never without the last."""
+"""Progress reports of tasks: few events, but always the last one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def shown(house: Household, task_id: str = "a") -> Progress:
 
 
 @in_a_loop
-async def test_a_report_is_a_fact_that_is_shown(folder: StateDir) -> None:
+async def test_progress_report_is_journaled_and_shown(folder: StateDir) -> None:
     house = await a_house(folder)
     await house.scheduler.request(ReportProgress("r", "a", 40, "pulling"))
     assert written(house) == [40]
@@ -56,7 +56,7 @@ async def test_a_report_is_a_fact_that_is_shown(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_at_most_four_a_second_and_the_last_before_the_end(
+async def test_at_most_four_reports_a_second_and_the_last_one_are_written(
     folder: StateDir,
 ) -> None:
     clock = HandClock()
@@ -75,7 +75,7 @@ async def test_at_most_four_a_second_and_the_last_before_the_end(
 
 
 @in_a_loop
-async def test_what_waits_is_written_when_the_time_is_over(folder: StateDir) -> None:
+async def test_waiting_report_is_written_after_the_interval(folder: StateDir) -> None:
     clock = HandClock()
     house = await a_house(folder, clock)
     for percent in (1, 2, 3):
@@ -90,7 +90,7 @@ async def test_what_waits_is_written_when_the_time_is_over(folder: StateDir) -> 
 
 
 @in_a_loop
-async def test_what_waits_is_written_before_the_owner_lets_go(
+async def test_waiting_report_is_written_before_the_owner_closes(
     folder: StateDir,
 ) -> None:
     house = await a_house(folder)
@@ -101,7 +101,7 @@ async def test_what_waits_is_written_before_the_owner_lets_go(
 
 
 @in_a_loop
-async def test_another_try_begins_without(folder: StateDir) -> None:
+async def test_next_attempt_starts_without_progress(folder: StateDir) -> None:
     from provctl.core.model.workflow import RetryPolicy
 
     submit(folder, a_workflow(task("a", retry=RetryPolicy(2))))
@@ -116,7 +116,7 @@ async def test_another_try_begins_without(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_what_cannot_be(folder: StateDir) -> None:
+async def test_invalid_report_is_refused(folder: StateDir) -> None:
     house = await a_house(folder)
     house.executor.end("b")
     before = house.journal()
@@ -134,7 +134,7 @@ async def test_what_cannot_be(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_report_takes_no_run_that_nobody_owns(folder: StateDir) -> None:
+async def test_report_does_not_acquire_an_orphaned_run(folder: StateDir) -> None:
     house = await a_house(folder)
     house.scheduler.close()
     other = Household(folder)

@@ -1,4 +1,4 @@
-"""What operators ask of an owner: open a run again, let it stand still, keep secrets."""
+"""Requests of operators: retry, pause, freeze, rollback; and secrets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> StateDir:
 
 
 async def failed_run(folder: StateDir) -> Household:
-    """A run of which b failed, and nobody's any more."""
+    """A run without an owner in which b failed."""
     submit(folder, TWO)
     house = Household(folder)
     await house.scheduler.acquire_run("r")
@@ -47,7 +47,7 @@ async def failed_run(folder: StateDir) -> Household:
 
 
 @in_a_loop
-async def test_a_retry_opens_a_finished_run_and_takes_it(folder: StateDir) -> None:
+async def test_retry_reopens_a_finished_run_and_acquires_it(folder: StateDir) -> None:
     house = await failed_run(folder)
     await house.scheduler.request(RetryRun("r"))
     assert house.executor.said() == ["launch b.2"]
@@ -65,7 +65,7 @@ async def test_a_retry_opens_a_finished_run_and_takes_it(folder: StateDir) -> No
 
 
 @in_a_loop
-async def test_what_is_refused_leaves_a_finished_run_as_it_was(
+async def test_refused_request_leaves_a_finished_run_unchanged(
     folder: StateDir,
 ) -> None:
     house = await failed_run(folder)
@@ -86,7 +86,7 @@ async def test_what_is_refused_leaves_a_finished_run_as_it_was(
 
 
 @in_a_loop
-async def test_an_opened_run_survives_its_owner(folder: StateDir) -> None:
+async def test_reopened_run_survives_its_owner(folder: StateDir) -> None:
     first = await failed_run(folder)
     await first.scheduler.request(RetryRun("r", ("a",), downstream=True))
     first.scheduler.close()
@@ -97,7 +97,7 @@ async def test_an_opened_run_survives_its_owner(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_foreground_owner_takes_no_other_run(folder: StateDir) -> None:
+async def test_foreground_owner_acquires_no_other_run(folder: StateDir) -> None:
     await failed_run(folder)
     holder = LockOwner("foreground", 4242, "boot-1", "", 1000.0)
     house = Household(folder, holder=holder)
@@ -109,7 +109,7 @@ async def test_a_foreground_owner_takes_no_other_run(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_an_undo_is_an_attempt_of_its_own(folder: StateDir) -> None:
+async def test_undo_is_a_separate_attempt(folder: StateDir) -> None:
     submit(folder, UNDOABLE)
     house = Household(folder)
     await house.scheduler.acquire_run("r")
@@ -127,7 +127,7 @@ async def test_an_undo_is_an_attempt_of_its_own(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_pause_of_a_run_without_owner_comes_before_any_start(
+async def test_pause_of_a_queued_run_applies_before_any_start(
     folder: StateDir,
 ) -> None:
     submit(folder, TWO)
@@ -139,7 +139,7 @@ async def test_a_pause_of_a_run_without_owner_comes_before_any_start(
 
 
 @in_a_loop
-async def test_freezing_reaches_what_runs_and_whoever_adopts_it(
+async def test_freeze_reaches_running_tasks_and_the_next_owner(
     folder: StateDir,
 ) -> None:
     submit(folder, TWO)
@@ -157,7 +157,7 @@ async def test_freezing_reaches_what_runs_and_whoever_adopts_it(
 
 
 @in_a_loop
-async def test_a_secret_travels_with_the_order_and_nowhere_else(
+async def test_secret_is_only_in_the_launch_spec(
     folder: StateDir, tmp_path: Path
 ) -> None:
     file = tmp_path / "token"
@@ -175,7 +175,7 @@ async def test_a_secret_travels_with_the_order_and_nowhere_else(
 
 
 @in_a_loop
-async def test_a_task_whose_secret_is_missing_fails_and_says_so(
+async def test_task_with_a_missing_secret_fails_with_a_reason(
     folder: StateDir,
 ) -> None:
     submit(folder, a_workflow(task("a", secrets={"A": "env:NONE"})))
@@ -187,7 +187,7 @@ async def test_a_task_whose_secret_is_missing_fails_and_says_so(
 
 
 @in_a_loop
-async def test_an_undo_whose_secret_is_missing_has_failed(folder: StateDir) -> None:
+async def test_undo_with_a_missing_secret_fails(folder: StateDir) -> None:
     undo = Undo(Command(("rm",)))
     submit(folder, a_workflow(task("a", undo=undo, secrets={"A": "env:KEY"})))
     first = Household(folder, environ={"KEY": "there"})
@@ -203,7 +203,7 @@ async def test_an_undo_whose_secret_is_missing_has_failed(folder: StateDir) -> N
 
 
 @in_a_loop
-async def test_of_a_probe_whose_secret_is_missing_the_policy_decides(
+async def test_probe_with_a_missing_secret_applies_the_policy(
     folder: StateDir,
 ) -> None:
     asked = task("a", probe=Command(("ask",)), secrets={"A": "env:KEY"})
@@ -222,7 +222,7 @@ async def test_of_a_probe_whose_secret_is_missing_the_policy_decides(
 @pytest.mark.parametrize(
     "content", [None, b"", b"\n", b"a\0b", b"\xff", b"x" * 70_000], ids=repr
 )
-def test_what_no_environment_can_hold_is_no_secret(
+def test_value_that_no_environment_can_hold_is_refused_as_a_secret(
     tmp_path: Path, content: bytes
 ) -> None:
     path = tmp_path / "secret"

@@ -1,4 +1,4 @@
-"""A busy lock is waited for in a thread: the event loop goes on, and owners stay one."""
+"""A busy lock is waited for in a thread, so the event loop continues."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def awake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def looked_at(run: RunDir) -> Iterator[None]:
-    """A process looks at the lock, and is slow to let go of it."""
+    """A process checks the lock, and is slow to release it."""
     run.lock.touch()
     fd = os.open(str(run.lock), os.O_RDWR)
     try:
@@ -62,14 +62,14 @@ def queued(folder: StateDir, run_id: str) -> RunDir:
 
 
 @in_a_loop
-async def test_a_wait_in_the_loop_would_be_noticed(folder: StateDir) -> None:
+async def test_control_blocking_wait_in_the_loop_is_noticed(folder: StateDir) -> None:
     # The control.
     with looked_at(queued(folder, "r")) as _, pytest.raises(AssertionError):
         Lock.acquire(folder.run("r").lock)
 
 
 @in_a_loop
-async def test_a_busy_run_delays_no_other(folder: StateDir) -> None:
+async def test_busy_run_does_not_delay_others(folder: StateDir) -> None:
     busy, _ = queued(folder, "r"), queued(folder, "s")
     house = Household(folder)
     with looked_at(busy):
@@ -86,7 +86,7 @@ async def test_a_busy_run_delays_no_other(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_all_who_wait_for_a_run_have_one_owner(folder: StateDir) -> None:
+async def test_all_waiters_for_a_run_share_one_owner(folder: StateDir) -> None:
     busy = queued(folder, "r")
     house = Household(folder)
     scheduler = house.scheduler
@@ -110,7 +110,7 @@ async def test_all_who_wait_for_a_run_have_one_owner(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_an_owner_is_told_from_a_look(folder: StateDir) -> None:
+async def test_owned_run_is_distinguished_from_a_checked_run(folder: StateDir) -> None:
     queued(folder, "r")
     first, second = Household(folder), Household(folder)
     await first.scheduler.acquire_run("r")
@@ -123,7 +123,7 @@ async def test_an_owner_is_told_from_a_look(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_its_own_run_is_refused_at_once(
+async def test_own_run_is_refused_without_waiting(
     folder: StateDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queued(folder, "r")
@@ -138,7 +138,7 @@ async def test_its_own_run_is_refused_at_once(
 
 
 @in_a_loop
-async def test_there_is_nothing_to_wait_for_without_a_run(folder: StateDir) -> None:
+async def test_missing_run_is_not_waited_for(folder: StateDir) -> None:
     folder.enqueue("gone")
     house = Household(folder)
     with pytest.raises(NotFound, match="run gone does not exist"):
@@ -147,7 +147,7 @@ async def test_there_is_nothing_to_wait_for_without_a_run(folder: StateDir) -> N
 
 
 @in_a_loop
-async def test_a_lock_that_comes_after_the_end_is_let_go(folder: StateDir) -> None:
+async def test_lock_acquired_after_the_end_is_released(folder: StateDir) -> None:
     busy = queued(folder, "r")
     house = Household(folder)
     with looked_at(busy):

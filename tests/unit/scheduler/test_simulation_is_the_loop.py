@@ -1,4 +1,4 @@
-"""What is simulated is what the loop does: the same starts at the same times."""
+"""The simulation makes the same decisions as the loop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Starts = List[Tuple[str, int, float]]
 
 
 def some_workflow(rng: random.Random) -> Workflow:
-    """Forty tasks with needs, pools and priorities, some in a nested workflow."""
+    """Forty tasks with dependencies, pools and priorities, some in a group."""
     tasks = [group("g", ["t3"])]
     names: List[str] = []
     for n in range(40):
@@ -55,7 +55,7 @@ def fails(name: str, attempt: int) -> bool:
 async def played(
     folder: Path, workflow: Workflow, took: Dict[str, int], slots: int
 ) -> Starts:
-    """What the real loop starts, and when; attempts end when it is their time."""
+    """The starts of the real loop and their times; attempts end at their time."""
     starts: Starts = []
     running: List[Tuple[float, int, LaunchSpec]] = []
     clock = HandClock(START)
@@ -90,7 +90,9 @@ async def played(
 
 @pytest.mark.parametrize("seed", range(12))
 @in_a_loop
-async def test_the_same_starts_at_the_same_times(tmp_path: Path, seed: int) -> None:
+async def test_simulation_and_loop_start_tasks_at_the_same_times(
+    tmp_path: Path, seed: int
+) -> None:
     rng = random.Random(seed)
     workflow, slots = some_workflow(rng), rng.choice((1, 2, 5, 40))
     took = {each.id: rng.randrange(1, 9) for each in workflow.tasks}
@@ -106,6 +108,6 @@ async def test_the_same_starts_at_the_same_times(tmp_path: Path, seed: int) -> N
         failure_model=failure_model,
     )
     happened = await played(tmp_path, workflow, took, slots)
-    told = [(each.task, each.attempt, each.start_s) for each in foretold.tries]
+    told = [(each.task, each.attempt, each.start_s) for each in foretold.attempts]
     assert told == happened
     assert len(happened) > 20

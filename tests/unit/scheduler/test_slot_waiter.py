@@ -1,4 +1,4 @@
-"""Two schedulers over one folder: who waits is woken, and nothing else wakes it."""
+"""Two schedulers share slots: a waiting one is woken when slots become free."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> StateDir:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Let the loop work until something is so."""
+    """Let the loop run until a condition holds."""
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
     while not condition():
         assert asyncio.get_running_loop().time() < deadline
@@ -43,7 +43,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def first_and_second(folder: StateDir) -> Iterator[Household]:
-    """Two owners; the second one's task waits for the first one's."""
+    """Two owners; the task of the second waits for that of the first."""
     for run in ("r", "s"):
         submit(folder, WANTS, run)
     first, second = (Household(folder, capacity=ONE) for _ in range(2))
@@ -56,7 +56,9 @@ async def first_and_second(folder: StateDir) -> Iterator[Household]:
 
 
 @in_a_loop
-async def test_the_end_of_anothers_task_wakes_who_waits(folder: StateDir) -> None:
+async def test_finished_task_of_another_owner_wakes_the_waiter(
+    folder: StateDir,
+) -> None:
     first, second = await first_and_second(folder)
     first.executor.end("a")
     await until(lambda: second.executor.said() == ["launch a"])
@@ -65,7 +67,7 @@ async def test_the_end_of_anothers_task_wakes_who_waits(folder: StateDir) -> Non
 
 
 @in_a_loop
-async def test_an_attempt_that_never_began_gives_back_what_it_had(
+async def test_discarded_attempt_releases_its_slots(
     folder: StateDir,
 ) -> None:
     first, second = await first_and_second(folder)
@@ -77,7 +79,7 @@ async def test_an_attempt_that_never_began_gives_back_what_it_had(
 
 
 @in_a_loop
-async def test_an_owner_that_leaves_gives_back_what_it_had(folder: StateDir) -> None:
+async def test_closed_owner_releases_its_slots(folder: StateDir) -> None:
     first, second = await first_and_second(folder)
     first.scheduler.close()
     await until(lambda: second.executor.said() == ["launch a"])
@@ -85,7 +87,7 @@ async def test_an_owner_that_leaves_gives_back_what_it_had(folder: StateDir) -> 
 
 
 @in_a_loop
-async def test_a_task_that_waits_can_be_cancelled(folder: StateDir) -> None:
+async def test_waiting_task_can_be_cancelled(folder: StateDir) -> None:
     first, second = await first_and_second(folder)
     await second.scheduler.request(rq.Cancel("s"))
     assert second.kinds("s")[-1] == "RunFinished"
@@ -100,7 +102,9 @@ async def test_a_task_that_waits_can_be_cancelled(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_an_order_names_what_its_shim_is_to_hold(folder: StateDir) -> None:
+async def test_launch_spec_names_the_slots_that_the_shim_holds(
+    folder: StateDir,
+) -> None:
     submit(folder, WANTS)
     house = Household(folder, capacity=ONE)
     await house.scheduler.acquire_run("r")

@@ -1,4 +1,4 @@
-"""Taking over: the next owner goes on where the one before was, whatever became of it."""
+"""Takeover: the next owner continues where the previous one stopped."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ FOUND: List[Any] = [
 
 @pytest.mark.parametrize(("found", "then", "fact"), FOUND)
 @in_a_loop
-async def test_what_became_of_a_try_is_found_and_written_down(
+async def test_result_of_a_recovered_attempt_is_journaled(
     folder: StateDir, found: Callable[[AttemptRef], Report], then: List[str], fact: str
 ) -> None:
     crashed(folder)
@@ -73,7 +73,7 @@ async def test_what_became_of_a_try_is_found_and_written_down(
 
 
 @in_a_loop
-async def test_a_try_is_looked_at_when_it_is_on_disk_who_does(
+async def test_ownership_is_journaled_before_attempts_are_recovered(
     folder: StateDir,
 ) -> None:
     crashed(folder)
@@ -90,7 +90,7 @@ async def test_a_try_is_looked_at_when_it_is_on_disk_who_does(
 
 
 @in_a_loop
-async def test_runs_of_the_same_workflow_share_it(folder: StateDir) -> None:
+async def test_runs_of_the_same_workflow_share_it_in_memory(folder: StateDir) -> None:
     for run, workflow in {"r": TWO, "s": TWO, "t": ONE}.items():
         submit(folder, workflow, run=run)
         folder.enqueue(run)
@@ -103,7 +103,7 @@ async def test_runs_of_the_same_workflow_share_it(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_what_is_shared_is_what_each_has_on_disk(folder: StateDir) -> None:
+async def test_shared_workflow_is_still_checked_for_each_run(folder: StateDir) -> None:
     for run in ("r", "s"):
         submit(folder, TWO, run=run)
         folder.enqueue(run)
@@ -115,7 +115,7 @@ async def test_what_is_shared_is_what_each_has_on_disk(folder: StateDir) -> None
 
 
 @in_a_loop
-async def test_an_adopted_try_ends_like_any_other(folder: StateDir) -> None:
+async def test_adopted_attempt_finishes_like_any_other(folder: StateDir) -> None:
     crashed(folder)
     house = Household(folder)
     house.executor.found["a"] = adopted
@@ -126,7 +126,7 @@ async def test_an_adopted_try_ends_like_any_other(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_reboot_is_told_from_a_crash(folder: StateDir) -> None:
+async def test_reboot_is_distinguished_from_a_crash(folder: StateDir) -> None:
     crashed(folder)
     house = Household(folder, boot="boot-2")
     await house.scheduler.acquire_queued()
@@ -140,7 +140,7 @@ async def test_a_reboot_is_told_from_a_crash(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_stop_that_may_not_have_been_sent_is_sent_again(
+async def test_stop_that_may_not_have_been_sent_is_sent_again(
     folder: StateDir,
 ) -> None:
     crashed(
@@ -155,7 +155,7 @@ async def test_a_stop_that_may_not_have_been_sent_is_sent_again(
 
 
 @in_a_loop
-async def test_a_stop_that_was_not_even_decided_is(folder: StateDir) -> None:
+async def test_stop_that_was_not_yet_decided_is_sent(folder: StateDir) -> None:
     crashed(folder, ev.CancelRequested("r", 1002.0))
     house = Household(folder)
     house.executor.found["a"] = adopted
@@ -164,7 +164,7 @@ async def test_a_stop_that_was_not_even_decided_is(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_try_that_never_began_in_a_cancelled_run_does_not_begin(
+async def test_attempt_that_never_started_in_a_cancelled_run_does_not_start(
     folder: StateDir,
 ) -> None:
     crashed(folder, ev.CancelRequested("r", 1002.0))
@@ -179,7 +179,7 @@ async def test_a_try_that_never_began_in_a_cancelled_run_does_not_begin(
     ("found", "fact"), [(voided, "AttemptDiscarded"), (None, "AttemptFinished")]
 )
 @in_a_loop
-async def test_nothing_begins_again_in_a_group_whose_time_is_over(
+async def test_no_task_starts_again_in_a_timed_out_group(
     folder: StateDir, found: Optional[Callable[[AttemptRef], Report]], fact: str
 ) -> None:
     # The owner died before it could write down that the task is told to end.
@@ -202,7 +202,7 @@ async def test_nothing_begins_again_in_a_group_whose_time_is_over(
 
 
 @in_a_loop
-async def test_what_a_crash_left_undone_is_done(folder: StateDir) -> None:
+async def test_work_left_undone_by_a_crash_is_done(folder: StateDir) -> None:
     # The end of a was written down, but not the start of b that follows.
     crashed(
         folder,
@@ -214,7 +214,7 @@ async def test_what_a_crash_left_undone_is_done(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_the_next_owner_has_the_state_that_the_one_before_had(
+async def test_next_owner_has_the_same_state_as_the_previous_one(
     folder: StateDir,
 ) -> None:
     submit(folder, a_workflow(task("a"), task("b"), task("c", ["a"]), timeout_s=60))
@@ -231,7 +231,7 @@ async def test_the_next_owner_has_the_state_that_the_one_before_had(
 
 
 @in_a_loop
-async def test_a_held_task_waits_for_any_owner(folder: StateDir) -> None:
+async def test_held_task_can_be_resolved_by_the_next_owner(folder: StateDir) -> None:
     crashed(folder, ev.TaskHeld("r", 1002.0, "a", 1, "lost", "gone"))
     house = Household(folder)
     await house.scheduler.acquire_queued()
@@ -241,7 +241,7 @@ async def test_a_held_task_waits_for_any_owner(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_there_is_no_second_owner(folder: StateDir) -> None:
+async def test_second_owner_is_refused(folder: StateDir) -> None:
     run = submit(folder, ONE)
     folder.enqueue("r")
     first, second = Household(folder), Household(folder)
@@ -263,7 +263,7 @@ async def test_there_is_no_second_owner(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_finished_run_is_not_taken_and_loses_its_marker(
+async def test_finished_run_is_not_acquired_and_loses_its_queue_marker(
     folder: StateDir,
 ) -> None:
     run = submit(folder, a_workflow())
@@ -308,7 +308,7 @@ def damage(folder: StateDir, how: str, name: str = "r") -> None:
     ],
 )
 @in_a_loop
-async def test_damage_touches_one_run(folder: StateDir, how: str, kind: type) -> None:
+async def test_damage_affects_one_run(folder: StateDir, how: str, kind: type) -> None:
     crashed(folder)
     run = folder.run("r")
     # Separate commits, so that damage can be proven.
@@ -331,7 +331,7 @@ async def test_damage_touches_one_run(folder: StateDir, how: str, kind: type) ->
 
 
 @in_a_loop
-async def test_a_torn_tail_is_no_damage(folder: StateDir) -> None:
+async def test_torn_record_is_not_damage(folder: StateDir) -> None:
     crashed(folder)
     with folder.run("r").journal.open("ab") as file:
         file.write(b'{"v":1,"seq":4,"dur":3,"type":"attempt_fin')
@@ -342,7 +342,7 @@ async def test_a_torn_tail_is_no_damage(folder: StateDir) -> None:
 
 
 @in_a_loop
-async def test_a_run_that_cannot_be_looked_after_is_let_go(
+async def test_run_that_cannot_be_recovered_is_released(
     folder: StateDir,
 ) -> None:
     def unable(place: AttemptRef) -> Report:
@@ -363,7 +363,7 @@ async def test_a_run_that_cannot_be_looked_after_is_let_go(
 
 @pytest.mark.parametrize("but", [0, 1])
 @in_a_loop
-async def test_what_cannot_be_read_now_is_not_called_damaged(
+async def test_run_that_cannot_be_read_now_is_not_reported_as_damaged(
     folder: StateDir, but: int
 ) -> None:
     submit(folder, ONE)

@@ -1,4 +1,4 @@
-"""Times of expressions: over both changes of the clock, and after a long while."""
+"""Times of cron expressions, across clock changes and after long gaps."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ TIMES = {
     ("zone", "change", "expression"),
     [(*key, expression) for key, row in TIMES.items() for expression in row],
 )
-def test_each_time_on_the_clock_comes_once_over_its_changes(
+def test_each_local_time_comes_once_across_clock_changes(
     zone: str, change: str, expression: str
 ) -> None:
     since, until = (at(text) for text in CHANGES[zone, change])
@@ -164,7 +164,7 @@ def test_each_time_on_the_clock_comes_once_over_its_changes(
         assert [time for time in found if time > since] == wanted
 
 
-def test_a_time_that_is_left_out_in_spring_comes_right_after() -> None:
+def test_time_skipped_in_spring_comes_directly_afterwards() -> None:
     assert first("30 2 * * *", "2026-03-28 12:00 +1") == [
         at("2026-03-29 03:00 +2"),
         at("2026-03-30 02:30 +2"),
@@ -172,7 +172,7 @@ def test_a_time_that_is_left_out_in_spring_comes_right_after() -> None:
     ]
 
 
-def test_a_time_that_there_is_twice_in_autumn_comes_once() -> None:
+def test_time_repeated_in_autumn_comes_once() -> None:
     assert first("30 2 * * *", "2026-10-24 12:00 +2", most=2) == [
         at("2026-10-25 02:30 +2"),
         at("2026-10-26 02:30 +1"),
@@ -183,7 +183,7 @@ def test_a_time_that_there_is_twice_in_autumn_comes_once() -> None:
     ]
 
 
-def test_every_hour_is_every_hour() -> None:
+def test_hourly_expression_comes_every_hour() -> None:
     assert first("0 * * * *", "2026-10-25 01:30 +2") == [
         at("2026-10-25 02:00 +2"),
         at("2026-10-25 02:00 +1"),
@@ -192,14 +192,14 @@ def test_every_hour_is_every_hour() -> None:
 
 
 @pytest.mark.parametrize("cron", ["* * * * *", "0 3 * * *", "0 0 29 2 *"])
-def test_after_ten_years_it_is_the_same_as_looking_at_all(cron: str) -> None:
+def test_search_over_ten_years_finds_the_same_as_a_full_search(cron: str) -> None:
     now = at("2026-11-24 13:00 +1")
     after = now - 10 * 365 * 86_400 if cron != "* * * * *" else now - 3 * 86_400
     every = list(takewhile(now.__ge__, times_after(cron, MADRID, after)))
     assert latest(cron, MADRID, after=after, now=now, most=101) == every[-101:]
 
 
-def test_the_time_itself_is_not_after_it() -> None:
+def test_given_time_is_not_after_itself() -> None:
     noon = at("2026-11-24 12:00 +1")
     assert latest("0 * * * *", MADRID, after=noon, now=noon + 1, most=9) == []
     assert latest("0 * * * *", MADRID, after=noon - 1, now=noon, most=9) == [noon]
@@ -220,14 +220,14 @@ def test_the_time_itself_is_not_after_it() -> None:
         ("@often", "1 fields instead of five"),
     ],
 )
-def test_a_mistake_names_its_field(expression: str, words: str) -> None:
+def test_mistake_names_its_field(expression: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         check(expression, "UTC", at("2026-11-24 12:00 +0"))
     assert words in caught.value.message
     assert '"0 3 * * *" is every day at 3:00' in str(caught.value.hint)
 
 
-def test_the_usual_words_are_understood() -> None:
+def test_names_such_as_daily_are_understood() -> None:
     now = at("2026-11-24 12:00 +0")
     for word, cron in [("@daily", "0 0 * * *"), ("@Hourly", "0 * * * *")]:
         check(word, "UTC", now)
@@ -237,13 +237,13 @@ def test_the_usual_words_are_understood() -> None:
 
 
 @pytest.mark.parametrize("zone", ["Europe/Madird", "", "../../etc/passwd", "/etc"])
-def test_a_zone_that_is_none_is_named(zone: str) -> None:
+def test_unknown_time_zone_is_refused(zone: str) -> None:
     with pytest.raises(UsageError, match="time zone"):
         check("0 3 * * *", zone, 0.0)
 
 
 def zone_said(environ: Dict[str, str]) -> str:
-    """What a process of its own says; the zone is looked for once in each."""
+    """The output of a separate process; each process looks for the zone once."""
     script = """
 from provctl.errors import UsageError
 from provctl.schedules.cron import local_zone
@@ -259,14 +259,14 @@ except UsageError as problem:
     ).stdout.strip()
 
 
-def test_the_zone_of_the_machine_has_a_name() -> None:
+def test_time_zone_of_the_machine_has_a_name() -> None:
     assert zone_said({"TZ": MADRID}) == MADRID
     assert zone_said({"TZ": ":UTC"}) == "UTC"
     assert "such as Europe/Madrid" in zone_said({"TZ": "XYZ-1:17"})
 
 
 @pytest.mark.parametrize("cron", ["* * * * ?", "H * * * *", "9" * 5000 + " * * * *"])
-def test_what_another_version_may_know_is_refused_wherever_it_is_read(
+def test_unsupported_expression_is_refused_wherever_it_is_read(
     cron: str,
 ) -> None:
     for read in (

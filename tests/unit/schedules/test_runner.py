@@ -1,4 +1,4 @@
-"""The timetable: each time has one run, whatever happens in between."""
+"""The schedule runner: each time has one run, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 @in_a_loop
-async def test_a_time_becomes_a_run_that_knows_its_schedule(tmp_path: Path) -> None:
+async def test_due_time_becomes_a_run_with_the_label_of_its_schedule(
+    tmp_path: Path,
+) -> None:
     runner_deps = TimeOffice(tmp_path)
     made = runner_deps.add(priority=7, overlap="allow")
     await runner_deps.at(0.9)
@@ -44,7 +46,9 @@ async def test_a_time_becomes_a_run_that_knows_its_schedule(tmp_path: Path) -> N
 
 
 @in_a_loop
-async def test_who_died_before_the_record_fires_nothing_twice(tmp_path: Path) -> None:
+async def test_time_fires_once_if_the_scheduler_died_before_the_record(
+    tmp_path: Path,
+) -> None:
     runner_deps = TimeOffice(tmp_path)
     runner_deps.add()
     await runner_deps.at(1)
@@ -71,7 +75,7 @@ async def test_who_died_before_the_record_fires_nothing_twice(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("catch_up", "count"), [("none", 0), ("latest", 1), ("all", 9)]
 )
-def test_what_was_missed_is_made_up_for(
+def test_missed_times_are_run_as_catch_up_says(
     tmp_path: Path, catch_up: str, count: int
 ) -> None:
     @in_a_loop
@@ -94,7 +98,7 @@ def test_what_was_missed_is_made_up_for(
 
 
 @in_a_loop
-async def test_a_run_that_goes_on_has_the_next_one_skipped(tmp_path: Path) -> None:
+async def test_overlap_skip_skips_the_next_time(tmp_path: Path) -> None:
     runner_deps = TimeOffice(tmp_path)
     runner_deps.add()
     await runner_deps.at(1)
@@ -107,7 +111,7 @@ async def test_a_run_that_goes_on_has_the_next_one_skipped(tmp_path: Path) -> No
 
 
 @in_a_loop
-async def test_with_allow_both_run(tmp_path: Path) -> None:
+async def test_overlap_allow_runs_both(tmp_path: Path) -> None:
     runner_deps = TimeOffice(tmp_path)
     runner_deps.add(overlap="allow")
     runner_deps.going.add("s")
@@ -118,7 +122,7 @@ async def test_with_allow_both_run(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_with_queue_they_come_one_after_the_other(tmp_path: Path) -> None:
+async def test_overlap_queue_runs_one_after_another(tmp_path: Path) -> None:
     runner_deps = TimeOffice(tmp_path)
     runner_deps.add(overlap="queue", catch_up="all")
     runner_deps.going.add("s")
@@ -139,7 +143,7 @@ async def test_with_queue_they_come_one_after_the_other(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_a_file_with_a_mistake_is_told_and_the_next_time_tries_anew(
+async def test_invalid_file_is_reported_and_the_next_time_tries_again(
     tmp_path: Path,
 ) -> None:
     runner_deps = TimeOffice(tmp_path)
@@ -159,7 +163,7 @@ async def test_a_file_with_a_mistake_is_told_and_the_next_time_tries_anew(
 
 
 @in_a_loop
-async def test_a_paused_one_does_nothing_and_makes_up_for_nothing(
+async def test_paused_schedule_fires_nothing_and_catches_up_nothing(
     tmp_path: Path,
 ) -> None:
     runner_deps = TimeOffice(tmp_path)
@@ -177,7 +181,7 @@ async def test_a_paused_one_does_nothing_and_makes_up_for_nothing(
 
 
 @in_a_loop
-async def test_it_says_what_it_waits_for(tmp_path: Path) -> None:
+async def test_runner_reports_the_next_times(tmp_path: Path) -> None:
     runner_deps = TimeOffice(tmp_path)
     runner_deps.add()
     runner_deps.add(name="still", paused_at=NOON)
@@ -190,7 +194,7 @@ async def test_it_says_what_it_waits_for(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_one_that_is_removed_and_one_that_is_added(tmp_path: Path) -> None:
+async def test_schedules_can_be_removed_and_added_while_running(tmp_path: Path) -> None:
     runner_deps = TimeOffice(tmp_path)
     runner_deps.add()
     await runner_deps.at(0.5)
@@ -203,7 +207,9 @@ async def test_one_that_is_removed_and_one_that_is_added(tmp_path: Path) -> None
 
 
 @in_a_loop
-async def test_damage_stops_this_one_and_is_said_once(tmp_path: Path) -> None:
+async def test_damaged_schedule_stops_alone_and_is_reported_once(
+    tmp_path: Path,
+) -> None:
     runner_deps = TimeOffice(tmp_path)
     runner_deps.add()
     runner_deps.add(name="t")
@@ -220,7 +226,7 @@ async def test_damage_stops_this_one_and_is_said_once(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_on_a_full_disk_a_time_is_not_lost(tmp_path: Path) -> None:
+async def test_time_is_not_lost_on_a_full_disk(tmp_path: Path) -> None:
     runner_deps = TimeOffice(tmp_path)
     runner_deps.add()
     with disk_full_beyond(20):
@@ -233,7 +239,7 @@ async def test_on_a_full_disk_a_time_is_not_lost(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_a_clock_that_goes_back_fires_nothing_twice(tmp_path: Path) -> None:
+async def test_clock_set_back_fires_nothing_twice(tmp_path: Path) -> None:
     runner_deps = TimeOffice(tmp_path)
     runner_deps.add(overlap="allow")
     await runner_deps.at(1)
@@ -248,7 +254,7 @@ async def test_a_clock_that_goes_back_fires_nothing_twice(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("catch_up", ["latest", "all"])
-def test_a_clock_that_was_wrong_for_a_while_fires_nothing_twice(
+def test_clock_that_was_wrong_for_a_while_fires_nothing_twice(
     tmp_path: Path, catch_up: str
 ) -> None:
     @in_a_loop
@@ -276,7 +282,7 @@ def test_a_clock_that_was_wrong_for_a_while_fires_nothing_twice(
 
 
 @in_a_loop
-async def test_a_clock_that_was_a_year_ahead_is_no_year_of_silence(
+async def test_clock_that_was_a_year_ahead_does_not_block_the_schedule(
     tmp_path: Path,
 ) -> None:
     runner_deps = TimeOffice(tmp_path)
@@ -296,7 +302,7 @@ async def test_a_clock_that_was_a_year_ahead_is_no_year_of_silence(
 
 
 @in_a_loop
-async def test_a_schedule_that_cannot_be_read_is_not_damaged(tmp_path: Path) -> None:
+async def test_unreadable_schedule_is_not_reported_as_damaged(tmp_path: Path) -> None:
     runner_deps = TimeOffice(tmp_path)
     runner_deps.add()
     with no_descriptor_free():
@@ -315,7 +321,7 @@ async def test_a_schedule_that_cannot_be_read_is_not_damaged(tmp_path: Path) -> 
 
 
 class Buggy(ScheduleTrigger):
-    """A firing that has a bug at one time of one schedule."""
+    """A firing with a bug at one time of one schedule."""
 
     def fire(self, schedule: Schedule, at: float) -> str:
         if schedule.name == "s" and at == NOON + 3600:
@@ -324,7 +330,7 @@ class Buggy(ScheduleTrigger):
 
 
 @in_a_loop
-async def test_a_bug_with_one_silences_no_other(tmp_path: Path) -> None:
+async def test_bug_in_one_schedule_does_not_stop_others(tmp_path: Path) -> None:
     runner_deps = TimeOffice(tmp_path, firing=Buggy)
     runner_deps.add()
     runner_deps.add(name="t")

@@ -1,4 +1,4 @@
-"""An alarm goes by the clock on the wall, and never before its time is set."""
+"""The timer follows the wall clock and never fires early."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLOCK = WallClock()
 
 
 @in_a_loop
-async def test_it_rings_when_it_is_time_and_not_before() -> None:
+async def test_timer_fires_at_its_time_and_not_before() -> None:
     rang: List[float] = []
     heard = asyncio.Event()
 
@@ -31,7 +31,7 @@ async def test_it_rings_when_it_is_time_and_not_before() -> None:
 
 
 @in_a_loop
-async def test_a_time_that_is_over_rings_at_once_and_the_last_one_counts() -> None:
+async def test_past_time_fires_at_once_and_the_last_time_counts() -> None:
     heard = asyncio.Event()
     alarm = WallClockTimer(heard.set)
     alarm.set(CLOCK.now() + 3600)
@@ -41,7 +41,7 @@ async def test_a_time_that_is_over_rings_at_once_and_the_last_one_counts() -> No
 
 
 @in_a_loop
-async def test_without_a_time_it_is_silent() -> None:
+async def test_timer_without_a_time_does_not_fire() -> None:
     rang: List[int] = []
     heard = asyncio.Event()
     silent, other = WallClockTimer(lambda: rang.append(1)), WallClockTimer(heard.set)

@@ -1,4 +1,4 @@
-"""A run whose submitter was killed before it was queued is told from those that wait."""
+"""A run whose submitter was killed before it was queued is incomplete, not queued."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> StateDir:
 
 
 def left(folder: StateDir, run: str = "r") -> RunDir:
-    """What a submit left that was killed some minutes ago; submitted at 1000."""
+    """The remains of a submit killed some minutes ago; submitted at 1000."""
     made = submit(folder, a_workflow(task("a")), run)
     os.utime(str(made.journal), (0, 0))
     return made
@@ -42,18 +42,18 @@ def going(folder: StateDir, now: float) -> List[str]:
     return [each.run.id for each in chosen]
 
 
-def test_without_a_marker_and_an_owner_it_is_incomplete(folder: StateDir) -> None:
+def test_run_without_marker_and_owner_is_incomplete(folder: StateDir) -> None:
     run = left(folder)
     assert summarise(run).status == "incomplete"
     folder.enqueue("r")
     assert summarise(run).status == "queued"
 
 
-def test_what_was_made_just_now_is_not(folder: StateDir) -> None:
+def test_new_run_is_not_incomplete(folder: StateDir) -> None:
     assert summarise(submit(folder, a_workflow(task("a")))).status == "queued"
 
 
-def test_what_had_an_owner_is_not(folder: StateDir) -> None:
+def test_run_that_had_an_owner_is_not_incomplete(folder: StateDir) -> None:
     run = left(folder)
     lock = Lock.acquire(run.lock)
     assert lock is not None
@@ -64,7 +64,9 @@ def test_what_had_an_owner_is_not(folder: StateDir) -> None:
     assert summarise(run).status == "queued"
 
 
-def test_it_is_not_while_somebody_submits_and_stays(folder: StateDir) -> None:
+def test_run_is_not_incomplete_during_a_submission_and_is_kept(
+    folder: StateDir,
+) -> None:
     run = left(folder)
     with folder.submitting(), folder.submitting():  # any number of them
         assert summarise(run).status == "queued"
@@ -72,7 +74,7 @@ def test_it_is_not_while_somebody_submits_and_stays(folder: StateDir) -> None:
     assert summarise(run).status == "incomplete"
 
 
-def test_it_goes_after_a_day_or_when_it_is_named(folder: StateDir) -> None:
+def test_incomplete_run_is_removed_after_a_day_or_when_named(folder: StateDir) -> None:
     left(folder)
     assert going(folder, 1000.0 + DAY_S - 1) == []
     assert going(folder, 1000.0 + DAY_S + 1) == ["r"]
@@ -83,14 +85,14 @@ def test_it_goes_after_a_day_or_when_it_is_named(folder: StateDir) -> None:
     assert folder.run_ids() == []
 
 
-def test_what_was_queued_since_it_was_chosen_stays(folder: StateDir) -> None:
+def test_run_queued_after_it_was_chosen_is_kept(folder: StateDir) -> None:
     left(folder)
     folder.enqueue("r")
     assert remove(folder, ["r"]) == []
     assert folder.run_ids() == ["r"]
 
 
-def test_what_is_kept_of_a_list_does_not_hide_it(
+def test_summary_cache_shows_that_a_run_became_incomplete(
     folder: StateDir, tmp_path: Path
 ) -> None:
     run = submit(folder, a_workflow(task("a")))

@@ -1,4 +1,4 @@
-"""The state directory: a run is there whole or not at all, and nobody else's."""
+"""The state directory: a run exists completely or not at all, and it is private."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def below(path: Path) -> Set[str]:
     return {str(found.relative_to(path)) for found in path.rglob("*")}
 
 
-def test_a_run_is_a_folder(tmp_path: Path) -> None:
+def test_run_is_a_folder(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), ONE, priority=3)
     assert run.id == "r"
     assert below(run.path) == {
@@ -44,7 +44,7 @@ def test_a_run_is_a_folder(tmp_path: Path) -> None:
     assert run.log_of(7, 2) == run.path / "attempts" / "7.2.log"
 
 
-def test_everything_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_every_file_is_private(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     submit(folder, ONE)
     folder.enqueue("r")
@@ -55,9 +55,7 @@ def test_everything_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("room", [0, 20, 80, 150])
-def test_on_a_full_disk_there_is_no_run_and_nothing_of_it(
-    tmp_path: Path, room: int
-) -> None:
+def test_full_disk_leaves_no_run(tmp_path: Path, room: int) -> None:
     folder = state_folder(tmp_path)
     assert len(dump_workflow(ONE)) < 80 < 150 < len(submitted_line(folder))
     before = below(folder.path)
@@ -72,7 +70,7 @@ def submitted_line(folder: StateDir) -> bytes:
     return submit(folder, ONE, run="again").journal.read_bytes()
 
 
-def test_a_run_that_is_there_is_not_replaced(tmp_path: Path) -> None:
+def test_existing_run_is_not_replaced(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     run = submit(folder, ONE)
     before = {path: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
@@ -82,7 +80,7 @@ def test_a_run_that_is_there_is_not_replaced(tmp_path: Path) -> None:
     assert folder.run_ids() == ["r"]
 
 
-def test_what_a_killed_submission_left_is_no_run_and_in_nobodys_way(
+def test_leftover_of_a_killed_submission_is_no_run_and_does_no_harm(
     tmp_path: Path,
 ) -> None:
     folder = state_folder(tmp_path)
@@ -92,7 +90,7 @@ def test_what_a_killed_submission_left_is_no_run_and_in_nobodys_way(
     assert folder.run_ids() == ["r"]
 
 
-def test_markers_come_and_go(tmp_path: Path) -> None:
+def test_queue_markers_are_added_and_removed(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     for run in ("b", "a"):
         folder.enqueue(run)
@@ -103,21 +101,21 @@ def test_markers_come_and_go(tmp_path: Path) -> None:
     assert folder.queued() == ["a"]
 
 
-def test_a_marker_that_cannot_be_taken_away_does_no_harm(tmp_path: Path) -> None:
+def test_marker_that_cannot_be_removed_does_no_harm(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     (folder.queue / "r" / "x").mkdir(parents=True)
     folder.dequeue("r")
     assert folder.queued() == ["r"]
 
 
-def test_where_nothing_is_nothing_is_found(tmp_path: Path) -> None:
+def test_missing_state_directory_has_no_runs(tmp_path: Path) -> None:
     folder = StateDir(tmp_path / "none")
     assert folder.run_ids() == folder.queued() == []
     assert not folder.path.exists()
 
 
 @pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
-def test_a_directory_that_others_may_write_to_is_refused(
+def test_directory_that_others_can_write_to_is_refused(
     tmp_path: Path, mode: int
 ) -> None:
     folder = StateDir(tmp_path / "state")
@@ -130,7 +128,7 @@ def test_a_directory_that_others_may_write_to_is_refused(
     assert caught.value.hint == f"chown and chmod 700 {folder.path}"
 
 
-def test_a_directory_that_others_may_only_read_is_taken(tmp_path: Path) -> None:
+def test_directory_that_others_can_only_read_is_accepted(tmp_path: Path) -> None:
     folder = StateDir(tmp_path / "state")
     folder.path.mkdir()
     folder.path.chmod(0o755)
@@ -138,7 +136,7 @@ def test_a_directory_that_others_may_only_read_is_taken(tmp_path: Path) -> None:
     assert folder.queue.is_dir()
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_unwritable_path_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     folder = StateDir(tmp_path / "file" / "state")
     for wish in (
@@ -157,7 +155,7 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 # -- what a run is replayed from -----------------------------------------------------
 
 
-def test_a_workflow_that_was_changed_is_damage(tmp_path: Path) -> None:
+def test_changed_workflow_is_damage(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), a_workflow(task("a")))
     events, _ = recover(run.journal, "r")
     changed = run.workflow.read_bytes().replace(b"true", b"evil")
@@ -169,7 +167,7 @@ def test_a_workflow_that_was_changed_is_damage(tmp_path: Path) -> None:
     assert run.workflow.read_bytes() == changed
 
 
-def test_a_workflow_that_is_gone_is_damage(tmp_path: Path) -> None:
+def test_missing_workflow_is_damage(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), ONE)
     events, _ = recover(run.journal, "r")
     run.workflow.unlink()
@@ -177,7 +175,7 @@ def test_a_workflow_that_is_gone_is_damage(tmp_path: Path) -> None:
         replay(State(slots=1, capacity={}), run, events)
 
 
-def test_a_journal_that_tells_the_impossible_is_damage(tmp_path: Path) -> None:
+def test_journal_with_impossible_events_is_damage(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), ONE)
     events, _ = recover(run.journal, "r")
     state = State(slots=1, capacity={})

@@ -1,4 +1,4 @@
-"""Locks: one holder, known by name; gone with its process, whatever the file says."""
+"""A lock has one named holder, and ends with its process whatever the file contains."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def taken(path: Path) -> Lock:
     return lock
 
 
-def test_there_is_one_holder(path: Path) -> None:
+def test_lock_has_one_holder(path: Path) -> None:
     assert not is_locked(path)
     first = taken(path)
     assert is_locked(path)
@@ -41,7 +41,7 @@ def test_there_is_one_holder(path: Path) -> None:
     assert path.exists()
 
 
-def test_a_look_does_not_keep_anybody_from_taking_it(path: Path) -> None:
+def test_checking_a_lock_does_not_block_taking_it(path: Path) -> None:
     path.touch()
     done = threading.Event()
 
@@ -59,7 +59,7 @@ def test_a_look_does_not_keep_anybody_from_taking_it(path: Path) -> None:
         looker.join()
 
 
-def test_who_looks_for_long_is_not_mistaken_for_a_holder(path: Path) -> None:
+def test_long_check_is_not_mistaken_for_a_holder(path: Path) -> None:
     path.touch()
     with path.open() as look:
         fcntl.flock(look, fcntl.LOCK_SH)
@@ -74,7 +74,7 @@ def test_who_looks_for_long_is_not_mistaken_for_a_holder(path: Path) -> None:
     lock.release()
 
 
-def test_what_a_dead_holder_had_forked_is_not_mistaken_for_it(path: Path) -> None:
+def test_child_of_a_dead_holder_is_not_mistaken_for_a_holder(path: Path) -> None:
     script = (
         "import os, sys, time\n"
         "from pathlib import Path\n"
@@ -99,7 +99,7 @@ def test_what_a_dead_holder_had_forked_is_not_mistaken_for_it(path: Path) -> Non
         taken(path).release()
 
 
-def test_who_waits_gets_it_after_the_others(path: Path) -> None:
+def test_waiter_gets_the_lock_after_the_holder(path: Path) -> None:
     first = taken(path)
     got = []
     waiter = threading.Thread(target=lambda: got.append(Lock.wait(path)))
@@ -111,7 +111,7 @@ def test_who_waits_gets_it_after_the_others(path: Path) -> None:
     got[0].release()
 
 
-def test_the_holder_says_who_it_is(path: Path) -> None:
+def test_holder_is_described_in_the_file(path: Path) -> None:
     lock = taken(path)
     assert lock_owner(path) is None
     lock.describe(LockOwner("scheduler" * 9, 1, "", "", 0.0))
@@ -124,14 +124,14 @@ def test_the_holder_says_who_it_is(path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "4242", "{", '{"pid": 1}', "[1]", '{"x": 1}'])
-def test_a_file_that_says_nothing_names_nobody(path: Path, text: str) -> None:
+def test_file_without_a_description_names_no_holder(path: Path, text: str) -> None:
     path.write_text(text)
     lock = taken(path)
     assert lock_owner(path) is None
     lock.release()
 
 
-def test_it_ends_with_its_process_whoever_is_left(path: Path) -> None:
+def test_lock_ends_with_its_process_although_children_live(path: Path) -> None:
     script = (
         "import subprocess, sys\n"
         "from pathlib import Path\n"
@@ -160,17 +160,17 @@ def test_it_ends_with_its_process_whoever_is_left(path: Path) -> None:
             os.kill(child, 9)
 
 
-def test_a_lock_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_lock_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StateDirError, match="No such file or directory"):
         Lock.acquire(tmp_path / "none" / "owner.lock")
     assert not is_locked(tmp_path / "none" / "owner.lock")
 
 
-def test_the_boot_has_one_name() -> None:
+def test_boot_id_is_stable() -> None:
     assert boot_id() == boot_id() != ""
 
 
-def test_another_boot_can_be_played(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failpoint_replaces_the_boot_id(monkeypatch: pytest.MonkeyPatch) -> None:
     this_boot = boot_id()
     monkeypatch.setenv("PROVCTL_FAILPOINT_BOOT_ID", "another")
     assert boot_id() == "another"

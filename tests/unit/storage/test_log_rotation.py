@@ -1,4 +1,4 @@
-"""Logs are bounded, and what was in them last can be read over a rotation."""
+"""Logs are limited, and the latest lines stay readable across a rotation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _fill(log: Path) -> None:
     append(log, FULL * (LOG_MAX // len(FULL) + 1))
 
 
-def test_a_large_log_becomes_the_older_one(tmp_path: Path) -> None:
+def test_large_log_becomes_the_older_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     append(log, "first\n")
     append(log, "second\n")
@@ -32,7 +32,7 @@ def test_a_large_log_becomes_the_older_one(tmp_path: Path) -> None:
     assert {file.stat().st_mode & 0o777 for file in (log, older(log))} == {0o600}
 
 
-def test_there_is_one_older_log(tmp_path: Path) -> None:
+def test_there_is_only_one_older_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     for n in range(4):
         append(log, f"{n}\n")
@@ -41,7 +41,7 @@ def test_there_is_one_older_log(tmp_path: Path) -> None:
     assert [file.read_text()[0] for file in (log, older(log))] == ["3", "2"]
 
 
-def test_what_another_rotates_at_this_moment_is_left_to_it(tmp_path: Path) -> None:
+def test_rotation_by_another_process_is_not_disturbed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     _fill(log)
     with log.open() as other:
@@ -53,7 +53,7 @@ def test_what_another_rotates_at_this_moment_is_left_to_it(tmp_path: Path) -> No
     assert log.read_text() == "new\n"
 
 
-def test_what_cannot_be_rotated_is_still_written_to(tmp_path: Path) -> None:
+def test_log_that_cannot_be_rotated_is_still_written(tmp_path: Path) -> None:
     log = tmp_path / "log"
     older(log).mkdir()
     _fill(log)
@@ -61,11 +61,11 @@ def test_what_cannot_be_rotated_is_still_written_to(tmp_path: Path) -> None:
     assert log.read_text().endswith("last\n")
 
 
-def test_a_log_that_the_disk_does_not_take_is_no_mistake(tmp_path: Path) -> None:
+def test_unwritable_log_raises_no_error(tmp_path: Path) -> None:
     append(tmp_path / "missing" / "log", "lost\n")
 
 
-def test_a_reader_goes_on_over_rotations(tmp_path: Path) -> None:
+def test_reader_continues_across_rotations(tmp_path: Path) -> None:
     log = tmp_path / "log"
     append(log, "1\n")
     with closing(LogReader(log)) as reader:
@@ -86,7 +86,7 @@ def test_a_reader_goes_on_over_rotations(tmp_path: Path) -> None:
         assert reader.first().replace(FULL, "") == "1\n2\n3\n"
 
 
-def test_of_a_log_that_is_too_large_the_end_is_read(tmp_path: Path) -> None:
+def test_end_of_a_too_large_log_is_read(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("y" * 50 + "\n" + FULL * (8 * LOG_MAX // len(FULL)) + "end\n")
     with closing(LogReader(log)) as reader:

@@ -1,4 +1,4 @@
-"""Marks of hooks: one of a next end is another than the one that is being worked off."""
+"""Marks of pending hooks: the mark of a new end differs from the one in work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def marks(tmp_path: Path) -> PendingHooks:
     return PendingHooks(state_folder(tmp_path))
 
 
-def test_a_run_is_marked_until_its_hooks_were_run(marks: PendingHooks) -> None:
+def test_run_is_marked_until_its_hooks_have_run(marks: PendingHooks) -> None:
     assert marks.pending() == []
     marks.add("b")
     marks.add("a")
@@ -38,7 +38,7 @@ def test_a_run_is_marked_until_its_hooks_were_run(marks: PendingHooks) -> None:
     assert not marks.claim("a")
 
 
-def test_one_that_ends_again_meanwhile_is_marked_again(marks: PendingHooks) -> None:
+def test_run_that_finishes_again_meanwhile_is_marked_again(marks: PendingHooks) -> None:
     marks.add("a")
     assert marks.claim("a")
     marks.add("a")
@@ -46,7 +46,7 @@ def test_one_that_ends_again_meanwhile_is_marked_again(marks: PendingHooks) -> N
     assert marks.claim("a")
 
 
-def test_one_that_has_not_ended_is_marked_as_before(marks: PendingHooks) -> None:
+def test_released_mark_is_pending_again(marks: PendingHooks) -> None:
     marks.add("a")
     assert marks.claim("a")
     marks.release("a")
@@ -56,7 +56,7 @@ def test_one_that_has_not_ended_is_marked_as_before(marks: PendingHooks) -> None
     assert marks.pending() == ["a"]
 
 
-def test_where_no_mark_can_be_put_it_is_said(
+def test_mark_that_cannot_be_written_is_reported(
     marks: PendingHooks, tmp_path: Path
 ) -> None:
     (tmp_path / "state" / "hooks").write_text("in the way")
@@ -66,7 +66,7 @@ def test_where_no_mark_can_be_put_it_is_said(
 
 
 @in_a_loop
-async def test_one_process_at_a_time_is_given_all_that_ended_meanwhile(
+async def test_one_process_at_a_time_gets_all_finished_runs(
     marks: PendingHooks,
 ) -> None:
     given: List[Sequence[str]] = []
@@ -90,7 +90,7 @@ async def test_one_process_at_a_time_is_given_all_that_ended_meanwhile(
 
 
 @in_a_loop
-async def test_one_that_cannot_be_started_is_in_nobodys_way(
+async def test_process_that_cannot_start_does_not_block_the_next(
     marks: PendingHooks,
 ) -> None:
     given: List[Sequence[str]] = []
@@ -101,7 +101,7 @@ async def test_one_that_cannot_be_started_is_in_nobodys_way(
 
 
 @in_a_loop
-async def test_of_one_that_dies_the_next_has_what_was_not_begun(
+async def test_next_process_gets_what_a_dead_one_did_not_start(
     marks: PendingHooks,
 ) -> None:
     given: List[Sequence[str]] = []
@@ -130,7 +130,7 @@ async def test_of_one_that_dies_the_next_has_what_was_not_begun(
 
 
 @in_a_loop
-async def test_one_that_cannot_be_watched_is_in_nobodys_way(
+async def test_process_that_cannot_be_watched_does_not_block_the_next(
     marks: PendingHooks,
 ) -> None:
     given: List[Sequence[str]] = []

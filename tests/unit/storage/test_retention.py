@@ -1,4 +1,4 @@
-"""Pruning: what goes, what stays, and that nothing is ever half there."""
+"""Pruning: what is removed and kept, and that no run is ever half removed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ EMPTY = a_workflow()
 
 @pytest.fixture
 def folder(tmp_path: Path) -> StateDir:
-    """Runs r1 to r5 that finished at 1000 to 5000, and some that must stay."""
+    """Runs r1 to r5 that finished at 1000 to 5000, and some that must be kept."""
     folder = state_folder(tmp_path)
     for n in range(1, 6):
         run = submit(folder, EMPTY, run=f"r{n}")
@@ -73,13 +73,13 @@ def size_in(folder: StateDir) -> Callable[[str], int]:
         (9999.0, None, []),
     ],
 )
-def test_who_goes(
+def test_policy_selects_runs_to_remove(
     folder: StateDir, older: Optional[float], keep: Optional[int], gone: List[str]
 ) -> None:
     assert chosen(folder, RetentionPolicy(older, keep)) == gone
 
 
-def test_the_oldest_go_until_the_rest_fits(folder: StateDir) -> None:
+def test_oldest_runs_are_removed_until_the_rest_fits(folder: StateDir) -> None:
     total = sum(size_of(folder.run(run).path) for run in folder.run_ids())
     first = size_of(folder.run("r1").path)
     assert chosen(folder, RetentionPolicy(max_size=total)) == []
@@ -90,7 +90,7 @@ def test_the_oldest_go_until_the_rest_fits(folder: StateDir) -> None:
     assert chosen(folder, RetentionPolicy(max_size=0, keep=3)) == ["r1", "r2"]
 
 
-def test_of_those_with_a_label_all_is_about_them_alone(folder: StateDir) -> None:
+def test_policy_with_a_label_applies_only_to_runs_with_it(folder: StateDir) -> None:
     for n in (6, 7):
         run = submit(folder, EMPTY, run=f"r{n}", labels={"env": "test"})
         append(run, [ev.RunFinished(run.id, n * 1000.0, "succeeded")])
@@ -103,7 +103,7 @@ def test_of_those_with_a_label_all_is_about_them_alone(folder: StateDir) -> None
     assert chosen(folder, RetentionPolicy(keep=4, labels=conditions("!env"))) == ["r1"]
 
 
-def test_what_goes_is_gone_with_its_marker(folder: StateDir) -> None:
+def test_removed_run_loses_its_queue_marker(folder: StateDir) -> None:
     folder.enqueue("r1")
     folder.enqueue("unfinished")
     assert remove(folder, ["r1", "r2"]) == ["r1", "r2"]
@@ -112,7 +112,7 @@ def test_what_goes_is_gone_with_its_marker(folder: StateDir) -> None:
     assert list_orphans(folder, NOW) == []
 
 
-def test_what_changed_since_it_was_chosen_stays(folder: StateDir) -> None:
+def test_run_that_changed_after_it_was_chosen_is_kept(folder: StateDir) -> None:
     lock = Lock.acquire(folder.run("r1").lock)
     assert lock is not None
     assert remove(folder, ["r1", "unfinished", "damaged", "r2"]) == ["r2"]
@@ -120,7 +120,7 @@ def test_what_changed_since_it_was_chosen_stays(folder: StateDir) -> None:
     assert {"r1", "unfinished", "damaged"} <= set(folder.run_ids())
 
 
-def test_what_dead_processes_left_is_swept(folder: StateDir) -> None:
+def test_leftovers_of_dead_processes_are_removed(folder: StateDir) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
     # Its end is a number too, and no process has it.
@@ -147,7 +147,7 @@ def test_what_dead_processes_left_is_swept(folder: StateDir) -> None:
     assert folder.queued() == ["r2", "unfinished"]
 
 
-def test_half_a_removal_is_never_seen(folder: StateDir) -> None:
+def test_partly_removed_run_is_never_listed(folder: StateDir) -> None:
     gone = folder.runs / ".gone-r1-1"
     folder.run("r1").path.rename(gone)
     (gone / "journal.jsonl").unlink()
@@ -172,7 +172,7 @@ create_run(StateDir(Path(sys.argv[1])), told, b"{}")
 """
 
 
-def test_a_submission_that_was_killed_half_way_is_swept(folder: StateDir) -> None:
+def test_draft_of_a_killed_submission_is_removed(folder: StateDir) -> None:
     done = subprocess.run([sys.executable, "-c", _KILLED, str(folder.path)])
     assert done.returncode == -signal.SIGKILL
     (draft,) = (path for path in folder.runs.iterdir() if path.name[0] == ".")
@@ -180,7 +180,7 @@ def test_a_submission_that_was_killed_half_way_is_swept(folder: StateDir) -> Non
     assert list_orphans(folder, later) == [draft]
 
 
-def test_more_go_than_there_are_descriptors(folder: StateDir) -> None:
+def test_more_runs_than_descriptors_can_be_removed(folder: StateDir) -> None:
     many = [f"m{n}" for n in range(90)]
     for name in many:
         run = submit(folder, EMPTY, run=name)

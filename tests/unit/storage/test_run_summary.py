@@ -1,4 +1,4 @@
-"""The short account of runs: right without a replay, whatever became of them."""
+"""The summary of a run is correct without a replay."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ STARTED = ev.AttemptStarted("r", 1001.0, "a", 1)
 ENDED = ev.AttemptFinished("r", 1002.0, "a", 1, "succeeded")
 
 
-def test_a_run_that_waits(tmp_path: Path) -> None:
+def test_queued_run_has_a_summary(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), ONE, priority=2, batch="b")
     assert summarise(run) == RunSummary(
         "r", "w", "queued", None, 1000.0, tasks=1, priority=2, batch="b"
     )
 
 
-def test_labels_at_their_longest_are_read(tmp_path: Path) -> None:
+def test_longest_labels_are_read(tmp_path: Path) -> None:
     labels = {f"key-{n}": "\U0001f469" * 200 for n in range(MOST)}
     check_labels(labels)
     run = submit(state_folder(tmp_path), ONE, labels=labels, name="\U0001f469" * 200)
@@ -50,7 +50,7 @@ def test_labels_at_their_longest_are_read(tmp_path: Path) -> None:
     assert summarise(run).status == "running"
 
 
-def test_a_run_that_has_ended(tmp_path: Path) -> None:
+def test_finished_run_has_a_summary(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), ONE)
     append(run, [STARTED, ENDED, ev.RunFinished("r", 1002.0, "succeeded")])
     assert summarise(run) == RunSummary(
@@ -58,7 +58,7 @@ def test_a_run_that_has_ended(tmp_path: Path) -> None:
     )
 
 
-def test_a_run_that_somebody_owns(tmp_path: Path) -> None:
+def test_owned_run_is_marked(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), ONE)
     lock = Lock.acquire(run.lock)
     assert lock is not None
@@ -68,7 +68,7 @@ def test_a_run_that_somebody_owns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("history", HISTORIES.values(), ids=list(HISTORIES))
-def test_the_word_for_a_run_is_that_of_its_state(
+def test_status_word_equals_that_of_the_replayed_state(
     tmp_path: Path, history: History
 ) -> None:
     dialogue = history.begin()
@@ -85,14 +85,14 @@ def test_the_word_for_a_run_is_that_of_its_state(
         assert (account.status, account.outcome) == (state.status, state.outcome)
 
 
-def test_what_a_task_returns_is_no_record(tmp_path: Path) -> None:
+def test_output_of_a_task_is_not_taken_for_a_record(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), ONE)
     alike = {"v": 1, "seq": 1, "dur": 1, "type": "cancel_requested"}
     append(run, [STARTED, replace(ENDED, output=[alike, {"type": "task_held"}])])
     assert summarise(run).status == "running"
 
 
-def test_a_last_record_longer_than_what_is_read_at_the_end(tmp_path: Path) -> None:
+def test_last_record_longer_than_the_read_size_is_found(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), ONE)
     append(run, [STARTED, replace(ENDED, output="x" * 9000)])
     assert summarise(run).status == "running"
@@ -100,7 +100,7 @@ def test_a_last_record_longer_than_what_is_read_at_the_end(tmp_path: Path) -> No
     assert summarise(run).outcome == "succeeded"
 
 
-def test_a_torn_tail_is_not_looked_at(tmp_path: Path) -> None:
+def test_torn_record_is_ignored(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), ONE)
     append(run, [STARTED])
     with run.journal.open("ab") as file:
@@ -124,7 +124,7 @@ def damaged(run: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["empty", "flipped", "foreign", "garbage", "gone"])
-def test_a_damaged_run_is_listed_and_touches_no_other(tmp_path: Path, how: str) -> None:
+def test_damaged_run_is_listed_and_affects_no_other(tmp_path: Path, how: str) -> None:
     folder = state_folder(tmp_path)
     run = submit(folder, ONE, run="bad")
     submit(folder, ONE, run="good")
@@ -138,7 +138,7 @@ def test_a_damaged_run_is_listed_and_touches_no_other(tmp_path: Path, how: str) 
     assert bad.created_at > 1000
 
 
-def test_a_held_run_whose_workflow_was_changed_is_damaged(tmp_path: Path) -> None:
+def test_held_run_with_a_changed_workflow_is_damaged(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     run = submit(folder, ONE)
     append(run, [STARTED, ev.TaskHeld("r", 1002.0, "a", 1, "lost", "gone")])
@@ -148,7 +148,7 @@ def test_a_held_run_whose_workflow_was_changed_is_damaged(tmp_path: Path) -> Non
     assert (account.status, account.owned) == ("damaged", False)
 
 
-def test_a_run_of_a_newer_version_is_listed(tmp_path: Path) -> None:
+def test_run_of_a_newer_version_is_listed(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     run = submit(folder, ONE)
     run.journal.write_bytes(seal('{"v":2,"kind":"submitted"}')[0])
@@ -167,7 +167,7 @@ def test_runs_are_listed_oldest_first(tmp_path: Path) -> None:
     assert [account.id for account in summaries(folder)] == ["c", "a", "b"]
 
 
-def test_a_hundred_runs_are_read_by_their_ends(tmp_path: Path) -> None:
+def test_hundred_runs_are_read_only_at_their_ends(tmp_path: Path) -> None:
     folder = state_folder(tmp_path)
     ids: List[str] = [f"run{n:03}" for n in range(100)]
     for run_id in ids:
@@ -181,7 +181,7 @@ def test_a_hundred_runs_are_read_by_their_ends(tmp_path: Path) -> None:
     assert {account.outcome for account in accounts} == {"succeeded"}
 
 
-def test_where_there_is_nothing_the_list_is_empty(tmp_path: Path) -> None:
+def test_missing_state_directory_has_no_summaries(tmp_path: Path) -> None:
     from provctl.storage.layout import StateDir
 
     assert summaries(StateDir(tmp_path / "none")) == []

@@ -1,4 +1,4 @@
-"""Files of schedules: whole or not there, private, and damage is named."""
+"""Schedule files are complete or missing, private, and damage is reported."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "state" / "schedules"
 
 
-def test_what_is_written_is_read(schedules: Schedules) -> None:
+def test_written_schedule_is_read_back(schedules: Schedules) -> None:
     assert schedules.names() == []
     schedules.add(ONE)
     assert schedules.names() == ["s"]
@@ -49,7 +49,7 @@ def test_what_is_written_is_read(schedules: Schedules) -> None:
     assert schedules.past(ONE) == PAST
 
 
-def test_all_of_it_is_private(schedules: Schedules, tmp_path: Path) -> None:
+def test_schedule_files_are_private(schedules: Schedules, tmp_path: Path) -> None:
     schedules.add(ONE)
     schedules.note("s", PAST)
     for path in [place(tmp_path), *place(tmp_path).iterdir()]:
@@ -58,14 +58,14 @@ def test_all_of_it_is_private(schedules: Schedules, tmp_path: Path) -> None:
     assert names == [".lock", "s.json", "s.past"]
 
 
-def test_a_name_is_given_once(schedules: Schedules) -> None:
+def test_name_can_be_used_once(schedules: Schedules) -> None:
     schedules.add(ONE)
     with pytest.raises(RequestRejected, match="schedule s already exists"):
         schedules.add(replace(ONE, cron="1 * * * *"))
     assert schedules.read("s") == ONE
 
 
-def test_a_change_is_of_what_is_there(schedules: Schedules) -> None:
+def test_change_applies_to_an_existing_schedule(schedules: Schedules) -> None:
     schedules.add(ONE)
     schedules.change("s", lambda it: replace(it, paused_at=NOON))
     assert schedules.read("s") == replace(ONE, paused_at=NOON)
@@ -73,7 +73,7 @@ def test_a_change_is_of_what_is_there(schedules: Schedules) -> None:
         schedules.change("t", lambda it: it)
 
 
-def test_one_of_the_same_name_later_has_no_past(schedules: Schedules) -> None:
+def test_later_schedule_of_the_same_name_has_no_history(schedules: Schedules) -> None:
     schedules.add(ONE)
     schedules.note("s", PAST)
     schedules.remove("s")
@@ -85,7 +85,7 @@ def test_one_of_the_same_name_later_has_no_past(schedules: Schedules) -> None:
 
 
 @pytest.mark.parametrize("name", ["t", "../runs/x", "", "-x", ".lock", "a/b"])
-def test_what_is_not_there_is_not_found(schedules: Schedules, name: str) -> None:
+def test_missing_schedule_is_not_found(schedules: Schedules, name: str) -> None:
     schedules.add(ONE)
     for verb in (schedules.read, schedules.remove):
         with pytest.raises(NotFound, match="schedule"):
@@ -94,7 +94,7 @@ def test_what_is_not_there_is_not_found(schedules: Schedules, name: str) -> None
 
 @pytest.mark.parametrize("suffix", ["json", "past"])
 @pytest.mark.parametrize("byte", [0, 20, -20, -1])
-def test_a_changed_byte_is_damage_of_this_one(
+def test_changed_byte_is_damage_of_this_schedule(
     schedules: Schedules, tmp_path: Path, suffix: str, byte: int
 ) -> None:
     schedules.add(ONE)
@@ -113,7 +113,7 @@ def test_a_changed_byte_is_damage_of_this_one(
     assert schedules.names() == ["other"]
 
 
-def test_an_empty_one_is_damaged_and_a_newer_one_is_not(
+def test_empty_schedule_is_damaged_and_a_newer_one_is_not(
     schedules: Schedules, tmp_path: Path
 ) -> None:
     schedules.add(ONE)
@@ -129,7 +129,9 @@ def test_an_empty_one_is_damaged_and_a_newer_one_is_not(
         schedules.read("s")
 
 
-def test_one_of_another_version_is_read(schedules: Schedules, tmp_path: Path) -> None:
+def test_schedule_of_another_version_is_read(
+    schedules: Schedules, tmp_path: Path
+) -> None:
     schedules.add(ONE)
     path = place(tmp_path) / "s.json"
     record = json.loads(path.read_bytes())
@@ -139,7 +141,7 @@ def test_one_of_another_version_is_read(schedules: Schedules, tmp_path: Path) ->
     assert schedules.read("s") == replace(ONE, reason="")
 
 
-def test_on_a_full_disk_nothing_is_said_to_be_added(schedules: Schedules) -> None:
+def test_full_disk_adds_no_schedule(schedules: Schedules) -> None:
     schedules.add(ONE)
     with disk_full_beyond(20), pytest.raises(StateDirError):
         schedules.add(replace(ONE, name="t"))

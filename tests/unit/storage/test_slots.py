@@ -1,4 +1,4 @@
-"""Slots of a state directory: who has them, who is next, and what the dead leave."""
+"""Slots of a state directory: who holds them, who is next, and dead owners."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DB = "pool:db"
 
 
 class Owners:
-    """Some owners of one folder, made when they are first named."""
+    """Owners of one folder, created when they are first named."""
 
     def __init__(self, folder: Path, sizes: Mapping[str, int]) -> None:
         self.folder = folder
@@ -36,12 +36,12 @@ class Owners:
         return self._owners[name]
 
     def take(self, name: str, task: str, **amounts: int) -> List[str]:
-        """Let an owner take units of pools for a task; return those that lack."""
+        """Let an owner take units of pools for a task; return the missing ones."""
         wanted = [("pool:" + pool, amount) for pool, amount in amounts.items()]
         return self[name].acquire(name, task, wanted)
 
     def waits(self, name: str, task: str, **amounts: int) -> List[str]:
-        """The same, and it waits for what lacks."""
+        """The same, and the owner waits for the missing ones."""
         lacking = self.take(name, task, **amounts)
         self[name].settle()
         return lacking
@@ -58,7 +58,7 @@ def owners(tmp_path: Path) -> Iterator[Owners]:
     made.close()
 
 
-def test_what_one_owner_has_another_lacks_until_it_is_given_back(
+def test_unit_of_one_owner_is_missing_for_others_until_released(
     owners: Owners,
 ) -> None:
     assert owners.take("x", "one", db=2) == []
@@ -69,7 +69,7 @@ def test_what_one_owner_has_another_lacks_until_it_is_given_back(
     assert owners.take("x", "one", db=1) == [DB]
 
 
-def test_units_are_taken_where_they_are_free(owners: Owners) -> None:
+def test_units_are_taken_wherever_they_are_free(owners: Owners) -> None:
     for name, task in (("x", "one"), ("y", "one"), ("x", "two")):
         assert owners.take(name, task, db=1) == []
     owners["x"].forget("x")
@@ -78,18 +78,18 @@ def test_units_are_taken_where_they_are_free(owners: Owners) -> None:
     assert slot_holders(owners.folder, DB, 3) == {("y", "two"): 2, ("y", "one"): 1}
 
 
-def test_all_or_nothing(owners: Owners) -> None:
+def test_task_gets_all_its_units_or_none(owners: Owners) -> None:
     assert owners.take("x", "one", b=1) == []
     assert owners.take("y", "one", a=1, b=1) == ["pool:b"]
     assert owners.take("x", "two", a=1) == []
 
 
-def test_a_task_that_wants_more_than_there_is_gets_all(owners: Owners) -> None:
+def test_task_that_wants_more_than_the_capacity_gets_all(owners: Owners) -> None:
     assert owners.take("x", "one", db=9) == []
     assert owners.take("y", "one", db=1) == [DB]
 
 
-def test_a_pool_of_another_size_here_and_a_pool_that_does_not_limit(
+def test_owners_may_configure_other_sizes_and_unlimited_pools(
     owners: Owners,
 ) -> None:
     assert owners.take("x", "one", db=3, unknown=7) == []
@@ -99,7 +99,7 @@ def test_a_pool_of_another_size_here_and_a_pool_that_does_not_limit(
     larger.close()
 
 
-def test_who_waits_first_is_not_overtaken(owners: Owners) -> None:
+def test_first_waiter_is_not_overtaken(owners: Owners) -> None:
     assert owners.take("x", "one", db=1) == []
     assert owners.waits("y", "big", db=3) == [DB]
     # Two are free, but the first to wait needs them.
@@ -111,14 +111,14 @@ def test_who_waits_first_is_not_overtaken(owners: Owners) -> None:
     assert owners.waits("x", "two", db=1) == []
 
 
-def test_who_waits_no_more_is_in_nobodys_way(owners: Owners) -> None:
+def test_former_waiter_does_not_block_others(owners: Owners) -> None:
     owners.take("x", "one", db=1)
     assert owners.waits("y", "big", db=3) == [DB]
     owners["y"].settle()
     assert owners.take("x", "two", db=1) == []
 
 
-def test_two_that_want_the_same_two_pools_do_not_wait_for_each_other(
+def test_owners_that_want_the_same_two_pools_do_not_deadlock(
     owners: Owners,
 ) -> None:
     owners.take("z", "has a", a=1)
@@ -137,13 +137,13 @@ def test_two_that_want_the_same_two_pools_do_not_wait_for_each_other(
     assert not left
 
 
-def test_the_dead_have_nothing(owners: Owners) -> None:
+def test_dead_owner_holds_nothing(owners: Owners) -> None:
     owners.take("x", "one", db=3)
     owners["x"].close()
     assert owners.take("y", "one", db=3) == []
 
 
-def test_a_shim_keeps_what_its_owner_had(owners: Owners) -> None:
+def test_shim_keeps_the_slots_of_its_owner(owners: Owners) -> None:
     owners.take("x", "one", db=2)
     held = hold(list(owners["x"].taken("x", "one")))
     assert held is not None
@@ -154,7 +154,7 @@ def test_a_shim_keeps_what_its_owner_had(owners: Owners) -> None:
     assert owners.take("y", "two", db=2) == []
 
 
-def test_a_shim_that_comes_after_its_owner_died_runs_nothing(owners: Owners) -> None:
+def test_shim_that_comes_after_its_owner_died_runs_nothing(owners: Owners) -> None:
     owners.take("x", "one", db=1)
     order = list(owners["x"].taken("x", "one"))
     owners["x"].close()
@@ -166,7 +166,7 @@ def test_a_shim_that_comes_after_its_owner_died_runs_nothing(owners: Owners) -> 
     assert owners.take("y", "two", db=3) == []
 
 
-def test_a_long_name_and_many_units_cost_little(owners: Owners) -> None:
+def test_long_names_and_many_units_use_little_space(owners: Owners) -> None:
     many = Slots(owners.folder, {"pool:memory": 1_000_000})
     for number in range(50):
         assert many.acquire("r", "t" * 400, [("pool:memory", 10_000)]) == []
@@ -176,19 +176,19 @@ def test_a_long_name_and_many_units_cost_little(owners: Owners) -> None:
     many.close()
 
 
-def test_files_are_for_their_owner_alone(owners: Owners) -> None:
+def test_slot_files_are_private(owners: Owners) -> None:
     owners.take("x", "one", db=1)
     modes = [owners.folder, *owners.folder.iterdir()]
     assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in modes} == {0}
 
 
-def test_a_folder_that_is_none_is_told_of(tmp_path: Path) -> None:
+def test_unusable_slots_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "slots").write_text("")
     with pytest.raises(StateDirError, match="cannot lock the files in it"):
         Slots(tmp_path / "slots", {DB: 1})
 
 
-def test_a_link_in_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
+def test_link_in_place_of_a_slot_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "slots").mkdir()
     (tmp_path / "slots" / "pool.db").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StateDirError):

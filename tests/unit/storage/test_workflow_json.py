@@ -1,4 +1,4 @@
-"""workflow.json: any workflow comes back as it was; what is not one is refused."""
+"""workflow.json: any workflow is read back unchanged; other content is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.workflows import a_workflow, group, output, task
 
 @settings(max_examples=settings().max_examples // 2)
 @given(any_workflow())
-def test_any_workflow_comes_back_as_it_was(workflow: Workflow) -> None:
+def test_any_workflow_is_read_back_unchanged(workflow: Workflow) -> None:
     again = load_workflow(dump_workflow(workflow), "workflow.json")
     assert again == workflow
     assert dump_workflow(again) == dump_workflow(workflow)
@@ -86,7 +86,7 @@ def test_every_field_is_kept() -> None:
     assert written - kinds == {f.name for f in fields(Task)} - {"index", "action"}
 
 
-def test_what_is_as_usual_is_not_written() -> None:
+def test_default_values_are_not_written() -> None:
     record = json.loads(dump_workflow(a_workflow(task("a"), task("b", ["a"]))))
     assert record == {
         "v": 1,
@@ -98,13 +98,13 @@ def test_what_is_as_usual_is_not_written() -> None:
     }
 
 
-def test_the_digest_is_of_the_bytes() -> None:
+def test_digest_is_that_of_the_bytes() -> None:
     assert digest(b"") == (
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     )
 
 
-def test_nan_is_not_frozen() -> None:
+def test_nan_is_refused() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         dump_workflow(a_workflow(params={"x": float("nan")}))
 
@@ -127,12 +127,12 @@ def test_nan_is_not_frozen() -> None:
     ],
     ids=range(12),
 )
-def test_what_is_no_frozen_workflow(content: bytes) -> None:
+def test_other_content_is_refused(content: bytes) -> None:
     with pytest.raises(JournalDamaged, match=r"^here: not a stored workflow"):
         load_workflow(content, "here")
 
 
-def test_a_newer_format_is_told_from_damage_whatever_is_in_it() -> None:
+def test_newer_format_is_distinguished_from_damage() -> None:
     newer = FORMAT + 1
     with pytest.raises(JournalTooNew, match=f"format {newer}, this version knows"):
         load_workflow(b'{"v":%d,"steps":{}}' % newer, "here")
@@ -147,7 +147,7 @@ def test_a_newer_format_is_told_from_damage_whatever_is_in_it() -> None:
         ({"A": {"$output": {"task": "a", "path": "", "default": 0}}}, 2),
     ],
 )
-def test_the_format_is_the_oldest_that_has_all_that_is_used(
+def test_format_is_the_oldest_with_all_used_features(
     env: Dict[str, Any], version: int
 ) -> None:
     """An earlier version would take such a value for data."""

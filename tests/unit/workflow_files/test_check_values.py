@@ -1,4 +1,4 @@
-"""The rules for values as they are written."""
+"""Rules for values in workflow files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def found(value: Any, *, condition: bool = False) -> List[Tuple[Any, str]]:
         {"$literal": {"$anything": {"$not": 5}}},
     ],
 )
-def test_sound_values(value: Any) -> None:
+def test_valid_value_has_no_problem(value: Any) -> None:
     assert found(value) == []
 
 
@@ -43,7 +43,7 @@ def test_sound_values(value: Any) -> None:
         {"$contains": [[1], 1]},
     ],
 )
-def test_sound_conditions(condition: Any) -> None:
+def test_valid_condition_has_no_problem(condition: Any) -> None:
     assert found(condition, condition=True) == []
 
 
@@ -69,7 +69,7 @@ def test_sound_conditions(condition: Any) -> None:
         (datetime.date(2020, 1, 1), (), "not a JSON value"),
     ],
 )
-def test_unsound_values(value: Any, path: Any, words: str) -> None:
+def test_invalid_value_is_reported(value: Any, path: Any, words: str) -> None:
     ((where, message),) = found(value)
     assert where == path
     assert words in message
@@ -92,13 +92,13 @@ def test_unsound_values(value: Any, path: Any, words: str) -> None:
         ),
     ],
 )
-def test_unsound_conditions(condition: Any, path: Any, words: str) -> None:
+def test_invalid_condition_is_reported(condition: Any, path: Any, words: str) -> None:
     ((where, message),) = found(condition, condition=True)
     assert where == path
     assert words in message
 
 
-def test_depth_is_bounded_and_costs_no_stack() -> None:
+def test_depth_is_limited_without_overflowing_the_stack() -> None:
     value: Any = []
     for _ in range(50_000):
         value = [value]

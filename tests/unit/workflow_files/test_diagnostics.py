@@ -1,4 +1,4 @@
-"""How mistakes are shown, and what Nickel's own words become."""
+"""How mistakes are printed, and how errors of Nickel are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from provctl.workflow_files.formats.nickel_errors import Snippet, parse_errors
 from provctl.workflow_files.problems import MAX_FOUND, ValidationIssues, suggestion
 
 
-def test_every_mistake_then_their_number() -> None:
+def test_every_mistake_is_printed_and_then_their_number() -> None:
     error = InvalidWorkflow(
         [
             Diagnostic("no `b`", "w.json", 12, 10, '"needs": ["b"]', 3, "add it"),
@@ -36,7 +36,7 @@ w.json: cannot be read
     )
 
 
-def test_what_is_wrong_with_all_of_a_loop_is_shown_once() -> None:
+def test_same_mistake_in_all_tasks_of_a_loop_is_printed_once() -> None:
     where = ("w.ncl", 3, 9, "needs = [x]", 1, "did you mean `y`?")
     wrong = [Diagnostic(f"task `t-{n}` needs `x`", *where) for n in range(6)]
     nowhere = Diagnostic("task `t-6` needs `x`", "w.ncl", hint=where[-1])
@@ -56,13 +56,13 @@ w.ncl:7:1: task `u` needs `x`"""
     assert shown.endswith("\n9 errors found")
 
 
-def test_one_mistake_is_one() -> None:
+def test_one_mistake_is_counted_in_the_singular() -> None:
     assert render_mistakes(InvalidWorkflow([Diagnostic("m", "f")])).endswith(
         "\n1 error found"
     )
 
 
-def test_a_long_line_is_cut_around_the_marks() -> None:
+def test_long_line_is_cut_around_the_marks() -> None:
     line = "x" * 10_000 + "HERE" + "y" * 10_000
     shown = render_mistakes(InvalidWorkflow([Diagnostic("m", "f", 1, 10_001, line, 4)]))
     _, text, marks, *_ = shown.split("\n")
@@ -70,7 +70,7 @@ def test_a_long_line_is_cut_around_the_marks() -> None:
     assert text[marks.index("^") : marks.rindex("^") + 1] == "HERE"
 
 
-def test_marks_stand_below_tabs_and_wide_letters() -> None:
+def test_marks_are_below_tabs_and_wide_characters() -> None:
     shown = render_mistakes(InvalidWorkflow([Diagnostic("m", "f", 1, 3, "\t\tx", 1)]))
     assert "\n1 |         x\n  |         ^\n" in shown
     line = "漢字 é = e\u0301xy"
@@ -83,7 +83,7 @@ def test_marks_stand_below_tabs_and_wide_letters() -> None:
 @pytest.mark.parametrize("width", [30, 60, 80, 160, 300])
 @pytest.mark.parametrize("column", [1, 40, 75, 100, 197])
 @pytest.mark.parametrize("letter", ["x", "漢"])
-def test_marks_stand_below_what_they_mean_at_any_width(
+def test_marks_are_below_the_marked_text_at_any_width(
     width: int, column: int, letter: str
 ) -> None:
     line = letter * (column - 1) + "HERE" + letter * (197 - column)
@@ -94,7 +94,7 @@ def test_marks_stand_below_what_they_mean_at_any_width(
     assert marks.count("^") == 4
 
 
-def test_a_line_that_fits_is_whole() -> None:
+def test_line_that_fits_is_printed_completely() -> None:
     line = "x" * 70 + "HERE"
     shown = render_mistakes(
         InvalidWorkflow([Diagnostic("m", "f", 1, 71, line, 4)]), width=80
@@ -102,7 +102,7 @@ def test_a_line_that_fits_is_whole() -> None:
     assert f"\n1 | {line}\n" in shown
 
 
-def test_a_file_cannot_steer_the_terminal() -> None:
+def test_file_cannot_send_escape_sequences_to_the_terminal() -> None:
     mistake = Diagnostic("a\x1b[31m", "f\n", 1, 1, "\x1b]0;t\x07", 1, "\x1b")
     assert "\x1b" not in render_mistakes(InvalidWorkflow([mistake]))
 
@@ -119,7 +119,7 @@ def test_a_file_cannot_steer_the_terminal() -> None:
         st.text(),
     )
 )
-def test_any_mistake_can_be_shown(mistake: Diagnostic) -> None:
+def test_any_mistake_can_be_printed(mistake: Diagnostic) -> None:
     assert render_mistakes(InvalidWorkflow([mistake])).endswith("1 error found")
 
 
@@ -147,7 +147,7 @@ error: unbound identifier `b`
 """
 
 
-def test_nickel_errors_are_understood() -> None:
+def test_nickel_errors_are_parsed() -> None:
     first, second = parse_errors(NICKEL)
     assert first.message == "contract broken by the value of `k`: my words"
     assert first.snippets == [
@@ -161,12 +161,12 @@ def test_nickel_errors_are_understood() -> None:
     ]
 
 
-def test_a_text_of_another_layout_is_no_diagnostic() -> None:
+def test_other_text_is_not_parsed_as_a_diagnostic() -> None:
     assert parse_errors("something else\n  went wrong") == ()
 
 
 @given(st.text())
-def test_nothing_in_a_text_can_end_its_literal(text: str) -> None:
+def test_text_cannot_end_its_literal(text: str) -> None:
     literal = text_literal(text)
     inside = literal[1:-1]
     assert literal == f'"{inside}"'
@@ -184,11 +184,11 @@ def test_nothing_in_a_text_can_end_its_literal(text: str) -> None:
         ("t9999x", [f"t{i}" for i in range(50_000)], "did you mean `t999`?"),
     ],
 )
-def test_the_nearest_name(name: str, known: List[str], hint: str) -> None:
+def test_nearest_name_is_suggested(name: str, known: List[str], hint: str) -> None:
     assert suggestion(name, known) == hint
 
 
-def test_an_answer_has_a_hundred_of_many_mistakes_and_parts_of_long_lines() -> None:
+def test_brief_error_has_a_hundred_mistakes_and_short_lines() -> None:
     line = "a" * 5_000 + "!" + "b" * 5_000
     wrong = Diagnostic("m" * 2_000, "f", 1, 5_001, line, 1, "h" * 2_000)
     short = Diagnostic("short", "f", 2, 1, "\tshort line", 1, "hint")
@@ -204,7 +204,7 @@ def test_an_answer_has_a_hundred_of_many_mistakes_and_parts_of_long_lines() -> N
     assert (again.mistakes, again.others) == (told.mistakes, told.others)
 
 
-def test_mistakes_without_end_are_counted() -> None:
+def test_number_of_stored_mistakes_is_limited() -> None:
     problems = ValidationIssues()
     for n in range(MAX_FOUND + 5):
         problems.add(("tasks", n), "wrong")

@@ -1,4 +1,4 @@
-"""How a length of time is written."""
+"""How durations are written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from provctl.base.timefmt import parse_duration
         (0.5, 0.5),
     ],
 )
-def test_durations(written: Any, expected: float) -> None:
+def test_duration_is_parsed(written: Any, expected: float) -> None:
     assert parse_duration(written) == pytest.approx(expected)
 
 
@@ -32,13 +32,13 @@ def test_durations(written: Any, expected: float) -> None:
     "written",
     ["", "5x", "s", "-5s", "5 m", "30m1h", "1h1h", "1e3s", True, None, [], "٣s"],
 )
-def test_anything_else_is_refused_with_an_example(written: Any) -> None:
+def test_other_text_is_refused_with_an_example(written: Any) -> None:
     with pytest.raises(ValueError, match="such as 90s, 5m, 1h30m"):
         parse_duration(written)
 
 
 @pytest.mark.parametrize("written", ["5", "0", "1.5"])
-def test_a_number_as_text_says_its_unit(written: str) -> None:
+def test_number_as_text_needs_a_unit(written: str) -> None:
     with pytest.raises(
         ValueError, match=f"needs a unit, such as {written}s or {written}m"
     ):
@@ -46,6 +46,6 @@ def test_a_number_as_text_says_its_unit(written: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["367d", 1e300, float("inf"), float("nan"), -1])
-def test_a_duration_is_bounded(written: Any) -> None:
+def test_duration_is_limited(written: Any) -> None:
     with pytest.raises(ValueError, match="from 0 to 366d"):
         parse_duration(written)

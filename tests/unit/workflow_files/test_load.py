@@ -1,4 +1,4 @@
-"""What becomes of sound JSON and TOML files: nesting, names, defaults, parameters."""
+"""Loading valid JSON and TOML files: nesting, names, defaults, parameters."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def by_id(workflow: Workflow) -> Dict[str, Task]:
     return {task.id: task for task in workflow.tasks}
 
 
-def test_every_field_of_a_workflow_and_a_task(load: Any, tmp_path: Path) -> None:
+def test_every_field_of_a_workflow_and_a_task_is_read(
+    load: Any, tmp_path: Path
+) -> None:
     workflow = load(
         {
             "name": "all",
@@ -132,16 +134,16 @@ def test_every_field_of_a_workflow_and_a_task(load: Any, tmp_path: Path) -> None
     )
 
 
-def test_the_name_of_a_file_is_the_name_of_its_workflow(load: Any) -> None:
+def test_file_name_is_the_default_name_of_the_workflow(load: Any) -> None:
     assert load({"tasks": {}}).name == "w"
 
 
-def test_tasks_in_a_list_keep_its_order(load: Any) -> None:
+def test_task_list_keeps_its_order(load: Any) -> None:
     workflow = load({"tasks": [{"id": "z", **TRUE}, {"id": "a", **TRUE}]})
     assert [task.id for task in workflow.tasks] == ["z", "a"]
 
 
-def test_a_nested_workflow_is_a_group_and_its_tasks_follow_it(load: Any) -> None:
+def test_nested_workflow_is_a_group_followed_by_its_tasks(load: Any) -> None:
     inner = {
         "timeout": "5m",
         "tasks": {"etcd": TRUE, "api": {**TRUE, "needs": ["etcd"]}},
@@ -157,7 +159,7 @@ def test_a_nested_workflow_is_a_group_and_its_tasks_follow_it(load: Any) -> None
     assert tasks["k8s/api"].needs == (Dependency("k8s/etcd"),)
 
 
-def test_a_name_means_the_nearest_task(load: Any) -> None:
+def test_name_refers_to_the_nearest_task(load: Any) -> None:
     deepest = {"tasks": {"x": {**TRUE, "needs": ["a", "b", "c"]}, "c": TRUE}}
     middle = {"tasks": {"h": {"workflow": deepest}, "b": TRUE, "c": TRUE}}
     tasks = by_id(
@@ -170,7 +172,7 @@ def test_a_name_means_the_nearest_task(load: Any) -> None:
     )
 
 
-def test_defaults_fill_what_a_task_leaves_out(load: Any) -> None:
+def test_defaults_fill_missing_fields_of_tasks(load: Any) -> None:
     inner = {
         "defaults": {"timeout": "1m", "env": {"B": "inner"}},
         "tasks": {"t": {**TRUE, "env": {"C": "task"}}},
@@ -196,7 +198,7 @@ def test_defaults_fill_what_a_task_leaves_out(load: Any) -> None:
     assert (tasks["g"].timeout_s, tasks["g"].retry.attempts) == (None, 1)
 
 
-def test_an_output_implies_the_need_on_success(load: Any) -> None:
+def test_use_of_an_output_implies_a_dependency_on_success(load: Any) -> None:
     def out(task: str, path: str = "") -> Any:
         return {"$output": {"task": task, "path": path}}
 
@@ -246,7 +248,7 @@ def test_references_are_renamed_with_their_tasks(load: Any) -> None:
         ("core/my servers", "server list"),
     ],
 )
-def test_a_call_takes_the_names_that_nushell_takes(
+def test_call_accepts_the_names_that_nushell_accepts(
     load: Any, module: str, command: str
 ) -> None:
     call = {"module": module, "command": command, "flags": {"dry_run": True}}
@@ -379,7 +381,7 @@ def test_a_call_takes_the_names_that_nushell_takes(
         ),
     ],
 )
-def test_mistakes_in_tasks(load: Any, tasks: Any, words: str) -> None:
+def test_mistake_in_a_task_is_reported(load: Any, tasks: Any, words: str) -> None:
     (mistake,) = said(load, {"tasks": tasks})
     assert words in mistake
 
@@ -399,13 +401,13 @@ def test_mistakes_in_tasks(load: Any, tasks: Any, words: str) -> None:
         ),
     ],
 )
-def test_mistakes_in_a_workflow(load: Any, fields: Any, words: str) -> None:
+def test_mistake_in_a_workflow_is_reported(load: Any, fields: Any, words: str) -> None:
     (mistake,) = said(load, {**fields, "tasks": {"a": TRUE}})
     assert words in mistake
     assert load({"name": "a b é", "tasks": {"a": TRUE}}).name == "a b é"
 
 
-def test_ids_are_as_long_as_parts_of_a_path_may_be(load: Any) -> None:
+def test_length_of_ids_is_limited(load: Any) -> None:
     longest = "a" * 200
     assert list(by_id(load({"tasks": {longest: TRUE}}))) == [longest]
 
@@ -419,7 +421,7 @@ def test_ids_are_as_long_as_parts_of_a_path_may_be(load: Any) -> None:
     assert "4095 characters" in said(load, nested(20))[0]
 
 
-def test_a_use_with_a_default_waits_for_any_outcome(load: Any) -> None:
+def test_use_with_a_default_waits_for_any_outcome(load: Any) -> None:
     optional = {"$output": {"task": "a", "default": 0}}
     tasks = {
         "a": {"script": "1"},
@@ -454,13 +456,13 @@ def test_references_are_renamed_in_a_nested_workflow(load: Any) -> None:
     assert found["g/b"].env["X"] == {"$output": {"task": "g/a", "default": 0}}
 
 
-def test_defaults_cannot_wait_for_an_output(load: Any) -> None:
+def test_defaults_cannot_use_an_output(load: Any) -> None:
     env = {"A": {"$output": {"task": "a"}}}
     (mistake,) = said(load, {"defaults": {"env": env}, "tasks": {"a": {"script": "1"}}})
     assert "`defaults`: `A` uses the output of a task" in mistake
 
 
-def test_pools_must_be_configured_and_large_enough(load: Any) -> None:
+def test_pool_must_be_configured_and_large_enough(load: Any) -> None:
     document = {
         "defaults": {"pools": {"clowd": 1}},
         "tasks": {"a": {**TRUE, "pools": {"cloud": 3}}, "b": TRUE},
@@ -472,7 +474,7 @@ def test_pools_must_be_configured_and_large_enough(load: Any) -> None:
     assert load(document).tasks[1].pools == {"clowd": 1}
 
 
-def test_parameters_fill_their_places(load: Any) -> None:
+def test_parameters_replace_their_references(load: Any) -> None:
     document = {
         "params": {"zone": "a", "count": 1, "any": None, "text": "7"},
         "tasks": {
@@ -497,7 +499,7 @@ def test_parameters_fill_their_places(load: Any) -> None:
     assert workflow.params["count"] == 2
 
 
-def test_a_parameter_that_is_not_used_is_told(tmp_path: Path) -> None:
+def test_unused_parameter_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "w.json"
     text = '{"params": {"a": 1, "b": 1}, "tasks": {"t": {"script": "1", "args": {"x": {"$param": "a"}}}}}'
     path.write_text(text)
@@ -509,13 +511,13 @@ def test_a_parameter_that_is_not_used_is_told(tmp_path: Path) -> None:
     assert told == [f"{path}: -p b: the file does not use `b`"]
 
 
-def test_a_flag_brings_no_special_record(load: Any) -> None:
+def test_parameter_from_a_flag_is_never_an_expression(load: Any) -> None:
     document = {"params": {"x": None}, "tasks": {}}
     text = '{"$output": {"task": "a"}}'
     assert load(document, {"x": text}).params == {"x": text}
 
 
-def test_mistakes_in_parameters(load: Any) -> None:
+def test_mistakes_in_parameters_are_reported(load: Any) -> None:
     document = {
         "params": {"count": 1},
         "tasks": {"a": {"command": ["echo", {"$param": "cuont"}]}},
@@ -534,13 +536,13 @@ def written(path: Path, depth: int) -> Path:
 
 
 @pytest.mark.parametrize("depth", [200, 1_000])
-def test_depth_costs_no_stack(tmp_path: Path, depth: int) -> None:
+def test_deep_workflow_does_not_overflow_the_stack(tmp_path: Path, depth: int) -> None:
     path = written(tmp_path / "w.json", depth)
     workflow = load_workflow(path, {}, context=LoadContext(cwd="/"))
     assert workflow.tasks[-1].id == "g/" * depth + "a"
 
 
-def test_depth_is_bounded(tmp_path: Path) -> None:
+def test_nesting_depth_is_limited(tmp_path: Path) -> None:
     path = written(tmp_path / "w.json", 1_100)
     with pytest.raises(InvalidWorkflow) as caught:
         load_workflow(path, {}, context=LoadContext(cwd="/"))
@@ -548,20 +550,20 @@ def test_depth_is_bounded(tmp_path: Path) -> None:
     assert "workflows are nested too deeply" in mistake.message
 
 
-def test_a_long_chain_costs_no_stack(load: Any) -> None:
+def test_long_chain_does_not_overflow_the_stack(load: Any) -> None:
     chain = {
         f"t{i}": {**TRUE, "needs": [f"t{i - 1}"] if i else []} for i in range(10_000)
     }
     assert len(load({"tasks": chain}).tasks) == 10_000
 
 
-def test_the_number_of_tasks_is_bounded(load: Any) -> None:
+def test_number_of_tasks_is_limited(load: Any) -> None:
     tasks = [{"id": str(i), "script": "1"} for i in range(100_001)]
     assert said(load, {"tasks": tasks}) == [
         "the workflow has more than 100000 tasks | "
     ]
 
 
-def test_many_mistakes_are_all_told(load: Any) -> None:
+def test_many_mistakes_are_all_reported(load: Any) -> None:
     tasks = {f"t{i}": {**TRUE, "needs": [f"x{i}"]} for i in range(2_000)}
     assert len(said(load, {"tasks": tasks})) == 2_000

@@ -1,4 +1,4 @@
-"""The order of tasks where Nickel has sorted them by name."""
+"""The order of tasks after Nickel has sorted them by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from provctl.core.model.workflow import Command, Dependency, SubWorkflow, Task
         ({}, []),
     ],
 )
-def test_what_is_needed_comes_first(
+def test_dependencies_come_first(
     needs: Mapping[str, Sequence[str]], order: Sequence[str]
 ) -> None:
     tasks = [

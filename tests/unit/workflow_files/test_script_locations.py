@@ -1,4 +1,4 @@
-"""Where the scripts of a workflow file begin, and what is not known of them."""
+"""The line of the workflow file on which a script starts, if it is known."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ NICKEL = """{
         ('print "a"', 0),
     ],
 )
-def test_a_script_in_nickel(script: str, line: int) -> None:
+def test_script_in_nickel_has_its_line(script: str, line: int) -> None:
     assert line_of(NICKEL, script) == line
 
 
-def test_a_script_in_toml() -> None:
+def test_script_in_toml_has_its_line() -> None:
     source = 'name = "x"\n[tasks.a]\nscript = """\nprint 1\nprint 2\n"""\n'
     assert line_of(source, "print 1\nprint 2\n") == 4
     source = "[tasks.a]\nscript = '''print 1\nprint 2'''\n"
     assert line_of(source, "print 1\nprint 2") == 2
 
 
-def test_lines_that_json_escapes_have_no_place_of_their_own() -> None:
+def test_script_with_lines_escaped_in_json_has_no_line() -> None:
     one, two = 'print "1"', "print 1\nprint 2"
     source = json.dumps(
         {"tasks": {"a": {"script": one}, "b": {"script": two}}}, indent=1
@@ -74,12 +74,12 @@ def test_lines_that_json_escapes_have_no_place_of_their_own() -> None:
     assert line_of(source, two) == 0
 
 
-def test_scripts_that_are_alike_are_not_mixed_up() -> None:
+def test_equal_scripts_have_no_line() -> None:
     source = 'script = """\nprint 1\nprint 2\n"""\n' * 2
     assert line_of(source, "print 1\nprint 2\n") == 0
 
 
-def test_without_a_file_nothing_is_known_and_much_is_not_looked_for() -> None:
+def test_script_without_a_file_or_in_a_large_file_has_no_line() -> None:
     assert line_finder(None)("print 1") == 0
     source = "x" * 1_000_000
     find = line_finder(SourceText("w", f"{source}\nlast"))

@@ -1,4 +1,4 @@
-"""How a task is undone, asked whether it is done, retried, given secrets: all checked."""
+"""Checks of the task fields for undo, probe, retry and secrets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HIDDEN = "hunter2hunter2"
 
 
 def no_calls(library: Optional[str], call: NushellCall) -> Optional[CallError]:
-    """A Nushell library in which there is only the command `go`."""
+    """A Nushell library with only the command `go`."""
     if call.command == "go":
         return None
     return CallError("command", f"no command `{call.command}`", "did you mean `go`?")
@@ -62,7 +62,7 @@ def out(task: str, path: str = "") -> Any:
 # -- undo and probe ------------------------------------------------------------------
 
 
-def test_every_field_of_an_undo_and_a_probe(file: Path) -> None:
+def test_every_field_of_an_undo_and_a_probe_is_read(file: Path) -> None:
     undo = {
         "call": {**CALL, "args": [out("a", "id")]},
         "on": "begun",
@@ -87,13 +87,13 @@ def test_every_field_of_an_undo_and_a_probe(file: Path) -> None:
     assert tasks["a"].needs == (Dependency("b"),)
 
 
-def test_an_undo_leaves_out_what_it_can(file: Path) -> None:
+def test_optional_fields_of_an_undo_may_be_missing(file: Path) -> None:
     task = load(file, {"a": {**TRUE, "undo": TRUE, "probe": TRUE}})["a"]
     assert task.undo == Undo(Command(("true",)))
     assert task.probe == Command(("true",))
 
 
-def test_an_undo_waits_for_whose_output_it_uses(file: Path) -> None:
+def test_undo_depends_on_the_tasks_whose_output_it_uses(file: Path) -> None:
     undo = {"command": ["rm", out("ip", "x"), {"$format": ["{}", [out("net")]]}]}
     tasks = load(
         file,
@@ -144,7 +144,7 @@ ONE = "must have exactly one of `call`, `script` and `command`"
         ("rm", "`{}` must be a record, not text"),
     ],
 )
-def test_mistakes_in_what_is_run(
+def test_mistake_in_an_undo_or_a_probe_is_reported(
     file: Path, name: str, fields: Any, words: str
 ) -> None:
     error = refused(file, {"a": {"script": "1", name: fields}, "c": TRUE})
@@ -163,12 +163,14 @@ def test_mistakes_in_what_is_run(
         ({"idempotent": "yes"}, "`undo.idempotent` must be true or false, not text"),
     ],
 )
-def test_mistakes_in_how_to_undo(file: Path, undo: Any, words: str) -> None:
+def test_mistake_in_an_undo_policy_is_reported(
+    file: Path, undo: Any, words: str
+) -> None:
     (mistake,) = refused(file, {"a": {**TRUE, "undo": {**TRUE, **undo}}}).mistakes
     assert words in mistake.message
 
 
-def test_who_can_use_its_own_output(file: Path) -> None:
+def test_only_an_undo_can_use_the_output_of_its_own_task(file: Path) -> None:
     own = {"command": ["rm", out("a")]}
     load(file, {"a": {"script": "1", "undo": own}})
     (mistake,) = refused(file, {"a": {"script": "1", "probe": own}}).mistakes
@@ -177,7 +179,7 @@ def test_who_can_use_its_own_output(file: Path) -> None:
     assert "`a`, but a `command` has no output" in mistake.message
 
 
-def test_an_undo_can_use_nothing_that_comes_later(file: Path) -> None:
+def test_undo_cannot_use_the_output_of_a_later_task(file: Path) -> None:
     tasks = {
         "a": {"script": "1", "undo": {"command": ["rm", out("b")]}},
         "b": {"script": "1", "needs": ["a"]},
@@ -187,7 +189,7 @@ def test_an_undo_can_use_nothing_that_comes_later(file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["undo", "probe", "secrets"])
-def test_nested_workflows_have_none_of_their_own(file: Path, name: str) -> None:
+def test_nested_workflow_has_no_undo_probe_or_secrets(file: Path, name: str) -> None:
     value = {"A": "env:A"} if name == "secrets" else TRUE
     group = {"workflow": {"tasks": {"a": TRUE}}, name: value}
     (mistake,) = refused(file, {"g": group}).mistakes
@@ -195,7 +197,7 @@ def test_nested_workflows_have_none_of_their_own(file: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["undo", "probe"])
-def test_defaults_have_no_work(file: Path, name: str) -> None:
+def test_defaults_have_no_undo_or_probe(file: Path, name: str) -> None:
     (mistake,) = refused(file, {"a": TRUE}, defaults={name: TRUE}).mistakes
     assert f"unknown field `defaults.{name}`" in mistake.message
 
@@ -203,7 +205,7 @@ def test_defaults_have_no_work(file: Path, name: str) -> None:
 # -- secrets -------------------------------------------------------------------------
 
 
-def test_secrets_say_where_they_are(file: Path, monkeypatch: Any) -> None:
+def test_secret_names_its_source(file: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     secrets = {
         "A": "env:TOKEN",
@@ -224,7 +226,7 @@ def test_secrets_say_where_they_are(file: Path, monkeypatch: Any) -> None:
     }
 
 
-def test_secrets_of_defaults_come_one_by_one(file: Path) -> None:
+def test_secrets_of_defaults_are_merged_by_name(file: Path) -> None:
     tasks = load(
         file,
         {"a": {**TRUE, "secrets": {"B": "env:MINE"}}, "b": TRUE},
@@ -250,7 +252,7 @@ WRONG_SECRETS: List[Any] = [
 @pytest.mark.parametrize("secrets", WRONG_SECRETS, ids=str)
 @pytest.mark.parametrize("where", ["task", "defaults", "group", "undo", "inner"])
 @pytest.mark.parametrize("suffix", ["json", "toml"])
-def test_no_mistake_shows_what_may_be_the_secret(
+def test_mistakes_never_show_a_possible_secret(
     tmp_path: Path, suffix: str, where: str, secrets: Any
 ) -> None:
     fields: Dict[str, Any] = {"secrets": secrets}
@@ -283,7 +285,7 @@ def test_no_mistake_shows_what_may_be_the_secret(
     assert f"{path}:1:" in shown
 
 
-def test_mistakes_elsewhere_still_show_their_line(file: Path) -> None:
+def test_mistakes_in_other_fields_still_show_their_line(file: Path) -> None:
     tasks = {"a": {**TRUE, "secrets": {"A": "env:A"}, "needs": ["gone"]}}
     (mistake,) = refused(file, tasks).mistakes
     assert mistake.source_line == file.read_text()
@@ -292,7 +294,7 @@ def test_mistakes_elsewhere_still_show_their_line(file: Path) -> None:
 # -- policies ------------------------------------------------------------------------
 
 
-def test_what_is_worth_a_retry(file: Path) -> None:
+def test_retry_on_accepts_exit_codes_signals_and_outcomes(file: Path) -> None:
     on = [75, 1, 255, "SIGKILL", "SIGTERM", "exit", "signal", "timeout", "lost", 75]
     task = load(file, {"a": {**TRUE, "idempotent": True, "retry": {"on": on}}})["a"]
     kill, term = "signal 9", "signal 15"
@@ -309,7 +311,7 @@ def test_what_is_worth_a_retry(file: Path) -> None:
     ],
     ids=lambda entry: str(entry)[:20],
 )
-def test_what_is_no_reason_for_a_retry(file: Path, entry: Any) -> None:
+def test_retry_on_refuses_other_values(file: Path, entry: Any) -> None:
     (mistake,) = refused(file, {"a": {**TRUE, "retry": {"on": [entry]}}}).mistakes
     assert "`retry.on` accepts exit codes (1 to 255), signals (SIGKILL)" in (
         mistake.message
@@ -323,9 +325,7 @@ def test_retry_on_is_a_list(file: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["task", "defaults"])
-def test_what_was_lost_is_retried_only_where_that_does_no_harm(
-    file: Path, where: str
-) -> None:
+def test_retry_on_lost_requires_an_idempotent_task(file: Path, where: str) -> None:
     policy = {"retry": {"on": ["lost"]}}
     task = {**TRUE, **(policy if where == "task" else {})}
     defaults = policy if where == "defaults" else {}
@@ -336,7 +336,7 @@ def test_what_was_lost_is_retried_only_where_that_does_no_harm(
     load(file, {"a": {**task, "idempotent": True}}, defaults=defaults)
 
 
-def test_a_failure_can_undo_the_run(file: Path) -> None:
+def test_on_failure_can_roll_back_the_run(file: Path) -> None:
     group = {"workflow": {"tasks": {"b": TRUE}}, "on_failure": "rollback"}
     tasks = load(file, {"a": TRUE, "g": group}, defaults={"on_failure": "rollback"})
     assert [tasks[name].on_failure for name in ("a", "g", "g/b")] == ["rollback"] * 3
@@ -345,7 +345,7 @@ def test_a_failure_can_undo_the_run(file: Path) -> None:
 # -- how much parameters fill in -----------------------------------------------------
 
 
-def test_what_parameters_fill_in_is_bounded(file: Path) -> None:
+def test_size_of_inserted_parameters_is_limited(file: Path) -> None:
     use = {"$param": "x"}
     args: Dict[str, Any] = {"x": [use] * 70}
     tasks = {"a": {"script": "1", "args": args}, "b": {"command": [use]}}
@@ -358,13 +358,13 @@ def test_what_parameters_fill_in_is_bounded(file: Path) -> None:
     load(file, tasks, params=params)
 
 
-def test_the_parts_of_a_value_are_bounded(file: Path) -> None:
+def test_size_of_lists_is_limited(file: Path) -> None:
     args = {"x": [0] * 100_001, "y": [0] * 100_000}
     (mistake,) = refused(file, {"a": {"script": "1", "args": args}}).mistakes
     assert "a list can have at most 100000 parts" in mistake.message
 
 
-def test_a_wide_file_at_the_bottom_of_a_deep_one_costs_no_time(file: Path) -> None:
+def test_wide_list_inside_a_deep_one_is_checked_in_time(file: Path) -> None:
     # With a whole path for each part of it this takes hours.
     deep, wide = 4_000, 200_000
     bottom = "[" * deep + ",".join(["[]"] * wide) + "]" * deep

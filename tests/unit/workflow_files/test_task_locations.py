@@ -1,4 +1,4 @@
-"""Tasks are found again in the file they came from, if it still has them."""
+"""Tasks are located in the file they came from, if it still contains them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def line_of(path: Path, text: str) -> int:
     return found[0]
 
 
-def test_in_a_record_in_a_list_and_inside_of_others(tmp_path: Path) -> None:
+def test_tasks_in_records_lists_and_nested_workflows_are_located(
+    tmp_path: Path,
+) -> None:
     inner = {"tasks": [{"id": "y", "command": TRUE}]}
     tasks = {"a": {"command": TRUE}, "b": {"workflow": inner}}
     path = written(tmp_path, {"params": {"zone": "", "n": 0}, "tasks": tasks})
@@ -45,7 +47,7 @@ def test_in_a_record_in_a_list_and_inside_of_others(tmp_path: Path) -> None:
                      "b/y": line_of(path, '"id": "y"') - 1}  # fmt: skip
 
 
-def test_a_place_is_that_of_the_name(tmp_path: Path) -> None:
+def test_location_is_that_of_the_name(tmp_path: Path) -> None:
     path = tmp_path / "w.json"
     path.write_text('{"tasks": {"a": {"command": ["true"]}}}')
     places = locate_tasks(path, {}, ["a"], context=CONTEXT)
@@ -53,12 +55,12 @@ def test_a_place_is_that_of_the_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"tasks": 3}', "{}"])
-def test_a_file_that_changed_has_none(tmp_path: Path, text: str) -> None:
+def test_changed_file_has_no_locations(tmp_path: Path, text: str) -> None:
     path = tmp_path / "w.json"
     path.write_text(text)
     assert lines(path, "a") == {}
 
 
-def test_a_file_that_is_gone_has_none(tmp_path: Path) -> None:
+def test_missing_file_has_no_locations(tmp_path: Path) -> None:
     assert lines(tmp_path / "w.json", "a") == {}
     assert lines(tmp_path / "w.txt", "a") == {}

@@ -1,4 +1,4 @@
-"""What is said of JSON and TOML files with mistakes, and of what is no file at all."""
+"""JSON and TOML files with mistakes, and paths that are not files."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ def mistakes_in(path: Path, **params: str) -> InvalidWorkflow:
 
 @pytest.mark.parametrize("suffix", ["json", "toml"])
 @pytest.mark.parametrize("name", WRONG)
-def test_every_mistake_is_told_at_its_place(
-    tmp_path: Path, name: str, suffix: str
-) -> None:
+def test_every_mistake_has_its_location(tmp_path: Path, name: str, suffix: str) -> None:
     wrong = WRONG[name]
     path = tmp_path / f"w.{suffix}"
     path.write_text(wrong.files[suffix])
@@ -57,7 +55,7 @@ def test_every_mistake_is_told_at_its_place(
         ("w", b"", "is not a workflow file"),
     ],
 )
-def test_a_file_that_cannot_be_a_workflow(
+def test_file_that_cannot_be_a_workflow_is_refused(
     tmp_path: Path, name: str, content: bytes, words: str
 ) -> None:
     path = tmp_path / name
@@ -67,7 +65,7 @@ def test_a_file_that_cannot_be_a_workflow(
     assert mistake.file == str(path)
 
 
-def test_the_size_of_a_file_is_bounded(tmp_path: Path) -> None:
+def test_size_of_a_file_is_limited(tmp_path: Path) -> None:
     path = tmp_path / "w.json"
     with path.open("wb") as file:
         file.truncate((16 << 20) + 1)
@@ -75,7 +73,7 @@ def test_the_size_of_a_file_is_bounded(tmp_path: Path) -> None:
     assert mistake.message == "is larger than 16 MiB"
 
 
-def test_what_is_no_file_is_told_and_never_waited_for(tmp_path: Path) -> None:
+def test_special_file_is_refused_without_waiting(tmp_path: Path) -> None:
     fifo = tmp_path / "w.json"
     os.mkfifo(fifo)
     folder = tmp_path / "d.toml"
@@ -86,7 +84,7 @@ def test_what_is_no_file_is_told_and_never_waited_for(tmp_path: Path) -> None:
         assert mistake.message == "is not a regular file"
 
 
-def test_an_unreadable_or_absent_file(tmp_path: Path) -> None:
+def test_unreadable_or_missing_file_is_refused(tmp_path: Path) -> None:
     loop = tmp_path / "loop.json"
     loop.symlink_to(loop)
     (mistake,) = mistakes_in(loop).mistakes

@@ -1,4 +1,4 @@
-"""What routes have in common: the service they ask, and how they answer."""
+"""What routes have in common: the backend, and the format of responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from provctl.core.model.labels import Condition
 
 
-# What every operation may answer besides a success.
+# The error responses of every operation.
 JSON: Dict[str, Any] = {
     "responses": {
         "4XX": {"model": Problem, "description": "Refused"},
@@ -31,7 +31,7 @@ _ANSWER_MAX = 16 << 20  # bytes
 
 
 class JsonResponse(Response):
-    """An answer that is JSON already. For one that is too large it says that, with 500."""
+    """A response that is already JSON; a too large one becomes an error 500."""
 
     media_type = "application/json"
 
@@ -49,12 +49,12 @@ class JsonResponse(Response):
 
 
 def service_of(request: Request) -> SchedulerBackend:
-    """Return whoever has the runs."""
+    """Return the backend."""
     return cast("SchedulerBackend", request.app.state.service)
 
 
 def conditions_of(label: Optional[str]) -> Tuple[Condition, ...]:
-    """Return what a query such as "env=prod,!draft" asks of labels. Raises UsageError."""
+    """Return the conditions of a query like "env=prod,!draft". Raises UsageError."""
     try:
         return conditions(label) if label is not None else ()
     except ValueError as problem:
@@ -62,6 +62,6 @@ def conditions_of(label: Optional[str]) -> Tuple[Condition, ...]:
 
 
 def submitted(run_id: str) -> JsonResponse:
-    """Return the answer for a run that was queued."""
+    """Return the response for a queued run."""
     body = {"success": True, "data": run_id, "workflow_id": run_id, "status": "queued"}
     return JsonResponse(as_json(body), status_code=202)

@@ -1,4 +1,4 @@
-"""The routes of schedules: lists, one, adding, removing, and control."""
+"""The routes of schedules: list, show, add, remove, and control."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ async def add_schedule(
     The workflow is already evaluated, as in /workflows/submit, and is stored. The
     request is refused if a different schedule has the name.
     """
-    wish = NewSchedule(name, await request.body(), body.model_dump())
-    is_new = await _schedules(request).add(wish)
+    schedule = NewSchedule(name, await request.body(), body.model_dump())
+    is_new = await _schedules(request).add(schedule)
     status = 201 if is_new else 200
     return JsonResponse(
         success_body(await _schedules(request).one(name)), status_code=status

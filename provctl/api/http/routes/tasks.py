@@ -1,4 +1,4 @@
-"""The routes of tasks: lists, one, and its progress."""
+"""The routes of tasks: list, show, and report progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routes of workflows: submitting, lists, one, its events, and control."""
+"""The routes of workflows: submit, list, show, events, and control."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ async def cancel_workflow(
     request: Request, run: _RunId, body: Optional[CancelRequest] = None
 ) -> Response:
     """Cancel a run: stop its tasks, and kill them after the grace period."""
-    wish = body or CancelRequest()
-    return await _done(request, Cancel(run, wish.reason, wish.now))
+    sent = body or CancelRequest()
+    return await _control(request, Cancel(run, sent.reason, sent.now))
 
 
 @router.post("/workflows/{run}/pause", response_model=Ok, **JSON)
@@ -137,8 +137,8 @@ async def pause_workflow(
     request: Request, run: _RunId, body: Optional[PauseRequest] = None
 ) -> Response:
     """Pause a run: start no further tasks."""
-    wish = body or PauseRequest()
-    return await _done(request, Pause(run, wish.freeze, wish.reason))
+    sent = body or PauseRequest()
+    return await _control(request, Pause(run, sent.freeze, sent.reason))
 
 
 @router.post("/workflows/{run}/resume", response_model=Ok, **JSON)
@@ -146,7 +146,7 @@ async def resume_workflow(
     request: Request, run: _RunId, body: Optional[ReasonRequest] = None
 ) -> Response:
     """Resume a paused run."""
-    return await _done(request, Resume(run, (body or ReasonRequest()).reason))
+    return await _control(request, Resume(run, (body or ReasonRequest()).reason))
 
 
 @router.post("/workflows/{run}/retry", response_model=Ok, **JSON)
@@ -154,9 +154,9 @@ async def retry_workflow(
     request: Request, run: _RunId, body: Optional[RetryRequest] = None
 ) -> Response:
     """Retry the tasks that did not succeed, or the tasks in the request."""
-    wish = body or RetryRequest()
-    names = tuple(wish.tasks)
-    return await _done(request, RetryRun(run, names, wish.downstream, wish.reason))
+    sent = body or RetryRequest()
+    names = tuple(sent.tasks)
+    return await _control(request, RetryRun(run, names, sent.downstream, sent.reason))
 
 
 @router.post("/workflows/{run}/rollback", response_model=Ok, **JSON)
@@ -164,8 +164,8 @@ async def roll_workflow_back(
     request: Request, run: _RunId, body: Optional[RollbackRequest] = None
 ) -> Response:
     """Roll a finished run back."""
-    wish = body or RollbackRequest()
-    return await _done(request, Rollback(run, wish.to, wish.reason))
+    sent = body or RollbackRequest()
+    return await _control(request, Rollback(run, sent.to, sent.reason))
 
 
 @router.post(
@@ -179,6 +179,6 @@ async def call_library(
     return submitted(await service_of(request).call(call))
 
 
-async def _done(request: Request, wish: Any) -> JsonResponse:
-    await service_of(request).control(wish)
-    return JsonResponse(success_body(as_json(wish.run)))
+async def _control(request: Request, command: Any) -> JsonResponse:
+    await service_of(request).control(command)
+    return JsonResponse(success_body(as_json(command.run)))

@@ -1,4 +1,4 @@
-"""The app without a socket: the guard before it, and what becomes of mistakes."""
+"""The app without a socket: its security checks and its error responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HOST = b"127.0.0.1:9090"
 
 
 class _Service:
-    """Keeps what it was asked, and fails if it is told to."""
+    """Records its calls, and fails if the test says so."""
 
     def __init__(self, problem: Optional[Exception] = None) -> None:
         self.asked: List[Any] = []
@@ -56,7 +56,7 @@ def ask(
     door: str = "unix",
     headers: Tuple[Tuple[bytes, bytes], ...] = (),
 ) -> Tuple[int, Dict[str, Any]]:
-    """Return the status and the body of an answer."""
+    """Return the status and the body of a response."""
     bare, _, query = path.partition("?")
     kind = ((b"content-type", b"application/json"),) if method == "POST" else ()
     named = {name for name, _ in headers}
@@ -103,7 +103,7 @@ _BEARER = (b"authorization", b"Bearer " + _TOKEN.encode())
         ((_HOSTED, _BEARER), 200),
     ],
 )
-def test_on_tcp_all_has_to_be_right(headers: Any, status: int) -> None:
+def test_tcp_request_needs_the_right_host_and_token(headers: Any, status: int) -> None:
     service = _Service()
     assert ask(service, "GET", "/tasks", door="tcp", headers=headers)[0] == status
     assert len(service.asked) == (status == 200)
@@ -129,7 +129,7 @@ def test_health_needs_the_host_but_no_token() -> None:
         (errors.StateDirError("no"), 507),
     ],
 )
-def test_a_mistake_has_its_status_and_its_exit_code(
+def test_error_has_its_http_status_and_its_exit_code(
     problem: errors.ProvctlError, status: int
 ) -> None:
     told = ask(_Service(problem), "POST", "/workflows/submit", b"{}")
@@ -142,7 +142,7 @@ def test_a_mistake_has_its_status_and_its_exit_code(
     assert told == (status, body)
 
 
-def test_the_mistakes_of_a_workflow_have_their_places() -> None:
+def test_mistakes_of_a_workflow_have_their_location() -> None:
     mistake = errors.Diagnostic("wrong", "body", 3, 7, "  x", 1, "do so")
     problem = errors.InvalidWorkflow([mistake])
     status, told = ask(_Service(problem), "POST", "/workflows/submit", b"{}")
@@ -151,7 +151,7 @@ def test_the_mistakes_of_a_workflow_have_their_places() -> None:
     assert (shown["line"], shown["column"], shown["hint"]) == (3, 7, "do so")
 
 
-def test_what_is_sent_is_handed_on_as_it_is() -> None:
+def test_body_and_key_are_passed_on_unchanged() -> None:
     service = _Service()
     key = ((b"idempotency-key", b"k1"),)
     ask(service, "POST", "/workflows/submit", b'{"a": 1}', headers=key)
@@ -168,13 +168,13 @@ def test_what_is_sent_is_handed_on_as_it_is() -> None:
     ("path", "status"),
     [("/nothing", 404), ("/tasks?limit=x", 422), ("/workflows/%41B", 404)],
 )
-def test_the_envelope_is_there_for_every_mistake(path: str, status: int) -> None:
+def test_every_error_response_has_the_envelope(path: str, status: int) -> None:
     told = ask(_Service(), "GET", path)
     assert told[0] == status
     assert told[1]["success"] is False
 
 
-def test_bodies_are_bounded_and_strict() -> None:
+def test_bodies_are_limited_and_strictly_parsed() -> None:
     service = _Service()
     path = "/workflows/bcdfghjkmn/cancel"
     for body in (b"{", b'{"reason": "a", "reason": "b"}', b'{"reason": NaN}'):
@@ -188,7 +188,7 @@ def test_bodies_are_bounded_and_strict() -> None:
     assert ask(service, "POST", path, b"{}")[0] == 200
 
 
-def test_an_answer_that_is_too_large_is_500() -> None:
+def test_too_large_response_is_500() -> None:
     class Large(_Service):
         size = (16 << 20) - len(b'{"success":true,"data":}')
 
@@ -204,7 +204,7 @@ def test_an_answer_that_is_too_large_is_500() -> None:
     assert "limit" in told["hint"]
 
 
-def test_large_bodies_have_room_for_some_at_a_time() -> None:
+def test_number_of_large_bodies_at_a_time_is_limited() -> None:
     class Slow(_Service):
         def __init__(self) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""What uvicorn's protocol is bounded by, where requests follow each other closely."""
+"""Limits of uvicorn's protocol for requests that follow each other closely."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WAIT = b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Requests:
-    """An app: what is asked for, and what waits until its client has gone."""
+    """An app that records requests, and those whose client has gone."""
 
     def __init__(self) -> None:
         self.paths: List[str] = []
@@ -30,7 +30,7 @@ class Requests:
         self.gone = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer at once, but for `/wait`."""
+        """Answer at once, except for `/wait`."""
         self.paths.append(scope["path"])
         headers = [(b"content-length", b"2")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -67,7 +67,7 @@ async def served(
 
 
 async def statuses(reader: asyncio.StreamReader) -> List[str]:
-    """The statuses of all answers until the other side hangs up."""
+    """The statuses of all responses until the other side closes."""
     said = (await reader.read()).decode("ascii")
     return re.findall(r"HTTP/1\.1 (\d{3}) ", said)
 
@@ -80,7 +80,9 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("pieces", [[GET, b"GET /he"], [GET + b"GET /he", b"a"]])
 @in_a_loop
-async def test_each_head_has_its_time(tmp_path: Path, pieces: List[bytes]) -> None:
+async def test_each_request_head_has_its_own_timeout(
+    tmp_path: Path, pieces: List[bytes]
+) -> None:
     async with served(tmp_path, Requests()) as (reader, writer):
         for piece in pieces:
             writer.write(piece)
@@ -92,7 +94,7 @@ async def test_each_head_has_its_time(tmp_path: Path, pieces: List[bytes]) -> No
 
 @pytest.mark.usefixtures("hurried")
 @in_a_loop
-async def test_an_answer_may_take_longer_than_a_head(tmp_path: Path) -> None:
+async def test_response_may_take_longer_than_the_head_timeout(tmp_path: Path) -> None:
     # The control.
     app = Requests()
     async with served(tmp_path, app) as (reader, writer):
@@ -104,7 +106,7 @@ async def test_an_answer_may_take_longer_than_a_head(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_no_refusal_is_put_into_an_answer(tmp_path: Path) -> None:
+async def test_refusal_is_never_inserted_into_a_response(tmp_path: Path) -> None:
     app = Requests()
     async with served(tmp_path, app) as (reader, writer):
         writer.write(WAIT)
@@ -117,7 +119,7 @@ async def test_no_refusal_is_put_into_an_answer(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_a_head_behind_a_slow_answer_is_bounded(tmp_path: Path) -> None:
+async def test_head_during_a_slow_response_is_limited(tmp_path: Path) -> None:
     app = Requests()
     async with served(tmp_path, app) as (reader, writer):
         writer.write(WAIT)
@@ -127,7 +129,7 @@ async def test_a_head_behind_a_slow_answer_is_bounded(tmp_path: Path) -> None:
 
 
 @in_a_loop
-async def test_a_body_that_nobody_needs_is_read(tmp_path: Path) -> None:
+async def test_unused_body_is_read(tmp_path: Path) -> None:
     app = Requests()
     body = b"x" * 100_000
     head = b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"

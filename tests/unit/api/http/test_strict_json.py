@@ -1,4 +1,4 @@
-"""JSON that strangers send is exactly that, or refused in words."""
+"""JSON from strangers is strictly valid, or refused with a message."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _VALUES = st.recursive(
 
 
 @given(value=_VALUES, ascii_only=st.booleans())
-def test_what_is_json_is_read(value: object, ascii_only: bool) -> None:
+def test_valid_json_is_read(value: object, ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
     assert read_strictly(text.encode()) == value
 
 
 @given(st.binary(max_size=40))
-def test_what_is_not_is_a_value_error_and_nothing_else(body: bytes) -> None:
+def test_invalid_json_raises_only_value_error(body: bytes) -> None:
     with suppress(ValueError):
         read_strictly(body)
 
@@ -52,12 +52,12 @@ def test_what_is_not_is_a_value_error_and_nothing_else(body: bytes) -> None:
         (b"", "Expecting"),
     ],
 )
-def test_it_says_what_is_wrong(body: bytes, word: str) -> None:
+def test_error_says_what_is_wrong(body: bytes, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         read_strictly(body)
 
 
-def test_the_limits_are_what_they_say() -> None:
+def test_limits_accept_what_is_documented() -> None:
     assert read_strictly(b"[" * 64 + b"]" * 64)
     assert read_strictly(b"9" * 400)
     assert read_strictly(rb'"\ud83d\ude00"') == "\U0001f600"

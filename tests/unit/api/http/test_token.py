@@ -1,4 +1,4 @@
-"""The token: made once, private, compared whole."""
+"""The access token is created once, is private, and is compared completely."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_it_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+def test_token_is_created_once_and_is_private(tmp_path: Path) -> None:
     place = tmp_path / "token"
     token = load_or_create_token(place)
     assert len(token) == 64
@@ -26,7 +26,7 @@ def test_it_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "abc\n", "0" * 63 + "\n", "g" * 64])
-def test_a_file_without_a_token_is_refused(tmp_path: Path, content: str) -> None:
+def test_file_without_a_token_is_refused(tmp_path: Path, content: str) -> None:
     place = tmp_path / "token"
     place.write_text(content)
     place.chmod(0o600)
@@ -34,12 +34,12 @@ def test_a_file_without_a_token_is_refused(tmp_path: Path, content: str) -> None
         load_or_create_token(place)
 
 
-def test_where_no_file_can_be_made_it_is_said(tmp_path: Path) -> None:
+def test_uncreatable_token_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StateDirError, match="No such file"):
         load_or_create_token(tmp_path / "missing" / "token")
 
 
-def test_only_the_whole_token_fits() -> None:
+def test_only_the_complete_token_matches() -> None:
     token = "0123456789abcdef" * 4
     assert matches(f"Bearer {token}".encode(), token)
     assert matches(f"bearer  {token} ".encode(), token)

@@ -43,7 +43,7 @@ def run(file: Path) -> Run:
     return runner
 
 
-def test_show_has_only_the_settings_that_were_named(run: Run) -> None:
+def test_show_prints_only_the_named_settings(run: Run) -> None:
     result = run("show", "server.port", "pools", output="json")
     assert [row["key"] for row in json.loads(result.stdout)] == ["server.port", "pools"]
     unknown = run("show", "server.prot").exception
@@ -51,7 +51,7 @@ def test_show_has_only_the_settings_that_were_named(run: Run) -> None:
     assert unknown.hint == "did you mean server.port?"
 
 
-def test_show_has_each_value_and_where_it_comes_from(run: Run, file: Path) -> None:
+def test_show_prints_each_value_and_its_origin(run: Run, file: Path) -> None:
     result = run("show")
     lines = [line.split() for line in result.stdout.splitlines()]
     assert result.exit_code == 0
@@ -81,14 +81,14 @@ def test_show_as_json_has_everything_about_a_key(run: Run, file: Path) -> None:
     }
 
 
-def test_show_as_lines_and_names(run: Run) -> None:
+def test_show_supports_jsonl_and_name(run: Run) -> None:
     lines = run("show", output="jsonl").stdout.splitlines()
     names = run("show", output="name").stdout.splitlines()
     assert [json.loads(line)["key"] for line in lines] == names
     assert names == [key.name for key in KEYS]
 
 
-def test_path_names_files_that_are_there_or_not(run: Run, file: Path) -> None:
+def test_path_lists_existing_and_missing_files(run: Run, file: Path) -> None:
     records = json.loads(run("path", output="json").stdout)
     system = file.parent / "etc/provctl/config.toml"
     assert records == [
@@ -97,12 +97,12 @@ def test_path_names_files_that_are_there_or_not(run: Run, file: Path) -> None:
     ]
 
 
-def test_path_works_beside_a_broken_file(run: Run, file: Path) -> None:
+def test_path_works_with_a_broken_file(run: Run, file: Path) -> None:
     file.write_text("[", encoding="utf-8")
     assert run("path").exit_code == 0
 
 
-def test_check_accepts_what_is_set(run: Run) -> None:
+def test_check_accepts_a_valid_configuration(run: Run) -> None:
     result = run("check", output="json")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == [
@@ -110,7 +110,7 @@ def test_check_accepts_what_is_set(run: Run) -> None:
     ]
 
 
-def test_check_refuses_what_is_set(run: Run, file: Path) -> None:
+def test_check_refuses_an_invalid_configuration(run: Run, file: Path) -> None:
     file.write_text("[sever]\n", encoding="utf-8")
     result = run("check")
     assert isinstance(result.exception, InvalidConfig)
@@ -118,7 +118,7 @@ def test_check_refuses_what_is_set(run: Run, file: Path) -> None:
     assert result.exception.message == f"{file}:1: unknown section [sever]"
 
 
-def test_check_of_a_file_looks_at_that_file_alone(run: Run, file: Path) -> None:
+def test_check_of_a_file_reads_only_that_file(run: Run, file: Path) -> None:
     other = file.parent / "other.toml"
     other.write_text("[server]\nport = 1\n", encoding="utf-8")
     file.write_text("[", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The completion scripts that ship are what `provctl completion` prints."""
+"""The shipped completion scripts are what `provctl completion` prints."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FILES = {
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_shipped_script_is_the_printed_one(shell: str) -> None:
+def test_shipped_script_equals_the_printed_one(shell: str) -> None:
     result = CliRunner().invoke(cli, ["completion", shell])
     assert result.exit_code == 0
     assert result.stdout == (SHIPPED / FILES[shell]).read_text(encoding="utf-8")
     assert "_PROVCTL_COMPLETE" in result.stdout
 
 
-def test_no_other_script_ships() -> None:
+def test_no_other_script_is_shipped() -> None:
     assert {path.name for path in SHIPPED.iterdir()} == set(FILES.values())
 
 

@@ -1,4 +1,4 @@
-"""How shells ask and are answered: words without quotes in, quoted words out."""
+"""How shells send words and get offers: unquoted words in, quoted words out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def offer(value: str, about: str = "") -> CompletionItem:
         ("", [""]),
     ],
 )
-def test_bash_says_the_line_as_it_is(line: str, words: List[str]) -> None:
+def test_bash_sends_the_raw_line(line: str, words: List[str]) -> None:
     assert ask("bash", line).words == words
 
 
@@ -61,20 +61,20 @@ def test_bash_says_the_line_as_it_is(line: str, words: List[str]) -> None:
         ("p ", "~", r"\~"),
     ],
 )
-def test_bash_gets_what_takes_the_place_of_the_end(
+def test_bash_gets_text_that_replaces_the_last_word(
     line: str, value: str, inserted: str
 ) -> None:
     assert ask("bash", line).answer([offer(value, "about")], "") == f"\n{inserted}"
 
 
 @given(TEXTS)
-def test_what_bash_inserts_is_one_word(text: str) -> None:
+def test_text_inserted_by_bash_is_one_word(text: str) -> None:
     for start in ("", "'"):
         _, inserted = ask("bash", f"p {start}").answer([offer(text)], "").split("\n")
         assert shlex.split(f"{start}{inserted}{start}") == [text]
 
 
-def test_bash_shows_what_is_said_only_beside_others() -> None:
+def test_bash_shows_descriptions_only_for_several_offers() -> None:
     offers = [offer("a", "first"), offer("bcd", "x" * 100), offer("e")]
     dialogue = ask("bash", "p ", _PROVCTL_COLUMNS="20")
     assert dialogue.answer(offers, "file").split("\n") == [
@@ -88,14 +88,14 @@ def test_bash_shows_what_is_said_only_beside_others() -> None:
     assert inserting.answer(offers, "") == "\na\nbcd\ne"
 
 
-def test_zsh_gets_colons_and_backslashes_escaped() -> None:
+def test_zsh_gets_escaped_colons_and_backslashes() -> None:
     dialogue = ask("zsh", "p\x1fa b\x1fc")
     assert dialogue.words == ["p", "a b", "c"]
     offers = [offer("a:b\\", "c:d\\e\x1b"), offer("x")]
     assert dialogue.answer(offers, "open") == "open\na\\:b\\\\:c:d\\\\e\\\\x1b\nx"
 
 
-def test_fish_says_its_last_word_with_quotes() -> None:
+def test_fish_sends_its_last_word_with_quotes() -> None:
     dialogue = ask("fish", "p\x1fa 'b\x1f'it")
     assert dialogue.words == ["p", "a 'b", "it"]
     assert dialogue.answer([offer(BAD, "a\tb")], "") == f"\n{BAD}\ta\\tb"
@@ -112,11 +112,11 @@ def test_fish_says_its_last_word_with_quotes() -> None:
         ('"', ""),
     ],
 )
-def test_nushell_says_words_with_quotes(typed: str, word: str) -> None:
+def test_nushell_sends_words_with_quotes(typed: str, word: str) -> None:
     assert ask("nu", f"provctl\x1f{typed}").words == ["provctl", word]
 
 
-def test_nushell_inserts_what_it_is_given_so_it_is_quoted() -> None:
+def test_nushell_gets_quoted_words() -> None:
     offers = [offer("@last", "x"), offer('a b"\\', "y"), offer("(x)")]
     answer = ask("nu", "provctl\x1f").answer(offers, "")
     assert [item["value"] for item in json.loads(answer)] == [

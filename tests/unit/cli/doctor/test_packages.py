@@ -1,4 +1,4 @@
-"""The packages that provctl needs are those of pyproject.toml."""
+"""The packages that doctor checks are the dependencies in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ else:
     import tomli as tomllib
 
 
-def test_they_are_those_of_the_project_and_no_developers() -> None:
+def test_checked_packages_are_the_dependencies_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     needed = [*project["dependencies"], *project["optional-dependencies"]["kcl"]]
     found = packages()

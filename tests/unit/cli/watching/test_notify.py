@@ -1,4 +1,4 @@
-"""A message for a terminal cannot say more to it than that it is one."""
+"""A notification for a terminal contains no other escape sequence."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from provctl.cli.watching.notify import escape_of
         ),
     ],
 )
-def test_each_terminal_gets_the_form_it_knows(
+def test_each_terminal_gets_its_supported_sequence(
     environ: Dict[str, str], escape: str
 ) -> None:
     assert escape_of("web: done; now", environ) == escape
 
 
 @given(st.text())
-def test_nothing_in_a_name_is_an_escape(text: str) -> None:
+def test_name_in_a_notification_contains_no_escape_sequence(text: str) -> None:
     escape = escape_of(text, {})
     inner = escape[len("\x1b]777;notify;provctl;") : -len("\x1b\\")]
     assert inner.isprintable()

@@ -1,4 +1,4 @@
-"""Runs in a job log: one group at a time, as it is written, and nothing twice."""
+"""Task output in a CI job log: one group at a time, and nothing twice."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WORKFLOW = a_workflow(
 
 
 class Job:
-    """A run on disk that is watched in a job log; the test tells the time."""
+    """A run on disk, watched in a job log; the test sets the time."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Job:
         return self.out.getvalue()
 
     def hear(self, *events: Any) -> None:
-        """Let something happen to the run."""
+        """Apply events to the run."""
         if events:
             append(self.folder, events)
         news = self._follower.read()
@@ -103,7 +103,7 @@ class Job:
 
 
 def play(job: Job) -> str:
-    """Two servers at once, of which one fails; a flaky task; what looks like commands."""
+    """Two parallel servers, of which one fails; a flaky task; lines like commands."""
     job.start("server-1", "server-2", "dns")
     job.write("server-1", "creating\n::set-output name=x::y\n")
     job.tick()
@@ -128,7 +128,7 @@ def play(job: Job) -> str:
     return job.text
 
 
-def test_as_github_gets_it(tmp_path: Path, golden: Golden) -> None:
+def test_github_log_matches_its_golden_file(tmp_path: Path, golden: Golden) -> None:
     text = play(Job(tmp_path, GitHub()))
     golden("ui/job-github.txt", text)
     job = GitHubJob(text)
@@ -142,7 +142,7 @@ def test_as_github_gets_it(tmp_path: Path, golden: Golden) -> None:
     ]
 
 
-def test_as_gitlab_gets_it(tmp_path: Path, golden: Golden) -> None:
+def test_gitlab_log_matches_its_golden_file(tmp_path: Path, golden: Golden) -> None:
     text = play(Job(tmp_path, GitLab()))
     golden("ui/job-gitlab.txt", text.replace("\x1b", "<ESC>").replace("\r", "<CR>"))
     folded = {group.title: group.folded for group in GitLabJob(text).groups}
@@ -155,11 +155,11 @@ def test_as_gitlab_gets_it(tmp_path: Path, golden: Golden) -> None:
     }
 
 
-def test_as_others_get_it(tmp_path: Path, golden: Golden) -> None:
+def test_plain_log_matches_its_golden_file(tmp_path: Path, golden: Golden) -> None:
     golden("ui/job-other.txt", play(Job(tmp_path, CiLogFormat())))
 
 
-def test_what_is_written_is_shown_before_the_task_ends(tmp_path: Path) -> None:
+def test_output_is_shown_before_the_task_finishes(tmp_path: Path) -> None:
     job = Job(tmp_path, GitHub())
     job.start("server-1")
     job.tick()
@@ -172,7 +172,7 @@ def test_what_is_written_is_shown_before_the_task_ends(tmp_path: Path) -> None:
     assert job.text.endswith("one\nhalf a line\n")
 
 
-def test_where_a_secret_may_be_nothing_is_shown_before_it_is_covered(
+def test_output_with_secrets_is_shown_only_after_redaction(
     tmp_path: Path,
 ) -> None:
     secrets = {"TOKEN": "env:TOKEN"}
@@ -191,7 +191,7 @@ def test_where_a_secret_may_be_nothing_is_shown_before_it_is_covered(
     assert "correct-horse" not in job.text
 
 
-def test_others_wait_for_their_turn_but_not_for_ever(tmp_path: Path) -> None:
+def test_other_tasks_wait_for_their_group_but_not_forever(tmp_path: Path) -> None:
     job = Job(tmp_path, GitHub())
     job.start("server-1", "server-2")
     job.write("server-1", "one\n")
@@ -208,7 +208,9 @@ def test_others_wait_for_their_turn_but_not_for_ever(tmp_path: Path) -> None:
     assert len(GitHubJob(job.text).groups) == 3
 
 
-def test_what_ended_is_told_when_the_open_group_is_silent(tmp_path: Path) -> None:
+def test_finished_task_is_reported_when_the_open_group_is_silent(
+    tmp_path: Path,
+) -> None:
     job = Job(tmp_path, GitHub())
     job.start("server-1", "server-2")
     job.write("server-1", "one\n")
@@ -220,7 +222,9 @@ def test_what_ended_is_told_when_the_open_group_is_silent(tmp_path: Path) -> Non
     assert "server-2  succeeded" in job.text
 
 
-def test_what_ended_is_told_though_another_goes_on_and_on(tmp_path: Path) -> None:
+def test_finished_task_is_reported_although_another_keeps_writing(
+    tmp_path: Path,
+) -> None:
     job = Job(tmp_path, GitHub())
     job.start("server-1", "server-2")
     job.write("server-1", "one\n")
@@ -235,7 +239,7 @@ def test_what_ended_is_told_though_another_goes_on_and_on(tmp_path: Path) -> Non
     assert [len(group.lines) for group in GitHubJob(job.text).groups] == [7]
 
 
-def test_a_failure_is_shown_at_once(tmp_path: Path) -> None:
+def test_failure_is_shown_at_once(tmp_path: Path) -> None:
     job = Job(tmp_path, GitHub())
     job.start("server-1", "server-2")
     job.write("server-1", "one\n")
@@ -248,7 +252,7 @@ def test_a_failure_is_shown_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("while_it_runs", [True, False])
-def test_a_log_without_end_is_shortened(tmp_path: Path, while_it_runs: bool) -> None:
+def test_long_log_is_shortened(tmp_path: Path, while_it_runs: bool) -> None:
     job = Job(tmp_path, GitHub())
     job.start("server-1")
     lines = [f"line {n:06}" for n in range(100_000)]
@@ -268,7 +272,9 @@ def test_a_log_without_end_is_shortened(tmp_path: Path, while_it_runs: bool) -> 
     assert str(log) in notice
 
 
-def test_a_failed_log_is_shown_in_the_end_with_both_its_ends(tmp_path: Path) -> None:
+def test_failed_log_is_shown_at_the_end_with_its_start_and_its_end(
+    tmp_path: Path,
+) -> None:
     job = Job(tmp_path, CiLogFormat(), a_workflow(task("server-1")), groups=False)
     job.start("server-1")
     log = job.write("server-1", "".join(f"line {n}\n" for n in range(5000)))
@@ -283,7 +289,7 @@ def test_a_failed_log_is_shown_in_the_end_with_both_its_ends(tmp_path: Path) -> 
     assert job.text.splitlines()[-1].endswith("provctl retry r")
 
 
-def test_tasks_are_seen_in_their_colours(tmp_path: Path) -> None:
+def test_colours_of_tasks_are_kept(tmp_path: Path) -> None:
     job = Job(tmp_path, GitLab(colours=True))
     job.start("server-1")
     job.write("server-1", "\x1b[33mone\ntwo\x1b[2J\n")
@@ -295,7 +301,7 @@ def test_tasks_are_seen_in_their_colours(tmp_path: Path) -> None:
     assert "    \x1b[33mone\x1b[0m" in GitLabJob(job.text).outside
 
 
-def test_after_a_long_silence_it_says_what_still_runs(tmp_path: Path) -> None:
+def test_heartbeat_after_a_silence_names_running_tasks(tmp_path: Path) -> None:
     job = Job(tmp_path, CiLogFormat(), groups=False)
     job.start("server-1", "server-2")
     said = job.text
@@ -311,14 +317,14 @@ def test_after_a_long_silence_it_says_what_still_runs(tmp_path: Path) -> None:
     assert job.text.splitlines()[-1] == "1124 run r still running: server-2 for 2m04s"
 
 
-def test_a_heartbeat_can_be_stopped(tmp_path: Path) -> None:
+def test_heartbeat_can_be_turned_off(tmp_path: Path) -> None:
     job = Job(tmp_path, CiLogFormat(), heartbeat_s=0)
     job.start("server-1")
     job.tick(10_000.0)
     assert "goes on" not in job.text
 
 
-def test_in_an_open_group_a_heartbeat_closes_nothing(tmp_path: Path) -> None:
+def test_heartbeat_does_not_close_an_open_group(tmp_path: Path) -> None:
     job = Job(tmp_path, GitHub())
     job.start("server-1")
     job.write("server-1", "one\n")
@@ -333,7 +339,7 @@ def test_in_an_open_group_a_heartbeat_closes_nothing(tmp_path: Path) -> None:
     assert group.lines[2] == "two"
 
 
-def test_who_sees_nothing_any_more_is_told_once(tmp_path: Path) -> None:
+def test_closed_output_is_reported_once(tmp_path: Path) -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError(32, "Broken pipe")
@@ -362,14 +368,16 @@ def summary_of(job: Job, folder: Path) -> str:
     return markdown_of(summaries_of(session, ["r"]))
 
 
-def test_the_summary_of_a_run(tmp_path: Path, golden: Golden) -> None:
+def test_summary_of_a_run_matches_its_golden_file(
+    tmp_path: Path, golden: Golden
+) -> None:
     job = Job(tmp_path, GitHub())
     play(job)
     golden("ui/summary.md", summary_of(job, tmp_path))
 
 
 @pytest.mark.parametrize(("size", "drawn"), [(200, True), (201, False), (5000, False)])
-def test_the_summary_of_many_tasks_is_bounded(
+def test_summary_of_many_tasks_is_limited(
     tmp_path: Path, size: int, drawn: bool
 ) -> None:
     names = [f"{'t' * 90}{n}" for n in range(size)]
@@ -389,7 +397,9 @@ def test_the_summary_of_many_tasks_is_bounded(
     assert text.endswith("<code>provctl retry r</code>\n")
 
 
-def test_needs_that_mermaid_refuses_are_told_in_words(tmp_path: Path) -> None:
+def test_dependencies_beyond_the_mermaid_limit_are_listed_as_text(
+    tmp_path: Path,
+) -> None:
     first = [f"a{n}" for n in range(25)]
     tasks = [*map(task, first), *(task(f"b{n}", first) for n in range(21))]
     text = summary_of(Job(tmp_path, GitHub(), a_workflow(*tasks)), tmp_path)
@@ -398,7 +408,7 @@ def test_needs_that_mermaid_refuses_are_told_in_words(tmp_path: Path) -> None:
     assert text.startswith("## \N{HOURGLASS WITH FLOWING SAND} w queued\n")
 
 
-def test_many_tasks_cost_no_more_each(tmp_path: Path) -> None:
+def test_time_for_many_tasks_grows_linearly(tmp_path: Path) -> None:
     names = [f"t{n}" for n in range(2000)]
     job = Job(tmp_path, GitHub(), a_workflow(*map(task, names)))
     began: List[Tuple[str, int]] = [(name, 1) for name in names]

@@ -1,4 +1,4 @@
-"""The critical path: what decides how long a workflow takes, and what has time."""
+"""The critical path decides how long a workflow takes; other tasks have slack."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def path_of(
     return path, dict(timings)
 
 
-def test_the_longest_way_and_the_time_that_others_have() -> None:
+def test_critical_path_is_the_longest_and_others_have_slack() -> None:
     diamond = a_workflow(
         task("a"), task("b", ["a"]), task("c", ["a"]), task("d", ["b", "c"])
     )
@@ -36,7 +36,7 @@ def test_the_longest_way_and_the_time_that_others_have() -> None:
     assert timings["d"] == TaskSlack(6.0, 1.0, 0.0)
 
 
-def test_through_a_nested_workflow() -> None:
+def test_critical_path_goes_through_a_nested_workflow() -> None:
     workflow = a_workflow(
         task("a"),
         group("g", ["a"]),
@@ -50,18 +50,18 @@ def test_through_a_nested_workflow() -> None:
     assert timings["g/x"].slack_s == 3.0
 
 
-def test_what_needs_nothing_and_nothing_at_all() -> None:
+def test_critical_path_of_independent_tasks_and_of_an_empty_workflow() -> None:
     assert path_of(a_workflow())[0] == []
     assert path_of(a_workflow(task("a"), task("b")), b=2)[0] == ["b"]
 
 
-def test_depth_costs_no_stack() -> None:
+def test_deep_workflow_does_not_overflow_the_stack() -> None:
     assert len(path_of(chain(20_000))[0]) == 20_000
     assert path_of(nested(1_000))[0] == ["/".join(["g"] * 1_000) + "/t"]
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.sets(st.integers(0, 20))), min_size=1))
-def test_no_way_is_longer_and_no_slack_is_negative(
+def test_critical_path_is_maximal_and_slack_is_never_negative(
     drawn: List[Tuple[float, Set[int]]],
 ) -> None:
     took = {f"t{n}": seconds for n, (seconds, _) in enumerate(drawn)}

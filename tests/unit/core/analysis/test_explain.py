@@ -1,4 +1,4 @@
-"""Why a task is where it is, in all the places it can be."""
+"""Why a task has its status, in every case."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def begun(*tasks: Any, **fields: Any) -> Dialogue:
     return dialogue
 
 
-def test_a_waiting_task_names_the_needs_that_are_not_met() -> None:
+def test_waiting_task_names_its_unmet_dependencies() -> None:
     chain = begun(task("a"), task("b"), task("c", ["a", ("b", "done")]))
     assert whys(chain, "c") == [
         "need: waiting for a (running)",
@@ -57,7 +57,7 @@ def test_a_waiting_task_names_the_needs_that_are_not_met() -> None:
     )
 
 
-def test_inside_a_group_that_has_not_begun() -> None:
+def test_task_waits_for_its_group_to_start() -> None:
     nested = begun(task("a"), group("g", ["a"]), task("g/x"))
     assert whys(nested, "g/x") == ["group: the nested workflow g has not started"]
     told(nested, "a exits 0")
@@ -65,7 +65,7 @@ def test_inside_a_group_that_has_not_begun() -> None:
     assert whys(nested, "g/x") == ["running: it is running"]
 
 
-def test_slots_are_full_and_others_are_ahead() -> None:
+def test_task_waits_for_slots_and_for_tasks_ahead() -> None:
     full = begun(task("a"), task("b"), task("c"), slots=1)
     (slots, behind) = explain(full.state, "r", "c", after_a_minute)
     assert slots == Reason("slots", "the only slot is taken", (("r", "a"),), 1060.0)
@@ -75,7 +75,7 @@ def test_slots_are_full_and_others_are_ahead() -> None:
     assert whys(full, "b") == ["slots: the only slot is taken"]
 
 
-def test_a_pool_is_full_and_who_holds_it_in_another_run() -> None:
+def test_task_waits_for_a_pool_held_by_another_run() -> None:
     pool = {"aws": 2}
     dialogue = begun(task("a", pools={"aws": 2}), capacity=pool)
     dialogue.submit(a_workflow(task("x", pools={"aws": 1}), task("y")), run="other")
@@ -87,7 +87,7 @@ def test_a_pool_is_full_and_who_holds_it_in_another_run() -> None:
     assert whys(dialogue, "y", "other") == ["running: it is running"]
 
 
-def test_what_other_owners_have_is_named() -> None:
+def test_resources_of_other_owners_are_named() -> None:
     dialogue = Dialogue(
         capacity={"db": 2}, slots=2, lacking=frozenset({"slots", "pool:db"})
     )
@@ -110,7 +110,7 @@ def test_what_other_owners_have_is_named() -> None:
     assert explain(dialogue.state, "r", "a", no_idea) == []
 
 
-def test_the_limit_of_its_own_run() -> None:
+def test_limit_of_the_own_run_is_named() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a"), task("b")), max_parallel=1)
     assert whys(dialogue, "b") == [
@@ -118,7 +118,7 @@ def test_the_limit_of_its_own_run() -> None:
     ]
 
 
-def test_backoff_says_until_when() -> None:
+def test_retrying_task_names_the_time_of_its_next_attempt() -> None:
     dialogue = begun(task("a", retry=RetryPolicy(3, delay_s=30)))
     told(dialogue, "a exits 7")
     (because,) = explain(dialogue.state, "r", "a", no_idea)
@@ -129,7 +129,7 @@ def test_backoff_says_until_when() -> None:
     assert whys(dialogue, "a") == ["running: it is running, attempt 2"]
 
 
-def test_paused_and_told_to_end() -> None:
+def test_paused_and_stopping_are_named() -> None:
     dialogue = begun(task("a"), task("b", ["a"]))
     told(dialogue, "pause")
     assert whys(dialogue, "b") == [
@@ -142,14 +142,14 @@ def test_paused_and_told_to_end() -> None:
     )
 
 
-def test_held_waits_for_a_decision() -> None:
+def test_held_task_waits_for_a_decision() -> None:
     dialogue = told(begun(task("a")), "a is lost")
     (why,) = whys(dialogue, "a")
     assert why.startswith("held: held: ")
     assert why.endswith("an operator must resolve it")
 
 
-def test_a_failure_far_away_is_the_root_cause() -> None:
+def test_root_cause_of_a_distant_failure_is_named() -> None:
     dialogue = begun(
         task("a"),
         task("b", ["a"]),
@@ -163,7 +163,7 @@ def test_a_failure_far_away_is_the_root_cause() -> None:
     assert whys(dialogue, "a") == ["failed: it failed: exit code 3"]
 
 
-def test_what_could_not_be_started_failed_before_it_began() -> None:
+def test_task_that_could_not_start_failed_before_its_start() -> None:
     dialogue = told(begun(task("a"), task("z", ["a"])), "a cannot start")
     assert whys(dialogue, "a") == [
         "failed: it failed before it started: cannot start it"
@@ -173,14 +173,14 @@ def test_what_could_not_be_started_failed_before_it_began() -> None:
     )
 
 
-def test_a_group_failed_because_of_what_is_in_it() -> None:
+def test_root_cause_of_a_failed_group_is_its_task() -> None:
     dialogue = begun(group("g"), task("g/x"), task("g/y"))
     told(dialogue, "g/y exits 4", "g/x exits 0")
     run = dialogue.state.runs["r"]
     assert [c.task.id for c in root_causes(run, run.tasks["g"])] == ["g/y"]
 
 
-def test_a_condition_shows_its_values() -> None:
+def test_false_condition_shows_its_values() -> None:
     when = {"$equals": [output("a", "zone"), "es-mad1"]}
     dialogue = begun(task("a"), task("b", ["a"], when=when))
     told(dialogue, 'a returns {"zone": "fi-hel1"}')
@@ -190,18 +190,18 @@ def test_a_condition_shows_its_values() -> None:
     ]
 
 
-def test_success_is_said_plainly() -> None:
+def test_successful_task_has_a_plain_reason() -> None:
     dialogue = told(begun(task("a")), "a exits 0")
     assert whys(dialogue, "a") == ["result: it succeeded"]
 
 
-def test_no_such_task() -> None:
+def test_unknown_task_raises_key_error() -> None:
     with pytest.raises(KeyError):
         explain(begun(task("a")).state, "r", "z", no_idea)
 
 
-def test_what_the_machine_has_none_of_keeps_all_from_starting() -> None:
-    """Who holds starts back is the loop: here nothing is left of the slots."""
+def test_shortage_of_the_machine_blocks_all_starts() -> None:
+    """The loop holds starts back, so no slot is left here."""
     short = begun(task("a"), task("b"), slots=1)
     short.lacking = frozenset({SLOTS})
     told(short, "a finds no room")
@@ -220,7 +220,7 @@ def test_what_the_machine_has_none_of_keeps_all_from_starting() -> None:
     assert whys(short, "b") == ["slots: the only slot is taken"]
 
 
-def test_who_lacks_something_is_forgotten_when_it_is_cancelled() -> None:
+def test_shortage_is_forgotten_when_the_task_is_cancelled() -> None:
     short = begun(task("a"))
     short.lacking = frozenset({SLOTS})
     told(short, "a finds no room", "cancel")

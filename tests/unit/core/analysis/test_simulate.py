@@ -1,4 +1,4 @@
-"""A simulated run: what the scheduler would do, in a time that is only a number."""
+"""A simulated run: what the scheduler would do, on a virtual clock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Drawn = List[Tuple[int, Set[int], int]]
 def simulated(
     workflow: Workflow, slots: int = 10, *, failure_model: Any = None, **took: float
 ) -> SimulationResult:
-    """Pools are p, of 2; a task takes 1 second if not said otherwise."""
+    """Simulate with pool p of 2; a task takes 1 second by default."""
     return simulate(
         workflow,
         slots=slots,
@@ -39,14 +39,14 @@ def simulated(
 
 
 def starts(simulation: SimulationResult) -> List[Tuple[str, float]]:
-    return [(each.task, each.start_s) for each in simulation.tries]
+    return [(each.task, each.start_s) for each in simulation.attempts]
 
 
 def bound(workflow: Workflow, simulation: SimulationResult) -> str:
     return lower_bound(simulation, critical_path_length(workflow, simulation)[1])
 
 
-def test_tasks_start_when_their_needs_have_ended_and_a_slot_is_free() -> None:
+def test_tasks_start_when_dependencies_have_finished_and_a_slot_is_free() -> None:
     diamond = a_workflow(
         task("a"), task("b", ["a"]), task("c", ["a"]), task("d", ["b", "c"])
     )
@@ -62,14 +62,14 @@ def test_tasks_start_when_their_needs_have_ended_and_a_slot_is_free() -> None:
     assert (narrow.utilisation, narrow.tail_s) == (1, 0)
 
 
-def test_the_tail_is_what_is_left_when_a_slot_has_nothing_to_do() -> None:
+def test_tail_is_the_time_in_which_a_slot_is_idle() -> None:
     three = a_workflow(task("a"), task("b"), task("c"))
     one = simulated(three, 2, a=1, b=4, c=2)
     assert (one.makespan_s, one.tail_s) == (4, 1)
     assert one.utilisation == pytest.approx(7 / 8)
 
 
-def test_pools_and_the_limit_of_a_workflow_are_kept_and_named() -> None:
+def test_pools_and_the_workflow_limit_are_respected_and_named() -> None:
     pooled = a_workflow(*(task(name, pools={"p": 1}) for name in "abcd"))
     assert simulated(pooled).makespan_s == 2
     assert bound(pooled, simulated(pooled)) == "pool:p"
@@ -78,12 +78,12 @@ def test_pools_and_the_limit_of_a_workflow_are_kept_and_named() -> None:
     assert bound(limited, simulated(limited)).startswith("run:")
 
 
-def test_priority_decides_who_is_first() -> None:
+def test_task_of_higher_priority_starts_first() -> None:
     ranked = a_workflow(task("low"), task("high", priority=3))
     assert starts(simulated(ranked, 1)) == [("high", 0), ("low", 1)]
 
 
-def test_a_nested_workflow_takes_the_time_of_its_tasks() -> None:
+def test_nested_workflow_takes_the_time_of_its_tasks() -> None:
     nested = a_workflow(
         task("a"),
         group("g", ["a"]),
@@ -100,7 +100,7 @@ def test_a_nested_workflow_takes_the_time_of_its_tasks() -> None:
     ]
 
 
-def test_what_nobody_can_know_counts_as_well() -> None:
+def test_conditions_count_as_true_and_timeouts_are_ignored() -> None:
     # Values, conditions and time limits are about what tasks do, and nothing is done.
     workflow = a_workflow(
         task("a", timeout_s=0.1, env={"X": output("a")}),
@@ -113,7 +113,7 @@ def test_what_nobody_can_know_counts_as_well() -> None:
     assert simulated(workflow).makespan_s == 3
 
 
-def test_what_waits_for_a_failure_is_skipped_and_costs_nothing() -> None:
+def test_task_that_waits_for_a_failure_is_skipped_and_takes_no_time() -> None:
     workflow = a_workflow(
         task("a"), task("alert", [("a", "failure")]), task("end", [("alert", "done")])
     )
@@ -123,13 +123,13 @@ def test_what_waits_for_a_failure_is_skipped_and_costs_nothing() -> None:
     assert critical_path_length(workflow, one)[1] <= one.makespan_s
 
 
-def test_nothing_at_all_takes_no_time() -> None:
+def test_empty_workflow_takes_no_time() -> None:
     empty = simulated(a_workflow())
     assert (empty.makespan_s, empty.utilisation, empty.outcome) == (0, 0, "succeeded")
     assert critical_path_length(a_workflow(), empty) == ([], 0)
 
 
-def test_bad_luck_is_tried_again_after_the_waits_that_the_task_has() -> None:
+def test_failed_attempt_is_retried_after_its_delay() -> None:
     rolls = {("a", 1): 0.9, ("a", 2): 0.9, ("a", 3): 0.1}
     failure_model = FailureModel(
         {"a": 0.5}, lambda name, number: rolls.get((name, number), 0.0)
@@ -139,7 +139,7 @@ def test_bad_luck_is_tried_again_after_the_waits_that_the_task_has() -> None:
     )
     one = simulated(patient, failure_model=failure_model)
     assert starts(one) == [("a", 0), ("a", 11), ("a", 32), ("b", 33)]
-    assert [each.well for each in one.tries] == [False, False, True, True]
+    assert [each.well for each in one.attempts] == [False, False, True, True]
     assert (one.outcome, one.work_s) == ("succeeded", 4)
     assert critical_path_length(patient, one) == (["a", "b"], 34)
     hasty = a_workflow(task("a"), task("b", ["a"]))
@@ -174,7 +174,7 @@ DRAWN = st.lists(
 
 
 @given(DRAWN, st.integers(1, 5), st.booleans())
-def test_no_run_is_shorter_than_its_longest_way_or_its_work_allows(
+def test_run_is_never_shorter_than_its_critical_path_or_its_work(
     drawn: Drawn, slots: int, pools: bool
 ) -> None:
     workflow, took = drawn_workflow(drawn, pools=pools)
@@ -188,7 +188,7 @@ def test_no_run_is_shorter_than_its_longest_way_or_its_work_allows(
 
 
 @given(DRAWN)
-def test_with_room_for_all_it_is_the_longest_way(drawn: Drawn) -> None:
+def test_run_with_enough_slots_takes_its_critical_path(drawn: Drawn) -> None:
     workflow, took = drawn_workflow(drawn, pools=False)
     one = simulated(workflow, len(drawn), **took)
     assert one.makespan_s == critical_path_length(workflow, one)[1]
@@ -203,11 +203,11 @@ def seconds_for(workflow: Workflow) -> float:
     return time.process_time() - began
 
 
-def test_ten_times_the_tasks_cost_ten_times_the_time() -> None:
+def test_time_grows_linearly_with_the_number_of_tasks() -> None:
     fan = [a_workflow(*(task(f"t{n}") for n in range(size))) for size in (500, 5_000)]
     small, large = map(seconds_for, fan)
     assert large < 10 * 4 * small
 
 
-def test_depth_costs_no_stack() -> None:
+def test_deep_workflow_does_not_overflow_the_stack() -> None:
     assert simulated(chain(5_000)).makespan_s == 5_000

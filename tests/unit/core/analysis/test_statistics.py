@@ -1,4 +1,4 @@
-"""What earlier runs say: quantiles, expected ends, what is slow, flaky or changed."""
+"""Statistics of earlier runs: quantiles, expected ends, slow and regressed tasks."""
 
 from __future__ import annotations
 
@@ -28,30 +28,32 @@ def runs(*times: Optional[float], outcome: str = "succeeded") -> List[PastRun]:
     ]
 
 
-def test_quantiles_as_others_have_them() -> None:
+def test_quantiles_match_the_usual_definition() -> None:
     assert quantile([1, 2, 3, 4], 0.5) == 2.5
     assert quantile([1, 2, 3, 4], 0.9) == pytest.approx(3.7)
     assert quantile([7], 0.9) == 7
 
 
 @given(TIMES, st.floats(0, 1))
-def test_a_quantile_lies_among_the_values(values: List[float], q: float) -> None:
+def test_quantile_lies_between_minimum_and_maximum(
+    values: List[float], q: float
+) -> None:
     assert min(values) <= quantile(values, q) <= max(values) * (1 + 1e-9)
 
 
 @given(TIMES)
-def test_quantiles_rise(values: List[float]) -> None:
+def test_quantiles_increase(values: List[float]) -> None:
     found = [quantile(values, q / 10) for q in range(11)]
     assert all(b - a >= -1e-6 for a, b in zip(found, found[1:]))
 
 
-def test_paces_of_tasks_and_of_whole_runs() -> None:
+def test_statistics_cover_tasks_and_whole_runs() -> None:
     known = duration_stats(runs(10, 20, 30))
-    assert known["a"] == DurationStats(3, 3, 0, 20, 28, 30, regressed=False, tries=3)
+    assert known["a"] == DurationStats(3, 3, 0, 20, 28, 30, regressed=False, attempts=3)
     assert known[""].p50_s == 20
 
 
-def test_only_what_ended_by_itself_counts() -> None:
+def test_skipped_tasks_do_not_count() -> None:
     skipped = PastTask("skipped")
     failed = PastTask("failed", 500.0, 3)
     well = PastTask("succeeded", 4.0, 2)
@@ -59,19 +61,19 @@ def test_only_what_ended_by_itself_counts() -> None:
         PastRun(str(n), "succeeded", n, n, n + 1, {"a": task})
         for n, task in enumerate([skipped, failed, well])
     ]
-    assert duration_stats(pasts)["a"] == DurationStats(2, 1, 1, 4, 4, 4, tries=5)
+    assert duration_stats(pasts)["a"] == DurationStats(2, 1, 1, 4, 4, 4, attempts=5)
     assert duration_stats(pasts)["a"].success_rate == 0.2
     assert DurationStats().success_rate is None
 
 
-def test_what_takes_longer_than_ever_has_changed() -> None:
+def test_regressed_task_is_much_slower_than_before() -> None:
     assert duration_stats(runs(10, 11, 10, 12, 10, 30))["a"].regressed
     assert not duration_stats(runs(10, 11, 10, 12, 10, 13))["a"].regressed
     # Of a few runs nothing can be said.
     assert not duration_stats(runs(10, 11, 30))["a"].regressed
 
 
-def test_slower_than_usual() -> None:
+def test_slow_task_is_slower_than_usual() -> None:
     usual = DurationStats(9, 9, 0, 10.0, 12.0, 10.0)
     assert is_slow(usual, 15.1)
     assert not is_slow(usual, 14.9)
@@ -94,13 +96,13 @@ USUAL = DurationStats(9, 9, 0, 100.0, 200.0, 100.0)
         (50, 25, 0.25 * 200 + 0.75 * 100),
     ],
 )
-def test_when_a_task_is_expected_to_end(
+def test_end_of_a_task_is_expected_from_history_and_progress(
     spent: float, percent: Optional[float], whole: Optional[float]
 ) -> None:
     end = expected_end(USUAL, 1000.0, 1000.0 + spent, percent)
     assert end == (None if whole is None else pytest.approx(1000.0 + whole))
 
 
-def test_without_history_only_progress_tells() -> None:
+def test_end_without_history_is_expected_from_progress_only() -> None:
     assert expected_end(None, 0.0, 30.0) is None
     assert expected_end(None, 0.0, 30.0, 75) == pytest.approx(40.0)

@@ -64,7 +64,7 @@ NEEDS: st.SearchStrategy[DependencyOutcome] = st.sampled_from(
 
 @st.composite
 def tasks_of(draw: st.DrawFn, prefix: str = "", depth: int = 0) -> List[Task]:
-    """Up to four tasks of one level, each after some before it; groups with theirs."""
+    """Up to four tasks of one level, each after some earlier ones; and groups."""
     level: List[Task] = []
     found: List[Task] = []
     for letter in "abcd"[: draw(st.integers(0 if depth else 1, 4))]:
@@ -85,7 +85,7 @@ def tasks_of(draw: st.DrawFn, prefix: str = "", depth: int = 0) -> List[Task]:
 
 @st.composite
 def plain(draw: st.DrawFn, name: str, fields: Any) -> Task:
-    """A task that is tried and takes room."""
+    """A task with retries and resources."""
     return task(
         name,
         retry=RetryPolicy(draw(st.integers(1, 3)), draw(st.sampled_from([0, 5]))),
@@ -98,7 +98,7 @@ def plain(draw: st.DrawFn, name: str, fields: Any) -> Task:
 
 
 def uses(before: List[Task]) -> st.SearchStrategy[Dict[str, Any]]:
-    """Perhaps the output of one of the tasks before."""
+    """Perhaps the output or the outcome of an earlier task."""
     some: List[Dict[str, Any]] = [{"N": output(each.id)} for each in before]
     some += [{"N": {"$outcome": each.id}} for each in before]
     optional = [{"task": each.id, "default": 0} for each in before]
@@ -107,7 +107,7 @@ def uses(before: List[Task]) -> st.SearchStrategy[Dict[str, Any]]:
 
 
 def undos() -> st.SearchStrategy[Undo]:
-    """How to take a task back."""
+    """The undo of a task."""
     return st.builds(
         Undo,
         st.just(Command(("delete",))),
@@ -119,7 +119,7 @@ def undos() -> st.SearchStrategy[Undo]:
 
 @st.composite
 def policies(draw: st.DrawFn, before: List[Task]) -> Any:
-    """What tasks and groups can both say."""
+    """Fields that tasks and groups share."""
     whens: List[Any] = [None, None, None, False]
     whens += [{"$equals": [output(each.id), 1]} for each in before]
     return {
@@ -135,7 +135,7 @@ def workflows(draw: st.DrawFn) -> Workflow:
 
 
 class AnyHistory(RuleBasedStateMachine):
-    """An owner of some runs, to whom anything happens that can."""
+    """An owner of some runs, with any possible report or request at any time."""
 
     @initialize(slots=st.integers(1, 4), pool=st.integers(1, 3), workflow=workflows())
     def begin(self, slots: int, pool: int, workflow: Workflow) -> None:
@@ -217,7 +217,7 @@ class AnyHistory(RuleBasedStateMachine):
     @precondition(lambda self: self.state.runs)
     @rule(data=st.data())
     def operate(self, data: st.DataObject) -> None:
-        """Pause, resume, retry or roll back, if that is admitted now."""
+        """Pause, resume, retry or roll back, if that is accepted now."""
         run = data.draw(st.sampled_from(sorted(self.state.runs)))
         names = sorted(self.state.runs[run].tasks)
         some = st.lists(st.sampled_from(names), max_size=2).map(tuple)
@@ -275,7 +275,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @invariant()
     def no_success_rests_on_what_is_gone(self) -> None:
-        """Nor on what was made anew after it had begun."""
+        """No success depends on a task that is undone or was repeated later."""
         began, undone = self.last_times()
         for name, run in self.state.runs.items():
             if run.outcome != "succeeded":
@@ -287,7 +287,7 @@ class AnyHistory(RuleBasedStateMachine):
                     assert began.get((name, before.task.id), -1) <= start
 
     def last_times(self) -> Tuple[Dict[Any, int], Dict[Any, int]]:
-        """When the latest try of each task began, and its latest undo ended."""
+        """When the last attempt of each task started and its last undo finished."""
         began: Dict[Any, int] = {}
         undone: Dict[Any, int] = {}
         for when, step in enumerate(self.dialogue.history):
@@ -299,7 +299,7 @@ class AnyHistory(RuleBasedStateMachine):
         return began, undone
 
     def teardown(self) -> None:
-        """Every run ends, once all that was started ends and all is decided."""
+        """Every run finishes once all attempts end and all decisions are made."""
         if not hasattr(self, "dialogue"):
             return
         for _ in range(1000):
@@ -327,7 +327,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.note_starts()
 
     def note_starts(self) -> None:
-        """No try is started twice, none before its needs allow or after a stop."""
+        """No attempt starts twice, before its dependencies are met, or after a stop."""
         for launch in self.dialogue.launches:
             event = launch.event
             key = (event.run, event.task, event.attempt)
@@ -366,7 +366,7 @@ class AnyHistory(RuleBasedStateMachine):
 
 
 def succeeded_after(run: RunState) -> Iterator[Tuple[TaskState, TaskState]]:
-    """Each task that succeeded, and each task that it, or what is around it, needs."""
+    """Each successful task, and each task that it or its group depends on."""
     for task_id, one in run.tasks.items():
         around: Optional[str] = task_id
         while one.outcome == "succeeded" and around is not None:
@@ -385,7 +385,7 @@ def held_of(run: RunState) -> List[str]:
 
 
 def from_checkpoints(state: State) -> State:
-    """What the next owner has who reads all runs from their checkpoints."""
+    """The state of the next owner, which reads all runs from their checkpoints."""
     again = State(slots=state.slots, capacity=state.capacity)
     for name, run in state.runs.items():
         again.arrivals = run.arrival
@@ -396,12 +396,12 @@ def from_checkpoints(state: State) -> State:
 
 
 def in_any_order(told: Dict[str, Any]) -> Dict[str, Any]:
-    """A picture in which what is in use has no order; nothing depends on that."""
+    """A picture in which used resources have no order; nothing depends on it."""
     return {**told, "used": sorted(told["used"])}
 
 
 def is_undone(run: RunState, name: str) -> bool:
-    """Whether nothing of a task is left that a rollback would take away."""
+    """Whether a rollback would have nothing to undo for a task."""
     return run.tasks[name].purpose != "undo" or run.tasks[name].outcome == "undone"
 
 

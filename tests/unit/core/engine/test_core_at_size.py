@@ -1,4 +1,4 @@
-"""Size costs no stack and no more than its share: long chains, deep groups, many runs."""
+"""Long chains, deep groups and many runs need no deep stack and only linear time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.invariants import audit
 from tests.support.workflows import a_workflow, chain, nested, task
 
 
-def test_a_skip_goes_down_a_chain_of_ten_thousand() -> None:
+def test_skip_passes_down_a_chain_of_ten_thousand() -> None:
     dialogue = Dialogue()
     dialogue.submit(chain(10_000))
     said = dialogue.hear("t0 exits 1")
@@ -22,7 +22,7 @@ def test_a_skip_goes_down_a_chain_of_ten_thousand() -> None:
     assert Counter(dialogue.outcomes().values()) == {"failed": 1, "skipped": 9_999}
 
 
-def test_ten_thousand_waiting_tasks_are_cancelled_by_one_fact() -> None:
+def test_one_event_cancels_ten_thousand_waiting_tasks() -> None:
     dialogue = Dialogue(slots=1)
     dialogue.submit(a_workflow(*(task(f"t{n}") for n in range(10_000))))
     assert dialogue.hear("cancel") == ["stop t0"]
@@ -31,7 +31,7 @@ def test_ten_thousand_waiting_tasks_are_cancelled_by_one_fact() -> None:
     audit(dialogue.state)
 
 
-def test_groups_two_hundred_deep() -> None:
+def test_two_hundred_nested_groups_run() -> None:
     dialogue = Dialogue()
     innermost = "/".join("g" * 200) + "/t"
     said = dialogue.submit(nested(200))
@@ -43,14 +43,14 @@ def test_groups_two_hundred_deep() -> None:
     assert dialogue.r.output_of("g")
 
 
-def test_a_failure_comes_up_through_two_hundred_groups() -> None:
+def test_failure_passes_up_through_two_hundred_groups() -> None:
     dialogue = Dialogue()
     dialogue.submit(nested(200))
     said = dialogue.hear("/".join("g" * 200) + "/t exits 1")
     assert said[-2:] == ["close g failed", "end failed"]
 
 
-def test_two_hundred_groups_are_cancelled() -> None:
+def test_cancel_closes_two_hundred_groups() -> None:
     dialogue = Dialogue()
     innermost = "/".join("g" * 200) + "/t"
     dialogue.submit(nested(200))
@@ -60,7 +60,7 @@ def test_two_hundred_groups_are_cancelled() -> None:
 
 
 def replay_seconds(runs: int) -> float:
-    """What it takes to replay so many runs of 200 tasks, 20 of them done, into one."""
+    """The time to replay so many runs of 200 tasks, 20 of them done, into one state."""
     workflow = a_workflow(*(task(f"t{n}") for n in range(200)))
     state = State(slots=10, capacity={})
     began = time.process_time()
@@ -72,7 +72,7 @@ def replay_seconds(runs: int) -> float:
     return time.process_time() - began
 
 
-def test_taking_over_a_run_costs_the_same_with_many_others_in_line() -> None:
+def test_takeover_time_of_a_run_does_not_depend_on_other_waiting_runs() -> None:
     # A full look through the line at each start made it forty times as much.
     few, many = replay_seconds(10), replay_seconds(200)
     assert many < 20 * 6 * few

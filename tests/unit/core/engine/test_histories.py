@@ -1,4 +1,4 @@
-"""What the core does with what happens: each history is told from start to end."""
+"""What the core does with reports: each history is played from start to end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("history", HISTORIES.values(), ids=list(HISTORIES))
-def test_history(history: History) -> None:
+def test_history_has_the_expected_effects(history: History) -> None:
     dialogue = history.begin()
     told = []
     for news, _ in history.lines:

@@ -1,4 +1,4 @@
-"""What is made of reports and requests: outcomes, reasons, old news, refusals."""
+"""Events made of reports and requests: outcomes, reasons, refusals."""
 
 from __future__ import annotations
 
@@ -59,13 +59,15 @@ def nest(depth: int) -> Any:
         ({"output": nest(99)}, "succeeded", ""),
     ],
 )
-def test_outcome(report: Dict[str, Any], outcome: str, reason: str) -> None:
+def test_report_sets_outcome_and_reason(
+    report: Dict[str, Any], outcome: str, reason: str
+) -> None:
     dialogue = one_running()
     dialogue.report(dialogue.ended("a", **report))
     assert (dialogue.task("a").outcome, dialogue.task("a").reason) == (outcome, reason)
 
 
-def test_only_success_has_an_output() -> None:
+def test_only_a_successful_task_has_an_output() -> None:
     dialogue = one_running()
     dialogue.report(dialogue.ended("a", exit_code=1, output={"ip": "10.0.0.1"}))
     assert dialogue.task("a").output is None
@@ -83,7 +85,7 @@ def test_only_success_has_an_output() -> None:
         ({"error": "x" * 1000}, "x" * 300 + "..."),
     ],
 )
-def test_a_call_that_returned_no_success_failed_in_its_own_words(
+def test_call_that_returned_success_false_fails_with_its_own_reason(
     said: Dict[str, Any], reason: str
 ) -> None:
     dialogue = one_running()
@@ -95,14 +97,14 @@ def test_a_call_that_returned_no_success_failed_in_its_own_words(
 
 
 @pytest.mark.parametrize("output", [{"success": 0}, {"success": True}, False, [], None])
-def test_any_other_output_of_a_failure_says_nothing_of_it(output: Any) -> None:
+def test_other_output_of_a_failed_task_is_ignored(output: Any) -> None:
     dialogue = one_running()
     dialogue.report(dialogue.ended("a", exit_code=1, output=output))
     assert dialogue.task("a").reason == "exit code 1"
     assert dialogue.task("a").output is None
 
 
-def test_an_exit_record_goes_into_the_journal_whole() -> None:
+def test_exit_record_is_journaled_completely() -> None:
     dialogue = one_running()
     report = ExitedReport(
         "r",
@@ -144,7 +146,7 @@ def test_an_exit_record_goes_into_the_journal_whole() -> None:
 @pytest.mark.parametrize(
     ("cause", "told_of"), [("exit", 2), ("stop", 0), ("timeout", 0)]
 )
-def test_what_is_killed_with_a_task_that_is_told_to_end_is_not_left_by_it(
+def test_processes_killed_with_a_stopped_task_are_no_survivors(
     cause: ExitCause, told_of: int
 ) -> None:
     dialogue = one_running()
@@ -157,13 +159,13 @@ def test_what_is_killed_with_a_task_that_is_told_to_end_is_not_left_by_it(
     [{"run": "other"}, {"task": "other"}, {"attempt": 0}, {"attempt": 2}],
     ids=str,
 )
-def test_news_of_something_else_is_no_news(change: Dict[str, Any]) -> None:
+def test_report_about_an_unknown_attempt_is_ignored(change: Dict[str, Any]) -> None:
     dialogue = one_running()
     fields = {**vars(dialogue.ended("a")), **change}
     assert observe(dialogue.state, ExitedReport(**fields), 1.0, 0.0) == []
 
 
-def test_old_news_is_no_news() -> None:
+def test_outdated_report_is_ignored() -> None:
     dialogue = one_running()
     report = dialogue.ended("a")
     dialogue.report(report)
@@ -171,12 +173,12 @@ def test_old_news_is_no_news() -> None:
 
 
 @pytest.mark.parametrize("request_", [Cancel("x"), ResolveTask("x", "a", "rerun")])
-def test_a_run_in_other_hands_is_not_found(request_: Any) -> None:
+def test_request_for_a_run_of_another_owner_is_refused(request_: Any) -> None:
     with pytest.raises(NotFound, match="this process does not own run x"):
         admit(one_running().state, request_, 1.0)
 
 
-def test_only_a_held_task_can_be_decided_over() -> None:
+def test_only_a_held_task_can_be_resolved() -> None:
     dialogue = one_running()
     with pytest.raises(RequestRejected, match="task a is running, not held"):
         dialogue.request(ResolveTask("r", "a", "rerun"))
@@ -189,7 +191,7 @@ def test_only_a_held_task_can_be_decided_over() -> None:
         dialogue.request(ResolveTask("r", "a", "forget"))
 
 
-def test_a_finished_run_is_changed_no_more() -> None:
+def test_finished_run_refuses_requests() -> None:
     dialogue = one_running()
     dialogue.hear("a exits 0")
     before = picture(dialogue.state)
@@ -198,7 +200,7 @@ def test_a_finished_run_is_changed_no_more() -> None:
     assert picture(dialogue.state) == before
 
 
-def test_reasons_are_kept_but_not_without_end() -> None:
+def test_reasons_are_kept_up_to_a_maximum_length() -> None:
     dialogue = one_running()
     dialogue.hear("a is lost")
     dialogue.request(ResolveTask("r", "a", "rerun", reason="x" * 5000))
@@ -208,7 +210,7 @@ def test_reasons_are_kept_but_not_without_end() -> None:
     assert "y" * 1000 in reasons
 
 
-def test_a_start_has_every_value_filled_in() -> None:
+def test_launch_has_every_expression_resolved() -> None:
     ip = output("a", "ip")
     actions = (
         Command(("ping", ip)),
@@ -234,7 +236,7 @@ def test_a_start_has_every_value_filled_in() -> None:
     assert [launch.env for launch in dialogue.launches[1:]] == [{"IP": "10.0.0.1"}] * 3
 
 
-def test_a_group_returns_what_its_tasks_return() -> None:
+def test_output_of_a_group_has_the_outputs_of_its_tasks() -> None:
     dialogue = Dialogue()
     dialogue.submit(
         a_workflow(
@@ -257,7 +259,7 @@ def test_a_group_returns_what_its_tasks_return() -> None:
         ("times out", "a has no output: it timed out"),
     ],
 )
-def test_a_value_that_is_missing_says_whose(ending: str, story: str) -> None:
+def test_missing_value_names_its_task(ending: str, story: str) -> None:
     dialogue = Dialogue()
     dialogue.submit(
         a_workflow(task("a"), task("b", [("a", "done")], env={"A": output("a")}))

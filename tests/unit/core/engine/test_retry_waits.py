@@ -1,4 +1,4 @@
-"""How long a task waits before it is tried again, and how often it is."""
+"""How long a task waits for its next attempt, and how often it is retried."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.workflows import a_workflow, group, task
 
 
 def waits(retry: RetryPolicy, *, dice: float = 0.0) -> List[float]:
-    """Seconds before each next try of a task that always fails."""
+    """Seconds before each retry of a task that always fails."""
     dialogue = Dialogue(dice=dice)
     dialogue.submit(a_workflow(task("a", retry=retry)))
     found = []
@@ -42,11 +42,13 @@ def waits(retry: RetryPolicy, *, dice: float = 0.0) -> List[float]:
         (RetryPolicy(attempts=3, delay_s=1, factor=0.5), [1, 0.5]),
     ],
 )
-def test_waits(retry: RetryPolicy, expected: List[float]) -> None:
+def test_retry_delay_follows_the_policy(
+    retry: RetryPolicy, expected: List[float]
+) -> None:
     assert waits(retry) == expected
 
 
-def test_jitter_lengthens_by_chance_and_beyond_the_cap() -> None:
+def test_jitter_lengthens_the_delay_beyond_its_maximum() -> None:
     retry = RetryPolicy(attempts=4, delay_s=10, factor=2, max_delay_s=20, jitter=0.5)
     assert waits(retry, dice=0.0) == [10, 20, 20]
     assert waits(retry, dice=0.5) == [12.5, 25, 25]
@@ -59,7 +61,7 @@ def test_jitter_lengthens_by_chance_and_beyond_the_cap() -> None:
     jitter=st.floats(0, 1),
     dice=st.floats(0, 1, exclude_max=True),
 )
-def test_a_capped_wait_stays_below_its_cap_and_jitter(
+def test_delay_stays_below_its_maximum_and_jitter(
     attempts: int, delay: float, factor: float, jitter: float, dice: float
 ) -> None:
     retry = RetryPolicy(attempts, delay, factor, max_delay_s=30, jitter=jitter)
@@ -68,7 +70,7 @@ def test_a_capped_wait_stays_below_its_cap_and_jitter(
     assert all(0 <= wait <= 30 * (1 + jitter) + 0.001 for wait in found)
 
 
-def test_the_wait_is_shown_while_it_lasts() -> None:
+def test_retry_time_is_shown_during_the_delay() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a", retry=RetryPolicy(attempts=2, delay_s=5))))
     dialogue.hear("a exits 1")
@@ -80,12 +82,12 @@ def test_the_wait_is_shown_while_it_lasts() -> None:
 
 
 def took(dialogue: Dialogue, at: float) -> None:
-    """A new owner comes, by whose clock it is `at`."""
+    """A new owner takes over; its clock says `at`."""
     dialogue.now = at
     dialogue.settle([ev.OwnershipTaken("r", at, "scheduler", 1, "boot")])
 
 
-def test_a_clock_set_back_makes_no_wait_longer() -> None:
+def test_clock_set_back_does_not_lengthen_a_delay() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a", retry=RetryPolicy(2, delay_s=60))))
     dialogue.hear("a exits 1")
@@ -95,7 +97,7 @@ def test_a_clock_set_back_makes_no_wait_longer() -> None:
     assert dialogue.advance(1) == ["retry a", "start a again"]
 
 
-def test_a_clock_set_back_makes_no_deadline_later() -> None:
+def test_clock_set_back_does_not_postpone_a_deadline() -> None:
     dialogue = Dialogue()
     tasks = (group("g", timeout_s=20), task("g/a"))
     dialogue.submit(a_workflow(*tasks, timeout_s=60))
@@ -104,7 +106,7 @@ def test_a_clock_set_back_makes_no_deadline_later() -> None:
     assert dialogue.advance(40) == ["cancel timeout"]
 
 
-def test_a_clock_that_went_on_changes_no_wait() -> None:
+def test_clock_that_advanced_normally_changes_no_delay() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a", retry=RetryPolicy(2, delay_s=60))))
     dialogue.hear("a exits 1")

@@ -1,4 +1,4 @@
-"""A success that rests on something undone or made anew: what is said, and refused."""
+"""A success that depends on an undone or repeated task is stale."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.workflows import a_workflow, group, output, task
 
 
 def told(workflow: Workflow, *lines: str) -> Dialogue:
-    """What an owner knows who has heard this."""
+    """An owner that has processed these lines."""
     dialogue = Dialogue()
     dialogue.submit(workflow)
     for line in lines:
@@ -44,23 +44,23 @@ def refusal(dialogue: Dialogue, line: str) -> str:
     return f"{caught.value.message}; {caught.value.hint}"
 
 
-def test_what_succeeded_does_not_run_again_without_what_used_its_output() -> None:
+def test_task_is_not_retried_alone_if_its_output_was_used() -> None:
     said = refusal(deployed(), "only server")
     assert "task server cannot be retried alone: configure depends on it" in said
     assert "provctl retry r --from server" in said
 
 
-def test_nor_does_what_was_undone() -> None:
+def test_undone_task_is_not_retried_alone_if_its_output_was_used() -> None:
     said = refusal(gone(), "only server")
     assert "task server cannot be retried alone: configure depends on it" in said
 
 
 @pytest.mark.parametrize("line", ["only app", "from app", "only configure"])
-def test_nothing_runs_again_on_what_is_gone(line: str) -> None:
+def test_retry_that_would_use_an_undone_task_is_refused(line: str) -> None:
     assert "provctl retry r" in refusal(gone(), line)
 
 
-def test_the_refusal_says_what_is_gone() -> None:
+def test_refusal_names_the_undone_task() -> None:
     assert (
         "app needs configure, but configure depends on server, which was undone"
         in refusal(gone(), "only app")
@@ -70,17 +70,17 @@ def test_the_refusal_says_what_is_gone() -> None:
     )
 
 
-def test_with_all_that_comes_after_it_it_does() -> None:
+def test_task_can_be_retried_with_everything_downstream() -> None:
     assert gone().hear("from server") == ["start server again"]
     assert deployed().hear("from server") == ["start server again"]
 
 
-def test_what_did_not_run_keeps_nothing_from_running_alone() -> None:
+def test_task_can_be_retried_alone_if_its_dependents_did_not_run() -> None:
     dialogue = told(on_a_server(user("configure")), "server exits 1")
     assert dialogue.hear("only server") == ["start server again"]
 
 
-def test_a_task_inside_a_nested_workflow_whose_output_was_used() -> None:
+def test_task_in_a_group_is_not_retried_alone_if_its_output_was_used() -> None:
     whole = task("b", ["g"], env={"N": output("g")})
     workflow = a_workflow(group("g"), task("g/a"), whole)
     dialogue = told(workflow, "g/a returns 1", "b exits 0")
@@ -88,19 +88,19 @@ def test_a_task_inside_a_nested_workflow_whose_output_was_used() -> None:
 
 
 @pytest.mark.parametrize("line", ["only server", "from server"])
-def test_not_while_something_runs_with_the_output(line: str) -> None:
+def test_task_is_not_retried_while_its_output_is_in_use(line: str) -> None:
     dialogue = told(on_a_server(user("configure")), f"server returns {MADE}")
     assert "task configure is running" in refusal(dialogue, line)
     dialogue.hear("configure is lost")
     assert "task configure is held" in refusal(dialogue, line)
 
 
-def test_nor_while_something_runs_because_of_the_failure() -> None:
+def test_task_is_not_retried_while_its_failure_handler_runs() -> None:
     workflow = a_workflow(task("a"), task("alert", [("a", "failure")]))
     assert "task alert is running" in refusal(told(workflow, "a exits 1"), "again")
 
 
-def test_a_task_whose_server_is_gone_does_not_look_like_a_success() -> None:
+def test_task_that_depends_on_an_undone_task_is_stale() -> None:
     dialogue = gone()
     shown = {seen.id: seen.stale for seen in view(dialogue.r).tasks}
     stale = "depends on server, which was undone"
@@ -111,7 +111,7 @@ def test_a_task_whose_server_is_gone_does_not_look_like_a_success() -> None:
     assert not any(seen.stale for seen in view(deployed().r).tasks)
 
 
-def test_nor_does_a_nested_workflow_in_which_something_is_gone() -> None:
+def test_group_with_an_undone_task_is_stale() -> None:
     workflow = a_workflow(group("g"), server("g/s"), task("z", ["g"]))
     dialogue = told(workflow, "g/s exits 0", "z exits 0", "undo all", "g/s exits 0")
     assert why_stale(dialogue.r) == {
@@ -122,7 +122,7 @@ def test_nor_does_a_nested_workflow_in_which_something_is_gone() -> None:
     assert "z needs g, but g depends on g/s" in refusal(dialogue, "only z")
 
 
-def test_all_is_a_success_again_after_the_retry() -> None:
+def test_no_task_is_stale_after_the_retry() -> None:
     dialogue = gone()
     for line in ("again", *DEPLOYED):
         dialogue.hear(line)
@@ -130,7 +130,7 @@ def test_all_is_a_success_again_after_the_retry() -> None:
     assert not why_stale(dialogue.r)
 
 
-def test_what_ran_because_of_a_failure_is_told_apart() -> None:
+def test_tasks_that_ran_because_of_a_failure_are_distinguished() -> None:
     workflow = a_workflow(task("a"), task("b", [("a", "failure")]), task("c", ["b"]))
     dialogue = told(workflow, "a exits 1", "b exits 0", "c exits 0")
     assert ran_on_failure(dialogue.r, "b")
@@ -141,7 +141,7 @@ def test_what_ran_because_of_a_failure_is_told_apart() -> None:
 @pytest.mark.parametrize(
     ("tasks", "again"), [([], ["server"]), (["server"], ["server"])]
 )
-def test_a_retry_of_an_earlier_version_is_replayed_as_it_happened(
+def test_retry_recorded_by_an_earlier_version_is_replayed_as_it_happened(
     tasks: Any, again: Any
 ) -> None:
     dialogue = gone()
@@ -150,7 +150,7 @@ def test_a_retry_of_an_earlier_version_is_replayed_as_it_happened(
     assert opened == again
 
 
-def test_an_earlier_retry_left_waits_alone() -> None:
+def test_earlier_version_did_not_shorten_retry_delays() -> None:
     workflow = a_workflow(task("a", retry=RetryPolicy(2, 3600)), task("b"))
     dialogue = told(workflow, "a exits 1", "b exits 1")
     dialogue.settle([ev.RetryRequested("r", dialogue.now, [])])
@@ -159,4 +159,4 @@ def test_an_earlier_retry_left_waits_alone() -> None:
 
 
 def no_idea(_run: Any, _task: Any) -> None:
-    """When a task will end."""
+    """No expected end."""

@@ -1,4 +1,4 @@
-"""Who starts first, and who has to wait: ranks, slots, pools, a run's own limit."""
+"""Which task starts first and which waits: priority, slots, pools, limits."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.support.workflows import a_workflow, nested, task
 
 
 def starts(*answers: List[str]) -> List[str]:
-    """Names of what was started, in order."""
+    """Names of the started tasks, in order."""
     said = [line.split() for answer in answers for line in answer]
     return [words[1] for words in said if words[0] == "start"]
 
 
 def finish_all(dialogue: Dialogue, first: List[str]) -> List[str]:
-    """End what was started, one after the other; return all that started."""
+    """Finish the started tasks one after another; return all that started."""
     order = starts(first)
     for done, name in enumerate(order):
         order += starts(dialogue.hear(f"{name} exits 0"))
@@ -33,14 +33,14 @@ def finish_all(dialogue: Dialogue, first: List[str]) -> List[str]:
     return order
 
 
-def test_tasks_of_equal_rank_start_in_the_order_of_the_file() -> None:
+def test_tasks_of_equal_priority_start_in_file_order() -> None:
     names = [f"t{n}" for n in (3, 1, 2, 11, 0)]
     dialogue = Dialogue(slots=1)
     first = dialogue.submit(a_workflow(*map(task, names)))
     assert finish_all(dialogue, first) == names
 
 
-def test_a_task_of_higher_priority_goes_first() -> None:
+def test_task_of_higher_priority_starts_first() -> None:
     dialogue = Dialogue(slots=1)
     first = dialogue.submit(
         a_workflow(task("low", priority=-1), task("mid"), task("high", priority=5))
@@ -48,7 +48,7 @@ def test_a_task_of_higher_priority_goes_first() -> None:
     assert finish_all(dialogue, first) == ["high", "mid", "low"]
 
 
-def test_an_older_run_goes_first_whoever_took_it_first() -> None:
+def test_older_run_goes_first_in_any_order_of_acquisition() -> None:
     dialogue = Dialogue(slots=1)
     first = dialogue.submit(a_workflow(task("now")))
     for run, submitted_at in (("young", 1030.0), ("old", 1010.0), ("middle", 1020.0)):
@@ -57,7 +57,7 @@ def test_an_older_run_goes_first_whoever_took_it_first() -> None:
     assert finish_all(dialogue, first) == ["now", "old:a", "middle:a", "young:a"]
 
 
-def test_a_run_of_higher_priority_goes_first_then_the_task_then_arrival() -> None:
+def test_run_priority_comes_before_task_priority_and_age() -> None:
     dialogue = Dialogue(slots=1)
     two = a_workflow(task("a"), task("b", priority=1))
     first = dialogue.submit(a_workflow(task("now")))
@@ -71,13 +71,13 @@ def test_a_run_of_higher_priority_goes_first_then_the_task_then_arrival() -> Non
     ]
 
 
-def test_a_retry_takes_its_old_place_in_line() -> None:
+def test_retried_task_keeps_its_place_in_the_queue() -> None:
     dialogue = Dialogue(slots=1)
     dialogue.submit(a_workflow(task("a", retry=RetryPolicy(attempts=2)), task("b")))
     assert dialogue.hear("a exits 1") == ["retry a", "start a again"]
 
 
-def test_no_more_run_than_there_are_slots() -> None:
+def test_no_more_tasks_run_than_there_are_slots() -> None:
     dialogue = Dialogue(slots=3)
     names = [f"t{n}" for n in range(8)]
     first = dialogue.submit(a_workflow(*map(task, names)))
@@ -86,7 +86,7 @@ def test_no_more_run_than_there_are_slots() -> None:
     assert dialogue.state.running == 3
 
 
-def test_a_pool_is_never_overdrawn() -> None:
+def test_pool_capacity_is_never_exceeded() -> None:
     dialogue = Dialogue(capacity={"p": 3})
     amounts = {"a": 2, "b": 2, "c": 1, "d": 3}
     first = dialogue.submit(
@@ -99,7 +99,7 @@ def test_a_pool_is_never_overdrawn() -> None:
     assert dialogue.hear("c exits 0") == ["start d"]
 
 
-def test_who_waits_for_a_pool_is_overtaken_only_by_who_wants_none_of_it() -> None:
+def test_task_waiting_for_a_pool_is_overtaken_only_by_tasks_without_that_pool() -> None:
     dialogue = Dialogue(capacity={"p": 2, "q": 1})
     first = dialogue.submit(
         a_workflow(
@@ -115,7 +115,7 @@ def test_who_waits_for_a_pool_is_overtaken_only_by_who_wants_none_of_it() -> Non
     assert dialogue.hear("large exits 0") == ["start small-p", "start small-q"]
 
 
-def test_a_stream_of_small_tasks_does_not_starve_a_large_one() -> None:
+def test_stream_of_small_tasks_does_not_starve_a_large_one() -> None:
     dialogue = Dialogue(capacity={"p": 4})
     small = [task(f"s{n}", pools={"p": 1}, priority=1) for n in range(4)]
     later = [task(f"s{n}", [f"s{n - 4}"], pools={"p": 1}) for n in range(4, 40)]
@@ -125,7 +125,7 @@ def test_a_stream_of_small_tasks_does_not_starve_a_large_one() -> None:
     assert starts(*answers) == ["large"]
 
 
-def test_who_wants_more_than_there_is_runs_alone() -> None:
+def test_task_that_wants_more_than_the_capacity_runs_alone() -> None:
     dialogue = Dialogue(capacity={"p": 2})
     first = dialogue.submit(
         a_workflow(
@@ -139,13 +139,13 @@ def test_who_wants_more_than_there_is_runs_alone() -> None:
     assert dialogue.hear("huge exits 0") == ["start b"]
 
 
-def test_a_pool_that_nobody_configured_does_not_limit() -> None:
+def test_unconfigured_pool_does_not_limit() -> None:
     dialogue = Dialogue(capacity={})
     tasks = (task(f"t{n}", pools={"p": 5}) for n in range(3))
     assert len(starts(dialogue.submit(a_workflow(*tasks)))) == 3
 
 
-def test_pools_are_shared_by_runs() -> None:
+def test_runs_share_pools() -> None:
     dialogue = Dialogue(capacity={"p": 1})
     one = a_workflow(task("a", pools={"p": 1}))
     assert dialogue.submit(one) == ["start a"]
@@ -153,7 +153,7 @@ def test_pools_are_shared_by_runs() -> None:
     assert dialogue.hear("a exits 0") == ["end succeeded", "start other:a"]
 
 
-def test_a_run_has_a_limit_of_its_own() -> None:
+def test_run_has_its_own_limit() -> None:
     dialogue = Dialogue()
     three = a_workflow(task("a"), task("b"), task("c"))
     assert dialogue.submit(three, max_parallel=2) == ["start a", "start b"]
@@ -161,13 +161,13 @@ def test_a_run_has_a_limit_of_its_own() -> None:
     assert dialogue.hear("a exits 0") == ["start c"]
 
 
-def test_a_nested_workflow_takes_no_slot() -> None:
+def test_nested_workflow_uses_no_slot() -> None:
     dialogue = Dialogue(slots=1)
     assert starts(dialogue.submit(nested(3))) == ["g/g/g/t"]
     assert dialogue.state.running == 1
 
 
-def test_a_run_that_leaves_gives_back_what_it_uses() -> None:
+def test_released_run_returns_its_resources() -> None:
     dialogue = Dialogue(slots=2, capacity={"p": 1})
     dialogue.submit(
         a_workflow(task("a", pools={"p": 1}), task("b"), task("c")), max_parallel=2
@@ -179,7 +179,7 @@ def test_a_run_that_leaves_gives_back_what_it_uses() -> None:
     assert not dialogue.state.queues
 
 
-def test_who_leaves_a_line_from_its_middle_is_not_found_in_it_later() -> None:
+def test_task_removed_from_the_middle_of_a_queue_is_not_found_later() -> None:
     # As on replay under other priorities, or when a run that failed fast is skipped.
     dialogue = Dialogue(slots=1)
     dialogue.submit(a_workflow(*map(task, "abcd")))
@@ -189,7 +189,7 @@ def test_who_leaves_a_line_from_its_middle_is_not_found_in_it_later() -> None:
     assert not dialogue.state.queues
 
 
-def test_a_run_that_leaves_the_line_does_not_uncover_those_that_left() -> None:
+def test_removed_run_does_not_bring_back_removed_tasks() -> None:
     dialogue = Dialogue(slots=1)
     dialogue.submit(a_workflow(task("a"), task("b")))
     dialogue.submit(a_workflow(task("a"), task("b")), run="other")
@@ -198,7 +198,7 @@ def test_a_run_that_leaves_the_line_does_not_uncover_those_that_left() -> None:
     audit(dialogue.state)
 
 
-def test_a_run_that_ended_and_comes_back_is_not_found_where_it_stood() -> None:
+def test_reopened_run_is_not_found_at_its_old_place() -> None:
     dialogue = Dialogue(slots=1)
     dialogue.submit(a_workflow(task("now"), task("next")))
     one = a_workflow(task("a"))
@@ -218,7 +218,7 @@ def test_a_run_that_ended_and_comes_back_is_not_found_where_it_stood() -> None:
     assert not dialogue.state.queues
 
 
-def test_who_comes_back_into_a_line_stands_in_it_once() -> None:
+def test_task_that_returns_to_a_queue_is_in_it_once() -> None:
     dialogue = Dialogue(slots=2)
     dialogue.submit(a_workflow(*map(task, "abcd")))
     apply(dialogue.state, AttemptStarted("r", 1.0, "d", 1))
@@ -228,14 +228,14 @@ def test_who_comes_back_into_a_line_stands_in_it_once() -> None:
     assert dialogue.r.outcome == "succeeded"
 
 
-def test_what_is_used_no_more_is_forgotten() -> None:
+def test_unused_resource_is_forgotten() -> None:
     dialogue = Dialogue(capacity={"p": 1})
     dialogue.submit(a_workflow(task("a", pools={"p": 1})), max_parallel=1)
     dialogue.hear("a exits 0")
     assert dialogue.state.used == {}
 
 
-def test_what_other_owners_have_is_lacking_for_those_who_want_it() -> None:
+def test_resource_held_by_other_owners_blocks_only_tasks_that_need_it() -> None:
     dialogue = Dialogue(capacity={"db": 1}, lacking=frozenset({"pool:db"}))
     wants = task("wants", pools={"db": 1})
     assert starts(dialogue.submit(a_workflow(wants, task("other")))) == ["other"]
@@ -243,7 +243,7 @@ def test_what_other_owners_have_is_lacking_for_those_who_want_it() -> None:
     assert starts(dialogue.settle()) == ["wants"]
 
 
-def test_nothing_overtakes_what_waits_for_other_owners() -> None:
+def test_task_waiting_for_other_owners_is_not_overtaken() -> None:
     sizes = {"db": 1, "aws": 1}
     dialogue = Dialogue(capacity=sizes, lacking=frozenset({"pool:db"}))
     both = task("both", pools=sizes)
@@ -253,7 +253,7 @@ def test_nothing_overtakes_what_waits_for_other_owners() -> None:
     assert starts(dialogue.settle()) == ["both"]
 
 
-def test_no_slot_is_free_where_other_owners_have_all_of_them() -> None:
+def test_no_slot_is_free_if_other_owners_hold_all() -> None:
     dialogue = Dialogue(lacking=frozenset({"slots"}))
     assert starts(dialogue.submit(a_workflow(task("a")))) == []
     dialogue.lacking = frozenset()

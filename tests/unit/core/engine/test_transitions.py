@@ -1,4 +1,4 @@
-"""The law: it is what happens, all of it, and what breaks it changes nothing."""
+"""The transition table lists exactly what happens; an illegal event changes nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Edge = Tuple[str, str, str]
 
 
 def written_edges() -> Set[Edge]:
-    """The rows of the table in the law's own words."""
+    """The rows of the transition table."""
     rows = re.findall(
         r"^ {4}(\w+) +-> (\w+) +(.+)$", transitions.__doc__ or "", re.MULTILINE
     )
@@ -36,7 +36,7 @@ def written_edges() -> Set[Edge]:
 
 
 def edges_taken(dialogue: Dialogue) -> Iterator[Edge]:
-    """How tasks moved in a dialogue, and by what."""
+    """The transitions of tasks in a dialogue, with their events."""
     state = State(slots=dialogue.slots, capacity=dialogue.capacity)
     for step in dialogue.history:
         if isinstance(step, Opened):
@@ -55,7 +55,7 @@ def edges_taken(dialogue: Dialogue) -> Iterator[Edge]:
                     yield edge
 
 
-def test_the_law_is_what_happens_and_all_of_it_happens() -> None:
+def test_transition_table_lists_exactly_the_transitions_of_the_histories() -> None:
     taken: Set[Edge] = set()
     for history in HISTORIES.values():
         dialogue = history.begin()
@@ -82,7 +82,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("story", "event"), BROKEN.items())
-def test_broken_law(story: str, event: ev.Event) -> None:
+def test_illegal_event_is_refused_and_changes_nothing(
+    story: str, event: ev.Event
+) -> None:
     dialogue = Dialogue()
     dialogue.submit(
         a_workflow(task("a"), task("b", ["a"]), group("g", ["a"]), task("g/x"))
@@ -94,7 +96,7 @@ def test_broken_law(story: str, event: ev.Event) -> None:
     assert picture(dialogue.state) == before
 
 
-def test_a_group_has_no_tries_and_ends_after_its_tasks() -> None:
+def test_group_has_no_attempts_and_closes_after_its_tasks() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(group("g"), task("g/x")))
     before = picture(dialogue.state)
@@ -111,14 +113,14 @@ def test_a_group_has_no_tries_and_ends_after_its_tasks() -> None:
 
 @dataclass(frozen=True)
 class _NewEvent:
-    """An event that somebody adds and forgets to list."""
+    """An event that is missing in the table."""
 
     run: str
     at: float
     task: str
 
 
-def test_an_event_that_the_table_does_not_list_is_refused() -> None:
+def test_event_that_the_table_does_not_list_is_refused() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a")))
     why = transitions.transition_error(dialogue.r, _NewEvent("r", 1.0, "a"))
@@ -127,7 +129,7 @@ def test_an_event_that_the_table_does_not_list_is_refused() -> None:
     assert transitions.transition_error(dialogue.r, known) == ""  # the control
 
 
-def test_every_event_has_a_place_in_the_table() -> None:
+def test_every_event_has_a_row_in_the_table() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a")))
     for kind in KINDS:
@@ -137,7 +139,7 @@ def test_every_event_has_a_place_in_the_table() -> None:
         assert why != "the transition table does not list it", kind.__name__
 
 
-def test_after_the_end_nothing_happens() -> None:
+def test_finished_run_accepts_no_event() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a")))
     dialogue.hear("a exits 0")
@@ -184,7 +186,7 @@ def any_event(draw: st.DrawFn) -> ev.Event:
 
 
 @given(st.data())
-def test_any_event_at_any_time_is_refused_unchanged_or_kept_in_the_books(
+def test_any_event_is_refused_without_change_or_keeps_the_invariants(
     data: st.DataObject,
 ) -> None:
     history = HISTORIES[data.draw(st.sampled_from(sorted(HISTORIES)))]

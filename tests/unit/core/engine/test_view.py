@@ -1,4 +1,4 @@
-"""What people are shown of a run: a word for it, its numbers, and the rows that fit."""
+"""The view of a run: its status word, its counts, and the rows that fit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORDS: List[List[Tuple[str, str]]] = [
 
 
 @pytest.mark.parametrize("story", WORDS)
-def test_the_word_for_a_run(story: List[Tuple[str, str]]) -> None:
+def test_run_has_the_right_status_word(story: List[Tuple[str, str]]) -> None:
     dialogue = Dialogue()
     retry = RetryPolicy(attempts=2, delay_s=5)
     dialogue.submit(a_workflow(task("a", retry=retry), task("b")))
@@ -32,7 +32,7 @@ def test_the_word_for_a_run(story: List[Tuple[str, str]]) -> None:
         assert view(dialogue.r).status == status, news
 
 
-def test_a_run_whose_tasks_wait_for_a_slot_is_queued() -> None:
+def test_run_whose_tasks_wait_for_a_slot_is_queued() -> None:
     dialogue = Dialogue(slots=1)
     one = a_workflow(task("a"))
     dialogue.submit(one)
@@ -42,7 +42,7 @@ def test_a_run_whose_tasks_wait_for_a_slot_is_queued() -> None:
     assert view(dialogue.state.runs["other"]).status == "running"
 
 
-def test_the_picture_of_a_run() -> None:
+def test_view_has_the_fields_of_a_run() -> None:
     dialogue = Dialogue(slots=2)
     dialogue.submit(
         a_workflow(task("a"), task("b"), task("c", ["a"]), task("d"), name="cloud"),
@@ -72,7 +72,7 @@ def test_the_picture_of_a_run() -> None:
     )
 
 
-def test_tries_are_counted_without_those_that_never_began() -> None:
+def test_attempts_that_never_started_are_not_counted() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a", retry=RetryPolicy(attempts=3, delay_s=9))))
     dialogue.hear("a is void")
@@ -86,7 +86,7 @@ def test_tries_are_counted_without_those_that_never_began() -> None:
     )
 
 
-def test_what_is_told_to_end_says_so() -> None:
+def test_stopping_task_is_marked() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a")))
     assert not view(dialogue.r).tasks[0].stopping
@@ -94,7 +94,7 @@ def test_what_is_told_to_end_says_so() -> None:
     assert view(dialogue.r).tasks[0].stopping
 
 
-def test_who_ended_it_said_why_until_it_goes_on() -> None:
+def test_reason_of_a_cancel_is_shown_until_the_run_is_reopened() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a")))
     assert view(dialogue.r).reason == ""
@@ -106,7 +106,7 @@ def test_who_ended_it_said_why_until_it_goes_on() -> None:
     assert view(dialogue.r).reason == ""
 
 
-def test_when_not_all_fit_those_come_that_matter() -> None:
+def test_important_rows_are_chosen_if_not_all_fit() -> None:
     dialogue = Dialogue(slots=2)
     dialogue.submit(a_workflow(*(task(f"t{n}") for n in range(6))))
     dialogue.hear("t0 exits 0")
@@ -123,7 +123,7 @@ def test_when_not_all_fit_those_come_that_matter() -> None:
     assert rows(6) == rows(99) == [f"t{n}" for n in range(6)]
 
 
-def test_what_somebody_has_to_look_into() -> None:
+def test_tasks_needing_attention_are_listed() -> None:
     dialogue = Dialogue(slots=4)
     dialogue.submit(
         a_workflow(

@@ -1,4 +1,4 @@
-"""Values that wait for outputs: references, resolving, conditions, renaming."""
+"""Expressions: references, resolving, conditions, renaming."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def out(task: str, path: str = "") -> Any:
     return {"$output": {"task": task, "path": path}}
 
 
-def test_references_come_in_the_order_they_are_written() -> None:
+def test_references_are_in_written_order() -> None:
     value = {
         "b": [out("x", "p"), {"$format": ["{}{}", [out("y"), 1]]}],
         "a": {"$literal": out("hidden")},
@@ -83,11 +83,11 @@ def test_references_come_in_the_order_they_are_written() -> None:
         ([out("tricky")], [OUTPUTS["tricky"]]),
     ],
 )
-def test_resolve(value: Any, expected: Any) -> None:
+def test_resolve_returns_the_value(value: Any, expected: Any) -> None:
     assert resolve(value, outputs, outcomes) == expected
 
 
-def test_resolve_leaves_the_value_it_was_given() -> None:
+def test_resolve_does_not_change_its_argument() -> None:
     value = {"a": [out("count")]}
     resolve(value, outputs, outcomes)
     assert value == {"a": [out("count")]}
@@ -113,7 +113,7 @@ def test_resolve_leaves_the_value_it_was_given() -> None:
         (out("gone"), "task gone has no output"),
     ],
 )
-def test_a_missing_value_says_what_there_is(value: Any, message: str) -> None:
+def test_missing_value_lists_what_exists(value: Any, message: str) -> None:
     with pytest.raises(ValueMissing) as caught:
         resolve({"deep": [value]}, outputs, outcomes)
     assert str(caught.value) == message
@@ -144,7 +144,7 @@ def test_a_missing_value_says_what_there_is(value: Any, message: str) -> None:
         ({"$all": [out("gone"), False]}, False),
     ],
 )
-def test_holds(condition: Any, expected: bool) -> None:
+def test_condition_is_evaluated(condition: Any, expected: bool) -> None:
     assert evaluate_condition(condition, outputs, outcomes) is expected
 
 
@@ -160,13 +160,13 @@ def test_holds(condition: Any, expected: bool) -> None:
         ({"$all": [True, {"$not": out("gone")}]}, "task gone has no output"),
     ],
 )
-def test_a_condition_that_cannot_be_decided(condition: Any, message: str) -> None:
+def test_condition_that_cannot_be_decided_raises(condition: Any, message: str) -> None:
     with pytest.raises(ValueMissing) as caught:
         evaluate_condition(condition, outputs, outcomes)
     assert str(caught.value) == message
 
 
-def test_rename_reaches_every_reference_but_no_literal() -> None:
+def test_rename_changes_every_reference_but_no_literal() -> None:
     value = {
         "a": [out("x", "p"), {"$equals": [{"$output": {"task": "x"}}, 1]}],
         "b": {"$literal": out("x")},
@@ -183,7 +183,7 @@ def nested(depth: int, inner: Any) -> Any:
     return inner
 
 
-def test_depth_costs_no_stack() -> None:
+def test_deep_value_does_not_overflow_the_stack() -> None:
     value = nested(50_000, out("count"))
     assert references(value) == (Reference("count"),)
     deep = resolve(rename(value, str.upper), lambda task: task, outcomes)
@@ -203,17 +203,17 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_a_literal_is_never_looked_into(value: Any) -> None:
+def test_literal_is_never_resolved(value: Any) -> None:
     assert resolve({"x": {"$literal": value}}, outputs, outcomes) == {"x": value}
     assert references({"$literal": value}) == ()
 
 
 @given(JSON)
-def test_an_output_is_never_looked_into(value: Any) -> None:
+def test_output_is_never_resolved_again(value: Any) -> None:
     assert resolve([out("t")], lambda _: value, outcomes) == [value]
 
 
 @given(JSON)
-def test_a_value_equals_itself(value: Any) -> None:
+def test_value_equals_itself(value: Any) -> None:
     equal = {"$equals": [{"$literal": value}, out("t")]}
     assert evaluate_condition(equal, lambda _: value, outcomes)

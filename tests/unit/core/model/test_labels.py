@@ -1,4 +1,4 @@
-"""Labels: what can be one, and which runs a condition fits."""
+"""Labels: valid labels, and which runs a label condition matches."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ LABELS = {"env": "prod", "team/web": "a b", "empty": ""}
         ("env=prod, !env", False),
     ],
 )
-def test_what_a_condition_fits(text: str, fits: bool) -> None:
+def test_condition_matches_labels(text: str, fits: bool) -> None:
     assert all(each.fits(LABELS) for each in conditions(text)) is fits
 
 
 @pytest.mark.parametrize(
     "text", ["", "=x", "!", "-a", "a-", "a b=1", "a" * 64, "é=1", "a=x\x1b[2J", "a=1,,"]
 )
-def test_what_is_no_condition(text: str) -> None:
+def test_invalid_condition_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"label|is no key"):
         conditions(text)
 
 
-def test_a_label_is_a_key_and_all_that_follows() -> None:
+def test_label_is_split_at_the_first_equals_sign() -> None:
     assert label("url=http://x?a=b") == ("url", "http://x?a=b")
     assert label("flag=") == ("flag", "")
 
 
 @pytest.mark.parametrize("text", ["env", "=x", "a=1,b=2", "a=" + "x" * 201, "a=\n"])
-def test_what_is_no_label(text: str) -> None:
+def test_invalid_label_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"KEY=VALUE|label"):
         label(text)
 
 
-def test_a_run_has_so_many_and_no_more() -> None:
+def test_number_of_labels_is_limited() -> None:
     most = {f"k{n}": "" for n in range(MOST)}
     check_labels(most)
     with pytest.raises(ValueError, match="at most 32 labels, not 33"):

@@ -1,4 +1,4 @@
-"""Which times of a schedule become runs: pure decisions, over a wrong clock too."""
+"""Which times of a schedule become runs: pure decisions, also with a wrong clock."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def waiting(catch_up: str, times: List[float]) -> ScheduleState:
 
 
 @pytest.mark.parametrize("catch_up", CATCH_UP)
-def test_a_time_that_has_just_come_is_none_that_was_missed(catch_up: str) -> None:
+def test_time_that_is_due_now_is_not_missed(catch_up: str) -> None:
     past = waiting(catch_up, [NOW - 0.1])
     assert (past.waiting, past.missed, past.until) == ((NOW - 0.1,), 0, NOW - 0.1)
 
@@ -46,27 +46,25 @@ def test_a_time_that_has_just_come_is_none_that_was_missed(catch_up: str) -> Non
 @pytest.mark.parametrize(
     ("catch_up", "kept"), [("none", []), ("latest", [-1]), ("all", [-3, -2, -1])]
 )
-def test_what_was_missed_is_made_up_for_as_was_said(
-    catch_up: str, kept: List[int]
-) -> None:
+def test_missed_times_are_run_as_catch_up_says(catch_up: str, kept: List[int]) -> None:
     past = waiting(catch_up, [NOW + n * HOUR for n in (-3, -2, -1)])
     assert list(past.waiting) == [NOW + n * HOUR for n in kept]
     assert past.missed == 3 - len(kept)
     assert past.until == NOW - HOUR
 
 
-def test_with_none_what_has_just_come_still_counts() -> None:
+def test_catch_up_none_still_runs_the_time_that_is_due_now() -> None:
     past = waiting("none", [NOW - HOUR, NOW])
     assert (past.waiting, past.missed) == ((NOW,), 1)
 
 
-def test_of_all_that_was_missed_there_is_an_end() -> None:
+def test_number_of_missed_times_is_limited() -> None:
     times = [NOW - n * HOUR for n in range(MOST + 1, 0, -1)]
     past = waiting("all", times)
     assert (past.waiting, past.missed) == (tuple(times[1:]), 1)
 
 
-def test_only_so_many_wait_for_the_run_before() -> None:
+def test_number_of_waiting_times_is_limited() -> None:
     it = a_schedule("all")
     past = record_due_times(
         it, waiting("all", [NOW - n for n in range(MOST, 0, -1)]), [NOW], NOW
@@ -74,7 +72,7 @@ def test_only_so_many_wait_for_the_run_before() -> None:
     assert (len(past.waiting), past.skipped, past.until) == (MOST, 1, NOW)
 
 
-def test_the_first_that_waits_is_run_skipped_or_fails() -> None:
+def test_first_waiting_time_is_run_skipped_or_fails() -> None:
     past = waiting("all", [NOW - 3, NOW - 2, NOW - 1])
     past = after_fire(after_failure(past, "no file"), "bcd")
     assert (past.run, past.at, past.trouble) == ("bcd", NOW - 2, "")
@@ -84,18 +82,18 @@ def test_the_first_that_waits_is_run_skipped_or_fails() -> None:
     assert (broken.trouble, broken.trouble_at, broken.waiting) == ("no file", NOW, ())
 
 
-def test_times_of_a_pause_are_none_of_its_own() -> None:
+def test_times_during_a_pause_are_not_missed() -> None:
     it = a_schedule(since=NOW)
     past = ScheduleState("m", since=NOW - 9 * HOUR, until=NOW - 5 * HOUR)
     assert adjust_to_clock(it, past, NOW).until == NOW
 
 
-def test_a_clock_that_is_set_back_a_little_fires_nothing_again() -> None:
+def test_clock_set_back_a_little_fires_nothing_twice() -> None:
     past = ScheduleState("m", since=NOW, until=NOW + 2 * HOUR)
     assert adjust_to_clock(a_schedule(), past, NOW) == past
 
 
-def test_a_clock_that_was_far_ahead_stops_nothing_for_long() -> None:
+def test_clock_that_was_far_ahead_does_not_block_a_schedule() -> None:
     past = ScheduleState("m", since=NOW, until=NOW + 365 * 24 * HOUR)
     assert adjust_to_clock(a_schedule(), past, NOW).until == NOW
     ahead = a_schedule(since=NOW + 365 * 24 * HOUR)
@@ -104,11 +102,11 @@ def test_a_clock_that_was_far_ahead_stops_nothing_for_long() -> None:
     assert adjust_to_clock(ahead, first, NOW + 1) == first
 
 
-def test_the_key_of_a_time_can_be_read() -> None:
+def test_idempotency_key_of_a_time_is_readable() -> None:
     assert idempotency_key(a_schedule(), NOW) == "s/2027-01-15T08:00:00Z"
 
 
-def test_a_pause_ends_once() -> None:
+def test_pause_can_be_ended_once() -> None:
     still = paused(a_schedule(), NOW + 1, "lunch")
     assert (still.paused_at, still.reason) == (NOW + 1, "lunch")
     assert resumed(still, NOW + 2) == a_schedule(since=NOW + 2)
@@ -116,7 +114,7 @@ def test_a_pause_ends_once() -> None:
         resumed(a_schedule(), NOW)
 
 
-def test_two_ask_the_same_whoever_made_them_and_when() -> None:
+def test_schedules_are_equal_whoever_created_them_and_when() -> None:
     one = a_schedule()
     other = replace(one, made="n", since=NOW + 1, cwd="/x", environment={"A": "b"})
     assert one.asks_as(other)

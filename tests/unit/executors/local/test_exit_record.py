@@ -1,4 +1,4 @@
-"""What the file of an attempt says, and what the files beside it say if it is gone."""
+"""The exit record of an attempt, and the evidence that is left if it is missing."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def _write(place: AttemptRef, **fields: Any) -> None:
     place.file("go").write_bytes(sealed)
 
 
-def test_a_record_of_this_attempt_is_read(place: AttemptRef) -> None:
+def test_record_of_this_attempt_is_read(place: AttemptRef) -> None:
     _write(place, id="r/0.1")
     ended = attempt_file.read_exit_record(place)
     assert isinstance(ended, ExitedReport)
     assert ended.result.exit_code == 0
 
 
-def test_a_record_of_a_version_that_did_not_say_whose_it_is_is_read(
+def test_record_of_an_old_version_without_an_id_is_read(
     place: AttemptRef,
 ) -> None:
     _write(place)
@@ -54,15 +54,13 @@ def test_a_record_of_a_version_that_did_not_say_whose_it_is_is_read(
 
 
 @pytest.mark.parametrize("whose", ["other/0.1", "r/1.1", "r/0.2", "r/0.1u", "", None])
-def test_a_record_of_another_run_task_attempt_or_purpose_is_damage(
-    place: AttemptRef, whose: Any
-) -> None:
+def test_record_of_another_attempt_is_damage(place: AttemptRef, whose: Any) -> None:
     _write(place, id=whose)
     with pytest.raises(JournalDamaged, match="this is the exit record of"):
         attempt_file.read_exit_record(place)
 
 
-def test_a_link_is_void_if_an_owner_made_it(place: AttemptRef) -> None:
+def test_fence_link_made_by_an_owner_prevents_a_start(place: AttemptRef) -> None:
     assert attempt_file.take_fence(place)
     assert attempt_file.take_fence(place), "it is so for ever"
     place.file("go").unlink()
@@ -72,7 +70,7 @@ def test_a_link_is_void_if_an_owner_made_it(place: AttemptRef) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["log", "in", "out"])
-def test_what_a_shim_makes_behind_the_fence_is_a_trace(
+def test_files_made_after_the_fence_are_evidence(
     place: AttemptRef, suffix: str
 ) -> None:
     place.file("new").touch()  # it is made before

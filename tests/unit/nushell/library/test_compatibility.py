@@ -1,4 +1,4 @@
-"""Whether a library fits, as its `versions.toml` says."""
+"""Whether a library is compatible, by its `versions.toml`."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def why(folder: Path, text: str) -> List[str]:
     return [line[len(prefix) :] for line in lines]
 
 
-def test_a_library_that_says_nothing_fits(tmp_path: Path) -> None:
+def test_library_without_requirements_is_compatible(tmp_path: Path) -> None:
     assert check_library(tmp_path) is None
     (tmp_path / "versions.toml").write_text("")
     assert check_library(tmp_path) is None
 
 
-def test_the_published_file_fits(tmp_path: Path) -> None:
+def test_published_file_is_compatible(tmp_path: Path) -> None:
     (tmp_path / "versions.toml").write_text(PUBLISHED)
     assert check_library(tmp_path) == "3.2.1"
 
@@ -58,7 +58,9 @@ def test_the_published_file_fits(tmp_path: Path) -> None:
         "provisioning-core/nulib/provisioning-distribution/versions.toml",
     ],
 )
-def test_it_is_found_beside_and_above_the_library(tmp_path: Path, place: str) -> None:
+def test_versions_file_is_found_beside_and_above_the_library(
+    tmp_path: Path, place: str
+) -> None:
     library = tmp_path / "provisioning-core" / "nulib"
     library.mkdir(parents=True)
     file = tmp_path / place
@@ -74,7 +76,7 @@ def test_it_is_found_beside_and_above_the_library(tmp_path: Path, place: str) ->
     assert check_library(library) == "3.2.1"
 
 
-def test_above_the_library_a_file_of_somebody_else_does_not_count(
+def test_foreign_versions_file_above_the_library_is_ignored(
     tmp_path: Path,
 ) -> None:
     library = tmp_path / "a" / "b" / "nulib"
@@ -126,12 +128,14 @@ US = f"provctl {__version__} is platform {PLATFORM} with API {API}"
         ),
     ],
 )
-def test_what_does_not_fit(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_unmet_requirement_is_reported(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
     assert PUBLISHED.count(old) == 1
     assert why(tmp_path, PUBLISHED.replace(old, new)) == [said]
 
 
-def test_entries_of_other_versions_say_nothing_of_this_one(tmp_path: Path) -> None:
+def test_entries_of_other_versions_are_ignored(tmp_path: Path) -> None:
     other = PUBLISHED.replace('"^2.5"', '"^9"') + '[compatibility.core."3.3"]\n'
     (tmp_path / "versions.toml").write_text('version = "3.3.0"\n' + other)
     assert check_library(tmp_path) == "3.3.0"
@@ -156,7 +160,7 @@ def test_entries_of_other_versions_say_nothing_of_this_one(tmp_path: Path) -> No
         ("a = " + "[" * 5000, ""),
     ],
 )
-def test_what_cannot_be_understood_is_named(
+def test_unreadable_requirement_is_reported(
     tmp_path: Path, text: str, said: str
 ) -> None:
     assert said in why(tmp_path, text)[0]

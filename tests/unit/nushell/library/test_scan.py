@@ -1,4 +1,4 @@
-"""What reading a library tells of a call, and when the standard library is left out."""
+"""What a scan of library files finds about a call and its imports."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ def library(tmp_path: Path) -> Path:
         ("taskservs/mod.nu", "who-knows"),
     ],
 )
-def test_nothing_is_seen_against_a_sound_call(
-    library: Path, module: str, command: str
-) -> None:
+def test_valid_call_has_no_problem(library: Path, module: str, command: str) -> None:
     assert check_call(library, module, command) is None
 
 
@@ -104,7 +102,7 @@ def test_nothing_is_seen_against_a_sound_call(
         ("servers/list.nu", "a; b", "is not a valid name", "letters, digits"),
     ],
 )
-def test_a_call_that_cannot_work_is_explained(
+def test_invalid_call_is_explained_with_a_hint(
     library: Path, module: str, command: str, message: str, hint: str
 ) -> None:
     problem = check_call(library, module, command)
@@ -113,14 +111,14 @@ def test_a_call_that_cannot_work_is_explained(
     assert hint in problem.hint
 
 
-def test_an_empty_module_has_no_command_to_suggest(library: Path) -> None:
+def test_empty_module_has_no_command_to_suggest(library: Path) -> None:
     (library / "empty.nu").touch()
     problem = check_call(library, "empty.nu", "x")
     assert problem is not None
     assert problem.hint == "its commands: none"
 
 
-def test_a_missing_library_is_named(tmp_path: Path) -> None:
+def test_missing_library_is_reported(tmp_path: Path) -> None:
     problem = check_call(tmp_path / "nowhere", "servers/create.nu", "create-server")
     assert problem is not None
     assert str(tmp_path / "nowhere") in problem.message
@@ -144,19 +142,19 @@ def test_a_missing_library_is_named(tmp_path: Path) -> None:
         ("'because' | str length", False),
     ],
 )
-def test_std_is_left_out_only_when_surely_not_needed(
+def test_std_is_left_out_only_if_certainly_not_needed(
     library: Path, script: str, needed: bool
 ) -> None:
     assert script_imports(script, library).std is needed
 
 
-def test_std_for_a_module_depends_on_what_it_imports(library: Path) -> None:
+def test_std_for_a_module_depends_on_its_imports(library: Path) -> None:
     assert module_needs_std(library, "servers/create.nu")
     assert not module_needs_std(library, "taskservs")
     assert module_needs_std(library, "missing.nu")
 
 
-def test_modules_that_import_each_other_end(library: Path) -> None:
+def test_scan_of_modules_that_import_each_other_ends(library: Path) -> None:
     (library / "a.nu").write_text("use b.nu", encoding="utf-8")
     (library / "b.nu").write_text("use a.nu", encoding="utf-8")
     assert not module_needs_std(library, "a.nu")
@@ -180,7 +178,7 @@ def test_modules_that_import_each_other_end(library: Path) -> None:
         ("use servers/uses.nu; uses go", ModuleFeatures(provctl=True, endpoint=True)),
     ],
 )
-def test_what_is_imported_and_spoken_of_is_found(
+def test_imported_modules_and_mentioned_endpoints_are_found(
     library: Path, script: str, imports: ModuleFeatures
 ) -> None:
     text = "use provctl.nu\nexport def go [] { http get http://127.0.0.1:9090/tasks }"
@@ -191,6 +189,8 @@ def test_what_is_imported_and_spoken_of_is_found(
     assert module_imports(library, "asks.nu", endpoints) == imports
 
 
-def test_a_module_of_the_library_comes_before_the_shipped_one(library: Path) -> None:
+def test_module_of_the_library_takes_precedence_over_the_shipped_one(
+    library: Path,
+) -> None:
     (library / "provctl.nu").write_text("export def progress [] { }", encoding="utf-8")
     assert script_imports("use provctl.nu", library) == ModuleFeatures()

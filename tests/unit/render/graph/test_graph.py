@@ -1,4 +1,4 @@
-"""The graph as text, mermaid, dot and SVG: the same picture, and names are data."""
+"""The graph as text, mermaid, dot and SVG; names are never markup."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def the_picture() -> GraphLayout:
 
 
 @pytest.mark.parametrize("form", DRAW)
-def test_the_picture_in_every_form(
+def test_graph_matches_its_golden_file_in_every_format(
     form: str, golden: Callable[[str, str], None]
 ) -> None:
     golden(f"ui/graph.{form}", DRAW[form](the_picture()))
 
 
-def test_the_critical_path_goes_through_the_group() -> None:
+def test_critical_path_goes_through_the_group() -> None:
     drawn = the_picture()
     names = [node.id for node in drawn.nodes]
     thick = {(names[e.start], names[e.end]) for e in drawn.edges if e.is_critical}
@@ -61,14 +61,14 @@ def test_the_critical_path_goes_through_the_group() -> None:
     }
 
 
-def test_nothing_at_all() -> None:
+def test_empty_graph_is_drawn() -> None:
     empty = graph_layout("empty", (), {}, (), {})
     for draw in DRAW.values():
         assert draw(empty)
 
 
 @given(st.text(max_size=30), st.text(max_size=10))
-def test_names_and_notes_are_data(title: str, note: str) -> None:
+def test_names_and_notes_are_no_markup(title: str, note: str) -> None:
     drawn = graph_layout(title, a_workflow(task("a")).tasks, {}, ["a"], {"a": note})
     root = ET.fromstring(as_svg(drawn))  # our own
     inside = {each.tag.rpartition("}")[2] for each in root.iter()}

@@ -1,4 +1,4 @@
-"""When a terminal is asked where its cursor is, and how long its answer is waited for."""
+"""When a terminal is asked for the cursor position, and how long it may take."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def looks(location: Location, size: Tuple[int, int], now: float) -> bool:
     return location.is_settled(now)
 
 
-def test_a_terminal_is_asked_once_it_kept_its_size(
+def test_terminal_is_asked_once_after_its_size_is_stable(
     location: Location, keys: FakeKeys
 ) -> None:
     assert not looks(location, NARROW, 1.0)
@@ -77,7 +77,7 @@ def test_a_terminal_is_asked_once_it_kept_its_size(
     assert keys.questions == 1
 
 
-def test_a_terminal_that_has_its_old_size_again_is_asked_too(
+def test_terminal_that_returns_to_its_old_size_is_asked_too(
     location: Location, keys: FakeKeys
 ) -> None:
     assert not looks(location, NARROW, 1.0)
@@ -86,9 +86,7 @@ def test_a_terminal_that_has_its_old_size_again_is_asked_too(
     assert keys.questions == 1
 
 
-def test_an_answer_of_another_size_is_no_answer(
-    location: Location, keys: FakeKeys
-) -> None:
+def test_answer_for_another_size_is_ignored(location: Location, keys: FakeKeys) -> None:
     assert not looks(location, NARROW, 1.0)
     assert not looks(location, NARROW, 1.3)
     assert not looks(location, NARROWER, 1.4)
@@ -102,7 +100,7 @@ def test_an_answer_of_another_size_is_no_answer(
     assert location.position == (7, 40)
 
 
-def test_a_terminal_that_gives_no_answer_is_drawn_on_all_the_same(
+def test_view_draws_although_the_terminal_does_not_answer(
     location: Location, keys: FakeKeys
 ) -> None:
     assert not looks(location, NARROW, 1.0)
@@ -115,7 +113,7 @@ def test_a_terminal_that_gives_no_answer_is_drawn_on_all_the_same(
     assert location.size == NARROWER
 
 
-def test_what_is_drawn_is_no_wider_than_the_terminal_says(
+def test_width_is_limited_by_the_answer_of_the_terminal(
     location: Location, keys: FakeKeys
 ) -> None:
     assert not looks(location, NARROW, 1.0)
@@ -129,7 +127,7 @@ def test_what_is_drawn_is_no_wider_than_the_terminal_says(
     assert location.size == WIDE
 
 
-def test_a_clock_that_is_set_back_does_not_stop_it(
+def test_clock_that_is_set_back_does_not_block(
     location: Location, keys: FakeKeys
 ) -> None:
     assert not looks(location, NARROW, 1000.0)
@@ -137,9 +135,7 @@ def test_a_clock_that_is_set_back_does_not_stop_it(
     assert keys.questions == 1
 
 
-def test_at_the_end_the_answer_is_waited_for(
-    location: Location, keys: FakeKeys
-) -> None:
+def test_final_picture_waits_for_the_answer(location: Location, keys: FakeKeys) -> None:
     location.see(NARROW, 1.0)
     keys.late = [Position(7, 60)]
     location.settle()
@@ -147,7 +143,7 @@ def test_at_the_end_the_answer_is_waited_for(
     assert keys.questions == 1
 
 
-def test_at_the_end_an_answer_of_another_size_is_no_answer(
+def test_final_picture_ignores_an_answer_for_another_size(
     location: Location, keys: FakeKeys
 ) -> None:
     assert not looks(location, NARROW, 1.0)

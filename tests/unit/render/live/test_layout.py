@@ -1,4 +1,4 @@
-"""Pictures of runs: what they look like, and that they always fit."""
+"""Pictures of runs: how they look, and that they always fit."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ SCREENS: Dict[str, Tuple[RunView, Dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", SCREENS)
-def test_screen(name: str, golden: Golden) -> None:
+def test_screen_matches_its_golden_file(name: str, golden: Golden) -> None:
     view, settings = SCREENS[name]
     settings = {"width": 80, "height": 24, **settings}
     frame = render(view, now=1012.0, **settings)
@@ -260,13 +260,15 @@ def test_screen(name: str, golden: Golden) -> None:
 
 
 @pytest.mark.parametrize(("name", "height"), [("batch", 24), ("batch-low", 10)])
-def test_batch_screen(name: str, height: int, golden: Golden) -> None:
+def test_batch_screen_matches_its_golden_file(
+    name: str, height: int, golden: Golden
+) -> None:
     runs = [CREATING, replace(ENDED_BADLY, id="01J8ZQ9F2M", name="edge")]
     frame = render_many(runs, now=1012.0, width=80, height=height)
     golden(f"ui/{name}.txt", plain_text(frame))
 
 
-def test_large_batch_shows_the_runs_at_work(golden: Golden) -> None:
+def test_large_batch_shows_the_running_runs(golden: Golden) -> None:
     queued = [
         run_of(waiting("a"), id=f"q{i}", name="later", status="queued", started_at=None)
         for i in range(30)
@@ -282,7 +284,7 @@ def test_large_runs_of_a_batch_share_the_screen(golden: Golden) -> None:
     golden("ui/batch-shared.txt", plain_text(frame, width=100))
 
 
-def test_only_rows_that_are_shown_are_filled() -> None:
+def test_only_visible_rows_are_filled() -> None:
     filled: List[str] = []
 
     def fill(view: RunView, task: TaskView) -> TaskView:
@@ -296,7 +298,7 @@ def test_only_rows_that_are_shown_are_filled() -> None:
     assert text.count("of 01J8ZQ4T6K") == 4
 
 
-def test_failures_are_shown_beside_more_at_work_than_fit() -> None:
+def test_failures_are_shown_even_if_the_running_tasks_do_not_fit() -> None:
     tasks = [running(f"r{n}", 1, "", started_at=2000.0 - n) for n in range(100)]
     view = run_of(*tasks, *(failed(f"f{n}") for n in range(9)))
     lines = plain_text(render(view, now=2012.0, width=80, height=12)).splitlines()
@@ -305,19 +307,19 @@ def test_failures_are_shown_beside_more_at_work_than_fit() -> None:
     assert lines[-1] == "… 94 running, 6 failed"
 
 
-def test_all_tasks_are_shown_in_file_order_when_they_fit() -> None:
+def test_all_tasks_are_shown_in_file_order_if_they_fit() -> None:
     tasks = [waiting("z"), running("b", 1, ""), done("a"), failed("c")]
     text = plain_text(render(run_of(*tasks), now=1012.0, width=80, height=6))
     assert [line.split()[1] for line in text.splitlines()[2:]] == ["z", "b", "a", "c"]
 
 
-def test_rows_the_caller_left_out_are_counted() -> None:
+def test_rows_left_out_by_the_caller_are_counted() -> None:
     view = run_of(running("a", 1, ""), total=51, counts={"running": 1, "waiting": 50})
     text = plain_text(render(view, now=1012.0, width=80, height=24))
     assert text.splitlines()[3] == "… 50 waiting"
 
 
-def test_elapsed_time_ticks_for_what_runs_alone() -> None:
+def test_elapsed_time_increases_only_for_running_tasks() -> None:
     view = run_of(TaskView("a", "running", attempt=1, started_at=1000.0), done("b"))
 
     def times(now: float) -> list[str]:
@@ -336,7 +338,7 @@ def _colours(view: RunView, **console: Any) -> str:
     return out.getvalue()
 
 
-def test_colours_unless_the_user_wants_none() -> None:
+def test_colours_are_used_unless_disabled() -> None:
     red, green = "\x1b[31m", "\x1b[32m"
     coloured = _colours(ENDED_BADLY, color_system="standard", _environ={})
     assert red in coloured
@@ -435,7 +437,7 @@ def assert_fits(frame: Frame, width: int, height: int, *, ascii_only: bool) -> N
 
 
 @given(runs, widths, heights, st.booleans())
-def test_every_picture_fits(
+def test_every_picture_fits_the_screen(
     view: RunView, width: int, height: int, ascii_only: bool
 ) -> None:
     frame = render(view, now=5e9, width=width, height=height, ascii_only=ascii_only)
@@ -443,7 +445,7 @@ def test_every_picture_fits(
 
 
 @given(st.lists(runs, max_size=5), widths, heights, st.booleans())
-def test_every_picture_of_a_batch_fits(
+def test_every_picture_of_a_batch_fits_the_screen(
     views: list[RunView], width: int, height: int, ascii_only: bool
 ) -> None:
     frame = render_many(

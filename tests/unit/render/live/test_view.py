@@ -1,4 +1,4 @@
-"""Views over time: what is printed or drawn as runs change, and how it is left."""
+"""Views over time: what is printed or drawn as runs change, and what remains."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Golden = Callable[[str, str], None]
 
 
 class Clock:
-    """Seconds since the epoch, told by the test."""
+    """Seconds since the epoch, set by the test."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -39,7 +39,7 @@ class Clock:
 
 
 class Vanished(io.StringIO):
-    """A terminal whose connection dropped."""
+    """A terminal whose connection is lost."""
 
     attempts = 0
 
@@ -75,11 +75,13 @@ def clock() -> Clock:
         ({"GITLAB_CI": "false"}, "live"),
     ],
 )
-def test_choice_on_a_terminal(environ: dict[str, str], chosen: str) -> None:
+def test_view_is_chosen_by_the_environment_of_a_terminal(
+    environ: dict[str, str], chosen: str
+) -> None:
     assert choose_view(Tty(), environ) == chosen
 
 
-def test_choice_without_a_terminal() -> None:
+def test_view_without_a_terminal_is_plain_or_group() -> None:
     assert choose_view(io.StringIO(), {"TERM": "xterm"}) == "plain"
     assert choose_view(io.StringIO(), {"GITHUB_ACTIONS": "true"}) == "group"
 
@@ -87,7 +89,7 @@ def test_choice_without_a_terminal() -> None:
 # --- plain ----------------------------------------------------------------------
 
 
-def test_plain_account_of_a_run(clock: Clock, golden: Golden) -> None:
+def test_plain_prints_a_run_from_start_to_end(clock: Clock, golden: Golden) -> None:
     out = io.StringIO()
     a, b, c = waiting("server-1"), waiting("server-2"), waiting("kubernetes")
     with PlainView(out, now=clock) as view:
@@ -107,7 +109,7 @@ def test_plain_account_of_a_run(clock: Clock, golden: Golden) -> None:
     golden("ui/plain-account.txt", out.getvalue())
 
 
-def test_plain_tells_what_failed_then_that_it_rolls_back(clock: Clock) -> None:
+def test_plain_prints_the_failure_before_the_rollback(clock: Clock) -> None:
     out = io.StringIO()
     view = PlainView(out, now=clock)
     a, b = done("a"), running("b", 0, "")
@@ -122,7 +124,7 @@ def test_plain_tells_what_failed_then_that_it_rolls_back(clock: Clock) -> None:
     ]
 
 
-def test_plain_says_nothing_twice_and_nothing_of_progress(clock: Clock) -> None:
+def test_plain_prints_nothing_twice_and_no_progress(clock: Clock) -> None:
     out = io.StringIO()
     view = PlainView(out, now=clock)
     view.update([run_of(running("a", 1, ""))])
@@ -132,7 +134,7 @@ def test_plain_says_nothing_twice_and_nothing_of_progress(clock: Clock) -> None:
     assert out.getvalue() == said
 
 
-def test_plain_is_told_of_changed_tasks_alone(clock: Clock) -> None:
+def test_plain_accepts_changed_tasks_only(clock: Clock) -> None:
     out = io.StringIO()
     view = PlainView(out, now=clock)
     run = replace(run_of(total=1000, counts={"waiting": 1000}), id="01J", name="fan")
@@ -147,7 +149,7 @@ def test_plain_is_told_of_changed_tasks_alone(clock: Clock) -> None:
     ]
 
 
-def test_plain_writes_once_an_update(clock: Clock) -> None:
+def test_plain_writes_once_per_update(clock: Clock) -> None:
     class Counting(io.StringIO):
         writes = 0
 
@@ -162,7 +164,7 @@ def test_plain_writes_once_an_update(clock: Clock) -> None:
     assert len(out.getvalue().splitlines()) == 101
 
 
-def test_plain_tells_runs_of_a_batch_apart_and_the_time(clock: Clock) -> None:
+def test_plain_prints_the_run_and_the_time_in_a_batch(clock: Clock) -> None:
     out = io.StringIO()
     view = PlainView(out, now=clock, stamp=lambda now: f"{now:.0f}")
     first = run_of(running("a", 0, ""), id="r1", name="x")
@@ -178,14 +180,14 @@ def test_plain_tells_runs_of_a_batch_apart_and_the_time(clock: Clock) -> None:
     ]
 
 
-def test_plain_writes_to_streams_with_few_letters(clock: Clock) -> None:
+def test_plain_replaces_characters_that_the_stream_cannot_encode(clock: Clock) -> None:
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="ascii")
     PlainView(out, now=clock).update([run_of(failed("a", reason="zażółć"))])
     assert b"exit code 1, za????" in raw.getvalue()
 
 
-def test_plain_says_that_nobody_listens_then_goes_silent(clock: Clock) -> None:
+def test_plain_reports_a_closed_stream_once(clock: Clock) -> None:
     out = Vanished()
     view = PlainView(out, now=clock)
     with pytest.raises(OSError, match="Input/output error"):
@@ -201,7 +203,7 @@ def live(screen: io.StringIO, clock: Clock, *, height: int = 24) -> LiveView:
     return LiveView(console(screen, height=height), now=clock)
 
 
-def test_live_draws_in_place(clock: Clock) -> None:
+def test_live_redraws_in_place(clock: Clock) -> None:
     screen = Screen()
     with live(screen, clock) as view:
         for percent in (0, 50, 100):
@@ -214,7 +216,7 @@ def test_live_draws_in_place(clock: Clock) -> None:
     assert screen.cursor_shown
 
 
-def test_live_draws_only_what_changed_and_not_too_often(clock: Clock) -> None:
+def test_live_redraws_only_changes_and_not_too_often(clock: Clock) -> None:
     screen = Screen()
     with live(screen, clock) as view:
         view.update([run_of(waiting("a"))])
@@ -231,7 +233,7 @@ def test_live_draws_only_what_changed_and_not_too_often(clock: Clock) -> None:
         assert screen.writes > before
 
 
-def test_live_survives_a_clock_that_is_set_back(clock: Clock) -> None:
+def test_live_continues_after_the_clock_was_set_back(clock: Clock) -> None:
     screen = Screen()
     with live(screen, clock) as view:
         view.update([run_of(waiting("a"))])
@@ -239,7 +241,7 @@ def test_live_survives_a_clock_that_is_set_back(clock: Clock) -> None:
         assert view.due
 
 
-def test_live_leaves_the_final_picture_and_the_account(
+def test_live_leaves_the_final_picture_and_the_result(
     clock: Clock, golden: Golden
 ) -> None:
     screen = Screen()
@@ -255,7 +257,7 @@ def test_live_leaves_the_final_picture_and_the_account(
     golden("ui/live-final.txt", screen.text)
 
 
-def test_live_leaves_standard_streams_to_the_caller(
+def test_live_does_not_use_the_standard_streams(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     screen = Screen()
@@ -266,7 +268,7 @@ def test_live_leaves_standard_streams_to_the_caller(
     assert "data" not in screen.text
 
 
-def test_live_gives_the_cursor_back_after_an_error(clock: Clock) -> None:
+def test_live_shows_the_cursor_after_an_error(clock: Clock) -> None:
     screen = Screen()
 
     def interrupted() -> None:
@@ -280,7 +282,7 @@ def test_live_gives_the_cursor_back_after_an_error(clock: Clock) -> None:
     assert "copying" in screen.text
 
 
-def test_live_uses_the_letters_the_terminal_has(clock: Clock) -> None:
+def test_live_uses_only_characters_the_terminal_supports(clock: Clock) -> None:
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
     with LiveView(console(out), now=clock) as view:
@@ -289,7 +291,7 @@ def test_live_uses_the_letters_the_terminal_has(clock: Clock) -> None:
     assert b"####----  50% za????" in raw.getvalue()
 
 
-def test_live_says_that_the_terminal_is_gone_then_goes_silent(clock: Clock) -> None:
+def test_live_reports_a_closed_terminal_once(clock: Clock) -> None:
     out = Vanished()
     with live(out, clock) as view:
         with pytest.raises(OSError, match="Input/output error"):
@@ -305,7 +307,7 @@ def painted(*lines: str) -> Tuple[Line, ...]:
     return tuple(((line, ""),) if line else () for line in lines)
 
 
-def test_a_frame_is_one_write_and_the_same_frame_none() -> None:
+def test_changed_frame_is_one_write_and_the_same_frame_none() -> None:
     screen = Screen()
     painter = Painter(console(screen))
     painter.begin()
@@ -322,10 +324,10 @@ pictures = st.lists(st.sampled_from(["", "a", "bb", "a bb ccc", "x" * 12]), max_
 
 
 @given(st.lists(pictures, max_size=6), st.lists(st.integers(1, 20), min_size=6))
-def test_any_picture_becomes_any_other(
+def test_any_picture_can_follow_any_other(
     every: List[List[str]], widths: List[int]
 ) -> None:
-    """Also when the terminal has another size by then; what was above it stays."""
+    """Also if the terminal was resized meanwhile; lines above the picture stay."""
     screen = Screen()
     screen.write("$ provctl\n")
     painter = Painter(console(screen))
@@ -347,7 +349,7 @@ terminals = st.tuples(st.integers(1, 20), st.integers(2, 9), st.booleans())
 
 @settings(max_examples=30)
 @given(st.lists(pictures.filter(bool), max_size=6), st.lists(terminals, min_size=6))
-def test_what_a_small_terminal_hid_is_gone_when_it_has_room(
+def test_lines_hidden_by_a_small_terminal_are_erased_when_there_is_room(
     every: List[List[str]], each_terminal: List[Tuple[int, int, bool]]
 ) -> None:
     screen = Screen()
@@ -367,8 +369,8 @@ def test_what_a_small_terminal_hid_is_gone_when_it_has_room(
     assert screen.text == "$ provctl\nall\nof it"
 
 
-def test_what_a_terminal_hides_though_it_has_room_is_not_looked_for() -> None:
-    """Nor does it stay the only one to fill the room: the picture is at the bottom."""
+def test_lines_hidden_although_there_is_room_are_not_searched() -> None:
+    """The picture may still use all the room: it is at the bottom."""
     screen = Screen()
     screen.write("$ provctl\n")
     painter = Painter(console(screen))
@@ -387,7 +389,7 @@ def test_what_a_terminal_hides_though_it_has_room_is_not_looked_for() -> None:
     assert screen.lines[-2:] == ["foot", "z"]
 
 
-def test_lines_were_broken_at_the_width_that_the_terminal_tells() -> None:
+def test_lines_are_wrapped_at_the_width_the_terminal_reports() -> None:
     screen = Screen()
     screen.write("$ provctl\n")
     painter = Painter(console(screen))
@@ -398,8 +400,8 @@ def test_lines_were_broken_at_the_width_that_the_terminal_tells() -> None:
     assert screen.text.split("\n") == ["$ provctl", "x" * 9, "foot"]
 
 
-def test_what_is_hidden_is_not_looked_for_below_a_prompt() -> None:
-    """What was there before the picture stays, though parts of old ones are hidden."""
+def test_hidden_lines_are_not_searched_below_a_prompt() -> None:
+    """Lines before the picture stay, although parts of old pictures are hidden."""
     screen = Screen()
     painter = Painter(console(screen))
     painter.begin()
@@ -415,7 +417,7 @@ def test_what_is_hidden_is_not_looked_for_below_a_prompt() -> None:
     assert screen.text.rstrip("\n").split("\n")[-2:] == ["$ fg", "d"]
 
 
-def test_what_is_typed_does_not_stay() -> None:
+def test_typed_text_is_erased() -> None:
     screen = Screen()
     painter = Painter(console(screen))
     painter.begin()
@@ -428,7 +430,7 @@ def test_what_is_typed_does_not_stay() -> None:
     assert screen.lines == ["HEAD", "foot", ""]
 
 
-def test_a_terminal_that_got_smaller_is_drawn_anew_at_once(clock: Clock) -> None:
+def test_smaller_terminal_is_redrawn_at_once(clock: Clock) -> None:
     screen = Screen()
     out = console(screen)
     screen.write("$ provctl\n")
@@ -446,7 +448,7 @@ def test_a_terminal_that_got_smaller_is_drawn_anew_at_once(clock: Clock) -> None
         assert screen.text + "\n" == "$ provctl\n" + plain_text(drawn, width=30)
 
 
-def test_a_size_that_changes_while_a_picture_is_made_is_not_drawn_for(
+def test_picture_is_not_drawn_if_the_size_changed_meanwhile(
     clock: Clock,
 ) -> None:
     screen = Screen()
@@ -464,7 +466,7 @@ def test_a_size_that_changes_while_a_picture_is_made_is_not_drawn_for(
         assert "copying" in screen.text
 
 
-def test_a_picture_is_left_and_begun_again_below(clock: Clock) -> None:
+def test_suspended_view_starts_again_below(clock: Clock) -> None:
     screen = Screen()
     with live(screen, clock) as view:
         view.update([run_of(running("a", 1, "before"))])

@@ -1,4 +1,4 @@
-"""What a trial goes by: what is said, what the run took, what earlier runs took."""
+"""Durations for a simulation: given ones, those of a run, or those of earlier runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> StateDir:
 
 
 def ran(folder: StateDir, run: str, took_s: float, tries: int = 1) -> RunState:
-    """A run in which only `a` was, and took so long, at the last of its tries."""
+    """A run in which only `a` ran; its last attempt took so long."""
     kept = submit(folder, a_workflow(task("a")), run)
     at = 1000.0
     events: List[ev.Event] = []
@@ -69,7 +69,7 @@ def spent(trial: SimulationStudy) -> Dict[str, float]:
     return dict(trial.without_limit.spent)
 
 
-def test_where_nothing_is_known_each_task_takes_a_second(folder: StateDir) -> None:
+def test_each_task_takes_a_second_without_history(folder: StateDir) -> None:
     trial = tried(folder)
     assert spent(trial) == {"a": 1, "b": 1, "g/c": 1}
     assert trial.assumed == ["a", "b", "g/c"]
@@ -77,7 +77,7 @@ def test_where_nothing_is_known_each_task_takes_a_second(folder: StateDir) -> No
     assert spent(tried(folder, default_s=30.0))["b"] == 30
 
 
-def test_earlier_runs_say_what_tasks_take(folder: StateDir) -> None:
+def test_durations_come_from_earlier_runs(folder: StateDir) -> None:
     for number, took_s in enumerate((10.0, 20.0, 60.0)):
         ran(folder, f"r{number}", took_s)
     trial = tried(folder)
@@ -88,14 +88,14 @@ def test_earlier_runs_say_what_tasks_take(folder: StateDir) -> None:
     assert spent(tried(folder, durations={"a": 5.0}))["a"] == 5
 
 
-def test_a_run_is_played_with_the_times_that_it_took(folder: StateDir) -> None:
+def test_durations_of_a_given_run_are_used(folder: StateDir) -> None:
     ran(folder, "before", 10)
     run = ran(folder, "this", 30)
     assert spent(tried(folder, run))["a"] == 30
     assert spent(tried(folder, run, pessimistic=True))["a"] == pytest.approx(28)
 
 
-def test_the_time_of_an_undo_says_nothing_of_its_task(folder: StateDir) -> None:
+def test_duration_of_an_undo_is_not_used_for_its_task(folder: StateDir) -> None:
     dialogue = Dialogue()
     undone = a_workflow(task("a", undo=Undo(Command(("true",)))))
     dialogue.submit(undone)
@@ -105,7 +105,7 @@ def test_the_time_of_an_undo_says_nothing_of_its_task(folder: StateDir) -> None:
     assert tasks_of(dialogue.r)["a"].took_s is None
 
 
-def test_of_large_workflows_the_latest_runs_speak(folder: StateDir) -> None:
+def test_only_the_latest_runs_of_a_large_workflow_are_read(folder: StateDir) -> None:
     for number, took_s in enumerate((500.0, 10.0, 20.0)):
         ran(folder, f"r{number}", took_s)
     assert median_durations(folder, "w") == {"a": 20}
@@ -122,20 +122,20 @@ def test_of_large_workflows_the_latest_runs_speak(folder: StateDir) -> None:
     assert median_durations(folder, "w") == {"a": 4}
 
 
-def test_a_task_that_is_not_there_is_named(folder: StateDir) -> None:
+def test_unknown_task_is_refused(folder: StateDir) -> None:
     for wrong in ("x", "g"):
         with pytest.raises(UsageError, match=f"no task {wrong}"):
             tried(folder, durations={wrong: 1.0})
 
 
-def test_no_more_jobs_than_help(folder: StateDir) -> None:
+def test_study_ends_at_the_number_of_jobs_that_helps(folder: StateDir) -> None:
     assert tried(folder, jobs=(1,)).enough == 2
     assert tried(folder, jobs=(2, 50)).enough == 2
     long = {"a": 100.0}
     assert tried(folder, jobs=(2, 50), durations=long).enough == 2
 
 
-def test_a_seed_is_the_same_luck_whenever_it_is_asked(folder: StateDir) -> None:
+def test_same_seed_gives_the_same_result(folder: StateDir) -> None:
     for number in range(4):
         ran(folder, f"r{number}", 10, tries=4)  # one try in four ends well
     seeds = [tried(folder, seed=seed) for seed in range(20)]

@@ -1,4 +1,4 @@
-"""A JSON body against a signature, and the run that is made of it."""
+"""A JSON body is checked against a signature, and becomes a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CREATE = Signature(
 VERB = LibraryCommand("server", "create", "servers/create.nu", signature=CREATE)
 
 
-def test_infra_is_the_first_positional_and_params_go_by_name() -> None:
+def test_infra_is_the_first_positional_and_params_are_named() -> None:
     params = {"boot_time": "1h30m", "dry-run": True, "tags": None, "wait-for": 5}
     given = values_from_body(CREATE, {"type": "x", "infra": "wuji", "params": params})
     assert given.args == ("wuji",)
@@ -38,12 +38,12 @@ def test_infra_is_the_first_positional_and_params_go_by_name() -> None:
     assert given.into == {"boot-time": "duration", "wait_for": "filesize"}
 
 
-def test_params_may_have_all_of_them() -> None:
+def test_params_may_contain_all_values() -> None:
     params = {"name": "w", "count": 2, "rest": ["a", "b"]}
     assert values_from_body(CREATE, {"params": params}).args == ("w", 2, "a", "b")
 
 
-def test_infra_is_a_flag_where_there_is_one() -> None:
+def test_infra_is_a_flag_if_the_command_has_one() -> None:
     flag = Parameter("infra", "flag", "string")
     signature = CREATE._replace(parameters=(*CREATE.parameters, flag))
     given = values_from_body(signature, {"infra": "wuji", "params": {"name": "w"}})
@@ -66,14 +66,14 @@ def test_infra_is_a_flag_where_there_is_one() -> None:
         ({"params": {"boot-time": "1s", "boot_time": "2s", "name": "w"}}, ["twice"]),
     ],
 )
-def test_what_is_wrong_is_named(body: Dict[str, Any], words: List[str]) -> None:
+def test_invalid_body_is_reported(body: Dict[str, Any], words: List[str]) -> None:
     with pytest.raises(UsageError) as refusal:
         values_from_body(CREATE, body)
     told = f"{refusal.value.message} {refusal.value.hint}"
     assert [word for word in words if word not in told] == []
 
 
-def test_a_command_becomes_a_run_of_one_task() -> None:
+def test_command_becomes_a_run_of_one_task() -> None:
     given = values_from_body(CREATE, {"infra": "w", "params": {"boot-time": "5sec"}})
     workflow = single_task_workflow(
         VERB, given, library="/lib", cwd="/", environment={"A": "b"}

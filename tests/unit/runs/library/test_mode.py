@@ -1,4 +1,4 @@
-"""Whether a command of the library runs here or through the scheduler."""
+"""Whether a library command runs directly or through the scheduler."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def mode(name: str, flag: Optional[str] = None, **settings: Any) -> str:
     )
 
 
-def test_by_default_what_creates_is_orchestrated_and_all_else_direct() -> None:
+def test_create_is_orchestrated_and_others_are_direct_by_default() -> None:
     assert mode("server.create") == ORCHESTRATED
     assert mode("server.list") == DIRECT
     assert mode("server.reboot") == DIRECT
 
 
-def test_the_default_mode_is_for_what_no_pattern_names() -> None:
+def test_default_mode_applies_to_commands_without_a_pattern() -> None:
     assert mode("server.reboot", default_mode="orchestrated") == ORCHESTRATED
     assert mode("server.list", default_mode="orchestrated") == DIRECT
     assert mode("server.create", default_mode="direct") == ORCHESTRATED
     assert mode("server.reboot", default_mode="direct") == DIRECT
 
 
-def test_to_force_orchestrated_beats_to_force_direct() -> None:
+def test_force_orchestrated_overrides_force_direct() -> None:
     both: Dict[str, Any] = {
         "force_orchestrated": ("*.list",),
         "force_direct": ("server.*",),
@@ -45,12 +45,12 @@ def test_to_force_orchestrated_beats_to_force_direct() -> None:
     assert mode("server.show", **both) == DIRECT
 
 
-def test_a_flag_beats_patterns() -> None:
+def test_flag_overrides_patterns() -> None:
     assert mode("server.create", DIRECT) == DIRECT
     assert mode("server.list", ORCHESTRATED) == ORCHESTRATED
 
 
-def test_patterns_are_for_whole_names_and_their_case() -> None:
+def test_pattern_matches_the_whole_name_and_its_case() -> None:
     pattern: Dict[str, Any] = {
         "force_orchestrated": ("server.cre",),
         "force_direct": (),
@@ -59,7 +59,7 @@ def test_patterns_are_for_whole_names_and_their_case() -> None:
     assert mode("server.create", force_orchestrated=("Server.*",)) == DIRECT
 
 
-def test_without_a_scheduler_all_is_direct() -> None:
+def test_every_command_is_direct_without_a_scheduler() -> None:
     assert mode("server.create", orchestrator=NEVER) == DIRECT
     assert mode("server.create", DIRECT, orchestrator=NEVER) == DIRECT
     with pytest.raises(UsageError, match=r"orchestrator\.enabled"):

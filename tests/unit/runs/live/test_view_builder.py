@@ -1,4 +1,4 @@
-"""What rows are filled with: rates, ends that are expected, stages, what is waited for."""
+"""What fills the rows of a view: rates, expected ends, stages, unmet dependencies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Clock:
 
 
 class Watch:
-    """One run of the tasks `a` and `b`, which needs it, and its pictures."""
+    """A run of the tasks `a` and `b`, which depends on it, and its views."""
 
     def __init__(self, folder: StateDir, *, retold: bool = False) -> None:
         self.dialogue = Dialogue()
@@ -48,7 +48,7 @@ class Watch:
         self.pictures = ViewBuilder(folder, self.clock, retold=retold)
 
     def says(self, line: str, at: float) -> TaskView:
-        """Let `a` write to its log; return its row then."""
+        """Write to the log of `a`; return its row."""
         with folder_log(self.folder).open("a") as log:
             log.write(f"{line}\n")
         return self.rows(at)["a"]
@@ -73,19 +73,19 @@ def folder(tmp_path: Path) -> StateDir:
     return state_folder(tmp_path)
 
 
-def test_the_rate_of_a_part_of_a_whole_is_in_parts(folder: StateDir) -> None:
+def test_rate_of_parts_is_in_parts_per_second(folder: StateDir) -> None:
     watch = Watch(folder)
     row = watch.says("PROGRESS: 20/200 copying", at=1010)
     assert (row.rate, row.progress.percent, row.progress.whole) == (2.0, 10.0, 200)
     assert watch.says("PROGRESS: 80/200", at=1020).rate == 4.0
 
 
-def test_the_rate_of_percent_is_in_percent(folder: StateDir) -> None:
+def test_rate_of_percent_is_in_percent_per_second(folder: StateDir) -> None:
     watch = Watch(folder)
     assert watch.says("PROGRESS: 5", at=1010).rate == 0.5
 
 
-def test_a_rate_is_of_late_and_begins_anew(folder: StateDir) -> None:
+def test_rate_is_recent_and_restarts_after_a_reset(folder: StateDir) -> None:
     watch = Watch(folder)
     watch.says("PROGRESS: 50", at=1010)
     for at in range(1015, 1060, 5):
@@ -95,7 +95,7 @@ def test_a_rate_is_of_late_and_begins_anew(folder: StateDir) -> None:
     assert watch.says("PROGRESS: 30", at=1080).rate == 2.0
 
 
-def test_of_what_is_retold_neither_logs_nor_processes_count(
+def test_replay_uses_neither_logs_nor_processes(
     folder: StateDir,
 ) -> None:
     watch = Watch(folder, retold=True)
@@ -103,7 +103,7 @@ def test_of_what_is_retold_neither_logs_nor_processes_count(
     assert (row.progress.percent, row.rate, row.rss_bytes) == (None, None, None)
 
 
-def test_a_waiting_task_says_for_what(folder: StateDir) -> None:
+def test_waiting_task_names_its_dependencies(folder: StateDir) -> None:
     watch = Watch(folder)
     assert watch.rows(1001)["b"].waits_for == ("a",)
     many = [task(f"t{n}") for n in range(5)]
@@ -115,7 +115,7 @@ def test_a_waiting_task_says_for_what(folder: StateDir) -> None:
     assert (row.waits_for, row.waits_more) == (("t1", "t2"), 2)
 
 
-def test_the_end_of_a_run_follows_from_what_is_done(folder: StateDir) -> None:
+def test_expected_end_of_a_run_follows_from_its_progress(folder: StateDir) -> None:
     watch = Watch(folder)
     assert watch.end(1010) is None
     watch.says("PROGRESS: 50", at=1010)
@@ -124,7 +124,7 @@ def test_the_end_of_a_run_follows_from_what_is_done(folder: StateDir) -> None:
     assert watch.end(1010) is None
 
 
-def test_a_run_does_not_end_before_a_task_of_it(folder: StateDir) -> None:
+def test_run_is_not_expected_to_end_before_its_tasks(folder: StateDir) -> None:
     watch = Watch(folder)
     watch.dialogue = Dialogue()
     quick = [task(f"t{n}") for n in range(19)]
@@ -136,7 +136,7 @@ def test_a_run_does_not_end_before_a_task_of_it(folder: StateDir) -> None:
     assert watch.end(1010) == 1100.0
 
 
-def test_the_tail_of_a_failed_task_is_without_its_progress(
+def test_log_tail_of_a_failed_task_leaves_out_progress(
     folder: StateDir,
 ) -> None:
     watch = Watch(folder)
@@ -151,7 +151,7 @@ def test_the_tail_of_a_failed_task_is_without_its_progress(
 # --- stages -------------------------------------------------------------------------
 
 
-def test_counts_by_stage_and_what_is_next() -> None:
+def test_counts_by_stage_include_the_next_tasks() -> None:
     dialogue = Dialogue(slots=2)
     wide = [task(f"w{n}", ["first"]) for n in range(4)]
     dialogue.submit(
@@ -183,7 +183,7 @@ def all_looked_at(levels: StageCounts) -> StageCounts:
 
 @st.composite
 def graphs(draw: st.DrawFn) -> List[Task]:
-    """Tasks and nested workflows that need each other, in any order."""
+    """Tasks and nested workflows that depend on each other, in any order."""
     names = [f"t{n}" for n in range(draw(st.integers(1, 8)))]
     order = draw(st.permutations(names))
     found: List[Task] = []
@@ -214,7 +214,7 @@ def test_stages_are_those_of_the_graph(tasks: List[Task]) -> None:
 
 
 @pytest.mark.parametrize("shape", ["fan", "join", "deep"])
-def test_of_a_large_run_the_stages_are_found_in_many_looks(shape: str) -> None:
+def test_stages_of_a_large_run_are_computed_in_steps(shape: str) -> None:
     names = [f"t{n}" for n in range(50_000)]
     before: Dict[str, Any] = {"fan": {}, "join": {"t0": names[1:]}}.get(shape, {})
     if shape == "deep":
@@ -231,7 +231,7 @@ def test_of_a_large_run_the_stages_are_found_in_many_looks(shape: str) -> None:
     assert sizes == {"fan": [50_000], "join": [49_999, 1], "deep": []}[shape]
 
 
-def test_of_ten_thousand_tasks_no_more_than_the_screen_is_made(
+def test_only_visible_rows_of_ten_thousand_tasks_are_built(
     folder: StateDir,
 ) -> None:
     watch = Watch(folder)
@@ -265,9 +265,9 @@ def test_of_ten_thousand_tasks_no_more_than_the_screen_is_made(
 def ended(
     folder: StateDir, run: str, at: float, took_s: float, chatter: int = 0
 ) -> None:
-    """Put a run of the task `a` on disk that began at a time and took so long.
+    """Write a run of the task `a` to disk with this start and duration.
 
-    `chatter` is how many times 100 kB it said of its progress.
+    `chatter` is how many times 100 kB of progress it reported.
     """
     said = ev.ProgressReported(run, at, "a", 1, 50.0, "x" * 100_000)
     events: List[ev.Event] = [
@@ -286,7 +286,7 @@ def ended(
     append(submit(folder, a_workflow(task("a")), run, at=at), events)
 
 
-def test_earlier_runs_tell_the_end_and_what_is_slow(folder: StateDir) -> None:
+def test_history_predicts_the_end_and_marks_slow_tasks(folder: StateDir) -> None:
     for number in range(6):
         ended(folder, f"r{number}", 100.0 + 50 * number, 10.0 + number)
     watch = Watch(folder)
@@ -300,7 +300,7 @@ def test_earlier_runs_tell_the_end_and_what_is_slow(folder: StateDir) -> None:
     assert watch.rows(1020)["a"].slow
 
 
-def test_later_runs_tell_nothing(folder: StateDir) -> None:
+def test_later_runs_are_not_used_as_history(folder: StateDir) -> None:
     for number in range(6):
         ended(folder, f"r{number}", 990.0, 20.0)
     watch = Watch(folder)
@@ -311,7 +311,7 @@ def test_later_runs_tell_nothing(folder: StateDir) -> None:
     assert (row.expected_end, row.slow) == (None, False)
 
 
-def test_of_a_large_journal_only_the_whole_counts(folder: StateDir) -> None:
+def test_only_complete_runs_of_large_journals_are_used(folder: StateDir) -> None:
     ended(folder, "large", 100.0, 10.0, chatter=50)
     run = Watch(folder).dialogue.r
     estimator = DurationEstimator(folder)
@@ -323,7 +323,7 @@ def test_of_a_large_journal_only_the_whole_counts(folder: StateDir) -> None:
     assert estimator.stats(run, "a") is None
 
 
-def test_of_many_runs_a_few_are_read_at_once(folder: StateDir) -> None:
+def test_history_of_many_runs_is_read_in_steps(folder: StateDir) -> None:
     for number in range(4):
         ended(folder, f"r{number}", 100.0 + number, 10.0, chatter=1)
     run = Watch(folder).dialogue.r

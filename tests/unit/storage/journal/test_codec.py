@@ -1,4 +1,4 @@
-"""A line of the journal: it holds any event, and nothing that is not whole passes."""
+"""A line of the journal holds any event; an incomplete or changed line is refused."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def crafted(**changes: str) -> bytes:
     return sealed(text)
 
 
-def test_a_line_reads_as_documented() -> None:
+def test_line_has_the_documented_format() -> None:
     raw, crc = encode(STARTED, seq=7, durable=6, prev="6001f309")
     assert raw == (
         b'{"v":1,"seq":7,"dur":6,"type":"attempt_started","at":1763900000.125,'
@@ -59,7 +59,7 @@ def test_a_line_reads_as_documented() -> None:
 
 
 @given(event=any_event(), seq=st.integers(1), durable=st.integers(0))
-def test_any_event_comes_back_as_it_was(
+def test_any_event_is_read_back_unchanged(
     event: ev.Event, seq: int, durable: int
 ) -> None:
     raw, crc = encode(event, seq=seq, durable=durable, prev=START)
@@ -69,13 +69,13 @@ def test_any_event_comes_back_as_it_was(
     assert type(decode(raw[:-1], "r").event) is type(event)
 
 
-def test_every_version_reads_the_first() -> None:
+def test_journal_of_the_first_version_is_read() -> None:
     kept = (GOLDEN / "v1.jsonl").read_bytes()
     assert [decode(raw, "r").event for raw in kept.splitlines()] == list(EXAMPLES)
     assert {type(event) for event in EXAMPLES} == set(KINDS)
 
 
-def test_the_first_version_is_written_as_ever(
+def test_line_format_of_the_first_version_is_unchanged(
     golden: Callable[[str, str], None],
 ) -> None:
     # Once released, these bytes are on disks: only more may come to them.
@@ -86,7 +86,7 @@ def test_the_first_version_is_written_as_ever(
     golden("journal/v1-written.jsonl", text)
 
 
-def test_the_first_line_says_of_which_run_it_is() -> None:
+def test_first_line_names_its_run() -> None:
     first, *others = (GOLDEN / "v1-written.jsonl").read_bytes().splitlines()
     assert json.loads(first)["run"] == "r"
     with pytest.raises(OtherRun, match="this is the journal of run r"):
@@ -97,14 +97,14 @@ def test_the_first_line_says_of_which_run_it_is() -> None:
         assert decode(raw, "another").event.run == "another"
 
 
-def test_defaults_are_not_written_and_come_back() -> None:
+def test_default_values_are_not_written_and_are_restored() -> None:
     submitted = ev.RunSubmitted("r", 1.0, "w", 1, "d")
     record = json.loads(line(submitted))
     assert not record.keys() & {"priority", "batch", "max_parallel", "fail_fast"}
     assert decode(line(submitted), "r").event == submitted
 
 
-def test_a_field_that_a_later_version_added_is_passed_over() -> None:
+def test_unknown_field_of_a_later_version_is_ignored() -> None:
     raw = crafted(attempt='"mood":"good","attempt":')
     assert decode(raw, "r").event == STARTED
 
@@ -120,7 +120,7 @@ def test_a_field_that_a_later_version_added_is_passed_over() -> None:
         lambda crc: " " + crc[1:],
     ],
 )
-def test_the_checksum_is_compared_as_text(change: Callable[[str], str]) -> None:
+def test_checksum_is_compared_as_text(change: Callable[[str], str]) -> None:
     raw = with_checksum_that_number_parsers_take_many_ways()
     crc = raw[-10:-2].decode("ascii")
     other = change(crc).encode("ascii")
@@ -132,7 +132,7 @@ def test_the_checksum_is_compared_as_text(change: Callable[[str], str]) -> None:
 
 
 def with_checksum_that_number_parsers_take_many_ways() -> bytes:
-    """One that begins with 00 and has a letter: `int` takes `0_12ab`, `+012ab`."""
+    """A line whose checksum starts with 00 and has a letter: `int` takes `0_12ab`."""
     lines = (line(replace(STARTED, attempt=n)) for n in range(100_000))
     fits = (raw for raw in lines if raw[-10:-8] == b"00" and not raw[-8:-2].isdigit())
     return next(fits)
@@ -152,12 +152,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("why", REFUSED)
-def test_a_seal_does_not_make_it_right(why: str) -> None:
+def test_valid_seal_does_not_make_a_wrong_record_valid(why: str) -> None:
     with pytest.raises(ValueError, match=why):
         decode(REFUSED[why], "r")
 
 
-def test_a_number_without_end_is_refused() -> None:
+def test_endless_number_is_refused() -> None:
     with pytest.raises(ValueError, match="digits"):
         decode(crafted(at='"x":' + "1" * 5000 + ',"at":'), "r")
 
@@ -185,12 +185,12 @@ def test_only_ascii_is_read(encoding: str) -> None:
     ],
     ids=range(7),
 )
-def test_what_is_no_line_at_all(raw: bytes) -> None:
+def test_text_that_is_no_line_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"not a complete record|does not match"):
         decode(raw, "r")
 
 
-def test_a_huge_line_is_neither_written_nor_parsed() -> None:
+def test_huge_line_is_neither_written_nor_parsed() -> None:
     huge = replace(STARTED, task="x" * LINE_MAX)
     with pytest.raises(ValueError, match="too large"):
         line(huge)
@@ -198,7 +198,7 @@ def test_a_huge_line_is_neither_written_nor_parsed() -> None:
         decode(b'{"task":"' + b"x" * LINE_MAX + line()[-40:], "r")
 
 
-def test_the_largest_line_that_is_written_is_read() -> None:
+def test_largest_written_line_is_read() -> None:
     most = LINE_MAX - len(line(replace(STARTED, task=""))) - 1
     fits = replace(STARTED, task="x" * most)
     assert decode(line(fits), "r").event == fits
@@ -207,7 +207,7 @@ def test_the_largest_line_that_is_written_is_read() -> None:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_what_json_cannot_hold_is_not_written(number: float) -> None:
+def test_value_that_json_cannot_hold_is_not_written(number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         line(ev.AttemptFinished("r", 1.0, "a", 1, "succeeded", output=[number]))
 
@@ -223,6 +223,6 @@ def test_what_json_cannot_hold_is_not_written(number: float) -> None:
         (crafted(type='"type":[1],"x":'), "unknown record type"),
     ],
 )
-def test_what_a_newer_version_wrote_is_told_from_damage(raw: bytes, story: str) -> None:
+def test_newer_format_is_distinguished_from_damage(raw: bytes, story: str) -> None:
     with pytest.raises(NewerFormat, match=story):
         decode(raw, "r")

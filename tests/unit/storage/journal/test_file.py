@@ -1,4 +1,4 @@
-"""A journal file: what is whole is read, what is torn is mended, damage is refused."""
+"""A journal file: complete records are read, a torn one is cut, damage is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EVENTS: Tuple[ev.Event, ...] = (
 
 
 def write(path: Path, batches: Sequence[Sequence[ev.Event]]) -> List[bytes]:
-    """A journal of these batches, each committed as a whole; return its lines."""
+    """Write a journal of these batches, one commit each; return its lines."""
     journal = Journal(path, JournalOffset())
     for batch in batches:
         for event in batch:
@@ -53,12 +53,12 @@ def read(path: Path) -> List[ev.Event]:
 # -- whole ---------------------------------------------------------------------------
 
 
-def test_what_is_committed_is_read(path: Path) -> None:
+def test_committed_events_are_read(path: Path) -> None:
     write(path, [EVENTS[:1], EVENTS[1:4], EVENTS[4:]])
     assert read(path) == list(EVENTS)
 
 
-def test_what_is_not_committed_is_not_there(path: Path) -> None:
+def test_uncommitted_event_is_not_on_disk(path: Path) -> None:
     write(path, [EVENTS[:1]])
     journal = Journal(path, recover(path, "r")[1])
     journal.add(EVENTS[1])
@@ -66,17 +66,17 @@ def test_what_is_not_committed_is_not_there(path: Path) -> None:
     assert read(path) == [EVENTS[0]]
 
 
-def test_each_line_says_what_was_on_disk_before(path: Path) -> None:
+def test_each_line_says_what_was_synced_before(path: Path) -> None:
     lines = write(path, [EVENTS[:1], EVENTS[1:4], EVENTS[4:]])
     assert [decode(raw[:-1], "r").durable for raw in lines] == [0, 1, 1, 1, 4, 4, 4]
 
 
-def test_a_journal_is_for_its_owner_alone(path: Path) -> None:
+def test_journal_is_private(path: Path) -> None:
     one_by_one(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_reader_goes_on_where_it_was(path: Path) -> None:
+def test_reader_continues_where_it_was(path: Path) -> None:
     journal = Journal(path, JournalOffset())
     reader = JournalReader(path, "r")
     assert reader.read() == []
@@ -89,7 +89,7 @@ def test_a_reader_goes_on_where_it_was(path: Path) -> None:
     assert reader.position.seq == len(EVENTS)
 
 
-def test_a_line_in_the_making_is_left_for_later(path: Path) -> None:
+def test_incomplete_line_is_left_for_later(path: Path) -> None:
     lines = one_by_one(path)
     reader = JournalReader(path, "r")
     path.write_bytes(b"".join(lines[:2]) + lines[2][:30])
@@ -100,7 +100,7 @@ def test_a_line_in_the_making_is_left_for_later(path: Path) -> None:
     assert reader.torn == b""
 
 
-def test_the_next_owner_goes_on_in_the_same_chain(path: Path) -> None:
+def test_next_owner_continues_the_same_chain(path: Path) -> None:
     write(path, [EVENTS[:3]])
     events, position = recover(path, "r")
     assert events == list(EVENTS[:3])
@@ -117,7 +117,7 @@ def test_the_next_owner_goes_on_in_the_same_chain(path: Path) -> None:
 # -- cut -----------------------------------------------------------------------------
 
 
-def test_a_cut_journal_is_mended_and_goes_on(path: Path) -> None:
+def test_torn_journal_is_cut_and_continued(path: Path) -> None:
     lines = one_by_one(path)
     whole = b"".join(lines)
     start = len(whole) - len(lines[-1])
@@ -139,7 +139,7 @@ def test_a_cut_journal_is_mended_and_goes_on(path: Path) -> None:
 # -- damaged -------------------------------------------------------------------------
 
 
-def test_where_the_damage_is_is_said(path: Path) -> None:
+def test_location_of_damage_is_reported(path: Path) -> None:
     lines = one_by_one(path)
     start = len(lines[0] + lines[1])
     lines[2] = lines[2].replace(b'"a"', b'"b"')
@@ -151,8 +151,8 @@ def test_where_the_damage_is_is_said(path: Path) -> None:
     assert path.read_bytes() == b"".join(lines)
 
 
-def test_the_first_bad_line_alone_would_not_show_it(path: Path) -> None:
-    """The negative control: a reader that takes what is bad as torn."""
+def test_control_first_bad_line_alone_does_not_show_damage(path: Path) -> None:
+    """The negative control: a reader that treats any bad line as torn."""
     lines = one_by_one(path)
     lines[3] = lines[3].replace(b"succeeded", b"succeedes")
     path.write_bytes(b"".join(lines))
@@ -163,7 +163,7 @@ def test_the_first_bad_line_alone_would_not_show_it(path: Path) -> None:
     assert reader.position.seq == 3
 
 
-def test_a_journal_that_is_gone_is_damage(path: Path) -> None:
+def test_missing_journal_is_damage(path: Path) -> None:
     with pytest.raises(JournalDamaged, match="No such file"):
         recover(path, "r")
 
@@ -172,7 +172,7 @@ def test_a_journal_that_is_gone_is_damage(path: Path) -> None:
 
 
 @pytest.mark.parametrize("room", [0, 1, 60, 200])
-def test_a_short_write_leaves_no_half_line(path: Path, room: int) -> None:
+def test_short_write_leaves_no_partial_line(path: Path, room: int) -> None:
     written = b"".join(write(path, [EVENTS[:2]]))
     journal = Journal(path, recover(path, "r")[1])
     for event in EVENTS[2:]:
@@ -189,7 +189,7 @@ def test_a_short_write_leaves_no_half_line(path: Path, room: int) -> None:
     assert recover(path, "r")[0] == list(EVENTS[:2])
 
 
-def test_after_a_failed_write_nothing_more_is_written(path: Path) -> None:
+def test_nothing_is_written_after_a_failed_write(path: Path) -> None:
     written = b"".join(write(path, [EVENTS[:2]]))
     journal = Journal(path, recover(path, "r")[1])
     journal.add(EVENTS[2])
@@ -204,7 +204,7 @@ def test_after_a_failed_write_nothing_more_is_written(path: Path) -> None:
     assert path.read_bytes() == written
 
 
-def test_a_disk_that_takes_nothing_is_said(path: Path) -> None:
+def test_full_disk_is_reported(path: Path) -> None:
     journal = Journal(path, JournalOffset())
     journal.add(EVENTS[0])
     with disk_full_beyond(0), pytest.raises(StateDirError, match="File too large"):
@@ -212,7 +212,7 @@ def test_a_disk_that_takes_nothing_is_said(path: Path) -> None:
     journal.close()
 
 
-def test_a_journal_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
+def test_journal_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StateDirError, match="it is not a directory"):
         Journal(Path(__file__) / "journal.jsonl", JournalOffset())
     with pytest.raises(StateDirError, match="it is not a regular file"):
@@ -221,7 +221,7 @@ def test_a_journal_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
         Journal(Path("/dev/full"), JournalOffset())
 
 
-def test_a_torn_tail_that_cannot_be_copied_aside_stays(path: Path) -> None:
+def test_torn_record_that_cannot_be_set_aside_stays(path: Path) -> None:
     whole = b"".join(one_by_one(path)) + b"x" * 100
     path.write_bytes(whole)
     with disk_full_beyond(50), pytest.raises(StateDirError):
@@ -229,7 +229,7 @@ def test_a_torn_tail_that_cannot_be_copied_aside_stays(path: Path) -> None:
     assert path.read_bytes() == whole
 
 
-def test_nothing_added_is_nothing_written(path: Path) -> None:
+def test_commit_without_events_writes_nothing(path: Path) -> None:
     write(path, [EVENTS[:1]])
     journal = Journal(path, recover(path, "r")[1])
     before = path.stat().st_mtime_ns

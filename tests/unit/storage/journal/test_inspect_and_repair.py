@@ -1,4 +1,4 @@
-"""A close look at a journal, and its repair: what is kept, what goes, what cannot be."""
+"""Inspection and repair of a journal: what is kept, cut, or beyond repair."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def damage(run: RunDir, record: int) -> int:
-    """Change something in a record; return where the record begins."""
+    """Change something in a record; return the offset of the record."""
     lines = run.journal.read_bytes().splitlines(keepends=True)
     lines[record - 1] = lines[record - 1].replace(b'"at":1', b'"at":2')
     run.journal.write_bytes(b"".join(lines))
@@ -54,19 +54,19 @@ def damage(run: RunDir, record: int) -> int:
 
 
 def exit_record(run: RunDir, code: int, name: str = "0.1") -> None:
-    """What a shim leaves."""
+    """Write an exit record as a shim does."""
     record = f'{{"cause":"exit","exit_code":{code},"survivors":0,"problem":""'
     record += ',"started_at":1001.0,"finished_at":1002.0}'
     (run.attempts / f"{name}.go").write_bytes(seal(record)[0])
 
 
-def test_a_whole_journal_is_ok(run: RunDir) -> None:
+def test_complete_journal_is_ok(run: RunDir) -> None:
     exit_record(run, 3)
     verdict = verify(run)
     assert (verdict.verdict, verdict.records, verdict.attempts) == ("ok", 5, 1)
 
 
-def test_a_torn_one_is_no_fault(run: RunDir) -> None:
+def test_torn_journal_is_reported_as_torn(run: RunDir) -> None:
     run.journal.write_bytes(run.journal.read_bytes()[:-5])
     verdict = verify(run)
     assert (verdict.verdict, verdict.records) == ("torn", 4)
@@ -74,7 +74,7 @@ def test_a_torn_one_is_no_fault(run: RunDir) -> None:
 
 
 @pytest.mark.parametrize("record", [2, 3])
-def test_damage_has_its_place_and_is_mended(run: RunDir, record: int) -> None:
+def test_damage_is_located_and_repaired(run: RunDir, record: int) -> None:
     offset = damage(run, record)
     damaged = run.journal.read_bytes()
     verdict = verify(run)
@@ -99,7 +99,7 @@ def test_damage_has_its_place_and_is_mended(run: RunDir, record: int) -> None:
     assert not inspect(run).mendable
 
 
-def test_a_second_repair_keeps_a_second_copy(run: RunDir) -> None:
+def test_second_repair_keeps_a_second_copy(run: RunDir) -> None:
     damage(run, 3)
     repair(run, inspect(run))
     append(run, FACTS[1:], at_once=False)
@@ -107,7 +107,7 @@ def test_a_second_repair_keeps_a_second_copy(run: RunDir) -> None:
     assert repair(run, inspect(run)).name == "journal.jsonl.damaged-2"
 
 
-def test_what_cannot_have_happened_is_damage(run: RunDir) -> None:
+def test_impossible_event_is_damage(run: RunDir) -> None:
     append(run, [ev.AttemptStarted("r", 1003.0, "a", 2)])
     verdict = verify(run)
     assert (verdict.verdict, verdict.record, verdict.mendable) == ("damaged", 6, True)
@@ -117,7 +117,7 @@ def test_what_cannot_have_happened_is_damage(run: RunDir) -> None:
     assert verify(run).verdict == "ok"
 
 
-def test_a_full_disk_leaves_the_journal_as_it_is(run: RunDir) -> None:
+def test_full_disk_leaves_the_journal_unchanged(run: RunDir) -> None:
     damage(run, 3)
     damaged = run.journal.read_bytes()
     for room in (0, 100, len(damaged) - 1):
@@ -129,7 +129,9 @@ def test_a_full_disk_leaves_the_journal_as_it_is(run: RunDir) -> None:
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "changed"])
-def test_without_its_workflow_nothing_can_be_mended(run: RunDir, what: str) -> None:
+def test_journal_without_its_workflow_cannot_be_repaired(
+    run: RunDir, what: str
+) -> None:
     frozen = run.workflow.read_bytes()
     run.workflow.unlink()
     if what != "missing":
@@ -139,13 +141,13 @@ def test_without_its_workflow_nothing_can_be_mended(run: RunDir, what: str) -> N
     assert verdict.file == str(run.workflow)
 
 
-def test_a_newer_one_is_no_damage(run: RunDir) -> None:
+def test_newer_journal_is_not_damage(run: RunDir) -> None:
     run.journal.write_bytes(seal('{"v":2,"kind":"submitted"}')[0])
     verdict = verify(run)
     assert (verdict.verdict, verdict.mendable) == ("newer", False)
 
 
-def test_an_exit_record_that_says_other_is_a_fault(run: RunDir) -> None:
+def test_exit_record_that_contradicts_the_journal_is_damage(run: RunDir) -> None:
     exit_record(run, 0)
     verdict = verify(run)
     assert (verdict.verdict, verdict.mendable) == ("damaged", False)
@@ -153,21 +155,21 @@ def test_an_exit_record_that_says_other_is_a_fault(run: RunDir) -> None:
     assert verdict.problem == f"{run.attempts / '0.1.go'}: {told}"
 
 
-def test_an_exit_record_that_is_damaged_is_a_fault(run: RunDir) -> None:
+def test_damaged_exit_record_is_reported(run: RunDir) -> None:
     exit_record(run, 3)
     path = run.attempts / "0.1.go"
     path.write_bytes(path.read_bytes().replace(b"3", b"4", 1))
     assert "no complete exit record" in verify(run).problem
 
 
-def test_an_attempt_that_a_finished_run_does_not_know_is_a_fault(
+def test_attempt_unknown_to_a_finished_run_is_reported(
     run: RunDir,
 ) -> None:
     exit_record(run, 0, "0.2")
     assert "this attempt is not in its journal" in verify(run).problem
 
 
-def test_an_end_that_is_not_yet_recorded_is_none(tmp_path: Path) -> None:
+def test_exit_that_is_not_yet_journaled_is_ok(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), a_workflow(task("a")))
     append(run, FACTS[:2])
     for name in ("0.1", "0.2u", "0.3p"):

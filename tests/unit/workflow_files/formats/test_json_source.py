@@ -1,4 +1,4 @@
-"""JSON files: values of any depth, places, and mistakes in the syntax."""
+"""JSON files: values of any depth, locations, and syntax errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ JSON = st.recursive(
 
 
 def marked(text: str, path: DocPath, *, on_key: bool = False) -> Tuple[int, str]:
-    """The line of a path and the text that is marked there."""
+    """The line of a path and the marked text."""
     problem = ValidationIssue(path, "", on_key=on_key)
     (place,) = read_json(SourceText("w.json", text)).places([problem])
     assert place is not None
@@ -49,11 +49,11 @@ TEXT = """{
         ((), 1, "{"),
     ],
 )
-def test_places_of_values(path: DocPath, line: int, text: str) -> None:
+def test_value_has_a_location(path: DocPath, line: int, text: str) -> None:
     assert marked(TEXT, path) == (line, text)
 
 
-def test_places_of_keys() -> None:
+def test_key_has_a_location() -> None:
     assert marked(TEXT, ("a", 1, "b"), on_key=True) == (2, '"b"')
     assert marked(TEXT, ("c", "gone"), on_key=True) == (3, "{}")
 
@@ -73,7 +73,9 @@ def test_places_of_keys() -> None:
         ('{"a": {"\\udc00": 1}}', 1, 8, "a lone surrogate"),
     ],
 )
-def test_syntax_errors(text: str, line: int, column: int, words: str) -> None:
+def test_syntax_error_has_a_location(
+    text: str, line: int, column: int, words: str
+) -> None:
     with pytest.raises(InvalidWorkflow) as caught:
         read_json(SourceText("w.json", text))
     (mistake,) = caught.value.mistakes
@@ -82,7 +84,7 @@ def test_syntax_errors(text: str, line: int, column: int, words: str) -> None:
     assert words in mistake.message
 
 
-def test_a_key_that_stands_twice_is_a_mistake_at_each_second_place() -> None:
+def test_each_repeated_key_is_a_mistake() -> None:
     with pytest.raises(InvalidWorkflow) as caught:
         read_json(SourceText("w.json", '{"a": 1,\n "b": {"c": 1, "c": 2},\n "a": 3}'))
     places = [(m.line, m.column, m.message) for m in caught.value.mistakes]
@@ -97,7 +99,7 @@ def too_deep(inner: str) -> str:
     return "[" * DEPTH + inner + "]" * DEPTH
 
 
-def test_depth_costs_no_stack() -> None:
+def test_deep_value_does_not_overflow_the_stack() -> None:
     text = "[" * 4_000 + '{"a": 1}' + "]" * 4_000
     value = read_json(SourceText("w.json", text)).value
     for _ in range(4_000):
@@ -106,7 +108,7 @@ def test_depth_costs_no_stack() -> None:
 
 
 @given(JSON)
-def test_the_scanner_reads_what_json_writes(value: Any) -> None:
+def test_scanner_reads_what_json_writes(value: Any) -> None:
     text = json.dumps(value, indent=1)
     deep = read_json(SourceText("w.json", too_deep(text))).value
     for _ in range(DEPTH):
@@ -115,7 +117,7 @@ def test_the_scanner_reads_what_json_writes(value: Any) -> None:
 
 
 @given(st.text(alphabet='{}[]",:1e-. tru\\n', max_size=12))
-def test_the_scanner_is_as_strict_as_json(text: str) -> None:
+def test_scanner_is_as_strict_as_json(text: str) -> None:
     try:
         json.loads(f"[{text}]")
     except ValueError:

@@ -1,4 +1,4 @@
-"""TOML files: places of every part, and mistakes in the syntax."""
+"""TOML files: locations of every part, and syntax errors."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def marked(path: DocPath, *, on_key: bool = False) -> Tuple[int, str]:
         (("more", 1, "gone"), 17, "more"),
     ],
 )
-def test_places_of_values(path: DocPath, line: int, text: str) -> None:
+def test_value_has_a_location(path: DocPath, line: int, text: str) -> None:
     assert marked(path) == (line, text)
 
 
-def test_places_of_keys() -> None:
+def test_key_has_a_location() -> None:
     assert marked(("tasks", "web", "retry"), on_key=True) == (6, "retry")
     assert marked(("params", "zone"), on_key=True) == (2, "zone")
 
 
-def test_every_part_of_the_document_has_a_place() -> None:
+def test_every_part_of_the_document_has_a_location() -> None:
     document = read_toml(SourceText("w.toml", TEXT))
     work: Any = [((), document.value)]
     while work:
@@ -95,7 +95,7 @@ def test_every_part_of_the_document_has_a_place() -> None:
         ("\n".join(f"[{'.'.join('a' * n)}]" for n in (1, 101)), 2, "nested too deeply"),
     ],
 )
-def test_syntax_errors(text: str, line: int, words: str) -> None:
+def test_syntax_error_has_a_location(text: str, line: int, words: str) -> None:
     with pytest.raises(InvalidWorkflow) as caught:
         read_toml(SourceText("w.toml", text))
     (mistake,) = caught.value.mistakes
@@ -104,7 +104,7 @@ def test_syntax_errors(text: str, line: int, words: str) -> None:
     assert words in mistake.message
 
 
-def test_what_is_not_too_deep() -> None:
+def test_value_within_the_depth_limit_is_read() -> None:
     key = " . ".join(["a", '"b.c"', "'d'", *"e" * 47])
     text = f'{key} = "{"." * 200}" # {"." * 200}\nx = """\n{"." * 200}"""'
     value = read_toml(SourceText("w.toml", text)).value
@@ -113,7 +113,7 @@ def test_what_is_not_too_deep() -> None:
     assert list(value.values()) == ["." * 200]
 
 
-def test_inline_tables_of_long_keys_are_too_deep() -> None:
+def test_inline_tables_with_long_keys_are_too_deep() -> None:
     # Twenty of them are as deep as may be.
     text = f"{'.'.join('a' * 50)} = {{" * 21 + "}" * 21
     with pytest.raises(InvalidWorkflow) as caught:

@@ -1,4 +1,4 @@
-"""Files of the platform that provctl replaces: what they mean, and where they are wrong."""
+"""Files of the platform that provctl replaces: their meaning and their mistakes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def tasks_of(folder: Path, value: Any) -> Dict[str, Task]:
     return {task.id: task for task in loaded(folder, value, []).tasks}
 
 
-def test_a_batch_is_a_workflow_of_calls(tmp_path: Path) -> None:
+def test_batch_becomes_a_workflow_of_calls(tmp_path: Path) -> None:
     notes: List[str] = []
     workflow = loaded(tmp_path, BATCH, notes)
     assert (workflow.name, workflow.max_parallel) == ("multi_cloud_deployment", 5)
@@ -96,7 +96,7 @@ def test_a_batch_is_a_workflow_of_calls(tmp_path: Path) -> None:
     ]
 
 
-def test_as_it_is_sent_to_the_platform(tmp_path: Path) -> None:
+def test_batch_in_the_format_of_the_platform_api_is_read(tmp_path: Path) -> None:
     inner = BATCH["batch_workflow"]
     sent = {
         "workflow_id": "wf-456",
@@ -147,7 +147,7 @@ PLAN: Dict[str, Any] = {
 }
 
 
-def test_a_plan_with_providers_retries_and_dependencies_of_things(
+def test_plan_with_providers_retries_and_dependencies_is_read(
     tmp_path: Path,
 ) -> None:
     tasks = tasks_of(tmp_path, PLAN)
@@ -167,14 +167,14 @@ def test_a_plan_with_providers_retries_and_dependencies_of_things(
     )
 
 
-def test_one_after_the_other(tmp_path: Path) -> None:
+def test_sequential_plan_runs_one_task_after_another(tmp_path: Path) -> None:
     chain = {**PLAN, "type": "sequential", "dependencies": []}
     tasks = tasks_of(tmp_path, chain)
     assert tasks["k8s"].needs == (Dependency("servers"),)
     assert tasks["look"].needs == (Dependency("k8s"),)
 
 
-def test_a_formula(tmp_path: Path) -> None:
+def test_formula_becomes_a_workflow(tmp_path: Path) -> None:
     formula = {
         "id": "base",
         "nodes": [
@@ -272,18 +272,18 @@ def retried(**policy: Any) -> Dict[str, Any]:
         (changed(max_retries=-1), '"max_retries": -1 | `max_retries` must be a whole'),
     ],
 )
-def test_mistakes_are_at_their_place_in_the_file(
+def test_mistake_has_its_location_in_the_file(
     tmp_path: Path, value: Mapping[str, Any], said: str
 ) -> None:
     found = mistakes(tmp_path, value)
     assert any(said in mistake for mistake in found), found
 
 
-def test_a_mistake_in_what_holds_for_all_is_told_once(tmp_path: Path) -> None:
+def test_mistake_in_shared_settings_is_reported_once(tmp_path: Path) -> None:
     assert len(mistakes(tmp_path, retried(max_attempts=0))) == 1
 
 
-def test_null_is_as_good_as_not_there(tmp_path: Path) -> None:
+def test_null_is_the_same_as_missing(tmp_path: Path) -> None:
     nothing = dict.fromkeys(("retry_policy", "rollback_strategy", "configuration"))
     first = dict.fromkeys(("providers", "depends_on", "timeout", "on_failure"))
     with_nulls = {**changed(**first), **nothing}
@@ -293,14 +293,14 @@ def test_null_is_as_good_as_not_there(tmp_path: Path) -> None:
     assert tasks_of(tmp_path, with_nulls) == tasks_of(tmp_path, without)
 
 
-def test_parameters_stand_beside_a_batch_or_in_it(tmp_path: Path) -> None:
+def test_parameters_are_beside_a_batch_or_in_it(tmp_path: Path) -> None:
     params = {"zone": "fi-hel1"}
     beside = loaded(tmp_path, {"params": params, "batch_workflow": PLAN}, [])
     inside = loaded(tmp_path, {"params": params, **PLAN}, [])
     assert beside.params == inside.params == params
 
 
-def test_a_workflow_of_ours_is_ours() -> None:
+def test_own_workflow_is_not_taken_for_a_platform_file() -> None:
     assert not is_platform_file({"tasks": {}, "operations": []})
     assert not is_platform_file([])
     assert is_platform_file({"nodes": []})
@@ -325,7 +325,7 @@ OPERATIONS = st.fixed_dictionaries(
 
 
 @given(st.lists(OPERATIONS, min_size=1, max_size=4, unique_by=lambda op: op["id"]))
-def test_whatever_is_translated_is_a_workflow_of_ours(
+def test_every_translated_file_is_a_valid_workflow(
     operations: List[Dict[str, Any]],
 ) -> None:
     before = [operation["id"] for operation in operations]
