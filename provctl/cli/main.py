@@ -226,6 +226,7 @@ _ON_RUNS = {
         submit="Submit a workflow file to the background scheduler.",
         validate="Check workflow files without running them.",
         plan="Show which tasks would run, in which order.",
+        apply="Run a saved plan in the foreground.",
         simulate="Estimate how long a workflow would take, and why.",
         graph="Draw the tasks of a workflow file or a run.",
     ),

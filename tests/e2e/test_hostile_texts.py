@@ -36,6 +36,7 @@ OWN = re.compile("\x1b\\[(?:\\?25[hl]|1A|2K|[0-9;]*m)")
 FILE, RUN, OTHER = "<file>", "<run>", "<other>"
 # How each verb is called; all are also given names that nothing has.
 CALLS: Dict[str, List[List[str]]] = {
+    "apply": [[FILE], ["<broken>"]],
     "batch cancel": [[RUN]],
     "batch list": [[]],
     "batch monitor": [[RUN]],
@@ -97,6 +98,7 @@ CALLS: Dict[str, List[List[str]]] = {
     "workflow attach": [[RUN]],
     "workflow cancel": [[RUN]],
     "workflow detach": [[RUN]],
+    "workflow apply": [[FILE]],
     "workflow diff": [[RUN, OTHER]],
     "workflow explain": [[RUN]],
     "workflow graph": [[FILE]],

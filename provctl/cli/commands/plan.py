@@ -3,38 +3,54 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import (
     TYPE_CHECKING,
     Any,
     Dict,
     List,
     Mapping,
+    Optional,
     Tuple,
 )
 
 import click
 
-from provctl.cli.completion.param_types import FILE
+from provctl.cli.completion.param_types import FILE, TARGET
 from provctl.cli.options.run_options import params_option
 from provctl.cli.session import (
     Session,
     emit,
+    print_hint,
 )
+from provctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from provctl.core.model.workflow import Task
+    from provctl.core.model.workflow import Task, Workflow
     from provctl.runs.history.estimates import CriticalPathReport
 
 
 @click.command()
 @click.argument("file", type=FILE)
 @params_option()
+@click.option(
+    "--save",
+    "target",
+    metavar="PLAN",
+    type=TARGET,
+    help="Save the plan to a file, for provctl apply.",
+)
 @click.pass_obj
-def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
+def plan(
+    session: Session, file: str, params: Tuple[str, ...], target: Optional[str]
+) -> None:
     """Show the tasks of FILE in the order of their dependencies, stage by stage.
 
     If there are earlier runs, it also shows the expected durations and the slack: how
     much later a task can finish without delaying the whole run.
+
+    A saved plan contains the workflow with its parameters, the digests of the modules of
+    the Nushell library, and versions. It contains no variables of the environment.
     """
     from provctl.cli.load_workflow import load_and_check_scripts
     from provctl.core.model.graph import stages
@@ -65,6 +81,24 @@ def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
     ]
     columns = ["stage", "id", "kind", "undo", "needs", "when"]
     emit(session, rows, columns + (["usual", "slack"] if known else []), name="id")
+    if target is not None:
+        _save(session, workflow, target)
+
+
+def _save(session: Session, workflow: Workflow, target: str) -> None:
+    from pathlib import Path
+
+    from provctl.base.atomic_write import write_whole
+    from provctl.runs.saved_plan import dump_plan, make_plan
+    from provctl.scheduler.clock import Clock
+
+    try:
+        saved = make_plan(workflow, session.loaded.settings, Clock().now())
+        write_whole(Path(target), dump_plan(saved))
+    except OSError as problem:
+        message = f"{problem.filename or target}: {problem.strerror}"
+        raise UsageError(message) from problem
+    print_hint(session, f"provctl apply {shlex.quote(target)}")
 
 
 def _timing(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from typing import (
+    TYPE_CHECKING,
     Optional,
     Tuple,
 )
@@ -14,13 +14,11 @@ from provctl.cli.completion.param_types import FILE
 from provctl.cli.options.global_options import report_options, view_option
 from provctl.cli.options.run_filters import label_option
 from provctl.cli.options.run_options import run_options
-from provctl.cli.session import (
-    Session,
-    print_hint,
-)
-from provctl.cli.watching.notify import notify_end, notify_option
-from provctl.cli.watching.run_foreground import run_foreground
-from provctl.errors import ProvctlError
+from provctl.cli.watching.notify import notify_option
+from provctl.cli.watching.run_workflow import AfterRun, run_workflow
+
+if TYPE_CHECKING:
+    from provctl.cli.session import Session
 
 
 @click.command()
@@ -51,26 +49,12 @@ def run(
     attach RUN.
     """
     from provctl.cli.load_workflow import load
-    from provctl.runs.foreground import block_signals
-    from provctl.runs.submit import SubmitOptions, submit
+    from provctl.runs.submit import SubmitOptions
     from provctl.runs.wiring import make_executor
 
     session: Session = ctx.obj
     executor = make_executor()  # gets ready while the file is loaded
     workflow = load(session, file, params)
-    # The limit is stored with the run, so that a later owner keeps it.
-    wishes = SubmitOptions(priority, None, jobs, fail_fast, labels=dict(labels))
-    block_signals()
-    run_id = submit(session.folder, workflow, wishes)
-    began = time.monotonic()
-    try:
-        code = run_foreground(session, run_id, executor, jobs=jobs)
-    except ProvctlError:
-        print_hint(session, f"resume the run: provctl resume {run_id}")
-        raise
-    notify_end(session, [run_id], code, began, how=notify)
-    if junit or summary:
-        from provctl.cli.write_reports import write_reports
-
-        write_reports(session, [run_id], junit=junit, summary=summary)
-    ctx.exit(code)
+    options = SubmitOptions(priority, None, jobs, fail_fast, labels=dict(labels))
+    after = AfterRun(notify, junit, summary)
+    ctx.exit(run_workflow(session, workflow, options, executor, after))

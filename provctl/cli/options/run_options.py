@@ -28,7 +28,12 @@ def params_option(
 
 
 def run_options(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the options that say how a new run is to be treated."""
+    """Give a verb the parameters of a workflow, and the options of a new run."""
+    return params_option()(new_run_options(verb))
+
+
+def new_run_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the options of a new run: jobs, priority and fail-fast."""
     for option in (
         click.option(
             "--fail-fast",
@@ -50,7 +55,7 @@ def run_options(verb: Callable[..., Any]) -> Callable[..., Any]:
         ),
     ):
         verb = option(verb)
-    return params_option()(verb)
+    return verb
 
 
 def key_option(verb: Callable[..., Any]) -> Callable[..., Any]:

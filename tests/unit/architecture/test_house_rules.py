@@ -20,6 +20,7 @@ OPENING |= {"truncate", "copyfile", "NamedTemporaryFile", "mkstemp"}
 OTHER_FILES = {
     "base/unix_socket.py": "folder of a socket, for its address",
     "daemon/process.py": "no file: the API opens its sockets",
+    "runs/saved_plan.py": "plans that people name",
     "runs/support_bundle.py": "an archive in memory",
     "runs/param_cache.py": "workflow files",
     "templating.py": "templates",
