@@ -13,6 +13,7 @@ from provctl.core.model.workflow import (
     Dependency,
     Executable,
     NushellCall,
+    Placement,
     RetryPolicy,
     Script,
     SubWorkflow,
@@ -82,7 +83,7 @@ _NOT_A_WORKFLOW = (
 
 
 def _freeze_task(task: Task) -> Dict[str, Any]:
-    record = _plain(task, skip=("index", "action", "needs", "retry", "undo", "probe"))
+    record = _plain(task, skip=("index", "action", *(name for name, _ in _PARTS)))
     record.update(_freeze_action(task.action))
     if task.needs:
         record["needs"] = [
@@ -92,6 +93,9 @@ def _freeze_task(task: Task) -> Dict[str, Any]:
     retry = _plain(task.retry)
     if retry:
         record["retry"] = retry
+    place = _plain(task.place)
+    if place:
+        record["place"] = place
     if task.probe is not None:
         record["probe"] = _freeze_action(task.probe)
     if task.undo is not None:
@@ -146,10 +150,15 @@ def _thaw_undo(record: Dict[str, Any]) -> Undo:
     return Undo(action, retry=retry, **record)
 
 
+def _thaw_place(values: Dict[str, Any]) -> Placement:
+    return Placement(**{**values, "labels": tuple(values.get("labels", ()))})
+
+
 _PARTS: Tuple[Tuple[str, Callable[[Any], Any]], ...] = (
     ("needs", _thaw_needs),
     ("retry", _thaw_retry),
     ("probe", _thaw_action),
+    ("place", _thaw_place),
     ("undo", _thaw_undo),
 )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Tuple, Uni
 from provctl.base import suggest
 
 if TYPE_CHECKING:
-    from provctl.core.model.workflow import NushellCall
+    from provctl.core.model.workflow import NushellCall, Placement
 
 DocPath = Tuple[Union[str, int], ...]
 
@@ -49,6 +49,8 @@ class CallError:
 
 
 # Looks whether a call can work; it is given the library, None for the configured one.
+# Why no machine is as a task wants it; empty if one is.
+PlaceCheck = Callable[["Placement"], str]
 CallCheck = Callable[[Optional[str], "NushellCall"], Optional[CallError]]
 
 
