@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, List, Optional
 
+import pytest
+
 from provctl.executors.local.executor import LocalExecutor
 from provctl.executors.remote.executor import RemoteExecutor
 from provctl.executors.remote.node_config import NodeConfig
@@ -22,13 +24,13 @@ from tests.support.tools import need
 if TYPE_CHECKING:
     from provctl.executors.protocol import AttemptRef
 
-__all__ = ["PROGRAM", "NodeBench", "Nodes", "agents_of", "sshd"]
+__all__ = ["PROGRAM", "Link", "NodeBench", "Nodes", "agents_of", "link", "sshd"]
 
 PROGRAM = Path(sys.executable).with_name("provctl")
 
 _SSHD = """\
 Port {port}
-ListenAddress 127.0.0.1
+ListenAddress {address}
 HostKey {folder}/host
 AuthorizedKeysFile {folder}/user.pub
 StrictModes no
@@ -42,7 +44,7 @@ LogLevel ERROR
 """
 _SSH = """\
 Host *
-  HostName 127.0.0.1
+  HostName {address}
   Port {port}
   User {user}
   IdentityFile {folder}/user
@@ -54,10 +56,13 @@ Host *
 
 
 @contextmanager
-def sshd(folder: Path) -> Iterator[Path]:
+def sshd(
+    folder: Path, address: str = "127.0.0.1", inside: tuple[str, ...] = ()
+) -> Iterator[Path]:
     """Serve ssh on a port of this machine; yields the folder of a client `ssh`.
 
-    Every name of a host leads here. OpenSSH reads the configuration of the account,
+    Every name of a host leads here. `inside` is a command that starts another one
+    where `address` is. OpenSSH reads the configuration of the account,
     whatever HOME is: so the client is a script that names another.
     """
     need("sshd")
@@ -72,7 +77,7 @@ def sshd(folder: Path) -> Iterator[Path]:
         )
     port = _free_port()
     user = subprocess.check_output(["id", "-un"], encoding="utf-8").strip()
-    values = {"port": port, "folder": folder, "user": user}
+    values = {"port": port, "folder": folder, "user": user, "address": address}
     (folder / "sshd_config").write_text(_SSHD.format(**values))
     (folder / "ssh_config").write_text(_SSH.format(**values))
     place = folder / "bin"
@@ -83,10 +88,18 @@ def sshd(folder: Path) -> Iterator[Path]:
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # as its package would at boot
     log = folder / "sshd.log"
-    command = [program, "-D", "-f", str(folder / "sshd_config"), "-E", str(log)]
+    command = [
+        *inside,
+        program,
+        "-D",
+        "-f",
+        str(folder / "sshd_config"),
+        "-E",
+        str(log),
+    ]
     server = subprocess.Popen(command)
     try:
-        wait_until(lambda: _answers(port), f"sshd answers: {log}")
+        wait_until(lambda: _answers(address, port), f"sshd answers: {log}")
         yield place
     finally:
         server.terminate()
@@ -99,9 +112,66 @@ def _free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def _answers(address: str, port: int) -> bool:
     with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
+        sock.settimeout(5)
+        return sock.connect_ex((address, port)) == 0
+
+
+class Link:
+    """A network of two machines, the second a namespace of this one; can be cut."""
+
+    def __init__(self, name: str, number: int) -> None:
+        self.name = name
+        self.address = f"10.213.{number}.2"
+        self.inside = ("ip", "netns", "exec", name)
+        self._outer, self._inner = f"v{name}a"[-15:], f"v{name}b"[-15:]
+        self._own = f"10.213.{number}.1/24"
+
+    def up(self) -> None:
+        """Connect them."""
+        _ip("link", "set", self._outer, "up")
+
+    def cut(self) -> None:
+        """Let nothing pass, and tell nobody."""
+        _ip("link", "set", self._outer, "down")
+
+    def make(self) -> None:
+        """Make both ends."""
+        _ip("netns", "add", self.name)
+        ends = (self._outer, "type", "veth", "peer", "name", self._inner)
+        _ip("link", "add", *ends, "netns", self.name)
+        _ip("addr", "add", self._own, "dev", self._outer)
+        for words in (
+            ("addr", "add", f"{self.address}/24", "dev", self._inner),
+            ("link", "set", self._inner, "up"),
+            ("link", "set", "lo", "up"),
+        ):
+            _ip("-n", self.name, *words)
+        self.up()
+
+    def remove(self) -> None:
+        """Take it away again."""
+        subprocess.run(["ip", "netns", "del", self.name], check=False)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+@contextmanager
+def link(number: int) -> Iterator[Link]:
+    """A link to another machine; skips the test where none can be made."""
+    made = Link(f"pv{os.getpid()}n{number}", number)
+    try:
+        made.make()
+    except (OSError, subprocess.CalledProcessError) as problem:
+        made.remove()
+        pytest.skip(f"this machine can make no network namespaces: {problem}")
+    try:
+        yield made
+    finally:
+        made.remove()
 
 
 class Nodes:

@@ -19,7 +19,7 @@ import os
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Dict, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Container, Dict, List, Sequence, Tuple
 
 from provctl.base.flock import is_locked
 from provctl.base.safe_open import open_own, read_own
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Epoch = List[int]  # of the owner, and of its connection
 
+_SERVED_MAX = 200  # runs that are served without need; a descriptor each
 _WAIT_S = 10.0  # for the end of another agent
 _LOOK_S = 0.02
 
@@ -97,11 +98,12 @@ class AgentRoot:
             sync_folders([parent, parent.parent, parent.parent.parent])
         self._made[place.folder] = None
 
-    def release(self, run: str) -> None:
-        """Serve a run no more; the next message about it is served again."""
-        served = self._served.pop(run, None)
-        if served is not None:
-            os.close(served[0])
+    def release_some(self, busy: Container[str]) -> None:
+        """Let go of runs that have nothing here any more, if there are many."""
+        if len(self._served) <= _SERVED_MAX:
+            return
+        for run in [run for run in self._served if run not in busy]:
+            os.close(self._served.pop(run)[0])
 
 
 async def _lock(fd: int, path: Path, wanted: Epoch) -> str:

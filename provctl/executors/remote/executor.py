@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Set
+from functools import partial
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from provctl.core.engine.requests import (
     NeverStartedReport,
@@ -25,7 +26,6 @@ from provctl.executors.remote.grants import (
     is_granted,
     next_epoch,
     read_grant,
-    sync_folders,
     write_grant,
 )
 from provctl.executors.remote.messages import (
@@ -40,6 +40,7 @@ from provctl.executors.remote.node_reports import NodeReports, unknown
 from provctl.executors.remote.own_machine import unknown_node
 from provctl.executors.remote.placement import LOCAL, choose_node, may_run_on
 from provctl.executors.remote.remote_attempt import RemoteAttempt, RemoteAttempts
+from provctl.executors.remote.sync_threads import SyncThreads
 
 if TYPE_CHECKING:
     from provctl.executors.protocol import (
@@ -81,7 +82,13 @@ class RemoteExecutor:
         self._lost_after_s = lost_after_s
         self._usual = usual
         self._given = RemoteAttempts(self.nodes)
-        self._node_reports = NodeReports(self._given, lambda words: self.warn(words))
+        self._threads = SyncThreads()
+        self._node_reports = NodeReports(
+            self._given,
+            self._threads,
+            lambda reports: self._report(reports),
+            lambda words: self.warn(words),
+        )
         self._waiting: Dict[str, LaunchSpec] = {}
         self._frozen: Set[str] = (
             set()
@@ -89,6 +96,7 @@ class RemoteExecutor:
         self._warned: Dict[str, str] = {}  # of nodes, since they were last connected
         self._epochs: Dict[str, int] = {}
         self._is_placing = False
+        self._is_syncing = False
         self._alarms: Dict[str, asyncio.TimerHandle] = {}
         self._tell: ReportCallback = lambda _reports: None
         self._closed = False
@@ -113,6 +121,7 @@ class RemoteExecutor:
             node.close()
         for node in self.nodes.values():
             node.wait_for_end()
+        self._threads.close()
         self._local.close()
 
     # -- what the scheduler wants --------------------------------------------------------
@@ -162,10 +171,10 @@ class RemoteExecutor:
                 return
             given = self._take_over(place, grant)
         if given.request(wish):
-            self._send_wish(given)
+            self._send_request(given)
 
-    def _send_wish(self, given: RemoteAttempt) -> None:
-        if given.requested:
+    def _send_request(self, given: RemoteAttempt) -> None:
+        if given.requested and given.is_sent:
             self._given.send(given, "tell", what=given.requested)
 
     def recover(self, place: AttemptRef, *, rebooted: bool) -> Optional[Report]:
@@ -191,6 +200,7 @@ class RemoteExecutor:
         if given is None:
             given = RemoteAttempt(place, grant, recovered=True)
             self._given.add(given)
+        given.is_sent = True
         given.recovered = True  # this process may have owned the run before
         node = self.nodes.get(grant.node)
         if node is not None:
@@ -219,8 +229,8 @@ class RemoteExecutor:
 
     def _place_now(self) -> None:
         self._is_placing = False
-        if self._closed:
-            return
+        if self._closed or self._is_syncing:
+            return  # what waits is placed together when that is done
         granted = []
         for mark, order in list(self._waiting.items()):
             wanted = self._wanted(order)
@@ -232,14 +242,27 @@ class RemoteExecutor:
             given = self._grant(order, node)
             if given is not None:
                 granted.append((given, order, node))
-        try:
-            sync_folders({given.place.folder: None for given, _, _ in granted})
-        except OSError as problem:
-            for given, _, _ in granted:
-                self._not_granted(given, problem)
-            return
+        if granted:
+            self._is_syncing = True
+            folders = {given.place.folder: None for given, _, _ in granted}
+            self._threads.sync_folders(folders, partial(self._on_granted, granted))
+
+    def _on_granted(
+        self,
+        granted: List[Tuple[RemoteAttempt, LaunchSpec, Node]],
+        problem: Optional[OSError],
+    ) -> None:
+        """Send orders, now that their grants are durable."""
+        self._is_syncing = False
+        if self._closed:
+            return  # the next owner asks, and hears that they never began
         for given, order, node in granted:
-            self._send_order(given, order, node)
+            if problem is None and not given.given_up:
+                self._send_order(given, order, node)
+            elif problem is not None:
+                self._not_granted(given, problem)
+        if self._waiting:
+            self._place_soon()
 
     def _wanted(self, order: LaunchSpec) -> Placement:
         place = order.remote.place if order.remote is not None else None
@@ -285,6 +308,7 @@ class RemoteExecutor:
 
     def _send_order(self, given: RemoteAttempt, order: LaunchSpec, node: Node) -> None:
         place = given.place
+        given.is_sent = True
         node.send(
             {
                 "say": "launch",
@@ -295,7 +319,8 @@ class RemoteExecutor:
         )
         if place.mark in self._frozen:
             self._frozen.discard(place.mark)
-            self._tell_node(place, "freeze")
+            given.request("freeze")
+        self._send_request(given)
 
     # -- what nodes say ---------------------------------------------------------------------
 
@@ -310,11 +335,11 @@ class RemoteExecutor:
         if alarm is not None:
             alarm.cancel()
         mine = [g for g in self._given if g.grant.node == node.name]
-        questions = [self._question(given, node) for given in mine]
+        questions = [self._question(given, node) for given in mine if given.is_sent]
         if questions:
             node.send({"say": "ask", "attempts": questions})
         for given in mine:
-            self._send_wish(given)
+            self._send_request(given)
         self._place_soon()
 
     def _on_lost(self, node: Node, why: str) -> None:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Dict, Iterable, Tuple
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 from provctl.base.safe_open import open_own, read_own, reader
-from provctl.executors.remote.grants import sync_folders
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from provctl.executors.protocol import AttemptRef
 
 _BLOCK = 1 << 20
@@ -86,22 +83,18 @@ def _size_of(place: AttemptRef) -> int:
         return 0
 
 
-def store_records(arrived: Iterable[Tuple[AttemptRef, bytes]]) -> None:
-    """Make exit records durable, with one sync for each folder. Raises OSError."""
-    folders: Dict[Path, None] = {}
-    for place, raw in arrived:
-        draft = place.file("new")
-        fd = open_own(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        try:
-            written = 0
-            while written < len(raw):
-                written += os.write(fd, raw[written:])
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        draft.replace(place.file("go"))
-        folders[place.folder] = None
-    sync_folders(folders)
+def store_record(place: AttemptRef, raw: bytes) -> None:
+    """Store an exit record; durable with a sync of its folder. Raises OSError."""
+    draft = place.file("new")
+    fd = open_own(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        written = 0
+        while written < len(raw):
+            written += os.write(fd, raw[written:])
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    draft.replace(place.file("go"))
 
 
 def read_checkpoint(place: AttemptRef, most: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Callable, List, Optional
 
 from provctl.core.engine.requests import (
@@ -14,26 +15,40 @@ from provctl.core.engine.requests import (
 from provctl.errors import JournalDamaged
 from provctl.executors.local import attempt_file
 from provctl.executors.remote.messages import Message, is_sealed_record, to_bytes
-from provctl.executors.remote.mirror import store_checkpoint, store_records
+from provctl.executors.remote.mirror import store_checkpoint
 from provctl.executors.remote.remote_attempt import DAMAGED_MAX, EndMessage
 
 if TYPE_CHECKING:
     from provctl.core.model.status import TaskOutcome
-    from provctl.executors.protocol import AttemptRef
+    from provctl.executors.protocol import AttemptRef, ReportCallback
     from provctl.executors.remote.node import Node
     from provctl.executors.remote.remote_attempt import RemoteAttempt, RemoteAttempts
+    from provctl.executors.remote.sync_threads import SyncThreads
 
 _AGAIN_S = 5.0  # after a disk that is full
 
 
 class NodeReports:
-    """Takes in messages of nodes. `warn` gets what people should know."""
+    """Takes in messages of nodes. `warn` gets what people should know.
 
-    def __init__(self, given: RemoteAttempts, warn: Callable[[str], None]) -> None:
+    Ends are reported by `tell`, when they are durable here.
+    """
+
+    def __init__(
+        self,
+        given: RemoteAttempts,
+        threads: SyncThreads,
+        tell: ReportCallback,
+        warn: Callable[[str], None],
+    ) -> None:
         self._given = given
+        self._threads = threads
+        self._tell = tell
         self._warn = warn
+        self._is_storing = False
         self._arrived: List[RemoteAttempt] = []
         self._alarms: List[asyncio.TimerHandle] = []
+        self._closed = False
 
     def take(self, node: Node, messages: List[Message]) -> List[Report]:
         """Return what follows from messages. All that ends together is synced once."""
@@ -51,10 +66,12 @@ class NodeReports:
                 continue
             if report is not None:
                 reports.append(report)
-        return reports + self._store()
+        self._store_soon()
+        return reports
 
     def close(self) -> None:
-        """Ask for nothing any more."""
+        """Ask for nothing, and report nothing, any more."""
+        self._closed = True
         for alarm in self._alarms:
             alarm.cancel()
 
@@ -121,26 +138,46 @@ class NodeReports:
         )
         return unknown(place, outcome, f"on {node.name}: {reason}")
 
-    def _store(self) -> List[Report]:
-        """Make exit records durable here; then report them, and let the nodes know."""
+    def _store_soon(self) -> None:
+        """Make exit records durable: all that arrive while others are, together."""
+        if self._is_storing or not self._arrived:
+            return
         arrived, self._arrived = self._arrived, []
         kept = [
             (each.place, each.arrived)
             for each in arrived
             if each.arrived is not None and not each.given_up
         ]
+        self._is_storing = True
         try:
             for place, end in kept:
                 if end.checkpoint:
                     store_checkpoint(place, end.checkpoint)
-            store_records((place, end.record) for place, end in kept)
         except OSError as problem:
+            self._on_stored(arrived, problem)
+            return
+        self._threads.store_records(
+            ((place, end.record) for place, end in kept),
+            partial(self._on_stored, arrived),
+        )
+
+    def _on_stored(
+        self, arrived: List[RemoteAttempt], problem: Optional[OSError]
+    ) -> None:
+        """Report what is durable, and let the nodes know."""
+        self._is_storing = False
+        if self._closed:
+            return  # the next owner finds it
+        reports: List[Report] = []
+        if problem is None:
+            reports = [r for given in arrived for r in self._reports_of(given)]
+        else:
             self._warn(f"exit records cannot be stored: {problem.strerror}")
             for given in arrived:
                 given.arrived = None
                 self._ask_later(given)
-            return []
-        return [report for given in arrived for report in self._reports_of(given)]
+        self._store_soon()
+        self._tell(reports)
 
     def _reports_of(self, given: RemoteAttempt) -> List[Report]:
         self._given.remove(given)

@@ -24,6 +24,7 @@ class RemoteAttempt:
         self.grant = grant
         self.log = LogMirror(place)
         self.requested = ""  # the last one, to be told again on the next connection
+        self.is_sent = recovered  # its order was, or may have been
         self.recovered = recovered  # of an earlier owner, and not yet reported
         self.given_up = False  # reported as lost; what is heard of it is late
         self.damaged = 0
