@@ -96,7 +96,13 @@ def single_file() -> Path:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def bench(local_bench: Bench) -> Bench:
+    """The executor that a test is about: of this machine, where nothing else is said."""
+    return local_bench
+
+
+@pytest.fixture
+def local_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """The executor of this machine; at the end all its processes must be gone."""
     folder = tmp_path / "attempts"
     folder.mkdir()

@@ -266,6 +266,7 @@ _SECTIONS = {
     ),
     "Scheduler": _verbs(
         scheduler="Manage the background scheduler.",
+        node="Show and drain the machines that run tasks.",
     ),
     "Maintenance": _verbs(
         stats="Show success rates and durations of workflows.",

@@ -29,6 +29,23 @@ _PATTERNS = value_types.names(
 )
 
 
+# "local" is this machine, in the `place` of a task.
+_NODE_NAME = r"(?!local$)[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+_LABEL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+# A host of ssh that begins with a dash would be an option of it.
+_NODE = {
+    "ssh": value_types.text(r"[^-\s\0][^\s\0]*", "a host of the ssh configuration"),
+    "slots": value_types.whole(1, 10_000),
+    "cpus": value_types.seconds(0, 100_000)._replace(expected="a number of processors"),
+    "memory": value_types.size(),
+    "gpus": value_types.whole(0, 10_000),
+    "labels": value_types.names(value_types.text(_LABEL), "a list of labels"),
+    "program": value_types.text(),
+    "state_dir": value_types.text(r"/[^\0]*", "an absolute path on the node"),
+    "cwd": value_types.text(r"/[^\0]*", "an absolute path on the node"),
+}
+
+
 class SettingSpec(NamedTuple):
     """What is known of a key beside its name and default.
 
@@ -123,6 +140,11 @@ class Execution:
 class Executor:
     """How tasks run."""
 
+    kind: str = _key(
+        "local",
+        value_types.choice("local", "ssh"),
+        "Where tasks run: on this machine, or on the nodes below over ssh",
+    )
     max_concurrent_tasks: int = _key(
         10,
         value_types.whole(1, 10_000),
@@ -155,6 +177,18 @@ class Executor:
             value_types.text(_VARIABLE), "a list of names of environment variables"
         ),
         "Further environment variables to pass to tasks",
+    )
+
+
+@light_dataclass
+class Remote:
+    """How tasks run on other machines."""
+
+    lost_after: float = _key(
+        600,
+        value_types.duration(_YEAR_S),
+        "Time after which the tasks of a node that cannot be reached are lost, such as"
+        ' "10m" (0 = never)',
     )
 
 
@@ -294,6 +328,7 @@ class Settings:
     orchestrator: Orchestrator = Orchestrator()
     execution: Execution = Execution()
     executor: Executor = Executor()
+    remote: Remote = Remote()
     server: Server = Server()
     storage: Storage = Storage()
     nushell: Nushell = Nushell()
@@ -307,6 +342,10 @@ class Settings:
             name=_TASK_NAME,
         ),
         "Pools: named capacities that the tasks of all runs share",
+    )
+    nodes: Mapping[str, Mapping[str, Any]] = _table(
+        value_types.records(_NODE, ("ssh",), name=_NODE_NAME),
+        "Nodes: the machines that run tasks if executor.kind is ssh, see remote.md",
     )
 
     @property

@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Callable, List, Mapping, NamedTuple, Tuple
 
+from provctl.base.timefmt import parse_duration
+
 _WORDS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
@@ -183,6 +185,69 @@ def table(item: ValueType, expected: str, *, name: str) -> ValueType:
         return {key.strip(): item.read(entry.strip()) for key, _, entry in pairs}
 
     return ValueType(expected, accept, read)
+
+
+def duration(maximum_s: float) -> ValueType:
+    """Return the kind of durations: "10m", or seconds."""
+
+    def accept(value: object, _folder: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise UnexpectedError
+        number = value if isinstance(value, (int, float)) else _parsed(value)
+        _check_bounds(number, 0, maximum_s)
+        return number
+
+    return ValueType('a duration such as "10m", or seconds', accept)
+
+
+def _parsed(text_of: str) -> float:
+    try:
+        return float(text_of) if text_of.strip().isdigit() else parse_duration(text_of)
+    except ValueError:
+        raise UnexpectedError from None
+
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def size() -> ValueType:
+    """Return the kind of sizes of memory: "16G", or bytes."""
+
+    def accept(value: object, _folder: str) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+        if not isinstance(value, str):
+            raise UnexpectedError
+        found = re.fullmatch(r"(\d{1,15})([KMGT]?)i?B?", value)
+        if found is None:
+            raise UnexpectedError
+        return int(found[1]) * _UNITS[found[2]]
+
+    return ValueType('a size such as "16G"', accept)
+
+
+def records(
+    fields: Mapping[str, ValueType], needed: Tuple[str, ...], *, name: str
+) -> ValueType:
+    """Return the kind of tables of records, by names that match the pattern `name`."""
+
+    def accept(value: object, folder: str) -> Mapping[str, object]:
+        if not isinstance(value, Mapping):
+            raise UnexpectedError
+        if not all(re.fullmatch(name, key) for key in value):
+            raise UnexpectedError
+        return {key: one(entry, folder) for key, entry in value.items()}
+
+    def one(entry: object, folder: str) -> Mapping[str, object]:
+        if not isinstance(entry, Mapping) or not set(needed) <= set(entry) <= set(
+            fields
+        ):
+            raise UnexpectedError
+        return {key: fields[key].accept(given, folder) for key, given in entry.items()}
+
+    parts = ", ".join(f"{key} ({kind.expected})" for key, kind in fields.items())
+    expected = f"a table of records with {' and '.join(needed)}, and of {parts}"
+    return ValueType(expected, accept, _json)
 
 
 def _check_bounds(value: float, minimum: float, maximum: float) -> None:

@@ -136,7 +136,7 @@ class _SchedulerProcess:
             self._settings,
             self._folder,
             holder,
-            executor=make_executor(),
+            executor=make_executor(self._settings, self._folder),
             tell=self._hear,
             complain=self._complain,
             warn=self._log,

@@ -8,8 +8,10 @@ to it.
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import (
     TYPE_CHECKING,
+    Any,
     Callable,
     Iterator,
     Mapping,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provctl.core.engine.requests import ExitedReport, NeverStartedReport, Report
+    from provctl.core.model.workflow import Placement
 
 
 # The purpose of an attempt in the names of its files.
@@ -77,13 +80,29 @@ SlotRange = Tuple[str, int, int, int]
 
 
 @light_dataclass
+class RemoteWork:
+    """What a node makes an order of, where not all of it is known before.
+
+    `action` is the task's work in Nushell (see `runs.node_work`), None where `argv` is
+    complete. `needs` are the outputs of the tasks before, `origin` the workflow file
+    and line of a script.
+    """
+
+    action: Optional[Mapping[str, Any]] = None
+    needs: Mapping[str, Any] = field(default_factory=dict)
+    origin: Tuple[str, int] = ("", 0)
+    place: Optional[Placement] = None
+
+
+@light_dataclass
 class LaunchSpec:
     """What to start. Times in seconds; `output_max` in bytes, 0 for no output.
 
     `log_max` is how many bytes of log are kept at most, 0 for all; `masked` are
     texts that must stay neither in the log nor in the output. With `keep_processes`
     only what is told to end is swept. `taken` is what the shim holds beside the
-    owner, see `storage.slots`.
+    owner, see `storage.slots`. With `remote` a node adds what it alone knows: its
+    environment, its Nushell, its folders.
     """
 
     place: AttemptRef
@@ -98,6 +117,7 @@ class LaunchSpec:
     masked: Tuple[str, ...] = ()
     keep_processes: bool = False
     taken: Tuple[SlotRange, ...] = ()
+    remote: Optional[RemoteWork] = None
 
 
 ReportCallback = Callable[[Sequence["Report"]], None]
@@ -121,10 +141,11 @@ class Executor(Protocol):
     def resume(self, place: AttemptRef) -> None:
         """Resume a suspended attempt; no effect on others."""
 
-    def recover(self, place: AttemptRef, *, rebooted: bool) -> Report:
+    def recover(self, place: AttemptRef, *, rebooted: bool) -> Optional[Report]:
         """Find out the state of an attempt that an earlier owner scheduled.
 
-        Returns Adopted (its end will be reported), Voided, Unknown or Ended.
+        Returns Adopted (its end will be reported), Voided, Unknown or Ended; None if
+        another machine has to be asked: what it says is reported.
         Raises StateDirError if its files cannot be written, and JournalDamaged if
         they are none of this attempt.
         """
@@ -181,6 +202,9 @@ class AttemptStore(Protocol):
 
     def has_evidence(self, place: AttemptRef) -> bool:
         """Whether files show that the attempt started, claimed or not."""
+
+    def remote_status(self, place: AttemptRef) -> str:
+        """Say which node an attempt was given to, if its end is not known here."""
 
     def location(self, place: AttemptRef) -> Path:
         """Return the file that a fault in the evidence is about."""

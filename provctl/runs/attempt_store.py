@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 def attempt_store() -> AttemptStore:
     """Return what reads the evidence of attempts."""
-    from provctl.executors.local.attempt_store import LocalAttemptStore
+    from provctl.executors.remote.attempt_store import MirroredAttemptStore
 
-    return LocalAttemptStore()
+    return MirroredAttemptStore()

@@ -98,6 +98,9 @@ def _word(place: AttemptRef) -> str:
         code = ended.result.exit_code
         how = "a signal" if code is None else f"exit code {code}"
         return f"finished with {how}, not yet recorded"
+    remote = store.remote_status(place)
+    if remote:
+        return remote
     if not store.is_claimed(place):
         if store.has_evidence(place):
             return "its exit record is missing: the result is unknown"

@@ -97,6 +97,7 @@ def run_in_foreground(
             executor=executor,
             tell=owner.on_update,
             complain=owner.on_error,
+            warn=owner.on_warning,
             slots=slots,
         )
 
@@ -174,6 +175,9 @@ class _Foreground:
         self._problem = problem
         self._over = True
         self._update_wake()
+
+    def on_warning(self, words: str) -> None:
+        self._show(partial(self._audience.say, words))
 
     def _update_wake(self) -> None:
         if self._over or self._left:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, Mapping, Optional
 
+from provctl.errors import InvalidConfig
+from provctl.runs.nodes import place_problem
 from provctl.runs.task_environment import task_environment
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ def make_context(
 
     def look(library: Optional[str], call: NushellCall) -> Optional[CallError]:
         folder = library or settings.nushell.provisioning_lib
+        if folder is None and settings.executor.kind != "local":
+            return None  # each node has its own
         if folder is None:
             hint = "set `library` in the workflow, or nushell.provisioning_lib"
             return CallError("module", "no Nushell library is configured", hint)
@@ -37,6 +42,7 @@ def make_context(
         cwd=str(cwd),
         environment=task_environment(environ, settings.executor.env_passthrough),
         known_pools=settings.pools,
+        check_place=partial(place_problem, settings),
         check_call=look,
         nickel_binary=settings.nickel.binary,
         limits=ProcessLimits(
@@ -56,12 +62,25 @@ def check_tools(settings: Settings, workflow: Workflow) -> None:
     from provctl.nushell.binary import find_nu
     from provctl.nushell.library.compatibility import check_library
 
+    if settings.executor.kind != "local":
+        _check_for_nodes(workflow)
+        return
     if any(isinstance(work, (NushellCall, Script)) for work in _works(workflow)):
         library = workflow.library or settings.nushell.provisioning_lib
         if library is not None:
             check_library(Path(library))
         path = workflow.environment.get("PATH", "")
         find_nu(settings.nushell.binary, path, str(programs_dir()))
+
+
+def _check_for_nodes(workflow: Workflow) -> None:
+    """Refuse what tasks on nodes would be without. Raises InvalidConfig."""
+    if workflow.library is not None:
+        message = (
+            "`library` of a workflow is a folder of this machine, not of the nodes"
+        )
+        hint = "set nushell.provisioning_lib in the configuration of each node instead"
+        raise InvalidConfig(message, hint=hint)
 
 
 def _works(workflow: Workflow) -> Iterator[object]:

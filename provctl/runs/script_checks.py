@@ -131,8 +131,11 @@ class _Missing:
     def __init__(self, settings: Settings, workflow: Workflow) -> None:
         self._env = {**workflow.environment, **settings.nushell.env_vars}
         self._known: Dict[Tuple[str, str], bool] = {}
+        self._is_remote = settings.executor.kind != "local"
 
     def __call__(self, program: object, task: Task) -> bool:
+        if self._is_remote and task.place.node != "local":
+            return False  # its node may have it
         path = task.env.get("PATH", self._env.get("PATH", ""))
         if not isinstance(program, str) or "/" in program or not isinstance(path, str):
             return False

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from provctl.storage.schedules import Schedules
 
 
-_FILE = re.compile(r"(\d+)\.(\d+)([up]?)\.(?:go|in|log|out)")
+_FILE = re.compile(r"(\d+)\.(\d+)([up]?)\.(?:go|in|log|out|grant)")
 _PURPOSES = {"": "run", "u": "undo", "p": "probe"}
 
 
@@ -116,6 +116,9 @@ def _attempt_state(store: AttemptStore, place: AttemptRef) -> str:
     if store.is_running(place):
         return "still running"
     ended = store.exit_report(place)
+    remote = store.remote_status(place)
+    if remote:
+        return remote
     if ended is None and not store.is_claimed(place):
         return "its exit record is missing"
     if ended is None:

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Callable, Optional
 from provctl import __version__
 from provctl.base.self_command import program_path
 from provctl.config.paths import programs_dir
+from provctl.core.model.workflow import ANYWHERE, Placement
 from provctl.errors import StateDirError
 from provctl.executors.local.executor import LocalExecutor
+from provctl.executors.remote.own_machine import OwnMachineExecutor
+from provctl.runs.nodes import node_configs
 from provctl.scheduler.clock import Clock
 from provctl.scheduler.loop import Scheduler
+from provctl.scheduler.node_orders import NodeOrderBuilder
 from provctl.scheduler.order_builder import LaunchSpecBuilder, TaskDefaults
 from provctl.scheduler.ports import RunUpdate, SchedulerDeps
 from provctl.storage.lock import LockOwner, boot_id
@@ -45,23 +49,33 @@ def make_holder(
     )
 
 
-def make_executor() -> Executor:
+def make_executor(settings: Settings, folder: StateDir) -> Executor:
     """Return what runs attempts. It gets ready by itself, so make it early."""
-    return LocalExecutor()
+    if not settings.nodes:
+        return OwnMachineExecutor()
+    from provctl.executors.remote.executor import RemoteExecutor
+    from provctl.executors.remote.node_records import NodeRecords
+
+    is_remote = settings.executor.kind != "local"
+    return RemoteExecutor(
+        node_configs(settings),
+        LocalExecutor(),
+        NodeRecords(folder.path / "nodes"),
+        clock=Clock().now,
+        lost_after_s=settings.remote.lost_after,
+        usual=ANYWHERE if is_remote else Placement(node="local"),
+    )
 
 
-def make_scheduler(
-    settings: Settings,
-    folder: StateDir,
-    holder: LockOwner,
-    *,
-    executor: Executor,
-    tell: Callable[[RunUpdate], None],
-    complain: Callable[[str, ProvctlError], None],
-    warn: Callable[[str], None] = lambda _words: None,
-    slots: Optional[int] = None,
-) -> Scheduler:
-    """Return an owner of runs, inside the running event loop."""
+def _slots(settings: Settings, wanted: Optional[int]) -> int:
+    """How many tasks run at once: on nodes no more than those have slots."""
+    usual = wanted or settings.executor.max_concurrent_tasks
+    if settings.executor.kind == "local" or not settings.nodes:
+        return usual
+    return min(usual, sum(node.slots for node in node_configs(settings)))
+
+
+def _launcher(settings: Settings, folder: StateDir) -> LaunchSpecBuilder:
     limits = settings.executor
     nushell = settings.nushell
     library = nushell.provisioning_lib
@@ -78,9 +92,32 @@ def make_scheduler(
         program=program_path(),
         endpoint=settings.endpoint if settings.addresses else "",
     )
+    if limits.kind == "local":
+        return LaunchSpecBuilder(defaults, os.environ)
+    return NodeOrderBuilder(defaults, os.environ)
+
+
+def make_scheduler(
+    settings: Settings,
+    folder: StateDir,
+    holder: LockOwner,
+    *,
+    executor: Executor,
+    tell: Callable[[RunUpdate], None],
+    complain: Callable[[str, ProvctlError], None],
+    warn: Callable[[str], None] = lambda _words: None,
+    slots: Optional[int] = None,
+) -> Scheduler:
+    """Return an owner of runs, inside the running event loop."""
+    limits = settings.executor
     marks = PendingHooks(folder)
+    on_acquire: Optional[Callable[[str], None]] = getattr(executor, "on_acquire", None)
+    if hasattr(executor, "warn"):
+        executor.warn = warn
 
     def begin(run_id: str) -> None:
+        if on_acquire is not None:
+            on_acquire(run_id)
         if settings.hooks.on_run_finished:
             # No run waits for its hooks. On a disk that is full it is not taken either.
             with suppress(StateDirError):
@@ -89,7 +126,7 @@ def make_scheduler(
     deps = SchedulerDeps(
         folder=folder,
         executor=executor,
-        launcher=LaunchSpecBuilder(defaults, os.environ),
+        launcher=_launcher(settings, folder),
         clock=Clock(),
         random=random.random,
         holder=holder,
@@ -102,7 +139,7 @@ def make_scheduler(
     usual = limits.max_concurrent_tasks
     return Scheduler(
         deps,
-        slots=slots or usual,
+        slots=_slots(settings, slots),
         capacity=settings.pools,
         # Who asks for more than usual for one run has the rest of the others too.
         common=max(slots or 0, usual),

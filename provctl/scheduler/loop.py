@@ -311,6 +311,8 @@ class Scheduler:
         now = deps.clock.now()
         for place in tries:
             report = deps.executor.recover(place, rebooted=rebooted)
+            if report is None:
+                continue  # another machine is asked
             for event in observe(self.state, report, now, deps.random()):
                 self._record(event)
 

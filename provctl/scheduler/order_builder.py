@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple, Union
 
 from provctl.base.light_dataclass import light_dataclass
 from provctl.base.resource_exhaustion import describe, is_resource_exhaustion
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Needs = Callable[[], Mapping[str, Any]]
 
-_OUTPUT_MAX = 256 * 1024  # bytes of JSON; it travels through the journal
+OUTPUT_MAX = 256 * 1024  # bytes of JSON; it travels through the journal
 
 
 @light_dataclass
@@ -100,28 +100,40 @@ class LaunchSpecBuilder:
             for name, reference in task.secrets.items()
         }
         env = {**self._environment(launch, workflow, place), **secrets}
-        limits: Dict[str, Any] = {
-            "timeout_s": self._timeout(task, place.purpose),
-            "grace_s": self._defaults.grace_s,
-            "log_max": self._defaults.log_max,
-            "masked": tuple(secrets.values()),
-            "keep_processes": task.keep_processes and place.purpose == "run",
-            "taken": taken,
-        }
+        limits = self._limits(task, place, tuple(secrets.values()))
+        limits["taken"] = taken
         action = launch.action
         if isinstance(action, Command):
-            argv = tuple(_text(word) for word in action.argv)
+            argv = tuple(word(each) for each in action.argv)
             return LaunchSpec(place, argv, env, workflow.cwd, **limits)
-        started = self._nushell(launch, workflow, place, env, needs)
+        started = self.invocation(
+            action,
+            place,
+            env,
+            needs=needs,
+            library=workflow.library or self._defaults.library or workflow.cwd,
+            source=workflow.source,
+        )
         return LaunchSpec(
             place,
             started.argv,
             started.env,
             workflow.cwd,
-            output_max=_OUTPUT_MAX,
+            output_max=OUTPUT_MAX,
             input=started.input,
             **limits,
         )
+
+    def _limits(
+        self, task: Task, place: AttemptRef, masked: Tuple[str, ...]
+    ) -> Dict[str, Any]:
+        return {
+            "timeout_s": self._timeout(task, place.purpose),
+            "grace_s": self._defaults.grace_s,
+            "log_max": self._defaults.log_max,
+            "masked": masked,
+            "keep_processes": task.keep_processes and place.purpose == "run",
+        }
 
     def _timeout(self, task: Task, purpose: str) -> float:
         timeout_s = task.timeout_s if purpose == "run" else None
@@ -135,7 +147,7 @@ class LaunchSpecBuilder:
         env = dict(workflow.environment)
         env.update(self._defaults.env_vars)
         for name, value in launch.env.items():
-            env[name] = _text(value)
+            env[name] = word(value)
         env[MARK] = place.mark
         env["PROVCTL_RUN"] = place.run
         env["PROVCTL_TASK"] = place.task
@@ -148,24 +160,30 @@ class LaunchSpecBuilder:
         env["PROVCTL_IDEMPOTENCY_KEY"] = f"{place.run}/{place.task}{undo}"
         return env
 
-    def _nushell(
+    def invocation(
         self,
-        launch: LaunchAttempt,
-        workflow: Workflow,
+        action: Union[Script, NushellCall],
         place: AttemptRef,
         env: Mapping[str, str],
+        *,
         needs: Needs,
+        library: str,
+        source: str,
     ) -> Invocation:
+        """Return how Nushell is started for a task. Raises ProvctlError.
+
+        `source` is the workflow file, for errors in a script.
+        """
         from provctl.nushell.invocation import (
             NushellConfig,
             call_invocation,
             script_invocation,
         )
 
-        action, defaults = launch.action, self._defaults
+        defaults = self._defaults
         setting = NushellConfig(
             nu=self._nu(env.get("PATH", "")),
-            library=workflow.library or defaults.library or workflow.cwd,
+            library=library,
             plugins=defaults.plugins,
             endpoints=defaults.endpoints,
         )
@@ -176,11 +194,10 @@ class LaunchSpecBuilder:
             "output_path": str(place.file("out")),
         }
         if isinstance(action, Script):
-            origin = (workflow.source, action.line)
+            origin = (source, action.line)
             return script_invocation(
                 setting, text=action.text, args=action.args, origin=origin, **common
             )
-        assert isinstance(action, NushellCall)
         return call_invocation(setting, action, **common)
 
     def _nu(self, path: str) -> str:
@@ -193,8 +210,8 @@ class LaunchSpecBuilder:
         return self._nu_at[path]
 
 
-def _text(value: Any) -> str:
-    """A value as a word of argv or as an environment variable."""
+def word(value: Any) -> str:
+    """Return a value as a word of argv or as an environment variable."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

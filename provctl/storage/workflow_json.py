@@ -13,6 +13,7 @@ from provctl.core.model.workflow import (
     Dependency,
     Executable,
     NushellCall,
+    Placement,
     RetryPolicy,
     Script,
     SubWorkflow,
@@ -27,7 +28,7 @@ FORMAT = 2
 _HEAD = '{"v":0'
 # What earlier formats have not. It may be data, too: then the format is newer than it
 # had to be.
-_SINCE_2 = ('{"$outcome":', ',"default":')
+_SINCE_2 = ('{"$outcome":', ',"default":', ',"place":{')
 
 _ACTIONS: Dict[str, Type[Any]] = {
     "call": NushellCall,
@@ -92,7 +93,7 @@ _NOT_A_WORKFLOW = (
 
 
 def _freeze_task(task: Task) -> Dict[str, Any]:
-    record = _plain(task, skip=("index", "action", "needs", "retry", "undo", "probe"))
+    record = _plain(task, skip=("index", "action", *(name for name, _ in _PARTS)))
     record.update(_freeze_action(task.action))
     if task.needs:
         record["needs"] = [
@@ -102,6 +103,9 @@ def _freeze_task(task: Task) -> Dict[str, Any]:
     retry = _plain(task.retry)
     if retry:
         record["retry"] = retry
+    place = _plain(task.place)
+    if place:
+        record["place"] = place
     if task.probe is not None:
         record["probe"] = _freeze_action(task.probe)
     if task.undo is not None:
@@ -156,10 +160,15 @@ def _thaw_undo(record: Dict[str, Any]) -> Undo:
     return Undo(action, retry=retry, **record)
 
 
+def _thaw_place(values: Dict[str, Any]) -> Placement:
+    return Placement(**{**values, "labels": tuple(values.get("labels", ()))})
+
+
 _PARTS: Tuple[Tuple[str, Callable[[Any], Any]], ...] = (
     ("needs", _thaw_needs),
     ("retry", _thaw_retry),
     ("probe", _thaw_action),
+    ("place", _thaw_place),
     ("undo", _thaw_undo),
 )
 

@@ -26,13 +26,19 @@ from provctl.workflow_files.task_table import (
     TaskTable,
     build_table,
     make_task,
+    place_of,
 )
 from provctl.workflow_files.validate import ParsedLevel, field_values, read_level
 
 if TYPE_CHECKING:
     from provctl.core.model.status import DependencyOutcome
-    from provctl.workflow_files.problems import CallCheck, DocPath, ValidationIssues
-    from provctl.workflow_files.schema import WorkflowFields
+    from provctl.workflow_files.problems import (
+        CallCheck,
+        DocPath,
+        PlaceCheck,
+        ValidationIssues,
+    )
+    from provctl.workflow_files.schema import PolicyFields, WorkflowFields
 
 
 MAX_NEEDS = 1_000_000
@@ -51,19 +57,23 @@ def flatten(
     problems: ValidationIssues,
     *,
     known_pools: Optional[Mapping[str, int]] = None,
+    check_place: Optional[PlaceCheck] = None,
     check_call: Optional[CallCheck] = None,
     line_of: Callable[[str], int] = lambda _script: 0,
 ) -> Tuple[WorkflowFields, Tuple[Task, ...]]:
     """The outermost workflow's own fields, and the tasks of all levels.
 
     Mistakes go into `problems`; if there are any the tasks are of no use.
-    `known_pools` maps pools to capacities, None to accept any pool; `check_call`
+    `known_pools` maps pools to capacities, None to accept any pool; `check_place` says
+    why no machine is as a task wants it, "" if one is; `check_call`
     is given the `library` that the workflow names, `line_of` a script.
     """
     top = read_level(document, (), problems)
     table = build_table(top, problems)
     if known_pools is not None:
         _check_pools(top, table, known_pools, problems)
+    if check_place is not None:
+        _check_places(top, table, check_place, problems)
     tasks: List[Task] = []
     needs = _Needs(table, problems)
     for node in table.nodes.values():
@@ -270,18 +280,36 @@ def _tell_lost(task: Task, path: DocPath, problems: ValidationIssues) -> None:
     )
 
 
+def _check_places(
+    top: ParsedLevel,
+    table: TaskTable,
+    check_place: PlaceCheck,
+    problems: ValidationIssues,
+) -> None:
+    for policy, path in _policies(top, table):
+        if policy.place is not None:
+            why = check_place(place_of(policy.place))
+            if why:
+                problems.add((*path, "place"), why, "see: provctl node list")
+
+
+def _policies(
+    top: ParsedLevel, table: TaskTable
+) -> Iterator[Tuple[PolicyFields, DocPath]]:
+    """What the defaults of all levels, and what tasks say."""
+    for level in [top, *table.levels.values()]:
+        yield level.fields.defaults, (*level.path, "defaults")
+    for node in table.nodes.values():
+        yield node.entry.fields, node.entry.path
+
+
 def _check_pools(
     top: ParsedLevel,
     table: TaskTable,
     known: Mapping[str, int],
     problems: ValidationIssues,
 ) -> None:
-    uses = [
-        (level.fields.defaults, (*level.path, "defaults"))
-        for level in [top, *table.levels.values()]
-    ]
-    uses.extend((node.entry.fields, node.entry.path) for node in table.nodes.values())
-    for policy, path in uses:
+    for policy, path in _policies(top, table):
         for name, amount in (policy.pools or {}).items():
             at = (*path, "pools", name)
             if name not in known:

@@ -32,6 +32,7 @@ from provctl.workflow_files.problems import (
     CallCheck,
     CallError,
     DocPath,
+    PlaceCheck,
     SourceLocation,
     ValidationIssue,
     ValidationIssues,
@@ -77,6 +78,7 @@ class LoadContext:
     cwd: str
     environment: Mapping[str, str] = field(default_factory=dict)
     known_pools: Optional[Mapping[str, int]] = None
+    check_place: Optional[PlaceCheck] = None
     check_call: Optional[CallCheck] = None
     nickel_binary: str = "nickel"
     limits: ProcessLimits = field(default_factory=ProcessLimits)
@@ -154,6 +156,7 @@ def check_document(
         value,
         problems,
         known_pools=context.known_pools,
+        check_place=context.check_place,
         check_call=check_call,
         line_of=line_finder(getattr(document, "source", None)),
     )

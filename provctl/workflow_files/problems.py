@@ -8,7 +8,7 @@ from provctl.base import suggest
 from provctl.base.light_dataclass import light_dataclass
 
 if TYPE_CHECKING:
-    from provctl.core.model.workflow import NushellCall
+    from provctl.core.model.workflow import NushellCall, Placement
 
 DocPath = Tuple[Union[str, int], ...]
 
@@ -49,6 +49,8 @@ class CallError:
 
 
 # Looks whether a call can work; it is given the library, None for the configured one.
+# Why no machine is as a task wants it; empty if one is.
+PlaceCheck = Callable[["Placement"], str]
 CallCheck = Callable[[Optional[str], "NushellCall"], Optional[CallError]]
 
 

@@ -164,6 +164,18 @@ def _pools(pools: Dict[str, int]) -> Dict[str, int]:
     return pools
 
 
+def _memory(value: Any) -> Any:
+    """Bytes, of a text such as "4G" or of a whole number."""
+    found = (
+        re.fullmatch(r"(\d{1,15})([KMGT]?)i?B?", value) if type(value) is str else None
+    )
+    if found is not None:
+        return int(found[1]) << 10 * " KMGT".index(found[2] or " ")
+    if type(value) is not int or value < 0:
+        _reject("must be a size such as 4G, or a number of bytes")
+    return value
+
+
 def _name(text: str) -> str:
     if text != text.strip() or not text.isprintable():
         _reject("begins or ends with a space, or has invisible characters")
@@ -269,6 +281,24 @@ class UndoFields(WorkFields):
     idempotent: bool = False
 
 
+class PlaceFields(_Fields):
+    """Where a task may run, if there are several machines."""
+
+    node: Annotated[str, Field(max_length=100)] = ""
+    labels: List[str] = Field(default_factory=list)
+    cpus: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    memory: Annotated[int, BeforeValidator(_memory)] = 0
+    gpus: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+    @model_validator(mode="after")
+    def _check_local(self) -> PlaceFields:
+        if self.node == "local" and self.model_fields_set != {"node"}:
+            _reject(
+                "has more than `node`, but this machine has no labels and no limits"
+            )
+        return self
+
+
 class PolicyFields(_Fields):
     """What a task can say and `defaults` can say for it; None: left out."""
 
@@ -278,6 +308,7 @@ class PolicyFields(_Fields):
     priority: Optional[Annotated[int, Field(ge=-1000, le=1000)]] = None
     pools: Optional[Annotated[Dict[str, int], AfterValidator(_pools)]] = None
     secrets: Optional[Annotated[Dict[str, str], AfterValidator(_secrets)]] = None
+    place: Optional[PlaceFields] = None
     on_failure: Optional[OnFailure] = None
     on_interrupt: Optional[OnInterrupt] = None
     idempotent: Optional[bool] = None

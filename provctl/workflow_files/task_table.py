@@ -23,18 +23,20 @@ from typing import (
 from provctl.base.light_dataclass import light_dataclass
 from provctl.core.model.expressions import references, rename
 from provctl.core.model.workflow import (
+    ANYWHERE,
     NO_RETRY,
     Command,
     Dependency,
     Executable,
     NushellCall,
+    Placement,
     RetryPolicy,
     Script,
     SubWorkflow,
     Task,
     Undo,
 )
-from provctl.workflow_files.schema import PolicyFields, TaskFields
+from provctl.workflow_files.schema import PlaceFields, PolicyFields, TaskFields
 from provctl.workflow_files.validate import ParsedLevel, ParsedTask, read_level
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ _POLICY = frozenset(PolicyFields.model_fields)
 # Fields of a task that are the same in the file; all others are made of what it says.
 _AS_GIVEN = frozenset(field.name for field in dataclasses.fields(Task)) & frozenset(
     TaskFields.model_fields
-) - {"needs", "when", "retry", "env", "undo", "probe", "description"}
+) - {"needs", "when", "retry", "env", "undo", "probe", "place", "description"}
 
 
 @light_dataclass
@@ -212,6 +214,7 @@ def make_task(
         env=_rename_references(policy.get("env", {}), node.scope),
         undo=_undo(fields.undo, node.scope, line_of),
         probe=_work(fields.probe, node.scope, line_of) if fields.probe else None,
+        place=place_of(policy.get("place")),
         description=fields.description or (inner.description if inner else ""),
         **_as_given(fields, policy),
     )
@@ -221,6 +224,14 @@ def _as_given(fields: TaskFields, policy: Mapping[str, Any]) -> Dict[str, Any]:
     """What a task has as the file says it, or its defaults do."""
     own = {name: getattr(fields, name) for name in fields.model_fields_set & _AS_GIVEN}
     return {**own, **{name: policy[name] for name in _AS_GIVEN if name in policy}}
+
+
+def place_of(fields: Optional[PlaceFields]) -> Placement:
+    """Return where a task may run, as its `place` says."""
+    if fields is None:
+        return ANYWHERE
+    room = (fields.cpus, fields.memory, fields.gpus)
+    return Placement(fields.node, tuple(fields.labels), *room)
 
 
 def _undo(

@@ -66,6 +66,11 @@ CALLS: Dict[str, List[List[str]]] = {
     "journal tail": [[RUN], [OTHER]],
     "journal verify": [[RUN], []],
     "logs": [[RUN], [RUN, "good"], [f"{RUN}/bad", "-n", "2"], [OTHER, "never"]],
+    "node agent": [],  # it speaks with an owner, and no terminal
+    "node drain": [["n"]],
+    "node list": [[]],
+    "node resume": [["n"]],
+    "node show": [["n"]],
     "prune": [["--keep", "0", "--dry-run"]],
     "ps": [[]],
     "retry": [[RUN, "--plan"]],

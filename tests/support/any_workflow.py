@@ -10,6 +10,7 @@ from provctl.core.model.workflow import (
     Command,
     Dependency,
     NushellCall,
+    Placement,
     RetryPolicy,
     Script,
     SubWorkflow,
@@ -58,6 +59,16 @@ UNDOS = st.builds(
 )
 
 
+PLACES = st.builds(
+    Placement,
+    NAMES,
+    st.lists(NAMES, max_size=2).map(tuple),
+    st.floats(0, 9),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
+
+
 @st.composite
 def _task(draw: st.DrawFn, index: int) -> Task:
     return Task(
@@ -79,6 +90,7 @@ def _task(draw: st.DrawFn, index: int) -> Task:
         on_interrupt=draw(st.sampled_from(["hold", "rerun", "fail"])),
         idempotent=draw(st.booleans()),
         keep_processes=draw(st.booleans()),
+        place=draw(PLACES),
         description=draw(st.text(max_size=8)),
     )
 

@@ -60,11 +60,13 @@ def apply(
     from provctl.runs.submit import SubmitOptions
     from provctl.runs.wiring import make_executor
 
-    executor = make_executor()  # gets ready while the file is loaded
-    workflow = _load(ctx.obj, plan, max_age_s)
+    session: Session = ctx.obj
+    # It gets ready while the file is loaded.
+    executor = make_executor(session.loaded.settings, session.folder)
+    workflow = _load(session, plan, max_age_s)
     options = SubmitOptions(priority, None, jobs, fail_fast, labels=dict(labels))
     after = AfterRun(notify, junit, summary)
-    ctx.exit(run_workflow(ctx.obj, workflow, options, executor, after))
+    ctx.exit(run_workflow(session, workflow, options, executor, after))
 
 
 def _load(session: Session, plan: str, max_age_s: float) -> Workflow:

@@ -108,11 +108,8 @@ def resume(
             session.owner_client.send(request)
             print_message(_print_decision(request))
         return
-    ctx.exit(
-        run_foreground(
-            session, folder.id, make_executor(), jobs=jobs, requests=requests
-        )
-    )
+    executor = make_executor(session.loaded.settings, session.folder)
+    ctx.exit(run_foreground(session, folder.id, executor, jobs=jobs, requests=requests))
 
 
 def _resume_paused(session: Session, found: Sequence[RunSummary], reason: str) -> None:

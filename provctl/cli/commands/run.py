@@ -53,7 +53,8 @@ def run(
     from provctl.runs.wiring import make_executor
 
     session: Session = ctx.obj
-    executor = make_executor()  # gets ready while the file is loaded
+    # It gets ready while the file is loaded.
+    executor = make_executor(session.loaded.settings, session.folder)
     workflow = load(session, file, params)
     options = SubmitOptions(priority, None, jobs, fail_fast, labels=dict(labels))
     after = AfterRun(notify, junit, summary)

@@ -185,6 +185,40 @@ def _clock(context: CheckContext) -> str:
     return detail
 
 
+def _nodes(context: CheckContext) -> Union[str, CheckNote]:
+    """Whether each node answers, and has what tasks need there."""
+    from provctl.cli.doctor.check_context import CheckNote
+    from provctl.runs.nodes import clock_problem, node_configs, probe_node
+
+    nodes = node_configs(context.settings)
+    if context.settings.executor.kind == "local" or not nodes:
+        return "tasks run on this machine"
+    notes = []
+    for node in nodes:
+        probe = probe_node(node)
+        if probe.problem:
+            message = f"{node.name}: {probe.problem}"
+            hint = (
+                f"ssh {node.ssh} {node.program} --version must work without a password"
+            )
+            raise StateDirError(message, hint=hint)
+        clock = clock_problem(probe.hello, context.now)
+        if clock:
+            message = f"{node.name}: {clock}"
+            raise StateDirError(message, hint="set the clocks")
+        if not probe.hello.get("nu"):
+            notes.append(f"{node.name} has no Nushell")
+        if probe.hello.get("logout") == "kills":
+            notes.append(f"{node.name} kills tasks at the end of the connection")
+        if probe.hello.get("full"):
+            notes.append(f"the disk of {node.name} is nearly full")
+    names = ", ".join(node.name for node in nodes)
+    if notes:
+        advice = "on the nodes: provctl doctor --fix; loginctl enable-linger"
+        return CheckNote(f"{names}; {'; '.join(notes)}", advice)
+    return names
+
+
 CHECKS: Tuple[Tuple[str, Callable[[CheckContext], Union[str, CheckNote]]], ...] = (
     ("configuration", _configuration),
     ("python", _python),
@@ -202,6 +236,7 @@ CHECKS: Tuple[Tuple[str, Callable[[CheckContext], Union[str, CheckNote]]], ...] 
     ("schedules", schedules),
     ("submissions", submissions),
     ("hooks", hooks),
+    ("nodes", _nodes),
 )
 
 # What can be done about the fault that a check has found.

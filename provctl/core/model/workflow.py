@@ -118,6 +118,25 @@ class Undo:
 
 
 @light_dataclass
+class Placement:
+    """Where a task may run, if there are several machines.
+
+    `node` is the name of one, "local" for the machine of the owner, "" for any that
+    has all of `labels`. `cpus`, `memory` (bytes) and `gpus` are what of a node it has
+    for itself.
+    """
+
+    node: str = ""
+    labels: Tuple[str, ...] = ()
+    cpus: float = 0.0
+    memory: int = 0
+    gpus: int = 0
+
+
+ANYWHERE = Placement()
+
+
+@light_dataclass
 class Task:
     """A node of the graph.
 
@@ -127,7 +146,7 @@ class Task:
     default, of a group no limit. `probe` tells whether the task is already done, if the
     result of an attempt is unknown. `secrets` maps variables to where their values are:
     "env:NAME" or "file:PATH". `keep_processes`: what it leaves behind when it ends by
-    itself is not killed.
+    itself is not killed. `place` is where it may run.
     """
 
     id: str
@@ -149,6 +168,7 @@ class Task:
     probe: Optional[Executable] = None
     secrets: Mapping[str, str] = field(default_factory=dict)
     keep_processes: bool = False
+    place: Placement = ANYWHERE
     description: str = ""
 
 

@@ -36,6 +36,10 @@ class LocalAttemptStore:
         """Whether there are files that only a shim behind the fence makes."""
         return attempt_file.has_evidence(place)
 
+    def remote_status(self, place: AttemptRef) -> str:
+        """Say nothing: it was given to no other machine."""
+        return ""
+
     def location(self, place: AttemptRef) -> Path:
         """Return the attempt's file."""
         return place.file("go")

@@ -14,7 +14,7 @@ from provctl.core.engine.requests import (
     NeverStartedReport,
     UnknownReport,
 )
-from provctl.executors.local.attempt_file import is_frozen, is_running
+from provctl.executors.local.attempt_file import is_running
 from provctl.executors.protocol import MARK, AttemptRef
 from provctl.runs.attempt_store import attempt_store
 from tests.support.attempts import PATIENCE_S, wait_until
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.attempts import Bench
+
+
+@pytest.fixture(params=["local_bench", "node_bench"], ids=["local", "ssh"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    """Each executor that there is."""
+    found: Bench = request.getfixturevalue(request.param)
+    return found
 
 
 class TestEveryExecutor:
@@ -87,11 +94,12 @@ class TestEveryExecutor:
         self, bench: Bench
     ) -> None:
         place = bench.order().place
+        folder = bench.evidence(place).folder
         order = bench.order(
             "sh",
             "-c",
             'cat "$FILE"; stat -c %a "$FILE"',
-            env={"FILE": str(place.folder / f"{place.index + 1}.1.in")},
+            env={"FILE": str(folder / f"{place.index + 1}.1.in")},
             input='{"text": "café ✓"}'.encode(),
         )
         bench.executor.launch(order)
@@ -101,7 +109,7 @@ class TestEveryExecutor:
     def test_output_is_moved_into_the_report(self, bench: Bench) -> None:
         place = _writes(bench, '{"ip": "10.0.0.1", "text": "é"}')
         assert bench.end_of(place).output == {"ip": "10.0.0.1", "text": "é"}
-        assert not place.file("out").exists()
+        assert not bench.evidence(place).file("out").exists()
 
     def test_output_of_the_maximum_size_is_accepted(self, bench: Bench) -> None:
         text = json.dumps("x" * 998)
@@ -249,7 +257,7 @@ class TestEveryExecutor:
         place = bench.shell("echo ready; exit 5")
         bench.until_ready(place)
         bench.change_owner()
-        wait_until(lambda: not is_running(place), "it ended")
+        wait_until(lambda: not is_running(bench.evidence(place)), "it ended")
         end = bench.recover(place)
         assert (end.cause, end.result.exit_code) == ("exit", 5)
 
@@ -311,7 +319,7 @@ class TestEveryExecutor:
         assert bench.stands_still(place)
         bench.freeze(place)  # twice is once
         bench.thaw(place)
-        bench.until(lambda: not is_frozen(place), "it is thawed")
+        bench.until(lambda: not bench.is_frozen(place), "it is thawed")
         assert not bench.stands_still(place)
         bench.stop(place)
         assert bench.end_of(place, within_s=30).cause == "stop"
@@ -371,7 +379,7 @@ class TestEveryExecutor:
         assert isinstance(bench.recover(place), AdoptedReport)
         assert bench.stands_still(place)
         bench.thaw(place)
-        bench.until(lambda: not is_frozen(place), "it is thawed")
+        bench.until(lambda: not bench.is_frozen(place), "it is thawed")
         assert not bench.stands_still(place)
         bench.freeze(place)
         bench.until_frozen(place)
@@ -392,7 +400,7 @@ def _stubborn(bench: Bench, *, grace_s: float) -> AttemptRef:
 def _writes(bench: Bench, text: str, *, output_max: int = 100_000) -> AttemptRef:
     """Start a task that writes `text` to its output file."""
     place = bench.order().place
-    output = place.folder / f"{place.index + 1}.1.out"
+    output = bench.evidence(place).folder / f"{place.index + 1}.1.out"
     env = {"TEXT": text, "FILE": str(output)}
     script = 'printf %s "$TEXT" > "$FILE"'
     return bench.launch("sh", "-c", script, env=env, output_max=output_max)
@@ -401,7 +409,8 @@ def _writes(bench: Bench, text: str, *, output_max: int = 100_000) -> AttemptRef
 class TestEveryAttemptStore:
     """The contract of the attempt store, for processes that do not own the run."""
 
-    def test_running_attempt_is_claimed_and_measured(self, bench: Bench) -> None:
+    def test_running_attempt_is_claimed_and_measured(self, local_bench: Bench) -> None:
+        bench = local_bench
         store = attempt_store()
         place = bench.launch("sleep", "60")
         wait_until(lambda: store.is_running(place), "it runs")

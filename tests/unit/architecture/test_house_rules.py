@@ -34,6 +34,7 @@ OTHER_FILES = {
     "base/atomic_write.py": "what people name for output",
     "config/toml_document.py": "configuration files",
     "storage/state_dir_checks.py": "a new file with a name that nobody knew",
+    "executors/remote/grants.py": "folder, to sync it",
     "executors/local/fence.py": "folder, to sync it",
     "executors/local/syscalls.py": "/proc",
     "executors/local/attempt_file.py": "folder, to sync it",

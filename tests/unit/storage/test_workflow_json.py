@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from provctl.core.model.workflow import (
     Command,
     NushellCall,
+    Placement,
     RetryPolicy,
     Script,
     Task,
@@ -60,6 +61,7 @@ FULL = a_workflow(
         on_interrupt="rerun",
         idempotent=True,
         keep_processes=True,
+        place=Placement("web1", ("eu",), 2.0, 1 << 30, 1),
         description="d",
     ),
     name="full",

@@ -1,0 +1,97 @@
+"""The log of an attempt on its node, read for its owner from a place on.
+
+A log that has reached its limit loses bytes from its middle, in place. That is seen by
+the bytes before the place, which are others then: all of it is sent again.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Optional, Tuple
+from zlib import crc32
+
+from provctl.base.safe_open import open_own
+
+if TYPE_CHECKING:
+    from provctl.executors.protocol import AttemptRef
+
+BLOCK = 1 << 16
+_TRACE = 64  # bytes by which the place is recognised
+_SUMMED = 1 << 20
+
+
+class LogSource:
+    """Reads one log; `at` is how much of it was sent."""
+
+    def __init__(self, place: AttemptRef, at: int = 0) -> None:
+        self._path = place.file("log")
+        self.at = at
+        self._trace: Optional[bytes] = None  # None: of an agent before
+        self.size = 0  # when it was last read
+
+    def read(self) -> Optional[Tuple[int, bytes]]:
+        """Return what is new, at most a block, and where it belongs; None if nothing is.
+
+        Where it belongs is 0 again when the log was cut.
+        """
+        try:
+            self.size = os.lstat(self._path).st_size
+        except OSError:
+            return None
+        if self.size == self.at:
+            return None
+        try:
+            fd = open_own(self._path)
+        except OSError:
+            return None
+        try:
+            if not self._is_here(fd):
+                self.restart()
+            at = self.at
+            data = os.pread(fd, BLOCK, at)
+        finally:
+            os.close(fd)
+        self.at += len(data)
+        self._trace = ((self._trace or b"") + data)[-_TRACE:]
+        return (at, data) if data else None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is something to send."""
+        try:
+            return os.lstat(self._path).st_size != self.at
+        except OSError:
+            return False
+
+    def _is_here(self, fd: int) -> bool:
+        if self.size < self.at:
+            return False
+        if self._trace is None:
+            return True
+        return os.pread(fd, len(self._trace), self.at - len(self._trace)) == self._trace
+
+    def restart(self) -> None:
+        """Send all of it again."""
+        self.at = 0
+        self._trace = b""
+
+    def sum(self) -> Optional[int]:
+        """Return the checksum of the whole log, None if there is none.
+
+        After the end of the attempt, when it changes no more.
+        """
+        total = 0
+        try:
+            fd = open_own(self._path)
+        except OSError:
+            return None
+        try:
+            self.size = 0
+            while True:
+                data = os.pread(fd, _SUMMED, self.size)
+                if not data:
+                    return total
+                total = crc32(data, total)
+                self.size += len(data)
+        finally:
+            os.close(fd)

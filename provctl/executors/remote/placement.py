@@ -1,0 +1,39 @@
+"""Which node takes an attempt: of those that may, the least loaded with a free slot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterable, Optional
+
+from provctl.executors.remote.node import Node, NodeStatus
+from provctl.executors.remote.room import Room
+
+if TYPE_CHECKING:
+    from provctl.core.model.workflow import Placement
+    from provctl.executors.remote.node_config import NodeConfig
+
+LOCAL = "local"  # as a node: the machine of the owner
+
+
+def choose_node(nodes: Iterable[Node], wanted: Placement) -> Optional[Node]:
+    """Return the node for an attempt; None while there is none."""
+    fit = [
+        node
+        for node in nodes
+        if node.status is NodeStatus.READY
+        and node.given < node.config.slots
+        and may_run_on(node, wanted)
+        and node.room.has(wanted)
+    ]
+    return min(fit, key=lambda n: n.given / n.config.slots, default=None)
+
+
+def may_run_on(node: Node, wanted: Placement) -> bool:
+    """Whether a task may run on a node when that has room for it."""
+    return satisfies(node.config, wanted) and not node.is_drained
+
+
+def satisfies(config: NodeConfig, wanted: Placement) -> bool:
+    """Whether a node is what a task asks for, and large enough."""
+    if wanted.node and wanted.node != config.name:
+        return False
+    return set(wanted.labels) <= set(config.labels) and Room(config).has(wanted)
