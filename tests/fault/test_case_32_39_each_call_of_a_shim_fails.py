@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.attempts import children_of
 from tests.support.fault_workflow import CODES, chain
-from tests.support.strace import attached, meddled, need_strace
+from tests.support.strace import attached, has_injected, need_strace
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
@@ -43,7 +43,7 @@ def test_case_32_39_shim_fault_repeats_no_task_and_loses_no_exit(
     with attached(parent, log, ("-f", "-e", f"trace=?{call}", "-e", inject)):
         run = provctl.submit(chain(provctl))
         done = provctl("wait", run, code=None)
-    assert meddled(log)
+    assert has_injected(log)
     ran = Counter((provctl.folder / "ran").read_text().split())
     assert max(ran.values()) == 1, ran
     # What is only full is waited for.
