@@ -39,13 +39,13 @@ class ProvctlError(Exception):
 
 
 class UsageError(ProvctlError):
-    """A flag or an argument that cannot be right."""
+    """A flag or an argument is wrong."""
 
     exit_code = 2
 
 
 class InvalidConfig(UsageError):
-    """A configuration file or a PROVCTL_* variable that cannot be understood."""
+    """A configuration file or a PROVCTL_* variable is wrong."""
 
 
 class SchedulerUnreachable(ProvctlError):
@@ -69,8 +69,8 @@ class StateDirError(ProvctlError):
 class JournalDamaged(ProvctlError):
     """An acknowledged record of a journal is damaged; nothing was changed.
 
-    `record` is the first that is whole but does not follow from those before it, 0
-    where the damage is of another kind.
+    `record` is the first complete record that does not follow from the previous ones, 0
+    for another kind of damage.
     """
 
     exit_code = 33
@@ -83,40 +83,39 @@ class JournalDamaged(ProvctlError):
 
 
 class NotFound(ProvctlError):
-    """No run, batch or task has this name, or several have."""
+    """No run, batch or task has this name, or the name is ambiguous."""
 
     exit_code = 40
 
 
 class RequestRejected(ProvctlError):
-    """The request is understood, but the thing is in the wrong status for it."""
+    """The request is valid, but not possible in the current status."""
 
     exit_code = 41
 
 
 class DuplicateKey(ProvctlError):
-    """The idempotency key is taken by other content."""
+    """The idempotency key is already used for a different workflow."""
 
     exit_code = 42
 
 
 class MissingTool(ProvctlError):
-    """A needed program or package (nu, nickel) is not there."""
+    """A needed program or package (nu, nickel) was not found."""
 
     exit_code = 52
 
 
 class LibraryIncompatible(MissingTool):
-    """The Nushell library and this program do not fit, by `versions.toml`."""
+    """The Nushell library and this program are incompatible, by `versions.toml`."""
 
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One mistake in a workflow file, with its place.
+    """One mistake in a workflow file, with its location.
 
-    `line` and `column` count from 1; 0 means the place is not known.
-    `source_line` is the text of that line, `span` how many columns to mark.
-    `hint` says what to do.
+    `line` and `column` count from 1; 0 means unknown. `source_line` is the text of that
+    line, `span` the number of columns to mark. `hint` says what to do.
     """
 
     message: str
@@ -129,9 +128,9 @@ class Diagnostic:
 
 
 class InvalidWorkflow(ProvctlError):
-    """A workflow file with one or more errors; carries those that are reported.
+    """A workflow file with one or more mistakes, of which some are reported.
 
-    `others` is the number of further errors that are not reported.
+    `others` is the number of mistakes that are not reported.
     """
 
     exit_code = 50
@@ -146,4 +145,4 @@ class InvalidWorkflow(ProvctlError):
 
 
 class TemplateInvalid(InvalidWorkflow):
-    """A template with an error, or with an undefined variable."""
+    """A template with a mistake, or with an undefined variable."""

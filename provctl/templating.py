@@ -1,12 +1,12 @@
-"""Templates: Jinja2 text and values become text, or a mistake with its place.
+"""Templates: Jinja2 text and values become text, or a mistake with its location.
 
-A template is code of its author, but values are not: what they contain is never
-read as a template. Expressions are sandboxed, a name that has no value is a
-mistake, and what is included lies in the template's own folder.
+A template is code of its author, but values are not: they are never read as a template.
+Expressions are sandboxed, an undefined name is a mistake, and included templates must
+be in the template's own folder.
 
-Values are JSON, not Python: a name after a point is a field before it is a method,
-a method is nothing but something to call, and what is printed is text, a number,
-`true`, `false` or JSON. What has no text, null above all, is a mistake.
+Values are JSON, not Python: a name after a dot is a field before it is a method, and a
+method can only be called. Printed values are text, numbers, `true`, `false` or JSON. A
+value without text, such as null, is a mistake.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 MAX_OUTPUT = 64 << 20  # characters
 _MAX_BITS = 1 << 16  # of a power
-# The filters that take any value for a text.
+# The filters that accept any value as text.
 _TO_TEXT = (
     *("capitalize", "center", "e", "escape", "forceescape", "indent", "lower"),
     *("replace", "safe", "string", "striptags", "title", "trim", "truncate"),
@@ -51,14 +51,14 @@ _DATA = (Mapping, list, tuple, str, int, float, type(None))
 
 
 class _Method(StrictUndefined):
-    """A method of a value: no field, and so undefined, but something to call."""
+    """A method of a value: not a field, so undefined, but callable."""
 
     __slots__ = ("method",)
     method: Any
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Values as JSON has them; refuses to make much of little: `'x' * 10 ** 10`."""
+    """Values with JSON semantics; refuses small expressions with huge results."""
 
     intercepted_binops = frozenset({"*", "**", "%"})
 
@@ -113,7 +113,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 class _Concat(NodeTransformer):
-    """Makes `[a, b] | join` of `a ~ b`, so that one function decides what text is."""
+    """Turns `a ~ b` into `[a, b] | join`: one function converts values to text."""
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
@@ -122,7 +122,7 @@ class _Concat(NodeTransformer):
 
 
 def _length(left: Any, right: Any) -> int:
-    """Of a text or list that is repeated; 0 where two numbers are multiplied."""
+    """The length of a repeated text or list; 0 if two numbers are multiplied."""
     for many, times in ((left, right), (right, left)):
         if hasattr(many, "__len__") and isinstance(times, int):
             return len(many) * times
@@ -130,10 +130,10 @@ def _length(left: Any, right: Any) -> int:
 
 
 def render(file: Path, values: Mapping[str, Any]) -> str:
-    """Return what the template in `file` becomes with `values`.
+    """Return the text of the template in `file` with `values`.
 
-    The last newline stays. `tojson` writes JSON as it is, not for HTML. Raises
-    TemplateInvalid with file and line of what is wrong.
+    The last newline stays. `tojson` writes plain JSON, not for HTML. Raises
+    TemplateInvalid with file and line of the mistake.
     """
     environment = _Environment(
         loader=FileSystemLoader(str(file.parent), encoding="utf-8-sig"),
@@ -172,7 +172,7 @@ def _limit(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def _filters() -> Mapping[str, Any]:
-    """Return the filters that make text of any value, with our text of it."""
+    """Return the filters that convert values to text, with our conversion."""
     ours = {name: _of_text(FILTERS[name]) for name in _TO_TEXT}
     return {**ours, "format": _format, "join": _join, "tojson": _tojson}
 
@@ -192,7 +192,7 @@ def _format(value: Any, *args: Any, **kwargs: Any) -> str:
 
 
 def _arguments(given: Any) -> Any:
-    """Return the right side of `%` with texts where Python would spell values."""
+    """Return the right side of `%`, with values converted to our text."""
     if isinstance(given, tuple):
         return tuple(map(_arguments, given))
     if isinstance(given, Mapping):
@@ -214,7 +214,7 @@ def _join(
 
 
 def _text(value: Any) -> str:
-    """Return what a value is in print."""
+    """Return the text of a value."""
     if isinstance(value, str):
         return value
     if isinstance(value, StrictUndefined):
@@ -242,13 +242,13 @@ def _refuse(value: Any) -> str:
 
 
 def _at(problem: BaseException, why: str, file: Path) -> TemplateInvalid:
-    """Return the mistake at the innermost line of a template that is under way."""
+    """Return the mistake at the innermost line of the running template."""
     place, line = [(str(file), 0), *_lines(problem.__traceback__)][-1]
     return _invalid(why or type(problem).__name__, place, line)
 
 
 def _lines(trace: Optional[TracebackType]) -> Iterator[Any]:
-    """Return the lines of templates; a module of Python has a name of its own."""
+    """Return the lines of templates in a traceback."""
     while trace is not None:
         frame = trace.tb_frame
         if frame.f_globals.get("__name__") == frame.f_code.co_filename:

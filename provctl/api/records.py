@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def run_record(run: RunView, *, owned: bool) -> Dict[str, Any]:
-    """Return a run without its tasks; `owned`: a process takes care of it now."""
+    """Return a run without its tasks; `owned`: a process owns it now."""
     return {
         "id": run.id,
         "name": run.name,
@@ -36,7 +36,7 @@ def run_record(run: RunView, *, owned: bool) -> Dict[str, Any]:
 
 
 def summary_record(run: RunSummary) -> Dict[str, Any]:
-    """Return a run as lists show it; `damage` is what is wrong with its journal."""
+    """Return a run as lists show it; `damage` describes the damage of its journal."""
     return {
         "id": run.id,
         "name": run.name,
@@ -54,7 +54,7 @@ def summary_record(run: RunSummary) -> Dict[str, Any]:
 
 
 def task_record(task: TaskView) -> Dict[str, Any]:
-    """Return a task, with the measures of its latest attempt once that has ended."""
+    """Return a task; after its latest attempt has finished, with its measures."""
     from provctl.core.model.attempt_result import MEASURES
 
     return {

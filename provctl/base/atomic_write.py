@@ -1,4 +1,4 @@
-"""Writing a file that somebody named: whole, or not at all."""
+"""Writes a named file completely, or not at all."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _write_whole(path: Path, content: bytes) -> None:
         with path.open("wb") as device:
             device.write(content)
         return
-    # Not by the process: in a container the next one has the same number.
+    # Not named by the pid: in a container the next process has the same one.
     aside = target.with_name(f".provctl-{os.urandom(8).hex()}")
     draft = os.fdopen(os.open(str(aside), flags, 0o600), "wb")
     try:

@@ -1,8 +1,8 @@
-"""Locks of ranges of a file's bytes, which die with the open file that has them.
+"""Locks of byte ranges of a file; they end when the open file is closed.
 
-Linux calls them open file description locks. The bytes need not exist. The locks of one
-open file are not in each other's way, and changing one from exclusive to shared is one
-step. Only the standard library: shims use it too.
+Linux calls them open file description locks. The bytes need not exist. Locks of one
+open file do not conflict, and the change from exclusive to shared is atomic. Only the
+standard library is imported, because shims use it too.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ _HELD = (errno.EAGAIN, errno.EACCES)
 
 
 def share(fd: int, start: int, length: int) -> bool:
-    """Lock bytes together with others that do so; False if somebody excludes others."""
+    """Lock bytes shared with others; False if another open file excludes this."""
     return _set(fd, fcntl.F_RDLCK, start, length)
 
 
 def exclude(fd: int, start: int, length: int) -> bool:
-    """Lock bytes for this open file alone; False if another one has some of them."""
+    """Lock bytes exclusively; False if another open file has some of them."""
     return _set(fd, fcntl.F_WRLCK, start, length)
 
 
 def unlock(fd: int, start: int = 0, length: int = 0) -> None:
-    """Let go of bytes; a length of 0 means all that follow."""
+    """Unlock bytes; a length of 0 means all that follow."""
     _set(fd, fcntl.F_UNLCK, start, length)
 
 
 def other_lock(fd: int, start: int, length: int) -> Optional[Tuple[int, int]]:
     """Return start and length of a lock that another open file has there, if any.
 
-    Of many it may be any one.
+    If there are several, it may be any of them.
     """
     query = struct.pack(_LAYOUT, fcntl.F_WRLCK, 0, start, length, 0)
     kind, _, first, count, _ = struct.unpack(

@@ -1,4 +1,4 @@
-"""How wide text is on a terminal: in cells, of which most characters take one."""
+"""The width of text on a terminal in cells; most characters take one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import List, Optional, TextIO
 
 
 def width_of(text: str) -> int:
-    """Return how many columns of a terminal `text` takes."""
+    """Return the number of terminal columns of `text`."""
     if text.isascii():
         return len(text)
     from unicodedata import combining, east_asian_width
@@ -18,7 +18,7 @@ def width_of(text: str) -> int:
 
 
 def truncate_to_width(text: str, width: int, mark: str = "…") -> str:
-    """Return `text`, or as much of its beginning as fits, with a mark behind it."""
+    """Return `text`, or as much of its beginning as fits, followed by a mark."""
     if width_of(text) <= width:
         return text
     room = max(width - len(mark), 0)
@@ -28,7 +28,7 @@ def truncate_to_width(text: str, width: int, mark: str = "…") -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    """Return `text`, or its beginning and its end with a mark for what is between."""
+    """Return `text`, or its beginning and its end with a mark between them."""
     if width_of(text) <= width:
         return text
     tail = text[-max(width // 3, 1) :]
@@ -36,7 +36,7 @@ def shortened(text: str, width: int) -> str:
 
 
 def wrap(text: str, width: int) -> List[str]:
-    """Return `text` as lines of at most so many columns, broken at spaces if it can be."""
+    """Return `text` as lines of at most so many columns, wrapped at spaces."""
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
@@ -53,7 +53,7 @@ def wrap(text: str, width: int) -> List[str]:
 
 
 def terminal_width(stream: TextIO) -> Optional[int]:
-    """Return how wide the terminal is that a stream leads to, None if there is none."""
+    """Return the width of the terminal of a stream, None if it is no terminal."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or None
     except (OSError, ValueError):

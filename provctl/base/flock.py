@@ -1,4 +1,4 @@
-"""The look at a kernel lock: whether some living process holds it now."""
+"""Checks a kernel lock: whether a living process holds it now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much room files take."""
+"""The disk space of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that are run for what they print: with limits on their work, or in passing."""
+"""Runs programs for their output, with limits on their resources."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from provctl.errors import MissingTool
 
 @light_dataclass
 class ProcessLimits:
-    """What a process may use.
+    """The limits of a process.
 
-    Seconds of time and of CPU, bytes of address space and of JSON that it makes.
+    Seconds of wall time and of CPU, bytes of address space and of its JSON output.
     """
 
     wall_s: float = 30.0
@@ -27,7 +27,7 @@ class ProcessLimits:
 
 @light_dataclass
 class Exit:
-    """What a process wrote, its status as of `subprocess`, and whether its time was over."""
+    """The output of a process, its status as in `subprocess`, and if it timed out."""
 
     out: bytes
     err: bytes
@@ -43,9 +43,9 @@ def run_with_limits(
     env: Optional[Mapping[str, str]] = None,
     on_start: Callable[[subprocess.Popen[bytes]], object] = lambda _process: None,
 ) -> Exit:
-    """Run a program with a request on stdin, and kill it when its time is over.
+    """Run a program with a request on stdin, and kill it at its timeout.
 
-    The other limits it sets itself. `on_start` is given the process. Raises OSError if it
+    It sets the other limits itself. `on_start` gets the process. Raises OSError if it
     cannot be started.
     """
     pipe = subprocess.PIPE
@@ -67,7 +67,7 @@ def run_with_limits(
 
 
 def output_of(command: Sequence[str], *, timeout_s: float, hint: str) -> str:
-    """Return what a program prints on stdout, without spaces around it.
+    """Return the stdout of a program without surrounding spaces.
 
     Raises MissingTool with `hint` if it cannot be run, fails, or takes too long.
     """
@@ -86,15 +86,15 @@ def output_of(command: Sequence[str], *, timeout_s: float, hint: str) -> str:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process and the programs that it may have started."""
+    """Kill a process and the programs that it may have started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def limit_reached(ended: Exit, limits: ProcessLimits, *, died_of: int) -> str:
-    """Return in words which limit ended the work, if one did.
+    """Return in words which limit ended the process, if one did.
 
-    It is known by the signal that ended it, or by what it said last.
+    It is recognised by the signal, or by the last output.
     """
     if ended.late:
         return f"exceeded the time limit of {limits.wall_s:g} s"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def cache_path(folder: Path, about: Path) -> Path:
-    """Return the file in `folder` with the records about what is at `about`."""
+    """Return the file in `folder` for the records about `about`."""
     return folder / f"{crc32(os.fsencode(about)):08x}"
 
 
@@ -28,7 +28,7 @@ def read_cache(path: Path, head: Optional[str]) -> Dict[str, str]:
     differs from `head`; with None for `head` any head is accepted.
     """
     try:
-        # A cache may be where others write, too: no link, and no FIFO to wait for.
+        # Others may be able to write to the folder: follow no link, wait for no FIFO.
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(fd, "rb") as file:
             if os.fstat(fd).st_uid != os.geteuid():
@@ -44,9 +44,9 @@ def read_cache(path: Path, head: Optional[str]) -> Dict[str, str]:
 
 
 def write_cache(path: Path, head: str, records: Mapping[str, str]) -> None:
-    """Put records in place of those at `path`; what is no line of ASCII is left out.
+    """Replace the records at `path`; those that are no ASCII line are left out.
 
-    Only its owner can read it. Where it cannot be written nothing is: without a
+    Only its owner can read it. If it cannot be written, nothing happens: without a
     cache everything works, only slower.
     """
     lines = [f"{name}\t{record}" for name, record in records.items()]
@@ -55,7 +55,7 @@ def write_cache(path: Path, head: str, records: Mapping[str, str]) -> None:
     aside = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Not what is there already, or what that leads to.
+        # Never into an existing file or the target of a link.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         fd = os.open(aside, flags, 0o600)
         try:

@@ -25,7 +25,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*', re.DOTALL)
 
 def find_secrets(data: bytes, forms: Sequence[bytes]) -> List[Tuple[int, int]]:
     """Where any of the forms begin and end in `data`; they may overlap."""
-    # Many forms of a text begin as it does: that is looked for once.
+    # Many forms of a text have the same beginning: search for it once.
     alike: Dict[bytes, List[bytes]] = {}
     for form in forms:
         alike.setdefault(form[:_BEGINNING], []).append(form)
@@ -40,7 +40,7 @@ def find_secrets(data: bytes, forms: Sequence[bytes]) -> List[Tuple[int, int]]:
 
 
 def redact_bytes(data: bytes, forms: Sequence[bytes]) -> bytes:
-    """Return `data` with every form in it covered."""
+    """Return `data` with every form in it redacted."""
     covered = bytearray(data)
     for begin, end in find_secrets(data, forms):
         covered[begin:end] = b"*" * (end - begin)
@@ -48,13 +48,13 @@ def redact_bytes(data: bytes, forms: Sequence[bytes]) -> bytes:
 
 
 def redact_json(text: str, forms: Sequence[bytes]) -> str:
-    """Return a JSON text with every form in its words and numbers covered.
+    """Return a JSON text with every form in its strings and numbers redacted.
 
-    Each by itself, as it reads and not as it is escaped: the whole stays JSON. A
-    number becomes a word.
+    Each value separately, in its decoded form, so the result is still JSON. A number
+    becomes a string.
     """
     words = [_read(token[0]) for token in _TOKEN.finditer(text)]
-    # All at once, as forms are many. No UTF-8 has this byte in it, so none spans two.
+    # All at once, because there are many. UTF-8 never has this byte, so none spans two.
     hidden = redact_bytes(b"\xff".join(words), forms).split(b"\xff")
     pairs = zip(words, hidden)
 
@@ -68,7 +68,7 @@ def redact_json(text: str, forms: Sequence[bytes]) -> str:
 
 
 def _read(token: str) -> bytes:
-    """Return what a word or a number of JSON says."""
+    """Return the decoded text of a JSON string or number."""
     try:
         word = json.loads(token)
     except ValueError:
@@ -78,11 +78,11 @@ def _read(token: str) -> bytes:
 
 
 LEAST = 6  # characters
-# Where programs break lines: `base64` and `openssl`; `xxd -p`.
+# How programs wrap lines: `base64` and `openssl`; `xxd -p`.
 _WRAPPED_AT = (76, 64)
 _HEX_WRAPPED_AT = 60
 
-# What programs leave as it is in an URL, beside letters and digits of ASCII.
+# Characters that programs do not encode in a URL, beside ASCII letters and digits.
 _UNQUOTED = (
     b"",  # Nushell: url encode --all
     b"./:",  # Nushell: url encode
@@ -111,7 +111,7 @@ _SINGLE_QUOTES = ("'\\''", "'\"'\"'")
 
 
 def encodings_of(texts: Iterable[str]) -> List[str]:
-    """Return all that has to be covered for these texts, longest first."""
+    """Return all forms to be redacted for these texts, longest first."""
     found: Set[str] = set()
     for text in texts:
         whole = {text, text.strip(), *map(str.strip, text.splitlines())}
@@ -123,7 +123,7 @@ def encodings_of(texts: Iterable[str]) -> List[str]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """The text itself, and as programs write it elsewhere."""
+    """The text itself, and the forms in which programs encode it."""
     yield text
     yield from _in_json(text)
     yield from _in_urls(text)
@@ -139,7 +139,7 @@ def _in_json(text: str) -> Iterator[str]:
         form = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
         yield form
         yield form.replace("/", "\\/")  # PHP
-        # Go and others write what means something in HTML as its number.
+        # Go and others write special characters of HTML as numbers.
         yield re.sub("[<>&]", lambda sign: f"\\u{ord(sign.group()):04x}", form)
 
 
@@ -174,7 +174,7 @@ def _quoted(text: str) -> Iterator[str]:
 
 
 def _base64(raw: bytes) -> Iterator[str]:
-    """The characters of base64 that these bytes alone decide, at each offset."""
+    """The base64 characters that these bytes alone determine, at each offset."""
     for offset in range(3):
         code = b64encode(bytes(offset) + raw).decode()
         first = -(-offset * 8 // 6)
@@ -193,6 +193,6 @@ def _hexadecimal(raw: bytes) -> Iterator[str]:
 
 
 def _lines(code: str, width: int) -> Iterator[str]:
-    """The lines that a program breaks a code into; none if one is enough."""
+    """The lines into which a program wraps a code; none if one line is enough."""
     if len(code) > width:
         yield from (code[at : at + width] for at in range(0, len(code), width))

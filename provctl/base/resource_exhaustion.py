@@ -24,7 +24,7 @@ _WHAT: Dict[int, Tuple[str, str]] = {
     errno.EAGAIN: ("no process is free", "raise ulimit -u, or pids.max of its cgroup"),
 }
 _INODES = ("no inode is free on the disk", "delete files there")
-_FEW = 4  # files, or blocks, with which an attempt cannot begin
+_FEW = 4  # free files or blocks; with fewer an attempt cannot start
 
 
 def is_resource_exhaustion(problem: OSError) -> bool:
@@ -54,7 +54,7 @@ def is_full(folder: str) -> bool:
 
 
 def _inodes_left(folder: str) -> int:
-    """How many files more a disk takes; -1 if it does not count them."""
+    """The number of free inodes of a disk; -1 if it does not count them."""
     try:
         disk = os.statvfs(folder)
     except OSError:

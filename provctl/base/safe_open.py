@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_AT_ONCE = 1 << 30  # bytes that one call reads, on every system
+_AT_ONCE = 1 << 30  # bytes that one call reads on every system
 _MORE = 1 << 13  # bytes by which a file may grow while it is read
 _LINK = "it is a symbolic link, which is not allowed here"
 _NO_FILE = "it is not a regular file"
 _NO_FOLDER = "it is not a directory, or it is a symbolic link"
 _OTHERS = "it belongs to another user"
-# How the system says that a name is none of a plain file.
+# Error codes of the system for a name that is not a regular file.
 _REFUSED = {errno.ELOOP: _LINK, errno.ENXIO: _NO_FILE, errno.EISDIR: _NO_FILE}
 
 
@@ -39,9 +39,9 @@ class ForeignFile(OSError):
 def open_own(path: AnyPath, flags: int = os.O_RDONLY) -> int:
     """Open a file and return its descriptor; a new file is readable only by its owner.
 
-    It is not inherited, and O_NONBLOCK is set, which plain files do not heed. O_TRUNC
-    takes effect only when the file is known to be ours. Raises OSError, and of that
-    ForeignFile.
+    It is not inherited. O_NONBLOCK is set, which has no effect on regular files.
+    O_TRUNC takes effect only after the file is known to be our own. Raises OSError,
+    including ForeignFile.
     """
     return _open_checked(os.fspath(path), flags)[0]
 
@@ -67,14 +67,14 @@ def _open_checked(name: str, flags: int) -> Tuple[int, int]:
 
 
 def reader(path: AnyPath) -> BinaryIO:
-    """Open a file for reading. Raises what `open_own` does."""
+    """Open a file for reading. Raises the errors of `open_own`."""
     return os.fdopen(open_own(path), "rb")
 
 
 def read_own(path: AnyPath, start: int = 0) -> bytes:
-    """Return what is in a file, from a place on. Raises what `open_own` does.
+    """Return the content of a file from an offset on. Raises the errors of `open_own`.
 
-    With fewer calls than a `reader` makes: thousands of runs are read at once.
+    It makes fewer calls than a `reader`: thousands of runs are read at once.
     """
     fd, size = _open_checked(os.fspath(path), os.O_RDONLY)
     try:
@@ -91,9 +91,9 @@ def read_own(path: AnyPath, start: int = 0) -> bytes:
 
 
 def check_folder(path: AnyPath) -> None:
-    """Raise ForeignFile for what is no folder of ours, which others cannot write to.
+    """Raise ForeignFile unless it is our own folder, which others cannot write to.
 
-    Raises OSError if there is nothing.
+    Raises OSError if it does not exist.
     """
     info = os.lstat(path)
     if not stat.S_ISDIR(info.st_mode):
@@ -112,11 +112,11 @@ def _check(info: os.stat_result, fd: int, name: str) -> None:
 
 
 def _is_named_elsewhere(fd: int, name: str) -> bool:
-    """Whether a file of several names has one that is not that of its draft.
+    """Whether a file has another hard link than that of its draft.
 
-    A draft lies beside the file and begins as its name does, `1.1.new` as `1.1.go`:
-    what is made whole gets its final name by a link. Its maker takes the first name
-    away, now or never.
+    A draft is beside the file and its name begins like it, `1.1.new` for `1.1.go`: a
+    complete file gets its final name by a link. Its creator removes the first name, now
+    or never.
     """
     folder, own = os.path.split(name)
     stem = os.path.splitext(own)[0]

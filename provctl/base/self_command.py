@@ -1,4 +1,4 @@
-"""Where this program is, and how it is started once more."""
+"""The path of this program, and the command that starts it again."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Optional, Tuple
 
 
 def self_command() -> Tuple[str, ...]:
-    """Return the command that is this program, to which arguments are added.
+    """Return the command of this program, to which arguments are added.
 
-    The single file goes by its own path: what it was unpacked to may be replaced.
+    The single file uses its own path, because its unpacked tree may be replaced.
     """
     single = _single_file()
     return (single,) if single else (sys.executable, "-I", "-m", "provctl")
 
 
 def installed() -> Tuple[str, ...]:
-    """Return the command that is this program, and after an upgrade the newer one."""
+    """Return the command of this program; after an upgrade that of the newer one."""
     path = Path(_single_file() or sys.executable).with_name("provctl")
     current = _current(path)
     return self_command() if current is None else (str(current),)
 
 
 def program_path() -> str:
-    """Return the path of this program, for others to call; empty if it has none."""
+    """Return the path of this program for other programs; empty if it has none."""
     program = Path(_single_file() or Path(sys.executable).with_name("provctl"))
     program = _current(program) or program
     return str(program) if os.access(program, os.X_OK) else ""
@@ -39,7 +39,7 @@ def program_name() -> str:
 
 
 def pip_install(package: str) -> str:
-    """Return the command that puts a package where this program finds it."""
+    """Return the command that installs a package for this program."""
     return f"{shlex.quote(sys.executable)} -m pip install {package}"
 
 
@@ -47,7 +47,7 @@ _NAMES = ("provctl", "provisioning")
 
 
 def _current(program: Path) -> Optional[Path]:
-    """The path of a program that stays over upgrades, where install.sh put it."""
+    """The path that stays valid after upgrades, created by install.sh."""
     folder = program.parent.parent
     current = folder.parent / "current"
     if not folder.name.startswith("env.") or not current.is_symlink():
@@ -56,7 +56,7 @@ def _current(program: Path) -> Optional[Path]:
 
 
 def _single_file() -> Optional[str]:
-    """The file that unpacked this interpreter, as its launcher says, if it is there."""
+    """The single file that unpacked this interpreter, if it still exists."""
     path = sys._xoptions.get("provctl")
     if isinstance(path, str) and os.access(path, os.X_OK):
         return path

@@ -1,7 +1,8 @@
-"""The standard streams of this process: that there are three, and what passes them.
+"""The standard streams of this process: they are open, and what is printed is safe.
 
-Also what paths name. Text that is printed is made `visible`; who has sequences for the
-terminal, or data for another program, says so: `as_it_is`, `data_stream`.
+Also files named by paths such as /dev/stdout. Printed text is made `visible`; a caller
+with terminal sequences, or data for another program, uses `raw_output` or
+`data_stream`.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from typing import Any, BinaryIO, Optional, TextIO, cast
 from provctl.base.text import visible
 
 _MODES = ("r", "w", "w")
-_LINKS = 40  # as many as Linux follows
+_LINKS = 40  # the limit of Linux
 
 
 def open_missing() -> None:
-    """Open what is closed of stdin, stdout and stderr to the null device.
+    """Open closed ones of stdin, stdout and stderr on the null device.
 
-    To be called first: else the next file that is opened is one of them, and what
-    is printed goes into it.
+    Call this first: otherwise the next opened file becomes a standard stream, and
+    messages are printed into it.
     """
     for fd, (name, mode) in enumerate(zip(("stdin", "stdout", "stderr"), _MODES)):
         try:
@@ -39,7 +40,7 @@ def open_missing() -> None:
 
 
 class Output(io.FileIO):
-    """Writes to a file that is open, and keeps the first problem that this had.
+    """Writes to an open file, and keeps the first error.
 
     With `drops`, what cannot be written is dropped without an error.
     """
@@ -50,7 +51,7 @@ class Output(io.FileIO):
         self.problem: Optional[OSError] = None
 
     def write(self, data: Any) -> Any:
-        """Write bytes, and return how many were taken."""
+        """Write bytes, and return their number."""
         try:
             return super().write(data)
         except OSError as problem:
@@ -61,30 +62,30 @@ class Output(io.FileIO):
 
 
 class PrintStream(io.TextIOWrapper):
-    """A stream of text that no text of others can use to steer a terminal."""
+    """A text stream into which foreign text cannot write control characters."""
 
     def write(self, text: str) -> int:
-        """Write a text as it may be seen, and return its length."""
+        """Write a text in its visible form, and return its length."""
         super().write(visible(text))
         return len(text)
 
     def write_raw(self, text: str) -> int:
-        """Write a text with all sequences that are in it."""
+        """Write a text with all its control sequences."""
         return super().write(text)
 
     @property
     def buffer(self) -> Any:
-        """None: else click writes around this, where the encoding is ASCII."""
+        """None: otherwise click writes around this stream if the encoding is ASCII."""
         return None
 
     @property
     def binary(self) -> BinaryIO:
-        """What takes bytes."""
+        """The underlying binary stream."""
         return cast("BinaryIO", super().buffer)
 
 
 class _AsItIs:
-    """A stream that hands over to another, but writes texts as they are."""
+    """A stream that passes everything on, but writes texts unchanged."""
 
     def __init__(self, stream: PrintStream) -> None:
         self._stream = stream
@@ -95,26 +96,26 @@ class _AsItIs:
 
 
 def raw_output(stream: TextIO) -> TextIO:
-    """Return the same stream for who prints sequences of its own, and texts made safe."""
+    """Return the same stream for callers that print their own control sequences."""
     return (
         cast("TextIO", _AsItIs(stream)) if isinstance(stream, PrintStream) else stream
     )
 
 
 def data_stream(stream: TextIO) -> TextIO:
-    """Return the same stream for texts that are data: as they are, but at a terminal."""
+    """Return the same stream for data: unchanged, except at a terminal."""
     return stream if stream.isatty() else raw_output(stream)
 
 
 def binary_of(stream: TextIO) -> BinaryIO:
-    """Return what is below a stream of text, for bytes that are data."""
+    """Return the binary stream below a text stream, for data."""
     return stream.binary if isinstance(stream, PrintStream) else stream.buffer
 
 
 def text_stream(output: Output, like: TextIO) -> TextIO:
-    """Return a stream of text to an output, in the encoding of another stream.
+    """Return a text stream to an output, in the encoding of another stream.
 
-    What the encoding cannot say is written as an escape sequence.
+    Characters that the encoding lacks are written as escape sequences.
     """
     return PrintStream(
         io.BufferedWriter(output),
@@ -127,8 +128,8 @@ def text_stream(output: Output, like: TextIO) -> TextIO:
 def fd_of_path(path: Path) -> Optional[int]:
     """Return the number of the open file that a path such as /dev/stdout names.
 
-    Only of a file that this process was started with. To open it once more would
-    give it another offset, and what was written there would be written over.
+    Only for files that were open when this process started. Opening it again would give
+    it another offset, and overwrite earlier output.
     """
     own = f"/proc/{os.getpid()}/fd"
     for _ in range(_LINKS):

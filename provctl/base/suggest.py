@@ -1,10 +1,10 @@
-"""What a mistyped word may have meant."""
+"""Suggestions for mistyped words."""
 
 from __future__ import annotations
 
 from typing import Iterable, Optional
 
-# Comparing costs: of a large table only so many are looked at.
+# Comparing is expensive: of a large table only so many are compared.
 _MAX_COMPARED = 2_000
 _MAX_LENGTH = 200  # characters of the word
 
@@ -12,13 +12,13 @@ _MAX_LENGTH = 200  # characters of the word
 def closest_match(
     word: str, known: Iterable[str], *, cutoff: float = 0.6
 ) -> Optional[str]:
-    """Return the known word that `word` most likely meant, None if none is near.
+    """Return the known word that is most similar to `word`, None if none is.
 
-    `cutoff` is how alike they have to be, from 0 to 1.
+    `cutoff` is the required similarity from 0 to 1.
     """
     from difflib import get_close_matches
 
-    # Names that begin alike come first, so that a large table is not compared whole.
+    # Names with the same beginning come first, so a large table is not compared whole.
     compared = sorted(known, key=lambda other: other[:1] != word[:1])[:_MAX_COMPARED]
     close = get_close_matches(word[:_MAX_LENGTH], compared, n=1, cutoff=cutoff)
     return close[0] if close else None

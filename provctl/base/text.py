@@ -1,7 +1,7 @@
-"""What is text: bytes of files as UTF-8, and texts of others as they may be shown.
+"""Text: files are decoded as UTF-8, and foreign text is made safe to show.
 
-Whatever is printed passes `visible` on its way (see `base.stdio`), whatever has to stay on
-one line `plain` before that.
+All printed text passes `visible` (see `base.stdio`); text that must stay on one line
+passes `plain` before that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _OTHERS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
 class NotText(ValueError):
-    """Bytes that are not UTF-8; says why, in words that follow the name of a file."""
+    """Bytes that are not UTF-8; its message follows the name of a file."""
 
     def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
@@ -21,8 +21,8 @@ class NotText(ValueError):
 
 
 def decode(content: bytes) -> str:
-    """Return the text without its mark, which belongs to the encoding; else NotText."""
-    # Text of other encodings with letters of two bytes has zeros at once.
+    """Return the text without its byte-order mark. Raises NotText."""
+    # Text in two-byte encodings has zero bytes at once.
     if content.startswith(_OTHERS) or b"\0" in content[:4]:
         message = "is not UTF-8 text but UTF-16 or UTF-32: save it as UTF-8"
         raise NotText(message, 1)
@@ -34,23 +34,23 @@ def decode(content: bytes) -> str:
         raise NotText(message, line) from error
 
 
-# What a terminal obeys, or shows in another order than it is written: control characters,
-# bidirectional controls, separators of lines. And halves of characters, which are no text.
+# What a terminal interprets, or shows in another order than written: control codes,
+# bidirectional controls, line separators. And halves of characters, which are no text.
 _STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def visible(text: str) -> str:
-    """Return a text of any lines with all in it escaped that steers a terminal.
+    """Return a text with all control characters escaped, such as \\x1b and \\u202e.
 
-    Such as \\x1b and \\u202e. Ends of lines and tabs stay.
+    Line ends and tabs stay.
     """
     return _STEERING.sub(lambda found: _escape(found.group()), text)
 
 
 def plain(text: str) -> str:
-    """Return a text as one line, with everything in it escaped that cannot be seen."""
+    """Return a text as one line, with all invisible characters escaped."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escape(char) for char in text)

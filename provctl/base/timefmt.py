@@ -1,4 +1,4 @@
-"""How moments are written for programs: ISO 8601."""
+"""Formats and parses times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def format_iso(at: Optional[float]) -> Optional[str]:
     try:
         moment = datetime.fromtimestamp(at, tz=timezone.utc)
     except (ValueError, OverflowError, OSError):
-        return None  # no calendar has it
+        return None  # outside of the calendar
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -26,7 +26,7 @@ _KNOWN = (
 
 
 def format_local(at: float) -> str:
-    """Seconds since the epoch as date and time where we are."""
+    """Seconds since the epoch as local date and time."""
     from time import localtime, strftime
 
     try:
@@ -36,18 +36,18 @@ def format_local(at: float) -> str:
 
 
 def time_of_day(at: float) -> str:
-    """Seconds since the epoch as the time where we are, HH:MM:SS."""
+    """Seconds since the epoch as local time of day, HH:MM:SS."""
     from time import localtime, strftime
 
     return strftime("%H:%M:%S", localtime(at))
 
 
 def parse_time(text: str, now: float, *, end: bool = False) -> float:
-    """Return the moment that people mean, as seconds since the epoch.
+    """Return the time that a user means, as seconds since the epoch.
 
-    An age (2h, 3d, 1h30m) is before `now`; a time without a zone is where we are, a
-    time without a date today, a date without a time its first moment. With `end` a
-    time is the last moment of its second. Raises ValueError, with words for people.
+    An age (2h, 3d, 1h30m) is before `now`; a time without a zone is local, a time
+    without a date today, a date without a time its first moment. With `end` a time
+    means the end of its second. Raises ValueError with a message for users.
     """
     words = text.strip().lower()
     age = _age(words)
@@ -71,7 +71,7 @@ def _age(words: str) -> Optional[float]:
     if length.endswith(" ago"):
         length = length[: -len(" ago")].rstrip()
     try:
-        # A number alone says nothing of its unit.
+        # A number without a unit is ambiguous.
         return None if not length else parse_duration(length)
     except ValueError:
         return None
@@ -113,10 +113,10 @@ _DURATION = re.compile("".join(f"(?:({_NUMBER}){unit})?" for unit, _ in _UNITS))
 
 
 def parse_duration(value: Any) -> float:
-    """The length in seconds of a text such as "1h30m", or of a number of seconds.
+    """Return the seconds of a text such as "1h30m", or of a number of seconds.
 
-    Raises ValueError, with words for people, for anything else and for more
-    than 366 days.
+    Raises ValueError with a message for users for anything else and for more than 366
+    days.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         total = value

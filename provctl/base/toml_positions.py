@@ -1,4 +1,4 @@
-"""Where each part of a TOML text stands: the parser of the standard library keeps no places."""
+"""The positions of the parts of a TOML text; the standard library's parser has none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# The keys and the places in arrays that lead to a part.
+# The keys and array indexes that lead to a part.
 KeyPath = Tuple[Union[str, int], ...]
 
 TOKEN = re.compile(
@@ -36,7 +36,7 @@ TOKEN = re.compile(
 
 @dataclass
 class Position:
-    """Where a part stands: its key, and its value."""
+    """The position of a part: of its key, and of its value."""
 
     key_start: int
     key_end: int
@@ -47,16 +47,16 @@ class Position:
 def scan(
     text: str, wanted: Optional[AbstractSet[KeyPath]] = None
 ) -> Dict[KeyPath, Position]:
-    """Return where the wanted parts of a sound TOML text stand; None: where all do."""
+    """Return the positions of the wanted parts of a valid TOML text; None: of all."""
     return _Scanner(text, wanted).scan()
 
 
 @dataclass
 class _Frame:
-    """A table or array that is open: its path, and what ends it.
+    """An open table or array: its path, and what ends it.
 
-    `key` is the path of the value being read in a table, None between values;
-    `count` is the number of whole items in an array.
+    `key` is the path of the value being read in a table, None between values; `count`
+    is the number of complete items in an array.
     """
 
     path: KeyPath
@@ -67,7 +67,7 @@ class _Frame:
 
 
 class _Scanner:
-    """One pass over a sound TOML text that notes where `wanted` parts stand."""
+    """One pass over a valid TOML text that records the positions of `wanted` parts."""
 
     def __init__(self, text: str, wanted: Optional[AbstractSet[KeyPath]]) -> None:
         self._text = text
@@ -144,12 +144,12 @@ class _Scanner:
         for token in names:
             path = (*path, _name(token))
             position = self._position(path, *token.span())
-            # The value follows, and says where it starts.
+            # The value follows, and records its own start.
             position.start = 0 if token is names[-1] else position.start
         return path
 
     def _position(self, path: KeyPath, start: int, end: int) -> Position:
-        """The position that was noted for a part, or a new one."""
+        """The recorded position of a part, or a new one."""
         position = self._positions.get(path) or Position(start, end, start, end)
         if self._wanted is None or path in self._wanted:
             self._positions[path] = position

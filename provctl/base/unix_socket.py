@@ -1,4 +1,4 @@
-"""The addresses of unix sockets: a path of any length, made to fit, for us alone."""
+"""Addresses of Unix sockets: paths of any length, and private sockets."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def with_short_path(path: Path, use: Callable[[str], None]) -> None:
 
 
 def bind_private(path: Path) -> socket.socket:
-    """Return a socket bound to `path`, 0600 from its first moment on.
+    """Return a socket bound to `path`, with mode 0600 from the start.
 
-    Only the holder of the lock beside it may do this. Raises StateDirError, also for
-    what is there and was never a socket.
+    Only the holder of the lock beside it may call this. Raises StateDirError, also if
+    another kind of file is there.
     """
     sock = socket.socket(socket.AF_UNIX)
     mask = os.umask(0o177)
@@ -53,7 +53,7 @@ def bind_private(path: Path) -> socket.socket:
 
 
 def _make_way(path: Path) -> None:
-    """Take away what a holder that died left; nothing else. Raises StateDirError."""
+    """Remove the socket of a dead holder, and nothing else. Raises StateDirError."""
     if path.is_socket() and not path.is_symlink():
         path.unlink()
     elif path.exists() or path.is_symlink():
@@ -62,9 +62,9 @@ def _make_way(path: Path) -> None:
 
 
 def is_ours(sock: socket.socket) -> bool:
-    """Whether the same user is at the other end; the kernel says so."""
+    """Whether the other end belongs to the same user, as the kernel reports."""
     if sys.platform != "linux":
-        return True  # the folder's mode is the fence there
+        return True  # there the mode of the folder protects the socket
     size = struct.calcsize("3i")
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
     _, uid, _ = struct.unpack("3i", credentials)

@@ -110,7 +110,7 @@ def submit(
     from provctl.runs.submit import SubmitOptions, new_id, run_id_for_key
 
     workflows = load_all(session, files, params)
-    # Its size is in it: with fewer or more files it is another batch.
+    # The key includes the size: with more or fewer files it is another batch.
     name = new_id() if key is None else run_id_for_key(key, f"of {len(files)}")
     batch_id = f"batch-{name}"
     wishes = SubmitOptions(priority, batch_id, jobs, fail_fast, key, dict(labels))

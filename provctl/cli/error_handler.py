@@ -41,7 +41,7 @@ def run_with_error_handling(command: Callable[[], int], called: CommandLine) -> 
     except click.ClickException as problem:
         return _tell(problem.format_message(), None, 2)
     except KeyboardInterrupt:
-        click.echo(err=True)  # behind the ^C
+        click.echo(err=True)  # after the ^C
         return INTERRUPTED
     except click.Abort:
         return INTERRUPTED
@@ -59,7 +59,7 @@ def run_with_error_handling(command: Callable[[], int], called: CommandLine) -> 
         )
 
 
-# What a group of commands raises by itself; older versions of click print its help.
+# What a command group raises itself; older versions of click print its help.
 _NO_COMMAND = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
@@ -73,7 +73,7 @@ def _tell_usage(problem: click.UsageError) -> int:
     if problem.ctx is not None:
         click.echo(problem.ctx.get_usage(), err=True)
         hint = f"{problem.ctx.command_path} --help"
-    # Of a choice click lists each word on a line of its own, behind a tab.
+    # For a choice click lists each word on its own line, after a tab.
     return _tell(problem.format_message().replace("\n\t", " "), hint, 2)
 
 
@@ -82,13 +82,13 @@ def _tell(message: str, hint: Optional[str], code: int) -> int:
     lines += [f"       {line}" for line in message.splitlines()[1:]]
     if hint:
         lines.append(f"help:  {hint}")
-    with suppress(OSError):  # the terminal may be what is gone
+    with suppress(OSError):  # the terminal may be gone
         _echo(map(plain, lines))
     return code
 
 
 def _echo(lines: Iterable[str]) -> None:
-    """Print lines with texts of others in them: a CI system must not obey those."""
+    """Print lines with foreign texts; a CI system must not interpret them."""
     from provctl.render.ci_dialects import detect_ci_log_format
 
     harmless = detect_ci_log_format(os.environ).harmless

@@ -25,12 +25,12 @@ _COMMAND = re.compile(rf"\b{_PROGRAM} (?=[a-z])")
 
 @light_dataclass
 class HelpPage:
-    """What is added to the help of one command.
+    """The additions to the help of one command.
 
-    `examples` are command lines, each with a comment in a shell's way if it has one;
-    `exits` the exit codes that matter; `see` what else to read, in commands' words.
-    `arguments` and `meanings` describe arguments and exit codes of this command that
-    mean something else in others.
+    `examples` are command lines, each perhaps with a shell comment; `exits` are the
+    exit codes that matter; `see` names other commands and topics. `arguments` and
+    `meanings` describe arguments and exit codes that have another meaning for this
+    command.
     """
 
     examples: Tuple[str, ...]
@@ -65,7 +65,7 @@ def pages() -> Dict[str, HelpPage]:
 
 
 def examples() -> Iterator[str]:
-    """Return every command line that is shown as an example, of commands and topics."""
+    """Return every example of commands and topics."""
     for each in pages().values():
         yield from each.examples
     for name in topics():
@@ -74,7 +74,7 @@ def examples() -> Iterator[str]:
 
 
 def page(ctx: click.Context) -> str:
-    """Return the whole help of a command: what click knows of it, and its page."""
+    """Return the whole help of a command: that of click, and its page."""
     text = ctx.get_help() + _global_options(ctx)
     found = pages().get(_words_of(ctx))
     if found is None:
@@ -104,7 +104,7 @@ def _global_options(ctx: click.Context) -> str:
     """Return one line that names the global options; "" for the program itself."""
     if ctx.parent is None:
         return ""
-    # They are not hidden, and yet the list of options has no line for them.
+    # They are not hidden, but the list of options has no line for them.
     named = [
         param.opts[0]
         for param in ctx.command.params
@@ -119,7 +119,7 @@ def _global_options(ctx: click.Context) -> str:
     return f"\n\n{formatter.getvalue().rstrip()}"
 
 
-# What the names of arguments mean; verbs.txt has those that a command uses differently.
+# The meaning of argument names; verbs.txt has those that differ for a command.
 _ARGUMENTS = {
     "RUN": "an id, the start of an id, @last, @last~1, @last:NAME; where several runs"
     " are possible, also a batch; see provctl help selectors",
@@ -134,7 +134,7 @@ _ARGUMENTS = {
 
 
 def _arguments(command: click.Command) -> Iterator[Tuple[str, str]]:
-    """The arguments of a command, each with what it is, as far as it is known."""
+    """The arguments of a command, each with its description, if known."""
     for param in command.params:
         if isinstance(param, click.Argument):
             words = re.findall(r"[A-Z]+", param.metavar or str(param.name).upper())
@@ -142,7 +142,7 @@ def _arguments(command: click.Command) -> Iterator[Tuple[str, str]]:
 
 
 def _words_of(ctx: click.Context) -> str:
-    """The words of a command; of a shortcut those that it is short for."""
+    """The words of a command; for a shortcut those of the full command."""
     words = ctx.command_path.split()[1:] or [_PROGRAM]
     if len(words) != 1:
         return " ".join(words)
@@ -152,7 +152,7 @@ def _words_of(ctx: click.Context) -> str:
 
 
 def topics() -> Dict[str, str]:
-    """Return the topics, each with its first line, which says what it is about."""
+    """Return the topics, each with its first line."""
     files = sorted((_PAGES / "topics").glob("*.txt"))
     return {
         file.stem: file.read_text(encoding="utf-8").partition("\n")[0] for file in files
@@ -160,7 +160,7 @@ def topics() -> Dict[str, str]:
 
 
 def topic(name: str) -> str:
-    """Return the text of a topic, with the tables that code knows in it."""
+    """Return the text of a topic, with its generated tables."""
     text = (_PAGES / "topics" / f"{name}.txt").read_text(encoding="utf-8")
     lines: List[str] = []
     for line in text.rstrip("\n").split("\n"):

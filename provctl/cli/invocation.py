@@ -14,10 +14,10 @@ _COMMAND = re.compile(r"\bprovctl (?=([a-z][a-z-]*))")
 
 
 class CommandLine:
-    """The flags of this command line that say which runs and which settings are meant.
+    """The flags of this command line that select runs and settings.
 
-    What the environment says is there for the next command too. `verbs` are first
-    words of commands that are about these; `name` is what the program was called by.
+    Environment variables apply to the next command too. `verbs` are the first words of
+    commands that use these flags; `name` is the name by which the program was called.
     """
 
     def __init__(
@@ -28,17 +28,17 @@ class CommandLine:
         self._flags: Dict[str, str] = {}
 
     def add_flag(self, flag: str, path: str) -> None:
-        """It was called with this flag, whose path is absolute; the last one counts."""
+        """Add a flag with an absolute path; the last one counts."""
         self._flags[flag] = path
 
     @property
     def program(self) -> str:
-        """What a command begins with that is to mean the same, quoted for a shell."""
+        """The beginning of a command with the same flags, quoted for a shell."""
         given = (f"{flag} {shlex.quote(path)}" for flag, path in self._flags.items())
         return " ".join([self.name, *given])
 
     def with_flags(self, words: str) -> str:
-        """Return words of ours with name and flags in each command that they name."""
+        """Return a text of ours with name and flags in each command it names."""
         program = self.program
 
         def whole(found: re.Match[str]) -> str:

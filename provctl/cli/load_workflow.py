@@ -1,4 +1,4 @@
-"""Getting a workflow from a file: settings in, a checked workflow out."""
+"""Loads and checks workflow files with the settings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def load(session: Session, file: str, params: Sequence[str]) -> Workflow:
-    """Load and check a workflow file, and that `nu` is there if it is needed.
+    """Load and check a workflow file, and that `nu` exists if it is needed.
 
     `params` are texts "key=value". Raises InvalidWorkflow, MissingTool,
     UsageError.
     """
-    # Pydantic would look through every installed package for plugins of its own.
+    # Pydantic would search every installed package for plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from provctl.config.paths import cache_dir
     from provctl.runs.load_context import check_tools, make_context
@@ -76,10 +76,10 @@ def load_all(
     *,
     load_one: Callable[[Session, str, Sequence[str]], Workflow] = load,
 ) -> List[Workflow]:
-    """Load and check workflow files; `tell` is called for each that is valid.
+    """Load and check workflow files; `tell` is called for each valid one.
 
-    Raises InvalidWorkflow with the mistakes of all of them, and only where there are
-    none MissingTool. Raises UsageError.
+    Raises InvalidWorkflow with the mistakes of all of them; only if there are none
+    MissingTool. Raises UsageError.
     """
     workflows: List[Workflow] = []
     mistakes: List[Diagnostic] = []

@@ -104,7 +104,7 @@ class _LazyGroup(click.Group):
         self, ctx: click.Context, args: List[str]
     ) -> tuple[Optional[str], Optional[click.Command], List[str]]:
         if args and args[0] not in self.verbs:
-            if ctx.resilient_parsing:  # behind what is no command comes nothing
+            if ctx.resilient_parsing:  # nothing follows a word that is no command
                 return args[0], click.Command(args[0]), []
             ctx.fail(unknown_verb(args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
@@ -119,7 +119,7 @@ class _LazyGroup(click.Group):
             for verbs in self._sections.values()
             for verb in verbs
         }
-        width = max(map(len, names.values()))  # of all sections, so that they align
+        width = max(map(len, names.values()))  # of all sections, to align them
         for title, verbs in self._sections.items():
             with formatter.section(title):
                 formatter.write_dl(
@@ -197,7 +197,7 @@ class _RootGroup(_LazyGroup):
         return []
 
 
-# Commands that are not in the module of their name, or not called as it is.
+# Commands that are not in the module of their name, or have another name.
 _ELSEWHERE = {
     "list": ("commands.list", "list_runs"),
     "pin": ("commands.prune", "pin"),
@@ -339,7 +339,7 @@ def version(session: Session) -> None:
 def main() -> NoReturn:
     """Run `provctl` and end the process with its exit code.
 
-    Where a shell asks for completions, answer that instead.
+    If a shell asks for completions, print these instead.
     """
     shell = os.environ.get("_PROVCTL_COMPLETE")
     called = CommandLine(ABOUT_RUNS, program_name())
@@ -357,7 +357,7 @@ def orchestrator() -> NoReturn:
     _end_with(partial(_run, command, name, called), called)
 
 
-# The excluded ones print the same, whatever the state directory and configuration.
+# The excluded ones print the same with any state directory and configuration.
 ABOUT_RUNS = frozenset(cli.verbs) - {"completion", "help", "template", "version"}
 
 
@@ -366,19 +366,19 @@ def _end_with(command: Callable[[], int], called: CommandLine) -> NoReturn:
     # Imports make many objects and no garbage: the usual 700 costs 30 ms a start,
     # and 50,000 still 20 ms.
     gc.set_threshold(200_000)
-    # Without data a command has not done its work; without talk it has.
+    # A command without its results has failed; without messages it has not.
     output = Output(1)
     sys.stdout = text_stream(output, sys.stdout)
     sys.stderr = text_stream(Output(2, drops=True), sys.stderr)
     code = run_with_error_handling(partial(_run_and_flush, command, output), called)
-    # To take the interpreter apart costs 80 ms when pydantic is in it, for nothing.
+    # Deleting all modules costs 80 ms if pydantic is loaded, for nothing.
     os._exit(code)
 
 
 def _run_and_flush(command: Callable[[], int], output: Output) -> int:
     """Return the exit code of a command. Raises OSError if output was lost.
 
-    Whoever went before the end has seen enough.
+    A reader that closed the pipe early is no error.
     """
     code = command()
     try:

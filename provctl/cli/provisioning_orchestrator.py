@@ -1,4 +1,4 @@
-"""`provisioning-orchestrator`: the platform's own way to start its orchestrator."""
+"""`provisioning-orchestrator`: the platform's command that starts the scheduler."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provctl.cli.session import Session
 
 
-_PORT = 9090  # where the platform's modules look for it
+_PORT = 9090  # where the platform's modules expect it
 
 
 @click.command()
@@ -42,7 +42,7 @@ def orchestrator(
     if port is None and not session.loaded.settings.addresses:
         port = _PORT
     if port is not None:
-        # By the environment: what is started in the background sees no flags.
+        # By the environment: background processes get no flags.
         variables = {"PROVCTL_SERVER_PORT": str(port)}
         session = replace(session, environ={**session.environ, **variables})
     ctx.obj = session
@@ -58,7 +58,7 @@ def orchestrator(
 def _make_way(session: Session, port: int) -> None:
     """Stop a scheduler that listens on no port, so that the next one can.
 
-    Raises RequestRejected for one that a service manager would start again as it was.
+    Raises RequestRejected if a service manager would start it again without a port.
     """
     if session.owner_client.scheduler() is None or _ports(session):
         return
@@ -89,6 +89,6 @@ def _check(session: Session, port: int, *, by_name: bool) -> None:
 
 
 def _ports(session: Session) -> List[int]:
-    """The ports on which the scheduler that runs listens."""
+    """The ports of the running scheduler."""
     found = (urlsplit(address) for address in session.owner_client.api_status())
     return [each.port for each in found if each.scheme == "http" and each.port]

@@ -33,7 +33,7 @@ Rows = List[Dict[str, Any]]
 
 
 def reopening_options(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb what both have."""
+    """Give a verb the options that both have."""
     for option in (
         view_option,
         click.option("--reason", default="", help="Reason, recorded in the journal."),
@@ -53,7 +53,7 @@ def runs_to_reopen(
     fits: Callable[[RunSummary], bool],
     conditions: Tuple[Condition, ...],
 ) -> List[str]:
-    """The run, or those of a batch or with labels that it can be meant for."""
+    """The run, or those of a batch or with labels to which the request applies."""
     runs = chosen_runs(session, [] if name is None else [name], conditions)
     return [run.id for run in runs if len(runs) == 1 or fits(run)]
 
@@ -114,7 +114,7 @@ def reopen_runs(
 
 
 def _changed_file(run: RunState) -> Dict[str, None]:
-    """The file that a run came from, if it was written to after that."""
+    """The file that a run came from, if it was changed after the submission."""
     source = run.workflow.source
     try:
         changed = os.stat(source).st_mtime > run.submitted.at  # noqa: PTH116  may be ""
@@ -124,7 +124,7 @@ def _changed_file(run: RunState) -> Dict[str, None]:
 
 
 def _refuse_nothing(request: Request, run: RunState) -> None:
-    """Raise now what the owner would refuse: a request is never silently ignored."""
+    """Raise what the owner would refuse: a request is never silently ignored."""
     from provctl.core.engine.requests import admit
     from provctl.core.engine.state import State
 

@@ -45,7 +45,7 @@ def show_runs(session: Session, ids: List[str], *, many: bool) -> None:
 
 
 def print_json(session: Session, record: object) -> None:
-    """Print one record as JSON, in the form that was asked for."""
+    """Print one record as JSON, in the requested form."""
     import json
 
     indent = None if session.output == "jsonl" else 2
@@ -53,7 +53,7 @@ def print_json(session: Session, record: object) -> None:
 
 
 def _view_of(session: Session, follower: Follower) -> RunView:
-    """The picture of a run, with what its tasks said last, and what became of them."""
+    """The view of a run, with the last messages of its tasks and their states."""
     from provctl.core.engine.view import view
     from provctl.runs.task_progress import TaskProgressReader
 
@@ -63,7 +63,7 @@ def _view_of(session: Session, follower: Follower) -> RunView:
 
 
 def as_submitted(session: Session, picture: RunView, *, owned: bool) -> RunView:
-    """Return the picture of a run that says so if it was submitted by halves."""
+    """Return the view of a run; its status is incomplete if its submission is."""
     from dataclasses import replace
 
     from provctl.storage.run_summary import is_incomplete
@@ -80,7 +80,7 @@ def _is_owned(follower: Follower) -> bool:
 
 
 def show_state(session: Session, run: RunState) -> None:
-    """Print a run as of a state, whoever owns it now."""
+    """Print a run as in a state, whoever owns it now."""
     from provctl.core.engine.view import view
 
     picture = view(run)
@@ -103,7 +103,7 @@ def _record(picture: RunView, *, owned: bool) -> Dict[str, Any]:
 
 
 def _add_slack(session: Session, record: Dict[str, Any], run: RunState) -> None:
-    """Say of tasks what they decided: for programs, and once all have ended."""
+    """Add the slack of tasks: for programs, and after all have finished."""
     if session.output in ("table", "name"):
         return
     chart = None

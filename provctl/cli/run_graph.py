@@ -1,4 +1,4 @@
-"""Builds the graph of a run's tasks as it is drawn: notes, times, the critical path."""
+"""Builds the graph of a run's tasks with notes, durations, and the critical path."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from provctl.runs.follow import Follower
     from provctl.runs.history.estimates import CriticalPathReport
 
-_SLACK_S = 0.1  # below which there is none
+_SLACK_S = 0.1  # smaller values count as none
 
 
 def now_of(follower: Follower) -> float:
-    """Return up to when a run is known: its end, now, or what its last owner wrote."""
+    """Return the time up to which a run is known: its end, now, or its last record."""
     run = follower.run
     if run.finished_at is None and follower.was_owned:
         return time.time()  # noqa: TID251  # for people only
@@ -27,7 +27,7 @@ def now_of(follower: Follower) -> float:
 def picture_of_run(
     run: RunState, now: float, unattended: Mapping[str, str] = {}
 ) -> GraphLayout:
-    """Return the picture of a run; `now`, in seconds since the epoch, ends what runs.
+    """Return the graph of a run; `now`, in seconds since the epoch, ends active tasks.
 
     `unattended` are the running tasks of an orphaned run.
     """
@@ -42,7 +42,7 @@ def picture_of_run(
     notes.update(dict.fromkeys(unattended, "orphaned"))
     title = f"{run.submitted.name} {run.submitted.run}: {run.outcome or run.status}"
     chart = critical_path_of_run(run, now)
-    # What may still change says nothing of who has time.
+    # The slack of a run that may still change is unknown.
     has_ended = run.outcome is not None
     return task_graph(
         title, run.workflow.tasks, seen, chart, slack=has_ended, said=notes
@@ -58,7 +58,7 @@ def task_graph(
     slack: bool,
     said: Mapping[str, str] = {},
 ) -> GraphLayout:
-    """Return the picture of tasks, with their durations and their slack as notes."""
+    """Return the graph of tasks, with their durations and their slack as notes."""
     from provctl.render.graph.layout import graph_layout
     from provctl.render.text import duration
 

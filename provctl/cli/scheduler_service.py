@@ -25,7 +25,7 @@ _TIMEOUT_S = 60
 
 
 def _scoped(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the choice whose service is meant."""
+    """Give a verb the option for the scope of the service."""
     verb = click.option(
         "--system",
         "scope",
@@ -100,7 +100,7 @@ def uninstall(session: Session, scope: str) -> None:
 
 
 def restart_service(scope: str) -> None:
-    """Have the manager of a service restart it. Raises StateDirError."""
+    """Let the service manager restart a service. Raises StateDirError."""
     if sys.platform == "darwin":
         from provctl.daemon.service_units import LABEL
 
@@ -131,7 +131,7 @@ def _unit(session: Session, scope: str) -> ServiceFile:
 
 
 def _environment(session: Session) -> Dict[str, str]:
-    """What the scheduler is to have of this command's environment; no secrets."""
+    """The variables of this command that the scheduler gets; no secrets."""
     from provctl.config.registry import VARIABLES
 
     settings = [v for v, key in VARIABLES.items() if key.name != "storage.data_dir"]
@@ -145,7 +145,7 @@ def _environment(session: Session) -> Dict[str, str]:
 
 
 def _owner_of(folder: Path) -> Optional[str]:
-    """Who the state directory belongs to, or will: a unit of the machine runs as that."""
+    """The (future) owner of the state directory; a machine's unit runs as it."""
     import pwd
 
     while not folder.exists():
@@ -190,7 +190,7 @@ def _unusable(path: Path, problem: OSError) -> StateDirError:
 
 
 def _try(command: Sequence[str]) -> None:
-    """Run a command of the service manager; ignore that it is missing."""
+    """Run a command of the service manager; ignore it if it is missing."""
     try:
         _run(command)
     except StateDirError as problem:

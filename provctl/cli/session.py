@@ -1,4 +1,4 @@
-"""What every verb is handed: the session, and how records are printed."""
+"""The session that every verb gets, and the output of records."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-_NARROW = 19  # cells of a column that is never cut: those of a date and a time
+_NARROW = 19  # cells of a column that is never cut: the width of a date and a time
 
 OUTPUTS = ("table", "json", "jsonl", "name")
 VIEWS = ("live", "plain", "group")
@@ -69,7 +69,7 @@ class Session:
     called: CommandLine = field(default_factory=CommandLine)
 
     def log_verbose(self, words: str, level: int = 1) -> None:
-        """Tell what is being done, on stderr, to who asked for so much of it."""
+        """Print details to stderr, if the user asked for this level."""
         if self.verbosity >= level:
             print_message(words)
 
@@ -112,19 +112,19 @@ class Session:
         return StateDir(self.state_dir.absolute())
 
     def run_dir(self, name: str) -> RunDir:
-        """Return the folder of the run that is meant. Raises NotFound."""
+        """Return the folder of the named run. Raises NotFound."""
         from provctl.runs.find import find_run
 
         return self.folder.run(find_run(self.folder, name))
 
     def accounts(self) -> List[RunSummary]:
-        """Return the account of every run, oldest first. Raises StateDirError."""
+        """Return the summaries of all runs, oldest first. Raises StateDirError."""
         from provctl.runs.summary_cache import accounts
 
         return accounts(self.folder)
 
     def latest_runs(self, most: int) -> List[RunSummary]:
-        """Return the account of the latest runs, oldest first. Raises StateDirError."""
+        """Return the summaries of the latest runs, oldest first."""
         from provctl.runs.summary_cache import summary_cache
 
         return summary_cache(self.folder).latest(most=most)[::-1]
@@ -157,7 +157,7 @@ class Session:
 
     @cached_property
     def owner_client(self) -> OwnerClient:
-        """The way to the owners of runs."""
+        """The client for owners of runs."""
         from provctl.runs.owner_client import OwnerClient
 
         orchestrator = self.loaded.settings.orchestrator
@@ -176,11 +176,11 @@ class Session:
 
     @property
     def endpoint(self) -> Optional[str]:
-        """Where modules find the scheduler on a port, None if it has none."""
+        """The address for modules with a port, None if the scheduler has none."""
         settings = self.loaded.settings
         if settings.addresses:
             return settings.endpoint
-        # A scheduler may have been given a port when it was started.
+        # A scheduler may have got a port when it was started.
         ports = (
             each for each in self.owner_client.api_status() if each.startswith("http:")
         )
@@ -188,17 +188,17 @@ class Session:
 
 
 def print_message(words: str) -> None:
-    """Say something on stderr: one line, whatever is in it."""
+    """Print a message to stderr, as one line."""
     click.echo(plain(words), err=True)
 
 
 def print_hint(session: Session, words: str) -> None:
-    """Say on stderr what there is to do."""
+    """Print a hint to stderr."""
     print_message(f"help:  {session.called.with_flags(words)}")
 
 
 def warn_version(session: Session, owner: LockOwner) -> None:
-    """Say on stderr if an owner of runs is of another version than this command."""
+    """Print a warning if an owner of runs has another version than this command."""
     from provctl.runs.owner_client import version_mismatch
 
     note = version_mismatch(owner)
@@ -229,7 +229,7 @@ def by_key(flag: str, pairs: Iterable[Tuple[str, Value]]) -> Dict[str, Value]:
 
 
 def session_of(ctx: click.Context) -> Session:
-    """Return the session so far; a first one when there is none yet."""
+    """Return the session; create it if there is none yet."""
     if not isinstance(ctx.obj, Session):
         ctx.obj = Session(environ=dict(os.environ))
     return ctx.obj
@@ -276,9 +276,9 @@ def _table(
     name: str,
     width: Optional[int],
 ) -> List[str]:
-    """Return the lines of a table of at most `width` columns, if that can be.
+    """Return the lines of a table, of at most `width` columns if possible.
 
-    What names a row is cut only where it takes half of that, and then in its middle.
+    The first column is cut only if it takes half of the width, and then in its middle.
     """
     cells = [
         [column.upper(), *_cells([row.get(column) for row in rows])]
@@ -320,7 +320,7 @@ def _table(
 def _narrow_columns(
     widths: Sequence[int], kept: Sequence[bool], room: int
 ) -> Optional[List[int]]:
-    """Return the widths with which columns fit, the widest ones cut; or None."""
+    """Return the widths with which columns fit, with the widest ones cut; or None."""
     found = list(widths)
     while _total(found) > room:
         most = max((w for w, keep in zip(found, kept) if not keep), default=0)
@@ -340,7 +340,7 @@ def _lines(cells: Sequence[Sequence[str]]) -> List[str]:
 
 
 def _pad(column: Sequence[str]) -> List[str]:
-    """Cells, each with spaces behind it up to the width of the widest."""
+    """Cells, each filled with spaces up to the width of the widest."""
     if all(map(str.isascii, column)):
         width = max(map(len, column))
         return [cell.ljust(width) for cell in column]
@@ -353,12 +353,12 @@ def _cells(values: Sequence[object]) -> List[str]:
     cells = [
         value if isinstance(value, str) else _format_value(value) for value in values
     ]
-    # All at once: of a list of a thousand runs it is most of the time.
+    # All at once: for a list of a thousand runs it is most of the time.
     return cells if "".join(cells).isprintable() else list(map(plain, cells))
 
 
 def _format_value(value: object) -> str:
-    """A value that is no text; JSON is only imported for what needs it."""
+    """Format a value that is not text; JSON is only imported if needed."""
     if value is None:
         return "-"
     if type(value) is int:

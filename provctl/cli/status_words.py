@@ -53,7 +53,7 @@ def run_words() -> Tuple[str, ...]:
 
 
 def check_word(word: str, known: Iterable[str], option: str) -> str:
-    """Return a word in small letters. Raises UsageError if it is not known."""
+    """Return a word in lower case. Raises UsageError if it is not known."""
     small = word.lower().replace("-", "_")
     known = tuple(known)
     if small not in known:

@@ -78,7 +78,7 @@ def _submit_loaded(
 
 
 def enqueue_runs(session: Session, ids: Sequence[str]) -> None:
-    """Queue runs that have no owner; say so if no scheduler can be reached."""
+    """Queue orphaned runs; print a note if no scheduler can be reached."""
     from provctl.errors import SchedulerUnreachable, StateDirError
 
     try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def request_options(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the runs that it is for, by name or by label, and how to ask."""
+    """Give a verb the options that select its runs, and the confirmation."""
     for option in (
         click.option("--reason", default="", help="Reason, recorded in the journal."),
         yes_option,
@@ -41,10 +41,10 @@ def unfinished_runs(
     yes: bool,
     destroys: bool,
 ) -> List[str]:
-    """The runs that are meant and have not ended. Raises RequestRejected for none.
+    """The selected runs that have not finished. Raises RequestRejected for none.
 
-    Of every name there has to be one; runs that only have a label are shown, and
-    it is asked, see `agreed`.
+    Every name must exist. Runs selected by label are listed first and need a
+    confirmation, see `confirm`.
     """
     session: Session = ctx.obj
     if names and not conditions:

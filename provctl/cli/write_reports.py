@@ -33,9 +33,9 @@ def write_reports(
     junit: Optional[str] = None,
     summary: Optional[str] = None,
 ) -> None:
-    """Write what is asked for about runs as they are now, each file whole or not at all.
+    """Write the requested reports about runs as they are now, each file atomically.
 
-    The page is about the first of them. Raises OSError.
+    The page is about the first run. Raises OSError.
     """
     from provctl.cli.ci.summary import summaries_of
 
@@ -90,7 +90,7 @@ def _report(course: RunSummaryReport) -> Report:
     )
 
 
-# Runs have outcomes of their own; these look like those of tasks.
+# Outcomes of runs only; they look like these of tasks.
 _ROLLBACKS = {"rolled_back": "undone", "rollback_failed": "undo_failed"}
 
 

@@ -1,4 +1,4 @@
-"""How the sources become one set of settings, and where each value came from."""
+"""Merges the sources into one set of settings, with the origin of each value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class LoadedSettings:
-    """The settings, and for each canonical key where its value came from.
+    """The settings, and the origin of each canonical key.
 
     An origin is "default", "/path/config.toml:12", "PROVCTL_..." or "flag --x".
     """
@@ -33,11 +33,11 @@ def load_settings(
     environ: Mapping[str, str],
     config_file: Optional[str],
 ) -> LoadedSettings:
-    """Return the settings; of two sources that give a key, the stronger one counts.
+    """Return the settings; if several sources give a key, the strongest one counts.
 
-    From weak to strong: defaults, the system's file, the user's file or else the
-    given one, the environment, `flags` (key to value, None for an absent flag).
-    A list or a table is replaced as a whole. Raises InvalidConfig for the first error.
+    From weak to strong: defaults, the system's file, the user's file or else the given
+    one, the environment, `flags` (key to value, None for an absent flag). A list or a
+    table is replaced as a whole. Raises InvalidConfig for the first error.
     """
     settled: Dict[str, SettingValue] = {}
     for entries in _sources(flags, environ, config_file):
@@ -77,7 +77,7 @@ def _read(file: ConfigFile) -> List[SettingValue]:
 
 
 def _merge_aliases(entries: Iterable[SettingValue]) -> Dict[str, SettingValue]:
-    """Return the entries of one source by key; spellings of one key must agree."""
+    """Return the entries of one source by key; all spellings of a key must agree."""
     settled: Dict[str, SettingValue] = {}
     for entry in entries:
         name = entry.key.name

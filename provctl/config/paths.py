@@ -1,4 +1,4 @@
-"""Where things are: configuration files, the state directory, provctl's own programs."""
+"""Paths: configuration files, the state directory, provctl's own programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _XDG = {
 
 
 class ConfigFile(NamedTuple):
-    """A place where settings may be.
+    """A possible configuration file.
 
     `role` is "system", "user" or "given"; a given file must exist.
     """
@@ -34,7 +34,7 @@ class ConfigFile(NamedTuple):
 def config_files(
     *, environ: Mapping[str, str], config_file: Optional[str]
 ) -> Tuple[ConfigFile, ...]:
-    """Return the configuration files that count, from weak to strong.
+    """Return the configuration files in use, from weak to strong.
 
     A file given by `config_file`, else by PROVCTL_CONFIG, replaces the user's.
     """
@@ -48,29 +48,29 @@ def config_files(
 
 
 def state_dir(settings: Settings) -> Path:
-    """Return the state directory: `storage.data_dir`, else the platform's place."""
+    """Return the state directory: `storage.data_dir`, else the platform's default."""
     chosen = settings.storage.data_dir
     return Path(chosen) if chosen else _place("user_state")
 
 
 def cache_dir() -> Path:
-    """Return where things are kept that can be made again: the platform's place."""
+    """Return the folder for caches: the default of the platform."""
     return _place("user_cache")
 
 
 def programs_dir() -> Path:
-    """Return the folder of programs that provctl gets for itself.
+    """Return the folder of programs that provctl installs for itself.
 
-    It is where install.sh has it, on every platform.
+    It is the folder of install.sh, on every platform.
     """
     return _xdg_place("user_data") / "bin"
 
 
 def _place(kind: str) -> Path:
-    """The platform's place for a kind of files, as platformdirs has it.
+    """The platform's default folder for a kind of files, as in platformdirs.
 
-    To import that takes 4 ms, a tenth of what a command may take, for two lines of
-    the XDG specification.
+    Importing platformdirs takes 4 ms, a tenth of the time of a command, for two lines
+    of the XDG specification.
     """
     if sys.platform == "darwin":
         import platformdirs

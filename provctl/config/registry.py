@@ -1,4 +1,4 @@
-"""The table of keys: all of them by every spelling, read off the settings' fields.
+"""The table of all keys with every spelling, from the fields of the settings.
 
 Records inside this package are named tuples: every command loads it before it can
 start, and a dataclass costs ten times as much to define.
@@ -13,7 +13,7 @@ from provctl.config.settings import Settings, SettingSpec
 
 
 class SettingKey(NamedTuple):
-    """A setting: its one canonical name, its default, and what is known of it."""
+    """A setting: its canonical name, its default, and its description."""
 
     name: str
     default: object

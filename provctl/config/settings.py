@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _HOST, _PORT = "127.0.0.1", 9090
-# An endpoint that has TLS or a path is that of another program in front of ours.
+# An endpoint with TLS or a path belongs to another program in front of ours.
 _OWN_ENDPOINT = r"http://(localhost|127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?/?"
 _YEAR_S = 366 * 24 * 3600
 _TASK_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
@@ -47,7 +47,7 @@ _NODE = {
 
 
 class SettingSpec(NamedTuple):
-    """What is known of a key beside its name and default.
+    """The description of a key besides its name and default.
 
     `aliases` are other spellings in files, `variable` a shorter name in the
     environment, `flag` the command line flag that sets it.
@@ -117,7 +117,7 @@ class Orchestrator:
 
 @light_dataclass
 class Execution:
-    """Which commands run here and which through the scheduler."""
+    """Which commands run directly and which through the scheduler."""
 
     default_mode: str = _key(
         "auto",
@@ -194,7 +194,7 @@ class Remote:
 
 @light_dataclass
 class Server:
-    """Where the scheduler's API listens beside its unix socket, if any of it is set."""
+    """Where the scheduler's API listens beside its Unix socket, if set."""
 
     host: Optional[str] = _key(
         None,
@@ -211,7 +211,7 @@ class Server:
 
     @property
     def address(self) -> Optional[Tuple[str, int]]:
-        """Where the API is to listen beside its unix socket; None: nowhere."""
+        """The address for the API beside its Unix socket; None: no address."""
         if self.host is None and self.port is None:
             return None
         return self.host or _HOST, self.port or _PORT
@@ -219,7 +219,7 @@ class Server:
 
 @light_dataclass
 class Storage:
-    """Where runs are kept."""
+    """Where runs are stored."""
 
     backend: str = _key(
         "filesystem",
@@ -269,7 +269,7 @@ class Nushell:
 
 @light_dataclass
 class Nickel:
-    """Limits on the evaluation of a workflow file, and what evaluates it."""
+    """Limits on the evaluation of a workflow file, and its evaluator."""
 
     binary: str = _key(
         "nickel",
@@ -290,7 +290,7 @@ class Nickel:
 
 @light_dataclass
 class Ui:
-    """How runs are shown to who watches them."""
+    """How runs are shown to users."""
 
     notify: str = _key(
         "none",
@@ -350,7 +350,7 @@ class Settings:
 
     @property
     def endpoint(self) -> str:
-        """Where the API answers: `orchestrator.endpoint`, or what the server says."""
+        """The address of the API: `orchestrator.endpoint`, or that of the server."""
         if self.orchestrator.endpoint is not None:
             return self.orchestrator.endpoint.rstrip("/")
         host, port = self.server.address or (_HOST, _PORT)
@@ -359,12 +359,12 @@ class Settings:
 
     @property
     def addresses(self) -> Tuple[Tuple[str, int], ...]:
-        """Where the API listens beside its unix socket.
+        """The addresses of the API beside its Unix socket.
 
-        That is where `[server]` says, and where an endpoint on this machine leads.
+        These are that of `[server]`, and that of an endpoint on this machine.
         """
         found = (self.orchestrator.own_address, self.server.address)
-        # Of two names of one address the first; nothing is bound twice.
+        # If two names mean one address, the first one counts; nothing is bound twice.
         named = {
             (_HOST if host == "localhost" else host, port): None
             for host, port in filter(None, found)

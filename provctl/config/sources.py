@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN_LENGTH = 60
-# Variables that are no settings: of tasks, of completion, of the service, of tests.
+# Variables that are not settings: of tasks, completion, the service, and tests.
 _OWN = frozenset(
     (
         *("ATTEMPT", "ATTEMPT_ID", "BREAKS", "CHECKPOINT_FILE", "COLUMNS", "COMPLETE"),
@@ -46,8 +46,8 @@ class SettingValue(NamedTuple):
 def read_file(path: Path) -> List[SettingValue]:
     """Return the settings of a TOML file, in its order.
 
-    Raises InvalidConfig with file and line for whatever is not right in it, and
-    FileNotFoundError if it is not there.
+    Raises InvalidConfig with file and line for every mistake, and FileNotFoundError if
+    the file does not exist.
     """
     document = read_document(path)
     entries = []
@@ -83,8 +83,7 @@ def read_environment(environ: Mapping[str, str]) -> List[SettingValue]:
 def read_flags(flags: Mapping[str, object]) -> List[SettingValue]:
     """Return the settings given by flags, by key; None means the flag is absent.
 
-    Text is read as in the environment. Raises InvalidConfig for a value that is
-    not as expected.
+    Text is read as in the environment. Raises InvalidConfig for a wrong value.
     """
     entries = []
     for spelling, given in flags.items():
@@ -120,7 +119,7 @@ def _section(
 
 
 def _reject_unknown_variable(variable: str) -> None:
-    """Refuse a variable that begins as a section does, or was meant as a setting."""
+    """Refuse an unknown variable that begins like a section or resembles a setting."""
     for section in SECTIONS:
         prefix = variable_of(section)
         if variable == prefix or variable.startswith(f"{prefix}_"):

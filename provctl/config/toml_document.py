@@ -46,8 +46,8 @@ class TomlDocument:
 def read_document(path: Path) -> TomlDocument:
     """Return the TOML file at `path`.
 
-    Raises InvalidConfig if it cannot be read or is not TOML, and
-    FileNotFoundError if it is not there.
+    Raises InvalidConfig if it cannot be read or is not TOML, and FileNotFoundError if
+    it does not exist.
     """
     content = _content(path)
     return TomlDocument(path, content, _parse(path, content))
@@ -81,7 +81,7 @@ def _parse(path: Path, content: str) -> Dict[str, Any]:
 
     try:
         return tomllib.loads(content)
-    except ValueError as problem:  # a TOMLDecodeError, or a number without end
+    except ValueError as problem:  # a TOMLDecodeError, or a number with too many digits
         what, place = str(problem), str(content.count("\n") + 1)
         placed = re.fullmatch(_PLACE, what)
         if placed:

@@ -1,7 +1,7 @@
-"""The kinds of value a setting can have: what is accepted, and how text becomes it.
+"""The types of values that settings can have: checks, and conversion of text.
 
-Text comes from environment variables and flags, ready values from TOML files;
-both end in `accept`, so that a value means the same wherever it was written.
+Text comes from environment variables and flags, ready values from TOML files; both end
+in `accept`, so a value means the same in every source.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _WORDS = {
 
 
 class UnexpectedError(ValueError):
-    """A value that is not as its kind expects."""
+    """A value that its type does not accept."""
 
 
 class ValueType(NamedTuple):
-    """What a setting accepts.
+    """The type of a setting.
 
-    `expected` says it in words. `read` makes a value of text, `accept` checks a
-    value and brings it into its final form; the folder it is given is what
-    relative paths start from ("" for the working directory). Both raise
-    ValueError (`accept` always UnexpectedError) for anything that is not as expected.
+    `expected` describes it in words. `read` converts text to a value, `accept` checks a
+    value and brings it into its final form; relative paths start at the given folder
+    ("" for the working directory). Both raise ValueError (`accept` always
+    UnexpectedError) for anything else.
     """
 
     expected: str

@@ -1,4 +1,4 @@
-"""Finding the Nushell program, and seeing that its plugins are there."""
+"""Finds the Nushell program, and checks its plugins."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ _HINT = (
 )
 _TIMEOUT_S = 10.0
 _VERSION = r"(\d+)\.(\d+)\.\d+\S*"
-# What npm's packages call the machines that the kernel calls so.
+# npm's names of machine types, by those of the kernel.
 _NPM_ARCH = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm"}
 
 
 def find_nu(configured: str, path: str, own: str = "") -> str:
     """Return the absolute path of the Nushell program.
 
-    `configured` is a path, or a name to look for on `path` (as in PATH) and then in
-    the folder `own`. Where it names a script that starts Nushell, as npm installs,
-    the program behind it is returned. Nothing is started to find it, but where there
-    is one in both places: the second counts if the first does not fit. Raises
-    MissingTool.
+    `configured` is a path, or a name to search on `path` (as in PATH) and then in the
+    folder `own`. If it names a script that starts Nushell, as npm installs, the program
+    behind it is returned. Nothing is started to find it, unless it is in both places:
+    the second counts if the first is unsuitable. Raises MissingTool.
     """
     named = os.path.expanduser(configured)  # noqa: PTH111 - keeps a bare name bare
     if os.sep in named:
@@ -82,7 +81,7 @@ def nu_version(binary: str) -> str:
 
 
 def check_plugins(plugins: Sequence[str]) -> None:
-    """Raise MissingTool unless all of these plugins are programs that are there."""
+    """Raise MissingTool unless all of these plugins are existing programs."""
     missing = [plugin for plugin in plugins if not os.access(plugin, os.X_OK)]
     if missing:
         message = f"nushell.plugins: not found or not executable: {', '.join(missing)}"
@@ -94,11 +93,11 @@ def _is_script(program: Path) -> bool:
         with program.open("rb") as file:
             return file.read(2) == b"#!"
     except OSError:
-        return False  # executable but not readable: no script
+        return False  # executable but not readable: not a script
 
 
 def _behind_script(script: Path) -> Path:
-    """Return the program that `script` starts: npm's by its place, others by asking."""
+    """Return the program that `script` starts: npm's by its path, others by asking."""
     above = script.resolve().parents
     packaged = next(filter(None, map(native_program, above)), None)
     if packaged is not None:
@@ -108,7 +107,7 @@ def _behind_script(script: Path) -> Path:
 
 
 def native_program(folder: Path) -> Optional[Path]:
-    """Return this machine's Nushell in the `node_modules` of a folder, if it is there."""
+    """Return this machine's Nushell in the `node_modules` of a folder, if it exists."""
     machine = os.uname().machine
     package = f"@nushell/{sys.platform}-{_NPM_ARCH.get(machine, machine)}"
     program = folder / "node_modules" / package / "bin" / "nu"

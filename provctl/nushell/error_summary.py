@@ -1,26 +1,26 @@
-"""What a report of an error by Nushell says, without the drawing around it."""
+"""The message of an error report of Nushell, without the drawing around it."""
 
 from __future__ import annotations
 
 import re
 from typing import List, NamedTuple, Sequence
 
-# A report begins with its code, `Error: nu::shell::io::file_not_found`; then come the
-# message, behind a cross, the lines of code with what is said below them, in a box, and
-# what may help. Without a terminal the drawing is made of ASCII.
+# A report begins with its code, `Error: nu::shell::io::file_not_found`. Then come the
+# message, after a cross, the lines of code with labels below them, in a box, and the
+# help. Without a terminal the drawing is made of ASCII.
 _BEGIN = re.compile(r"Error: \S*$")
 _MESSAGE = re.compile(r"  [x\u00d7] (.+)")
 _BOX = re.compile(r"\s*(?:,-|╭─)\[(.*?)(?::(\d+):\d+)?\]$")
 _BOX_END = re.compile(r"\s*(?:`-{2,}|╰─{2,})$")
 _CODE = re.compile(r"\s*(\d+) [|│] ")
-_OPENED = "opens here"  # of what is never closed, which is told of at its end
+_OPENED = "opens here"  # the label of an unclosed bracket, reported at its end
 _LABEL = re.compile(r"\s*[:·].*?[`|╰├](?:-{2,}|─{2,}) (.+)")
 _HELP = re.compile(r"  help: (.+)")
-_MORE = re.compile(r" {4,}(?:[|│] )?(\S.*)")  # of a message, or of a help
+_MORE = re.compile(r" {4,}(?:[|│] )?(\S.*)")  # a further line of a message or a help
 
 
 class ErrorReport(NamedTuple):
-    """What a report says: its code, all in a line, what may help, and of what place."""
+    """The content of a report: code, message, labels, help and location."""
 
     code: str = ""
     message: str = ""
@@ -45,10 +45,10 @@ def first_report(lines: Sequence[str]) -> ErrorReport:
 
 
 def error_summary(lines: Sequence[str]) -> List[str]:
-    """Return lines of a log, their last report as what it says: a line, and its help.
+    """Return lines of a log, with the last report as a summary and its help.
 
     "I/O error: Connection refused (line 3)". Lines before and after it stay, and so
-    does what only looks like the beginning of one.
+    does text that only looks like the beginning of a report.
     """
     begins = [at for at, line in enumerate(lines) if _BEGIN.match(line)]
     if not begins:
@@ -63,7 +63,7 @@ def error_summary(lines: Sequence[str]) -> List[str]:
 
 
 class _Report:
-    """What was read of a report."""
+    """The parts of a report that were read so far."""
 
     def __init__(self) -> None:
         self.message: List[str] = []
@@ -73,7 +73,7 @@ class _Report:
         self._in_box = False
         self.file = ""
         self.line = 0
-        self._code = 0  # the number of the line of code that was read last
+        self._code = 0  # the number of the last line of code
 
     def takes(self, line: str) -> bool:
         """Read a line, if it belongs to the report."""
@@ -127,12 +127,12 @@ class _Report:
         return message
 
     def help(self) -> str:
-        """What may help."""
+        """The help."""
         return " ".join(self._help)
 
 
 def _place(file: str, line: int) -> str:
-    """Where it is; of a script that has no file of its own only the line."""
+    """Its location; for a script without its own file only the line."""
     if not line:
         return ""
     own = file in ("source", "script") or file.endswith(".in")

@@ -1,4 +1,4 @@
-"""Getting Nushell from npm into a folder of provctl's own."""
+"""Installs Nushell from npm into a folder of provctl."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NUSHELL_VERSION = "0.115.1"
 
 _TIMEOUT_S = 900.0
 _OTHERWISE = "or put Nushell 0.114 or newer on PATH"
-# Whatever the account's own settings of npm are: into this folder, with the package
-# of this machine, which is an optional one. That the package asks for a newer node
-# does not matter: only its native program is used.
+# Whatever npm's settings of the account are: into this folder, with the package of this
+# machine, which is optional. The package asks for a newer node, which does not matter:
+# only its native program is used.
 _FLAGS = (
     "--no-global",
     "--include=optional",
@@ -38,9 +38,9 @@ _FLAGS = (
 def fetch_nu(
     folder: Path, environ: Mapping[str, str], *, tell: Callable[[str], None]
 ) -> str:
-    """Put Nushell into `folder`, whole or not at all, and return its path.
+    """Install Nushell into `folder`, completely or not at all, and return its path.
 
-    Before it takes its time `tell` hears what is done. Raises MissingTool.
+    `tell` gets a message before the slow part. Raises MissingTool.
     """
     npm = shutil.which("npm", path=environ.get("PATH", os.defpath))
     if npm is None:
@@ -54,7 +54,7 @@ def fetch_nu(
         with (folder / ".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two at once: the second one waits
             try:
-                shutil.rmtree(stage, ignore_errors=True)  # of one that was killed
+                shutil.rmtree(stage, ignore_errors=True)  # of a killed install
                 stage.mkdir()
                 _install(npm, stage, environ)
                 return _take(stage, folder / "nu")
@@ -90,7 +90,7 @@ def _install(npm: str, stage: Path, environ: Mapping[str, str]) -> None:
 
 
 def _take(stage: Path, place: Path) -> str:
-    """Put the program of a stage into its place, if it runs here."""
+    """Move the program of a stage to its final path, if it runs here."""
     program = native_program(stage)
     if program is None:
         machine = os.uname().machine
@@ -99,6 +99,6 @@ def _take(stage: Path, place: Path) -> str:
         raise MissingTool(message, hint=hint)
     nu_version(str(program))
     with program.open("rb") as file:
-        os.fsync(file.fileno())  # or a power cut could leave half of it
+        os.fsync(file.fileno())  # otherwise a power cut could leave a part of it
     program.replace(place)
     return str(place)

@@ -1,12 +1,12 @@
 """How `nu` is started for one attempt: arguments, environment, driver text.
 
-The driver text is constant but for paths (generated literals) and names that
-were checked; values travel as JSON. What a task returns reaches the output file
-as JSON, its stdout and stderr are its log. A program at the end of a task is a value
-too, as in `let x = (^uname -s)`: its stdout is copied to the log while it writes.
+The driver text is constant except for paths (generated literals) and checked names;
+values travel as JSON. The value of a task is written to the output file as JSON, its
+stdout and stderr are its log. An external program at the end of a task is a value too,
+as in `let x = (^uname -s)`: its stdout is also copied to the log while it writes.
 
-Nushell 0.114 or newer is needed: earlier ones have no `peek`, which tells the stdout of
-a program from other values without reading it.
+Nushell 0.114 or newer is needed: earlier versions have no `peek`, which distinguishes
+the stdout of a program from other values without reading it.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ $env.PATH = ${variable}.path
 {needs}let {variable} = ${variable}.given
 {imports}
 """
-# A record: it stays in this process, programs that the task starts do not see it.
+# A record: it stays in this process, programs of the task do not see it.
 _NEEDS = "$env.PROVCTL_NEEDS = ${variable}.needs\n"
-# What the platform's own modules take for granted where they speak with the
-# scheduler: that their calls are let in, and that there is a `load-config`.
+# What the platform's own modules expect when they call the scheduler: an accepted
+# token, and a command `load-config`.
 _HTTP = f"use {nu_literal(str(SHIPPED / 'provctl' / 'http.nu'))} *\n"
 _CONFIG = f"use {nu_literal(str(SHIPPED / 'provctl' / 'client.nu'))} load-config\n"
 
@@ -98,7 +98,7 @@ if $result != null {
     $text SENT
 }
 """
-# How the platform's commands say that they failed.
+# How the platform's commands report that they failed.
 _CHECKED = """\
 match $result {
     {success: false} => {
@@ -109,7 +109,7 @@ match $result {
     }
 }
 """
-# There is nothing left to show, and to show nothing costs two milliseconds.
+# An empty value is not printed, because that costs two milliseconds.
 _END = "exit\n"
 # As Nushell shows values by itself; only a record has to be there whole to be checked.
 _TABLE = f"""\
@@ -150,9 +150,9 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class CallArguments(NamedTuple):
-    """What a command is called with.
+    """The arguments of a command.
 
-    `into` names the types of values that JSON does not have, see `core.model.workflow`.
+    `into` names the types of values that JSON lacks, see `core.model.workflow`.
     """
 
     args: Sequence[Any] = ()
@@ -173,10 +173,10 @@ class Invocation(NamedTuple):
 
 
 class NushellConfig(NamedTuple):
-    """What all tasks of a place have: the program, the library, what else is known.
+    """What all tasks have in common: the program, the library, and settings.
 
-    `nu` and `library` are absolute, `plugins` too. `endpoints` are the spellings of
-    the scheduler's address, none where it listens on no port.
+    `nu` and `library` are absolute, `plugins` too. `endpoints` are the spellings of the
+    scheduler's address, none if it listens on no port.
     """
 
     nu: str

@@ -25,7 +25,7 @@ from provctl.core.engine.view import Progress
 
 MAX_LINE = 4096  # characters; a longer line is no progress line
 _MAX_MESSAGE = 200  # characters
-_MAX_NEW_BYTES = 64 * 1024  # looked at in one read; only the newest line counts
+_MAX_NEW_BYTES = 64 * 1024  # bytes per read; only the newest line counts
 
 _PREFIX = "PROGRESS:"
 _NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
@@ -38,14 +38,14 @@ _WITHIN = re.compile(
     rf"(?:\s*/\s*(?P<whole>{_NUMBER})|\s*%)?(?!\w|\.\d)(?P<text>.*)",
     re.ASCII | re.DOTALL,
 )
-_AROUND = " \t\r.,;:|\"'()[]{}"  # belongs to the line, not to what is said in it
+_AROUND = " \t\r.,;:|\"'()[]{}"  # belongs to the line, not to the message
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 # C0 and C1 controls, and the marks that reorder text on a terminal.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
 
 def parse_progress(line: str) -> Optional[Progress]:
-    """Return what `line` reports, None if it reports nothing. Never raises."""
+    """Return the progress in `line`, None if it has none. Never raises."""
     if _PREFIX not in line or len(line) > MAX_LINE:
         return None
     if not line.startswith(_PREFIX):
@@ -61,7 +61,7 @@ def parse_progress(line: str) -> Optional[Progress]:
 
 
 def is_progress(line: str) -> bool:
-    """Whether `line` is there for nothing else than to report progress."""
+    """Whether `line` only reports progress."""
     return line.startswith(_PREFIX) and parse_progress(line) is not None
 
 
@@ -84,8 +84,8 @@ class ProgressReader:
     def read(self) -> Optional[Progress]:
         """Return the newest progress since the last call, None if there is none.
 
-        A line counts once it is complete. A file that is missing or cannot be
-        read has nothing new; one that became shorter is read again.
+        A line counts once it is complete. A file that is missing or cannot be read has
+        nothing new; one that became shorter is read again.
         """
         try:
             with reader(self._path) as log:
@@ -99,7 +99,7 @@ class ProgressReader:
             return None
         *lines, half = new.split(b"\n")
         if start > self._offset:
-            del lines[:1]  # begins in the middle
+            del lines[:1]  # it begins in the middle of a line
         if lines:
             self._offset = start + len(new) - len(half)
         reports = (

@@ -45,7 +45,7 @@ def check_flag(name: str) -> str:
 
 
 def module_path(library: str, module: str) -> str:
-    """Return the absolute path of `module`, which must lie below `library`.
+    """Return the absolute path of `module`, which must be below `library`.
 
     Raises UsageError for an empty or absolute path, or one with "..".
     """
@@ -59,9 +59,9 @@ def module_path(library: str, module: str) -> str:
 
 
 def main_name(module: str) -> str:
-    """Return the name by which Nushell knows the command "main" of a module.
+    """Return Nushell's name of the command "main" of a module.
 
-    Raises UsageError for one that it would read as something else.
+    Raises UsageError for a name that Nushell would read as something else.
     """
     name = PurePosixPath(module).stem
     check_command(name.replace(".", "-"))

@@ -1,8 +1,8 @@
 """Checks scripts with Nushell before they run.
 
-One `nu` parses all of them as a task would have them parsed: it reads the same modules,
-knows `$args`, and runs nothing. What it calls an error of syntax is certain. What may
-be otherwise by the time a task runs, such as a module that another task makes, is not.
+One `nu` parses all of them as in a task: with the same modules and `$args`, but it runs
+nothing. A syntax error is certain. A finding that may have changed when a task runs,
+such as a missing module that another task creates, is not.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _IMPORTS = re.compile(
 )
 
 _TIMEOUT_S = 60.0
-# Only of those that do not parse the report is wanted, which goes to stderr.
+# The report on stderr is needed only for scripts that do not parse.
 _PROGRAM = """\
 $in | from json | each {|text|
     if ($text | nu-check) {
@@ -46,14 +46,14 @@ $in | from json | each {|text|
     {programs: $answer.programs?, error: $error}
 } | to json --raw
 """
-# What depends on files, which may be made before the script runs.
+# What depends on files that may be created before the script runs.
 _LATER = re.compile(r"nu::parser::(.*not_found|error|.*file.*)$")
 _LASTING = re.compile(r"nu::parser::(variable|unknown)_")
 _NOT_PLAIN = re.compile(r"[/~$*?(\"'`\s]")
 
 
 class Finding(NamedTuple):
-    """What is wrong in a line of a script (0: not known which). `sure`: it cannot run."""
+    """A problem in a line of a script (0: unknown). `sure`: it cannot run."""
 
     line: int
     message: str
@@ -62,7 +62,7 @@ class Finding(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What was found in a script, and the programs that it starts, with their lines."""
+    """The problems of a script, and the programs that it starts, with their lines."""
 
     findings: Tuple[Finding, ...] = ()
     programs: Tuple[Tuple[str, int], ...] = ()
@@ -78,7 +78,7 @@ def check_scripts_cached(
 ) -> Dict[str, Checked]:
     """Return the same as `check_scripts`; results in the file `cache` are reused.
 
-    What a script imports may change, so those that import something are asked always.
+    Imported files may change, so scripts with imports are always checked.
     """
     head = _identity(setting.nu)
     kept = read_cache(cache, head)
@@ -100,7 +100,7 @@ def check_scripts_cached(
 
 
 def _identity(nu: str) -> str:
-    """What tells one Nushell, and one version of this program, from another."""
+    """The identity of Nushell and of this program's version."""
     try:
         about = Path(nu).stat()
     except OSError:
@@ -119,9 +119,9 @@ def _from_json(record: str) -> Checked:
 def check_scripts(
     setting: NushellConfig, texts: Sequence[str], *, cwd: str, env: Mapping[str, str]
 ) -> Dict[str, Checked]:
-    """Return what Nushell says of each of these scripts, as tasks in `cwd` with `env`.
+    """Return Nushell's findings about each script, as tasks in `cwd` with `env`.
 
-    Raises MissingTool where it does not answer, or a plugin is not there.
+    Raises MissingTool if Nushell does not answer, or a plugin is missing.
     """
     groups: Dict[Tuple[str, ...], List[Tuple[str, str]]] = {}
     for text in dict.fromkeys(texts):
@@ -134,9 +134,9 @@ def check_scripts(
 
 
 def check_program(mark: str) -> str:
-    """Return the Nushell that checks the scripts which it reads from stdin.
+    """Return the Nushell source that checks the scripts on stdin.
 
-    What Nushell reports of each script is followed by a line `mark` on stderr.
+    Nushell's report about each script is followed by a line `mark` on stderr.
     """
     return _PROGRAM.replace("MARK", mark)
 
@@ -148,7 +148,7 @@ def _check_group(
     cwd: str,
     env: Mapping[str, str],
 ) -> Dict[str, Checked]:
-    """Ask one `nu`, started with these options."""
+    """Check with one `nu`, started with these options."""
     import subprocess
 
     mark = os.urandom(16).hex()
@@ -192,13 +192,13 @@ def _read(text: str, prelude: str, answer: Mapping[str, Any], said: str) -> Chec
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a program is looked up on PATH by just this name."""
+    """Whether a program is searched on PATH by exactly this name."""
     return bool(name) and not _NOT_PLAIN.search(name)
 
 
 def _finding(told: ErrorReport, above: int, otherwise: str) -> Finding:
     if not told.message:
-        # As by Nushell 0.114, which reports nothing.
+        # As in Nushell 0.114, which reports nothing.
         return Finding(0, otherwise.replace("Found : ", ""), sure=False)
     own = told.file == "source"
     lasting = _LASTING.match(told.code) or not _LATER.match(told.code)

@@ -19,9 +19,9 @@ _FILE = re.compile(rb"\[(/[^\n]*/attempts/[0-9]+\.[0-9]+[up]?\.in)(?=:[0-9]+:[0-
 
 
 def in_its_lines(text: str, file: str, line: int) -> str:
-    """Return a script behind as many lines as it has before it in `file`.
+    """Return a script after as many lines as precede it in `file`.
 
-    As it is where `line` is 0, for not known, or leaves no room for the name.
+    It is unchanged if `line` is 0 (unknown), or leaves no room for the name.
     """
     name = f"{_NAME}{file}"
     if line < 2 or not file.isprintable() or len(name.encode()) >= _NAME_MAX:
@@ -33,7 +33,7 @@ def in_its_lines(text: str, file: str, line: int) -> str:
 def with_origins(log: bytes) -> bytes:
     """Return a part of a log in which errors name workflow files, not ours.
 
-    Of a script without a known place, "script" and its own line.
+    For a script without a known location it is "script" and its own line.
     """
     if b".in:" not in log:
         return log

@@ -1,8 +1,8 @@
-"""Nushell's types: which value fits which, and how it gets there.
+"""Nushell's types: which values fit, and how they are converted.
 
-JSON has no durations, sizes or dates. They travel as text, and the driver turns them
-into Nushell's own with a converter of a fixed table. What the types of a signature
-say is checked here, before anything runs; Nushell checks it once more.
+JSON has no durations, sizes or dates. They travel as text, and the driver converts them
+with a fixed table. Types of a signature are checked here, before anything runs; Nushell
+checks them again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _EXPECTED = {
 _TEXTS = frozenset({"string", "path", "directory", "glob", "binary"})
 _AS_TEXT = frozenset({"cell-path", "datetime", "duration", "filesize", "range"})
 _UNITS = {"s": "sec", "m": "min", "h": "hr", "d": "day", "w": "wk", "µs": "us"}
-# Not compiled before they are used, for most commands use none of them.
+# Compiled when first used, because most commands use none of them.
 _PART = (
     r"(?a)(-?\d+(?:\.\d+)?)\s*(ns|us|µs|ms|sec|s|min|m|hr|h|day|d|wk|w)(?![a-zµ])\s*"
 )
@@ -56,7 +56,7 @@ _INT = r"[+-]?[0-9][0-9_]*"
 def validate(kind: str, value: Any) -> Any:
     """Return a JSON value as a parameter of the type `kind` gets it.
 
-    Raises ValueError if it does not fit, as nothing does where code is expected.
+    Raises ValueError if it does not fit; no value fits a type of code.
     """
     name, inner = _split(kind)
     if name in _TEXTS:
@@ -94,13 +94,13 @@ def parse(kind: str, text: str) -> Any:
 
 
 def item_type(kind: str) -> Optional[str]:
-    """Return the type of the items of a list type ("any" if unsaid), None of others."""
+    """Return the type of the items of a list type ("any" by default), else None."""
     name, inner = _split(kind)
     return (inner or "any") if name == "list" else None
 
 
 def expected(kind: str) -> str:
-    """Return in words what fits a type."""
+    """Return a description of what fits a type."""
     name, _ = _split(kind)
     if name in _EXPECTED:
         return _EXPECTED[name]
@@ -108,10 +108,9 @@ def expected(kind: str) -> str:
 
 
 def conversion_code(kind: str) -> Optional[str]:
-    """Return the Nushell that makes a value of a type of what arrives as JSON.
+    """Return the Nushell code that converts arriving JSON to a type.
 
-    None: it arrives as it is. What is returned is constant for a type, never made
-    of one.
+    None: no conversion. The result is a constant for each type, never built from one.
     """
     name, inner = _split(kind)
     if name == "list" and inner in _CONVERTERS:
@@ -176,7 +175,7 @@ def _parts(inner: str) -> List[str]:
 
 
 def _infer_value(text: str) -> Any:
-    """Return what Nushell would take a bare word for, where anything may stand."""
+    """Return the value that Nushell infers for a bare word of type any."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

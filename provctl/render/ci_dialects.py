@@ -1,8 +1,8 @@
-"""How the job logs of CI systems are written: groups that fold, annotations.
+"""The formats of job logs of CI systems: folding groups and annotations.
 
-What a task wrote is text. A CI system reads commands off the same lines, so each line
-that is not ours passes through `harmless` before it is written, or through `shown`,
-which also lets colours pass where they are seen.
+What a task wrote is text, but a CI system reads commands from the same lines. So each
+line that is not ours passes through `harmless` before it is written, or through
+`shown`, which keeps colours where they are supported.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _PLAIN = "\x1b[0m"
 
 @light_dataclass
 class Annotation:
-    """A remark at a place of a file. `level` is "error" or "warning".
+    """A remark at a location in a file. `level` is "error" or "warning".
 
-    `line` and `column` count from 1; 0 means not known, as "" does of `file`.
+    `line` and `column` count from 1; 0 means unknown, like "" for `file`.
     """
 
     level: str
@@ -46,10 +46,10 @@ class CiLogFormat:
         self._colours = colours
 
     def shown(self, line: str, limit: int) -> str:
-        """Return what a task wrote as a line that commands nothing, cut at `limit`.
+        """Return a line of a task without commands, cut at `limit`.
 
-        What had to be changed for that has no colours: they may stand in the middle of
-        what looks like a command.
+        A line that has to be changed loses its colours: they may be in the middle of a
+        text that looks like a command.
         """
         plain = sanitize(line, limit=limit)
         harmless = self.harmless(plain)
@@ -60,13 +60,13 @@ class CiLogFormat:
         return harmless
 
     def harmless(self, line: str) -> str:
-        """Return a line without escape sequences as one that commands nothing."""
+        """Return a line without escape sequences so that it contains no command."""
         return line
 
     def begin(self, key: str, title: str, at: float, *, folded: bool) -> str:
         """Return the line that opens a group.
 
-        `key` is its own among all groups: letters, digits, `_`, `.` and `-`. `at` is in
+        `key` is unique among all groups: letters, digits, `_`, `.` and `-`. `at` is in
         seconds since the epoch. Groups do not nest.
         """
         return f"--- {title}"
@@ -76,11 +76,11 @@ class CiLogFormat:
         return ""
 
     def is_folded(self, folded: bool) -> bool:
-        """Whether a group that was opened like this is folded when it is closed."""
+        """Whether a group that was opened this way is folded when it is closed."""
         return False
 
     def annotation(self, remark: Annotation) -> str:
-        """Return the line that is a remark, if the dialect `annotates`."""
+        """Return the line of an annotation, if the format `annotates`."""
         raise NotImplementedError
 
 
@@ -109,7 +109,7 @@ class GitHub(CiLogFormat):
         return "::endgroup::"
 
     def is_folded(self, folded: bool) -> bool:  # noqa: D102
-        return True  # as soon as it is over
+        return True  # as soon as it is closed
 
     def annotation(self, remark: Annotation) -> str:  # noqa: D102
         fields = {"file": remark.file, "line": remark.line, "col": remark.column}
@@ -121,7 +121,7 @@ class GitHub(CiLogFormat):
 
 
 class GitLab(CiLogFormat):
-    """Sections. Their marks need escape sequences, which no line of a task keeps."""
+    """Sections. Their marks need escape sequences; lines of tasks contain none."""
 
     def begin(self, key: str, title: str, at: float, *, folded: bool) -> str:  # noqa: D102
         how = "[collapsed=true]" if folded else ""
@@ -135,9 +135,9 @@ class GitLab(CiLogFormat):
 
 
 def detect_ci_log_format(environ: Mapping[str, str]) -> CiLogFormat:
-    """Return the dialect of the CI system whose job this is; without one the plain one.
+    """Return the format of the CI system of this job; outside of a job the plain one.
 
-    The logs of both show colours, unless NO_COLOR is set.
+    The logs of both systems show colours, unless NO_COLOR is set.
     """
     colours = not environ.get("NO_COLOR")
     if environ.get("GITHUB_ACTIONS") == "true":
@@ -148,14 +148,14 @@ def detect_ci_log_format(environ: Mapping[str, str]) -> CiLogFormat:
 
 
 def _keep_sgr(text: str, limit: int) -> str:
-    """Make foreign text safe to show on one line as `sanitize` does, with its colours.
+    """Make foreign text safe for one line, like `sanitize`, but keep its colours.
 
-    They end with the line, whatever it says itself.
+    Colours end with the line, whatever it contains.
     """
     parts = _COLOUR.split(truncate_text(text, limit))
     if len(parts) == 1:
         return sanitize(text, limit=limit)
-    # Between two colours there is no escape sequence that both of them are part of.
+    # No escape sequence can span the gap between two colours.
     parts[::2] = [sanitize(part, limit=limit) for part in parts[::2]]
     shown = "".join(parts)
     return shown if shown.endswith(_PLAIN) else shown + _PLAIN

@@ -28,7 +28,7 @@ class Bar:
 
 
 def as_gantt(bars: Sequence[Bar]) -> str:
-    """Return the chart as one SVG element; an empty text where there is nothing."""
+    """Return the chart as one SVG element; an empty text if there are no bars."""
     if not bars:
         return ""
     rows: Dict[str, int] = {}
@@ -90,7 +90,8 @@ _PLOT_MIN = 20
 def as_lines(bars: Sequence[Bar], *, width: int, most: int = 40) -> List[str]:
     """Return the chart in lines of `width` columns, for the first `most` tasks.
 
-    A bar is of `=`, on the critical path of `#`; plain characters, for any terminal.
+    A bar is made of `=`, on the critical path of `#`; plain characters, for any
+    terminal.
     """
     rows: Dict[str, List[Bar]] = {}
     for bar in bars:

@@ -39,9 +39,9 @@ class Failure:
 
 @light_dataclass
 class Report:
-    """What a report shows. `graph` and `chart` are SVG; all else is text.
+    """The content of a report. `graph` and `chart` are SVG; all else is text.
 
-    `program` is what commands that are named begin with.
+    `program` is the prefix of commands in hints.
     """
 
     program: str
@@ -58,7 +58,7 @@ class Report:
 
 
 def as_html(report: Report) -> str:
-    """Return the page. Texts are escaped, whatever is in them."""
+    """Return the page. All texts are escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

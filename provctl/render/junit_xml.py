@@ -43,12 +43,12 @@ class JUnitTestSuite:
 
 
 _NOT_RUN = ("skipped", "cancelled", "waiting")
-# Nobody can know what became of these, so it is not the task that failed.
+# The result is unknown, so these are errors and not failures of the task.
 _UNKNOWN = ("lost", "interrupted")
 
 
 def as_junit(suites: Sequence[JUnitTestSuite]) -> bytes:
-    """Return the file about runs, a suite each."""
+    """Return the report file about runs, with one suite for each."""
     import io
 
     from junitparser import xunit2 as untyped
@@ -60,11 +60,11 @@ def as_junit(suites: Sequence[JUnitTestSuite]) -> bytes:
         written = xunit2.TestSuite(suite.name)
         written.timestamp = suite.began
         written.hostname = suite.run
-        # `add_testcase` recounts all cases, `add_testsuite` compares all suites.
+        # `add_testcase` counts all cases again, `add_testsuite` compares all suites.
         written.extend(_case(case, suite, xunit2) for case in suite.cases)
         document.append(written)
     document.update_statistics()
-    # It has the sum of what the cases took, which may run in parallel.
+    # It would be the sum of the cases, but these may run in parallel.
     for suite, written in zip(suites, document):
         written.time = round(suite.took_s, 3)
     document.time = round(sum(suite.took_s for suite in suites), 3)

@@ -1,4 +1,4 @@
-"""Markdown as GitHub and GitLab show it. Texts are data: no mark in them counts."""
+"""Markdown for GitHub and GitLab. Texts are data: markup in them is escaped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEFT_OUT = "\nThe rest is omitted: the size limit is reached.\n"
 
 @light_dataclass
 class TaskRow:
-    """One task, as it is shown."""
+    """One task, as shown."""
 
     task: str
     outcome: str
@@ -64,7 +64,7 @@ def text(words: str) -> str:
 
 
 def command(words: str) -> str:
-    """A paragraph that ends in a command: `what it does: the command`."""
+    """A paragraph that ends in a command: `description: command`."""
     what, _, line = words.partition(": ")
     return f"{escaped(what)}: <code>{escaped(line, len(line))}</code>\n"
 
@@ -86,7 +86,7 @@ def table(rows: Sequence[TaskRow], unreported: int) -> str:
 
 
 def fenced(language: str, lines: Sequence[str]) -> str:
-    """A code block that no line in it can close."""
+    """A code block that no line in it can end."""
     longest = max(
         (len(run) for line in lines for run in re.findall("`+", line)), default=0
     )

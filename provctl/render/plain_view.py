@@ -1,6 +1,6 @@
-"""The view for pipes, logs and CI: one plain line a transition.
+"""The view for pipes, logs and CI: one plain line for each change.
 
-It imports no rich and does work only for what changed.
+It does not import rich, and only processes what changed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _WIDEST_ID_COLUMN = 40
 
-# What has to differ for a task to be worth a line: status, outcome, attempt.
+# A task gets a new line if one of these differs: status, outcome, attempt.
 _Standing = Tuple[str, Optional[str], int]
 
 
@@ -48,13 +48,12 @@ def choose_view(stream: TextIO, environ: Mapping[str, str]) -> str:
 
 
 class PlainView:
-    """Prints what changed since the last update, each run's account in order.
+    """Prints what changed since the last update, in order for each run.
 
-    `now` gives seconds since the epoch; `stamp` turns them into the time of day
-    that begins each task's line, None for none; `program` is what commands that are
-    named begin with. The first update that the
-    stream does not take raises its OSError, for who watches a run may have to do
-    something about it; `close` never does.
+    `now` gives seconds since the epoch; `stamp` turns them into the time of day before
+    each line about a task, None for none; `program` is the prefix of commands in hints.
+    The first update that cannot be written raises its OSError, because the watcher of a
+    run may have to react; `close` never raises it.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class PlainView:
         self._program = program
         self._run_status: Dict[str, str] = {}
         self._told: Dict[Tuple[str, str], _Standing] = {}
-        self._short: Set[Tuple[str, str]] = set()  # of which it was said what lacks
+        self._short: Set[Tuple[str, str]] = set()  # tasks whose shortage was reported
         self._id_column = 0
 
     def __enter__(self) -> PlainView:
@@ -87,25 +86,24 @@ class PlainView:
 
     @property
     def due(self) -> bool:
-        """Whether an update is of use now: always, for none may be missed."""
+        """Whether an update is needed now: always, because none may be missed."""
         return True
 
     def update(self, views: Sequence[RunView]) -> None:
-        """Tell what changed since the last picture of these runs."""
-        for view in views:  # met before the first line: of several, each is named
+        """Print what changed since the last views of these runs."""
+        for view in views:  # first: with several runs, each line names its run
             self._run_status.setdefault(view.id, "")
         self._write([line for v in views for line in self._account(v, v.tasks)])
 
     def changed(self, run: RunView, tasks: Sequence[TaskView]) -> None:
-        """Tell what changed, when the caller knows which tasks did.
+        """Print what changed, if the caller knows which tasks did.
 
-        The cost is that of `tasks` alone, however many the run has; `run.tasks`
-        is not looked at.
+        The cost depends on `tasks` only; `run.tasks` is not read.
         """
         self._write(self._account(run, tasks))
 
     def close(self, final_views: Sequence[RunView]) -> None:
-        """Tell what is left to tell, then how each run ended."""
+        """Print remaining changes, then how each run finished."""
         with suppress(OSError):
             self.update(final_views)
             for view in final_views:
@@ -118,12 +116,12 @@ class PlainView:
         change: List[str] = []
         if not status:
             account.append(lines.run_started(run))
-        elif status != run.status != "finished":  # `close` tells the end
+        elif status != run.status != "finished":  # `close` reports the end
             change.append(lines.run_changed(run))
         fresh = [task for task in tasks if self._is_news(run.id, task)]
         if run.status != "rolling_back":
             return account + change + self._lines(run, fresh)
-        # What failed comes before it, what is undone after it.
+        # Failures come before it, undone tasks after it.
         undos = [task for task in fresh if task.purpose == "undo"]
         others = [task for task in fresh if task.purpose != "undo"]
         return account + self._lines(run, others) + change + self._lines(run, undos)
@@ -164,10 +162,10 @@ class PlainView:
 
 
 class ResultView(PlainView):
-    """Prints how each run ended, and nothing before."""
+    """Prints only how each run finished."""
 
     def update(self, views: Sequence[RunView]) -> None:
-        """Say nothing of what continues."""
+        """Print nothing about active runs."""
 
     def changed(self, run: RunView, tasks: Sequence[TaskView]) -> None:
-        """Say nothing of what changed."""
+        """Print nothing about changes."""

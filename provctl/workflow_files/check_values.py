@@ -1,7 +1,7 @@
-"""The rules for a value as it is written: special records, sizes, depth.
+"""The rules for written values: expression records, sizes, depth.
 
-What the special records mean is in `core.model.expressions`. Like there, everything walks
-with a list of its own, never with the stack.
+The meaning of expression records is in `core.model.expressions`. As there, nothing is
+recursive.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ Path = Tuple[Any, ...]
 
 
 class ValueProblem(NamedTuple):
-    """Something malformed in a value; `path` leads from the value to it."""
+    """A mistake in a value; `path` leads from the value to it."""
 
     path: Path
     message: str
 
 
 def value_problems(value: Any, *, condition: bool = False) -> Iterator[ValueProblem]:
-    """Everything wrong with a value as it was written, in order.
+    """Everything wrong with a written value, in order.
 
-    Unknown or misshapen special records, what is not JSON, and what is too
-    large or too deep. `condition`: the value is one for `when`.
+    Unknown or malformed expression records, what is not JSON, and what is too large or
+    too deep. `condition`: the value is one for `when`.
     """
     work: List[Tuple[Path, Any, str]] = [
         ((), value, "condition" if condition else "value")
@@ -158,7 +158,7 @@ def _wrong_text(text: str) -> Optional[str]:
 
 
 def _roles(node: Any, role: str) -> List[Tuple[Path, Any, str]]:
-    """The parts of a sound node: where they are, and what they have to be."""
+    """The parts of a valid node: their locations and roles."""
     key = expression_key(node) if role != "data" else None
     if key is None:
         return [((name,), child, role) for name, child in children(node)]

@@ -20,14 +20,14 @@ _TAB = 4
 _NAME = re.compile("`[^`]*`")
 _NAMED = 3
 _TOLD = 100
-_WORDS = 1_000  # characters; a message has names in it that somebody gave
+_WORDS = 1_000  # characters; a message contains names from the file
 
 
 def render_mistakes(error: InvalidWorkflow, *, width: int = MAX_WIDTH) -> str:
     """Each error with its location, source line and hint, then their number.
 
-    Lines of files are cut to `width` columns. Those that are alike are shown once, with
-    the names of the others.
+    Lines of files are cut to `width` columns. Similar errors are shown once, with the
+    names of the others.
     """
     count = len(error.mistakes) + error.others
     blocks = [
@@ -40,7 +40,7 @@ def render_mistakes(error: InvalidWorkflow, *, width: int = MAX_WIDTH) -> str:
 def brief(error: InvalidWorkflow) -> InvalidWorkflow:
     """Return at most 100 of the mistakes, each with the part of its line around it.
 
-    The others are counted. What is brief already stays as it is.
+    The others are counted. A short error stays unchanged.
     """
     shown = [
         replace(
@@ -66,10 +66,10 @@ def _source(mistake: Diagnostic) -> str:
 
 
 def group_similar(mistakes: Sequence[Diagnostic]) -> List[List[Diagnostic]]:
-    """Return mistakes in groups of those that tell the same of different names.
+    """Return mistakes in groups that differ only in a name.
 
-    A slip where tasks are generated is one of each of them, at one place. Those
-    without a place belong to the first that are alike and have one.
+    A mistake in generated tasks is one for each of them, at one location. Those without
+    a location belong to the first similar ones that have one.
     """
     groups: Dict[Tuple[object, ...], List[Diagnostic]] = {}
     placed: Dict[Tuple[object, ...], List[Diagnostic]] = {}
@@ -114,7 +114,7 @@ def _block(group: Sequence[Diagnostic], width: int) -> Iterator[str]:
 
 
 def _excerpt(mistake: Diagnostic, room: int) -> Tuple[str, str]:
-    """The line and the marks under it; of a long line the part around them."""
+    """The line and the marks under it; for a long line the part around them."""
     line = mistake.source_line
     start = min(mistake.column - 1, len(line))
     first = max(0, start - room - 1)
@@ -130,7 +130,7 @@ def _excerpt(mistake: Diagnostic, room: int) -> Tuple[str, str]:
 
 
 def _letters(text: str) -> List[str]:
-    """What is shown for each character; of a tab so many spaces as it is wide."""
+    """The text for each character; for a tab the spaces of its width."""
     letters: List[str] = []
     column = 0
     for char in text:
@@ -140,7 +140,7 @@ def _letters(text: str) -> List[str]:
 
 
 def _window(widths: Sequence[int], start: int, room: int) -> Tuple[int, int]:
-    """What fits around a place, as much to the left as to the right if there is."""
+    """The part around a position, as much to the left as to the right if possible."""
     if sum(widths) <= room:
         return 0, len(widths)
     room -= len("……")

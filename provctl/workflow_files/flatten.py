@@ -1,6 +1,6 @@
-"""Making flat tasks of nested workflows: whom each waits for, all checked.
+"""Flattens nested workflows into tasks with checked dependencies.
 
-The name of a task means the nearest one: of the same level, or of a level around.
+A name refers to the nearest task: of the same level, or of a level around.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MAX_NEEDS = 1_000_000
 
 
 class _Use(NamedTuple):
-    """Where a field, `part`, refers to another task's output."""
+    """The field, `part`, that refers to another task's output."""
 
     path: DocPath
     part: str
@@ -63,10 +63,10 @@ def flatten(
 ) -> Tuple[WorkflowFields, Tuple[Task, ...]]:
     """The outermost workflow's own fields, and the tasks of all levels.
 
-    Mistakes go into `problems`; if there are any the tasks are of no use.
-    `known_pools` maps pools to capacities, None to accept any pool; `check_place` says
-    why no machine is as a task wants it, "" if one is; `check_call`
-    is given the `library` that the workflow names, `line_of` a script.
+    Mistakes go into `problems`; if there are any the tasks must not be used.
+    `known_pools` maps pools to capacities, None to accept any pool; `check_place` returns
+    why no machine has what a task needs, "" if one has it; `check_call` gets
+    the `library` that the workflow names, `line_of` a script.
     """
     top = read_level(document, (), problems)
     table = build_table(top, problems)
@@ -108,14 +108,14 @@ def _check_call(
             problems.add(path, wrong.message, wrong.hint)
 
 
-# --- needs, said and implied -----------------------------------------------------
+# --- written and implied dependencies ----------------------------------------------
 
 
 class _Needs:
     """Finds the dependencies of tasks: their `needs`, then outputs that they use.
 
-    A million needs are of a hundred thousand tasks at most: those that are alike are
-    one.
+    A million dependencies are of at most a hundred thousand tasks, so equal ones share
+    one object.
     """
 
     def __init__(self, table: TaskTable, problems: ValidationIssues) -> None:
@@ -172,7 +172,7 @@ class _Needs:
 
 
 def _path_of_need(node: TaskNode, need: Dependency) -> DocPath:
-    """Where a task says first that it needs another."""
+    """Where a task first names a dependency on another."""
     for index, said in enumerate(node.entry.fields.needs):
         if node.scope.find(said.task) == need.task:
             return (*node.entry.path, "needs", index)
@@ -205,7 +205,7 @@ def _check_output(
     table: TaskTable,
     problems: ValidationIssues,
 ) -> None:
-    """Follow a path into nested workflows, as far as it is known what is there."""
+    """Follow a path into nested workflows, as far as their outputs are known."""
     path, wanted = use.path, use.reference.path
     parts = wanted.split(".") if wanted else []
     while parts and target in table.scopes:

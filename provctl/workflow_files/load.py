@@ -1,8 +1,8 @@
-"""Loading a workflow file: read, evaluate, validate, flatten, freeze.
+"""Loads a workflow file: read, evaluate, validate, flatten.
 
-Nickel, KCL, JSON and TOML files of the same shape are accepted, and those of the
-platform that provctl replaces. Every mistake of our own checks is found, given its
-place in the file, and raised at once.
+Nickel, KCL, JSON and TOML files of the same format are accepted, and those of the
+platform that provctl replaces. All mistakes found by our checks are located in the
+file, and raised at once.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class LoadContext:
-    """What surrounds a file: where its tasks run, and what they may use.
+    """The context of a file: where its tasks run, and what they may use.
 
-    `environment` are the variables to freeze; `known_pools` maps pools to
-    capacities, None to accept any; `check_call` looks into the Nushell library;
-    `nickel_binary` is used where `python` has no package py-nickel; `tell` is given
-    notes about what of a file is not used.
+    `environment` are the variables to store; `known_pools` maps pools to capacities,
+    None to accept any; `check_call` searches the Nushell library; `nickel_binary` is
+    used if `python` has no package py-nickel; `tell` gets notes about unused parts of a
+    file.
     """
 
     cwd: str
@@ -88,11 +88,11 @@ class LoadContext:
 
 @light_dataclass
 class DocumentOrigin:
-    """Where a document came from: its name for people, and what follows from it.
+    """The origin of a document: its name for users, and its properties.
 
-    `name` is the workflow's if it gives none; `folder` is where relative paths begin,
-    None if there can be none; `source` is kept with the run. `sorts`: the order of
-    records in it says nothing.
+    `name` is the workflow's default name; relative paths start at `folder`, None if
+    there can be none; `source` is stored with the run. `sorts`: records in it have no
+    order.
     """
 
     file: str
@@ -107,9 +107,9 @@ def load_workflow(
 ) -> Workflow:
     """The workflow of a .ncl, .k, .json or .toml file, validated and flat.
 
-    `params` are the texts of `-p name=text`. Raises InvalidWorkflow with every
-    mistake, also for a file that cannot be read, and MissingTool if it is
-    Nickel and there is none.
+    `params` are the texts of `-p name=text`. Raises InvalidWorkflow with every mistake,
+    also for an unreadable file, and MissingTool if it is Nickel and there is no
+    evaluator.
     """
     problems = ValidationIssues()
     document = read_document(path, params, problems, context)
@@ -127,9 +127,9 @@ def check_document(
     origin: DocumentOrigin,
     context: LoadContext,
 ) -> Workflow:
-    """The workflow that a parsed file is, validated and flat.
+    """The workflow of a parsed file, validated and flat.
 
-    Raises InvalidWorkflow with every mistake, those in `problems` already included.
+    Raises InvalidWorkflow with every mistake, including those in `problems`.
     """
     from provctl.core.model.graph import topological_order
     from provctl.workflow_files.flatten import flatten
@@ -201,7 +201,7 @@ def _itself(path: DocPath) -> DocPath:
 
 
 def _with_absolute_secrets(task: Task, origin: DocumentOrigin) -> Task:
-    """Files of secrets are named from the place of the workflow file, or from home."""
+    """Files of secrets are relative to the workflow file, or to the home directory."""
     if not task.secrets:
         return task
     secrets = {}
@@ -231,7 +231,7 @@ def read_document(
     problems: ValidationIssues,
     context: LoadContext,
 ) -> Document:
-    """Read a file as what it says, before that is checked. Raises as `load_workflow`."""
+    """Read and parse a file without checking its content. Raises as `load_workflow`."""
     suffix = path.suffix
     if suffix not in SUFFIXES:
         hint = "use the extension .ncl, .json, .toml or .k"

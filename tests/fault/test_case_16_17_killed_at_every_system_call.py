@@ -22,8 +22,8 @@ from tests.support.strace import (
     TRACING,
     Point,
     attached,
+    has_injected,
     killing,
-    meddled,
     need_strace,
     points_of,
     under,
@@ -144,7 +144,7 @@ def _background(provctl: Provctl, point: Point) -> str:
     log = provctl.folder / "strace"
     submitted, code = serve(provctl, under(log, killing(point)))
     assert code == -9, "it was not killed"
-    assert meddled(log), "it was killed by somebody else"
+    assert has_injected(log), "it was killed by somebody else"
     provctl("scheduler", "start")
     check_whole(provctl, submitted)
     return "whole"
@@ -179,7 +179,7 @@ def _cancel(provctl: Provctl, point: Point) -> str:
     with attached(scheduler, log, killing(point)):
         done = provctl("cancel", run, code=None)
         provctl.until(lambda: not alive(scheduler), f"killed at {point}")
-    assert meddled(log)
+    assert has_injected(log)
     assert done.code == 0, done
     assert any(r["type"] == "cancel_requested" for r in provctl.journal(run))
     provctl("scheduler", "start")  # it may have been killed after that
@@ -205,5 +205,5 @@ def _killed(provctl: Provctl, point: Point, *command: object, **how: Any) -> Don
     log = provctl.folder / "strace"
     done = provctl(*command, code=None, under=under(log, killing(point)), **how)
     assert done.code == -9, f"it was not killed: {done}"
-    assert meddled(log), "it was killed by somebody else"
+    assert has_injected(log), "it was killed by somebody else"
     return done

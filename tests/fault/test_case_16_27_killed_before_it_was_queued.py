@@ -16,8 +16,8 @@ from tests.support.fault_workflow import trace
 from tests.support.strace import (
     Point,
     failing,
+    has_injected,
     killing,
-    meddled,
     need_strace,
     points_of,
     under,
@@ -46,7 +46,7 @@ def _left(provctl: Provctl, point: Point, *, age_s: float = 100) -> str:
         *("workflow", "submit", file), code=None, under=under(log, killing(point))
     )
     assert done.code == -signal.SIGKILL, done
-    assert meddled(log)
+    assert has_injected(log)
     assert done.out == ""
     (run,) = {*provctl.runs()} - {*before}
     assert not (provctl.state / "queue" / run).exists()

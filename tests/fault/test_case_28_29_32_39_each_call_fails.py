@@ -20,7 +20,7 @@ from tests.support.strace import (
     TRACING,
     Point,
     failing,
-    meddled,
+    has_injected,
     need_strace,
     points_of,
     under,
@@ -117,7 +117,7 @@ def test_case_28_32_39_scheduler_releases_runs_it_cannot_record(
 def _background(provctl: Provctl, fault: Fault) -> str:
     log = provctl.folder / "strace"
     submitted, code = serve(provctl, under(log, failing(fault.point, fault.how)))
-    assert meddled(log), "it did not come so far"
+    assert has_injected(log), "it did not come so far"
     assert code in (0, _FULL), (provctl.folder / "said").read_text()
     ended = any(
         r["type"] == "run_finished" for r in provctl.journal(submitted.last_word)
@@ -148,5 +148,5 @@ def _failed(provctl: Provctl, fault: Fault, *command: object) -> Done:
     done = provctl(
         *command, code=None, under=under(log, failing(fault.point, fault.how))
     )
-    assert meddled(log), f"it did not come so far: {done}"
+    assert has_injected(log), f"it did not come so far: {done}"
     return done

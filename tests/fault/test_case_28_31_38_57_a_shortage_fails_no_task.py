@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.attempts import children_of
 from tests.support.disks import SmallDisk, small_disk
-from tests.support.strace import attached, meddled, need_strace
+from tests.support.strace import attached, has_injected, need_strace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +118,7 @@ def test_case_28_38_57_attempt_waits_for_any_missing_resource(
     with attached(parent, log, options):
         (provctl.folder / "go").touch()
         _until_told(provctl, run, lacks)
-    assert meddled(log)
+    assert has_injected(log)
     _check_whole(provctl, run)
 
 
@@ -138,7 +138,7 @@ def test_case_57_attempt_waits_for_a_process_for_its_supervisor(
         other = provctl.submit(provctl.file({"b": {"command": ["true"]}}))
         provctl("cancel", other)
         provctl("wait", other, code=11)
-    assert meddled(log)
+    assert has_injected(log)
     provctl("wait", run)
 
 

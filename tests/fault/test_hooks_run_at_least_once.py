@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Dict, List
 import pytest
 
 from tests.support.attempts import alive
-from tests.support.strace import Point, killing, meddled, need_strace, under
+from tests.support.strace import Point, has_injected, killing, need_strace, under
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def _killed_before_its_hooks(provctl: Provctl, heard: Heard) -> str:
     done = provctl(
         "run", file, env=heard.env, code=-9, under=under(log, killing(point))
     )
-    assert meddled(log), done
+    assert has_injected(log), done
     (run,) = set(provctl.runs()) - before
     assert provctl.status(run)["outcome"] == "succeeded"
     assert len(heard.lines()) == 1

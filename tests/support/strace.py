@@ -27,8 +27,8 @@ __all__ = [
     "attached",
     "calls_in",
     "failing",
+    "has_injected",
     "killing",
-    "meddled",
     "need_strace",
     "points_of",
     "under",
@@ -179,7 +179,7 @@ def calls_in(log: Path) -> List[str]:
     return whole
 
 
-def meddled(log: Path) -> bool:
+def has_injected(log: Path) -> bool:
     """Whether strace made the requested change."""
     text = log.read_text(encoding="utf-8", errors="replace")
     return "(INJECTED)" in text or "+++ killed by SIGKILL +++" in text

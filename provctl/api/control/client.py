@@ -1,6 +1,7 @@
-"""Asking an owner of runs: the command's end of the control socket.
+"""Sends requests to an owner of runs: the command's end of the control socket.
 
-Without asyncio, for commands are to be quick; `api.control.server` has the other end.
+It does not import asyncio, because commands must be fast; `api.control.server` is the
+other end.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def call(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Dict[str, Any]:
-    """Send a request and return the answer.
+    """Send a request and return the response.
 
     Raises the error that the owner returned, and SchedulerUnreachable if there is no
-    answer within `timeout_s` seconds.
+    response within `timeout_s` seconds.
     """
     try:
         with socket.socket(socket.AF_UNIX) as sock:
@@ -38,7 +39,7 @@ def call(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Dict[st
     kind = _BY_EXIT_CODE.get(answer["exit_code"], errors.ProvctlError)
     theirs = answer.get("version", "")
     if kind is errors.UsageError and theirs != __version__:
-        # What a command sends is right for an owner of its own version.
+        # What a command sends is valid for an owner of its own version.
         message = (
             f"the owner, of version {theirs or '?'}, does not support this command, of"
             f" version {__version__}: {answer['error']}"
@@ -51,7 +52,7 @@ def call(path: Path, request: Mapping[str, Any], *, timeout_s: float) -> Dict[st
 
 
 def _answer_in(line: bytes) -> Dict[str, Any]:
-    """Raises ValueError for anything that is no answer."""
+    """Raises ValueError for an invalid response."""
     answer = json.loads(line)
     if not isinstance(answer, dict) or "ok" not in answer:
         message = "not an answer"

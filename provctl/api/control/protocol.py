@@ -1,4 +1,4 @@
-"""What an owner of runs answers on its control socket."""
+"""The protocol of the control socket."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _NAMES = {kind: name for name, kind in _REQUESTS.items()}
 
 
 def encode_request(request: rq.Request) -> Dict[str, Any]:
-    """Return a request as the record that travels."""
+    """Return a request as the record to send."""
     return {"verb": _NAMES[type(request)], **vars(request)}
 
 
 async def handle(scheduler: Scheduler, message: Mapping[str, Any]) -> Dict[str, Any]:
-    """Do what a message asks; durable on return. Raises ProvctlError to refuse."""
+    """Handle a message; durable on return. Raises ProvctlError to refuse it."""
     await scheduler.request(_request_of(message))
     return {}
 

@@ -1,7 +1,7 @@
-"""How a scheduler says that it can be reached: to who started it, or a manager.
+"""How a scheduler reports readiness: to the command that started it, or to a manager.
 
-The protocol of service managers is sd_notify(3): datagrams to the socket that
-NOTIFY_SOCKET names; a name that begins with @ is in the abstract namespace.
+The protocol of service managers is sd_notify(3): datagrams to the socket in
+NOTIFY_SOCKET; a name that begins with @ is in the abstract namespace.
 """
 
 from __future__ import annotations
@@ -13,47 +13,47 @@ from typing import Mapping
 
 from typing_extensions import Protocol
 
-# What a starting scheduler says on its readiness pipe.
+# The messages of a starting scheduler on its readiness pipe.
 READY = b"ready\n"
 ALREADY = b"already\n"
 
 
 class Readiness(Protocol):
-    """Whoever waits for a scheduler."""
+    """A process that waits for a scheduler."""
 
     def ready(self) -> None:
-        """It can be reached."""
+        """The scheduler serves."""
 
     def already(self) -> None:
-        """Another one can be reached."""
+        """Another scheduler serves."""
 
     def failed(self, why: str) -> None:
-        """It cannot start."""
+        """The scheduler cannot start."""
 
     def stopping(self) -> None:
-        """It can be reached no more, and ends."""
+        """The scheduler stops serving and ends."""
 
 
 class Pipe:
-    """The command that started it; a pipe closed without a word means a crash.
+    """The command that started it; a pipe closed without a message means a crash.
 
-    That command may be gone, or have waited long enough: who is queued still waits.
+    The command may be gone, or have stopped waiting; queued runs do not depend on it.
     """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
     def ready(self) -> None:
-        """Say so, and that nothing else will come."""
+        """Report that it serves, and that no more messages follow."""
         self._tell(READY)
         os.close(self._fd)
 
     def already(self) -> None:
-        """Say so."""
+        """Report that another scheduler serves."""
         self._tell(ALREADY)
 
     def failed(self, why: str) -> None:
-        """Say why."""
+        """Report why it cannot start."""
         self._tell(why.encode(errors="replace"))
 
     def _tell(self, words: bytes) -> None:
@@ -71,19 +71,19 @@ class ServiceManager:
         self._address = environ.get("NOTIFY_SOCKET", "")
 
     def ready(self) -> None:
-        """Say so."""
+        """Report that it serves."""
         self._tell("READY=1\nSTATUS=runs workflows")
 
     def already(self) -> None:
-        """Say so."""
+        """Report that another scheduler serves."""
         self._tell("STATUS=another scheduler runs")
 
     def failed(self, why: str) -> None:
-        """Say why."""
+        """Report why it cannot start."""
         self._tell(f"STATUS={why.splitlines()[0] if why else 'failed'}")
 
     def stopping(self) -> None:
-        """Say so."""
+        """Report that it stops."""
         self._tell("STOPPING=1")
 
     def _tell(self, text: str) -> None:
@@ -92,7 +92,7 @@ class ServiceManager:
         address = self._address
         if address.startswith("@"):
             address = "\0" + address[1:]
-        # A manager that does not listen must not keep us from our work.
+        # A manager that does not listen must not block the scheduler.
         with suppress(OSError), socket.socket(
             socket.AF_UNIX, socket.SOCK_DGRAM
         ) as sock:

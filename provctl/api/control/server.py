@@ -28,7 +28,7 @@ _CLIENTS_MAX = 64
 
 
 class ControlServer:
-    """Answers requests with what `handler` returns; its ProvctlErrors are answers."""
+    """Sends the results of `handler`, and its ProvctlErrors, as responses."""
 
     def __init__(self, path: Path, handler: Handler) -> None:
         self._path = path
@@ -37,9 +37,9 @@ class ControlServer:
         self._clients = 0
 
     async def start(self) -> None:
-        """Bind and listen. Only the holder of the lock beside it may do this.
+        """Bind and listen. Only the holder of the lock beside it may call this.
 
-        Raises StateDirError, also for what is there and was never a socket.
+        Raises StateDirError, also if another kind of file is there.
         """
         sock = bind_private(self._path)
         self._server = await asyncio.start_unix_server(
@@ -50,7 +50,7 @@ class ControlServer:
         """Stop listening."""
         if self._server is not None:
             self._server.close()
-            with suppress(OSError):  # the next owner takes it away
+            with suppress(OSError):  # the next owner removes it
                 self._path.unlink()
 
     async def _serve(
@@ -75,7 +75,7 @@ class ControlServer:
             try:
                 line = await reader.readline()
             except ValueError:
-                return  # longer than any request is
+                return  # longer than any request
             if not line:
                 return
             answer = await self._answer(line)

@@ -1,4 +1,4 @@
-"""Remarks for CI systems that show them at the lines of files: mistakes, failures.
+"""Annotations for CI systems that show them at lines of files: mistakes and failures.
 
 GitHub shows ten of each kind per step. The tenth summarizes all that remain.
 """
@@ -31,9 +31,9 @@ _Where = Tuple[str, int, int]  # file, line, column
 def annotate_mistakes(
     environ: Mapping[str, str], mistakes: Sequence[Diagnostic]
 ) -> None:
-    """Print a remark for each mistake in a workflow file, on stderr, if they are shown.
+    """Print an annotation for each mistake in a workflow file on stderr, if supported.
 
-    Those that are alike have one.
+    Equal mistakes have one annotation.
     """
     dialect = detect_ci_log_format(environ)
     if not dialect.annotates:
@@ -62,9 +62,9 @@ def _lines_of(mistake: Diagnostic) -> List[str]:
 
 
 def annotate_runs(session: Session, courses: Sequence[RunSummaryReport]) -> None:
-    """Print a remark for each task that failed, or only succeeded after it had failed.
+    """Print an annotation for each task that failed or is flaky.
 
-    Those come first that failed by themselves, in the order in which they did.
+    Tasks that failed by themselves come first, in the order of their failures.
     """
     dialect = detect_ci_log_format(session.environ)
     if not dialect.annotates:
@@ -93,7 +93,7 @@ def _annotations(
 
 
 def _limit(remarks: Sequence[Annotation]) -> List[Annotation]:
-    """As many as are shown, the last of them about all the others."""
+    """As many as are shown; the last one counts the others."""
     if len(remarks) <= _MOST:
         return list(remarks)
     others = remarks[_MOST - 1 :]
@@ -129,7 +129,7 @@ def _flaky(course: RunSummaryReport) -> Dict[str, Tuple[str, str]]:
 
 
 def _why(course: RunSummaryReport, task: TaskState) -> str:
-    """How it ended, and its last words."""
+    """The reason of a failure, and the last lines of its log."""
     from provctl.core.engine.view import task_view
     from provctl.render.text import describe_task, elapsed
     from provctl.runs.log_tail import last_lines
@@ -160,7 +160,7 @@ def _places(
 
 
 def _in_workspace(file: str, environ: Mapping[str, str]) -> str:
-    """A file as it is called in the repository; as it is, if it is not in there."""
+    """The path of a file relative to the repository; unchanged if it is outside."""
     root = environ.get("GITHUB_WORKSPACE")
     if not root or not file:
         return file

@@ -1,4 +1,4 @@
-"""Tells the CI system how runs ended: annotations, and the summary of the step."""
+"""Reports the results of runs to the CI system: annotations, and the step summary."""
 
 from __future__ import annotations
 

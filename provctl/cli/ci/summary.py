@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from provctl.storage.layout import RunDir
 
 
-MOST = 1 << 20  # bytes of the summaries of one step that GitHub takes
+MOST = 1 << 20  # bytes that GitHub accepts for the summaries of one step
 
 _ROWS = 200
 _FAILURES = 10
 _LOG_LINES = 30
-_NODES = 200  # that can be told apart in a picture
-# What mermaid draws at most, as GitHub and GitLab have it.
+_NODES = 200  # more nodes are unreadable in a picture
+# The limits of mermaid in GitHub and GitLab.
 _EDGES = 500
 _DRAWN = 50_000  # characters
 _TEXT_LINES = 100
@@ -92,7 +92,7 @@ def markdown_of(courses: Sequence[RunSummaryReport], most: int = MOST) -> str:
 
 
 def _parts(course: RunSummaryReport) -> List[str]:
-    """What there is to say, each part by itself, the most important first."""
+    """The separate parts of the summary, the most important first."""
     from provctl.render import markdown
 
     run, now = course.run, course.now
@@ -135,7 +135,7 @@ def _drawn(course: RunSummaryReport) -> str:
 
 
 def _rows(course: RunSummaryReport) -> List[TaskRow]:
-    """The tasks, what failed first, then what was tried again, then in file order."""
+    """The tasks: failed ones first, then retried ones, then in file order."""
     from provctl.render.markdown import TaskRow
 
     used: Dict[str, Tuple[float, int]] = {}
@@ -182,7 +182,7 @@ def _took(task: TaskState) -> str:
 
 
 def _critical(run: RunState, now: float) -> str:
-    """Say which chain of tasks decided how long it took."""
+    """Name the critical path and its duration."""
     from provctl.runs.history.estimates import critical_path_of_run
 
     chart = critical_path_of_run(run, now)
@@ -198,7 +198,7 @@ def _critical(run: RunState, now: float) -> str:
 
 
 def _failures(course: RunSummaryReport) -> List[Tuple[str, str, List[str]]]:
-    """Task, why, and the end of its log, of what failed or is held."""
+    """Task, reason, and the end of its log, for failed and held tasks."""
     found: List[Tuple[str, str, List[str]]] = []
     for task in course.run.tasks_needing_attention()[:_FAILURES]:
         path = course.folder.log_of(task.task.index, task.attempt)

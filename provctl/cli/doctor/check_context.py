@@ -1,4 +1,4 @@
-"""What the checks of `doctor` look at, and what they may answer."""
+"""The input of the checks of `doctor`, and their possible results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class CheckNote:
-    """Something worth saying that is no fault: what is so, and what to do about it."""
+    """A note that is not a problem: a fact, and what to do about it."""
 
     detail: str
     advice: str
@@ -24,7 +24,7 @@ class CheckNote:
 
 @light_dataclass
 class CheckContext:
-    """What the checks look at; `broken` is why the settings are only defaults."""
+    """The input of the checks; `broken` is why the settings are only defaults."""
 
     settings: Settings
     state_dir: Path
@@ -35,5 +35,5 @@ class CheckContext:
 
     @property
     def search_path(self) -> str:
-        """Where programs are looked for, as in PATH."""
+        """The folders in which programs are searched, as in PATH."""
         return self.environ.get("PATH", os.defpath)

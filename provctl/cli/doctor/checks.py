@@ -1,7 +1,7 @@
 """The checks of what runs need: configuration, programs, library, state, clock.
 
-A check returns what it found in a few words, as a `CheckNote` where something is to be
-said that is no fault, and raises what is wrong.
+A check returns a short description of what it found, as a `CheckNote` if there is
+something to say that is not a problem, and raises an error for a problem.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from provctl.cli.doctor.check_context import CheckContext, CheckNote
 
 _PROGRAM_TIMEOUT_S = 10
-_RELEASED_AT = 1_735_689_600  # 2025-01-01: no right clock shows an earlier time
+_RELEASED_AT = 1_735_689_600  # 2025-01-01: no correct clock shows an earlier time
 _CLOCK_TOLERANCE_S = 60
 
 
@@ -82,7 +82,7 @@ def _nushell(context: CheckContext) -> str:
 
 
 def _get_nushell(context: CheckContext) -> None:
-    """Get Nushell, unless the configuration wants a program at a certain path."""
+    """Install Nushell, unless the configuration names a program by its path."""
     from provctl.config.paths import programs_dir
     from provctl.nushell.install import fetch_nu
 
@@ -143,7 +143,7 @@ def _state(context: CheckContext) -> str:
 
 
 def _runs(context: CheckContext) -> str:
-    """Whether every run can be read, and those under way without an owner are whole."""
+    """Whether every run can be read, and orphaned unfinished ones are valid."""
     from provctl.runs.verify import verify
     from provctl.storage.layout import StateDir
     from provctl.storage.run_summary import summaries
@@ -239,15 +239,14 @@ CHECKS: Tuple[Tuple[str, Callable[[CheckContext], Union[str, CheckNote]]], ...] 
     ("nodes", _nodes),
 )
 
-# What can be done about the fault that a check has found.
+# What to do about the problem that a check has found.
 FIXES: Mapping[str, Callable[[CheckContext], None]] = {"nushell": _get_nushell}
 
 
 class Package(NamedTuple):
-    """A package by its name; `version` is None where it is not there.
+    """A package; `version` is None if it is not installed.
 
-    `always`: it is needed whatever the version of Python and the extras that were asked
-    for.
+    `always`: it is needed for every version of Python and all extras.
     """
 
     name: str
@@ -256,10 +255,10 @@ class Package(NamedTuple):
 
 
 def packages() -> List[Package]:
-    """Return all packages that provctl uses, but for those of its developers."""
+    """Return all packages that provctl uses, except those for its development."""
     try:
         requirements = requires("provctl") or []
-    except PackageNotFoundError:  # in the single file, where there are no others
+    except PackageNotFoundError:  # in the single file, which has no other packages
         return [
             Package(each.metadata["Name"], each.version, always=False)
             for each in distributions()

@@ -1,4 +1,4 @@
-"""`provctl doctor`: whether everything that runs need is there, and what to do."""
+"""`provctl doctor`: whether everything that runs need exists, and what to do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Check = Callable[[CheckContext], Union[str, CheckNote]]
 
 @light_dataclass
 class _Finding:
-    """What one check found; `problem` is None if nothing is wrong."""
+    """The result of one check; `problem` is None if nothing is wrong."""
 
     check: str
     detail: str
@@ -106,7 +106,7 @@ def _repaired(check: _Check, repair: Callable[[CheckContext], None]) -> _Check:
 
 
 def _retold(session: Session, finding: _Finding) -> _Finding:
-    """A finding whose advice is for who called this command as it was called."""
+    """A finding whose advice repeats the flags of this command."""
     advice = finding.advice and session.called.with_flags(finding.advice)
     return replace(finding, advice=advice)
 

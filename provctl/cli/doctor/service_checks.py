@@ -1,4 +1,4 @@
-"""The checks of what stays when commands end: the API's port and token, services."""
+"""The checks of what remains when commands end: the API's port and token, services."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHOWN = 10  # names
 
 
 def api_port(surroundings: CheckContext) -> Union[str, CheckNote]:
-    """Whether the ports on which the API is to listen are free, or our scheduler's."""
+    """Whether the ports of the API are free, or used by our scheduler."""
     addresses = surroundings.settings.addresses
     if not addresses:
         return "unix socket only; no port is set in [server]"
@@ -80,7 +80,7 @@ def _why_taken(host: str, port: int) -> Optional[str]:
 
 
 def api_token(surroundings: CheckContext) -> str:
-    """Whether the token is for the eyes of its owner alone."""
+    """Whether only its owner can read the token."""
     path = surroundings.state_dir / "scheduler" / "token"
     try:
         info = os.lstat(path)
@@ -95,7 +95,7 @@ def api_token(surroundings: CheckContext) -> str:
 
 
 def service(surroundings: CheckContext) -> Union[str, CheckNote]:
-    """Whether the unit of the scheduler, if there is one, still starts something."""
+    """Whether the program of the scheduler's service unit exists, if any."""
     found = [path for path in _units(surroundings) if path.exists()]
     if not found:
         return "not installed; the scheduler starts on demand"
@@ -109,7 +109,7 @@ def service(surroundings: CheckContext) -> Union[str, CheckNote]:
 
 
 def schedules(surroundings: CheckContext) -> Union[str, CheckNote]:
-    """Whether all schedules can be read, and somebody is there to submit them."""
+    """Whether all schedules can be read, and a scheduler runs to submit them."""
     from provctl.storage.layout import StateDir
     from provctl.storage.lock import lock_owner
     from provctl.storage.schedules import Schedules
@@ -133,7 +133,7 @@ def schedules(surroundings: CheckContext) -> Union[str, CheckNote]:
 
 
 def submissions(surroundings: CheckContext) -> Union[str, CheckNote]:
-    """Whether all runs were handed over by who submitted them."""
+    """Whether all submissions were completed."""
     from provctl.runs.summary_cache import accounts
     from provctl.storage.layout import StateDir
 
@@ -151,7 +151,7 @@ def submissions(surroundings: CheckContext) -> Union[str, CheckNote]:
 
 
 def hooks(surroundings: CheckContext) -> Union[str, CheckNote]:
-    """Whether the programs that are hooks are there, and did not fail the last time."""
+    """Whether the programs of hooks exist, and did not fail the last time."""
     from shutil import which
 
     from provctl.runs.hooks import failure_file
@@ -182,7 +182,7 @@ def _units(surroundings: CheckContext) -> Tuple[Path, ...]:
 
 
 def _program_of(path: Path) -> Optional[str]:
-    """The first word of what a unit of ours starts."""
+    """The program that a unit of ours starts."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -194,7 +194,7 @@ def _program_of(path: Path) -> Optional[str]:
 
 
 def lingering(surroundings: CheckContext) -> Union[str, CheckNote]:
-    """Whether what runs in the background survives the end of the login."""
+    """Whether background processes survive the logout."""
     if not sys.platform.startswith("linux") or not Path("/run/systemd/system").is_dir():
         return "no systemd: background processes survive logout"
     user = surroundings.environ.get("USER") or str(os.geteuid())

@@ -23,7 +23,7 @@ _TITLE = "Commands of the library"
 
 
 def find_noun(ctx: click.Context, name: str, args: List[str]) -> Optional[click.Group]:
-    """Return the commands of a noun; None if there is no library, or none of that name.
+    """Return the commands of a noun; None without a library or without this noun.
 
     `args` are all words; a `--config` among them may name the library. Raises
     InvalidConfig.
@@ -40,7 +40,7 @@ def find_noun(ctx: click.Context, name: str, args: List[str]) -> Optional[click.
 
 
 def known_nouns(ctx: click.Context) -> Dict[str, List[str]]:
-    """Return the verbs of each noun. Raises ProvctlError if they cannot be known."""
+    """Return the verbs of each noun. Raises ProvctlError if they cannot be read."""
     index = session_of(ctx).library
     return {} if index is None else index.nouns()
 
@@ -48,7 +48,7 @@ def known_nouns(ctx: click.Context) -> Dict[str, List[str]]:
 def write_nouns(
     ctx: click.Context, formatter: click.HelpFormatter, taken: Container[str]
 ) -> None:
-    """Add the nouns and their verbs to a help text, or why they are not known.
+    """Add the nouns and their verbs to a help text, or why they cannot be read.
 
     Nouns in `taken` cannot be used, because other commands have these names.
     """
@@ -141,7 +141,7 @@ def _first_line(text: str) -> str:
 
 
 def _config_among(args: List[str]) -> Optional[str]:
-    """Return what a `--config` among words names, None if there is none."""
+    """Return the value of a `--config` among words, None if there is none."""
     for word, following in zip(args, [*args[1:], None]):
         if word == "--":
             break

@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from provctl.nushell.library.signatures import Parameter, Signature
 
 
-_OURS = ("orchestrated", "direct")  # flags that no library can take from us
+_OURS = ("orchestrated", "direct")  # flags that a library cannot redefine
 _FILES = {"path": "file", "glob": "file", "directory": "dir"}
 
 
 def verb_command(verb: LibraryCommand) -> click.Command:
-    """Return the command of a verb that has a signature."""
+    """Return the command for a verb with a signature."""
     return _VerbCommand(verb)
 
 
 class _VerbCommand(click.Command):
-    """A command of the library. What was typed is checked before anything runs."""
+    """A command of the library. All arguments are checked before anything runs."""
 
     def __init__(self, verb: LibraryCommand) -> None:
         assert verb.signature is not None, verb
@@ -98,7 +98,7 @@ class _VerbCommand(click.Command):
     def completions(
         self, ctx: click.Context, parameter: Parameter, incomplete: str
     ) -> List[CompletionItem]:
-        """Return what completes a value of a parameter."""
+        """Return the completions for a value of a parameter."""
         if parameter.type in _FILES and not parameter.choices:
             return [CompletionItem(incomplete, type=_FILES[parameter.type])]
         offers = [(choice, "") for choice in parameter.choices]
@@ -185,7 +185,7 @@ class _VerbCommand(click.Command):
             ctx.exit(watch_runs(session, (account.id,), None, None))
 
     def _fall_back(self, ctx: click.Context, given: CallArguments) -> None:
-        """Run here if there is no scheduler, before anything is on disk."""
+        """Run in the foreground without a scheduler, before anything is on disk."""
         from provctl.errors import SchedulerUnreachable
 
         session: Session = ctx.obj
@@ -207,7 +207,7 @@ def _run_here(
     environ = {**session.environ, **settings.nushell.env_vars}
     endpoint = session.endpoint if verb.imports.endpoint else None
     if endpoint is not None:
-        # It may ask the scheduler something: where that is, and where its token is.
+        # It may call the scheduler, so it gets the address and the token.
         environ["PROVCTL_STATE_DIR"] = str(session.folder.path)
         environ["PROVCTL_ENDPOINT"] = endpoint
     setting = NushellConfig(
@@ -229,7 +229,7 @@ def _read(parameter: Parameter, text: str) -> Any:
 
 
 def _read_list(parameter: Parameter, texts: Tuple[str, ...]) -> Any:
-    """Return a list: given in JSON, or one item for each time the flag was given."""
+    """Return a list: given in JSON, or one item for each use of the flag."""
     import json
 
     item = item_type(parameter.type) or "any"
@@ -242,7 +242,7 @@ def _read_list(parameter: Parameter, texts: Tuple[str, ...]) -> Any:
 
 
 class _Text(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # 8.1 has none
-    """Text that will be read as a parameter's type; completed as the library says."""
+    """A text that is read as a parameter's type; completed as the library says."""
 
     def __init__(self, parameter: Parameter, command: _VerbCommand) -> None:
         self.name = parameter.type
@@ -264,7 +264,7 @@ def _argument(
         [f"word_{number}"],
         type=_Text(parameter, command),
         nargs=-1 if parameter.kind == "rest" else 1,
-        required=False,  # --infra may give it; what is missing is said by us
+        required=False,  # --infra may give it; we report it if it is missing
         metavar=name if parameter.required or name[0] == "[" else f"[{name}]",
     )
 
@@ -328,7 +328,7 @@ def _mode_options() -> List[click.Option]:
 
 
 def _help(signature: Signature) -> str:
-    """Return the text of a command's help; lines stay as the library has them."""
+    """Return the text of a command's help; lines are kept as the library has them."""
     lines = [plain(line) for line in signature.details.splitlines()]
     details = "\n".join(lines)
     return plain(signature.description) + (f"\n\n\b\n{details}" if details else "")

@@ -1,4 +1,4 @@
-"""Asking first: before what is not easily taken back is done."""
+"""Asks for confirmation before destructive actions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DECLINED = 130  # exit code, as of Ctrl-C instead of an answer
 
 
 def yes_option(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb that `agreed` is for `-y`, as `yes`."""
+    """Give a verb `-y` as `yes`, for `confirm`."""
     return click.option(
         "-y",
         "--yes",
@@ -48,6 +48,6 @@ def confirm(question: str, *, yes: bool, destroys: bool = True) -> bool:
 
 
 def is_interactive() -> bool:
-    """Return whether somebody can be asked at the terminal."""
+    """Return whether a user at a terminal can answer."""
     streams = (sys.__stdin__, sys.__stderr__)
     return all(stream is not None and stream.isatty() for stream in streams)

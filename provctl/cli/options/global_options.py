@@ -100,7 +100,7 @@ class _GlobalOption(click.Option):
     """An option of all commands. Only the help of the program itself describes it."""
 
     def get_help_record(self, ctx: click.Context) -> Optional[Tuple[str, str]]:
-        """Return what the list of options says; None below the program itself."""
+        """Return the entry for the list of options; None below the program itself."""
         return super().get_help_record(ctx) if ctx.parent is None else None
 
 
@@ -258,12 +258,12 @@ def unknown_verb(word: str, verbs: List[str]) -> str:
 
 
 class SuggestingGroup(click.Group):
-    """A group of commands that guesses what a mistyped one was meant to be."""
+    """A group of commands that suggests the nearest command for a mistyped one."""
 
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
-        """List the commands, of each its first sentence; click would cut those short."""
+        """List the commands with their first sentences; click would shorten them."""
         rows = [
             (name, self.commands[name].get_short_help_str(limit=1000))
             for name in self.list_commands(ctx)
@@ -275,7 +275,7 @@ class SuggestingGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: List[str]
     ) -> Tuple[Optional[str], Optional[click.Command], List[str]]:
-        """Find the command, or fail with a guess."""
+        """Find the command, or fail with a suggestion."""
         if args and not ctx.resilient_parsing and args[0] not in self.commands:
             ctx.fail(unknown_verb(args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)

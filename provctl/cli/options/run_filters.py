@@ -1,4 +1,4 @@
-"""Choosing runs by label and by time: the options, and what fits them."""
+"""Selects runs by label and by time: the options, and the matching runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class RunFilter(NamedTuple):
-    """Which runs are meant: by labels, all of `conditions`, and by their submission.
+    """A selection of runs: all label `conditions` match, and the submission time.
 
     Times are seconds since the epoch, None for no limit.
     """
@@ -39,7 +39,7 @@ class RunFilter(NamedTuple):
     until: Optional[float] = None
 
     def fits(self, run: RunSummary) -> bool:
-        """Whether a run is meant."""
+        """Whether a run matches."""
         if self.since is not None and run.created_at < self.since:
             return False
         if self.until is not None and run.created_at > self.until:
@@ -135,9 +135,9 @@ def label_option(verb: Callable[..., Any]) -> Callable[..., Any]:
 def chosen_runs(
     session: Session, names: Iterable[str], conditions: Tuple[Condition, ...]
 ) -> List[RunSummary]:
-    """Return the runs that are named or have the labels, each once, oldest first.
+    """Return the named runs or those with the labels, each once, oldest first.
 
-    Raises UsageError if nothing is asked for, NotFound if nothing is found.
+    Raises UsageError if nothing is requested, NotFound if nothing is found.
     """
     from provctl.runs.find import find_runs
 
@@ -166,7 +166,7 @@ def confirm_runs(
     yes: bool,
     destroys: bool = True,
 ) -> List[str]:
-    """Show runs and return their ids; ask first. See `agreed`."""
+    """Show runs and return their ids, after a confirmation; see `confirm`."""
     from provctl.cli.session import plural
 
     for run in runs:

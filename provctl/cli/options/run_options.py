@@ -15,7 +15,7 @@ from provctl.cli.completion.param_types import PARAM
 def params_option(
     help: str = "Set a parameter of the workflow; repeat for more.",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return what gives a verb the option that sets parameters of a workflow."""
+    """Return a decorator that gives a verb the option for parameters of a workflow."""
     return click.option(
         "-p",
         "--param",
@@ -59,7 +59,7 @@ def new_run_options(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def key_option(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the option that makes submitting twice submitting once."""
+    """Give a verb the option for an idempotency key."""
     return click.option(
         "--key",
         metavar="TEXT",

@@ -1,7 +1,7 @@
-"""Kinds of values on the command line: moments, lengths of time, labels.
+"""Types of values on the command line: times, durations, labels.
 
-Labels are completed with those of the newest runs, also where they are given: who
-labels runs uses the same words again.
+Labels are completed with those of the newest runs, also in new submissions, because
+users often use the same labels again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Kind(CompletableType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if not isinstance(value, str):
-            return value  # it has been read
+            return value  # it has already been read
         try:
             return self._read(value)
         except ValueError as problem:
@@ -87,7 +87,7 @@ def _conditions(text: str) -> Tuple[Condition, ...]:
 
 
 def _labels(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
-    """Keys with a `=`, and behind that the values that go with them."""
+    """Keys with a `=`, followed by their values."""
     typed, equals, _ = incomplete.partition("=")
     for key, values in labels_known(ctx).items():
         if not equals:
@@ -102,7 +102,7 @@ _COMPARED = re.compile(r"([^=!]+)(!=|==?)")
 
 
 def _asked_labels(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
-    """The same of a condition, the last of those that stand between commas."""
+    """The same for a condition, the last one in a list with commas."""
     before, comma, last = incomplete.rpartition(",")
     if last.startswith("!"):
         for key in labels_known(ctx):
@@ -116,8 +116,8 @@ def _asked_labels(ctx: click.Context, incomplete: str) -> Iterator[Offer]:
         yield f"{before}{comma}{offer}", about
 
 
-# Seconds since the epoch, of a time or an age, and of one that is over; seconds, and
-# with their unit; key and value; what labels are.
+# Seconds since the epoch for a time or an age, and for a past one; seconds, and with
+# their unit; key and value; label conditions.
 MOMENT = _Kind("time", _moment)
 PAST = _Kind("time", _past)
 DURATION = _Kind("duration", _duration)

@@ -1,6 +1,6 @@
-"""The line after a long silence: what still runs, since when, and for how long yet.
+"""The line after a long silence: what is running, since when, and until when.
 
-CI systems end jobs that say nothing. Who waits at a terminal sees that it waits.
+CI systems end jobs without output. A user at a terminal sees that the command waits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from provctl.storage.layout import StateDir
 
 
-_STILL_RUNNING = 5  # that are named
+_STILL_RUNNING = 5  # tasks that are named
 
 
 class Heartbeat:
@@ -87,9 +87,9 @@ class Heartbeat:
 
 
 class HeartbeatTicker:
-    """A wait that shows nothing of runs; its heartbeat is on stderr.
+    """A wait that shows nothing about runs; it prints heartbeats to stderr.
 
-    At a terminal it has none.
+    At a terminal it prints none.
     """
 
     def __init__(self, session: Session) -> None:
@@ -104,7 +104,7 @@ class HeartbeatTicker:
         self._spoke_at = self._now()
 
     def on_tick(self, runs: Iterable[RunState]) -> None:
-        """Say what still runs, if it is time for that."""
+        """Print what is running, if it is time for that."""
         now = self._now()
         lines = self._heartbeat.after(now - self._spoke_at, runs, now=now)
         for line in lines:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from provctl.render.live.view import LiveView
 
 
-_ENDED = 143  # as shells have it of a SIGTERM
+_ENDED = 143  # the exit code of shells after SIGTERM
 
 
 class JobControl:
@@ -33,7 +33,7 @@ class JobControl:
         self._held: Optional[int] = None
 
     def handle_signals(self) -> None:
-        """Take the signals, as far as they are not ignored."""
+        """Handle the signals that are not ignored."""
         for number, heed in (
             (signal.SIGTERM, _end),
             (signal.SIGHUP, self._on_signal),
@@ -44,7 +44,7 @@ class JobControl:
                 signal.signal(number, heed)
 
     def in_background(self) -> bool:
-        """Return whether the terminal is another job's; give it up, or take it again."""
+        """Return whether another job has the terminal; release it, or take it again."""
         away = _in_background(self._terminal)
         if away != self._away:
             self._away = away
@@ -54,7 +54,7 @@ class JobControl:
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """Hold back what would write while something is being written."""
+        """Delay output of signal handlers while something is being written."""
         self._draws = True
         try:
             yield
@@ -71,7 +71,7 @@ class JobControl:
             self._leave(number)
 
     def _leave(self, number: int) -> None:
-        """Give the terminal back; the next look whose it is comes when continued."""
+        """Release the terminal; after SIGCONT the next update checks who has it."""
         self._view.suspend()
         if number == signal.SIGTSTP:
             self._away = True
@@ -88,5 +88,5 @@ def _end(_number: int, _frame: Any) -> None:
 def _in_background(terminal: int) -> bool:
     try:
         return os.tcgetpgrp(terminal) != os.getpgrp()
-    except OSError:  # nobody's jobs are controlled there
+    except OSError:  # no job control here
         return False

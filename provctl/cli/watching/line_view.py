@@ -1,4 +1,4 @@
-"""Watching runs in lines: what changes, in a CI job what tasks write too."""
+"""Watches runs in lines: changes, and in a CI job also the logs of tasks."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class LineRunView:
     def __init__(
         self, folder: StateDir, stream: TextIO, manner: LineViewOptions
     ) -> None:
-        # Logs are looked at as often as a picture is drawn; without them only silence
-        # is.
+        # Logs are read as often as a picture is drawn; without logs only heartbeats
+        # are due.
         self.tick_s = 0.125 if manner.groups else manner.heartbeat_s / 4 or _NEVER_S
         self._folder = folder
         self._manner = manner
@@ -91,7 +91,7 @@ class LineRunView:
         self._heartbeat = Heartbeat(folder, manner.heartbeat_s, manner.stamp)
 
     def on_update(self, run: RunState, events: Sequence[Event]) -> None:
-        """Show what changed. With groups, what it looks like waits for the next tick."""
+        """Show what changed. With groups, reading the logs waits for the next tick."""
         picture = self._view_of(run)
         changed: Dict[str, List[Any]] = {}
         for event in events:
@@ -116,7 +116,7 @@ class LineRunView:
         return shown
 
     def _on_event(self, run: RunState, event: Any) -> List[Any]:
-        """Let the log know which attempts there are; return those that failed."""
+        """Pass attempts to the log; return those that failed."""
         if not isinstance(event, (*_BEGUN, *_OVER)):
             return []
         run_id, task = run.submitted.run, run.tasks[event.task]
@@ -124,7 +124,7 @@ class LineRunView:
         # A task that finished while the run was orphaned started before this view.
         if isinstance(event, (*_BEGUN, AttemptFinished)):
             log = self._folder.run(run_id).log_of(task.task.index, event.attempt)
-            # Secrets are covered soon after they are written: in time for an end.
+            # Secrets are redacted soon after they are written: before the attempt ends.
             streams = not task.task.secrets
             self._log.on_start(key, _title(task, event), log, streams=streams)
         if isinstance(event, _BEGUN):
@@ -134,18 +134,18 @@ class LineRunView:
         return [key] if failed else []
 
     def on_tick(self, runs: Iterable[RunState]) -> None:
-        """Show what tasks wrote; after a long silence, what still runs."""
+        """Show the logs of tasks; after a long silence, what is running."""
         self._log.pump()
         now = self._manner.now()
         for line in self._heartbeat.after(now - self._log.wrote_at, runs, now=now):
             self._log.print_note_now(line)
 
     def print_note(self, words: str) -> None:
-        """Say something that is not of a run on stderr."""
+        """Print a note about no particular run to stderr."""
         print_message(words)
 
     def close(self, runs: Iterable[RunState]) -> None:
-        """Show how everything ended, with the logs of what failed."""
+        """Show how all runs finished, with the logs of failed tasks."""
         with suppress(OSError):
             self._log.pump()
             self._log.settle()

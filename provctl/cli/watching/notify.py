@@ -1,8 +1,8 @@
-"""The notice at the end of a watch: a bell, or a message on the desktop.
+"""The notification at the end of a watch: a bell, or a message on the desktop.
 
-A terminal gets it, and nothing else: what is piped stays as it is. The message goes
-through the terminal itself (OSC 9 or 777), so that it comes from other machines too;
-on the desktop's own machine by `notify-send`, where that is.
+Only a terminal gets it: piped output stays unchanged. The message goes through the
+terminal itself (OSC 9 or 777), so it arrives from other machines too; on the desktop's
+own machine it uses `notify-send`, if installed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ESCAPE, _END, _BELL = "\x1b", "\x1b\\", "\a"
 
 
 def notify_option(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb that watches `--notify`, as `notify`; None: as the settings say."""
+    """Give a verb `--notify` as `notify`; None: as in the settings."""
     return click.option(
         "--notify",
         type=click.Choice(KINDS),
@@ -63,13 +63,13 @@ def notify_end(
         terminal.write(escape + _BELL)
         terminal.flush()
     except OSError:
-        return  # the terminal has gone
+        return  # the terminal is gone
 
 
 def escape_of(text: str, environ: Mapping[str, str]) -> str:
-    """Return what makes a terminal show a message: one form, as the terminal knows it.
+    """Return the sequence for a message that this terminal supports.
 
-    Inside tmux it is handed through. Nothing in `text` can end it or add to it.
+    Inside tmux it is passed through. Nothing in `text` can end or extend it.
     """
     safe = "".join(char if char.isprintable() else " " for char in text)[:_LENGTH]
     iterm = "iTerm" in environ.get("TERM_PROGRAM", "") + environ.get("LC_TERMINAL", "")
@@ -84,7 +84,7 @@ def escape_of(text: str, environ: Mapping[str, str]) -> str:
 
 
 def _terminal() -> Optional[TextIO]:
-    """Stderr or stdout as the process was given them, if one is a terminal."""
+    """Stderr or stdout as the process inherited them, if one is a terminal."""
     streams = (sys.__stderr__, sys.__stdout__)
     return next((each for each in streams if each and each.isatty()), None)
 

@@ -39,9 +39,9 @@ _NEVER_S = 86_400.0
 
 
 class RunObserver(Protocol):
-    """Shows runs. An OSError of its methods means that the terminal has gone.
+    """Shows runs. An OSError of its methods means that the terminal is gone.
 
-    `tick_s` is how often it wants to be ticked, in seconds.
+    `tick_s` is the interval between ticks in seconds.
     """
 
     tick_s: float
@@ -50,13 +50,13 @@ class RunObserver(Protocol):
         """Show what changed."""
 
     def on_tick(self, runs: Iterable[RunState]) -> None:
-        """Show what changes by itself while time passes."""
+        """Show what changes with time."""
 
     def print_note(self, words: str) -> None:
-        """Say something that is not of a run on stderr."""
+        """Print a note about no particular run to stderr."""
 
     def close(self, runs: Iterable[RunState]) -> None:
-        """Show how everything ended; no error if that is not possible."""
+        """Show how all runs finished; no error if that is not possible."""
 
     def __enter__(self) -> RunObserver: ...
     def __exit__(self, *error: Any) -> None: ...
@@ -79,7 +79,7 @@ class LiveRunView:
         self._job = JobControl(drawing, terminal.fileno()) if terminal else None
 
     def on_update(self, run: RunState, events: Sequence[Event]) -> None:
-        """Show what changed, when the view is made of lines."""
+        """Show what changed, if the view consists of lines."""
         if self.live:
             return
         changed = dict.fromkeys(
@@ -91,7 +91,7 @@ class LiveRunView:
         self._view.changed(view(run, rows=0), rows)
 
     def on_tick(self, runs: Iterable[RunState]) -> None:
-        """Draw, when the view is a picture and it is time for the next one."""
+        """Draw, if the view is a picture and the next one is due."""
         if not self._is_here() or not self._view.due:
             return
         with self._hold_drawing():
@@ -103,7 +103,7 @@ class LiveRunView:
         return self._job is not None and not self._job.in_background()
 
     def print_note(self, words: str) -> None:
-        """Say something that is not of a run on stderr, above the next picture."""
+        """Print a note about no particular run to stderr, above the next picture."""
         here = self._is_here()
         with self._hold_drawing():
             if here:
@@ -113,9 +113,9 @@ class LiveRunView:
                 self._view.resume()
 
     def close(self, runs: Iterable[RunState]) -> None:
-        """Show how everything ended."""
+        """Show how all runs finished."""
         if self._job is not None:
-            self._job.handle_signals()  # again: the loop of an owner took them away
+            self._job.handle_signals()  # again: the loop of an owner has removed them
         with self._hold_drawing():
             self._view.close(self._views(runs, rows=_FINAL_ROWS))
 
@@ -139,16 +139,16 @@ class LiveRunView:
 
 
 def open_screen(session: Session) -> RunObserver:
-    """Return the screen that was asked for, or else fits the terminal or the CI job.
+    """Return the requested screen, or the one for this terminal or CI job.
 
-    On stderr if stdout is for data; with `quiet` only how everything ended.
+    On stderr if stdout is for data; with `quiet` only how all runs finished.
     """
     from provctl.runs.live.view_builder import ViewBuilder
 
     folder = session.folder
     stream: TextIO = sys.stdout
     if session.output != "table":
-        # The stream itself: a run in the foreground leaves when it fails.
+        # The stream itself: a foreground run releases it when it fails.
         stream = sys.stderr if session.quiet else text_stream(Output(2), sys.stderr)
     now, program = Clock().now, session.called.program
     if session.quiet:
@@ -175,7 +175,7 @@ def open_screen(session: Session) -> RunObserver:
 def open_replay(
     session: Session, now: Callable[[], float], speed: float
 ) -> LiveRunView:
-    """Return a screen whose time is `now`, `speed` times as fast as ours."""
+    """Return a screen with the clock `now`, `speed` times as fast as real time."""
     from provctl.runs.live.view_builder import ViewBuilder
 
     program = session.called.program
@@ -202,7 +202,7 @@ def _live(
     from provctl.render.live.view import LiveView
 
     drawing = LiveView(
-        # What is of others in it was made harmless.
+        # Foreign text in it was made harmless.
         Console(file=raw_output(stream), force_terminal=True, force_interactive=True),
         now=now,
         frames_per_s=_FRAMES_PER_S / speed,

@@ -1,8 +1,8 @@
-"""A log that shows what tasks write: attempt by attempt, while they write it.
+"""A log with the output of tasks: attempt by attempt, while they write.
 
-Groups do not interleave. One attempt at a time streams into the open group; the others
-have their files, and are written from them when their turn comes: when that one has
-ended, has been silent while another was not, or when another has failed. News of
+Groups do not interleave. One attempt at a time streams into the open group. The others
+write to their files, and are shown from them at their turn: when the first one has
+finished, was silent while another was not, or when another has failed. Changes of
 others wait for half a minute at most.
 """
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from provctl.render.ci_dialects import CiLogFormat
 
 
-_MOST = 1 << 18  # bytes of an attempt that are streamed; then its end
+_MOST = 1 << 18  # bytes of an attempt that are streamed; then only its end
 _END_LINES = 100
-_LINE = 160  # bytes of a line, about
-_FAILED_LINES = 10  # that are repeated below a group that is folded
-_PATIENCE_S = 10.0  # with silence
-_TURN_S = 30.0  # while what happened to others waits to be told
+_LINE = 160  # approximate bytes of a line
+_FAILED_LINES = 10  # lines that are repeated below a folded group
+_PATIENCE_S = 10.0  # of silence
+_TURN_S = 30.0  # during which changes of other attempts wait
 _LINE_MAX = 4000  # characters
 _REPEATED_MAX = 1000
 
@@ -57,7 +57,7 @@ class _Attempt:
         self.key = key
         self.log = log
         self.reader = attempt_store().open_log(log)
-        self.parts = 0  # groups it had
+        self.parts = 0  # number of its groups
         self.written = 0  # bytes
         self.looked_at = 0  # size of the file
         self.heard_at = 0.0
@@ -70,7 +70,7 @@ class _Attempt:
         return self.written >= _MOST
 
     def has_news(self) -> bool:
-        """Whether it wrote something to be streamed since it was last copied."""
+        """Whether it has new output to be streamed."""
         if not self.streams or self.is_full:
             return False
         try:
@@ -80,10 +80,10 @@ class _Attempt:
 
 
 class TaskLogStream:
-    """Writes lines and logs to a stream. What comes while a group is open waits.
+    """Writes lines and logs to a stream. Lines wait while a group is open.
 
-    `now` gives seconds since the epoch. The first line that the stream does not take
-    raises its OSError; after that nothing is written.
+    `now` gives seconds since the epoch. The first line that cannot be written raises
+    its OSError; after that nothing is written.
     """
 
     def __init__(
@@ -106,19 +106,19 @@ class TaskLogStream:
         self._later(partial(self._write, lines))
 
     def print_note_now(self, line: str) -> None:
-        """Write a line at once, wherever that is."""
+        """Write a line at once, also inside a group."""
         self._write([line])
 
     def on_start(self, key: _Key, title: str, log: Path, *, streams: bool) -> None:
         """An attempt of (run, task, number) writes into a file.
 
-        If it does not stream, its log is shown when it has ended.
+        If it does not stream, its log is shown after it has finished.
         """
         name = f"provctl_{key[0]}_{log.stem}"
         self._running.setdefault(key, _Attempt(title, name, log, streams=streams))
 
     def on_end(self, key: _Key, *, failed: bool) -> None:
-        """It writes no more. If it failed, its log is shown as soon as can be."""
+        """It writes no more. If it failed, its log is shown as soon as possible."""
         attempt = self._running.get(key)
         if attempt is None:
             return
@@ -127,13 +127,13 @@ class TaskLogStream:
         self._later(partial(self._finish, key, failed=failed))
 
     def repeat_end(self, key: _Key) -> None:
-        """Write the end of its log below what was said, if its group is folded."""
+        """Write the end of its log below the result, if its group is folded."""
         attempt = self._running.get(key)
         if attempt is not None:
             self._later(partial(self._repeat, attempt))
 
     def pump(self) -> None:
-        """Write what is new; a group may stay open."""
+        """Write new output; a group may stay open."""
         if self._open is not None:
             self._copy(self._open)
             if not self._is_to_close(self._open):
@@ -144,7 +144,7 @@ class TaskLogStream:
             self._copy(chatty)
 
     def settle(self) -> None:
-        """Close the group that is open and write all that waited for that."""
+        """Close the open group and write all that waited for it."""
         self._close_group()
         self._urgent = False
         while self._pending:
@@ -167,12 +167,12 @@ class TaskLogStream:
         return silent and (bool(self._pending) or self._with_news() is not None)
 
     def _with_news(self) -> Optional[_Attempt]:
-        """Who comes next: the oldest that writes, but for the one whose turn it is."""
+        """The next attempt: the oldest with new output, except the current one."""
         others = (each for each in self._running.values() if each is not self._open)
         return next((each for each in others if each.has_news()), None)
 
     def _finish(self, key: _Key, *, failed: bool) -> None:
-        """Write all that is left of a log, as one group."""
+        """Write the rest of a log as one group."""
         attempt = self._running.pop(key)
         self._copy(attempt, folded=not failed)
         left = attempt.looked_at - attempt.written
@@ -188,7 +188,7 @@ class TaskLogStream:
             self._put([f"    {line}" for line in shown])
 
     def _close_group(self) -> None:
-        """Close the group that is open, if one is."""
+        """Close the open group, if any."""
         if self._open is not None:
             key = f"{self._open.key}_{self._open.parts}"
             self._open = None
@@ -198,7 +198,7 @@ class TaskLogStream:
     # -- writing -----------------------------------------------------------------------
 
     def _copy(self, attempt: _Attempt, *, folded: bool = True) -> None:
-        """Write what a log has that was not written, as far as it may be."""
+        """Write the new part of a log, up to the limit."""
         try:
             attempt.looked_at = attempt.log.stat().st_size
         except OSError:
@@ -247,7 +247,7 @@ class TaskLogStream:
 
 
 class _Lines(io.StringIO):
-    """A stream whose lines are said in a log."""
+    """A stream whose lines are written to a log."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()

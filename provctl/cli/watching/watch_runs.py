@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from provctl.runs.queue_watch import QueueWatcher
 
 
-# Readers look at files: they need no scheduler, and it never waits for them.
+# Readers read files: they need no scheduler, and it never waits for them.
 LOOK_S = 0.05
 
 
@@ -75,7 +75,7 @@ def watch_runs(
     queue_watcher = QueueWatcher(
         session.folder, session.owner_client, lambda why: say(f"note: {why}")
     )
-    # Each once; later @last may be another.
+    # Each once; @last may mean another run later.
     found = [run.id for name in names for run in find_runs(session.folder, name)]
     ids = tuple(dict.fromkeys(found))
     followers = [Follower(session.folder.run(run_id)) for run_id in ids]
@@ -110,10 +110,10 @@ def _look(
     followers: List[Follower],
     screen: Optional[RunObserver],
 ) -> Dict[Follower, bool]:
-    """Read what is new; return the runs that have not ended, and if they can move."""
+    """Read what is new; return the unfinished runs, and whether they can progress."""
     still = {}
     for follower in followers:
-        # The owner first: one that lets go has written everything before.
+        # The owner first: an owner that releases the run has written everything before.
         owned = follower.owned
         moves = owned or queue_watcher.is_being_acquired(follower.folder.id)
         events = follower.read()

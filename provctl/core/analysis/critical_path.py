@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class TaskSlack:
-    """When a task can begin at the earliest, and its slack; seconds from the start."""
+    """The earliest start of a task, and its slack; in seconds from the start."""
 
     earliest_s: float
     took_s: float
@@ -37,7 +37,7 @@ def critical_path(
     """
     nodes = ordered(tasks)
     ends: Dict[int, float] = {}
-    last: Dict[int, int] = {}  # which of those it waits for ends last
+    last: Dict[int, int] = {}  # the dependency of each task that finishes last
     for node, waits in nodes:
         begin = max((ends[other] for other in waits), default=0.0)
         if waits:
@@ -53,7 +53,7 @@ def critical_path(
 
 
 def _length(tasks: Sequence[Task], node: int, took_s: Callable[[Task], float]) -> float:
-    """A nested workflow takes no time beside its tasks."""
+    """A nested workflow takes no time besides its tasks."""
     if node < 0 or isinstance(tasks[node].action, SubWorkflow):
         return 0.0
     return max(took_s(tasks[node]), 0.0)
@@ -65,7 +65,7 @@ def _latest(
     whole: float,
     took_s: Callable[[Task], float],
 ) -> Dict[int, float]:
-    """When each node may end at the latest."""
+    """The latest end of each node that does not delay the run."""
     latest: Dict[int, float] = {}
     for node, waits in reversed(nodes):
         end = latest.setdefault(node, whole)

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from provctl.core.engine.state import RunState, State, TaskState
 
 
-_NAMED = 5  # of those that hold something, or are ahead
-_LOOKED_THROUGH = 100_000  # tasks of a chain of needs
+_NAMED = 5  # names of holders or of tasks ahead
+_LOOKED_THROUGH = 100_000  # tasks that are searched in a chain of dependencies
 
-# When a running task is expected to end, in seconds since the epoch; None: no idea.
+# The expected end of a running task in seconds since the epoch; None if unknown.
 Estimate = Callable[["RunState", "TaskState"], Optional[float]]
 
-# What other owners have of a resource: how many units each (run, task) takes.
+# What other owners hold of a resource: the units of each (run, task).
 Elsewhere = Mapping[str, Mapping[Tuple[str, str], int]]
 
 

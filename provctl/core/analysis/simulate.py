@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 _RUN = "simulated"
-_SAME = 1e-9  # of the whole, below which two times are one
+_SAME = 1e-9  # relative to the whole; two times that differ by less are the same
 
 
 @light_dataclass
@@ -90,7 +90,7 @@ class SimulationResult:
 
     @property
     def utilisation(self) -> float:
-        """Which share of the time of all slots was used, from 0 to 1."""
+        """The share of the time of all slots that was used, from 0 to 1."""
         whole = self.slots * self.makespan_s
         return self.work_s / whole if whole else 0.0
 
@@ -139,7 +139,7 @@ def lower_bound(simulation: SimulationResult, critical_s: float) -> str:
 
 
 class _Play:
-    """One run, from its start to its end."""
+    """A simulated run, from its start to its end."""
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class _Play:
         )
 
     def _begin(self) -> None:
-        """All that is to be done now, as the scheduler's loop does it."""
+        """Do all that is due now, as the scheduler's loop does."""
         while True:
             instructions = decide(self._state, self._now)
             if not instructions:
@@ -218,7 +218,7 @@ class _Play:
         self._attempts.append(span)
 
     def _wait(self) -> None:
-        """Advance the clock to the next end of an attempt or of a wait."""
+        """Advance the clock to the next end of an attempt or of a delay."""
         news = [self._ends[0][0]] if self._ends else []
         deadline = next_deadline(self._state)
         following = min([*news, deadline] if deadline is not None else news)
@@ -230,7 +230,7 @@ class _Play:
         self._now = following
 
     def _end(self) -> None:
-        """What ends in one moment is news of one moment."""
+        """Attempts that end at the same time are reported together."""
         while self._ends and self._ends[0][0] <= self._now:
             _, _, span = heapq.heappop(self._ends)
             dice = (
@@ -258,7 +258,7 @@ def _executable_tasks(tasks: Sequence[Task]) -> List[Task]:
 
 
 def _hollow(task: Task) -> Task:
-    """A task with all that decides when it runs, and nothing that it would do."""
+    """A task with all fields that decide when it runs, but without an action."""
     return replace(
         task,
         action=task.action if isinstance(task.action, SubWorkflow) else Command(()),

@@ -1,7 +1,7 @@
 """Statistics of earlier runs of a workflow: durations, success rates, regressions.
 
-Quantiles are linear between the two nearest values (method 7 of Hyndman and Fan,
-1996, which numpy and R use unless told otherwise).
+Quantiles are linear between the two nearest values (method 7 of Hyndman and Fan, 1996,
+the default of numpy and R).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Dict, List, Mapping, Optional, Sequence
 
 from provctl.base.light_dataclass import light_dataclass
 
-_FEW = 5  # earlier runs below which nothing is called slow or changed
+_FEW = 5  # with fewer earlier runs nothing counts as slow or regressed
 _CHANGED = 1.5  # times the median
-_TELLING = 5.0  # percent, from which on progress says something of the end
+_TELLING = 5.0  # percent; below it progress does not predict the end
 
 
 @light_dataclass
@@ -77,7 +77,7 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def duration_stats(pasts: Sequence[PastRun]) -> Dict[str, DurationStats]:
-    """Return what is known of each task, and under "" of whole runs; oldest first."""
+    """Return the statistics of each task, and under "" of whole runs; oldest first."""
     found: Dict[str, List[PastTask]] = {}
     for past in pasts:
         whole = PastTask(past.outcome, past.took_s, 1)
@@ -117,7 +117,7 @@ def _is_above(took_s: float, before: Sequence[float]) -> bool:
 
 
 def is_slow(pace: Optional[DurationStats], running_s: float) -> bool:
-    """Whether a task that still runs is slower than usual."""
+    """Whether a running task is slower than usual."""
     if pace is None or pace.p50_s is None or pace.p90_s is None or pace.runs < _FEW:
         return False
     return running_s > pace.p90_s and running_s > _CHANGED * pace.p50_s

@@ -1,6 +1,6 @@
-"""`AttemptResult`: how an attempt ended and what it used, as its supervisor measured it.
+"""`AttemptResult`: the result of an attempt and its resource usage, as measured.
 
-It travels whole from the exit record through the journal to whoever shows it. A new
+It is passed on unchanged from the exit record through the journal to the views. A new
 measure is a field here, a line in `executors.local.exit_record`, and where it is shown.
 """
 
@@ -41,9 +41,9 @@ class AttemptResult:
 
 RESULT_FIELDS = tuple(field.name for field in fields(AttemptResult))
 
-# What is shown of every attempt under these names, with its times apart.
+# Shown for every attempt under these names; its times are shown separately.
 MEASURES = tuple(
     name for name in RESULT_FIELDS if name not in ("started_at", "finished_at", "ran")
 )
 
-NO_RESULT = AttemptResult()  # of an attempt that has not ended
+NO_RESULT = AttemptResult()  # of an attempt that has not finished

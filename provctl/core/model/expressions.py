@@ -48,9 +48,9 @@ _ATOMS = frozenset({"$output", "$outcome", "$literal"})
 
 
 class ValueMissing(Exception):
-    """A value cannot be had: no such output, no such field, or a wrong type.
+    """A value is missing: no such output, no such field, or a wrong type.
 
-    The message is for people and names the task.
+    The message is for users and names the task.
     """
 
 
@@ -68,11 +68,11 @@ class Reference:
     is_outcome: bool = False
 
 
-# --- what a value refers to, and what it becomes -------------------------------
+# --- references and values -----------------------------------------------------
 
 
 def references(value: Any) -> Tuple[Reference, ...]:
-    """Every `$output` and `$outcome` in a well-formed value, in order."""
+    """Every `$output` and `$outcome` in a well-formed value, in written order."""
     found: List[Reference] = []
     work = [value]
     while work:
@@ -86,7 +86,7 @@ def references(value: Any) -> Tuple[Reference, ...]:
 
 
 def rename(value: Any, names: Callable[[str], str]) -> Any:
-    """The same value with the task of every reference replaced by `names(task)`."""
+    """The same value, with the task of every reference replaced by `names(task)`."""
 
     def atom(key: str, body: Any) -> Any:
         if key == "$output":
@@ -133,9 +133,9 @@ def evaluate_condition(condition: Any, outputs: Outputs, outcomes: Outcomes) -> 
 
 
 def follow_path(value: Any, parts: Sequence[str]) -> Optional[Tuple[Any, int]]:
-    """What the first of `parts` lead to inside `value`, and how many those are.
+    """The value that the first of `parts` lead to, and their number.
 
-    Several, where a key contains dots; None if they lead nowhere.
+    A key with dots needs several parts. None if they lead nowhere.
     """
     if isinstance(value, list):
         index = parts[0]
@@ -150,7 +150,7 @@ def follow_path(value: Any, parts: Sequence[str]) -> Optional[Tuple[Any, int]]:
 
 
 def type_name(value: Any) -> str:
-    """What people call such a value: text, a list, ..."""
+    """The name of the type for users: text, a list, ..."""
     names = {str: "text", bool: "true or false", list: "a list", dict: "a record"}
     if value is None:
         return "null"
@@ -160,7 +160,7 @@ def type_name(value: Any) -> str:
 
 
 def expression_key(node: Any) -> Optional[str]:
-    """The key of a special record, None for anything else."""
+    """The key of an expression record, None for anything else."""
     if isinstance(node, dict) and len(node) == 1:
         key: str = next(iter(node))
         return key if key in SPECIAL else None
@@ -186,10 +186,10 @@ def _rebuild(
     atom: Callable[[str, Any], Any],
     compose: Callable[[Any], Any],
 ) -> Any:
-    """A copy of `value` in which special records are replaced.
+    """A copy of `value` in which expression records are replaced.
 
-    Those with a key in `atoms` become `atom(key, body)` and are not looked
-    into; the others become `compose(record)` once what they contain is done.
+    Those with a key in `atoms` become `atom(key, body)` and are not searched; the
+    others become `compose(record)` after their contents.
     """
     root = [value]
     work: List[Tuple[Any, Any]] = [(root, 0)]
@@ -206,7 +206,7 @@ def _rebuild(
             work.extend((copied, name) for name, _ in reversed(children(copied)))
         if key is not None:
             composed.append((holder, place))
-    # Outer records were met first, so inner ones come first here.
+    # Outer records were found first, so inner ones come first here.
     for holder, place in reversed(composed):
         holder[place] = compose(holder[place])
     return root[0]
@@ -243,7 +243,7 @@ def _fetch(body: Any, outputs: Outputs) -> Any:
 
 
 def _contents(value: Any, most: int = 10) -> str:
-    """What could have been asked for instead."""
+    """The existing keys or indexes, for the message."""
     if isinstance(value, dict) and value:
         names = [f"`{name}`" for name in list(value)[:most]]
         return f"it has {', '.join(names)}{', ...' if len(value) > most else ''}"
@@ -253,7 +253,7 @@ def _contents(value: Any, most: int = 10) -> str:
 
 
 def _format(record: Any) -> Any:
-    """What a `$format` becomes; other records stay as they are."""
+    """The text of a `$format`; other records stay unchanged."""
     if "$format" not in record:
         return record
     text, values = record["$format"]
@@ -270,7 +270,7 @@ def _json(value: Any) -> str:
 
 
 def _compare(key: str, resolved: Any) -> bool:
-    """Decide a comparison, or an output that stands for a condition."""
+    """Decide a comparison, or an output that is used as a condition."""
     if key == "$output":
         if not isinstance(resolved, bool):
             message = f"a condition must be true or false, not {type_name(resolved)}"

@@ -1,10 +1,10 @@
 """The checks of the graph: names first, then cycles by stdlib graphlib.
 
-A nested workflow is two nodes, its start and its end. Its tasks wait for the
-start, the end waits for its tasks, its own needs gate the start. Nodes are ints
-in file order (`i` a task or a group's end, `~i` a group's start), because
-graphlib turns unknown names into nodes and answers in the order of what it was
-given: no names and no sets go in.
+A nested workflow is two nodes, its start and its end. Its tasks wait for the start, the
+end waits for its tasks, and its own dependencies come before the start. Nodes are ints
+in file order (`i` a task or a group's end, `~i` a group's start), because graphlib
+turns unknown names into nodes and answers in the order of its input: it gets no names
+and no sets.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ WrongNeed = Tuple[str, Optional[int]]
 
 @light_dataclass
 class GraphProblem:
-    """One mistake in the graph, found at task `task`.
+    """One mistake in the graph, found at `task`.
 
-    `need` is the index in its `needs`, None where no need of its own is at
-    fault. `cycle` is empty but for a cycle: ids, each needing the next, the
-    first again at the end.
+    `need` is the index in its `needs`, None if none of its own is at fault. `cycle` is
+    only set for a cycle: ids, each of which needs the next; the first is repeated at
+    the end.
     """
 
     task: str
@@ -55,10 +55,10 @@ class GraphProblem:
 
 
 def check(tasks: Sequence[Task]) -> Tuple[GraphProblem, ...]:
-    """Everything wrong with the needs in a task table.
+    """Return everything wrong with the dependencies in a task table.
 
-    Cycles are looked for among the needs whose names are right; cycles that
-    share a need count as one, and at most 20 are reported.
+    Cycles are searched among valid dependencies; cycles that share a dependency count
+    as one, and at most 20 are reported.
     """
     places = {task.id: index for index, task in enumerate(tasks)}
     problems = [
@@ -96,7 +96,7 @@ def stages(tasks: Sequence[Task]) -> List[List[Task]]:
 
 
 def ordered(tasks: Sequence[Task]) -> List[Tuple[int, List[int]]]:
-    """Each node of a checked table and what it waits for, after all of that.
+    """Each node of a checked table and the nodes it waits for, in topological order.
 
     `i` is a task or the end of a nested workflow, `~i` the start of one.
     """
@@ -128,7 +128,7 @@ def _wrong_names(task: Task, places: Mapping[str, int]) -> Iterator[Tuple[int, s
 def _edges(
     tasks: Sequence[Task], places: Mapping[str, int], wrong: AbstractSet[WrongNeed]
 ) -> Edges:
-    """What each node waits for, in file order."""
+    """The nodes that each node waits for, in file order."""
     edges: Edges = {}
     for index, task in enumerate(tasks):
         entry = ~index if isinstance(task.action, SubWorkflow) else index
@@ -147,18 +147,18 @@ def _edges(
 
 
 def _cycle(edges: Edges) -> Optional[List[int]]:
-    """Nodes that wait each for the next, the last for the first; or None."""
+    """Nodes each of which waits for the next, the last for the first; or None."""
     try:
         TopologicalSorter(edges).prepare()
     except CycleError as error:
-        # graphlib lists them the other way round, and closes the circle.
+        # graphlib lists them in the opposite order, and repeats the first one.
         nodes: List[int] = error.args[1]
         return nodes[:0:-1]
     return None
 
 
 def _cut(edges: Edges, nodes: Sequence[int], tasks: Sequence[Task]) -> None:
-    """Take the needs of a cycle out of the graph, so that the next one shows."""
+    """Remove the dependencies of a cycle from the graph, to find the next one."""
     for node, following in zip(nodes, [*nodes[1:], nodes[0]]):
         contains = node >= 0 and isinstance(tasks[node].action, SubWorkflow)
         if following >= 0 and not contains:
@@ -166,9 +166,9 @@ def _cut(edges: Edges, nodes: Sequence[int], tasks: Sequence[Task]) -> None:
 
 
 def _describe(nodes: Sequence[int], tasks: Sequence[Task]) -> GraphProblem:
-    """Tell a cycle from its first need in file order."""
+    """Describe a cycle from its first dependency in file order."""
     places = [node if node >= 0 else ~node for node in nodes]
-    # A group's start and end are one task to people.
+    # A group's start and end are one task for users.
     places = [p for i, p in enumerate(places) if p != places[i - 1]]
     needs = [
         next(

@@ -1,8 +1,8 @@
-"""Labels: words that people give runs, and how runs are chosen by them.
+"""Labels: words that users give runs, and conditions that select runs by them.
 
 A key is up to 63 letters, digits, `.`, `_`, `-` and `/`, with a letter or a digit at
-both ends. A value is up to 200 printable characters, without commas,
-which stands between conditions; it may be empty.
+both ends. A value is up to 200 printable characters without commas, because a comma
+separates conditions; it may be empty.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _SHOWN = 80
 
 @light_dataclass
 class Condition:
-    """What labels have to be: `how` is "=", "!=", "has" or "lacks"."""
+    """A condition on labels: `how` is "=", "!=", "has" or "lacks"."""
 
     key: str
     how: str
     value: str = ""
 
     def fits(self, labels: Mapping[str, str]) -> bool:
-        """Whether labels are so. `!=` also fits where there is no such key."""
+        """Whether labels match. `!=` also matches if the key is missing."""
         if self.how == "has":
             return self.key in labels
         if self.how == "lacks":
@@ -37,15 +37,15 @@ class Condition:
 
 
 def conditions(text: str) -> Tuple[Condition, ...]:
-    """Return what a text such as "env=prod,team!=web,ci,!draft" asks for.
+    """Return the conditions in a text such as "env=prod,team!=web,ci,!draft".
 
-    Raises ValueError, with words for people.
+    Raises ValueError with a message for users.
     """
     return tuple(_condition(part.strip()) for part in text.split(","))
 
 
 def fit_all(wanted: Iterable[Condition], labels: Mapping[str, str]) -> bool:
-    """Whether labels are all that is asked for."""
+    """Whether labels match all conditions."""
     return all(condition.fits(labels) for condition in wanted)
 
 
@@ -53,7 +53,7 @@ def _condition(text: str) -> Condition:
     key, equals, value = text.partition("=")
     if equals:
         unequal = key.endswith("!")
-        # Two signs are what people know from programming.
+        # Programmers may write two equals signs.
         value = value[1:] if value.startswith("=") and not unequal else value
         condition = Condition(key.rstrip("!"), "!=" if unequal else "=", value)
     elif text.startswith("!"):
@@ -75,7 +75,7 @@ def label(text: str) -> Tuple[str, str]:
 
 
 def check_labels(labels: Mapping[str, str]) -> None:
-    """Raise ValueError, with words for people, if a run cannot have these labels."""
+    """Raise ValueError with a message for users if a run cannot have these labels."""
     if len(labels) > MOST:
         message = f"a run has at most {MOST} labels, not {len(labels)}"
         raise ValueError(message)

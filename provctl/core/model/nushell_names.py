@@ -1,7 +1,7 @@
-"""Which names of a Nushell library may stand in Nushell source, and in workflows.
+"""Which names of a Nushell library are allowed in Nushell source and in workflows.
 
-Nushell takes more characters in a name. These are the ones that are never anything
-but a part of a name, so that no name can become code.
+Nushell allows more characters in a name. These can only be a part of a name, so no name
+can become code.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 
 _WORD = r"[A-Za-z_][A-Za-z0-9_-]*"
 _COMMAND = rf"{_WORD}( [A-Za-z0-9_][A-Za-z0-9_-]*)*"
-# At the start of a line Nushell reads these as its own, whatever a module exports.
+# At the start of a line Nushell treats these as its own, whatever a module exports.
 _OF_NUSHELL = frozenset(
     {
         *("alias", "break", "const", "continue", "def", "export", "export-env"),
@@ -34,12 +34,12 @@ def is_command(text: str) -> bool:
 
 
 def is_flag(text: str) -> bool:
-    """Whether `text` can name a flag; "help" would print a text, and succeed."""
+    """Whether `text` can name a flag; "help" would print a text and succeed."""
     return is_word(text) and text != "help"
 
 
 def is_module(text: str) -> bool:
-    """Whether `text` is a path below the library; of a file, or a folder."""
+    """Whether `text` is a path below the library, of a file or a folder."""
     parts = text.split("/")
     inside = parts[0] != "" and ".." not in parts and text.isprintable()
     return inside and any(part not in ("", ".") for part in parts)

@@ -17,26 +17,26 @@ from typing import Dict, Mapping, Optional, Sequence, Tuple
 from provctl.base.light_dataclass import light_dataclass
 from provctl.errors import RequestRejected
 
-LABEL = "schedule"  # of runs: the name of what they are runs of
+LABEL = "schedule"  # the label of runs that names their schedule
 CATCH_UP = ("none", "latest", "all")
 OVERLAP = ("skip", "queue", "allow")
-MOST = 100  # times of one schedule that wait or are made up for
-# A time that is later than this is one that was missed.
+MOST = 100  # times of one schedule that wait or are caught up
+# A time that is later than this counts as missed.
 _ON_TIME_S = 60.0
-# Set back by less, a clock comes to where it was soon enough; by more, it was wrong
-# before. It is what Debian's cron does.
+# A clock set back by less reaches the old time soon; by more, it was wrong before.
+# Debian's cron uses the same limit.
 _SET_BACK_S = 3 * 3600.0
 
 
 @light_dataclass
 class Schedule:
-    """What is to run when.
+    """When to run a workflow.
 
-    `made` tells it from an earlier one of the same name; `zone` is what `cron` is
-    meant in; times up to `since` are not its own. `file` is evaluated with `params`
-    each time anew; its tasks run in `cwd` with `environment`. `labels` are of its
-    runs, beside those of the workflow. `paused_at` is None unless it is paused.
-    Where there is no file, `body` is the workflow, as JSON that was sent.
+    `made` distinguishes it from an earlier schedule of the same name; `zone` is the
+    time zone of `cron`; only times after `since` count. `file` is evaluated with
+    `params` each time; its tasks run in `cwd` with `environment`. `labels` are added to
+    those of the workflow. `paused_at` is None unless it is paused. Without a file,
+    `body` is the workflow as the JSON that was sent.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Schedule:
         return {**self.labels, LABEL: self.name}
 
     def asks_as(self, other: Schedule) -> bool:
-        """Whether both want the same at the same times, whenever they were made."""
+        """Whether both run the same at the same times, whenever they were created."""
         return other == replace(
             self,
             made=other.made,
@@ -78,11 +78,11 @@ class Schedule:
 
 @light_dataclass
 class ScheduleState:
-    """What became of a schedule's times.
+    """The state of a schedule's times.
 
-    All up to `until` are decided: they ran, did not, or are `waiting`. `run` is the
-    latest run and `at` its time; `missed` and `skipped` count those that never ran;
-    `trouble` is why the one of `trouble_at` could not, "" if a later one could.
+    All up to `until` are decided: they have run, were skipped, or are `waiting`. `run`
+    is the latest run and `at` its time; `missed` and `skipped` count times without a
+    run; `trouble` is why the time `trouble_at` failed, "" if a later one succeeded.
     `furthest` is the latest `until` from which the clock was ever set back.
     """
 
@@ -100,7 +100,7 @@ class ScheduleState:
 
 
 def paused(schedule: Schedule, at: float, reason: str) -> Schedule:
-    """Return it so that nothing of it is run."""
+    """Return it paused."""
     return replace(schedule, paused_at=at, reason=reason)
 
 
@@ -113,12 +113,12 @@ def resumed(schedule: Schedule, at: float) -> Schedule:
 
 
 def initial_state(schedule: Schedule) -> ScheduleState:
-    """Return the past of a schedule that has none."""
+    """Return the state of a new schedule."""
     return ScheduleState(schedule.made, schedule.since, schedule.since)
 
 
 def idempotency_key(schedule: Schedule, at: float) -> str:
-    """Return the idempotency key of a time's run: fired again, it is the same run."""
+    """Return the idempotency key of the run of a time: a repetition is the same run."""
     moment = datetime.fromtimestamp(at, tz=timezone.utc)
     return f"{schedule.name}/{moment:%Y-%m-%dT%H:%M:%SZ}"
 
@@ -126,7 +126,7 @@ def idempotency_key(schedule: Schedule, at: float) -> str:
 def adjust_to_clock(
     schedule: Schedule, past: ScheduleState, now: float
 ) -> ScheduleState:
-    """Heed a pause that is over, and a clock that was wrong before."""
+    """Adjust the state after a pause, and after the clock was wrong."""
     if past.since != schedule.since:
         until = max(past.until, schedule.since)
         past = replace(past, since=schedule.since, until=until)
@@ -138,15 +138,15 @@ def adjust_to_clock(
 def record_due_times(
     schedule: Schedule, past: ScheduleState, times: Sequence[float], now: float
 ) -> ScheduleState:
-    """Decide about the times that have come since `past.until`, in order.
+    """Decide about the times that are due since `past.until`, in order.
 
-    Of very many the last `MOST` and one more are enough.
+    Of very many times the last `MOST` and one more are enough.
     """
     if not times:
         return past
     until = times[-1]
     if now >= past.furthest:
-        # It was not wrong before but since, and comes back: those were decided.
+        # The clock was wrong since then and was corrected: those times were decided.
         times = [at for at in times if at > past.furthest]
     kept = list(times)
     if schedule.catch_up == "none":
@@ -165,18 +165,18 @@ def record_due_times(
 
 
 def after_fire(past: ScheduleState, run: str) -> ScheduleState:
-    """Note that the first of the waiting times has its run."""
+    """Record that the first waiting time has its run."""
     at, *rest = past.waiting
     done = replace(past, waiting=tuple(rest), run=run, at=at)
     return replace(done, trouble="", trouble_at=None)
 
 
 def after_skip(past: ScheduleState) -> ScheduleState:
-    """Note that the first of the waiting times came while the run before went on."""
+    """Record that the first waiting time was skipped: the previous run is active."""
     return replace(past, waiting=past.waiting[1:], skipped=past.skipped + 1)
 
 
 def after_failure(past: ScheduleState, trouble: str) -> ScheduleState:
-    """Note that nothing could be run at the first of the waiting times, and why."""
+    """Record that the first waiting time could not run, and why."""
     at, *rest = past.waiting
     return replace(past, waiting=tuple(rest), trouble=trouble, trouble_at=at)

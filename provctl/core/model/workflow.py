@@ -1,8 +1,8 @@
-"""The words: what a workflow and a task are, frozen, as they run.
+"""The model: what a workflow and a task are, immutable, as they run.
 
 A workflow here is flat: a nested workflow is a task with a `SubWorkflow` action, and
-the tasks inside it follow it in the table, name it in `parent` and have its id
-and a slash before their own (`cluster/etcd`). Depth therefore costs no stack.
+the tasks inside it follow it in the table, name it in `parent` and have its id and a
+slash before their own (`cluster/etcd`). So depth needs no recursion.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
         UndoCondition,
     )
 
-# A JSON value. Inside it, a record with the single key "$output" stands for a
-# value that another task returns; see `core.model.expressions`.
+# A JSON value. Inside it, a record with the single key "$output" refers to the
+# output of another task; see `core.model.expressions`.
 Value = Any
 
 
@@ -46,7 +46,7 @@ class NushellCall:
 class Script:
     """Inline Nushell; `args` is what the script sees as `$args`.
 
-    `line` of the workflow file is where it begins, 0 where that is not known.
+    `line` is where it begins in the workflow file, 0 if unknown.
     """
 
     text: str
@@ -63,7 +63,7 @@ class Command:
 
 @light_dataclass
 class SubWorkflow:
-    """A nested workflow: starts when its needs are met, ends with its last task."""
+    """A nested workflow: starts when its dependencies are met, ends after its tasks."""
 
 
 Executable = Union[NushellCall, Script, Command]
@@ -72,9 +72,9 @@ Action = Union[Executable, SubWorkflow]
 
 @light_dataclass
 class Dependency:
-    """An edge: the task waits for `task`, then looks how it ended.
+    """An edge: the task waits for `task`, then checks its outcome.
 
-    `on` is "success", "failure" or "done" (whatever the outcome).
+    `on` is "success", "failure" or "done" (any outcome).
     """
 
     task: str
@@ -140,13 +140,14 @@ ANYWHERE = Placement()
 class Task:
     """A node of the graph.
 
-    `id` is unique in the run, with slashes for nesting; `index` is its place in the
-    table and names its files. `needs` are ids, resolved. `when` is a condition (see
+    `id` is unique in the run, with slashes for nesting; `index` is its position in the
+    table and names its files. `needs` are resolved ids. `when` is a condition (see
     `core.model.expressions`), None for always. `timeout_s` None means the configured
-    default, of a group no limit. `probe` tells whether the task is already done, if the
-    result of an attempt is unknown. `secrets` maps variables to where their values are:
-    "env:NAME" or "file:PATH". `keep_processes`: what it leaves behind when it ends by
-    itself is not killed. `place` is where it may run.
+    default, for a group no limit. `probe` finds out whether the task is already done,
+    if the result of an attempt is unknown. `secrets` maps variables to the sources of
+    their values: "env:NAME" or "file:PATH". `keep_processes`: processes that it leaves
+    when it exits by itself are not killed. `place`
+    limits where it may run.
     """
 
     id: str
@@ -176,11 +177,11 @@ class Task:
 class Workflow:
     """A workflow: evaluated, validated, stored at submission.
 
-    `library` is the absolute directory of the Nushell library, None for the
-    configured one; `cwd` where tasks run; `environment` the allow-listed
-    variables of whoever submitted; `source` the file it came from. `max_parallel` is
-    how many of its tasks run at once at most, None for as many as there is room for.
-    `labels` are for the run: its submission keeps them, not its frozen workflow.
+    `library` is the absolute directory of the Nushell library, None for the configured
+    one; `cwd` is where tasks run; `environment` has the allowed variables of the
+    submitter; `source` is the file it came from. `max_parallel` limits how many of its
+    tasks run at once, None for no limit of its own. `labels` are for the run: its
+    submission stores them, not its stored workflow.
     """
 
     name: str

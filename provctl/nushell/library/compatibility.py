@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# provctl takes the place of the platform's orchestrator: this is the version of the
-# platform whose commands, routes and files it has.
+# provctl replaces the platform's orchestrator: this is the version of the platform
+# whose commands, routes and files it has.
 PLATFORM = "2.5.3"
 API = "v1"
 
-# The platform has it in a repository of its own, beside that of the library.
+# The platform has it in a separate repository, beside that of the library.
 _FILES = ("versions.toml", "provisioning-distribution/versions.toml")
 _LEVELS_ABOVE = 2  # of <library> in provisioning-core/nulib
 _TABLES = "compatibility"
@@ -51,9 +51,9 @@ _HINT = (
 
 
 def check_library(folder: Path) -> Optional[str]:
-    """Return the version of a library that fits, None if it does not say.
+    """Return the version of a compatible library, None if it has none.
 
-    Raises LibraryIncompatible, also for a `versions.toml` that cannot be understood.
+    Raises LibraryIncompatible, also for an invalid `versions.toml`.
     """
     for place in (folder, *islice(folder.absolute().parents, _LEVELS_ABOVE)):
         for path in (place / name for name in _FILES):
@@ -94,9 +94,9 @@ def _unclear(path: Path, problem: ValueError) -> LibraryIncompatible:
 
 
 def incompatibilities(document: Mapping[str, Any], version: str) -> Iterator[str]:
-    """What of a `versions.toml` does not fit to this program of that version.
+    """The unmet requirements in a `versions.toml` for this version of the program.
 
-    Raises ValueError for what cannot be understood, with its key.
+    Raises ValueError with the key of an invalid entry.
     """
     own = _version_of(document)
     tables = _table(document, _TABLES)
@@ -154,7 +154,7 @@ def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _entry(
     tables: Mapping[str, Any], kind: str, version: Optional[str]
 ) -> Mapping[str, Any]:
-    """The entry of a version, with what is in it being texts."""
+    """The entry of a version; its values must be texts."""
     if version is None:
         return {}
     wanted = _number(version, f"version {version}")
@@ -190,7 +190,7 @@ def _unmet(
 
 
 def _number(text: str, place: str) -> Any:
-    """A version; one of less than three numbers is that with zeros behind."""
+    """A version; missing numbers count as zero."""
     from semantic_version import Version
 
     try:

@@ -48,9 +48,9 @@ from provctl.nushell.library.signatures import (
 )
 
 _FORMAT = 3
-# The scheduler may be at any port of it, by the settings of the time.
+# The scheduler may use any of these ports, depending on the settings.
 _OF_THIS_MACHINE = ("localhost:", "127.0.0.1:", "[::1]:")
-# A file that was just written may change again without a trace in its times.
+# A file that was just written may change again without a change of its times.
 _SETTLED_NS = 2_000_000_000
 
 
@@ -170,9 +170,10 @@ class LibraryIndex:
     def _records(
         self, modules: List[str], *, doubting: bool = False
     ) -> Dict[str, Dict[str, Any]]:
-        """Return what is known of modules, from the cache as far as that is right.
+        """Return what is known of modules, from the cache as far as it is valid.
 
-        `doubting`: what did not parse may do so now, without having changed.
+        `doubting`: modules that did not parse are read again, although they are
+        unchanged.
         """
         if not modules:
             return {}
@@ -195,7 +196,7 @@ class LibraryIndex:
     def _read(
         self, stale: List[str], kept: Mapping[str, Any]
     ) -> Iterator[Dict[str, Dict[str, Any]]]:
-        """Yield records of modules whose cached ones, if any, may be wrong."""
+        """Yield records of modules whose cached ones, if any, may be outdated."""
         same: Dict[str, Dict[str, Any]] = {}
         changed: Dict[str, Dict[str, Any]] = {}
         sources: Dict[str, Source] = {}
@@ -210,7 +211,7 @@ class LibraryIndex:
             }
             before = kept.get(module, {})
             if before.get("digest") == record["digest"]:
-                same[module] = {**before, **record}  # only the times are others
+                same[module] = {**before, **record}  # only the times differ
             else:
                 changed[module] = record
                 sources[module] = Source(files, exporting_size(paths), imports.std)
@@ -237,7 +238,7 @@ class LibraryIndex:
         return self._stamps[file]
 
     def _stable_stamp(self, file: str) -> Optional[List[int]]:
-        """Return the stamp of a file, None if it may change without changing it."""
+        """Return the stamp of a file, None if the file may change without it."""
         import time
 
         stamp = self._stamp_once(file)
@@ -248,7 +249,7 @@ class LibraryIndex:
 class CachedLibraryIndex(LibraryIndex):
     """The cached index of a library, maybe outdated: Nushell reads nothing.
 
-    A module of which nothing is kept is taken to export what its name says; its
+    A module that is not in the cache is assumed to export the command of its name; its
     `problem` says that it was not read.
     """
 
@@ -264,12 +265,12 @@ class CachedLibraryIndex(LibraryIndex):
         return {
             module: json.loads(kept[module]) if module in kept else unread
             for module in modules
-            if module in kept or "/" in module  # a file's verbs nobody can guess
+            if module in kept or "/" in module  # its name does not tell its verbs
         }
 
 
 def _verbs(records: Mapping[str, Mapping[str, Any]]) -> List[LibraryCommand]:
-    """Return the verbs of modules; of two with one name, the first."""
+    """Return the verbs of modules; the first one of each name."""
     verbs: Dict[str, LibraryCommand] = {}
     for module, record in records.items():
         imports, problem = ModuleFeatures(*record["imports"]), record["problem"]
@@ -284,12 +285,12 @@ def _verbs(records: Mapping[str, Mapping[str, Any]]) -> List[LibraryCommand]:
 
 
 def _names(module: str, record: Mapping[str, Any]) -> List[str]:
-    """Return the names of a module's verbs; its own, if it cannot be read."""
+    """Return the names of a module's verbs; its own name, if it cannot be read."""
     return [_name(module)] if record["problem"] else list(record["verbs"])
 
 
 def _outcome(module: str, exports: Exports) -> Dict[str, Any]:
-    """Return what is kept of what a module exports."""
+    """Return the cached exports of a module."""
     if isinstance(exports, UsageError):
         return {"verbs": {}, "problem": exports.message}
     verbs: Dict[str, Any] = {}
@@ -301,7 +302,7 @@ def _outcome(module: str, exports: Exports) -> Dict[str, Any]:
 
 
 def _commands(module: str, exports: Iterable[str]) -> Dict[str, List[str]]:
-    """Return the names that the command of each verb may have, the best first."""
+    """Return the possible command names of each verb, the best first."""
     noun, place = _noun(module), _place(module)
     forms = dict.fromkeys([noun, place, f"{noun}s"])
     ends = [f"{joint}{form}" for joint in "-_" for form in forms]
@@ -327,7 +328,7 @@ def _may_have(module: str, verb: str) -> bool:
 
 
 def _is_public(name: str) -> bool:
-    """Whether a noun or a verb can be called so."""
+    """Whether a noun or a verb can have this name."""
     return is_word(name) and name[0] != "_"
 
 
@@ -338,7 +339,7 @@ def _is_flat(entry: os.DirEntry[str]) -> bool:
 
 
 def _noun(module: str) -> str:
-    """Return the noun of a module: the singular of the folder it is in, or of itself."""
+    """Return the noun of a module: the singular of its folder, or of itself."""
     place = _place(module)
     if place.endswith("ies"):
         return f"{place[:-3]}y"
@@ -350,18 +351,18 @@ def _noun(module: str) -> str:
 
 
 def _place(module: str) -> str:
-    """Return the folder a module is in, or what its file at the top is called."""
+    """Return the folder of a module, or the name of its file at the top."""
     return module.split("/")[0].partition(".")[0]
 
 
 def _name(module: str) -> str:
-    """Return the verb that a module is; of one with several its file."""
+    """Return the verb of a module; for several verbs its file."""
     folder, _, name = module.partition("/")
     return name.partition(".")[0] if name else folder
 
 
 def _folders(noun: str) -> List[str]:
-    """Return what the folder of a noun may be called, which may be a plural itself."""
+    """Return the possible names of a noun's folder, which may be a plural."""
     names = [f"{noun}s", noun, f"{noun}es"]
     if noun.endswith("y"):
         names.append(f"{noun[:-1]}ies")
@@ -369,7 +370,7 @@ def _folders(noun: str) -> List[str]:
 
 
 def _stamp(file: str) -> Optional[List[int]]:
-    """Return what changes when a file does, None if it cannot be seen."""
+    """Return a value that changes with a file, None if it cannot be read."""
     try:
         about = os.stat(file)  # noqa: PTH116 - many files, and a Path costs as much
     except OSError:

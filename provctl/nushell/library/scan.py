@@ -1,7 +1,7 @@
 """Reads a Nushell library as text, without starting `nu`.
 
-`SHIPPED` is the folder of the modules that come with this program: `provctl.nu` and
-what belongs to it. Every task finds them after those of its own library.
+`SHIPPED` is the folder of the modules that come with this program: `provctl.nu` and its
+parts. Every task finds them after those of its own library.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from provctl.nushell.quoting import check_command, main_name, module_path
 
 SHIPPED = Path(__file__).parents[1] / "lib"
 
-_MAX_MODULES = 1000  # looked at to suggest a name
+_MAX_MODULES = 1000  # modules that are searched to suggest a name
 _SUGGESTIONS = 5
 
 _NAME = r"""("[^"]*"|'[^']*'|`[^`]*`|[^\s;\[\](){}=]+)"""
-# Not compiled before they are used: a command of the library uses few of them.
+# Compiled when first used: a command of the library uses few of them.
 _COMMENT = r"(?m)^\s*#.*$"
 _EXPORT = rf"(?m)(?:^|[;{{])\s*export\s+(?:def|extern|alias)\s+(?:--\S+\s+)*{_NAME}"
 _REEXPORT = r"\bexport\s+(?:use|module)\b"
-# Anywhere, so also in text: taking too much for an import only costs time.
+# Anywhere, also in text: a false import only costs time.
 _IMPORT = rf"(?<![\w$.-])(?:use|module|source|source-env)\s+{_NAME}"
-# Its module, and the two commands that Nushell has from it.
+# The module, and the two commands that Nushell has from it.
 _STD = r"\b(?:std|pwd|banner)\b"
 _CONFIG = r"(?<![\w-])load-config(?![\w-])"
 
 
 class LibraryCallError(NamedTuple):
-    """Why a call cannot work, in words, and what to do about it.
+    """Why a call cannot work, and what to do about it.
 
-    `field` of the call is at fault: "module" or "command".
+    `field` is the wrong field of the call: "module" or "command".
     """
 
     message: str
@@ -44,10 +44,9 @@ class LibraryCallError(NamedTuple):
 
 
 def check_call(library: Path, module: str, command: str) -> Optional[LibraryCallError]:
-    """Return what is wrong with calling `command` of `module`, None if nothing is seen.
+    """Return what is wrong with calling `command` of `module`, None if nothing is.
 
-    It objects only when sure: a module that passes on what others export is
-    not looked through.
+    It only reports certain problems: modules that re-export others are not searched.
     """
     try:
         module_path(str(library), module)
@@ -78,11 +77,11 @@ def check_call(library: Path, module: str, command: str) -> Optional[LibraryCall
 
 
 class ModuleFeatures(NamedTuple):
-    """What a task needs, by its own text and that of all it imports.
+    """The features that a task needs, by its text and its imports.
 
-    `std`: maybe the standard library, which nearly doubles the start of `nu`;
-    `provctl`: the shipped module; `endpoint`: it speaks of the scheduler's address;
-    `config`: it calls `load-config`, which nobody there defines.
+    `std`: perhaps the standard library, which nearly doubles the start of `nu`;
+    `provctl`: the shipped module; `endpoint`: it contains the scheduler's address;
+    `config`: it calls `load-config` without a definition.
     """
 
     std: bool = False
@@ -94,7 +93,7 @@ class ModuleFeatures(NamedTuple):
 def module_imports(
     library: Path, module: str, endpoints: Sequence[str] = ()
 ) -> ModuleFeatures:
-    """Return what `module` needs; `endpoints` are spellings of the scheduler's."""
+    """Return what `module` needs; `endpoints` are spellings of that address."""
     file = _module_file(library / module)
     if file is None:
         return ModuleFeatures(std=True)
@@ -114,10 +113,10 @@ def script_imports(
 
 
 def module_files(library: Path, module: str) -> List[Path]:
-    """Return the files that `module` is made of: its own, and all it imports.
+    """Return the files of `module`: its own, and all it imports.
 
-    Its own comes first, and there is none if the module is not there. What is not
-    a file, such as the standard library, is left out.
+    Its own comes first; a missing module has none. What is not a file, such as the
+    standard library, is left out.
     """
     own = _module_file(library / module)
     if own is None:
@@ -130,9 +129,9 @@ def module_files(library: Path, module: str) -> List[Path]:
 
 
 def exporting_size(files: Sequence[Path]) -> int:
-    """Return how many bytes the commands that a module exports are written in.
+    """Return the size in bytes of the source of a module's exported commands.
 
-    `files` are those of the module. What it passes on may be in any of them.
+    `files` are those of the module; re-exported commands may be in any of them.
     """
     own = files[:1]
     if own and re.search(_REEXPORT, _read(own[0]) or ""):
@@ -158,9 +157,9 @@ def _imports(
 def _texts(
     text: Optional[str], directory: Path, library: Path
 ) -> Tuple[Dict[Path, str], bool]:
-    """Return all that is imported and the text itself, by file, without comments.
+    """Return the text and all imported ones, by file, without comments.
 
-    And whether some import is unknown.
+    Also return whether some import is unknown.
     """
     pending = [(directory / "", text, directory)]
     texts: Dict[Path, str] = {}

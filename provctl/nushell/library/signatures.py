@@ -1,10 +1,10 @@
 """The signatures of library commands, as Nushell itself reads them.
 
-Modules are parsed, never run: their commands are re-exported by a module of ours, so
-that not even their `export-env` is.
+Modules are parsed, never run: our own module re-exports their commands, so not even
+their `export-env` runs.
 
-Records here are named tuples: they are loaded before a command can run, and a
-dataclass costs ten times as much to define.
+Records here are named tuples: they are loaded before a command can run, and a dataclass
+costs ten times as much to define.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from provctl.errors import MissingTool, UsageError
 from provctl.nushell.library.scan import SHIPPED, module_needs_std
 from provctl.nushell.quoting import module_path, nu_literal
 
-_TIMEOUTS_MAX = 8  # before Nushell itself is taken to hang
-# Characters of modules that one start reads: its time grows faster than they do. What
-# is generated for them is an argument, and Linux refuses one above 128 KiB.
+_TIMEOUTS_MAX = 8  # after so many timeouts Nushell itself counts as hanging
+# Characters of modules for one start: its time grows faster than their size. The
+# generated text for them is an argument, and Linux refuses one above 128 KiB.
 _MAX_SOURCE = 64 * 1024
 _PLACE = r"(?m)\[(/.+):\d+:\d+\]$"
 
@@ -81,9 +81,9 @@ class Parameter(NamedTuple):
     """One parameter of a command.
 
     `kind` is "positional", "rest", "flag" or "switch"; `name` is without dashes and
-    "rest" for a nameless rest; `type` is Nushell's, such as "list<string>", and that
-    of one value for a rest. `required` is never so for a flag. `default` is text for
-    people. `choices` are what completes it, `completer` the command that tells.
+    "rest" for a nameless rest; `type` is Nushell's, such as "list<string>", and for a
+    rest that of one value. A flag is never `required`. `default` is text for users.
+    `choices` are its completions, `completer` the command that returns them.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Signature(NamedTuple):
 
     @property
     def rest(self) -> Optional[Parameter]:
-        """What takes all further words, if anything does."""
+        """The parameter for all further words, if any."""
         return next((each for each in self.parameters if each.kind == "rest"), None)
 
     @property
@@ -136,12 +136,12 @@ _KINDS = {
     "switch": "switch",
 }
 
-# What a module exports, or why it cannot be read.
+# The exports of a module, or why it cannot be read.
 Exports = Union[Dict[str, Signature], UsageError]
 
 
 class Source(NamedTuple):
-    """What a module is made of: its files, and the characters that it exports from.
+    """The source of a module: its files, and the size of its exporting text.
 
     `std`: it may use the standard library.
     """
@@ -152,7 +152,7 @@ class Source(NamedTuple):
 
 
 class _Failure(NamedTuple):
-    """What Nushell reported in place of an answer."""
+    """An error that Nushell reported instead of an answer."""
 
     report: str
 
@@ -214,9 +214,9 @@ class SignatureReader:
                 pending += [part[:middle], part[middle:]]
 
     def complete(self, signature: Signature, completer: str) -> List[Tuple[str, str]]:
-        """Return what a completer of the command's module offers, with descriptions.
+        """Return the offers of a completer of the command's module, with descriptions.
 
-        Raises UsageError or MissingTool if it cannot be asked.
+        Raises UsageError or MissingTool if it cannot be called.
         """
         module = signature.module
         path = _file(self._library, module)
@@ -232,7 +232,7 @@ class SignatureReader:
         return [_offer(item) for item in items]
 
     def _portions(self, modules: Mapping[str, Source]) -> List[List[str]]:
-        """Return the modules in portions of a size that one start reads soon."""
+        """Return the modules in groups of a size that one start reads quickly."""
         portions: List[List[str]] = []
         size = _MAX_SOURCE
         for module, source in modules.items():
@@ -353,7 +353,7 @@ def _parameter(record: Mapping[str, Any]) -> Parameter:
 
 
 def _format_default(default: Optional[str]) -> Optional[str]:
-    """Return a default for people: a text without its quotes, all else as it is."""
+    """Return a default for users: a text without its quotes, all else unchanged."""
     if default is None or not default.startswith('"'):
         return default
     return str(json.loads(default))

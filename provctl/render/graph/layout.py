@@ -1,4 +1,4 @@
-"""The graph as a picture: nodes, edges, stages and colours, whatever draws them."""
+"""The layout of the graph: nodes, edges, stages and colours, for every format."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from provctl.core.model.workflow import Task
 
 
-# Of states, as words of `core.engine.view.TaskView`; fill and line, readable in both
-# lights.
+# By status or outcome, see `core.engine.view.TaskView`; fill and line, readable in
+# light and dark mode.
 COLOURS: Mapping[str, Tuple[str, str]] = {
     "succeeded": ("#d7f5dd", "#1a7f37"),
     "failed": ("#ffdcd9", "#b3261e"),
@@ -35,7 +35,7 @@ COLOURS: Mapping[str, Tuple[str, str]] = {
 
 @light_dataclass
 class Node:
-    """A task. `stage` and `row` are its place; `state` a key of `COLOURS`.
+    """A task. `stage` and `row` are its position; `state` is a key of `COLOURS`.
 
     `note` is shown below its name: its duration, or nothing.
     """
@@ -54,7 +54,7 @@ class Node:
 
 @light_dataclass
 class Edge:
-    """A need, from the task that is needed. `on` is success, failure or done."""
+    """A dependency, from the needed task. `on` is success, failure or done."""
 
     start: int
     end: int
@@ -78,10 +78,10 @@ def graph_layout(
     critical: Sequence[str],
     notes: Mapping[str, str],
 ) -> GraphLayout:
-    """Return the picture of a checked table of tasks.
+    """Return the layout of a checked table of tasks.
 
-    `seen` has what is known of tasks in a run, `notes` a few words about them, both
-    may be empty. `critical` is the critical path. Texts are such as a terminal takes.
+    `seen` has the views of tasks in a run, `notes` short texts about them; both may be
+    empty. `critical` is the critical path. Texts must be safe for a terminal.
     """
     places = {task.id: index for index, task in enumerate(tasks)}
     on_path = set(critical)
@@ -113,7 +113,7 @@ def graph_layout(
 def _is_step(
     tasks: Sequence[Task], needed: str, task: Task, steps: Set[Tuple[str, str]]
 ) -> bool:
-    """Whether the critical path goes along a need, also into or out of a group."""
+    """Whether the critical path uses a dependency, also into or out of a group."""
     if (needed, task.id) in steps:
         return True
     return any(
@@ -133,7 +133,7 @@ def _state(view: Optional[TaskView]) -> str:
 def _rows(
     tasks: Sequence[Task], places: Mapping[str, int]
 ) -> Dict[int, Tuple[int, int]]:
-    """Stage and row of each task: near to what it needs, so that few lines cross.
+    """Stage and row of each task: near its dependencies, so that few lines cross.
 
     The barycentre heuristic (Sugiyama, Tagawa and Toda, 1981), one sweep forward.
     """

@@ -1,6 +1,6 @@
-"""The graph in words: as plain text, for mermaid, and for Graphviz's dot.
+"""The graph as text, for mermaid, and for Graphviz's dot.
 
-Names are data in all of them: what would mean something there is escaped.
+Names are data in all formats: special characters are escaped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def as_text(picture: GraphLayout) -> str:
-    """Return the tasks by stage, each with what it needs; * is on the critical path."""
+    """Return the tasks by stage with their dependencies; * is on the critical path."""
     needs: Dict[int, List[str]] = {}
     for edge in picture.edges:
         on = "" if edge.on == "success" else f" ({edge.on})"
@@ -36,7 +36,7 @@ def as_text(picture: GraphLayout) -> str:
 
 
 def as_mermaid(picture: GraphLayout) -> str:
-    """Return a flowchart in the language of mermaid, as GitHub and GitLab draw it."""
+    """Return a mermaid flowchart, as GitHub and GitLab draw it."""
     lines = ["flowchart LR"]
     lines += _mermaid_nodes(picture)
     for edge in picture.edges:
@@ -50,7 +50,7 @@ def as_mermaid(picture: GraphLayout) -> str:
 
 
 def _mermaid_nodes(picture: GraphLayout) -> List[str]:
-    """The nodes, those of a nested workflow inside its own box; without a stack."""
+    """The nodes, those of a nested workflow inside its own box; without recursion."""
     inside: Dict[Optional[int], List[Node]] = {}
     for each in picture.nodes:
         inside.setdefault(each.parent, []).append(each)

@@ -1,4 +1,4 @@
-"""Evaluating Nickel and KCL: in a process of its own, with limits on everything."""
+"""Evaluates Nickel and KCL in a separate process with limits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NOT_HARMLESS = re.compile(r"[^A-Za-z0-9 _./:,-]")
 
 @light_dataclass
 class EvaluationResult:
-    """What one source became: JSON text, or the language's error text."""
+    """The result of one source: JSON text, or the language's error text."""
 
     json: str = ""
     error: str = ""
@@ -35,9 +35,9 @@ class EvaluationResult:
 
 @light_dataclass
 class EvaluationStatus:
-    """The answers, in order; fewer than asked for if a limit ended the work.
+    """The results in order; fewer than requested if a limit was exceeded.
 
-    `stopped` says so in words for people; otherwise it is empty.
+    `stopped` then says so in words for users; otherwise it is empty.
     """
 
     answers: Tuple[EvaluationResult, ...]
@@ -75,9 +75,9 @@ class Evaluator:
     def evaluate_kcl(
         self, path: Path, arguments: Mapping[str, str]
     ) -> EvaluationStatus:
-        """Evaluate a file of KCL; `arguments` maps options to JSON texts.
+        """Evaluate a KCL file; `arguments` maps options to JSON texts.
 
-        The answer's JSON is a record of `value`, and of `options`, the names that the
+        The result's JSON is a record of `value`, and of `options`, the names that the
         file asks for. Raises MissingTool if there is no package kcl-lib.
         """
         request = {"language": "kcl", "sources": [str(path)]}
@@ -88,7 +88,7 @@ class Evaluator:
         return outcome
 
     def _evaluate(self, request: Mapping[str, Any]) -> Optional[EvaluationStatus]:
-        """Let the child answer; None if what it needs is missing."""
+        """Run the child process; None if what it needs is missing."""
         limits = {
             "memory_bytes": self.limits.memory_bytes,
             "cpu_s": self.limits.cpu_s,
@@ -99,7 +99,7 @@ class Evaluator:
             json.dumps({**request, **limits}).encode(),
             self.limits,
         )
-        # A line without its end was cut off with the process.
+        # An incomplete line was cut off with the process.
         lines = [json.loads(line) for line in ended.out.split(b"\n")[:-1]]
         if {"missing": True} in lines:
             return None
@@ -113,7 +113,7 @@ class Evaluator:
         return EvaluationStatus(answers, self._why(lines, ended))
 
     def _why(self, lines: Sequence[Mapping[str, Any]], ended: Exit) -> str:
-        """What ended an evaluation early."""
+        """The reason why an evaluation ended early."""
         last = lines[-1] if lines else {}
         if "too_large" in last and not ended.late:
             size = self.limits.output_bytes >> 20

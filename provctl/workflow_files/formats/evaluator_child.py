@@ -25,14 +25,14 @@ import sys
 import threading
 from typing import Any, Callable, Dict, Optional
 
-# Nickel's parser works on the stack; the default one ends at 2,000 brackets.
+# Nickel's parser is recursive; the default stack ends at 2,000 brackets.
 STACK_BYTES = 128 << 20
 
 Evaluate = Callable[[str], Dict[str, Any]]
 
 
 def main() -> None:
-    """Answer the request on stdin."""
+    """Process the request on stdin."""
     request = json.load(sys.stdin)
     memory, cpu = request["memory_bytes"], request["cpu_s"]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -122,7 +122,7 @@ def _by_kcl(request: Dict[str, Any]) -> Optional[Evaluate]:
         if done.err_message:
             return {"error": done.err_message}
         options = json.dumps([option.name for option in asked])
-        # Its own text goes in as it is: to read it here is to read it twice.
+        # Its text is inserted unchanged: reading it here would be reading it twice.
         return {
             "json": f'{{"options": {options}, "value": {done.json_result or "null"}}}'
         }

@@ -1,8 +1,8 @@
 """Workflow files in JSON: the value, and the location of each part.
 
-`json.loads` reads the file. Only if that gives up (too deep for it, a key that
-stands twice), if it may have let halves of characters through, or if places are
-wanted, a scanner with a list of its own reads it again.
+`json.loads` reads the file. A scanner without recursion reads it again if that fails
+(too deep, a repeated key), if it may have accepted halves of characters, or if
+locations are needed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 5_000
 
 _SPACES = (" ", "\t", "\r", "\n")
-# Two halves side by side are one character; the scanner tells them apart.
+# Two adjacent halves are one character; the scanner distinguishes them.
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -65,8 +65,8 @@ class JsonFile:
 def read_json(source: SourceText) -> JsonFile:
     """Parse a JSON file.
 
-    Raises InvalidWorkflow for a syntax error, for keys that stand twice, for half a
-    character and for what nests too deeply.
+    Raises InvalidWorkflow for a syntax error, repeated keys, half a character and too
+    deep nesting.
     """
     if _HALF.search(source.text):
         return JsonFile(source, _Scanner(source).scan().value)
@@ -129,12 +129,12 @@ def _hint(source: SourceText, at: int) -> str:
 # --- the scanner -----------------------------------------------------------------
 
 
-# What lies below what, as far as its places are wanted.
+# The tree of parts, as far as their locations are wanted.
 _Tree = Dict[Union[str, int], Any]
 
 
 class _Key(NamedTuple):
-    """The key of a part of a record; in a list and at the root it means nothing."""
+    """The key of a part of a record; unused in a list and at the root."""
 
     name: str
     start: int
@@ -143,7 +143,7 @@ class _Key(NamedTuple):
 
 @dataclass
 class _Node:
-    """A value with its place, and those of its parts that are wanted."""
+    """A value with its location, and those of its wanted parts."""
 
     value: Any
     start: int
@@ -156,8 +156,8 @@ class _Node:
 class _Scanner:
     """One strict pass over a JSON text, with a list of the open containers.
 
-    Each step looks at the character at hand, moves on and returns the next step.
-    With `wanted`, places, the text is sound and all else in it is passed over.
+    Each step handles the current character, moves on and returns the next step. With
+    `wanted` locations the text is valid and everything else in it is skipped.
     """
 
     def __init__(self, source: SourceText, wanted: Optional[_Tree] = None) -> None:
@@ -206,19 +206,19 @@ class _Scanner:
         return self._next
 
     def _pass_over(self) -> bool:
-        """Whether no place in the container at hand is wanted, and it was left out."""
+        """Skip the container if nothing in it is wanted; return whether it was."""
         if self._too_deep or self._branch() != {}:
             return False
         try:
             _, end = self._decode(self._source.text, self._at)
         except RecursionError:
-            self._too_deep = True  # trying at each level would take its square
+            self._too_deep = True  # trying at each level would take quadratic time
             return False
         self._attach(None, end)
         return True
 
     def _branch(self) -> Optional[_Tree]:
-        """What is wanted below the value at hand; None where values are."""
+        """The wanted parts below the current value; None if all values are read."""
         if not self._open:
             return self._wanted
         holder = self._open[-1]
@@ -270,7 +270,7 @@ class _Scanner:
         return self._next
 
     def _attach(self, value: Any, end: int) -> _Node:
-        """Put a value where it belongs, and move behind it."""
+        """Put a value where it belongs, and move past it."""
         node = _Node(value, self._at, end, self._key, self._branch())
         self._at = end
         if not self._open:
@@ -324,7 +324,7 @@ class _Scanner:
 
 
 def _place(root: _Node, problem: ValidationIssue, source: SourceText) -> SourceLocation:
-    """The place of a problem, or of the innermost part around it."""
+    """The location of a problem, or of the innermost part around it."""
     node = root
     found = True
     for part in problem.path:

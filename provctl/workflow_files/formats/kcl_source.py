@@ -1,7 +1,7 @@
 """Workflow files in KCL: options, the value, and the locations of its parts.
 
-KCL gives back JSON without places, so they are looked for in the text: the record
-that has the `id` or `name` of what is at fault, and the field in it.
+KCL returns JSON without locations, so they are searched in the text: the record with
+the `id` or `name` of the wrong task, and the field in it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class KclFile:
 
 
 def _field(name: str, text: str, at: int) -> Optional[re.Match[str]]:
-    """Where a field is given its value: with = before :, which schemas declare with."""
+    """Where a field gets its value: by = rather than :, which schemas declare with."""
     for sign in ("=(?!=)", "[:=]"):
         pattern = rf"(?<![\w.]){re.escape(name)}(?=[\"']?\s*{sign})"
         found = re.compile(pattern).search(text, at)
@@ -88,8 +88,8 @@ def read_kcl(
 ) -> KclFile:
     """Evaluate a KCL file; `params` are its options, as with `kcl -D`.
 
-    Raises InvalidWorkflow for what KCL finds wrong or if a limit is met, and
-    MissingTool where there is no KCL.
+    Raises InvalidWorkflow for errors of KCL or if a limit is exceeded, and MissingTool
+    without KCL.
     """
     arguments = {name: json.dumps(infer_type(text)) for name, text in params.items()}
     path = FilePath(source.name).absolute()

@@ -1,4 +1,4 @@
-"""Understanding Nickel's error texts: messages, and the places they point at."""
+"""Parses Nickel's error texts: messages, and the locations they refer to."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _MARKS = re.compile(r"\s*│ [ ^-]*?(\^+|-+(?!.*\^))")
 _LABEL = re.compile(r"\s*│ [\s│╭╰─'^-]*\^\s+(\w.*)")
 _NOTE = re.compile(r"\s*= (.*)")
 
-# Labels that say nothing the message does not say.
+# Labels that add nothing to the message.
 _IDLE_LABELS = ("applied to this expression", "this expression")
 
 
 @dataclass
 class Snippet:
-    """A place an error points at.
+    """A location of an error.
 
-    `primary`: it is marked with `^`. `span` is 0 if more than one line is.
+    `primary`: it is marked with `^`. `span` is 0 for more than one line.
     """
 
     file: str
@@ -34,7 +34,7 @@ class Snippet:
 
 @dataclass
 class NickelDiagnostic:
-    """One error of Nickel's: what it says, where it points, what it advises."""
+    """One error of Nickel: its message, its locations, its notes."""
 
     message: str
     snippets: List[Snippet] = field(default_factory=list)
@@ -42,7 +42,7 @@ class NickelDiagnostic:
 
 
 def parse_errors(text: str) -> Tuple[NickelDiagnostic, ...]:
-    """Every error in a text of Nickel's; empty if it is not laid out as expected."""
+    """Every error in a text of Nickel; empty if its layout is unknown."""
     return tuple(_read(_COLOURS.sub("", text).splitlines()))
 
 
@@ -61,7 +61,7 @@ def _read(lines: List[str]) -> Iterator[NickelDiagnostic]:
 
 
 def _add(line: str, current: NickelDiagnostic) -> None:
-    """Take up one line below the title of an error."""
+    """Process one line below the title of an error."""
     place = _PLACE.match(line)
     note = _NOTE.match(line)
     if place:

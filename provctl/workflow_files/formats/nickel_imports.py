@@ -1,8 +1,8 @@
-"""What a Nickel file imports, for files that begin with a byte-order mark.
+"""The imports of a Nickel file, for files with a byte-order mark.
 
-Nickel takes a mark for a mistake. So the files are laid out a second time, below a
-folder of their own and with the same paths: what has a mark without it, all else as
-links. What they import from each other by relative paths is found there.
+Nickel treats the mark as a mistake. So the files are laid out again below a new folder
+with the same paths: marked files as copies without the mark, all others as links.
+Relative imports between them work there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Dict, Iterator, Optional
 
 _IMPORT = re.compile(rb'\bimport\s+"([^"\\]+)"')
-# Of other files, those imported as text, a mark is part of what they are.
+# In other files, those imported as text, a mark is a part of the content.
 _LANGUAGES = (".ncl", ".json", ".toml", ".yaml", ".yml")
 _MAX_BYTES = 16 << 20
 _MAX_FILES = 1_000
@@ -24,7 +24,7 @@ _MAX_FILES = 1_000
 
 @contextmanager
 def unmarked(main: Path) -> Iterator[Optional[str]]:
-    """Give the folder of a layout without marks; None if no file has one."""
+    """Yield the folder of a layout without marks; None if no file has one."""
     files = _files(main)
     if not any(files.values()):
         yield None
@@ -41,7 +41,7 @@ def unmarked(main: Path) -> Iterator[Optional[str]]:
 
 
 def _files(main: Path) -> Dict[Path, bool]:
-    """Return the file and all that it imports, each with whether it has a mark."""
+    """Return the file and all its imports, each with whether it has a mark."""
     found: Dict[Path, bool] = {}
     work = [main]
     while work and len(found) < _MAX_FILES:

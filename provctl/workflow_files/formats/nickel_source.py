@@ -1,7 +1,7 @@
 """Workflow files in Nickel: parameters, the value, and the locations of its parts.
 
-Nickel gives back JSON without places. To find one, the file is evaluated again
-with a contract at that path that always fails: Nickel blames the line.
+Nickel returns JSON without locations. To find one, the file is evaluated again with a
+contract at that path that always fails: Nickel blames the line.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class NickelFile:
     ) -> List[Optional[SourceLocation]]:
         """The location of each problem, None if unknown.
 
-        Only the first 20 are looked for. What Nickel cannot blame, a computed
-        value, has the place of what is around it.
+        Only the first 20 are searched. If Nickel cannot blame a computed value, its
+        location is that of its surroundings.
         """
         found: Dict[int, SourceLocation] = {}
         paths = [_candidates(p.path, self.value) for p in problems[:MAX_LOCATED]]
@@ -102,15 +102,15 @@ def read_nickel(
     problems: ValidationIssues,
     evaluator: Evaluator,
 ) -> NickelFile:
-    """Evaluate a Nickel file, with `params` merged into its `params` first.
+    """Evaluate a Nickel file, after merging `params` into its `params`.
 
-    Raises InvalidWorkflow for what Nickel finds wrong or if a limit is met,
-    and MissingTool where there is no Nickel.
+    Raises InvalidWorkflow for errors of Nickel or if a limit is exceeded, and
+    MissingTool without Nickel.
     """
     imported = f"(import {text_literal(str(FilePath(source.name).absolute()))})"
     expression = imported
     if params:
-        # If the file is broken nothing is chosen, and evaluating it says why.
+        # If the file is broken nothing is chosen; the evaluation says why.
         chosen = _choose(imported, source, params, problems, evaluator)
         expression = _merge(imported, chosen)
     (answer,) = _ask(evaluator, [expression], source)
@@ -124,7 +124,7 @@ def read_nickel(
     return NickelFile(source, value, expression, evaluator)
 
 
-# std.record.from_array takes memory in squares of what it makes.
+# std.record.from_array takes memory quadratic in its size.
 _MANY_TASKS = "make thousands of tasks with `p.for_each`, or as an array of tasks with an `id` each"
 
 
@@ -141,7 +141,7 @@ def _ask(
 def _evaluate(
     evaluator: Evaluator, sources: Sequence[str], source: SourceText
 ) -> EvaluationStatus:
-    """Evaluate; again without byte-order marks where Nickel may have met one."""
+    """Evaluate; again without byte-order marks if Nickel may have found one."""
     outcome = evaluator.evaluate(sources)
     if not any(answer.error for answer in outcome.answers):
         return outcome
@@ -162,7 +162,7 @@ def _evaluate(
 
 
 def _merge(imported: str, chosen: Mapping[str, str]) -> str:
-    """The file with Nickel expressions over its parameters."""
+    """The file with Nickel expressions merged over its parameters."""
     if not chosen:
         return imported
     forced = ", ".join(
@@ -181,8 +181,8 @@ def _choose(
 ) -> Dict[str, str]:
     """The Nickel expression for each parameter.
 
-    A text like 5 can be meant as a number or as text. It is text where the
-    default is text, or where only text keeps the contract of the parameter.
+    A text like 5 can be a number or a text. It is a text if the default is one, or if
+    only a text fulfils the contract of the parameter.
     """
     typed = {name: _as_nickel(text) for name, text in params.items()}
     doubtful = [name for name, expression in typed.items() if expression]
@@ -212,18 +212,18 @@ def _choose(
 
 
 def _as_nickel(text: str) -> str:
-    """A Nickel expression for what the text is in JSON; empty if it is just text."""
+    """A Nickel expression for the JSON value of a text; empty if it is just text."""
     value = infer_type(text)
     if isinstance(value, str):
         return ""
     return f"(std.deserialize 'Json {text_literal(json.dumps(value))})"
 
 
-# --- places and mistakes -----------------------------------------------------------
+# --- locations and mistakes --------------------------------------------------------
 
 
 def _candidates(path: DocPath, value: Any) -> List[DocPath]:
-    """The path, and if Nickel cannot blame it, what is in or around it."""
+    """The path, and if Nickel cannot blame it, the parts in or around it."""
     found = [path]
     if path and isinstance(path[-1], int):
         # A task in an array, often computed: its id mostly is in the file.
@@ -263,7 +263,7 @@ def _blame(expression: str, path: DocPath) -> str:
 def _mistakes(
     error: str, source: SourceText, params: Mapping[str, str]
 ) -> List[Diagnostic]:
-    """What Nickel found wrong, at the places in the user's own files."""
+    """Nickel's errors, at locations in the user's own files."""
     diagnostics = parse_errors(error)
     if not diagnostics:
         return [
@@ -312,7 +312,7 @@ def _mistake(
 
 
 def _best(snippets: Sequence[Snippet]) -> Optional[Snippet]:
-    """The snippet in a file of the user's, a marked one if there is one."""
+    """The snippet in a file of the user, a marked one if there is one."""
     own = [s for s in snippets if _is_own(s.file)]
     return next((s for s in own if s.primary), own[0] if own else None)
 

@@ -1,9 +1,9 @@
-"""Hints for files that cannot be read: what was opened and where, what is missing.
+"""Hints for files that cannot be parsed: what is not closed and where, what is missing.
 
-Readers say where they gave up, which is often far below the mistake. A scan that knows
+Parsers report where they gave up, often far below the mistake. A scan that knows
 Nickel's texts, comments and brackets finds what is still open there; JSON and most of
-TOML look the same to it. It says nothing unless that is sure: a wrong hint is worse
-than none.
+TOML look the same to it. It gives no hint unless it is sure: a wrong hint is worse than
+none.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from provctl.workflow_files.source_text import SourceText
 
 
-_MAX_LENGTH = 64 << 10  # characters of a file that is scanned
-_MAX_OPEN = 100  # texts, each in the code of another
+_MAX_LENGTH = 64 << 10  # characters of a scanned file
+_MAX_OPEN = 100  # nested texts with code
 _MAX_TRIES = 20
-_MAX_TRIED = 512 << 10  # characters that are scanned again, for what is closed on trial
+_MAX_TRIED = 512 << 10  # characters that are scanned again for trial closings
 
 _CODE = re.compile(
     r"""(?P<skip>\s+|\#[^\n]*)
@@ -42,7 +42,7 @@ _CLOSERS = {"}": "{", "]": "[", ")": "("}
 _NO_VALUES = frozenset(
     ["let", "in", "if", "then", "else", "fun", "import", "match", "forall", "rec"]
 )
-# What may stand behind a `|` and has a `=` of its own.
+# Keywords after a `|` that have their own `=`.
 _NO_FIELDS = frozenset(
     ["default", "force", "priority", "doc", "optional", "not_exported"]
 )
@@ -52,7 +52,7 @@ _CONTRACTS = ("invalid contract expression", "statically typed field without")
 
 
 def nickel_hint(source: SourceText, at: int, message: str) -> str:
-    """Return what to do about an error of Nickel's at an offset; empty if not sure."""
+    """Return a hint about an error of Nickel at an offset; empty if not sure."""
     if len(source.text) > _MAX_LENGTH:
         return ""
     if message.startswith("unbound identifier"):
@@ -68,15 +68,15 @@ def nickel_hint(source: SourceText, at: int, message: str) -> str:
 
 
 def open_hint(source: SourceText) -> str:
-    """Return what is not closed in a file of another language; empty if not sure."""
-    # What is a text there only, or here only.
+    """Return what is not closed in a file of another format; empty if not sure."""
+    # Texts that exist only there, or only here.
     if len(source.text) > _MAX_LENGTH or _ELSEWHERE.search(source.text):
         return ""
     return _hint_unclosed(_scan(source.text), source)
 
 
 def quoted_tag(source: SourceText) -> Optional[int]:
-    """Return where a tag stands that was meant as a text: Nickel reads `'web'` as `web'`."""
+    """Return where a tag was meant as a text: Nickel reads `'web'` as `web'`."""
     if len(source.text) > _MAX_LENGTH or _QUOTED.search(source.text) is None:
         return None
     tags = (token for token in _scan(source.text).tokens if token.kind == "tag")
@@ -96,7 +96,7 @@ class _Token(NamedTuple):
 
 
 class _Opener(NamedTuple):
-    """What is open: a bracket, a text, or the code in a text; `marks` of a block."""
+    """An open bracket, text, or code in a text; `marks` of a block."""
 
     text: str
     start: int
@@ -210,7 +210,7 @@ def _line(text: str, at: int) -> int:
 
 
 def _indent(text: str, at: int) -> int:
-    """How far right the line of an offset begins."""
+    """The indentation of the line of an offset."""
     found = _SPACES.match(text, _line(text, at))
     return 0 if found is None else len(found.group())
 
@@ -227,7 +227,7 @@ def _hint_unclosed(scan: _Scan, source: SourceText) -> str:
     if found is not None:
         return _not_closed(found, source)
     if scan.lines:
-        return ""  # brackets may stand in texts, and texts between them
+        return ""  # brackets may be in texts, and texts between them
     if scan.wrong is not None:
         opener, at = scan.wrong
         closer = f"`{source.text[at]}` at {_place(source, at)}"
@@ -238,7 +238,7 @@ def _hint_unclosed(scan: _Scan, source: SourceText) -> str:
 
 
 def _open_text(scan: _Scan, source: SourceText) -> Optional[_Opener]:
-    """Return the text that is not closed: all is well if it is, in its own line."""
+    """Return the text that is not closed: closing it in its line solves everything."""
     text, mending = source.text, set()
     remaining = min(_MAX_TRIES, _MAX_TRIED // (len(text) + 1))
     for opener in scan.lines:
@@ -259,7 +259,7 @@ def _open_text(scan: _Scan, source: SourceText) -> Optional[_Opener]:
 
 
 def _string_start(text: str, at: int) -> Optional[int]:
-    """Return where the text begins that a `"` at `at` closes, if all is well by it."""
+    """Return where the text begins that a `"` at `at` closes, if that solves all."""
     scan = _scan(text)
     closed = [n for n, token in enumerate(scan.tokens) if token.end == at + 1]
     if not scan.sound or not closed or scan.lines:
@@ -272,7 +272,7 @@ def _string_start(text: str, at: int) -> Optional[int]:
 
 
 def _find_unmatched(scan: _Scan, source: SourceText) -> Optional[_Opener]:
-    """Return the bracket whose line is never matched: with it closed, all lines are."""
+    """Return the bracket without a match whose closing solves everything."""
     if not scan.outdented or scan.wrong is not None:
         return None
     opener, at = scan.outdented[0]
@@ -294,11 +294,11 @@ def _place(source: SourceText, at: int) -> str:
     return f"{place.file}:{place.line}:{place.column}"
 
 
-# --- what is missing, or spelled as elsewhere --------------------------------------
+# --- missing parts, and syntax of other languages ----------------------------------
 
 
 def _local(scan: _Scan, source: SourceText, at: int) -> str:
-    """Say what is wrong at a token that Nickel did not expect, in a sound file."""
+    """Return what is wrong at a token that Nickel did not expect."""
     tokens = [*reversed(_before(scan, at))]
     here = next((token for token in scan.tokens if token.start == at), None)
     if here is None or not tokens:
@@ -316,7 +316,7 @@ def _local(scan: _Scan, source: SourceText, at: int) -> str:
 
 
 def _at_equals(here: _Token, tokens: List[_Token], source: SourceText) -> str:
-    """Say what is wrong with a key or before it, by the tokens before its `=`."""
+    """Return what is wrong with a key or before it, by the tokens before its `=`."""
     if here.text not in ("=", "=="):
         return ""
     before = next(_behind_key(tokens), None)
@@ -342,7 +342,7 @@ def _is_import(tokens: List[_Token]) -> bool:
 
 
 def _behind_key(tokens: List[_Token]) -> Iterator[_Token]:
-    """Give the token before a key such as `a."b".c`, of which the last is the first."""
+    """Return the token before a key such as `a."b".c`; the last one is the first."""
     for name, sign in zip(tokens[::2], tokens[1::2]):
         if name.kind not in ("name", "text") or name.text in _NO_VALUES:
             return
@@ -358,7 +358,7 @@ def _ends_value(token: _Token) -> bool:
 
 
 def _colon(scan: _Scan, source: SourceText, at: int) -> str:
-    """Say that a field has `:` where it needs `=`: before the place, or behind it."""
+    """Return that a field has `:` instead of `=`, before or after the offset."""
     before = _before(scan, at)
     later = [token for token in scan.tokens if token.start > at]
     sign = next((t for t in (*before[-1:], *later[:1]) if t.text == ":"), None)
@@ -368,7 +368,7 @@ def _colon(scan: _Scan, source: SourceText, at: int) -> str:
 
 
 def _hint_missing_comma(scan: _Scan, source: SourceText, at: int) -> str:
-    """Say that a comma is missing behind a value, which Nickel takes for a function."""
+    """Return that a comma is missing after a value, which looks like a function."""
     tokens = [token for token in scan.tokens if token.start >= at]
     if not scan.sound or not tokens or tokens[0].start != at:
         return ""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from provctl.workflow_files.source_text import SourceText
 
 
-# What a key costs grows with the square of its names.
+# The cost of a key is quadratic in the number of its names.
 MAX_NAMES = 50
 MAX_DEPTH = 1_000
 
@@ -62,7 +62,7 @@ class TomlFile:
 def read_toml(source: SourceText) -> TomlFile:
     """Parse a TOML file.
 
-    Raises InvalidWorkflow for a mistake in its syntax and for what nests too deeply.
+    Raises InvalidWorkflow for a syntax error and for too deep nesting.
     """
     _check_keys(source)
     try:
@@ -78,7 +78,7 @@ def read_toml(source: SourceText) -> TomlFile:
     except RecursionError as error:
         raise source.invalid(_TOO_DEEP, at=0) from error
     except ValueError as error:
-        # Python reads no number of more than some thousand digits.
+        # Python reads no number with more than some thousand digits.
         words = "not TOML: a number with too many digits"
         raise source.invalid(words, at=_longest(source)) from error
     _check_depth(document)
@@ -86,7 +86,7 @@ def read_toml(source: SourceText) -> TomlFile:
 
 
 def _check_keys(source: SourceText) -> None:
-    """Refuse a key of too many names, before it is read."""
+    """Refuse a key with too many names, before it is parsed."""
     if all(line.count(".") < MAX_NAMES for line in source.lines):
         return
     names = 0
@@ -100,7 +100,7 @@ def _check_keys(source: SourceText) -> None:
 
 
 def _longest(source: SourceText) -> int:
-    """The place of the longest word or number."""
+    """The location of the longest word or number."""
     bare = (t for t in TOKEN.finditer(source.text) if t.lastgroup == "bare")
     return max(bare, key=lambda token: len(token.group())).start()
 
@@ -122,7 +122,7 @@ def _in_words(found: Match[str]) -> str:
 def _place(
     spans: Dict[DocPath, Position], problem: ValidationIssue, source: SourceText
 ) -> Optional[SourceLocation]:
-    """The place of a problem, or of the innermost part around it."""
+    """The location of a problem, or of the innermost part around it."""
     for count in range(len(problem.path), 0, -1):
         span = spans.get(problem.path[:count])
         if span is None:

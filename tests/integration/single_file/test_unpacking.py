@@ -16,8 +16,8 @@ from tests.support.single_file import SingleFile, is_in_use
 from tests.support.strace import (
     Point,
     failing,
+    has_injected,
     killing,
-    meddled,
     need_strace,
     under,
 )
@@ -76,11 +76,11 @@ def test_killed_unpacking_leaves_no_incomplete_tree(
     log = tmp_path / "strace"
     with single.start("--version", under=under(log, killing(point))) as process:
         process.communicate(timeout=60)
-    assert meddled(log)
+    assert has_injected(log)
     assert all(tree.name.startswith(".new-") for tree in single.trees)
     # The next one finds a disk that fails, and says so.
     said = single(code=32, under=under(log, failing(point, "error=EIO")))
-    assert meddled(log)
+    assert has_injected(log)
     assert "Input/output error" in said
     assert not single.trees
     assert single() == SAYS

@@ -13,8 +13,8 @@ from tests.support.fault_workflow import chain, check_whole
 from tests.support.strace import (
     TRACING,
     Point,
+    has_injected,
     killing,
-    meddled,
     need_strace,
     points_of,
     under,
@@ -90,7 +90,7 @@ def test_case_24_repeated_crashes_during_recovery_end(
 def _killed(provctl: Provctl, point: Point, *command: object) -> Done:
     log = provctl.folder / "strace"
     done = provctl(*command, code=-9, under=under(log, killing(point)))
-    assert meddled(log), done
+    assert has_injected(log), done
     return done
 
 

@@ -335,7 +335,7 @@ def _judge_change(change: _Change, template: _Template, seen: _Seen) -> List[str
     return wrong
 
 
-def test_meddled_file_affects_one_run_and_no_answer_is_wrong(
+def test_random_change_affects_one_run_and_no_answer_is_wrong(
     template: _Template, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
     def play(provctl: Provctl, seed: int) -> str:

@@ -19,8 +19,8 @@ from tests.support.strace import (
     TRACING,
     Point,
     attached,
+    has_injected,
     killing,
-    meddled,
     need_strace,
     points_of,
     under,
@@ -80,7 +80,7 @@ _ENDS = {"retry": (0, "abc", ""), "rollback": (14, "ab", "ba")}
 _NONE = {"PROVCTL_ORCHESTRATOR_AUTO_START": "false"}
 
 
-@pytest.mark.parametrize("then", [{}, _NONE], ids=["goes on", "gives up"])
+@pytest.mark.parametrize("then", [{}, _NONE], ids=["continues", "gives up"])
 @pytest.mark.parametrize("verb", ["retry", "rollback"])
 def test_case_17_acknowledged_request_is_done_after_its_owner_was_killed(
     tmp_path: Path, figure: Figure, verb: str, then: Dict[str, str]
@@ -109,7 +109,7 @@ def _opened(provctl: Provctl, point: Point, *, verb: str, then: Dict[str, str]) 
         done = provctl("workflow", verb, run, *_NAMED[verb], code=None, env=then)
         assert done.code in (0, 30), done
         provctl.until(lambda: not alive(scheduler), f"killed at {point}")
-        provctl.until(lambda: meddled(log), "it was not killed by somebody else")
+        provctl.until(lambda: has_injected(log), "it was not killed by somebody else")
     provctl("scheduler", "start")
     requested = f"{verb}_requested"
     asked = [r for r in provctl.journal(run) if r["type"] == requested]
@@ -156,7 +156,7 @@ def _after_a_failure(provctl: Provctl, point: Point) -> str:
     file = stairs(provctl, on_failure="rollback")
     done = provctl("run", file, code=None, under=under(log, killing(point)))
     assert done.code == -9, f"it was not killed: {done}"
-    assert meddled(log), "it was killed by somebody else"
+    assert has_injected(log), "it was killed by somebody else"
     (run,) = provctl.runs()
     again = provctl("workflow", "resume", run, code=None)
     assert again.code in (14, 41), again
