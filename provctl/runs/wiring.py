@@ -6,7 +6,7 @@ import os
 import random
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Callable, Mapping, Optional
 
 from provctl import __version__
 from provctl.base.self_command import program_path
@@ -17,6 +17,7 @@ from provctl.scheduler.clock import Clock
 from provctl.scheduler.loop import Scheduler
 from provctl.scheduler.order_builder import LaunchSpecBuilder, TaskDefaults
 from provctl.scheduler.ports import RunUpdate, SchedulerDeps
+from provctl.scheduler.secrets import SecretSettings, SecretSource
 from provctl.storage.lock import LockOwner, boot_id
 from provctl.storage.pending_hooks import PendingHooks
 
@@ -48,6 +49,13 @@ def make_holder(
 def make_executor() -> Executor:
     """Return what runs attempts. It gets ready by itself, so make it early."""
     return LocalExecutor()
+
+
+def secret_source(settings: Settings, environ: Mapping[str, str]) -> SecretSource:
+    """Return where the owner of a run looks secrets up."""
+    of_secrets = settings.secrets
+    how = SecretSettings(of_secrets.timeout_seconds, of_secrets.age_identity or "")
+    return SecretSource(environ, how)
 
 
 def make_scheduler(
@@ -89,7 +97,8 @@ def make_scheduler(
     deps = SchedulerDeps(
         folder=folder,
         executor=executor,
-        launcher=LaunchSpecBuilder(defaults, os.environ),
+        launcher=LaunchSpecBuilder(defaults),
+        secrets=secret_source(settings, os.environ),
         clock=Clock(),
         random=random.random,
         holder=holder,

@@ -125,9 +125,9 @@ class Task:
     table and names its files. `needs` are ids, resolved. `when` is a condition (see
     `core.model.expressions`), None for always. `timeout_s` None means the configured
     default, of a group no limit. `probe` tells whether the task is already done, if the
-    result of an attempt is unknown. `secrets` maps variables to where their values are:
-    "env:NAME" or "file:PATH". `keep_processes`: what it leaves behind when it ends by
-    itself is not killed.
+    result of an attempt is unknown. `secrets` maps variables to where their values are
+    (see `core.model.secret_reference`); with `secrets_once` a value is looked up once in
+    a run. `keep_processes`: what it leaves behind when it ends by itself is not killed.
     """
 
     id: str
@@ -148,6 +148,7 @@ class Task:
     undo: Optional[Undo] = None
     probe: Optional[Executable] = None
     secrets: Mapping[str, str] = field(default_factory=dict)
+    secrets_once: bool = False
     keep_processes: bool = False
     description: str = ""
 

@@ -87,7 +87,7 @@ def test_all_is_well(run: Run) -> None:
 
 def test_each_check_has_a_line_with_a_mark(run: Run) -> None:
     lines = run(output="table").stdout.splitlines()
-    assert [line[:3] for line in lines] == ["✓  "] * 16
+    assert [line[:3] for line in lines] == ["✓  "] * 17
     assert lines[2].startswith("✓  nushell          0.")
 
 
@@ -97,6 +97,16 @@ def test_marks_are_words_where_the_terminal_has_no_signs(
     session = Session(environ={"PATH": str(tools), "PROVCTL_STATE_DIR": str(tmp_path)})
     result = CliRunner(charset="ascii").invoke(doctor, [], obj=session)
     assert {line[:3] for line in result.stdout.splitlines()} == {"ok "}
+
+
+def test_programs_that_know_secrets_are_named(run: Run, tools: Path) -> None:
+    def told() -> str:
+        records = json.loads(run().stdout)
+        return str(next(r["detail"] for r in records if r["check"] == "secrets"))
+
+    assert told().startswith("no sops, no age, ")
+    program(tools / "age", "#!/bin/sh\n")
+    assert told().startswith(f"no sops, age ({tools / 'age'}), ")
 
 
 def test_nushell_missing(run: Run, tools: Path) -> None:
