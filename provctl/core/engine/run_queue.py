@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 SLOTS = "slots"  # the resource that every attempt takes one of
+RESERVED = "reserved"  # slots of ready tasks, as `explain` is told of them
 
 
 class Reservations:
