@@ -322,6 +322,23 @@ class Hooks:
 
 
 @light_dataclass
+class Secrets:
+    """Programs that know secrets of tasks: `cmd:`, `sops:`, `age:` and `keyring:`."""
+
+    timeout_seconds: float = _key(
+        30,
+        value_types.seconds(0.1, 3600),
+        "Time limit of one lookup of a secret by a program",
+    )
+    age_identity: Optional[str] = _key(
+        None,
+        value_types.path(),
+        "File with the private key for `age:`; when not set, the file that the"
+        " environment variable SOPS_AGE_KEY_FILE names",
+    )
+
+
+@light_dataclass
 class Settings:
     """Every setting; made by `provctl.config.load.load_settings`."""
 
@@ -335,6 +352,7 @@ class Settings:
     nickel: Nickel = Nickel()
     ui: Ui = Ui()
     hooks: Hooks = Hooks()
+    secrets: Secrets = Secrets()
     pools: Mapping[str, int] = _table(
         value_types.table(
             value_types.whole(1, 1_000_000),

@@ -29,6 +29,7 @@ from provctl.base.light_dataclass import light_dataclass
 from provctl.base.redact import encodings_of, redact_bytes
 from provctl.base.safe_open import ForeignFile, reader
 from provctl.base.text import plain
+from provctl.core.model.secret_reference import parse_reference
 from provctl.errors import ProvctlError
 from provctl.scheduler.secrets import find_secret
 from provctl.storage.log_rotation import older
@@ -53,8 +54,8 @@ _LEFT_OUT = "(omitted)"
 _BUILD = frozenset(
     {
         *("v", "name", "id", "parent", "needs", "priority", "timeout_s", "retry"),
-        *("pools", "on_failure", "on_interrupt", "idempotent", "secrets", "library"),
-        "keep_processes",
+        *("pools", "on_failure", "on_interrupt", "idempotent", "library"),
+        *("keep_processes", "secrets_once"),
         *("cwd", "source", "max_parallel", "module", "on", "workflow", "into"),
     }
 )
@@ -107,7 +108,10 @@ def collect_scheduler(folder: StateDir) -> Iterator[Part]:
 def secrets(
     run: Optional[RunDir], state: StateDir, environ: Mapping[str, str]
 ) -> List[str]:
-    """Return every secret that can be found: the API's token, those of the run's tasks."""
+    """Return every secret that is at hand: the API's token, those of the run's tasks.
+
+    No program is asked for one: what it told a task is covered in its log already.
+    """
     found = [_read(state.scheduler / "token", _RECORD_MAX).decode("utf-8", "replace")]
     tasks: Any = [] if run is None else _json(run.workflow).get("tasks", [])
     for name, reference in _references(tasks):
@@ -165,11 +169,22 @@ def _outline_value(key: str, value: Any) -> Any:
         return _outline(value)
     if key in _NAMES and isinstance(value, dict):
         return dict.fromkeys(value, _LEFT_OUT)
+    if key == "secrets" and isinstance(value, dict):
+        return {name: _outline_reference(str(where)) for name, where in value.items()}
     if key == "argv" and isinstance(value, list):
         return [*value[:1], f"({len(value) - 1} omitted)"]  # the program says much
     # In a `call` it is a name, in a task what is run.
     is_name = key == "command" and isinstance(value, str)
     return value if key in _BUILD or is_name else _LEFT_OUT
+
+
+def _outline_reference(text: str) -> str:
+    """A reference names a place; of a command the program says enough."""
+    try:
+        argv = parse_reference(text).argv
+    except ValueError:
+        return _LEFT_OUT
+    return f"cmd:{argv[0]} ({len(argv) - 1} omitted)" if argv else text
 
 
 def _references(tasks: Any) -> Iterator[Tuple[str, str]]:

@@ -6,7 +6,7 @@ import os
 import random
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Callable, Mapping, Optional
 
 from provctl import __version__
 from provctl.base.self_command import program_path
@@ -21,6 +21,7 @@ from provctl.scheduler.loop import Scheduler
 from provctl.scheduler.node_orders import NodeOrderBuilder
 from provctl.scheduler.order_builder import LaunchSpecBuilder, TaskDefaults
 from provctl.scheduler.ports import RunUpdate, SchedulerDeps
+from provctl.scheduler.secrets import SecretSettings, SecretSource
 from provctl.storage.lock import LockOwner, boot_id
 from provctl.storage.pending_hooks import PendingHooks
 
@@ -67,6 +68,13 @@ def make_executor(settings: Settings, folder: StateDir) -> Executor:
     )
 
 
+def secret_source(settings: Settings, environ: Mapping[str, str]) -> SecretSource:
+    """Return where the owner of a run looks secrets up."""
+    of_secrets = settings.secrets
+    how = SecretSettings(of_secrets.timeout_seconds, of_secrets.age_identity or "")
+    return SecretSource(environ, how)
+
+
 def _slots(settings: Settings, wanted: Optional[int]) -> int:
     """How many tasks run at once: on nodes no more than those have slots."""
     usual = wanted or settings.executor.max_concurrent_tasks
@@ -93,8 +101,8 @@ def _launcher(settings: Settings, folder: StateDir) -> LaunchSpecBuilder:
         endpoint=settings.endpoint if settings.addresses else "",
     )
     if limits.kind == "local":
-        return LaunchSpecBuilder(defaults, os.environ)
-    return NodeOrderBuilder(defaults, os.environ)
+        return LaunchSpecBuilder(defaults)
+    return NodeOrderBuilder(defaults)
 
 
 def make_scheduler(
@@ -127,6 +135,7 @@ def make_scheduler(
         folder=folder,
         executor=executor,
         launcher=_launcher(settings, folder),
+        secrets=secret_source(settings, os.environ),
         clock=Clock(),
         random=random.random,
         holder=holder,

@@ -5,8 +5,8 @@
     deadline ---------/      (fsync before any effect)     \\--> watchers
 
 All of it happens in one thread, between two waits of asyncio. A batch of news is
-worked off as a whole: one write and one fsync for each run it touches. Only the wait
-for a busy lock is another thread's.
+worked off as a whole: one write and one fsync for each run it touches. Only the waits
+for a busy lock and for programs that know secrets are other threads'.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from provctl.core.engine.decide import (
     SuspendAttempt,
     decide,
     next_deadline,
+    start,
 )
 from provctl.core.engine.observe import observe
 from provctl.core.engine.requests import (
@@ -61,6 +62,7 @@ from provctl.scheduler.order_builder import failed_before_start, missing_resourc
 from provctl.scheduler.ports import RunUpdate
 from provctl.scheduler.progress_throttle import ProgressThrottle
 from provctl.scheduler.run_locks import RunLocks
+from provctl.scheduler.secret_lookups import SecretLookups
 from provctl.scheduler.slot_waiter import SharedSlots
 from provctl.scheduler.takeover import OwnedRun, acquire, ownership_error
 from provctl.storage.journal.checkpoint import END_RECORDS_MIN, CheckpointPolicy, save
@@ -107,6 +109,7 @@ class Scheduler:
         self._alarm: Optional[asyncio.TimerHandle] = None
         self._progress = ProgressThrottle(deps.clock, self._advance)
         self._breaker = CircuitBreaker(str(deps.folder.path), deps.warn)
+        self._secrets = SecretLookups(deps.secrets, self._advance)
         deps.executor.start(self._on_reports)
 
     # -- doors ---------------------------------------------------------------------
@@ -258,6 +261,7 @@ class Scheduler:
         if self._alarm is not None:
             self._alarm.cancel()
         self._progress.close()
+        self._secrets.close()
         self._deps.executor.close()
         for run_id in list(self._owned):
             self._release_run(run_id, finished=False)
@@ -336,6 +340,7 @@ class Scheduler:
         for run_id, act in effects:
             if run_id in self._owned:
                 act()
+        self._secrets.start()
         self._publish()
         self._set_alarm()
         return problems
@@ -345,23 +350,68 @@ class Scheduler:
         effects: List[_Effect] = []
         now = self._deps.clock.now()
         lacking: Set[str] = set()
+        self._drop_reservations()
         while True:
-            if self._breaker.is_open(now):
+            is_open = self._breaker.is_open(now)
+            if is_open:
                 lacking.add(SLOTS)
-            instructions = decide(self.state, now, lacking)
+            instructions = decide(self.state, now, lacking, self._secrets.reserved)
+            if not instructions and not is_open:
+                instructions = self._start_prepared(now)
             if not instructions:
+                if self._drop_reservations():
+                    lacking.clear()
+                    continue
                 self._shared.settle()
                 return effects
             for instruction in instructions:
-                if isinstance(instruction, LaunchAttempt):
-                    lacks = self._take_slots(instruction.event)
-                    if lacks:
-                        lacking.update(lacks)
-                        continue
-                    self._breaker.on_start(now)
+                if isinstance(instruction, LaunchAttempt) and not self._may_start(
+                    instruction.event, now, lacking
+                ):
+                    continue
                 event, act = self._to_event_and_effect(instruction, now)
                 self._record(event)
                 effects += [] if act is None else [(event.run, act)]
+
+    def _start_prepared(self, now: float) -> List[Instruction]:
+        """Start a task whose secrets are there now; it holds what it takes."""
+        key = self._secrets.next_prepared()
+        if key is None or not self._may_wait_on(*key):
+            return []
+        return [start(self.state, *key, now)]
+
+    def _may_wait_on(self, run_id: str, task_id: str) -> bool:
+        """Whether a task whose secrets are looked up is still to start."""
+        run = self.state.runs.get(run_id)
+        if run is None or run.paused:
+            return False
+        return run.tasks[task_id].status == "ready"
+
+    def _drop_reservations(self) -> bool:
+        """Give back what tasks hold that are not to start any more; return if any was."""
+        left = [key for key in self._secrets.reserved if not self._may_wait_on(*key)]
+        for key in left:
+            self._secrets.drop(*key)
+            self._shared.give_back(*key)
+        return bool(left)
+
+    def _may_start(
+        self, event: ev.AttemptStarted, now: float, lacking: Set[str]
+    ) -> bool:
+        """Take what an attempt takes, and begin to look up its secrets if that takes time.
+
+        It starts now only if nothing lacks, neither resources nor values.
+        """
+        run = self.state.runs[event.run]
+        if not self._secrets.is_prepared(event.run, event.task):
+            lacks = self._take_slots(event)
+            if lacks:
+                lacking.update(lacks)
+                return False
+            if self._secrets.begin(run, run.tasks[event.task]):
+                return False
+        self._breaker.on_start(now)
+        return True
 
     def _take_slots(self, event: ev.AttemptStarted) -> List[str]:
         run = self.state.runs[event.run]
@@ -423,6 +473,7 @@ class Scheduler:
         del self._checkpoints[run_id]
         self._recorded.pop(run_id, None)
         self._progress.forget(run_id)
+        self._secrets.forget(run_id)
         self._shared.forget(run_id)
         close_run(self.state, run_id)
         if finished:
@@ -453,7 +504,8 @@ class Scheduler:
         taken = self._shared.taken(event.run, event.task)
         build = partial(self._deps.launcher.order, needs=needs, taken=taken)
         try:
-            order = build(instruction, run.workflow, place)
+            secrets = self._secrets.values(run, run.tasks[event.task])
+            order = build(instruction, run.workflow, place, secrets=secrets)
         except ProvctlError as problem:
             shortage = missing_resource(place, problem)
             if shortage is not None:
@@ -466,6 +518,8 @@ class Scheduler:
                 )
             self._shared.give_back(event.run, event.task)
             return ev.TaskFailed(event.run, now, event.task, why), None
+        finally:
+            self._secrets.drop(event.run, event.task)
         return event, partial(executor.launch, order)
 
     def _report_soon(self, report: Report) -> None:

@@ -18,7 +18,6 @@ from provctl.scheduler.order_builder import (
     Needs,
     word,
 )
-from provctl.scheduler.secrets import find_secret
 
 if TYPE_CHECKING:
     from provctl.core.engine.decide import LaunchAttempt
@@ -45,17 +44,16 @@ class NodeOrderBuilder(LaunchSpecBuilder):
         place: AttemptRef,
         *,
         needs: Needs,
+        secrets: Mapping[str, str],
         taken: Tuple[SlotRange, ...] = (),
     ) -> LaunchSpec:
         """Return what to start. Raises ProvctlError if it cannot be started."""
         task = workflow.tasks[place.index]
         if task.place.node == "local":
-            order = super().order(launch, workflow, place, needs=needs, taken=taken)
+            order = super().order(
+                launch, workflow, place, needs=needs, secrets=secrets, taken=taken
+            )
             return replace(order, remote=RemoteWork(place=task.place))
-        secrets = {
-            name: find_secret(name, reference, self._environ)
-            for name, reference in task.secrets.items()
-        }
         limits = self._limits(task, place, tuple(secrets.values()))
         env = {**self._portable(launch, workflow, place), **secrets}
         action = launch.action
@@ -103,7 +101,7 @@ class NodeOrderCompleter:
     def __init__(
         self, defaults: TaskDefaults, environ: Mapping[str, str], cwd: str
     ) -> None:
-        self._builder = LaunchSpecBuilder(defaults, {})
+        self._builder = LaunchSpecBuilder(defaults)
         self._defaults = defaults
         self._environ = environ
         self._cwd = cwd

@@ -18,7 +18,6 @@ from provctl.executors.protocol import (
     LaunchSpec,
     SlotRange,
 )
-from provctl.scheduler.secrets import find_secret
 
 if TYPE_CHECKING:
     from provctl.core.engine.decide import LaunchAttempt
@@ -64,14 +63,10 @@ class TaskDefaults:
 
 
 class LaunchSpecBuilder:
-    """Makes orders. Remembers where `nu` is for each search path.
+    """Makes orders. Remembers where `nu` is for each search path."""
 
-    `environ` is where secrets are looked for that are in the environment.
-    """
-
-    def __init__(self, defaults: TaskDefaults, environ: Mapping[str, str]) -> None:
+    def __init__(self, defaults: TaskDefaults) -> None:
         self._defaults = defaults
-        self._environ = environ
         self._nu_at: Dict[str, str] = {}
         locations = {
             "PROVCTL_STATE_DIR": defaults.state_dir,
@@ -87,18 +82,15 @@ class LaunchSpecBuilder:
         place: AttemptRef,
         *,
         needs: Needs,
+        secrets: Mapping[str, str],
         taken: Tuple[SlotRange, ...] = (),
     ) -> LaunchSpec:
         """Return what to start. Raises ProvctlError if it cannot be started.
 
         `needs` gives the outputs of the tasks before, to one that asks for them;
-        `taken` are the slots of the attempt.
+        `secrets` are values by variable; `taken` are the slots of the attempt.
         """
         task = workflow.tasks[place.index]
-        secrets = {
-            name: find_secret(name, reference, self._environ)
-            for name, reference in task.secrets.items()
-        }
         env = {**self._environment(launch, workflow, place), **secrets}
         limits = self._limits(task, place, tuple(secrets.values()))
         limits["taken"] = taken

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from provctl.executors.protocol import Executor
     from provctl.scheduler.clock import Clock
     from provctl.scheduler.order_builder import LaunchSpecBuilder
+    from provctl.scheduler.secrets import SecretSource
     from provctl.storage.layout import StateDir
     from provctl.storage.lock import LockOwner
 
@@ -38,6 +39,7 @@ class SchedulerDeps:
     folder: StateDir
     executor: Executor
     launcher: LaunchSpecBuilder
+    secrets: SecretSource
     clock: Clock
     random: Callable[[], float]
     holder: LockOwner

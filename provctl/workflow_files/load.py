@@ -25,6 +25,7 @@ from provctl.base.light_dataclass import light_dataclass
 from provctl.base.limited_process import ProcessLimits
 from provctl.base.text import plain
 from provctl.core.model.expressions import type_name
+from provctl.core.model.secret_reference import FILE_KINDS, parse_reference
 from provctl.core.model.workflow import Workflow
 from provctl.errors import Diagnostic, InvalidWorkflow
 from provctl.workflow_files.platform.detect import is_platform_file
@@ -205,12 +206,13 @@ def _with_absolute_secrets(task: Task, origin: DocumentOrigin) -> Task:
     if not task.secrets:
         return task
     secrets = {}
-    for name, reference in task.secrets.items():
-        where, _, place = reference.partition(":")
-        if where == "file":
+    for name, text in task.secrets.items():
+        reference = parse_reference(text)
+        if reference.kind in FILE_KINDS:
             # A ~ of an unknown user is a file that does not exist.
-            place = _absolute(os.path.expanduser(place), origin)  # noqa: PTH111
-        secrets[name] = f"{where}:{place}"
+            place = os.path.expanduser(reference.place)  # noqa: PTH111
+            reference = reference.at(_absolute(place, origin))
+        secrets[name] = reference.text
     return replace(task, secrets=secrets)
 
 

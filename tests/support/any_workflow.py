@@ -87,6 +87,7 @@ def _task(draw: st.DrawFn, index: int) -> Task:
         undo=draw(st.none() | UNDOS),
         probe=draw(st.none() | WORK),
         secrets=draw(st.dictionaries(NAMES, NAMES, max_size=2)),
+        secrets_once=draw(st.booleans()),
         on_interrupt=draw(st.sampled_from(["hold", "rerun", "fail"])),
         idempotent=draw(st.booleans()),
         keep_processes=draw(st.booleans()),

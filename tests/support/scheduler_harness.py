@@ -20,6 +20,7 @@ from provctl.scheduler.clock import Clock
 from provctl.scheduler.loop import Scheduler
 from provctl.scheduler.order_builder import LaunchSpecBuilder, TaskDefaults
 from provctl.scheduler.ports import RunUpdate, SchedulerDeps
+from provctl.scheduler.secrets import SecretSettings, SecretSource
 from provctl.storage.journal.file import JournalReader
 from provctl.storage.lock import LockOwner
 from tests.support.attempts import PATIENCE_S
@@ -72,6 +73,7 @@ class Household:
         at_launch: Optional[Callable[[LaunchSpec], None]] = None,
         defaults: Optional[TaskDefaults] = None,
         environ: Optional[Mapping[str, str]] = None,
+        secrets: Optional[SecretSettings] = None,
         holder: Optional[LockOwner] = None,
     ) -> None:
         self.folder = folder
@@ -81,7 +83,8 @@ class Household:
         deps = SchedulerDeps(
             folder=folder,
             executor=self.executor,
-            launcher=LaunchSpecBuilder(defaults or TaskDefaults(), environ or {}),
+            launcher=LaunchSpecBuilder(defaults or TaskDefaults()),
+            secrets=SecretSource(environ or {}, secrets or SecretSettings()),
             clock=clock or HandClock(),
             random=lambda: 0.0,
             holder=holder or LockOwner("scheduler", os.getpid(), boot, "", 1000.0),

@@ -123,6 +123,19 @@ def _nickel(context: CheckContext) -> str:
     return f"{said} ({program})"
 
 
+def _secrets(context: CheckContext) -> str:
+    """Which of the programs are here that know secrets: a task that needs one fails."""
+    from shutil import which
+
+    found = []
+    for name in ("sops", "age"):
+        program = which(name, path=context.search_path)
+        found.append(f"{name} ({program})" if program else f"no {name}")
+    keyring = _version("keyring")
+    found.append(f"keyring {keyring}" if keyring else "no package keyring")
+    return ", ".join(found)
+
+
 def _library(context: CheckContext) -> str:
     folder = context.settings.nushell.provisioning_lib
     if folder is None:
@@ -225,6 +238,7 @@ CHECKS: Tuple[Tuple[str, Callable[[CheckContext], Union[str, CheckNote]]], ...] 
     ("nushell", _nushell),
     ("plugins", _plugins),
     ("nickel", _nickel),
+    ("secrets", _secrets),
     ("library", _library),
     ("state directory", _state),
     ("runs", _runs),

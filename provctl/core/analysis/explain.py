@@ -21,7 +21,7 @@ from typing import (
 from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine.propagate import left_out, unmet_reason
 from provctl.core.engine.reopen import why_stale
-from provctl.core.engine.run_queue import SLOTS, is_queued, resource_key
+from provctl.core.engine.run_queue import RESERVED, SLOTS, is_queued, resource_key
 from provctl.core.model.expressions import ValueMissing, references, resolve
 from provctl.core.model.status import FAILURES, NEEDS_ATTENTION, outcome_phrase
 from provctl.core.model.workflow import SubWorkflow
@@ -180,6 +180,11 @@ def _no_room(
     elsewhere: Elsewhere,
 ) -> Iterator[Reason]:
     """A ready task that has not started: full resources, and tasks ahead of it."""
+    if (run.submitted.run, task.task.id) in elsewhere.get(RESERVED, ()):
+        secrets = ", ".join(dict.fromkeys(task.task.secrets))
+        text = f"its secrets are looked up ({secrets}); it holds its slot meanwhile"
+        yield Reason("lookup", text)
+        return
     short = task if task.shortage else _short_of_something(state)
     if short is not None:
         text = f"{short.shortage}; retried until it is available"

@@ -22,7 +22,7 @@ from typing import (
 from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine import events as ev
 from provctl.core.engine.propagate import left_out
-from provctl.core.engine.run_queue import SLOTS
+from provctl.core.engine.run_queue import SLOTS, Reservations, head
 from provctl.core.model.expressions import ValueMissing, resolve
 from provctl.core.model.workflow import (
     Command,
@@ -33,7 +33,13 @@ from provctl.core.model.workflow import (
 )
 
 if TYPE_CHECKING:
-    from provctl.core.engine.state import ResourceKey, RunState, State, TaskState
+    from provctl.core.engine.state import (
+        QueueEntry,
+        ResourceKey,
+        RunState,
+        State,
+        TaskState,
+    )
     from provctl.core.model.status import RunOutcome, TaskOutcome
 
 
@@ -79,14 +85,21 @@ Instruction = Union[
 ]
 
 
+NOTHING_RESERVED = Reservations()
+
+
 def decide(
-    state: State, now: float, lacking: AbstractSet[str] = frozenset()
+    state: State,
+    now: float,
+    lacking: AbstractSet[str] = frozenset(),
+    reserved: Reservations = NOTHING_RESERVED,
 ) -> List[Instruction]:
     """Return what to do next; an empty list means wait for a report or a deadline.
 
     First come derived events, then delays that are over, then runs that have finished,
     and only then the next start. `lacking` are the resources of which other owners
-    leave too little for that start.
+    leave too little for that start. `reserved` are tasks that count as running:
+    `start` starts them when they are prepared.
     """
     if state.due:
         return [_due(state, run, task, now) for run, task in state.due]
@@ -95,8 +108,8 @@ def decide(
         return [JournalOnly(_timer(state.runs[run_id], task_id, now))]
     if state.ending:
         return [JournalOnly(_end(state.runs[run], now)) for run in state.ending]
-    start = _next_start(state, now, lacking)
-    return [] if start is None else [start]
+    entry = _first_in_line(state, lacking, reserved)
+    return [] if entry is None else [start(state, entry[1], entry[2], now)]
 
 
 def next_deadline(state: State) -> Optional[float]:
@@ -114,7 +127,7 @@ def blocking_resource(state: State) -> Optional[str]:
     if _best_lane(state) is not None:
         return SLOTS
     first = min(state.queues, key=lambda key: state.queues[key][0])
-    return _lacking(state, first)
+    return _lacking(state, first, NOTHING_RESERVED)
 
 
 def _due(state: State, run_id: str, task_id: str, now: float) -> Instruction:
@@ -205,15 +218,8 @@ def _run_outcome(run: RunState) -> RunOutcome:
 # -- the next start ----------------------------------------------------------------
 
 
-def _next_start(
-    state: State, now: float, lacking: AbstractSet[str]
-) -> Optional[Instruction]:
-    if state.running >= state.slots or SLOTS in lacking:
-        return None
-    queue = _best_lane(state, lacking)
-    if queue is None:
-        return None
-    _, run_id, task_id = state.queues[queue][0]
+def start(state: State, run_id: str, task_id: str, now: float) -> Instruction:
+    """Start the next attempt of a ready task, or fail the task if a value is missing."""
     run = state.runs[run_id]
     task = run.tasks[task_id]
     try:
@@ -226,8 +232,19 @@ def _next_start(
     return LaunchAttempt(started, action, env)
 
 
+def _first_in_line(
+    state: State, lacking: AbstractSet[str], reserved: Reservations
+) -> Optional[QueueEntry]:
+    if state.running + len(reserved) >= state.slots or SLOTS in lacking:
+        return None
+    lane = _best_lane(state, lacking, reserved)
+    return None if lane is None else head(state, state.queues[lane], reserved)
+
+
 def _best_lane(
-    state: State, lacking: AbstractSet[str] = frozenset()
+    state: State,
+    lacking: AbstractSet[str] = frozenset(),
+    reserved: Reservations = NOTHING_RESERVED,
 ) -> Optional[ResourceKey]:
     """Return the queue whose head comes first among those that fit.
 
@@ -236,26 +253,34 @@ def _best_lane(
     """
     if len(state.queues) == 1:
         (queue,) = state.queues
-        return queue if _fits(state, queue, lacking) else None
+        return queue if _fits(state, queue, lacking, reserved) else None
+    found = ((key, head(state, state.queues[key], reserved)) for key in state.queues)
+    heads = {key: entry for key, entry in found if entry is not None}
     claimed: Set[str] = set()
-    for queue in sorted(state.queues, key=lambda key: state.queues[key][0]):
+    for queue in sorted(heads, key=heads.__getitem__):
         wanted = {resource for resource, _ in queue}
-        if not wanted & claimed and _fits(state, queue, lacking):
+        if not wanted & claimed and _fits(state, queue, lacking, reserved):
             return queue
         claimed |= wanted
     return None
 
 
-def _fits(state: State, queue: ResourceKey, lacking: AbstractSet[str]) -> bool:
+def _fits(
+    state: State,
+    queue: ResourceKey,
+    lacking: AbstractSet[str],
+    reserved: Reservations,
+) -> bool:
     if any(resource in lacking for resource, _ in queue):
         return False
-    return _lacking(state, queue) is None
+    return _lacking(state, queue, reserved) is None
 
 
-def _lacking(state: State, queue: ResourceKey) -> Optional[str]:
+def _lacking(state: State, queue: ResourceKey, reserved: Reservations) -> Optional[str]:
     """The first resource that is full for the tasks in a queue."""
     for resource, amount in queue:
-        if state.used.get(resource, 0) + amount > _capacity(state, resource, amount):
+        used = state.used.get(resource, 0) + reserved.used.get(resource, 0)
+        if used + amount > _capacity(state, resource, amount):
             return resource
     return None
 

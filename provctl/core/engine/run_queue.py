@@ -1,12 +1,12 @@
 """The ready queues, resources in use, and timers.
 
-Only called by `core.engine.apply`, as part of applying an event.
+Functions that change the state are only called by `core.engine.apply`.
 """
 
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Dict, Iterator, Optional, Sequence, Tuple
 
 if TYPE_CHECKING:
     from provctl.core.engine.state import (
@@ -20,6 +20,43 @@ if TYPE_CHECKING:
 
 
 SLOTS = "slots"  # the resource of which every attempt takes one unit
+RESERVED = "reserved"  # slots of ready tasks, for `explain`
+
+
+class Reservations:
+    """Ready tasks that hold what they will take before their attempts can start.
+
+    They are no part of the state: no event tells of them, and the next owner has none.
+    """
+
+    def __init__(self) -> None:
+        self._keys: Dict[Tuple[str, str], ResourceKey] = {}
+        self.used: Dict[str, int] = {}
+
+    def add(self, run: RunState, task: TaskState) -> None:
+        """Hold what a task takes."""
+        key = resource_key(run, task.task)
+        self._keys[(run.submitted.run, task.task.id)] = key
+        self._count(key, +1)
+
+    def discard(self, run_id: str, task_id: str) -> None:
+        """Hold nothing any more for a task, if anything was."""
+        self._count(self._keys.pop((run_id, task_id), ()), -1)
+
+    def _count(self, key: ResourceKey, sign: int) -> None:
+        for resource, amount in key:
+            used = self.used.pop(resource, 0) + sign * amount
+            if used:
+                self.used[resource] = used
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[Tuple[str, str]]:
+        return iter(list(self._keys))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
 
 
 def count_resources(state: State, run: RunState, task: TaskState, sign: int) -> None:
@@ -84,6 +121,26 @@ def is_queued(state: State, entry: QueueEntry) -> bool:
     if run is None or run.arrival != rank[3]:
         return False
     return run.tasks[task_id].status == "ready"
+
+
+def head(
+    state: State, queue: Sequence[QueueEntry], reserved: Reservations
+) -> Optional[QueueEntry]:
+    """Return who comes first in a lane, but for those that hold what they take already.
+
+    From the top of the heap down, and no further than needed.
+    """
+    if not reserved:
+        return queue[0]
+    found = [(queue[0], 0)]
+    while found:
+        entry, at = heapq.heappop(found)
+        if entry[1:] not in reserved and is_queued(state, entry):
+            return entry
+        for below in (2 * at + 1, 2 * at + 2):
+            if below < len(queue):
+                heapq.heappush(found, (queue[below], below))
+    return None
 
 
 def drop_waiting(state: State, run: RunState) -> None:

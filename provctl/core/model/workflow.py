@@ -145,9 +145,9 @@ class Task:
     `core.model.expressions`), None for always. `timeout_s` None means the configured
     default, for a group no limit. `probe` finds out whether the task is already done,
     if the result of an attempt is unknown. `secrets` maps variables to the sources of
-    their values: "env:NAME" or "file:PATH". `keep_processes`: processes that it leaves
-    when it exits by itself are not killed. `place`
-    limits where it may run.
+    their values (see `core.model.secret_reference`); with `secrets_once` a value is
+    looked up once in a run. `keep_processes`: processes that it leaves when it exits by
+    itself are not killed. `place` limits where it may run.
     """
 
     id: str
@@ -168,6 +168,7 @@ class Task:
     undo: Optional[Undo] = None
     probe: Optional[Executable] = None
     secrets: Mapping[str, str] = field(default_factory=dict)
+    secrets_once: bool = False
     keep_processes: bool = False
     place: Placement = ANYWHERE
     description: str = ""

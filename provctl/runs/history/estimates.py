@@ -24,7 +24,7 @@ from provctl.core.analysis.statistics import (
     duration_stats,
     expected_end,
 )
-from provctl.core.engine.run_queue import SLOTS, pool
+from provctl.core.engine.run_queue import RESERVED, SLOTS, pool
 from provctl.core.engine.state import State
 from provctl.errors import ProvctlError
 from provctl.runs.history.past_runs import past_runs, read_past
@@ -162,7 +162,8 @@ def shared_state(
 def held_elsewhere(folder: StateDir, state: State, slots: int) -> Elsewhere:
     """Return what other owners than that of `state` have, of what it shares with them.
 
-    They run `slots` tasks together; these are named if all of them are taken.
+    They run `slots` tasks together; these are named if all of them are taken. RESERVED
+    are ready tasks of `state` that hold a slot while their secrets are looked up.
     """
     sizes = {SLOTS: slots, **{pool(n): size for n, size in state.capacity.items()}}
     found: Dict[str, Dict[Tuple[str, str], int]] = {}
@@ -171,9 +172,21 @@ def held_elsewhere(folder: StateDir, state: State, slots: int) -> Elsewhere:
         others = {key: n for key, n in units.items() if not _is_running(state, *key)}
         if others:
             found[resource] = others
+    own = {
+        key: n for key, n in found.get(SLOTS, {}).items() if _has_secrets(state, *key)
+    }
     if state.running + len(found.get(SLOTS, ())) < slots:
         found.pop(SLOTS, None)
-    return found
+    return {**found, RESERVED: own} if own else found
+
+
+def _has_secrets(state: State, run_id: str, task_id: str) -> bool:
+    run = state.runs.get(run_id)
+    return (
+        run is not None
+        and task_id in run.tasks
+        and bool(run.tasks[task_id].task.secrets)
+    )
 
 
 def _is_running(state: State, run_id: str, task_id: str) -> bool:

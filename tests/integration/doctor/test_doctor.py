@@ -87,7 +87,7 @@ def test_doctor_passes_on_a_complete_machine(run: Run) -> None:
 
 def test_every_check_prints_a_line_with_a_mark(run: Run) -> None:
     lines = run(output="table").stdout.splitlines()
-    assert [line[:3] for line in lines] == ["✓  "] * 16
+    assert [line[:3] for line in lines] == ["✓  "] * 17
     assert lines[2].startswith("✓  nushell          0.")
 
 
@@ -95,6 +95,16 @@ def test_marks_are_words_without_unicode(tools: Path, tmp_path: Path) -> None:
     session = Session(environ={"PATH": str(tools), "PROVCTL_STATE_DIR": str(tmp_path)})
     result = CliRunner(charset="ascii").invoke(doctor, [], obj=session)
     assert {line[:3] for line in result.stdout.splitlines()} == {"ok "}
+
+
+def test_programs_that_know_secrets_are_named(run: Run, tools: Path) -> None:
+    def told() -> str:
+        records = json.loads(run().stdout)
+        return str(next(r["detail"] for r in records if r["check"] == "secrets"))
+
+    assert told().startswith("no sops, no age, ")
+    program(tools / "age", "#!/bin/sh\n")
+    assert told().startswith(f"no sops, age ({tools / 'age'}), ")
 
 
 def test_missing_nushell_is_reported(run: Run, tools: Path) -> None:

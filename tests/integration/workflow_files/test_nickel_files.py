@@ -119,7 +119,8 @@ let server = fun i => {
                     args = [p.output "server-%{std.to_string i}" "id"] },
            on = 'begun, timeout = "5m", retry = { attempts = 3, on = ["timeout", 75] } },
   probe.command = ["test", "-e", "server-%{std.to_string i}"],
-  secrets = { TOKEN = "env:CLOUD_TOKEN", KEY = "file:keys/cloud" },
+  secrets = { TOKEN = "env:CLOUD_TOKEN", KEY = "file:keys/cloud",
+              DB = { cmd = ["pass", "show", "db of %{std.to_string i}"] } }, secrets_once = true,
 } | p.Task in
 { defaults.on_failure | default = 'rollback,
   tasks = p.for_each [1, 2] (fun i => { "server-%{std.to_string i}" = server i })
@@ -145,7 +146,12 @@ def test_undo_probe_and_secrets_are_read(file: Path) -> None:
         )
         assert task.probe == Command(("test", "-e", task.id))
         key = f"file:{file.parent}/keys/cloud"
-        assert task.secrets == {"TOKEN": "env:CLOUD_TOKEN", "KEY": key}
+        assert task.secrets == {
+            "TOKEN": "env:CLOUD_TOKEN",
+            "KEY": key,
+            "DB": f'cmd:["pass", "show", "db of {task.id[-1]}"]',
+        }
+        assert task.secrets_once
     assert [task.on_failure for task in tasks.values()] == [
         "rollback",
         "continue",
@@ -154,7 +160,7 @@ def test_undo_probe_and_secrets_are_read(file: Path) -> None:
     assert two.retry.on == ("lost", "signal 9", "exit")
     assert tasks["app"].needs == (Dependency("server-1"),)
     ip = {"$output": {"task": "server-1", "path": "ip"}}
-    assert tasks["app"].undo == Undo(Script("$args", {"x": ip}, line=15))
+    assert tasks["app"].undo == Undo(Script("$args", {"x": ip}, line=16))
 
 
 def test_mistake_in_an_undo_of_many_tasks_is_located(file: Path) -> None:
@@ -164,13 +170,16 @@ def test_mistake_in_an_undo_of_many_tasks_is_located(file: Path) -> None:
         (5, "did you mean `server-1`?")
     ] * 2
     (mistake,) = refused(file, ROLLBACK.replace("'continue", "'undo")).mistakes
-    assert mistake.line == 12
+    assert mistake.line == 13
 
 
 @pytest.mark.parametrize("contract", ["p.Workflow", "Dyn"])
 @pytest.mark.parametrize(
     "secrets",
-    ['{ TOKEN = "hunter2" }', '{ TOKEN = ["hunter2"] }', '"hunter2"', '["hunter2"]'],
+    [
+        *('{ TOKEN = "hunter2" }', '{ TOKEN = ["hunter2"] }', '"hunter2"'),
+        *('["hunter2"]', '{ TOKEN = { cmd = "hunter2" } }'),
+    ],
 )
 def test_mistakes_never_show_a_possible_secret(
     file: Path, secrets: str, contract: str

@@ -34,7 +34,7 @@ RICH = a_workflow(
         action=NushellCall("a/b.nu", "make-it", (VALUE,), {"zone": VALUE}),
         env={"TOKEN": VALUE},
         when={"$equals": [VALUE, 1]},
-        secrets={"KEY": "env:KEY_OF_TEST"},
+        secrets={"KEY": "env:KEY_OF_TEST", "DB": f"cmd:pass-of-test show {VALUE}"},
         undo=Undo(NushellCall("a/b.nu", "unmake-it", (VALUE,))),
         probe=Command(("test", VALUE)),
     ),
@@ -54,7 +54,15 @@ def test_values_are_left_out_but_names_are_kept(tmp_path: Path) -> None:
     run = submit(state_folder(tmp_path), RICH)
     text = files(run)["run/workflow.json"].decode()
     assert VALUE not in text
-    for name in ("make-it", "unmake-it", "password", "zone", "TOKEN", "KEY_OF_TEST"):
+    for name in (
+        "make-it",
+        "unmake-it",
+        "password",
+        "zone",
+        "TOKEN",
+        "KEY_OF_TEST",
+        "pass-of-test",
+    ):
         assert name in text
     assert '"curl"' in text
     assert [each["id"] for each in json.loads(text)["tasks"]] == [

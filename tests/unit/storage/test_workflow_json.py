@@ -58,6 +58,7 @@ FULL = a_workflow(
         ),
         probe=Script("ask", {"a": 1}),
         secrets={"TOKEN": "env:NAME"},
+        secrets_once=True,
         on_interrupt="rerun",
         idempotent=True,
         keep_processes=True,

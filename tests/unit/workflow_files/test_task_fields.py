@@ -214,6 +214,11 @@ def test_secret_names_its_source(file: Path, monkeypatch: Any) -> None:
         "D": "file:~/d",
         "E": "file:~nobody-here/e",
         "F": "file:a:b",
+        "G": {"cmd": ["./get", "a b"]},
+        "H": "cmd:pass show db",
+        "I": "sops:s.yaml#db.password",
+        "J": "age:~/x.age",
+        "K": "keyring:a/b/me",
     }
     folder = file.parent
     assert load(file, {"a": {**TRUE, "secrets": secrets}})["a"].secrets == {
@@ -223,6 +228,11 @@ def test_secret_names_its_source(file: Path, monkeypatch: Any) -> None:
         "D": "file:/home/me/d",
         "E": f"file:{folder}/~nobody-here/e",
         "F": f"file:{folder}/a:b",
+        "G": 'cmd:["./get", "a b"]',
+        "H": "cmd:pass show db",
+        "I": f"sops:{folder}/s.yaml#db.password",
+        "J": "age:/home/me/x.age",
+        "K": "keyring:a/b/me",
     }
 
 
@@ -236,6 +246,35 @@ def test_secrets_of_defaults_are_merged_by_name(file: Path) -> None:
     assert tasks["b"].secrets == {"A": "env:A", "B": "env:B"}
 
 
+def test_to_look_up_once_is_said_by_a_task_or_by_defaults(file: Path) -> None:
+    tasks = load(
+        file,
+        {"a": TRUE, "b": {**TRUE, "secrets_once": False}},
+        defaults={"secrets_once": True},
+    )
+    assert (tasks["a"].secrets_once, tasks["b"].secrets_once) == (True, False)
+    (mistake,) = refused(file, {"a": {**TRUE, "secrets_once": "yes"}}).mistakes
+    assert "`secrets_once` must be true or false, not text" in mistake.message
+
+
+def test_a_mistake_in_a_secret_is_shown_at_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "w.toml"
+    path.write_text(
+        "[tasks.a]\ncommand = ['true']\n[tasks.a.secrets]\nA = 'env:A'\n"
+        "B = 'cmd:pass show db | head'\nC = { cmd = 'pass' }\nD = 'sops:s.yaml'\n"
+    )
+    with pytest.raises(InvalidWorkflow) as caught:
+        load_workflow(path, {}, context=CONTEXT)
+    places = [
+        (m.line, m.message.partition(": ")[2][:40]) for m in caught.value.mistakes
+    ]
+    assert places == [
+        (5, "`secrets.B` has a `cmd:` text that is no"),
+        (6, "`secrets.C` has a `cmd` that is not a li"),
+        (7, "`secrets.D` has no path into the file: w"),
+    ]
+
+
 WRONG_SECRETS: List[Any] = [
     {"TOKEN": HIDDEN},
     {"TOKEN": f"env:{HIDDEN}!"},
@@ -244,6 +283,13 @@ WRONG_SECRETS: List[Any] = [
     {"TOKEN": {"$output": {"task": HIDDEN}}},
     {"TOKEN": [HIDDEN]},
     {f"{HIDDEN} ": "env:TOKEN"},
+    {f"{HIDDEN} ": HIDDEN},
+    {"TOKEN": f"cmd:pass '{HIDDEN}'"},
+    {"TOKEN": {"cmd": HIDDEN}},
+    {"TOKEN": {"cmd": [HIDDEN, 1]}},
+    {"TOKEN": {"cmd": ["a"], "args": [HIDDEN]}},
+    {"TOKEN": f"sops:{HIDDEN}"},
+    {"TOKEN": f"keyring:{HIDDEN}"},
     HIDDEN,
     [HIDDEN],
 ]

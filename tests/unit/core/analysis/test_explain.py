@@ -110,6 +110,20 @@ def test_resources_of_other_owners_are_named() -> None:
     assert explain(dialogue.state, "r", "a", no_idea) == []
 
 
+def test_a_task_that_holds_a_slot_looks_its_secrets_up() -> None:
+    dialogue = Dialogue(lacking=frozenset({"slots"}))
+    secrets = {"A": "cmd:a", "B": "cmd:b"}
+    dialogue.submit(a_workflow(task("a", secrets=secrets), task("b")))
+    elsewhere = {"reserved": {("r", "a"): 1}}
+    assert explain(dialogue.state, "r", "a", no_idea, elsewhere=elsewhere) == [
+        Reason(
+            "lookup", "its secrets are looked up (A, B); it holds its slot meanwhile"
+        )
+    ]
+    (behind,) = explain(dialogue.state, "r", "b", no_idea, elsewhere=elsewhere)
+    assert behind.kind == "behind"
+
+
 def test_limit_of_the_own_run_is_named() -> None:
     dialogue = Dialogue()
     dialogue.submit(a_workflow(task("a"), task("b")), max_parallel=1)
