@@ -28,7 +28,7 @@ FORMAT = 2
 _HEAD = '{"v":0'
 # What earlier formats have not. It may be data, too: then the format is newer than it
 # had to be.
-_SINCE_2 = ('{"$outcome":', ',"default":', ',"place":{')
+_SINCE_2 = ('{"$outcome":', ',"default":', ',"place":{', ',"secrets_once":')
 
 _ACTIONS: Dict[str, Type[Any]] = {
     "call": NushellCall,
