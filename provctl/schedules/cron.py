@@ -1,8 +1,8 @@
-"""The times of a cron expression, over changes of the clock too.
+"""The times of a cron expression, also across changes of the clock.
 
-Each time on the clock comes once. One that is left out in spring comes right after the
-gap, several of them together; one that there is twice in autumn comes the first time.
-Only an expression for every hour, of all 24, comes in both of those.
+Each local time comes once. A time skipped in spring comes right after the gap, several
+of them together; one repeated in autumn comes the first time. Only an expression for
+all 24 hours comes in both of those.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _EXAMPLE = (
     '"*/15 8-18 * * MON-FRI" every 15 minutes during working hours; or @hourly, @daily, ...'
 )
 _FIRST_SPAN_S = 3600.0
-_TWICE_MAX = timedelta(hours=3)  # so long a clock is set back at most
+_TWICE_MAX = timedelta(hours=3)  # a clock is set back by at most this
 _LONGEST = 1000  # characters; one that names every minute has 170
 
 
@@ -66,7 +66,7 @@ def check(expression: str, zone: str, now: float) -> None:
 
 
 def _moments(expression: str, start: datetime) -> CronSim:
-    """Return what the clock shows, without a zone, at the times after `start`."""
+    """Return the local times without a zone at the times after `start`."""
     spelled = _spelled_out(expression)
     if len(expression) > _LONGEST:
         message = f"cron: an expression can have at most {_LONGEST} characters"
@@ -87,9 +87,9 @@ def _wrong(expression: str, fields: List[str], problem: str) -> UsageError:
 
 
 def times_after(expression: str, zone: str, after: float) -> Iterator[float]:
-    """Return the times that come after one, in order.
+    """Return the times after a given one, in order.
 
-    Raises UsageError for what this version does not know as an expression or zone.
+    Raises UsageError for an expression or zone that this version does not know.
     """
     tz = _zone(zone)
     shown = datetime.fromtimestamp(after, tz=tz).replace(tzinfo=None)
@@ -101,7 +101,7 @@ def times_after(expression: str, zone: str, after: float) -> Iterator[float]:
 
 
 def _instants(moments: CronSim, tz: tzinfo) -> Iterator[float]:
-    """Return when the clock shows them, in order; some may come more than once."""
+    """Return the times at which the clock shows them, in order, perhaps repeated."""
     is_hourly = moments.hours == set(range(24))
     repeated: Deque[float] = deque()
     for shown in moments:
@@ -118,7 +118,7 @@ def _instants(moments: CronSim, tz: tzinfo) -> Iterator[float]:
 
 
 def _is_left_out(moment: datetime) -> bool:
-    """Whether a clock never shows it, for it is set forward over it."""
+    """Whether a clock never shows a time, because it is set forward over it."""
     there = moment.astimezone(timezone.utc).astimezone(moment.tzinfo)
     return there.replace(tzinfo=None) != moment.replace(tzinfo=None)
 
@@ -131,7 +131,7 @@ def latest(
 ) -> List[float]:
     """Return the times after one and up to now; of very many, the last `most`.
 
-    What it costs does not grow with how long ago that is.
+    The cost does not grow with the length of that time.
     """
     span = _FIRST_SPAN_S
     while True:

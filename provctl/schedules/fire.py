@@ -1,4 +1,4 @@
-"""Firing: a time of a schedule becomes a run on disk, the same run if repeated.
+"""Fires schedules: a time becomes a run on disk, the same run if repeated.
 
 The workflow is evaluated each time, in the folder and with the environment in which the
 schedule was added.
@@ -36,11 +36,11 @@ _FAILPOINT = os.environ.get("PROVCTL_FAILPOINT_FIRING", "")
 
 
 def evaluated(settings: Settings, schedule: Schedule) -> Workflow:
-    """Return the workflow as its file has it now, or as it was sent.
+    """Return the workflow, evaluated from its file now, or as it was sent.
 
     Raises InvalidWorkflow, MissingTool, LibraryIncompatible.
     """
-    # Pydantic would look through every installed package for plugins of its own.
+    # Pydantic would search every installed package for plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from provctl.workflow_files.load import load_workflow
     from provctl.workflow_files.request_body import load_body
@@ -57,7 +57,7 @@ def evaluated(settings: Settings, schedule: Schedule) -> Workflow:
 def submit_options(
     schedule: Schedule, key: Optional[str], labels: Mapping[str, str]
 ) -> SubmitOptions:
-    """Return how a run of a schedule is treated; `labels` are added to its own."""
+    """Return the options for a run of a schedule; `labels` are added to its own."""
     return SubmitOptions(
         schedule.priority,
         max_parallel=schedule.max_parallel,
@@ -75,14 +75,14 @@ class ScheduleTrigger:
     folder: StateDir
 
     def has_run(self, schedule: Schedule, at: float) -> bool:
-        """Whether there is a run of a time already: who made it died before it said so."""
+        """Whether a time has a run already, made by a process that died afterwards."""
         return self._run(schedule, at).path.exists()
 
     def fire(self, schedule: Schedule, at: float) -> str:
-        """Put the run of a time on disk and into the queue, and return its id.
+        """Write the run of a time to disk, queue it, and return its id.
 
-        Takes as long as an evaluation: not for the event loop. Raises what
-        `evaluated` does, and StateDirError.
+        Takes as long as an evaluation: not for the event loop. Raises the errors of
+        `evaluated`, and StateDirError.
         """
         run = self._run(schedule, at)
         workflow = None if run.path.exists() else self._evaluate(schedule)

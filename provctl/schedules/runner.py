@@ -47,10 +47,10 @@ _AGAIN_S = 15.0  # after which a disk that was full is retried
 
 @light_dataclass
 class ScheduleRunnerDeps:
-    """The collaborators of the runner.
+    """The dependencies of the runner.
 
-    `goes_on` says of a schedule's name whether the scheduler has an unfinished run of
-    it; `take` has the scheduler take what was queued; `log` is given words for people.
+    `goes_on` returns for a schedule's name whether the scheduler has an unfinished run
+    of it; `take` lets the scheduler acquire queued runs; `log` gets messages for users.
     """
 
     schedules: Schedules
@@ -62,7 +62,7 @@ class ScheduleRunnerDeps:
 
 
 class ScheduleRunner:
-    """Fires the schedules of one state directory. Make it inside a running loop."""
+    """Fires the schedules of one state directory. Create it inside a running loop."""
 
     def __init__(self, runner_deps: ScheduleRunnerDeps) -> None:
         self._runner_deps = runner_deps
@@ -97,19 +97,19 @@ class ScheduleRunner:
         self._set_alarm()
 
     def check(self, name: str) -> None:
-        """Look at one schedule: one of its runs has ended, or its time has come."""
+        """Check one schedule: one of its runs has finished, or its time is due."""
         if name in self._busy:
             self._again.add(name)
         else:
             self._busy[name] = asyncio.ensure_future(self._attend(name))
 
     async def wait_idle(self) -> None:
-        """Return when nothing is being done."""
+        """Return when nothing is in progress."""
         while self._busy:
             await asyncio.gather(*self._busy.values())
 
     def close(self) -> None:
-        """Fire no more. What is half done is found by the next one."""
+        """Stop. The next runner completes what is half done."""
         if self._alarm is not None:
             self._alarm.close()
         if self._retry is not None:
@@ -125,7 +125,7 @@ class ScheduleRunner:
         try:
             await self._fire_due(name)
         except NotFound:
-            self._next.pop(name, None)  # it was taken away
+            self._next.pop(name, None)  # it was removed
         except StateDirError as problem:
             self._tell(name, f"{problem.message}; retrying in {_AGAIN_S:g} s")
             self._look_again()
@@ -228,7 +228,7 @@ class ScheduleRunner:
         now = self._runner_deps.clock.now()
         due = [name for name, at in self._next.items() if at <= now]
         if not due:
-            self.reload()  # the clock was set: what is next may be another time now
+            self.reload()  # the clock was set: the next time may be another one now
             return
         for name in due:
             del self._next[name]  # until it is known anew
@@ -258,7 +258,7 @@ class ScheduleRunner:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, fire, schedule, at)
 
-    # -- words -------------------------------------------------------------------------
+    # -- messages ----------------------------------------------------------------------
 
     def _log(self, schedule: Schedule, words: str) -> None:
         self._runner_deps.log(f"schedule {schedule.name}: {words}")
@@ -271,7 +271,7 @@ class ScheduleRunner:
 
 
 async def _in_thread(act: Callable[..., Any], *args: Any) -> Any:
-    """Call what is short, but too long for the event loop; no evaluation delays it."""
+    """Run something short but too slow for the loop; evaluations do not delay it."""
     return await asyncio.get_running_loop().run_in_executor(None, act, *args)
 
 

@@ -25,9 +25,9 @@ _NEXT = 5  # times
 
 @light_dataclass
 class ScheduleStatus:
-    """A schedule as it is; or `damage`, what is wrong with its files.
+    """The status of a schedule; or `damage`, the problem of its files.
 
-    `next_at` are the next times, in seconds since the epoch, none of a paused one;
+    `next_at` are the next times in seconds since the epoch, none if it is paused;
     `outcome` is that of the latest run, or its status.
     """
 
@@ -40,14 +40,14 @@ class ScheduleStatus:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The labels that runs get by it."""
+        """The labels of its runs."""
         return {} if self.schedule is None else self.schedule.labels_of_runs
 
 
 def schedule_status(
     folder: StateDir, schedules: Schedules, name: str, now: float
 ) -> ScheduleStatus:
-    """Return a schedule as it is. Raises NotFound, JournalDamaged, JournalTooNew."""
+    """Return a schedule's status. Raises NotFound, JournalDamaged, JournalTooNew."""
     from provctl.schedules.cron import times_after
 
     found = schedules.read(name)
@@ -60,7 +60,7 @@ def schedule_status(
 def all_schedule_statuses(
     folder: StateDir, schedules: Schedules, now: float
 ) -> List[ScheduleStatus]:
-    """Return every schedule by its name, damaged ones too. Raises StateDirError."""
+    """Return the status of every schedule by name. Raises StateDirError."""
     entries = []
     for name in schedules.names():
         try:
@@ -71,7 +71,7 @@ def all_schedule_statuses(
 
 
 def status_record(each: ScheduleStatus) -> Dict[str, Any]:
-    """Return a schedule for programs."""
+    """Return a schedule as a record."""
     found, past = each.schedule, each.past
     if found is None or past is None:
         return {**dict.fromkeys(_FIELDS), "name": each.name, "damage": each.damage}

@@ -1,8 +1,8 @@
-"""Waking at a time of the wall clock, also of one that is set and after a suspend.
+"""A timer for a time of the wall clock, also after the clock was set or a suspend.
 
-Timers of the event loop count seconds in which the machine is awake. The kernel of
-Linux has timers (timerfd_create(2)) that go by the clock on the wall, and say at once
-if that is set; nothing has to look at it again and again.
+Timers of the event loop count only seconds in which the machine is awake. Linux has
+timers (timerfd_create(2)) that follow the wall clock and report when it is set; no
+polling is needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from provctl.scheduler.clock import WallClock
 
 _CLOCK_REALTIME = 0
 _ABSOLUTE_AND_CANCELLED_BY_SETTING = 0b11
-# Where no such timer is, the clock is looked at so often, in seconds.
+# Without such a timer, the clock is read every so many seconds.
 _LOOK_S = 60.0
 
 
@@ -30,9 +30,9 @@ class _Setting(ctypes.Structure):
 
 
 class WallClockTimer:
-    """Calls `ring` at a time, or earlier: who hears it looks at the clock.
+    """Calls `ring` at a time, or earlier: the callback must check the clock.
 
-    Make it inside a running loop.
+    Create it inside a running loop.
     """
 
     def __init__(self, ring: Callable[[], None]) -> None:
@@ -44,7 +44,7 @@ class WallClockTimer:
             asyncio.get_running_loop().add_reader(self._fd, self._on_readable)
 
     def set(self, at: Optional[float]) -> None:
-        """Ring at a time in seconds since the epoch; None: not at all."""
+        """Set the time in seconds since the epoch; None: no time."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -55,7 +55,7 @@ class WallClockTimer:
             self._timer = asyncio.get_running_loop().call_later(wait, self._ring)
 
     def close(self) -> None:
-        """Ring no more."""
+        """Close the timer."""
         self.set(None)
         if self._fd >= 0:
             asyncio.get_running_loop().remove_reader(self._fd)
@@ -82,7 +82,7 @@ def _timer() -> int:
 
 
 def _set(fd: int, at: Optional[float]) -> bool:
-    # All zero would stop it, and a time that is over rings at once.
+    # All zero would stop it, and a past time fires at once.
     nanoseconds = 0 if at is None else max(1, int(at * 1e9))
     value = _Timespec(*divmod(nanoseconds, 10**9))
     setting = ctypes.byref(_Setting(_Timespec(0, 0), value))

@@ -1,7 +1,7 @@
-"""`-p name=text`: what type the text has, and where it goes in JSON and TOML.
+"""`-p name=text`: the type of the text, and how it is inserted in JSON and TOML.
 
-In those files a value `{"$param": "zone"}` is replaced by the parameter `zone`,
-which the record `params` declares with its default.
+In those files a value `{"$param": "zone"}` is replaced by the parameter `zone`, which
+the record `params` declares with its default.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from provctl.workflow_files.problems import DocPath, ValidationIssues
 
 
-# A file of a few kilobytes could become gigabytes when it is frozen.
+# A file of a few kilobytes could become gigabytes when it is stored.
 MAX_FILLED = 64 << 20
 
-# A name and what is around it: a whole path for each part would take its depth.
+# A name and its parent: a whole path for each part would take the depth squared.
 _Link = Tuple[Any, Any]
 
 
 def infer_type(text: str) -> Any:
     """The number, true, false, null or list that a text is in JSON, or the text.
 
-    Records stay text: no flag can bring a special record into a workflow.
+    Records stay text: no flag can insert an expression record into a workflow.
     """
     try:
         value = json.loads(text)
@@ -49,7 +49,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def add_unknown_param(name: str, declared: Any, problems: ValidationIssues) -> None:
-    """Note that `-p` names a parameter the file does not declare."""
+    """Report that `-p` names a parameter that the file does not declare."""
     problems.add_unknown(
         ("params",),
         f"-p {name}: the file declares no parameter `{name}`",
@@ -62,7 +62,7 @@ def add_unknown_param(name: str, declared: Any, problems: ValidationIssues) -> N
 def with_params(
     document: Any, params: Mapping[str, str], problems: ValidationIssues
 ) -> Set[str]:
-    """Put `-p` over the declared parameters, then fill every `$param`; in place.
+    """Merge `-p` into the declared parameters, then replace every `$param`; in place.
 
     Returns the names of the parameters that the file uses.
     """
@@ -137,7 +137,7 @@ def _path(link: Optional[_Link]) -> DocPath:
 
 
 def _size(value: Any) -> int:
-    """About as many characters as the value has in JSON."""
+    """Approximately the number of characters of the value in JSON."""
     total = 0
     work = [value]
     while work:

@@ -45,7 +45,7 @@ _AROUND = {"workflow", "params", "key", "priority", "labels"}
 
 @light_dataclass
 class SubmissionBody:
-    """A workflow, and how it is to be treated."""
+    """A workflow, and the options of its run."""
 
     workflow: Workflow
     key: Optional[str] = None
@@ -75,10 +75,10 @@ class _Wrapped:
 def load_body(
     text: str, *, context: LoadContext, beside: Iterable[str] = ()
 ) -> SubmissionBody:
-    """Return the workflow that a text is, validated and flat.
+    """Return the workflow in a text, validated and flat.
 
-    Around it there may be fields of others, named `beside`; they are not looked at.
-    Raises InvalidWorkflow with every mistake.
+    It may have other fields beside it, named `beside`; they are ignored. Raises
+    InvalidWorkflow with every mistake.
     """
     document = read_json(SourceText(_NAME, text))
     record = document.value
@@ -128,7 +128,7 @@ def _check_labels(labels: Any) -> None:
 
 
 def _texts(params: Any) -> Dict[str, str]:
-    """Parameters as the flag -p would give them: no record can be brought in."""
+    """Parameters as the flag -p gives them: no record can be inserted."""
     if not isinstance(params, dict):
         raise invalid(_NAME, f"`params` must be a record, not {type_name(params)}")
     for name, value in params.items():

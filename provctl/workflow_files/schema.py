@@ -1,4 +1,4 @@
-"""The shape of one level of a workflow file: its fields and their limits."""
+"""The schema of one level of a workflow file: its fields and their limits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
-# What the scheduler sets for each attempt, whatever a workflow says.
+# Variables that the scheduler sets for each attempt, whatever a workflow says.
 GIVEN_VARIABLES = frozenset(
     f"PROVCTL_{name}"
     for name in (
@@ -96,7 +96,7 @@ def _secret_names(secrets: Any) -> Any:
     """Refuse wrong names before any value is looked at: a mistake there has its name."""
     for name in secrets if isinstance(secrets, dict) else ():
         if not _VARIABLE.fullmatch(name):
-            # Without what was given: it may be the secret itself.
+            # Without the input, here and below: it may be the secret itself.
             _reject("has a name that is not a valid variable name")
         if name in GIVEN_VARIABLES:
             _reject(f"has `{name}`, which provctl sets itself")
@@ -141,7 +141,7 @@ def _argv(argv: List[Any]) -> List[Any]:
 def _check_word(value: Any, what: str) -> None:
     """Refuse a value that cannot be an argument or an environment variable.
 
-    Special records are let through; whether they are sound is checked later.
+    Expression records are accepted here and checked later.
     """
     waits = isinstance(value, dict) and any(key.startswith("$") for key in value)
     if not waits and not isinstance(value, (str, int, float)):
@@ -200,7 +200,7 @@ def _needs(entries: Any, info: ValidationInfo) -> Any:
 
 
 def _alike(needs: List[NeedFields], info: ValidationInfo) -> List[NeedFields]:
-    """Keep one of those that are alike: there may be a million, of few tasks."""
+    """Share equal dependencies: there may be a million, of few tasks."""
     known = cast("_Known", info.context)
     return [
         known.setdefault(
@@ -234,7 +234,7 @@ class CallFields(_Fields):
 
 
 class NeedFields(_Fields):
-    """A task to wait for, and how it has to end."""
+    """A task to wait for, and its required outcome."""
 
     task: str
     on: DependencyOutcome = "success"
@@ -259,7 +259,7 @@ class RetryFields(_Fields):
 
 
 class WorkFields(_Fields):
-    """What a probe runs: as a task, but no nested workflow."""
+    """What a probe runs: like a task, but no nested workflow."""
 
     call: Optional[CallFields] = None
     script: Optional[Annotated[str, AfterValidator(_script)]] = None
@@ -289,7 +289,7 @@ class PlaceFields(_Fields):
     """Where a task may run, if there are several machines."""
 
     node: Annotated[str, Field(max_length=100)] = ""
-    labels: List[str] = Field(default_factory=list)
+    labels: List[str] = []
     cpus: Annotated[float, Field(ge=0, le=100_000)] = 0.0
     memory: Annotated[int, BeforeValidator(_memory)] = 0
     gpus: Annotated[int, Field(ge=0, le=10_000)] = 0
@@ -304,7 +304,7 @@ class PlaceFields(_Fields):
 
 
 class PolicyFields(_Fields):
-    """What a task can say and `defaults` can say for it; None: left out."""
+    """The fields that tasks and `defaults` share; None: left out."""
 
     timeout: Optional[Timeout] = None
     retry: Optional[RetryFields] = None
@@ -324,7 +324,7 @@ _Known = Dict[Union[str, Tuple[str, str]], NeedFields]
 
 
 class TaskFields(PolicyFields):
-    """One task; which of the four kinds it is, is checked beside the model."""
+    """One task; which of the four kinds it is, is checked outside the model."""
 
     call: Optional[CallFields] = None
     script: Optional[Annotated[str, AfterValidator(_script)]] = None

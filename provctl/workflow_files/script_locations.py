@@ -1,7 +1,7 @@
 """Finds the lines of scripts in their workflow file.
 
-A script is looked for as it is, not by its path: what Nickel computes has no place, and
-to ask Nickel for the place of one field takes as long as to evaluate the file.
+A script is searched by its text, not by its path: what Nickel computes has no location,
+and asking Nickel for the location of one field takes as long as an evaluation.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from provctl.workflow_files.source_text import SourceText
 
 
-_MOST = 200_000_000  # characters looked at, over all scripts of a file
-_FILLED = "%{"  # where Nickel puts a value in
+_MOST = 200_000_000  # characters to search, over all scripts of a file
+_FILLED = "%{"  # where Nickel inserts a value
 
 
 def line_finder(source: Optional[SourceText]) -> Callable[[str], int]:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 MAX_BYTES = 16 << 20
-# What workflow files are called.
+# The file names of workflow files.
 SUFFIXES = (".ncl", ".json", ".toml", ".k")
 
 
 @dataclass(frozen=True)
 class SourceText:
-    """The text of a file; `name` is what people called it."""
+    """The text of a file; `name` is the name that the user gave."""
 
     name: str
     text: str

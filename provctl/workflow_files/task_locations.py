@@ -27,10 +27,10 @@ def locate_tasks(
     *,
     context: LoadContext,
 ) -> Dict[str, SourceLocation]:
-    """Return the places of tasks by their flat ids; of those that are not found, none.
+    """Return the locations of tasks by their flat ids; without those not found.
 
-    The file is read again, with the parameters of the run. It may have changed, or be
-    gone: then nothing is known.
+    The file is read again with the parameters of the run. If it has changed or is gone,
+    nothing is returned.
     """
     texts = {
         name: value if isinstance(value, str) else json.dumps(value)
@@ -60,7 +60,7 @@ def _is_name(path: DocPath) -> bool:
 
 
 def _path_of(task_id: str, value: Any) -> Optional[DocPath]:
-    """Where a task is in the document, through the workflows around it."""
+    """The path of a task in the document, through the workflows around it."""
     path: DocPath = ()
     level = value
     for depth, name in enumerate(task_id.split("/")):

@@ -1,6 +1,6 @@
-"""The table of all tasks of all levels, and what surrounds each of them.
+"""The table of all tasks of all levels, and their surroundings.
 
-A list of levels still to read takes the place of the stack, so depth is free.
+It uses a list of levels to read instead of recursion, so any depth is possible.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Scope:
 
 @light_dataclass
 class TaskNode:
-    """A task with what surrounds it: `policy` is what it and the defaults say."""
+    """A task with its surroundings: `policy` is merged from it and the defaults."""
 
     id: str
     entry: ParsedTask
@@ -115,7 +115,7 @@ def build_table(top: ParsedLevel, problems: ValidationIssues) -> TaskTable:
             problems.add(
                 node.entry.path, f"the workflow has more than {MAX_TASKS} tasks"
             )
-            return TaskTable()  # nothing else is worth checking
+            return TaskTable()  # nothing else needs a check
         if node.id.count("/") > MAX_NESTING or len(node.id) > MAX_ID:
             problems.add(
                 node.entry.path,
@@ -161,7 +161,7 @@ def _members(
 
 
 def _merge(outer: Mapping[str, Any], inner: PolicyFields) -> Mapping[str, Any]:
-    """What `inner` says over what `outer` says; variables one by one."""
+    """Merge `inner` over `outer`; variables one by one."""
     own = {
         name: getattr(inner, name)
         for name in inner.model_fields_set & _POLICY
@@ -194,9 +194,9 @@ def make_task(
     table: TaskTable,
     line_of: LineOf,
 ) -> Task:
-    """The task at a place in the table; with flat ids in all it refers to.
+    """Create a task of the table, with flat ids in all references.
 
-    `line_of` tells in which line of the file a script begins, 0 for not known.
+    `line_of` gives the line of the file on which a script begins, 0 if unknown.
     """
     entry, policy = node.entry, node.policy
     fields: TaskFields = entry.fields
@@ -221,7 +221,7 @@ def make_task(
 
 
 def _as_given(fields: TaskFields, policy: Mapping[str, Any]) -> Dict[str, Any]:
-    """What a task has as the file says it, or its defaults do."""
+    """The fields of a task as given in the file or by its defaults."""
     own = {name: getattr(fields, name) for name in fields.model_fields_set & _AS_GIVEN}
     return {**own, **{name: policy[name] for name in _AS_GIVEN if name in policy}}
 
@@ -252,7 +252,7 @@ def _undo(
 def _work(
     fields: Union[TaskFields, WorkFields], scope: Scope, line_of: LineOf
 ) -> Optional[Executable]:
-    """What is run; None for a nested workflow."""
+    """The action; None for a nested workflow."""
     if fields.call is not None:
         call = fields.call
         return NushellCall(

@@ -1,4 +1,4 @@
-"""Whether a file is one of the platform: asked of every file, so without the rest."""
+"""Detects files of the platform; a small module, because every file is checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def is_platform_file(value: Any) -> bool:
-    """Whether a document is a workflow of the platform, and none of ours."""
+    """Whether a document is a workflow of the platform, and not one of ours."""
     if not isinstance(value, dict) or "tasks" in value:
         return False
     return any(key in value for key in ("batch_workflow", "operations", "nodes"))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from provctl.workflow_files.problems import DocPath
 
 
-# How the kinds of dependencies are called, in all three generations.
+# The names of the kinds of dependencies, in all three generations.
 DEPENDS_ON = {
     "hard": "success",
     "soft": "done",
@@ -78,14 +78,14 @@ Wrong = Callable[["DocPath", str, str], None]
 
 @light_dataclass
 class Common:
-    """What holds for all operations of a file."""
+    """The settings for all operations of a file."""
 
     has_rollback: bool = False
 
 
 @light_dataclass
 class _Thing:
-    """What one call is about. `path` leads from the operation to it."""
+    """The subject of one call. `path` leads from the operation to it."""
 
     name: Optional[str]
     flags: Dict[str, Any]
@@ -96,7 +96,8 @@ class _Thing:
 class Operation:
     """One operation; `needs` maps other operations to the required outcome.
 
-    `need_at` says where that stands, from the operation on."""
+    `need_at` is the path of each dependency, from the operation on.
+    """
 
     id: str
     path: DocPath
@@ -111,14 +112,14 @@ class Operation:
     need_at: Dict[str, DocPath] = field(default_factory=dict)
 
     def names(self) -> Set[str]:
-        """What it is called by: its id, and what it makes, such as server.web-1."""
+        """Its names: its id, and what it creates, such as server.web-1."""
         return {
             self.id,
             *(f"{self.noun}.{thing.name}" for thing in self.things if thing.name),
         }
 
     def task(self) -> Dict[str, Any]:
-        """The task of ours, without what is null."""
+        """The task in our format, without null values."""
         needs = [{"task": name, "on": on} for name, on in self.needs.items()]
         around = {**self.fields, **({"needs": needs} if needs else {})}
         calls = self._calls()
@@ -133,7 +134,7 @@ class Operation:
         return {**around, "workflow": {"tasks": inner}}
 
     def origins(self) -> Iterator[Tuple[DocPath, DocPath]]:
-        """Where in the file its parts come from, by their paths in the task."""
+        """The paths of its parts in the file, by their paths in the task."""
         yield (), (*self.path, "id")
         for key in ("timeout", "on_failure"):
             yield (key,), (*self.path, key)
@@ -337,7 +338,7 @@ def _for(thing: _Thing, provider: Optional[str]) -> _Thing:
 
 
 def _providers(entry: Dict[str, Any]) -> List[Optional[str]]:
-    """Those that are named, or one that is nobody."""
+    """The named providers, or one without a name."""
     named = entry.get("providers")
     if isinstance(named, list) and named:
         return [str(name) for name in named]

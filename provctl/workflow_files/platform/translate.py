@@ -38,11 +38,11 @@ from provctl.workflow_files.platform.operations import (
 if TYPE_CHECKING:
     from provctl.workflow_files.problems import DocPath, ValidationIssues
 
-    # Operations by all that they are called by.
+    # Operations by all their names.
     _Names = Dict[str, List[Operation]]
 
 
-# Said in a file, of no use here: runs are files, logs are kept, secrets are named.
+# Ignored fields: runs are files, logs are kept, secrets are named.
 _UNUSED = frozenset(
     {
         "checkpoint_enabled",
@@ -75,7 +75,7 @@ _KNOWN = frozenset(
         "workflow_id",
     }
 )
-# Fields of a retry policy: as ours, and what they are where they are not given.
+# Fields of a retry policy in our format, with their defaults.
 _RETRY: Mapping[str, Tuple[str, Any]] = {
     "max_attempts": ("attempts", 3),
     "backoff": ("factor", "exponential"),
@@ -90,7 +90,7 @@ _ROLLBACK = frozenset(
 
 @light_dataclass
 class Translation:
-    """A workflow of ours; `notes` say what of the file is not used.
+    """A workflow in our format; `notes` name the parts of the file that are not used.
 
     `origins` lead from paths of the value to paths of the file.
     """
@@ -100,7 +100,7 @@ class Translation:
     notes: Tuple[str, ...]
 
     def origin(self, path: DocPath) -> DocPath:
-        """Where in the file something of the value comes from, as near as is known."""
+        """The location in the file of a part of the value, as exactly as known."""
         for length in range(len(path), -1, -1):
             found = self.origins.get(path[:length])
             if found is not None:
@@ -111,10 +111,10 @@ class Translation:
 def convert_platform_file(
     value: Mapping[str, Any], problems: ValidationIssues
 ) -> Translation:
-    """Return the workflow that a document of the platform means.
+    """Return the workflow for a document of the platform.
 
-    Mistakes go into `problems`, at their places in the file; then the value is of no
-    use.
+    Mistakes go into `problems`, with their locations in the file; then the value must
+    not be used.
     """
     return _Translator(value, problems).translation()
 
@@ -134,7 +134,7 @@ class _Translator:
             )
             value = {}
         self._top = {key: each for key, each in value.items() if each is not None}
-        # What is sent to the platform has some of the fields a level further in.
+        # A document sent to the platform has some of the fields one level deeper.
         self._settings = {**self._record("configuration", self._top), **self._top}
         self._notes: List[str] = []
         self._origins: Dict[DocPath, DocPath] = {(): self._root}
@@ -200,7 +200,7 @@ class _Translator:
         return (*self._root, *inner, key)
 
     def _record(self, key: str, fields: Mapping[str, Any]) -> Dict[str, Any]:
-        """A field that is a record, without what is null in it."""
+        """A field that is a record, without its null values."""
         given = fields.get(key)
         if given is None:
             return {}
@@ -267,7 +267,7 @@ class _Translator:
             return default
         return given
 
-    # -- dependencies between operations, said at the top ------------------------------
+    # -- dependencies between operations, at the top level -----------------------------
 
     def _add_dependencies(self, operations: List[Operation]) -> None:
         names: _Names = {}
@@ -312,7 +312,7 @@ class _Translator:
     def _add(
         self, names: _Names, source: Any, target: Any, on: str, path: DocPath
     ) -> None:
-        """`target` waits for `source`; both name an operation, or a thing it makes."""
+        """`target` waits for `source`; both name an operation, or what it creates."""
         firsts = self._operations_named(names, source, path)
         for each in self._operations_named(names, target, path):
             for first in firsts:
