@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SLOTS = "slots"  # the resource that every attempt takes one of
 RESERVED = "reserved"  # slots of ready tasks, as `explain` is told of them
+# Each start looks past all of them: more would take longer than what they wait for.
+RESERVATIONS_MAX = 128
 
 
 class Reservations:

@@ -153,14 +153,16 @@ async def test_all_secrets_of_a_task_are_looked_up_at_the_same_time(
     assert vault.asked == 1
 
 
-@pytest.mark.parametrize("stop", ["cancel", "timeout", "pause", "leave"])
+@pytest.mark.parametrize("stop", ["cancel", "timeout", "pause", "leave", "failure"])
 @in_a_loop
 async def test_what_stops_a_task_meanwhile_leaves_nothing_behind(
     folder: StateDir, vault: Vault, stop: str
 ) -> None:
     clock = HandClock()
     workflow = a_workflow(
-        task("b"), task("a", secrets={"A": vault.reference}), timeout_s=60.0
+        task("b", on_failure="rollback"),
+        task("a", secrets={"A": vault.reference}),
+        timeout_s=60.0,
     )
     house = await owned(folder, workflow, clock=clock, slots=2)
     await vault.until_asked()
@@ -171,6 +173,8 @@ async def test_what_stops_a_task_meanwhile_leaves_nothing_behind(
         await house.scheduler.acquire_queued()
     elif stop == "pause":
         await house.scheduler.request(Pause("r"))
+    elif stop == "failure":
+        house.executor.end("b", exit_code=1)
     else:
         house.scheduler.close()
     await vault.until_gone()
