@@ -22,7 +22,12 @@ from typing import (
 from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine import events as ev
 from provctl.core.engine.propagate import left_out
-from provctl.core.engine.run_queue import SLOTS, Reservations, head
+from provctl.core.engine.run_queue import (
+    RESERVATIONS_MAX,
+    SLOTS,
+    Reservations,
+    head,
+)
 from provctl.core.model.expressions import ValueMissing, resolve
 from provctl.core.model.workflow import (
     Command,
@@ -236,6 +241,8 @@ def _first_in_line(
     state: State, lacking: AbstractSet[str], reserved: Reservations
 ) -> Optional[QueueEntry]:
     if state.running + len(reserved) >= state.slots or SLOTS in lacking:
+        return None
+    if len(reserved) >= RESERVATIONS_MAX:
         return None
     lane = _best_lane(state, lacking, reserved)
     return None if lane is None else head(state, state.queues[lane], reserved)

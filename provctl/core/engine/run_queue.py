@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SLOTS = "slots"  # the resource of which every attempt takes one unit
 RESERVED = "reserved"  # slots of ready tasks, for `explain`
+# Each start looks past all of them: more would take longer than what they wait for.
+RESERVATIONS_MAX = 128
 
 
 class Reservations:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, List
 
 import pytest
@@ -15,7 +18,8 @@ from provctl.core.engine import events as ev
 from provctl.core.engine.requests import Cancel, Pause, Resume, Rollback
 from provctl.core.model.secret_reference import SecretKind, SecretReference
 from provctl.core.model.workflow import Command, Undo
-from provctl.scheduler.secrets import SecretSettings
+from provctl.scheduler import keyring_child
+from provctl.scheduler.secrets import NO_PACKAGE, SecretSettings
 from tests.support.attempts import processes_with
 from tests.support.fake_executor import ended
 from tests.support.resource_limits import no_descriptor_free, no_thread_free
@@ -24,8 +28,6 @@ from tests.support.scheduler_harness import HandClock, Household, in_a_loop
 from tests.support.workflows import a_workflow, task
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from provctl.core.model.workflow import Workflow
     from provctl.storage.layout import StateDir
 
@@ -153,14 +155,16 @@ async def test_all_secrets_of_a_task_are_looked_up_at_the_same_time(
     assert vault.asked == 1
 
 
-@pytest.mark.parametrize("stop", ["cancel", "timeout", "pause", "leave"])
+@pytest.mark.parametrize("stop", ["cancel", "timeout", "pause", "leave", "failure"])
 @in_a_loop
 async def test_what_stops_a_task_meanwhile_leaves_nothing_behind(
     folder: StateDir, vault: Vault, stop: str
 ) -> None:
     clock = HandClock()
     workflow = a_workflow(
-        task("b"), task("a", secrets={"A": vault.reference}), timeout_s=60.0
+        task("b", on_failure="rollback"),
+        task("a", secrets={"A": vault.reference}),
+        timeout_s=60.0,
     )
     house = await owned(folder, workflow, clock=clock, slots=2)
     await vault.until_asked()
@@ -171,6 +175,8 @@ async def test_what_stops_a_task_meanwhile_leaves_nothing_behind(
         await house.scheduler.acquire_queued()
     elif stop == "pause":
         await house.scheduler.request(Pause("r"))
+    elif stop == "failure":
+        house.executor.end("b", exit_code=1)
     else:
         house.scheduler.close()
     await vault.until_gone()
@@ -378,3 +384,11 @@ async def test_a_shortage_of_the_machine_fails_no_task(
     await house.scheduler.acquire_queued()
     await launched(house, "b.2")
     assert house.executor.orders["b.2"].env["S"] == VALUE
+
+
+def test_without_the_package_the_keyring_is_not_asked() -> None:
+    child = Path(keyring_child.__file__)
+    # Without site-packages there is none, whatever else is installed.
+    command = [sys.executable, "-I", "-S", str(child), "service", "user"]
+    done = subprocess.run(command, check=False, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (NO_PACKAGE, b"", b"")

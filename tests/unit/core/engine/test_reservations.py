@@ -7,7 +7,7 @@ from typing import Iterator, List
 from provctl.core.engine import events as ev
 from provctl.core.engine.apply import open_run
 from provctl.core.engine.decide import LaunchAttempt, decide, start
-from provctl.core.engine.run_queue import Reservations
+from provctl.core.engine.run_queue import RESERVATIONS_MAX, Reservations
 from provctl.core.engine.state import State
 from tests.support.workflows import a_workflow, task
 
@@ -59,6 +59,15 @@ def test_a_reservation_takes_a_slot_until_it_is_discarded() -> None:
     reserved.discard("r", "a")
     reserved.discard("r", "a")  # once more changes nothing
     assert list(starts(state, reserved)) == ["a"]
+
+
+def test_there_are_not_more_than_can_be_looked_past() -> None:
+    names = [f"t{number}" for number in range(RESERVATIONS_MAX + 2)]
+    state = a_state(*names, slots=1000)
+    reserved = Reservations()
+    assert list(starts(state, reserved)) == names[:RESERVATIONS_MAX]
+    reserved.discard("r", "t7")
+    assert list(starts(state, reserved)) == ["t7"]
 
 
 def test_a_reservation_takes_its_pools() -> None:
