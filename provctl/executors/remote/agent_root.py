@@ -16,6 +16,7 @@ import asyncio
 import fcntl
 import json
 import os
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -104,6 +105,31 @@ class AgentRoot:
             return
         for run in [run for run in self._served if run not in busy]:
             os.close(self._served.pop(run)[0])
+
+    def prune(self, before: float) -> None:
+        """Remove runs that nobody touched since, and whose ends their owners have.
+
+        An owner that has an end has its log removed; what never began has none.
+        """
+        for folder in sorted(self.runs.iterdir()):
+            with suppress(OSError):
+                if _is_over(folder / "attempts", before):
+                    _remove(folder)
+
+
+def _is_over(folder: Path, before: float) -> bool:
+    if os.lstat(folder).st_mtime >= before:
+        return False
+    return all(path.suffix in (".go", ".checkpoint") for path in folder.iterdir())
+
+
+def _remove(folder: Path) -> None:
+    fd = open_own(folder / "agent.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        if _try_lock(fd):
+            shutil.rmtree(str(folder))
+    finally:
+        os.close(fd)
 
 
 async def _lock(fd: int, path: Path, wanted: Epoch) -> str:

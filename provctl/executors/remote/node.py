@@ -14,6 +14,7 @@ from provctl.executors.remote.room import Room
 from provctl.executors.remote.ssh_link import SshLink
 
 if TYPE_CHECKING:
+    from provctl.core.model.workflow import Placement
     from provctl.executors.remote.messages import Message
     from provctl.executors.remote.node_config import NodeConfig
     from provctl.executors.remote.node_records import NodeRecords
@@ -91,6 +92,15 @@ class Node:
         if self.status is NodeStatus.IDLE and not self._closed:
             self._loop = asyncio.get_running_loop()
             self._open()
+
+    def count(self, wanted: Placement, sign: int = 1) -> None:
+        """Count an attempt as given to the node; with `sign` -1 it has ended there."""
+        self.given += sign
+        self.room.take(wanted, sign)
+        if sign > 0 and self.given == 1 and self._pings is not None:
+            # So that it is soon known when it was last heard.
+            self._pings.cancel()
+            self._set_ping()
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a message; to a node that is not connected none is sent."""
