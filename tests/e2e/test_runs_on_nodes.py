@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
+import time
 from typing import TYPE_CHECKING, Any, Dict, Iterator
 
 import pytest
 
 from provctl.executors.protocol import MARK
 from tests.support.attempts import processes_with, wait_until
-from tests.support.nodes import PROGRAM, agents_of, sshd
+from tests.support.nodes import agents_of, configure, sshd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,23 +31,11 @@ def ssh_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def remote(provctl: Provctl, ssh_client: Path) -> Iterator[Provctl]:
     """The command with two nodes in its configuration."""
-    folder = provctl.folder
-    program = folder / "provctl-on-node"
-    # A command over ssh has the PATH of a login, and not that of the tests.
-    path = shlex.quote(os.environ["PATH"])
-    program.write_text(f'#!/bin/sh\nPATH={path} exec {PROGRAM} "$@"\n')
-    program.chmod(0o755)
-    lines = ['[executor]\nkind = "ssh"\ngrace_seconds = 5\n']
-    for name in NAMES:
-        lines.append(f'[nodes.{name}]\nssh = "{name}"\nslots = 4\n')
-        lines.append(f'program = "{program}"\nstate_dir = "{folder / name}"\n')
-    (folder / "config.toml").write_text("".join(lines))
-    provctl.environ["PATH"] = f"{ssh_client}:{provctl.environ['PATH']}"
-    provctl.environ["PROVCTL_CONFIG"] = str(folder / "config.toml")
+    configure(provctl, ssh_client, NAMES)
     yield provctl
     provctl("scheduler", "stop", code=None)
     for name in NAMES:
-        wait_until(lambda: not agents_of(folder / name), "no agent is left")  # noqa: B023
+        wait_until(lambda: not agents_of(provctl.folder / name), "no agent is left")  # noqa: B023
 
 
 def workflow(remote: Provctl, **tasks: Dict[str, Any]) -> Path:
@@ -117,6 +105,33 @@ def test_a_task_outlives_its_scheduler_on_a_node(remote: Provctl) -> None:
     task = (status[0] if isinstance(status, list) else status)["tasks"][0]
     assert (task["exit_code"], task["attempts"]) == (7, 1)
     assert len(begun.read_text().splitlines()) == 1
+
+
+def test_what_an_adopted_task_has_of_a_pool_no_other_owner_gets(
+    remote: Provctl,
+) -> None:
+    gate, begun = remote.folder / "go-on", remote.folder / "begun"
+    config = remote.folder / "config.toml"
+    config.write_text(config.read_text() + "[pools]\ncloud = 1\n")
+    script = f'echo >> "{begun}"; until [ -e "{gate}" ]; do sleep 0.05; done'
+    task = {"command": ["sh", "-c", script], "pools": {"cloud": 1}}
+    run_id = remote("submit", workflow(remote, one=task)).last_word
+    wait_until(begun.exists, "it runs")
+    remote.kill_scheduler()
+    remote("scheduler", "start")
+    wait_until(
+        lambda: (
+            "attempt_adopted" in remote("journal", "tail", run_id, "-o", "json").out
+        ),
+        "it is adopted",
+    )
+    second = {**task, "command": ["sh", "-c", f'[ -e "{gate}" ]']}
+    with remote.start("run", workflow(remote, two=second), "-q") as other:
+        wait_until(lambda: len(remote.runs()) == 2, "the other run is there")
+        time.sleep(2)  # it fails if it begins before the gate is open
+        gate.touch()
+        assert other.wait(60) == 0
+    remote("wait", run_id)
 
 
 def test_a_run_on_a_node_can_be_cancelled(remote: Provctl) -> None:

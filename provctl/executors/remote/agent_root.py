@@ -69,7 +69,10 @@ class AgentRoot:
         return read_own(path).decode("ascii").strip()
 
     async def serve(self, run: str, epoch: Sequence[int]) -> str:
-        """Serve a run for its owner; return why not, "" if so. Raises OSError."""
+        """Serve a run for its owner; return why not, "" if so.
+
+        Raises OSError, also where the agent before does not end.
+        """
         wanted = [int(number) for number in epoch]
         served = self._served.get(run)
         if served is not None and served[1] == wanted:
@@ -140,7 +143,9 @@ async def _lock(fd: int, path: Path, wanted: Epoch) -> str:
         if epoch > wanted:
             return f"a later owner of the run has it, number {epoch[0]}"
         if time.monotonic() > deadline:
-            return f"process {pid} serves it, and does not end"
+            # This agent ends then, and its owner comes again.
+            message = f"process {pid} serves {path.parent.name}, and does not end"
+            raise TimeoutError(message)
         if epoch < wanted:
             _kill_holder(path, pid)
         await asyncio.sleep(_LOOK_S)
