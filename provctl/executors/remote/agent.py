@@ -255,7 +255,7 @@ class Agent:
         for suffix in ("log", "in", "new"):
             with suppress(OSError):
                 place.file(suffix).unlink()
-        self._root.release_some({run for run, _, _ in self._watched})
+        self._root.release_idle({run for run, _, _ in self._watched})
 
     def _send_again(self, place: AttemptRef) -> None:
         watched = self._watched.get(_key(place))

@@ -102,7 +102,7 @@ class AgentRoot:
             sync_folders([parent, parent.parent, parent.parent.parent])
         self._made[place.folder] = None
 
-    def release_some(self, busy: Container[str]) -> None:
+    def release_idle(self, busy: Container[str]) -> None:
         """Let go of runs that have nothing here any more, if there are many."""
         if len(self._served) <= _SERVED_MAX:
             return

@@ -46,7 +46,7 @@ def test_a_later_owner_is_served_and_an_earlier_one_is_not(folder: Path) -> None
 def test_of_one_owner_the_later_connection_is_served(folder: Path) -> None:
     root = AgentRoot(folder)
     assert serve(root, [2, 5]) == ""
-    root.release_some(())
+    root.release_idle(())
     assert "a later owner" in serve(AgentRoot(folder), [2, 4])
 
 
