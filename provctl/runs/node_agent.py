@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from provctl.config.settings import Settings
     from provctl.storage.layout import StateDir
 
+_KEPT_S = 30 * 86_400.0  # evidence that its owner has, too
 _ASK_S = 2.0
 _DISK_LEAST = 256 << 20  # bytes
 
@@ -45,13 +46,17 @@ async def _serve(settings: Settings, folder: StateDir, cwd: str, written: int) -
     completer = NodeOrderCompleter(
         _defaults(settings, folder), environ, cwd or str(Path.home())
     )
+    root = AgentRoot(folder.path / FOLDER)
+    loop = asyncio.get_running_loop()
+    pruning = loop.run_in_executor(None, root.prune, WallClock().now() - _KEPT_S)
     agent = Agent(
-        AgentRoot(folder.path / FOLDER),
+        root,
         LocalExecutor(),
         completer.complete,
         _facts(settings, folder, environ),
     )
     await agent.run(0, written)
+    await pruning
 
 
 def _defaults(settings: Settings, folder: StateDir) -> TaskDefaults:

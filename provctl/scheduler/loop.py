@@ -316,7 +316,10 @@ class Scheduler:
         for place in tries:
             report = deps.executor.recover(place, rebooted=rebooted)
             if report is None:
-                continue  # another machine is asked
+                # Another machine is asked. It holds nothing here: this process does.
+                task = self.state.runs[place.run].tasks[place.task].task
+                self._shared.acquire(place.run, place.task, taken_by(task))
+                continue
             for event in observe(self.state, report, now, deps.random()):
                 self._record(event)
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Iterator, List, Mapping, Optional
 
 import pytest
 
@@ -23,8 +23,18 @@ from tests.support.tools import need
 
 if TYPE_CHECKING:
     from provctl.executors.protocol import AttemptRef
+    from tests.support.installed import Provctl
 
-__all__ = ["PROGRAM", "Link", "NodeBench", "Nodes", "agents_of", "link", "sshd"]
+__all__ = [
+    "PROGRAM",
+    "Link",
+    "NodeBench",
+    "Nodes",
+    "agents_of",
+    "configure",
+    "link",
+    "sshd",
+]
 
 PROGRAM = Path(sys.executable).with_name("provctl")
 
@@ -203,6 +213,33 @@ class Nodes:
             clock=lambda: 1_800_000_000.0,
             **fields,
         )
+
+
+def configure(
+    provctl: Provctl,
+    client: Path,
+    names: tuple[str, ...],
+    environ: Optional[Mapping[str, str]] = None,
+) -> None:
+    """Give an account nodes, of which `client` has the `ssh`.
+
+    Each has a state directory of its name in the account's folder; `environ` is for its
+    agents.
+    """
+    folder = provctl.folder
+    program = folder / "provctl-on-node"
+    # A command over ssh has the PATH of a login, and not that of the tests.
+    told = {"PATH": os.environ["PATH"], **(environ or {})}
+    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in told.items())
+    program.write_text(f'#!/bin/sh\n{words} exec {PROGRAM} "$@"\n')
+    program.chmod(0o755)
+    lines = ['[executor]\nkind = "ssh"\n']
+    for name in names:
+        lines.append(f'[nodes.{name}]\nssh = "{name}"\nslots = 4\n')
+        lines.append(f'program = "{program}"\nstate_dir = "{folder / name}"\n')
+    (folder / "config.toml").write_text("".join(lines))
+    provctl.environ["PATH"] = f"{client}:{provctl.environ['PATH']}"
+    provctl.environ["PROVCTL_CONFIG"] = str(folder / "config.toml")
 
 
 def agents_of(state: Path) -> List[int]:

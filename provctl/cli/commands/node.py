@@ -23,7 +23,14 @@ def list_nodes(session: Session) -> None:
 
     rows = node_rows(session.loaded.settings, session.folder)
     if session.output == "table":
-        rows = [{**row, "heard_at": _clock_time(row["heard_at"])} for row in rows]
+        rows = [
+            {
+                **row,
+                "labels": ", ".join(row["labels"]) or None,
+                "heard_at": _clock_time(row["heard_at"]),
+            }
+            for row in rows
+        ]
     columns = ("name", "ssh", "slots", "labels", "status", "heard_at", "problem")
     emit(session, rows, columns, name="name")
 

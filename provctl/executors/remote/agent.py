@@ -7,7 +7,6 @@ nothing that is not in the files of attempts: a new agent, or a new owner, asks 
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import suppress
 from typing import (
     TYPE_CHECKING,
@@ -55,8 +54,6 @@ _QUIET_AFTER = 20  # looks
 _BACKLOG_MAX = 1 << 19  # bytes that wait for a slow link; then no log is read
 _SILENCE_S = 180.0  # an owner that lives says something more often
 _CHECKPOINT_MAX = 1 << 18
-# Set in tests: the agent says nothing any more of an attempt that it has begun.
-_MUTE = bool(os.environ.get("PROVCTL_FAILPOINT_MUTE_AGENT"))
 
 # Completes an order with what only this machine knows. Raises ProvctlError.
 Complete = Callable[["LaunchSpec"], "LaunchSpec"]
@@ -283,7 +280,7 @@ class Agent:
                 continue
             if isinstance(report, AdoptedReport):
                 self._send_state(watched.place, "running")
-            elif not _MUTE:
+            else:
                 watched.report = report
                 self._send_end(watched)
 

@@ -16,6 +16,7 @@ import asyncio
 import fcntl
 import json
 import os
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -68,7 +69,10 @@ class AgentRoot:
         return read_own(path).decode("ascii").strip()
 
     async def serve(self, run: str, epoch: Sequence[int]) -> str:
-        """Serve a run for its owner; return why not, "" if so. Raises OSError."""
+        """Serve a run for its owner; return why not, "" if so.
+
+        Raises OSError, also where the agent before does not end.
+        """
         wanted = [int(number) for number in epoch]
         served = self._served.get(run)
         if served is not None and served[1] == wanted:
@@ -105,6 +109,31 @@ class AgentRoot:
         for run in [run for run in self._served if run not in busy]:
             os.close(self._served.pop(run)[0])
 
+    def prune(self, before: float) -> None:
+        """Remove runs that nobody touched since, and whose ends their owners have.
+
+        An owner that has an end has its log removed; what never began has none.
+        """
+        for folder in sorted(self.runs.iterdir()):
+            with suppress(OSError):
+                if _is_over(folder / "attempts", before):
+                    _remove(folder)
+
+
+def _is_over(folder: Path, before: float) -> bool:
+    if os.lstat(folder).st_mtime >= before:
+        return False
+    return all(path.suffix in (".go", ".checkpoint") for path in folder.iterdir())
+
+
+def _remove(folder: Path) -> None:
+    fd = open_own(folder / "agent.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        if _try_lock(fd):
+            shutil.rmtree(str(folder))
+    finally:
+        os.close(fd)
+
 
 async def _lock(fd: int, path: Path, wanted: Epoch) -> str:
     """Lock a run for an epoch; return why that is refused."""
@@ -114,7 +143,9 @@ async def _lock(fd: int, path: Path, wanted: Epoch) -> str:
         if epoch > wanted:
             return f"a later owner of the run has it, number {epoch[0]}"
         if time.monotonic() > deadline:
-            return f"process {pid} serves it, and does not end"
+            # This agent ends then, and its owner comes again.
+            message = f"process {pid} serves {path.parent.name}, and does not end"
+            raise TimeoutError(message)
         if epoch < wanted:
             _kill_holder(path, pid)
         await asyncio.sleep(_LOOK_S)

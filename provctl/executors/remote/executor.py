@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Set, Tuple
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from provctl.executors.remote.node_config import NodeConfig
     from provctl.executors.remote.node_records import NodeRecords
 
+_END_S = 1.0  # so long connections have to end, all of them together
 _CHECKPOINT_MAX = 1 << 18
 
 
@@ -119,8 +121,9 @@ class RemoteExecutor:
             alarm.cancel()
         for node in self.nodes.values():
             node.close()
+        deadline = time.monotonic() + _END_S
         for node in self.nodes.values():
-            node.wait_for_end()
+            node.wait_for_end(max(deadline - time.monotonic(), 0.0))
         self._threads.close()
         self._local.close()
 

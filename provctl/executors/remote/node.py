@@ -14,6 +14,7 @@ from provctl.executors.remote.room import Room
 from provctl.executors.remote.ssh_link import SshLink
 
 if TYPE_CHECKING:
+    from provctl.core.model.workflow import Placement
     from provctl.executors.remote.messages import Message
     from provctl.executors.remote.node_config import NodeConfig
     from provctl.executors.remote.node_records import NodeRecords
@@ -23,6 +24,7 @@ _PING_S = 10.0
 _IDLE_PING_S = 60.0  # where no attempt is on the node
 _SILENT_S = 30.0  # after a ping; ssh itself notices a dead link sooner
 _NOTED_S = 15.0  # between two notes of when the node was heard
+_STEADY_S = 10.0  # a connection that lasted so long was a good one
 _RETRIES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -67,6 +69,7 @@ class Node:
         self._alarm: Optional[asyncio.TimerHandle] = None
         self._pings: Optional[asyncio.TimerHandle] = None
         self._failures = 0
+        self._ready_at = 0.0  # of the event loop's clock
         self._heard_at = 0.0  # of the event loop's clock
         self._noted_at = 0.0
         self._closed = False
@@ -92,6 +95,15 @@ class Node:
             self._loop = asyncio.get_running_loop()
             self._open()
 
+    def count(self, wanted: Placement, sign: int = 1) -> None:
+        """Count an attempt as given to the node; with `sign` -1 it has ended there."""
+        self.given += sign
+        self.room.take(wanted, sign)
+        if sign > 0 and self.given == 1 and self._pings is not None:
+            # So that it is soon known when it was last heard.
+            self._pings.cancel()
+            self._set_ping()
+
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a message; to a node that is not connected none is sent."""
         if self._link is not None and self.status is NodeStatus.READY:
@@ -107,10 +119,10 @@ class Node:
             self._link.close()
         self.status = NodeStatus.IDLE
 
-    def wait_for_end(self) -> None:
+    def wait_for_end(self, within_s: float) -> None:
         """Wait until a connection that was closed has ended."""
         if self._link is not None:
-            self._link.wait()
+            self._link.wait(within_s=within_s)
             self._link = None
 
     # -- the connection ----------------------------------------------------------------
@@ -168,7 +180,8 @@ class Node:
         self._cancel_alarms()
         self._link.send({"say": "hello", "v": PROTOCOL, "version": __version__})
         self.status = NodeStatus.READY
-        self.problem, self.lost_since, self._failures = "", None, 0
+        self.problem, self.lost_since = "", None
+        self._ready_at = self._loop.time()
         self._note()
         self._set_ping()
         self._callbacks.on_ready(self)
@@ -187,6 +200,8 @@ class Node:
         self.connection += 1  # what is still said of this one is of no interest
         self._cancel_alarms()
         was_ready = self.status is NodeStatus.READY
+        if was_ready and self._loop.time() - self._ready_at > _STEADY_S:
+            self._failures = 0
         self.status = NodeStatus.UNREACHABLE
         self.problem = why
         if self.lost_since is None:

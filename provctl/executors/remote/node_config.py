@@ -9,6 +9,7 @@ from typing import Tuple
 # Of the user's own configuration all counts but what would open further connections:
 # a shared one would outlive its owner, forwarded ports could be opened only once.
 _OPTIONS = (
+    "IgnoreUnknown=RemoteCommand",  # clients before 7.6 do not know it
     "BatchMode=yes",
     "ConnectTimeout=5",
     "ServerAliveInterval=5",
@@ -16,6 +17,7 @@ _OPTIONS = (
     "ControlMaster=no",
     "ControlPath=none",
     "ClearAllForwardings=yes",
+    "RemoteCommand=none",
     "RequestTTY=no",
     "EscapeChar=none",
 )

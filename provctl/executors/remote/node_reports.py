@@ -124,8 +124,9 @@ class NodeReports:
             return AdoptedReport(*key) if was_recovered else None
         self._given.remove(given)
         if state == "refused":
-            self._warn(f"node {node.name} refuses task {place.task}: {reason}")
-            return None
+            # As after a state directory was restored from an older copy.
+            reason = f"{node.name} refuses it: {reason}; the result is unknown"
+            return unknown(place, "lost", reason)
         self._given.send(given, "got")
         if given.given_up:
             return None

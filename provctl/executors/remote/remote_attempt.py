@@ -103,8 +103,7 @@ class RemoteAttempts:
         self._given[given.place.mark] = given
         node = self.node_of(given)
         if node is not None:
-            node.given += 1
-            node.room.take(given.grant.takes)
+            node.count(given.grant.takes)
 
     def remove(self, given: RemoteAttempt) -> None:
         """Its node has it no more."""
@@ -112,8 +111,7 @@ class RemoteAttempts:
             return
         node = self.node_of(given)
         if node is not None:
-            node.given -= 1
-            node.room.take(given.grant.takes, -1)
+            node.count(given.grant.takes, -1)
 
     def find(self, node: Node, message: Mapping[str, Any]) -> Optional[RemoteAttempt]:
         """Return the attempt that a message of a node is about."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _GREETING_MAX = 1 << 16  # bytes that a shell may print before the agent speaks
 _ERRORS_MAX = 4096  # bytes of stderr that are kept
-_END_S = 1.0  # ssh ends with its connection
 
 
 class SshLink:
@@ -73,7 +72,7 @@ class SshLink:
         """Close the connection; `wait` for its end."""
         self._channel.close()
 
-    def wait(self, *, within_s: float = _END_S) -> None:
+    def wait(self, *, within_s: float) -> None:
         """Wait for the end of the client, and kill it if that takes too long."""
         self._end_process(within_s)
 

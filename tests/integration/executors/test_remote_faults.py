@@ -231,6 +231,7 @@ def test_grants_of_one_turn_share_one_sync(
     monkeypatch.setattr(os, "fsync", counted)
     places = [bench.launch("sleep", "60") for _ in range(8)]
     bench.until(lambda: all(map(is_granted, places)), "all are granted")
+    bench.until(lambda: granted, "they are synced")
     assert (len(synced), granted) == (1, [9])
     monkeypatch.undo()
     for place in places:
@@ -287,12 +288,10 @@ def test_an_agent_refuses_an_owner_of_before(node_bench: NodeBench) -> None:
     place = bench.shell(_gate(bench))
     bench.until_ready(place)
     before = NodeBench(bench.nodes, bench.folder, run=bench.run_id)
-    warnings: List[str] = []
-    before.executor.warn = warnings.append  # type: ignore[attr-defined]
     before.executor._epochs[place.run] = 0  # type: ignore[attr-defined]
-    before.do(lambda: before.executor.recover(place, rebooted=False))
-    before.until(lambda: warnings, "it is refused")
-    assert "a later owner of the run has it" in warnings[0]
+    refused = before.recover(place)
+    assert isinstance(refused, UnknownReport)
+    assert "a later owner of the run has it" in refused.reason
     before.close()
     _open_gate(bench)
     assert bench.end_of(place).result.exit_code == 5
