@@ -54,7 +54,7 @@ _BUILD = frozenset(
     {
         *("v", "name", "id", "parent", "needs", "priority", "timeout_s", "retry"),
         *("pools", "on_failure", "on_interrupt", "idempotent", "secrets", "library"),
-        "keep_processes",
+        *("keep_processes", "finalizer", "on_cancel", "on_timeout"),
         *("cwd", "source", "max_parallel", "module", "on", "workflow", "into"),
     }
 )

@@ -22,7 +22,9 @@ from provctl.core.model.workflow import (
 )
 from provctl.errors import JournalDamaged, JournalTooNew
 
-FORMAT = 1
+# 2 has finalizers, or a rollback after a cancel or timeout: an earlier version would
+# leave them out. A workflow without them is written as 1, which it can read.
+FORMAT = 2
 
 _ACTIONS: Dict[str, Type[Any]] = {
     "call": NushellCall,
@@ -36,9 +38,14 @@ _KIND = {cls: name for name, cls in _ACTIONS.items()}
 def dump_workflow(workflow: Workflow) -> bytes:
     """Return the bytes of workflow.json; labels are the submission's."""
     record = _plain(workflow, skip=("tasks", "labels"))
-    record["v"] = FORMAT
+    record["v"] = _format_of(workflow)
     record["tasks"] = [_freeze_task(task) for task in workflow.tasks]
     return json.dumps(record, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _format_of(workflow: Workflow) -> int:
+    new = workflow.on_cancel != "stop" or workflow.on_timeout != "stop"
+    return FORMAT if new or any(task.finalizer for task in workflow.tasks) else 1
 
 
 def canonical_json(workflow: Workflow) -> str:

@@ -13,6 +13,7 @@ from provctl.core.model.expressions import (
     COMPARISONS,
     CONDITIONS,
     FILLED,
+    RUN_VALUES,
     SPECIAL,
     children,
     expression_key,
@@ -90,6 +91,8 @@ def _wrong_record(node: Any, key: str, role: str) -> Optional[str]:
 def _wrong_shape(key: str, body: Any) -> Optional[str]:
     if key == "$output":
         return _wrong_output(body)
+    if key == "$run" and body not in RUN_VALUES:
+        return '`$run` takes "outcome" or "failed"'
     if key == "$format":
         if not (
             isinstance(body, list)
@@ -159,7 +162,7 @@ def _roles(node: Any, role: str) -> List[Tuple[Path, Any, str]]:
     if key is None:
         return [((name,), child, role) for name, child in children(node)]
     body = node[key]
-    if key == "$output":
+    if key in ("$output", "$run"):
         return []
     if key == "$literal":
         return [((key,), body, "data")]

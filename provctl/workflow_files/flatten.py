@@ -18,7 +18,12 @@ from typing import (
     Tuple,
 )
 
-from provctl.core.model.expressions import Reference, follow_path, references
+from provctl.core.model.expressions import (
+    Reference,
+    follow_path,
+    has_run_values,
+    references,
+)
 from provctl.core.model.graph import check
 from provctl.core.model.workflow import Dependency, NushellCall, Task
 from provctl.workflow_files.task_table import (
@@ -70,6 +75,7 @@ def flatten(
         tasks.append(make_task(node, len(tasks), needs.of(node), table, line_of))
         _check_interrupt(tasks[-1], node, problems)
         _check_variables(tasks[-1], node, problems)
+        _check_run_values(node, problems)
         if check_call is not None:
             _check_call(tasks[-1], node, top.fields.library, check_call, problems)
     if sum(len(task.needs) for task in tasks) > MAX_NEEDS:
@@ -123,6 +129,12 @@ class _Needs:
                 message = f"task `{node.id}` needs `{need.task}`, which does not exist"
                 _tell_unknown(need.task, node, path, message, self._problems)
                 continue
+            wrong = self._why_not_after(node, target)
+            if wrong is not None:
+                path = (*node.entry.path, "needs", index)
+                what = f"task `{node.id}` needs `{need.task}`"
+                self._problems.add(path, f"{what}, {wrong[0]}", wrong[1])
+                continue
             known = needs.setdefault(target, self._one(target, need.on))
             if known.on != need.on:
                 self._problems.add(
@@ -142,9 +154,42 @@ class _Needs:
                 _tell_unknown(name, node, use.path, message, self._problems)
                 continue
             _check_output(node, target, use, self._table, self._problems)
+            if self._may_use_late(node, target):
+                continue
+            wrong = self._why_not_after(node, target, same_level=True)
+            if wrong is not None:
+                what = f"task `{node.id}` uses the output of `{use.reference.task}`"
+                self._problems.add(use.path, f"{what}, {wrong[0]}", wrong[1])
+                continue
             if target != node.id or use.part != "undo":
                 needs.setdefault(target, self._one(target, "success"))
         return tuple(needs.values())
+
+    def _may_use_late(self, node: TaskNode, target: str) -> bool:
+        """Whether a finalizer uses what a task of its level may have returned."""
+        other = self._table.nodes[target]
+        beside = other.scope is node.scope and not other.entry.finalizer
+        return node.entry.finalizer and beside
+
+    def _why_not_after(
+        self, node: TaskNode, target: str, *, same_level: bool = False
+    ) -> Optional[Tuple[str, str]]:
+        """Why a task cannot wait for another, and what to do; None if it can."""
+        other = self._table.nodes[target]
+        if not node.entry.finalizer:
+            if not other.entry.finalizer:
+                return None
+            hint = "put it into `finally` too"
+            return "a finalizer, which runs after all tasks", hint
+        if other.scope is not node.scope:
+            return (
+                "which is not of its level",
+                "a finalizer can use the tasks of its own level",
+            )
+        if other.entry.finalizer or same_level:
+            return None
+        hint = "remove it: a finalizer waits for all tasks of its level"
+        return "which is no finalizer", hint
 
     def _one(self, target: str, on: DependencyOutcome) -> Dependency:
         alike = self._alike.setdefault(on, {})
@@ -253,6 +298,18 @@ def _check_variables(task: Task, node: TaskNode, problems: ValidationIssues) -> 
             "remove it from one of them, or from `defaults`",
             on_key=True,
         )
+
+
+def _check_run_values(node: TaskNode, problems: ValidationIssues) -> None:
+    """Only finalizers know how the run went; not what looks whether one was done."""
+    for at, value in field_values(node.entry.fields):
+        known = node.entry.finalizer and at[0] not in ("probe", "undo")
+        if not known and has_run_values(value):
+            problems.add(
+                (*node.entry.path, *at),
+                f"task `{node.id}` uses a value of the run in `{at[0]}`",
+                "only tasks in `finally` know how the run went",
+            )
 
 
 def _tell_lost(task: Task, path: DocPath, problems: ValidationIssues) -> None:

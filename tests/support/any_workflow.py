@@ -79,6 +79,7 @@ def _task(draw: st.DrawFn, index: int) -> Task:
         on_interrupt=draw(st.sampled_from(["hold", "rerun", "fail"])),
         idempotent=draw(st.booleans()),
         keep_processes=draw(st.booleans()),
+        finalizer=draw(st.booleans()),
         description=draw(st.text(max_size=8)),
     )
 
@@ -97,4 +98,6 @@ def any_workflow(draw: st.DrawFn) -> Workflow:
         cwd=draw(NAMES),
         environment=draw(st.dictionaries(NAMES, NAMES, max_size=2)),
         source=draw(st.text(max_size=8)),
+        on_cancel=draw(st.sampled_from(["stop", "rollback"])),
+        on_timeout=draw(st.sampled_from(["stop", "rollback"])),
     )

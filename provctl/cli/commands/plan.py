@@ -9,6 +9,7 @@ from typing import (
     Dict,
     List,
     Mapping,
+    Optional,
     Tuple,
 )
 
@@ -52,11 +53,8 @@ def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
             "id": task.id,
             "kind": _kind(task.action),
             "undo": _kind(task.undo.action) if task.undo else None,
-            "needs": ", ".join(
-                need.task if need.on == "success" else f"{need.task} ({need.on})"
-                for need in task.needs
-            )
-            or None,
+            "finalizer": task.finalizer,
+            "needs": _needs(task),
             "when": None if task.when is None else json.dumps(task.when),
             **_timing(chart, task, known),
         }
@@ -65,6 +63,15 @@ def plan(session: Session, file: str, params: Tuple[str, ...]) -> None:
     ]
     columns = ["stage", "id", "kind", "undo", "needs", "when"]
     emit(session, rows, columns + (["usual", "slack"] if known else []), name="id")
+
+
+def _needs(task: Task) -> Optional[str]:
+    """What a task waits for, in words."""
+    needs = [
+        need.task if need.on == "success" else f"{need.task} ({need.on})"
+        for need in task.needs
+    ]
+    return ", ".join(["all tasks", *needs] if task.finalizer else needs) or None
 
 
 def _timing(

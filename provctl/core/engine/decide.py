@@ -7,6 +7,7 @@ instruction carries the event to be journaled and applied before its effect.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     AbstractSet,
@@ -21,9 +22,19 @@ from typing import (
 
 from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine import events as ev
-from provctl.core.engine.propagate import left_out
+from provctl.core.engine.outcomes import (
+    finalizer_env,
+    group_outcome,
+    rollback_reason,
+    run_outcome,
+    run_value,
+)
 from provctl.core.engine.run_queue import SLOTS
-from provctl.core.model.expressions import ValueMissing, resolve
+from provctl.core.model.expressions import (
+    ValueMissing,
+    no_run_values,
+    resolve,
+)
 from provctl.core.model.workflow import (
     Command,
     Executable,
@@ -34,7 +45,7 @@ from provctl.core.model.workflow import (
 
 if TYPE_CHECKING:
     from provctl.core.engine.state import ResourceKey, RunState, State, TaskState
-    from provctl.core.model.status import RunOutcome, TaskOutcome
+    from provctl.core.model.expressions import RunValues
 
 
 @light_dataclass
@@ -122,12 +133,12 @@ def _due(state: State, run_id: str, task_id: str, now: float) -> Instruction:
     task = run.tasks[task_id]
     if task.status == "running":
         if isinstance(task.task.action, SubWorkflow):
-            outcome = _group_outcome(run, task)
+            outcome = group_outcome(run, task)
             return JournalOnly(ev.GroupFinished(run_id, now, task_id, outcome))
         if not run.is_stopping(task):
             return _suspend_or_resume(run, task, now)
         cause = run.cancel_cause or "timeout"  # of a group around it
-        at_once = run.stop_level >= 2
+        at_once = run.stop_level_of(task) >= 2
         stopping = ev.AttemptStopping(
             run_id, now, task_id, task.attempt, cause, now=at_once
         )
@@ -149,9 +160,12 @@ def _suspend_or_resume(run: RunState, task: TaskState, now: float) -> Instructio
 def _end(run: RunState, now: float) -> ev.Event:
     """All tasks have ended: so has the run, unless it is to be rolled back."""
     run_id = run.submitted.run
-    if run.rollback_due and not run.stop_level:
-        return ev.RollbackRequested(run_id, now, "failure", reason=run.halted)
-    return ev.RunFinished(run_id, now, _run_outcome(run))
+    cause = rollback_reason(run)
+    if cause:
+        ended = "timed out" if run.cancel_cause == "timeout" else "was cancelled"
+        reason = f"the run {ended}" if cause == "cancel" else run.halted
+        return ev.RollbackRequested(run_id, now, cause, reason=reason)
+    return ev.RunFinished(run_id, now, run_outcome(run))
 
 
 def _timer(run: RunState, task_id: str, now: float) -> ev.Event:
@@ -162,44 +176,6 @@ def _timer(run: RunState, task_id: str, now: float) -> ev.Event:
     if isinstance(run.tasks[task_id].task.action, SubWorkflow):
         return ev.GroupTimedOut(run_id, now, task_id)
     return ev.RetryDue(run_id, now, task_id)
-
-
-def _group_outcome(run: RunState, group: TaskState) -> TaskOutcome:
-    if run.stop_level:
-        return "cancelled"
-    return group.as_group().worst_failure or (
-        "cancelled" if group.stop_level else "succeeded"
-    )
-
-
-# What a run is whose worst task finished so.
-_OF_FAILED_RUN: Dict[TaskOutcome, RunOutcome] = {
-    "failed": "failed",
-    "timed_out": "timed_out",
-    "lost": "lost",
-    "interrupted": "lost",
-}
-
-
-def _run_outcome(run: RunState) -> RunOutcome:
-    if run.rolling_back:
-        whole = not run.cancel_cause and not run.counts.get("undo_failed")
-        return "rolled_back" if whole else "rollback_failed"
-    if run.cancel_cause:
-        return "timed_out" if run.cancel_cause == "timeout" else "cancelled"
-    if run.worst_failure:
-        return _OF_FAILED_RUN[run.worst_failure]
-    # What was undone, and did not run again, is no success of the whole.
-    if run.counts.get("undo_failed"):
-        return "rollback_failed"
-    if run.counts.get("undone"):
-        return "rolled_back"
-    # So is what a retry of other tasks alone has left out.
-    if run.counts.get("skipped") or run.counts.get("cancelled"):
-        left = {task.outcome for task in run.tasks.values() if left_out(run, task)}
-        if left:
-            return "cancelled" if "cancelled" in left else "failed"
-    return "succeeded"
 
 
 # -- the next start ----------------------------------------------------------------
@@ -216,11 +192,15 @@ def _next_start(
     _, run_id, task_id = state.queues[queue][0]
     run = state.runs[run_id]
     task = run.tasks[task_id]
+    finalizes = task.task.finalizer
+    values = partial(run_value, run, task) if finalizes else no_run_values
     try:
-        action = _resolve_action(_work_of(task), run)
-        env = resolve(task.task.env, run.output_of)
+        action = _resolve_action(_work_of(task), run, values)
+        env = resolve(task.task.env, run.output_of, values)
     except ValueMissing as missing:
         return JournalOnly(ev.TaskFailed(run_id, now, task_id, str(missing)))
+    if finalizes:
+        env = {**env, **finalizer_env(run, task)}
     number = task.attempt + 1
     started = ev.AttemptStarted(run_id, now, task_id, number, task.purpose)
     return LaunchAttempt(started, action, env)
@@ -278,14 +258,14 @@ def _work_of(task: TaskState) -> Any:
     return task.task.probe if task.purpose == "probe" else task.task.action
 
 
-def _resolve_action(action: Executable, run: RunState) -> Executable:
+def _resolve_action(action: Executable, run: RunState, values: RunValues) -> Executable:
     outputs = run.output_of
     if isinstance(action, Command):
-        return Command(tuple(resolve(list(action.argv), outputs)))
+        return Command(tuple(resolve(list(action.argv), outputs, values)))
     if isinstance(action, Script):
-        return replace(action, args=resolve(action.args, outputs))
+        return replace(action, args=resolve(action.args, outputs, values))
     if isinstance(action, NushellCall):
-        args = tuple(resolve(list(action.args), outputs))
-        flags: Dict[str, Any] = resolve(action.flags, outputs)
+        args = tuple(resolve(list(action.args), outputs, values))
+        flags: Dict[str, Any] = resolve(action.flags, outputs, values)
         return replace(action, args=args, flags=flags)
     raise AssertionError(action)

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 
 # `arrival` is the place in line of this owner; the next one gives its own.
-_GIVEN = {"submitted", "workflow", "arrival", "tasks", "dependents", "children", "task"}
+_GIVEN = {
+    *("submitted", "workflow", "arrival", "tasks", "task"),
+    *("dependents", "children", "finalizers"),
+}
 # As keys of dicts, for each name that is read is looked up, and their order is told.
 _OF_RUN = dict.fromkeys(name for name in RunState.__slots__ if name not in _GIVEN)
 _OF_TASK = dict.fromkeys(name for name in TaskState.__slots__ if name not in _GIVEN)

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple
 
 from provctl.base.light_dataclass import light_dataclass
-from provctl.core.engine.propagate import unmet_reason
+from provctl.core.engine.outcomes import unmet_reason
 from provctl.core.engine.reopen import why_stale
 from provctl.core.model.attempt_result import NO_RESULT, AttemptResult
 from provctl.core.model.status import NEEDS_ATTENTION
@@ -46,7 +46,7 @@ class TaskView:
     the outcome may also be undone or undo_failed. `frozen`: it was told to stand
     still. `is_group`: it is a nested workflow; `has_undo`: it can be undone.
     `retry_at` is when a retrying task is tried again. `stopping`: it was told
-    to end. `stale` says what its success depends on that was undone. `result` is
+    to end. `finalizer`: it starts when all others of its level have ended. `stale` says what its success depends on that was undone. `result` is
     that of the latest attempt, empty until it has ended.
 
     The rest is not known of the state alone, and filled in by who draws: `log_tail`
@@ -73,6 +73,7 @@ class TaskView:
     stale: str = ""
     is_group: bool = False
     has_undo: bool = False
+    finalizer: bool = False
     stopping: bool = False
     frozen: bool = False
     progress: Progress = Progress()
@@ -208,6 +209,7 @@ def task_view(
         stale=stale.get(task.task.id, "") if succeeded else "",
         is_group=isinstance(task.task.action, SubWorkflow),
         has_undo=task.task.undo is not None,
+        finalizer=task.task.finalizer,
         stopping=task.stop_level > 0,
         frozen=task.is_suspended,
         unattended=unattended.get(task.task.id, ""),
@@ -228,6 +230,8 @@ def waits_of(run: RunState, task: TaskState) -> Tuple[Tuple[str, ...], int]:
     parent = task.task.parent
     if parent is not None and run.tasks[parent].status == "waiting":
         return (parent,), task.unmet - 1
+    if task.task.finalizer and not run.can_start_finalizer(task):
+        return ("all tasks to end",), 0
     unmet = (
         need.task
         for need in task.task.needs

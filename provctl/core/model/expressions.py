@@ -5,6 +5,7 @@ A value is JSON. These records, with exactly one key, are filled in later:
     {"$output": {"task": "server-1", "path": "net.0.ip"}}   another task's output
     {"$format": ["http://{}:{}", [value, ...]]}             text with values in it
     {"$literal": value}                                     the value, untouched
+    {"$run": "outcome"}                                     how the run went so far
 
 and these are conditions, for `when`, beside plain true and false:
 
@@ -33,12 +34,14 @@ from typing import (
 
 from provctl.base.light_dataclass import light_dataclass
 
-FILLED = frozenset({"$output", "$format", "$literal"})
+FILLED = frozenset({"$output", "$format", "$literal", "$run"})
+RUN_VALUES = ("outcome", "failed")  # what `$run` stands for
 COMPARISONS = frozenset({"$equals", "$less", "$contains"})
 CONDITIONS = frozenset({"$output", "$not", "$all", "$any"}) | COMPARISONS
 SPECIAL = FILLED | CONDITIONS
 
 Outputs = Callable[[str], Any]
+RunValues = Callable[[str], Any]
 
 
 class ValueMissing(Exception):
@@ -73,6 +76,25 @@ def references(value: Any) -> Tuple[Reference, ...]:
     return tuple(found)
 
 
+def has_run_values(value: Any) -> bool:
+    """Whether a well-formed value has a `$run` in it."""
+    work = [value]
+    while work:
+        node = work.pop()
+        key = expression_key(node)
+        if key == "$run":
+            return True
+        if key not in ("$output", "$literal"):
+            work.extend(child for _, child in children(node))
+    return False
+
+
+def no_run_values(name: str) -> Any:
+    """Refuse a `$run`: only finalizers have a value for it. Raises ValueMissing."""
+    message = f"only a finalizer can use the {name} of the run"
+    raise ValueMissing(message)
+
+
 def rename(value: Any, names: Callable[[str], str]) -> Any:
     """The same value with the task of every reference replaced by `names(task)`."""
 
@@ -84,20 +106,24 @@ def rename(value: Any, names: Callable[[str], str]) -> Any:
     return _rebuild(value, frozenset({"$output", "$literal"}), atom, lambda node: node)
 
 
-def resolve(value: Any, outputs: Outputs) -> Any:
-    """The value with every `$output`, `$format` and `$literal` replaced.
+def resolve(value: Any, outputs: Outputs, run_values: RunValues = no_run_values) -> Any:
+    """The value with every `$output`, `$format`, `$literal` and `$run` replaced.
 
-    `outputs(task)` gives a task's output. Raises ValueMissing if it does, or if
-    a path leads nowhere.
+    `outputs(task)` gives a task's output, `run_values(name)` what a `$run` stands for.
+    Raises ValueMissing if one of them does, or if a path leads nowhere.
     """
 
     def atom(key: str, body: Any) -> Any:
+        if key == "$run":
+            return run_values(body)
         return body if key == "$literal" else _fetch(_reference(body), outputs)
 
-    return _rebuild(value, frozenset({"$output", "$literal"}), atom, _format)
+    return _rebuild(value, frozenset({"$output", "$literal", "$run"}), atom, _format)
 
 
-def evaluate_condition(condition: Any, outputs: Outputs) -> bool:
+def evaluate_condition(
+    condition: Any, outputs: Outputs, run_values: RunValues = no_run_values
+) -> bool:
     """Whether a condition is true.
 
     One operand is enough to decide `$all` (false) and `$any` (true), even when
@@ -106,7 +132,7 @@ def evaluate_condition(condition: Any, outputs: Outputs) -> bool:
 
     def atom(key: str, body: Any) -> Any:
         try:
-            return _compare(key, resolve({key: body}, outputs))
+            return _compare(key, resolve({key: body}, outputs, run_values))
         except ValueMissing as missing:
             return missing
 

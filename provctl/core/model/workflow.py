@@ -14,6 +14,7 @@ from provctl.base.light_dataclass import light_dataclass
 
 if TYPE_CHECKING:
     from provctl.core.model.status import (
+        CancelPolicy,
         DependencyOutcome,
         OnFailure,
         OnInterrupt,
@@ -127,7 +128,8 @@ class Task:
     default, of a group no limit. `probe` tells whether the task is already done, if the
     result of an attempt is unknown. `secrets` maps variables to where their values are:
     "env:NAME" or "file:PATH". `keep_processes`: what it leaves behind when it ends by
-    itself is not killed.
+    itself is not killed. `finalizer`: it starts when all other tasks of its level have
+    ended, however they did; its `needs` are finalizers of the same level.
     """
 
     id: str
@@ -149,6 +151,7 @@ class Task:
     probe: Optional[Executable] = None
     secrets: Mapping[str, str] = field(default_factory=dict)
     keep_processes: bool = False
+    finalizer: bool = False
     description: str = ""
 
 
@@ -161,6 +164,8 @@ class Workflow:
     variables of whoever submitted; `source` the file it came from. `max_parallel` is
     how many of its tasks run at once at most, None for as many as there is room for.
     `labels` are for the run: its submission keeps them, not its frozen workflow.
+    `on_cancel` and `on_timeout` say what follows once a cancel, or the timeout of the
+    run, has ended its tasks.
     """
 
     name: str
@@ -174,3 +179,5 @@ class Workflow:
     source: str = ""
     max_parallel: Optional[int] = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    on_cancel: CancelPolicy = "stop"
+    on_timeout: CancelPolicy = "stop"

@@ -19,7 +19,7 @@ from provctl.core.model.workflow import (
     Workflow,
 )
 from provctl.errors import JournalDamaged, JournalTooNew
-from provctl.storage.workflow_json import FORMAT, digest, dump_workflow, load_workflow
+from provctl.storage.workflow_json import digest, dump_workflow, load_workflow
 from tests.support.any_workflow import any_workflow
 from tests.support.workflows import a_workflow, group, output, task
 
@@ -62,6 +62,7 @@ FULL = a_workflow(
         keep_processes=True,
         description="d",
     ),
+    task("g/d", finalizer=True),
     name="full",
     params={"zone": "x"},
     timeout_s=600.0,
@@ -71,6 +72,8 @@ FULL = a_workflow(
     environment={"PATH": "/bin"},
     source="w.ncl",
     max_parallel=3,
+    on_cancel="rollback",
+    on_timeout="rollback",
 )
 
 
@@ -89,7 +92,7 @@ def test_every_field_is_kept() -> None:
 def test_what_is_as_usual_is_not_written() -> None:
     record = json.loads(dump_workflow(a_workflow(task("a"), task("b", ["a"]))))
     assert record == {
-        "v": FORMAT,
+        "v": 1,
         "name": "w",
         "tasks": [
             {"id": "a", "command": {"argv": ["true"]}},
@@ -133,5 +136,5 @@ def test_what_is_no_frozen_workflow(content: bytes) -> None:
 
 
 def test_a_newer_format_is_told_from_damage_whatever_is_in_it() -> None:
-    with pytest.raises(JournalTooNew, match="here: format 2, this version knows up to"):
-        load_workflow(b'{"v":2,"steps":{}}', "here")
+    with pytest.raises(JournalTooNew, match="here: format 3, this version knows up to"):
+        load_workflow(b'{"v":3,"steps":{}}', "here")
