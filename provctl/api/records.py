@@ -65,6 +65,7 @@ def task_record(task: TaskView) -> Dict[str, Any]:
         "stale": bool(task.stale),
         "attempts": task.attempt,
         "purpose": task.purpose,
+        "finalizer": task.finalizer,
         "started_at": format_iso(task.started_at),
         "finished_at": format_iso(task.finished_at),
         "retry_at": format_iso(task.retry_at),

@@ -12,9 +12,9 @@ RUN_STATUSES: Dict[str, str] = {
     "incomplete": "never fully submitted: the submitting process was killed",
     "running": "tasks are running, or waiting for other tasks of the run",
     "paused": "no new tasks start until it is resumed",
-    "cancelling": "being cancelled: running tasks are being stopped",
+    "cancelling": "being cancelled: tasks are being stopped, or finalizers run",
     "held": "on hold until you decide: the result of a task is unknown",
-    "rolling_back": "its tasks are being undone",
+    "rolling_back": "its tasks are being undone, or finalizers run afterwards",
     "finished": "all tasks have an outcome",
 }
 RUN_OUTCOMES: Dict[str, str] = {

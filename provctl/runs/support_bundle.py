@@ -55,7 +55,7 @@ _BUILD = frozenset(
     {
         *("v", "name", "id", "parent", "needs", "priority", "timeout_s", "retry"),
         *("pools", "on_failure", "on_interrupt", "idempotent", "library"),
-        *("keep_processes", "secrets_once"),
+        *("keep_processes", "secrets_once", "finalizer", "on_cancel", "on_timeout"),
         *("cwd", "source", "max_parallel", "module", "on", "workflow", "into"),
     }
 )

@@ -170,8 +170,11 @@ def _under_way(folder: RunDir, data: bytes) -> str:
     kinds = Counter(found[_place_of_last(found, b"run_finished") :])
     if kinds[b"task_held"] > kinds[b"task_resolved"]:
         return _replay_status(folder)  # held or not depends on all the others
-    if kinds[b"cancel_requested"]:
-        return "cancelling"
+    cancelled, undone = (
+        _place_of_last(found, w + b"_requested") for w in (b"cancel", b"rollback")
+    )
+    if kinds[b"cancel_requested"] and cancelled > undone:
+        return "cancelling"  # not any more where the cancel led to a rollback
     paused, resumed = (
         _place_of_last(found, b"run_" + w) for w in (b"paused", b"resumed")
     )

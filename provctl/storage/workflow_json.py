@@ -26,9 +26,12 @@ from provctl.errors import JournalDamaged, JournalTooNew
 FORMAT = 2
 
 _HEAD = '{"v":0'
-# What earlier formats have not. It may be data, too: then the format is newer than it
-# had to be.
-_SINCE_2 = ('{"$outcome":', ',"default":', ',"place":{', ',"secrets_once":')
+# What format 1 does not have: an earlier version would leave it out, or take it for
+# data. These texts may be data, too: then the format is newer than it had to be.
+_SINCE_2 = (
+    *('{"$outcome":', '{"$run":', ',"default":', ',"place":{', ',"secrets_once":'),
+    *(',"finalizer":', ',"on_cancel":', ',"on_timeout":'),
+)
 
 _ACTIONS: Dict[str, Type[Any]] = {
     "call": NushellCall,

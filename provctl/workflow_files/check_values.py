@@ -13,6 +13,7 @@ from provctl.core.model.expressions import (
     COMPARISONS,
     CONDITIONS,
     FILLED,
+    RUN_VALUES,
     SPECIAL,
     children,
     expression_key,
@@ -93,6 +94,8 @@ def _wrong_shape(key: str, body: Any) -> Optional[str]:
     if key == "$outcome":
         named = isinstance(body, str) and bool(body)
         return None if named else "`$outcome` takes the name of a task"
+    if key == "$run" and body not in RUN_VALUES:
+        return '`$run` takes "outcome" or "failed"'
     if key == "$format":
         if not (
             isinstance(body, list)
@@ -163,7 +166,7 @@ def _roles(node: Any, role: str) -> List[Tuple[Path, Any, str]]:
     if key is None:
         return [((name,), child, role) for name, child in children(node)]
     body = node[key]
-    if key == "$outcome":
+    if key in ("$outcome", "$run"):
         return []
     if key == "$output":
         if "default" not in body:

@@ -18,7 +18,12 @@ from typing import (
     Tuple,
 )
 
-from provctl.core.model.expressions import Reference, follow_path, references
+from provctl.core.model.expressions import (
+    Reference,
+    follow_path,
+    has_run_values,
+    references,
+)
 from provctl.core.model.graph import check
 from provctl.core.model.workflow import Dependency, NushellCall, Task
 from provctl.workflow_files.task_table import (
@@ -80,6 +85,7 @@ def flatten(
         tasks.append(make_task(node, len(tasks), needs.of(node), table, line_of))
         _check_interrupt(tasks[-1], node, problems)
         _check_variables(tasks[-1], node, problems)
+        _check_run_values(node, problems)
         if check_call is not None:
             _check_call(tasks[-1], node, top.fields.library, check_call, problems)
     if sum(len(task.needs) for task in tasks) > MAX_NEEDS:
@@ -126,13 +132,18 @@ class _Needs:
     def of(self, node: TaskNode) -> Tuple[Dependency, ...]:
         """Return the dependencies of a task, and report problems."""
         needs: Dict[str, Dependency] = {}
-        implied: Dict[str, bool] = {}  # whether all uses of it are optional
         for index, need in enumerate(node.entry.fields.needs):
             target = node.scope.find(need.task)
             if target is None:
                 path = (*node.entry.path, "needs", index)
                 message = f"task `{node.id}` needs `{need.task}`, which does not exist"
                 _tell_unknown(need.task, node, path, message, self._problems)
+                continue
+            wrong = self._why_not_after(node, target)
+            if wrong is not None:
+                path = (*node.entry.path, "needs", index)
+                what = f"task `{node.id}` needs `{need.task}`"
+                self._problems.add(path, f"{what}, {wrong[0]}", wrong[1])
                 continue
             known = needs.setdefault(target, self._one(target, need.on))
             if known.on != need.on:
@@ -142,26 +153,64 @@ class _Needs:
                     f" {need.on}",
                     "use `done` to continue whatever its outcome",
                 )
-        for use in _uses(node):
-            target = node.scope.find(use.reference.task)
-            if target is None:
-                what = "outcome" if use.reference.is_outcome else "output"
-                message = (
-                    f"task `{node.id}` uses the {what} of `{use.reference.task}`,"
-                    " which does not exist"
-                )
-                name = use.reference.task
-                _tell_unknown(name, node, use.path, message, self._problems)
-                continue
-            if not use.reference.is_outcome:
-                _check_output(node, target, use, self._table, self._problems)
-            if target != node.id or use.part != "undo":
-                is_optional = implied.get(target, True) and use.reference.is_optional
-                implied[target] = is_optional
-        for target, is_optional in implied.items():
-            on: DependencyOutcome = "done" if is_optional else "success"
+        for target, on in self._implied(node):
             needs.setdefault(target, self._one(target, on))
         return tuple(needs.values())
+
+    def _implied(self, node: TaskNode) -> Iterator[Tuple[str, DependencyOutcome]]:
+        """Return the dependencies that follow from values, and report problems.
+
+        A task waits for the success of another whose output it uses, or for any outcome
+        if all uses are optional.
+        """
+        implied: Dict[str, bool] = {}  # whether all uses of it are optional
+        for use in _uses(node):
+            reference = use.reference
+            target = node.scope.find(reference.task)
+            what = "outcome" if reference.is_outcome else "output"
+            what = f"task `{node.id}` uses the {what} of `{reference.task}`"
+            if target is None:
+                message = f"{what}, which does not exist"
+                name = reference.task
+                _tell_unknown(name, node, use.path, message, self._problems)
+                continue
+            if not reference.is_outcome:
+                _check_output(node, target, use, self._table, self._problems)
+            if self._may_use_late(node, target):
+                continue
+            wrong = self._why_not_after(node, target, same_level=True)
+            if wrong is not None:
+                self._problems.add(use.path, f"{what}, {wrong[0]}", wrong[1])
+            elif target != node.id or use.part != "undo":
+                implied[target] = implied.get(target, True) and reference.is_optional
+        for target, is_optional in implied.items():
+            yield target, "done" if is_optional else "success"
+
+    def _may_use_late(self, node: TaskNode, target: str) -> bool:
+        """Whether a finalizer uses what a task of its level may have returned."""
+        other = self._table.nodes[target]
+        beside = other.scope is node.scope and not other.entry.finalizer
+        return node.entry.finalizer and beside
+
+    def _why_not_after(
+        self, node: TaskNode, target: str, *, same_level: bool = False
+    ) -> Optional[Tuple[str, str]]:
+        """Why a task cannot wait for another, and what to do; None if it can."""
+        other = self._table.nodes[target]
+        if not node.entry.finalizer:
+            if not other.entry.finalizer:
+                return None
+            hint = "put it into `finally` too"
+            return "a finalizer, which runs after all tasks", hint
+        if other.scope is not node.scope:
+            return (
+                "which is not of its level",
+                "a finalizer can use the tasks of its own level",
+            )
+        if other.entry.finalizer or same_level:
+            return None
+        hint = "remove it: a finalizer waits for all tasks of its level"
+        return "which is no finalizer", hint
 
     def _one(self, target: str, on: DependencyOutcome) -> Dependency:
         alike = self._alike.setdefault(on, {})
@@ -270,6 +319,18 @@ def _check_variables(task: Task, node: TaskNode, problems: ValidationIssues) -> 
             "remove it from one of them, or from `defaults`",
             on_key=True,
         )
+
+
+def _check_run_values(node: TaskNode, problems: ValidationIssues) -> None:
+    """Only finalizers know how the run went; not what looks whether one was done."""
+    for at, value in field_values(node.entry.fields):
+        known = node.entry.finalizer and at[0] not in ("probe", "undo")
+        if not known and has_run_values(value):
+            problems.add(
+                (*node.entry.path, *at),
+                f"task `{node.id}` uses a value of the run in `{at[0]}`",
+                "only tasks in `finally` know how the run went",
+            )
 
 
 def _tell_lost(task: Task, path: DocPath, problems: ValidationIssues) -> None:

@@ -179,6 +179,8 @@ def check_document(
         source=origin.source,
         max_parallel=fields.max_parallel,
         labels=fields.labels,
+        on_cancel=fields.on_cancel or "stop",
+        on_timeout=fields.on_timeout or "stop",
     )
 
 

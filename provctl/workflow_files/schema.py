@@ -20,6 +20,7 @@ from provctl.core.model.labels import check_labels
 from provctl.core.model.nushell_names import is_command, is_flag, is_module
 from provctl.core.model.secret_reference import read_reference
 from provctl.core.model.status import (  # noqa: TC001 - pydantic reads them
+    CancelPolicy,
     DependencyOutcome,
     OnFailure,
     OnInterrupt,
@@ -40,8 +41,8 @@ GIVEN_VARIABLES = frozenset(
     f"PROVCTL_{name}"
     for name in (
         *("ATTEMPT", "ATTEMPT_ID", "CHECKPOINT_FILE", "ENDPOINT", "IDEMPOTENCY_KEY"),
-        *("INPUT", "INPUT_FILE", "NEEDS", "OUTPUT_FILE", "PROGRAM", "RUN"),
-        *("STATE_DIR", "TASK", "TASK_ID"),
+        *("FAILED_TASKS", "INPUT", "INPUT_FILE", "NEEDS", "OUTPUT_FILE", "PROGRAM"),
+        *("RUN", "RUN_OUTCOME", "STATE_DIR", "TASK", "TASK_ID"),
     )
 )
 
@@ -354,4 +355,7 @@ class WorkflowFields(_Fields):
     library: Optional[Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]] = None
     max_parallel: Optional[Annotated[int, Field(ge=1, le=10_000)]] = None
     labels: Annotated[Dict[str, str], AfterValidator(_labels)] = {}
+    on_cancel: Optional[CancelPolicy] = None
+    on_timeout: Optional[CancelPolicy] = None
     tasks: Any = None
+    finalizers: Annotated[Any, Field(alias="finally")] = None

@@ -66,17 +66,24 @@ def _path_of(task_id: str, value: Any) -> Optional[DocPath]:
     for depth, name in enumerate(task_id.split("/")):
         if depth:
             path, level = (*path, "workflow"), _field(level, "workflow")
-        tasks = _field(level, "tasks")
+        field = "tasks" if _has(_field(level, "tasks"), name) else "finally"
+        tasks = _field(level, field)
         if isinstance(tasks, list):
             found = [n for n, each in enumerate(tasks) if _field(each, "id") == name]
             if not found:
                 return None
-            path, level = (*path, "tasks", found[0]), tasks[found[0]]
+            path, level = (*path, field, found[0]), tasks[found[0]]
         elif _field(tasks, name) is not None:
-            path, level = (*path, "tasks", name), tasks[name]
+            path, level = (*path, field, name), tasks[name]
         else:
             return None
     return path
+
+
+def _has(tasks: Any, name: str) -> bool:
+    if isinstance(tasks, list):
+        return any(_field(each, "id") == name for each in tasks)
+    return _field(tasks, name) is not None
 
 
 def _field(record: Any, name: str) -> Any:

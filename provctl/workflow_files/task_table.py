@@ -153,11 +153,20 @@ def _members(
             entry=entry,
             parent=around,
             scope=scope,
-            policy=_merge({} if entry.kind == "workflow" else defaults, entry.fields),
+            policy=_merge(_defaults_for(entry, defaults), entry.fields),
             defaults=defaults,
         )
         for entry in level.entries
     ]
+
+
+def _defaults_for(entry: ParsedTask, defaults: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The defaults that mean something for a task."""
+    if entry.kind == "workflow":
+        return {}
+    if entry.finalizer and defaults.get("on_failure") == "rollback":
+        return {**defaults, "on_failure": "fail"}  # it runs after a rollback
+    return defaults
 
 
 def _merge(outer: Mapping[str, Any], inner: PolicyFields) -> Mapping[str, Any]:
@@ -210,6 +219,7 @@ def make_task(
         parent=node.parent.id if node.parent else None,
         when=_rename_references(fields.when, node.scope),
         timeout_s=policy.get("timeout", inner.timeout if inner else None),
+        finalizer=entry.finalizer,
         retry=_retry(policy.get("retry")),
         env=_rename_references(policy.get("env", {}), node.scope),
         undo=_undo(fields.undo, node.scope, line_of),

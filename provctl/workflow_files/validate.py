@@ -7,6 +7,7 @@ mistake does not hide the others.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -14,6 +15,7 @@ from typing import (
     Iterator,
     List,
     Mapping,
+    Sequence,
     Set,
     Tuple,
     Type,
@@ -24,7 +26,7 @@ from typing import (
 from pydantic import BaseModel, ValidationError
 
 from provctl.base.light_dataclass import light_dataclass
-from provctl.core.model.expressions import references, type_name
+from provctl.core.model.expressions import has_run_values, references, type_name
 from provctl.workflow_files.check_values import value_problems
 from provctl.workflow_files.schema import (
     KINDS,
@@ -73,13 +75,14 @@ Fields = TypeVar("Fields", bound=BaseModel)
 class ParsedTask:
     """One task of a level. `kind` is call, script, command or workflow.
 
-    It is empty when the task has none or several.
+    It is empty when the task has none or several. `finalizer`: it stands in `finally`.
     """
 
     id: str
     path: DocPath
     kind: str
     fields: TaskFields
+    finalizer: bool = False
 
 
 @light_dataclass
@@ -100,7 +103,7 @@ def read_level(
     literal = {"$literal": fields.params}
     for below, message in value_problems(literal):
         problems.add((*path, "params", *below[1:]), message)
-    for name in ("max_parallel", "labels"):
+    for name in ("max_parallel", "labels", "on_cancel", "on_timeout"):
         if path and getattr(fields, name):
             at = (*path, name)
             problems.add(at, f"`{name}` cannot be set in a nested workflow")
@@ -111,17 +114,69 @@ def read_level(
             "add `tasks`, a record with a task for each id",
         )
     known: Dict[Any, Any] = {}
-    entries = tuple(
+    entries = [
         _read_entry(name, task, at, problems, known)
         for name, task, at in _tasks(raw.get("tasks", {}), (*path, "tasks"), problems)
-    )
-    return ParsedLevel(path, fields, entries)
+    ]
+    if raw.get("finally") is not None:
+        entries += _read_finalizers(raw["finally"], path, entries, problems, known)
+    return ParsedLevel(path, fields, tuple(entries))
+
+
+def _read_finalizers(
+    raw: Any,
+    path: DocPath,
+    others: Sequence[ParsedTask],
+    problems: ValidationIssues,
+    known: Dict[Any, Any],
+) -> Iterator[ParsedTask]:
+    """The tasks in `finally`; those of one level have different ids."""
+    taken = {entry.id for entry in others}
+    for name, task, at in _tasks(raw, (*path, "finally"), problems):
+        if name in taken:
+            problems.add(
+                at,
+                f"`tasks` and `finally` both have a task `{name}`",
+                "rename one of them",
+                on_key=isinstance(raw, dict),
+            )
+            continue
+        entry = _read_entry(name, task, at, problems, known)
+        _check_finalizer(entry, task, problems)
+        yield replace(entry, finalizer=True)
+
+
+def _check_finalizer(
+    entry: ParsedTask, raw: Mapping[str, Any], problems: ValidationIssues
+) -> None:
+    """Fields that mean nothing for a finalizer."""
+    what = f"finalizer `{entry.id}`"
+    if "workflow" in raw:
+        problems.add(
+            (*entry.path, "workflow"),
+            f"{what} cannot be a nested workflow",
+            "a nested workflow can have its own `finally`",
+            on_key=True,
+        )
+    if "undo" in raw:
+        problems.add(
+            (*entry.path, "undo"),
+            f"{what} cannot have an `undo`: it runs after a rollback",
+            on_key=True,
+        )
+    if entry.fields.on_failure == "rollback":
+        problems.add(
+            (*entry.path, "on_failure"),
+            f'{what} cannot have on_failure = "rollback": it runs after a rollback',
+            'use "fail" or "continue"',
+        )
 
 
 def _tasks(
     tasks: Any, path: DocPath, problems: ValidationIssues
 ) -> Iterator[Tuple[str, Dict[str, Any], DocPath]]:
     """Id, record and path of each task whose id and record make sense."""
+    field = path[-1]
     if isinstance(tasks, dict):
         named = [(name, task, (*path, name)) for name, task in tasks.items()]
     elif isinstance(tasks, list):
@@ -129,7 +184,7 @@ def _tasks(
     else:
         problems.add(
             path,
-            f"`tasks` must be a record or a list of records, not {type_name(tasks)}",
+            f"`{field}` must be a record or a list of records, not {type_name(tasks)}",
         )
         return
     for name, task, at in named:
@@ -237,10 +292,14 @@ def _without_outputs(
     defaults = fields.defaults
     wrong = _check_values(defaults, path, "`defaults`", problems)
     for name, value in (defaults.env or {}).items():
-        if not wrong and references(value):
+        what = ""
+        if not wrong:
+            what = "the output of a task" if references(value) else ""
+            what = what or ("a value of the run" if has_run_values(value) else "")
+        if what:
             problems.add(
                 (*path, "env", name),
-                f"`defaults`: `{name}` uses the output of a task",
+                f"`defaults`: `{name}` uses {what}",
                 "move it to the `env` of the tasks that need it",
             )
             wrong = {"env"}
@@ -330,8 +389,8 @@ def _tell(
             (*path, *at),
             f"{what}: unknown field `{where}`",
             at[-1],
-            list(holder.model_fields),
-            hint=f"allowed fields: {', '.join(holder.model_fields)}",
+            _names_of(holder),
+            hint=f"allowed fields: {', '.join(_names_of(holder))}",
             on_key=True,
         )
     elif rule == "missing":
@@ -339,6 +398,11 @@ def _tell(
         problems.add((*path, *at[:-1]), f"{what}: `{holder_path}` has no `{at[-1]}`")
     else:
         problems.add((*path, *at), f"{what}: `{where}` {_words(detail)}")
+
+
+def _names_of(model: Type[BaseModel]) -> List[str]:
+    """The fields of a model as files have them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _words(detail: Any) -> str:

@@ -27,6 +27,7 @@ def test_every_example_is_tested_here() -> None:
         "multi-cloud-deployment.ncl",
         "nested.ncl",
         "optional-branches.ncl",
+        "release-a-lock.ncl",
         "report-and-go-on.ncl",
         "retry-and-cleanup.ncl",
         "rollback.ncl",
@@ -175,6 +176,28 @@ def test_retry_and_cleanup_example_runs(
     assert tasks["flaky"]["outcome"] == flaky
     assert tasks["alert"]["outcome"] == alert
     assert tasks["cleanup"]["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "outcome", "told"),
+    [
+        ([], 0, "succeeded", ""),
+        (["-p", "fail=true"], 10, "failed", 'look at ["work"]\n'),
+    ],
+)
+def test_lock_is_released_whatever_happens(
+    provctl: Provctl, params: List[str], code: int, outcome: str, told: str
+) -> None:
+    provctl("run", EXAMPLES / "release-a-lock.ncl", *params, code=code)
+    released = provctl("logs", "@last", "release").out
+    assert released == f"released the lock of a run that {outcome}\n"
+    outputs = provctl("workflow", "outputs", "@last").json()
+    assert not Path(outputs["lock"]["directory"]).exists()
+    assert provctl.task("@last", "tell")["finalizer"]
+    if told:
+        assert provctl("logs", "@last", "tell").out == told
+    else:
+        assert provctl.task("@last", "tell")["outcome"] == "skipped"
 
 
 def test_report_and_go_on_example_continues_at_the_last_checkpoint(

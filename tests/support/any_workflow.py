@@ -92,6 +92,7 @@ def _task(draw: st.DrawFn, index: int) -> Task:
         idempotent=draw(st.booleans()),
         keep_processes=draw(st.booleans()),
         place=draw(PLACES),
+        finalizer=draw(st.booleans()),
         description=draw(st.text(max_size=8)),
     )
 
@@ -110,4 +111,6 @@ def any_workflow(draw: st.DrawFn) -> Workflow:
         cwd=draw(NAMES),
         environment=draw(st.dictionaries(NAMES, NAMES, max_size=2)),
         source=draw(st.text(max_size=8)),
+        on_cancel=draw(st.sampled_from(["stop", "rollback"])),
+        on_timeout=draw(st.sampled_from(["stop", "rollback"])),
     )

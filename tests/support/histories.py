@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Dict
 
 from tests.support.histories_of_endings import CANCELS, UNKNOWN
+from tests.support.histories_of_finalizers import FINALIZERS
 from tests.support.histories_of_groups import GROUPS
 from tests.support.histories_of_operators import PAUSES, PROBES, RERUNS, ROLLBACKS
 from tests.support.histories_of_stale_tasks import EARLY, STALE
@@ -21,6 +22,7 @@ HISTORIES: Dict[str, History] = {
     **RETRIES,
     **CANCELS,
     **GROUPS,
+    **FINALIZERS,
     **UNKNOWN,
     **PAUSES,
     **PROBES,

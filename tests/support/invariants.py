@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Dict, List, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 from provctl.core.model.status import FAILURES
 from provctl.core.model.workflow import SubWorkflow
@@ -57,7 +57,18 @@ def needs_allow(run: RunState, task: TaskState) -> bool:
     parent = task.task.parent
     if parent is not None and run.tasks[parent].status != "running":
         return False
+    if task.task.finalizer and not _others_have_ended(run, task):
+        return False
     return all(_met(run.tasks[need.task], need.on) for need in task.task.needs)
+
+
+def _others_have_ended(run: RunState, finalizer: TaskState) -> bool:
+    """Whether all tasks of its level have ended, but for finalizers."""
+    return all(
+        other.status == "finished"
+        for other in run.tasks.values()
+        if other.task.parent == finalizer.task.parent and not other.task.finalizer
+    )
 
 
 def _met(task: TaskState, on: str) -> bool:
@@ -84,11 +95,20 @@ def _audit_run(run: RunState) -> None:
     assert set(run.failed) == {t.task.id for t in ended if t.outcome in bad}
     moving = ("running", "retrying", "held")
     assert set(run.active) == {t.task.id for t in tasks if t.status in moving}
+    assert not run.ended_levels
+    assert run.open_finalizers == _open_finalizers(run, None)
     if run.rolling_back:
         return  # then it counts what is not undone
     for group, children in run.children.items():
         left = sum(run.tasks[child].status != "finished" for child in children)
         assert run.tasks[group].as_group().open_children == left
+        known = run.tasks[group].as_group()
+        assert known.open_finalizers == _open_finalizers(run, group)
+
+
+def _open_finalizers(run: RunState, level: Optional[str]) -> int:
+    names = run.finalizers.get(level, ())
+    return sum(run.tasks[name].status != "finished" for name in names)
 
 
 def _live(run: RunState) -> List[TaskState]:

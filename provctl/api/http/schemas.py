@@ -138,6 +138,7 @@ class _Task(BaseModel):
     outcome: Optional[str]
     attempts: int
     purpose: str
+    finalizer: bool
     reason: str
     stale: bool
     frozen: bool

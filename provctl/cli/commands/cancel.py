@@ -31,7 +31,8 @@ def cancel(
     """Cancel runs, or the runs of a batch.
 
     Tasks that have not started never start. Running tasks are asked to stop (SIGTERM),
-    and killed after the grace period. Finished runs of a batch are skipped, and so are
+    and killed after the grace period. Then finalizers run; a second cancel skips or
+    stops them. Finished runs of a batch are skipped, and so are
     those selected by label. Runs selected by label are listed first; at a terminal you
     are asked to confirm, otherwise --yes is required.
     """

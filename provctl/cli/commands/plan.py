@@ -68,11 +68,8 @@ def plan(
             "id": task.id,
             "kind": _kind(task.action),
             "undo": _kind(task.undo.action) if task.undo else None,
-            "needs": ", ".join(
-                need.task if need.on == "success" else f"{need.task} ({need.on})"
-                for need in task.needs
-            )
-            or None,
+            "finalizer": task.finalizer,
+            "needs": _needs(task),
             "when": None if task.when is None else json.dumps(task.when),
             **_timing(chart, task, known),
         }
@@ -99,6 +96,15 @@ def _save(session: Session, workflow: Workflow, target: str) -> None:
         message = f"{problem.filename or target}: {problem.strerror}"
         raise UsageError(message) from problem
     print_hint(session, f"provctl apply {shlex.quote(target)}")
+
+
+def _needs(task: Task) -> Optional[str]:
+    """What a task waits for, in words."""
+    needs = [
+        need.task if need.on == "success" else f"{need.task} ({need.on})"
+        for need in task.needs
+    ]
+    return ", ".join(["all tasks", *needs] if task.finalizer else needs) or None
 
 
 def _timing(

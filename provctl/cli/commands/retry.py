@@ -134,12 +134,14 @@ def _kept(run: RunState, task: TaskState, chosen: Container[str]) -> str:
 def _again(
     run: RunState, task: TaskState, chosen: Container[str], first: Mapping[str, str]
 ) -> str:
-    from provctl.core.engine.propagate import unmet_reason
+    from provctl.core.engine.outcomes import unmet_reason
     from provctl.core.engine.reopen import ran_on_failure
     from provctl.core.model.workflow import SubWorkflow
 
     if task.status == "retrying":
         return "starts now instead of waiting for its next attempt"
+    if task.task.finalizer:
+        return "runs once all others have ended"
     for need in task.task.needs:
         needed = run.tasks[need.task]
         if need.task not in chosen and needed.status == "finished":

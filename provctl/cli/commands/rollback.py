@@ -99,6 +99,8 @@ def _rollback_rows(run: RunState, to: str) -> Rows:
 
 
 def _why_it_stands(task: TaskState, to: str) -> str:
+    if task.task.finalizer and task.task.parent is None:
+        return "runs once more after the rollback"
     if task.task.undo is None:
         return f"not undone: it {outcome_words(task)} and has no undo"
     if to and task.outcome == "succeeded":

@@ -53,8 +53,8 @@ def critical_path(
 
 
 def _length(tasks: Sequence[Task], node: int, took_s: Callable[[Task], float]) -> float:
-    """A nested workflow takes no time besides its tasks."""
-    if node < 0 or isinstance(tasks[node].action, SubWorkflow):
+    """A nested workflow takes no time besides its tasks, nor does the end of a level."""
+    if not 0 <= node < len(tasks) or isinstance(tasks[node].action, SubWorkflow):
         return 0.0
     return max(took_s(tasks[node]), 0.0)
 
@@ -100,7 +100,8 @@ def _chain(
     node = min(node for node in ends if node >= 0 and ends[node] == whole)
     chain = []
     while True:
-        if node >= 0 and not isinstance(tasks[node].action, SubWorkflow):
+        is_task = 0 <= node < len(tasks)
+        if is_task and not isinstance(tasks[node].action, SubWorkflow):
             chain.append(tasks[node].id)
         if node not in last:
             return chain[::-1]

@@ -19,7 +19,7 @@ from typing import (
 )
 
 from provctl.base.light_dataclass import light_dataclass
-from provctl.core.engine.propagate import left_out, unmet_reason
+from provctl.core.engine.outcomes import left_out, unmet_reason
 from provctl.core.engine.reopen import why_stale
 from provctl.core.engine.run_queue import RESERVED, SLOTS, is_queued, resource_key
 from provctl.core.model.expressions import ValueMissing, references, resolve
@@ -139,7 +139,7 @@ def _standing_still(run: RunState, task: TaskState) -> Iterator[Reason]:
     if run.paused:
         how = "paused and frozen" if run.frozen else "paused"
         yield Reason("paused", f"the run is {how}")
-    if run.halted and task.purpose == "run":
+    if run.halted and task.purpose == "run" and not task.task.finalizer:
         yield Reason("halted", f"no further tasks start: {run.halted}")
 
 
@@ -157,6 +157,8 @@ def _unmet(
     if parent is not None and run.tasks[parent].status == "waiting":
         text = f"the nested workflow {parent} has not started"
         yield Reason("group", text, _task_link(run, parent))
+    elif task.task.finalizer and not run.can_start_finalizer(task):
+        yield Reason("need", _all_others(run, task))
     for need in task.task.needs:
         needed = run.tasks[need.task]
         if needed.status == "finished" and not unmet_reason(needed, need.on):
@@ -170,6 +172,17 @@ def _unmet(
         text = f"waiting for {need.task}{condition}{where}"
         until = estimate(run, needed) if goes_on else None
         yield Reason("need", text, _task_link(run, need.task), until)
+
+
+def _all_others(run: RunState, finalizer: TaskState) -> str:
+    """What a finalizer waits for before all else."""
+    parent = finalizer.task.parent
+    if parent is None:
+        whose, left = "the run", run.open_tasks - run.open_finalizers
+    else:
+        known = run.tasks[parent].as_group()
+        whose, left = parent, known.open_children - known.open_finalizers
+    return f"waits for all tasks of {whose} to end ({left} have not)"
 
 
 def _no_room(

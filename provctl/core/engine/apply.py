@@ -12,6 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, Type
 
 from provctl.core.engine import events as ev
+from provctl.core.engine.finalizers import (
+    end_levels,
+    keep_finalizer,
+    skip_finalizer,
+)
+from provctl.core.engine.outcomes import worst_outcome
 from provctl.core.engine.pause import clamp_timers, pause, resume
 from provctl.core.engine.propagate import (
     dependency_met,
@@ -22,7 +28,6 @@ from provctl.core.engine.propagate import (
     requeue,
     set_outcome,
     set_status,
-    worst_outcome,
 )
 from provctl.core.engine.reopen import end_wait, reopen_tasks
 from provctl.core.engine.rollback import keep_as_is, roll_back, undo_ended
@@ -57,6 +62,9 @@ def open_run(state: State, submitted: ev.RunSubmitted, workflow: Workflow) -> No
             make_ready(state, run, task)
     if not run.tasks:
         state.ending[submitted.run] = None
+    if run.open_finalizers == run.open_tasks:
+        run.ended_levels[""] = None
+        end_levels(state, run)
 
 
 def close_run(state: State, run_id: str) -> None:
@@ -81,6 +89,8 @@ def apply(state: State, event: ev.Event) -> None:
         message = f"{type(event).__name__} of {where}: {story}"
         raise InvalidTransition(message)
     _APPLY[type(event)](state, run, event)
+    if run.ended_levels:
+        end_levels(state, run)
     run.last_at = max(run.last_at, event.at)
 
 
@@ -119,6 +129,9 @@ def _begin(state: State, run: RunState, at: float) -> None:
     if run.started_at is not None:
         return
     run.started_at = at
+    run.has_begun = True
+    if run.finalizing:
+        return  # the timeout is for the other tasks
     if run.workflow.timeout_s is not None:
         deadline = at + run.workflow.timeout_s
         set_timer(state, deadline, run.submitted.run)
@@ -145,6 +158,8 @@ def _attempt_discarded(state: State, run: RunState, event: ev.AttemptDiscarded) 
     requeue(state, run, task)
     if event.shortage and task.status == "ready":
         task.shortage = event.reason
+    if task.task.finalizer:
+        return
     if run.halted and task.counted_attempts == 0 and task.purpose == "run":
         mark_skipped(state, run, task, run.halted)
 
@@ -276,9 +291,12 @@ def _group_started(state: State, run: RunState, event: ev.GroupStarted) -> None:
     if task.task.timeout_s is not None:
         set_timer(state, event.at + task.task.timeout_s, event.run, event.task)
     for child in run.children.get(event.task, ()):
-        dependency_met(state, run, run.tasks[child])
+        if not run.tasks[child].task.finalizer:
+            dependency_met(state, run, run.tasks[child])
     if task.as_group().open_children == 0:
         state.due[(event.run, event.task)] = None
+    else:
+        run.ended_levels[event.task] = None
 
 
 def _group_timed_out(state: State, run: RunState, event: ev.GroupTimedOut) -> None:
@@ -291,6 +309,9 @@ def _group_timed_out(state: State, run: RunState, event: ev.GroupTimedOut) -> No
         run.tasks[inside].stop_level = 1
         for child_id in run.children.get(inside, ()):
             child = run.tasks[child_id]
+            if child.task.finalizer:
+                skip_finalizer(state, run, child)
+                continue
             if isinstance(child.task.action, SubWorkflow):
                 pending.append(child_id)
             was = child.status
@@ -305,14 +326,24 @@ def _group_finished(state: State, run: RunState, event: ev.GroupFinished) -> Non
 
 
 def _cancel_requested(state: State, run: RunState, event: ev.CancelRequested) -> None:
-    run.stop_level = max(run.stop_level, 2 if event.now else 1)
+    level = 2 if event.now else 1
+    run.cancels += 1
+    run.stop_level = max(run.stop_level, level)
+    if run.cancels > 1:
+        run.finalizer_stop_level = max(run.finalizer_stop_level, level)
     run.cancel_cause = run.cancel_cause or event.cause
     run.cancel_reason = run.cancel_reason or event.reason
     run.paused = run.frozen = False
     run.suspended.clear()
     drop_waiting(state, run)
     for task in run.tasks.values():
-        _cancel_or_signal(state, run, task, level=run.stop_level, at=event.at)
+        level = run.stop_level_of(task)
+        if level:
+            _cancel_or_signal(state, run, task, level=level, at=event.at)
+        else:
+            keep_finalizer(state, run, task)
+    if run.open_finalizers:
+        run.ended_levels[""] = None
 
 
 def _cancel_or_signal(
@@ -337,8 +368,25 @@ def _cancel_before_start(
     """It was stopped before it, its probe or its undo started."""
     if task.purpose == "undo":
         keep_as_is(state, run, task, "the rollback was cancelled", at)
+    elif task.task.finalizer and not (task.unconfirmed or task.counted_attempts):
+        task.reason = _SECOND_CANCEL
+        _cancel_silently(state, run, task, "skipped", at)
     else:
+        if run.cancel_cause and _waits_for_any_end(task):
+            task.reason = _NO_FINALIZER
         _cancel_silently(state, run, task, task.unconfirmed or "cancelled", at)
+
+
+_SECOND_CANCEL = "a second cancel request skipped it"
+_NO_FINALIZER = (
+    'a cancel ends it although it needs on = "done"; `finally` has tasks that run'
+    " after a cancel too"
+)
+
+
+def _waits_for_any_end(task: TaskState) -> bool:
+    waits = task.status == "waiting" and task.purpose == "run"
+    return waits and any(need.on == "done" for need in task.task.needs)
 
 
 def _cancel_silently(

@@ -7,6 +7,7 @@ carries the event to be journaled and applied before its effect.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     AbstractSet,
@@ -21,14 +22,24 @@ from typing import (
 
 from provctl.base.light_dataclass import light_dataclass
 from provctl.core.engine import events as ev
-from provctl.core.engine.propagate import left_out
+from provctl.core.engine.outcomes import (
+    finalizer_env,
+    group_outcome,
+    rollback_reason,
+    run_outcome,
+    run_value,
+)
 from provctl.core.engine.run_queue import (
     RESERVATIONS_MAX,
     SLOTS,
     Reservations,
     head,
 )
-from provctl.core.model.expressions import ValueMissing, resolve
+from provctl.core.model.expressions import (
+    ValueMissing,
+    no_run_values,
+    resolve,
+)
 from provctl.core.model.workflow import (
     Command,
     Executable,
@@ -45,7 +56,7 @@ if TYPE_CHECKING:
         State,
         TaskState,
     )
-    from provctl.core.model.status import RunOutcome, TaskOutcome
+    from provctl.core.model.expressions import RunValues
 
 
 @light_dataclass
@@ -140,12 +151,12 @@ def _due(state: State, run_id: str, task_id: str, now: float) -> Instruction:
     task = run.tasks[task_id]
     if task.status == "running":
         if isinstance(task.task.action, SubWorkflow):
-            outcome = _group_outcome(run, task)
+            outcome = group_outcome(run, task)
             return JournalOnly(ev.GroupFinished(run_id, now, task_id, outcome))
         if not run.is_stopping(task):
             return _suspend_or_resume(run, task, now)
         cause = run.cancel_cause or "timeout"  # of a group around it
-        at_once = run.stop_level >= 2
+        at_once = run.stop_level_of(task) >= 2
         stopping = ev.AttemptStopping(
             run_id, now, task_id, task.attempt, cause, now=at_once
         )
@@ -167,9 +178,12 @@ def _suspend_or_resume(run: RunState, task: TaskState, now: float) -> Instructio
 def _end(run: RunState, now: float) -> ev.Event:
     """All tasks have finished, so the run has, unless it must be rolled back."""
     run_id = run.submitted.run
-    if run.rollback_due and not run.stop_level:
-        return ev.RollbackRequested(run_id, now, "failure", reason=run.halted)
-    return ev.RunFinished(run_id, now, _run_outcome(run))
+    cause = rollback_reason(run)
+    if cause:
+        ended = "timed out" if run.cancel_cause == "timeout" else "was cancelled"
+        reason = f"the run {ended}" if cause == "cancel" else run.halted
+        return ev.RollbackRequested(run_id, now, cause, reason=reason)
+    return ev.RunFinished(run_id, now, run_outcome(run))
 
 
 def _timer(run: RunState, task_id: str, now: float) -> ev.Event:
@@ -182,44 +196,6 @@ def _timer(run: RunState, task_id: str, now: float) -> ev.Event:
     return ev.RetryDue(run_id, now, task_id)
 
 
-def _group_outcome(run: RunState, group: TaskState) -> TaskOutcome:
-    if run.stop_level:
-        return "cancelled"
-    return group.as_group().worst_failure or (
-        "cancelled" if group.stop_level else "succeeded"
-    )
-
-
-# The outcome of a run, by the outcome of its worst task.
-_OF_FAILED_RUN: Dict[TaskOutcome, RunOutcome] = {
-    "failed": "failed",
-    "timed_out": "timed_out",
-    "lost": "lost",
-    "interrupted": "lost",
-}
-
-
-def _run_outcome(run: RunState) -> RunOutcome:
-    if run.rolling_back:
-        whole = not run.cancel_cause and not run.counts.get("undo_failed")
-        return "rolled_back" if whole else "rollback_failed"
-    if run.cancel_cause:
-        return "timed_out" if run.cancel_cause == "timeout" else "cancelled"
-    if run.worst_failure:
-        return _OF_FAILED_RUN[run.worst_failure]
-    # A run with undone tasks that did not run again is not successful.
-    if run.counts.get("undo_failed"):
-        return "rollback_failed"
-    if run.counts.get("undone"):
-        return "rolled_back"
-    # Nor is a run in which a retry of other tasks has left some out.
-    if run.counts.get("skipped") or run.counts.get("cancelled"):
-        left = {task.outcome for task in run.tasks.values() if left_out(run, task)}
-        if left:
-            return "cancelled" if "cancelled" in left else "failed"
-    return "succeeded"
-
-
 # -- the next start ----------------------------------------------------------------
 
 
@@ -227,11 +203,15 @@ def start(state: State, run_id: str, task_id: str, now: float) -> Instruction:
     """Start the next attempt of a ready task, or fail the task if a value is missing."""
     run = state.runs[run_id]
     task = run.tasks[task_id]
+    finalizes = task.task.finalizer
+    values = partial(run_value, run, task) if finalizes else no_run_values
     try:
-        action = _resolve_action(_work_of(task), run)
-        env = resolve(task.task.env, run.output_of, run.outcome_of)
+        action = _resolve_action(_work_of(task), run, values)
+        env = resolve(task.task.env, run.output_of, run.outcome_of, values)
     except ValueMissing as missing:
         return JournalOnly(ev.TaskFailed(run_id, now, task_id, str(missing)))
+    if finalizes:
+        env = {**env, **finalizer_env(run, task)}
     number = task.attempt + 1
     started = ev.AttemptStarted(run_id, now, task_id, number, task.purpose)
     return LaunchAttempt(started, action, env)
@@ -310,8 +290,8 @@ def _work_of(task: TaskState) -> Any:
     return task.task.probe if task.purpose == "probe" else task.task.action
 
 
-def _resolve_action(action: Executable, run: RunState) -> Executable:
-    known = (run.output_of, run.outcome_of)
+def _resolve_action(action: Executable, run: RunState, values: RunValues) -> Executable:
+    known = (run.output_of, run.outcome_of, values)
     if isinstance(action, Command):
         return Command(tuple(resolve(list(action.argv), *known)))
     if isinstance(action, Script):

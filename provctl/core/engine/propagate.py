@@ -5,19 +5,27 @@ Only called while events are applied.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from provctl.core.engine.outcomes import (
+    FALSE_CONDITION,
+    run_value,
+    unmet_reason,
+    worst_outcome,
+)
 from provctl.core.engine.run_queue import enqueue
-from provctl.core.model.expressions import ValueMissing, evaluate_condition
+from provctl.core.model.expressions import (
+    ValueMissing,
+    evaluate_condition,
+    no_run_values,
+)
 from provctl.core.model.status import FAILURES, NEEDS_ATTENTION, outcome_phrase
 from provctl.core.model.workflow import SubWorkflow
 
 if TYPE_CHECKING:
     from provctl.core.engine.state import RunState, State, TaskState
-    from provctl.core.model.status import MaybeOutcome, TaskOutcome, TaskStatus
-
-
-_CONDITION = "its condition is false"
+    from provctl.core.model.status import TaskOutcome, TaskStatus
 
 
 def finish_task(
@@ -51,6 +59,10 @@ def set_outcome(
     run.open_tasks -= 1
     if run.open_tasks == 0:
         state.ending[run_id] = None
+    if task.task.finalizer and task.task.parent is None:
+        run.open_finalizers -= 1
+    elif run.open_finalizers and run.open_finalizers == run.open_tasks:
+        run.ended_levels[""] = None
     if outcome in NEEDS_ATTENTION:
         run.failed[task_id] = None
     else:
@@ -61,10 +73,15 @@ def _leave_group(state: State, run: RunState, task: TaskState) -> None:
     parent = task.task.parent
     if parent is None:
         return
-    group = run.tasks[parent]
-    group.as_group().open_children -= 1
-    if group.as_group().open_children == 0 and group.status == "running":
+    group, known = run.tasks[parent], run.tasks[parent].as_group()
+    known.open_children -= 1
+    known.open_finalizers -= task.task.finalizer
+    if group.status != "running":
+        return
+    if known.open_children == 0:
         state.due[(run.submitted.run, parent)] = None
+    elif known.open_finalizers == known.open_children:
+        run.ended_levels[parent] = None
 
 
 def _tell_dependents(
@@ -89,31 +106,6 @@ def _tell_dependents(
             )
 
 
-def unmet_reason(task: TaskState, on: str) -> str:
-    """Return why a finished task does not meet a dependency; empty if it does."""
-    outcome = task.outcome
-    failed = outcome in FAILURES
-    passed = outcome == "succeeded" or (failed and task.task.on_failure == "continue")
-    if on == "done" or (passed if on == "success" else failed):
-        return ""
-    return f"needs {on} of {task.task.id}, which {outcome_phrase(outcome)}"
-
-
-def left_out(run: RunState, task: TaskState) -> bool:
-    """Whether a finished task did not run, although nothing prevents it any more.
-
-    A retry of other tasks only can leave such tasks: what they need has succeeded
-    since, or the cancel that ended them is forgotten.
-    """
-    parent = task.task.parent
-    if parent is not None and run.tasks[parent].outcome != "succeeded":
-        return False
-    if task.outcome != "skipped" or task.reason == _CONDITION:
-        return task.outcome == "cancelled"
-    needed = ((run.tasks[need.task], need.on) for need in task.task.needs)
-    return not any(each.outcome and unmet_reason(each, on) for each, on in needed)
-
-
 def dependency_met(state: State, run: RunState, task: TaskState) -> None:
     """One more dependency of a waiting task is met."""
     if task.status != "waiting":
@@ -129,14 +121,17 @@ def make_ready(state: State, run: RunState, task: TaskState) -> None:
         return
     try:
         wanted = task.task.when is None or evaluate_condition(
-            task.task.when, run.output_of, run.outcome_of
+            task.task.when,
+            run.output_of,
+            run.outcome_of,
+            partial(run_value, run, task) if task.task.finalizer else no_run_values,
         )
     except ValueMissing as missing:
         task.fail_reason = f"its condition cannot be evaluated: {missing}"
         state.due[(run.submitted.run, task.task.id)] = None
         return
     if not wanted:
-        mark_skipped(state, run, task, _CONDITION)
+        mark_skipped(state, run, task, FALSE_CONDITION)
     elif isinstance(task.task.action, SubWorkflow):
         state.due[(run.submitted.run, task.task.id)] = None
     else:
@@ -155,7 +150,9 @@ def recheck_dependencies(state: State, run: RunState, task: TaskState) -> None:
         if why:
             mark_skipped(state, run, task, why)
     parent = task.task.parent
-    if parent is not None:
+    if task.task.finalizer:
+        task.unmet += not run.can_start_finalizer(task)
+    elif parent is not None:
         task.unmet += run.tasks[parent].status == "waiting"
     if task.unmet == 0:
         make_ready(state, run, task)
@@ -200,6 +197,8 @@ def fail_group(
 ) -> None:
     """Propagate a failure to the group around the task, or to the run."""
     mark_failed(run, task, outcome)
+    if task.task.finalizer:
+        return
     rollback = task.task.on_failure == "rollback"
     if run.stop_level or not (rollback or run.submitted.fail_fast):
         return
@@ -217,6 +216,9 @@ def mark_failed(run: RunState, task: TaskState, outcome: TaskOutcome) -> None:
         return
     parent = task.task.parent
     holder = run if parent is None else run.tasks[parent].as_group()
+    if task.task.finalizer:
+        holder.finalizer_failed = True
+        return
     holder.worst_failure = worst_outcome(holder.worst_failure, outcome)
 
 
@@ -234,17 +236,13 @@ def _halt(state: State, run: RunState, why: str) -> None:
     """Skip tasks that have not started, and do not retry failed ones."""
     run.halted = why
     for other in run.tasks.values():
+        if other.task.finalizer:
+            continue
         if other.status in ("waiting", "ready"):
             mark_skipped(state, run, other, why)
         elif other.status == "retrying":
             other.fail_reason = f"{other.reason}; not retried: {why}"
             state.due[(run.submitted.run, other.task.id)] = None
-
-
-def worst_outcome(one: MaybeOutcome, other: TaskOutcome) -> MaybeOutcome:
-    """Return the more serious outcome."""
-    order = ("", "interrupted", "lost", "timed_out", "failed")
-    return max(one, other, key=order.index)
 
 
 def mark_skipped(state: State, run: RunState, task: TaskState, why: str) -> None:

@@ -13,6 +13,12 @@ from typing import (
     Set,
 )
 
+from provctl.core.engine.finalizers import (
+    levels_of,
+    reopen_levels,
+    restart_levels,
+    to_reopen,
+)
 from provctl.core.engine.propagate import (
     mark_failed,
     recheck_dependencies,
@@ -36,7 +42,7 @@ def reopen_tasks(state: State, run: RunState, event: ev.RetryRequested) -> None:
     chosen = to_retry(run, event.tasks, downstream_too=event.downstream, rule=rule)
     tasks = [run.tasks[t] for t in chosen if run.tasks[t].status == "finished"]
     if tasks:
-        _reopen(state, run, tasks)
+        _reopen(state, run, tasks, event.at)
     if rule > 1:
         for task in [run.tasks[t] for t in chosen if run.tasks[t].status == "retrying"]:
             end_wait(state, run, task)
@@ -48,20 +54,22 @@ def end_wait(state: State, run: RunState, task: TaskState) -> None:
     requeue(state, run, task)
 
 
-def _reopen(state: State, run: RunState, tasks: List[TaskState]) -> None:
+def _reopen(state: State, run: RunState, tasks: List[TaskState], at: float) -> None:
     if run.outcome is not None:
         reopen_run(state, run)
+    levels = levels_of(tasks)
+    reopen_levels(state, run, levels, at)
     run.halted = ""
     run.rollback_due = False
     opened = {task.task.id: None for task in tasks}
     for task in tasks:
         reset_task(run, task)
-        run.open_tasks += 1
         _block_dependents(state, run, task, opened)
     _count_children(run, tasks)
     _recount_failures(run)
     for task in tasks:
         recheck_dependencies(state, run, task)
+    restart_levels(state, run, levels, opened)
 
 
 def reopen_run(state: State, run: RunState) -> None:
@@ -69,7 +77,9 @@ def reopen_run(state: State, run: RunState) -> None:
     run.outcome = None
     run.finished_at = None
     run.started_at = None
-    run.stop_level = 0
+    run.stop_level = run.finalizer_stop_level = run.cancels = 0
+    run.finalizing = False
+    run.body_outcome = None
     run.cancel_cause = run.cancel_reason = ""
     run.rolling_back = False
     state.ending.pop(run.submitted.run, None)
@@ -79,6 +89,8 @@ def reopen_run(state: State, run: RunState) -> None:
 
 def reset_task(run: RunState, task: TaskState) -> None:
     """Reset a finished task to its state before the first attempt."""
+    run.open_tasks += 1
+    run.open_finalizers += task.task.finalizer and task.task.parent is None
     run.failed.pop(task.task.id, None)
     task.purpose = "run"
     task.discarded = task.attempt
@@ -113,15 +125,21 @@ def _count_children(run: RunState, tasks: Iterable[TaskState]) -> None:
     for group_id in ids:
         children = run.children.get(group_id, ())
         open_ones = (run.tasks[child].status != "finished" for child in children)
-        run.tasks[group_id].as_group().open_children = sum(open_ones)
+        known = run.tasks[group_id].as_group()
+        known.open_children = sum(open_ones)
+        finalizers = run.finalizers.get(group_id, ())
+        left = (run.tasks[name].status != "finished" for name in finalizers)
+        known.open_finalizers = sum(left)
 
 
 def _recount_failures(run: RunState) -> None:
     """Count only failures that remain."""
     run.worst_failure = ""
+    run.finalizer_failed = False
     for task in run.tasks.values():
         if task.group is not None:
             task.group.worst_failure = ""
+            task.group.finalizer_failed = False
     for task_id in run.failed:
         task = run.tasks[task_id]
         if task.outcome in FAILURES and task.status == "finished":
@@ -137,7 +155,7 @@ def to_retry(
     """The tasks that a retry runs again, in file order.
 
     These are the `targets` and all tasks that depend on them. Groups around them are
-    reopened.
+    reopened. The finalizers of all that is reopened run again, too.
     """
     chosen = targets(run, names, downstream_too=downstream_too, rule=rule)
     if rule > 1:
@@ -145,6 +163,10 @@ def to_retry(
     for task_id in list(chosen):
         for around in _around(run, task_id):
             chosen[around] = None
+    opened = [t for t in map(run.tasks.__getitem__, chosen) if t.status == "finished"]
+    for name in to_reopen(run, opened):
+        if run.tasks[name].status == "finished":
+            chosen[name] = None
     return {task_id: None for task_id in run.tasks if task_id in chosen}
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Un
 from provctl.base.light_dataclass import light_dataclass
 from provctl.base.suggest import did_you_mean
 from provctl.core.engine import events as ev
+from provctl.core.engine.finalizers import to_reopen
 from provctl.core.engine.reopen import (
     RULE,
     ran_on_failure,
@@ -186,10 +187,19 @@ def admit(state: State, request: Request, now: float) -> List[ev.Event]:
 
 
 def _admit_cancel(run: RunState, request: Cancel, now: float) -> List[ev.Event]:
-    if run.stop_level >= (2 if request.now else 1):
+    level = 2 if request.now else 1
+    if run.stop_level >= level and not _stops_finalizers(run, level):
         return []
     reason = request.reason[:_REASON_MAX]
     return [ev.CancelRequested(request.run, now, reason=reason, now=request.now)]
+
+
+def _stops_finalizers(run: RunState, level: int) -> bool:
+    """Whether one more cancel request ends finalizers, or more urgently than before."""
+    if run.finalizer_stop_level >= level:
+        return False
+    names = (name for level in run.finalizers.values() for name in level)
+    return any(run.tasks[name].status != "finished" for name in names)
 
 
 def _admit_resolve(run: RunState, request: ResolveTask, now: float) -> List[ev.Event]:
@@ -237,7 +247,9 @@ def _admit_retry(run: RunState, request: RetryRun, now: float) -> List[ev.Event]
         hint = "to retry other tasks, name them: --only TASK or --from TASK"
         raise RequestRejected(message, hint=hint)
     others = stale_by(run, asked)
-    for task_id in (*asked, *others):
+    opened = map(run.tasks.__getitem__, to_retry(run, names, downstream_too=after))
+    finalizers = to_reopen(run, (t for t in opened if t.status == "finished"))
+    for task_id in (*asked, *others, *finalizers):
         status = run.tasks[task_id].status
         if status in ("running", "held"):
             message = f"cannot retry while task {task_id} is {status}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Iterable, Iterator, List, Tuple
 
 from provctl.core.engine.propagate import enqueue_task, set_outcome, set_status
-from provctl.core.engine.reopen import reopen_run, to_undo
+from provctl.core.engine.reopen import reopen_run, reset_task, to_undo
 from provctl.core.engine.run_queue import drop_timer
 from provctl.core.model.workflow import SubWorkflow
 
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 def roll_back(state: State, run: RunState, event: ev.RollbackRequested) -> None:
     """Start the rollback; tasks without dependents are queued at once."""
     chosen = to_undo(run, event.to)
-    started_at = run.started_at if event.cause == "failure" else event.at
+    by_hand = event.cause == "request"
+    started_at = event.at if by_hand else run.started_at
+    cancels = 0 if by_hand else run.cancels
     reopen_run(state, run)
+    run.cancels = cancels
     drop_timer(state, event.run, "")
     run.rollback_due = False
     run.rolling_back = True
@@ -37,12 +40,24 @@ def roll_back(state: State, run: RunState, event: ev.RollbackRequested) -> None:
         if task.group is not None:
             task.group.open_children = len(run.children.get(task_id, ()))
         task.skip_reason = ""
+    finalizers = run.finalizers.get(None, ())
+    for name in finalizers:
+        _have_finalizer_wait(run, run.tasks[name])
+    run.finalizer_failed = False
     for task_id in chosen:
         _prepare(run, run.tasks[task_id])
     last = [(task, True) for task in run.tasks.values() if task.unmet == 0]
     _walk(state, run, last)
+    run.ended_levels[""] = None
     if run.open_tasks == 0:
         state.ending[event.run] = None
+
+
+def _have_finalizer_wait(run: RunState, task: TaskState) -> None:
+    """The finalizers of the run come after the rollback, once more if they have ended."""
+    if task.status == "finished":
+        reset_task(run, task)
+    task.unmet = len(task.task.needs) + 1
 
 
 def _prepare(run: RunState, task: TaskState) -> None:

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 
 # `arrival` is a number of this owner; the next owner assigns its own.
-_GIVEN = {"submitted", "workflow", "arrival", "tasks", "dependents", "children", "task"}
+_GIVEN = {
+    *("submitted", "workflow", "arrival", "tasks", "task"),
+    *("dependents", "children", "finalizers"),
+}
 # Dict keys, for fast lookup of each name; their order is kept.
 _OF_RUN = dict.fromkeys(name for name in RunState.__slots__ if name not in _GIVEN)
 _OF_TASK = dict.fromkeys(name for name in TaskState.__slots__ if name not in _GIVEN)

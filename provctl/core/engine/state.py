@@ -78,10 +78,19 @@ class RetryDelay:
 class GroupState:
     """Additional state of a nested workflow."""
 
-    __slots__ = ("open_children", "worst_failure")
+    __slots__ = (
+        "finalizer_failed",
+        "finalizing",
+        "open_children",
+        "open_finalizers",
+        "worst_failure",
+    )
 
     def __init__(self) -> None:
         self.open_children = 0
+        self.open_finalizers = 0  # of the open children
+        self.finalizing = False  # all others have ended: finalizers may start
+        self.finalizer_failed = False  # and that fails the group
         self.worst_failure: MaybeOutcome = ""  # of its tasks, if it fails the group
 
 
@@ -131,7 +140,8 @@ class TaskState:
         self.group = GroupState() if is_group else None
         self.outcome_before_undo: MaybeOutcome = ""
         self.unconfirmed: MaybeOutcome = ""  # lost or interrupted, until its probe ends
-        self.unmet = len(task.needs) + (task.parent is not None)
+        # The level of a finalizer has to end, the group around another to start.
+        self.unmet = len(task.needs) + (task.parent is not None or task.finalizer)
         self.counted_as = "waiting"  # its key in `RunState.counts`
         self.skip_reason = ""  # why it must be skipped
         self.fail_reason = ""  # why it must fail before another attempt
@@ -189,18 +199,27 @@ class RunState:
     __slots__ = (
         "active",
         "arrival",
+        "body_outcome",
         "boot",
         "cancel_cause",
         "cancel_reason",
+        "cancels",
         "children",
         "counts",
         "dependents",
+        "ended_levels",
         "failed",
+        "finalizer_failed",
+        "finalizer_stop_level",
+        "finalizers",
+        "finalizing",
         "finished_at",
         "frozen",
         "halted",
+        "has_begun",
         "last_at",
         "live",
+        "open_finalizers",
         "open_tasks",
         "outcome",
         "paused",
@@ -225,14 +244,19 @@ class RunState:
         self.tasks: Dict[str, TaskState] = {t.id: TaskState(t) for t in workflow.tasks}
         self.dependents: Dict[str, List[Tuple[str, str]]] = {}
         self.children: Dict[str, List[str]] = {}
-        for task in workflow.tasks:
-            for need in task.needs:
-                self.dependents.setdefault(need.task, []).append((task.id, need.on))
-            if task.parent is not None:
-                self.children.setdefault(task.parent, []).append(task.id)
-        for task_id, children in self.children.items():
-            self.tasks[task_id].as_group().open_children = len(children)
+        # By the group they belong to; None: to the run.
+        self.finalizers: Dict[Optional[str], List[str]] = {}
+        self._link_tasks()
         self.open_tasks = len(workflow.tasks)
+        self.open_finalizers = len(self.finalizers.get(None, ()))  # of the run itself
+        self.finalizing = False  # all other tasks have ended: finalizers may start
+        self.finalizer_failed = False  # and that fails the run
+        self.finalizer_stop_level = 0  # of finalizers, as `stop_level` of the others
+        # Groups whose tasks have ended but for finalizers, "" for the run: until the
+        # event that ended the last is applied.
+        self.ended_levels: Dict[str, None] = {}
+        # Without regard to failures, once all tasks but finalizers have ended.
+        self.body_outcome: Optional[RunOutcome] = None
         self.live = 0  # attempts that run now
         self.counts: Dict[str, int] = {"waiting": len(workflow.tasks)}
         self.active: Dict[str, None] = {}  # running, retrying, held; an ordered set
@@ -247,12 +271,28 @@ class RunState:
         self.worst_failure: MaybeOutcome = ""  # of its tasks, if it fails the run
         self.cancel_cause: Union[CancelCause, Literal[""]] = ""
         self.cancel_reason = ""
+        self.cancels = 0  # cancel requests since the run was opened
+        self.has_begun = False  # some task of it began, once
         self.stop_level = 0
         self.boot = ""
         self.last_at = submitted.at  # of the latest event
         self.started_at: Optional[float] = None
         self.finished_at: Optional[float] = None
         self.outcome: Optional[RunOutcome] = None
+
+    def _link_tasks(self) -> None:
+        """Find out what follows from the workflow: what comes after, and inside."""
+        for task in self.workflow.tasks:
+            for need in task.needs:
+                self.dependents.setdefault(need.task, []).append((task.id, need.on))
+            if task.parent is not None:
+                self.children.setdefault(task.parent, []).append(task.id)
+            if task.finalizer:
+                self.finalizers.setdefault(task.parent, []).append(task.id)
+        for task_id, children in self.children.items():
+            group = self.tasks[task_id].as_group()
+            group.open_children = len(children)
+            group.open_finalizers = len(self.finalizers.get(task_id, ()))
 
     @property
     def status(self) -> RunStatus:
@@ -290,9 +330,22 @@ class RunState:
 
     def is_stopping(self, task: TaskState) -> bool:
         """Whether the run, a group around the task or its attempt is being stopped."""
+        if task.task.finalizer:
+            return bool(self.finalizer_stop_level or task.stop_level)
         parent = task.task.parent
         around = self.tasks[parent].stop_level if parent is not None else 0
         return bool(self.stop_level or around or task.stop_level)
+
+    def stop_level_of(self, task: TaskState) -> int:
+        """Return how urgently the run wants a task to end."""
+        return self.finalizer_stop_level if task.task.finalizer else self.stop_level
+
+    def can_start_finalizer(self, finalizer: TaskState) -> bool:
+        """Whether all other tasks of its level have ended."""
+        parent = finalizer.task.parent
+        if parent is None:
+            return self.finalizing
+        return self.tasks[parent].as_group().finalizing
 
     def output_of(self, task_id: str) -> Any:
         """Return the output of a task; of a group, a record of the outputs inside it.

@@ -109,11 +109,17 @@ def _reopening_error(run: RunState, event: Any) -> str:
     if run.outcome is not None:
         return ""
     undo_waits = is_retry and bool(names) and _all_wait(run, names)
-    if run.stop_level or (run.rolling_back and not undo_waits):
+    by_cancel = not is_retry and event.cause == "cancel"
+    if run.stop_level and not by_cancel:
         return f"the run is {run.status}"
-    if isinstance(event, ev.RollbackRequested) and run.open_tasks:
-        return f"{run.open_tasks} tasks are unfinished"
-    return ""
+    if run.rolling_back and not undo_waits:
+        return f"the run is {run.status}"
+    if is_retry:
+        return ""
+    # One that follows from how the tasks ended comes before their finalizers.
+    later = 0 if event.cause == "request" or run.finalizing else run.open_finalizers
+    left = run.open_tasks - later
+    return f"{left} tasks are unfinished" if left else ""
 
 
 def _all_wait(run: RunState, names: Iterable[str]) -> bool:

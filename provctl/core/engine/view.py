@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple
 
 from provctl.base.light_dataclass import light_dataclass
-from provctl.core.engine.propagate import unmet_reason
+from provctl.core.engine.outcomes import unmet_reason
 from provctl.core.engine.reopen import why_stale
 from provctl.core.model.attempt_result import NO_RESULT, AttemptResult
 from provctl.core.model.status import NEEDS_ATTENTION
@@ -45,7 +45,8 @@ class TaskView:
     the latest or next attempt: run, undo, probe. In or after a rollback the outcome may
     also be undone or undo_failed. `frozen`: it is suspended. `is_group`: it is a nested
     workflow; `has_undo`: it can be undone. `retry_at` is when the next attempt is due.
-    `stopping`: it is being stopped. `stale` says on which undone task its success
+    `stopping`: it is being stopped. `finalizer`: it
+    starts when all other tasks of its level have finished. `stale` says on which undone task its success
     depends. `result` is that of the latest attempt, empty until it has finished.
 
     The other fields are not in the state; the caller fills them in. `log_tail` has the
@@ -72,6 +73,7 @@ class TaskView:
     stale: str = ""
     is_group: bool = False
     has_undo: bool = False
+    finalizer: bool = False
     stopping: bool = False
     frozen: bool = False
     progress: Progress = Progress()
@@ -205,6 +207,7 @@ def task_view(
         stale=stale.get(task.task.id, "") if succeeded else "",
         is_group=isinstance(task.task.action, SubWorkflow),
         has_undo=task.task.undo is not None,
+        finalizer=task.task.finalizer,
         stopping=task.stop_level > 0,
         frozen=task.is_suspended,
         unattended=unattended.get(task.task.id, ""),
@@ -225,6 +228,8 @@ def waits_of(run: RunState, task: TaskState) -> Tuple[Tuple[str, ...], int]:
     parent = task.task.parent
     if parent is not None and run.tasks[parent].status == "waiting":
         return (parent,), task.unmet - 1
+    if task.task.finalizer and not run.can_start_finalizer(task):
+        return ("all tasks to end",), 0
     unmet = (
         need.task
         for need in task.task.needs

@@ -7,6 +7,7 @@ A value is JSON. These records, with exactly one key, are filled in later:
     {"$outcome": "server-1"}                                how another task finished
     {"$format": ["http://{}:{}", [value, ...]]}             text with values in it
     {"$literal": value}                                     the value, untouched
+    {"$run": "outcome"}                                     how the run went so far
 
 and these are conditions, for `when`, beside plain true and false:
 
@@ -35,16 +36,18 @@ from typing import (
 
 from provctl.base.light_dataclass import light_dataclass
 
-FILLED = frozenset({"$output", "$outcome", "$format", "$literal"})
+FILLED = frozenset({"$output", "$outcome", "$format", "$literal", "$run"})
+RUN_VALUES = ("outcome", "failed")  # what `$run` stands for
 COMPARISONS = frozenset({"$equals", "$less", "$contains"})
 CONDITIONS = frozenset({"$output", "$not", "$all", "$any"}) | COMPARISONS
 SPECIAL = FILLED | CONDITIONS
 
 Outputs = Callable[[str], Any]
 Outcomes = Callable[[str], str]
+RunValues = Callable[[str], Any]
 
 # What `rename` and `resolve` do not look into.
-_ATOMS = frozenset({"$output", "$outcome", "$literal"})
+_ATOMS = frozenset({"$output", "$outcome", "$literal", "$run"})
 
 
 class ValueMissing(Exception):
@@ -85,6 +88,25 @@ def references(value: Any) -> Tuple[Reference, ...]:
     return tuple(found)
 
 
+def has_run_values(value: Any) -> bool:
+    """Whether a well-formed value has a `$run` in it."""
+    work = [value]
+    while work:
+        node = work.pop()
+        key = expression_key(node)
+        if key == "$run":
+            return True
+        if key not in ("$output", "$literal"):
+            work.extend(child for _, child in children(node))
+    return False
+
+
+def no_run_values(name: str) -> Any:
+    """Refuse a `$run`: only finalizers have a value for it. Raises ValueMissing."""
+    message = f"only a finalizer can use the {name} of the run"
+    raise ValueMissing(message)
+
+
 def rename(value: Any, names: Callable[[str], str]) -> Any:
     """The same value, with the task of every reference replaced by `names(task)`."""
 
@@ -98,14 +120,22 @@ def rename(value: Any, names: Callable[[str], str]) -> Any:
     return _rebuild(value, _ATOMS, atom, lambda node: node)
 
 
-def resolve(value: Any, outputs: Outputs, outcomes: Outcomes) -> Any:
-    """The value with every `$output`, `$outcome`, `$format` and `$literal` replaced.
+def resolve(
+    value: Any,
+    outputs: Outputs,
+    outcomes: Outcomes,
+    run_values: RunValues = no_run_values,
+) -> Any:
+    """The value with all special records replaced that are not conditions.
 
-    `outputs(task)` gives a task's output, `outcomes(task)` how it finished. Raises
-    ValueMissing if they do, or if a path leads nowhere.
+    `outputs(task)` gives a task's output, `outcomes(task)` how it finished, and
+    `run_values(name)` what a `$run` stands for. Raises ValueMissing if one of them does,
+    or if a path leads nowhere.
     """
 
     def atom(key: str, body: Any) -> Any:
+        if key == "$run":
+            return run_values(body)
         if key == "$literal":
             return body
         return outcomes(body) if key == "$outcome" else _fetch(body, outputs)
@@ -113,7 +143,12 @@ def resolve(value: Any, outputs: Outputs, outcomes: Outcomes) -> Any:
     return _rebuild(value, _ATOMS, atom, _format)
 
 
-def evaluate_condition(condition: Any, outputs: Outputs, outcomes: Outcomes) -> bool:
+def evaluate_condition(
+    condition: Any,
+    outputs: Outputs,
+    outcomes: Outcomes,
+    run_values: RunValues = no_run_values,
+) -> bool:
     """Whether a condition is true.
 
     One operand is enough to decide `$all` (false) and `$any` (true), even when
@@ -122,7 +157,7 @@ def evaluate_condition(condition: Any, outputs: Outputs, outcomes: Outcomes) -> 
 
     def atom(key: str, body: Any) -> Any:
         try:
-            return _compare(key, resolve({key: body}, outputs, outcomes))
+            return _compare(key, resolve({key: body}, outputs, outcomes, run_values))
         except ValueMissing as missing:
             return missing
 

@@ -1,10 +1,11 @@
 """The checks of the graph: names first, then cycles by stdlib graphlib.
 
 A nested workflow is two nodes, its start and its end. Its tasks wait for the start, the
-end waits for its tasks, and its own dependencies come before the start. Nodes are ints
-in file order (`i` a task or a group's end, `~i` a group's start), because graphlib
-turns unknown names into nodes and answers in the order of its input: it gets no names
-and no sets.
+end waits for its tasks, and its own dependencies come before the start. Finalizers wait
+for a node that waits for all other tasks of their level. Nodes are ints in file order
+(`i` a task or a group's end, `~i` a group's start, from the number of tasks on what
+finalizers wait for), because graphlib turns unknown names into nodes and answers in the
+order of its input: it gets no names and no sets.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def stages(tasks: Sequence[Task]) -> List[List[Task]]:
     while sorter.is_active():
         nodes = sorter.get_ready()
         sorter.done(*nodes)
-        starts = [n if n >= 0 else ~n for n in nodes if not _is_end(n, tasks)]
+        starts = [n if n >= 0 else ~n for n in nodes if _is_start(n, tasks)]
         if starts:
             found.append([tasks[index] for index in sorted(starts)])
     return found
@@ -98,15 +99,19 @@ def stages(tasks: Sequence[Task]) -> List[List[Task]]:
 def ordered(tasks: Sequence[Task]) -> List[Tuple[int, List[int]]]:
     """Each node of a checked table and the nodes it waits for, in topological order.
 
-    `i` is a task or the end of a nested workflow, `~i` the start of one.
+    `i` is a task or the end of a nested workflow, `~i` the start of one, and from the
+    number of tasks on the end of all tasks of a level but its finalizers.
     """
     places = {task.id: index for index, task in enumerate(tasks)}
     edges = _edges(tasks, places, frozenset())
     return [(node, edges[node]) for node in TopologicalSorter(edges).static_order()]
 
 
-def _is_end(node: int, tasks: Sequence[Task]) -> bool:
-    return node >= 0 and isinstance(tasks[node].action, SubWorkflow)
+def _is_start(node: int, tasks: Sequence[Task]) -> bool:
+    """Whether a task or a nested workflow starts there."""
+    if node >= len(tasks):
+        return False
+    return node < 0 or not isinstance(tasks[node].action, SubWorkflow)
 
 
 def _wrong_names(task: Task, places: Mapping[str, int]) -> Iterator[Tuple[int, str]]:
@@ -143,7 +148,21 @@ def _edges(
             group = places[task.parent]
             waits.append(~group)
             edges[group].append(index)
+    _add_finalizers(edges, tasks)
     return edges
+
+
+def _add_finalizers(edges: Edges, tasks: Sequence[Task]) -> None:
+    """Have finalizers wait for the end of all other tasks of their level."""
+    levels = dict.fromkeys(task.parent for task in tasks if task.finalizer)
+    ends = {level: len(tasks) + number for number, level in enumerate(levels)}
+    edges.update((end, []) for end in ends.values())
+    for index, task in enumerate(tasks):
+        end = ends.get(task.parent)
+        if end is not None and task.finalizer:
+            edges[index].append(end)
+        elif end is not None:
+            edges[end].append(index)
 
 
 def _cycle(edges: Edges) -> Optional[List[int]]:
@@ -160,6 +179,8 @@ def _cycle(edges: Edges) -> Optional[List[int]]:
 def _cut(edges: Edges, nodes: Sequence[int], tasks: Sequence[Task]) -> None:
     """Remove the dependencies of a cycle from the graph, to find the next one."""
     for node, following in zip(nodes, [*nodes[1:], nodes[0]]):
+        if max(node, following) >= len(tasks):
+            continue
         contains = node >= 0 and isinstance(tasks[node].action, SubWorkflow)
         if following >= 0 and not contains:
             edges[node] = [other for other in edges[node] if other != following]
@@ -167,6 +188,7 @@ def _cut(edges: Edges, nodes: Sequence[int], tasks: Sequence[Task]) -> None:
 
 def _describe(nodes: Sequence[int], tasks: Sequence[Task]) -> GraphProblem:
     """Describe a cycle from its first dependency in file order."""
+    nodes = [node for node in nodes if node < len(tasks)]
     places = [node if node >= 0 else ~node for node in nodes]
     # A group's start and end are one task for users.
     places = [p for i, p in enumerate(places) if p != places[i - 1]]

@@ -48,7 +48,7 @@ ExitCause = Literal["exit", "timeout", "stop"]
 
 # Why a run is cancelled, and why a retry or rollback was asked for.
 CancelCause = Literal["request", "timeout"]
-RollbackCause = Literal["request", "failure"]
+RollbackCause = Literal["request", "failure", "cancel"]
 
 # Which outcome of a dependency lets a task start.
 DependencyOutcome = Literal["success", "failure", "done"]
@@ -58,6 +58,9 @@ UndoCondition = Literal["success", "begun"]
 
 # What a failed task does to its run.
 OnFailure = Literal["fail", "continue", "rollback"]
+
+# What follows a cancel, or the timeout of the run, that has ended its tasks.
+CancelPolicy = Literal["stop", "rollback"]
 
 # What happens to a task whose result is unknown.
 OnInterrupt = Literal["hold", "rerun", "fail"]

@@ -14,6 +14,7 @@ from provctl.base.light_dataclass import light_dataclass
 
 if TYPE_CHECKING:
     from provctl.core.model.status import (
+        CancelPolicy,
         DependencyOutcome,
         OnFailure,
         OnInterrupt,
@@ -147,7 +148,9 @@ class Task:
     if the result of an attempt is unknown. `secrets` maps variables to the sources of
     their values (see `core.model.secret_reference`); with `secrets_once` a value is
     looked up once in a run. `keep_processes`: processes that it leaves when it exits by
-    itself are not killed. `place` limits where it may run.
+    itself are not killed. `place` limits where it may run. `finalizer`: it
+    starts when all other tasks of its level have finished, however they did; its
+    `needs` are finalizers of the same level.
     """
 
     id: str
@@ -171,6 +174,7 @@ class Task:
     secrets_once: bool = False
     keep_processes: bool = False
     place: Placement = ANYWHERE
+    finalizer: bool = False
     description: str = ""
 
 
@@ -182,7 +186,9 @@ class Workflow:
     one; `cwd` is where tasks run; `environment` has the allowed variables of the
     submitter; `source` is the file it came from. `max_parallel` limits how many of its
     tasks run at once, None for no limit of its own. `labels` are for the run: its
-    submission stores them, not its stored workflow.
+    submission stores them, not its stored workflow. `on_cancel` and
+    `on_timeout` say what follows after a cancel, or the timeout of the run, has ended
+    its tasks.
     """
 
     name: str
@@ -196,3 +202,5 @@ class Workflow:
     source: str = ""
     max_parallel: Optional[int] = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    on_cancel: CancelPolicy = "stop"
+    on_timeout: CancelPolicy = "stop"

@@ -92,7 +92,7 @@ def graph_layout(
             id=task.id,
             name=task.id.rpartition("/")[2],
             state=_state(seen.get(task.id)),
-            note=sanitize(notes.get(task.id, "")),
+            note=_note(task, notes),
             stage=rows[index][0],
             row=rows[index][1],
             parent=None if task.parent is None else places[task.parent],
@@ -108,6 +108,11 @@ def graph_layout(
         for need in task.needs
     )
     return GraphLayout(sanitize(title), nodes, edges)
+
+
+def _note(task: Task, notes: Mapping[str, str]) -> str:
+    words = ["finalizer"] if task.finalizer else []
+    return sanitize(" ".join([*words, notes.get(task.id, "")]).strip())
 
 
 def _is_step(

@@ -90,6 +90,7 @@ _Found = Tuple[int, "TaskState"]
 # Nodes are names of tasks, and with this behind it the end of a nested workflow. As
 # texts, for the collector of garbage looks through all else that is kept, at length.
 _END = "/"
+_OTHERS = "//"  # behind a nested workflow, alone for the run: its tasks but finalizers
 
 
 def _find_stages(run: RunState) -> Iterator[Optional[_Found]]:
@@ -100,8 +101,8 @@ def _find_stages(run: RunState) -> Iterator[Optional[_Found]]:
     """
     waits: Dict[str, int] = {}
     ready: List[str] = []
-    for name, each in run.tasks.items():
-        if not each.task.needs and each.task.parent is None:
+    for name in run.tasks:
+        if not _waits_for(run, name):
             ready.append(name)
         yield None
     stage = 0
@@ -109,7 +110,7 @@ def _find_stages(run: RunState) -> Iterator[Optional[_Found]]:
         following: List[str] = []
         starts = 0
         for node in ready:
-            if not node.endswith(_END):
+            if not node.endswith((_END, _OTHERS)):
                 starts += 1
                 yield stage, run.tasks[node]
             for after in _dependents(run, node):
@@ -123,6 +124,9 @@ def _find_stages(run: RunState) -> Iterator[Optional[_Found]]:
 def _dependents(run: RunState, node: str) -> Iterator[str]:
     """What waits for a node. A nested workflow begins, and ends when all in it have."""
     name = node.rstrip(_END)
+    if node.endswith(_OTHERS):
+        yield from run.finalizers[name or None]
+        return
     task = run.tasks[name].task
     if isinstance(task.action, SubWorkflow) and name == node:
         yield from run.children.get(name, ())
@@ -131,16 +135,35 @@ def _dependents(run: RunState, node: str) -> Iterator[str]:
     yield from (other for other, _ in run.dependents.get(name, ()))
     if task.parent is not None:
         yield task.parent + _END
+    if not task.finalizer and task.parent in run.finalizers:
+        yield (task.parent or "") + _OTHERS
 
 
 def _is_last(run: RunState, waits: Dict[str, int], node: str) -> bool:
     """Count that a node waits for one thing less; return whether that was the last."""
     left = waits.get(node)
     if left is None:
-        name = node.rstrip(_END)
-        task = run.tasks[name].task
-        left = len(task.needs) + (task.parent is not None)
-        if name != node:
-            left = 1 + len(run.children.get(name, ()))
+        left = _waits_for(run, node)
     waits[node] = left - 1
     return left == 1
+
+
+def _waits_for(run: RunState, node: str) -> int:
+    """For how many others a node waits."""
+    name = node.rstrip(_END)
+    if node.endswith(_OTHERS):
+        return _others(run, name or None)
+    task = run.tasks[name].task
+    if name != node:
+        return 1 + len(run.children.get(name, ()))
+    after_others = task.finalizer and _others(run, task.parent) > 0
+    return len(task.needs) + (task.parent is not None) + after_others
+
+
+def _others(run: RunState, level: Optional[str]) -> int:
+    """How many tasks of a level are no finalizers."""
+    finalizers = len(run.finalizers.get(level, ()))
+    if level is not None:
+        return len(run.children[level]) - finalizers
+    inside = sum(map(len, run.children.values()))
+    return len(run.tasks) - inside - finalizers

@@ -65,6 +65,7 @@ FULL = a_workflow(
         place=Placement("web1", ("eu",), 2.0, 1 << 30, 1),
         description="d",
     ),
+    task("g/d", finalizer=True),
     name="full",
     params={"zone": "x"},
     timeout_s=600.0,
@@ -74,6 +75,8 @@ FULL = a_workflow(
     environment={"PATH": "/bin"},
     source="w.ncl",
     max_parallel=3,
+    on_cancel="rollback",
+    on_timeout="rollback",
 )
 
 

@@ -50,6 +50,23 @@ def test_critical_path_goes_through_a_nested_workflow() -> None:
     assert timings["g/x"].slack_s == 3.0
 
 
+def test_path_ends_with_the_finalizers() -> None:
+    workflow = a_workflow(
+        task("a"),
+        group("g"),
+        task("g/x"),
+        task("g/f", finalizer=True),
+        task("e", finalizer=True),
+        task("h", ["e"], finalizer=True),
+        task("i", finalizer=True),
+    )
+    path, timings = path_of(workflow, g_x=3)
+    assert path == ["g/x", "g/f", "e", "h"]
+    assert timings["i"] == TaskSlack(4.0, 1.0, 1.0)
+    assert timings["a"].slack_s == 3.0
+    assert path_of(a_workflow(task("f", finalizer=True)))[0] == ["f"]
+
+
 def test_critical_path_of_independent_tasks_and_of_an_empty_workflow() -> None:
     assert path_of(a_workflow())[0] == []
     assert path_of(a_workflow(task("a"), task("b")), b=2)[0] == ["b"]

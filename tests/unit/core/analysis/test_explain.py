@@ -57,6 +57,23 @@ def test_waiting_task_names_its_unmet_dependencies() -> None:
     )
 
 
+def test_finalizer_waits_for_all_tasks_of_its_level() -> None:
+    first, last = task("f", finalizer=True), task("g", ["f"], finalizer=True)
+    run = begun(
+        task("a"), group("n"), task("n/b"), task("n/f", finalizer=True), first, last
+    )
+    assert whys(run, "f") == [
+        "need: waits for all tasks of the run to end (4 have not)"
+    ]
+    assert whys(run, "n/f") == ["need: waits for all tasks of n to end (1 have not)"]
+    told(run, "n/b exits 0", "n/f exits 0")
+    assert whys(run, "f") == [
+        "need: waits for all tasks of the run to end (1 have not)"
+    ]
+    told(run, "a exits 0")
+    assert whys(run, "g") == ["need: waiting for f (running)"]
+
+
 def test_task_waits_for_its_group_to_start() -> None:
     nested = begun(task("a"), group("g", ["a"]), task("g/x"))
     assert whys(nested, "g/x") == ["group: the nested workflow g has not started"]

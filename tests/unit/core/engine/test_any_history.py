@@ -80,7 +80,29 @@ def tasks_of(draw: st.DrawFn, prefix: str = "", depth: int = 0) -> List[Task]:
         placed = Task(**{**vars(made), "needs": needs})
         level.append(placed)
         found += [placed, *inside]
+    return [*found, *draw(finalizers_of(prefix, level))]
+
+
+@st.composite
+def finalizers_of(draw: st.DrawFn, prefix: str, level: List[Task]) -> List[Task]:
+    """Up to two finalizers of a level; the second may need the first."""
+    found: List[Task] = []
+    for letter in "yz"[: draw(st.integers(0, 2))]:
+        fields = {
+            "on_failure": draw(st.sampled_from(["fail", "fail", "continue"])),
+            "when": draw(st.sampled_from([None, None, None, FAILED])),
+            "env": draw(uses(level)),
+        }
+        made = draw(plain(prefix + letter, fields))
+        needs = tuple(
+            Dependency(each.id, draw(NEEDS)) for each in found if draw(st.booleans())
+        )
+        changed = {"needs": needs, "undo": None, "finalizer": True}
+        found.append(Task(**{**vars(made), **changed}))
     return found
+
+
+FAILED = {"$equals": [{"$run": "outcome"}, "failed"]}
 
 
 @st.composite
@@ -131,7 +153,13 @@ def policies(draw: st.DrawFn, before: List[Task]) -> Any:
 
 @st.composite
 def workflows(draw: st.DrawFn) -> Workflow:
-    return a_workflow(*draw(tasks_of()), timeout_s=draw(st.sampled_from([None, 60])))
+    policy = st.sampled_from(["stop", "stop", "rollback"])
+    return a_workflow(
+        *draw(tasks_of()),
+        timeout_s=draw(st.sampled_from([None, 60])),
+        on_cancel=draw(policy),
+        on_timeout=draw(policy),
+    )
 
 
 class AnyHistory(RuleBasedStateMachine):
@@ -341,7 +369,7 @@ class AnyHistory(RuleBasedStateMachine):
                 )
             elif event.purpose == "run":
                 assert needs_allow(run, started)
-            assert not run.stop_level or started.stop_level
+            assert not run.stop_level_of(started) or started.stop_level
         self.dialogue.launches.clear()
 
     def open_runs(self) -> List[str]:

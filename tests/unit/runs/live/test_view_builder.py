@@ -198,7 +198,16 @@ def graphs(draw: st.DrawFn) -> List[Task]:
         for k in range(inner):
             inside = [f"{name}/c{j}" for j in range(k) if draw(st.booleans())]
             found.append(task(f"{name}/c{k}", inside))
-    return found
+        found += draw(finalizers(f"{name}/"))
+    return [*found, *draw(finalizers(""))]
+
+
+@st.composite
+def finalizers(draw: st.DrawFn, prefix: str) -> List[Task]:
+    """Up to two of a level, of which the second may need the first."""
+    names = [f"{prefix}f{k}" for k in range(draw(st.integers(0, 2)))]
+    needs = [names[:k] if draw(st.booleans()) else [] for k in range(len(names))]
+    return [task(name, n, finalizer=True) for name, n in zip(names, needs)]
 
 
 @given(graphs())
