@@ -13,7 +13,7 @@ import os
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Callable, Deque, Dict, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Deque, Dict, Mapping, Optional, Tuple, Union
 
 from provctl.base.program_output import RunningProgram
 from provctl.base.redact import encodings_of, redact_bytes
@@ -115,7 +115,7 @@ class SecretLookups:
                 continue
             lookup = wanted[reference]
             if isinstance(lookup.result, NotFound):
-                raise self._of(name, lookup, lookup.result, found)
+                raise self._error(name, lookup.result, task, wanted)
             assert lookup.result is not None, "it waited for the lookup"
             found[name] = lookup.result
         return found
@@ -130,16 +130,26 @@ class SecretLookups:
             lookup.result = value
         return value
 
-    def _of(
-        self, name: str, lookup: _Lookup, problem: NotFound, found: Dict[str, str]
+    def _error(
+        self,
+        name: str,
+        problem: NotFound,
+        task: TaskState,
+        wanted: Mapping[str, _Lookup],
     ) -> NotFound:
         """The error for a task that may call the secret by another name."""
         _, _, what = problem.message.partition(": ")
-        # A program may tell what it was given, such as another secret of the task.
-        known = encodings_of(found.values())
-        raw = [form.encode("utf-8", "surrogatepass") for form in known]
-        covered = redact_bytes(what.encode("utf-8", "replace"), raw).decode()
-        error = NotFound(f"secret {name}: {covered}", hint=problem.hint)
+        # A program may tell what it knows, such as another secret of the task.
+        known = [each.result for each in wanted.values()]
+        for other, reference in task.task.secrets.items():
+            if reference not in wanted:
+                with suppress(NotFound):
+                    known.append(find_secret(other, reference, self._source.environ))
+        forms = encodings_of(value for value in known if isinstance(value, str))
+        raw = [form.encode("utf-8", "surrogatepass") for form in forms]
+        covered = redact_bytes(what.encode("utf-8", "replace"), raw)
+        text = covered.decode("utf-8", "replace")
+        error = NotFound(f"secret {name}: {text}", hint=problem.hint)
         error.__cause__ = problem.__cause__
         return error
 

@@ -259,6 +259,27 @@ async def test_without_a_value_the_task_fails_and_says_what_happened(
 
 
 @in_a_loop
+async def test_other_secrets_of_the_task_are_covered_in_what_a_program_says(
+    folder: StateDir, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("from-a-file\n")
+    tells = cmd(
+        "sh", "-c", f"cat {file} >&2; echo correct-horse- >&2; echo kept; exit 1"
+    )
+    secrets = {
+        "A": tells,
+        "B": cmd("echo", "correct-horse-"),
+        "C": f"file:{file}",
+    }
+    house = await owned(folder, a_workflow(task("a", secrets=secrets)))
+    await until(lambda: not house.scheduler.state.runs)
+    (reason,) = reasons_of(house)
+    said = reason.partition("exit code 1: ")[2]
+    assert said.startswith("*********** **************; run the command")
+
+
+@in_a_loop
 async def test_what_a_program_leaves_running_is_not_waited_for(
     folder: StateDir,
 ) -> None:
