@@ -16,7 +16,7 @@ from provctl.executors.remote.messages import (
 )
 from provctl.executors.remote.node_config import NodeConfig
 from provctl.executors.remote.node_records import NodeRecord, NodeRecords
-from provctl.executors.remote.placement import LOCAL, satisfies
+from provctl.executors.remote.room import LOCAL, satisfies
 
 if TYPE_CHECKING:
     from provctl.config.settings import Settings

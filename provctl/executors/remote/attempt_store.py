@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from provctl.errors import JournalDamaged
@@ -35,5 +34,7 @@ class MirroredAttemptStore(LocalAttemptStore):
         heard_at = records.read(grant.node).heard_at
         if not heard_at:
             return f"given to {grant.node}, which was not heard since"
+        from datetime import datetime
+
         heard = datetime.fromtimestamp(heard_at).astimezone()
         return f"given to {grant.node}, last heard at {heard:%Y-%m-%d %H:%M}"

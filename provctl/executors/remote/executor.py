@@ -39,8 +39,9 @@ from provctl.executors.remote.mirror import (
 from provctl.executors.remote.node import Node, NodeCallbacks, NodeStatus
 from provctl.executors.remote.node_reports import NodeReports, unknown
 from provctl.executors.remote.own_machine import unknown_node
-from provctl.executors.remote.placement import LOCAL, choose_node, may_run_on
+from provctl.executors.remote.placement import choose_node, may_run_on
 from provctl.executors.remote.remote_attempt import RemoteAttempt, RemoteAttempts
+from provctl.executors.remote.room import LOCAL
 from provctl.executors.remote.sync_threads import SyncThreads
 
 if TYPE_CHECKING:

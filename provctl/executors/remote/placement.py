@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Iterable, Optional
 
 from provctl.executors.remote.node import Node, NodeStatus
-from provctl.executors.remote.room import Room
+from provctl.executors.remote.room import satisfies
 
 if TYPE_CHECKING:
     from provctl.core.model.workflow import Placement
-    from provctl.executors.remote.node_config import NodeConfig
-
-LOCAL = "local"  # as a node: the machine of the owner
 
 
 def choose_node(nodes: Iterable[Node], wanted: Placement) -> Optional[Node]:
@@ -30,10 +27,3 @@ def choose_node(nodes: Iterable[Node], wanted: Placement) -> Optional[Node]:
 def may_run_on(node: Node, wanted: Placement) -> bool:
     """Whether a task may run on a node when that has room for it."""
     return satisfies(node.config, wanted) and not node.is_drained
-
-
-def satisfies(config: NodeConfig, wanted: Placement) -> bool:
-    """Whether a node is what a task asks for, and large enough."""
-    if wanted.node and wanted.node != config.name:
-        return False
-    return set(wanted.labels) <= set(config.labels) and Room(config).has(wanted)

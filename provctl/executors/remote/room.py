@@ -1,4 +1,4 @@
-"""What of a node's processors, memory and graphics cards is taken."""
+"""What of a node's processors, memory and graphics cards is taken, and who fits in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from provctl.core.model.workflow import Placement
     from provctl.executors.remote.node_config import NodeConfig
+
+LOCAL = "local"  # as a node: the machine of the owner
 
 
 class Room:
@@ -32,3 +34,10 @@ class Room:
             and (not config.memory or self._memory + wanted.memory <= config.memory)
             and self._gpus + wanted.gpus <= config.gpus
         )
+
+
+def satisfies(config: NodeConfig, wanted: Placement) -> bool:
+    """Whether a node is what a task asks for, and large enough."""
+    if wanted.node and wanted.node != config.name:
+        return False
+    return set(wanted.labels) <= set(config.labels) and Room(config).has(wanted)

@@ -7,8 +7,7 @@ import pytest
 from provctl.config.settings import Executor, Settings
 from provctl.core.model.workflow import ANYWHERE, Placement
 from provctl.executors.remote.node_config import NodeConfig
-from provctl.executors.remote.placement import satisfies
-from provctl.executors.remote.room import Room
+from provctl.executors.remote.room import Room, satisfies
 from provctl.runs.nodes import clock_problem, place_problem
 
 CONFIG = NodeConfig("web1", "web1", 4, cpus=2.0, memory=100, labels=("eu", "edge"))
