@@ -104,6 +104,23 @@ def test_default_values_are_not_written() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "workflow",
+    [
+        a_workflow(task("a"), task("f", finalizer=True)),
+        a_workflow(task("a"), on_cancel="rollback"),
+        a_workflow(task("a"), on_timeout="rollback"),
+    ],
+    ids=["finally", "on_cancel", "on_timeout"],
+)
+def test_what_an_earlier_version_would_leave_out_is_of_a_newer_format(
+    workflow: Workflow,
+) -> None:
+    frozen = dump_workflow(workflow)
+    assert json.loads(frozen)["v"] == 2
+    assert load_workflow(frozen, "here") == workflow
+
+
 def test_digest_is_that_of_the_bytes() -> None:
     assert digest(b"") == (
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
