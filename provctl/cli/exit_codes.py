@@ -16,7 +16,7 @@ EXIT_CODES: Dict[int, str] = {
     15: "rollback incomplete: at least one undo failed and resources may remain",
     30: "no scheduler is running, and none could be started",
     31: "the journal was written by a newer version of provctl; it was not changed",
-    32: "the state directory cannot be used",
+    32: "the state directory, or a node, cannot be used",
     33: "a journal or a schedule is damaged",
     40: "run, batch, task or schedule not found, or ambiguous",
     41: "refused: not possible in the current state, or another process owns the run",

@@ -51,6 +51,8 @@ let p = import "provctl.ncl" in
 # How @last must be for lines that have these words, the first of them that fit; for
 # others it has succeeded.
 LAST: Dict[str, str] = {
+    "provctl apply": "a saved plan",
+    "provctl node": "a node",
     "schedule add": "succeeded",
     "schedule resume": "a paused schedule",
     "schedule ": "a schedule",
@@ -93,7 +95,7 @@ TOLD_TO_END = {
 }
 
 # By the whole line: the exit code that is right, if it is not 0.
-CODES: Dict[str, int] = {}
+CODES: Dict[str, int] = {"provctl node show web1": 32}  # there is no such host
 
 # By the whole line: why it cannot be run here.
 UNTRIED: Dict[str, str] = {}
@@ -197,6 +199,12 @@ class Desk:
             self._until("web-1", "running")
         elif how.startswith("a batch"):
             self._put_batch(how)
+        elif how == "a saved plan":
+            self._provctl("plan", "deploy.ncl", "--save", "deploy.plan")
+        elif how == "a node":
+            config = self.folder / "nodes.toml"
+            config.write_text('[nodes.web1]\nssh = "web1.invalid"\n', encoding="utf-8")
+            self.environ["PROVCTL_CONFIG"] = str(config)
         elif how.endswith("schedule"):
             self._provctl("schedule", "add", "backup.ncl", "--cron", "0 3 * * *")
             if "paused" in how:

@@ -310,7 +310,7 @@ def _local(scan: _Scan, source: SourceText, at: int) -> str:
         return f"the value after the `=` at {_place(source, last.start)} is missing"
     if here.text == "->" and "fun" in [token.text for token in tokens[:6]]:
         return "write `=>` after the arguments of a function"
-    if _is_import(tokens[:5]):
+    if here.text != "in" and _is_import(tokens[:5]):
         return f"`in` is missing after the import at {_place(source, tokens[1].start)}"
     return _at_equals(here, tokens, source)
 

@@ -87,7 +87,7 @@ def test_doctor_passes_on_a_complete_machine(run: Run) -> None:
 
 def test_every_check_prints_a_line_with_a_mark(run: Run) -> None:
     lines = run(output="table").stdout.splitlines()
-    assert [line[:3] for line in lines] == ["✓  "] * 17
+    assert [line[:3] for line in lines] == ["✓  "] * 18
     assert lines[2].startswith("✓  nushell          0.")
 
 
