@@ -199,21 +199,25 @@ class Desk:
             self._until("web-1", "running")
         elif how.startswith("a batch"):
             self._put_batch(how)
-        elif how == "a saved plan":
-            self._provctl("plan", "deploy.ncl", "--save", "deploy.plan")
-        elif how == "a node":
-            config = self.folder / "nodes.toml"
-            config.write_text('[nodes.web1]\nssh = "web1.invalid"\n', encoding="utf-8")
-            self.environ["PROVCTL_CONFIG"] = str(config)
-        elif how.endswith("schedule"):
-            self._provctl("schedule", "add", "backup.ncl", "--cron", "0 3 * * *")
-            if "paused" in how:
-                self._provctl("schedule", "pause", "backup")
+        elif how.startswith("a "):
+            self._put_beside(how)
         elif how != "succeeded":
             self._submit("-p", "nap=600")
             self._until("web-1", "running")
             if how == "paused":
                 self._provctl("workflow", "pause", "@last")
+
+    def _put_beside(self, how: str) -> None:
+        if how == "a saved plan":
+            self._provctl("plan", "deploy.ncl", "--save", "deploy.plan")
+        elif how == "a node":
+            config = self.folder / "nodes.toml"
+            config.write_text('[nodes.web1]\nssh = "web1.invalid"\n', encoding="utf-8")
+            self.environ["PROVCTL_CONFIG"] = str(config)
+        else:
+            self._provctl("schedule", "add", "backup.ncl", "--cron", "0 3 * * *")
+            if "paused" in how:
+                self._provctl("schedule", "pause", "backup")
 
     def _put_batch(self, how: str) -> None:
         words: Sequence[str] = ()

@@ -17,7 +17,8 @@ else:
 
 def test_checked_packages_are_the_dependencies_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    needed = [*project["dependencies"], *project["optional-dependencies"]["kcl"]]
+    extras = project["optional-dependencies"]
+    needed = [*project["dependencies"], *extras["kcl"], *extras["keyring"]]
     found = packages()
     names = [re.match(r"[\w.-]+", line) for line in needed]
     assert {each.name for each in found} == {name and name[0] for name in names}
