@@ -1,9 +1,9 @@
 """The contract between provctl and whatever runs attempts.
 
-`Executor` is for the owner of a run, `AttemptStore` for everybody who looks.
+The owner of a run uses `Executor`. Any process that only reads uses `AttemptStore`.
 
-`tests/support` ships a fake that keeps it; one test class holds every executor
-to it.
+`tests/support` has a fake that implements the contract. One test class checks every
+executor against it.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     from provctl.core.model.workflow import Placement
 
 
-# The purpose of an attempt in the names of its files.
+# How the purpose of an attempt appears in the names of its files.
 _SUFFIX = {"run": "", "undo": "u", "probe": "p"}
 
-# Every process of an attempt has the attempt's mark in its environment under this
-# name, so that what a dead supervisor left behind can be found.
+# The environment variable with the attempt's mark. Every process of an attempt has it,
+# so that the processes that a dead supervisor left behind can be found.
 MARK = "PROVCTL_ATTEMPT_ID"
-CHECKPOINT = "PROVCTL_CHECKPOINT_FILE"  # where they find `Place.checkpoint`
+CHECKPOINT = "PROVCTL_CHECKPOINT_FILE"  # holds `AttemptRef.checkpoint`
 
 
 @light_dataclass
 class AttemptRef:
     """One attempt and where its files are: `<folder>/<index>.<attempt>.*`.
 
-    `purpose` is "run" (the task itself), "undo" or "probe"; attempts of a task are
-    counted together, and a letter after the number tells them apart.
+    `purpose` is "run" (the task itself), "undo" or "probe". All attempts of a task are
+    numbered together; a letter after the number shows the purpose.
     """
 
     run: str
@@ -57,17 +57,18 @@ class AttemptRef:
 
     @property
     def name(self) -> str:
-        """First part of the names of its files."""
+        """The first part of the names of its files."""
         return f"{self.index}.{self.attempt}{_SUFFIX[self.purpose]}"
 
     @property
     def mark(self) -> str:
-        """What names the attempt among all of this machine."""
+        """The id of the attempt, unique on this machine."""
         return f"{self.run}/{self.name}"
 
     @property
     def checkpoint(self) -> Path:
-        """What the task keeps from one attempt to the next; all of them have it."""
+        """The file in which a task keeps data from one attempt to the next; all share
+        it."""
         return self.folder / f"{self.index}.checkpoint"
 
     def file(self, suffix: str) -> Path:
@@ -75,17 +76,18 @@ class AttemptRef:
         return self.folder / f"{self.name}.{suffix}"
 
 
-# Units of a resource that an attempt has: file, byte of the owner, first unit, number.
+# The units of a resource that an attempt holds: file, byte of the owner, first unit,
+# number of units.
 SlotRange = Tuple[str, int, int, int]
 
 
 @light_dataclass
 class RemoteWork:
-    """What a node makes an order of, where not all of it is known before.
+    """The input from which a node completes a launch spec, where the owner cannot.
 
-    `action` is the task's work in Nushell (see `runs.node_work`), None where `argv` is
-    complete. `needs` are the outputs of the tasks before, `origin` the workflow file
-    and line of a script.
+    `action` is the task's work in Nushell (see `runs.node_work`), or None if `argv` is
+    complete. `needs` are the outputs of the tasks that this one depends on. `origin` is
+    the workflow file and line of a script.
     """
 
     action: Optional[Mapping[str, Any]] = None
@@ -98,11 +100,11 @@ class RemoteWork:
 class LaunchSpec:
     """What to start. Times in seconds; `output_max` in bytes, 0 for no output.
 
-    `log_max` is how many bytes of log are kept at most, 0 for all; `masked` are
-    texts that must stay neither in the log nor in the output. With `keep_processes`
-    only what is told to end is swept. `taken` is what the shim holds beside the
-    owner, see `storage.slots`. With `remote` a node adds what it alone knows: its
-    environment, its Nushell, its folders.
+    `log_max` is the maximum size of the log in bytes, 0 for unlimited. `masked` are
+    texts that must remain neither in the log nor in the output. With `keep_processes`,
+    survivors are killed only after a stop request. `taken` are the units that the shim
+    locks in addition to the owner (see `storage.slots`). With `remote`, a node adds
+    what only it knows: its environment, its Nushell, its folders.
     """
 
     place: AttemptRef
@@ -130,13 +132,14 @@ class Executor(Protocol):
         """Get ready, inside the running event loop."""
 
     def launch(self, order: LaunchSpec) -> None:
-        """Start an attempt; its end is reported. At most once, whatever happens."""
+        """Start an attempt, at most once in all circumstances. Its end is reported."""
 
     def stop(self, place: AttemptRef, *, now: bool) -> None:
-        """Tell an attempt to end, with grace or at once; its end is reported."""
+        """Stop an attempt, with grace time or at once (`now`). Its end is reported."""
 
     def suspend(self, place: AttemptRef) -> None:
-        """Stop the processes of an attempt (SIGSTOP) until `thaw`; no time runs out."""
+        """Stop the processes of an attempt (SIGSTOP) until `resume`; its timeout is
+        suspended."""
 
     def resume(self, place: AttemptRef) -> None:
         """Resume a suspended attempt; no effect on others."""
@@ -145,9 +148,9 @@ class Executor(Protocol):
         """Find out the state of an attempt that an earlier owner scheduled.
 
         Returns Adopted (its end will be reported), Voided, Unknown or Ended; None if
-        another machine has to be asked: what it says is reported.
-        Raises StateDirError if its files cannot be written, and JournalDamaged if
-        they are none of this attempt.
+        another machine has to be asked: its answer will be reported. Raises
+        StateDirError if the attempt's files cannot be written, and JournalDamaged if
+        they do not belong to this attempt.
         """
 
     def close(self) -> None:
@@ -158,8 +161,8 @@ class Executor(Protocol):
 class ResourceUsage:
     """What all processes of an attempt use together.
 
-    `cpu_percent` is of one core, since the measurement before; None at the first one.
-    `rss_bytes` counts pages that processes share once for each.
+    `cpu_percent` is relative to one core, since the last measurement; None at the first
+    one. `rss_bytes` counts pages that processes share once for each process.
     """
 
     cpu_percent: Optional[float]
@@ -170,31 +173,32 @@ class ResourceMeter(Protocol):
     """Measures one attempt now and then, from any process."""
 
     def read(self, now: float) -> Optional[ResourceUsage]:
-        """Return what it uses; None if it does not run. `now` is in seconds."""
+        """Return its usage; None if it is not running. `now` is in seconds."""
 
 
 class LogReader(Protocol):
-    """Follows the log of one attempt; its memory is bounded."""
+    """Follows the log of one attempt in bounded memory."""
 
     def pieces(self, *, last: bool) -> Iterator[bytes]:
-        """Whole new lines, in pieces; with `last` also what has no newline yet."""
+        """Yield whole new lines, in pieces; with `last` also the rest without a
+        newline."""
 
 
 class AttemptStore(Protocol):
     """Reads the evidence of attempts, from any process; it changes nothing.
 
-    What takes a reference raises OSError where there is no descriptor to look with.
+    Methods that take an `AttemptRef` raise OSError if no descriptor is free.
     """
 
     def is_running(self, place: AttemptRef) -> bool:
-        """Whether something supervises the attempt now."""
+        """Whether an executor supervises the attempt now."""
 
     def exit_report(
         self, place: AttemptRef
     ) -> Optional[Union[ExitedReport, NeverStartedReport]]:
         """Return how the attempt ended; None if there is no whole exit record.
 
-        Raises JournalDamaged if what is there is not of this attempt.
+        Raises JournalDamaged if the record does not belong to this attempt.
         """
 
     def is_claimed(self, place: AttemptRef) -> bool:
@@ -204,13 +208,13 @@ class AttemptStore(Protocol):
         """Whether files show that the attempt started, claimed or not."""
 
     def remote_status(self, place: AttemptRef) -> str:
-        """Say which node an attempt was given to, if its end is not known here."""
+        """Return which node has the attempt, if its end is not known here."""
 
     def location(self, place: AttemptRef) -> Path:
-        """Return the file that a fault in the evidence is about."""
+        """Return the file to name in a report of a fault in the evidence."""
 
     def open_log(self, path: Path) -> LogReader:
         """Return a reader of a log, from its beginning."""
 
     def open_meter(self, place: AttemptRef) -> ResourceMeter:
-        """Return what measures the attempt's processes."""
+        """Return a meter of the attempt's processes."""

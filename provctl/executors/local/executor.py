@@ -1,4 +1,4 @@
-"""Attempts on this machine: orders to the parent of shims, and adoption."""
+"""The local executor: sends launch specs to the shim pool, and adopts attempts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 _AGAIN_S = 0.5  # between two signals to a shim of an earlier owner
-# What tells it the same as a message does one of ours.
+# The signal that makes a shim of an earlier owner do what the message does.
 _SIGNALS = {
     "stop": signal.SIGTERM,
     "kill": signal.SIGQUIT,
@@ -37,7 +37,7 @@ _SIGNALS = {
     "thaw": signal.SIGUSR2,
 }
 _ROOT = str(Path(__file__).parents[3])
-# Isolated and without site packages, because every fork copies it.
+# Isolated and without site packages, because every fork copies this process.
 _PARENT = (
     sys.executable,
     "-I",
@@ -50,24 +50,25 @@ _PARENT = (
 
 
 class LocalExecutor:
-    """Runs attempts as processes under shims. Keeps `executors.protocol.Executor`."""
+    """Runs attempts under shims. Implements `executors.protocol.Executor`."""
 
     def __init__(self) -> None:
         self._parent: Optional[subprocess.Popen[bytes]] = None
         self._socket: Optional[socket.socket] = None
-        self._news = -1  # read end of the pipe into which shims write
+        self._news = -1  # read end of the pipe to which shims write
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._tell: Optional[ReportCallback] = None
         self._launched: Dict[str, AttemptRef] = {}
-        self._wishes: Dict[str, str] = {}  # the last one for an attempt, by its mark
+        self._wishes: Dict[str, str] = {}  # the last request, by attempt mark
         self._unread = b""
-        self._unsent = bytearray()  # for the parent, which has enough to do
+        self._unsent = bytearray()  # bytes for the parent, which is busy
         self._revival: Optional[asyncio.TimerHandle] = None
-        # At once: it gets ready while this process imports and reads files.
+        # Start it at once, so that it gets ready while this process imports and reads
+        # files.
         self._start_parent()
 
     def start(self, tell: ReportCallback) -> None:
-        """Get ready; reports come through `tell` from the running loop."""
+        """Get ready. Reports are passed to `tell` in the running loop."""
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._listen()
@@ -83,7 +84,8 @@ class LocalExecutor:
         try:
             ours, theirs = socket.socketpair()
             with theirs:
-                # A session of its own: Ctrl-C at the terminal is for the owner alone.
+                # A session of its own: Ctrl-C at the terminal must reach only the
+                # owner.
                 self._parent = subprocess.Popen(
                     [*_PARENT, str(theirs.fileno()), str(news)],
                     pass_fds=[theirs.fileno(), news],
@@ -100,7 +102,7 @@ class LocalExecutor:
         self._unsent.clear()
 
     def launch(self, order: LaunchSpec) -> None:
-        """Hand an order to the parent of shims."""
+        """Send a launch spec to the parent of the shims."""
         key = order.place.mark
         self._launched[key] = order.place
         message: Dict[str, Any] = {
@@ -120,7 +122,7 @@ class LocalExecutor:
         self._send("launch", key, message)
 
     def stop(self, place: AttemptRef, *, now: bool) -> None:
-        """Stop an attempt. One that has not started never will."""
+        """Stop an attempt. An attempt that has not started never will."""
         if _fenced_off(place) and not attempt_file.has_evidence(place):
             self._forget(place)
             self._report_soon(
@@ -130,7 +132,7 @@ class LocalExecutor:
             self._send_signal_request(place, "kill" if now else "stop")
 
     def suspend(self, place: AttemptRef) -> None:
-        """Stop the processes of an attempt until `thaw`."""
+        """Stop the processes of an attempt until `resume`."""
         self._send_signal_request(place, "freeze")
 
     def resume(self, place: AttemptRef) -> None:
@@ -140,7 +142,7 @@ class LocalExecutor:
     def _send_signal_request(self, place: AttemptRef, wish: str) -> None:
         key = place.mark
         if self._wishes.get(key) in ("stop", "kill") and wish not in ("stop", "kill"):
-            return  # it is about to end
+            return  # it is being stopped
         self._wishes[key] = wish
         if key in self._launched:
             self._send("signal", key, {"tell": key, "what": wish})
@@ -157,7 +159,7 @@ class LocalExecutor:
             return
         try:
             has_shim = _signal_orphan(place, _SIGNALS[wish])
-        except OSError:  # no descriptor is free: later
+        except OSError:  # no descriptor is free: try later
             has_shim = True
         if has_shim:
             self._loop.call_later(_AGAIN_S, self._ask_again, place, wish)
@@ -177,12 +179,12 @@ class LocalExecutor:
         self._wishes.pop(place.mark, None)
 
     def recover(self, place: AttemptRef, *, rebooted: bool) -> Report:
-        """Find out the state of an attempt; adopt it if it is alive.
+        """Find out the state of an attempt; adopt it if it is running.
 
-        The lock is looked at before the record: a shim seals the record, then
-        unlocks. Seen unlocked, what the file says is final. Raises StateDirError
-        if the disk takes nothing, or there is no descriptor to look with, and
-        JournalDamaged if its file is none that a shim of this attempt wrote.
+        Checks the lock before it reads the record, because a shim seals the record
+        before it unlocks: if the file is unlocked, its content is final. Raises
+        StateDirError if the disk cannot be written to or no descriptor is free, and
+        JournalDamaged if no shim of this attempt wrote the file.
         """
         try:
             return self._recover_report(place, rebooted=rebooted)
@@ -212,7 +214,7 @@ class LocalExecutor:
         )
 
     def close(self) -> None:
-        """Close: the parent exits, shims exit after their attempt."""
+        """Close the executor: the parent exits, each shim exits after its attempt."""
         if self._revival is not None:
             self._revival.cancel()
             self._revival = None
@@ -230,7 +232,7 @@ class LocalExecutor:
             self._parent.wait()
             self._parent = None
 
-    # -- news ------------------------------------------------------------------
+    # -- reports ---------------------------------------------------------------
 
     def _on_pipe_readable(self) -> None:
         data = os.read(self._news, 1 << 16)
@@ -241,7 +243,7 @@ class LocalExecutor:
     def _report_of(
         self, key: bytes, shortage: bytes, record: bytes
     ) -> Optional[Report]:
-        """Return the report of one line, see `channel.notify_owner`.
+        """Return the report for one line (see `channel.notify_owner`).
 
         The shim made the record durable before it sent it.
         """
@@ -250,16 +252,16 @@ class LocalExecutor:
             return None
         self._forget(place)
         if shortage:
-            # It needs no fence: no shim has it any more.
+            # It needs no fence: no shim has this attempt any more.
             return _never_started(
                 place, shortage.decode("utf-8", "replace"), shortage=True
             )
         return self._outcome(place, record + b"\n")
 
     def _outcome(self, place: AttemptRef, record: bytes = b"") -> Optional[Report]:
-        """Return the report about an attempt; None if it is not known yet.
+        """Return the report about an attempt; None if the outcome is not known yet.
 
-        Its exit record is read from its file unless it is given.
+        Reads the exit record from the attempt file, unless it is passed in `record`.
         """
         assert self._loop is not None
         try:
@@ -278,7 +280,7 @@ class LocalExecutor:
         return UnknownReport(place.run, place.task, place.attempt, "lost", reason)
 
     def _check_orphans(self, *places: AttemptRef) -> None:
-        """Check attempts that no shim pool reports (any more)."""
+        """Check attempts that no shim pool reports, or no longer does."""
         over: List[Report] = []
         for place in places:
             report = self._outcome(place)
@@ -292,14 +294,14 @@ class LocalExecutor:
         self._report(over)
 
     def _parent_died(self) -> None:
-        """Its shims live: start another parent, and adopt them."""
+        """Start another parent, and adopt the attempts: their shims still run."""
         self.close()
         self._restart_pool()
 
     def _restart_pool(self) -> None:
         try:
             self._start_parent()
-        except OSError:  # what took the old one may leave no room for another yet
+        except OSError:  # the shortage that killed the old one may persist
             assert self._loop is not None
             self._revival = self._loop.call_later(_AGAIN_S, self._restart_pool)
             return
@@ -309,7 +311,8 @@ class LocalExecutor:
         self._check_orphans(*orphans)
 
     def _watch(self, place: AttemptRef) -> None:
-        """Wait for the lock in a thread: no polling, and no process id to mistake."""
+        """Wait for the lock in a thread: no polling, and no risk of a reused process
+        id."""
         loop = self._loop
         assert loop is not None
 
@@ -320,11 +323,11 @@ class LocalExecutor:
                     loop.call_later, wait_s, self._check_orphans, place
                 )
             except RuntimeError:
-                return  # the loop has ended; the next owner sees the record
+                return  # the loop has ended; the next owner reads the record
 
         try:
             threading.Thread(target=wait, daemon=True, name=place.name).start()
-        except RuntimeError:  # none is to be had: so look, until one is
+        except RuntimeError:  # no thread available: poll until there is one
             loop.call_later(_AGAIN_S, self._check_orphans, place)
 
     def _report_soon(self, report: Report) -> None:
@@ -337,9 +340,9 @@ class LocalExecutor:
             self._tell(reports)
 
     def _send(self, kind: str, key: str, message: Dict[str, object]) -> None:
-        """Send a message: what the pool needs of it, then what the shim gets."""
+        """Send a message: first the part for the pool, then the part for the shim."""
         if self._socket is None:
-            return  # it died, and there is no other yet: the same
+            return  # it died and is not replaced yet: the same applies
         is_waiting = bool(self._unsent)
         self._unsent += f"{kind}\t{key}\t{json.dumps(message)}\n".encode("ascii")
         if not is_waiting and not self._send_some():
@@ -347,7 +350,7 @@ class LocalExecutor:
             self._loop.add_writer(self._socket.fileno(), self._on_socket_writable)
 
     def _send_some(self) -> bool:
-        """Send what the parent takes without a wait; return if nothing is left."""
+        """Send what fits without waiting; return whether nothing is left."""
         assert self._socket is not None
         try:
             del self._unsent[: self._socket.send(self._unsent, socket.MSG_DONTWAIT)]
@@ -368,7 +371,7 @@ def _fenced_off(place: AttemptRef) -> bool:
     try:
         return attempt_file.take_fence(place)
     except (OSError, StateDirError):
-        return False  # a full disk; then its shim cannot begin it either
+        return False  # a full disk; then its shim cannot start it either
 
 
 def _never_started(
@@ -391,9 +394,9 @@ def _unknown(place: AttemptRef, what: str, *, rebooted: bool) -> UnknownReport:
 
 
 def _signal_orphan(place: AttemptRef, number: int) -> bool:
-    """Signal the shim of an adopted attempt, and return whether it had one still.
+    """Signal the shim of an adopted attempt; return whether it still had a shim.
 
-    The lock proves that it is the one.
+    The lock proves that the process is its shim.
     """
     pid = attempt_file.shim_pid(place)
     if pid is None or not attempt_file.is_running(place):

@@ -1,11 +1,11 @@
 """Enforces the size limit of a log and redacts secrets while it is written.
 
-The task writes to a file, never to a pipe, so it is never blocked by provctl; the shim
-looks at the file instead, soon after the start, then while it grows. A quiet task is
-not looked at: `kernel.FileWatch` says when it writes again. What is too much is cut out
-of the middle, in place: writers append (O_APPEND), so their next line comes after
-whatever is left. The processes of the attempt are suspended meanwhile, so that every
-lost byte is counted.
+The task writes to a file, never to a pipe, so provctl never blocks it. The shim checks
+the file shortly after the start, then while it grows. It does not check the log of a
+quiet task: `syscalls.FileWatch` reports the next write. Excess bytes are cut out of the
+middle, in place: writers append (O_APPEND), so their next line follows whatever is
+left. The processes of the attempt are suspended during the cut, so that every lost byte
+is counted.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 
 # The line in place of omitted bytes. Readers search for it.
 MARKER = b"--- provctl: %d bytes of this log were left out here ---\n"
-UNFINISHED = MARKER.replace(b"-", b"~")  # while it is being cut
+UNFINISHED = MARKER.replace(b"-", b"~")  # during the cut
 _MARKER_MAX = 96
-_LEAST = 1024  # bytes; below, a log would be all marker
+_LEAST = 1024  # bytes; a smaller log would be all marker
 
 _NEVER = float("inf")
-_FIRST_S = 0.05  # most tasks that are over by then cost nothing at all
+_FIRST_S = 0.05  # most tasks are over by then, and cost nothing
 _GROWS_S = 0.2
 _GROWS_FAST_S = 0.02
-_UNWATCHED_S = 1.0  # where files cannot be watched
+_UNWATCHED_S = 1.0  # interval where files cannot be watched
 
 _BLOCK = 1 << 18
-_LINE_MAX = 1 << 16  # the end of a line is looked for this far
+_LINE_MAX = 1 << 16  # maximum distance of the search for the end of a line
 
 
 class LogLimiter:
-    """Keeps one log within `most` bytes (0: any) and free of `forms`.
+    """Keeps one log within `most` bytes (0: unlimited) and free of `forms`.
 
-    While the task runs the log may be a quarter longer, so that one who writes
-    little by little does not have half of it copied for every line.
+    While the task runs, the log may exceed the limit by a quarter. Otherwise half of
+    the log would be copied for every line of a task that writes little at a time.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class LogLimiter:
         self._owner_client = max(map(len, forms)) - 1 if forms else 0
         self._watch = watch
         self._fd = -1
-        self._size = 0  # at the last look
-        self._covered = 0  # nothing before has to be looked at again
+        self._size = 0  # at the last check
+        self._covered = 0  # everything before it is redacted and final
         self._head = 0  # where the marker begins, once there is one
         self._marker = b""
 
     def wake(self, now: float) -> None:
-        """Heed a SIGIO: look at once if the log was written to."""
+        """Handle a SIGIO: check at once if the log was written to."""
         if self._watch.fired():
             self.look_at = now
 
     def check(self, now: float) -> None:
-        """Do what must be done, and decide when to look again."""
+        """Do what is due, and decide when to check again."""
         try:
             grown = self._tidy(self._most + self._most // 4)
             if grown:
@@ -78,7 +78,7 @@ class LogLimiter:
                 self.look_at = now + _UNWATCHED_S
             elif os.stat(self._path).st_size == self._size:
                 self.look_at = _NEVER
-            else:  # it was written to before it was watched
+            else:  # it was written to before the watch began
                 self.look_at = now + _GROWS_S
         except OSError:
             self.look_at = now + _UNWATCHED_S
@@ -95,10 +95,10 @@ class LogLimiter:
             os.close(self._fd)
 
     def _tidy(self, limit: int) -> int:
-        """Cover what is new, cut what is over `limit`; return by how much it grew."""
+        """Redact new bytes, cut the log to `limit`; return by how much it grew."""
         size = os.stat(self._path).st_size
         grown = size - self._size
-        if grown < 0:  # somebody truncated it
+        if grown < 0:  # another process truncated it
             self._covered = self._head = 0
             self._marker = b""
         if self._most and size > limit:
@@ -113,7 +113,8 @@ class LogLimiter:
         return abs(grown)
 
     def _cut(self, size: int) -> int:
-        """Leave the first half and the last of the log; return its new size."""
+        """Keep the first half and the end of the log, cut the rest; return the new
+        size."""
         self._open()
         if not self._marker:
             self._head = self._end_of_line(self._most // 2)
@@ -122,14 +123,14 @@ class LogLimiter:
         near = min(room // 2, _LINE_MAX)
         tail = max(self._begin_of_line(size - room, near), old_tail)
         if self._forms:
-            # Beyond both cuts, for what they cut in two.
+            # Redact beyond both cuts too, because a cut may split a secret.
             self._cover(self._covered, min(self._head + self._owner_client, size))
             self._cover(max(self._covered, tail), size)
         self.dropped += tail - old_tail
         self._marker = MARKER % self.dropped
         if os.pread(self._fd, 1, self._head - 1) != b"\n":
             self._marker = b"\n" + self._marker
-        # Readers wait for a whole marker: until then the tail is in pieces.
+        # Readers wait for a whole marker: until it is written, the tail is incomplete.
         unfinished = self._marker.replace(b"-", b"~")
         to = self._head + os.pwrite(self._fd, unfinished, self._head)
         while True:
@@ -143,23 +144,24 @@ class LogLimiter:
         return to
 
     def _open(self) -> None:
-        """Open it for writing anywhere: what the task has can only append."""
+        """Open the log for writing anywhere: the task's descriptor can only append."""
         if self._fd < 0:
             self._fd = open_own(self._path, os.O_RDWR)
 
     def _end_of_line(self, at: int) -> int:
-        """Where the last line up to `at` ends; `at` when none ends near."""
+        """Return where the last line up to `at` ends; `at` if no line ends near it."""
         begin = at - min(at // 2, _LINE_MAX)
         end = os.pread(self._fd, at - begin, begin).rfind(b"\n")
         return begin + end + 1 if end >= 0 else at
 
     def _begin_of_line(self, at: int, near: int) -> int:
-        """Where the first line from `at` on begins; `at` when none begins near."""
+        """Return where the first line from `at` on begins; `at` if no line begins near
+        it."""
         end = os.pread(self._fd, near, at - 1).find(b"\n")
         return at + end if end >= 0 else at
 
     def _cover(self, begin: int, end: int) -> None:
-        """Cover every form that ends after `begin`, reading a block at a time."""
+        """Redact every form that ends after `begin`, reading a block at a time."""
         at = max(begin - self._owner_client, 0) if begin < end else end
         while at < end:
             self._open()
@@ -169,7 +171,8 @@ class LogLimiter:
             at += _BLOCK
 
     def _drop_uncovered(self) -> None:
-        """The disk takes no stars: rather no log than one that shows too much."""
+        """Discard what could not be redacted: losing the log is better than leaking a
+        secret."""
         try:
             self._open()
             size = os.fstat(self._fd).st_size

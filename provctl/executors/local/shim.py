@@ -1,29 +1,31 @@
-"""The life of an attempt: the shim, which supervises one at a time.
+"""The shim: supervises one attempt at a time, from its start to its exit record.
 
-Forked by `executors.local.shim_pool`, its parent, which hands it orders. The order of
-its steps keeps the promises:
+`executors.local.shim_pool`, its parent, forks it and sends it launch specs. The order
+of the steps ensures the guarantees:
 
- 0. locks of what the attempt takes of pools, beside those of the owner; where that
-    one is gone already, nothing is run
- 1. a file for this attempt, locked until it is over (the lock is the identity)
-    and with space for the exit record, which a full disk cannot take away
- 2. `link(2)` of that file to `N.K.go`: the fence. Whoever finds it taken runs
-    nothing; an owner that recovers may take it first
- 3. fsync of the folder: from now on "it never began" is provably false
- 4. spawn, in a session of its own; output to a file, never to a pipe
- 5. wait; keep the log within its limit; TERM, grace, KILL on timeout (monotonic)
-    or when told; freeze and thaw when told: by the parent, or when the parent is
-    gone by signals (`_WISHES`)
- 6. sweep of every process that outlived the main one (the shim is a subreaper);
-    or not, if the order says so and nobody told the attempt to end
- 7. the exit record, sealed with its CRC, into `N.K.go`; fsync; unlock all
+0. Lock the slots and pool units of the attempt, in addition to the owner's locks.
+   If the owner is gone already, start nothing.
+1. Create a file for this attempt and keep it locked until the attempt is over: the
+   lock identifies the attempt. Reserve space in it for the exit record, so that a
+   full disk cannot prevent the record.
+2. `link(2)` that file to `N.K.go`: the fence. A shim that finds the fence taken
+   starts nothing. A recovering owner may take the fence first.
+3. fsync the folder. From now on it is provably false that the attempt never started.
+4. Spawn the task in a session of its own. Its output goes to a file, never to a
+   pipe.
+5. Wait. Keep the log within its limit. On timeout (monotonic) or on a stop request:
+   TERM, grace time, KILL. Freeze and thaw on request. Requests come from the parent,
+   or, when the parent is gone, as signals (`_WISHES`).
+6. Kill all processes that outlived the main one (the shim is a subreaper), unless
+   the launch spec forbids it and no stop request came.
+7. Write the exit record, sealed with its CRC, to `N.K.go`; fsync; release all locks.
 
-So an attempt has one file, `N.K.go`, that tells everything: missing, it never
-began; a symbolic link, it never will; locked, it runs; sealed, it ended; none of
-these, its shim died. Beside it are `N.K.log` and, where needed, `N.K.in` and `.out`.
+So the single file `N.K.go` shows the state of an attempt. Missing: it never started. A
+symbolic link: it never will. Locked: it is running. Sealed: it ended. None of these:
+its shim died. Beside it are `N.K.log` and, where needed, `N.K.in` and `N.K.out`.
 
-Only the standard library, and little of it: a fork copies each page it touches.
-containerd-shim, conmon and s6-supervise are built on the same idea.
+Imports only the standard library, and little of it: a fork copies every page it
+touches. containerd-shim, conmon and s6-supervise are based on the same idea.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import resource  # `os.wait4` would, when it may be too late to open its file
+import resource  # `os.wait4` would import it, perhaps too late to open its file
 import time
 
 from provctl.base.resource_exhaustion import describe, is_resource_exhaustion
@@ -46,41 +48,41 @@ from provctl.executors.local.syscalls import (
     signal_when_readable,
 )
 
-TYPE_CHECKING = False  # `typing` costs a millisecond and memory in every fork
+TYPE_CHECKING = False  # importing `typing` costs each fork 1 ms and memory
 if TYPE_CHECKING:
     import signal
     from typing import Any, Dict, List, Optional, Set, Tuple
 
     from provctl.executors.local.channel import Channel
 else:
-    # The same functions without the enums around them, which cost each fork more
-    # copied pages than all else here.
+    # The same functions without the enums. The enums cost each fork more copied pages
+    # than everything else here.
     import _signal as signal
 
-# What the signals mean that a shim without a parent heeds.
+# The signals that a shim without a parent obeys, and the request each one stands for.
 _WISHES: Dict[int, str] = {
     signal.SIGTERM: "stop",
     signal.SIGQUIT: "kill",
     signal.SIGUSR1: "freeze",
     signal.SIGUSR2: "thaw",
 }
-# SIGIO: the parent says something, or the log is written to.
+# SIGIO: the parent sent a message, or the log was written to.
 _WAITED = {signal.SIGCHLD, signal.SIGALRM, signal.SIGIO, *_WISHES}
 # Python ignores some of these, and children would inherit that.
 _DEFAULTED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT)
 
 _NEVER = float("inf")
-_AT_LEAST_S = 0.0001  # a timer of 0 would never ring
+_AT_LEAST_S = 0.0001  # a timer of 0 would never fire
 _SWEEP_AGAIN_S = 0.05
-_GIVE_UP_S = 5.0  # after KILL: what still lives then hangs in the kernel
+_GIVE_UP_S = 5.0  # after KILL: a process that is still alive hangs in the kernel
 
-# Set in tests: the longest time, in seconds, that a shim dawdles before its fence.
+# Set in tests: the longest delay before the fence, in seconds.
 _SLOW_START = float(os.environ.get("PROVCTL_FAILPOINT_SLOW_SHIM_S") or 0)
 _NO_SWEEP = bool(os.environ.get("PROVCTL_FAILPOINT_NO_SWEEP"))
 
 
 class _Attempt:
-    """One attempt as its shim sees it. Times are of the monotonic clock."""
+    """One attempt, as its shim sees it. Times are those of the monotonic clock."""
 
     def __init__(
         self, order: Dict[str, Any], channel: Channel, watch: FileWatch, oom: OomScore
@@ -95,17 +97,17 @@ class _Attempt:
         self.record = -1
         self.cause = "exit"
         self.level = 0  # 1: TERM was sent, 2: KILL was sent
-        self.main = 0  # until it is reaped
+        self.main = 0  # the pid of the main process, 0 once it is reaped
         self.usage: Any = None
         self.survivors = 0
         self.stuck = 0
         self.kept = False
-        self.shortage = False  # why nothing was started is no fault of the task
+        self.shortage = False  # a shortage prevented the start; not the task's fault
         self.log: Optional[LogLimiter] = None
         self.timeout_at = self.kill_at = _NEVER
         self._alarm_at = _NEVER
-        self._stopped: List[int] = []  # by us; empty or not, frozen is frozen
-        self._left_s: Optional[float] = None  # until its timeout; frozen if not None
+        self._stopped: List[int] = []  # stopped by this shim; may be empty while frozen
+        self._left_s: Optional[float] = None  # time until the timeout; not None: frozen
 
     def path(self, suffix: str) -> str:
         return f"{self.order['folder']}/{self.order['name']}.{suffix}"
@@ -117,10 +119,10 @@ class _Attempt:
         try:
             os.unlink(self.path(suffix))
         except OSError:
-            pass  # it remains, which does no harm
+            pass  # a leftover file does no harm
 
     def refuse(self, error: Exception, doing: str, what: str) -> str:
-        """Return why the attempt cannot start."""
+        """Return why the attempt cannot start; record if a shortage is the reason."""
         if isinstance(error, OSError) and is_resource_exhaustion(error):
             self.shortage = True
             return describe(error, what)
@@ -128,22 +130,22 @@ class _Attempt:
         return f"cannot {doing} {what}: {why}"
 
     def begin(self) -> None:
-        """The task was spawned: start its timeout."""
+        """Start the timeout of the task, which was just spawned."""
         now = time.monotonic()
         if self.order["timeout_s"]:
             self.timeout_at = now + self.order["timeout_s"]
         most = self.order.get("log_max", 0)
         if most or self.forms:
             self.log = LogLimiter(self.path("log"), most, self.forms, self.watch, now)
-        # Signals that came before the order do not count.
+        # Ignores signals that came before the launch spec.
         self._on_signal(0, now)
 
     def live(self, until: float = _NEVER) -> None:
-        """Sleep until something happens or is due, at the latest `until`, and do it."""
+        """Sleep until an event or a due time, at most until `until`, and handle it."""
         look_at = self.log.look_at if self.log else _NEVER
         due = min(until, self.timeout_at, self.kill_at, look_at)
         if due != self._alarm_at:
-            # An alarm too many, such as one left by the attempt before, does no harm.
+            # An extra alarm, such as one left over from the last attempt, does no harm.
             wait = 0 if due == _NEVER else max(due - time.monotonic(), _AT_LEAST_S)
             signal.setitimer(signal.ITIMER_REAL, wait)
             self._alarm_at = due
@@ -161,7 +163,7 @@ class _Attempt:
             self.log.check(now)
 
     def _on_signal(self, number: int, now: float) -> None:
-        """Do what the parent says; a signal by itself counts only without a parent."""
+        """Obey the parent's messages, and the signal itself only without a parent."""
         if self.log:
             self.log.wake(now)
         while True:
@@ -184,7 +186,8 @@ class _Attempt:
             self._thaw()
 
     def end(self, cause: str, *, at_once: bool = False) -> None:
-        """Begin the end, for the first cause: TERM, then KILL after the grace time."""
+        """Begin to stop the task: TERM, then KILL after the grace time. The first cause
+        is kept."""
         first = self.level == 0
         if first:
             self.cause = cause
@@ -197,20 +200,20 @@ class _Attempt:
             self._signal_main(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it without grace."""
+        """Kill the task without grace time."""
         self.level = 2
         self.kill_at = _NEVER
         self._signal_main(signal.SIGKILL)
 
     def leave(self) -> None:
-        """Resume and release the processes that the task leaves behind."""
+        """Resume the processes that the task left running, and let them live."""
         self._thaw()
         self.kept = bool(process_tree.running())
 
     def _signal_main(self, number: int) -> None:
         if self.main:
             for each in (number, signal.SIGCONT):
-                # A stopped process acts on no signal but KILL until it is continued.
+                # A stopped process handles no signal but KILL until it is continued.
                 try:
                     os.killpg(self.main, each)
                 except (ProcessLookupError, PermissionError):
@@ -219,7 +222,7 @@ class _Attempt:
 
     def _freeze(self) -> None:
         if self.level:
-            return  # it is about to end
+            return  # it is being stopped
         if self._left_s is None:
             self._left_s = self.timeout_at - time.monotonic()
             self.timeout_at = _NEVER
@@ -240,8 +243,8 @@ class _Attempt:
 def _supervise(attempt: _Attempt) -> Tuple[bool, str, bytes]:
     """Run one attempt; return whether no process of it is left below this process.
 
-    And which resource was exhausted, if it did not reach the fence, and its exit record
-    if it has one.
+    Also return which resource was exhausted, if the attempt did not reach the fence,
+    and its exit record, if it has one.
     """
     held = slots.hold(attempt.order.get("taken", ()))
     if held is None:
@@ -273,9 +276,10 @@ def _supervise(attempt: _Attempt) -> Tuple[bool, str, bytes]:
 
 
 def _pass(attempt: _Attempt) -> Tuple[bool, str]:
-    """Return whether it is ours to begin, and why it must not all the same.
+    """Pass the fence; return whether this shim got it, and a problem that forbids the
+    start.
 
-    Raises OSError where it did not come to the fence.
+    Raises OSError if the attempt did not reach the fence.
     """
     new, go, problem = attempt.path("new"), attempt.path("go"), ""
     attempt.record = attempt.open("new", os.O_RDWR)
@@ -302,7 +306,7 @@ def _run(attempt: _Attempt) -> Tuple[Optional[int], str]:
         what = attempt.path("log")
         log = attempt.open("log", os.O_WRONLY | os.O_APPEND)
         try:
-            os.set_blocking(log, True)  # as any program takes its output for
+            os.set_blocking(log, True)  # as every program expects of its output
             doing, what = "start", order["cwd"]
             os.chdir(what)
             what = order["argv"][0]
@@ -326,7 +330,7 @@ def _run(attempt: _Attempt) -> Tuple[Optional[int], str]:
 
 
 def _write_input(attempt: _Attempt, given: bytes) -> None:
-    """Write all of it: the half of a script that finds room would be another script."""
+    """Write all of the input: half a script would be a different script."""
     source = attempt.open("in", os.O_WRONLY | os.O_TRUNC)
     try:
         while given:
@@ -336,15 +340,16 @@ def _write_input(attempt: _Attempt, given: bytes) -> None:
 
 
 def _spawn(order: Dict[str, Any], log: int, oom: OomScore) -> int:
-    """Start the task in a session of its own. Raises OSError.
+    """Spawn the task in a session of its own. Raises OSError.
 
-    posix_spawn, for it copies no page of this process; a fork here would cost as
-    much as all the rest of the shim.
+    Uses posix_spawn because it copies no page of this process. A fork here would cost
+    as much as the rest of the shim.
     """
     argv, env = order["argv"], order["env"]
     cores = resource.getrlimit(resource.RLIMIT_CORE)
     if order.get("masked"):
-        # A core dump has the secrets in it. There is no such option of posix_spawn.
+        # A core dump would contain the secrets. posix_spawn has no option for this
+        # limit.
         resource.setrlimit(resource.RLIMIT_CORE, (0, cores[1]))
     oom.be_of_task()
     try:
@@ -372,9 +377,9 @@ def _posix_spawn(argv: List[str], env: Dict[str, str], log: int) -> int:
 
 
 def _program(name: str, path: str) -> str:
-    """What a shell would run for `name`. Raises FileNotFoundError.
+    """Return the program that a shell would run for `name`. Raises FileNotFoundError.
 
-    Like a shell it never means a file that happens to lie in the task's folder.
+    As in a shell, a file that happens to be in the task's folder does not count.
     """
     if "/" in name:
         return name
@@ -386,7 +391,8 @@ def _program(name: str, path: str) -> str:
 
 
 def _reap(attempt: _Attempt) -> Optional[int]:
-    """Reap all that ended; return the main process's status if it is among them."""
+    """Reap all children that ended; return the main process's status if it is among
+    them."""
     main_status = None
     while True:
         try:
@@ -402,7 +408,8 @@ def _reap(attempt: _Attempt) -> Optional[int]:
 
 
 def _sweep(attempt: _Attempt) -> None:
-    """End what outlived the main process: TERM, grace, KILL, until none is left."""
+    """Kill the processes that outlived the main one: TERM, grace time, KILL, until none
+    is left."""
     left = process_tree.descendants()
     if not left:
         return
@@ -415,7 +422,7 @@ def _sweep(attempt: _Attempt) -> None:
     give_up_at = _NEVER
     while left:
         if attempt.level == 2:
-            # Standing still, none can make another faster than we kill.
+            # Stop them first: a stopped process cannot fork faster than it is killed.
             process_tree.stop_all()
             left = process_tree.descendants()
             process_tree.signal_all(signal.SIGKILL, left)
@@ -459,7 +466,7 @@ def _result(attempt: _Attempt, status: Optional[int], problem: str) -> Dict[str,
 
 
 def serve(channel: Channel) -> None:
-    """Take attempts from the parent, one at a time, until it is gone."""
+    """Run attempts for the parent, one at a time, until the parent is gone."""
     os.setsid()
     become_reaper()
     signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED)
@@ -471,5 +478,5 @@ def serve(channel: Channel) -> None:
         if order is not None and "tell" not in order:
             attempt = _Attempt(order, channel, watch, oom)
             clean, shortage, sealed = _supervise(attempt)
-            # What lives on is its child while it lives: it takes no other task.
+            # A surviving process remains a child of this shim: it takes no other task.
             channel.report_done(order["key"], shortage, sealed, more=clean)
