@@ -67,8 +67,7 @@ class AttemptRef:
 
     @property
     def checkpoint(self) -> Path:
-        """The file in which a task keeps data from one attempt to the next; all share
-        it."""
+        """The file that a task keeps for its next attempts; all attempts share it."""
         return self.folder / f"{self.index}.checkpoint"
 
     def file(self, suffix: str) -> Path:
@@ -138,8 +137,9 @@ class Executor(Protocol):
         """Stop an attempt, with grace time or at once (`now`). Its end is reported."""
 
     def suspend(self, place: AttemptRef) -> None:
-        """Stop the processes of an attempt (SIGSTOP) until `resume`; its timeout is
-        suspended."""
+        """Stop an attempt's processes (SIGSTOP) until `resume`; no timeout runs
+        meanwhile.
+        """
 
     def resume(self, place: AttemptRef) -> None:
         """Resume a suspended attempt; no effect on others."""
@@ -180,8 +180,7 @@ class LogReader(Protocol):
     """Follows the log of one attempt in bounded memory."""
 
     def pieces(self, *, last: bool) -> Iterator[bytes]:
-        """Yield whole new lines, in pieces; with `last` also the rest without a
-        newline."""
+        """Yield whole new lines, in pieces; with `last` also an unfinished line."""
 
 
 class AttemptStore(Protocol):

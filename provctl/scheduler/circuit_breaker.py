@@ -1,8 +1,8 @@
-"""A circuit breaker: no attempt starts while a resource of the machine is exhausted.
+"""A circuit breaker: no attempt starts while the machine lacks a resource.
 
-After a wait one attempt is let begin as a trial; the next wait is longer if it meets
-the shortage too, and if not all is as before. A disk is not tried while it says itself
-that it is full. Asks no clock; times are seconds.
+After a wait, one attempt may start as a trial. If the trial meets the shortage too, the
+next wait is longer; if not, attempts start normally again. No trial starts while the
+disk reports that it is full. This module reads no clock; times are in seconds.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ _TRIAL_S = 5.0  # a trial without a report for this long counts as started
 
 
 class CircuitBreaker:
-    """Says when attempts may start; `warn` hears of each shortage once."""
+    """Decides whether attempts may start; calls `warn` once for each shortage."""
 
     def __init__(self, folder: str, warn: Callable[[str], None]) -> None:
         self._folder = folder
         self._warn = warn
         self._wait_s = 0.0
         self._is_trial = False
-        # When to look again: may a trial begin, or is the shortage over.
+        # When to check again: whether a trial may start, or whether the shortage is
+        # over.
         self.until: Optional[float] = None
 
     def on_report(self, report: Report, now: float) -> None:
-        """Take in what became of an attempt."""
+        """Process a report about an attempt."""
         if isinstance(report, NeverStartedReport) and report.shortage:
             self._note(report.reason, now)
         elif isinstance(report, ExitedReport) and report.result.ran:
@@ -67,7 +68,7 @@ class CircuitBreaker:
         self._is_trial = False
 
     def on_start(self, now: float) -> None:
-        """An attempt starts; during a shortage it is the trial, and no other may."""
+        """Record that an attempt starts. During a shortage it is the only trial."""
         if self.until is not None:
             self._is_trial = True
             self.until = now + _TRIAL_S

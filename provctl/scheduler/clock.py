@@ -1,4 +1,4 @@
-"""The time: a clock for facts and deadlines, which never goes back, and the wall's."""
+"""Clocks: one for events and deadlines, which never goes back, and the wall clock."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 
 
 class Clock:
-    """Wall time as it was at the start, carried on by the monotonic clock.
+    """Wall time as it was at the start, advanced by the monotonic clock.
 
-    So a clock set back or forward while tasks run fires no deadline.
+    Setting the clock back or forward while tasks run therefore triggers no deadline.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Clock:
 
 
 class WallClock(Clock):
-    """The clock on the wall: what schedules go by, and what can be set."""
+    """The wall clock, which schedules use and which can be set."""
 
     def now(self) -> float:
         """Return seconds since the epoch."""

@@ -1,8 +1,9 @@
-"""Prints a password of the keyring: a process by itself, for backends may wait for people.
+"""Prints a password from the keyring.
 
-    python -I keyring_child.py SERVICE USER
+python -I keyring_child.py SERVICE USER
 
-Imports nothing of provctl. The exit codes are those in `scheduler.secrets`.
+A process of its own, because keyring backends may wait for user input. Imports nothing
+from provctl. The exit codes are defined in `scheduler.secrets`.
 """
 
 from __future__ import annotations
@@ -11,20 +12,20 @@ import sys
 
 
 def main(service: str, user: str) -> int:
-    """Print the password, without a newline at its end; return the exit code."""
+    """Print the password and a newline; return the exit code."""
     try:
         import keyring
     except ImportError:
         return 97
     try:
         value = keyring.get_password(service, user)
-    except Exception as problem:  # noqa: BLE001 - backends raise what they like
+    except Exception as problem:  # noqa: BLE001 - backends may raise anything
         sys.stderr.write(f"{type(problem).__name__}: {problem}\n")
         return 1
     if value is None:
         return 98
-    # One newline is removed from what is printed; this one is not of the value.
-    binary = getattr(sys.stdout, "buffer")  # noqa: B009 - no stream of provctl's
+    # The reader removes one newline; this one is not part of the value.
+    binary = getattr(sys.stdout, "buffer")  # noqa: B009 - not a stream of provctl's
     binary.write(value.encode("utf-8", "surrogateescape") + b"\n")
     return 0
 

@@ -1,12 +1,12 @@
-"""The loop: requests, reports and deadlines become facts, facts become effects.
+"""The loop: requests, reports and deadlines become events, events become effects.
 
     request --admit--\\                                    /--> executor
     report ---observe--> events -> journal -> apply -> decide
     deadline ---------/      (fsync before any effect)     \\--> watchers
 
-All of it happens in one thread, between two waits of asyncio. A batch of news is
-worked off as a whole: one write and one fsync for each run it touches. Only the waits
-for a busy lock and for programs that know secrets are other threads'.
+All of this runs in one thread, between two waits of asyncio. The loop processes a batch
+of input as a whole: one write and one fsync for each run it changes. Other threads do
+only two things: wait for a busy lock, and wait for programs that print secrets.
 """
 
 from __future__ import annotations
@@ -73,18 +73,18 @@ if TYPE_CHECKING:
     from provctl.scheduler.ports import SchedulerDeps
 
 
-# After which an attempt uses nothing any more.
+# After these events an attempt uses no resources any more.
 _ENDS = (ev.AttemptFinished, ev.AttemptDiscarded, ev.ProbeDue, ev.TaskHeld)
 
-_Effect = Tuple[str, Callable[[], None]]  # what to do for a run, when it is durable
+_Effect = Tuple[str, Callable[[], None]]  # run id, effect once durable
 
 
 class Scheduler:
-    """The owner of some runs. Make and use it inside a running event loop.
+    """The owner of some runs. Create and use it inside a running event loop.
 
-    It runs at most `slots` tasks at once; all owners together, with the same settings,
-    as many as `common` (None: the same) and as `capacity` says of pools. Raises
-    StateDirError where that cannot be shared with others.
+    Runs at most `slots` tasks at once. All owners with the same settings together run
+    at most `common` tasks (None: as many as `slots`) and use at most the `capacity` of
+    each pool. Raises StateDirError if these limits cannot be shared with other owners.
     """
 
     def __init__(
@@ -112,22 +112,22 @@ class Scheduler:
         self._secrets = SecretLookups(deps.secrets, self._advance)
         deps.executor.start(self._on_reports)
 
-    # -- doors ---------------------------------------------------------------------
+    # -- entry points ------------------------------------------------------------------
 
     async def acquire_run(self, run_id: str, request: Optional[Request] = None) -> None:
         """Become the owner of a run and continue it; apply `request`.
 
-        A finished run is reopened, if the request does that. Raises RequestRejected if
-        it has another owner or is finished, NotFound, JournalDamaged, JournalTooNew,
-        StateDirError; and what the request is refused with, the run being taken if it
-        is under way.
+        Reopens a finished run if the request does that. Raises RequestRejected if the
+        run has another owner or is finished, NotFound, JournalDamaged, JournalTooNew,
+        StateDirError. Also raises the error with which the request is refused; an
+        unfinished run is then acquired all the same.
         """
         folder = self._deps.folder.run(run_id)
         if run_id in self._owned:
             raise ownership_error(folder)
         if not self._locks.hold_now(folder):
             await self._locks.wait([folder])
-            if run_id in self._owned:  # somebody else here waited for it, too
+            if run_id in self._owned:  # another caller here waited for it too
                 if request is not None:
                     self._request_of_owned(request)
                 return
@@ -141,7 +141,7 @@ class Scheduler:
             self._advance_with(run_id, [])
             return
         try:
-            # Before anything starts, because the request may be a pause or cancel.
+            # Before any task starts, because the request may be a pause or cancel.
             events = self._admit(request)
         except ProvctlError:
             self._advance()
@@ -149,7 +149,7 @@ class Scheduler:
         self._advance_with(run_id, events)
 
     def _start_owning(self, run_id: str, request: Optional[Request] = None) -> bool:
-        """Lock a run and record that; return if that opened it again."""
+        """Lock a run and record the acquisition; return whether that reopened it."""
         folder = self._deps.folder.run(run_id)
         owned = acquire(self.state, folder, self._deps.holder, self._locks)
         self._owned[run_id] = owned
@@ -170,10 +170,10 @@ class Scheduler:
         return is_opened
 
     async def acquire_queued(self) -> None:
-        """Take every queued run that has no owner; complain where one cannot be.
+        """Acquire every queued run that has no owner; report the runs where that fails.
 
-        All of them together: what is first in line of all is what starts first. But
-        none waits for those whose lock is busy.
+        Acquires all of them together, so that the first tasks to start are the first of
+        all runs. No run waits for a run whose lock is busy.
         """
         try:
             queued = self._deps.folder.queued()
@@ -209,10 +209,11 @@ class Scheduler:
         self._advance()
 
     async def request(self, request: Request) -> None:
-        """Do as asked, taking the run first if it has no owner; durable on return.
+        """Apply a request; acquire the run first if it has no owner. Durable on return.
 
-        Raises what `take` does, and StateDirError if it cannot be written down.
-        Progress that comes too fast is written a moment later, the last of it.
+        Raises the errors of `acquire_run`, and StateDirError if the request cannot be
+        written to the journal. Progress that is reported too fast is written a moment
+        later, and only the last report.
         """
         if request.run in self._owned:
             self._request_of_owned(request)
@@ -248,7 +249,8 @@ class Scheduler:
                 raise RequestRejected(message, hint=hint)
             events = self._admit(request)
             if self._deps.holder.kind == "scheduler":
-                # First, and with the lock: nobody takes the marker for an old one.
+                # First, and while the lock is held, so that no process takes the marker
+                # for an old one.
                 self._deps.folder.enqueue(run_id)
         except ProvctlError:
             self._release_run(run_id)
@@ -268,7 +270,7 @@ class Scheduler:
         self._locks.close()
         self._shared.close()
 
-    # -- news ------------------------------------------------------------------------
+    # -- reports -----------------------------------------------------------------------
 
     def _on_reports(self, reports: Sequence[Report]) -> None:
         now = self._deps.clock.now()
@@ -276,16 +278,16 @@ class Scheduler:
             self._breaker.on_report(report, now)
             for progress in self._progress.flush_last(report.run, report.task):
                 self._record(progress)
-            # One after the other: what is observed depends on the state.
+            # One after the other, because `observe` depends on the state.
             for event in observe(self.state, report, now, self._deps.random()):
                 self._record(event)
         self._advance()
 
     def _recover_attempts(self, run_ids: Sequence[str]) -> Dict[str, ProvctlError]:
-        """Record the results of attempts under the old owner.
+        """Record the results of attempts that the previous owner started.
 
-        Not before what it wrote is on disk, and that there is a new one. Returns the
-        runs that had to be let go, and why.
+        First makes durable the events of the previous owner, and the change of owner.
+        Returns the runs that had to be released, and why.
         """
         tries = {run_id: self._running(run_id) for run_id in run_ids}
         journals = {run: self._owned[run].journal for run in run_ids if tries[run]}
@@ -316,19 +318,20 @@ class Scheduler:
         for place in tries:
             report = deps.executor.recover(place, rebooted=rebooted)
             if report is None:
-                # Another machine is asked. It holds nothing here: this process does.
+                # Another machine is being asked. It locks no slots here, so this
+                # process does.
                 task = self.state.runs[place.run].tasks[place.task].task
                 self._shared.acquire(place.run, place.task, taken_by(task))
                 continue
             for event in observe(self.state, report, now, deps.random()):
                 self._record(event)
 
-    # -- facts, then effects -----------------------------------------------------------
+    # -- events, then effects ----------------------------------------------------------
 
     def _advance(self, events: Iterable[ev.Event] = ()) -> Dict[str, StateDirError]:
         """Record events and their consequences, then carry out the instructions.
 
-        Returns the runs that had to be let go, and why.
+        Returns the runs that had to be released, and why.
         """
         for event in events:
             self._record(event)
@@ -339,7 +342,7 @@ class Scheduler:
             released = self._commit()
             if not released:
                 break
-            problems.update(released)  # what they used is free for the others
+            problems.update(released)  # other runs can use what they held
         for run_id, act in effects:
             if run_id in self._owned:
                 act()
@@ -349,7 +352,7 @@ class Scheduler:
         return problems
 
     def _decide(self) -> List[_Effect]:
-        """Record all that is to be done now; return it."""
+        """Record everything that has to be done now; return the effects."""
         effects: List[_Effect] = []
         now = self._deps.clock.now()
         lacking: Set[str] = set()
@@ -377,21 +380,23 @@ class Scheduler:
                 effects += [] if act is None else [(event.run, act)]
 
     def _start_prepared(self, now: float) -> List[Instruction]:
-        """Start a task whose secrets are there now; it holds what it takes."""
+        """Start a task whose secrets are available; it already holds its resources."""
         key = self._secrets.next_prepared()
         if key is None or not self._may_wait_on(*key):
             return []
         return [start(self.state, *key, now)]
 
     def _may_wait_on(self, run_id: str, task_id: str) -> bool:
-        """Whether a task whose secrets are looked up is still to start."""
+        """Whether a task whose secrets are being looked up may still start."""
         run = self.state.runs.get(run_id)
         if run is None or run.paused:
             return False
         return run.tasks[task_id].status == "ready"
 
     def _drop_reservations(self) -> bool:
-        """Give back what tasks hold that are not to start any more; return if any was."""
+        """Release reservations of tasks that may not start any more; return if
+        any was.
+        """
         left = [key for key in self._secrets.reserved if not self._may_wait_on(*key)]
         for key in left:
             self._secrets.drop(*key)
@@ -401,9 +406,9 @@ class Scheduler:
     def _may_start(
         self, event: ev.AttemptStarted, now: float, lacking: Set[str]
     ) -> bool:
-        """Take what an attempt takes, and begin to look up its secrets if that takes time.
+        """Acquire the resources of an attempt; start its secret lookups if it has any.
 
-        It starts now only if nothing lacks, neither resources nor values.
+        Returns True if the attempt can start now: no resource and no secret is missing.
         """
         run = self.state.runs[event.run]
         if not self._secrets.is_prepared(event.run, event.task):
@@ -434,8 +439,8 @@ class Scheduler:
         problems = commit_all({run: self._owned[run].journal for run in recorded})
         for run_id, events in recorded.items():
             if run_id in problems:
-                # Nothing of it may have an effect. What runs continues under its
-                # shims, and the next owner finds it.
+                # These events must have no effect. The running attempts continue under
+                # their shims, and the next owner adopts them.
                 self._release_run(run_id, finished=False)
                 self._deps.on_error(run_id, problems[run_id])
             else:
@@ -443,9 +448,9 @@ class Scheduler:
         return problems
 
     def _publish(self) -> None:
-        """Report what is durable; release runs that have finished.
+        """Publish durable events; release runs that have finished.
 
-        After the effects: tasks start while a view is drawn.
+        Called after the effects, so that tasks start before a view is drawn.
         """
         durable, self._unpublished = self._unpublished, {}
         for run_id, events in durable.items():
@@ -458,9 +463,9 @@ class Scheduler:
                 self._release_run(run_id)
 
     def _maybe_checkpoint(self, run_id: str) -> None:
-        """Write a checkpoint if it is time for one: all of the run is durable now.
+        """Write a checkpoint if one is due: all events of the run are durable now.
 
-        The end of a large run is such a time: whoever looks at it later replays nothing.
+        One is due at the end of a large run, so that later readers need no replay.
         """
         owned, now = self._owned[run_id], self._deps.clock.now()
         position = owned.journal.position
@@ -486,10 +491,10 @@ class Scheduler:
     def _to_event_and_effect(
         self, instruction: Instruction, now: float
     ) -> Tuple[ev.Event, Optional[Callable[[], None]]]:
-        """Return the fact, and what to do when it is durable.
+        """Return the event, and the effect to carry out when the event is durable.
 
-        What an attempt needs is looked for before: without it the task has failed, and
-        no attempt of it is told to have begun.
+        Collects first what the attempt needs. If something is missing, the task fails,
+        and no event claims that the attempt started.
         """
         if isinstance(instruction, JournalOnly):
             return instruction.event, None
@@ -515,7 +520,8 @@ class Scheduler:
                 return event, partial(self._report_soon, shortage)
             why = "; ".join(filter(None, (problem.message, problem.hint)))
             if instruction.event.purpose == "probe":
-                # Its task's policy decides then, as it does without an answer.
+                # The policy of the task then decides, as it does when a probe has no
+                # answer.
                 return event, partial(
                     self._report_soon, failed_before_start(place, why, now)
                 )

@@ -1,8 +1,8 @@
-"""Orders for nodes: what the owner knows of an attempt, and what its node adds.
+"""Builds launch specs for nodes: the owner's part, and the part that the node adds.
 
-The owner sends values, never paths: its own mean nothing on a node. A task in Nushell
-travels as what it is, a call or a script with its arguments; the node makes the command
-of it, with its own Nushell and library.
+The owner sends values, never paths, because its paths are meaningless on a node. A
+Nushell task is sent as a call or a script with its arguments. The node builds the
+command line from it, with its own Nushell and library.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from provctl.executors.protocol import SlotRange
     from provctl.scheduler.order_builder import TaskDefaults
 
-# What is of the machine where a run was submitted, and of no other.
+# Variables that apply only to the machine where the run was submitted.
 _OF_THE_MACHINE = frozenset(
     {"HOME", "LOGNAME", "PATH", "SHELL", "SSH_AUTH_SOCK", "TMPDIR", "USER"}
 )
@@ -35,7 +35,7 @@ _KINDS = {"call": NushellCall, "script": Script}
 
 
 class NodeOrderBuilder(LaunchSpecBuilder):
-    """Makes orders that a node completes; those for this machine are complete."""
+    """Builds launch specs for a node to complete; local ones are complete."""
 
     def order(
         self,
@@ -47,7 +47,7 @@ class NodeOrderBuilder(LaunchSpecBuilder):
         secrets: Mapping[str, str],
         taken: Tuple[SlotRange, ...] = (),
     ) -> LaunchSpec:
-        """Return what to start. Raises ProvctlError if it cannot be started."""
+        """Return the launch spec. Raises ProvctlError if it cannot be built."""
         task = workflow.tasks[place.index]
         if task.place.node == "local":
             order = super().order(
@@ -76,7 +76,9 @@ class NodeOrderBuilder(LaunchSpecBuilder):
     def _portable(
         self, launch: LaunchAttempt, workflow: Workflow, place: AttemptRef
     ) -> Dict[str, str]:
-        """The environment without what is of this machine, unless the task sets it."""
+        """Return the environment without this machine's variables, unless the task sets
+        them.
+        """
         env = self._environment(launch, workflow, place)
         own = set(launch.env) | set(self._defaults.env_vars)
         return {
@@ -92,10 +94,10 @@ def _is_of_the_machine(name: str) -> bool:
 
 
 class NodeOrderCompleter:
-    """Completes orders on the node, with what its machine has.
+    """Completes launch specs on the node, with the properties of its machine.
 
-    `environ` is the environment that tasks have there beside their own, `cwd` where
-    they start.
+    `environ` is the environment that tasks have there in addition to their own; `cwd`
+    is the folder in which they start.
     """
 
     def __init__(
@@ -107,7 +109,7 @@ class NodeOrderCompleter:
         self._cwd = cwd
 
     def complete(self, order: LaunchSpec) -> LaunchSpec:
-        """Return an order that can be started here. Raises ProvctlError."""
+        """Return a launch spec that can be started here. Raises ProvctlError."""
         if order.remote is None:
             return order
         place = order.place

@@ -1,4 +1,4 @@
-"""Turning a decision to start into an order: arguments, environment, limits."""
+"""Builds the launch spec of an attempt: arguments, environment, limits."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 Needs = Callable[[], Mapping[str, Any]]
 
-OUTPUT_MAX = 256 * 1024  # bytes of JSON; it travels through the journal
+OUTPUT_MAX = 256 * 1024  # bytes of JSON; the journal stores it
 
 
 @light_dataclass
 class TaskDefaults:
-    """What the configuration says about tasks. Times in seconds, sizes in bytes.
+    """The configuration of tasks. Times in seconds, sizes in bytes.
 
-    `state_dir` and `program` (this one) are absolute; `endpoint` is the URL of the
-    API, where it listens on a port. `own_programs` is the folder of programs that
-    provctl got for itself. What is empty is unknown.
+    `state_dir` and `program` (this program) are absolute. `endpoint` is the URL of the
+    API, if it listens on a port. `own_programs` is the folder of programs that provctl
+    installed for itself. An empty value means unknown.
     """
 
     timeout_s: float = 3600.0
@@ -54,7 +54,7 @@ class TaskDefaults:
 
     @property
     def endpoints(self) -> Tuple[str, ...]:
-        """How modules may spell the endpoint: both names of this machine."""
+        """Return how modules may spell the endpoint: both names of this machine."""
         if not self.endpoint:
             return ()
         address = self.endpoint.split("//", 1)[1]
@@ -63,7 +63,7 @@ class TaskDefaults:
 
 
 class LaunchSpecBuilder:
-    """Makes orders. Remembers where `nu` is for each search path."""
+    """Builds launch specs. Caches the location of `nu` for each search path."""
 
     def __init__(self, defaults: TaskDefaults) -> None:
         self._defaults = defaults
@@ -85,10 +85,10 @@ class LaunchSpecBuilder:
         secrets: Mapping[str, str],
         taken: Tuple[SlotRange, ...] = (),
     ) -> LaunchSpec:
-        """Return what to start. Raises ProvctlError if it cannot be started.
+        """Return the launch spec. Raises ProvctlError if the attempt cannot be started.
 
-        `needs` gives the outputs of the tasks before, to one that asks for them;
-        `secrets` are values by variable; `taken` are the slots of the attempt.
+        `needs` returns the outputs of the dependencies, for a task that uses them;
+        `secrets` maps variables to values; `taken` are the slots of the attempt.
         """
         task = workflow.tasks[place.index]
         env = {**self._environment(launch, workflow, place), **secrets}
@@ -147,7 +147,8 @@ class LaunchSpecBuilder:
         env["PROVCTL_ATTEMPT"] = str(place.attempt)
         env[CHECKPOINT] = str(place.checkpoint)
         env.update(self._locations)
-        # The same in every attempt, so that a provider can tell a repetition.
+        # The same in every attempt, so that a provider can recognise a repeated
+        # request.
         undo = "/undo" if place.purpose == "undo" else ""
         env["PROVCTL_IDEMPOTENCY_KEY"] = f"{place.run}/{place.task}{undo}"
         return env
@@ -162,7 +163,7 @@ class LaunchSpecBuilder:
         library: str,
         source: str,
     ) -> Invocation:
-        """Return how Nushell is started for a task. Raises ProvctlError.
+        """Return the invocation of Nushell for a task. Raises ProvctlError.
 
         `source` is the workflow file, for errors in a script.
         """
@@ -203,14 +204,14 @@ class LaunchSpecBuilder:
 
 
 def word(value: Any) -> str:
-    """Return a value as a word of argv or as an environment variable."""
+    """Return a value as an argument or as the value of an environment variable."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def missing_resource(
     place: AttemptRef, problem: ProvctlError
 ) -> Optional[NeverStartedReport]:
-    """Return the report if no order could be made for a shortage; None: for another."""
+    """Return the report if a shortage prevented the launch spec, else None."""
     cause = problem.__cause__
     if not isinstance(cause, OSError) or not is_resource_exhaustion(cause):
         return None
@@ -221,7 +222,7 @@ def missing_resource(
 
 
 def failed_before_start(place: AttemptRef, problem: str, now: float) -> ExitedReport:
-    """Return the report of an attempt for which no order could be made."""
+    """Return the report of an attempt whose launch spec could not be built."""
     return ExitedReport(
         place.run,
         place.task,

@@ -1,4 +1,4 @@
-"""The ports of the scheduler: what it acts on, and who gets its reports."""
+"""The ports of the scheduler: its dependencies, and the receivers of its updates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class RunUpdate:
-    """What happened to one run, durable by now; `events` in order."""
+    """The durable changes of one run; `events` in order."""
 
     run: RunState
     events: Sequence[ev.Event]
@@ -28,12 +28,13 @@ class RunUpdate:
 
 @light_dataclass
 class SchedulerDeps:
-    """The collaborators of the scheduler.
+    """The dependencies of the scheduler.
 
-    `dice` rolls from 0 up to 1; `checkpoint_s` is the time between checkpoints.
-    `begin` hears of a run that is taken, before anything of it is written; `complain`
-    of one that cannot be had, or must be let go, "" of all that are queued. `warn`
-    hears of what keeps attempts from starting, for a while.
+    `random` returns a number from 0 up to 1 (exclusive); `checkpoint_s` is the time
+    between checkpoints. `on_acquire` is called with a run that is acquired, before
+    anything is written to its journal. `on_error` is called with a run that cannot be
+    acquired or must be released, or with "" for all queued runs. `warn` is called with
+    the reason why no attempts start for a while.
     """
 
     folder: StateDir

@@ -1,8 +1,8 @@
 """Limits how many progress reports become events: a few a second, always the last.
 
-A task may report at any rate. The first report becomes an event at once; of those that
-follow within `INTERVAL_S`, the last one does after that time, or when the attempt ends.
-Only such a delayed report is lost if this process is killed.
+A task may report at any rate. The first report becomes an event at once. Of the reports
+that follow within `INTERVAL_S`, only the last becomes an event, after that time or when
+the attempt ends. If this process is killed, only such a delayed report is lost.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from provctl.scheduler.clock import Clock
 
 
-INTERVAL_S = 0.25  # between two facts about one task
+INTERVAL_S = 0.25  # between two events about one task
 
 _Key = Tuple[str, str]
 
 
 class ProgressThrottle:
-    """Lets events through; those that had to wait, to `write`. Of the event loop."""
+    """Returns events to write now, and passes delayed ones to `write`. Event loop
+    only.
+    """
 
     def __init__(self, clock: Clock, write: Callable[[List[Event]], object]) -> None:
         self._clock = clock
@@ -33,7 +35,9 @@ class ProgressThrottle:
         self._alarm: Optional[asyncio.TimerHandle] = None
 
     def filter(self, events: Iterable[Event]) -> List[Event]:
-        """Return those to write now; what has to wait replaces what waits."""
+        """Return the events to write now; a delayed event replaces an earlier delayed
+        one.
+        """
         now = self._clock.now()
         return [
             event
@@ -59,12 +63,12 @@ class ProgressThrottle:
         return [] if report is None else [report]
 
     def forget(self, run_id: str) -> None:
-        """Drop what waits of a run that is in other hands."""
+        """Drop the delayed reports of a run that has another owner now."""
         for key in [key for key in self._written_at if key[0] == run_id]:
             self.flush_last(*key)
 
     def close(self) -> None:
-        """Write all that waits, whatever the time."""
+        """Write all delayed reports now."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

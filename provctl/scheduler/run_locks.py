@@ -1,7 +1,7 @@
-"""The locks of runs that the scheduler is about to own.
+"""The locks of runs that the scheduler is about to acquire.
 
-A lock may be taken for a moment by a process that only looks, or that a dead owner had
-forked. To tell that from an owner takes a wait, which a thread does.
+A process that only reads, or one that a dead owner forked, may hold a lock for a
+moment. To tell such a process from an owner, a thread waits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _THREADS = 4
 
 
 class RunLocks:
-    """Locks that are held until `take` hands them over. Of the event loop."""
+    """Holds locks until `take` hands them over. Used in the event loop only."""
 
     def __init__(self) -> None:
         self._held: Dict[str, Lock] = {}
@@ -35,7 +35,7 @@ class RunLocks:
     def hold_now(self, folder: RunDir) -> bool:
         """Hold the lock of a run if it is free; return False if that needs a wait.
 
-        A lock that cannot be opened needs none: `take` raises the reason.
+        A lock that cannot be opened needs no wait: `take` raises the reason.
         """
         if folder.id in self._held:
             return True
@@ -50,7 +50,7 @@ class RunLocks:
         return lock is not None
 
     async def wait(self, folders: Iterable[RunDir]) -> None:
-        """Hold the locks of runs, but for those that have an owner."""
+        """Hold the locks of runs, except those that have an owner."""
         await asyncio.wait([self._wait_for(folder) for folder in folders])
 
     def _wait_for(self, folder: RunDir) -> asyncio.Future[Optional[Lock]]:
@@ -82,14 +82,14 @@ class RunLocks:
             self._held[run_id] = lock
 
     def take(self, folder: RunDir) -> Optional[Lock]:
-        """Return the lock of a run, now the caller's; None if it is not free.
+        """Return the lock of a run and hand it to the caller; None if it is not free.
 
         Raises StateDirError.
         """
         return self._held.pop(folder.id, None) or Lock.acquire_now(folder.lock)
 
     def close(self) -> None:
-        """Let go of all locks, and wait for no other."""
+        """Release all locks, and wait for no more."""
         self._closed = True
         if self._pool is not None:
             self._pool.shutdown(wait=False)

@@ -1,8 +1,8 @@
-"""Lookups of secrets that take time: threads wait for programs, the event loop does not.
+"""Slow lookups of secrets: threads wait for the programs, so that the loop does not.
 
-A task whose secrets are looked up has not started. It holds its slot and its pools
-meanwhile, as a reservation, so that it starts as soon as the last value is there; what
-stops it in between gives them back and kills the program.
+A task whose secrets are being looked up has not started. It holds its slot and its
+pools as a reservation, so that it starts as soon as the last value is available. If the
+task is stopped meanwhile, its reservation is released and the program is killed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from provctl.core.engine.state import RunState, TaskState
     from provctl.scheduler.secrets import SecretSource
 
-_THREADS = 32  # lookups at the same time; others wait, and their time does not run
+_THREADS = 32  # parallel lookups; the time limit of a queued one is not running
 
-_TaskKey = Tuple[str, str]  # run and task
+_TaskKey = Tuple[str, str]  # run id and task id
 _Result = Union[str, NotFound]
 
 
@@ -37,7 +37,7 @@ class _Lookup:
     __slots__ = ("cwd", "name", "program", "reference", "result", "waiting")
 
     def __init__(self, name: str, reference: str, cwd: str) -> None:
-        self.name = name  # of the first task's variable
+        self.name = name  # the variable of the first task
         self.reference = reference
         self.cwd = cwd
         self.program = RunningProgram()
@@ -46,25 +46,27 @@ class _Lookup:
 
 
 class SecretLookups:
-    """The lookups of one owner. Of the event loop; calls `wake` when a task can start."""
+    """The lookups of one owner; calls `wake` when a task can start. Event loop only."""
 
     def __init__(self, source: SecretSource, wake: Callable[[], object]) -> None:
         self._source = source
         self._wake = wake
         self.reserved = Reservations()
-        # What each task needs, by reference.
+        # The lookups that each task needs, by reference.
         self._wanted: Dict[_TaskKey, Dict[str, _Lookup]] = {}
         self._prepared: Dict[_TaskKey, None] = {}
-        # With `secrets_once`: by run and reference. In memory, and as long as the run.
+        # With `secrets_once`: by run and reference. In memory only, until the run is
+        # released.
         self._kept: Dict[_TaskKey, _Lookup] = {}
         self._queue: Deque[_Lookup] = deque()
         self._running = 0
         self._closed = False
 
     def begin(self, run: RunState, task: TaskState) -> bool:
-        """Line up the lookups of a task; return whether it has to wait for them.
+        """Queue the lookups of a task; return whether it has to wait for them.
 
-        Then it is reserved, and after `start` `next_prepared` names it some time.
+        If so, the task is reserved. After `start`, `next_prepared` returns it at some
+        point.
         """
         secrets = task.task.secrets
         if all(map(is_immediate, secrets.values())):
@@ -94,17 +96,17 @@ class SecretLookups:
         return lookup
 
     def is_prepared(self, run_id: str, task_id: str) -> bool:
-        """Whether a reserved task has what it waited for."""
+        """Whether all lookups of a reserved task have ended."""
         return (run_id, task_id) in self._prepared
 
     def next_prepared(self) -> Optional[_TaskKey]:
-        """Return a reserved task that can start now, or that cannot be helped."""
+        """Return a reserved task whose lookups have ended, successfully or not."""
         return next(iter(self._prepared), None)
 
     def values(self, run: RunState, task: TaskState) -> Dict[str, str]:
         """Return the secrets of a task that starts; each error names its variable.
 
-        Raises NotFound for the first one that has no value.
+        Raises NotFound for the first secret that has no value.
         """
         run_id = run.submitted.run
         wanted = self._wanted.get((run_id, task.task.id), {})
@@ -137,9 +139,12 @@ class SecretLookups:
         task: TaskState,
         wanted: Mapping[str, _Lookup],
     ) -> NotFound:
-        """The error for a task that may call the secret by another name."""
+        """Return the error for a task, which may use another variable for the
+        secret.
+        """
         _, _, what = problem.message.partition(": ")
-        # A program may tell what it knows, such as another secret of the task.
+        # The program's error may contain values it knows, such as another secret of the
+        # task.
         known = [each.result for each in wanted.values()]
         for other, reference in task.task.secrets.items():
             if reference not in wanted:
@@ -154,7 +159,7 @@ class SecretLookups:
         return error
 
     def drop(self, run_id: str, task_id: str) -> None:
-        """Forget what a task waited for or has: it starts, or it does not any more."""
+        """Forget the lookups and values of a task, which starts or never will."""
         key = (run_id, task_id)
         self.reserved.discard(run_id, task_id)
         self._prepared.pop(key, None)
@@ -171,34 +176,35 @@ class SecretLookups:
             del self._kept[(run_id, lookup.reference)]
 
     def forget(self, run_id: str) -> None:
-        """Forget all of a run: it is finished, or another's."""
+        """Forget everything about a run that is finished or has another owner."""
         for key in [key for key in self._wanted if key[0] == run_id]:
             self.drop(*key)
         for key in [key for key in self._kept if key[0] == run_id]:
             del self._kept[key]
 
     def close(self) -> None:
-        """Kill all programs; nobody is told."""
+        """Kill all programs, without a callback."""
         self._closed = True
         for key in list(self._wanted):
             self.drop(*key)
         self._kept.clear()
 
-    # -- threads ---------------------------------------------------------------------
+    # -- threads -----------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the lookups that have begun, when the journal has what came before."""
+        """Start the queued lookups. Called once the journal has all earlier events."""
         loop = asyncio.get_running_loop()
         while self._queue and self._running < _THREADS:
             lookup = self._queue.popleft()
             self._running += 1
-            # A daemon: this process may end while a program hangs in the kernel.
+            # A daemon thread: this process may exit while a program hangs in the
+            # kernel.
             thread = threading.Thread(
                 target=self._look_up, args=(loop, lookup), daemon=True
             )
             try:
                 thread.start()
-            except RuntimeError:  # as for a process, the machine lacks something
+            except RuntimeError:  # a shortage of the machine
                 loop.call_soon(self._on_end, lookup, _no_thread(lookup))
 
     def _look_up(self, loop: asyncio.AbstractEventLoop, lookup: _Lookup) -> None:
@@ -213,7 +219,7 @@ class SecretLookups:
             )
         except NotFound as problem:
             result = problem
-        except Exception as bug:  # noqa: BLE001 - or its task would wait for ever
+        except Exception as bug:  # noqa: BLE001 - otherwise its task would wait forever
             kind = type(bug).__name__
             result = NotFound(f"secret {lookup.name}: the lookup failed: {kind}")
         with suppress(RuntimeError):  # the loop is closed

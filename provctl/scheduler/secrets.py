@@ -1,8 +1,9 @@
-"""Finding the value of a secret, at the moment a task needs it and not before.
+"""Looks up the value of a secret, when a task needs it and not before.
 
-Values go into the environment of the task and nowhere else; messages name where a
-value should have been, never what was there. What is at hand is read at once; all else
-is what a program prints, which takes time: `scheduler.secret_lookups` has threads for it.
+Values go into the environment of the task and nowhere else. Messages name the place of
+a value, never its content. Values in variables and files are read at once. All others
+are printed by a program, which takes time: `scheduler.secret_lookups` runs it in
+threads.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ from provctl.errors import NotFound
 if TYPE_CHECKING:
     from provctl.base.limited_process import Exit
 
-_MAX = 64 * 1024  # bytes; Linux takes no more than 128 KiB in a variable
-_SHOWN = 200  # characters of a reference
-_ERROR_SHOWN = 400  # characters of what a program said last
+_MAX = 64 * 1024  # bytes; the limit of Linux for one variable is 128 KiB
+_SHOWN = 200  # maximum characters of a reference in messages
+_ERROR_SHOWN = 400  # maximum characters of a program's stderr in messages
 _KEYRING_CHILD = Path(__file__).with_name("keyring_child.py")
-# How that says that there is no package, and no value.
+# Exit codes of the keyring program: package not installed, no value.
 NO_PACKAGE, NO_VALUE = 97, 98
 
 
 @light_dataclass
 class SecretSettings:
-    """What the configuration says of programs that know secrets.
+    """The configuration of programs that print secrets.
 
-    `age_identity` is the file of the key of age; empty: SOPS_AGE_KEY_FILE names it.
+    `age_identity` is the file with the age key; if empty, SOPS_AGE_KEY_FILE names it.
     """
 
     timeout_s: float = 30.0
@@ -50,17 +51,17 @@ class SecretSettings:
 
 @light_dataclass
 class SecretSource:
-    """Where secrets are looked up: the owner's environment, and its settings."""
+    """Where secrets are looked up: the owner's environment and its settings."""
 
     environ: Mapping[str, str]
     settings: SecretSettings = SecretSettings()
 
 
 def find_secret(name: str, text: str, environ: Mapping[str, str]) -> str:
-    """Return the value of a reference that is at hand: "env:NAME" or "file:PATH".
+    """Return the value of an immediate reference: "env:NAME" or "file:PATH".
 
-    A file loses the newline at its end. Raises NotFound when there is no value, or
-    none that an environment can hold; and for what only a program knows.
+    Removes one newline at the end of a file. Raises NotFound if there is no value, if
+    an environment cannot hold the value, or if only a program can print it.
     """
     reference = _parse(name, text)
     place = reference.place
@@ -84,11 +85,11 @@ def find_secret(name: str, text: str, environ: Mapping[str, str]) -> str:
 
 
 def is_immediate(text: str) -> bool:
-    """Whether a reference is to what is at hand, or to nothing that is known here."""
+    """Whether a reference needs no program, or is of an unknown type."""
     try:
         return parse_reference(text).is_immediate
     except ValueError:
-        return True  # `find_secret` refuses it
+        return True  # `find_secret` rejects it
 
 
 def _parse(name: str, text: str) -> SecretReference:
@@ -100,7 +101,7 @@ def _parse(name: str, text: str) -> SecretReference:
 
 
 def shown(reference: SecretReference) -> str:
-    """Return a reference as messages have it: on one line, not too long."""
+    """Return a reference for messages: on one line, with limited length."""
     text = plain(reference.text)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
@@ -117,7 +118,7 @@ def _check(name: str, where: str, value: object) -> str:
 
 
 def _check_text(name: str, where: str, value: str) -> str:
-    # What is no UTF-8 could not be found again in logs and outputs.
+    # A value that is not UTF-8 could not be found again in logs and outputs.
     raw = value.encode(errors="replace")
     if {"\0", "\ufffd"} & {*value} or raw.decode() != value or len(raw) > _MAX:
         message = f"secret {name}: {where} must be UTF-8 text of at most 64 KiB"
@@ -125,7 +126,7 @@ def _check_text(name: str, where: str, value: str) -> str:
     return value
 
 
-# -- what programs know ------------------------------------------------------------
+# -- programs that print secrets -------------------------------------------------------
 
 
 def ask_program(
@@ -133,8 +134,8 @@ def ask_program(
 ) -> str:
     """Return what a program prints for a reference, without the newline at its end.
 
-    It may take as long as the settings say. Raises NotFound: for a shortage of the
-    machine its cause is the OSError.
+    The program may run as long as the settings allow. Raises NotFound; its cause is the
+    OSError if the machine has a shortage.
     """
     reference = _parse(name, text)
     where = shown(reference)
@@ -161,9 +162,9 @@ def ask_program(
 def command_line(
     name: str, reference: SecretReference, source: SecretSource
 ) -> Tuple[str, ...]:
-    """Return the program that knows a secret, and its arguments; no shell reads them.
+    """Return the program that prints a secret, and its arguments; no shell is involved.
 
-    Raises NotFound where something is missing that it needs.
+    Raises NotFound if something that the program needs is missing.
     """
     place = reference.place
     if reference.kind is SecretKind.CMD:
@@ -186,7 +187,7 @@ def command_line(
 
 
 def _age_identity(source: SecretSource) -> str:
-    """Return the file with the key of age, as the settings or the environment say."""
+    """Return the file with the age key, from the settings or the environment."""
     return source.settings.age_identity or source.environ.get("SOPS_AGE_KEY_FILE", "")
 
 
@@ -211,7 +212,7 @@ def _why_no_value(
     source: SecretSource,
     limits: ProcessLimits,
 ) -> Tuple[str, str]:
-    """What happened, and what to do. The end of stderr is in it, without the value."""
+    """Return the problem, with the end of stderr but without the value, and a hint."""
     if ended.late:
         what = f"it exceeded the time limit of {limits.wall_s:g} s"
         hint = (
@@ -254,7 +255,7 @@ def _hint_of(reference: SecretReference, source: SecretSource) -> str:
 
 
 def _last_words(ended: Exit) -> str:
-    """What a program said on stderr, in one line; what it printed is covered in it."""
+    """Return the end of a program's stderr on one line; redact its stdout in it."""
     forms = encodings_of([ended.out.decode("utf-8", "replace")])
     raw = [form.encode("utf-8", "surrogatepass") for form in forms]
     said = redact_bytes(ended.err, raw).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Waiting for what other owners have: no look at it but when something was freed."""
+"""Waits for slots and pools of other owners; checks only when something was freed."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from provctl.storage.slots import Slots
 
 
-# If the holder is killed, the kernel reports the close right before it frees the lock.
+# When the holder is killed, the kernel reports the close just before it frees the lock.
 _ONCE_MORE_S = (0.01, 0.1, 1.0)
-_UNWATCHED_S = 1.0  # where folders cannot be watched
+_UNWATCHED_S = 1.0  # interval where folders cannot be watched
 _IN_CLOSE_WRITE = 0x00000008
 
 
 class SharedSlots:
-    """Takes slots for attempts; calls `wake` when some may be free that lacked.
+    """Acquires slots for attempts; calls `wake` when missing ones may be free.
 
-    Of the event loop. While nothing lacks nothing is watched.
+    For the event loop. Watches nothing while nothing is missing.
     """
 
     def __init__(self, slots: Slots, folder: Path, wake: Callable[[], object]) -> None:
         self._slots = slots
         self._folder = folder
         self._wake = wake
-        self._lacks = False  # something did, since the last `settle`
+        self._lacks = False  # something was missing since the last `settle`
         self._inotify = -1
         self._alarms: List[asyncio.TimerHandle] = []
         self.taken = slots.taken
@@ -39,16 +39,16 @@ class SharedSlots:
     def acquire(
         self, run: str, task: str, wanted: Iterable[Tuple[str, int]]
     ) -> List[str]:
-        """Take all that an attempt takes, or nothing; return what lacks."""
+        """Acquire everything an attempt needs, or nothing; return what is missing."""
         lacking = self._slots.acquire(run, task, wanted)
         if lacking and self._inotify < 0 and self._begin_to_watch():
-            # What was freed before it was watched is seen now.
+            # Check again for what was freed before the watch began.
             lacking = self._slots.acquire(run, task, wanted)
         self._lacks = self._lacks or bool(lacking)
         return lacking
 
     def settle(self) -> None:
-        """Wait for what lacked since the last time, and for nothing else."""
+        """Wait for what was missing since the last call, and for nothing else."""
         self._slots.settle()
         if not self._lacks:
             self._cease_to_watch()
@@ -57,7 +57,7 @@ class SharedSlots:
         self._lacks = False
 
     def close(self) -> None:
-        """Give back everything, and wait for nothing."""
+        """Release everything, and wait for nothing."""
         self._cease_to_watch()
         self._slots.close()
 
@@ -65,7 +65,7 @@ class SharedSlots:
         import ctypes
 
         libc = ctypes.CDLL(None, use_errno=True)
-        # A user may have but so many: who gets none has to look by the clock.
+        # A user has a limited number of them; without one, poll by the clock.
         inotify = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if inotify < 0:
             return False

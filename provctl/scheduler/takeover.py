@@ -1,4 +1,4 @@
-"""Taking a run over: lock, replay, and being its one writer from then on."""
+"""Acquires a run: locks it, replays its journal, and becomes its only writer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class OwnedRun:
-    """A run in our hands. `rebooted`: the machine was, since its last owner."""
+    """A run of this owner. `rebooted`: the machine rebooted since the last owner."""
 
     folder: RunDir
     journal: Journal
@@ -30,7 +30,7 @@ class OwnedRun:
     rebooted: bool
 
     def release(self) -> None:
-        """Let the next owner have it."""
+        """Release the run for the next owner."""
         self.journal.close()
         self.lock.release()
 
@@ -38,11 +38,11 @@ class OwnedRun:
 def acquire(
     state: State, folder: RunDir, holder: LockOwner, locks: RunLocks
 ) -> OwnedRun:
-    """Lock a run and bring `state` up to its journal's end.
+    """Lock a run and bring `state` up to the end of its journal.
 
-    The lock comes from `locks`, without a wait. Raises RequestRejected if it has an
-    owner, NotFound, JournalDamaged, JournalTooNew, StateDirError; then `state` has
-    nothing of it.
+    Takes the lock from `locks`, without a wait. Raises RequestRejected if the run has
+    an owner, NotFound, JournalDamaged, JournalTooNew, StateDirError; `state` then
+    contains nothing of the run.
     """
     try:
         lock = locks.take(folder)
@@ -70,7 +70,7 @@ def acquire(
 
 
 def _bring_up(state: State, folder: RunDir) -> JournalOffset:
-    """Open a run as its journal has it: from the checkpoint on if one fits."""
+    """Load a run from its journal, starting at the checkpoint if one fits."""
     checkpoint = load(folder)
     if checkpoint is not None:
         events, position = recover(folder.journal, folder.id, checkpoint.position)

@@ -1,8 +1,8 @@
 """The times of a cron expression, also across changes of the clock.
 
-Each local time comes once. A time skipped in spring comes right after the gap, several
-of them together; one repeated in autumn comes the first time. Only an expression for
-all 24 hours comes in both of those.
+Each local time occurs once. A time skipped in spring occurs right after the gap; if
+several are skipped, they occur there together. A time repeated in autumn occurs the
+first time only. The exception is an expression for all 24 hours: it occurs both times.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ _EXAMPLE = (
     '"*/15 8-18 * * MON-FRI" every 15 minutes during working hours; or @hourly, @daily, ...'
 )
 _FIRST_SPAN_S = 3600.0
-_TWICE_MAX = timedelta(hours=3)  # a clock is set back by at most this
-_LONGEST = 1000  # characters; one that names every minute has 170
+_TWICE_MAX = timedelta(hours=3)  # maximum by which a clock is set back
+_LONGEST = 1000  # characters; an expression that lists every minute has 170
 
 
 def check(expression: str, zone: str, now: float) -> None:
-    """Raise UsageError, which names the field, for what is no expression or zone."""
+    """Raise UsageError, naming the field, for an invalid expression or zone."""
     start = datetime.fromtimestamp(now, tz=_zone(zone)).replace(tzinfo=None)
     fields = _spelled_out(expression).split()
     if len(fields) != len(_FIELDS):
@@ -87,9 +87,9 @@ def _wrong(expression: str, fields: List[str], problem: str) -> UsageError:
 
 
 def times_after(expression: str, zone: str, after: float) -> Iterator[float]:
-    """Return the times after a given one, in order.
+    """Return the times after `after`, in order.
 
-    Raises UsageError for an expression or zone that this version does not know.
+    Raises UsageError for an expression or zone that this version does not support.
     """
     tz = _zone(zone)
     shown = datetime.fromtimestamp(after, tz=tz).replace(tzinfo=None)
@@ -101,7 +101,7 @@ def times_after(expression: str, zone: str, after: float) -> Iterator[float]:
 
 
 def _instants(moments: CronSim, tz: tzinfo) -> Iterator[float]:
-    """Return the times at which the clock shows them, in order, perhaps repeated."""
+    """Return the times at which the clock shows `moments`, in order, maybe twice."""
     is_hourly = moments.hours == set(range(24))
     repeated: Deque[float] = deque()
     for shown in moments:
@@ -118,7 +118,7 @@ def _instants(moments: CronSim, tz: tzinfo) -> Iterator[float]:
 
 
 def _is_left_out(moment: datetime) -> bool:
-    """Whether a clock never shows a time, because it is set forward over it."""
+    """Whether the clock never shows a local time, because it is set forward over it."""
     there = moment.astimezone(timezone.utc).astimezone(moment.tzinfo)
     return there.replace(tzinfo=None) != moment.replace(tzinfo=None)
 
@@ -129,9 +129,9 @@ _MINUTE = timedelta(minutes=1)
 def latest(
     expression: str, zone: str, *, after: float, now: float, most: int
 ) -> List[float]:
-    """Return the times after one and up to now; of very many, the last `most`.
+    """Return the times after `after` up to `now`; of very many, the last `most`.
 
-    The cost does not grow with the length of that time.
+    The cost does not grow with the length of that period.
     """
     span = _FIRST_SPAN_S
     while True:
@@ -144,7 +144,7 @@ def latest(
 
 
 def local_zone(now: float) -> str:
-    """Return the name of this machine's time zone. Raises UsageError without one."""
+    """Return the name of this machine's time zone. Raises UsageError if it has none."""
     import time
 
     import tzlocal
@@ -155,7 +155,7 @@ def local_zone(now: float) -> str:
             name = tzlocal.get_localzone_name()
         except (KeyError, ValueError, OSError):
             name = None
-    # Where it knows nothing better it guesses; TZ may be rules without a name.
+    # Without better information the lookup guesses; TZ may hold rules without a name.
     if not name or not _is_as_here(name, now, time.localtime(now).tm_gmtoff):
         message = "the time zone of this machine cannot be determined"
         raise UsageError(

@@ -1,6 +1,6 @@
-"""Fires schedules: a time becomes a run on disk, the same run if repeated.
+"""Fires schedules: a due time becomes a run on disk; firing again returns the same run.
 
-The workflow is evaluated each time, in the folder and with the environment in which the
+Evaluates the workflow each time, in the folder and with the environment in which the
 schedule was added.
 """
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from provctl.storage.layout import RunDir, StateDir
 
 
-# Set in tests: the moment at which this process is killed, "before" or "after" the run
-# is on disk; or "unkeyed", killed after it, and the run has no key.
+# Set in tests: when to kill this process. "before" or "after": before or after the run
+# is on disk. "unkeyed": after it, and the run has no key.
 _FAILPOINT = os.environ.get("PROVCTL_FAILPOINT_FIRING", "")
 
 
@@ -69,20 +69,20 @@ def submit_options(
 
 @light_dataclass
 class ScheduleTrigger:
-    """Makes runs of schedules in one state directory."""
+    """Creates the runs of schedules in one state directory."""
 
     settings: Settings
     folder: StateDir
 
     def has_run(self, schedule: Schedule, at: float) -> bool:
-        """Whether a time has a run already, made by a process that died afterwards."""
+        """Whether a time already has a run, made by a process that died afterwards."""
         return self._run(schedule, at).path.exists()
 
     def fire(self, schedule: Schedule, at: float) -> str:
-        """Write the run of a time to disk, queue it, and return its id.
+        """Write the run of a due time to disk, queue it, and return its id.
 
-        Takes as long as an evaluation: not for the event loop. Raises the errors of
-        `evaluated`, and StateDirError.
+        Takes as long as an evaluation, so do not call it in the event loop. Raises the
+        errors of `evaluated`, and StateDirError.
         """
         run = self._run(schedule, at)
         workflow = None if run.path.exists() else self._evaluate(schedule)
@@ -101,7 +101,7 @@ class ScheduleTrigger:
     def _evaluate(self, schedule: Schedule) -> Workflow:
         try:
             return evaluated(self.settings, schedule)
-        except OSError as problem:  # no process or descriptor is free, say
+        except OSError as problem:  # such as: no process or descriptor is free
             message = f"{schedule.file}: cannot be read now: {problem.strerror}"
             raise StateDirError(message) from problem
 

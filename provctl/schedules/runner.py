@@ -1,8 +1,8 @@
-"""The schedules of a running scheduler: it waits for the next time, and fires.
+"""Runs the schedules of a running scheduler: waits for the next time, and fires it.
 
-A time is recorded before it fires, and again when it has its run. The id of the run is
+Records a time before it fires, and again when it has its run. The id of the run is
 derived from the time, so after a crash in between the next scheduler finds the run and
-creates no second one.
+does not create a second one.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ if TYPE_CHECKING:
     from provctl.storage.schedules import Schedules
 
 
-_AT_ONCE = 2  # evaluations
-_AGAIN_S = 15.0  # after which a disk that was full is retried
+_AT_ONCE = 2  # maximum number of parallel evaluations
+_AGAIN_S = 15.0  # seconds after which a full disk is retried
 
 
 @light_dataclass
 class ScheduleRunnerDeps:
     """The dependencies of the runner.
 
-    `goes_on` returns for a schedule's name whether the scheduler has an unfinished run
-    of it; `take` lets the scheduler acquire queued runs; `log` gets messages for users.
+    `goes_on` returns whether the scheduler has an unfinished run of the schedule with a
+    name. `take` lets the scheduler acquire queued runs. `log` gets messages for users.
     """
 
     schedules: Schedules
@@ -77,7 +77,7 @@ class ScheduleRunner:
 
     @property
     def times(self) -> Mapping[str, Optional[float]]:
-        """The next time of each schedule; None for one that waits for none."""
+        """The next time of each schedule; None for a schedule without a next time."""
         return {name: self._next.get(name) for name in self._names}
 
     def reload(self) -> None:
@@ -132,7 +132,7 @@ class ScheduleRunner:
         except ProvctlError as problem:
             self._next.pop(name, None)
             self._tell(name, f"{problem.message}; the schedule is not active")
-        except Exception as bug:  # noqa: BLE001  # of one; the others continue
+        except Exception as bug:  # noqa: BLE001 # others continue
             self._tell(name, f"{bug!r}, which is a bug in provctl")
         else:
             self._told.pop(name, None)
@@ -145,7 +145,7 @@ class ScheduleRunner:
 
     async def _fire_due(self, name: str) -> None:
         while True:
-            # Read again after each, because it may have been paused or removed
+            # Read it again each time, because it may have been paused or removed
             # meanwhile.
             schedule = self._runner_deps.schedules.read(name)
             past = await self._record_due(schedule)
@@ -213,7 +213,7 @@ class ScheduleRunner:
         return after_fire(past, run)
 
     async def _is_under_way(self, schedule: Schedule, past: ScheduleState) -> bool:
-        """Whether a run of the schedule is active, owned by the scheduler or by others."""
+        """Whether a run of the schedule is active, whoever owns it."""
         runner_deps = self._runner_deps
         try:
             return runner_deps.goes_on(schedule.name) or await _in_thread(
@@ -228,10 +228,10 @@ class ScheduleRunner:
         now = self._runner_deps.clock.now()
         due = [name for name, at in self._next.items() if at <= now]
         if not due:
-            self.reload()  # the clock was set: the next time may be another one now
+            self.reload()  # the clock was set, so the next time may have changed
             return
         for name in due:
-            del self._next[name]  # until it is known anew
+            del self._next[name]  # until it is computed again
             self.check(name)
         self._set_alarm()
 
@@ -264,19 +264,21 @@ class ScheduleRunner:
         self._runner_deps.log(f"schedule {schedule.name}: {words}")
 
     def _tell(self, name: str, words: str) -> None:
-        """Log a problem once until it changes."""
+        """Log a problem once, until it changes."""
         if self._told.get(name) != words:
             self._told[name] = words
             self._runner_deps.log(f"schedule {name}: {words}" if name else words)
 
 
 async def _in_thread(act: Callable[..., Any], *args: Any) -> Any:
-    """Run something short but too slow for the loop; evaluations do not delay it."""
+    """Run short work that is too slow for the loop; evaluations do not delay it."""
     return await asyncio.get_running_loop().run_in_executor(None, act, *args)
 
 
 def _first_line(problem: ProvctlError) -> str:
-    """An error on one line; of many errors in a file the first, with its location."""
+    """Return an error on one line; of several in a file the first, with its
+    location.
+    """
     if isinstance(problem, InvalidWorkflow) and problem.mistakes:
         first, more = problem.mistakes[0], len(problem.mistakes) - 1
         place = f"{first.file}:{first.line}" if first.line else first.file

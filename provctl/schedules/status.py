@@ -1,4 +1,4 @@
-"""The status of schedules: next times, and the result of the last one.
+"""The status of schedules: next times, and the result of the last run.
 
 Read from disk, without a scheduler.
 """
@@ -25,10 +25,10 @@ _NEXT = 5  # times
 
 @light_dataclass
 class ScheduleStatus:
-    """The status of a schedule; or `damage`, the problem of its files.
+    """The status of a schedule; or `damage`, the problem with its files.
 
-    `next_at` are the next times in seconds since the epoch, none if it is paused;
-    `outcome` is that of the latest run, or its status.
+    `next_at` are the next times in seconds since the epoch, empty if the schedule is
+    paused. `outcome` is the outcome of the latest run, or its status if unfinished.
     """
 
     name: str

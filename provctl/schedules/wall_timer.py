@@ -1,7 +1,7 @@
-"""A timer for a time of the wall clock, also after the clock was set or a suspend.
+"""A timer for a wall-clock time; it survives clock changes and a suspend.
 
 Timers of the event loop count only seconds in which the machine is awake. Linux has
-timers (timerfd_create(2)) that follow the wall clock and report when it is set; no
+timers (timerfd_create(2)) that follow the wall clock and report when it is set, so no
 polling is needed.
 """
 
@@ -17,7 +17,7 @@ from provctl.scheduler.clock import WallClock
 
 _CLOCK_REALTIME = 0
 _ABSOLUTE_AND_CANCELLED_BY_SETTING = 0b11
-# Without such a timer, the clock is read every so many seconds.
+# Where there is no such timer, the clock is read at this interval in seconds.
 _LOOK_S = 60.0
 
 
@@ -82,7 +82,7 @@ def _timer() -> int:
 
 
 def _set(fd: int, at: Optional[float]) -> bool:
-    # All zero would stop it, and a past time fires at once.
+    # All zero would stop the timer; a past time fires at once.
     nanoseconds = 0 if at is None else max(1, int(at * 1e9))
     value = _Timespec(*divmod(nanoseconds, 10**9))
     setting = ctypes.byref(_Setting(_Timespec(0, 0), value))

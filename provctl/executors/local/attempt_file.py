@@ -1,4 +1,4 @@
-"""Reading an attempt's `go` file: fence, lock, and the exit record inside."""
+"""Reads the `go` file of an attempt: fence, lock and exit record."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from provctl.executors.protocol import AttemptRef
 
 
-_VOID = "void"  # what the fence of an attempt that never begins points to
+_VOID = "void"  # target of the fence of an attempt that never starts
 
 
 def read_exit_record(
     place: AttemptRef,
 ) -> Optional[Union[ExitedReport, NeverStartedReport]]:
-    """Return how the attempt ended, None if there is no whole exit record.
+    """Return how the attempt ended; None if there is no whole exit record.
 
-    Voided says that for a shortage nothing was started.
+    NeverStartedReport means that nothing was started because of a shortage.
 
-    Raises OSError where there is no descriptor to look with, as `is_running` does, and
-    JournalDamaged for what is no file of ours, or of another attempt.
+    Raises OSError if no descriptor is free, as `is_running` does, and JournalDamaged if
+    the file was not written by provctl or belongs to another attempt.
     """
     go = place.file("go")
     try:
@@ -91,7 +91,7 @@ def _record(raw: bytes, place: AttemptRef) -> Optional[Dict[str, Any]]:
     if not mark or seal != b'%08x"}\n' % crc32(body):
         return None
     record: Dict[str, Any] = json.loads(raw)
-    # Earlier versions did not write whose it is.
+    # Earlier versions did not write the id of the attempt.
     if record.get("id", place.mark) != place.mark:
         go = place.file("go")
         message = f"{go}: this is the exit record of {record['id']}"
@@ -100,12 +100,12 @@ def _record(raw: bytes, place: AttemptRef) -> Optional[Dict[str, Any]]:
 
 
 def is_running(place: AttemptRef) -> bool:
-    """Whether the attempt's shim is alive and still has it."""
+    """Whether the attempt's shim is alive and still supervises it."""
     return is_locked(place.file("go"))
 
 
 def is_frozen(place: AttemptRef) -> bool:
-    """Whether the shim that has the attempt keeps its processes stopped."""
+    """Whether the attempt's shim keeps its processes suspended."""
     try:
         with reader(place.file("go")) as file:
             file.seek(FROZEN_AT)
@@ -115,7 +115,9 @@ def is_frozen(place: AttemptRef) -> bool:
 
 
 def wait_for_unlock(place: AttemptRef) -> bool:
-    """Block until no shim has the attempt; return False at once if that cannot be."""
+    """Block until no shim has the attempt; return False at once if that cannot be
+    done.
+    """
     try:
         fd = open_own(place.file("go"))
     except OSError:
@@ -128,11 +130,11 @@ def wait_for_unlock(place: AttemptRef) -> bool:
 
 
 def take_fence(place: AttemptRef) -> bool:
-    """Try to take the fence, so that the attempt never begins; whether we have it.
+    """Try to take the fence, so that the attempt never starts; return if that worked.
 
-    A symbolic link has its content from its first moment on, so the fence's author
-    is never in doubt. Raises StateDirError if the disk takes nothing, OSError if it is
-    only full, or there is no descriptor.
+    A symbolic link has its content from the moment it exists, so it is always clear who
+    took the fence. Raises StateDirError if the disk cannot be written to, OSError if it
+    is only full or no descriptor is free.
     """
     go = place.file("go")
     try:
@@ -155,15 +157,16 @@ def take_fence(place: AttemptRef) -> bool:
 
 
 def has_evidence(place: AttemptRef) -> bool:
-    """Whether there is what only a shim behind the fence makes, whatever the fence says.
+    """Whether files exist that only a shim that passed the fence creates.
 
-    Then an attempt whose fence is free, or void, did begin: its file was taken away.
+    If they do and the fence is free or void, the attempt did start: its attempt file
+    was removed.
     """
     return any(os.path.lexists(place.file(name)) for name in ("in", "log", "out"))
 
 
 def shim_pid(place: AttemptRef) -> Optional[int]:
-    """Return the process that has the attempt; None when its file does not say.
+    """Return the pid of the attempt's shim; None if its file does not give it.
 
     Raises OSError as `is_running` does.
     """

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class LocalAttemptStore:
-    """Keeps the contract `executors.protocol.AttemptStore`."""
+    """Implements the contract `executors.protocol.AttemptStore`."""
 
     def is_running(self, place: AttemptRef) -> bool:
-        """Whether a shim has the attempt."""
+        """Whether a shim supervises the attempt."""
         return attempt_file.is_running(place)
 
     def exit_report(
@@ -28,16 +28,16 @@ class LocalAttemptStore:
         return attempt_file.read_exit_record(place)
 
     def is_claimed(self, place: AttemptRef) -> bool:
-        """Whether a shim, and no owner, took the fence."""
+        """Whether a shim, not an owner, took the fence."""
         go = self.location(place)
         return os.path.lexists(go) and not go.is_symlink()
 
     def has_evidence(self, place: AttemptRef) -> bool:
-        """Whether there are files that only a shim behind the fence makes."""
+        """Whether there are files that only a shim that passed the fence creates."""
         return attempt_file.has_evidence(place)
 
     def remote_status(self, place: AttemptRef) -> str:
-        """Say nothing: it was given to no other machine."""
+        """Return "": the attempt is on no other machine."""
         return ""
 
     def location(self, place: AttemptRef) -> Path:
@@ -45,13 +45,13 @@ class LocalAttemptStore:
         return place.file("go")
 
     def open_log(self, path: Path) -> LogReader:
-        """Return a reader that knows what was cut out of the log."""
+        """Return a reader that recognises what was cut out of the log."""
         from provctl.executors.local.log_reader import LogReader
 
         return LogReader(path)
 
     def open_meter(self, place: AttemptRef) -> ResourceMeter:
-        """Return what adds up the processes below the shim."""
+        """Return a meter of the processes below the shim."""
         from provctl.executors.local.resource_usage import ResourceMeter
 
         return ResourceMeter(place)

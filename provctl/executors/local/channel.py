@@ -1,6 +1,6 @@
-"""The lines of a shim: orders from its parent, news to the owner.
+"""The messages of a shim: launch specs from its parent, reports to the owner.
 
-Like all that a fork copies, it imports little (see `executors.local.shim`).
+Imports little, like everything that a fork copies (see `executors.local.shim`).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
 
-_LINE_MAX = 4000  # bytes; every system's pipe takes so much in one piece
+_LINE_MAX = 4000  # bytes; every system writes this much to a pipe atomically
 
 
 def notify_owner(
     pipe: int, key: str, shortage: str = "", exit_record: bytes = b""
 ) -> None:
-    """Write into the owner's pipe that an attempt has ended.
+    """Write to the owner's pipe that an attempt has ended.
 
-    One line, in one piece: the attempt, why it never started if a resource is
-    exhausted, and the exit record where it fits. The owner reads a longer one from its
-    file.
+    Writes one line, atomically: the attempt, the reason if a shortage prevented its
+    start, and the exit record if it fits. A longer record is read from its file by the
+    owner.
     """
     line = f"{key}\t{shortage}".encode("utf-8", "replace").replace(b"\n", b" ")
     line = line[:_LINE_MAX] + b"\t"
@@ -37,7 +37,7 @@ def notify_owner(
 
 
 class Channel:
-    """The shim's end of its line to the parent: one JSON object a line.
+    """The shim's end of the socket to its parent: one JSON object per line.
 
     `news` is the owner's pipe.
     """
@@ -50,7 +50,7 @@ class Channel:
         self._unread = b""
 
     def receive(self, *, wait: bool) -> Optional[Dict[str, Any]]:
-        """Return the next message; None if there is none, or if the parent has exited."""
+        """Return the next message; None if there is none or the parent has exited."""
         while not self._lines and not self.closed:
             try:
                 flags = 0 if wait else socket.MSG_DONTWAIT
@@ -68,8 +68,9 @@ class Channel:
     ) -> None:
         """Report the end of the attempt to its owner, and a free shim to the parent.
 
-        The latter only if it takes `more`. With a `shortage` the attempt never started.
-        The owner first, and not through the parent: a slot is empty until it knows.
+        The shim is free only with `more`. With a `shortage`, the attempt never started.
+        The owner comes first and directly, not through the parent, because it leaves
+        the slot unused until it has the report.
         """
         notify_owner(self.news, key, shortage, exit_record)
         if not more:

@@ -232,7 +232,7 @@ class LocalExecutor:
             self._parent.wait()
             self._parent = None
 
-    # -- reports ---------------------------------------------------------------
+    # -- reports -----------------------------------------------------------------------
 
     def _on_pipe_readable(self) -> None:
         data = os.read(self._news, 1 << 16)
@@ -311,8 +311,7 @@ class LocalExecutor:
         self._check_orphans(*orphans)
 
     def _watch(self, place: AttemptRef) -> None:
-        """Wait for the lock in a thread: no polling, and no risk of a reused process
-        id."""
+        """Wait for the lock in a thread: no polling, and no reused process id."""
         loop = self._loop
         assert loop is not None
 

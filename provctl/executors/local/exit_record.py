@@ -1,4 +1,4 @@
-"""Writes an exit record: reserved space, content and checksum.
+"""Writes an exit record: reserves space, then stores content and checksum.
 
 `executors.local.attempt_file` reads it.
 """
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List
 
 
-_RESERVED = 4096  # bytes kept for the exit record
+_RESERVED = 4096  # bytes reserved for the exit record
 _BLOCK = 512  # bytes; the unit of getrusage(2) for disks
-FROZEN_AT = 32  # where `go` says that the attempt is frozen, until it is sealed
+FROZEN_AT = 32  # where `go` marks the attempt as frozen, until it is sealed
 FROZEN = b"frozen"
 
 
@@ -34,15 +34,15 @@ def reserve(record: int) -> None:
 
 
 def note_frozen(record: int, *, frozen: bool) -> None:
-    """Let everybody see whether the attempt is frozen."""
+    """Show in the file whether the attempt is frozen."""
     try:
         os.pwrite(record, FROZEN if frozen else bytes(len(FROZEN)), FROZEN_AT)
     except OSError:
-        pass  # it is for display, and a new owner that does not see it asks again
+        pass  # for display; a new owner that does not see it freezes again
 
 
 def add_status(result: Dict[str, Any], status: int, usage: Any) -> None:
-    """Put in how the main process ended and what it used."""
+    """Add how the main process ended and what it used."""
     result["status"] = status
     if os.WIFSIGNALED(status):
         result["signal"] = os.WTERMSIG(status)
@@ -59,7 +59,7 @@ def add_status(result: Dict[str, Any], status: int, usage: Any) -> None:
 def add_output(
     result: Dict[str, Any], path: str, most: int, forms: List[bytes]
 ) -> None:
-    """Move what the task returned from its file into the record."""
+    """Move the task's output from its file to the record."""
     try:
         data = _take(path, most)
     except FileNotFoundError:
@@ -90,7 +90,7 @@ def _take(path: str, most: int) -> bytes:
 
 
 def redact_problem(result: Dict[str, Any], forms: List[bytes]) -> None:
-    """Remove secrets from the problem of the attempt."""
+    """Redact secrets in the problem of the attempt."""
     raw = result["problem"].encode("utf-8", "surrogatepass")
     result["problem"] = redact_bytes(raw, forms).decode("utf-8", "replace")
 
@@ -98,7 +98,7 @@ def redact_problem(result: Dict[str, Any], forms: List[bytes]) -> None:
 def store(record: int, result: Dict[str, Any]) -> bytes:
     """Make the exit record durable, and return it.
 
-    Retries forever, since nothing else knows the status.
+    Retries forever, because nothing else knows the result.
     """
     while True:
         try:
@@ -110,7 +110,7 @@ def store(record: int, result: Dict[str, Any]) -> bytes:
             os.ftruncate(record, len(data))
             os.fsync(record)
         except OSError:
-            # The reserved bytes hold a record without output.
+            # The reserved bytes are enough for a record without output.
             if result.pop("output", None) is not None:
                 result["problem"] = "its output was lost because the disk was full"
             time.sleep(1)

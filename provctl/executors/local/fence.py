@@ -1,6 +1,6 @@
-"""Passing the fence: one rename or link decides whether an attempt begins, for ever.
+"""Passes the fence: one rename or link decides for good whether an attempt starts.
 
-An owner that recovers may take it first (see `executors.local.attempt_file`).
+A recovering owner may take the fence first (see `executors.local.attempt_file`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
     from typing import Optional, Tuple
 
 
-_TRIES = 5  # on a disk that refuses, a second apart
-# What an old kernel, a file system and a sandbox without `renameat2` say.
+_TRIES = 5  # tries on a disk that refuses, one second apart
+# Errors of an old kernel, a file system or a sandbox without `renameat2`.
 _NOT_SUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EPERM)
-# Set in tests: a fence of no effect, to show what it is good for.
+# Set in tests: the fence has no effect, to show what it is good for.
 _NO_FENCE = bool(os.environ.get("PROVCTL_FAILPOINT_NO_FENCE"))
 
 
 def pass_fence(new: str, go: str) -> Tuple[bool, Optional[OSError]]:
     """Return whether this shim may start the attempt, and the error of the sync if any.
 
-    `new` is its file, which becomes `go`: `1.1.new` and `1.1.go`. Raises OSError if
-    the name cannot be created; then the owner finds that it never started.
+    `new` is the attempt's file, which is renamed to `go`: `1.1.new` and `1.1.go`.
+    Raises OSError if that name cannot be created; the owner then finds that the attempt
+    never started.
     """
     passed = not _has_begun(go) and _take_name(new, go)
     if not passed:
@@ -45,13 +46,13 @@ def pass_fence(new: str, go: str) -> Tuple[bool, Optional[OSError]]:
 
 
 def _has_begun(go: str) -> bool:
-    """Whether another shim was behind this fence, though `go` may be gone since."""
+    """Whether another shim passed this fence, even if `go` was removed since."""
     traces = (f"{go[:-2]}{name}" for name in ("log", "in"))
     return not _NO_FENCE and any(map(os.path.lexists, traces))
 
 
 def _take_name(new: str, go: str) -> bool:
-    """Give a file its final name, unless there is a file of that name."""
+    """Give a file its final name, unless a file of that name exists."""
     for left in reversed(range(_TRIES)):
         try:
             _rename(new, go)
@@ -67,7 +68,7 @@ def _take_name(new: str, go: str) -> bool:
 
 
 def _rename(new: str, go: str) -> None:
-    """Rename without replacing; by a link where the file system cannot do that."""
+    """Rename without replacing; use a link if the file system does not support that."""
     try:
         rename_new(new, go)
     except OSError as error:
@@ -81,4 +82,4 @@ def _remove(new: str) -> None:
     try:
         os.unlink(new)
     except OSError:
-        pass  # it remains, which does no harm
+        pass  # a leftover file does no harm

@@ -1,8 +1,8 @@
 """Reads the log of an attempt while it is written, across omitted parts.
 
 A log that reached its limit loses bytes from its middle, in place (see
-`executors.local.log_writer`), so that an offset alone does not say where a reader was.
-A line in their place says how many were cut.
+`executors.local.log_writer`), so an offset alone does not identify a position. A marker
+line in place of the bytes gives their number.
 """
 
 from __future__ import annotations
@@ -19,26 +19,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-BLOCK = 1 << 16  # bytes read at once; a line without end is cut there
-_TRACE = 64  # bytes by which the place in the file is recognised
-_LOOKED_AT = 1 << 20  # bytes in which the marker is looked for at once
+BLOCK = 1 << 16  # bytes per read; a line without an end is split there
+_TRACE = 64  # bytes by which the position in the file is recognised
+_LOOKED_AT = 1 << 20  # bytes that are searched for the marker at once
 _MARKER = re.compile(re.escape(MARKER).replace(rb"%d", rb"([0-9]+)"))
 _UNFINISHED = re.compile(re.escape(UNFINISHED).replace(rb"%d", rb"[0-9]+"))
-_TRIES = 50  # a shim that was killed while it cut leaves the log as it is
+_TRIES = 50  # a shim that was killed during a cut leaves the log unfinished
 _TRY_AGAIN_S = 0.002
 
 
 class LogReader:
-    """Follows one log; every call gives what is new, in memory that is bounded."""
+    """Follows one log; each call returns what is new, in bounded memory."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._at = 0  # in the file
-        self._dropped = 0  # bytes left out of what is before
+        self._at = 0  # position in the file
+        self._dropped = 0  # bytes omitted before that position
         self._trace = b""
 
     def pieces(self, *, last: bool) -> Iterator[bytes]:
-        """Whole new lines, in pieces of about `BLOCK`; `last`: what has no end too."""
+        """Yield whole new lines in pieces of about `BLOCK`; with `last` also the
+        rest.
+        """
         try:
             file = FileIO(open_own(self._path))
         except OSError:
@@ -63,10 +65,10 @@ class LogReader:
                 yield data[:whole]
 
     def _next(self, file: FileIO) -> Tuple[bytes, bytes]:
-        """Find the place again, and read on from there: a notice, and a block.
+        """Find the position again, and read from there; return a notice and a block.
 
-        A log is cut from its beginning to its end. So if what is before the place is
-        the same after reading as it was before, what was read is whole.
+        A cut shifts everything after it. So if the bytes before the position are the
+        same before and after the read, the block is consistent.
         """
         notice = self._find_place(file)
         for _ in range(_TRIES):
@@ -82,7 +84,7 @@ class LogReader:
         return file.read(len(self._trace)) == self._trace
 
     def _find_place(self, file: FileIO) -> bytes:
-        """Notice that the log was cut; go where we were, and say what is missed."""
+        """Find the position again after a cut; return a notice of the bytes missed."""
         if self._is_here(file):
             return b""
         missed = self._move(file)
@@ -92,7 +94,7 @@ class LogReader:
         return MARKER % missed if missed else b""
 
     def _move(self, file: FileIO) -> int:
-        """Go to where our place is now; return how many bytes before it are gone."""
+        """Move to the position after a cut; return how many unread bytes are gone."""
         for _ in range(_TRIES):
             marker = _find_marker(file)
             if marker is not None or not _is_unfinished(file):
@@ -100,24 +102,24 @@ class LogReader:
             time.sleep(_TRY_AGAIN_S)
         size = file.seek(0, 2)
         if marker is None:
-            if size < self._at:  # truncated by somebody: all that is there is new
+            if size < self._at:  # truncated by another process: everything in it is new
                 self._at = self._dropped = 0
             return 0
         begin, end, dropped = marker
         position = self._at + self._dropped
         if self._dropped:
             position -= len(MARKER % self._dropped)
-        tail = begin + dropped  # where what follows the marker stood
+        tail = begin + dropped  # where the bytes after the marker used to be
         self._at = min(end + max(position - tail, 0), size)
         self._dropped = dropped
         return max(tail - max(position, begin), 0)
 
 
 def _find_marker(file: FileIO) -> Optional[Tuple[int, int, int]]:
-    """Where the marker begins and ends, and the number in it.
+    """Return where the marker begins and ends, and its number.
 
-    The first half of a log comes before it: of several that look like it, which a
-    task may print, it is the one next to the middle.
+    The first half of a log precedes the marker. So of several lines that look like it,
+    which a task may print, the marker is the one closest to the middle.
     """
     size = file.seek(0, 2)
     best: Optional[Tuple[int, int, int]] = None

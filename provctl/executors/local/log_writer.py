@@ -113,8 +113,9 @@ class LogLimiter:
         return abs(grown)
 
     def _cut(self, size: int) -> int:
-        """Keep the first half and the end of the log, cut the rest; return the new
-        size."""
+        """Cut the middle of the log, keep its first half and its end; return its new
+        size.
+        """
         self._open()
         if not self._marker:
             self._head = self._end_of_line(self._most // 2)
@@ -155,8 +156,9 @@ class LogLimiter:
         return begin + end + 1 if end >= 0 else at
 
     def _begin_of_line(self, at: int, near: int) -> int:
-        """Return where the first line from `at` on begins; `at` if no line begins near
-        it."""
+        """Return where the first line from `at` on begins; `at` if none begins
+        near it.
+        """
         end = os.pread(self._fd, near, at - 1).find(b"\n")
         return at + end if end >= 0 else at
 
@@ -171,8 +173,7 @@ class LogLimiter:
             at += _BLOCK
 
     def _drop_uncovered(self) -> None:
-        """Discard what could not be redacted: losing the log is better than leaking a
-        secret."""
+        """Discard bytes that could not be redacted, since they may hold secrets."""
         try:
             self._open()
             size = os.fstat(self._fd).st_size

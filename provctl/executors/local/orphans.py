@@ -1,8 +1,9 @@
-"""Killing what a dead shim left behind, found without a parent to ask.
+"""Kills the processes that a dead shim left behind; no shim can list them any more.
 
-Two nets: the attempt's mark in the environment, which is lost with `env -i`, and
-the attempt's log open for writing, which is lost when it is closed; and whatever is
-below what they catch. Who merely reads the log is left alone.
+Finds processes in two ways. The first is the attempt's mark in the environment, which
+`env -i` removes. The second is the attempt's log open for writing, until the process
+closes it. Descendants of these processes are killed too. A process that only reads the
+log is left alone.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from provctl.executors.protocol import AttemptRef
 
 
-_ROUNDS = 20  # one that forks faster than it is killed must not keep us for ever
+_ROUNDS = 20  # limit for a process that forks faster than it is killed
 
 
 def kill_leftovers(place: AttemptRef) -> int:
-    """Kill all that is found, until nothing is; return how many there were."""
+    """Kill everything that is found, until nothing is; return how many were killed."""
     killed: Set[psutil.Process] = set()
     for _ in range(_ROUNDS):
         found = [process for process in _find_processes(place) if process not in killed]
@@ -30,7 +31,7 @@ def kill_leftovers(place: AttemptRef) -> int:
             break
         for process in found:
             try:
-                process.kill()  # psutil checks the start time: no stranger is hit
+                process.kill()  # psutil checks the start time, so a reused pid is safe
             except psutil.Error:
                 continue
             killed.add(process)
@@ -38,8 +39,8 @@ def kill_leftovers(place: AttemptRef) -> int:
 
 
 def _find_processes(place: AttemptRef) -> List[psutil.Process]:
-    # Of the log itself no link is followed: who writes to what it leads to is a
-    # stranger.
+    # Does not follow a link in place of the log itself: a process that writes to its
+    # target is unrelated.
     log = os.path.realpath(str(place.folder)) + f"/{place.name}.log"
     found = [
         process
@@ -60,7 +61,7 @@ def _belongs(process: psutil.Process, place: AttemptRef, log: str) -> bool:
         if environ.get(MARK) == place.mark and not _is_of_a_copy(environ, place):
             return True
     except psutil.Error:
-        return False  # gone, or somebody else's
+        return False  # gone, or of another user
     try:
         return any(_writes(file, log) for file in process.open_files())
     except psutil.Error:
@@ -68,7 +69,7 @@ def _belongs(process: psutil.Process, place: AttemptRef, log: str) -> bool:
 
 
 def _is_of_a_copy(environ: Mapping[str, str], place: AttemptRef) -> bool:
-    """Whether a process says that its files are elsewhere: in a copied state directory."""
+    """Whether the process belongs to a copied state directory, by its environment."""
     checkpoint = environ.get(CHECKPOINT)
     return checkpoint is not None and os.path.realpath(checkpoint) != os.path.realpath(
         place.checkpoint
@@ -76,5 +77,5 @@ def _is_of_a_copy(environ: Mapping[str, str], place: AttemptRef) -> bool:
 
 
 def _writes(file: object, log: str) -> bool:
-    mode = getattr(file, "mode", "r")  # Linux alone says how it was opened
+    mode = getattr(file, "mode", "r")  # only Linux reports how it was opened
     return getattr(file, "path", "") == log and mode != "r"

@@ -1,7 +1,7 @@
 """The processes below a shim: finding, stopping and continuing them.
 
-Linux only, where the shim is a subreaper and none gets away from it; elsewhere
-nothing is found, and signals reach the group of the main process alone.
+Linux only: there the shim is a subreaper and no descendant can escape it. On other
+systems no process is found, and signals reach only the main process's group.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _LOOK_AGAIN_S = 0.0005
 
 
 def descendants(shim: int = 0) -> List[int]:
-    """All processes below a shim, else below this one, parents before their children.
+    """Return all processes below a shim, or below this one; parents before children.
 
-    Zombies too.
+    Includes zombies.
     """
     top = shim or os.getpid()
     found = _children(top, top)  # a shim has one thread
     for pid in found:
-        # Each thread has children of its own: Nushell's jobs are a thread's.
+        # Each thread has its own children: Nushell's jobs belong to a thread.
         try:
             threads = os.listdir(f"/proc/{pid}/task")
         except OSError:
@@ -40,15 +40,15 @@ def descendants(shim: int = 0) -> List[int]:
 
 
 def running() -> List[int]:
-    """Those of them that are more than an entry in a table."""
+    """Return the descendants that are not zombies."""
     return [pid for pid in descendants() if _state(pid) not in "ZX"]
 
 
 def stop_all() -> List[int]:
-    """Stop all of them; return those that somebody else had not stopped before.
+    """Stop all descendants; return those that were not stopped already.
 
-    Parents first, so that none sees a child of its stop; and until none moves, for
-    each may have made another while we looked.
+    Parents first, so that no parent notices that its child stopped. Repeats until all
+    are stopped, because a process may fork during a pass.
     """
     stopped: List[int] = []
     deadline = time.monotonic() + _STANDS_S
@@ -62,9 +62,9 @@ def stop_all() -> List[int]:
 
 
 def continue_all(stopped: Iterable[int]) -> None:
-    """Continue processes that `stop` stopped.
+    """Continue processes that `stop_all` stopped.
 
-    Children first: who waits for one must not find it stopped.
+    Children first, so that a parent that waits for a child does not find it stopped.
     """
     wanted = set(stopped)
     if wanted:
@@ -74,7 +74,7 @@ def continue_all(stopped: Iterable[int]) -> None:
 
 
 def signal_all(number: int, pids: Iterable[int]) -> None:
-    """Signal processes below this one, as far as they are still there."""
+    """Signal processes below this one, as far as they still exist."""
     for pid in pids:
         try:
             os.kill(pid, number)
@@ -91,7 +91,7 @@ def _children(pid: int, thread: object) -> List[int]:
 
 
 def _state(pid: int) -> str:
-    """The letter of a process's state; X when it is gone."""
+    """Return the letter of a process's state; X if the process is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb", 0) as file:
             return chr(file.read().rpartition(b")")[2].split()[0][0])

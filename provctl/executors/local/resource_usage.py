@@ -1,4 +1,4 @@
-"""The look at what a running attempt uses: CPU and memory of its processes."""
+"""Measures what a running attempt uses: CPU and memory of its processes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class ResourceMeter:
-    """Looks at one attempt now and then, from whatever process.
+    """Measures one attempt now and then, from any process.
 
-    The attempt's file names its shim, and is locked as long as that lives: a number
-    that another process has by now is never believed.
+    The attempt's file names its shim and stays locked as long as the shim lives, so a
+    pid that another process has reused is never trusted.
     """
 
     def __init__(self, place: AttemptRef) -> None:
@@ -27,7 +27,7 @@ class ResourceMeter:
         self._before: Optional[Tuple[float, float]] = None
 
     def read(self, now: float) -> Optional[ResourceUsage]:
-        """Return what it uses; None if it does not run. `now` is in seconds."""
+        """Return its usage; None if it is not running. `now` is in seconds."""
         shim = shim_pid(self._place)
         if shim is None:
             return None
@@ -42,8 +42,8 @@ class ResourceMeter:
         before, self._before = self._before, (now, cpu_s)
         if before is None or now <= before[0]:
             return ResourceUsage(None, rss_bytes)
-        # What a process used that has ended is its parent's; of one that ended just
-        # it may not be assigned yet.
+        # The CPU time of an ended process is added to its parent's. For a process that
+        # ended just now, that may not have happened yet.
         used_s = max(cpu_s - before[1], 0.0)
         return ResourceUsage(100 * used_s / (now - before[0]), rss_bytes)
 
@@ -52,7 +52,7 @@ def _descendants(shim: int) -> List[int]:
     if sys.platform == "linux":
         return process_tree.descendants(
             shim
-        )  # psutil would look through all of the machine
+        )  # psutil would scan all processes of the machine
     try:
         return [each.pid for each in psutil.Process(shim).children(recursive=True)]
     except psutil.Error:
@@ -60,7 +60,7 @@ def _descendants(shim: int) -> List[int]:
 
 
 def _use_of(pid: int) -> Tuple[float, int]:
-    """CPU seconds of a process and of its children that ended, and its memory."""
+    """Return a process's CPU seconds, with its ended children, and its memory."""
     try:
         process = psutil.Process(pid)
         return sum(process.cpu_times()[:4]), int(process.memory_info().rss)

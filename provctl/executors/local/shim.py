@@ -137,7 +137,7 @@ class _Attempt:
         most = self.order.get("log_max", 0)
         if most or self.forms:
             self.log = LogLimiter(self.path("log"), most, self.forms, self.watch, now)
-        # Ignores signals that came before the launch spec.
+        # Signals that came before the launch spec do not count.
         self._on_signal(0, now)
 
     def live(self, until: float = _NEVER) -> None:
@@ -186,8 +186,7 @@ class _Attempt:
             self._thaw()
 
     def end(self, cause: str, *, at_once: bool = False) -> None:
-        """Begin to stop the task: TERM, then KILL after the grace time. The first cause
-        is kept."""
+        """Stop the task: TERM, then KILL after grace time. The first cause counts."""
         first = self.level == 0
         if first:
             self.cause = cause
@@ -276,8 +275,7 @@ def _supervise(attempt: _Attempt) -> Tuple[bool, str, bytes]:
 
 
 def _pass(attempt: _Attempt) -> Tuple[bool, str]:
-    """Pass the fence; return whether this shim got it, and a problem that forbids the
-    start.
+    """Pass the fence; return whether that worked, and what still forbids the start.
 
     Raises OSError if the attempt did not reach the fence.
     """
@@ -391,8 +389,7 @@ def _program(name: str, path: str) -> str:
 
 
 def _reap(attempt: _Attempt) -> Optional[int]:
-    """Reap all children that ended; return the main process's status if it is among
-    them."""
+    """Reap all children that ended; return the main process's status if it did."""
     main_status = None
     while True:
         try:
@@ -408,8 +405,9 @@ def _reap(attempt: _Attempt) -> Optional[int]:
 
 
 def _sweep(attempt: _Attempt) -> None:
-    """Kill the processes that outlived the main one: TERM, grace time, KILL, until none
-    is left."""
+    """Kill what outlived the main process: TERM, grace time, then KILL until all
+    ended.
+    """
     left = process_tree.descendants()
     if not left:
         return

@@ -1,12 +1,12 @@
-"""The parent of shims: gives each order to an idle shim, or forks one.
+"""The parent of the shims: gives each launch spec to an idle shim, or forks one.
 
-Run by `executors.local.executor` as a process of its own. It reads messages, one a
-line, from a socket: kind, attempt and a JSON object for its shim, with tabs between.
-`launch` starts an attempt; `signal` is for the shim that has it: stop, kill, freeze or
-thaw. Each shim writes the end of its attempt into the owner's pipe; the parent does it
-for a shim that died. When the socket closes the parent ends, and each shim once the attempt it has
-is over; tasks never notice. A fork costs a tenth of a Python start, a shim that waits
-already costs nothing.
+`executors.local.executor` runs it as a process of its own. It reads messages from a
+socket, one per line: kind, attempt and a JSON object for the shim, separated by tabs.
+`launch` starts an attempt. `signal` is a request to the shim of a running attempt:
+stop, kill, freeze or thaw. Each shim reports the end of its attempt to the owner's
+pipe; the parent does so for a shim that died. When the socket closes, the parent exits,
+and each shim exits after its attempt. Tasks are not affected. A fork costs a tenth of
+the start of a Python process; an idle shim is ready at no cost.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 else:
     import _signal as signal
 
-_IDLE_MAX = 64  # shims kept without work while there is some; 1.7 MB each
-_IDLE_KEPT = 4  # of them after a while without any news
-# Set in tests: how long no news is a while, in milliseconds.
+_IDLE_MAX = 64  # most idle shims while there is work; 1.7 MB each
+_IDLE_KEPT = 4  # most idle shims after a period without messages
+# Set in tests: the length of that period, in milliseconds.
 _IDLE_MS = int(os.environ.get("PROVCTL_FAILPOINT_IDLE_SHIM_MS") or 10_000)
 _TRY_AGAIN_MS = 1000
 _REAP_MS = 50
 
 
 class ShimHandle:
-    """A shim as its parent sees it. `key` names its attempt, "" for idle."""
+    """A shim, as its parent sees it. `key` names its attempt; "" means idle."""
 
     def __init__(self, pid: int, channel: socket.socket) -> None:
         self.pid = pid
@@ -46,7 +46,7 @@ class ShimHandle:
 
 
 class ShimPool:
-    """Gives each order to a shim, and says which attempts are over."""
+    """Gives each launch spec to a shim, and reports which attempts are over."""
 
     def __init__(self, owner: socket.socket, news: int) -> None:
         self._owner = owner
@@ -54,13 +54,13 @@ class ShimPool:
         self._poll = select.poll()
         self._shims: Dict[int, ShimHandle] = {}
         self._idle: List[ShimHandle] = []
-        # Orders no shim could be had for yet, by key, with what was said of them.
+        # Launch specs without a shim so far, by key, followed by requests for them.
         self._waiting: Dict[str, bytes] = {}
-        self._ending: Dict[int, str] = {}  # shims that exit, and what they had
+        self._ending: Dict[int, str] = {}  # exiting shims, and their attempts
         self._unread = b""
 
     def serve(self) -> None:
-        """Work until the owner closes its end."""
+        """Serve until the owner closes its end of the socket."""
         self._poll.register(self._owner, select.POLLIN)
         while True:
             events = self._poll.poll(self._wait_ms())
@@ -75,7 +75,7 @@ class ShimPool:
             self._reap()
 
     def _wait_ms(self) -> Optional[int]:
-        """How long nothing has to happen until there is something to do all the same."""
+        """Return the longest wait until work is due even without a message."""
         if self._ending:
             return _REAP_MS
         if self._waiting:
@@ -83,7 +83,7 @@ class ShimPool:
         return _IDLE_MS if len(self._idle) > _IDLE_KEPT else None
 
     def _end_idle(self) -> None:
-        """Give back the memory of shims that nobody has needed for a while."""
+        """End idle shims that were not needed for a while, to free their memory."""
         while len(self._idle) > _IDLE_KEPT:
             self._end(self._idle.pop(0), "")
 
@@ -101,22 +101,22 @@ class ShimPool:
         return True
 
     def _hand_out(self) -> None:
-        """Give waiting orders to shims, as far as there are any to be had."""
+        """Give waiting launch specs to shims, as far as shims are available."""
         while self._waiting:
             try:
                 child = self._idle.pop() if self._idle else self._fork()
             except OSError as problem:
                 if is_resource_exhaustion(problem):
                     self._give_back(describe(problem, "a supervisor"))
-                return  # else later
+                return  # otherwise retry later
             child.key = next(iter(self._waiting))
             try:
                 child.channel.sendall(self._waiting.pop(child.key) + b"\n")
             except OSError:
-                continue  # it died idle; `_hear` says so, and the owner looks
+                continue  # it died idle; `_hear` reports that, and the owner checks
 
     def _give_back(self, shortage: str) -> None:
-        """Report orders that no shim has and none ever will."""
+        """Report launch specs that no shim has and none ever will."""
         for key in self._waiting:
             notify_owner(self._news, key, shortage)
         self._waiting.clear()
@@ -132,13 +132,13 @@ class ShimPool:
         if pid == 0:
             code = 1
             try:
-                # No descriptor of the parent's may stay open here: the end of
-                # another shim's channel is its news that the parent is gone.
+                # No descriptor of the parent may stay open here: a shim notices that
+                # the parent is gone when its channel closes.
                 first, second = sorted((theirs.fileno(), self._news))
                 os.closerange(3, first)
                 os.closerange(first + 1, second)
                 os.closerange(second + 1, 65536)
-                # Whoever reads what the owner prints does not wait for tasks.
+                # A reader of the owner's output must not have to wait for tasks.
                 os.dup2(0, 1)
                 os.dup2(0, 2)
                 shim.serve(Channel(theirs, self._news))
@@ -159,10 +159,10 @@ class ShimPool:
                 try:
                     child.channel.sendall(line + b"\n")
                 except OSError:
-                    return  # it died: `_hear` tells the owner
+                    return  # it died: `_hear` reports it to the owner
 
     def _hear(self, child: ShimHandle) -> None:
-        """The shim is done and has said so, or it is dead."""
+        """Handle a shim that reported that it is free, or that died."""
         try:
             alive = child.channel.recv(1)
         except OSError:
@@ -176,16 +176,17 @@ class ShimPool:
         self._end(child, "" if alive else key)
 
     def _end(self, child: ShimHandle, key: str) -> None:
-        """Let a shim exit, by the end of its channel, and reap it then."""
+        """Close a shim's channel, so that it exits, and reap it later."""
         self._poll.unregister(child.channel)
         del self._shims[child.channel.fileno()]
         child.channel.close()
         self._ending[child.pid] = key
 
     def _reap(self) -> None:
-        """Reap what exits, without waiting: to have watched a log takes it 16 ms.
+        """Reap exiting shims without waiting: after watching a log, an exit takes 16
+        ms.
 
-        A shim that died is only reported now, when its lock is certainly free.
+        Reports a shim that died only now, when its lock is certainly released.
         """
         for pid in list(self._ending):
             if os.waitpid(pid, os.WNOHANG)[0]:
@@ -195,13 +196,15 @@ class ShimPool:
 
 
 def main() -> None:
-    """Serve orders; the last two arguments are the descriptors of socket and pipe."""
+    """Serve launch specs; the last two arguments are the socket and pipe
+    descriptors.
+    """
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    # Ignored, as it may be inherited, there would be no exit codes.
+    # If SIGCHLD is ignored, which may be inherited, there are no exit codes.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     owner, news = (int(argument) for argument in sys.argv[-2:])
-    os.set_inheritable(news, False)  # no task may keep the owner's pipe open
+    os.set_inheritable(news, False)  # a task must not keep the owner's pipe open
     parent = ShimPool(socket.socket(fileno=owner), news)
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
-"""An attempt's own hold on what it takes, beside that of its owner.
+"""Slots and pool units that a shim locks for its attempt, in addition to the owner.
 
-The owner may be killed: what a running task takes stays taken by its shim. See
-`storage.slots`. Like all that a fork copies, it imports little (see
+If the owner is killed, the shim keeps the units of its running task locked. See
+`storage.slots`. Imports little, like everything that a fork copies (see
 `executors.local.shim`).
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, List, Optional
 
 
-# Set in tests: a shim holds nothing, to show what its hold is good for.
+# Set in tests: a shim locks nothing, to show what its locks are good for.
 _HOLDS_NOTHING = bool(os.environ.get("PROVCTL_FAILPOINT_SHIM_HOLDS_NOTHING"))
 
 
@@ -33,7 +33,7 @@ def hold(taken: List[Any]) -> Optional[List[int]]:
         try:
             fd = open_own(path, os.O_RDWR)
         except OSError:
-            continue  # the owner has it; a task is worth more than this
+            continue  # the owner's lock must do; running the task matters more
         held.append(fd)
         shared = byte_range_lock.share(fd, first, count)
         if not shared or byte_range_lock.other_lock(fd, owner, 1) is None:
@@ -43,7 +43,9 @@ def hold(taken: List[Any]) -> Optional[List[int]]:
 
 
 def release(held: List[int]) -> None:
-    """Give it back; to close the files wakes who waits, when they are free."""
+    """Release the units; closing the files notifies waiting owners when they are
+    free.
+    """
     for fd in held:
         byte_range_lock.unlock(fd)
         os.close(fd)

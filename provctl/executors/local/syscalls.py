@@ -1,7 +1,7 @@
-"""What the shim asks of the kernel and Python has no name for.
+"""System calls that the shim needs and that Python does not provide.
 
-All are Linux's. Elsewhere orphans are not inherited, and a log is looked at now
-and then instead of being watched.
+All exist on Linux only. On other systems orphans are not inherited, and a log is
+checked at intervals instead of being watched.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _LINUX = sys.platform == "linux"
 
 
 def rename_new(source: str, target: str) -> None:
-    """Rename a file, but replace none: `renameat2` with RENAME_NOREPLACE.
+    """Rename a file without replacing another: `renameat2` with RENAME_NOREPLACE.
 
-    Raises FileExistsError if there is one, and OSError with ENOSYS where the system has
-    no such call.
+    Raises FileExistsError if the target exists, and OSError with ENOSYS if the system
+    does not have this call.
     """
     rename = getattr(_libc, "renameat2", None)
     if rename is None:
@@ -38,22 +38,22 @@ def rename_new(source: str, target: str) -> None:
 
 
 def become_reaper() -> None:
-    """Inherit every orphan below this process."""
+    """Make this process inherit every orphan below it (subreaper)."""
     if _LINUX:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def signal_when_readable(fd: int) -> None:
-    """Have SIGIO sent to this process whenever there is something to read."""
+    """Have SIGIO sent to this process whenever the descriptor is readable."""
     fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 class OomScore:
-    """Has the kernel end tasks before their shims and owners when memory is short.
+    """Makes the kernel kill tasks before their shims and owners when memory is short.
 
-    A child gets the score of who makes it, so the shim has that of a task while it
-    spawns one. What cannot be read or written is left as it is.
+    A child inherits the score of its parent, so the shim takes the score of a task
+    while it spawns one. A score that cannot be read or written stays as it is.
     """
 
     def __init__(self) -> None:
@@ -65,11 +65,11 @@ class OomScore:
             self._fd = -1
 
     def be_of_task(self) -> None:
-        """Have the score of tasks."""
+        """Take the score of tasks."""
         self._write(min(self._own + _OOM_MORE, _OOM_MOST))
 
     def be_own(self) -> None:
-        """Have the score again that was there before."""
+        """Take the original score again."""
         self._write(self._own)
 
     def _write(self, score: int) -> None:
@@ -77,14 +77,14 @@ class OomScore:
             try:
                 os.write(self._fd, b"%d" % score)
             except OSError:
-                pass  # then all weigh the same
+                pass  # then all processes have the same score
 
 
 class FileWatch:
-    """Sends SIGIO once when a file is written to: a quiet task costs no wake-up.
+    """Sends SIGIO once when a file is written to: a quiet task causes no wake-ups.
 
-    Its descriptor is made when it is first needed and kept, for closing one that
-    watched takes the kernel 16 ms.
+    The descriptor is created when it is first needed, and then kept, because closing
+    one that was in use takes the kernel 16 ms.
     """
 
     def __init__(self) -> None:
@@ -92,11 +92,11 @@ class FileWatch:
         self._watched = -1
 
     def arm(self, path: str) -> bool:
-        """Send SIGIO at the next write; False where there is no way to."""
+        """Send SIGIO at the next write; return False if that is not possible."""
         if not _LINUX:
             return False
         if self._fd < 0:
-            # Users may have but so many; who gets none has to look by the clock.
+            # A user has a limited number of them; without one, poll by the clock.
             self._fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
             if self._fd < 0:
                 return False
@@ -107,7 +107,7 @@ class FileWatch:
         return bool(self._watched >= 0)
 
     def fired(self) -> bool:
-        """Whether there was a write since it was armed; it then has to be again."""
+        """Whether there was a write since `arm`; if so, it must be armed again."""
         if self._watched < 0:
             return False
         try:
@@ -118,7 +118,7 @@ class FileWatch:
         return True
 
     def disarm(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching."""
         if self._watched >= 0:
             _libc.inotify_rm_watch(self._fd, self._watched)
             self.fired()
