@@ -137,9 +137,7 @@ class Executor(Protocol):
         """Stop an attempt, with grace time or at once (`now`). Its end is reported."""
 
     def suspend(self, place: AttemptRef) -> None:
-        """Stop an attempt's processes (SIGSTOP) until `resume`; no timeout runs
-        meanwhile.
-        """
+        """Stop an attempt's processes (SIGSTOP) until `resume`; its timeout pauses."""
 
     def resume(self, place: AttemptRef) -> None:
         """Resume a suspended attempt; no effect on others."""

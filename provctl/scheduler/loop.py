@@ -394,9 +394,7 @@ class Scheduler:
         return run.tasks[task_id].status == "ready"
 
     def _drop_reservations(self) -> bool:
-        """Release reservations of tasks that may not start any more; return if
-        any was.
-        """
+        """Release reservations of tasks that must not start; return if any was."""
         left = [key for key in self._secrets.reserved if not self._may_wait_on(*key)]
         for key in left:
             self._secrets.drop(*key)

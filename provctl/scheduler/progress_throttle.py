@@ -23,9 +23,7 @@ _Key = Tuple[str, str]
 
 
 class ProgressThrottle:
-    """Returns events to write now, and passes delayed ones to `write`. Event loop
-    only.
-    """
+    """Returns events to write now; passes delayed ones to `write`. Event loop only."""
 
     def __init__(self, clock: Clock, write: Callable[[List[Event]], object]) -> None:
         self._clock = clock
@@ -35,9 +33,7 @@ class ProgressThrottle:
         self._alarm: Optional[asyncio.TimerHandle] = None
 
     def filter(self, events: Iterable[Event]) -> List[Event]:
-        """Return the events to write now; a delayed event replaces an earlier delayed
-        one.
-        """
+        """Return the events to write now; a delayed one replaces an earlier one."""
         now = self._clock.now()
         return [
             event

@@ -139,9 +139,7 @@ class SecretLookups:
         task: TaskState,
         wanted: Mapping[str, _Lookup],
     ) -> NotFound:
-        """Return the error for a task, which may use another variable for the
-        secret.
-        """
+        """Return the error for a task; its variable for the secret may differ."""
         _, _, what = problem.message.partition(": ")
         # The program's error may contain values it knows, such as another secret of the
         # task.

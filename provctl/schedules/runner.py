@@ -276,9 +276,7 @@ async def _in_thread(act: Callable[..., Any], *args: Any) -> Any:
 
 
 def _first_line(problem: ProvctlError) -> str:
-    """Return an error on one line; of several in a file the first, with its
-    location.
-    """
+    """Return an error on one line; of several in a file the first and its location."""
     if isinstance(problem, InvalidWorkflow) and problem.mistakes:
         first, more = problem.mistakes[0], len(problem.mistakes) - 1
         place = f"{first.file}:{first.line}" if first.line else first.file

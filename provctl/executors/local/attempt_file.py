@@ -115,9 +115,7 @@ def is_frozen(place: AttemptRef) -> bool:
 
 
 def wait_for_unlock(place: AttemptRef) -> bool:
-    """Block until no shim has the attempt; return False at once if that cannot be
-    done.
-    """
+    """Block until no shim has the attempt; return False at once if that fails."""
     try:
         fd = open_own(place.file("go"))
     except OSError:

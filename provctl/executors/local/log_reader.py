@@ -38,9 +38,7 @@ class LogReader:
         self._trace = b""
 
     def pieces(self, *, last: bool) -> Iterator[bytes]:
-        """Yield whole new lines in pieces of about `BLOCK`; with `last` also the
-        rest.
-        """
+        """Yield whole new lines in pieces of about `BLOCK`; with `last` also a rest."""
         try:
             file = FileIO(open_own(self._path))
         except OSError:

@@ -113,9 +113,7 @@ class LogLimiter:
         return abs(grown)
 
     def _cut(self, size: int) -> int:
-        """Cut the middle of the log, keep its first half and its end; return its new
-        size.
-        """
+        """Cut the middle of the log, keep first half and end; return the new size."""
         self._open()
         if not self._marker:
             self._head = self._end_of_line(self._most // 2)
@@ -156,9 +154,7 @@ class LogLimiter:
         return begin + end + 1 if end >= 0 else at
 
     def _begin_of_line(self, at: int, near: int) -> int:
-        """Return where the first line from `at` on begins; `at` if none begins
-        near it.
-        """
+        """Return where the first line from `at` on begins; `at` if none is near."""
         end = os.pread(self._fd, near, at - 1).find(b"\n")
         return at + end if end >= 0 else at
 

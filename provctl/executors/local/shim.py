@@ -405,9 +405,7 @@ def _reap(attempt: _Attempt) -> Optional[int]:
 
 
 def _sweep(attempt: _Attempt) -> None:
-    """Kill what outlived the main process: TERM, grace time, then KILL until all
-    ended.
-    """
+    """Stop what outlived the main process: TERM, grace time, KILL until all ended."""
     left = process_tree.descendants()
     if not left:
         return

@@ -183,8 +183,7 @@ class ShimPool:
         self._ending[child.pid] = key
 
     def _reap(self) -> None:
-        """Reap exiting shims without waiting: after watching a log, an exit takes 16
-        ms.
+        """Reap exiting shims without waiting: one that watched a log takes 16 ms.
 
         Reports a shim that died only now, when its lock is certainly released.
         """
@@ -196,9 +195,7 @@ class ShimPool:
 
 
 def main() -> None:
-    """Serve launch specs; the last two arguments are the socket and pipe
-    descriptors.
-    """
+    """Serve launch specs; the last two arguments are descriptors: socket and pipe."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     # If SIGCHLD is ignored, which may be inherited, there are no exit codes.

@@ -43,9 +43,7 @@ def hold(taken: List[Any]) -> Optional[List[int]]:
 
 
 def release(held: List[int]) -> None:
-    """Release the units; closing the files notifies waiting owners when they are
-    free.
-    """
+    """Release the units; closing the files wakes waiting owners once they are free."""
     for fd in held:
         byte_range_lock.unlock(fd)
         os.close(fd)

@@ -1,7 +1,7 @@
 """The agent: runs attempts on this machine for an owner on another one.
 
-It speaks over its standard streams and ends with them; shims do not. It remembers
-nothing that is not in the files of attempts: a new agent, or a new owner, asks those.
+It communicates over its standard streams and exits when they close; its shims continue.
+It keeps no state outside the attempt files: a new agent, or a new owner, reads those.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ if TYPE_CHECKING:
     from provctl.executors.protocol import AttemptRef, Executor, LaunchSpec
     from provctl.executors.remote.agent_root import AgentRoot
 
-_LOOK_S = 0.1  # between two looks at the logs of what runs
-_QUIET_S = 0.5  # the same, where none has grown for a while
-_QUIET_AFTER = 20  # looks
-_BACKLOG_MAX = 1 << 19  # bytes that wait for a slow link; then no log is read
-_SILENCE_S = 180.0  # an owner that lives says something more often
+_LOOK_S = 0.1  # between two checks of the logs of running attempts
+_QUIET_S = 0.5  # the same, once no log has grown for a while
+_QUIET_AFTER = 20  # checks
+_BACKLOG_MAX = 1 << 19  # unsent bytes; no log is read above this
+_SILENCE_S = 180.0  # a live owner sends a message more often
 _CHECKPOINT_MAX = 1 << 18
 
-# Completes an order with what only this machine knows. Raises ProvctlError.
+# Completes a launch spec with what only this machine knows. Raises ProvctlError.
 Complete = Callable[["LaunchSpec"], "LaunchSpec"]
 _Key = Tuple[str, str, int]
 
 
 def _key(place: AttemptRef) -> _Key:
-    """What reports name."""
+    """Return the key of an attempt in reports."""
     return place.run, place.task, place.attempt
 
 
@@ -72,12 +72,12 @@ class _Watched:
         self.place = place
         self.follows = follows
         self.log = LogSource(place, log_size)
-        self.report: Any = None  # once it is over
+        self.report: Any = None  # set once it is over
         self.is_sending = False
 
 
 class Agent:
-    """Serves one owner until it is gone. Make it inside a running event loop."""
+    """Serves one owner until it is gone. Create it inside a running event loop."""
 
     def __init__(
         self,
@@ -93,12 +93,12 @@ class Agent:
         self._watched: Dict[_Key, _Watched] = {}
         self._messages: asyncio.Queue[Message] = asyncio.Queue()
         self._over = asyncio.Event()
-        self._works = asyncio.Event()  # something is watched
+        self._works = asyncio.Event()  # set while an attempt is watched
         self._is_known = False
         self._tasks: Set[asyncio.Task[None]] = set()
 
     async def run(self, read_fd: int, write_fd: int) -> None:
-        """Serve until the owner closes the streams, or is silent for too long."""
+        """Serve until the owner closes the streams or is silent for too long."""
         loop = asyncio.get_running_loop()
         self._executor.start(self._on_reports)
         self._channel = LineChannel(
@@ -124,10 +124,10 @@ class Agent:
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            self._over.set()  # the owner connects again, and asks
+            self._over.set()  # the owner reconnects and asks again
             task.result()
 
-    # -- what the owner says ---------------------------------------------------------
+    # -- messages from the owner -------------------------------------------------------
 
     def _on_messages(self, messages: List[Message]) -> None:
         self._silence.cancel()
@@ -177,7 +177,7 @@ class Agent:
         if not await self._may_serve(place, message):
             return
         if _key(place) in self._watched:
-            return  # it was said twice
+            return  # a repeated message
         order = spec_of(message["spec"], place)
         self._watch(place, message)
         try:
@@ -209,7 +209,7 @@ class Agent:
             self._root.make_folder(place)
             self._report_recovered(place, fields)
         else:
-            # Of the same connection: the owner only wants to hear it again.
+            # On the same connection: the owner only wants the state again.
             self._send_state(place, "running")
 
     def _report_recovered(self, place: AttemptRef, fields: Message) -> None:
@@ -225,7 +225,8 @@ class Agent:
 
     async def _may_serve(self, place: AttemptRef, fields: Message) -> bool:
         if fields["root"] != self._root.id:
-            # What is not here may have been on the other disk: it is not known.
+            # Evidence that is missing here may have been on the other disk: the result
+            # is unknown.
             reason = "the evidence on the node is gone: its folder is another one"
             self._send_state(place, "unknown", outcome="lost", reason=reason)
             return False
@@ -248,7 +249,7 @@ class Agent:
             self._executor.resume(place)
 
     def _forget(self, place: AttemptRef) -> None:
-        """The owner has all of it: only the fence stays, which is for ever."""
+        """Remove the files that the owner has copied. The fence stays for good."""
         watched = self._watched.pop(_key(place), None)
         if watched is None:
             return
@@ -263,7 +264,7 @@ class Agent:
             watched.log.restart()
             self._send_end(watched)
 
-    # -- what is said to the owner -----------------------------------------------------
+    # -- messages to the owner ---------------------------------------------------------
 
     def _watch(self, place: AttemptRef, fields: Message) -> None:
         self._watched[_key(place)] = _Watched(
@@ -308,7 +309,7 @@ class Agent:
         self._send_end_now(watched, total)
 
     def _send_end_now(self, watched: _Watched, total: Any) -> None:
-        """Say how an attempt ended, after the last byte of its log."""
+        """Send how an attempt ended, after the last byte of its log."""
         watched.is_sending = False
         place, report = watched.place, watched.report
         log = {"log_size": watched.log.size, "log_crc": total}
@@ -333,7 +334,7 @@ class Agent:
             )
 
     def _send_log(self, watched: _Watched) -> bool:
-        """Send a block of a log; whether there was one."""
+        """Send a block of a log; return whether there was one."""
         found = watched.log.read()
         if found is None:
             return False

@@ -1,13 +1,13 @@
-"""The folder of the agent on a node: its id, and who serves which run.
+"""The folder of the agent on a node: its id, and which agent serves which run.
 
     node/id                            random; another disk has another one
     node/runs/<run>/agent.lock         flock held by the agent that serves the run,
                                        with its process and the owner's epoch
     node/runs/<run>/attempts/*         evidence, as on any machine
 
-Of two agents that are asked to serve a run the one of the later owner does. The other
-one, left by a connection that its owner has given up, is killed: it has nothing that is
-not in the files, and shims outlive it.
+If two agents are asked to serve a run, the agent of the later owner does so. The other
+agent is left over from a connection that its owner has given up, so it is killed. It
+has no state outside the files, and its shims survive it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from provctl.executors.protocol import AttemptRef
 
-Epoch = List[int]  # of the owner, and of its connection
+Epoch = List[int]  # epoch of the owner, number of its connection
 
-_SERVED_MAX = 200  # runs that are served without need; a descriptor each
-_WAIT_S = 10.0  # for the end of another agent
+_SERVED_MAX = 200  # most idle runs that stay locked; one descriptor each
+_WAIT_S = 10.0  # limit for another agent to exit
 _LOOK_S = 0.02
 
 
@@ -62,16 +62,16 @@ class AgentRoot:
             os.fsync(fd)
         finally:
             os.close(fd)
-        with suppress(FileExistsError):  # of two agents one names the folder
+        with suppress(FileExistsError):  # of two agents, only one sets the id
             os.link(str(draft), str(path))
         draft.unlink()
         sync_folders([self._folder, self._folder.parent])
         return read_own(path).decode("ascii").strip()
 
     async def serve(self, run: str, epoch: Sequence[int]) -> str:
-        """Serve a run for its owner; return why not, "" if so.
+        """Serve a run for its owner; return why that is refused, or "".
 
-        Raises OSError, also where the agent before does not end.
+        Raises OSError, also if the previous agent does not exit.
         """
         wanted = [int(number) for number in epoch]
         served = self._served.get(run)
@@ -93,7 +93,7 @@ class AgentRoot:
                 os.close(fd)
 
     def make_folder(self, place: AttemptRef) -> None:
-        """Make the folder of an attempt, durable like what will be in it."""
+        """Create the folder of an attempt, as durable as its future content."""
         if place.folder in self._made:
             return
         if not place.folder.is_dir():
@@ -103,16 +103,17 @@ class AgentRoot:
         self._made[place.folder] = None
 
     def release_idle(self, busy: Container[str]) -> None:
-        """Let go of runs that have nothing here any more, if there are many."""
+        """Release runs without attempts here, if there are many."""
         if len(self._served) <= _SERVED_MAX:
             return
         for run in [run for run in self._served if run not in busy]:
             os.close(self._served.pop(run)[0])
 
     def prune(self, before: float) -> None:
-        """Remove runs that nobody touched since, and whose ends their owners have.
+        """Remove runs untouched since `before` whose results their owners have.
 
-        An owner that has an end has its log removed; what never began has none.
+        When an owner has a result, the log is removed here; an attempt that never
+        started has none. So a remaining log means that the result is still needed.
         """
         for folder in sorted(self.runs.iterdir()):
             with suppress(OSError):
@@ -143,7 +144,7 @@ async def _lock(fd: int, path: Path, wanted: Epoch) -> str:
         if epoch > wanted:
             return f"a later owner of the run has it, number {epoch[0]}"
         if time.monotonic() > deadline:
-            # This agent ends then, and its owner comes again.
+            # This agent then exits, and its owner reconnects.
             message = f"process {pid} serves {path.parent.name}, and does not end"
             raise TimeoutError(message)
         if epoch < wanted:
@@ -168,7 +169,7 @@ def _try_lock(fd: int) -> bool:
 
 
 def _read_holder(path: Path) -> Tuple[int, Epoch]:
-    """The process and the epoch in a lock; of one that does not say, the lowest."""
+    """Return the pid and the epoch in a lock; the lowest ones if it has none."""
     try:
         record = json.loads(read_own(path))
         return int(record["pid"]), [int(number) for number in record["epoch"]]
@@ -177,7 +178,7 @@ def _read_holder(path: Path) -> Tuple[int, Epoch]:
 
 
 def _kill_holder(path: Path, pid: int) -> None:
-    """Kill the agent that holds a lock; the lock, seen again, proves that it is one."""
+    """Kill the agent that holds a lock; a second look at the lock proves it is one."""
     if pid <= 0 or pid == os.getpid():
         return
     opened: List[int] = []

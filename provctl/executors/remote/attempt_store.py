@@ -1,4 +1,4 @@
-"""Reads the evidence of attempts in a run's folder, also of those given to nodes."""
+"""Reads the evidence of attempts in a run's folder, also of those granted to nodes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class MirroredAttemptStore(LocalAttemptStore):
-    """Keeps the contract `executors.protocol.AttemptStore`."""
+    """Implements the contract `executors.protocol.AttemptStore`."""
 
     def is_claimed(self, place: AttemptRef) -> bool:
-        """Whether a shim here, or a node, may have begun the attempt."""
+        """Whether a shim here, or a node, may have started the attempt."""
         return super().is_claimed(place) or is_granted(place)
 
     def remote_status(self, place: AttemptRef) -> str:
-        """Say which node has an attempt whose end is not known here; "" for none."""
+        """Return which node has an attempt whose end is not known here; "" for none."""
         if not is_granted(place) or self.exit_report(place) is not None:
             return ""
         try:

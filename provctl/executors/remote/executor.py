@@ -1,8 +1,8 @@
-"""Attempts on other machines: granted, started by agents, mirrored, recovered.
+"""The executor for nodes: grants attempts, agents start them, logs are mirrored.
 
-What begins where is decided here, by a grant that is durable before it is sent. What
-happened is known from the node's own files, of which the run's folder gets a copy. So
-nothing that an agent, a connection or another owner does can begin an attempt twice.
+The owner decides which node starts an attempt, by a grant that is durable before it is
+sent. The node's own files show what happened; they are copied to the run's folder. So
+neither an agent, nor a connection, nor another owner can start an attempt twice.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ if TYPE_CHECKING:
     from provctl.executors.remote.node_config import NodeConfig
     from provctl.executors.remote.node_records import NodeRecords
 
-_END_S = 1.0  # so long connections have to end, all of them together
+_END_S = 1.0  # limit for all connections together to end
 _CHECKPOINT_MAX = 1 << 18
 
 
 class RemoteExecutor:
     """Runs attempts on nodes, and those for this machine by `local`.
 
-    Keeps `executors.protocol.Executor`. A node that was out of reach for
-    `lost_after_s` has lost its attempts; 0: never. `usual` is where orders go that say
-    nothing of it.
+    Implements `executors.protocol.Executor`. If a node is out of reach for
+    `lost_after_s` seconds, its attempts are lost; 0: never. `usual` is the placement of
+    launch specs without one.
     """
 
     def __init__(
@@ -95,8 +95,8 @@ class RemoteExecutor:
         self._waiting: Dict[str, LaunchSpec] = {}
         self._frozen: Set[str] = (
             set()
-        )  # of those that wait, to be frozen from the start
-        self._warned: Dict[str, str] = {}  # of nodes, since they were last connected
+        )  # marks of waiting attempts that must be frozen from the start
+        self._warned: Dict[str, str] = {}  # by node, since its last connection
         self._epochs: Dict[str, int] = {}
         self._is_placing = False
         self._is_syncing = False
@@ -105,17 +105,17 @@ class RemoteExecutor:
         self._closed = False
 
     def start(self, tell: ReportCallback) -> None:
-        """Get ready, inside the running event loop; nodes are connected when needed."""
+        """Get ready, inside the running event loop; nodes are connected on demand."""
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._local.start(tell)
 
     def on_acquire(self, run: str) -> None:
-        """Another owner had the run before: what it still says counts no more."""
+        """Forget the epoch of a run that had another owner: the old one is invalid."""
         self._epochs.pop(run, None)
 
     def close(self) -> None:
-        """Close all connections; attempts go on."""
+        """Close all connections; attempts continue."""
         self._closed = True
         self._node_reports.close()
         for alarm in self._alarms.values():
@@ -128,10 +128,10 @@ class RemoteExecutor:
         self._threads.close()
         self._local.close()
 
-    # -- what the scheduler wants --------------------------------------------------------
+    # -- requests of the scheduler -----------------------------------------------------
 
     def launch(self, order: LaunchSpec) -> None:
-        """Give an attempt to a node as soon as one has a free slot."""
+        """Grant an attempt to a node as soon as one has a free slot."""
         if self._wanted(order).node == LOCAL:
             self._local.launch(replace(order, remote=None))
             return
@@ -139,7 +139,7 @@ class RemoteExecutor:
         self._place_soon()
 
     def stop(self, place: AttemptRef, *, now: bool) -> None:
-        """Stop an attempt. One that was given to no node never will be."""
+        """Stop an attempt. An attempt that no node has will never start."""
         self._waiting.pop(place.mark, None)
         self._frozen.discard(place.mark)
         if place in self._given or is_granted(place):
@@ -182,7 +182,7 @@ class RemoteExecutor:
             self._given.send(given, "tell", what=given.requested)
 
     def recover(self, place: AttemptRef, *, rebooted: bool) -> Optional[Report]:
-        """Find out the state of an attempt; None: its node is asked, and will say."""
+        """Find out the state of an attempt; None: its node will report it."""
         grant = read_grant(place)
         if grant is None:
             return self._local.recover(place, rebooted=rebooted)
@@ -199,7 +199,7 @@ class RemoteExecutor:
         return None
 
     def _take_over(self, place: AttemptRef, grant: Grant) -> RemoteAttempt:
-        """Wait for an attempt that was granted before; its node is asked about it."""
+        """Wait for an attempt that was granted before; ask its node about it."""
         given = self._given.get(place)
         if given is None:
             given = RemoteAttempt(place, grant, recovered=True)
@@ -218,15 +218,15 @@ class RemoteExecutor:
         return given.asked([self._epoch(given.place), node.connection])
 
     def _epoch(self, place: AttemptRef) -> int:
-        """The number of this owner of the run. Raises OSError at the first time."""
+        """Return the epoch of this owner. Raises OSError when it is first stored."""
         if place.run not in self._epochs:
             self._epochs[place.run] = next_epoch(place.folder)
         return self._epochs[place.run]
 
-    # -- placing ---------------------------------------------------------------------------
+    # -- placement ---------------------------------------------------------------------
 
     def _place_soon(self) -> None:
-        """All that is launched in one turn is granted with one sync."""
+        """Grant all attempts launched in one turn of the loop with one sync."""
         if not self._is_placing and not self._closed:
             self._is_placing = True
             self._loop.call_soon(self._place_now)
@@ -234,7 +234,7 @@ class RemoteExecutor:
     def _place_now(self) -> None:
         self._is_placing = False
         if self._closed or self._is_syncing:
-            return  # what waits is placed together when that is done
+            return  # waiting ones are placed together after the sync
         granted = []
         for mark, order in list(self._waiting.items()):
             wanted = self._wanted(order)
@@ -256,10 +256,10 @@ class RemoteExecutor:
         granted: List[Tuple[RemoteAttempt, LaunchSpec, Node]],
         problem: Optional[OSError],
     ) -> None:
-        """Send orders, now that their grants are durable."""
+        """Send launch specs, now that their grants are durable."""
         self._is_syncing = False
         if self._closed:
-            return  # the next owner asks, and hears that they never began
+            return  # the next owner asks and learns that they never started
         for given, order, node in granted:
             if problem is None and not given.given_up:
                 self._send_order(given, order, node)
@@ -278,7 +278,7 @@ class RemoteExecutor:
                 node.connect()
 
     def _grant(self, order: LaunchSpec, node: Node) -> Optional[RemoteAttempt]:
-        """Write the grant of an attempt, unless it may not begin any more."""
+        """Write the grant of an attempt, unless it may not start any more."""
         place = order.place
         if os.path.lexists(place.file("go")):
             report = self._local.recover(place, rebooted=False)
@@ -306,7 +306,10 @@ class RemoteExecutor:
         return given
 
     def _not_granted(self, given: RemoteAttempt, problem: OSError) -> None:
-        """A grant that is not durable was not sent: so the attempt never begins."""
+        """Report that an attempt never started: its grant was not sent.
+
+        A grant is sent only once it is durable.
+        """
         self._given.remove(given)
         self._report([_shortage(given.place, f"its grant: {problem.strerror}")])
 
@@ -326,7 +329,7 @@ class RemoteExecutor:
             given.request("freeze")
         self._send_request(given)
 
-    # -- what nodes say ---------------------------------------------------------------------
+    # -- messages from nodes -----------------------------------------------------------
 
     def _is_needed(self, node: Node) -> bool:
         return node.given > 0 or any(
@@ -364,7 +367,7 @@ class RemoteExecutor:
             )
 
     def _give_up(self, node: Node) -> None:
-        """Report the attempts of a node as lost; if it comes back they are killed."""
+        """Report the attempts of a node as lost; they are killed if it reconnects."""
         del self._alarms[node.name]
         reports: List[Report] = []
         for given in self._given:

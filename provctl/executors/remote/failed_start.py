@@ -1,4 +1,4 @@
-"""The exit record of an attempt that failed on its node before a shim could have it."""
+"""Writes the exit record of an attempt that failed on its node before it had a shim."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def store_failure(place: AttemptRef, problem: str) -> None:
-    """Seal the record of a failure, unless the attempt has begun. Raises OSError."""
+    """Seal the record of a failure, unless the attempt has started. Raises OSError."""
     new = str(place.file("new"))
     record = open_own(new, os.O_RDWR | os.O_CREAT)
     try:

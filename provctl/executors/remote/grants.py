@@ -1,9 +1,9 @@
-"""Grants: which node may begin an attempt, decided once and durable before it is sent.
+"""Grants: which node may start an attempt, decided once and durable before it is sent.
 
 A grant is a symbolic link `N.K.grant` beside the evidence of the attempt, in the run's
-folder of the owner. What it points to is no file but the text of the grant. A link has
-its content from its first moment on, a second one with its name is refused by the
-kernel, and one sync of the folder makes any number of them durable.
+folder on the owner's machine. Its target is not a file but the text of the grant. A
+link has its content from the moment it exists, the kernel refuses a second link with
+the same name, and one sync of the folder makes any number of links durable.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ SUFFIX = "grant"
 
 _FORMAT = "1"
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,100}")
-# Set in tests: grants bind nobody, to show what they are good for.
+# Set in tests: grants have no effect, to show what they are good for.
 _NO_GRANT = bool(os.environ.get("PROVCTL_FAILPOINT_NO_GRANT"))
 
 
 class GrantExists(Exception):
-    """The attempt was granted before: whatever became of it, it is not sent again."""
+    """The attempt was granted before, so it must never be sent again."""
 
 
 @dataclass(frozen=True)
 class Grant:
-    """The right of one node to begin one attempt.
+    """The right of one node to start one attempt.
 
-    `boot` names the boot of the node, `root` the folder in which it keeps evidence.
-    `epoch` counts the owners of the run. With `follows` its log is mirrored while it
-    grows; without, because of secrets in it, when the attempt has ended. `takes` is what of the node it
-    has for itself.
+    `boot` is the boot id of the node, `root` the id of the folder in which it keeps
+    evidence. `epoch` counts the owners of the run. With `follows`, the log is mirrored
+    while it grows. Without, it is mirrored after the end, because it may contain
+    secrets. `takes` are the resources of the node that the attempt reserves.
     """
 
     node: str
@@ -55,7 +55,7 @@ class Grant:
 
     @property
     def text(self) -> str:
-        """What the link points to."""
+        """The text that the link points to."""
         how = "follow" if self.follows else "end"
         takes = f"{self.takes.cpus:g},{self.takes.memory},{self.takes.gpus}"
         words = (_FORMAT, self.node, self.boot, self.root, str(self.epoch), how, takes)
@@ -64,7 +64,7 @@ class Grant:
 
 
 def is_word(text: object) -> bool:
-    """Whether something can be part of a grant: a name, a boot id, a root id."""
+    """Whether a value can be part of a grant: a name, a boot id, a root id."""
     return isinstance(text, str) and _WORD.fullmatch(text) is not None
 
 
@@ -81,7 +81,7 @@ def write_grant(place: AttemptRef, grant: Grant) -> None:
 
 
 def sync_folders(folders: Iterable[Path]) -> None:
-    """Make what was written in folders durable, with one sync for each. Raises OSError."""
+    """Make new files in folders durable, one sync per folder. Raises OSError."""
     for folder in folders:
         fd = os.open(str(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -114,14 +114,14 @@ def read_grant(place: AttemptRef) -> Optional[Grant]:
 
 
 def is_granted(place: AttemptRef) -> bool:
-    """Whether an attempt was given to a node, readable or not."""
+    """Whether an attempt was granted to a node, even if the grant is unreadable."""
     return os.path.lexists(place.file(SUFFIX))
 
 
 def next_epoch(folder: Path) -> int:
-    """Return the number of a new owner of the run with this folder, and store it.
+    """Return the epoch of a new owner of the run with this folder, and store it.
 
-    Only who owns the run calls this. Raises OSError.
+    Only the owner of the run may call this. Raises OSError.
     """
     path = folder / "epoch"
     try:

@@ -1,4 +1,4 @@
-"""Lines over two descriptors, without a wait: what comes in together is given together."""
+"""Lines over two descriptors, without blocking; lines read together arrive together."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _AT_ONCE = 1 << 18  # bytes read or written by one call
 
 
 class LineChannel:
-    """Sends and receives messages. Of the running event loop.
+    """Sends and receives messages in the running event loop.
 
-    `on_messages` gets what was read together; `on_end` hears once why there is no
-    more, "" if the other side closed it. With `skips` what comes before the first
-    message may be anything, as shells print when they start.
+    `on_messages` gets the messages that were read together. `on_end` is called once
+    with the reason of the end, "" if the other side closed the channel. With `skips`,
+    any text may precede the first message, such as what shells print when they start.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class LineChannel:
 
     @property
     def backlog(self) -> int:
-        """How many bytes wait to be sent."""
+        """Return how many bytes are unsent."""
         return len(self._unsent)
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send a message, together with what else is sent in this turn."""
+        """Send a message, together with the others of this turn of the loop."""
         if self.closed:
             return
         if not self._unsent and not self._writes:
@@ -61,7 +61,7 @@ class LineChannel:
         self._unsent += encode(message)
 
     def close(self) -> None:
-        """Send what can be sent without a wait, and close both descriptors."""
+        """Send what can be sent without blocking, and close both descriptors."""
         if self.closed:
             return
         self._flush()
@@ -88,7 +88,7 @@ class LineChannel:
         except BlockingIOError:
             pass
         except OSError:
-            self._unsent.clear()  # the reader hears why
+            self._unsent.clear()  # the reader reports the reason
         self._wait_to_write(bool(self._unsent))
 
     def _wait_to_write(self, waits: bool) -> None:

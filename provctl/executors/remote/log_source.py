@@ -1,7 +1,7 @@
-"""The log of an attempt on its node, read for its owner from a place on.
+"""Reads the log of an attempt on its node, from an offset on, for the owner.
 
-A log that has reached its limit loses bytes from its middle, in place. That is seen by
-the bytes before the place, which are others then: all of it is sent again.
+A log that has reached its limit loses bytes from its middle, in place. Then the bytes
+before the offset differ, and the whole log is sent again.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from provctl.executors.protocol import AttemptRef
 
 BLOCK = 1 << 16
-_TRACE = 64  # bytes by which the place is recognised
+_TRACE = 64  # bytes by which the offset is recognised
 _SUMMED = 1 << 20
 
 
 class LogSource:
-    """Reads one log; `at` is how much of it was sent."""
+    """Reads one log; `at` is the number of bytes already sent."""
 
     def __init__(self, place: AttemptRef, at: int = 0) -> None:
         self._path = place.file("log")
         self.at = at
-        self._trace: Optional[bytes] = None  # None: of an agent before
-        self.size = 0  # when it was last read
+        self._trace: Optional[bytes] = None  # None: bytes were sent by an earlier agent
+        self.size = 0  # at the last read
 
     def read(self) -> Optional[Tuple[int, bytes]]:
-        """Return what is new, at most a block, and where it belongs; None if nothing is.
+        """Return the new bytes, at most a block, and their offset; None if none.
 
-        Where it belongs is 0 again when the log was cut.
+        The offset is 0 again when the log was cut.
         """
         try:
             self.size = os.lstat(self._path).st_size
@@ -57,7 +57,7 @@ class LogSource:
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is something to send."""
+        """Whether there are bytes to send."""
         try:
             return os.lstat(self._path).st_size != self.at
         except OSError:
@@ -71,14 +71,14 @@ class LogSource:
         return os.pread(fd, len(self._trace), self.at - len(self._trace)) == self._trace
 
     def restart(self) -> None:
-        """Send all of it again."""
+        """Send the whole log again."""
         self.at = 0
         self._trace = b""
 
     def sum(self) -> Optional[int]:
         """Return the checksum of the whole log, None if there is none.
 
-        After the end of the attempt, when it changes no more.
+        Call it after the end of the attempt, when the log no longer changes.
         """
         total = 0
         try:

@@ -1,9 +1,9 @@
-"""What an owner and the agent on a node say to each other: one JSON object a line.
+"""The messages between an owner and the agent on a node: one JSON object per line.
 
-    agent: hello                     who it is: protocol, root, boot, processors
+    agent: hello                     identifies it: protocol, root, boot, processors
     owner: hello, then any of
            launch                    start an attempt that was granted to this node
-           ask                       what became of these attempts
+           ask                       ask for the state of these attempts
            tell                      stop, kill, freeze or thaw one
            got, again                its end is stored; its end arrived damaged
            ping
@@ -11,7 +11,7 @@
            log, end                  bytes of a log; the sealed exit record
            refused, pong
 
-Bytes travel as text of the code points 0 to 255, so that they arrive as they are.
+Bytes are encoded as text of the code points 0 to 255, so that they arrive unchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from provctl.executors.protocol import AttemptRef, LaunchSpec, RemoteWork
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROTOCOL = 1  # raised when an agent of before would misunderstand
+PROTOCOL = 1  # raised when older agents would misunderstand
 LINE_MAX = 64 << 20  # bytes
 
 Message = Dict[str, Any]
@@ -39,7 +39,7 @@ _FIELDS = ("cwd", "timeout_s", "grace_s", "output_max", "log_max", "keep_process
 
 
 class ProtocolMismatch(ProvctlError):
-    """What the other side says is no message of this protocol."""
+    """A message from the other side does not follow this protocol."""
 
     exit_code = 32
 
@@ -68,12 +68,12 @@ def to_text(data: bytes) -> str:
 
 
 def to_bytes(text: str) -> bytes:
-    """Return the bytes again."""
+    """Return the bytes of such a text."""
     return text.encode("latin-1")
 
 
 def ref_fields(place: AttemptRef) -> Message:
-    """Return what names an attempt on any machine."""
+    """Return the fields that identify an attempt on any machine."""
     return {
         "run": place.run,
         "task": place.task,
@@ -84,9 +84,9 @@ def ref_fields(place: AttemptRef) -> Message:
 
 
 def ref_of(fields: Mapping[str, Any], runs: Path) -> AttemptRef:
-    """Return the attempt that fields name, below the folder `runs` of this machine.
+    """Return the attempt that fields identify, below the folder `runs` of this machine.
 
-    Raises ProtocolMismatch; nothing that arrives names a file elsewhere.
+    Raises ProtocolMismatch, so that a message cannot name a file elsewhere.
     """
     run, task = fields.get("run"), fields.get("task")
     attempt, index = fields.get("attempt"), fields.get("index")
@@ -106,7 +106,7 @@ def ref_of(fields: Mapping[str, Any], runs: Path) -> AttemptRef:
 
 
 def spec_fields(spec: LaunchSpec) -> Message:
-    """Return an order, without what only its own machine can use."""
+    """Return the fields of a launch spec, without what only its own machine can use."""
     fields: Message = {name: getattr(spec, name) for name in _FIELDS}
     fields["argv"] = list(spec.argv)
     fields["env"] = dict(spec.env)
@@ -118,7 +118,7 @@ def spec_fields(spec: LaunchSpec) -> Message:
 
 
 def spec_of(fields: Mapping[str, Any], place: AttemptRef) -> LaunchSpec:
-    """Return the order that was sent, for an attempt here. Raises ProtocolMismatch."""
+    """Return the launch spec for an attempt here. Raises ProtocolMismatch."""
     try:
         spec = LaunchSpec(
             place,
@@ -136,7 +136,7 @@ def spec_of(fields: Mapping[str, Any], place: AttemptRef) -> LaunchSpec:
 
 
 def is_sealed_record(raw: bytes, mark: str) -> bool:
-    """Whether bytes are the whole exit record of an attempt, as its shim sealed it."""
+    """Whether bytes are the whole exit record of an attempt, sealed by its shim."""
     body, found, seal = raw.rpartition(b',"crc":"')
     if not found or seal != b'%08x"}\n' % crc32(body):
         return False
@@ -158,5 +158,5 @@ def version_problem(hello: Mapping[str, Any], own_version: str) -> Optional[str]
 
 
 def split_lines(unread: bytes, data: bytes) -> List[bytes]:
-    """Return whole lines, and last what has no end yet."""
+    """Return the whole lines, followed by the unfinished rest."""
     return (unread + data).split(b"\n")

@@ -1,7 +1,7 @@
-"""The copy of a node's evidence in the run's folder: exit records byte for byte, logs.
+"""The mirror of a node's evidence in the run's folder: exact exit records, and logs.
 
-A record that is here is durable before anybody acts on it, as where its shim wrote it.
-So whoever reads a run needs no node.
+A mirrored record is durable before anything depends on it, as a record on its node is.
+So a reader of a run needs no node.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _BLOCK = 1 << 20
 
 
 class LogMirror:
-    """The log of one attempt, as far as it has arrived."""
+    """The mirrored part of the log of one attempt."""
 
     def __init__(self, place: AttemptRef) -> None:
         self._place = place
         self._crc = 0
-        self._summed = 0  # bytes from the beginning that `_crc` is of
+        self._summed = 0  # number of first bytes that `_crc` covers
         self.size = _size_of(place)
 
     def write(self, at: int, data: bytes) -> None:
-        """Write bytes at their place. Raises OSError."""
+        """Write bytes at their offset. Raises OSError."""
         fd = open_own(self._place.file("log"), os.O_WRONLY | os.O_CREAT)
         try:
             written = 0
@@ -37,7 +37,7 @@ class LogMirror:
                 written += os.pwrite(fd, data[written:], at + written)
         finally:
             os.close(fd)
-        if at < self._summed:  # what was summed up is no longer so
+        if at < self._summed:  # the checksum is no longer valid
             self._crc = self._summed = 0
         if at == self._summed:
             self._crc = crc32(data, self._crc)
@@ -45,7 +45,7 @@ class LogMirror:
         self.size = max(self.size, at + len(data))
 
     def cut(self, size: int) -> None:
-        """Make the log no longer than it is on the node. Raises OSError."""
+        """Truncate the log to its size on the node. Raises OSError."""
         if self.size <= size:
             return
         fd = open_own(self._place.file("log"), os.O_WRONLY | os.O_CREAT)
@@ -58,7 +58,7 @@ class LogMirror:
             self._crc = self._summed = 0
 
     def is_as(self, size: int, crc: int) -> bool:
-        """Whether the log is the same as on the node. Raises OSError."""
+        """Whether the log equals the one on the node. Raises OSError."""
         if self.size != size:
             return False
         if self._summed != size:
@@ -84,7 +84,7 @@ def _size_of(place: AttemptRef) -> int:
 
 
 def store_record(place: AttemptRef, raw: bytes) -> None:
-    """Store an exit record; durable with a sync of its folder. Raises OSError."""
+    """Store an exit record; durable after a sync of its folder. Raises OSError."""
     draft = place.file("new")
     fd = open_own(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
@@ -98,7 +98,7 @@ def store_record(place: AttemptRef, raw: bytes) -> None:
 
 
 def read_checkpoint(place: AttemptRef, most: int) -> str:
-    """Return what a task keeps from one attempt to the next, "" for nothing."""
+    """Return the checkpoint that a task keeps between its attempts, "" if none."""
     try:
         data = read_own(place.checkpoint)
     except OSError:
@@ -107,7 +107,7 @@ def read_checkpoint(place: AttemptRef, most: int) -> str:
 
 
 def store_checkpoint(place: AttemptRef, text: str) -> None:
-    """Keep it on this machine. Raises OSError."""
+    """Store the checkpoint on this machine. Raises OSError."""
     draft = place.checkpoint.with_suffix(".new")
     fd = open_own(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:

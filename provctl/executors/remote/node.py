@@ -1,4 +1,4 @@
-"""A node as its owner sees it: connected, being connected to, or out of reach."""
+"""A node, as its owner sees it: connected, being connected to, or out of reach."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 _GREET_S = 30.0  # from the start of ssh to the agent's first message
 _PING_S = 10.0
-_IDLE_PING_S = 60.0  # where no attempt is on the node
-_SILENT_S = 30.0  # after a ping; ssh itself notices a dead link sooner
-_NOTED_S = 15.0  # between two notes of when the node was heard
-_STEADY_S = 10.0  # a connection that lasted so long was a good one
+_IDLE_PING_S = 60.0  # while the node has no attempt
+_SILENT_S = 30.0  # wait after a ping; ssh itself notices a dead link sooner
+_NOTED_S = 15.0  # between two records of when the node last answered
+_STEADY_S = 10.0  # a connection that lasted this long counts as stable
 _RETRIES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -39,7 +39,7 @@ class NodeStatus(enum.Enum):
 
 @dataclass(frozen=True)
 class NodeCallbacks:
-    """Who hears what of a node. `is_needed`: whether to connect again."""
+    """The callbacks about a node. `is_needed` returns whether to reconnect."""
 
     on_ready: Callable[[Node], None]
     on_messages: Callable[[Node, List[Message]], None]
@@ -57,26 +57,26 @@ class Node:
         self.config = config
         self.name = config.name
         self.status = NodeStatus.IDLE
-        self.given = 0  # attempts that it has, as far as is known
+        self.given = 0  # known number of attempts on the node
         self.room = Room(config)
         self.hello: Mapping[str, Any] = {}
-        self.connection = 0  # counts them
+        self.connection = 0  # number of the current connection
         self.problem = ""
-        self.lost_since: Optional[float] = None  # of the event loop's clock
+        self.lost_since: Optional[float] = None  # by the event loop's clock
         self._records = records
         self._callbacks = callbacks
         self._link: Optional[SshLink] = None
         self._alarm: Optional[asyncio.TimerHandle] = None
         self._pings: Optional[asyncio.TimerHandle] = None
         self._failures = 0
-        self._ready_at = 0.0  # of the event loop's clock
-        self._heard_at = 0.0  # of the event loop's clock
+        self._ready_at = 0.0  # by the event loop's clock
+        self._heard_at = 0.0  # by the event loop's clock
         self._noted_at = 0.0
         self._closed = False
 
     @property
     def boot(self) -> str:
-        """The boot id that the node said."""
+        """The boot id that the node reported."""
         return str(self.hello.get("boot", ""))
 
     @property
@@ -90,27 +90,28 @@ class Node:
         return self._records.is_drained(self.name)
 
     def connect(self) -> None:
-        """Connect, unless that is so, under way, or due in a while."""
+        """Connect, unless connected, connecting, or waiting to reconnect."""
         if self.status is NodeStatus.IDLE and not self._closed:
             self._loop = asyncio.get_running_loop()
             self._open()
 
     def count(self, wanted: Placement, sign: int = 1) -> None:
-        """Count an attempt as given to the node; with `sign` -1 it has ended there."""
+        """Count an attempt granted to the node; with `sign` -1, one that has ended."""
         self.given += sign
         self.room.take(wanted, sign)
         if sign > 0 and self.given == 1 and self._pings is not None:
-            # So that it is soon known when it was last heard.
+            # Ping at the shorter interval, so that the time of the last answer is
+            # recent.
             self._pings.cancel()
             self._set_ping()
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send a message; to a node that is not connected none is sent."""
+        """Send a message. If the node is not connected, the message is dropped."""
         if self._link is not None and self.status is NodeStatus.READY:
             self._link.send(message)
 
     def close(self) -> None:
-        """Close the connection, which ends the agent, and none of its attempts."""
+        """Close the connection. The agent exits, its attempts continue."""
         self._closed = True
         self._cancel_alarms()
         if self._link is not None:
@@ -120,7 +121,7 @@ class Node:
         self.status = NodeStatus.IDLE
 
     def wait_for_end(self, within_s: float) -> None:
-        """Wait until a connection that was closed has ended."""
+        """Wait until a closed connection has ended."""
         if self._link is not None:
             self._link.wait(within_s=within_s)
             self._link = None
@@ -187,7 +188,7 @@ class Node:
         self._callbacks.on_ready(self)
 
     def _drop(self, why: str) -> None:
-        """Give up a connection that is of no use."""
+        """Give up a connection that is useless."""
         if self._link is not None:
             link, self._link = self._link, None
             link.drop()
@@ -197,7 +198,7 @@ class Node:
         if number != self.connection or self._closed:
             return
         self._link = None
-        self.connection += 1  # what is still said of this one is of no interest
+        self.connection += 1  # later messages of the old connection are ignored
         self._cancel_alarms()
         was_ready = self.status is NodeStatus.READY
         if was_ready and self._loop.time() - self._ready_at > _STEADY_S:
@@ -218,7 +219,7 @@ class Node:
         if self._callbacks.is_needed(self):
             self._open()
 
-    # -- its heartbeat -----------------------------------------------------------------
+    # -- pings -------------------------------------------------------------------------
 
     def _set_ping(self) -> None:
         wait_s = _PING_S if self.given else _IDLE_PING_S

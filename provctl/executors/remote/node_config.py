@@ -1,4 +1,4 @@
-"""What the configuration says of a node, and the command that reaches it."""
+"""The configuration of a node, and the command that connects to it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import shlex
 from dataclasses import dataclass
 from typing import Tuple
 
-# Of the user's own configuration all counts but what would open further connections:
-# a shared one would outlive its owner, forwarded ports could be opened only once.
+# The user's own ssh configuration applies, except what would open more connections: a
+# shared connection would outlive its owner, and forwarded ports can be opened only
+# once.
 _OPTIONS = (
-    "IgnoreUnknown=RemoteCommand",  # clients before 7.6 do not know it
+    "IgnoreUnknown=RemoteCommand",  # ssh before 7.6 does not know it
     "BatchMode=yes",
     "ConnectTimeout=5",
     "ServerAliveInterval=5",
@@ -25,12 +26,11 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """A node as the configuration has it.
+    """A node in the configuration.
 
-    `ssh` is a host of the user's ssh configuration. Of `cpus` and `memory` 0 is no
-    limit. `program` is provctl on the node,
-    `state_dir` its state directory there and `cwd` where tasks start, "" for the
-    usual ones.
+    `ssh` is a host of the user's ssh configuration. `cpus` and `memory` are limits, 0
+    for none. `program` is provctl on the node, `state_dir` its state directory there
+    and `cwd` the folder in which tasks start; "" means the default.
     """
 
     name: str
@@ -55,5 +55,5 @@ class NodeConfig:
     def command(self) -> Tuple[str, ...]:
         """The command that connects to the node and starts the agent there."""
         options = (word for option in _OPTIONS for word in ("-o", option))
-        # ssh joins the words, and a shell on the node takes them apart again.
+        # ssh joins the words, and a shell on the node splits them again.
         return ("ssh", *options, "--", self.ssh, shlex.join(self.agent))

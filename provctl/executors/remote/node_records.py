@@ -1,6 +1,6 @@
-"""What an owner's state directory knows of nodes: when each was heard, which is drained.
+"""The files about nodes in an owner's state directory: last contact, drained or not.
 
-nodes/<name>.json       what it said of itself, and when it was last heard
+nodes/<name>.json       what it reported about itself, and its last contact
 nodes/<name>.drained    it gets no new attempts
 """
 
@@ -36,7 +36,7 @@ class NodeRecords:
         self._folder = folder
 
     def read(self, name: str) -> NodeRecord:
-        """Return what is known of a node; of one that was never heard, little."""
+        """Return what is known of a node; mostly defaults if it never connected."""
         drained = self.is_drained(name)
         try:
             record = json.loads(read_own(self._folder / f"{name}.json"))
@@ -57,7 +57,7 @@ class NodeRecords:
         hello: Optional[Mapping[str, Any]],
         problem: str,
     ) -> None:
-        """Note when a node was heard. It is for display, so a full disk is no error."""
+        """Record the last contact with a node, for display: a full disk is no error."""
         record: Dict[str, Any] = {
             "heard_at": round(heard_at, 3),
             "hello": hello,

@@ -1,4 +1,4 @@
-"""What nodes tell of attempts: copied, checked, made durable, and then reported."""
+"""The messages of nodes about attempts: checked, made durable, and then reported."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from provctl.executors.remote.remote_attempt import RemoteAttempt, RemoteAttempts
     from provctl.executors.remote.sync_threads import SyncThreads
 
-_AGAIN_S = 5.0  # after a disk that is full
+_AGAIN_S = 5.0  # after a full disk
 
 
 class NodeReports:
-    """Takes in messages of nodes. `warn` gets what people should know.
+    """Processes messages of nodes. `warn` gets warnings for users.
 
-    Ends are reported by `tell`, when they are durable here.
+    Ends of attempts are passed to `tell` once they are durable here.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class NodeReports:
         self._closed = False
 
     def take(self, node: Node, messages: List[Message]) -> List[Report]:
-        """Return what follows from messages. All that ends together is synced once."""
+        """Return the reports for messages; ends that arrive together share a sync."""
         reports: List[Report] = []
         for message in messages:
             given = self._given.find(node, message)
@@ -60,7 +60,7 @@ class NodeReports:
             try:
                 report = self._take_one(node, given, message)
             except OSError as problem:
-                # No room for a copy: the node is asked again when there may be some.
+                # No space for a copy: ask the node again later.
                 self._warn(f"{given.place.folder}: {problem.strerror}")
                 self._ask_later(given)
                 continue
@@ -70,7 +70,7 @@ class NodeReports:
         return reports
 
     def close(self) -> None:
-        """Ask for nothing, and report nothing, any more."""
+        """Stop asking and reporting."""
         self._closed = True
         for alarm in self._alarms:
             alarm.cancel()
@@ -124,7 +124,8 @@ class NodeReports:
             return AdoptedReport(*key) if was_recovered else None
         self._given.remove(given)
         if state == "refused":
-            # As after a state directory was restored from an older copy.
+            # This happens, for example, after a state directory was restored from an
+            # old copy.
             reason = f"{node.name} refuses it: {reason}; the result is unknown"
             return unknown(place, "lost", reason)
         self._given.send(given, "got")
@@ -140,7 +141,7 @@ class NodeReports:
         return unknown(place, outcome, f"on {node.name}: {reason}")
 
     def _store_soon(self) -> None:
-        """Make exit records durable: all that arrive while others are, together."""
+        """Store exit records; those that arrive during a sync share the next one."""
         if self._is_storing or not self._arrived:
             return
         arrived, self._arrived = self._arrived, []
@@ -165,10 +166,10 @@ class NodeReports:
     def _on_stored(
         self, arrived: List[RemoteAttempt], problem: Optional[OSError]
     ) -> None:
-        """Report what is durable, and let the nodes know."""
+        """Report what is durable, and acknowledge it to the nodes."""
         self._is_storing = False
         if self._closed:
-            return  # the next owner finds it
+            return  # the next owner reads it
         reports: List[Report] = []
         if problem is None:
             reports = [r for given in arrived for r in self._reports_of(given)]
@@ -183,7 +184,7 @@ class NodeReports:
     def _reports_of(self, given: RemoteAttempt) -> List[Report]:
         self._given.remove(given)
         if given.given_up:
-            return []  # it was reported as lost, and stays so
+            return []  # it was reported as lost, and remains lost
         self._given.send(given, "got")
         try:
             ended = attempt_file.read_exit_record(given.place)
@@ -201,5 +202,5 @@ class NodeReports:
 
 
 def unknown(place: AttemptRef, outcome: TaskOutcome, reason: str) -> UnknownReport:
-    """Return the report of an attempt whose result nobody can know."""
+    """Return the report of an attempt whose result cannot be known."""
     return UnknownReport(place.run, place.task, place.attempt, outcome, reason)

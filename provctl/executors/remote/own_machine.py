@@ -1,4 +1,4 @@
-"""The executor of an owner for whom no nodes are configured (any more)."""
+"""The executor of an owner without configured nodes, even if it had some before."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def unknown_node(place: AttemptRef, node: str) -> StateDirError:
 
 
 class OwnMachineExecutor(LocalExecutor):
-    """Runs attempts here, and takes none that a node has for one that never began."""
+    """Runs attempts here; never reports an attempt on a node as never started."""
 
     def recover(self, place: AttemptRef, *, rebooted: bool) -> Report:
-        """Find out the state of an attempt; adopt it if it is alive.
+        """Find out the state of an attempt; adopt it if it is running.
 
-        Raises also StateDirError for an attempt that was given to a node.
+        Also raises StateDirError for an attempt that was granted to a node.
         """
         if is_granted(place):
             grant = read_grant(place)

@@ -1,4 +1,4 @@
-"""Which node takes an attempt: of those that may, the least loaded with a free slot."""
+"""Chooses a node for an attempt: the least loaded allowed one with a free slot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def choose_node(nodes: Iterable[Node], wanted: Placement) -> Optional[Node]:
-    """Return the node for an attempt; None while there is none."""
+    """Return the node for an attempt; None if there is none at the moment."""
     fit = [
         node
         for node in nodes
@@ -25,5 +25,5 @@ def choose_node(nodes: Iterable[Node], wanted: Placement) -> Optional[Node]:
 
 
 def may_run_on(node: Node, wanted: Placement) -> bool:
-    """Whether a task may run on a node when that has room for it."""
+    """Whether a task may run on a node once the node has enough room."""
     return satisfies(node.config, wanted) and not node.is_drained

@@ -1,4 +1,4 @@
-"""An attempt that was given to a node, as its owner knows it."""
+"""An attempt that was granted to a node, as its owner sees it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from provctl.executors.remote.grants import Grant
     from provctl.executors.remote.node import Node
 
-DAMAGED_MAX = 5  # times that an end may arrive damaged
+DAMAGED_MAX = 5  # how often an end may arrive damaged
 
 
 class RemoteAttempt:
-    """One attempt: its grant, the copy of its log, and what it was told."""
+    """One attempt: its grant, the mirror of its log, and the last request to it."""
 
     def __init__(self, place: AttemptRef, grant: Grant, *, recovered: bool) -> None:
         self.place = place
         self.grant = grant
         self.log = LogMirror(place)
-        self.requested = ""  # the last one, to be told again on the next connection
-        self.is_sent = recovered  # its order was, or may have been
+        self.requested = ""  # the last request, sent again on the next connection
+        self.is_sent = recovered  # its launch spec was sent, or may have been
         self.recovered = recovered  # of an earlier owner, and not yet reported
-        self.given_up = False  # reported as lost; what is heard of it is late
+        self.given_up = False  # reported as lost; later messages are ignored
         self.damaged = 0
-        self.arrived: Optional[EndMessage] = None  # its end, to be stored
+        self.arrived: Optional[EndMessage] = None  # its end, still to be stored
 
     def asked(self, epoch: List[int]) -> Message:
-        """Return the question what became of it."""
+        """Return the question about its state."""
         return {
             **ref_fields(self.place),
             "root": self.grant.root,
@@ -42,17 +42,17 @@ class RemoteAttempt:
         }
 
     def request(self, wish: str) -> bool:
-        """Note what is wanted of it; whether that is to be told."""
+        """Record a request to it; return whether the request is to be sent."""
         ends = ("stop", "kill")
         if self.requested in ends and wish not in ends:
-            return False  # it is about to end
+            return False  # it is being stopped
         self.requested = wish
         return True
 
 
 @dataclass(frozen=True)
 class EndMessage:
-    """The end of an attempt as the node tells it."""
+    """The end of an attempt, as the node reports it."""
 
     record: bytes
     log_size: int
@@ -61,7 +61,7 @@ class EndMessage:
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> EndMessage:
-        """Return what a message says. Raises KeyError, ValueError, TypeError."""
+        """Return the content of a message. Raises KeyError, ValueError, TypeError."""
         crc = message["log_crc"]
         return cls(
             to_bytes(message["record"]),
@@ -72,7 +72,7 @@ class EndMessage:
 
 
 class RemoteAttempts:
-    """All attempts that nodes have, as far as is known; counts them by node."""
+    """All known attempts on nodes; counts them by node."""
 
     def __init__(self, nodes: Mapping[str, Node]) -> None:
         self._nodes = nodes
@@ -93,20 +93,20 @@ class RemoteAttempts:
         return self._nodes.get(given.grant.node)
 
     def send(self, given: RemoteAttempt, say: str, **more: Any) -> None:
-        """Say something about an attempt to its node, if that is connected."""
+        """Send a message about an attempt to its node, if the node is connected."""
         node = self.node_of(given)
         if node is not None:
             node.send({"say": say, **ref_fields(given.place), **more})
 
     def add(self, given: RemoteAttempt) -> None:
-        """Count an attempt as one that its node has."""
+        """Add an attempt, and count it for its node."""
         self._given[given.place.mark] = given
         node = self.node_of(given)
         if node is not None:
             node.count(given.grant.takes)
 
     def remove(self, given: RemoteAttempt) -> None:
-        """Its node has it no more."""
+        """Remove an attempt that its node no longer has."""
         if self._given.pop(given.place.mark, None) is None:
             return
         node = self.node_of(given)

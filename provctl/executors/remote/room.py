@@ -1,4 +1,4 @@
-"""What of a node's processors, memory and graphics cards is taken, and who fits in."""
+"""The reserved processors, memory and GPUs of a node, and which attempts fit."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from provctl.core.model.workflow import Placement
     from provctl.executors.remote.node_config import NodeConfig
 
-LOCAL = "local"  # as a node: the machine of the owner
+LOCAL = "local"  # the name of the owner's machine as a node
 
 
 class Room:
-    """Counts what the attempts on a node have for themselves."""
+    """Adds up the resources that the attempts on a node reserve."""
 
     def __init__(self, config: NodeConfig) -> None:
         self._config = config
@@ -21,13 +21,13 @@ class Room:
         self._gpus = 0
 
     def take(self, wanted: Placement, sign: int = 1) -> None:
-        """Count what an attempt has; with `sign` -1 it has that no more."""
+        """Add the resources of an attempt; with `sign` -1 subtract them."""
         self._cpus += sign * wanted.cpus
         self._memory += sign * wanted.memory
         self._gpus += sign * wanted.gpus
 
     def has(self, wanted: Placement) -> bool:
-        """Whether an attempt fits in beside the others."""
+        """Whether an attempt fits in addition to the others."""
         config = self._config
         return (
             (not config.cpus or self._cpus + wanted.cpus <= config.cpus + 1e-6)
@@ -37,7 +37,7 @@ class Room:
 
 
 def satisfies(config: NodeConfig, wanted: Placement) -> bool:
-    """Whether a node is what a task asks for, and large enough."""
+    """Whether a node meets the requirements of a task and is large enough."""
     if wanted.node and wanted.node != config.name:
         return False
     return set(wanted.labels) <= set(config.labels) and Room(config).has(wanted)

@@ -14,14 +14,14 @@ from provctl.executors.remote.line_channel import LineChannel
 if TYPE_CHECKING:
     from provctl.executors.remote.messages import Message
 
-_GREETING_MAX = 1 << 16  # bytes that a shell may print before the agent speaks
-_ERRORS_MAX = 4096  # bytes of stderr that are kept
+_GREETING_MAX = 1 << 16  # bytes that a shell may print before the first message
+_ERRORS_MAX = 4096  # maximum bytes of stderr that are kept
 
 
 class SshLink:
-    """Starts a command and speaks with what it reaches. Of the running event loop.
+    """Starts a command and exchanges messages with the agent. For the event loop.
 
-    `on_end` hears once that there is no connection any more, and why.
+    `on_end` is called once with the reason when the connection has ended.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class SshLink:
         ours, theirs = socket.socketpair()
         heard, says = os.pipe()
         try:
-            # A session of its own: Ctrl-C at the terminal is for the owner alone.
+            # A session of its own: Ctrl-C at the terminal must reach only the owner.
             self._process: subprocess.Popen[bytes] = subprocess.Popen(
                 list(command),
                 stdin=theirs.fileno(),
@@ -61,7 +61,7 @@ class SshLink:
 
     @property
     def pid(self) -> int:
-        """The process of the client."""
+        """The pid of the ssh client."""
         return self._process.pid
 
     def send(self, message: Mapping[str, Any]) -> None:
@@ -69,15 +69,15 @@ class SshLink:
         self._channel.send(message)
 
     def close(self) -> None:
-        """Close the connection; `wait` for its end."""
+        """Close the connection; call `wait` to wait for its end."""
         self._channel.close()
 
     def wait(self, *, within_s: float) -> None:
-        """Wait for the end of the client, and kill it if that takes too long."""
+        """Wait until the client exits; kill it if that takes too long."""
         self._end_process(within_s)
 
     def drop(self) -> None:
-        """Give the connection up at once, as it does not answer."""
+        """Give up an unresponsive connection at once."""
         self.close()
         self._end_process(0.0)
 
@@ -105,7 +105,7 @@ class SshLink:
         self._errors = (self._errors + data)[-_ERRORS_MAX:]
 
     def _on_channel_end(self, why: str) -> None:
-        # It has closed its output, and is about to say the rest and end.
+        # It has closed its output and is about to print the rest and exit.
         self._loop.call_later(0.1, self._report_end, why)
 
     def _report_end(self, why: str) -> None:

@@ -1,7 +1,7 @@
-"""Threads that wait for the disk, so that the event loop does not.
+"""Threads that wait for the disk, so that the event loop does not have to.
 
-A sync takes milliseconds, and those that are asked for at the same time share most of
-it: so files are synced side by side, and what comes meanwhile goes together next.
+A sync takes milliseconds, and syncs at the same time share most of the cost. So files
+are synced in parallel, and requests that arrive meanwhile are handled together next.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _THREADS = 8
 
 
 class SyncThreads:
-    """Does work that waits for the disk; tells in the event loop how it went."""
+    """Does work that waits for the disk; reports the result in the event loop."""
 
     def __init__(self) -> None:
         self._pool: Optional[ThreadPoolExecutor] = None
@@ -58,7 +58,7 @@ class SyncThreads:
         self._run(store, done)
 
     def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the work in progress."""
         if self._pool is not None:
             self._pool.shutdown()
 
