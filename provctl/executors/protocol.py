@@ -145,10 +145,10 @@ class Executor(Protocol):
     def recover(self, place: AttemptRef, *, rebooted: bool) -> Optional[Report]:
         """Find out the state of an attempt that an earlier owner scheduled.
 
-        Returns Adopted (its end will be reported), Voided, Unknown or Ended; None if
-        another machine has to be asked: its answer will be reported. Raises
-        StateDirError if the attempt's files cannot be written, and JournalDamaged if
-        they do not belong to this attempt.
+        Returns AdoptedReport (its end will be reported), NeverStartedReport,
+        UnknownReport or ExitedReport; None if another machine has to be asked: its
+        answer will be reported. Raises StateDirError if the attempt's files cannot be
+        written, and JournalDamaged if they do not belong to this attempt.
         """
 
     def close(self) -> None:

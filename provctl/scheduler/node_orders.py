@@ -76,7 +76,7 @@ class NodeOrderBuilder(LaunchSpecBuilder):
     def _portable(
         self, launch: LaunchAttempt, workflow: Workflow, place: AttemptRef
     ) -> Dict[str, str]:
-        """Return the environment; omit this machine's variables that no task sets."""
+        """Return the environment; keep machine variables only if the task sets them."""
         env = self._environment(launch, workflow, place)
         own = set(launch.env) | set(self._defaults.env_vars)
         return {

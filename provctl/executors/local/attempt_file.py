@@ -128,7 +128,7 @@ def wait_for_unlock(place: AttemptRef) -> bool:
 
 
 def take_fence(place: AttemptRef) -> bool:
-    """Try to take the fence, so that the attempt never starts; return if that worked.
+    """Try to take the fence, so that the attempt never starts; return whether taken.
 
     A symbolic link has its content from the moment it exists, so it is always clear who
     took the fence. Raises StateDirError if the disk cannot be written to, OSError if it

@@ -38,7 +38,7 @@ def note_frozen(record: int, *, frozen: bool) -> None:
     try:
         os.pwrite(record, FROZEN if frozen else bytes(len(FROZEN)), FROZEN_AT)
     except OSError:
-        pass  # for display; a new owner that does not see it freezes again
+        pass  # for display; a new owner that does not see it repeats the request
 
 
 def add_status(result: Dict[str, Any], status: int, usage: Any) -> None:

@@ -38,7 +38,7 @@ class LogReader:
         self._trace = b""
 
     def pieces(self, *, last: bool) -> Iterator[bytes]:
-        """Yield whole new lines in pieces of about `BLOCK`; with `last` also a rest."""
+        """Yield whole new lines in pieces of about `BLOCK`; `last`: also the rest."""
         try:
             file = FileIO(open_own(self._path))
         except OSError:
@@ -65,8 +65,8 @@ class LogReader:
     def _next(self, file: FileIO) -> Tuple[bytes, bytes]:
         """Find the position again, and read from there; return a notice and a block.
 
-        A cut shifts everything after it. So if the bytes before the position are the
-        same before and after the read, the block is consistent.
+        A cut rewrites the log from its beginning to its end. So if the bytes before the
+        position are the same after the read, the cut did not reach the block.
         """
         notice = self._find_place(file)
         for _ in range(_TRIES):

@@ -169,7 +169,7 @@ class LogLimiter:
             at += _BLOCK
 
     def _drop_uncovered(self) -> None:
-        """Discard bytes that could not be redacted, since they may hold secrets."""
+        """Discard bytes that a bad disk left unredacted: they may hold secrets."""
         try:
             self._open()
             size = os.fstat(self._fd).st_size

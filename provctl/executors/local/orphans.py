@@ -1,4 +1,4 @@
-"""Kills the processes that a dead shim left behind; no shim can list them any more.
+"""Kills the processes that a dead shim left behind, found without the shim.
 
 Finds processes in two ways. The first is the attempt's mark in the environment, which
 `env -i` removes. The second is the attempt's log open for writing, until the process

@@ -1,4 +1,4 @@
-"""The executor for nodes: grants attempts, agents start them, logs are mirrored.
+"""The executor for nodes: grants attempts to nodes, mirrors and recovers them.
 
 The owner decides which node starts an attempt, by a grant that is durable before it is
 sent. The node's own files show what happened; they are copied to the run's folder. So
@@ -111,7 +111,10 @@ class RemoteExecutor:
         self._local.start(tell)
 
     def on_acquire(self, run: str) -> None:
-        """Forget the epoch of a run that had another owner: the old one is invalid."""
+        """Forget the epoch of a run that had another owner meanwhile.
+
+        The run then gets a higher one, so that agents ignore that owner.
+        """
         self._epochs.pop(run, None)
 
     def close(self) -> None:
@@ -218,7 +221,7 @@ class RemoteExecutor:
         return given.asked([self._epoch(given.place), node.connection])
 
     def _epoch(self, place: AttemptRef) -> int:
-        """Return the epoch of this owner. Raises OSError when it is first stored."""
+        """Return the epoch of this owner. Raises OSError if it cannot be stored."""
         if place.run not in self._epochs:
             self._epochs[place.run] = next_epoch(place.folder)
         return self._epochs[place.run]
