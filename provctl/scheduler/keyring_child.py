@@ -1,6 +1,6 @@
 """Prints a password from the keyring.
 
-python -I keyring_child.py SERVICE USER
+    python -I keyring_child.py SERVICE USER
 
 A process of its own, because keyring backends may wait for user input. Imports nothing
 from provctl. The exit codes are defined in `scheduler.secrets`.

@@ -2,7 +2,7 @@
 
 The owner sends values, never paths, because its paths are meaningless on a node. A
 Nushell task is sent as a call or a script with its arguments. The node builds the
-command line from it, with its own Nushell and library.
+command from it, with its own Nushell and library.
 """
 
 from __future__ import annotations
