@@ -1,8 +1,9 @@
 """Checks large submissions to the API in separate processes.
 
-Checking one may take a gigabyte, which Python would not return to the system, and the
-scheduler cannot be protected from that. A separate process has a limit on its memory,
-and its end frees all of it. It does the same as a thread does for a small submission.
+Checking one may take a gigabyte, which Python would not return to the system. In a
+thread, nothing could protect the scheduler from that. A separate process has a limit on
+its memory, and its end frees all of it. It does the same as a thread does for a small
+submission.
 """
 
 from __future__ import annotations

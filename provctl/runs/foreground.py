@@ -162,7 +162,7 @@ class _Foreground:
         """Whether the run has finished, as far as this process knows."""
         return self._state is not None and self._state.outcome is not None
 
-    # -- what happens to the run ---------------------------------------------------
+    # -- progress of the run -------------------------------------------------------
 
     def on_update(self, facts: RunUpdate) -> None:
         run = self._state = facts.run

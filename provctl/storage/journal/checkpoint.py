@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SIZE_MAX = 1 << 26  # bytes; a larger one would not save time
 # With fewer records, reading the checkpoint takes as long as replaying them.
 RECORDS_MIN = 50
-# At the end of a run a checkpoint is less urgent: replaying fewer records takes 25 ms.
+# After the end of a run a checkpoint saves less: replaying fewer records takes 25 ms.
 END_RECORDS_MIN = 1000
 
 
