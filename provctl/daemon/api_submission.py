@@ -1,7 +1,7 @@
-"""What is submitted over the API: workflows become runs, and schedules are added.
+"""Submissions over the API: creates runs from workflows, and adds schedules.
 
-It is done in a thread of the scheduler or in a process of its own
-(`submission_process`), and both do the same.
+This happens in a thread of the scheduler or in a separate process
+(`validation_process`); both do the same.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def brief_mistakes() -> Iterator[None]:
-    """Let InvalidWorkflow through as far as it fits an answer of the API."""
+    """Shorten an InvalidWorkflow so that it fits an answer of the API."""
     try:
         yield
     except InvalidWorkflow as problem:
@@ -39,7 +39,7 @@ def brief_mistakes() -> Iterator[None]:
 def put_workflow(settings: Settings, folder: StateDir, submission: Submission) -> str:
     """Check a workflow, queue it and return the run's id.
 
-    Raises UsageError, InvalidWorkflow, MissingTool, and what `queue` does.
+    Raises UsageError, InvalidWorkflow, MissingTool, and what `queue` raises.
     """
     from provctl.runs.load_context import check_tools, make_context
     from provctl.runs.submit import SubmitOptions, submit_and_enqueue
@@ -63,9 +63,10 @@ def put_workflow(settings: Settings, folder: StateDir, submission: Submission) -
 
 
 def put_schedule(settings: Settings, folder: StateDir, wish: NewSchedule) -> bool:
-    """Check a schedule and add it; return False if it is there and the same.
+    """Check a schedule and add it; return False if an identical one exists.
 
-    Raises RequestRejected if another has its name, and what `put_workflow` does.
+    Raises RequestRejected if a different schedule has its name, and what `put_workflow`
+    raises.
     """
     files = Schedules(folder)
     made = _make_schedule(settings, wish)

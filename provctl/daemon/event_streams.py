@@ -1,8 +1,8 @@
 """Event streams: of one run from its journal, of all runs from a buffer.
 
 The stream of one run reads its journal from any event on, so slow readers cost nothing.
-The stream of all runs has no file; a reader that falls behind the buffer is told to
-start again.
+The stream of all runs has no file. A reader that falls behind the buffer gets a `reset`
+event and has to start again.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from provctl.storage.layout import RunDir
 
 
-_STEP = 256 * 1024  # bytes of a journal taken at once; a longer line is taken whole
-_LOOK_S = 0.5  # at a journal that another process writes
+_STEP = 256 * 1024  # bytes of a journal read at once; a longer line is read whole
+_LOOK_S = 0.5  # between two reads of a journal that another process writes
 _REMEMBERED = 8 << 20  # bytes of frames
-_FRAMES = 200  # given at once
+_FRAMES = 200  # frames returned at once
 _ALL = ""
 _INNER = frozenset({"v", "dur", "prev", "crc"})
 
 
 class EventNotifier:
-    """Wakes those who wait for news of a run, or of any. Of the event loop."""
+    """Wakes those who wait for events of one run, or of any. Used in the event loop."""
 
     def __init__(self) -> None:
         self._waiting: Dict[str, Set[asyncio.Event]] = {}
@@ -40,26 +40,26 @@ class EventNotifier:
         return sum(map(len, self._waiting.values()))
 
     def add(self, run_id: str = _ALL) -> asyncio.Event:
-        """Return what is set when there are news."""
+        """Return an asyncio event that is set when the run has new events."""
         bell = asyncio.Event()
         self._waiting.setdefault(run_id, set()).add(bell)
         return bell
 
     def remove(self, bell: asyncio.Event, run_id: str = _ALL) -> None:
-        """Wake it no more."""
+        """Stop setting this asyncio event."""
         notifier = self._waiting.get(run_id, set())
         notifier.discard(bell)
         if not notifier:
             self._waiting.pop(run_id, None)
 
     def ring(self, run_id: str) -> None:
-        """There are news of a run."""
+        """Wake all who wait for events of this run."""
         for key in (run_id, _ALL):
             for bell in self._waiting.get(key, ()):
                 bell.set()
 
     def close(self) -> None:
-        """All streams are to end."""
+        """End all streams."""
         self.closed = True
         for notifier in self._waiting.values():
             for bell in notifier:
@@ -67,7 +67,7 @@ class EventNotifier:
 
 
 class RunEventStream:
-    """The events of one run behind a seq; it ends when the run has."""
+    """The events of one run after a seq; the stream ends when the run has finished."""
 
     def __init__(self, folder: RunDir, after: int, notifier: EventNotifier) -> None:
         self._folder = folder
@@ -79,12 +79,12 @@ class RunEventStream:
         self._first: List[bytes] = []
 
     async def has_ended(self) -> bool:
-        """Whether the run is over and there is nothing to tell; to be asked first."""
+        """Whether the run has finished and no events are left; call it first."""
         self._first = await self.read(0) or []
         return self._over and not self._first
 
     async def read(self, wait_s: float) -> Optional[List[bytes]]:
-        """As `api.http.backend.EventSource` has it."""
+        """See `api.http.backend.EventSource`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_s
         if self._first:
@@ -106,11 +106,11 @@ class RunEventStream:
         return None
 
     def close(self) -> None:
-        """As `api.http.backend.EventSource` has it."""
+        """See `api.http.backend.EventSource`."""
         self._notifier.remove(self._bell, self._folder.id)
 
     def _step(self) -> Tuple[List[bytes], bool]:
-        """Take a piece of the journal; return its frames, and whether there was one."""
+        """Read a part of the journal; return its frames, and whether there was one."""
         try:
             lines = self._lines()
             frames = [frame for frame in map(self._frame, lines) if frame]
@@ -144,7 +144,7 @@ class RunEventStream:
 
 
 class EventBuffer:
-    """The last events of all runs, encoded, in a bounded space. Of the event loop."""
+    """The last events of all runs, encoded, of limited size. Used in the event loop."""
 
     def __init__(self) -> None:
         self._epoch = os.urandom(4).hex()
@@ -154,7 +154,7 @@ class EventBuffer:
         self.next = 1
 
     def add(self, events: List[Event]) -> None:
-        """Remember what happened, and forget what is too long ago."""
+        """Add events, and drop the oldest ones."""
         for event in events:
             record = as_record(event)
             name = f"{self._epoch}-{self.next}"
@@ -169,7 +169,7 @@ class EventBuffer:
             self.first += 1
 
     def place_of(self, name: str) -> Optional[int]:
-        """Return the number behind an event's id; None if it is not remembered."""
+        """Return the number after an event's id; None if it is not in the buffer."""
         epoch, _, number = name.partition("-")
         if epoch != self._epoch or not (number.isascii() and number.isdigit()):
             return None
@@ -184,7 +184,7 @@ class EventBuffer:
 
 
 class GlobalEventStream:
-    """The events of all runs from a number of a memory on; it ends with the scheduler."""
+    """The events of all runs from a number on; it ends with the scheduler."""
 
     def __init__(
         self, memory: EventBuffer, after: Optional[str], notifier: EventNotifier
@@ -197,7 +197,7 @@ class GlobalEventStream:
         self._at = memory.next if place is None else place
 
     async def read(self, wait_s: float) -> Optional[List[bytes]]:
-        """As `api.http.backend.EventSource` has it."""
+        """See `api.http.backend.EventSource`."""
         if (
             not self._notifier.closed
             and not self._reset
@@ -215,12 +215,12 @@ class GlobalEventStream:
         return frames
 
     def close(self) -> None:
-        """As `api.http.backend.EventSource` has it."""
+        """See `api.http.backend.EventSource`."""
         self._notifier.remove(self._bell)
 
 
 def _public_record(record: Mapping[str, Any], run_id: str) -> Dict[str, Any]:
-    """A record of a journal, without what is for its reader alone."""
+    """Return a journal record without the fields that only journal readers need."""
     plain = {name: value for name, value in record.items() if name not in _INNER}
     return {"run": run_id, **plain}
 

@@ -1,7 +1,7 @@
-"""What the API can do: the contract of `api.http.backend`, with a scheduler behind it.
+"""Implements the contract `api.http.backend` with a scheduler.
 
-What touches the scheduler is done in the event loop; reading, checking and writing of
-submissions in threads.
+Code that uses the scheduler runs in the event loop. Submissions are read, checked and
+written in threads.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _FEEDS_MAX = 32  # readers of events at a time; other requests need connections 
 
 
 class SchedulerService:
-    """Answers for one scheduler, in its event loop. See `api.http.backend.Service`."""
+    """Serves the API of one scheduler in its event loop. See `SchedulerBackend`."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class SchedulerService:
         )
 
     def on_events(self, facts: RunUpdate) -> None:
-        """Take in what happened to a run; durable by now."""
+        """Process events of a run, which are durable by now."""
         self._events += len(facts.events)
         for event in facts.events:
             if isinstance(event, ev.AttemptFinished):
@@ -101,10 +101,10 @@ class SchedulerService:
         self.schedules.close()
         self._processes.close()
 
-    # -- what changes something --------------------------------------------------------
+    # -- requests that change something ------------------------------------------------
 
     async def submit(self, submission: Submission) -> str:
-        """Queue a workflow that was sent, and return the run's id."""
+        """Queue a submitted workflow, and return the run's id."""
         if len(submission.body) > LARGE:
             run_id = await self._processes.put_workflow(submission)
             await self._scheduler.acquire_queued()
@@ -153,7 +153,7 @@ class SchedulerService:
         return submit_and_enqueue(self._folder, workflow, wishes)
 
     async def control(self, request: Request) -> None:
-        """Bring a request to the owner of its run."""
+        """Send a request to the owner of its run."""
         if request.run in self._scheduler.state.runs:
             await self._scheduler.request(request)
             return
@@ -172,7 +172,7 @@ class SchedulerService:
             raise RequestRejected(message)
         self._owner_client.send(request)
 
-    # -- what looks ----------------------------------------------------------------------
+    # -- requests that only read -----------------------------------------------------
 
     async def tasks(self, page: ListQuery) -> bytes:
         """Return task records."""
@@ -196,7 +196,7 @@ class SchedulerService:
         return await self._run_index.run(run_id)
 
     async def follow(self, run_id: str, after: int) -> Optional[RunEventStream]:
-        """Return the events of a run; None if it has ended and all are known."""
+        """Return the events of a run; None if it has finished and no events follow."""
         self._check_feeds()
         folder = self._folder.run(run_id)
         if not folder.journal.exists():
@@ -209,7 +209,7 @@ class SchedulerService:
         return feed
 
     async def stream_all_events(self, after: Optional[str]) -> GlobalEventStream:
-        """Return the events of all runs in this scheduler's hands."""
+        """Return the events of all runs that this scheduler owns."""
         self._check_feeds()
         if self._memory is None:
             self._memory = EventBuffer()
@@ -221,7 +221,7 @@ class SchedulerService:
             raise RequestRejected(message, hint="close one of them")
 
     def stats(self) -> Stats:
-        """Return what is counted."""
+        """Return the counters."""
         state = self._scheduler.state
         tasks: Counter[str] = Counter()
         for run in state.runs.values():
@@ -243,7 +243,7 @@ class SchedulerService:
 
 
 def _body_for(signature: Signature, body: Mapping[str, Any]) -> Dict[str, Any]:
-    """What a client of the platform sends, without what the command does not take."""
+    """Return a platform client's body, without fields unknown to the command."""
     taken = {each.name for each in signature.parameters}
     extras = {n: body[n] for n in ("settings", "wait") if n in body and n in taken}
     return {"infra": body.get("infra"), "params": {**extras, **body.get("params", {})}}

@@ -1,4 +1,4 @@
-"""The background scheduler as a process: lock, readiness, signals, its log."""
+"""The process of the background scheduler: lock, readiness, signals, log."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def serve(
     log: Callable[[str], None],
     take_over: Optional[Callable[[], object]] = None,
 ) -> None:
-    """Run the scheduler until it is stopped; `log` gets lines with their time.
+    """Run the scheduler until it is stopped; `log` gets lines with a timestamp.
 
     Reports through `readiness` when it is ready, or why it could not start. If another
     scheduler is running, this reports that, or stops it with `take_over`.
@@ -61,14 +61,15 @@ def serve(
         return
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     log_library_errors(log)
-    # The kernel lets go of the lock, with the process: who waits for that finds none.
+    # The kernel releases the lock when the process ends, so a process that waits for
+    # the lock finds no scheduler left.
     asyncio.run(_SchedulerProcess(settings, folder, lock, log).run(readiness))
 
 
 def _acquire_scheduler_lock(
     folder: StateDir, take_over: Optional[Callable[[], object]]
 ) -> Optional[Lock]:
-    """Return the lock of schedulers; None where another one has it, and keeps it."""
+    """Return the scheduler lock; None if another scheduler has it and keeps it."""
     folder.prepare()
     lock = Lock.acquire(folder.scheduler / "lock")
     while lock is None and take_over is not None:
@@ -90,7 +91,7 @@ def log_library_errors(log: Callable[[str], None]) -> None:
 
 
 class _ErrorLog(logging.Handler):
-    """Passes errors on. What is only a warning is mostly that a client went away."""
+    """Logs errors. Warnings are left out, because most report a disconnected client."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
         super().__init__(logging.ERROR)
@@ -107,9 +108,9 @@ class _ErrorLog(logging.Handler):
         self._log(log_line(f"{about}: {first}") + indented)
 
 
-# Set in tests: how long it takes to end, in seconds, once it can no longer be reached.
+# Set in tests: how many seconds the scheduler takes to end once it is unreachable.
 _SLOW_END_S = float(os.environ.get("PROVCTL_FAILPOINT_SLOW_END_S") or 0)
-# A run that was released because the disk was full is taken again after this time.
+# A run that was released because the disk was full is acquired again after this time.
 _AGAIN_S = 15.0
 
 
@@ -201,7 +202,7 @@ class _SchedulerProcess:
         return ScheduleRunner(runner_deps)
 
     def _make_listener(self) -> LazyHttpServer:
-        """Bind what can be bound: workflows run also where the API cannot be had."""
+        """Bind what can be bound: workflows run even if the API cannot listen."""
         if self._settings.port_conflict is not None:
             self._note(self._settings.port_conflict)
         place = self._folder.scheduler
@@ -258,7 +259,7 @@ class _SchedulerProcess:
         if verb == "schedules":
             self._schedule_runner.reload()
             return {}
-        # Requests first: a pause or cancel can prevent that a queued run starts.
+        # Requests first: a pause or cancel can prevent the start of a queued run.
         answer = {} if verb == "poke" else await handle(scheduler, message)
         await scheduler.acquire_queued()
         return answer

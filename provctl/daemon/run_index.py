@@ -1,8 +1,8 @@
-"""What the API knows of all runs: those at hand from the state, others from disk.
+"""The index of all runs for the API: active runs from the state, others from disk.
 
-Of what is on disk it remembers the account, as long as the journal looks the same to
-`stat`; and the tasks of those runs that were asked for last. A look at the disk is
-taken in a thread, at most once a second, and no request waits for one that is recent.
+For runs on disk it caches the summary, as long as `stat` shows an unchanged journal,
+and the tasks of the runs that were requested last. A thread scans the disk, at most
+once a second. No request waits if the last scan is recent.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ if TYPE_CHECKING:
     from provctl.storage.layout import StateDir
 
 
-_FRESH_SAID_S = 0.5  # between two looks at what running tasks say in their logs
-_LISTENED_TO = 256  # of them
-_FRESH_S = 1.0  # a look is not repeated within
-_STALE_S = 3.0  # what is older is waited for
-_SHELF = 100_000  # tasks of runs that are not at hand
-_PAGES = 256  # answers kept for those who ask the same
+_FRESH_SAID_S = 0.5  # between two reads of the progress in logs
+_LISTENED_TO = 256  # tasks whose logs are read at a time
+_FRESH_S = 1.0  # a scan is not repeated within this time
+_STALE_S = 3.0  # a request waits for a new scan if the last one is older
+_SHELF = 100_000  # cached tasks of runs that are not active
+_PAGES = 256  # cached answers for identical requests
 _WHOLE_RUN = 1000  # tasks in the record of a run
 
 
 @light_dataclass
 class _CachedSummary:
-    """A run on disk as it was when its journal had the stamp."""
+    """The summary of a run on disk; `stamp` is the fingerprint of its journal."""
 
     stamp: str
     summary: RunSummary
 
 
 class RunIndex:
-    """Answers with encoded JSON. Of the event loop; `live` are the runs at hand."""
+    """Answers with encoded JSON. Used in the event loop; `live` are the active runs."""
 
     def __init__(self, folder: StateDir, live: Mapping[str, RunState]) -> None:
         self._folder = folder
@@ -70,7 +70,7 @@ class RunIndex:
         self._listened_at = 0.0
 
     def on_events(self, facts: RunUpdate) -> None:
-        """Take in what happened to a run at hand."""
+        """Process events of an active run."""
         self._pages = {}
         run, run_id = facts.run, facts.run.submitted.run
         if self._looked_at is None and not self._books:
@@ -83,7 +83,7 @@ class RunIndex:
             book.on_event(facts.events)
         if run.outcome is not None:
             self._said.forget(run_id)
-            # From now on it is not at hand, and on disk as it is here.
+            # From now on it is not active, and on disk it has the same state as here.
             stamp = self._stamp(run_id)
             self._cards[run_id] = _CachedSummary(stamp, _summary_of(run))
             if book is not None and book.run is run:
@@ -92,7 +92,7 @@ class RunIndex:
     # -- lists -----------------------------------------------------------------------
 
     async def tasks(self, page: ListQuery) -> bytes:
-        """Return task records. Raises NotFound for a run that is not there."""
+        """Return task records. Raises NotFound for a run that does not exist."""
         if page.run is not None:
             self._check_there(page.run)
         await self._look()
@@ -117,7 +117,7 @@ class RunIndex:
         return self._keep("tasks", page, parts, pages)
 
     async def runs(self, page: ListQuery) -> bytes:
-        """Return records of runs, the latest first."""
+        """Return records of runs, newest first."""
         await self._look()
         kept = self._cached_page("runs", page)
         if kept is not None:
@@ -150,10 +150,10 @@ class RunIndex:
             pages[kind, page] = body
         return body
 
-    # -- one -------------------------------------------------------------------------
+    # -- one run or task -------------------------------------------------------------
 
     async def run(self, run_id: str) -> bytes:
-        """Return a run with its tasks, the first thousand. Raises NotFound."""
+        """Return a run with its first thousand tasks. Raises NotFound."""
         book = await self._present(run_id)
         self._read_progress()
         owned = self._is_owned(run_id)
@@ -169,7 +169,7 @@ class RunIndex:
         return record[:-1] + b',"tasks":[' + tasks + b"]}"
 
     async def task(self, run_id: str, task_id: Optional[str]) -> bytes:
-        """Return a task with all of its output. Raises NotFound."""
+        """Return a task with its complete output. Raises NotFound."""
         name = await self.only_task(run_id) if task_id is None else task_id
         run = (await self._present(run_id)).run
         task = run.tasks.get(name)
@@ -193,7 +193,7 @@ class RunIndex:
         return run_id in self._live or is_locked(self._folder.run(run_id).lock)
 
     def _read_progress(self) -> None:
-        """Read what running tasks say in their logs, if that is not just done."""
+        """Read the progress of running tasks from their logs, unless just done."""
         now = asyncio.get_running_loop().time()
         if now - self._listened_at < _FRESH_SAID_S:
             return
@@ -220,7 +220,7 @@ class RunIndex:
         return next(iter(run.tasks))
 
     async def _present(self, run_id: str) -> TaskPageCache:
-        """Return a run as it is now. Raises NotFound, JournalDamaged, JournalTooNew."""
+        """Return the tasks of a run. Raises NotFound, JournalDamaged, JournalTooNew."""
         self._check_there(run_id)
         stamp = "" if run_id in self._live else self._stamp(run_id)
         return await self._load_tasks(run_id, stamp)
@@ -230,10 +230,10 @@ class RunIndex:
             message = f"run {run_id} not found"
             raise NotFound(message, hint="GET /workflows lists them")
 
-    # -- what is known ----------------------------------------------------------------
+    # -- cached data -----------------------------------------------------------------
 
     def _ids(self) -> List[str]:
-        """All runs, the latest first."""
+        """Return the ids of all runs, newest first."""
         if self._order is None:
             created = {
                 run_id: card.summary.created_at for run_id, card in self._cards.items()
@@ -247,7 +247,7 @@ class RunIndex:
         return self._cards[run_id].summary if run is None else _summary_of(run)
 
     def _count(self, run_id: str, status: Optional[str]) -> Optional[int]:
-        """How many tasks of a run have a status, if that is known."""
+        """Return how many tasks of a run have a status, None if that is unknown."""
         run = self._live.get(run_id)
         if run is not None:
             return len(run.tasks) if status is None else None
@@ -264,7 +264,7 @@ class RunIndex:
         try:
             return await self._load_tasks(run_id, card.stamp if card else "")
         except (JournalDamaged, JournalTooNew):
-            return None  # the list of runs says so
+            return None  # the list of runs shows the damage
 
     async def _load_tasks(self, run_id: str, stamp: str) -> TaskPageCache:
         run = self._live.get(run_id)
@@ -297,7 +297,7 @@ class RunIndex:
     # -- the disk ----------------------------------------------------------------------
 
     async def _look(self) -> None:
-        """See that what is known of the disk is recent."""
+        """Make sure that the summaries from disk are recent."""
         now = asyncio.get_running_loop().time()
         age = _STALE_S if self._looked_at is None else now - self._looked_at
         if age < _FRESH_S:
@@ -339,7 +339,7 @@ class RunIndex:
 def _scan_disk(
     folder: StateDir, live: set[str], known: Mapping[str, _CachedSummary]
 ) -> Dict[str, _CachedSummary]:
-    """Accounts of all runs on disk that are not at hand; those known where they hold."""
+    """Return summaries of all inactive runs on disk; unchanged ones are reused."""
     seen: Dict[str, _CachedSummary] = {}
     runs = str(folder.runs)
     for run_id in folder.run_ids():

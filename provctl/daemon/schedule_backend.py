@@ -1,7 +1,7 @@
-"""What the API can do with schedules: the contract of `api.http.backend`, over their files.
+"""The schedules of the API: implements `api.http.backend` with the files of schedules.
 
-A workflow is sent with its schedule and kept in it: what comes over the API is never
-the path of a file. It is evaluated as one that is submitted so.
+A workflow is sent with its schedule and stored in it: a request over the API never
+contains the path of a file. It is evaluated like a submitted workflow.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from provctl.storage.layout import StateDir
 
 
-_AT_ONCE = 2  # of these: others have threads for what takes no evaluation
+_AT_ONCE = 2  # at a time: the other threads are for requests without evaluation
 
 
 @light_dataclass
 class ScheduleApiDeps:
-    """What schedules are about, and who hears of a change: of the event loop.
+    """What the schedules of the API need. Used in the event loop.
 
-    `take` has the scheduler take what was queued; `note` puts a line into the log.
+    `take` makes the scheduler acquire queued runs; `note` writes a line to the log.
     """
 
     settings: Settings
@@ -51,7 +51,7 @@ class ScheduleApiDeps:
 
 
 class StoredSchedules:
-    """Answers for the schedules of a state directory. See `api.http.backend.ScheduleBackend`."""
+    """Implements `api.http.backend.ScheduleBackend` for a state directory."""
 
     def __init__(self, api_deps: ScheduleApiDeps) -> None:
         self._api_deps = api_deps
@@ -61,11 +61,11 @@ class StoredSchedules:
 
     @property
     def times(self) -> Mapping[str, Optional[float]]:
-        """The next time of each schedule; None for one that waits for none."""
+        """The next time of each schedule; None for a schedule that has none."""
         return self._api_deps.schedule_runner.times
 
     async def all(self, page: ListQuery) -> bytes:
-        """Return records of schedules, by their names."""
+        """Return records of schedules, by name."""
         records: bytes = await self._in_thread(self._all, page)
         return records
 
@@ -92,7 +92,7 @@ class StoredSchedules:
         )
 
     async def add(self, wish: NewSchedule) -> bool:
-        """Add a schedule; return False if it is there and the same."""
+        """Add a schedule; return False if an identical one exists."""
         is_new: bool
         if len(wish.text) > LARGE:
             is_new = await self._api_deps.processes.put_schedule(wish)
@@ -108,12 +108,12 @@ class StoredSchedules:
         self._api_deps.schedule_runner.reload()
 
     async def pause(self, name: str, reason: str) -> None:
-        """Submit nothing of a schedule until it is resumed."""
+        """Submit no runs of a schedule until it is resumed."""
         now = self._clock.now()
         await self._change(name, lambda it: paused(it, now, reason))
 
     async def resume(self, name: str, reason: str) -> None:
-        """Go on with a paused schedule."""
+        """Resume a paused schedule."""
         now = self._clock.now()
         await self._change(name, lambda it: resumed(it, now))
         self._api_deps.note(
@@ -142,7 +142,7 @@ class StoredSchedules:
         )
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Start no further operations."""
         if self._pool is not None:
             self._pool.shutdown(wait=False)
 

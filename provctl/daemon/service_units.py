@@ -1,7 +1,7 @@
-"""The file by which a service manager runs the scheduler: its text and its place.
+"""The file with which a service manager runs the scheduler: its text and its path.
 
-The syntax of units is that of systemd.unit(5), systemd.service(5) and systemd.exec(5);
-that of property lists is launchd.plist(5).
+The syntax of units is that of systemd.unit(5), systemd.service(5) and systemd.exec(5).
+The syntax of property lists is that of launchd.plist(5).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Dict, Mapping, Optional, Tuple
 
 from provctl.base.light_dataclass import light_dataclass
 
-# Its first line; what does not begin so was not written by us.
+# The first line of the file; provctl did not write a file that starts otherwise.
 MARK = (
     "# Written by provctl scheduler install. To remove it: provctl scheduler uninstall"
 )
@@ -23,7 +23,7 @@ LABEL = "provctl.scheduler"
 
 @light_dataclass
 class ServiceSpec:
-    """What is to run. `scope` is "user" or "system", `user` who it is to run as."""
+    """What to run. `scope` is "user" or "system", `user` the account to run as."""
 
     argv: Tuple[str, ...]
     environment: Mapping[str, str]
@@ -35,7 +35,7 @@ class ServiceSpec:
 class ServiceFile:
     """A file to write. `enable` and `disable` are the commands of its manager.
 
-    `after` is what else people may want to do.
+    `after` lists further steps that users may want to take.
     """
 
     path: Path
@@ -91,23 +91,23 @@ def systemd(service: ServiceSpec, config_home: Path) -> ServiceFile:
 
 
 def _word(text: str) -> str:
-    """One word of a command: quoted, and a $ is no variable."""
+    """Return one word of a command, quoted and with $ escaped."""
     return _quoted(text.replace("$", "$$"))
 
 
 def _value(name: str, value: str) -> str:
-    """One assignment; there a $ is only a $."""
+    """Return one assignment; $ needs no escape there."""
     return _quoted(f"{name}={value}")
 
 
 def _quoted(text: str) -> str:
-    """In quotes, and a % is no specifier."""
+    """Return the text in quotes, with % escaped."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return '"' + "".join(c if c.isprintable() else _number(c) for c in escaped) + '"'
 
 
 def _number(char: str) -> str:
-    """A character that cannot be seen, as systemd reads it; or a byte that is no text."""
+    """Return the systemd escape of an invisible character or an undecodable byte."""
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
@@ -116,7 +116,7 @@ def _number(char: str) -> str:
 
 def launchd(service: ServiceSpec, home: Path) -> ServiceFile:
     """Return the property list for launchd."""
-    import plistlib  # with a parser of XML, which the scheduler has no use for
+    import plistlib  # imports an XML parser, which the scheduler does not need
 
     own = service.scope == "user"
     root = home / "Library/LaunchAgents" if own else Path("/Library/LaunchDaemons")
@@ -154,5 +154,5 @@ def unit_of(service: ServiceSpec, environ: Mapping[str, str]) -> Optional[Servic
 
 
 def is_ours(text: str) -> bool:
-    """Say whether a file that is there was written by us."""
+    """Return whether provctl wrote an existing file."""
     return MARK[2:] in "\n".join(text.splitlines()[:2])

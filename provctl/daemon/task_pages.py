@@ -1,4 +1,4 @@
-"""The pages of one run's tasks, as the API shows them: encoded once, kept up."""
+"""The pages of one run's tasks in the API: encoded once, kept up to date."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OF_ONE_TASK = (
 
 
 class TaskPageCache:
-    """The tasks of a run in the order of its file; a record is encoded when asked for."""
+    """The tasks of a run in file order; each record is encoded on demand."""
 
     def __init__(self, run: RunState) -> None:
         self.run = run
@@ -52,13 +52,13 @@ class TaskPageCache:
         return len(self._status)
 
     def on_event(self, events: Iterable[ev.Event]) -> None:
-        """Take in what happened to the run."""
+        """Update the cache with the events of the run."""
         changed: Dict[str, None] = {}
         for event in events:
             if isinstance(event, _OF_ONE_TASK):
                 changed[event.task] = None
                 if isinstance(event, ev.ProgressReported):
-                    self._said.pop(event.task, None)  # this is newer
+                    self._said.pop(event.task, None)  # the event is newer
                 for other, _ in self.run.dependents.get(event.task, ()):
                     changed[other] = None
                 for other in self.run.children.get(event.task, ()):
@@ -72,7 +72,7 @@ class TaskPageCache:
         self._renew(changed)
 
     def on_events(self, name: str, said: Progress) -> bool:
-        """Take in the progress of a running task; whether it is news."""
+        """Store the progress of a running task; return whether it changed."""
         if self._said.get(name, Progress()) == said:
             return False
         self._said[name] = said
@@ -98,11 +98,11 @@ class TaskPageCache:
             self._text.pop(name, None)
 
     def count(self, status: Optional[str]) -> int:
-        """Return how many tasks have a status; None: any."""
+        """Return how many tasks have a status; None means any."""
         return len(self) if status is None else self.counts[status]
 
     def records_json(self, status: Optional[str], start: int, most: int) -> List[bytes]:
-        """Return records of tasks that have a status, some of them, as JSON."""
+        """Return up to `most` records of tasks that have a status, as JSON."""
         names = list(self._status)
         if status is not None:
             names = [name for name in names if self._status[name] == status]

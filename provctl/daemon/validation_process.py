@@ -1,8 +1,9 @@
-"""The processes in which large submissions over the API are checked.
+"""Checks large submissions to the API in separate processes.
 
-To check one may take a gigabyte, which Python would not give back, and of which nothing
-could be kept from the scheduler. A process has a limit on its memory, and its end is
-the end of all it took. It does the same as a thread does with a small submission.
+Checking one may take a gigabyte, which Python would not return to the system. In a
+thread, nothing could protect the scheduler from that. A separate process has a limit on
+its memory, and its end frees all of it. It does the same as a thread does for a small
+submission.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from provctl.storage.layout import StateDir
 
 
-LARGE = 64 << 10  # bytes; to check fewer takes less than to start a process
+LARGE = 64 << 10  # bytes; checking fewer takes less time than starting a process
 _AT_ONCE = 2
 _WALL_S, _CPU_S, _MEMORY = 900.0, 300, 1 << 30
 _NAME = "body"
@@ -35,7 +36,7 @@ _VERB = ("scheduler", "load-workflow")
 
 
 class SubmissionProcesses:
-    """Has large submissions to one scheduler checked and queued. Of the event loop."""
+    """Checks and queues large submissions in processes. Used in the event loop."""
 
     def __init__(self, folder: StateDir) -> None:
         self._folder = folder
@@ -58,7 +59,7 @@ class SubmissionProcesses:
         return is_new
 
     def close(self) -> None:
-        """End those that are under way, and begin no other."""
+        """Stop the running processes and start no others."""
         from provctl.base.limited_process import kill
 
         with self._lock:
@@ -87,7 +88,7 @@ class SubmissionProcesses:
             ended = run_with_limits(
                 [*self_command(), *_VERB], request, limits, env=env, on_start=self._add
             )
-        except OSError as problem:  # no process or descriptor is free, say
+        except OSError as problem:  # for example, no process or descriptor is free
             message = f"the workflow cannot be checked now: {problem.strerror}"
             raise errors.StateDirError(message) from problem
         finally:
@@ -116,7 +117,7 @@ class SubmissionProcesses:
 
 
 def answer(open_state: Callable[[], Tuple[Settings, StateDir]], raw: bytes) -> bytes:
-    """Do in this process what another asks for, and return the answer; sets the limits.
+    """Process a request of another process and return the answer; sets the limits.
 
     `open_state` may raise ProvctlErrors.
     """
@@ -166,7 +167,7 @@ def _refusal(problem: errors.ProvctlError) -> Dict[str, Any]:
 
 
 def _read_reply(told: Mapping[str, Any]) -> Any:
-    """What was done. Raises what it was refused with."""
+    """Return the result. Raises the error with which the request was refused."""
     if "done" in told:
         return told["done"]
     if "mistakes" in told:

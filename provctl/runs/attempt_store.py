@@ -1,4 +1,4 @@
-"""Which store of attempts is read: the counterpart of `runs.wiring` for readers."""
+"""Chooses the store of attempts for readers; `runs.wiring` chooses the executor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def attempt_store() -> AttemptStore:
-    """Return what reads the evidence of attempts."""
+    """Return the store with the evidence of attempts."""
     from provctl.executors.remote.attempt_store import MirroredAttemptStore
 
     return MirroredAttemptStore()

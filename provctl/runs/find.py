@@ -1,4 +1,4 @@
-"""Finding runs by what people type: an id, the start of one, a batch, @last."""
+"""Finds runs by an id, the start of an id, a batch or @last."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from provctl.storage.run_summary import RunSummary
 
 
-# The latest; of the workflow NAME; so many before it.
+# The latest run; of the workflow NAME; this many before it.
 _LAST = re.compile(r"@last(?::(?P<name>.+?))?(?:~(?P<before>\d{1,9}))?", re.DOTALL)
 
 
@@ -23,8 +23,8 @@ _ALL = 1 << 30
 def find_run(folder: StateDir, text: str) -> str:
     """Return the id of the one run that `text` names. Raises NotFound.
 
-    It is an id, the start of one, @last, @last~2 (two before that), @last:NAME (the
-    latest of that workflow) or @last:NAME~2.
+    `text` is an id, the start of one, @last, @last~2 (two before that), @last:NAME (the
+    latest run of that workflow) or @last:NAME~2.
     """
     ids = folder.run_ids()
     if text in ids:
@@ -100,7 +100,7 @@ def _last(folder: StateDir, text: str) -> RunSummary:
 
 
 def _guess(folder: StateDir, text: str) -> str:
-    """What to do about a name that no run has."""
+    """Return a hint for a name that no run has."""
     from provctl.runs.summary_cache import accounts
 
     every = accounts(folder)

@@ -1,4 +1,4 @@
-"""Reading along: the state of a run from its journal, with or without an owner."""
+"""Follows a run: reads its state from the journal, with or without an owner."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Follower:
         self._reader = JournalReader(folder.journal, folder.id)
 
     def read(self) -> List[Event]:
-        """Take in what is new and return it. Raises JournalDamaged, JournalTooNew."""
-        # First: what an owner wrote that has gone by now is in the journal.
+        """Read the new events and return them. Raises JournalDamaged, JournalTooNew."""
+        # First: if the owner has ended by now, everything it wrote is in the journal.
         self.was_owned = self.owned
         events = self._reader.read()
         if not self._state.runs:
@@ -38,12 +38,13 @@ class Follower:
         return events
 
     def read_state(self) -> None:
-        """Take in what is new, the first time from a checkpoint on if one fits.
+        """Read the new events, the first time from a checkpoint if one fits.
 
         Raises what `read` raises.
         """
         if not self._state.runs:
-            # First: what an owner wrote that has gone by now is in the journal.
+            # First: if the owner has ended by now, everything it wrote is in the
+            # journal.
             self.was_owned = self.owned
             self._reader = read_run(self._state, self.folder)
         else:

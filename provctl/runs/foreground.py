@@ -1,4 +1,4 @@
-"""A run in the foreground: this process is its owner until it ends, or leaves."""
+"""Runs in the foreground: this process owns the run until it ends or hands it over."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 
 _HELD = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
-# What it means that something cannot be shown; all else, such as a full disk, is no
-# reason to leave.
+# Errors that mean that the terminal or the output pipe has gone. No other error, such
+# as a full disk, is a reason to hand the run over.
 _GONE = {errno.EPIPE: "output", errno.EIO: "hangup"}
 
 
@@ -62,9 +62,9 @@ class ForegroundResult:
 
 
 def block_signals() -> None:
-    """Let signals that end this process wait until `run_in_foreground` heeds them.
+    """Delay signals that end this process until `run_in_foreground` handles them.
 
-    To be called before a run is on disk, or it could have no owner from the start.
+    Call it before the run is on disk; otherwise the run could be left without an owner.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
 
@@ -80,12 +80,12 @@ def run_in_foreground(
     slots: Optional[int] = None,
     requests: Sequence[Request] = (),
 ) -> ForegroundResult:
-    """Own a run until it is finished or held, or the background has it.
+    """Own a run until it is finished, on hold, or handed to the background scheduler.
 
-    The first SIGINT cancels it with grace, the second at once. SIGTERM, SIGHUP, an
-    audience that is gone and the request "detach" hand it over; with SIGHUP
-    ignored (nohup) a lost audience does not. Raises RequestRejected if the run has an
-    owner, and what makes its journal unusable.
+    The first SIGINT cancels the run gracefully, the second one at once. SIGTERM,
+    SIGHUP, a lost terminal or output pipe and the request "detach" hand it over. If
+    SIGHUP is ignored (nohup), a lost terminal or pipe does not. Raises RequestRejected
+    if the run has an owner, and the error of an unusable journal.
     """
     owner = _Foreground(folder, run_id, audience, owner_client)
 
@@ -126,7 +126,7 @@ class _Foreground:
         self._stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         self._state: Optional[RunState] = None
         self._problem: Optional[ProvctlError] = None
-        self._fault: Optional[Exception] = None  # a bug of the audience
+        self._fault: Optional[Exception] = None  # a bug of the observer
         self._interrupts = 0
         self._interrupting: Optional[asyncio.Task[None]] = None
         self._over = False
@@ -159,15 +159,15 @@ class _Foreground:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the run has, as far as this process knows."""
+        """Whether the run has finished, as far as this process knows."""
         return self._state is not None and self._state.outcome is not None
 
-    # -- what happens to the run ---------------------------------------------------
+    # -- progress of the run -------------------------------------------------------
 
     def on_update(self, facts: RunUpdate) -> None:
         run = self._state = facts.run
         self._show(partial(self._audience.on_update, facts))
-        # A decision over a held task makes it move again.
+        # A decision about a task on hold makes the run continue.
         self._over = run.outcome is not None or run.is_on_hold
         self._update_wake()
 
@@ -190,7 +190,7 @@ class _Foreground:
             await self._until_awake()
             problem = None if self._over else await self._handover.find_new_owner()
             if self._over:
-                self._left = ""  # it may have ended while a scheduler started
+                self._left = ""  # the run may have ended while a scheduler started
             if self._over or problem is None:
                 return
             self._left = ""  # no scheduler: the run continues here
@@ -215,7 +215,7 @@ class _Foreground:
     # -- reasons to leave ----------------------------------------------------------
 
     def _show(self, show: Callable[[], None]) -> None:
-        """Show something; the run outlives an audience that cannot see it."""
+        """Show something; if that fails, the run continues."""
         try:
             show()
         except OSError as problem:
@@ -223,7 +223,7 @@ class _Foreground:
             gone = _GONE.get(problem.errno or 0)
             if gone and not self._stays:
                 self._leave_if_possible(gone)
-        except Exception as fault:  # noqa: BLE001  # raised when the run is safe
+        except Exception as fault:  # noqa: BLE001  # raised later, when the run is safe
             self._audience = _NOBODY
             self._fault = fault
             self._leave_if_possible("output")
@@ -232,10 +232,10 @@ class _Foreground:
         try:
             self._leave(why)
         except StateDirError:
-            return  # without a marker there is no handover: the run continues here without output
+            return  # no marker, no handover: the run continues here
 
     def _leave(self, why: str) -> None:
-        """Begin to hand over; on return it is durable. Raises StateDirError."""
+        """Start the handover; it is durable on return. Raises StateDirError."""
         if not self._left:
             self._handover.mark_for_handover()
             self._left = why

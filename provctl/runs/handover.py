@@ -1,11 +1,11 @@
-"""Handing a run over, from the foreground to the background scheduler.
+"""Hands a run over from the foreground to the background scheduler.
 
-The order of the steps keeps the run going, whenever the process dies:
+With this order of steps, the run continues whenever the process dies:
 
- 1. a marker in queue/, durable: whatever scheduler starts from now on takes the run
- 2. a scheduler that runs; until there is one the old owner stays
- 3. the owner lets go of the lock (see `Scheduler.close`); tasks never notice
- 4. a poke: the scheduler takes the run, replays its journal, adopts what is alive
+ 1. a durable marker in queue/: any scheduler that starts from now on takes the run
+ 2. a running scheduler; until there is one the old owner stays
+ 3. the owner releases the lock (see `Scheduler.close`); tasks are not affected
+ 4. a poke: the scheduler takes the run, replays its journal, adopts live attempts
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from provctl.storage.layout import StateDir
 
 
-# Set in tests: the moment at which this process is killed, "asked", "marked",
-# "started", "released" or "poked"; or "unmarked", and there is no first step.
+# Set in tests to the moment at which this process is killed: "asked", "marked",
+# "started", "released" or "poked". "unmarked" leaves out the first step.
 _FAILPOINT = os.environ.get("PROVCTL_FAILPOINT_HANDOVER", "")
 
 
 class Handover:
-    """Hands one run over: `mark`, `find_taker`, let go of it, `pass_on`."""
+    """Hands a run over: `mark_for_handover`, `find_new_owner`, release, `complete`."""
 
     def __init__(
         self, folder: StateDir, owner_client: OwnerClient, run_id: str

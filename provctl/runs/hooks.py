@@ -47,15 +47,15 @@ if TYPE_CHECKING:
     from provctl.storage.layout import RunDir, StateDir
 
 
-VERSION = 2  # of the record; a field may be added to it
+VERSION = 2  # of the record; fields may be added without a new version
 _FAILED_SHOWN = 20
 _LOG_LINES = 20
-_OUTPUT_MAX = 8 << 10  # bytes of what one hook writes that are kept
+_OUTPUT_MAX = 8 << 10  # bytes that are kept of the output of one hook
 _LOOK_S = 0.05
 
 
 def _record(folder: RunDir, run: RunState, exit_code: int) -> Dict[str, Any]:
-    """Return the record that hooks are given of a run that has ended."""
+    """Return the record of a finished run that hooks get."""
     started, finished = run.started_at, run.finished_at
     took = None if started is None or finished is None else round(finished - started, 3)
     return {
@@ -70,7 +70,7 @@ def _record(folder: RunDir, run: RunState, exit_code: int) -> Dict[str, Any]:
 
 
 def _failed_tasks(folder: RunDir, run: RunState) -> List[Dict[str, Any]]:
-    """The first tasks that failed, each with the end of its log."""
+    """Return the first failed tasks, each with the end of its log."""
     return [
         {
             **task_record(task_view(task)),
@@ -86,7 +86,8 @@ def _failed_tasks(folder: RunDir, run: RunState) -> List[Dict[str, Any]]:
 class HookRunner:
     """Runs the hooks of runs in one state directory.
 
-    `exit_code` gives that of an outcome, `note` puts words into the scheduler's log.
+    `exit_code` returns the exit code of an outcome, `note` writes to the scheduler's
+    log.
     """
 
     settings: Settings
@@ -96,7 +97,7 @@ class HookRunner:
     note: Callable[[str], None]
 
     def run(self, run_ids: Sequence[str]) -> None:
-        """Run the hooks of those of the runs that are marked and have ended."""
+        """Run the hooks of those runs that are marked and have finished."""
         marks = PendingHooks(self.folder)
         turn = Lock.wait(self.folder.scheduler / "hooks.lock")
         try:
@@ -115,7 +116,7 @@ class HookRunner:
                 self.note(f"hooks of run {run.id}: {problem.message}")
                 marks.release(run.id)
             else:
-                marks.done(run.id)  # it was removed
+                marks.done(run.id)  # the run was removed
             return
         outcome = follower.run.outcome
         if outcome is None:
@@ -132,7 +133,7 @@ class HookRunner:
         marks.done(run.id)
 
     def _run_hook(self, run: RunDir, argv: Sequence[str], document: bytes) -> List[str]:
-        """Run one hook; return what went wrong, if anything did."""
+        """Run one hook; return the failures, if any."""
         limit_s = self.settings.hooks.timeout_seconds
         passthrough = self.settings.executor.env_passthrough
         env = {
@@ -158,7 +159,7 @@ class HookRunner:
         append(path, text)
 
     def _keep_last_failure(self, failures: Sequence[str]) -> None:
-        """For `doctor`: the last of what went wrong; gone when all goes well again."""
+        """Store the last failure for `doctor`; remove it when all hooks succeed."""
         path = failure_file(self.folder.path)
         with suppress(OSError):
             if failures:
@@ -170,16 +171,16 @@ class HookRunner:
 
 
 def failure_file(state_dir: Path) -> Path:
-    """Return the last failure of a hook, if it was the latest to run."""
+    """Return the path of the last failure; it exists if the latest hooks failed."""
     return state_dir / "scheduler" / "hooks.failed"
 
 
 def _run_program(
     argv: Sequence[str], document: bytes, env: Mapping[str, str], limit_s: float
 ) -> Tuple[str, bytes]:
-    """Run a program and return what went wrong, "" if nothing, and what it wrote."""
+    """Run a program; return what went wrong ("" if nothing), and its output."""
     with TemporaryFile() as stdin:
-        # No pipe: one that does not read would hold us up.
+        # Not a pipe: a hook that does not read it would block this process.
         stdin.write(document)
         stdin.seek(0)
         try:
@@ -214,7 +215,7 @@ def _run_program(
 
 
 class _Output:
-    """What a program writes: the first of it is kept, all of it is read."""
+    """The output of a program: all of it is read, only the beginning is kept."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
@@ -225,7 +226,7 @@ class _Output:
         os.set_blocking(self._pipe.fileno(), False)
 
     def take(self, wait_s: float) -> None:
-        """Read what is there, or comes within a time; or wait that long for the end."""
+        """Read output for up to this time; after its end, wait for the process."""
         if not self._open:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(max(0.0, wait_s))
@@ -236,5 +237,5 @@ class _Output:
             self.kept += piece[: max(0, _OUTPUT_MAX - len(self.kept))]
 
     def close(self) -> None:
-        """Read no more; who still writes learns that."""
+        """Stop reading; a process that still writes gets an error."""
         self._pipe.close()

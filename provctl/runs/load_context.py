@@ -1,4 +1,4 @@
-"""What surrounds a workflow that is loaded: the settings' say, and the library's."""
+"""The context in which a workflow is loaded: settings and library."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def make_context(
     settings: Settings, environ: Mapping[str, str], cwd: Path
 ) -> LoadContext:
-    """Return what workflows are checked against; their tasks will run in `cwd`."""
+    """Return the context for checking workflows; their tasks will run in `cwd`."""
     from provctl.base.limited_process import ProcessLimits
     from provctl.nushell.library.scan import check_call
     from provctl.workflow_files.load import LoadContext
@@ -53,7 +53,7 @@ def make_context(
 
 
 def check_tools(settings: Settings, workflow: Workflow) -> None:
-    """Check that `nu` is there if a workflow needs it, and that its library fits.
+    """Check that `nu` exists if a workflow needs it, and that its library fits.
 
     Raises MissingTool, LibraryIncompatible.
     """
@@ -74,7 +74,7 @@ def check_tools(settings: Settings, workflow: Workflow) -> None:
 
 
 def _check_for_nodes(workflow: Workflow) -> None:
-    """Refuse what tasks on nodes would be without. Raises InvalidConfig."""
+    """Refuse features that tasks on nodes do not have. Raises InvalidConfig."""
     if workflow.library is not None:
         message = (
             "`library` of a workflow is a folder of this machine, not of the nodes"
@@ -84,6 +84,6 @@ def _check_for_nodes(workflow: Workflow) -> None:
 
 
 def _works(workflow: Workflow) -> Iterator[object]:
-    """All that its tasks may run."""
+    """Return everything that the tasks may run."""
     for task in workflow.tasks:
         yield from (task.action, task.probe, task.undo and task.undo.action)

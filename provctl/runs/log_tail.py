@@ -1,4 +1,4 @@
-"""Parts of a log: its last lines, their error, or both ends, whatever its size."""
+"""Reads parts of a log of any size: its last lines, their error, or both ends."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_LINE = 160  # bytes that are read for each line
-_LOOKED_AT = 40  # lines, to find a few that tell something
+_LINE = 160  # bytes that are read per line
+_LOOKED_AT = 40  # lines that are searched for a few informative ones
 
 
 def last_lines(log: Path, most: int) -> List[str]:
-    """Return at most so many lines of a log; none if it cannot be read.
+    """Return at most `most` last lines of a log; none if it cannot be read.
 
-    Of very long lines fewer, for what is read is bounded; they may hold anything.
+    If lines are very long it returns fewer, because it reads a limited amount. Lines
+    may contain any characters.
     """
     size = most * _LINE
     try:
@@ -32,7 +33,7 @@ def last_lines(log: Path, most: int) -> List[str]:
         return []
     lines = text.splitlines()
     if end > size and len(lines) > 1:
-        del lines[:1]  # begins in the middle
+        del lines[:1]  # starts in the middle of a line
     return lines[-most:]
 
 
@@ -47,10 +48,10 @@ def error_tail(log: Path, most: int) -> List[str]:
 
 
 def head_and_tail(log: Path, lines: int, size: int) -> List[str]:
-    """Return a log, at most so many lines and bytes of it; none if it cannot be read.
+    """Return at most `lines` lines and `size` bytes of a log; none if it is unreadable.
 
-    Of a longer one a quarter is its beginning and the rest its end; a line between
-    them says how much is left out, and where all of it is.
+    A longer log is shortened to its beginning (a quarter) and its end. A line between
+    them shows how much is omitted, and where the whole log is.
     """
     try:
         with reader(log) as file:
@@ -67,7 +68,7 @@ def head_and_tail(log: Path, lines: int, size: int) -> List[str]:
 
 
 def _both_ends(file: BinaryIO, size: int) -> Tuple[bytes, bytes, bool]:
-    """The beginning and the end, in whole lines, and whether anything is between."""
+    """Return beginning and end in whole lines, and whether anything is between them."""
     whole = file.seek(0, 2)
     file.seek(0)
     if whole <= size:

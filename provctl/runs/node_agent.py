@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from provctl.config.settings import Settings
     from provctl.storage.layout import StateDir
 
-_KEPT_S = 30 * 86_400.0  # evidence that its owner has, too
+_KEPT_S = 30 * 86_400.0  # evidence that the owner also has
 _ASK_S = 2.0
 _DISK_LEAST = 256 << 20  # bytes
 
@@ -34,7 +34,7 @@ FOLDER = "node"  # below the state directory: evidence of other machines' runs
 def serve_owner(settings: Settings, folder: StateDir, cwd: str) -> None:
     """Serve an owner on the standard streams, until it closes them."""
     folder.prepare()
-    # Only messages go to the owner: what else is printed goes where errors do.
+    # Only messages go to the owner; other output goes to stderr.
     written = os.dup(1)
     os.dup2(2, 1)
     asyncio.run(_serve(settings, folder, cwd, written))
@@ -42,7 +42,7 @@ def serve_owner(settings: Settings, folder: StateDir, cwd: str) -> None:
 
 async def _serve(settings: Settings, folder: StateDir, cwd: str, written: int) -> None:
     environ = task_environment(os.environ, settings.executor.env_passthrough)
-    environ.pop("SSH_AUTH_SOCK", None)  # it ends with the connection
+    environ.pop("SSH_AUTH_SOCK", None)  # its socket goes away with the connection
     completer = NodeOrderCompleter(
         _defaults(settings, folder), environ, cwd or str(Path.home())
     )
@@ -75,7 +75,7 @@ def _defaults(settings: Settings, folder: StateDir) -> TaskDefaults:
 def _facts(
     settings: Settings, folder: StateDir, environ: Mapping[str, str]
 ) -> Dict[str, Any]:
-    """What the owner is told of this machine."""
+    """Return what this agent reports to the owner about the machine."""
     return {
         "version": __version__,
         "boot": boot_id(),
@@ -103,7 +103,7 @@ def _is_nearly_full(folder: StateDir) -> bool:
 
 
 def _logout(environ: Mapping[str, str]) -> str:
-    """What becomes of tasks when the connection ends: "kills", or "" for nothing."""
+    """Return "kills" if logout kills tasks when the connection ends, else ""."""
     user = environ.get("USER") or str(os.geteuid())
     if (
         os.geteuid() == 0

@@ -1,4 +1,4 @@
-"""Use cases of nodes: list, look at, drain and resume them, and what tasks may ask for."""
+"""Use cases of nodes: list, probe, drain and resume them, and check placements."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CLOCK_TOLERANCE_S = 60.0
 
 @dataclass(frozen=True)
 class NodeProbe:
-    """What a node says of itself now; `problem` is why it says nothing, "" if it does."""
+    """What a node reports about itself now; `problem` is why it does not, else ""."""
 
     hello: Mapping[str, Any]
     problem: str = ""
@@ -51,12 +51,12 @@ def find_node(settings: Settings, name: str) -> NodeConfig:
 
 
 def node_record(folder: StateDir, name: str) -> NodeRecord:
-    """Return what is known of a node without asking it."""
+    """Return what is known of a node without connecting to it."""
     return _records(folder).read(name)
 
 
 def node_rows(settings: Settings, folder: StateDir) -> List[Dict[str, Any]]:
-    """Return what is known of all nodes, without asking them."""
+    """Return what is known of all nodes, without connecting to them."""
     return [
         _row(config, node_record(folder, config.name))
         for config in node_configs(settings)
@@ -99,7 +99,7 @@ def _not_noted(folder: StateDir, problem: OSError) -> StateDirError:
 
 
 def probe_node(config: NodeConfig) -> NodeProbe:
-    """Connect to a node and let its agent say what it is. It is closed at once."""
+    """Connect to a node and return what its agent reports; disconnect at once."""
     try:
         done = subprocess.run(
             list(config.command),
@@ -116,7 +116,7 @@ def probe_node(config: NodeConfig) -> NodeProbe:
         try:
             hello = decode(line)
         except ProtocolMismatch:
-            continue  # what a shell prints when it starts
+            continue  # output of the shell at its start
         return NodeProbe(hello, version_problem(hello, __version__) or "")
     said = done.stderr.decode("utf-8", "replace").strip().splitlines()
     code = f"exit code {done.returncode}"
@@ -124,7 +124,7 @@ def probe_node(config: NodeConfig) -> NodeProbe:
 
 
 def clock_problem(hello: Mapping[str, Any], now: float) -> Optional[str]:
-    """Return how far the clock of a node is from that of this machine, if too far."""
+    """Return how far a node's clock differs from this machine's, if too far."""
     ahead_s = float(hello.get("now", now)) - now
     if abs(ahead_s) <= _CLOCK_TOLERANCE_S:
         return None
@@ -133,7 +133,7 @@ def clock_problem(hello: Mapping[str, Any], now: float) -> Optional[str]:
 
 
 def place_problem(settings: Settings, wanted: Placement) -> str:
-    """Return why no node ever takes a task that wants this place; "" if one does."""
+    """Return why no node can run a task with this placement; "" if one can."""
     if wanted.node == LOCAL:
         return ""
     if settings.executor.kind == "local":

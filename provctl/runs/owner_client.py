@@ -1,4 +1,4 @@
-"""Reaching an owner: start the scheduler if none runs, find who has a run."""
+"""Reaches the owners of runs: finds them, and starts the scheduler if none runs."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 
 
 _LOOK_S = 0.02
-_LETS_GO_S = 1.0  # between the last answer of an owner and its lock
+_LETS_GO_S = 1.0  # between the last answer of an owner and the release of its lock
 
 
 def log_line(text: str) -> str:
     """Return a line of the scheduler's log."""
     from datetime import datetime, timezone
 
-    now = datetime.now(tz=timezone.utc)  # noqa: TID251  # for people only
+    now = datetime.now(tz=timezone.utc)  # noqa: TID251  # for users only
     return f"{now:%Y-%m-%dT%H:%M:%SZ} {plain(text)}\n"
 
 
@@ -81,11 +81,11 @@ def _numbers(version: str) -> List[int]:
 
 
 class OwnerClient:
-    """Talks to the owners of runs in one state directory.
+    """Sends requests to the owners of runs in one state directory.
 
-    `environ` is the environment for starting a scheduler, `timeout_s` the time to wait
-    for an answer; without `auto_start` no scheduler is started. `tell` gets progress
-    messages and their verbosity level: 1, or 2.
+    `environ` is the environment for starting a scheduler. `timeout_s` is how long to
+    wait for an answer, in seconds. Without `auto_start` no scheduler is started. `tell`
+    gets progress messages and their verbosity level: 1, or 2.
     """
 
     def __init__(
@@ -108,10 +108,10 @@ class OwnerClient:
         return lock_owner(self._folder.scheduler / "lock")
 
     def ensure_scheduler(self, *, asked: bool = False) -> LockOwner:
-        """Return the running scheduler, started if need be.
+        """Return the running scheduler; start one if necessary.
 
-        Of any number of callers at once one starts it, the others wait for that.
-        `asked`: somebody said so, whatever `auto_start`. Raises
+        If several callers do this at once, one starts it and the others wait. `asked`:
+        the user asked for the start, so `auto_start` is ignored. Raises
         SchedulerUnreachable, StateDirError.
         """
         holder = self.scheduler()
@@ -148,10 +148,9 @@ class OwnerClient:
         return self._folder.scheduler / "log"
 
     def wake_scheduler(self, verb: str = "poke") -> LockOwner:
-        """Make the scheduler read the queue, starting it if needed; return its lock
-        owner.
+        """Make the scheduler read the queue; start it if needed. Return its lock owner.
 
-        With the verb "schedules" it looks at these.
+        With the verb "schedules" it reads the schedules.
 
         A scheduler that is stopping or starting does not answer, so the request is
         repeated. Raises SchedulerUnreachable.
@@ -174,10 +173,10 @@ class OwnerClient:
         return self._put(socket, {"verb": verb, **fields})
 
     def start_hooks(self, run_ids: Sequence[str]) -> Optional[subprocess.Popen[bytes]]:
-        """Have the hooks of runs that have ended run, by a process of their own.
+        """Start a process that runs the hooks of finished runs.
 
-        Nobody has to wait for it. None if it cannot be started; then the next
-        scheduler has them run.
+        No process has to wait for it. Returns None if it cannot be started; then the
+        next scheduler runs the hooks.
         """
         try:
             return self._spawn(["run-hooks", *run_ids])
@@ -186,29 +185,29 @@ class OwnerClient:
             return None
 
     def log_note(self, text: str) -> None:
-        """Put a line into the scheduler's log, for who looks there for a reason."""
+        """Write a line with a timestamp to the scheduler's log."""
         self.write_log(log_line(text))
 
     def write_log(self, line: str) -> None:
-        """Put a line into the scheduler's log as it is, if the disk takes it."""
+        """Write a line to the scheduler's log unchanged; errors are ignored."""
         append(self.log, line)
 
     def api_status(self, key: str = "api") -> List[str]:
         """Return where the API of the scheduler listens, empty if none runs.
 
-        With "api_problems" as `key` what is wrong with that.
+        With "api_problems" as `key`, return the problems of the API.
         """
         if self.scheduler() is None:
             return []
-        with suppress(SchedulerUnreachable):  # it may just have ended
+        with suppress(SchedulerUnreachable):  # the scheduler may have ended just now
             return list(self.ask_scheduler("status").get(key, ()))
         return []
 
     def stop_scheduler(self) -> Optional[Dict[str, Any]]:
-        """Stop the scheduler and wait until it is gone; None if none was running.
+        """Stop the scheduler and wait until it has exited; None if none was running.
 
-        Not for one that comes next, which nobody asked. Raises SchedulerUnreachable,
-        also when it has not ended in time.
+        It does not wait for a scheduler that starts later. Raises SchedulerUnreachable,
+        also when the scheduler has not exited in time.
         """
         deadline = time.monotonic() + self._timeout_s
         while True:
@@ -217,7 +216,7 @@ class OwnerClient:
             try:
                 answer = self.ask_scheduler("stop")
             except SchedulerUnreachable as problem:
-                # It is about to end, or the next one about to begin.
+                # The scheduler is stopping, or the next one is starting.
                 if problem.__cause__ is None or time.monotonic() >= deadline:
                     raise
                 _wait_a_moment()
@@ -231,8 +230,8 @@ class OwnerClient:
     def _until_gone(self, asked: LockOwner, deadline: float) -> None:
         """Wait until a scheduler that was asked to stop has exited.
 
-        What it wrote stays in the lock until the next one can be reached, but not its
-        process; that is of no account where it cannot be seen from here.
+        Its record stays in the lock until the next scheduler can be reached, but its
+        process does not. The process is ignored if it is not visible from here.
         """
         is_seen = is_process(asked.pid)
         while self.scheduler() == asked and not (is_seen and not is_process(asked.pid)):
@@ -249,9 +248,9 @@ class OwnerClient:
             _wait_a_moment()
 
     def enqueue(self, run_ids: Sequence[str]) -> LockOwner:
-        """Give runs that have no owner to the scheduler, and return who that is.
+        """Enqueue runs without an owner for the scheduler, and return its lock owner.
 
-        Markers come first: the runs are queued even where this raises
+        Markers are written first: the runs are queued even if this raises
         SchedulerUnreachable.
         """
         for run_id in run_ids:
@@ -259,10 +258,10 @@ class OwnerClient:
         return self.wake_scheduler()
 
     def send(self, request: Request) -> None:
-        """Send a request to the owner of its run; durable on return.
+        """Send a request to the owner of its run; it is durable on return.
 
-        A run without an owner is given to the scheduler first. Raises RequestRejected,
-        NotFound, SchedulerUnreachable.
+        A run without an owner is first enqueued for the scheduler. Raises
+        RequestRejected, NotFound, SchedulerUnreachable.
         """
         run = self._folder.run(request.run)
         start = journal_size(run)
@@ -273,11 +272,12 @@ class OwnerClient:
             if not self._has_let_go(run, holder, within_s=_LETS_GO_S):
                 raise
             if was_applied(run, request, start):
-                # It died before it could answer; the next owner continues with it.
+                # The owner died before it could answer; the next owner continues the
+                # run.
                 if summarise(run).outcome is None:
                     self.enqueue([run.id])
                 return
-            # It was just handing the run over, or ended: who has it now?
+            # The owner was handing the run over, or had ended: find the next owner.
             following = lock_owner(run.lock) or self._new_owner(run, request)
             self._ask(following, encode_request(request))
 
@@ -285,16 +285,16 @@ class OwnerClient:
         """Make a foreground owner hand its run over; return when it has.
 
         Raises RequestRejected, StateDirError, and SchedulerUnreachable; then the run
-        stays where it is.
+        keeps its owner.
         """
         self.ensure_scheduler(asked=True)
         self._ask(owner, {"verb": "detach", "run": run_id})
         self._has_let_go(self._folder.run(run_id), owner, within_s=self._timeout_s)
-        # It does so itself, if it was not killed in the middle of it.
+        # The owner does this itself, unless it was killed during the handover.
         self.ask_scheduler("poke")
 
     def _new_owner(self, run: RunDir, request: Request) -> LockOwner:
-        """Return the scheduler, which takes the run together with the request."""
+        """Return the scheduler, which acquires the run and handles the request."""
         account = summarise(run)
         if account.outcome is None:
             self._folder.enqueue(run.id)
@@ -350,7 +350,7 @@ class OwnerClient:
             raise SchedulerUnreachable(message, hint=f"see {self.log}")
 
     def _spawn(self, verb: Sequence[str], *fds: int) -> subprocess.Popen[bytes]:
-        """Start a verb of `scheduler` in the background; its output goes into the log."""
+        """Start a verb of `scheduler` in the background; its output goes to the log."""
         log = open_log(self.log)
         try:
             return subprocess.Popen(
@@ -368,7 +368,7 @@ class OwnerClient:
 
 
 def journal_size(run: RunDir) -> int:
-    """The size of the journal before a request; 0 if there is none."""
+    """Return the size of the journal before a request; 0 if there is none."""
     try:
         return run.journal.stat().st_size
     except OSError:
@@ -376,9 +376,9 @@ def journal_size(run: RunDir) -> int:
 
 
 def was_applied(run: RunDir, request: Request, start: int) -> bool:
-    """Whether what was asked for is among what was written from `start` on.
+    """Whether the requested events are in the journal from `start` on.
 
-    To be called when the owner that was asked is gone, so that it writes no more.
+    Call it when the owner that got the request has ended, so that it writes no more.
     """
     fact = FACTS[type(request)]
     with reader(run.journal) as file:

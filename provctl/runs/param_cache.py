@@ -1,7 +1,7 @@
 """Caches parameters and tasks of workflow files, to know them without evaluation.
 
-The parameters of Nickel and KCL files are only known after evaluation. So loading a
-file caches them until it is loaded again.
+The parameters of Nickel and KCL files are only known after evaluation. So they are
+cached whenever a file is loaded, until it is loaded again.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 _HEAD = "params 1"
-_FILES = 200  # those that were loaded last
-_MOST_BYTES = 16 << 20  # of a file that somebody waits for
+_FILES = 200  # the most recently loaded ones
+_MOST_BYTES = 16 << 20  # bytes of a file that is read while a user waits
 _SHOWN = 500  # characters of a default
 
 
 def remember_params(
     cache: Path, file: Path, params: Mapping[str, Any], given: Collection[str]
 ) -> None:
-    """Keep the parameters of a workflow file that was just loaded, below `cache`.
+    """Cache the parameters of a workflow file that was just loaded, below `cache`.
 
-    `params` are their values; those of `given` were set by who loaded it, and are
-    neither defaults nor anything to keep. It does nothing for files that can be read
-    at any time, and nothing where it cannot be written.
+    `params` are their values. The caller set those in `given`, so they are not defaults
+    and are not cached. It does nothing for files that can be read at any time, or if
+    the cache cannot be written.
     """
     if file.suffix in (".json", ".toml"):
         return
@@ -54,8 +54,8 @@ def remember_params(
 def params_of(cache: Path, file: Path) -> Dict[str, str]:
     """Return the parameters of a workflow file, each with its default as JSON.
 
-    A default may be cut short, or empty where it is not known. Raises OSError and
-    ValueError for a file that cannot be read.
+    A default may be shortened, or empty if it is unknown. Raises OSError and ValueError
+    for a file that cannot be read.
     """
     if file.suffix not in (".json", ".toml"):
         kept = read_cache(_shelf(cache), _HEAD)
@@ -71,7 +71,7 @@ def params_of(cache: Path, file: Path) -> Dict[str, str]:
 def tasks_of(run: RunDir) -> List[Tuple[str, str]]:
     """Return the ids of a run's tasks, each with its description.
 
-    Raises OSError, and ValueError for what is no frozen workflow.
+    Raises OSError, and ValueError for a file that is not a frozen workflow.
     """
     document = json.loads(read_own(run.workflow))
     return [(task["id"], task.get("description", "")) for task in document["tasks"]]
@@ -99,7 +99,7 @@ def _content(file: Path) -> bytes:
 
 
 def _format_value(value: Any) -> str:
-    """A value as JSON; TOML has dates, which JSON has not."""
+    """Return a value as JSON; dates of TOML, which JSON lacks, become text."""
     return json.dumps(value, ensure_ascii=False, default=str)[:_SHOWN]
 
 
@@ -108,5 +108,5 @@ def _shelf(cache: Path) -> Path:
 
 
 def _name(file: Path) -> str:
-    """The name of a file on the shelf: any path, spelled in ASCII on one line."""
+    """Return the cache key of a file: its path, spelled in ASCII on one line."""
     return json.dumps(str(file.absolute()))

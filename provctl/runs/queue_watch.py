@@ -17,7 +17,7 @@ _ASK_S = 1.0
 
 
 class QueueWatcher:
-    """The queued runs of a watch that have no owner. `tell` is given words to show."""
+    """The watched runs that are queued without an owner. `tell` gets messages."""
 
     def __init__(
         self, folder: StateDir, owner_client: OwnerClient, tell: Callable[[str], None]
@@ -29,11 +29,11 @@ class QueueWatcher:
         self._told: Set[Tuple[str, str]] = set()
 
     def is_being_acquired(self, run_id: str) -> bool:
-        """Whether a run without an owner is queued, and a scheduler there to take it.
+        """Whether a run without an owner is queued, and a scheduler can take it.
 
-        After a while the scheduler is asked to. Raises why it never can:
-        JournalDamaged, JournalTooNew, NotFound. What may pass, a full disk for one,
-        is told once.
+        After a while this asks the scheduler to take the run. If the scheduler never
+        can, this raises the reason: JournalDamaged, JournalTooNew, NotFound. Temporary
+        reasons, such as a full disk, are reported once.
         """
         queued = (self._folder.queue / run_id).exists()
         if not queued or self._owner_client.scheduler() is None:
@@ -49,7 +49,7 @@ class QueueWatcher:
         try:
             self._owner_client.ask_scheduler("take", run=run_id)
         except (RequestRejected, SchedulerUnreachable):
-            return  # it has an owner by now, has ended, or the scheduler is ending
+            return  # it has an owner by now, has ended, or the scheduler is stopping
         except StateDirError as problem:
             words = f"run {run_id} cannot be started yet: {problem.message}"
             if (run_id, words) not in self._told:

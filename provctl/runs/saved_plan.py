@@ -58,7 +58,7 @@ def make_plan(workflow: Workflow, settings: Settings, now: float) -> SavedPlan:
 
 
 def dump_plan(plan: SavedPlan) -> bytes:
-    """Return the bytes of a plan: a JSON object, with the SHA-256 of the rest of it."""
+    """Return the bytes of a plan: a JSON object with the SHA-256 of the rest."""
     record: Dict[str, Any] = {
         "provctl_plan": FORMAT,
         "saved_at": plan.saved_at,
@@ -73,7 +73,7 @@ def dump_plan(plan: SavedPlan) -> bytes:
 
 
 def load_plan(content: bytes, where: str) -> SavedPlan:
-    """Return the plan in a file. Raises InvalidWorkflow if it is none, or not whole."""
+    """Return the plan in a file. Raises InvalidWorkflow if it is not a whole plan."""
     try:
         record = json.loads(content)
         version = record["provctl_plan"]
@@ -162,7 +162,7 @@ def _nushell_version(workflow: Workflow, settings: Settings) -> str:
 
 
 def _modules(workflow: Workflow, settings: Settings) -> Dict[str, str]:
-    """Return the digest of each module of the library, by its path below it."""
+    """Return the digest of each module of the library, by its path in the library."""
     library = workflow.library or settings.nushell.provisioning_lib
     if library is None or not _uses_nushell(workflow):
         return {}

@@ -1,4 +1,4 @@
-"""What is seen of a workflow's scripts and programs before anything runs."""
+"""Checks a workflow's scripts and programs before anything runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """What is wrong for certain, and what may be by the time it runs."""
+    """Certain mistakes, and problems that may be solved before the task runs."""
 
     mistakes: Tuple[Diagnostic, ...] = ()
     warnings: Tuple[Diagnostic, ...] = ()
@@ -40,10 +40,11 @@ class _Piece(NamedTuple):
 def inspect_scripts(
     settings: Settings, workflow: Workflow, file: str, cache: Path
 ) -> Seen:
-    """Say what Nushell finds in the scripts of a workflow, and which programs are not there.
+    """Check the scripts of a workflow with Nushell, and find programs that are missing.
 
-    Where Nushell does not answer, a warning says why; only programs are looked for then. `file` is what people call the workflow;
-    what Nushell says is kept in the folder `cache`.
+    If Nushell does not answer, a warning gives the reason, and only programs are
+    checked. `file` is the name of the workflow for users. The answers of Nushell are
+    cached in the folder `cache`.
     """
     pieces = list(_pieces(workflow))
     mistakes: List[Diagnostic] = []
@@ -99,7 +100,7 @@ def _finding_message(finding: Finding) -> str:
 def _locate(
     piece: _Piece, line: int, words: str, hint: str, source: SourceText
 ) -> Diagnostic:
-    """A mistake in a line of a script, in the workflow file where that is known."""
+    """Return a mistake in a line of a script, located in the workflow file if known."""
     file, lines = source.name, source.lines
     assert isinstance(piece.work, Script)
     begin = piece.work.line
@@ -126,7 +127,7 @@ def _pieces(workflow: Workflow) -> Iterator[_Piece]:
 
 
 class _Missing:
-    """Whether a program is on PATH nowhere; each is looked for once."""
+    """Whether a program is in no folder of PATH; each program is looked up once."""
 
     def __init__(self, settings: Settings, workflow: Workflow) -> None:
         self._env = {**workflow.environment, **settings.nushell.env_vars}
@@ -135,7 +136,7 @@ class _Missing:
 
     def __call__(self, program: object, task: Task) -> bool:
         if self._is_remote and task.place.node != "local":
-            return False  # its node may have it
+            return False  # the node of the task may have it
         path = task.env.get("PATH", self._env.get("PATH", ""))
         if not isinstance(program, str) or "/" in program or not isinstance(path, str):
             return False

@@ -1,8 +1,8 @@
-"""Submission: a workflow becomes a run on disk, and is handed to the scheduler.
+"""Submission: creates a run on disk from a workflow, and enqueues it.
 
-Who submits may give a key: submitting twice with it is submitting once. The run's
-id follows from the key, so that the file system decides between any number of
-submitters; there is no other record of keys that could be lost or be stale.
+The submitter may give a key: submitting again with the same key returns the same run.
+The run's id is derived from the key, so the file system decides between any number of
+submitters. There is no other record of keys that could be lost or stale.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from provctl.storage.layout import RunDir, StateDir
 
 
-# No vowels and nothing that is easily mistaken: ids are read aloud and typed.
+# No vowels and no letters that are easily confused: ids are read aloud and typed.
 _LETTERS = "bcdfghjkmnpqrstvwxz"
 _SYMBOLS = _LETTERS + "23456789"
 _KEY_MAX = 200  # characters
-# Chance does not meet itself again, keys are made by others: 75 bits.
+# Random ids do not collide by chance, but others choose the keys: 75 bits.
 _KEYED_LENGTH = 16
 
 
@@ -36,8 +36,8 @@ _KEYED_LENGTH = 16
 class SubmitOptions:
     """Options of a run. `max_parallel` applies if the workflow has no lower limit.
 
-    `key` makes it the same run as any before that has it; None: a run of its own.
-    `labels` are added to those of the workflow, and stronger.
+    With a `key`, the run is the same as any earlier one with that key; None creates a
+    new run. `labels` are added to those of the workflow and take precedence.
     """
 
     priority: int = 0
@@ -49,12 +49,12 @@ class SubmitOptions:
 
 
 def new_id() -> str:
-    """Return a fresh id: ten symbols, the first a letter; 48 bits of chance."""
+    """Return a new id: ten symbols, the first a letter; 48 random bits."""
     return _to_base(int.from_bytes(os.urandom(16), "big"), 10)
 
 
 def run_id_for_key(key: str, part: object = 0) -> str:
-    """Return the id that follows from a key, for its first or another `part`."""
+    """Return the id that is derived from a key, for its first or another `part`."""
     import json
     from hashlib import sha256
 
@@ -74,12 +74,12 @@ def _to_base(number: int, length: int) -> str:
 def submit(
     folder: StateDir, workflow: Workflow, wishes: SubmitOptions, *, part: int = 0
 ) -> str:
-    """Put a run on disk and return its id. It survives a power cut by then.
+    """Create a run on disk and return its id. On return it survives a power cut.
 
-    With a key that was given before, nothing is written and the run that has it is
-    returned. `part` counts the runs of a batch with one key. Raises StateDirError,
-    UsageError for no key, DuplicateKey if it is taken by other content, and
-    JournalDamaged or JournalTooNew if it cannot be known what has it.
+    If the key was used before, nothing is written and the existing run is returned.
+    `part` numbers the runs of a batch with one key. Raises StateDirError, UsageError
+    for an invalid key, DuplicateKey if the key is used by a different submission, and
+    JournalDamaged or JournalTooNew if the run with the key cannot be read.
     """
     folder.prepare()
     if wishes.key is None:
@@ -90,7 +90,7 @@ def submit(
         try:
             return _create(folder, run.id, workflow, wishes)
         except RunExists:
-            pass  # another one submits it at this moment
+            pass  # another process is submitting it at this moment
     _check_same(run, workflow, wishes)
     folder.sync_run_index()
     return run.id
@@ -99,8 +99,9 @@ def submit(
 def submit_and_enqueue(
     folder: StateDir, workflow: Workflow, wishes: SubmitOptions
 ) -> str:
-    """Submit a run for the scheduler to take, and return its id; raises what `submit`
-    does.
+    """Submit a run, enqueue it for the scheduler, and return its id.
+
+    Raises what `submit` raises.
     """
     with folder.submitting():
         run_id = submit(folder, workflow, wishes)
@@ -109,7 +110,7 @@ def submit_and_enqueue(
 
 
 def enqueue_if_unfinished(folder: StateDir, run_id: str) -> None:
-    """Queue a run unless it has ended: who submitted it may not have come to that."""
+    """Enqueue a run unless it has finished; its submitter may have died before that."""
     from provctl.storage.run_summary import summarise
 
     if summarise(folder.run(run_id)).outcome is None:
@@ -150,7 +151,7 @@ def _create(
 
 
 def _check_key(key: str) -> None:
-    # Empty is most likely a variable of a shell that was never set.
+    # An empty key is most likely a shell variable that was never set.
     if not 1 <= len(key) <= _KEY_MAX:
         message = (
             f"an idempotency key must have 1 to {_KEY_MAX} characters, not {len(key)}"
@@ -164,7 +165,7 @@ def _check_key(key: str) -> None:
 
 
 def _check_same(run: RunDir, workflow: Workflow, wishes: SubmitOptions) -> None:
-    """Raise DuplicateKey unless a run is what is to be submitted."""
+    """Raise DuplicateKey unless a run equals the submission."""
     from provctl.storage.run_summary import read_submission
 
     before = read_submission(run)

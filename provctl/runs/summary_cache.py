@@ -1,7 +1,7 @@
-"""Summaries of all runs, kept in the cache so that lists and @last answer at once.
+"""Cached summaries of all runs, so that lists and @last answer at once.
 
-An account is believed as long as the journal it was read from looks the same to
-`stat`: a journal only ever grows.
+A summary is valid as long as `stat` shows an unchanged journal, because a journal only
+grows.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from provctl.storage.layout import RunDir, StateDir
 
 
-# No JSON: to import that alone takes as long as to read a thousand of these.
+# Not JSON: importing it takes as long as reading a thousand summaries.
 _HEAD = (
     "stamp created_at status outcome finished_at tasks priority size"
     " batch name label..."
 )
 _OUTCOME, _SIZE = 3, 7  # their columns
 _SHOWN = 200
-_WORTH_IT = 100  # runs of which one is read in the time in which all are kept
+_WORTH_IT = 100  # reading one run takes as long as writing this many summaries
 
 
 def accounts(folder: StateDir) -> List[RunSummary]:
-    """Return the account of every run, as `RunSummaryCache.every`. Raises StateDirError."""
+    """Return the summary of every run, oldest first. Raises StateDirError."""
     return summary_cache(folder).every()
 
 
@@ -58,9 +58,10 @@ def summary_cache(folder: StateDir) -> RunSummaryCache:
 
 
 class RunSummaryCache:
-    """The runs of a state directory, with accounts that are kept below `cache`.
+    """The runs of a state directory, with summaries that are cached below `cache`.
 
-    What cannot be read in `within_s` is left for the next one. Raises StateDirError.
+    Summaries that cannot be read in `within_s` seconds are left to the next process.
+    Raises StateDirError.
     """
 
     def __init__(
@@ -72,13 +73,13 @@ class RunSummaryCache:
         self._ids = folder.run_ids()
         kept = read_cache(self._file, _HEAD)
         self._kept = {run: kept[run] for run in self._ids if run in kept}
-        self._known: Dict[str, RunSummary] = {}  # those that were looked at
+        self._known: Dict[str, RunSummary] = {}  # read in this process
         self._has_counted = False
 
     def every(self) -> List[RunSummary]:
-        """Return the account of every run as it is now, the oldest first.
+        """Return the current summary of every run, oldest first.
 
-        Those of damaged runs are among them.
+        Damaged runs are included.
         """
         return sorted(self.now(self._ids), key=_creation_key)
 
@@ -87,9 +88,9 @@ class RunSummaryCache:
         fits: Optional[Callable[[RunSummary], bool]] = None,
         most: int = _SHOWN,
     ) -> List[RunSummary]:
-        """Return the runs that fit, the newest first, and at most `most` of them.
+        """Return at most `most` matching runs, newest first.
 
-        `fits` goes by what never changes of a run: its id, name, batch and labels.
+        `fits` may only use what never changes: id, name, batch and labels of a run.
         """
         self._look_at(run for run in self._ids if run not in self._kept)
         there = [run for run in self._ids if run in self._kept or run in self._known]
@@ -97,13 +98,13 @@ class RunSummaryCache:
         fitting = (
             order if fits is None else (r for r in order if fits(self._last_of(r)))
         )
-        # Only those: to look at a thousand journals takes 3 ms.
+        # Only those: checking a thousand journals takes 3 ms.
         return self.now(list(islice(fitting, most)))
 
     def size(self, run_id: str) -> int:
-        """Return the bytes on disk of a run that has ended; they stay as they are.
+        """Return the bytes on disk of a finished run, which no longer change.
 
-        What had to be counted is kept by `keep`.
+        `keep` stores sizes that had to be computed.
         """
         row = self._kept.get(run_id, "").split("\t")
         if len(row) <= _SIZE or not row[_OUTCOME]:
@@ -115,12 +116,12 @@ class RunSummaryCache:
         return int(row[_SIZE])
 
     def keep(self) -> None:
-        """Write down the sizes that had to be counted, if there are any."""
+        """Store the sizes that had to be computed, if there are any."""
         if self._has_counted:
             write_cache(self._file, _HEAD, self._kept)
 
     def _last_of(self, run_id: str) -> RunSummary:
-        """The account of a run as it was when it was last looked at."""
+        """Return the summary of a run as it was when last read."""
         known = self._known.get(run_id)
         return _account(run_id, self._kept[run_id]) if known is None else known
 
@@ -131,13 +132,14 @@ class RunSummaryCache:
         return float(self._kept[run_id].split("\t", 2)[1]), run_id
 
     def now(self, run_ids: Sequence[str]) -> List[RunSummary]:
-        """Return the accounts of runs as they are now, in the order of their ids here."""
+        """Return the current summaries of runs, in the given order."""
         for run_id in run_ids:
             if run_id not in self._known and run_id not in self._kept:
                 continue
             run = self._known[run_id] = self._last_of(run_id)
             if run.outcome is None:
-                # Before the journal is looked at: who ends a run lets go of it then.
+                # Before the journal is checked: an owner that ends a run releases it
+                # afterwards.
                 folder = self._folder.run(run_id)
                 owned = is_locked(folder.lock)
                 if not owned and _may_be_told_apart(folder, run):
@@ -150,7 +152,7 @@ class RunSummaryCache:
     def find(self, text: str) -> Optional[RunSummary]:
         """Return the run that `text` names: the start of an id, or @last.
 
-        None if there is none, or if there are several.
+        None if no run or several runs match.
         """
         if text == "@last":
             return next(iter(self.latest(most=1)), None)
@@ -158,10 +160,11 @@ class RunSummaryCache:
         return next(iter(self.now(found)), None) if len(found) == 1 else None
 
     def _look_at(self, run_ids: Iterable[str]) -> None:
-        """Read again what has grown, as much as there is time for, and keep it."""
+        """Read journals that have grown, within the time limit; cache the results."""
         runs, fresh = str(self._folder.runs), 0
         for run_id in run_ids:
-            # First the stamp: what grows meanwhile does not look like it next time.
+            # First the fingerprint: if the journal grows meanwhile, the next one
+            # differs.
             stamp = journal_fingerprint(runs, run_id)
             if stamp and self._kept.get(run_id, "").startswith(f"{stamp}\t"):
                 continue
@@ -177,13 +180,13 @@ class RunSummaryCache:
 
 
 def _may_be_told_apart(folder: RunDir, run: RunSummary) -> bool:
-    """Whether its marker, or that it has none, may say more than its journal did."""
+    """Whether its marker, or the lack of one, can change the status of the run."""
     if run.status == "incomplete":
         return True
     try:
         return run.status == "queued" and is_left_alone(folder)
     except OSError:
-        return True  # whatever it is, the journal is looked at
+        return True  # the journal is checked in any case
 
 
 def _creation_key(run: RunSummary) -> Tuple[float, str]:
@@ -191,7 +194,7 @@ def _creation_key(run: RunSummary) -> Tuple[float, str]:
 
 
 def _row(stamp: str, run: RunSummary) -> str:
-    """An account as a line; its texts such that they have no tab in them."""
+    """Return a summary as a line; its texts are escaped, so they contain no tab."""
     ended = "" if run.finished_at is None else repr(run.finished_at)
     facts = (
         run.status,

@@ -1,8 +1,8 @@
-"""What a bug report needs of a run and of its scheduler: bounded, read and no more.
+"""Collects data on a run and its scheduler for a bug report; changes nothing.
 
-Values that a workflow was given are left out unless they are asked for, and whatever
-is known to be a secret is covered wherever it turns up. Nothing here raises for what
-is damaged or missing: that is what such a report is about.
+The data is limited in size. Values that a workflow was given are left out unless
+requested, and all known secrets are redacted everywhere. Nothing here raises an error
+for damaged or missing files, because a bug report is often about such files.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _LISTED = 10_000  # files
 
 _ATTEMPT = re.compile(r"\d+\.\d+[up]?")
 _LEFT_OUT = "(omitted)"
-# What says how a workflow is built, and nothing of what it is given.
+# Fields that describe how a workflow is built, without the values it is given.
 _BUILD = frozenset(
     {
         *("v", "name", "id", "parent", "needs", "priority", "timeout_s", "retry"),
@@ -65,7 +65,7 @@ _PARTS = frozenset({"call", "script", "command", "undo", "probe"})
 
 @light_dataclass
 class Part:
-    """A file of the bundle; `about` says what is in it that may matter to people."""
+    """A file of the bundle; `about` describes content that may be sensitive."""
 
     name: str
     content: bytes
@@ -73,7 +73,7 @@ class Part:
 
 
 def collect_run(folder: RunDir, *, with_inputs: bool) -> Iterator[Part]:
-    """Return what there is of a run: journal, workflow, exit records, ends of logs."""
+    """Return the files of a run: journal, workflow, exit records, ends of logs."""
     yield from _journal(folder)
     yield _workflow(folder.workflow, with_inputs=with_inputs)
     yield Part(
@@ -92,7 +92,7 @@ def collect_run(folder: RunDir, *, with_inputs: bool) -> Iterator[Part]:
 
 
 def collect_scheduler(folder: StateDir) -> Iterator[Part]:
-    """Return what the background scheduler has left to be read."""
+    """Return the files of the background scheduler."""
     log = folder.scheduler / "log"
     said = b"".join(
         _read(file, _SCHEDULER_LOG_END, end=True) for file in (older(log), log)
@@ -108,9 +108,10 @@ def collect_scheduler(folder: StateDir) -> Iterator[Part]:
 def secrets(
     run: Optional[RunDir], state: StateDir, environ: Mapping[str, str]
 ) -> List[str]:
-    """Return every secret that is at hand: the API's token, those of the run's tasks.
+    """Return all available secrets: the API's token and those of the run's tasks.
 
-    No program is asked for one: what it told a task is covered in its log already.
+    No program is run to look a secret up: if it gave a task one, the log of the task is
+    already redacted.
     """
     found = [_read(state.scheduler / "token", _RECORD_MAX).decode("utf-8", "replace")]
     tasks: Any = [] if run is None else _json(run.workflow).get("tasks", [])
@@ -118,18 +119,18 @@ def secrets(
         try:
             found.append(find_secret(name, reference, environ))
         except ProvctlError:
-            continue  # it is not to be had here, so it cannot be looked for
+            continue  # not available here, so it cannot be searched for
     return [text.strip() for text in found if text.strip()]
 
 
 def redacted(part: Part, texts: Iterable[str]) -> Part:
-    """Return a part in which these texts are overwritten with `*`, in all their forms."""
+    """Return a part in which `*` replaces these texts, in all their encodings."""
     raw = [form.encode("utf-8", "surrogatepass") for form in encodings_of(texts)]
     return replace(part, content=redact_bytes(part.content, raw))
 
 
 def write_archive(parts: Iterable[Part], root: str, now: float) -> bytes:
-    """Return a tar archive, compressed, with all parts in the folder `root`."""
+    """Return a compressed tar archive with all parts in the folder `root`."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for part in parts:
@@ -172,14 +173,14 @@ def _outline_value(key: str, value: Any) -> Any:
     if key == "secrets" and isinstance(value, dict):
         return {name: _outline_reference(str(where)) for name, where in value.items()}
     if key == "argv" and isinstance(value, list):
-        return [*value[:1], f"({len(value) - 1} omitted)"]  # the program says much
-    # In a `call` it is a name, in a task what is run.
+        return [*value[:1], f"({len(value) - 1} omitted)"]  # keeps the program
+    # In a `call` it is a name, in a task it is the command.
     is_name = key == "command" and isinstance(value, str)
     return value if key in _BUILD or is_name else _LEFT_OUT
 
 
 def _outline_reference(text: str) -> str:
-    """A reference names a place; of a command the program says enough."""
+    """Return a reference, which names a place; of a command only the program."""
     try:
         argv = parse_reference(text).argv
     except ValueError:
@@ -195,7 +196,7 @@ def _references(tasks: Any) -> Iterator[Tuple[str, str]]:
 
 
 def _chosen_attempts(folder: Path) -> List[str]:
-    """The attempts that say most: those that ended badly, then the latest ones."""
+    """Return the most informative attempts: those that failed, then the latest ones."""
     try:
         files = [file for file in folder.iterdir() if file.suffix in (".go", ".log")]
         dated = [(file.lstat().st_mtime, file.stem) for file in files]
@@ -221,14 +222,14 @@ def _json(file: Path) -> Dict[str, Any]:
 
 
 def _read(file: Path, most: int, *, end: bool = False) -> bytes:
-    """At most `most` bytes of a file, from its end; empty if it is not a regular file."""
+    """Return up to `most` bytes of a regular file, or of its end; else nothing."""
     try:
         with reader(file) as stream:
             if end:
                 stream.seek(max(0, _size(file) - most))
             return stream.read(most)
     except (FileNotFoundError, ForeignFile):
-        return b""  # also a socket, or what leads elsewhere
+        return b""  # also for a socket or a symlink
     except OSError as problem:
         return f"(cannot be read: {problem.strerror})\n".encode()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, Mapping
 
-# What programs need to find things and people to read them; no credentials, and
-# nothing that changes how programs are loaded or shells behave.
+# Variables that programs need to find files and to format text for users. No
+# credentials, and nothing that changes how programs are loaded or shells behave.
 _NAMES = frozenset(
     {
         "HOME",
@@ -27,9 +27,9 @@ _PREFIXES = ("LC_", "XDG_", "PROVISIONING_")
 def task_environment(
     environ: Mapping[str, str], passthrough: Iterable[str]
 ) -> Dict[str, str]:
-    """Return the allowed part of `environ`; `passthrough` names what else may go.
+    """Return the allowed part of `environ`; `passthrough` names further variables.
 
-    A value that is not text (not UTF-8) is left out.
+    Values that are not text (not UTF-8) are left out.
     """
     allowed = _NAMES | set(passthrough)
     return {
@@ -40,7 +40,7 @@ def task_environment(
 
 
 def is_text(value: str) -> bool:
-    """Say whether a variable of the environment is UTF-8."""
+    """Return whether the value of an environment variable is UTF-8."""
     try:
         value.encode()
     except UnicodeEncodeError:

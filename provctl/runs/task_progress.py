@@ -1,4 +1,4 @@
-"""What tasks said last: in their logs, by the API, or in what they returned."""
+"""The last progress of tasks: from their logs, from the API, or from their output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provctl.storage.layout import StateDir
 
 
-_LOOKED_INTO = 1000  # logs of tasks that ended: of more, a status would take long
+_LOOKED_INTO = 1000  # logs of finished tasks; reading more would make `status` slow
 
 
 class _AttemptProgress:
@@ -31,7 +31,7 @@ class _AttemptProgress:
 class TaskProgressReader:
     """The newest progress of each attempt, from the log or the API.
 
-    Without `logs` only what was reported counts.
+    Without `logs`, only progress that was reported through the API is used.
     """
 
     def __init__(self, folder: StateDir, *, logs: bool = True) -> None:
@@ -40,7 +40,7 @@ class TaskProgressReader:
         self._listeners: Dict[Tuple[str, str], _AttemptProgress] = {}
 
     def newest(self, run: RunState, task: TaskState) -> Progress:
-        """Return what a task said last, reading only what is new in its log."""
+        """Return the last progress of a task; reads only what is new in its log."""
         key = (run.submitted.run, task.task.id)
         listener = self._listeners.get(key)
         if listener is None or listener.attempt != task.attempt:
@@ -59,10 +59,10 @@ class TaskProgressReader:
         )
 
     def last(self, run: RunState, picture: RunView) -> RunView:
-        """Return a picture with what each task said last, as far as is known.
+        """Return a view with the last progress of each task, as far as is known.
 
-        Of tasks that ended without a word in what they returned, the logs of the
-        latest are looked into.
+        If the output of a finished task has no message, its log is read; of these
+        tasks, only those that finished last.
         """
         tasks = [run.tasks[seen.id] for seen in picture.tasks]
         silent = [t for t in tasks if t.status == "finished" and t.attempt]

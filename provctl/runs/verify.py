@@ -1,4 +1,4 @@
-"""The check of a whole run: its journal, and the exit records of its attempts."""
+"""Verifies a whole run: its journal, and the exit records of its attempts."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _PURPOSES = {"": "run", "u": "undo", "p": "probe"}
 
 @light_dataclass
 class VerifyResult:
-    """The verdict about a run, or with `kind` "schedule" about a schedule.
+    """The verdict about a run, or about a schedule if `kind` is "schedule".
 
-    `verdict` as in `storage.journal.inspect.Inspection`; a run whose exit records say
-    other than its journal is damaged too. `attempts` counts exit records that were
-    compared; `file`, `offset` and `record` are where damage is, if it is anywhere.
+    `verdict` is that of `storage.journal.inspect.Inspection`. A run whose exit records
+    contradict its journal is damaged too. `attempts` counts the exit records that were
+    compared. `file`, `offset` and `record` locate the damage, if there is any.
     """
 
     run: str
@@ -96,7 +96,7 @@ def verify(folder: RunDir) -> VerifyResult:
 
 
 def unknown_attempts(folder: RunDir, finding: Inspection) -> List[Tuple[str, int, str]]:
-    """Attempts that are missing in the journal: task, number, state."""
+    """Return the attempts that the journal lacks: task, number, state."""
     assert finding.run is not None
     known = _known(finding)
     found = []
@@ -129,7 +129,7 @@ def _attempt_state(store: AttemptStore, place: AttemptRef) -> str:
 
 
 def _compare(folder: RunDir, finding: Inspection) -> Tuple[int, List[Tuple[Path, str]]]:
-    """Compare exit records with the journal; return their count and the faults."""
+    """Compare exit records with the journal; return their count and the differences."""
     run = finding.run
     assert run is not None
     ends = [e for e in finding.events if isinstance(e, AttemptFinished)]
@@ -180,7 +180,8 @@ def _fault(
     told = event.result
     says = _end(told)
     if ended is None or isinstance(ended, NeverStartedReport):
-        # Of an attempt that was lost or fenced off, nothing is known, and nothing said.
+        # The result of a lost or fenced attempt is unknown, so there is none to
+        # compare.
         silent = told.exit_code is None and told.signal is None
         in_doubt = silent or store.is_running(place)
         return (
@@ -209,7 +210,7 @@ def _known(finding: Inspection) -> Set[Tuple[str, int]]:
 
 
 def _places(folder: RunDir, run: RunState) -> Iterator[AttemptRef]:
-    """Every attempt that has a file, ordered by task and attempt."""
+    """Return every attempt that has a file, ordered by task and attempt."""
     try:
         names = [path.name for path in folder.attempts.iterdir()]
     except OSError:

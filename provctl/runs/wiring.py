@@ -1,4 +1,4 @@
-"""The composition: which executor, clock and limits an owner of runs works with."""
+"""Wiring: which executor, clock and limits an owner of runs uses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def make_holder(
     kind: str, socket: Path, settings: Settings, *, slots: Optional[int] = None
 ) -> LockOwner:
-    """Return what this process writes into the locks it holds."""
+    """Return what this process writes into the locks that it holds."""
     return LockOwner(
         kind,
         os.getpid(),
@@ -51,7 +51,7 @@ def make_holder(
 
 
 def make_executor(settings: Settings, folder: StateDir) -> Executor:
-    """Return what runs attempts. It gets ready by itself, so make it early."""
+    """Return the executor. It gets ready in the background, so create it early."""
     if not settings.nodes:
         return OwnMachineExecutor()
     from provctl.executors.remote.executor import RemoteExecutor
@@ -76,7 +76,7 @@ def secret_source(settings: Settings, environ: Mapping[str, str]) -> SecretSourc
 
 
 def _slots(settings: Settings, wanted: Optional[int]) -> int:
-    """How many tasks run at once: on nodes no more than those have slots."""
+    """Return how many tasks run at once; with nodes, at most the sum of their slots."""
     usual = wanted or settings.executor.max_concurrent_tasks
     if settings.executor.kind == "local" or not settings.nodes:
         return usual
@@ -127,7 +127,8 @@ def make_scheduler(
         if on_acquire is not None:
             on_acquire(run_id)
         if settings.hooks.on_run_finished:
-            # No run waits for its hooks. On a disk that is full it is not taken either.
+            # The run does not depend on its hooks. If the disk is full, acquiring the
+            # run fails anyway.
             with suppress(StateDirError):
                 marks.add(run_id)
 
@@ -150,6 +151,6 @@ def make_scheduler(
         deps,
         slots=_slots(settings, slots),
         capacity=settings.pools,
-        # Who asks for more than usual for one run has the rest of the others too.
+        # A run with more slots than usual can use all slots that others leave free.
         common=max(slots or 0, usual),
     )

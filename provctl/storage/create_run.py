@@ -1,4 +1,4 @@
-"""Puts a new run on disk, whole or not at all."""
+"""Creates a new run on disk, completely or not at all."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ if TYPE_CHECKING:
 
 
 class RunExists(StateDirError):
-    """There is a run with this id already; it was left as it is."""
+    """A run with this id already exists; it is unchanged."""
 
 
 def create_run(state: StateDir, submitted: RunSubmitted, frozen: bytes) -> RunDir:
-    """Put a new run on disk, whole or not at all, and return its folder.
+    """Create a new run on disk, completely or not at all; return its folder.
 
-    When this returns, it survives a power cut. Raises RunExists and, when it
-    cannot be written, StateDirError.
+    When this returns, the run survives a power cut. Raises RunExists, and StateDirError
+    when the run cannot be written.
     """
-    # Of this call alone: what a killed one left is in nobody's way, nor are
-    # others that make the same run. Of them one gets its name.
+    # The draft belongs to this call alone. A draft that a killed process left does not
+    # interfere, nor do other calls that create the same run. One of them gets the name
+    # of the run.
     draft = RunDir(state.runs / _draft_name(submitted.run))
     final = state.run(submitted.run)
     with reported(state.path):
@@ -45,7 +46,7 @@ def create_run(state: StateDir, submitted: RunSubmitted, frozen: bytes) -> RunDi
             write_fsync(draft.workflow, frozen)
             create_empty(draft.lock)
             _begin_journal(draft.journal, submitted)
-            # With it what is in it, also the folder and the file that are empty.
+            # Syncs its entries too, among them the empty folder and the empty file.
             fsync_dir(draft.path)
             _publish(draft, final)
             fsync_dir(state.runs)
@@ -62,13 +63,13 @@ def _draft_name(run_id: str) -> str:
 
 
 def draft_owner_pid(name: str) -> Optional[int]:
-    """Return the process that creates, or created, a draft; None if it is not a draft."""
+    """Return the pid of the process that made a draft; None if it is not a draft."""
     draft = re.fullmatch(r"\.new-.+-(\d+)-[0-9a-f]{8}", name)
     return int(draft[1]) if draft is not None else None
 
 
 def _publish(draft: RunDir, final: RunDir) -> None:
-    """Only one creator of a run succeeds here: no folder with files is replaced."""
+    """Only one creator of a run succeeds: a folder with files is not replaced."""
     try:
         draft.path.rename(final.path)
     except OSError as problem:

@@ -1,13 +1,13 @@
-"""The layout of the state directory and of a run's folder, and making both.
+"""The layout of the state directory and of a run's folder; creates both.
 
 <state>/                     0700
-  queue/<run>                marker of an unfinished run for the scheduler
+  queue/<run>                marker: unfinished run for the scheduler
   runs/<run>/
-    workflow.json            what runs, frozen
-    journal.jsonl            facts
-    checkpoint.json          the state at some time; may be missing
+    workflow.json            the frozen workflow
+    journal.jsonl            the events
+    checkpoint.json          the state at a journal offset; may be missing
     owner.lock               flock held by the owner
-    attempts/<n>.<k>.*       task index and attempt, by the attempt's supervisor
+    attempts/<n>.<k>.*       task index and attempt; the shim writes them
   schedules/<name>.*         see `storage.schedules`
   hooks/<run>                see `storage.pending_hooks`
   slots/<resource>           see `storage.slots`
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class RunDir:
-    """Where everything of one run is."""
+    """The paths of one run."""
 
     path: Path
 
     @property
     def id(self) -> str:
-        """The run's id is its folder's name."""
+        """The run's id, which is the name of its folder."""
         return self.path.name
 
     @property
@@ -71,26 +71,26 @@ class RunDir:
 
     @property
     def pin(self) -> Path:
-        """Marker that keeps a run from being pruned."""
+        """Marker that protects a run from pruning."""
         return self.path / "pinned"
 
     @property
     def state(self) -> StateDir:
-        """The state directory that it is in."""
+        """The state directory that contains the run."""
         return StateDir(self.path.parent.parent)
 
     @property
     def marker(self) -> Path:
-        """What is there as long as the background scheduler has to do with it."""
+        """Marker that exists while the scheduler is responsible for the run."""
         return self.state.queue / self.id
 
     @property
     def attempts(self) -> Path:
-        """Folder of the attempts' files."""
+        """Folder of the attempt files."""
         return self.path / "attempts"
 
     def check_lock(self) -> None:
-        """Raise JournalDamaged if there is a lock that is no file of ours."""
+        """Raise JournalDamaged if the lock exists but is not a file of this user."""
         try:
             os.close(open_own(self.lock))
         except FileNotFoundError:
@@ -99,11 +99,11 @@ class RunDir:
             raise unreadable(self.lock, problem) from problem
 
     def log_of(self, index: int, attempt: int) -> Path:
-        """Output of one attempt, whatever it was for."""
+        """Path of the log of one attempt, whatever its purpose."""
         name, folder = f"{index}.{attempt}", str(self.attempts)
         for purpose in "up":
             path = f"{folder}/{name}{purpose}.log"
-            if os.path.exists(path):  # noqa: PTH110  # of thousands, and a Path costs as much
+            if os.path.exists(path):  # noqa: PTH110  # thousands of calls: Path is slow
                 name += purpose
                 break
         return self.attempts / f"{name}.log"
@@ -113,8 +113,8 @@ class RunDir:
     ) -> Workflow:
         """Return the frozen workflow, if it is the one that was submitted.
 
-        `known` are workflows by their digests: one of them that is the same is
-        returned itself. Raises JournalDamaged, JournalTooNew, StateDirError.
+        `known` are workflows by digest. If it has the same workflow, that object is
+        returned. Raises JournalDamaged, JournalTooNew, StateDirError.
         """
         from provctl.storage import workflow_json
 
@@ -137,17 +137,17 @@ class StateDir:
 
     @property
     def queue(self) -> Path:
-        """Markers of unfinished runs meant for the background scheduler."""
+        """Markers of unfinished runs for the background scheduler."""
         return self.path / "queue"
 
     @property
     def runs(self) -> Path:
-        """One folder a run."""
+        """Folder with one folder per run."""
         return self.path / "runs"
 
     @property
     def scheduler(self) -> Path:
-        """What the background scheduler keeps for itself."""
+        """Files of the background scheduler itself."""
         return self.path / "scheduler"
 
     @property
@@ -156,20 +156,20 @@ class StateDir:
         return self.path / "slots"
 
     def run(self, run_id: str) -> RunDir:
-        """Return where a run is, or would be."""
+        """Return the paths of a run, whether or not it exists."""
         return RunDir(self.runs / run_id)
 
     def run_ids(self) -> List[str]:
-        """Return the ids of all runs, sorted; empty when there is no directory."""
+        """Return the ids of all runs, sorted; empty if there is no directory."""
         return _names(self.runs)
 
     def pinned(self) -> Set[str]:
-        """Return the ids of the runs that are protected from removal."""
+        """Return the ids of the runs that are protected from pruning."""
         runs, name = str(self.runs), self.run("x").pin.name
         return {
             run_id
             for run_id in self.run_ids()
-            if os.path.exists(f"{runs}/{run_id}/{name}")  # noqa: PTH110  # as above
+            if os.path.exists(f"{runs}/{run_id}/{name}")  # noqa: PTH110  # see `log_of`
         }
 
     def queued(self) -> List[str]:
@@ -177,7 +177,7 @@ class StateDir:
         return _names(self.queue)
 
     def prepare(self) -> None:
-        """Make what is missing. Raises StateDirError if it is not ours alone."""
+        """Create what is missing. Raises StateDirError if others have access."""
         with reported(self.path):
             for folder in (self.path, self.queue, self.runs, self.scheduler):
                 if not folder.is_dir():
@@ -186,7 +186,7 @@ class StateDir:
             self._check_parts()
 
     def _check_parts(self) -> None:
-        """The directory itself may be where a link leads, what is in it must not be."""
+        """Check the folders. The state directory may be a symlink, they may not."""
         info = self.path.stat()
         if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o022:
             raise _not_ours(self.path, "other users own it or can write to it")
@@ -201,9 +201,9 @@ class StateDir:
 
     @contextmanager
     def submitting(self) -> Iterator[None]:
-        """Mark that a submission is in progress, from the folder to the marker.
+        """Mark that a submission is in progress, from the run's folder to its marker.
 
-        A run without a marker is not taken for what a killed submit left meanwhile.
+        Meanwhile, a run without a marker is not treated as left by a killed submission.
         Raises StateDirError.
         """
         self.prepare()
@@ -218,11 +218,11 @@ class StateDir:
 
     @contextmanager
     def no_submitters(self) -> Iterator[bool]:
-        """Return whether no submission is in progress; none can start meanwhile."""
+        """Yield whether no submission is in progress; none can start meanwhile."""
         try:
             fd = open_own(self._submitters, os.O_RDWR | os.O_CREAT)
         except OSError:
-            yield False  # it cannot be known
+            yield False  # unknown
             return
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -238,9 +238,9 @@ class StateDir:
         return self.queue / ".submitters"
 
     def sync_run_index(self) -> None:
-        """Make sure that a run somebody else made survives a power cut.
+        """Make sure that a run of another process survives a power cut.
 
-        Its maker may have died before it came to that. Raises StateDirError.
+        That process may have died before it synced the folder. Raises StateDirError.
         """
         with reported(self.path):
             fsync_dir(self.runs)
@@ -252,21 +252,21 @@ class StateDir:
             fsync_dir(self.queue)
 
     def pin(self, run_id: str) -> None:
-        """Keep a run from being pruned, durably. Raises StateDirError."""
+        """Protect a run from pruning, durably. Raises StateDirError."""
         run = self.run(run_id)
         with reported(self.path):
             create_empty(run.pin)
             fsync_dir(run.path)
 
     def unpin(self, run_id: str) -> None:
-        """Let a run be pruned again. Raises StateDirError."""
+        """Allow pruning of a run again. Raises StateDirError."""
         run = self.run(run_id)
         with reported(self.path):
             if run.pin.exists():
                 run.pin.unlink()
 
     def dequeue(self, run_id: str) -> None:
-        """Remove the marker; a marker of a finished run that remains does no harm."""
+        """Remove the marker. The marker of a finished run does no harm if it stays."""
         try:
             (self.queue / run_id).unlink()
         except OSError:
@@ -280,7 +280,7 @@ def _not_ours(path: Path, why: str) -> StateDirError:
 
 
 def fsync_dir(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make the entries of a folder durable."""
     fd = os.open(str(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -289,7 +289,7 @@ def fsync_dir(folder: Path) -> None:
 
 
 def write_fsync(path: Path, content: bytes) -> None:
-    """Write a file, for its owner alone, and make its content durable."""
+    """Write a file that only its owner can read, and make its content durable."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     with os.fdopen(open_own(path, flags), "wb") as file:
         file.write(content)
@@ -298,14 +298,14 @@ def write_fsync(path: Path, content: bytes) -> None:
 
 
 def create_empty(path: Path) -> None:
-    """Make an empty file, for its owner alone; to sync its folder makes it durable."""
+    """Create an empty private file; syncing its folder makes it durable."""
     os.close(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
 
 
 def _names(folder: Path) -> List[str]:
     try:
         check_folder(folder)
-        names = os.listdir(folder)  # noqa: PTH208 - thousands, at every list of runs
+        names = os.listdir(folder)  # noqa: PTH208 - Path is slow for thousands of runs
     except FileNotFoundError:
         return []
     except ForeignFile as problem:
@@ -318,7 +318,7 @@ def _names(folder: Path) -> List[str]:
 
 @contextmanager
 def reported(path: Path) -> Iterator[None]:
-    """Raise StateDirError, which names the file, where an OSError passes."""
+    """Convert an OSError to a StateDirError that names the file."""
     try:
         yield
     except OSError as problem:

@@ -1,4 +1,4 @@
-"""The locks: identity is a held kernel lock, never a process id in a file."""
+"""Locks. A held kernel lock identifies the owner, never a process id in a file."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from provctl.base.flock import is_locked
 from provctl.base.safe_open import open_own, read_own
 from provctl.errors import StateDirError
 
-# Who takes a lock and gives it up at once, as whoever waits for its holder's end, is in
-# the way for some microseconds: so long it is retried.
+# A process that takes a lock and releases it at once, for example one that waits for
+# the holder to end, blocks it for some microseconds. Acquiring is retried for this
+# long.
 _LOOKS_S = 0.1
-# So is who only looks, and has it shared; and what its holder had just forked when it
-# was killed, until that runs a program. Both can be told from a holder, so they may be
-# late to let go, on a busy machine.
+# A shared lock of a process that only checks the lock also blocks it. So does a process
+# that the holder had just forked when it was killed, until that process executes a
+# program. Both can be distinguished from a holder, so they get more time to release the
+# lock on a busy machine.
 _LATE_S = 5.0
 
 
 @dataclass(frozen=True)
 class LockOwner:
-    """What the holder of a lock wrote about itself, for people and for requests.
+    """What the holder of a lock wrote about itself, for users and for requests.
 
-    `kind` is "foreground" or "scheduler", `socket` where it takes requests,
-    `since` seconds since the epoch. `slots` and `pools` are its limits, for who asks
-    why something waits may be configured otherwise; None if it has not said.
+    `kind` is "foreground" or "scheduler". `socket` is where the holder takes requests.
+    `since` is in seconds since the epoch. `slots` and `pools` are the limits of the
+    holder, because a process that explains why a task waits may have another
+    configuration. They are None if the holder did not write them.
     """
 
     kind: str
@@ -44,7 +47,7 @@ class LockOwner:
 
     @cached_property
     def line(self) -> bytes:
-        """What stands in the locks; made once, for there may be thousands."""
+        """The content of a lock file. Made once: there may be thousands of locks."""
         return json.dumps(asdict(self)).encode("ascii") + b"\n"
 
 
@@ -57,9 +60,9 @@ class Lock:
 
     @classmethod
     def acquire(cls, path: Path) -> Optional[Lock]:
-        """Return the lock, or None while somebody holds it. Raises StateDirError.
+        """Return the lock, None while another process holds it. Raises StateDirError.
 
-        Sleeps, for 5 seconds at most: never call it in an event loop.
+        Sleeps for up to 5 seconds: never call it in an event loop.
         """
         fd = _open(path)
         began = time.monotonic()
@@ -76,7 +79,7 @@ class Lock:
 
     @classmethod
     def acquire_now(cls, path: Path) -> Optional[Lock]:
-        """Return the lock if nobody has it, not even for a look. Raises StateDirError."""
+        """Return the lock if no process has it, even shared. Raises StateDirError."""
         fd = _open(path)
         try:
             if _try_lock(fd, fcntl.LOCK_EX):
@@ -88,7 +91,7 @@ class Lock:
 
     @classmethod
     def wait(cls, path: Path) -> Lock:
-        """Return the lock, after everyone before has let go. Raises StateDirError."""
+        """Return the lock once all other holders released it. Raises StateDirError."""
         fd = _open(path)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -97,7 +100,7 @@ class Lock:
         return cls(path, fd)
 
     def describe(self, holder: LockOwner) -> None:
-        """Write who holds it into the file; in one piece, for readers at any time.
+        """Write the lock owner into the file at once: it can be read at any time.
 
         Raises StateDirError.
         """
@@ -112,7 +115,7 @@ class Lock:
             raise StateDirError(message) from problem
 
     def release(self) -> None:
-        """Let go."""
+        """Release the lock."""
         os.close(self._fd)
 
 
@@ -133,18 +136,18 @@ def _try_lock(fd: int, how: int) -> bool:
 
 
 def _is_held(fd: int) -> bool:
-    """Whether it is held by one alone, of which nothing says that it is dead."""
+    """Whether one process holds the lock exclusively and is not known to be dead."""
     if _try_lock(fd, fcntl.LOCK_SH):
         fcntl.flock(fd, fcntl.LOCK_UN)
         return False
     try:
         return is_process(int(json.loads(os.pread(fd, 1 << 16, 0))["pid"]))
     except (OSError, ValueError, TypeError, KeyError, OverflowError):
-        return True  # it has not said who it is
+        return True  # the holder has not described itself yet
 
 
 def is_process(pid: int) -> bool:
-    """Whether there is such a process; also one of another account."""
+    """Whether the process exists, under any account."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -160,12 +163,12 @@ def _not_locked(path: Path, fd: int, problem: OSError) -> StateDirError:
 
 
 def lock_owner(path: Path) -> Optional[LockOwner]:
-    """Return who holds the lock, None if nobody does (or has not said yet)."""
+    """Return the lock owner, None if there is none or it has written nothing yet."""
     try:
         if not is_locked(path):
             return None
         record: Dict[str, Any] = json.loads(read_own(path))
-        # A later version may say more of itself.
+        # A later version may write more fields.
         return LockOwner(**{name: record[name] for name in record.keys() & _TOLD})
     except (OSError, ValueError, TypeError, AttributeError):
         return None
@@ -175,15 +178,15 @@ _TOLD = {field.name for field in fields(LockOwner)}
 
 
 def boot_id() -> str:
-    """Return what is the same until the machine reboots. Linux and macOS."""
-    # Set in tests, which cannot reboot: the id of another boot.
+    """Return an id that stays the same until the machine reboots. Linux and macOS."""
+    # Set in tests, which cannot reboot, to the id of another boot.
     played = os.environ.get("PROVCTL_FAILPOINT_BOOT_ID")
     if played:
         return played
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
-        # macOS has kern.bootsessionuuid; psutil gives the next best everywhere.
+        # macOS has kern.bootsessionuuid; psutil offers the best replacement everywhere.
         import psutil
 
         return str(int(psutil.boot_time()))

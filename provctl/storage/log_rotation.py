@@ -1,8 +1,8 @@
 """Log rotation for the scheduler and its hooks: each log has one older file.
 
-Several processes write to one log, a whole line at a time. The process that finds it
-too large renames it under a file lock. A process whose open file is no longer at its
-path renames nothing.
+Several processes write to one log, a whole line at a time. The process that finds the
+log too large renames it under a file lock. A process whose open file is no longer at
+its path renames nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-LOG_MAX = 1 << 20  # bytes, and as many of the older one
+LOG_MAX = 1 << 20  # bytes; the older file may have as many
 _READ_MAX = 4 * LOG_MAX  # a file may be larger than it should be
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
 def older(path: Path) -> Path:
-    """Return where the older file of a log is."""
+    """Return the path of the older file of a log."""
     return path.with_name(f"{path.name}.1")
 
 
@@ -39,14 +39,15 @@ def open_log(path: Path) -> int:
     if os.fstat(fd).st_size > LOG_MAX and _rotate(fd, path):
         os.close(fd)
         fd = open_own(path, _FLAGS)
-    os.set_blocking(fd, True)  # as any program takes its output for
+    os.set_blocking(fd, True)  # programs expect this of their output
     return fd
 
 
 def append(path: Path, text: str, *, streams: Tuple[int, ...] = ()) -> None:
-    """Append to a log. If the disk does not take it, it is lost.
+    """Append to a log. If the disk cannot store the text, it is lost.
 
-    `streams` are descriptors that are to be the log too, also after it was rotated.
+    `streams` are descriptors that refer to the log too. After a rotation they refer to
+    the new log.
     """
     with suppress(OSError):
         fd = open_log(path)
@@ -54,7 +55,7 @@ def append(path: Path, text: str, *, streams: Tuple[int, ...] = ()) -> None:
             for stream in streams:
                 if not os.path.sameopenfile(fd, stream):
                     os.dup2(fd, stream)
-            # A path in it may be no text.
+            # A path in the text may not be valid UTF-8.
             os.write(fd, text.encode("utf-8", "backslashreplace"))
         finally:
             os.close(fd)
@@ -92,21 +93,21 @@ class LogReader:
         self._file = _open_end(path if path.exists() else older(path))
 
     def first(self) -> str:
-        """Return all that there is now, at most some MiB of each file."""
+        """Return the current content, at most some MiB of each file."""
         text = ""
         with suppress(OSError), _open_end(older(self._path)) as before:
-            # It may be that the log became the older one a moment ago.
+            # The log may have become the older file a moment ago.
             if not os.path.sameopenfile(before.fileno(), self._file.fileno()):
                 text = before.read()
         return text + self.more()
 
     def more(self) -> str:
-        """Return what was added since."""
+        """Return what was added since the last call."""
         text = self._file.read()
         with suppress(OSError):
             if not _is_at(self._file.fileno(), self._path):
                 following = _text(reader(self._path))
-                # What was written until it was renamed.
+                # Text that was written before the log was renamed.
                 text += self._file.read()
                 self._file.close()
                 self._file = following
@@ -114,12 +115,12 @@ class LogReader:
         return text
 
     def close(self) -> None:
-        """Read no more."""
+        """Close the log."""
         self._file.close()
 
 
 def _open_end(path: Path) -> TextIO:
-    """Open a log to read. A file that is too large is read from its last whole lines."""
+    """Open a log to read. If it is too large, only its last whole lines are read."""
     file = reader(path)
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _READ_MAX))

@@ -1,7 +1,7 @@
 """Marks runs whose hooks are pending, and starts the process that runs them.
 
-hooks/<run>          created when a run gets an owner; its hooks run when it has
-finished hooks/.doing-<run>   its hooks are being run
+ hooks/<run>          created when a run gets an owner; its hooks run when it finishes
+ hooks/.doing-<run>   its hooks are running
 
 A mark is removed when all hooks of a run have run, whatever their result. So they run
 at least once, even after a crash.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _DOING = ".doing-"
-_AT_ONCE = 200  # runs that one process is given
+_AT_ONCE = 200  # runs per process
 
 
 class PendingHooks:
@@ -67,7 +67,7 @@ class PendingHooks:
     def claim(self, run_id: str) -> bool:
         """Claim the mark of a run, so that its next finish sets a new one.
 
-        One that somebody began with before is begun with again.
+        A mark that another process claimed before can be claimed again.
         """
         try:
             check_folder(self._folder)
@@ -77,12 +77,12 @@ class PendingHooks:
         return True
 
     def release(self, run_id: str) -> None:
-        """It has not ended after all."""
+        """Return a claimed mark, because the run has not finished after all."""
         with suppress(OSError):
             self._doing(run_id).replace(self._folder / run_id)
 
     def done(self, run_id: str) -> None:
-        """All its hooks were run."""
+        """Remove the mark: all hooks of the run have run."""
         with suppress(OSError):
             self._doing(run_id).unlink()
 
@@ -91,10 +91,11 @@ class PendingHooks:
 
 
 class HookLauncher:
-    """Has the hooks of runs run, by one process at a time. Of the event loop.
+    """Starts the processes that run hooks, one at a time. Used in the event loop.
 
-    `start` starts it for some runs; None if that was not possible. Where it dies, the
-    next one has the runs that it had not begun with; what it died of may be the other.
+    `start` starts a process for some runs; it returns None if that failed. If a process
+    dies, the next one gets the runs whose hooks it had not started; the run whose hooks
+    it had started may be the cause of its death.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class HookLauncher:
         self._busy = False
 
     def on_run_finished(self, run_ids: Iterable[str]) -> None:
-        """Run the hooks of these, now or when the process before is through."""
+        """Run the hooks of these runs, now or when the current process has ended."""
         self._waiting += run_ids
         self._go_on()
 
@@ -120,14 +121,15 @@ class HookLauncher:
         process = self._start(some)
         if process is not None:
             self._busy = True
-            # Nobody waits for the thread, nor for the process, at the scheduler's end.
+            # When the scheduler ends, it waits neither for the thread nor for the
+            # process.
             watch = threading.Thread(
                 target=self._watch, args=[process, some], daemon=True
             )
             try:
                 watch.start()
-            except RuntimeError:  # no thread is to be had
-                self._busy = False  # who comes next waits for the other by itself
+            except RuntimeError:  # no thread is available
+                self._busy = False  # the next process waits for this one by itself
 
     def _watch(self, process: subprocess.Popen[bytes], run_ids: List[str]) -> None:
         died = process.wait() != 0

@@ -1,4 +1,4 @@
-"""What is raised for a file that cannot be read: damage, or a want that passes."""
+"""Chooses the error for an unreadable file: damage, or a temporary shortage."""
 
 from __future__ import annotations
 

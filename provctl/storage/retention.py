@@ -1,9 +1,9 @@
-"""What is kept of the past: which runs go, and how one goes without a trace of half.
+"""Retention: which runs are removed, and how each is removed completely.
 
-Only what has finished goes, or was submitted by halves and for long; and of that
-nothing that is owned, pinned, or cannot be read. A run is renamed aside before anything
-of it is deleted, so it is there whole or not at all; what a killed process left half
-deleted is swept later.
+Only finished runs are removed, and runs that have been incomplete for long. A run that
+is owned, pinned or unreadable is never removed. Before its files are deleted, a run is
+renamed, so it exists completely or not at all. A later sweep deletes what a killed
+process left half deleted.
 """
 
 from __future__ import annotations
@@ -29,21 +29,22 @@ if TYPE_CHECKING:
 
 
 _GONE = ".gone-"
-# So young a marker may be of a run that its owner is just about to take, and a draft
-# of one whose process cannot be seen from here.
+# A marker this young may belong to a run that its owner is about to acquire. A draft
+# this young may belong to a process that is not visible from here.
 _YOUNG_S = 60.0
-_INCOMPLETE_S = 86_400.0  # after which incomplete runs are removed
-_AT_ONCE = 50  # runs that are locked together; each takes a descriptor
+_INCOMPLETE_S = 86_400.0  # age at which incomplete runs are removed
+_AT_ONCE = 50  # runs that are locked together; each needs a descriptor
 
 
 @light_dataclass
 class RetentionPolicy:
-    """What is kept. None is no limit.
+    """Which runs stay. None means no limit.
 
-    `keep` protects so many of the latest runs, whatever the others say. Of the rest
-    those go that finished more than `older_s` ago, and the oldest until all runs
-    together take at most `max_size` bytes; with neither, all of the rest. With
-    `labels` all of this is about the runs that have those, and no others go.
+    `keep` protects this many of the latest runs, whatever the other limits are. Of the
+    rest, runs are removed that finished more than `older_s` seconds ago, and the oldest
+    runs until all runs together take at most `max_size` bytes. With neither limit, all
+    of the rest are removed. With `labels`, all of this applies only to runs that have
+    these labels.
     """
 
     older_s: Optional[float] = None
@@ -54,7 +55,7 @@ class RetentionPolicy:
 
 @light_dataclass
 class PruneCandidate:
-    """A run that goes, how many bytes that frees, and why."""
+    """A run to remove, how many bytes that frees, and why."""
 
     run: RunSummary
     size: int
@@ -68,9 +69,10 @@ def select_for_removal(
     now: float,
     size: Callable[[str], int],
 ) -> List[PruneCandidate]:
-    """Return those of all `runs` that go, the oldest first; `size` tells their bytes.
+    """Return the runs to remove, oldest first; `size` returns the bytes of a run.
 
-    Those incomplete for a day are among them, whatever the limits but labels say.
+    Runs that have been incomplete for a day are included. Of the limits, only labels
+    apply to them.
     """
     runs = [run for run in runs if fit_all(limits.labels, run.labels)]
     pinned = folder.pinned()
@@ -113,9 +115,10 @@ def _finished_at(run: RunSummary) -> float:
 
 
 def remove(folder: StateDir, run_ids: Iterable[str]) -> List[str]:
-    """Remove finished and incomplete runs; return those that are gone.
+    """Remove finished and incomplete runs; return those that are removed.
 
-    A run that got an owner or went on since it was chosen stays. Raises StateDirError.
+    A run that got an owner or continued since it was chosen stays. Raises
+    StateDirError.
     """
     wanted = list(run_ids)
     gone: List[str] = []
@@ -140,11 +143,12 @@ def _remove_together(folder: StateDir, run_ids: Iterable[str]) -> List[str]:
                 gone[run_id] = aside
                 continue
             with folder.no_submitters() as alone:
-                # Of one that lives and submits nothing is taken away.
+                # Nothing is removed from a run whose submission is still in progress.
                 if alone and looks_incomplete(run):
                     run.path.rename(aside)
                     gone[run_id] = aside
-        # On disk before anything is deleted: a power cut brings no half run back.
+        # The renames are on disk before files are deleted, so that a power cut cannot
+        # restore a half deleted run.
         fsync_dir(folder.runs)
         for run_id, path in gone.items():
             folder.dequeue(run_id)
@@ -166,7 +170,7 @@ def _has_finished(folder: StateDir, run_id: str) -> bool:
 
 
 def list_orphans(folder: StateDir, now: float) -> List[Path]:
-    """Return what dead processes left, and markers of runs that need none."""
+    """Return the leftovers of dead processes, and markers of runs that need none."""
     try:
         hidden = [path for path in folder.runs.iterdir() if path.name.startswith(".")]
     except OSError:
@@ -189,7 +193,7 @@ def remove_orphans(paths: Iterable[Path]) -> None:
 
 
 def _is_left(path: Path, now: float) -> bool:
-    """Whether it is an orphan: partly removed, or the draft of a dead process."""
+    """Whether it is a leftover: partly removed, or the draft of a dead process."""
     maker = draft_owner_pid(path.name)
     if maker is None:
         return path.name.startswith(_GONE)

@@ -1,4 +1,4 @@
-"""The short account of a run: read from the ends of its journal, not replayed."""
+"""Summarises a run from the ends of its journal, without replay."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 _END = 8192  # bytes read at the end; the finish is shorter
-_YOUNG_S = 60.0  # so young a run may be of one that is about to take it itself
-_FIRST_MAX = 1 << 18  # bytes; so is the submission, whatever its labels
+_YOUNG_S = 60.0  # a run this young may belong to a command that is about to own it
+_FIRST_MAX = 1 << 18  # bytes; the submission is at most this long, whatever its labels
 
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class RunSummary(NamedTuple):
-    """What lists show. `status` and `outcome` as in `core.engine.view.RunView`.
+    """What lists show. `status` and `outcome` are those of `core.engine.view.RunView`.
 
-    Or "incomplete": the submitting process died before the run was handed over and
-    before it printed the id; it only continues on request. Times are seconds since the
-    epoch. `owned`: a process owns it now. `damage` says what is wrong with a journal
-    that cannot be read; then the status is "damaged". A tuple, for lists make
-    thousands, and a dataclass takes five times as long.
+    The status can also be "incomplete": the submitting process died before it handed
+    the run over and before it printed the id. Such a run only continues on request.
+    Times are in seconds since the epoch. `owned`: a process owns the run now. `damage`
+    describes what is wrong with an unreadable journal; then the status is "damaged". It
+    is a tuple because lists create thousands, and a dataclass takes five times as long.
     """
 
     id: str
@@ -50,18 +50,18 @@ class RunSummary(NamedTuple):
 
     @property
     def status_word(self) -> str:
-        """How it is, in one word."""
+        """The outcome or status of the run, in one word."""
         return self.outcome or self.status
 
 
 def summaries(folder: StateDir) -> List[RunSummary]:
-    """Return the account of every run, oldest first; damaged ones included."""
+    """Return the summary of every run, oldest first, including damaged ones."""
     found = [summarise_or_damaged(folder.run(run_id)) for run_id in folder.run_ids()]
     return sorted(found, key=lambda run: (run.created_at, run.id))
 
 
 def summarise_or_damaged(run: RunDir) -> RunSummary:
-    """Return the account of one run, whatever is wrong with it."""
+    """Return the summary of one run, even if it is damaged."""
     try:
         return summarise(run)
     except ProvctlError as problem:
@@ -70,10 +70,10 @@ def summarise_or_damaged(run: RunDir) -> RunSummary:
 
 
 def summarise(folder: RunDir) -> RunSummary:
-    """Return the account of one run. Raises JournalDamaged, JournalTooNew.
+    """Return the summary of one run. Raises JournalDamaged, JournalTooNew.
 
-    It looks at the first and the last record; only of a run that is under way
-    also for what kinds of records are in between.
+    It reads the first and the last record. Only for an unfinished run it also reads the
+    types of the records between them.
     """
     try:
         with reader(folder.journal) as file:
@@ -108,14 +108,14 @@ def summarise(folder: RunDir) -> RunSummary:
 
 
 def is_incomplete(folder: RunDir) -> bool:
-    """Whether that is the status of a run; not if it cannot be read."""
+    """Whether the status of a run is incomplete; False if it cannot be read."""
     return summarise_or_damaged(folder).status == "incomplete"
 
 
 def looks_incomplete(folder: RunDir) -> bool:
-    """Whether of a run there is only its submission, not just now, and no marker.
+    """Whether a run has only its submission, is not new, and has no marker.
 
-    Then it is incomplete unless it has an owner, or somebody submits still. Raises
+    Then it is incomplete, unless it has an owner or a submission is in progress. Raises
     OSError.
     """
     if not is_left_alone(folder):
@@ -125,7 +125,7 @@ def looks_incomplete(folder: RunDir) -> bool:
 
 
 def is_left_alone(folder: RunDir) -> bool:
-    """Whether a run has no marker and its journal did not change just now."""
+    """Whether a run has no marker and its journal did not change recently."""
     if os.path.lexists(folder.marker):
         return False
     age_s = time.time() - folder.journal.stat().st_mtime  # noqa: TID251
@@ -135,11 +135,12 @@ def is_left_alone(folder: RunDir) -> bool:
 def journal_fingerprint(runs: str, run_id: str) -> str:
     """Return a fingerprint of the journal of a run in the folder `runs`, "" if none.
 
-    To `stat`, that is. A journal only ever grows: what looks the same says the same.
+    It comes from `stat`. A journal only grows, so the same fingerprint means the same
+    content.
     """
     path = f"{runs}/{run_id}/journal.jsonl"
     try:
-        about = os.stat(path)  # noqa: PTH116  # of thousands, and a Path costs as much
+        about = os.stat(path)  # noqa: PTH116  # thousands of calls: Path is slow
     except OSError:
         return ""
     return f"{about.st_mtime_ns} {about.st_size} {about.st_ino}"
@@ -162,19 +163,19 @@ def read_submission(folder: RunDir) -> RunSubmitted:
 
 
 def _under_way(folder: RunDir, data: bytes) -> str:
-    """A word for an unfinished run, as `RunState.status` has it."""
+    """Return the status of an unfinished run, as in `RunState.status`."""
     import re
     from collections import Counter
 
     found = re.findall(_KIND, data, re.MULTILINE)
     kinds = Counter(found[_place_of_last(found, b"run_finished") :])
     if kinds[b"task_held"] > kinds[b"task_resolved"]:
-        return _replay_status(folder)  # held or not depends on all the others
+        return _replay_status(folder)  # on hold or not depends on all tasks
     cancelled, undone = (
         _place_of_last(found, w + b"_requested") for w in (b"cancel", b"rollback")
     )
     if kinds[b"cancel_requested"] and cancelled > undone:
-        return "cancelling"  # not any more where the cancel led to a rollback
+        return "cancelling"  # no longer, if a rollback followed the cancel
     paused, resumed = (
         _place_of_last(found, b"run_" + w) for w in (b"paused", b"resumed")
     )
@@ -187,11 +188,11 @@ def _under_way(folder: RunDir, data: bytes) -> str:
 
 
 def _place_of_last(found: List[bytes], kind: bytes) -> int:
-    """The number of records up to the last of a kind, 0 if there is none."""
+    """Return the number of records up to the last of a kind, 0 if there is none."""
     return len(found) - found[::-1].index(kind) if kind in found else 0
 
 
-# At the start of a line only: what a task returns may look alike.
+# Only at the start of a line: the output of a task may contain the same text.
 _KIND = rb'^{"v":\d+,"seq":\d+,"dur":\d+,"type":"(\w+)"'
 
 
@@ -204,8 +205,8 @@ def _replay_status(folder: RunDir) -> str:
     return state.runs[folder.id].status
 
 
-# What follows needs JSON: to import that takes as long as to list a thousand runs that
-# are known.
+# The code below needs JSON. Importing it takes as long as listing a thousand runs whose
+# summaries are cached.
 
 
 def _first_record(folder: RunDir, head: bytes) -> Dict[str, Any]:
@@ -227,7 +228,7 @@ def _first_record(folder: RunDir, head: bytes) -> Dict[str, Any]:
 
 
 def _last_record(tail: bytes) -> Dict[str, Any]:
-    """The last whole line; a torn one behind it is not looked at."""
+    """Return the last complete line; a torn one after it is ignored."""
     from provctl.storage.journal.codec import NewerFormat, unseal
 
     whole = tail[: tail.rfind(b"\n") + 1]

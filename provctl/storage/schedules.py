@@ -1,10 +1,11 @@
-"""The files of schedules: what each is, written by commands, and what became of it.
+"""The files of schedules: the schedule itself, and its state.
 
-schedules/<name>.json     the schedule, sealed as lines of journals are
-schedules/<name>.past     what became of its times; the scheduler's alone
-schedules/.lock           held by a command that changes one
+ schedules/<name>.json     the schedule, written by commands, sealed like journal lines
+ schedules/<name>.past     what became of its times; only the scheduler writes it
+ schedules/.lock           held by a command that changes a schedule
 
-Each is written aside, synced and renamed: it is there whole, and stays.
+Each file is written under another name, synced and renamed, so it is always complete
+and survives a power cut.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Schedules:
         self._folder = folder.path / "schedules"
 
     def names(self) -> List[str]:
-        """Return the names of all, sorted; empty when there are none."""
+        """Return the names of all schedules, sorted; empty if there are none."""
         try:
             check_folder(self._folder)
             found = [path.name for path in self._folder.iterdir()]
@@ -72,7 +73,7 @@ class Schedules:
         return Schedule(**_read(path, name, Schedule))
 
     def past(self, schedule: Schedule) -> ScheduleState:
-        """Return what became of its times.
+        """Return the state of a schedule: what became of its times.
 
         Raises JournalDamaged, JournalTooNew, StateDirError.
         """
@@ -85,7 +86,7 @@ class Schedules:
         return past if past.made == schedule.made else initial_state(schedule)
 
     def add(self, schedule: Schedule) -> None:
-        """Store a new one durably. Raises RequestRejected, StateDirError."""
+        """Store a new schedule durably. Raises RequestRejected, StateDirError."""
         with self._held():
             if os.path.lexists(self._folder / (schedule.name + _IS)):
                 message = f"schedule {schedule.name} already exists"
@@ -97,18 +98,18 @@ class Schedules:
             self._write(schedule.name + _IS, schedule)
 
     def change(self, name: str, change: Callable[[Schedule], Schedule]) -> Schedule:
-        """Put what `change` makes of one in its place; raises what that does."""
+        """Replace a schedule by the result of `change`. Raises what `change` raises."""
         with self._held():
             changed = change(self.read(name))
             self._write(name + _IS, changed)
             return changed
 
     def remove(self, name: str) -> None:
-        """Take one away, be it damaged. Raises NotFound, StateDirError."""
+        """Remove a schedule, even a damaged one. Raises NotFound, StateDirError."""
         with self._held():
             if name not in self.names():
                 self.read(name)
-            # In this order: without its state a schedule would start over.
+            # In this order: a schedule without its state would start over.
             for suffix in (_IS, _WAS):
                 path = self._folder / (name + suffix)
                 if os.path.lexists(path):
@@ -116,7 +117,7 @@ class Schedules:
                     fsync_dir(self._folder)
 
     def note(self, name: str, past: ScheduleState) -> None:
-        """Put down what became of its times; the scheduler alone. Raises StateDirError."""
+        """Store the state; only the scheduler may call it. Raises StateDirError."""
         with _report_errors(self._folder):
             self._write(name + _WAS, past)
 
@@ -130,7 +131,7 @@ class Schedules:
             lock = Lock.wait(self._folder / ".lock")
             try:
                 for left in self._folder.glob(f".*{_IS}-*"):
-                    left.unlink()  # of one that was killed
+                    left.unlink()  # left by a killed process
                 yield
             finally:
                 lock.release()
@@ -152,7 +153,7 @@ class Schedules:
 
 def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
     hint = f"remove it and add it again: provctl schedule rm {name}"
-    with _report_errors(path):  # what cannot be read now may be whole
+    with _report_errors(path):  # a file that cannot be read now may be intact
         try:
             content = read_own(path)
         except ForeignFile as problem:
@@ -176,12 +177,12 @@ def _read(path: Path, name: str, kind: Any) -> Dict[str, Any]:
 
 
 def _of(kind: Any) -> Set[str]:
-    """The names of its fields; a later version may write more."""
+    """Return the names of its fields; a later version may write more."""
     return {field.name for field in fields(kind)}
 
 
 def _required_fields(kind: Any) -> Set[str]:
-    """Those that every version writes: the others came later, or may."""
+    """Return the fields that every version writes; others may have been added later."""
     return {f.name for f in fields(kind) if f.default is f.default_factory is MISSING}
 
 

@@ -1,17 +1,18 @@
 """Slots and pools that all owners of a state directory share.
 
-A resource has a file, a unit of it is a byte, and a unit is taken while somebody has a
-shared lock on its byte: the owner that started the attempt, and the attempt's shim (see
-`executors.local.slots`). So nothing is taken by what is dead, and a task keeps what it
-takes while it runs, whoever was killed. Beside the units there are bytes
+Each resource has a file, and each of its units is a byte of the file. A unit is taken
+while a process holds a shared lock on its byte: the owner that started the attempt, or
+the shim of the attempt (see `executors.local.slots`). So a dead process holds no units,
+and a running task keeps its units even if its owner is killed. The file also has bytes
+for
 
- * for who waits first, and alone may take what becomes free: who waits for much would
-   otherwise wait for ever
- * for each owner, locked while it lives: a shim that comes late sees by it that what it
-   was to take may have been taken by others
+ * the first waiter, which alone may take units that become free; otherwise an owner
+   that needs many units could wait forever
+ * each owner, locked while the owner lives; a shim that starts late uses it to detect
+   that others may have taken its units
 
-What stands in the file is for people: who took a unit. Whoever gives units back closes
-the file, open for writing; that is what those who wait are woken by.
+The content of the file is for users only: who took each unit. An owner that releases
+units opens the file for writing and closes it. This wakes the owners that wait.
 """
 
 from __future__ import annotations
@@ -35,20 +36,20 @@ Taken = Tuple[str, int, int, int]
 
 _Range = Tuple[int, int]  # begin and end
 
-# Set in tests: each owner has all slots for itself, to show what sharing is good for.
+# Set in tests: each owner has all slots for itself, to show the effect of sharing.
 _ALONE = bool(os.environ.get("PROVCTL_FAILPOINT_SLOTS_ALONE"))
 
-_FIRST = 1 << 40  # the byte of who waits first
-_OWNERS = 1 << 41  # from here on those of owners
-_RECORD = 256  # bytes of what is said of a unit
-_RECORDS = 4096  # units of which something is said
+_FIRST = 1 << 40  # the byte of the first waiter
+_OWNERS = 1 << 41  # the first byte of the owners
+_RECORD = 256  # bytes of the record of a unit
+_RECORDS = 4096  # units that have a record
 
 
 class Slots:
-    """The slots of one owner: taken and given back for one attempt at a time.
+    """The slots of one owner, acquired and released per attempt.
 
-    `sizes` says how many units there are, by resource, as this owner is configured.
-    Where the system has no such locks nothing is shared, and nothing refused.
+    `sizes` is the number of units of each resource in the configuration of this owner.
+    If the system has no such locks, nothing is shared and nothing is refused.
     """
 
     def __init__(self, folder: Path, sizes: Mapping[str, int]) -> None:
@@ -72,9 +73,9 @@ class Slots:
     def acquire(
         self, run: str, task: str, wanted: Iterable[Tuple[str, int]]
     ) -> List[str]:
-        """Take units for an attempt, all or nothing; return the resources that lack.
+        """Take all units for an attempt or none; return the resources that are lacking.
 
-        For those it waits from the next `settle` on.
+        From the next `settle` on, this owner waits for the lacking resources.
         """
         wishes = [(self._files[r], n) for r, n in wanted if r in self._files]
         is_behind = [file for file, _ in wishes if file.is_behind()]
@@ -83,24 +84,25 @@ class Slots:
         if not lacking:
             lacking = self._lock(run, task, found)
         elif not is_behind:
-            # Else who waits first for one of them may want what we would wait for.
+            # Otherwise the first waiter for one resource could need what this owner
+            # waits for.
             self._awaited += lacking
         return [name for name, file in self._files.items() if file in lacking]
 
     def _lock(
         self, run: str, task: str, found: List[Tuple[_Units, List[_Range]]]
     ) -> List[_Units]:
-        """Lock what was free; return the one of which somebody was quicker."""
+        """Lock free units; return the resource whose units another owner took first."""
         for file, ranges in found:
             if not file.lock(ranges, f"{run}/{task}"):
                 for other, _ in found:
-                    other.announce()  # it may have been seen as taken
+                    other.announce()  # others may have seen its units as taken
                 return [file]
         self._taken[(run, task)] = found
         return []
 
     def taken(self, run: str, task: str) -> Tuple[Taken, ...]:
-        """Return what an attempt has, for its shim."""
+        """Return the units of an attempt, for its shim."""
         return tuple(
             (file.path, file.owner, begin, end - begin)
             for file, ranges in self._taken.get((run, task), ())
@@ -108,18 +110,21 @@ class Slots:
         )
 
     def release(self, run: str, task: str) -> None:
-        """Let others have what an attempt had; nothing if it had nothing of ours."""
+        """Release the units of an attempt. Does nothing if this owner gave it none."""
         for file, ranges in self._taken.pop((run, task), ()):
             file.unlock(ranges)
             file.announce()
 
     def forget(self, run: str) -> None:
-        """Give back what all attempts of a run have. Their shims keep theirs."""
+        """Release the units of all attempts of a run. Their shims keep theirs."""
         for key in [key for key in self._taken if key[0] == run]:
             self.release(*key)
 
     def settle(self) -> None:
-        """Wait first, or be the next to, for what lacked since the last time alone."""
+        """Wait only for resources that were lacking since the last call.
+
+        For each of them, try to be the first waiter.
+        """
         for file in self._files.values():
             if file in self._awaited:
                 file.stand_first()
@@ -128,7 +133,7 @@ class Slots:
         self._awaited.clear()
 
     def close(self) -> None:
-        """Give back everything."""
+        """Release everything."""
         for file in self._files.values():
             file.close()
         self._files.clear()
@@ -136,14 +141,14 @@ class Slots:
 
 
 class _Units:
-    """The file of one resource. Its units are taken through one open file."""
+    """The file of one resource. All units are locked through one open file."""
 
     def __init__(self, path: str, size: int, owner: int) -> None:
         self.path = path
         self.owner = owner
         self._size = size
         self._own: List[_Range] = []  # sorted
-        self._first = -1  # while this owner waits first
+        self._first = -1  # descriptor while this owner is the first waiter
         self._fd = _open(path)
         try:
             byte_range_lock.exclude(self._fd, owner, 1)
@@ -152,9 +157,9 @@ class _Units:
             raise
 
     def free(self, amount: int) -> List[_Range]:
-        """Return where so many units are free; nothing if there are fewer.
+        """Return where `amount` units are free; nothing if there are fewer.
 
-        Who wants more than there are gets all.
+        A request for more units than exist gets all of them.
         """
         wanted = min(amount, self._size)
         found: List[_Range] = []
@@ -176,7 +181,7 @@ class _Units:
             yield begin, self._size
 
     def lock(self, ranges: List[_Range], who: str) -> bool:
-        """Take units that were free; none of them if somebody was quicker."""
+        """Take units that were free; none if another owner took one of them first."""
         for at, (begin, end) in enumerate(ranges):
             try:
                 got = byte_range_lock.exclude(self._fd, begin, end - begin)
@@ -184,7 +189,7 @@ class _Units:
                     self._say(begin, end, who)
                     byte_range_lock.share(self._fd, begin, end - begin)
             except OSError:
-                got = False  # the kernel has no room for a lock: later
+                got = False  # the kernel has no memory for a lock: retry later
             if not got:
                 self.unlock(ranges[:at])
                 return False
@@ -194,7 +199,7 @@ class _Units:
     def _say(self, begin: int, end: int, who: str) -> None:
         if begin < _RECORDS:
             text = f"{end - begin} {who}".encode()[:_RECORD]
-            with suppress(OSError):  # it is for people only
+            with suppress(OSError):  # for users only
                 os.pwrite(self._fd, text.ljust(_RECORD, b"\0"), begin * _RECORD)
 
     def unlock(self, ranges: List[_Range]) -> None:
@@ -204,12 +209,12 @@ class _Units:
                 byte_range_lock.unlock(self._fd, begin, end - begin)
 
     def announce(self) -> None:
-        """Wake those who wait."""
+        """Wake the owners that wait."""
         with suppress(OSError):
             os.close(open_own(self.path, os.O_WRONLY))
 
     def is_behind(self) -> bool:
-        """Whether another owner waits first."""
+        """Whether another owner is the first waiter."""
         return self._first < 0 and bool(byte_range_lock.other_lock(self._fd, _FIRST, 1))
 
     def stand_first(self) -> None:
@@ -223,7 +228,7 @@ class _Units:
                 os.close(fd)
 
     def stand_back(self) -> None:
-        """Let another one wait first; that wakes it."""
+        """Let another owner be the first waiter; this wakes it."""
         if self._first >= 0:
             byte_range_lock.unlock(self._first)
             os.close(self._first)
@@ -231,14 +236,15 @@ class _Units:
 
     def close(self) -> None:
         self.stand_back()
-        # Before it is closed: that is what wakes others, and then they must be free.
+        # Unlock before closing: closing wakes the others, and the units must be free by
+        # then.
         with suppress(OSError):
             byte_range_lock.unlock(self._fd)
         os.close(self._fd)
 
 
 def slot_holders(folder: Path, resource: str, size: int) -> Dict[Tuple[str, str], int]:
-    """Return how many units each (run, task) has of a resource, as far as is known."""
+    """Return how many units of a resource each (run, task) has, as far as is known."""
     found: Dict[Tuple[str, str], int] = {}
     try:
         fd = open_own(_file_of(folder, resource))
@@ -269,7 +275,7 @@ def _record(fd: int, unit: int) -> str:
 
 
 def _unlocked_ranges(fd: int, begin: int, end: int) -> Iterator[_Range]:
-    """Where no other open file has a lock, in order."""
+    """The ranges in which no other open file has a lock, in order."""
     pending = [(begin, end)]
     while pending:
         begin, end = pending.pop()
@@ -278,7 +284,7 @@ def _unlocked_ranges(fd: int, begin: int, end: int) -> Iterator[_Range]:
             yield begin, end
             continue
         first, count = other
-        last = first + count if count else end  # 0: all that follow
+        last = first + count if count else end  # 0: to the end
         if last < end:
             pending.append((last, end))
         if first > begin:

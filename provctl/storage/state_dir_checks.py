@@ -1,4 +1,4 @@
-"""What makes a state directory usable: owner, mode, file system, locks, disk."""
+"""Checks that a state directory is usable: owner, mode, file system, locks, disk."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Mount(NamedTuple):
 
 
 def current_mounts() -> Sequence[Mount]:
-    """Return what is mounted now; nothing where the system does not tell."""
+    """Return the current mounts; nothing if the system does not list them."""
     import psutil
 
     try:
@@ -47,10 +47,10 @@ def current_mounts() -> Sequence[Mount]:
 
 
 def check_state_dir(path: Path, *, uid: int, mounts: Sequence[Mount]) -> str:
-    """Return a few words about a state directory that the user `uid` can use.
+    """Return a short description of a state directory that the user `uid` can use.
 
-    It may also not exist yet, if it can be created; nothing is left behind.
-    Raises StateDirError, with what to do.
+    The directory may not exist yet, if it can be created; nothing is left behind.
+    Raises StateDirError with a hint.
     """
     try:
         status = path.stat()
@@ -82,7 +82,8 @@ def _check_creatable(path: Path) -> None:
     if not ancestor.is_dir():
         raise _unusable(path, f"cannot be created: {ancestor} is not a directory")
     try:
-        # Only trying tells: permissions say little to root, or on odd file systems.
+        # Only trying is reliable: permissions do not apply to root or to some file
+        # systems.
         with TemporaryDirectory(dir=ancestor, prefix=".doctor-"):
             pass
     except OSError as problem:
@@ -120,7 +121,7 @@ def _can_lock(name: str) -> bool:
 def _file_system(path: Path, mounts: Sequence[Mount]) -> str:
     real = path.resolve()
     holders = [m for m in mounts if m.point in map(str, (real, *real.parents))]
-    # Of two mounts on one point the later one hides the earlier.
+    # If two mounts have the same mount point, the later one hides the earlier.
     return max(
         reversed(holders), key=lambda m: len(m.point), default=Mount("", "")
     ).kind

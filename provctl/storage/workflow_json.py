@@ -1,4 +1,4 @@
-"""Workflow.json: a frozen workflow to JSON and back, defaults left out."""
+"""Converts a frozen workflow to workflow.json and back; defaults are left out."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from provctl.errors import JournalDamaged, JournalTooNew
 FORMAT = 2
 
 _HEAD = '{"v":0'
-# What format 1 does not have: an earlier version would leave it out, or take it for
-# data. These texts may be data, too: then the format is newer than it had to be.
+# Fields that format 1 lacks. An earlier version would drop them or take them for data.
+# Data can contain the same texts; then the format is newer than necessary.
 _SINCE_2 = (
     *('{"$outcome":', '{"$run":', ',"default":', ',"place":{', ',"secrets_once":'),
     *(',"finalizer":', ',"on_cancel":', ',"on_timeout":'),
@@ -43,10 +43,10 @@ _KIND = {cls: name for name, cls in _ACTIONS.items()}
 
 
 def dump_workflow(workflow: Workflow) -> bytes:
-    """Return the bytes of workflow.json; labels are the submission's.
+    """Return the bytes of workflow.json. The labels are those of the submission.
 
-    The format is the oldest one that has all that the workflow uses, so that earlier
-    versions read what they understand.
+    The format is the oldest one that has every feature that the workflow uses, so that
+    earlier versions can read it.
     """
     record = {"v": 0, **_plain(workflow, skip=("tasks", "labels"))}
     record["tasks"] = [_freeze_task(task) for task in workflow.tasks]
@@ -56,9 +56,9 @@ def dump_workflow(workflow: Workflow) -> bytes:
 
 
 def canonical_json(workflow: Workflow) -> str:
-    """Return what a workflow is, without the place and moment of its submission.
+    """Return the workflow as JSON, without place and time of its submission.
 
-    Text, for a comparison of values would take 1 and true for the same.
+    It is text because comparing values would treat 1 and true as equal.
     """
     bare = replace(workflow, cwd="/", environment={}, source="")
     record = json.loads(dump_workflow(bare))
@@ -74,7 +74,7 @@ def digest(frozen: bytes) -> str:
 
 
 def load_workflow(frozen: bytes, where: str) -> Workflow:
-    """Return the workflow. Raises JournalDamaged or JournalTooNew; `where` is named."""
+    """Return the workflow. Raises JournalDamaged or JournalTooNew, naming `where`."""
     try:
         record = json.loads(frozen)
         version = record.pop("v")
@@ -131,7 +131,7 @@ def _thaw_task(index: int, record: Dict[str, Any]) -> Task:
 
 
 def _thaw_action(record: Dict[str, Any]) -> Any:
-    """Take the action out of a record."""
+    """Remove the action from a record and return it."""
     for kind, action in _ACTIONS.items():
         if kind in record:
             values = record.pop(kind)
@@ -177,7 +177,7 @@ _PARTS: Tuple[Tuple[str, Callable[[Any], Any]], ...] = (
 
 
 def _plain(value: Any, skip: Iterable[str] = ()) -> Dict[str, Any]:
-    """Fields that differ from their default."""
+    """Return the fields that differ from their default."""
     record = {}
     for name, default in _defaults(type(value)):
         content = getattr(value, name)

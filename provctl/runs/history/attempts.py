@@ -33,7 +33,7 @@ class Attempt:
 
 
 def attempts_of(events: Sequence[Event]) -> List[Attempt]:
-    """Return the attempts of a run, in the order of their start."""
+    """Return the attempts of a run, ordered by start."""
     found: Dict[Tuple[str, int], Attempt] = {}
     for event in events:
         if isinstance(event, ev.AttemptStarted):

@@ -1,4 +1,4 @@
-"""How long tasks take, or are expected to, and what of it decides the whole."""
+"""Measured and expected durations of tasks, and the critical path that follows."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ if TYPE_CHECKING:
     from provctl.storage.run_summary import RunSummary
 
 
-_TASKS = 20_000  # of all runs that are read: a second for 10,000
+_TASKS = 20_000  # in all runs that are read; 10,000 take a second
 
 
 @light_dataclass
 class CriticalPathReport:
     """The critical path of a workflow, and the timing of every task, in seconds.
 
-    `path` has it from first to last, `critical` the same tasks; `took_s` what is
-    known of single ones.
+    `path` lists the critical path from first to last; `critical` is the set of the same
+    tasks. `took_s` has the known durations of single tasks.
     """
 
     path: Sequence[str]
@@ -80,7 +80,7 @@ def recent_stats(folder: StateDir, name: str) -> Dict[str, DurationStats]:
 
 
 def median_durations(folder: StateDir, name: str) -> Dict[str, float]:
-    """Return what tasks of a workflow take by the median of earlier runs, in seconds."""
+    """Return the median durations of the tasks of a workflow, in seconds."""
     known = recent_stats(folder, name)
     return {task: p.p50_s for task, p in known.items() if task and p.p50_s is not None}
 
@@ -88,9 +88,9 @@ def median_durations(folder: StateDir, name: str) -> Dict[str, float]:
 def critical_path_of_workflow(
     workflow: Workflow, known: Mapping[str, float]
 ) -> CriticalPathReport:
-    """Return the chart of a workflow whose tasks take what is `known`, in seconds.
+    """Return the critical path of a workflow with the `known` durations, in seconds.
 
-    Where nothing is known of any task, each counts the same; else the others nothing.
+    If no duration is known, all tasks have the same; otherwise unknown ones are 0.
     """
     tasks = {task.id for task in workflow.tasks}
     took_s = {task: s for task, s in known.items() if task in tasks}
@@ -101,10 +101,11 @@ def critical_path_of_workflow(
 def critical_path_of_run(
     run: RunState, now: float, known: Mapping[str, float] = {}
 ) -> CriticalPathReport:
-    """Return the chart of a run by what its tasks took, or have taken until `now`.
+    """Return the critical path of a run, with the durations of its tasks until `now`.
 
-    What is `known` of earlier runs counts for what has not ended: without it, by
-    the time it has taken so far. `now` is in seconds since the epoch.
+    An unfinished task has its `known` duration from earlier runs, or the time it has
+    taken so far if that is longer or nothing is known. `now` is in seconds since the
+    epoch.
     """
     took_s = {
         name: _took(task, now, known.get(name, 0.0)) for name, task in run.tasks.items()
@@ -134,9 +135,9 @@ def shared_state(
 ) -> State:
     """Return the state of a run, and of all other runs of its owner.
 
-    With the limits of the owner, or of the scheduler that will be; `slots` and
-    `capacity` where there is none. Raises JournalDamaged and JournalTooNew if that
-    is the run's own journal.
+    It has the limits of the owner, or of the running scheduler; without either, `slots`
+    and `capacity`. Raises JournalDamaged and JournalTooNew if the run's own journal is
+    the cause.
     """
     own = folder.run(run_id)
     owner = lock_owner(own.lock) or lock_owner(folder.scheduler / "lock")
@@ -155,15 +156,16 @@ def shared_state(
         try:
             read_run(state, other)
         except ProvctlError:
-            continue  # nor does the owner have it
+            continue  # the owner does not have this run either
     return state
 
 
 def held_elsewhere(folder: StateDir, state: State, slots: int) -> Elsewhere:
-    """Return what other owners than that of `state` have, of what it shares with them.
+    """Return which shared resources are held by owners other than that of `state`.
 
-    They run `slots` tasks together; these are named if all of them are taken. RESERVED
-    are ready tasks of `state` that hold a slot while their secrets are looked up.
+    All owners together run up to `slots` tasks; slots are only included if all of them
+    are taken. RESERVED are ready tasks of `state` that hold a slot while their secrets
+    are looked up.
     """
     sizes = {SLOTS: slots, **{pool(n): size for n, size in state.capacity.items()}}
     found: Dict[str, Dict[Tuple[str, str], int]] = {}
@@ -194,7 +196,7 @@ def _is_running(state: State, run_id: str, task_id: str) -> bool:
 
 
 class RunContext:
-    """When running tasks are expected to end, by earlier runs and what they say."""
+    """Expected ends of running tasks, from earlier runs and reported progress."""
 
     def __init__(self, folder: StateDir, now: float) -> None:
         self._folder = folder
@@ -208,7 +210,7 @@ class RunContext:
         return self._paces[name]
 
     def chart(self, run: RunState) -> Optional[CriticalPathReport]:
-        """Return what decides when a run ends; None where nothing can be known of it."""
+        """Return the critical path of a run; None if it cannot be known."""
         usual = {
             name: pace.p50_s
             for name, pace in self.stats(run.submitted.name).items()
@@ -219,21 +221,21 @@ class RunContext:
         return critical_path_of_run(run, run.finished_at or self._now, usual)
 
     def expected_end(self, run: RunState, task: TaskState) -> Optional[float]:
-        """Return when a task is expected to end, in seconds since the epoch, or None."""
+        """Return the expected end of a task, in seconds since the epoch, or None."""
         if task.started_at is None or task.purpose != "run":
             return None
         pace = self.stats(run.submitted.name).get(task.task.id)
         return expected_end(pace, task.started_at, self._now, task.percent)
 
 
-_RUNS = 50  # of a workflow
-_LOOKED_AT = 200  # runs in one step, for whether they are of it
+_RUNS = 50  # of one workflow
+_LOOKED_AT = 200  # runs per step whose summaries are read
 _STEP_BYTES = 128 * 1024
 _ALL_BYTES = 4 << 20
 
 
 class _History:
-    """The runs of a workflow that ended before some moment; the latest is read first."""
+    """The runs of a workflow that finished before a time; the latest is read first."""
 
     def __init__(self, folder: StateDir, found: List[RunSummary]) -> None:
         self._folder = folder
@@ -243,7 +245,7 @@ class _History:
         self.paces: Mapping[str, DurationStats] = {}
 
     def step(self) -> bool:
-        """Read the next few; return whether there were any."""
+        """Read the next few runs; return whether there were any."""
         if not self._left:
             return False
         step = _STEP_BYTES
@@ -264,7 +266,7 @@ class _History:
 
 
 class DurationEstimator:
-    """The paces of tasks, and of runs, by what came before them."""
+    """Statistics of the durations of tasks and runs, from earlier runs."""
 
     def __init__(self, folder: StateDir) -> None:
         self._folder = folder
@@ -273,7 +275,7 @@ class DurationEstimator:
         self._histories: Dict[str, _History] = {}
 
     def stats(self, run: RunState, task: str = "") -> Optional[DurationStats]:
-        """Return what is known by now of a task, or of whole runs of that workflow."""
+        """Return what is known so far of a task, or of whole runs of the workflow."""
         history = self._histories.get(run.submitted.name)
         return None if history is None else history.paces.get(task)
 
@@ -282,7 +284,7 @@ class DurationEstimator:
         return any(self._step(run) for run in runs if run.outcome is None)
 
     def _step(self, run: RunState) -> bool:
-        """Learn a little more of that workflow; return whether there was more."""
+        """Read a little more history of a workflow; return whether there was more."""
         if self._unseen is None:
             self._unseen = self._folder.run_ids()
         if self._unseen:
@@ -295,7 +297,7 @@ class DurationEstimator:
         return history.step()
 
     def _look(self) -> None:
-        """Learn of the next runs what they are."""
+        """Read the summaries of the next runs."""
         assert self._unseen
         some, self._unseen = self._unseen[:_LOOKED_AT], self._unseen[_LOOKED_AT:]
         found = (summarise_or_damaged(self._folder.run(run_id)) for run_id in some)
@@ -314,7 +316,7 @@ class DurationEstimator:
 
 
 def _past_run(summary: RunSummary) -> Optional[PastRun]:
-    """Of a run only how it ended and how long it took."""
+    """Return a past run with only its outcome and its times."""
     if summary.outcome is None or summary.finished_at is None:
         return None
     made_at, ended_at = summary.created_at, summary.finished_at

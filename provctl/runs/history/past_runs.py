@@ -1,4 +1,4 @@
-"""Reading earlier runs of a workflow from their journals, for what they say."""
+"""Reads earlier runs of a workflow from their journals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from provctl.storage.run_summary import RunSummary
 
 
-_RUNS = 50  # what is older says little of today
+_RUNS = 50  # older runs are less representative
 
 
 def past_runs(
@@ -28,8 +28,8 @@ def past_runs(
 ) -> List[PastRun]:
     """Return the latest finished runs of the workflow `name`, oldest first.
 
-    `known` are the accounts of all runs, if they were read already. Runs whose
-    journal is damaged are left out.
+    `known` are the summaries of all runs, if they were already read. Runs whose journal
+    is damaged are left out.
     """
     every = accounts(folder) if known is None else known
     finished = [run for run in every if run.name == name and run.outcome is not None]
@@ -38,7 +38,7 @@ def past_runs(
 
 
 def read_past(folder: StateDir, summary: RunSummary) -> Optional[PastRun]:
-    """Return an earlier run from its journal; None if it is damaged or not over."""
+    """Return an earlier run from its journal; None if it is damaged or unfinished."""
     follower = Follower(folder.run(summary.id))
     try:
         follower.read_state()
@@ -58,7 +58,7 @@ def read_past(folder: StateDir, summary: RunSummary) -> Optional[PastRun]:
 
 
 def tasks_of(run: RunState) -> dict[str, PastTask]:
-    """Return how each task of a run went so far; nested workflows are left out."""
+    """Return the result of each task of a run so far, without nested workflows."""
     return {
         name: PastTask(
             task.outcome_before_undo or task.outcome or "",

@@ -1,4 +1,4 @@
-"""Trials: a workflow played with several numbers of jobs, by what is known of it."""
+"""Simulates a workflow with several numbers of jobs, from known durations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NOTHING_KNOWN_S = 1.0
 
 @light_dataclass
 class SimulationInput:
-    """What is played: a workflow, the sizes of pools, and a run of it if one is meant."""
+    """What is simulated: a workflow, the capacity of pools, and optionally a run."""
 
     workflow: Workflow
     capacity: Mapping[str, int]
@@ -51,10 +51,11 @@ class SimulationOptions:
 
 @light_dataclass
 class SimulationStudy:
-    """The answers: a simulation for each number of jobs, and one `without_limit`.
+    """The results: a simulation for each number of jobs, and one `without_limit`.
 
-    No more than `enough` jobs help. `critical` is the critical path, of `critical_s`
-    seconds. The tasks in `assumed` never ran, and were taken to need `assumed_s`.
+    More than `enough` jobs do not help. `critical` is the critical path, which takes
+    `critical_s` seconds. The tasks in `assumed` never ran; each is assumed to take
+    `assumed_s` seconds.
     """
 
     subject: SimulationInput
@@ -71,7 +72,7 @@ class SimulationStudy:
 def play(
     folder: StateDir, subject: SimulationInput, question: SimulationOptions
 ) -> SimulationStudy:
-    """Play a workflow with each number of jobs. Raises UsageError for wrong tasks."""
+    """Simulate with each number of jobs. Raises UsageError for unknown tasks."""
     workflow = subject.workflow
     tried = {t.id for t in workflow.tasks if not isinstance(t.action, SubWorkflow)}
     for task in question.durations:
@@ -101,7 +102,8 @@ def play(
 
     without_limit = with_slots(max(len(tried), 1))
     simulations = [with_slots(slots) for slots in question.jobs]
-    # A roll depends only on task and attempt, so it is the same for all simulations.
+    # The random number depends only on task and attempt, so it is the same in all
+    # simulations.
     critical, critical_s = critical_path_length(workflow, without_limit)
     return SimulationStudy(
         subject,
@@ -121,7 +123,7 @@ def _known(
     question: SimulationOptions,
     earlier: Mapping[str, DurationStats],
 ) -> Dict[str, float]:
-    """What tasks take, in seconds: as said, else as in the run, else as usual."""
+    """Return durations in seconds: as given, else as in the run, else as usual."""
     known: Dict[str, float] = {}
     for task, pace in earlier.items():
         usual = pace.p90_s if question.pessimistic else pace.p50_s
@@ -148,7 +150,7 @@ def _failure_model(seed: int, earlier: Mapping[str, DurationStats]) -> FailureMo
 def _enough(
     simulations: Sequence[SimulationResult], without_limit: SimulationResult
 ) -> int:
-    """The least jobs known to be as fast as any number of them."""
+    """Return the smallest number of jobs that is as fast as any larger one."""
     fastest = without_limit.makespan_s * (1 + 1e-9)
     as_fast: List[int] = [s.slots for s in simulations if s.makespan_s <= fastest]
     return max(min([*as_fast, without_limit.peak]), 1)

@@ -1,4 +1,4 @@
-"""A run as it was: its journal folded up to a moment, a record, or bit by bit."""
+"""Earlier states of a run: replays its journal to a time, a record, or stepwise."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def events_of(folder: RunDir) -> List[Event]:
-    """Return all that happened. Raises JournalDamaged, JournalTooNew."""
+    """Return all events of a run. Raises JournalDamaged, JournalTooNew."""
     return JournalReader(folder.journal, folder.id).read()
 
 
 def state_at_time(folder: RunDir, at: float) -> RunState:
     """Return the run as it was at a time, in seconds since the epoch. Raises NotFound.
 
-    The order of facts is that of the journal: the last one that is not later counts,
-    and all before it.
+    The order of events is that of the journal: the last event that is not later than
+    the time is applied, and all events before it.
     """
     events = events_of(folder)
     last = max((n for n, event in enumerate(events, 1) if event.at <= at), default=0)
@@ -50,7 +50,7 @@ def _apply_all(folder: RunDir, events: Sequence[Event]) -> RunState:
 
 
 class JournalPlayer:
-    """A run that happens again, fact by fact; `run` is what it is after the last."""
+    """Replays a run, event by event; `run` is its state after the last one."""
 
     def __init__(self, folder: RunDir) -> None:
         self._events = events_of(folder)
@@ -61,13 +61,13 @@ class JournalPlayer:
 
     @property
     def next_at(self) -> Optional[float]:
-        """When the next fact happened, in seconds since the epoch; None at the end."""
+        """When the next event happened, in seconds since the epoch; None at the end."""
         if self._told == len(self._events):
             return None
         return self._events[self._told].at
 
     def step(self) -> Event:
-        """Let the next fact happen, and return it."""
+        """Apply the next event, and return it."""
         event = self._events[self._told]
         self._told += 1
         apply(self._state, event)

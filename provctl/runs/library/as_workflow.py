@@ -1,7 +1,7 @@
-"""A command of the library as a run: one task, made of a signature and values.
+"""Runs a command of the library as a workflow with one task.
 
-What the command line and the API have in common: which values a command takes, and
-the workflow that calls it with them.
+The command line and the API share this code: which values a command takes, and the
+workflow that calls it with them.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def single_task_workflow(
 ) -> Workflow:
     """Return the workflow that runs a verb of the library as its only task.
 
-    `given` fits its signature, as from `values_from_body` or `typed`. The workflow is
-    called like "server_create", its task "create-server".
+    `given` fits its signature; `values_from_body` and `typed_values` ensure that. The
+    workflow has a name like "server_create", its task one like "create-server".
     """
     from provctl.core.model.workflow import NushellCall, Task, Workflow
 
@@ -57,7 +57,7 @@ def single_task_workflow(
 def typed_values(
     signature: Signature, args: Sequence[Any], flags: Mapping[str, Any]
 ) -> CallArguments:
-    """Return the values of a call with what is known of their types."""
+    """Return the values of a call, converted to the types of its parameters."""
     kinds = [each.type for each in signature.positionals]
     if signature.rest is not None:
         kinds += [signature.rest.type] * (len(args) - len(kinds))
@@ -72,8 +72,8 @@ def values_from_body(signature: Signature, body: Mapping[str, Any]) -> CallArgum
     """Return the values in a JSON body `{"infra": ..., "params": {...}}`.
 
     `infra` is the first positional parameter, unless the command has a flag of that
-    name; `params` has any by their names, spelled with `-` or `_`. Null is not
-    given. Raises UsageError that names what is wrong, missing or unknown.
+    name. `params` has values by parameter name, spelled with `-` or `_`. Null counts as
+    not given. Raises UsageError that names what is wrong, missing or unknown.
     """
     values = [*_params(body).items()]
     if body.get("infra") is not None:
@@ -93,9 +93,10 @@ def values_from_body(signature: Signature, body: Mapping[str, Any]) -> CallArgum
 
 
 def infra_parameter(signature: Signature) -> Parameter:
-    """Return the parameter that the name of an infrastructure fills.
+    """Return the parameter that takes the name of an infrastructure.
 
-    A flag `--infra`, else the first positional. Raises UsageError if it has none.
+    This is a flag `--infra`, else the first positional parameter. Raises UsageError if
+    there is none.
     """
     flags = [flag for flag in signature.flags if flag.name == "infra"]
     for each in (*flags, *signature.positionals):
@@ -105,7 +106,7 @@ def infra_parameter(signature: Signature) -> Parameter:
 
 
 def value_error(parameter: Parameter, value: Any) -> UsageError:
-    """Return the problem of a value that does not fit a parameter."""
+    """Return the error for a value that does not fit a parameter."""
     shown = value if isinstance(value, str) else json.dumps(value, default=str)
     if len(shown) > _SHOWN_LENGTH:
         shown = f"{shown[:_SHOWN_LENGTH]}..."
@@ -116,7 +117,7 @@ def value_error(parameter: Parameter, value: Any) -> UsageError:
 
 
 def metavar(parameter: Parameter) -> str:
-    """Return a parameter as people know it: "--zone", "NAME"."""
+    """Return a parameter as users write it: "--zone", "NAME"."""
     if parameter.kind in ("flag", "switch"):
         return f"--{parameter.name}"
     return parameter.name.upper()
@@ -158,7 +159,7 @@ def _order_arguments(signature: Signature, values: Mapping[str, Any]) -> CallArg
 
 
 def _positional(signature: Signature, values: Mapping[str, Any]) -> Iterable[Any]:
-    """Return the positional values in order; a gap cannot be left."""
+    """Return the positional values in order; none may be omitted before another."""
     rest = signature.rest
     further = values.get(rest.name, []) if rest is not None else []
     names = [each.name for each in signature.positionals]
@@ -192,5 +193,5 @@ def _kebab(name: str) -> str:
 
 
 def _literal(value: Any) -> Any:
-    """Return a value so that nothing in it is taken for a reference to an output."""
+    """Return a value in which nothing is interpreted as a reference to an output."""
     return {"$literal": value} if isinstance(value, (dict, list)) else value

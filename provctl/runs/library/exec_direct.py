@@ -1,4 +1,4 @@
-"""Direct mode: Nushell runs a command here, mostly in place of this process."""
+"""Direct mode: Nushell runs a command here, usually in place of this process."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def run_directly(
     environ: Mapping[str, str],
     output: str,
 ) -> int:
-    """Make a call here and return its exit code; its terminal is ours.
+    """Run a call here, in this process's terminal, and return its exit code.
 
-    `environ` is all of the environment, less what is not text; `output` is the format
-    of what is returned. With "table" Nushell takes the place of this process. Else
-    only the result goes to stdout; what the command prints goes to stderr. Raises
-    UsageError for values that Nushell cannot be given, MissingTool if it does not
-    start, and OSError if the result cannot be written.
+    `environ` is the whole environment, without values that are not text. `output` is
+    the format of the result. With "table" Nushell replaces this process. Otherwise only
+    the result goes to stdout; what the command prints goes to stderr. Raises UsageError
+    for values that cannot be passed to Nushell, MissingTool if Nushell does not start,
+    and OSError if the result cannot be written.
     """
     assert verb.signature is not None, verb
-    # No other process has them open, so that their offsets do not matter.
+    # No other process has them open, so their offsets are not shared.
     with _nameless() as given, _nameless() as result:
         apart = output != "table"
         invocation = direct_invocation(
@@ -65,7 +65,7 @@ def run_directly(
 
 
 def _nameless() -> BinaryIO:
-    """Return a file that leaves nothing behind; in memory, where the system has that."""
+    """Return a temporary file without a name; in memory if the system supports that."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("provctl"), "w+b")
     from tempfile import TemporaryFile
@@ -98,7 +98,7 @@ def _run_and_print(
 
 
 def _pass_signals_on(started: List[Popen[bytes]]) -> None:
-    """Leave it to Nushell what ends this command."""
+    """Forward signals to Nushell, which decides how to react to them."""
     import signal
 
     def pass_on(number: int, _frame: Any) -> None:

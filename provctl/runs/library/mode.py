@@ -1,4 +1,4 @@
-"""The choice between direct and orchestrated for a command of the library."""
+"""Chooses between direct and orchestrated for a command of the library."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ORCHESTRATED = "orchestrated"
 
 
 def choose_mode(settings: Settings, noun: str, verb: str, flag: Optional[str]) -> str:
-    """Return `DIRECT` or `ORCHESTRATED`; `flag` is what a flag asked for, if one did.
+    """Return `DIRECT` or `ORCHESTRATED`; `flag` is the mode of a flag, if one is given.
 
-    From strong to weak: the flag, a scheduler that must not be used,
+    In order of precedence: the flag, a scheduler that must not be used,
     `force_orchestrated`, `force_direct`, `default_mode`; "auto" is direct. Raises
-    UsageError if the flag asks for what must not be used.
+    UsageError if the flag requires a scheduler that must not be used.
     """
     if flag == ORCHESTRATED and not settings.orchestrator.enabled:
         message = "--orchestrated: orchestrator.enabled is false"

@@ -1,4 +1,4 @@
-"""The way to the configured library: its folder, its verbs, and their Nushell."""
+"""Opens the configured library: its folder, its verbs, and the Nushell they use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def open_library(
 ) -> Optional[LibraryIndex]:
     """Return the verbs of the configured library; None if none is configured.
 
-    `environ` is the environment in which its modules are read, by an `index`.
+    `environ` is the environment in which an `index` reads the library's modules.
     """
     folder = library_folder(settings)
     if folder is None:

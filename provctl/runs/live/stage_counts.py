@@ -1,4 +1,4 @@
-"""The tally of a run by stage, and which of its tasks are to begin next."""
+"""Counts the tasks of a run by stage, and finds the tasks that start next."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ if TYPE_CHECKING:
     from provctl.core.engine.state import RunState, TaskState
 
 
-_STEP_S = 0.015  # of looking for the stages, at a time,
-_PIECE = 1000  # but so many tasks at least
-_DEEPEST = 1000  # stages, beyond which they say nothing, at a high price
-_COUNT_S = 0.5  # between two looks through all tasks
-_NEXT = 100  # of those that have not begun
+_STEP_S = 0.015  # spent per call on finding the stages,
+_PIECE = 1000  # but for at least this many steps
+_DEEPEST = 1000  # stages; counts of more are costly and not informative
+_COUNT_S = 0.5  # between two scans of all tasks
+_NEXT = 100  # of the tasks that have not started
 
 _counted_as = attrgetter("counted_as")
 
 
 class StageCounts:
-    """Counts anew only when a count of the run changed, and now and then at most.
+    """Counts again only when a count of the run has changed, and not too often.
 
-    Who looks may be the process that runs the tasks, so no look is long: of a large
-    run the first ones find the stages, a few each, and there is no tally until then.
+    The process that draws the view may also run the tasks, so no call takes long. For a
+    large run, the first calls find the stages step by step; there are no counts until
+    then.
     """
 
     def __init__(self, run: RunState) -> None:
@@ -41,9 +42,9 @@ class StageCounts:
         self.next_up: List[str] = []
 
     def refresh(self, now: float) -> None:
-        """Bring `counts` (of each stage, by status or outcome) and `next_up` up to date.
+        """Update `counts` (of each stage, by status or outcome) and `next_up`.
 
-        `now` is in seconds, of a clock that may be set back.
+        `now` is in seconds, from a clock that may be set back.
         """
         if self._walk is not None and not self._go_on(self._walk):
             return
@@ -61,7 +62,7 @@ class StageCounts:
         self.next_up = list(islice(both, _NEXT))
 
     def _go_on(self, walk: Iterator[Optional[_Found]]) -> bool:
-        """Learn the stages of some more tasks; return whether all are known."""
+        """Find the stages of some more tasks; return whether all are known."""
         until = perf_counter() + _STEP_S
         for number, found in enumerate(walk, 1):
             if found is not None:
@@ -87,17 +88,18 @@ class StageCounts:
 
 _Found = Tuple[int, "TaskState"]
 
-# Nodes are names of tasks, and with this behind it the end of a nested workflow. As
-# texts, for the collector of garbage looks through all else that is kept, at length.
+# A node is the name of a task; with this suffix it is the end of a nested workflow.
+# Nodes are strings, because the garbage collector would take long to traverse other
+# objects.
 _END = "/"
-_OTHERS = "//"  # behind a nested workflow, alone for the run: its tasks but finalizers
+_OTHERS = "//"  # suffix of a level (none for the run): its tasks except finalizers
 
 
 def _find_stages(run: RunState) -> Iterator[Optional[_Found]]:
-    """Tell the stage of each task, as `core.model.graph.stages` has it, stage by stage.
+    """Yield the stage of each task, in the order of `core.model.graph.stages`.
 
-    One at a time: what the state knows of the graph is enough for that. None is only
-    an occasion to stop.
+    It works step by step on the graph in the state. A None is only an opportunity to
+    interrupt it.
     """
     waits: Dict[str, int] = {}
     ready: List[str] = []
@@ -122,7 +124,10 @@ def _find_stages(run: RunState) -> Iterator[Optional[_Found]]:
 
 
 def _dependents(run: RunState, node: str) -> Iterator[str]:
-    """What waits for a node. A nested workflow begins, and ends when all in it have."""
+    """Yield the nodes that wait for a node.
+
+    A nested workflow has a start and an end; it ends when all its tasks have ended.
+    """
     name = node.rstrip(_END)
     if node.endswith(_OTHERS):
         yield from run.finalizers[name or None]
@@ -140,7 +145,7 @@ def _dependents(run: RunState, node: str) -> Iterator[str]:
 
 
 def _is_last(run: RunState, waits: Dict[str, int], node: str) -> bool:
-    """Count that a node waits for one thing less; return whether that was the last."""
+    """Count one dependency of a node as done; return whether it was the last."""
     left = waits.get(node)
     if left is None:
         left = _waits_for(run, node)
@@ -149,7 +154,7 @@ def _is_last(run: RunState, waits: Dict[str, int], node: str) -> bool:
 
 
 def _waits_for(run: RunState, node: str) -> int:
-    """For how many others a node waits."""
+    """Return how many nodes a node waits for."""
     name = node.rstrip(_END)
     if node.endswith(_OTHERS):
         return _others(run, name or None)
@@ -161,7 +166,7 @@ def _waits_for(run: RunState, node: str) -> int:
 
 
 def _others(run: RunState, level: Optional[str]) -> int:
-    """How many tasks of a level are no finalizers."""
+    """Return how many tasks of a level are not finalizers."""
     finalizers = len(run.finalizers.get(level, ()))
     if level is not None:
         return len(run.children[level]) - finalizers

@@ -1,6 +1,6 @@
 """Builds views of active runs: their state, and data that is expensive to get.
 
-The latter is read only for visible rows: progress, ends of logs, resource usage of
+Expensive data is read only for visible rows: progress, ends of logs, resource usage of
 processes, and remaining time from earlier runs.
 """
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 _TAIL_LINES = 10
 _FEW = 8  # tasks, which fit on any screen
-_USAGE_S = 2.0  # between two looks at the processes of a task
-_MARK_S = 5.0  # between two marks of a rate,
-_MARKS = 7  # the first of which is forgotten
+_USAGE_S = 2.0  # between two measurements of the processes of a task
+_MARK_S = 5.0  # between two marks for the rate
+_MARKS = 7  # marks that are kept
 
 
 class _AttemptView:
@@ -47,11 +47,11 @@ class _AttemptView:
         self._marks.append((started_at, 0.0))
 
     def rate(self, now: float, done: Optional[float]) -> Optional[float]:
-        """Return what was done a second of late; None if that cannot be said."""
+        """Return the recent progress per second; None if it is unknown."""
         if done is None:
             return None
         last_at, last = self._marks[-1]
-        if done < last:  # it started something new
+        if done < last:  # the task started something new
             self._marks.clear()
         if done < last or now - last_at >= _MARK_S:
             self._marks.append((now, done))
@@ -62,9 +62,9 @@ class _AttemptView:
 
 
 class ViewBuilder:
-    """Makes views of runs; `now` gives seconds since the epoch.
+    """Builds views of runs; `now` returns seconds since the epoch.
 
-    What is `retold` from the journal alone has no logs and no processes.
+    With `retold`, runs are replayed from the journal, without logs and processes.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ViewBuilder:
         self._folder = folder
         self._now = now
         self._retold = retold
-        # Of what is retold the logs are further than the story.
+        # In a replay the logs are ahead of the replayed state.
         self._said = TaskProgressReader(folder, logs=not retold)
         self._estimator = DurationEstimator(folder)
         self._levels: Dict[str, StageCounts] = {}
@@ -82,11 +82,11 @@ class ViewBuilder:
         self._tails: Dict[Tuple[str, int, int], Tuple[str, ...]] = {}
 
     def final_view(self, run: RunState, rows: int) -> RunView:
-        """Return a run as the state has it, and what failed with the end of its log."""
+        """Return the final state of a run; failed tasks have the end of their log."""
         return self._with_tails(run, view(run, rows=rows))
 
     def live_view(self, run: RunState, rows: int) -> RunView:
-        """Return a run to be drawn in so many rows at most, which are to be filled."""
+        """Return a view of a run with up to `rows` rows, as many as possible."""
         run_id, now = run.submitted.run, self._now()
         if self._runs.get(run_id) is not run:
             self._runs[run_id] = run
@@ -105,7 +105,7 @@ class ViewBuilder:
         return replace(self._with_tails(run, picture), expected_end=end)
 
     def enrich_row(self, picture: RunView, task: TaskView) -> TaskView:
-        """Return a row with what is to be known of it."""
+        """Return a row with all data that can be read for it."""
         run = self._runs[picture.id]
         state = run.tasks[task.id]
         if task.status == "running" and state.attempt and not task.is_group:
@@ -116,7 +116,7 @@ class ViewBuilder:
         return task
 
     def load_history(self) -> None:
-        """Read on in earlier runs of those that are at work, a little."""
+        """Read a little more history of the workflows of active runs."""
         self._estimator.load_history(self._runs.values())
 
     def _running(self, run: RunState, state: TaskState, task: TaskView) -> TaskView:
@@ -159,7 +159,7 @@ class ViewBuilder:
         return seen.usage
 
     def _end_of(self, run: RunState, now: float) -> Optional[float]:
-        """When a run is expected to end: not before any task of it that is shown."""
+        """Return when a run is expected to end: not before any task that is shown."""
         if run.started_at is None:
             return None
         tries = self._tries[run.submitted.run]

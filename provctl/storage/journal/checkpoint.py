@@ -1,9 +1,9 @@
 """Checkpoints: the state of a run at some length of its journal.
 
-It only saves time: the journal alone counts. A checkpoint that is damaged, of
-another version, or does not fit the bytes before it is passed over, and all is
-replayed. Of the journal's part that it stands for, the CRC-32 of all bytes is
-checked, so damage there is found as ever, at a hundredth of the price.
+A checkpoint only saves time: the journal alone is authoritative. A checkpoint that is
+damaged, of another version, or does not match the bytes before it is ignored, and the
+whole journal is replayed. The CRC-32 of all bytes that a checkpoint covers is checked,
+so damage there is still detected, at a hundredth of the cost.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 
 SIZE_MAX = 1 << 26  # bytes; a larger one would not save time
-# With fewer records, to read the checkpoint takes as long as to replay them.
+# With fewer records, reading the checkpoint takes as long as replaying them.
 RECORDS_MIN = 50
-# At the end of a run nobody waits for the next one: fewer records are replayed in 25 ms.
+# After the end of a run a checkpoint saves less: replaying fewer records takes 25 ms.
 END_RECORDS_MIN = 1000
 
 
@@ -51,7 +51,7 @@ class CheckpointPolicy:
         self._seq = seq
 
     def is_due(self, now: float, seq: int) -> bool:
-        """Whether it is; if so, the next one is an interval later."""
+        """Whether a checkpoint is due; if so, the next one is due an interval later."""
         if now < self._next or seq < self._seq + RECORDS_MIN:
             return False
         self._next, self._seq = now + self._interval_s, seq
@@ -67,7 +67,7 @@ _UNFIT = (
 def save(folder: RunDir, position: JournalOffset, state: Dict[str, Any]) -> None:
     """Write a checkpoint of the durable events; errors are ignored.
 
-    The folder is not synced: an older checkpoint in its place is as good.
+    The folder is not synced, because an older checkpoint in its place also works.
     """
     record = {
         "v": FORMAT,
@@ -90,7 +90,7 @@ def save(folder: RunDir, position: JournalOffset, state: Dict[str, Any]) -> None
 
 
 def load(folder: RunDir) -> Optional[Checkpoint]:
-    """Return the checkpoint, None if there is none that fits the journal."""
+    """Return the checkpoint, None if there is none that matches the journal."""
     try:
         raw = read_own(folder.checkpoint)
         check_seal(raw[:-1], most=SIZE_MAX)

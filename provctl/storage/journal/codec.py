@@ -1,14 +1,14 @@
-"""The journal's lines: an event to bytes and back, sealed and chained.
+"""The journal's lines: encodes and decodes events, with seal and chain.
 
 A line is one JSON object, readable with jq and Nushell:
 
     {"v":1,"seq":7,"dur":6,"type":"attempt_started","at":1763900000.125,
      "task":"server-1","attempt":1,"prev":"6001f309","crc":"d6e1dc96"}
 
-`crc` is the seal of the line (see `storage.journal.codec`), `prev` the CRC of the line
-before, so a removed, doubled or foreign line shows. `seq` counts from 1. `dur` is the
-highest seq known to be on disk when the line was written: it tells a torn tail from a
-damaged record.
+`crc` is the seal of the line (see `storage.journal.codec`). `prev` is the CRC of the
+previous line, so a removed, duplicated or foreign line is detected. `seq` counts from
+1. `dur` is the highest seq known to be on disk when the line was written: it
+distinguishes a torn tail from a damaged record.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ START = "00000000"  # `prev` of the first line
 
 @light_dataclass
 class JournalRecord:
-    """One verified line. `crc` is what the next line has as `prev`."""
+    """One verified line. The next line has its `crc` as `prev`."""
 
     seq: int
     durable: int
@@ -37,7 +37,7 @@ class JournalRecord:
     event: ev.Event
 
 
-# The format has names of its own: a class may get a better one.
+# The format has its own names, so that a class can be renamed.
 _NAMES = {
     ev.OwnershipTaken: "owner_took",
     ev.AttemptDiscarded: "attempt_voided",
@@ -47,7 +47,7 @@ _NAMES = {
 
 
 def _name_of(kind: Type[Any]) -> str:
-    """AttemptStarted -> attempt_started."""
+    """Return the snake case of a class name: AttemptStarted -> attempt_started."""
     if kind in _NAMES:
         return _NAMES[kind]
     text = kind.__name__
@@ -55,10 +55,11 @@ def _name_of(kind: Type[Any]) -> str:
 
 
 def _fields_of(kind: Type[Any]) -> Tuple[_Field, ...]:
-    """The fields of an event that are written.
+    """Return the fields of an event that are written.
 
-    The run is the folder's; the first line says which that is, so that a folder under
-    another name is known for what it is. The fields of a result stand among the others.
+    The run is not written, because the folder identifies it. Only the first line names
+    it, so that a renamed folder is detected. The fields of a result are written beside
+    the others.
     """
     found = [
         (f.name, _default_of(f), attrgetter(f.name))
@@ -74,10 +75,11 @@ def _fields_of(kind: Type[Any]) -> Tuple[_Field, ...]:
     return tuple(found)
 
 
-# Each field that is written: its name, its default, and what reads it of an event.
+# Each field that is written: its name, its default, and the function that reads it from
+# an event.
 _Field = Tuple[str, Any, Callable[[Any], Any]]
 
-# Fields of `attempt_finished` in the order of the first version; later ones follow.
+# Fields of `attempt_finished` in the order of the first version; later fields follow.
 _AS_EVER = (
     *("at", "task", "attempt", "outcome", "exit_code", "signal", "reason"),
     *("started_at", "finished_at", "cpu_s", "max_rss_bytes", "survivors", "output"),
@@ -109,7 +111,8 @@ _to_json = json.JSONEncoder(
 def encode(event: ev.Event, *, seq: int, durable: int, prev: str) -> Tuple[bytes, str]:
     """Return the line with its newline, and its CRC. Defaults are left out.
 
-    Raises ValueError for what could not be read back: NaN, or too much of it.
+    Raises ValueError for an event that could not be read back: one with NaN, or too
+    large.
     """
     record = {"v": FORMAT, "seq": seq, "dur": durable, **as_record(event)}
     record["prev"] = prev
@@ -117,7 +120,7 @@ def encode(event: ev.Event, *, seq: int, durable: int, prev: str) -> Tuple[bytes
 
 
 def as_record(event: ev.Event) -> Dict[str, Any]:
-    """Return the type and the fields of an event, as its line has them."""
+    """Return the type and the fields of an event, as in its line."""
     name, layout = _LAYOUT[type(event)]
     record: Dict[str, Any] = {"type": name}
     for field, default, read in layout:
@@ -128,10 +131,10 @@ def as_record(event: ev.Event) -> Dict[str, Any]:
 
 
 def decode(raw: bytes, run: str) -> JournalRecord:
-    """Return the line that `raw` (without newline) is.
+    """Return the record in `raw`, a line without newline.
 
-    Raises ValueError when it is not whole and sealed, of that OtherRun when it says
-    that it is of another run, NewerFormat when a newer version wrote it.
+    Raises ValueError when the line is not complete and sealed, its subclass OtherRun
+    when the line names another run, and NewerFormat when a newer version wrote it.
     """
     record, crc = unseal(raw)
     check_run(record, run)
@@ -157,7 +160,7 @@ def decode(raw: bytes, run: str) -> JournalRecord:
 
 FORMAT = 1
 LINE_MAX = 1 << 20  # bytes; larger lines are neither written nor read
-_TAIL = 18  # bytes of `,"crc":"d6e1dc96"}`, newline not counted
+_TAIL = 18  # bytes of `,"crc":"d6e1dc96"}`, without newline
 
 
 class NewerFormat(Exception):
@@ -165,13 +168,13 @@ class NewerFormat(Exception):
 
 
 class OtherRun(ValueError):
-    """The line says that it belongs to another run."""
+    """The line names another run."""
 
 
 def seal(record: str, *, most: int = LINE_MAX) -> Tuple[bytes, str]:
-    """Return the line, with its newline, for a record in ASCII, and its CRC.
+    """Return the line, with newline, for a record in ASCII, and its CRC.
 
-    Raises ValueError if it would be too large to be read.
+    Raises ValueError if the line would be too large to read.
     """
     body = record[:-1].encode("ascii")
     crc = f"{crc32(body):08x}"
@@ -183,7 +186,7 @@ def seal(record: str, *, most: int = LINE_MAX) -> Tuple[bytes, str]:
 
 
 def check_seal(raw: bytes, *, most: int = LINE_MAX) -> str:
-    """Return the CRC of a line (without newline). Raises ValueError: it is not whole."""
+    """Return the CRC of a line without newline. Raises ValueError if it is partial."""
     if len(raw) >= most or raw[-_TAIL:-10] != b',"crc":"' or raw[-2:] != b'"}':
         message = "not a complete record"
         raise ValueError(message)
@@ -197,12 +200,12 @@ def check_seal(raw: bytes, *, most: int = LINE_MAX) -> str:
 def unseal(raw: bytes, *, most: int = LINE_MAX) -> Tuple[Dict[str, Any], str]:
     """Return the record in a line (without newline), and its CRC.
 
-    Raises ValueError when it is not whole and sealed, NewerFormat when it is but a
-    newer version wrote it.
+    Raises ValueError when the line is not complete and sealed, and NewerFormat when it
+    is, but a newer version wrote it.
     """
     crc = check_seal(raw, most=most)
     try:
-        # Decoded here, for json would also take UTF-16 and half characters.
+        # Decoded here, because json would also accept UTF-16 and lone surrogates.
         text = raw.decode("ascii")
         record: Dict[str, Any]
         record, end = _from_json(text)
@@ -220,7 +223,7 @@ def unseal(raw: bytes, *, most: int = LINE_MAX) -> Tuple[Dict[str, Any], str]:
 
 
 def check_run(record: Mapping[str, Any], run: str) -> None:
-    """Raise OtherRun for a record of another run; older records do not name their run."""
+    """Raise OtherRun if a record names another run; older records name none."""
     named = record.get("run", run)
     if named != run:
         message = f"this is the journal of run {named}"
@@ -240,7 +243,7 @@ def _no_constant(text: str) -> Optional[float]:
     raise ValueError(message)
 
 
-# Made once: `json.loads` with hooks makes a decoder for every line.
+# Created once: `json.loads` with hooks creates a decoder for every line.
 _from_json = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_no_constant
 ).raw_decode

@@ -1,4 +1,4 @@
-"""A journal file: one writer appends and syncs, anyone reads and verifies."""
+"""A journal file: one writer appends and syncs, any process reads and verifies."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from provctl.core.engine.events import Event
 
 
-# What the file system must have on disk; fdatasync where there is one.
+# Syncs file data to disk; fdatasync where the system has it.
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
@@ -47,11 +47,11 @@ class JournalOffset:
 
 
 class Journal:
-    """The writer. `add` collects, `commit` makes all of it durable.
+    """The writer. `add` collects events, `commit` makes all of them durable.
 
-    There is one writer a run, the holder of the owner lock. After a failed write
-    or sync the journal is poisoned: what the page cache shows may not be what the
-    disk has, so nothing more is appended by this process. Raises StateDirError.
+    Each run has one writer, the holder of the owner lock. After a failed write or sync
+    the journal is poisoned: the page cache may differ from the disk, so this process
+    appends nothing more. Raises StateDirError.
     """
 
     def __init__(self, path: Path, position: JournalOffset) -> None:
@@ -67,11 +67,11 @@ class Journal:
         self._sum = position.sum
         self._pending: List[bytes] = []
         self._poisoned = False
-        # Who wrote what is there may have died before it was on disk.
+        # An earlier writer may have died before its records were on disk.
         self._settled = not position.seq
 
     def add(self, event: Event) -> None:
-        """Append an event to what the next `commit` writes."""
+        """Collect an event for the next `commit`."""
         self._seq += 1
         line, self._crc = encode(
             event, seq=self._seq, durable=self._durable, prev=self._crc
@@ -79,9 +79,9 @@ class Journal:
         self._pending.append(line)
 
     def commit(self) -> None:
-        """Write and sync what was added. Raises StateDirError; then it is poisoned.
+        """Write and sync the collected events. StateDirError poisons the journal.
 
-        What was there before is synced first, for each line says what was on disk
+        The earlier content is synced first, because each line records what was on disk
         when it was written.
         """
         if self._poisoned:
@@ -107,18 +107,18 @@ class Journal:
 
     @property
     def position(self) -> JournalOffset:
-        """The end of it, when nothing is waiting for `commit`."""
+        """The end of the journal, when no events wait for `commit`."""
         return JournalOffset(self._offset, self._seq, self._crc, self._sum)
 
     def _take_back(self) -> None:
-        """Leave no half line behind; readers treat one as a torn tail anyway."""
+        """Remove a partial line; readers treat one as a torn tail anyway."""
         try:
             os.ftruncate(self._fd, self._offset)
         except OSError:
             return
 
     def close(self) -> None:
-        """Give the descriptor back. What was added but not committed is dropped."""
+        """Close the descriptor. Events that were not committed are dropped."""
         os.close(self._fd)
 
 
@@ -131,7 +131,7 @@ def _write_all(fd: int, data: bytes, offset: int) -> None:
 
 
 class JournalReader:
-    """Reads a journal that may still grow; every call continues where it was."""
+    """Reads a journal that may still grow; each call continues after the last one."""
 
     def __init__(
         self, path: Path, run: str, position: Optional[JournalOffset] = None
@@ -141,7 +141,7 @@ class JournalReader:
         start = position or JournalOffset()
         self._offset, self._seq = start.offset, start.seq
         self._crc, self._sum = start.crc, start.sum
-        # What stood behind the verified part at the last `read`.
+        # The bytes after the verified part at the last `read`.
         self.torn = b""
 
     @property
@@ -150,18 +150,18 @@ class JournalReader:
         return JournalOffset(self._offset, self._seq, self._crc, self._sum)
 
     def read(self) -> List[Event]:
-        """Return the events that are new and whole.
+        """Return the new complete events.
 
-        An unfinished or unsealed last line is left for the next call: the writer
-        may be in the middle of it. Raises JournalDamaged, JournalTooNew, or
-        StateDirError if it cannot be read now.
+        An unfinished or unsealed last line is left for the next call, because the
+        writer may still be writing it. Raises JournalDamaged, JournalTooNew, or
+        StateDirError if the file cannot be read now.
         """
         events: List[Event] = []
         self.read_into(events)
         return events
 
     def read_into(self, events: List[Event]) -> None:
-        """Append to `events` what `read` returns; before damage, what is whole."""
+        """Append what `read` returns to `events`; on damage, the events before it."""
         try:
             data = read_own(self._path, self._offset)
         except OSError as problem:
@@ -217,7 +217,7 @@ class JournalReader:
 
 
 def _lines(data: bytes, start: int) -> Iterator[Tuple[int, int]]:
-    """Yield where each line that has its newline starts and ends."""
+    """Yield the start and end of each line that has its newline."""
     while True:
         end = data.find(b"\n", start)
         if end < 0:
@@ -231,12 +231,13 @@ def recover(
 ) -> Tuple[List[Event], JournalOffset]:
     """Return all events and the end of the journal, for the owner; cut off a torn tail.
 
-    With `start`, the end of a part that was checked, only those behind it.
+    With `start`, the end of a part that is already checked, return only the events
+    after it.
 
-    A torn tail was never acknowledged: it is copied aside and cut off. That all of
-    it is on disk is for the first `commit` to see to. Raises
-    JournalDamaged (also for an empty journal: submission wrote its first record),
-    JournalTooNew and StateDirError, all leaving the file as it is.
+    A torn tail was never acknowledged: it is copied to another file and cut off. The
+    first `commit` makes sure that the rest is on disk. Raises JournalDamaged (also for
+    an empty journal, because submission wrote the first record), JournalTooNew and
+    StateDirError; each leaves the file unchanged.
     """
     journal = JournalReader(path, run, start)
     events = journal.read()
@@ -269,12 +270,12 @@ def _unusable(path: Path, problem: OSError) -> StateDirError:
     return StateDirError(message, hint=hint)
 
 
-_MANY = 16  # from which on threads cost less than what they save
-_SYNCS = 16  # at a time: a disk syncs many files in little more time than one
+_MANY = 16  # from this number on threads save more than they cost
+_SYNCS = 16  # at a time: a disk syncs many files almost as fast as one
 
 
 def commit_all(journals: Mapping[str, Journal]) -> Dict[str, StateDirError]:
-    """Commit each journal; return by their names those that cannot be, and why."""
+    """Commit each journal; return the errors of those that failed, by name."""
     found = _commit_in_order(list(journals.values()))
     return {name: problem for name, problem in zip(journals, found) if problem}
 
@@ -283,7 +284,8 @@ def _commit_in_order(journals: Sequence[Journal]) -> List[Optional[StateDirError
     if len(journals) >= _MANY:
         with suppress(RuntimeError), ThreadPoolExecutor(_SYNCS) as pool:
             return list(pool.map(_commit, journals))
-        # No thread was to be had for some of them; what is written stays so.
+        # Some threads could not be started. Events that are already written stay
+        # written.
     return [_commit(journal) for journal in journals]
 
 

@@ -1,4 +1,4 @@
-"""The close look at one journal: what of it is whole, and where damage begins."""
+"""Inspects one journal: which part is intact, and where damage begins."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class Inspection:
-    """What was found in a journal.
+    """The result of inspecting a journal.
 
-    `verdict` is ok, torn (a last record that was never acknowledged), damaged or newer;
-    of the latter two `problem` says why, and `file` where. `events` are whole and
-    follow from each other, up to `end`; `run` is the state they lead to. `mendable`:
-    what is left without the damage is still a run.
+    `verdict` is ok, torn (the last record was never acknowledged), damaged or newer.
+    For damaged and newer, `problem` is the reason and `file` the file. `events` are the
+    intact events without a gap, up to `end`; `run` is the state they lead to.
+    `mendable`: the intact part is still a run.
     """
 
     verdict: str
@@ -41,7 +41,7 @@ class Inspection:
 
 
 def inspect(folder: RunDir) -> Inspection:
-    """Read a journal and its workflow.json to the end, and replay it; change nothing."""
+    """Read and replay a journal and its workflow.json to the end; change nothing."""
     journal = JournalReader(folder.journal, folder.id)
     events: List[Event] = []
     problem: Optional[ProvctlError] = None
@@ -82,15 +82,15 @@ def inspect(folder: RunDir) -> Inspection:
 def _replay(
     state: State, folder: RunDir, events: List[Event]
 ) -> Optional[JournalDamaged]:
-    """Replay what fits together; cut off and return what does not.
+    """Replay the events that are legal; cut off the rest and return the damage.
 
-    That comes before anything that the reader may have found.
+    This damage comes before any that the reader found.
     """
     try:
         replay(state, folder, events)
     except JournalDamaged as problem:
         if not problem.record:
-            raise  # of workflow.json
+            raise  # damage of workflow.json
         del events[problem.record - 1 :]
         if events:
             replay(state, folder, events)
@@ -105,7 +105,7 @@ def _verdict(problem: Optional[ProvctlError], *, torn: int = 0) -> str:
 
 
 def _end_of(folder: RunDir, count: int) -> JournalOffset:
-    """Where the first so many records, known to be whole, end."""
+    """Return where the first `count` records end, which are known to be intact."""
     if not count:
         return JournalOffset()
     lines = read_own(folder.journal).split(b"\n", count)[:count]

@@ -1,11 +1,11 @@
 """Repairs a damaged journal: copies it, then keeps only the intact part.
 
-Why what is left may continue: `attempts/` still tells what ran. A start whose record
-is dropped is decided again under the same number, finds its fence taken, and what
-its file says is recorded: it is never run twice. What people wished is told by the
-journal alone: they have to be told what of it is dropped, and wish it again. (To
-write a dropped request to cancel again would end tasks as never begun whose starts
-are dropped too, and leave what runs of them alone.)
+The intact part can continue because `attempts/` still records what ran. If the record
+of a start is dropped, the start is decided again with the same number and finds its
+fence taken. Then the content of its attempt file is recorded, so the attempt never runs
+twice. Requests are recorded in the journal alone: users have to be told which requests
+are dropped, and repeat them. (Writing a dropped cancel request again would finish tasks
+as never started whose starts are dropped too, and leave their processes running.)
 """
 
 from __future__ import annotations
@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
 @light_dataclass
 class RepairReport:
-    """What a repair leaves out: all from `offset` on.
+    """What a repair drops: everything from `offset` on.
 
-    `records` counts lines, `readable` are those of them that are whole by
-    themselves.
+    `records` counts lines; `readable` are the lines that are intact by themselves.
     """
 
     offset: int
@@ -40,12 +39,12 @@ class RepairReport:
 
     @property
     def cancelled(self) -> bool:
-        """Whether a request to cancel is among what can still be read."""
+        """Whether a cancel request is among the readable records."""
         return any(record.get("type") == "cancel_requested" for record in self.readable)
 
 
 def dropped_records(folder: RunDir, finding: Inspection) -> RepairReport:
-    """Say what a repair would drop, and change nothing."""
+    """Return what a repair would drop; change nothing."""
     rest = read_own(folder.journal)[finding.end.offset :]
     readable: List[Dict[str, Any]] = []
     lines = rest.splitlines()
@@ -58,10 +57,10 @@ def dropped_records(folder: RunDir, finding: Inspection) -> RepairReport:
 
 
 def repair(folder: RunDir, finding: Inspection) -> Path:
-    """Keep what is whole, and return where the copy of all is.
+    """Keep the intact part; return the path of the copy of the whole journal.
 
-    For the holder of the owner lock. Whenever it is interrupted, the journal is the
-    old one or the new one. Raises StateDirError.
+    Only the holder of the owner lock may call it. If it is interrupted, the journal is
+    either the old one or the new one. Raises StateDirError.
     """
     assert finding.mendable
     try:

@@ -1,4 +1,4 @@
-"""Replaying: a run's journal, folded into a state exactly as it happened live."""
+"""Replay: applies a run's journal to a state, exactly as it happened live."""
 
 from __future__ import annotations
 
@@ -47,9 +47,10 @@ def replay(state: State, folder: RunDir, events: Sequence[Event]) -> None:
 
 
 def read_run(state: State, folder: RunDir) -> JournalReader:
-    """Open a run in `state` as it is now, from a checkpoint on if one fits.
+    """Open a run in `state` as it is now, from a checkpoint if one fits.
 
-    Returns what reads on from there. Raises what `replay` and the reader raise.
+    Returns a reader that continues from there. Raises what `replay` and the reader
+    raise.
     """
     checkpoint = load(folder)
     if checkpoint is not None:
@@ -64,10 +65,10 @@ def read_run(state: State, folder: RunDir) -> JournalReader:
 def replay_from_checkpoint(
     state: State, folder: RunDir, checkpoint: Checkpoint, events: Sequence[Event]
 ) -> bool:
-    """Do what `replay` does, from a checkpoint on; return whether that worked.
+    """Do the same as `replay`, from a checkpoint; return whether that worked.
 
-    If not, `state` has nothing of the run. Raises JournalDamaged or JournalTooNew
-    for a workflow.json that is not what was submitted.
+    If not, `state` has nothing of the run. Raises JournalDamaged or JournalTooNew if
+    workflow.json is not the submitted one.
     """
     submitted = checkpoint.submitted
     workflow = _workflow(state, folder, submitted.digest)
@@ -85,7 +86,7 @@ def replay_from_checkpoint(
 
 
 def _workflow(state: State, folder: RunDir, digest: str) -> Workflow:
-    """Return what runs; the same in memory for all runs of the same."""
+    """Return the workflow of a run. Runs of the same workflow share one object."""
     workflow = folder.load_workflow(digest, known=state.workflows)
     state.workflows[digest] = workflow
     return workflow
