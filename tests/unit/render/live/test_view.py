@@ -349,7 +349,7 @@ terminals = st.tuples(st.integers(1, 20), st.integers(2, 9), st.booleans())
 
 @settings(max_examples=30)
 @given(st.lists(pictures.filter(bool), max_size=6), st.lists(terminals, min_size=6))
-def test_lines_hidden_by_a_small_terminal_are_erased_when_there_is_room(
+def test_what_a_small_terminal_hid_is_gone_when_it_has_room(
     every: List[List[str]], each_terminal: List[Tuple[int, int, bool]]
 ) -> None:
     screen = Screen()
